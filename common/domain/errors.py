@@ -1,0 +1,114 @@
+"""Every error of the domain, with the stable code that HTTP, Firestore, logs and docs share.
+
+DomainError
+├── TaskNotFoundError            task_not_found
+├── TaskAlreadyExistsError       task_already_exists
+├── InvalidTransitionError       invalid_transition
+│   └── AttemptsExhaustedError   attempts_exhausted
+├── ClaimHeldError               claim_held
+├── ClaimLostError               claim_lost
+├── ParametersRejectedError      parameters_rejected
+├── UnknownModelError            unknown_model
+└── DependencyUnavailableError   dependency_unavailable
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Something that the rules of darkroom refuse."""
+
+    code: ClassVar[str] = "domain_error"
+    retryable: ClassVar[bool] = False
+
+
+class TaskNotFoundError(DomainError):
+    """No task with this id exists, or it was deleted."""
+
+    code = "task_not_found"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"no task {task_id!r}")
+        self.task_id = task_id
+
+
+class TaskAlreadyExistsError(DomainError):
+    """A task with this id is stored already."""
+
+    code = "task_already_exists"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task {task_id!r} exists already")
+        self.task_id = task_id
+
+
+class InvalidTransitionError(DomainError):
+    """The task's status does not allow this transition."""
+
+    code = "invalid_transition"
+
+
+class AttemptsExhaustedError(InvalidTransitionError):
+    """The task may not be claimed again: every attempt it was given is used up."""
+
+    code = "attempts_exhausted"
+
+
+class ClaimHeldError(DomainError):
+    """Another worker holds a live claim on the task."""
+
+    code = "claim_held"
+    retryable = True
+
+    def __init__(self, *, worker_id: str, expires_at: datetime) -> None:
+        super().__init__(f"claimed by {worker_id!r} until {expires_at.isoformat()}")
+        self.worker_id = worker_id
+        self.expires_at = expires_at
+
+
+class ClaimLostError(DomainError):
+    """The claim is no longer this worker's: whatever it made in this attempt must be thrown away."""
+
+    code = "claim_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One refused field: where it stands (RFC 6901 JSON pointer) and what would have been accepted."""
+
+    pointer: str
+    detail: str
+
+
+class ParametersRejectedError(DomainError):
+    """One or more fields are outside what the model accepts."""
+
+    code = "parameters_rejected"
+
+    def __init__(self, detail: str, problems: tuple[FieldProblem, ...]) -> None:
+        super().__init__(detail)
+        self.problems = problems
+
+
+class UnknownModelError(DomainError):
+    """The catalog offers no model of this name."""
+
+    code = "unknown_model"
+
+    def __init__(self, name: str, *, offered: tuple[str, ...]) -> None:
+        super().__init__(f"no model {name!r}; on offer: {', '.join(offered)}")
+        self.name = name
+        self.offered = offered
+
+
+class DependencyUnavailableError(DomainError):
+    """A service that darkroom stands on did not answer in time; the same call may succeed later."""
+
+    code = "dependency_unavailable"
+    retryable = True
+
+    def __init__(self, dependency: str, detail: str = "did not answer in time") -> None:
+        super().__init__(f"{dependency} {detail}")
+        self.dependency = dependency

@@ -1,0 +1,31 @@
+"""StoredImage: an image object in the bucket, as the task records it; and the names such objects carry."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image that lies in the bucket, whole: `sha256` is the hex digest of the object's bytes."""
+
+    index: int
+    object_name: str
+    width: int
+    height: int
+    seed: int
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A small JPEG of what image `index` looks like so far, after `step` steps."""
+
+    index: int
+    step: int
+    jpeg: bytes
+
+
+def image_object_name(task_id: str, *, attempt: int, index: int, extension: str) -> str:
+    """Where image `index` of an attempt lies. The attempt is in the name: a zombie cannot overwrite its heir."""
+    return f"tasks/{task_id}/attempt-{attempt}/{index}.{extension}"

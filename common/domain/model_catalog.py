@@ -1,0 +1,172 @@
+"""The model catalog: which models are on offer, what each accepts, and what it assumes where a caller is silent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
+from common.domain.parameters import (
+    MAX_PROMPT_CHARACTERS,
+    MAX_SEED,
+    GenerationParameters,
+    OutputFormat,
+    Sampler,
+)
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelLimits(_Record):
+    """The bounds, both ends included, that a model's parameters must keep."""
+
+    min_steps: int = Field(default=1, ge=1)
+    max_steps: int = Field(default=100, ge=1)
+    min_guidance_scale: float = Field(default=0.0, ge=0.0)
+    max_guidance_scale: float = Field(default=20.0, ge=0.0)
+    min_side: int = Field(default=64, ge=8)
+    """Smallest width and height, pixels."""
+    max_side: int = Field(default=1_024, ge=8)
+    """Largest width and height, pixels."""
+    side_multiple: int = Field(default=8, ge=1)
+    """Width and height must be multiples of this many pixels."""
+    max_images: int = Field(default=4, ge=1)
+    max_prompt_characters: int = Field(default=MAX_PROMPT_CHARACTERS, ge=1, le=MAX_PROMPT_CHARACTERS)
+
+
+class ModelDefaults(_Record):
+    """What a model assumes where the caller is silent. The seed is drawn, the prompt has no default."""
+
+    steps: int = 30
+    guidance_scale: float = 7.5
+    sampler: Sampler = Sampler.DDIM
+    width: int = 512
+    height: int = 512
+    num_images: int = 1
+    output_format: OutputFormat = OutputFormat.PNG
+    negative_prompt: str | None = None
+
+
+class ModelSpec(_Record):
+    """A model on offer, with its limits and defaults.
+
+    `source` is what `DiffusionPipeline.from_pretrained` loads: a hub id, a folder, or `embedded:demo` for the
+    model that ships with the project. `revision` pins a hub id's commit.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    title: str
+    description: str = ""
+    family: str
+    source: str
+    revision: str | None = None
+    samplers: tuple[Sampler, ...] = tuple(Sampler)
+    output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
+    limits: ModelLimits = ModelLimits()
+    defaults: ModelDefaults = ModelDefaults()
+
+    @model_validator(mode="after")
+    def _defaults_keep_the_limits(self) -> "ModelSpec":
+        assumed = GenerationParameters(prompt="x", model=self.name, seed=0, **self.defaults.model_dump())
+        if problems := self.problems_of(assumed):
+            raise ValueError(f"defaults of model {self.name!r}: {problems[0].pointer} {problems[0].detail}")
+        return self
+
+    def completed(self, asked: Mapping[str, Any], *, seed: int) -> GenerationParameters:
+        """Fill what the caller left out and check all of it against the limits.
+
+        `asked` holds well-typed values by field name, `None` where the caller was silent; `seed` is used when
+        the caller named none. Raises ParametersRejectedError naming every refused field at once.
+        """
+        given = {name: value for name, value in asked.items() if value is not None}
+        values = {"seed": seed, **self.defaults.model_dump(), **given, "model": self.name}
+        parameters = GenerationParameters.model_construct(**values)
+        if problems := self.problems_of(parameters):
+            count = f"{len(problems)} field{'s are' if len(problems) > 1 else ' is'}"
+            raise ParametersRejectedError(f"{count} outside what model {self.name!r} accepts", problems)
+        return GenerationParameters.model_validate(values)
+
+    def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:
+        """Every field of `asked` that this model does not accept; empty when all is well."""
+        limits = self.limits
+        found = [
+            _outside("/prompt", len(asked.prompt), 1, limits.max_prompt_characters, unit=" characters"),
+            _outside(
+                "/negative_prompt",
+                len(asked.negative_prompt or ""),
+                0,
+                limits.max_prompt_characters,
+                unit=" characters",
+            ),
+            _outside("/steps", asked.steps, limits.min_steps, limits.max_steps),
+            _outside(
+                "/guidance_scale", asked.guidance_scale, limits.min_guidance_scale, limits.max_guidance_scale
+            ),
+            _outside("/seed", asked.seed, 0, MAX_SEED),
+            _outside("/num_images", asked.num_images, 1, limits.max_images),
+            self._side_problem("/width", asked.width),
+            self._side_problem("/height", asked.height),
+            _not_offered("/sampler", asked.sampler, self.samplers),
+            _not_offered("/output_format", asked.output_format, self.output_formats),
+        ]
+        return tuple(problem for problem in found if problem is not None)
+
+    def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
+        limits = self.limits
+        if outside := _outside(pointer, side, limits.min_side, limits.max_side, unit=" pixels"):
+            return outside
+        if side % limits.side_multiple:
+            return FieldProblem(pointer, f"must be a multiple of {limits.side_multiple}, got {side}")
+        return None
+
+
+def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:
+    if low <= got <= high:
+        return None
+    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {got}")
+
+
+def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProblem | None:
+    if got in offered:
+        return None
+    return FieldProblem(pointer, f"must be one of {', '.join(offered)}; got {str(got)!r}")
+
+
+class ModelCatalog(_Record):
+    """The models on offer. The first one is drawn with when a caller names none."""
+
+    models: tuple[ModelSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "ModelCatalog":
+        if len({spec.name for spec in self.models}) != len(self.models):
+            raise ValueError("two models share one name")
+        return self
+
+    @property
+    def default(self) -> ModelSpec:
+        """The model that is drawn with when a caller names none."""
+        return self.models[0]
+
+    def get(self, name: str) -> ModelSpec:
+        """The model of this name; raises UnknownModelError."""
+        for spec in self.models:
+            if spec.name == name:
+                return spec
+        raise UnknownModelError(name, offered=tuple(spec.name for spec in self.models))
+
+
+DEMO_MODEL = ModelSpec(
+    name="demo",
+    title="Shapes (demo)",
+    description="A small latent diffusion model that draws coloured shapes: 'a large red circle above a small "
+    "blue square on a white background'.",
+    family="stable_diffusion",
+    source="embedded:demo",
+    limits=ModelLimits(max_side=512, side_multiple=64),
+    defaults=ModelDefaults(steps=20, guidance_scale=4.0, width=256, height=256),
+)
+EMBEDDED_CATALOG = ModelCatalog(models=(DEMO_MODEL,))
+"""What is on offer when the operator configures no catalog."""

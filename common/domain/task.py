@@ -1,0 +1,337 @@
+"""Task: one user's request for images, and every transition it can make. Pure; `docs/task-lifecycle.md` draws it.
+
+    queued → processing → completed | failed | cancelled
+
+Each transition returns a new Task or raises: InvalidTransitionError when the status forbids it (terminal
+statuses absorb everything), ClaimLostError when a worker speaks for a claim that is no longer its own. What a
+transition may write is decided here and nowhere else; when it may be written is the TaskStore's matter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from common.domain.errors import (
+    AttemptsExhaustedError,
+    ClaimHeldError,
+    ClaimLostError,
+    InvalidTransitionError,
+)
+from common.domain.images import Preview, StoredImage
+from common.domain.parameters import GenerationParameters
+
+DEFAULT_ATTEMPTS = 4
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. Five statuses and no more: everything else is a field."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can follow but an explicit retry."""
+        return self not in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
+
+
+class Phase(StrEnum):
+    """What a worker is doing with a task right now."""
+
+    WAITING = "waiting"
+    LOADING_MODEL = "loading_model"
+    ENCODING_PROMPT = "encoding_prompt"
+    DENOISING = "denoising"
+    DECODING = "decoding"
+    UPLOADING = "uploading"
+    DONE = "done"
+
+
+class Lane(StrEnum):
+    """Who goes first: somebody waits for an interactive task, nobody for a batch one."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker's time-limited exclusive right to a task. `attempt` is the fencing token."""
+
+    worker_id: str
+    attempt: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a task is. `step` of `steps` is the slowest image's; `value` is the mean over images, 0 to 1."""
+
+    phase: Phase = Phase.WAITING
+    step: int = 0
+    steps: int = 0
+    value: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt or a task did not succeed. `message` is for the owner: no secrets, no stack."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a task has cost so far, in seconds of a GPU (or of the CPU that stands in for it).
+
+    `gpu_seconds` made the images that were kept; `wasted_gpu_seconds` went into attempts that were lost.
+    `inference_seconds` is the wall time from the claim to the last image of the attempt that succeeded.
+    """
+
+    inference_seconds: float | None = None
+    gpu_seconds: float | None = None
+    wasted_gpu_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One user's request for images, from acceptance to a terminal status."""
+
+    id: str
+    user_id: str
+    parameters: GenerationParameters
+    status: TaskStatus
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    """When the document may be deleted."""
+    enqueued_at: datetime | None = None
+    """When Pub/Sub last confirmed a message for this task; None until it first did."""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    start_by: datetime | None = None
+    """Give up if no worker has started by then."""
+    attempt: int = 0
+    """The number of the latest attempt. Only ever grows: it fences writes and names objects."""
+    attempts_left: int = DEFAULT_ATTEMPTS
+    claim: Claim | None = None
+    cancel_requested_at: datetime | None = None
+    progress: Progress = Progress()
+    previews: tuple[Preview, ...] = ()
+    images: tuple[StoredImage, ...] = ()
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    lane: Lane = Lane.INTERACTIVE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    callback_url: str | None = None
+    callback_events: tuple[str, ...] = ("finished",)
+    revision: str | None = field(default=None, compare=False)
+    """Which stored state this value was read from; set by the TaskStore and opaque to everybody else."""
+
+    @classmethod
+    def submitted(
+        cls,
+        *,
+        task_id: str,
+        user_id: str,
+        parameters: GenerationParameters,
+        now: datetime,
+        keep_for: timedelta,
+        attempts: int = DEFAULT_ATTEMPTS,
+        start_within: timedelta | None = None,
+        lane: Lane = Lane.INTERACTIVE,
+        labels: Mapping[str, str] | None = None,
+        callback_url: str | None = None,
+        callback_events: tuple[str, ...] = ("finished",),
+    ) -> "Task":
+        """A new task, queued, that no worker has seen yet."""
+        return cls(
+            id=task_id,
+            user_id=user_id,
+            parameters=parameters,
+            status=TaskStatus.QUEUED,
+            created_at=now,
+            updated_at=now,
+            expires_at=now + keep_for,
+            start_by=None if start_within is None else now + start_within,
+            attempts_left=attempts,
+            progress=Progress(steps=parameters.steps),
+            lane=lane,
+            labels=dict(labels or {}),
+            callback_url=callback_url,
+            callback_events=callback_events,
+        )
+
+    # ── the queue's side ─────────────────────────────────────────────────────────────────────────────────
+
+    def enqueued(self, now: datetime) -> "Task":
+        """Note that Pub/Sub confirmed a message for this task. Any status: a fast worker may be ahead of us."""
+        return replace(self, enqueued_at=now, updated_at=now)
+
+    def abandoned(self, failure: Failure, now: datetime) -> "Task":
+        """Nobody will finish it: queued or processing → failed."""
+        self._must_not_be_terminal("abandoned")
+        return self._ended(TaskStatus.FAILED, now, failure=failure)
+
+    def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
+        """Failed or cancelled → queued, same id and seed, attempts restored; the attempt number keeps growing."""
+        if self.status not in (TaskStatus.FAILED, TaskStatus.CANCELLED):
+            raise InvalidTransitionError(
+                f"only a failed or cancelled task can be retried; this is {self.status}"
+            )
+        return replace(
+            self,
+            status=TaskStatus.QUEUED,
+            updated_at=now,
+            enqueued_at=None,
+            finished_at=None,
+            start_by=None,
+            attempts_left=attempts,
+            cancel_requested_at=None,
+            failure=None,
+            images=(),
+            previews=(),
+            progress=Progress(steps=self.parameters.steps),
+        )
+
+    # ── the owner's side ─────────────────────────────────────────────────────────────────────────────────
+
+    def cancel_requested(self, now: datetime) -> "Task":
+        """Processing: raise the flag that the holder's heartbeat sees. Asking twice changes nothing."""
+        if self.status is not TaskStatus.PROCESSING:
+            raise InvalidTransitionError(f"no worker holds this task; it is {self.status}")
+        if self.cancel_requested_at is not None:
+            return self
+        return replace(self, cancel_requested_at=now, updated_at=now)
+
+    def cancelled(self, now: datetime) -> "Task":
+        """Queued → cancelled, before any worker took it."""
+        if self.status is not TaskStatus.QUEUED:
+            raise InvalidTransitionError(
+                f"only a queued task can be cancelled at once; this is {self.status}"
+            )
+        return self._ended(TaskStatus.CANCELLED, now)
+
+    # ── the worker's side ────────────────────────────────────────────────────────────────────────────────
+
+    def claimed_by(self, worker_id: str, now: datetime, ttl: timedelta) -> "Task":
+        """Take the task: queued, or processing under a claim that has expired → processing.
+
+        A claim costs one of `attempts_left` at once, so that a crash counts. Raises ClaimHeldError while another
+        claim is alive, AttemptsExhaustedError when none is left.
+        """
+        self._must_not_be_terminal("claimed")
+        if self.claim is not None and self.claim.expires_at > now:
+            raise ClaimHeldError(worker_id=self.claim.worker_id, expires_at=self.claim.expires_at)
+        if self.attempts_left <= 0:
+            raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
+        attempt = self.attempt + 1
+        return replace(
+            self,
+            status=TaskStatus.PROCESSING,
+            updated_at=now,
+            started_at=self.started_at or now,
+            attempt=attempt,
+            attempts_left=self.attempts_left - 1,
+            claim=Claim(worker_id=worker_id, attempt=attempt, expires_at=now + ttl),
+            progress=Progress(steps=self.parameters.steps),
+            previews=(),
+        )
+
+    def renewed(
+        self,
+        claim: Claim,
+        now: datetime,
+        ttl: timedelta,
+        *,
+        progress: Progress | None = None,
+        previews: tuple[Preview, ...] | None = None,
+    ) -> "Task":
+        """Keep the claim for another `ttl` and tell how far the work is."""
+        held = self._must_be_held(claim)
+        return replace(
+            self,
+            updated_at=now,
+            claim=replace(held, expires_at=now + ttl),
+            progress=self.progress if progress is None else progress,
+            previews=self.previews if previews is None else previews,
+        )
+
+    def completed(
+        self, claim: Claim, images: tuple[StoredImage, ...], now: datetime, *, usage: Usage | None = None
+    ) -> "Task":
+        """Processing → completed. The images must lie in the bucket before this is written."""
+        self._must_be_held(claim)
+        done = Progress(phase=Phase.DONE, step=self.parameters.steps, steps=self.parameters.steps, value=1.0)
+        ended = self._ended(TaskStatus.COMPLETED, now)
+        return replace(ended, images=images, progress=done, usage=usage or self.usage, previews=())
+
+    def released(
+        self, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float = 0.0
+    ) -> "Task":
+        """The attempt failed but another may succeed: processing → queued. The attempt stays spent."""
+        self._must_be_held(claim)
+        if not failure.retryable:
+            raise InvalidTransitionError("a permanent failure cannot be released; it is failed")
+        if self.attempts_left <= 0:
+            raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
+        return replace(self._given_up(now, wasted_gpu_seconds), failure=failure)
+
+    def handed_back(self, claim: Claim, now: datetime, *, wasted_gpu_seconds: float = 0.0) -> "Task":
+        """Shutdown or preemption, not the task's fault: processing → queued, and the attempt is given back."""
+        self._must_be_held(claim)
+        return replace(self._given_up(now, wasted_gpu_seconds), attempts_left=self.attempts_left + 1)
+
+    def failed(
+        self, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float = 0.0
+    ) -> "Task":
+        """Processing → failed, for good."""
+        self._must_be_held(claim)
+        return replace(
+            self._ended(TaskStatus.FAILED, now, failure=failure), usage=self._wasted(wasted_gpu_seconds)
+        )
+
+    def cancelled_by_holder(self, claim: Claim, now: datetime, *, wasted_gpu_seconds: float = 0.0) -> "Task":
+        """Processing → cancelled: the holder saw the flag and stopped."""
+        self._must_be_held(claim)
+        return replace(self._ended(TaskStatus.CANCELLED, now), usage=self._wasted(wasted_gpu_seconds))
+
+    # ── guards ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _must_not_be_terminal(self, verb: str) -> None:
+        if self.status.is_terminal:
+            raise InvalidTransitionError(f"task {self.id!r} is {self.status} and cannot be {verb}")
+
+    def _must_be_held(self, claim: Claim) -> Claim:
+        self._must_not_be_terminal("changed by a worker")
+        held = self.claim
+        if held is None or (held.worker_id, held.attempt) != (claim.worker_id, claim.attempt):
+            raise ClaimLostError(
+                f"attempt {claim.attempt} of {claim.worker_id!r} no longer holds task {self.id!r}"
+            )
+        return held
+
+    def _given_up(self, now: datetime, wasted_gpu_seconds: float) -> "Task":
+        return replace(
+            self,
+            status=TaskStatus.QUEUED,
+            updated_at=now,
+            claim=None,
+            previews=(),
+            progress=Progress(steps=self.parameters.steps),
+            usage=self._wasted(wasted_gpu_seconds),
+        )
+
+    def _ended(self, status: TaskStatus, now: datetime, *, failure: Failure | None = None) -> "Task":
+        return replace(
+            self, status=status, updated_at=now, finished_at=now, claim=None, failure=failure, previews=()
+        )
+
+    def _wasted(self, seconds: float) -> Usage:
+        return replace(self.usage, wasted_gpu_seconds=self.usage.wasted_gpu_seconds + seconds)

@@ -1,0 +1,146 @@
+"""The Firestore document `tasks/{task_id}`: a public contract, because browsers listen to it.
+
+Timestamps are Firestore timestamps (aware datetimes here), previews carry raw JPEG bytes. Every field is always
+present; `null` means "not yet". Fields that this version does not know are left alone, in reading and writing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.domain.images import Preview, StoredImage
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Claim, Failure, Lane, Phase, Progress, Task, TaskStatus, Usage
+from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+
+COLLECTION = "tasks"
+PREVIEW_CONTENT_TYPE = "image/jpeg"
+Document = dict[str, Any]
+
+
+def encode_task_document(task: Task) -> Document:
+    """The document of a task, ready for Firestore."""
+    return {
+        "version": WIRE_VERSION,
+        "id": task.id,
+        "user_id": task.user_id,
+        "status": task.status.value,
+        "model": task.parameters.model,
+        "parameters": task.parameters.model_dump(mode="json"),
+        "lane": task.lane.value,
+        "labels": dict(task.labels),
+        "created_at": task.created_at,
+        "updated_at": task.updated_at,
+        "expires_at": task.expires_at,
+        "enqueued_at": task.enqueued_at,
+        "started_at": task.started_at,
+        "finished_at": task.finished_at,
+        "start_by": task.start_by,
+        "attempt": task.attempt,
+        "attempts_left": task.attempts_left,
+        "claim": None if task.claim is None else asdict(task.claim),
+        "cancel_requested_at": task.cancel_requested_at,
+        "progress": {**asdict(task.progress), "phase": task.progress.phase.value},
+        "previews": [_encode_preview(preview) for preview in task.previews],
+        "images": [asdict(image) for image in task.images],
+        "failure": None if task.failure is None else asdict(task.failure),
+        "usage": asdict(task.usage),
+        "callback_url": task.callback_url,
+        "callback_events": list(task.callback_events),
+    }
+
+
+def decode_task_document(document: Mapping[str, Any], *, revision: str | None = None) -> Task:
+    """Read a document. Raises UndecodableError when a field is missing or of the wrong kind."""
+    check_version(document.get("version"))
+    try:
+        return _decode(document, revision)
+    except (KeyError, TypeError, ValueError, ValidationError, AttributeError) as exc:
+        raise UndecodableError(f"task document: {type(exc).__name__}") from exc
+
+
+def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
+    claim, failure = document["claim"], document["failure"]
+    return Task(
+        id=document["id"],
+        user_id=document["user_id"],
+        parameters=GenerationParameters.model_validate(document["parameters"]),
+        status=TaskStatus(document["status"]),
+        created_at=_moment(document["created_at"]),
+        updated_at=_moment(document["updated_at"]),
+        expires_at=_moment(document["expires_at"]),
+        enqueued_at=_moment_or_none(document["enqueued_at"]),
+        started_at=_moment_or_none(document["started_at"]),
+        finished_at=_moment_or_none(document["finished_at"]),
+        start_by=_moment_or_none(document["start_by"]),
+        attempt=document["attempt"],
+        attempts_left=document["attempts_left"],
+        claim=None if claim is None else _decode_claim(claim),
+        cancel_requested_at=_moment_or_none(document["cancel_requested_at"]),
+        progress=_decode_progress(document["progress"]),
+        previews=tuple(_decode_preview(preview) for preview in document["previews"]),
+        images=tuple(_decode_image(image) for image in document["images"]),
+        failure=None
+        if failure is None
+        else Failure(code=failure["code"], message=failure["message"], retryable=failure["retryable"]),
+        usage=_decode_usage(document["usage"]),
+        lane=Lane(document["lane"]),
+        labels=dict(document["labels"]),
+        callback_url=document["callback_url"],
+        callback_events=tuple(document["callback_events"]),
+        revision=revision,
+    )
+
+
+def _moment(value: object) -> datetime:
+    """A plain datetime, aware: the client's DatetimeWithNanoseconds neither pickles nor compares as one would like."""
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise TypeError("not an aware timestamp")
+    return datetime.combine(value.date(), value.timetz())
+
+
+def _moment_or_none(value: object) -> datetime | None:
+    return None if value is None else _moment(value)
+
+
+def _decode_claim(claim: Mapping[str, Any]) -> Claim:
+    return Claim(
+        worker_id=claim["worker_id"], attempt=claim["attempt"], expires_at=_moment(claim["expires_at"])
+    )
+
+
+def _decode_progress(progress: Mapping[str, Any]) -> Progress:
+    return Progress(
+        phase=Phase(progress["phase"]),
+        step=progress["step"],
+        steps=progress["steps"],
+        value=float(progress["value"]),
+    )
+
+
+def _encode_preview(preview: Preview) -> Document:
+    return {
+        "index": preview.index,
+        "step": preview.step,
+        "content_type": PREVIEW_CONTENT_TYPE,
+        "data": preview.jpeg,
+    }
+
+
+def _decode_preview(preview: Mapping[str, Any]) -> Preview:
+    return Preview(index=preview["index"], step=preview["step"], jpeg=preview["data"])
+
+
+def _decode_image(image: Mapping[str, Any]) -> StoredImage:
+    return StoredImage(**{name: image[name] for name in StoredImage.__dataclass_fields__})
+
+
+def _decode_usage(usage: Mapping[str, Any]) -> Usage:
+    return Usage(
+        inference_seconds=usage["inference_seconds"],
+        gpu_seconds=usage["gpu_seconds"],
+        wasted_gpu_seconds=usage["wasted_gpu_seconds"],
+    )

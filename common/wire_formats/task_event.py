@@ -1,0 +1,92 @@
+"""TaskEvent: what is told to the world when a task reaches a terminal status.
+
+The id is a function of the task, its status and its attempt: whoever publishes the same ending twice publishes
+the same id twice, and consumers stay idempotent by remembering ids.
+"""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from common.domain.task import Task
+from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+
+_EVENT_IDS = uuid.UUID("6c0bdb0e-0d4f-5f0c-9d38-5a8c1f1f5f52")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskEvent:
+    """One ending of one task. `type` is `task.` and the status."""
+
+    id: str
+    type: str
+    timestamp: datetime
+    task_id: str
+    user_id: str
+    attempt: int
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    version: str
+    id: str
+    type: str
+    timestamp: AwareDatetime
+    task_id: str
+    user_id: str
+    attempt: int
+
+
+def ending_of(task: Task) -> TaskEvent:
+    """The event of a terminal task; the same for every call, whoever makes it."""
+    if task.finished_at is None:
+        raise ValueError(f"task {task.id!r} has not ended")
+    kind = f"task.{task.status}"
+    return TaskEvent(
+        id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}")),
+        type=kind,
+        timestamp=task.finished_at,
+        task_id=task.id,
+        user_id=task.user_id,
+        attempt=task.attempt,
+    )
+
+
+def encode_task_event(event: TaskEvent) -> bytes:
+    """The event's message body, JSON in UTF-8."""
+    body = _Body(
+        version=WIRE_VERSION,
+        id=event.id,
+        type=event.type,
+        timestamp=event.timestamp,
+        task_id=event.task_id,
+        user_id=event.user_id,
+        attempt=event.attempt,
+    )
+    return body.model_dump_json().encode()
+
+
+def task_event_attributes(event: TaskEvent) -> dict[str, str]:
+    """What subscriptions filter on and consumers deduplicate by."""
+    return {"event_id": event.id, "type": event.type, "task_id": event.task_id}
+
+
+def decode_task_event(body: bytes) -> TaskEvent:
+    """Read an event's message body. Raises UndecodableError."""
+    try:
+        raw: Any = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise UndecodableError("body is not JSON") from exc
+    if not isinstance(raw, dict):
+        raise UndecodableError("body is not a JSON object")
+    check_version(raw.get("version"))
+    try:
+        read = _Body.model_validate(raw)
+    except ValidationError as exc:
+        raise UndecodableError("event fields are missing or of the wrong kind") from exc
+    return TaskEvent(**read.model_dump(exclude={"version"}))

@@ -1,0 +1,84 @@
+"""TaskMessage: the Pub/Sub message that carries a task to a worker. Self-contained: it can be drawn from alone."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Task
+from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+
+MAX_BODY_BYTES = 1_000_000
+"""Far above what any accepted task needs; a larger body is junk and is not parsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMessage:
+    """What a worker is told of a task before it reads the truth from the store."""
+
+    task_id: str
+    user_id: str
+    submitted_at: datetime
+    parameters: GenerationParameters
+    result_bucket: str
+    callback_url: str | None = None
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    version: str
+    task_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")
+    user_id: str = Field(min_length=1, max_length=256)
+    submitted_at: AwareDatetime
+    payload: GenerationParameters
+    result_bucket: str = Field(min_length=1)
+    callback_url: str | None = None
+
+
+def encode_task_message(task: Task, *, result_bucket: str) -> bytes:
+    """The message body for a task, JSON in UTF-8."""
+    body = _Body(
+        version=WIRE_VERSION,
+        task_id=task.id,
+        user_id=task.user_id,
+        submitted_at=task.created_at,
+        payload=task.parameters,
+        result_bucket=result_bucket,
+        callback_url=task.callback_url,
+    )
+    return body.model_dump_json().encode()
+
+
+def task_message_attributes(task: Task) -> dict[str, str]:
+    """What subscriptions filter on."""
+    return {"model": task.parameters.model, "lane": task.lane.value, "task_id": task.id}
+
+
+def decode_task_message(body: bytes) -> TaskMessage:
+    """Read a message body. Raises UndecodableError, or its kind UnsupportedVersionError for a 2.x."""
+    if len(body) > MAX_BODY_BYTES:
+        raise UndecodableError(f"body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
+    try:
+        raw = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise UndecodableError("body is not JSON") from exc
+    if not isinstance(raw, dict):
+        raise UndecodableError("body is not a JSON object")
+    check_version(raw.get("version"))
+    try:
+        read = _Body.model_validate(raw)
+    except ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise UndecodableError(f"{where}: {first['type']}") from exc
+    return TaskMessage(
+        task_id=read.task_id,
+        user_id=read.user_id,
+        submitted_at=read.submitted_at,
+        parameters=read.payload,
+        result_bucket=read.result_bucket,
+        callback_url=read.callback_url,
+    )

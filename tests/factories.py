@@ -1,0 +1,30 @@
+"""Makes domain values with every field filled, so that a test names only what it is about."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from common.domain.model_catalog import DEMO_MODEL
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Task
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def parameters(**changes: Any) -> GenerationParameters:
+    """Complete parameters for the demo model."""
+    asked = {"prompt": "a large red circle", **changes}
+    seed = asked.pop("seed", 12_345)
+    return DEMO_MODEL.completed(asked, seed=seed)
+
+
+def submitted_task(**changes: Any) -> Task:
+    """A task as it stands right after acceptance."""
+    fields: dict[str, Any] = {
+        "task_id": "task-1",
+        "user_id": "ada",
+        "parameters": parameters(),
+        "now": NOW,
+        "keep_for": timedelta(days=30),
+        **changes,
+    }
+    return Task.submitted(**fields)

@@ -1,0 +1,105 @@
+"""InMemoryTaskStore: the TaskStore's contract in a dictionary, held honest by the suite the emulator runs, too."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
+from common.domain.task import Task, TaskStatus
+from common.ports import InvalidPageTokenError, TaskPage
+
+
+class InMemoryTaskStore:
+    """A TaskStore for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._lock = threading.RLock()
+        self._writes = 0
+        self.unavailable = False
+
+    @property
+    def all_tasks(self) -> tuple[Task, ...]:
+        with self._lock:
+            return tuple(self._tasks.values())
+
+    def create(self, task: Task) -> Task:
+        with self._lock:
+            self._check()
+            if task.id in self._tasks:
+                raise TaskAlreadyExistsError(task.id)
+            return self._stored(task)
+
+    def get(self, task_id: str) -> Task:
+        with self._lock:
+            self._check()
+            if task_id not in self._tasks:
+                raise TaskNotFoundError(task_id)
+            return self._tasks[task_id]
+
+    def update(self, task_id: str, change: Callable[[Task], Task], *, last_seen: Task | None = None) -> Task:
+        with self._lock:
+            before = self.get(task_id)
+            after = change(before)
+            return before if after is before else self._stored(after)
+
+    def delete(self, task_id: str) -> None:
+        with self._lock:
+            self._check()
+            self._tasks.pop(task_id, None)
+
+    def list_for(
+        self,
+        user_id: str,
+        *,
+        status: TaskStatus | None = None,
+        model: str | None = None,
+        page_size: int = 20,
+        page_token: str | None = None,
+    ) -> TaskPage:
+        with self._lock:
+            self._check()
+            mine = [
+                task
+                for task in self._tasks.values()
+                if task.user_id == user_id
+                and status in (None, task.status)
+                and model in (None, task.parameters.model)
+            ]
+        mine.sort(key=lambda task: (task.created_at, task.id), reverse=True)
+        if page_token is not None:
+            places = [index for index, task in enumerate(mine) if task.id == page_token]
+            if not places:
+                raise InvalidPageTokenError("this page token was not made here")
+            mine = mine[places[0] + 1 :]
+        page = tuple(mine[:page_size])
+        return TaskPage(tasks=page, next_page_token=page[-1].id if len(mine) > page_size else None)
+
+    def list_unattended(
+        self, *, never_enqueued_before: datetime, enqueued_before: datetime, now: datetime, limit: int
+    ) -> tuple[Task, ...]:
+        def unattended(task: Task) -> bool:
+            if task.status is TaskStatus.PROCESSING:
+                return task.claim is not None and task.claim.expires_at < now
+            if task.status is not TaskStatus.QUEUED:
+                return False
+            if task.start_by is not None and task.start_by < now:
+                return True
+            if task.enqueued_at is None:
+                return task.created_at < never_enqueued_before
+            return task.enqueued_at < enqueued_before
+
+        with self._lock:
+            self._check()
+            return tuple(task for task in self._tasks.values() if unattended(task))[:limit]
+
+    def _stored(self, task: Task) -> Task:
+        self._writes += 1
+        stored = replace(task, revision=str(self._writes))
+        self._tasks[task.id] = stored
+        return stored
+
+    def _check(self) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("firestore")

@@ -1,0 +1,100 @@
+"""What a model accepts, and what it says of what it does not."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from common.domain.errors import ParametersRejectedError, UnknownModelError
+from common.domain.model_catalog import (
+    DEMO_MODEL,
+    EMBEDDED_CATALOG,
+    ModelCatalog,
+    ModelDefaults,
+    ModelLimits,
+    ModelSpec,
+)
+from common.domain.parameters import MAX_SEED, Sampler
+
+
+def completed(**asked: Any) -> Any:
+    return DEMO_MODEL.completed({"prompt": "a red circle", **asked}, seed=7)
+
+
+def test_silence_is_filled_with_the_models_defaults() -> None:
+    parameters = completed(width=None)
+    defaults = DEMO_MODEL.defaults
+    assert (parameters.steps, parameters.width, parameters.sampler) == (
+        defaults.steps,
+        defaults.width,
+        defaults.sampler,
+    )
+    assert (parameters.model, parameters.seed) == ("demo", 7)
+
+
+def test_what_was_asked_wins() -> None:
+    parameters = completed(steps=5, seed=0, sampler=Sampler.EULER, guidance_scale=0.0)
+    assert (parameters.steps, parameters.seed, parameters.sampler, parameters.guidance_scale) == (5, 0, "euler", 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer", "detail"),
+    [
+        ({"steps": 5000}, "/steps", "must be between 1 and 100, got 5000"),
+        ({"steps": 0}, "/steps", "must be between 1 and 100, got 0"),
+        ({"width": 1024}, "/width", "must be between 64 and 512 pixels, got 1024"),
+        ({"height": 100}, "/height", "must be a multiple of 64, got 100"),
+        ({"num_images": 5}, "/num_images", "must be between 1 and 4, got 5"),
+        ({"guidance_scale": 21.0}, "/guidance_scale", "must be between 0.0 and 20.0, got 21.0"),
+        ({"guidance_scale": float("nan")}, "/guidance_scale", "must be between 0.0 and 20.0, got nan"),
+        ({"seed": MAX_SEED + 1}, "/seed", f"must be between 0 and {MAX_SEED}, got {MAX_SEED + 1}"),
+        ({"prompt": ""}, "/prompt", "must be between 1 and 2000 characters, got 0"),
+        ({"prompt": "x" * 2001}, "/prompt", "must be between 1 and 2000 characters, got 2001"),
+        ({"negative_prompt": "x" * 2001}, "/negative_prompt", "must be between 0 and 2000 characters, got 2001"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_limit(asked: dict[str, Any], pointer: str, detail: str) -> None:
+    with pytest.raises(ParametersRejectedError) as refused:
+        completed(**asked)
+    assert [(problem.pointer, problem.detail) for problem in refused.value.problems] == [(pointer, detail)]
+
+
+def test_every_refused_field_is_named_at_once() -> None:
+    with pytest.raises(ParametersRejectedError, match="2 fields are outside") as refused:
+        completed(steps=5000, width=100)
+    assert [problem.pointer for problem in refused.value.problems] == ["/steps", "/width"]
+
+
+def test_a_sampler_that_is_not_offered_is_refused_by_name() -> None:
+    spec = DEMO_MODEL.model_copy(update={"samplers": (Sampler.DDIM, Sampler.EULER)})
+    with pytest.raises(ParametersRejectedError) as refused:
+        spec.completed({"prompt": "x", "sampler": Sampler.LCM}, seed=1)
+    assert refused.value.problems[0].detail == "must be one of ddim, euler; got 'lcm'"
+
+
+def test_defaults_outside_the_limits_are_a_refused_catalog() -> None:
+    with pytest.raises(ValidationError, match="defaults of model 'tiny'"):
+        ModelSpec(
+            name="tiny",
+            title="Tiny",
+            family="stable_diffusion",
+            source="somewhere",
+            limits=ModelLimits(max_steps=10),
+            defaults=ModelDefaults(steps=30),
+        )
+
+
+def test_an_unknown_model_is_refused_with_what_is_on_offer() -> None:
+    with pytest.raises(UnknownModelError, match="no model 'dall-e'; on offer: demo"):
+        EMBEDDED_CATALOG.get("dall-e")
+    assert EMBEDDED_CATALOG.get("demo") is EMBEDDED_CATALOG.default
+
+
+def test_two_models_of_one_name_are_refused() -> None:
+    with pytest.raises(ValidationError, match="share one name"):
+        ModelCatalog(models=(DEMO_MODEL, DEMO_MODEL))
+
+
+def test_image_k_has_the_seed_plus_k_and_wraps_at_the_largest() -> None:
+    assert completed(seed=10).seed_of(3) == 13
+    assert completed(seed=MAX_SEED).seed_of(1) == 0

@@ -1,0 +1,205 @@
+"""Every transition of a task, allowed and refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.domain.errors import (
+    AttemptsExhaustedError,
+    ClaimHeldError,
+    ClaimLostError,
+    InvalidTransitionError,
+)
+from common.domain.images import Preview, StoredImage
+from common.domain.task import Claim, Failure, Phase, Progress, Task, TaskStatus, Usage
+from tests.factories import NOW, submitted_task
+
+TTL = timedelta(seconds=60)
+LATER = NOW + timedelta(seconds=5)
+BROKEN = Failure(code="engine_crashed", message="the engine process died", retryable=True)
+HOPELESS = Failure(code="invalid_output", message="the image is not finite", retryable=False)
+IMAGE = StoredImage(
+    index=0,
+    object_name="tasks/task-1/attempt-1/0.png",
+    width=256,
+    height=256,
+    seed=12_345,
+    content_type="image/png",
+    size_bytes=10,
+    sha256="ab" * 32,
+)
+
+
+def processing_task(**changes: object) -> tuple[Task, Claim]:
+    task = submitted_task(**changes).claimed_by("worker-1", NOW, TTL)
+    assert task.claim is not None
+    return task, task.claim
+
+
+def terminal_tasks() -> list[Task]:
+    task, claim = processing_task()
+    return [
+        task.completed(claim, (IMAGE,), LATER),
+        task.failed(claim, HOPELESS, LATER),
+        task.cancelled_by_holder(claim, LATER),
+        submitted_task().cancelled(LATER),
+        submitted_task().abandoned(HOPELESS, LATER),
+    ]
+
+
+def test_a_submitted_task_is_queued_and_unseen() -> None:
+    task = submitted_task(start_within=timedelta(seconds=30))
+    assert task.status is TaskStatus.QUEUED
+    assert (task.attempt, task.attempts_left, task.enqueued_at, task.claim) == (0, 4, None, None)
+    assert task.start_by == NOW + timedelta(seconds=30)
+    assert task.progress == Progress(phase=Phase.WAITING, steps=task.parameters.steps)
+
+
+def test_a_claim_costs_an_attempt_at_once_so_that_a_crash_counts() -> None:
+    task, claim = processing_task()
+    assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.PROCESSING, 1, 3)
+    assert claim == Claim(worker_id="worker-1", attempt=1, expires_at=NOW + TTL)
+    assert task.started_at == NOW
+
+
+def test_a_live_claim_keeps_others_away_even_the_same_worker() -> None:
+    task, claim = processing_task()
+    for worker in ("worker-2", "worker-1"):
+        with pytest.raises(ClaimHeldError) as refused:
+            task.claimed_by(worker, claim.expires_at - timedelta(seconds=1), TTL)
+        assert refused.value.expires_at == claim.expires_at
+
+
+def test_an_expired_claim_can_be_taken_over_and_the_first_start_is_remembered() -> None:
+    task, claim = processing_task()
+    taken = task.claimed_by("worker-2", claim.expires_at, TTL)
+    assert (taken.attempt, taken.attempts_left, taken.started_at) == (2, 2, NOW)
+    with pytest.raises(ClaimLostError):
+        taken.completed(claim, (IMAGE,), LATER)
+
+
+def test_claims_end_when_the_attempts_are_used_up() -> None:
+    task, _ = processing_task(attempts=1)
+    with pytest.raises(AttemptsExhaustedError):
+        task.claimed_by("worker-2", NOW + 2 * TTL, TTL)
+
+
+def test_renewing_extends_the_claim_and_tells_the_progress() -> None:
+    task, claim = processing_task()
+    progress = Progress(phase=Phase.DENOISING, step=7, steps=20, value=0.35)
+    preview = Preview(index=0, step=7, jpeg=b"jpeg")
+    renewed = task.renewed(claim, LATER, TTL, progress=progress, previews=(preview,))
+    assert renewed.claim == replace(claim, expires_at=LATER + TTL)
+    assert (renewed.progress, renewed.previews) == (progress, (preview,))
+    again = renewed.renewed(claim, LATER, TTL)
+    assert (again.progress, again.previews) == (progress, (preview,))
+
+
+def test_completion_keeps_the_images_and_drops_the_previews() -> None:
+    task, claim = processing_task()
+    task = task.renewed(claim, LATER, TTL, previews=(Preview(index=0, step=1, jpeg=b"jpeg"),))
+    done = task.completed(claim, (IMAGE,), LATER, usage=Usage(inference_seconds=1.0, gpu_seconds=0.5))
+    assert (done.status, done.images, done.previews, done.claim) == (TaskStatus.COMPLETED, (IMAGE,), (), None)
+    assert done.progress.phase is Phase.DONE
+    assert done.progress.value == 1.0
+    assert done.finished_at == LATER
+
+
+def test_release_returns_the_task_but_not_the_attempt() -> None:
+    task, claim = processing_task()
+    released = task.released(claim, BROKEN, LATER, wasted_gpu_seconds=2.5)
+    assert (released.status, released.attempt, released.attempts_left) == (TaskStatus.QUEUED, 1, 3)
+    assert released.failure == BROKEN
+    assert released.usage.wasted_gpu_seconds == 2.5
+
+
+def test_release_is_refused_for_permanent_failures_and_for_the_last_attempt() -> None:
+    task, claim = processing_task(attempts=1)
+    with pytest.raises(AttemptsExhaustedError):
+        task.released(claim, BROKEN, LATER)
+    with pytest.raises(InvalidTransitionError):
+        task.released(claim, HOPELESS, LATER)
+
+
+def test_handing_back_gives_the_attempt_back_but_never_its_number() -> None:
+    task, claim = processing_task()
+    back = task.handed_back(claim, LATER)
+    assert (back.status, back.attempt, back.attempts_left, back.claim) == (TaskStatus.QUEUED, 1, 4, None)
+    assert back.claimed_by("worker-2", LATER, TTL).attempt == 2
+
+
+def test_cancelling_a_queued_task_ends_it_and_a_processing_one_only_raises_the_flag() -> None:
+    assert submitted_task().cancelled(LATER).status is TaskStatus.CANCELLED
+    task, claim = processing_task()
+    asked = task.cancel_requested(LATER)
+    assert (asked.status, asked.cancel_requested_at) == (TaskStatus.PROCESSING, LATER)
+    assert asked.cancel_requested(LATER + TTL) is asked
+    assert asked.cancelled_by_holder(claim, LATER).status is TaskStatus.CANCELLED
+    with pytest.raises(InvalidTransitionError):
+        task.cancelled(LATER)
+    with pytest.raises(InvalidTransitionError):
+        submitted_task().cancel_requested(LATER)
+
+
+def test_retry_restores_the_attempts_and_clears_the_ending_but_keeps_the_number() -> None:
+    task, claim = processing_task()
+    failed = task.failed(claim, HOPELESS, LATER)
+    again = failed.enqueued(LATER).resubmitted(LATER)
+    assert (again.status, again.attempt, again.attempts_left) == (TaskStatus.QUEUED, 1, 4)
+    assert (again.failure, again.finished_at, again.enqueued_at, again.cancel_requested_at) == (None,) * 4
+    with pytest.raises(InvalidTransitionError):
+        submitted_task().resubmitted(LATER)
+    with pytest.raises(InvalidTransitionError):
+        task.completed(claim, (IMAGE,), LATER).resubmitted(LATER)
+
+
+WRITES: list[Callable[[Task], Task]] = [
+    lambda task: task.claimed_by("worker-2", LATER, TTL),
+    lambda task: task.renewed(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), LATER, TTL),
+    lambda task: task.completed(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), (IMAGE,), LATER),
+    lambda task: task.released(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), BROKEN, LATER),
+    lambda task: task.handed_back(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), LATER),
+    lambda task: task.failed(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), HOPELESS, LATER),
+    lambda task: task.cancelled(LATER),
+    lambda task: task.cancel_requested(LATER),
+    lambda task: task.cancelled_by_holder(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), LATER),
+    lambda task: task.abandoned(HOPELESS, LATER),
+]
+
+
+@pytest.mark.parametrize("write", range(len(WRITES)))
+@pytest.mark.parametrize("ended", range(len(terminal_tasks())))
+def test_a_terminal_task_absorbs_every_write(ended: int, write: int) -> None:
+    with pytest.raises(InvalidTransitionError):
+        WRITES[write](terminal_tasks()[ended])
+
+
+def test_the_publish_note_is_taken_in_any_status() -> None:
+    for task in [submitted_task(), processing_task()[0], *terminal_tasks()]:
+        noted = task.enqueued(LATER)
+        assert (noted.enqueued_at, noted.status) == (LATER, task.status)
+
+
+@given(st.lists(st.sampled_from(["crash", "hand_back", "release"]), max_size=12))
+def test_attempt_numbers_only_grow_and_crashes_are_bounded(story: list[str]) -> None:
+    task, now, seen, spent = submitted_task(), NOW, [], 0
+    for event in story:
+        now += TTL + timedelta(seconds=1)
+        try:
+            task = task.claimed_by("worker", now, TTL)
+        except AttemptsExhaustedError:
+            assert spent == 4
+            return
+        assert task.claim is not None
+        seen.append(task.attempt)
+        spent += event != "hand_back"
+        if event == "hand_back":
+            task = task.handed_back(task.claim, now)
+        elif event == "release" and task.attempts_left:
+            task = task.released(task.claim, BROKEN, now)
+    assert seen == sorted(set(seen))
+    assert task.attempts_left == 4 - spent

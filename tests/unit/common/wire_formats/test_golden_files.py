@@ -1,0 +1,155 @@
+"""The wire formats, byte for byte as other programs know them. A change here is a change of contract."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.domain.images import Preview, StoredImage
+from common.domain.task import Failure, Phase, Progress, Task, Usage
+from common.wire_formats.task_document import decode_task_document, encode_task_document
+from common.wire_formats.task_event import decode_task_event, encode_task_event, ending_of
+from common.wire_formats.task_message import decode_task_message, encode_task_message, task_message_attributes
+from common.wire_formats.versions import UndecodableError, UnsupportedVersionError
+from tests.factories import NOW, submitted_task
+
+GOLDEN = Path(__file__).parents[3] / "golden"
+
+
+def full_task() -> Task:
+    task = submitted_task(labels={"team": "pictures"}, callback_url="https://example.com/hook")
+    task = task.enqueued(NOW + timedelta(seconds=1))
+    task = task.claimed_by("worker-1", NOW + timedelta(seconds=2), timedelta(seconds=60))
+    assert task.claim is not None
+    return replace(
+        task.renewed(
+            task.claim,
+            NOW + timedelta(seconds=3, microseconds=123_456),
+            timedelta(seconds=60),
+            progress=Progress(phase=Phase.DENOISING, step=7, steps=20, value=0.35),
+            previews=(Preview(index=0, step=7, jpeg=b"\xff\xd8jpeg"),),
+        ),
+        failure=Failure(code="engine_crashed", message="the engine process died", retryable=True),
+        usage=Usage(inference_seconds=1.5, gpu_seconds=1.25, wasted_gpu_seconds=0.5),
+        images=(
+            StoredImage(
+                index=0,
+                object_name="tasks/task-1/attempt-1/0.png",
+                width=256,
+                height=256,
+                seed=12_345,
+                content_type="image/png",
+                size_bytes=51_234,
+                sha256="ab" * 32,
+            ),
+        ),
+    )
+
+
+def completed_task() -> Task:
+    task = full_task()
+    assert task.claim is not None
+    return task.completed(task.claim, task.images, NOW + timedelta(seconds=4))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"timestamp": value.isoformat()}
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def golden(name: str) -> Any:
+    return json.loads((GOLDEN / name).read_text())
+
+
+def test_the_document_is_the_golden_one() -> None:
+    assert _plain(encode_task_document(full_task())) == golden("task_document.json")
+
+
+def test_the_message_is_the_golden_one() -> None:
+    task = full_task()
+    assert json.loads(encode_task_message(task, result_bucket="images")) == golden("task_message.json")
+    assert task_message_attributes(task) == {"model": "demo", "lane": "interactive", "task_id": "task-1"}
+
+
+def test_the_event_is_the_golden_one() -> None:
+    assert json.loads(encode_task_event(ending_of(completed_task()))) == golden("task_event.json")
+
+
+def test_documents_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+    for task in (submitted_task(), full_task(), completed_task()):
+        document = encode_task_document(task)
+        document["from_the_future"] = {"a": 1}
+        assert decode_task_document(document) == task
+
+
+def test_messages_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+    task = full_task()
+    body = json.loads(encode_task_message(task, result_bucket="images"))
+    body |= {"version": "1.7", "from_the_future": 1}
+    body["payload"]["from_the_future"] = 1
+    message = decode_task_message(json.dumps(body).encode())
+    assert (message.task_id, message.user_id, message.parameters) == (task.id, task.user_id, task.parameters)
+    assert message.submitted_at == task.created_at
+    assert message.result_bucket == "images"
+
+
+def test_events_survive_the_round_trip_and_the_same_ending_has_the_same_id() -> None:
+    event = ending_of(completed_task())
+    assert decode_task_event(encode_task_event(event)) == event
+    assert ending_of(completed_task()).id == event.id
+    assert ending_of(submitted_task().cancelled(NOW)).id != event.id
+
+
+def test_a_task_without_an_ending_has_no_event() -> None:
+    with pytest.raises(ValueError, match="has not ended"):
+        ending_of(submitted_task())
+
+
+def _changed(**changes: Any) -> bytes:
+    return json.dumps(golden("task_message.json") | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\x00\xff not json", "body is not JSON"),
+        (b"[" * 100_000, "body is not JSON"),
+        (b"[]", "body is not a JSON object"),
+        (b"{}", "version is missing"),
+        (_changed(version=1), "version is missing"),
+        (_changed(task_id=None), "task_id: string_type"),
+        (_changed(task_id="../../etc"), "task_id: string_pattern_mismatch"),
+        (_changed(submitted_at="2026-01-01T00:00:00"), "submitted_at: timezone_aware"),
+        (_changed(payload={"prompt": "x"}), "payload/model: missing"),
+        (_changed(payload="paint"), "payload: model_type"),
+        (b" " * 1_000_001, "body has 1000001 bytes"),
+    ],
+)
+def test_an_undecodable_message_says_why_without_repeating_user_input(body: bytes, reason: str) -> None:
+    with pytest.raises(UndecodableError) as refused:
+        decode_task_message(body)
+    assert refused.value.reason.startswith(reason)
+
+
+def test_a_version_from_the_future_is_told_apart() -> None:
+    with pytest.raises(UnsupportedVersionError):
+        decode_task_message(_changed(version="2.0"))
+    with pytest.raises(UnsupportedVersionError):
+        decode_task_document(encode_task_document(full_task()) | {"version": "2.0"})
+
+
+def test_a_broken_document_is_an_undecodable_one() -> None:
+    for field in ("status", "parameters", "claim", "created_at", "previews"):
+        with pytest.raises(UndecodableError):
+            decode_task_document(encode_task_document(full_task()) | {field: 17})
