@@ -1,0 +1,59 @@
+"""The rooms' rules that no linter knows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PYTHON_ROOMS = ("common", "frontend_api", "gpu_subscriber", "local_stack")
+
+
+def python_files() -> list[Path]:
+    return [
+        path
+        for room in PYTHON_ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        if "node_modules" not in path.parts
+    ]
+
+
+def test_no_module_outgrows_three_hundred_lines() -> None:
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in python_files()}
+    assert not {name: lines for name, lines in long.items() if lines > 300}
+
+
+def test_every_module_says_what_lives_in_it() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in python_files()
+        if path.read_text().strip()
+        and not path.read_text().lstrip("#!/usr/bin/env python3\n").startswith('"""')
+    ]
+    assert not silent
+
+
+def test_no_module_is_a_drawer() -> None:
+    drawers = {
+        "utils",
+        "util",
+        "helpers",
+        "helper",
+        "manager",
+        "service",
+        "handler",
+        "base",
+        "data",
+        "info",
+        "misc",
+    }
+    assert not [str(path.relative_to(ROOT)) for path in python_files() if path.stem in drawers]
+
+
+def test_the_workers_parent_process_never_loads_torch() -> None:
+    probe = (
+        "import sys, gpu_subscriber.__main__\n"
+        "heavy = {'torch', 'diffusers', 'transformers'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr

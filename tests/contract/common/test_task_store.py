@@ -1,0 +1,218 @@
+"""The TaskStore's contract, on the fake and on Firestore's emulator. Where both pass, the fake may stand in."""
+
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from tests.emulators import Emulators
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.errors import (
+    ClaimHeldError,
+    DomainError,
+    InvalidTransitionError,
+    TaskAlreadyExistsError,
+    TaskNotFoundError,
+)
+from common.domain.images import Preview
+from common.domain.task import Failure, Phase, Progress, Task, TaskStatus
+from common.ports import InvalidPageTokenError, TaskStore
+from tests.factories import NOW, submitted_task
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+
+TTL = timedelta(seconds=60)
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def store(request: pytest.FixtureRequest) -> TaskStore:
+    if request.param == "fake":
+        return InMemoryTaskStore()
+    emulators: Emulators = request.getfixturevalue("emulators")
+    # A project of its own per test: nobody else's documents in any query.
+    project = f"demo-{uuid.uuid4().hex[:12]}"
+    return FirestoreTaskStore(firestore_client(project, emulator_host=emulators.firestore_host))
+
+
+def stored_task(store: TaskStore, **changes: object) -> Task:
+    return store.create(submitted_task(**{"task_id": uuid.uuid4().hex, **changes}))
+
+
+def test_what_was_created_is_read_back_with_its_revision(store: TaskStore) -> None:
+    created = stored_task(store, labels={"team": "pictures"})
+    assert created.revision is not None
+    read = store.get(created.id)
+    assert read == created
+    assert read.revision == created.revision
+
+
+def test_an_id_can_be_created_once(store: TaskStore) -> None:
+    task = stored_task(store)
+    with pytest.raises(TaskAlreadyExistsError):
+        store.create(replace(task, user_id="mallory"))
+    assert store.get(task.id).user_id == "ada"
+
+
+def test_an_unknown_task_is_not_found(store: TaskStore) -> None:
+    with pytest.raises(TaskNotFoundError):
+        store.get("nobody")
+    with pytest.raises(TaskNotFoundError):
+        store.update("nobody", lambda task: task.enqueued(NOW))
+
+
+def test_an_update_writes_the_change_and_returns_it(store: TaskStore) -> None:
+    task = stored_task(store)
+    written = store.update(task.id, lambda found: found.claimed_by("worker-1", NOW, TTL))
+    assert written.status is TaskStatus.PROCESSING
+    assert written.revision != task.revision
+    assert store.get(task.id) == written
+
+
+def test_every_field_survives_storage(store: TaskStore) -> None:
+    task = stored_task(store, start_within=timedelta(seconds=5), callback_url="https://example.com")
+    claimed = store.update(task.id, lambda found: found.claimed_by("worker-1", NOW, TTL))
+    assert claimed.claim is not None
+    claim = claimed.claim
+    progress = Progress(phase=Phase.DENOISING, step=3, steps=20, value=0.15)
+    previews = (Preview(index=0, step=3, jpeg=b"\xff\xd8\x00jpeg"),)
+    renewed = store.update(
+        task.id,
+        lambda found: found.renewed(claim, NOW + TTL / 7, TTL, progress=progress, previews=previews),
+        last_seen=claimed,
+    )
+    assert store.get(task.id) == renewed
+    failure = Failure(code="engine_crashed", message="the engine died", retryable=True)
+    failed = store.update(task.id, lambda found: found.failed(claim, failure, NOW, wasted_gpu_seconds=1.5))
+    assert store.get(task.id) == failed
+
+
+def test_a_stale_last_seen_costs_a_read_and_nothing_else(store: TaskStore) -> None:
+    old = stored_task(store)
+    store.update(old.id, lambda task: task.enqueued(NOW))
+    claimed = store.update(old.id, lambda task: task.claimed_by("worker-1", NOW, TTL), last_seen=old)
+    assert claimed.enqueued_at == NOW
+    assert claimed.attempt == 1
+
+
+def test_a_refusal_is_believed_only_of_the_stored_task(store: TaskStore) -> None:
+    old = stored_task(store)
+    cancelled = store.update(old.id, lambda task: task.cancelled(NOW))
+    store.update(old.id, lambda task: task.resubmitted(NOW))
+    # Seen from the cancelled task the claim would be refused; the stored one is queued again.
+    assert store.update(old.id, lambda task: task.claimed_by("w", NOW, TTL), last_seen=cancelled).attempt == 1
+
+
+def test_a_change_that_changes_nothing_writes_nothing(store: TaskStore) -> None:
+    task = stored_task(store)
+    assert store.update(task.id, lambda found: found).revision == task.revision
+
+
+def test_what_a_change_raises_comes_back_and_nothing_is_written(store: TaskStore) -> None:
+    task = stored_task(store)
+    with pytest.raises(InvalidTransitionError):
+        store.update(task.id, lambda found: found.cancel_requested(NOW))
+    assert store.get(task.id).revision == task.revision
+
+
+def test_of_many_claims_at_once_exactly_one_wins(store: TaskStore) -> None:
+    task = stored_task(store)
+    start = threading.Barrier(8)
+
+    def claim(worker: int) -> str:
+        start.wait()
+        try:
+            store.update(task.id, lambda found: found.claimed_by(f"worker-{worker}", NOW, TTL))
+        except DomainError as refusal:
+            return refusal.code
+        return "won"
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(claim, range(8)))
+    assert sorted(outcomes) == [ClaimHeldError.code] * 7 + ["won"]
+    assert store.get(task.id).attempt == 1
+
+
+def test_changes_at_once_are_all_written(store: TaskStore) -> None:
+    task = stored_task(store)
+
+    def hand_on(worker: int) -> None:
+        moment = NOW + timedelta(seconds=worker)
+        store.update(
+            task.id, lambda found: replace(found, attempts_left=found.attempts_left + 1, updated_at=moment)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(hand_on, range(16)))
+    assert store.get(task.id).attempts_left == task.attempts_left + 16
+
+
+def test_deleting_is_idempotent(store: TaskStore) -> None:
+    task = stored_task(store)
+    store.delete(task.id)
+    store.delete(task.id)
+    with pytest.raises(TaskNotFoundError):
+        store.get(task.id)
+
+
+def test_a_callers_tasks_come_in_pages_newest_first_and_nobody_elses(store: TaskStore) -> None:
+    mine = [stored_task(store, now=NOW + timedelta(seconds=second // 2)) for second in range(5)]
+    stored_task(store, user_id="bob")
+    first = store.list_for("ada", page_size=2)
+    second = store.list_for("ada", page_size=2, page_token=first.next_page_token)
+    third = store.list_for("ada", page_size=2, page_token=second.next_page_token)
+    listed = [*first.tasks, *second.tasks, *third.tasks]
+    assert [task.id for task in listed] == [
+        task.id for task in sorted(mine, key=lambda task: (task.created_at, task.id), reverse=True)
+    ]
+    assert third.next_page_token is None
+    assert all(task.revision for task in listed)
+
+
+def test_lists_can_be_narrowed_by_status_and_model(store: TaskStore) -> None:
+    queued, cancelled = stored_task(store), stored_task(store)
+    store.update(cancelled.id, lambda task: task.cancelled(NOW))
+    assert [task.id for task in store.list_for("ada", status=TaskStatus.QUEUED).tasks] == [queued.id]
+    assert len(store.list_for("ada", model="demo").tasks) == 2
+    assert store.list_for("ada", model="other").tasks == ()
+
+
+def test_a_page_token_of_somebody_elses_making_is_refused(store: TaskStore) -> None:
+    stored_task(store)
+    for token in ("nonsense", "é", "AAAA"):
+        with pytest.raises(InvalidPageTokenError):
+            store.list_for("ada", page_token=token)
+
+
+def test_unattended_tasks_are_found_and_the_others_left_in_peace(store: TaskStore) -> None:
+    minutes = [NOW + timedelta(minutes=minute) for minute in range(61)]
+    never = stored_task(store)
+    lost = stored_task(store)
+    store.update(lost.id, lambda task: task.enqueued(minutes[1]))
+    dead = stored_task(store)
+    store.update(dead.id, lambda task: task.enqueued(minutes[40]).claimed_by("w", minutes[40], TTL))
+    late = stored_task(store, start_within=timedelta(minutes=45))
+    store.update(late.id, lambda task: task.enqueued(minutes[44]))
+    fine_queued = stored_task(store)
+    store.update(fine_queued.id, lambda task: task.enqueued(minutes[44]))
+    fine_processing = stored_task(store)
+    store.update(fine_processing.id, lambda task: task.claimed_by("w", minutes[50], TTL))
+    just_submitted = stored_task(store, now=minutes[50])
+    ended = stored_task(store)
+    store.update(ended.id, lambda task: task.cancelled(minutes[1]))
+
+    found = store.list_unattended(
+        never_enqueued_before=minutes[49], enqueued_before=minutes[30], now=minutes[50], limit=10
+    )
+    assert {task.id for task in found} == {never.id, lost.id, dead.id, late.id}
+    assert just_submitted.id not in {task.id for task in found}
+
+
+def test_unattended_tasks_are_bounded(store: TaskStore) -> None:
+    for _ in range(5):
+        stored_task(store)
+    later = NOW + timedelta(hours=1)
+    found = store.list_unattended(never_enqueued_before=later, enqueued_before=later, now=later, limit=3)
+    assert len(found) == 3
