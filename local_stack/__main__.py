@@ -1,0 +1,147 @@
+"""The command line: python -m local_stack up | down | status | logs."""
+
+import json
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from local_stack.data_directory import DataDirectory
+from local_stack.detached import start_detached, stop_running
+from local_stack.emulator_jars import FIRESTORE, PUBSUB, find_jar
+from local_stack.errors import LocalStackError, StartInterruptedError
+from local_stack.java_runtime import find_java
+from local_stack.log_view import chosen_logs, follow, show
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+
+NOT_RUNNING_EXIT_CODE = 3  # as `systemctl status` has it
+
+app = typer.Typer(
+    help="The whole of darkroom on this machine: emulators, API, worker. No cloud, no GPU, no Docker.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+DataDirOption = Annotated[
+    Path, typer.Option("--data-dir", envvar="DATA_DIR", help="Where state and logs are kept.")
+]
+DEFAULT_DATA_DIR = Path(".darkroom")
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int, typer.Option(envvar="PORT", help="The page's port; all others are free ones.")
+    ] = 8080,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    workers: Annotated[int, typer.Option(envvar="WORKERS", min=0, help="How many workers to start.")] = 1,
+    java: Annotated[
+        Path | None, typer.Option(envvar="DARKROOM_JAVA", help="The Java to run the emulators with.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
+) -> None:
+    """Start everything, wait until it is ready, and run until Ctrl-C.
+
+    The emulators' jars come from PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR, else from an installed Google Cloud
+    CLI, else from a checked download.
+    """
+    started = time.monotonic()
+    data = DataDirectory(data_dir)
+    # Before anything runs and while Ctrl-C still simply ends this program: it may download for minutes.
+    for product in (PUBSUB, FIRESTORE):
+        find_java(at_least=find_jar(product, say=print).java_needed, given=java)
+    if detach:
+        options = ["--port", str(port), "--workers", str(workers), *(["--java", str(java)] if java else [])]
+        state = start_detached(data, options)
+        _announce(state.page_url, data, time.monotonic() - started)
+        return
+    settings = StackSettings(data_directory=data.path, port=port, workers=workers, java=java)
+    stack = LocalStack(settings, say=print)
+    _stop_on_signals(stack)
+    try:
+        with stack:
+            _announce(stack.page_url, data, time.monotonic() - started)
+            print("Ctrl-C stops it.", flush=True)
+            stack.watch()
+    except StartInterruptedError as error:
+        print(error)
+    print("Stopped.", flush=True)
+
+
+@app.command()
+def down(data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
+    """Stop the running stack and wait until it has ended."""
+    data = DataDirectory(data_dir)
+    print("Stopped." if stop_running(data) else f"Nothing is running on {data.path}.")
+
+
+@app.command()
+def status(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what runs and on which ports. Exits with 3 when nothing does."""
+    data = DataDirectory(data_dir)
+    state = data.state() if data.is_in_use() else None
+    if as_json:
+        print(json.dumps(asdict(state) if state else {"phase": "stopped"}, indent=2))
+    elif state is not None:
+        print(f"{state.phase} since {state.started_at}, page: {state.page_url}, logs: {data.logs}")
+        for name in sorted({*state.ports, *state.pids}):
+            print(f"  {name:<20} port {state.ports.get(name, '–'):<7} pid {state.pids.get(name, '–')}")
+    else:
+        print(f"Nothing is running on {data.path}.")
+    if state is None:
+        raise typer.Exit(NOT_RUNNING_EXIT_CODE)
+
+
+@app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="One process; without it, all.")] = None,
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of each log's last lines.")] = 20,
+) -> None:
+    """Show the processes' logs."""
+    paths = chosen_logs(DataDirectory(data_dir).logs, name)
+    show(paths, lines=lines, write=print)
+    if following:
+        try:
+            for _ in follow(paths, print):
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            return
+
+
+def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:
+    print(f"darkroom is ready after {seconds:.1f} s: {page_url}")
+    print(f"State and logs: {data.path}", flush=True)
+
+
+def _stop_on_signals(stack: LocalStack) -> None:
+    """The first signal asks for an orderly end, the second one for a quick end."""
+
+    def on_signal(_number: int, _frame: object) -> None:
+        if stack.interrupted.is_set():
+            stack.hurry.set()
+        else:
+            stack.interrupted.set()
+            print("Stopping; the worker may finish what it holds. Again to hurry.", flush=True)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, on_signal)
+
+
+def main() -> None:
+    try:
+        app()
+    except LocalStackError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

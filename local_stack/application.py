@@ -1,0 +1,54 @@
+"""The project's own programs as processes of the stack: the API, the workers, the rescue tick."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from local_stack.free_ports import LOOPBACK
+from local_stack.probes import all_of, answers_ok, listens_itself
+from local_stack.processes import ProcessSpec
+
+_PROJECT = Path(__file__).resolve().parents[1]
+
+
+def api(*, port: int, environment: Mapping[str, str]) -> ProcessSpec:
+    """The API under gunicorn, with the configuration it has in production."""
+    return ProcessSpec(
+        name="api",
+        argv=(
+            *(sys.executable, "-m", "gunicorn", "--config", "frontend_api/gunicorn_conf.py"),
+            "frontend_api.wsgi:build_app()",
+        ),
+        environment={**environment, "PORT": str(port)},
+        why_not_ready=all_of(answers_ok(f"http://{LOOPBACK}:{port}/readyz"), listens_itself(port)),
+        stop_within_seconds=15,
+        working_directory=_PROJECT,
+    )
+
+
+def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> ProcessSpec:
+    """One worker: a process that talks to Pub/Sub, and the engine process that it starts."""
+    return ProcessSpec(
+        name=f"worker-{number}",
+        argv=(sys.executable, "-m", "gpu_subscriber"),
+        environment={**environment, "DARKROOM_HEALTH_PORT": str(health_port)},
+        why_not_ready=answers_ok(f"http://{LOOPBACK}:{health_port}/readyz"),
+        ready_within_seconds=180,  # the first start on a slow disk reads gigabytes of torch
+        stop_within_seconds=40,  # longer than the worker's own drain
+        working_directory=_PROJECT,
+    )
+
+
+def rescue_tick(*, api_port: int, interval_seconds: float, environment: Mapping[str, str]) -> ProcessSpec:
+    """What Cloud Scheduler does in the cloud."""
+    url = f"http://{LOOPBACK}:{api_port}/internal/rescue"
+    return ProcessSpec(
+        name="rescue-tick",
+        argv=(
+            *(sys.executable, "-m", "local_stack.rescue_tick"),
+            *("--url", url, "--interval", f"{interval_seconds:g}"),
+        ),
+        environment=environment,
+        stop_within_seconds=5,
+        working_directory=_PROJECT,
+    )

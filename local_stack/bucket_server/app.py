@@ -1,0 +1,77 @@
+"""The Flask application: errors, CORS and the routes' assembly."""
+
+from xml.sax.saxutils import escape
+
+import structlog
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
+from werkzeug.routing import BaseConverter
+
+from local_stack.bucket_server.bucket_routes import bucket_routes
+from local_stack.bucket_server.object_routes import object_routes
+from local_stack.bucket_server.object_store import ObjectStore
+from local_stack.bucket_server.records import StorageError
+from local_stack.bucket_server.upload_routes import upload_routes
+
+logger = structlog.get_logger(__name__)
+
+
+class _ObjectName(BaseConverter):
+    """The rest of the path, slashes and all."""
+
+    regex = ".+"
+    part_isolating = False
+
+
+def create_app(store: ObjectStore) -> Flask:
+    app = Flask(__name__, static_folder=None)
+    app.url_map.converters["object_name"] = _ObjectName
+    app.url_map.merge_slashes = False  # "a//b" is a name
+    app.register_blueprint(bucket_routes(store))
+    app.register_blueprint(object_routes(store))
+    app.register_blueprint(upload_routes(store))
+    app.add_url_rule("/", "health", lambda: jsonify(status="ok"))
+    app.after_request(_allow_browsers)
+    app.register_error_handler(StorageError, _refusal)
+    app.register_error_handler(OSError, _disk_refusal)
+    app.register_error_handler(HTTPException, _http_refusal)
+    return app
+
+
+def _allow_browsers(response: Response) -> Response:
+    """Pages of other origins may read: locally the page and the bucket never share one."""
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Access-Control-Expose-Headers"] = "*"
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = request.headers.get(
+            "Access-Control-Request-Headers", "*"
+        )
+        response.headers["Access-Control-Max-Age"] = "3600"
+    return response
+
+
+def _refusal(error: StorageError) -> Response:
+    if error.status == 304:
+        return Response(status=304)
+    if request.blueprint == "objects" and request.endpoint == "objects.link":  # the XML API
+        body = f"<Error><Code>{escape(error.reason)}</Code><Message>{escape(error.message)}</Message></Error>"
+        return Response(
+            f"<?xml version='1.0' encoding='UTF-8'?>{body}", error.status, mimetype="application/xml"
+        )
+    detail = {"message": error.message, "domain": "global", "reason": error.reason}
+    response = jsonify(error={"code": error.status, "message": error.message, "errors": [detail]})
+    response.status_code = error.status
+    return response
+
+
+def _disk_refusal(error: OSError) -> Response:
+    logger.error("disk_failed", exc_info=error)
+    return _refusal(StorageError(503, "backendError", f"The disk refused: {error.strerror}"))
+
+
+def _http_refusal(error: HTTPException) -> Response:
+    response = _refusal(StorageError(error.code or 500, "invalid", error.description or error.name))
+    if isinstance(error, RequestedRangeNotSatisfiable):
+        response.headers["Content-Range"] = f"bytes */{error.length}"
+    return response

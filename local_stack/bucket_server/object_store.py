@@ -1,0 +1,214 @@
+"""The buckets and objects themselves, with the service's rules; HTTP is the routes' business."""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from local_stack.bucket_server.object_files import ObjectFiles
+from local_stack.bucket_server.pending_content import PendingContent
+from local_stack.bucket_server.records import BucketRecord, ObjectRecord, Preconditions, StorageError
+
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_LONGEST_OBJECT_NAME_BYTES = 1024
+_WRITABLE = frozenset(
+    (
+        *("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType"),
+        *("customTime", "metadata"),
+    )
+)
+
+
+class ObjectStore:
+    """Thread-safe. One process only: generations and conditions are decided under its lock."""
+
+    def __init__(self, directory: Path) -> None:
+        self._files = ObjectFiles(directory)
+        self._lock = threading.RLock()
+        self._buckets: dict[str, BucketRecord] = {}
+        self._objects: dict[str, dict[str, ObjectRecord]] = {}
+        self._last_generation = 0
+        for bucket, objects in self._files.load():
+            self._buckets[bucket.name] = bucket
+            self._objects[bucket.name] = {record.name: record for record in objects}
+            self._last_generation = max([self._last_generation, *(record.generation for record in objects)])
+
+    def buckets(self) -> list[BucketRecord]:
+        with self._lock:
+            return sorted(self._buckets.values(), key=lambda bucket: bucket.name)
+
+    def bucket(self, name: str) -> BucketRecord:
+        """Raises StorageError 404."""
+        with self._lock:
+            if name not in self._buckets:
+                raise StorageError(404, "notFound", "The specified bucket does not exist.")
+            return self._buckets[name]
+
+    def create_bucket(self, name: str, settings: Mapping[str, object]) -> BucketRecord:
+        """Raises StorageError 400 for an impossible name, 409 when it exists."""
+        if not _BUCKET_NAME.fullmatch(name):
+            raise StorageError(400, "invalid", f"Invalid bucket name: '{name}'")
+        with self._lock:
+            if name in self._buckets:
+                raise StorageError(
+                    409, "conflict", "Your previous request to create the named bucket succeeded."
+                )
+            bucket = BucketRecord(name=name, created_at=datetime.now(UTC), settings=dict(settings))
+            self._files.save_bucket(bucket)
+            self._buckets[name], self._objects[name] = bucket, {}
+            return bucket
+
+    def patch_bucket(self, name: str, settings: Mapping[str, object]) -> BucketRecord:
+        with self._lock:
+            bucket = self.bucket(name)
+            bucket = replace(bucket, settings={**bucket.settings, **settings})
+            self._files.save_bucket(bucket)
+            self._buckets[name] = bucket
+            return bucket
+
+    def delete_bucket(self, name: str) -> None:
+        """Raises StorageError 404, or 409 when it holds objects."""
+        with self._lock:
+            self.bucket(name)
+            if self._objects[name]:
+                raise StorageError(409, "conflict", "The bucket you tried to delete is not empty.")
+            self._files.delete_bucket(name)
+            del self._buckets[name], self._objects[name]
+
+    def begin(self, bucket: str) -> PendingContent:
+        """A place for an upload's bytes. Raises StorageError 404 for an unknown bucket."""
+        self.bucket(bucket)
+        return PendingContent(self._files.contents_folder(bucket))
+
+    def commit(
+        self,
+        bucket: str,
+        name: str,
+        content: PendingContent,
+        settings: Mapping[str, object],
+        conditions: Preconditions,
+    ) -> ObjectRecord:
+        """Make the content the object's newest generation.
+
+        Raises StorageError 400, 404, 412, and the content is gone then.
+        """
+        try:
+            content.check(md5=settings.get("md5Hash"), crc32c=settings.get("crc32c"))
+            if (
+                not 0 < len(name.encode()) <= _LONGEST_OBJECT_NAME_BYTES
+                or "\n" in name
+                or name in (".", "..")
+            ):
+                raise StorageError(400, "invalid", f"Invalid object name: '{name}'")
+            with self._lock:
+                self.bucket(bucket)
+                current = self._objects[bucket].get(name)
+                conditions.check(current)
+                record = self._new_record(bucket, name, content, settings)
+                content.close()
+                content.path.replace(self._files.contents_folder(bucket) / record.content_file)
+                self._files.save(record)
+                self._objects[bucket][name] = record
+                if current is not None:
+                    self._files.delete_content(current)
+                return record
+        except BaseException:
+            content.discard()
+            raise
+
+    def get(
+        self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
+    ) -> ObjectRecord:
+        """Raises StorageError 404, 412, 304."""
+        with self._lock:
+            record = self._existing(bucket, name, generation)
+            conditions.check(record, reading=True)
+            return record
+
+    def open(
+        self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
+    ) -> tuple[ObjectRecord, BinaryIO]:
+        """The object with its bytes, which stay readable when it is replaced meanwhile. Raises as `get` does."""
+        with self._lock:
+            record = self.get(bucket, name, conditions, generation)
+            return record, (self._files.contents_folder(bucket) / record.content_file).open("rb")
+
+    def patch(
+        self,
+        bucket: str,
+        name: str,
+        settings: Mapping[str, object],
+        conditions: Preconditions,
+        *,
+        whole: bool,
+    ) -> ObjectRecord:
+        """Change what a client may write; `whole` replaces it all. Raises StorageError 404, 412."""
+        with self._lock:
+            record = self._existing(bucket, name, None)
+            conditions.check(record)
+            record = replace(
+                record,
+                settings=_patched({} if whole else record.settings, settings),
+                metageneration=record.metageneration + 1,
+                updated_at=datetime.now(UTC),
+            )
+            self._files.save(record)
+            self._objects[bucket][name] = record
+            return record
+
+    def delete(
+        self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
+    ) -> None:
+        """Raises StorageError 404, 412."""
+        with self._lock:
+            record = self._existing(bucket, name, generation)
+            conditions.check(record)
+            del self._objects[bucket][name]
+            self._files.delete(record)
+
+    def all_objects(self, bucket: str) -> list[ObjectRecord]:
+        """In the order of their names. Raises StorageError 404."""
+        with self._lock:
+            self.bucket(bucket)
+            return sorted(self._objects[bucket].values(), key=lambda record: record.name.encode())
+
+    def _existing(self, bucket: str, name: str, generation: int | None) -> ObjectRecord:
+        self.bucket(bucket)
+        record = self._objects[bucket].get(name)
+        if record is None or generation not in (None, record.generation):
+            raise StorageError(404, "notFound", f"No such object: {bucket}/{name}")
+        return record
+
+    def _new_record(
+        self, bucket: str, name: str, content: PendingContent, settings: Mapping[str, object]
+    ) -> ObjectRecord:
+        self._last_generation = max(self._last_generation + 1, time.time_ns() // 1000)
+        now = datetime.now(UTC)
+        return ObjectRecord(
+            bucket=bucket,
+            name=name,
+            generation=self._last_generation,
+            metageneration=1,
+            size_bytes=content.size_bytes,
+            md5=content.md5,
+            crc32c=content.crc32c,
+            created_at=now,
+            updated_at=now,
+            settings=_patched({}, settings),
+            content_file=self._files.content_name(name, self._last_generation),
+        )
+
+
+def _patched(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
+    """JSON merge patch, one level into `metadata`: null removes."""
+    merged = {**old, **{key: value for key, value in new.items() if key in _WRITABLE}}
+    metadata, old_metadata = merged.get("metadata"), old.get("metadata")
+    if isinstance(metadata, dict) and isinstance(old_metadata, dict):
+        merged["metadata"] = {**old_metadata, **metadata}
+    if isinstance(metadata := merged.get("metadata"), dict):
+        merged["metadata"] = {key: value for key, value in metadata.items() if value is not None}
+    return {key: value for key, value in merged.items() if value is not None}

@@ -1,0 +1,50 @@
+"""Bytes on their way into the bucket: a temporary file and their running checksums."""
+
+import base64
+import hashlib
+import uuid
+from pathlib import Path
+
+import google_crc32c
+
+from local_stack.bucket_server.records import StorageError
+
+
+class PendingContent:
+    """Not visible to anybody before the store commits it. Exactly one of commit and `discard` must follow."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f".pending-{uuid.uuid4().hex}"
+        self.size_bytes = 0
+        self._file = self.path.open("xb")
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._crc32c = google_crc32c.Checksum()
+
+    def write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._md5.update(chunk)
+        self._crc32c.update(chunk)
+        self.size_bytes += len(chunk)
+
+    @property
+    def md5(self) -> str:
+        return base64.b64encode(self._md5.digest()).decode()
+
+    @property
+    def crc32c(self) -> str:
+        return base64.b64encode(self._crc32c.digest()).decode()
+
+    def check(self, *, md5: object, crc32c: object) -> None:
+        """Raise StorageError 400 when what the client announced (None: nothing) is not what came."""
+        for title, announced, actual in (("MD5", md5, self.md5), ("CRC32C", crc32c, self.crc32c)):
+            if announced is not None and announced != actual:
+                raise StorageError(
+                    400, "invalid", f"Provided {title} hash {announced} doesn't match calculated {actual}."
+                )
+
+    def close(self) -> None:
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)

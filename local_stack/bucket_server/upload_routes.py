@@ -1,0 +1,93 @@
+"""Uploads over HTTP. The upload's kind is the query's `uploadType`."""
+
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, jsonify, request
+
+from local_stack.bucket_server.object_store import ObjectStore
+from local_stack.bucket_server.records import ObjectRecord, Preconditions, StorageError
+from local_stack.bucket_server.resources import object_resource
+from local_stack.bucket_server.uploads import ResumableUploads, parse_multipart, parse_settings
+
+_CHUNK_BYTES = 1 << 18
+
+
+def upload_routes(store: ObjectStore) -> Blueprint:
+    routes = Blueprint("uploads", __name__, url_prefix="/upload/storage/v1/b/<bucket>/o")
+    resumable = ResumableUploads(store)
+
+    @routes.post("")
+    def upload(bucket: str) -> Response:
+        kind = request.args.get("uploadType")
+        if kind == "resumable":
+            return begin_resumable(bucket)
+        if kind == "multipart":
+            parsed = parse_multipart(request.headers.get("Content-Type", ""), request.get_data())
+            return store_now(bucket, dict(parsed.settings), parsed.media)
+        if kind == "media":
+            return store_now(bucket, {"contentType": request.headers.get("Content-Type")}, None)
+        raise StorageError(400, "badRequest", f"Unknown uploadType: {kind}")
+
+    def store_now(bucket: str, settings: dict[str, object], media: bytes | None) -> Response:
+        """`media` None: the request's whole body, which need not fit into memory."""
+        name, conditions = _name(settings), Preconditions.from_query(request.args)
+        content = store.begin(bucket)
+        try:
+            for chunk in (
+                [media] if media is not None else iter(lambda: request.stream.read(_CHUNK_BYTES), b"")
+            ):
+                content.write(chunk)
+        except BaseException:
+            content.discard()
+            raise
+        return _stored(store.commit(bucket, name, content, {**settings, **_announced()}, conditions))
+
+    def begin_resumable(bucket: str) -> Response:
+        sent = parse_settings(request.get_data())
+        settings = {"contentType": request.headers.get("X-Upload-Content-Type"), **sent}
+        name = _name(settings)
+        upload_id = resumable.begin(bucket, name, settings, Preconditions.from_query(request.args))
+        query = urlencode({"uploadType": "resumable", "name": name, "upload_id": upload_id})
+        response = Response(status=200)
+        response.headers["Location"] = f"{request.base_url}?{query}"
+        response.headers["X-GUploader-UploadID"] = upload_id
+        return response
+
+    @routes.put("")
+    def continue_resumable(bucket: str) -> Response:
+        upload_id = request.args.get("upload_id", "")
+        content_range = request.headers.get("Content-Range")
+        record, received = resumable.receive(upload_id, content_range, request.get_data(), _announced())
+        if record is not None:
+            return _stored(record)
+        response = Response(status=308)
+        if received:
+            response.headers["Range"] = f"bytes=0-{received - 1}"
+        return response
+
+    @routes.delete("")
+    def cancel_resumable(bucket: str) -> Response:
+        resumable.cancel(request.args.get("upload_id", ""))
+        return Response(status=499)  # what the real service answers
+
+    return routes
+
+
+def _name(settings: dict[str, object]) -> str:
+    name = request.args.get("name") or settings.get("name")
+    if not name:
+        raise StorageError(400, "required", "Required parameter: name")
+    return str(name)
+
+
+def _announced() -> dict[str, str]:
+    """The checksums in the X-Goog-Hash header, such as `crc32c=…,md5=…`."""
+    fields = (one.strip().partition("=") for one in request.headers.get("X-Goog-Hash", "").split(",") if one)
+    known = {"crc32c": "crc32c", "md5": "md5Hash"}
+    return {known[key]: value for key, _, value in fields if key in known}
+
+
+def _stored(record: ObjectRecord) -> Response:
+    response = jsonify(object_resource(record, request.host_url))
+    response.headers["ETag"] = record.etag
+    return response

@@ -1,0 +1,145 @@
+"""The three ways of uploading: media, multipart and resumable."""
+
+import json
+import re
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+
+from local_stack.bucket_server.object_store import ObjectStore
+from local_stack.bucket_server.pending_content import PendingContent
+from local_stack.bucket_server.records import ObjectRecord, Preconditions, StorageError
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipartUpload:
+    """The two parts of a multipart/related body."""
+
+    settings: Mapping[str, object]
+    media: bytes
+
+
+def parse_multipart(content_type: str, body: bytes) -> MultipartUpload:
+    """Raises StorageError 400."""
+    header = Message()
+    header["Content-Type"] = content_type
+    boundary = header.get_param("boundary")
+    parts = body.split(b"--" + str(boundary).encode()) if boundary else []
+    if len(parts) != 4:  # what comes before, settings, media, the final dashes
+        raise StorageError(400, "badRequest", "The body is not multipart/related with two parts.")
+    (_, settings), (media_headers, media) = (_headers_and_body(part) for part in parts[1:3])
+    return MultipartUpload(
+        settings={"contentType": media_headers.get("content-type"), **parse_settings(settings)}, media=media
+    )
+
+
+def parse_settings(body: bytes) -> dict[str, object]:
+    """An object resource as a client sends it; empty is allowed. Raises StorageError 400."""
+    try:
+        settings = json.loads(body) if body.strip() else {}
+    except ValueError as error:
+        raise StorageError(400, "parseError", "The body is not JSON.") from error
+    if not isinstance(settings, dict):
+        raise StorageError(400, "parseError", "The body is not a JSON object.")
+    return settings
+
+
+@dataclass(slots=True, kw_only=True)
+class ResumableUpload:
+    """One upload in several requests. They may not overlap in time: `lock` makes them take turns."""
+
+    bucket: str
+    name: str
+    settings: Mapping[str, object]
+    conditions: Preconditions
+    content: PendingContent
+    lock: threading.Lock
+    finished: ObjectRecord | None = None
+
+
+class ResumableUploads:
+    """The unfinished ones. They are forgotten when the server ends, and clients then start anew."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._uploads: dict[str, ResumableUpload] = {}
+
+    def begin(self, bucket: str, name: str, settings: Mapping[str, object], conditions: Preconditions) -> str:
+        """Returns the id that the following requests carry. Raises StorageError 404."""
+        upload_id = uuid.uuid4().hex
+        self._uploads[upload_id] = ResumableUpload(
+            bucket=bucket,
+            name=name,
+            settings=settings,
+            conditions=conditions,
+            content=self._store.begin(bucket),
+            lock=threading.Lock(),
+        )
+        return upload_id
+
+    def receive(
+        self, upload_id: str, content_range: str | None, body: bytes, announced: Mapping[str, str]
+    ) -> tuple[ObjectRecord | None, int]:
+        """Take a chunk, or only say how far it is. Returns the object when it is complete, and the bytes received.
+
+        `announced` are checksums that came with this chunk. A chunk that leaves a gap is not taken; the number of bytes
+        tells the client where to go on. Raises StorageError 400, 404, 412.
+        """
+        upload = self._upload(upload_id)
+        first, total = _parse_range(content_range, len(body))
+        with upload.lock:
+            if upload.finished is not None:
+                return upload.finished, upload.finished.size_bytes
+            received = upload.content.size_bytes
+            if first is not None and first <= received:
+                upload.content.write(body[received - first :])
+                received = upload.content.size_bytes
+            if total is None or received < total:
+                return None, received
+            settings = {**upload.settings, **announced}
+            try:
+                upload.finished = self._store.commit(
+                    upload.bucket, upload.name, upload.content, settings, upload.conditions
+                )
+            except StorageError:
+                del self._uploads[upload_id]
+                raise
+            return upload.finished, received
+
+    def cancel(self, upload_id: str) -> None:
+        """Raises StorageError 404."""
+        upload = self._upload(upload_id)
+        with upload.lock:
+            self._uploads.pop(upload_id, None)
+            if upload.finished is None:
+                upload.content.discard()
+
+    def _upload(self, upload_id: str) -> ResumableUpload:
+        if upload_id not in self._uploads:
+            raise StorageError(404, "notFound", "There is no such upload.")
+        return self._uploads[upload_id]
+
+
+def _parse_range(content_range: str | None, length: int) -> tuple[int | None, int | None]:
+    """The first byte of this chunk (None: it only asks) and the total, if it is known yet."""
+    if content_range is None:
+        return 0, length
+    found = _CONTENT_RANGE.fullmatch(content_range)
+    if found is None:
+        raise StorageError(400, "badRequest", f"Failed to parse Content-Range header: {content_range}")
+    first, last, total = found.groups()
+    if first is not None and int(last) - int(first) + 1 != length:
+        raise StorageError(400, "badRequest", "The Content-Range header does not match the body.")
+    return (None if first is None else int(first)), (None if total == "*" else int(total))
+
+
+def _headers_and_body(part: bytes) -> tuple[dict[str, str], bytes]:
+    head, separator, body = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+    if not separator:
+        raise StorageError(400, "badRequest", "A part of the body has no headers.")
+    lines = (line.partition(":") for line in head.decode("latin-1").split("\r\n"))
+    return {name.strip().lower(): value.strip() for name, _, value in lines}, body.removesuffix(b"\r\n")

@@ -1,0 +1,97 @@
+"""What lies under DATA_DIR, and whose it is: one stack at a time, guarded by a lock that a crash releases by itself.
+
+lock            held (flock) by the running supervisor
+state.json      the running stack's ports and processes; a leftover of a crash when nobody holds the lock
+logs/           one file per process, and the one of the start before as `.1`
+firestore/      exports of the documents
+bucket/         the stored images
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from local_stack.errors import StackAlreadyRunningError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackState:
+    """What another process may want to know about a running stack. Holds no secrets."""
+
+    stack_id: str
+    phase: str
+    """starting, ready or stopping."""
+    supervisor_pid: int
+    started_at: str
+    page_url: str | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    pids: Mapping[str, int] = field(default_factory=dict)
+
+
+class DataDirectory:
+    """The folder of one stack."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.logs = self.path / "logs"
+        self.firestore = self.path / "firestore"
+        self.bucket = self.path / "bucket"
+        self._lock_file: TextIOWrapper | None = None
+
+    def acquire(self) -> None:
+        """Make it this process's. Raises StackAlreadyRunningError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock_file = (self.path / "lock").open("a")
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock_file.close()
+            raise StackAlreadyRunningError(self.occupied_by()) from None
+        self._lock_file = lock_file
+
+    def release(self) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    def is_in_use(self) -> bool:
+        """Whether some process holds the lock."""
+        try:
+            with (self.path / "lock").open("a") as lock_file:
+                fcntl.flock(lock_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def state(self) -> StackState | None:
+        """What the last writer wrote; None when there is nothing, or nothing legible."""
+        try:
+            content: dict[str, Any] = json.loads((self.path / "state.json").read_text("utf-8"))
+            return StackState(**content)
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_state(self, state: StackState) -> None:
+        temporary = self.path / ".state.json.new"
+        temporary.write_text(json.dumps(asdict(state), indent=2) + "\n", "utf-8")
+        os.replace(temporary, self.path / "state.json")  # noqa: PTH105 - the name says what happens
+
+    def clear_state(self) -> None:
+        (self.path / "state.json").unlink(missing_ok=True)
+
+    def occupied_by(self) -> str:
+        """A sentence for whoever wanted to start a second one."""
+        state = self.state()
+        where = f", its page is {state.page_url}" if state and state.page_url else ""
+        who = f" (process {state.supervisor_pid}{where})" if state else ""
+        return (
+            f"A stack is already running on {self.path}{who}. "
+            f"Stop it with `make down`, or start this one elsewhere with DATA_DIR=…"
+        )

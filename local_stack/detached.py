@@ -1,0 +1,80 @@
+"""Starting a stack in the background, and stopping the one that runs: what `up --detach` and `down` do."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from local_stack.data_directory import DataDirectory, StackState
+from local_stack.errors import LocalStackError, ProcessFailedError, StackAlreadyRunningError
+from local_stack.leftovers import end_leftovers
+from local_stack.processes import log_tail
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_POLL_SECONDS = 0.05
+_STOP_SECONDS = 90
+"""A little more than all stop deadlines together are likely to need."""
+
+
+def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
+    """Run `python -m local_stack up ARGUMENTS` in the background; returns when it is ready.
+
+    Raises StackAlreadyRunningError, or ProcessFailedError with the end of the supervisor's log.
+    """
+    if data.is_in_use():
+        raise StackAlreadyRunningError(data.occupied_by())
+    data.logs.mkdir(parents=True, exist_ok=True)
+    log_path = data.logs / "supervisor.log"
+    with log_path.open("wb") as log:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "local_stack", "up", "--data-dir", str(data.path), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=_PROJECT,
+        )
+    try:
+        while supervisor.poll() is None:
+            state = data.state()
+            if state is not None and state.supervisor_pid == supervisor.pid and state.phase == "ready":
+                return state
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        supervisor.wait()
+        raise
+    raise ProcessFailedError(
+        name="the stack", reason="did not start", log_path=log_path, log_tail=log_tail(log_path, 40)
+    )
+
+
+def stop_running(data: DataDirectory) -> bool:
+    """Ask the running supervisor to end and wait until it has. False when there was none; a crash's remains are ended.
+
+    Raises LocalStackError when it does not end.
+    """
+    state = data.state()
+    if not data.is_in_use():
+        if state is not None:
+            end_leftovers(state.stack_id)
+            data.clear_state()
+        return False
+    if state is None:
+        raise LocalStackError(
+            f"A stack runs on {data.path}, but its state.json does not say in which process."
+        )
+    with suppress(psutil.NoSuchProcess):  # it may just be ending
+        psutil.Process(state.supervisor_pid).terminate()
+    deadline = time.monotonic() + _STOP_SECONDS
+    while data.is_in_use():
+        if time.monotonic() > deadline:
+            raise LocalStackError(
+                f"Process {state.supervisor_pid} did not end within {_STOP_SECONDS} s; its logs are in {data.logs}."
+            )
+        time.sleep(_POLL_SECONDS)
+    return True

@@ -1,0 +1,121 @@
+"""The emulators' pinned downloads, for machines without the Google Cloud CLI: fetched once, checked, kept in a cache.
+
+A file appears under its name only when it is whole and its SHA-256 is the pinned one; an interrupted download goes on
+where it stopped. The versions and hashes are those that firebase-tools 15.34.2 pins.
+"""
+
+import fcntl
+import hashlib
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from local_stack.errors import DownloadError
+
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedDownload:
+    """One file on the web and the proof that it is the right one."""
+
+    url: str
+    size_bytes: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return PurePosixPath(self.url).name
+
+
+_FOLDER = "https://storage.googleapis.com/firebase-preview-drop/emulator"
+FIRESTORE_EMULATOR_DOWNLOAD = PinnedDownload(
+    url=f"{_FOLDER}/cloud-firestore-emulator-v1.22.0.jar",
+    size_bytes=136_707_194,
+    sha256="9b6498b7f62714d67f48f59b3818883cd682dbcd46b9f59511de81c97bb5166c",
+)
+PUBSUB_EMULATOR_DOWNLOAD = PinnedDownload(
+    url=f"{_FOLDER}/pubsub-emulator-0.8.37.zip",
+    size_bytes=53_029_797,
+    sha256="c83383e0c71633e58abad6fdc9c0312c7d0f6a5a34236c42e3f92eb24ded1c26",
+)
+JAVA_NEEDED_BY_DOWNLOADS = 21
+
+
+def fetch(download: PinnedDownload, folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
+    """The downloaded file, from the folder or from the web. Several processes may ask at the same time.
+
+    Raises DownloadError: not reachable, cut short (a later call goes on from there), or not the pinned file.
+    """
+    target = folder / download.file_name
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / (download.file_name + ".part")
+    with (folder / (download.file_name + ".lock")).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks starting at once download it once
+        if target.exists():
+            return target
+        if not partial.exists() or partial.stat().st_size < download.size_bytes:
+            say(f"Downloading {download.file_name} ({download.size_bytes / 1e6:.0f} MB) from {download.url}")
+            _go_on(download, partial)
+        _check(download, partial)
+        partial.replace(target)
+    return target
+
+
+def extract_jar(archive_path: Path, folder: Path) -> Path:
+    """The `*-all.jar` inside a downloaded zip file, unpacked beside it once. Raises DownloadError."""
+    with zipfile.ZipFile(archive_path) as archive:
+        inside = next((name for name in archive.namelist() if name.endswith("-all.jar")), None)
+        if inside is None:
+            raise DownloadError(f"{archive_path} holds no emulator: there is no *-all.jar in it.")
+        target = folder / PurePosixPath(inside).name
+        if not target.exists():
+            partial = target.with_name(target.name + ".part")
+            with archive.open(inside) as source, partial.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+            partial.replace(target)
+    return target
+
+
+def _go_on(download: PinnedDownload, partial: Path) -> None:
+    """Fetch what is missing of the partial file; start anew when the server does not offer the rest alone."""
+    have = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(download.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+            is_the_rest = response.status == http.HTTPStatus.PARTIAL_CONTENT
+            with partial.open("ab" if is_the_rest else "wb") as sink:
+                shutil.copyfileobj(response, sink, _CHUNK_BYTES)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                partial.unlink()  # more than the server has: not the beginning of that file
+            raise DownloadError(f"{download.url} answers {error.code} {error.reason}.") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        raise DownloadError(f"{download.url} could not be downloaded ({reason}).") from error
+
+
+def _check(download: PinnedDownload, partial: Path) -> None:
+    size = partial.stat().st_size
+    if size < download.size_bytes:
+        raise DownloadError(
+            f"{download.url} was cut short: {size} of {download.size_bytes} bytes arrived. "
+            f"Try again; the download goes on where it stopped."
+        )
+    with partial.open("rb") as file:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != download.sha256:
+        partial.unlink()
+        raise DownloadError(
+            f"{download.url} is not the file that was pinned: its SHA-256 is {actual}, expected {download.sha256}. "
+            f"It was deleted."
+        )

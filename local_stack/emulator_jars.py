@@ -1,0 +1,118 @@
+"""Where the emulators' jars come from: a given path, an installed Google Cloud CLI, or the pinned download."""
+
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_stack.emulator_downloads import (
+    FIRESTORE_EMULATOR_DOWNLOAD,
+    JAVA_NEEDED_BY_DOWNLOADS,
+    PUBSUB_EMULATOR_DOWNLOAD,
+    PinnedDownload,
+    extract_jar,
+    fetch,
+)
+from local_stack.errors import DownloadError, EmulatorMissingError
+from local_stack.java_runtime import java_needed_by
+
+_OLDEST_JAVA = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorProduct:
+    """One of Google's emulators: how to find it, how to name it to a person."""
+
+    title: str
+    jar_variable: str
+    main_class: str
+    cloud_cli_glob: str
+    cloud_cli_component: str
+    download: PinnedDownload
+
+
+PUBSUB = EmulatorProduct(
+    title="Pub/Sub emulator",
+    jar_variable="PUBSUB_EMULATOR_JAR",
+    main_class="com.google.cloud.pubsub.testing.v1.Main",
+    cloud_cli_glob="platform/pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar",
+    cloud_cli_component="pubsub-emulator",
+    download=PUBSUB_EMULATOR_DOWNLOAD,
+)
+FIRESTORE = EmulatorProduct(
+    title="Firestore emulator",
+    jar_variable="FIRESTORE_EMULATOR_JAR",
+    main_class="com.google.cloud.datastore.emulator.firestore.CloudFirestore",
+    cloud_cli_glob="platform/cloud-firestore-emulator/cloud-firestore-emulator*.jar",
+    cloud_cli_component="cloud-firestore-emulator",
+    download=FIRESTORE_EMULATOR_DOWNLOAD,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorJar:
+    """A jar on disk, and the Java it needs."""
+
+    path: Path
+    main_class: str
+    java_needed: int
+
+
+def default_downloads_folder() -> Path:
+    """Where downloads are kept for all checkouts of this user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "darkroom" / "emulators"
+
+
+def find_jar(
+    product: EmulatorProduct,
+    *,
+    downloads_folder: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> EmulatorJar:
+    """The jar to run. Raises EmulatorMissingError, which says what to install.
+
+    A path in the product's environment variable that does not exist is an error: the user meant it.
+    """
+    if given := os.environ.get(product.jar_variable):
+        if not Path(given).is_file():
+            raise EmulatorMissingError(f"{product.jar_variable} names {given}, which is not a file.")
+        return _described(product, Path(given))
+    for installed in _installed(product):
+        return _described(product, installed)
+    folder = downloads_folder or default_downloads_folder()
+    try:
+        jar = fetch(product.download, folder, say)
+        if jar.suffix == ".zip":
+            jar = extract_jar(jar, folder)
+    except DownloadError as error:
+        raise EmulatorMissingError(
+            f"The {product.title} is not on this machine. {error} Install it with "
+            f"`gcloud components install {product.cloud_cli_component}` (or the package "
+            f"google-cloud-cli-{product.cloud_cli_component} where gcloud came from one), "
+            f"or name a jar that you have with {product.jar_variable}=/path/to.jar."
+        ) from error
+    return _described(product, jar, at_least=JAVA_NEEDED_BY_DOWNLOADS)
+
+
+def _described(product: EmulatorProduct, path: Path, at_least: int = _OLDEST_JAVA) -> EmulatorJar:
+    try:
+        needed = java_needed_by(path, product.main_class)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise EmulatorMissingError(f"{path} is not the {product.title}: {error}.") from error
+    return EmulatorJar(path=path, main_class=product.main_class, java_needed=max(needed, at_least))
+
+
+def _installed(product: EmulatorProduct) -> Iterator[Path]:
+    for root in _cloud_cli_roots():
+        yield from sorted(root.glob(product.cloud_cli_glob), reverse=True)
+
+
+def _cloud_cli_roots() -> Iterator[Path]:
+    if root := os.environ.get("CLOUDSDK_ROOT_DIR"):
+        yield Path(root)
+    if gcloud := shutil.which("gcloud"):
+        yield Path(gcloud).resolve().parent.parent
+    yield Path.home() / "google-cloud-sdk"

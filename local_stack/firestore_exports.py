@@ -1,0 +1,91 @@
+"""Saving the Firestore emulator's documents on disk, and finding the last good save.
+
+The emulator's own --export-on-exit writes nothing when it is ended by a signal; its REST export works. An export
+counts when the file `latest` names it, and that file is replaced as the last step.
+"""
+
+import json
+import os
+import shutil
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from local_stack.emulators import FIRESTORE_OWNER
+
+_TIMEOUT_SECONDS = 60
+
+
+class FirestoreExports:
+    """The exports in one folder. Thread-safe: one export at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def latest(self) -> Path | None:
+        """The file to start the emulator with; None before the first export."""
+        try:
+            name = (self._folder / "latest").read_text("utf-8").strip()
+        except FileNotFoundError:
+            return None
+        path = self._metadata_file(name)
+        return path if path.is_file() else None
+
+    def export(self, host: str, project_id: str) -> None:
+        """Save all documents. Raises OSError when the emulator does not answer or refuses; the last one then stays."""
+        with self._lock:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            name = f"export-{time.time_ns()}"
+            body = {
+                "database": f"projects/{project_id}/databases/(default)",
+                "export_directory": str(self._folder),
+                "export_name": name,
+            }
+            request = urllib.request.Request(
+                f"http://{host}/emulator/v1/projects/{project_id}:export",
+                data=json.dumps(body).encode(),
+                headers={"Content-Type": "application/json", **FIRESTORE_OWNER},
+            )
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+                pass
+            temporary = self._folder / ".latest.new"
+            temporary.write_text(name + "\n", "utf-8")
+            os.replace(temporary, self._folder / "latest")  # noqa: PTH105 - the name says what happens
+            self._forget_all_but(name)
+
+    def _forget_all_but(self, name: str) -> None:
+        for path in self._folder.glob("export-*"):
+            if path.name != name:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _metadata_file(self, name: str) -> Path:
+        return self._folder / name / f"{name}.overall_export_metadata"
+
+
+class PeriodicExport:
+    """Exports now and then in a thread, so that a crash of everything costs no more than the interval."""
+
+    def __init__(
+        self, exports: FirestoreExports, *, host: str, project_id: str, interval_seconds: float
+    ) -> None:
+        self._export = lambda: exports.export(host, project_id)
+        self._interval_seconds = interval_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="periodic-export", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when no export is under way."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_seconds):
+            try:
+                self._export()
+            except OSError:  # the emulator is busy or gone; if it is gone, the supervisor reports it
+                continue

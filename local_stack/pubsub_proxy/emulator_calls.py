@@ -1,0 +1,67 @@
+"""The proxy's own calls to the emulator, typed; and the raw ones it passes through."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from google.pubsub_v1 import types
+
+SUBSCRIBER = "/google.pubsub.v1.Subscriber/"
+PUBLISHER = "/google.pubsub.v1.Publisher/"
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # gRPC's defaults find a restarted server again only after up to a minute.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+_TIMEOUT_SECONDS = 10
+
+
+def as_it_is(message: bytes) -> bytes:
+    """The (de)serializer of calls that are passed through."""
+    return message
+
+
+class EmulatorCalls:
+    """Every method may raise grpc.RpcError."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._pull = self._method("Pull", types.PullRequest, types.PullResponse)
+        self._subscription = self._method("GetSubscription", types.GetSubscriptionRequest, types.Subscription)
+        self._acknowledge = self._method("Acknowledge", types.AcknowledgeRequest)
+        self._modify = self._method("ModifyAckDeadline", types.ModifyAckDeadlineRequest)
+
+    def subscription(self, name: str) -> types.Subscription:
+        return self._subscription(types.GetSubscriptionRequest(subscription=name), timeout=_TIMEOUT_SECONDS)
+
+    def pull(self, subscription: str, max_messages: int) -> list[types.ReceivedMessage]:
+        """What can be had now, possibly nothing: a blocking pull may be answered after its stream has ended."""
+        request = types.PullRequest(
+            subscription=subscription, max_messages=max_messages, return_immediately=True
+        )
+        return list(self._pull(request, timeout=_TIMEOUT_SECONDS).received_messages)
+
+    def acknowledge(self, subscription: str, ack_ids: Iterable[str]) -> None:
+        request = types.AcknowledgeRequest(subscription=subscription, ack_ids=list(ack_ids))
+        if request.ack_ids:
+            self._acknowledge(request, timeout=_TIMEOUT_SECONDS)
+
+    def modify_deadline(self, subscription: str, ack_ids: Iterable[str], seconds: int) -> None:
+        """0 returns the messages to the subscription."""
+        request = types.ModifyAckDeadlineRequest(
+            subscription=subscription, ack_ids=list(ack_ids), ack_deadline_seconds=seconds
+        )
+        if request.ack_ids:
+            self._modify(request, timeout=_TIMEOUT_SECONDS)
+
+    def raw(self, method: str) -> Any:
+        """A callable for any unary method, from bytes to bytes."""
+        return self._channel.unary_unary(method, as_it_is, as_it_is)
+
+    def _method(self, name: str, request_type: Any, response_type: Any = None) -> Any:
+        answer = response_type.deserialize if response_type is not None else as_it_is
+        return self._channel.unary_unary(SUBSCRIBER + name, request_type.serialize, answer)

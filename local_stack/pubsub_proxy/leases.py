@@ -1,0 +1,117 @@
+"""Which deliveries are out with which stream: the book that flow control is kept by. Thread-safe; calls nobody."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+
+class StreamWindow:
+    """How much one stream may still be sent. `changed` is set whenever looking again may be worth it."""
+
+    def __init__(self, *, max_messages: int, max_bytes: int) -> None:
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
+        self.changed = threading.Event()
+        self.closed = False
+        self.messages = 0
+        self.bytes = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lease:
+    window: StreamWindow
+    size_bytes: int
+    expires_at: float
+    known_to_client: bool = False
+
+
+class Leases:
+    """All leases of all streams. An ack id belongs to one delivery, and the emulator never uses it again."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._leases: dict[str, _Lease] = {}
+        self._windows: set[StreamWindow] = set()
+
+    def open(self, *, max_messages: int, max_bytes: int) -> StreamWindow:
+        """A window for a new stream; 0 means without limit, as in the protocol."""
+        window = StreamWindow(max_messages=max_messages or 1000, max_bytes=max_bytes or 1 << 62)
+        with self._lock:
+            self._windows.add(window)
+        return window
+
+    def room(self, window: StreamWindow) -> int:
+        """How many messages the stream may be sent now. A message may pass the byte limit, but only alone."""
+        with self._lock:
+            if window.messages and window.bytes >= window.max_bytes:
+                return 0
+            return max(0, window.max_messages - window.messages)
+
+    def add(self, window: StreamWindow, sizes: Mapping[str, int], seconds: float) -> bool:
+        """Book deliveries (ack id → size) to a stream. False, and nothing booked, when it has ended."""
+        with self._lock:
+            if window.closed:
+                return False
+            expires_at = self._now() + seconds
+            for ack_id, size in sizes.items():
+                self._drop(ack_id)
+                self._leases[ack_id] = _Lease(window=window, size_bytes=size, expires_at=expires_at)
+                window.messages += 1
+                window.bytes += size
+            return True
+
+    def settled(self, ack_ids: Iterable[str]) -> None:
+        """These were acknowledged or returned: their stream has room again."""
+        with self._lock:
+            for ack_id in ack_ids:
+                self._drop(ack_id)
+
+    def extended(self, ack_ids: Iterable[str], seconds: float) -> None:
+        """Their client changed the deadline, so it has received them; 0 returns them."""
+        if seconds == 0:
+            self.settled(ack_ids)
+            return
+        with self._lock:
+            for ack_id in ack_ids:
+                if lease := self._leases.get(ack_id):
+                    lease.expires_at = self._now() + seconds
+                    lease.known_to_client = True
+
+    def expire(self) -> None:
+        """Forget leases that ran out: the emulator delivers those messages again, under new ack ids."""
+        with self._lock:
+            now = self._now()
+            for ack_id in [ack_id for ack_id, lease in self._leases.items() if lease.expires_at < now]:
+                self._drop(ack_id)
+
+    def close(self, window: StreamWindow) -> tuple[str, ...]:
+        """The stream has ended. Returns the deliveries that its client never reacted to, to be given back at once.
+
+        Those it did react to stay leased, as on the real service: the client may be working on them, and may still
+        acknowledge them by a unary call.
+        """
+        with self._lock:
+            window.closed = True
+            self._windows.discard(window)
+            own = [(ack_id, lease) for ack_id, lease in self._leases.items() if lease.window is window]
+            unseen = tuple(ack_id for ack_id, lease in own if not lease.known_to_client)
+            for ack_id in unseen:
+                self._drop(ack_id)
+        window.changed.set()
+        return unseen
+
+    def wake_all(self) -> None:
+        """There may be new messages: let every stream look."""
+        with self._lock:
+            windows = tuple(self._windows)
+        for window in windows:
+            window.changed.set()
+
+    def _drop(self, ack_id: str) -> None:
+        lease = self._leases.pop(ack_id, None)
+        if lease is not None:
+            lease.window.messages -= 1
+            lease.window.bytes -= lease.size_bytes
+            lease.window.changed.set()

@@ -1,0 +1,123 @@
+"""The gRPC server: which calls are served here and which are passed through."""
+
+import time
+from concurrent import futures
+from typing import Any
+
+import grpc
+from google.pubsub_v1 import types
+
+from local_stack.pubsub_proxy.emulator_calls import (
+    CHANNEL_OPTIONS,
+    PUBLISHER,
+    SUBSCRIBER,
+    EmulatorCalls,
+    as_it_is,
+)
+from local_stack.pubsub_proxy.leases import Leases
+from local_stack.pubsub_proxy.streaming_pull import StreamingPulls, matching
+from local_stack.pubsub_proxy.subscription_filter import InvalidFilterError, parse_filter
+
+# Each stream and each waiting pull occupies a thread; threads are made only when they are needed.
+_MAX_CALLS_AT_ONCE = 256
+_PULL_PAUSE_SECONDS = 0.05
+
+
+def start_proxy(*, listen: str, emulator: str) -> grpc.Server:
+    """A running server. Raises RuntimeError when the address cannot be listened on."""
+    pool = futures.ThreadPoolExecutor(max_workers=_MAX_CALLS_AT_ONCE, thread_name_prefix="call")
+    options = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))  # two proxies on one port would be a riddle
+    server = grpc.server(pool, handlers=(_Calls(EmulatorCalls(emulator)),), options=options)
+    server.add_insecure_port(listen)
+    server.start()
+    return server
+
+
+class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
+    def __init__(self, emulator: EmulatorCalls) -> None:
+        self._emulator = emulator
+        self._leases = Leases()
+        self._streams = StreamingPulls(emulator, self._leases)
+
+    def service(self, details: Any) -> Any:
+        method: str = details.method
+        if method == SUBSCRIBER + "StreamingPull":
+            return grpc.stream_stream_rpc_method_handler(
+                self._streams.serve,
+                types.StreamingPullRequest.deserialize,
+                types.StreamingPullResponse.serialize,
+            )
+        if method == SUBSCRIBER + "Pull":
+            return grpc.unary_unary_rpc_method_handler(
+                self._pull, types.PullRequest.deserialize, types.PullResponse.serialize
+            )
+        call = self._emulator.raw(method)
+
+        def pass_through(request: bytes, context: Any) -> bytes:
+            if method == SUBSCRIBER + "CreateSubscription":
+                _refuse_invalid_filter(request, context)
+            try:
+                response: bytes = call(request, timeout=context.time_remaining())
+            except grpc.RpcError as error:
+                _fail_alike(error, context)
+                raise
+            self._note(method, request)
+            return response
+
+        return grpc.unary_unary_rpc_method_handler(pass_through, as_it_is, as_it_is)
+
+    def _note(self, method: str, request: bytes) -> None:
+        """Learn from a call that succeeded what became of the leases."""
+        if method == PUBLISHER + "Publish":
+            self._leases.wake_all()
+        elif method == SUBSCRIBER + "Acknowledge":
+            self._leases.settled(types.AcknowledgeRequest.deserialize(request).ack_ids)
+        elif method == SUBSCRIBER + "ModifyAckDeadline":
+            change = types.ModifyAckDeadlineRequest.deserialize(request)
+            self._leases.extended(change.ack_ids, change.ack_deadline_seconds)
+            if change.ack_deadline_seconds == 0:
+                self._leases.wake_all()
+
+    def _pull(self, request: types.PullRequest, context: Any) -> types.PullResponse:
+        """A unary pull that honours the filter, and returns what a client that went away would have taken."""
+        deadline = time.monotonic() + min(context.time_remaining() or 90, 90) - 1
+        try:
+            keep = parse_filter(self._emulator.subscription(request.subscription).filter)
+            while True:
+                pulled = self._emulator.pull(request.subscription, request.max_messages)
+                messages = matching(self._emulator, request.subscription, keep, pulled)
+                if not context.is_active():
+                    ack_ids = [message.ack_id for message in messages]
+                    self._emulator.modify_deadline(request.subscription, ack_ids, 0)
+                    return types.PullResponse()
+                finished = messages or (request.return_immediately and not pulled)
+                if finished or time.monotonic() > deadline:
+                    return types.PullResponse(received_messages=messages)
+                if not pulled:
+                    time.sleep(_PULL_PAUSE_SECONDS)
+        except InvalidFilterError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
+            raise
+        except grpc.RpcError as error:
+            _fail_alike(error, context)
+            raise
+
+
+def _refuse_invalid_filter(request: bytes, context: Any) -> None:
+    try:
+        parse_filter(types.Subscription.deserialize(request).filter)
+    except InvalidFilterError as error:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
+
+
+def _fail_alike(error: Any, context: Any) -> None:
+    """End the call as the emulator ended its own: code, sentence, and the details that clients parse."""
+    trailing = error.trailing_metadata() or ()
+    context.set_trailing_metadata(
+        tuple(
+            (key, value)
+            for key, value in trailing
+            if key == "grpc-status-details-bin" or not key.startswith("grpc-")
+        )
+    )
+    context.abort(error.code(), error.details())

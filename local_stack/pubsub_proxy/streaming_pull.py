@@ -1,0 +1,158 @@
+"""StreamingPull as the real service has it, made of unary pulls: flow control, filters, and an end."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import structlog
+from google.pubsub_v1 import types
+
+from local_stack.pubsub_proxy.emulator_calls import EmulatorCalls
+from local_stack.pubsub_proxy.leases import Leases, StreamWindow
+from local_stack.pubsub_proxy.subscription_filter import Filter, InvalidFilterError, parse_filter
+
+logger = structlog.get_logger(__name__)
+
+# Publishing through the proxy wakes idle streams, so polling only has to find what comes back by itself:
+# returned messages after their back-off and expired leases.
+_FIRST_PAUSE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.25
+_MOST_PER_PULL = 500
+
+
+class StreamingPulls:
+    """Serves all streams of the proxy. One instance; each stream has a thread of the server and one of its own."""
+
+    def __init__(self, emulator: EmulatorCalls, leases: Leases) -> None:
+        self._emulator = emulator
+        self._leases = leases
+        self._to_give_back: queue.SimpleQueue[tuple[str, tuple[str, ...]]] = queue.SimpleQueue()
+        threading.Thread(target=self._keep_book, name="keep-book", daemon=True).start()
+
+    def serve(
+        self, requests: Iterator[types.StreamingPullRequest], context: Any
+    ) -> Iterator[types.StreamingPullResponse]:
+        """The gRPC handler. Ends when the client does, or with the emulator's error."""
+        first = next(requests, None)
+        if first is None:
+            return
+        try:
+            subscription = self._emulator.subscription(first.subscription)
+            window = self._leases.open(
+                max_messages=first.max_outstanding_messages, max_bytes=first.max_outstanding_bytes
+            )
+            # The callback runs when the stream ends for any reason; a generator may be left suspended for ever.
+            if not context.add_callback(lambda: self._ended(window, subscription.name)):
+                self._ended(window, subscription.name)
+                return
+            stream = _Stream(self._emulator, self._leases, window, subscription, first)
+            threading.Thread(
+                target=stream.follow_requests, args=(requests,), name="stream-requests", daemon=True
+            ).start()
+            yield from stream.responses()
+        except InvalidFilterError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
+        except grpc.RpcError as error:
+            context.abort(error.code(), error.details())
+
+    def _ended(self, window: StreamWindow, subscription: str) -> None:
+        unseen = self._leases.close(window)
+        if unseen:
+            self._to_give_back.put((subscription, unseen))  # gRPC's own thread must not wait for the emulator
+
+    def _keep_book(self) -> None:
+        while True:
+            try:
+                subscription, ack_ids = self._to_give_back.get(timeout=1)
+                self._emulator.modify_deadline(subscription, ack_ids, 0)
+            except queue.Empty:
+                self._leases.expire()
+            except grpc.RpcError as error:
+                logger.warning("give_back_failed", code=str(error.code()))
+
+
+class _Stream:
+    """One StreamingPull call."""
+
+    def __init__(
+        self,
+        emulator: EmulatorCalls,
+        leases: Leases,
+        window: StreamWindow,
+        subscription: types.Subscription,
+        first: types.StreamingPullRequest,
+    ) -> None:
+        self._emulator = emulator
+        self._leases = leases
+        self._window = window
+        self._name = subscription.name
+        self._filter: Filter = parse_filter(subscription.filter)
+        self._subscription_deadline = subscription.ack_deadline_seconds
+        self._deadline = first.stream_ack_deadline_seconds or subscription.ack_deadline_seconds
+        self._properties = types.StreamingPullResponse.SubscriptionProperties(
+            exactly_once_delivery_enabled=subscription.enable_exactly_once_delivery,
+            message_ordering_enabled=subscription.enable_message_ordering,
+        )
+        self._act_on(first)
+
+    def responses(self) -> Iterator[types.StreamingPullResponse]:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._window.closed:
+            self._window.changed.clear()  # before looking, so that no change is missed
+            room = self._leases.room(self._window)
+            messages = self._lease(min(room, _MOST_PER_PULL)) if room else []
+            if messages:
+                pause = _FIRST_PAUSE_SECONDS
+                yield types.StreamingPullResponse(
+                    received_messages=messages, subscription_properties=self._properties
+                )
+            elif self._window.changed.wait(pause):
+                pause = _FIRST_PAUSE_SECONDS
+            else:
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def follow_requests(self, requests: Iterator[types.StreamingPullRequest]) -> None:
+        """Act on what the client sends along the stream, until it ends."""
+        try:
+            for request in requests:
+                self._act_on(request)
+        except grpc.RpcError as error:
+            logger.warning("stream_request_failed", code=str(error.code()))
+        except Exception:  # gRPC raises a bare one when the call is cancelled
+            logger.debug("stream_requests_ended")
+
+    def _lease(self, at_most: int) -> list[types.ReceivedMessage]:
+        """Pull messages and book them to this stream. Acknowledges those that the filter keeps out."""
+        pulled = matching(self._emulator, self._name, self._filter, self._emulator.pull(self._name, at_most))
+        ack_ids = [message.ack_id for message in pulled]
+        sizes = {message.ack_id: len(message.message.data) for message in pulled}
+        if not self._leases.add(self._window, sizes, self._deadline):
+            self._emulator.modify_deadline(self._name, ack_ids, 0)
+            return []
+        if self._deadline != self._subscription_deadline:
+            self._emulator.modify_deadline(self._name, ack_ids, self._deadline)
+        return pulled
+
+    def _act_on(self, request: types.StreamingPullRequest) -> None:
+        if request.stream_ack_deadline_seconds:
+            self._deadline = request.stream_ack_deadline_seconds
+        if request.ack_ids:
+            self._emulator.acknowledge(self._name, request.ack_ids)
+            self._leases.settled(request.ack_ids)
+        changes = zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True)
+        for ack_id, seconds in changes:
+            self._emulator.modify_deadline(self._name, [ack_id], seconds)
+            self._leases.extended([ack_id], seconds)
+
+
+def matching(
+    emulator: EmulatorCalls, subscription: str, keep: Filter, messages: list[types.ReceivedMessage]
+) -> list[types.ReceivedMessage]:
+    """The messages that pass the filter. The others are acknowledged, as the real service does."""
+    kept = [message for message in messages if keep(message.message.attributes)]
+    if len(kept) < len(messages):
+        kept_ids = {message.ack_id for message in kept}
+        emulator.acknowledge(subscription, [one.ack_id for one in messages if one.ack_id not in kept_ids])
+    return kept

@@ -1,0 +1,54 @@
+"""Asks the API for a rescue again and again, as Cloud Scheduler does in the cloud:
+
+    python -m local_stack.rescue_tick --url http://127.0.0.1:8080/internal/rescue --interval 10
+
+DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes of the answer are logged.
+"""
+
+import argparse
+import os
+import signal
+import threading
+import urllib.error
+import urllib.request
+
+import structlog
+
+logger = structlog.get_logger(__name__)
+
+
+def tick(url: str, token: str) -> str:
+    """One POST. Returns the status as text, or why there was none; never raises for what the network does."""
+    request = urllib.request.Request(  # noqa: S310 - the stack's own address
+        url, method="POST", data=b"", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return str(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return str(error.code)
+    except OSError as error:
+        return f"no answer: {getattr(error, 'reason', error)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local_stack.rescue_tick", description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--interval", type=float, default=10, metavar="SECONDS")
+    arguments = parser.parse_args()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    token, last = os.environ.get("DARKROOM_INTERNAL_TOKEN", ""), ""
+    while True:
+        answer = tick(arguments.url, token)
+        if answer != last:
+            logger.info("rescue_answer_changed", answer=answer)
+            last = answer
+        if stopping.wait(arguments.interval):
+            return
+
+
+if __name__ == "__main__":
+    main()

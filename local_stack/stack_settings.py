@@ -1,0 +1,41 @@
+"""What a stack is to be like, and how the project's programs are told the names of things."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local_stack.provisioning import ResourceNames
+
+PROJECT_RULES = Path(__file__).resolve().parents[1] / "terraform" / "firestore.rules"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSettings:
+    """What is wanted of a stack."""
+
+    data_directory: Path
+    port: int | None = None
+    """The page's port; None takes a free one."""
+    serves_api: bool = True
+    workers: int = 1
+    rescue_interval_seconds: float = 10
+    export_interval_seconds: float = 60
+    names: ResourceNames = field(default_factory=ResourceNames)
+    rules: Path | None = PROJECT_RULES
+    """Firestore's security rules; None leaves the emulator open to everybody."""
+    java: Path | None = None
+    extra_environment: Mapping[str, str] = field(default_factory=dict)
+    """For the API and the workers."""
+
+
+def names_as_environment(names: ResourceNames) -> dict[str, str]:
+    """The variables that the API and the workers read their settings from."""
+    return {
+        "GOOGLE_CLOUD_PROJECT": names.project_id,
+        "DARKROOM_PROJECT_ID": names.project_id,
+        "DARKROOM_TASKS_TOPIC": names.tasks_topic,
+        "DARKROOM_EVENTS_TOPIC": names.events_topic,
+        "DARKROOM_DEAD_LETTER_TOPIC": names.dead_letter_topic,
+        "DARKROOM_SUBSCRIPTION": names.tasks_subscription(names.models[0]),
+        "DARKROOM_IMAGES_BUCKET": names.images_bucket,
+    }

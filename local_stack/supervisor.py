@@ -1,0 +1,97 @@
+"""Starts, watches and ends a group of child processes. Which processes, in which order: the stack's composition."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local_stack.errors import StartInterruptedError
+from local_stack.leftovers import STACK_ID_VARIABLE, end_leftovers
+from local_stack.processes import ChildProcess, ProcessSpec
+
+_POLL_SECONDS = 0.05
+_WATCH_SECONDS = 0.2
+
+
+class Supervisor:
+    """The processes of one stack. Leaving the context ends them all, newest first, whatever happened."""
+
+    def __init__(self, *, logs_directory: Path, stack_id: str) -> None:
+        self._logs_directory = logs_directory
+        self._stack_id = stack_id
+        self._processes: dict[str, ChildProcess] = {}
+        self.interrupted = threading.Event()
+        """Set it, also from a signal handler, to end `wait_until_ready` and `watch`."""
+        self.hurry = threading.Event()
+        """Set it to cut short every deadline of `stop`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop(reversed(self._processes))
+        end_leftovers(self._stack_id)
+
+    @property
+    def processes(self) -> Mapping[str, ChildProcess]:
+        return self._processes
+
+    def start(self, *specs: ProcessSpec) -> None:
+        """Start them all at once; does not wait."""
+        for spec in specs:
+            process = ChildProcess(
+                spec,
+                logs_directory=self._logs_directory,
+                stack_environment={STACK_ID_VARIABLE: self._stack_id, "PYTHONUNBUFFERED": "1"},
+            )
+            self._processes[spec.name] = process
+            process.start()
+
+    def wait_until_ready(self, *names: str) -> None:
+        """Block until all of them (without names: everything started) are ready.
+
+        Raises ProcessFailedError for the first of all processes, named here or not, that ends or takes too long, and
+        StartInterruptedError.
+        """
+        started = time.monotonic()
+        pending = [self._processes[name] for name in names or self._processes]
+        while pending:
+            for process in self._processes.values():
+                process.check_running()
+            reasons = {process: process.why_not_ready() for process in pending}
+            pending = [process for process, reason in reasons.items() if reason is not None]
+            for process in pending:
+                allowed = process.spec.ready_within_seconds
+                if time.monotonic() - started > allowed:
+                    raise process.failure(f"was not ready after {allowed:g} s: {reasons[process]}")
+            if pending and self.interrupted.wait(_POLL_SECONDS):
+                raise StartInterruptedError("Interrupted before everything was ready.")
+
+    def watch(self) -> None:
+        """Block until interrupted. Raises ProcessFailedError when one of the processes ends."""
+        while not self.interrupted.wait(_WATCH_SECONDS):
+            for process in self._processes.values():
+                process.check_running()
+
+    def stop(self, names: Iterable[str]) -> tuple[str, ...]:
+        """End these processes side by side: SIGTERM, each one's own deadline, SIGKILL. Forgets them.
+
+        Returns the names of those that had to be killed.
+        """
+        ending = [self._processes.pop(name) for name in tuple(names) if name in self._processes]
+        for process in ending:
+            process.ask_to_stop()
+        started, killed = time.monotonic(), []
+        for process in ending:
+            while process.is_running:
+                waited = time.monotonic() - started
+                if waited > process.spec.stop_within_seconds or self.hurry.is_set():
+                    process.kill()
+                    killed.append(process.name)
+                else:
+                    process.wait_stopped(_POLL_SECONDS)
+        return tuple(killed)
