@@ -1,5 +1,6 @@
 """The rooms' rules that no linter knows."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path

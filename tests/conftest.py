@@ -1,0 +1,46 @@
+"""What every suite may ask for: the emulators (started once, on free ports) and, on a CI machine, no excuses."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_stack.errors import DownloadError, EmulatorMissingError, JavaMissingError
+from local_stack.provisioning import ResourceNames
+from local_stack.stack import LocalStack
+from tests.emulators import Emulators
+
+RULES = Path(__file__).parents[1] / "terraform" / "firestore.rules"
+
+
+@pytest.fixture(scope="session")
+def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    """Google's emulators and the local bucket server. Missing ones skip on a laptop and fail in CI."""
+    names = ResourceNames()
+    stack = LocalStack.emulators_only(tmp_path_factory.mktemp("emulators"), rules=RULES if RULES.exists() else None, names=names)
+    try:
+        stack.__enter__()
+    except (DownloadError, EmulatorMissingError, JavaMissingError) as exc:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no emulators: {exc}")
+    environment = dict(stack.environment)
+    google = {name: value for name, value in environment.items() if name.endswith("_EMULATOR_HOST")}
+    before = {name: os.environ.get(name) for name in google}
+    os.environ.update(google)
+    try:
+        yield Emulators(
+            firestore_host=environment["FIRESTORE_EMULATOR_HOST"],
+            pubsub_host=environment["PUBSUB_EMULATOR_HOST"],
+            storage_url=environment["STORAGE_EMULATOR_HOST"],
+            names=names,
+            environment=environment,
+        )
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        stack.__exit__(None, None, None)

@@ -1,0 +1,17 @@
+"""What an emulator-backed test is told: where the emulators are, and what is provisioned on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from local_stack.provisioning import ResourceNames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulators:
+    """Addresses are `host:port`; `storage_url` is a URL. The environment variables of Google's clients are set, too."""
+
+    firestore_host: str
+    pubsub_host: str
+    storage_url: str
+    names: ResourceNames
+    environment: Mapping[str, str]
