@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from local_stack import die_with_parent
 from local_stack.errors import ProcessFailedError
 from local_stack.probes import Probe, always_ready
@@ -113,9 +115,11 @@ class ChildProcess:
         self._started().send_signal(signal_number)
 
     def suspend(self) -> None:
-        """SIGSTOP to its whole group: a process that is alive and does nothing."""
+        """SIGSTOP to its whole group: a process that is alive and does nothing. Returns when it has stopped."""
         os.killpg(self.pid, signal.SIGSTOP)
         self._suspended = True
+        while self.is_running and psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.005)
 
     def resume(self) -> None:
         """SIGCONT to its whole group, if it was suspended."""

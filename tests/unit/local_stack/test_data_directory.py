@@ -1,0 +1,98 @@
+"""One stack on one data directory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local_stack.data_directory import DataDirectory, StackState
+from local_stack.errors import LocalStackError, StackAlreadyRunningError
+from local_stack.log_view import chosen_logs, follow, show
+
+ROOT = Path(__file__).parents[3]
+STATE = StackState(
+    stack_id="id", phase="ready", supervisor_pid=4711, started_at="now", page_url="http://localhost:8080/"
+)
+
+
+def test_a_second_start_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    first, second = DataDirectory(tmp_path), DataDirectory(tmp_path)
+    first.acquire()
+    first.write_state(STATE)
+    assert second.is_in_use()
+    with pytest.raises(StackAlreadyRunningError) as raised:
+        second.acquire()
+    assert "already running" in str(raised.value)
+    assert "process 4711, its page is http://localhost:8080/" in str(raised.value)
+    assert "make down" in str(raised.value)
+
+
+def test_the_directory_is_free_again_after_release(tmp_path: Path) -> None:
+    first, second = DataDirectory(tmp_path), DataDirectory(tmp_path)
+    first.acquire()
+    first.release()
+    assert not second.is_in_use()
+    second.acquire()
+
+
+def test_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
+    source = (
+        "import sys, pathlib, time; from local_stack.data_directory import DataDirectory\n"
+        "owner = DataDirectory(pathlib.Path(sys.argv[1])); owner.acquire(); print('owned', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", source, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"owned\n"
+        assert DataDirectory(tmp_path).is_in_use()
+        owner.kill()
+        owner.wait()
+    DataDirectory(tmp_path).acquire()
+
+
+def test_a_directory_never_used_is_not_in_use_and_is_not_made(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path / "new")
+    assert not data.is_in_use()
+    assert data.state() is None
+    assert not data.path.exists()
+
+
+def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+    data.write_state(STATE)
+    assert data.state() == STATE
+    data.clear_state()
+    assert data.state() is None
+
+
+def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"stack_id": 1')
+    assert DataDirectory(tmp_path).state() is None
+
+
+def test_logs_are_shown_with_their_names_and_followed(tmp_path: Path) -> None:
+    (tmp_path / "api.log").write_text("one\ntwo\n")
+    (tmp_path / "worker-0.log").write_text("three\n")
+    lines: list[str] = []
+    paths = chosen_logs(tmp_path, None)
+    show(paths, lines=1, write=lines.append)
+    assert [line.strip() for line in lines] == ["api | two", "worker-0 | three"]
+    lines.clear()
+    watching = follow(chosen_logs(tmp_path, "api"), lines.append)
+    next(watching)
+    with (tmp_path / "api.log").open("a") as log:
+        log.write("four\nunfini")
+    next(watching)
+    with (tmp_path / "api.log").open("a") as log:
+        log.write("shed\n")
+    next(watching)
+    (tmp_path / "api.log").write_text("new\n")
+    next(watching)
+    assert lines == ["four", "unfinished", "new"]
+
+
+def test_an_unknown_log_names_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "api.log").touch()
+    with pytest.raises(LocalStackError, match=r"no log of wroker .* there are: api"):
+        chosen_logs(tmp_path, "wroker")

@@ -1,0 +1,162 @@
+"""Downloads against a server on this machine: whole, wrong, cut short, resumed, absent."""
+
+import hashlib
+import http.server
+import threading
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from local_stack.emulator_downloads import PinnedDownload, extract_jar, fetch
+from local_stack.errors import DownloadError
+from local_stack.free_ports import free_port
+
+CONTENT = bytes(range(256)) * 5000
+
+
+@dataclass
+class FileServer:
+    """Serves CONTENT at /emulator.jar. The knobs are turned by tests; `ranges` is what was asked for."""
+
+    url: str = ""
+    content: bytes = CONTENT
+    breaks_off_after: int | None = None
+    knows_ranges: bool = True
+    status: int = 200
+    ranges: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    knobs = FileServer()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range")
+            knobs.ranges.append(asked)
+            if knobs.status != 200:
+                self.send_error(knobs.status)
+                return
+            start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and knobs.knows_ranges else 0
+            if start >= len(knobs.content):
+                self.send_error(416)
+                return
+            body = knobs.content[start:]
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: knobs.breaks_off_after])
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        knobs.url = f"http://127.0.0.1:{running.server_port}/emulator.jar"
+        yield knobs
+        running.shutdown()
+
+
+@pytest.fixture
+def pinned(server: FileServer) -> PinnedDownload:
+    return PinnedDownload(url=server.url, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+
+
+def test_a_download_lands_whole_and_is_fetched_once(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    first = fetch(pinned, tmp_path / "new folder", said.append)
+    again = fetch(pinned, tmp_path / "new folder", said.append)
+    assert first == again
+    assert first.read_bytes() == CONTENT
+    assert len(server.ranges) == 1
+    assert len(said) == 1
+
+
+def test_several_starting_at_once_download_it_once(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(pinned, tmp_path), range(4)))
+    assert {path.read_bytes() for path in paths} == {CONTENT}
+    assert len(server.ranges) == 1
+
+
+def test_a_file_with_another_hash_is_refused_and_deleted(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
+    server.content = CONTENT[:-1] + b"!"
+    with pytest.raises(DownloadError, match="is not the file that was pinned"):
+        fetch(pinned, tmp_path)
+    assert not list(tmp_path.glob("*.jar"))
+    assert not list(tmp_path.glob("*.part"))
+    server.content = CONTENT
+    assert fetch(pinned, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_file_cut_short_never_appears_and_the_next_call_goes_on(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
+    server.breaks_off_after = 400_000
+    with pytest.raises(DownloadError, match=r"was cut short: 400000 of 1280000 bytes"):
+        fetch(pinned, tmp_path)
+    assert not list(tmp_path.glob("*.jar"))
+    server.breaks_off_after = None
+    assert fetch(pinned, tmp_path).read_bytes() == CONTENT
+    assert server.ranges == [None, "bytes=400000-"]
+
+
+def test_a_server_without_ranges_is_asked_for_everything_again(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
+    (tmp_path / "emulator.jar.part").write_bytes(CONTENT[:1000])
+    server.knows_ranges = False
+    assert fetch(pinned, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_remainder_longer_than_the_servers_file_does_not_block_for_ever(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
+    (tmp_path / "emulator.jar.part").write_bytes(CONTENT[:-10])
+    server.content = CONTENT[:-20]
+    with pytest.raises(DownloadError, match="416"):
+        fetch(pinned, tmp_path)
+    server.content = CONTENT
+    assert fetch(pinned, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_missing_file_is_named(server: FileServer, pinned: PinnedDownload, tmp_path: Path) -> None:
+    server.status = 404
+    with pytest.raises(DownloadError, match=r"emulator\.jar answers 404"):
+        fetch(pinned, tmp_path)
+
+
+def test_no_network_is_a_sentence(pinned: PinnedDownload, tmp_path: Path) -> None:
+    unreachable = replace(pinned, url=f"http://127.0.0.1:{free_port()}/emulator.jar")
+    with pytest.raises(DownloadError, match=r"could not be downloaded \(.*refused\)"):
+        fetch(unreachable, tmp_path)
+
+
+def test_the_jar_in_an_archive_is_unpacked_once(tmp_path: Path) -> None:
+    archive = tmp_path / "emulator.zip"
+    with zipfile.ZipFile(archive, "w") as writing:
+        writing.writestr("pubsub-emulator/bin/run", "#!")
+        writing.writestr("pubsub-emulator/lib/../../../evil-all.jar", CONTENT)
+    jar = extract_jar(archive, tmp_path)
+    assert jar == tmp_path / "evil-all.jar"
+    assert jar.read_bytes() == CONTENT
+    assert extract_jar(archive, tmp_path) == jar
+
+
+def test_an_archive_without_a_jar_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "emulator.zip"
+    with zipfile.ZipFile(archive, "w") as writing:
+        writing.writestr("readme", "nothing")
+    with pytest.raises(DownloadError, match="holds no emulator"):
+        extract_jar(archive, tmp_path)

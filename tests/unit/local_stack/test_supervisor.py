@@ -1,0 +1,229 @@
+"""Starting, watching and ending processes, with real ones."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local_stack.errors import ProcessFailedError, StartInterruptedError
+from local_stack.leftovers import STACK_ID_VARIABLE, end_leftovers, leftovers_of
+from local_stack.supervisor import Supervisor
+from tests.unit.local_stack.conftest import ProgramMaker
+
+ROOT = Path(__file__).parents[3]
+WAITS = "ready(); time.sleep(600)"
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(600)"
+
+
+@pytest.fixture
+def stack_id() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, stack_id: str) -> Iterator[Supervisor]:
+    with Supervisor(logs_directory=tmp_path / "logs", stack_id=stack_id) as running:
+        yield running
+
+
+def has_ended(pid: int) -> bool:
+    """Waits for it. A zombie that nobody collects has ended, too."""
+    try:
+        process = psutil.Process(pid)
+        process.wait(timeout=5)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def test_processes_become_ready_and_end_with_the_context(
+    tmp_path: Path, stack_id: str, program: ProgramMaker
+) -> None:
+    with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
+        supervisor.start(program("one", WAITS), program("two", WAITS))
+        supervisor.wait_until_ready()
+        pids = [process.pid for process in supervisor.processes.values()]
+        assert all(psutil.pid_exists(pid) for pid in pids)
+    assert all(has_ended(pid) for pid in pids)
+
+
+def test_a_process_that_fails_to_start_is_named_with_the_end_of_its_log(
+    supervisor: Supervisor, program: ProgramMaker
+) -> None:
+    supervisor.start(
+        program("healthy", WAITS),
+        program("broken", "for n in range(30): print('line', n)\nsys.exit(7)"),
+    )
+    with pytest.raises(ProcessFailedError) as raised:
+        supervisor.wait_until_ready()
+    assert raised.value.name == "broken"
+    assert raised.value.log_tail[-1] == "line 29"
+    assert len(raised.value.log_tail) == 20
+    assert "broken ended by itself with exit code 7" in str(raised.value)
+    assert "line 29" in str(raised.value)
+
+
+def test_a_program_that_does_not_exist_is_named(supervisor: Supervisor, program: ProgramMaker) -> None:
+    spec = program("absent", WAITS)
+    supervisor.start(type(spec)(name="absent", argv=("/no/such/program",), why_not_ready=spec.why_not_ready))
+    with pytest.raises(ProcessFailedError, match="cannot run /no/such/program: No such file"):
+        supervisor.wait_until_ready()
+
+
+def test_a_process_that_never_becomes_ready_is_named_with_the_reason(
+    supervisor: Supervisor, program: ProgramMaker
+) -> None:
+    supervisor.start(program("slow", "time.sleep(600)", ready_within=0.2))
+    with pytest.raises(ProcessFailedError, match=r"slow was not ready after 0\.2 s: it has not said so"):
+        supervisor.wait_until_ready()
+
+
+def test_a_process_that_dies_later_ends_the_watch(supervisor: Supervisor, program: ProgramMaker) -> None:
+    supervisor.start(program("healthy", WAITS), program("victim", WAITS))
+    supervisor.wait_until_ready()
+    supervisor.processes["victim"].kill()
+    with pytest.raises(ProcessFailedError, match="victim ended by itself by SIGKILL"):
+        supervisor.watch()
+
+
+def test_an_interruption_ends_a_start_and_a_watch(supervisor: Supervisor, program: ProgramMaker) -> None:
+    supervisor.start(program("slow", "time.sleep(600)"))
+    threading.Timer(0.1, supervisor.interrupted.set).start()
+    with pytest.raises(StartInterruptedError):
+        supervisor.wait_until_ready()
+    supervisor.watch()
+
+
+def test_a_stubborn_process_is_killed_after_its_deadline(
+    supervisor: Supervisor, program: ProgramMaker
+) -> None:
+    supervisor.start(program("stubborn", STUBBORN, stop_within=0.3), program("polite", WAITS))
+    supervisor.wait_until_ready()
+    pid = supervisor.processes["stubborn"].pid
+    assert supervisor.stop(["stubborn", "polite"]) == ("stubborn",)
+    assert has_ended(pid)
+    assert not supervisor.processes
+
+
+def test_hurry_cuts_the_deadlines_short(supervisor: Supervisor, program: ProgramMaker) -> None:
+    supervisor.start(program("stubborn", STUBBORN, stop_within=500))
+    supervisor.wait_until_ready()
+    supervisor.hurry.set()
+    assert supervisor.stop(["stubborn"]) == ("stubborn",)
+
+
+def test_a_suspended_process_can_be_stopped(supervisor: Supervisor, program: ProgramMaker) -> None:
+    supervisor.start(program("paused", WAITS))
+    supervisor.wait_until_ready()
+    process = supervisor.processes["paused"]
+    process.suspend()
+    assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+    assert supervisor.stop(["paused"]) == ()
+
+
+def test_a_restarted_process_goes_on_in_its_log(
+    supervisor: Supervisor, program: ProgramMaker, tmp_path: Path
+) -> None:
+    supervisor.start(program("phoenix", "print('alive', flush=True); " + WAITS))
+    process = supervisor.processes["phoenix"]
+    process.wait_until_ready()
+    first = process.pid
+    process.kill()
+    (tmp_path / "phoenix.ready").unlink()
+    process.restart()
+    process.wait_until_ready()
+    assert process.pid != first
+    assert process.is_running
+    supervisor.stop(["phoenix"])
+    assert process.log_path.read_text().count("alive") == 2
+
+
+def test_the_log_of_the_start_before_is_kept(tmp_path: Path, program: ProgramMaker, stack_id: str) -> None:
+    for word in ("first", "second"):
+        with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
+            supervisor.start(program("writer", f"print({word!r}, flush=True); " + WAITS))
+            supervisor.wait_until_ready()
+        (tmp_path / "writer.ready").unlink()
+    assert (tmp_path / "writer.log").read_text() == "second\n"
+    assert (tmp_path / "writer.log.1").read_text() == "first\n"
+
+
+def test_what_a_process_left_behind_is_ended_too(
+    tmp_path: Path, stack_id: str, program: ProgramMaker
+) -> None:
+    daemon = "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], start_new_session=True)"
+    with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
+        supervisor.start(program("parent", f"{daemon}; {WAITS}"))
+        supervisor.wait_until_ready()
+        assert len(leftovers_of(stack_id)) == 2
+    assert not leftovers_of(stack_id)
+
+
+def test_leftovers_are_known_by_their_mark_alone(stack_id: str) -> None:
+    sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+    marked = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: stack_id})
+    other = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: "another"})
+    try:
+        assert end_leftovers(stack_id) == 1
+        assert has_ended(marked.pid)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+SUPERVISING_PROGRAM = """
+    import pathlib, signal, sys
+    from local_stack.processes import ProcessSpec
+    from local_stack.supervisor import Supervisor
+
+    sleeper = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
+    with Supervisor(logs_directory=pathlib.Path(sys.argv[1]), stack_id=sys.argv[2]) as supervisor:
+        signal.signal(signal.SIGTERM, lambda *_: supervisor.interrupted.set())
+        supervisor.start(ProcessSpec(name="one", argv=sleeper), ProcessSpec(name="two", argv=sleeper))
+        supervisor.wait_until_ready()
+        print(*(process.pid for process in supervisor.processes.values()), flush=True)
+        supervisor.watch()
+"""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        signal.SIGTERM,
+        pytest.param(
+            signal.SIGKILL,
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG"),
+        ),
+    ],
+)
+def test_no_process_outlives_its_supervisor(tmp_path: Path, stack_id: str, ending: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SUPERVISING_PROGRAM), str(tmp_path), stack_id],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    ) as supervising:
+        assert supervising.stdout is not None
+        pids = [int(pid) for pid in supervising.stdout.readline().split()]
+        assert len(pids) == 2
+        supervising.send_signal(ending)
+        supervising.wait(10)
+    assert all(has_ended(pid) for pid in pids)
+
+
+def test_ctrl_c_in_the_terminal_reaches_the_supervisor_first(
+    supervisor: Supervisor, program: ProgramMaker
+) -> None:
+    supervisor.start(program("one", WAITS))
+    assert os.getsid(supervisor.processes["one"].pid) != os.getsid(0)
