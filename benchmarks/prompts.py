@@ -1,0 +1,6 @@
+"""Twenty prompts of the demo model's world, the same for everything that is compared."""
+
+_COLOURS = ("red", "blue", "green", "yellow", "purple")
+_SHAPES = ("circle", "square", "triangle", "star")
+
+PROMPTS = tuple(f"a large {colour} {shape} on a white background" for colour in _COLOURS for shape in _SHAPES)

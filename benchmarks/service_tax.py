@@ -1,0 +1,99 @@
+"""What the whole system costs on top of the model: 20 tasks through it against 20 calls of the stock pipeline.
+
+Three ways through the system, each in every round, beside the stock pipeline in the same round:
+one task at a time (the next is submitted when the last has ended), all at once with a worker of one slot
+(no sharing), and all at once with the default slots (tasks share batches).
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.measurement import spread_of
+from benchmarks.prompts import PROMPTS
+from common.domain.task import TaskStatus
+from local_stack.stack import LocalStack, StackSettings
+from tests.system_client import SystemClient
+
+ROUNDS = 5
+
+
+@contextmanager
+def _stock_pipeline() -> Iterator[subprocess.Popen[str]]:
+    argv = [sys.executable, "-m", "benchmarks.stock_pipeline"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _stock_round(process: subprocess.Popen[str]) -> float:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("draw\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
+
+
+@contextmanager
+def _system(environment: Mapping[str, str]) -> Iterator[SystemClient]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = StackSettings(data_directory=Path(folder), extra_environment=environment)
+        with LocalStack(settings) as stack:
+            assert stack.page_url is not None
+            with SystemClient(stack.page_url, stack.environment) as client:
+                client.completed(PROMPTS[0], seed=0)
+                yield client
+
+
+def _all_at_once(client: SystemClient) -> float:
+    started = time.perf_counter()
+    ids = [client.submit(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
+    ended = client.wait_for_all(ids)
+    seconds = time.perf_counter() - started
+    assert all(task.status is TaskStatus.COMPLETED for task in ended.values())
+    return seconds
+
+
+def _one_at_a_time(client: SystemClient) -> float:
+    started = time.perf_counter()
+    for seed, prompt in enumerate(PROMPTS):
+        client.completed(prompt, seed=seed)
+    return time.perf_counter() - started
+
+
+def run() -> list[str]:
+    """Measure, and return the report's lines."""
+    ratios: dict[str, list[float]] = {"one at a time": [], "all at once, no sharing": [], "all at once": []}
+    stock: list[float] = []
+    with ExitStack() as stack:
+        pipeline = stack.enter_context(_stock_pipeline())
+        alone = stack.enter_context(_system({"DARKROOM_SLOTS": "1"}))
+        sharing = stack.enter_context(_system({}))
+        for _ in range(ROUNDS):
+            # The yardstick stands on both sides of what it measures: a machine that slows down midway slows both.
+            before = _stock_round(pipeline)
+            seconds = {
+                "one at a time": _one_at_a_time(sharing),
+                "all at once, no sharing": _all_at_once(alone),
+                "all at once": _all_at_once(sharing),
+            }
+            after = _stock_round(pipeline)
+            stock.append((before + after) / 2)
+            for way, took in seconds.items():
+                ratios[way].append(took / stock[-1])
+    lines = [f"stock pipeline, 20 images one by one: {spread_of(stock).said(' s')}"]
+    lines += [
+        f"{way}: {spread_of(values).said(' x')} the stock pipeline's time" for way, values in ratios.items()
+    ]
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(run()))

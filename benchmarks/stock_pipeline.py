@@ -1,0 +1,45 @@
+"""The yardstick: the same images from diffusers' own pipeline, called one by one, in a process that does nothing else.
+
+Reads rounds from standard input: each line asks for one round; the answer is its seconds, on one line.
+"""
+
+import sys
+import time
+
+import torch
+from diffusers import DiffusionPipeline
+from gpu_subscriber.engine.loading import model_folder
+
+from benchmarks.prompts import PROMPTS
+from common.domain.model_catalog import DEMO_MODEL
+
+
+def main() -> None:
+    """Load the demo model once, then draw all prompts for every line read."""
+    torch.set_grad_enabled(False)
+    pipeline = DiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL), use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    draw(pipeline, PROMPTS[0], seed=0)
+    print("ready", flush=True)
+    for _line in sys.stdin:
+        started = time.perf_counter()
+        for seed, prompt in enumerate(PROMPTS):
+            draw(pipeline, prompt, seed=seed)
+        print(time.perf_counter() - started, flush=True)
+
+
+def draw(pipeline: DiffusionPipeline, prompt: str, *, seed: int) -> None:
+    """One image with the demo model's defaults."""
+    defaults = DEMO_MODEL.defaults
+    pipeline(
+        prompt,
+        num_inference_steps=defaults.steps,
+        guidance_scale=defaults.guidance_scale,
+        width=defaults.width,
+        height=defaults.height,
+        generator=torch.Generator("cpu").manual_seed(seed),
+    )
+
+
+if __name__ == "__main__":
+    main()

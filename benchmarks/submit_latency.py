@@ -1,0 +1,47 @@
+"""How long a POST takes while the worker draws: the answer must not wait for anybody's picture."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measurement import percentile
+from benchmarks.prompts import PROMPTS
+from local_stack.stack import LocalStack, StackSettings
+from tests.system_client import SystemClient
+
+SUBMISSIONS = 200
+SUBMISSIONS_PER_SECOND = 10
+
+
+def run() -> list[str]:
+    """Submit at a steady rate with the worker busy from the first to the last, and return the report's lines."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalStack(StackSettings(data_directory=Path(folder))) as stack,
+    ):
+        assert stack.page_url is not None
+        with SystemClient(stack.page_url, stack.environment) as client:
+            client.completed(PROMPTS[0])
+            seconds = _submissions(client)
+    milliseconds = [value * 1_000 for value in seconds]
+    return [
+        f"POST /v1/tasks with the worker drawing, {SUBMISSIONS} at {SUBMISSIONS_PER_SECOND} a second: "
+        f"median {percentile(milliseconds, 50):.1f} ms, p90 {percentile(milliseconds, 90):.1f} ms, "
+        f"p99 {percentile(milliseconds, 99):.1f} ms"
+    ]
+
+
+def _submissions(client: SystemClient) -> list[float]:
+    seconds: list[float] = []
+    due = time.perf_counter()
+    for number in range(SUBMISSIONS):
+        due += 1 / SUBMISSIONS_PER_SECOND
+        time.sleep(max(0.0, due - time.perf_counter()))
+        started = time.perf_counter()
+        client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+if __name__ == "__main__":
+    print("\n".join(run()))

@@ -1,0 +1,72 @@
+"""A real Chromium, and a running stack whose page it opens."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from local_stack.stack import LocalStack, StackSettings
+
+# Without these Chromium looks for its vendor's servers at every start.
+_QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+def find_chromium() -> str | None:
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    executable = find_chromium()
+    if executable is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium: `make browser` installs one")
+        pytest.skip("no Chromium: `make browser` installs one")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(_QUIET))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with LocalStack(StackSettings(data_directory=tmp_path_factory.mktemp("browser"))) as stack:
+        yield stack
+
+
+@pytest.fixture
+def context(chromium: Browser, running_stack: LocalStack) -> Iterator[BrowserContext]:
+    opened = chromium.new_context(base_url=running_stack.page_url, accept_downloads=True)
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """The darkroom page, open, with every change it hears recorded in `window.heard`."""
+    opened = context.new_page()
+    opened.add_init_script(
+        "window.heard = []; window.addEventListener('darkroom:snapshot', event => window.heard.push(event.detail))"
+    )
+    opened.goto("/")
+    return opened
+
+
+def screenshot_folder() -> Path | None:
+    """Where to leave pictures of what the tests saw, if anybody wants them."""
+    folder = os.environ.get("SCREENSHOTS")
+    return Path(folder) if folder else None
