@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.emulators import Emulators
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
@@ -21,6 +20,7 @@ from common.domain.errors import (
 from common.domain.images import Preview
 from common.domain.task import Failure, Phase, Progress, Task, TaskStatus
 from common.ports import InvalidPageTokenError, TaskStore
+from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 

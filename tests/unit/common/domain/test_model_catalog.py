@@ -34,7 +34,12 @@ def test_silence_is_filled_with_the_models_defaults() -> None:
 
 def test_what_was_asked_wins() -> None:
     parameters = completed(steps=5, seed=0, sampler=Sampler.EULER, guidance_scale=0.0)
-    assert (parameters.steps, parameters.seed, parameters.sampler, parameters.guidance_scale) == (5, 0, "euler", 0)
+    assert (parameters.steps, parameters.seed, parameters.sampler, parameters.guidance_scale) == (
+        5,
+        0,
+        "euler",
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,11 @@ def test_what_was_asked_wins() -> None:
         ({"seed": MAX_SEED + 1}, "/seed", f"must be between 0 and {MAX_SEED}, got {MAX_SEED + 1}"),
         ({"prompt": ""}, "/prompt", "must be between 1 and 2000 characters, got 0"),
         ({"prompt": "x" * 2001}, "/prompt", "must be between 1 and 2000 characters, got 2001"),
-        ({"negative_prompt": "x" * 2001}, "/negative_prompt", "must be between 0 and 2000 characters, got 2001"),
+        (
+            {"negative_prompt": "x" * 2001},
+            "/negative_prompt",
+            "must be between 0 and 2000 characters, got 2001",
+        ),
     ],
 )
 def test_a_refusal_names_the_field_and_the_limit(asked: dict[str, Any], pointer: str, detail: str) -> None:

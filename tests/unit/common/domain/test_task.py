@@ -195,11 +195,12 @@ def test_attempt_numbers_only_grow_and_crashes_are_bounded(story: list[str]) -> 
             assert spent == 4
             return
         assert task.claim is not None
+        claim = task.claim
         seen.append(task.attempt)
         spent += event != "hand_back"
         if event == "hand_back":
-            task = task.handed_back(task.claim, now)
+            task = task.handed_back(claim, now)
         elif event == "release" and task.attempts_left:
-            task = task.released(task.claim, BROKEN, now)
+            task = task.released(claim, BROKEN, now)
     assert seen == sorted(set(seen))
     assert task.attempts_left == 4 - spent

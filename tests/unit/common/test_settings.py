@@ -1,0 +1,48 @@
+"""Settings come from the environment, and a catalog that does not fit is refused with the place and the reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.domain.model_catalog import DEMO_MODEL, EMBEDDED_CATALOG
+from common.settings import SettingsError, SharedSettings
+
+
+def test_the_environment_names_the_clouds_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_PROJECT_ID", "pictures")
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+    settings = SharedSettings()
+    assert settings.project_id == "pictures"
+    assert settings.uses_emulators
+
+
+def test_without_a_catalog_the_embedded_one_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DARKROOM_MODEL_CATALOG", raising=False)
+    assert SharedSettings().load_catalog() is EMBEDDED_CATALOG
+
+
+def test_a_catalog_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = DEMO_MODEL.model_copy(update={"name": "other"})
+    (tmp_path / "models.json").write_text(json.dumps({"models": [other.model_dump(mode="json")]}))
+    monkeypatch.setenv("DARKROOM_MODEL_CATALOG", str(tmp_path / "models.json"))
+    assert SharedSettings().load_catalog().default == other
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "cannot be read"),
+        ("{}", "models: Field required"),
+        ('{"models": [{"name": "UPPER", "title": "x", "family": "x", "source": "x"}]}', "models/0/name"),
+    ],
+)
+def test_a_catalog_that_does_not_fit_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, reason: str
+) -> None:
+    path = tmp_path / "models.json"
+    if text is not None:
+        path.write_text(text)
+    monkeypatch.setenv("DARKROOM_MODEL_CATALOG", str(path))
+    with pytest.raises(SettingsError, match=reason):
+        SharedSettings().load_catalog()
