@@ -49,11 +49,11 @@ class Task:
     attempts_left: int = DEFAULT_ATTEMPTS
     claim: Claim | None = None
     cancel_requested_at: datetime | None = None
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
     previews: tuple[Preview, ...] = ()
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     lane: Lane = Lane.INTERACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None

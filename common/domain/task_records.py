@@ -1,4 +1,4 @@
-"""What a task is made of besides its parameters and images: status, claim, progress, failure, usage. Values, no rules."""
+"""What a task is made of besides its parameters and images: status, claim, progress, failure, usage."""
 
 from dataclasses import dataclass
 from datetime import datetime
