@@ -17,7 +17,7 @@ from local_stack.errors import LocalStackError, StartInterruptedError
 from local_stack.java_runtime import find_java
 from local_stack.log_view import chosen_logs, follow, show
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
+from local_stack.stack_settings import PROJECT_RULES, StackSettings
 
 NOT_RUNNING_EXIT_CODE = 3  # as `systemctl status` has it
 
@@ -34,6 +34,7 @@ DEFAULT_DATA_DIR = Path(".darkroom")
 
 @app.command()
 def up(
+    *,
     port: Annotated[
         int, typer.Option(envvar="PORT", help="The page's port; all others are free ones.")
     ] = 8080,
@@ -42,6 +43,12 @@ def up(
     java: Annotated[
         Path | None, typer.Option(envvar="DARKROOM_JAVA", help="The Java to run the emulators with.")
     ] = None,
+    emulators_only: Annotated[
+        bool, typer.Option("--emulators-only", help="Without API and worker, to run those by hand.")
+    ] = False,
+    rules: Annotated[
+        Path, typer.Option(help="Firestore's security rules.", exists=True, dir_okay=False)
+    ] = PROJECT_RULES,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
 ) -> None:
     """Start everything, wait until it is ready, and run until Ctrl-C.
@@ -55,16 +62,27 @@ def up(
     for product in (PUBSUB, FIRESTORE):
         find_java(at_least=find_jar(product, say=print).java_needed, given=java)
     if detach:
-        options = ["--port", str(port), "--workers", str(workers), *(["--java", str(java)] if java else [])]
+        options = ["--port", str(port), "--workers", str(workers), "--rules", str(rules)]
+        options += ["--java", str(java)] if java else []
+        options += ["--emulators-only"] if emulators_only else []
         state = start_detached(data, options)
         _announce(state.page_url, data, time.monotonic() - started)
         return
-    settings = StackSettings(data_directory=data.path, port=port, workers=workers, java=java)
+    settings = StackSettings(
+        data_directory=data.path,
+        port=port,
+        serves_api=not emulators_only,
+        workers=0 if emulators_only else workers,
+        rules=rules.resolve(),
+        java=java,
+    )
     stack = LocalStack(settings, say=print)
     _stop_on_signals(stack)
     try:
         with stack:
             _announce(stack.page_url, data, time.monotonic() - started)
+            if emulators_only:
+                print("\n".join(f"export {name}={value}" for name, value in stack.environment.items()))
             print("Ctrl-C stops it.", flush=True)
             stack.watch()
     except StartInterruptedError as error:
@@ -118,7 +136,7 @@ def logs(
 
 
 def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:
-    print(f"darkroom is ready after {seconds:.1f} s: {page_url}")
+    print(f"darkroom is ready after {seconds:.1f} s: {page_url or 'emulators only, no page'}")
     print(f"State and logs: {data.path}", flush=True)
 
 

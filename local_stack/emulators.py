@@ -55,7 +55,10 @@ def firestore_emulator(
     return ProcessSpec(
         name="firestore-emulator",
         argv=(*_java(find_jar(FIRESTORE, say=say), java), *arguments),
-        why_not_ready=all_of(answers_ok(f"{documents}/readiness", FIRESTORE_OWNER), listens_itself(port)),
+        why_not_ready=all_of(
+            answers_ok(f"{documents}/readiness", FIRESTORE_OWNER, hopeless=frozenset({400})),
+            listens_itself(port),
+        ),
     )
 
 

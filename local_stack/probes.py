@@ -10,13 +10,19 @@ Probe = Callable[[int], str | None]
 """Called with the process's pid. None means ready; otherwise the reason, as the end of "… is not ready: "."""
 
 
+class NeverReadyError(Exception):
+    """Raised by a probe when waiting longer is of no use; says why."""
+
+
 def always_ready(_pid: int) -> str | None:
     """For processes that are ready as soon as they run."""
     return None
 
 
-def answers_ok(url: str, headers: Mapping[str, str] | None = None) -> Probe:
-    """Ready when a GET of `url` is answered with 200."""
+def answers_ok(
+    url: str, headers: Mapping[str, str] | None = None, *, hopeless: frozenset[int] = frozenset()
+) -> Probe:
+    """Ready when a GET of `url` is answered with 200; never to be so when the answer is one of `hopeless`."""
 
     def probe(_pid: int) -> str | None:
         request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - loopback addresses
@@ -25,7 +31,10 @@ def answers_ok(url: str, headers: Mapping[str, str] | None = None) -> Probe:
                 return None if response.status == 200 else f"{url} answers {response.status}"
         except urllib.error.HTTPError as error:
             with error:
-                return f"{url} answers {error.code} {_excerpt(error.read(2000))}"
+                reason = f"{url} answers {error.code} {_excerpt(error.read(2000))}"
+            if error.code in hopeless:
+                raise NeverReadyError(reason) from error
+            return reason
         except OSError as error:
             return f"{url} does not answer ({getattr(error, 'reason', error)})"
 

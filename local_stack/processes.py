@@ -14,7 +14,7 @@ import psutil
 
 from local_stack import die_with_parent
 from local_stack.errors import ProcessFailedError
-from local_stack.probes import Probe, always_ready
+from local_stack.probes import NeverReadyError, Probe, always_ready
 
 # Linux sends the parent-death signal when the starting *thread* ends. This one ends with the interpreter and no sooner.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
@@ -75,9 +75,12 @@ class ChildProcess:
         self._launch()
 
     def why_not_ready(self) -> str | None:
-        """None when it does its work. Raises ProcessFailedError when it has ended."""
+        """None when it does its work. Raises ProcessFailedError when it has ended, or will never do it."""
         self.check_running()
-        return self.spec.why_not_ready(self.pid)
+        try:
+            return self.spec.why_not_ready(self.pid)
+        except NeverReadyError as error:
+            raise self.failure(f"cannot work: {error}") from error
 
     def check_running(self) -> None:
         """Raise ProcessFailedError when it has ended."""

@@ -18,7 +18,7 @@ def bucket_server(*, port: int, directory: Path) -> ProcessSpec:
             *(sys.executable, "-m", "gunicorn", "--bind", f"{LOOPBACK}:{port}"),
             # Threads, so that a browser's idle connections block nobody; one process, for it decides conditions.
             *("--workers", "1", "--worker-class", "gthread", "--threads", "32"),
-            *("--graceful-timeout", "3", "--timeout", "0", "--log-level", "warning"),
+            *("--graceful-timeout", "1", "--timeout", "0", "--log-level", "warning"),
             "--no-control-socket",  # nobody sends this one commands
             "local_stack.bucket_server.wsgi:build_app()",
         ),

@@ -1,0 +1,207 @@
+"""The stack as a whole, without the project's own programs: state, crashes, restarts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import psutil
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore, pubsub_v1, storage  # type: ignore[attr-defined]
+
+from local_stack.data_directory import DataDirectory
+from local_stack.errors import LocalStackError, ProcessFailedError, StackAlreadyRunningError
+from local_stack.leftovers import leftovers_of
+from local_stack.stack import LocalStack
+from tests.emulators import Emulators
+
+ROOT = Path(__file__).parents[3]
+
+pytestmark = pytest.mark.emulator
+
+
+@pytest.fixture(autouse=True)
+def needs_emulators(emulators: Emulators) -> None:
+    """Skips, or fails in CI, where there are none."""
+
+
+@pytest.fixture
+def as_client_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    with monkeypatch.context() as patch:
+        yield patch
+
+
+def documents(stack: LocalStack, patch: pytest.MonkeyPatch) -> firestore.Client:
+    patch.setenv("FIRESTORE_EMULATOR_HOST", stack.environment["FIRESTORE_EMULATOR_HOST"])
+    return firestore.Client(project=stack.environment["GOOGLE_CLOUD_PROJECT"])
+
+
+def images(stack: LocalStack) -> storage.Bucket:
+    client = storage.Client(
+        project=stack.environment["GOOGLE_CLOUD_PROJECT"],
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": stack.environment["STORAGE_EMULATOR_HOST"]},
+    )
+    return client.bucket(stack.environment["DARKROOM_IMAGES_BUCKET"])
+
+
+def test_documents_and_images_survive_and_two_never_share(
+    tmp_path: Path, as_client_of: pytest.MonkeyPatch
+) -> None:
+    with LocalStack.emulators_only(tmp_path) as first:
+        documents(first, as_client_of).document("tasks/t").set({"status": "queued"})
+        images(first).blob("t/0.png").upload_from_string(b"pixels")
+        with pytest.raises(StackAlreadyRunningError), LocalStack.emulators_only(tmp_path):
+            pass
+        pids = list(DataDirectory(tmp_path).state().pids.values())  # type: ignore[union-attr]
+        assert len(pids) == 4
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not DataDirectory(tmp_path).is_in_use()
+    with LocalStack.emulators_only(tmp_path) as second:
+        assert documents(second, as_client_of).document("tasks/t").get().to_dict() == {"status": "queued"}
+        assert images(second).blob("t/0.png").download_as_bytes() == b"pixels"
+
+
+def test_rules_that_do_not_compile_are_shown(tmp_path: Path) -> None:
+    rules = tmp_path / "firestore.rules"
+    rules.write_text("service cloud.firestore { nonsense }")
+    stack = LocalStack.emulators_only(tmp_path / "data", rules=rules)
+    with (
+        pytest.raises(ProcessFailedError, match=r"firestore-emulator cannot work: .*Error compiling rules"),
+        stack,
+    ):
+        pass
+    assert not DataDirectory(tmp_path / "data").is_in_use()
+
+
+def test_a_restarted_pubsub_emulator_is_provisioned_and_found_again(
+    tmp_path: Path, as_client_of: pytest.MonkeyPatch
+) -> None:
+    with LocalStack.emulators_only(tmp_path) as stack:
+        as_client_of.setenv("PUBSUB_EMULATOR_HOST", stack.environment["PUBSUB_EMULATOR_HOST"])
+        project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+        topic = f"projects/{project}/topics/{stack.environment['DARKROOM_TASKS_TOPIC']}"
+        subscription = f"projects/{project}/subscriptions/{stack.environment['DARKROOM_SUBSCRIPTION']}"
+        received: SimpleQueue[bytes] = SimpleQueue()
+
+        def receive(message: pubsub_v1.subscriber.message.Message) -> None:
+            received.put(message.data)
+            message.ack()
+
+        publisher = pubsub_v1.PublisherClient()
+        with pubsub_v1.SubscriberClient() as subscriber:
+            stream = subscriber.subscribe(subscription, receive)
+            publisher.publish(topic, b"before", model="demo").result(20)
+            assert received.get(timeout=20) == b"before"
+            stack.process("pubsub-emulator").kill()
+            stack.restart("pubsub-emulator")
+            if stream.done():  # it looked at the moment when there were no subscriptions yet
+                stream = subscriber.subscribe(subscription, receive)
+            publisher.publish(topic, b"after", model="demo").result(30)
+            assert received.get(timeout=30) == b"after"
+            stream.cancel()
+            stream.result(10)
+        publisher.stop()
+
+
+CRASHING = """
+    import os, pathlib, signal, sys
+    from local_stack.stack import LocalStack
+    with LocalStack.emulators_only(pathlib.Path(sys.argv[1])) as stack:
+        print("ready", flush=True)
+        stack.watch()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+def test_a_killed_stack_leaves_no_java_and_no_lock(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(CRASHING), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == b"ready\n"
+        state = DataDirectory(tmp_path).state()
+        assert state is not None
+        processes = [psutil.Process(pid) for pid in state.pids.values()]
+        supervisor.kill()
+        supervisor.wait()
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+    with LocalStack.emulators_only(tmp_path):
+        assert not leftovers_of(state.stack_id)
+
+
+def open_rules(folder: Path) -> Path:
+    rules = folder / "firestore.rules"
+    rules.write_text("service cloud.firestore { match /{document=**} { allow read: if true; } }")
+    return rules
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "local_stack", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120, cwd=cwd, env=environment
+    )
+
+
+def test_the_command_line_from_start_to_end(tmp_path: Path) -> None:
+    rules = open_rules(tmp_path)
+    data = tmp_path / "data"
+    options = ("--data-dir", str(data))
+    started = run("up", "--detach", "--emulators-only", "--rules", str(rules), *options)
+    try:
+        assert started.returncode == 0, started.stderr
+        assert "darkroom is ready after" in started.stdout
+        state = json.loads(run("status", "--json", *options).stdout)
+        assert state["phase"] == "ready"
+        assert set(state["pids"]) == {
+            "pubsub-emulator",
+            "firestore-emulator",
+            "pubsub-proxy",
+            "bucket-server",
+        }
+        assert "firestore-emulator" in run("status", *options).stdout
+        again = run("up", "--emulators-only", "--rules", str(rules), *options)
+        assert again.returncode == 1
+        assert "A stack is already running on" in again.stderr
+        assert "Traceback" not in again.stderr
+        assert "pubsub-proxy | " in run("logs", *options).stdout
+    finally:
+        stopped = run("down", *options)
+    assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n")
+    assert run("status", *options).returncode == 3
+    assert run("down", *options).stdout.startswith("Nothing is running")
+    assert not leftovers_of(state["stack_id"])
+    assert DataDirectory(data).state() is None
+
+
+def test_ctrl_c_ends_a_start_in_the_terminal(tmp_path: Path) -> None:
+    rules = open_rules(tmp_path)
+    data = DataDirectory(tmp_path / "data")
+    command = [sys.executable, "-m", "local_stack", "up", "--emulators-only", "--data-dir", str(data.path)]
+    with subprocess.Popen(
+        [*command, "--rules", str(rules)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        assert "darkroom is ready" in supervisor.stdout.readline()
+        state = data.state()
+        assert state is not None
+        supervisor.send_signal(signal.SIGINT)
+        rest = supervisor.stdout.read()
+        assert supervisor.wait(30) == 0
+    assert rest.endswith("Stopped.\n")
+    assert not leftovers_of(state.stack_id)
+
+
+def test_unknown_processes_and_logs_are_named(tmp_path: Path) -> None:
+    with LocalStack.emulators_only(tmp_path) as stack, pytest.raises(KeyError, match="there are pubsub-emul"):
+        stack.process("nobody")
+    shown = run("logs", "nobody", "--data-dir", str(tmp_path))
+    assert "there are: bucket-server, firestore-emulator" in shown.stderr
+    assert issubclass(ProcessFailedError, LocalStackError)

@@ -1,0 +1,324 @@
+"""The bucket server over HTTP, without a socket: what browsers and the client library rely on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from local_stack.bucket_server.app import create_app
+from local_stack.bucket_server.object_store import ObjectStore
+
+CONTENT = bytes(range(256)) * 4
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> FlaskClient:
+    return serve(tmp_path)
+
+
+def serve(directory: Path) -> FlaskClient:
+    client = create_app(ObjectStore(directory)).test_client()
+    client.post("/storage/v1/b?project=demo-x", json={"name": "images"})
+    return client
+
+
+def upload(
+    server: FlaskClient, name: str = "a.png", content: bytes = CONTENT, query: str = "", checksum: str = ""
+) -> TestResponse:
+    return server.post(
+        "/upload/storage/v1/b/images/o",
+        query_string=f"uploadType=media&name={name}{query}",
+        data=content,
+        content_type="image/png",
+        headers={"X-Goog-Hash": checksum},
+    )
+
+
+def names(server: FlaskClient, query: str = "") -> list[str]:
+    listed = server.get(f"/storage/v1/b/images/o?{query}").get_json()
+    return [item["name"] for item in listed["items"]]
+
+
+def test_an_image_can_be_linked_to(server: FlaskClient) -> None:
+    upload(server, "tasks/t%2F1.png")
+    got = server.get("/images/tasks/t/1.png")
+    assert (got.status_code, got.data) == (200, CONTENT)
+    assert got.content_type == "image/png"
+    assert got.headers["Accept-Ranges"] == "bytes"
+    assert got.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def test_head_tells_the_size_and_sends_nothing(server: FlaskClient) -> None:
+    upload(server)
+    got = server.head("/images/a.png")
+    assert (got.status_code, got.data, got.content_length) == (200, b"", len(CONTENT))
+
+
+def test_a_browser_that_has_it_is_told_so(server: FlaskClient) -> None:
+    upload(server)
+    etag = server.get("/images/a.png").headers["ETag"]
+    assert server.get("/images/a.png", headers={"If-None-Match": etag}).status_code == 304
+    upload(server, content=b"new")
+    assert server.get("/images/a.png", headers={"If-None-Match": etag}).data == b"new"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content", "content_range"),
+    [
+        ("bytes=0-9", CONTENT[:10], "bytes 0-9/1024"),
+        ("bytes=1000-", CONTENT[1000:], "bytes 1000-1023/1024"),
+        ("bytes=-4", CONTENT[-4:], "bytes 1020-1023/1024"),
+        ("bytes=1000-9999", CONTENT[1000:], "bytes 1000-1023/1024"),
+    ],
+)
+def test_a_range_is_served_alone(
+    server: FlaskClient, wanted: str, content: bytes, content_range: str
+) -> None:
+    upload(server)
+    got = server.get("/images/a.png", headers={"Range": wanted})
+    assert (got.status_code, got.data) == (206, content)
+    assert got.headers["Content-Range"] == content_range
+
+
+def test_a_range_beyond_the_end_is_416(server: FlaskClient) -> None:
+    upload(server)
+    got = server.get("/images/a.png", headers={"Range": "bytes=1024-"})
+    assert got.status_code == 416
+    assert got.headers["Content-Range"] == "bytes */1024"
+
+
+def test_a_pages_preflight_is_allowed(server: FlaskClient) -> None:
+    got = server.options(
+        "/images/a.png",
+        headers={
+            "Origin": "http://localhost:8080",
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "range",
+        },
+    )
+    assert got.status_code == 200
+    assert got.headers["Access-Control-Allow-Origin"] == "*"
+    assert "GET" in got.headers["Access-Control-Allow-Methods"]
+    assert got.headers["Access-Control-Allow-Headers"] == "range"
+
+
+def test_cache_control_is_the_objects_own(server: FlaskClient) -> None:
+    upload(server)
+    assert server.get("/images/a.png").headers["Cache-Control"] == "private, max-age=0"
+    server.patch("/storage/v1/b/images/o/a.png", json={"cacheControl": "public, max-age=60"})
+    assert server.get("/images/a.png").headers["Cache-Control"] == "public, max-age=60"
+
+
+def test_an_absent_object_is_404_in_the_language_of_each_interface(server: FlaskClient) -> None:
+    assert server.get("/images/none").content_type.startswith("application/xml")
+    got = server.get("/storage/v1/b/images/o/none")
+    assert got.status_code == 404
+    assert got.get_json()["error"]["errors"][0]["reason"] == "notFound"
+    assert upload(server, query="").status_code == 200
+    assert server.get("/storage/v1/b/nothing/o").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("&ifGenerationMatch=0", 412),
+        ("&ifGenerationMatch=1", 412),
+        ("&ifGenerationMatch={generation}", 200),
+        ("&ifGenerationNotMatch={generation}", 412),
+        ("&ifMetagenerationMatch=1", 200),
+        ("&ifMetagenerationMatch=2", 412),
+        ("&ifGenerationMatch=x", 400),
+    ],
+)
+def test_an_upload_may_be_tied_to_what_is_there(server: FlaskClient, query: str, status: int) -> None:
+    generation = upload(server).get_json()["generation"]
+    assert upload(server, content=b"new", query=query.format(generation=generation)).status_code == status
+    assert server.get("/images/a.png").data == (b"new" if status == 200 else CONTENT)
+
+
+def test_readers_writers_and_deleters_may_be_tied_too(server: FlaskClient) -> None:
+    generation = upload(server).get_json()["generation"]
+    one = "/storage/v1/b/images/o/a.png"
+    assert server.get(f"{one}?ifGenerationMatch=1").status_code == 412
+    assert server.get(f"{one}?ifGenerationNotMatch={generation}").status_code == 304
+    assert server.get(f"{one}?generation=1").status_code == 404
+    assert server.patch(f"{one}?ifMetagenerationMatch=9", json={}).status_code == 412
+    assert server.delete(f"{one}?ifGenerationMatch=1").status_code == 412
+    assert server.delete(f"{one}?ifGenerationMatch={generation}").status_code == 204
+    assert upload(server, query="&ifGenerationMatch=0").status_code == 200
+
+
+def test_generations_grow_and_metadata_has_its_own_count(server: FlaskClient) -> None:
+    first = upload(server).get_json()
+    patched = server.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": "1", "b": "2"}}).get_json()
+    patched = server.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": None}}).get_json()
+    second = upload(server).get_json()
+    assert patched["metadata"] == {"b": "2"}
+    assert patched["generation"] == first["generation"]
+    assert patched["metageneration"] == "3"
+    assert int(second["generation"]) > int(first["generation"])
+    assert second["metageneration"] == "1"
+
+
+def test_a_wrong_checksum_is_refused_and_leaves_nothing(server: FlaskClient, tmp_path: Path) -> None:
+    assert upload(server, checksum="crc32c=AAAAAA==").status_code == 400
+    assert names(server) == []
+    assert list((tmp_path / "images" / "contents").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../../escape", "a//b", "/a", "a/../../../etc/passwd", "ünï cödé", "a%b", "x" * 1024, "a?b#c"]
+)
+def test_any_name_stays_in_its_folder_and_comes_back(server: FlaskClient, tmp_path: Path, name: str) -> None:
+    before = set(tmp_path.parent.iterdir())
+    server.post(
+        "/upload/storage/v1/b/images/o", query_string={"uploadType": "media", "name": name}, data=b"x"
+    )
+    assert names(server) == [name]
+    assert set(tmp_path.parent.iterdir()) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"images"}
+
+
+@pytest.mark.parametrize("name", ["", "..", "x" * 1025, "a\nb"])
+def test_impossible_object_names_are_refused(server: FlaskClient, name: str) -> None:
+    got = server.post(
+        "/upload/storage/v1/b/images/o", query_string={"uploadType": "media", "name": name}, data=b"x"
+    )
+    assert got.status_code == 400
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "UPPER", "a", "a/b", ""])
+def test_impossible_bucket_names_are_refused(server: FlaskClient, name: str) -> None:
+    assert server.post("/storage/v1/b?project=demo-x", json={"name": name}).status_code == 400
+
+
+def test_buckets_are_made_once_listed_changed_and_deleted_empty(server: FlaskClient) -> None:
+    assert server.post("/storage/v1/b?project=demo-x", json={"name": "images"}).status_code == 409
+    assert server.patch("/storage/v1/b/images", json={"labels": {"a": "b"}}).get_json()["labels"] == {
+        "a": "b"
+    }
+    listed = server.get("/storage/v1/b?project=demo-x").get_json()["items"]
+    assert [bucket["name"] for bucket in listed] == ["images"]
+    upload(server)
+    assert server.delete("/storage/v1/b/images").status_code == 409
+    server.delete("/storage/v1/b/images/o/a.png")
+    assert server.delete("/storage/v1/b/images").status_code == 204
+    assert server.get("/storage/v1/b/images").status_code == 404
+
+
+def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+    first = serve(tmp_path)
+    generation = upload(first).get_json()["generation"]
+    first.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": "1"}})
+    (tmp_path / "images" / "contents" / ".pending-cut-short").write_bytes(b"half")
+    second = serve(tmp_path)
+    assert second.get("/images/a.png").data == CONTENT
+    assert second.get("/storage/v1/b/images/o/a.png").get_json()["metadata"] == {"a": "1"}
+    assert int(upload(second).get_json()["generation"]) > int(generation)
+    assert len(list((tmp_path / "images" / "contents").iterdir())) == 1
+
+
+def test_a_reader_keeps_what_it_opened_when_it_is_replaced(server: FlaskClient) -> None:
+    upload(server)
+    reading = server.get("/images/a.png", buffered=False)
+    upload(server, content=b"new")
+    server.delete("/storage/v1/b/images/o/a.png")
+    assert reading.get_data() == CONTENT
+
+
+def test_listing_by_folder_and_by_page(server: FlaskClient) -> None:
+    for name in ("a/1", "a/2", "b", "c/1", "d"):
+        upload(server, name)
+    assert names(server, "prefix=a/") == ["a/1", "a/2"]
+    assert names(server, "startOffset=b&endOffset=d") == ["b", "c/1"]
+    first = server.get("/storage/v1/b/images/o?delimiter=/&maxResults=3").get_json()
+    assert ([item["name"] for item in first["items"]], first["prefixes"]) == (["b"], ["a/", "c/"])
+    token = first["nextPageToken"]
+    second = server.get(f"/storage/v1/b/images/o?delimiter=/&maxResults=3&pageToken={token}").get_json()
+    assert ([item["name"] for item in second["items"]], second["prefixes"]) == (["d"], [])
+    assert "nextPageToken" not in second
+
+
+def test_a_multipart_upload_keeps_every_byte(server: FlaskClient) -> None:
+    media = b"\r\n--not the boundary\r\n\r\n" + CONTENT + b"\r\n"
+    parts = (
+        b"--xyz\r\ncontent-type: application/json\r\n\r\n"
+        + json.dumps({"name": "m.png", "metadata": {"k": "v"}}).encode()
+        + b"\r\n--xyz\r\ncontent-type: image/png\r\n\r\n"
+        + media
+        + b"\r\n--xyz--"
+    )
+    got = server.post(
+        "/upload/storage/v1/b/images/o?uploadType=multipart",
+        data=parts,
+        content_type='multipart/related; boundary="xyz"',
+    )
+    assert (got.get_json()["contentType"], got.get_json()["metadata"]) == ("image/png", {"k": "v"})
+    assert server.get("/images/m.png").data == media
+
+
+@pytest.mark.parametrize("body", [b"", b"--xyz--", b"--xyz\r\n\r\n{}\r\n--xyz--", b"--xyz{}--xyz{}--xyz--"])
+def test_a_broken_multipart_upload_is_refused(server: FlaskClient, body: bytes) -> None:
+    got = server.post(
+        "/upload/storage/v1/b/images/o?uploadType=multipart&name=a",
+        data=body,
+        content_type="multipart/related; boundary=xyz",
+    )
+    assert got.status_code == 400
+
+
+class TestResumableUploads:
+    @pytest.fixture
+    def session(self, server: FlaskClient) -> str:
+        begun = server.post(
+            "/upload/storage/v1/b/images/o?uploadType=resumable&ifGenerationMatch=0",
+            json={"name": "r.png", "contentType": "image/png"},
+        )
+        return begun.headers["Location"].removeprefix("http://localhost")
+
+    def send(self, server: FlaskClient, session: str, content_range: str, body: bytes = b"") -> TestResponse:
+        return server.put(session, data=body, headers={"Content-Range": content_range})
+
+    def test_chunks_become_one_object(self, server: FlaskClient, session: str) -> None:
+        assert self.send(server, session, "bytes 0-511/*", CONTENT[:512]).headers["Range"] == "bytes=0-511"
+        assert server.get("/images/r.png").status_code == 404
+        last = self.send(server, session, "bytes 512-1023/1024", CONTENT[512:])
+        assert (last.status_code, last.get_json()["size"]) == (200, "1024")
+        assert server.get("/images/r.png").data == CONTENT
+        assert self.send(server, session, "bytes */1024").status_code == 200
+
+    def test_a_client_that_lost_an_answer_learns_where_to_go_on(
+        self, server: FlaskClient, session: str
+    ) -> None:
+        asked = self.send(server, session, "bytes */*")
+        assert (asked.status_code, "Range" in asked.headers) == (308, False)
+        self.send(server, session, "bytes 0-511/*", CONTENT[:512])
+        assert self.send(server, session, "bytes */1024").headers["Range"] == "bytes=0-511"
+        overlapping = self.send(server, session, "bytes 256-1023/1024", CONTENT[256:])
+        assert overlapping.status_code == 200
+        assert server.get("/images/r.png").data == CONTENT
+
+    def test_a_chunk_that_leaves_a_gap_is_not_taken(self, server: FlaskClient, session: str) -> None:
+        got = self.send(server, session, "bytes 512-1023/1024", CONTENT[512:])
+        assert (got.status_code, "Range" in got.headers) == (308, False)
+
+    def test_the_condition_holds_at_the_end(self, server: FlaskClient, session: str, tmp_path: Path) -> None:
+        upload(server, "r.png", b"first")
+        assert self.send(server, session, "bytes 0-1023/1024", CONTENT).status_code == 412
+        assert server.get("/images/r.png").data == b"first"
+        assert self.send(server, session, "bytes */1024").status_code == 404
+        assert len(list((tmp_path / "images" / "contents").iterdir())) == 1
+
+    def test_a_cancelled_one_is_gone(self, server: FlaskClient, session: str, tmp_path: Path) -> None:
+        self.send(server, session, "bytes 0-511/*", CONTENT[:512])
+        assert server.delete(session).status_code == 499
+        assert self.send(server, session, "bytes */*").status_code == 404
+        assert list((tmp_path / "images" / "contents").iterdir()) == []
+
+    @pytest.mark.parametrize("content_range", ["nonsense", "bytes 0-9/1024"])
+    def test_a_range_that_does_not_fit_is_refused(
+        self, server: FlaskClient, session: str, content_range: str
+    ) -> None:
+        assert self.send(server, session, content_range, CONTENT).status_code == 400
