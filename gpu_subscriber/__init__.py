@@ -1,0 +1,1 @@
+"""The worker: task in, images out."""

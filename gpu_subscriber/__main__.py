@@ -1,0 +1,159 @@
+"""The worker's composition root: settings → adapters → Worker. Wired by hand; nothing else creates an adapter.
+
+python -m gpu_subscriber        exits 0 after a complete drain, 1 when broken, 78 when misconfigured
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import uuid
+from datetime import timedelta
+
+import requests
+import structlog
+from google.cloud.storage import Bucket, Client
+from pydantic import ValidationError
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.system_clock import SystemClock
+from common.domain.errors import UnknownModelError
+from common.observability.logging import configure_logging
+from common.observability.tracing import configure_tracing
+from common.settings import SettingsError
+from gpu_subscriber.active_task import Pace
+from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
+from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
+from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
+from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
+from gpu_subscriber.adapters.pubsub_event_publisher import PubSubEventPublisher
+from gpu_subscriber.adapters.pubsub_topic import PubSubTopic
+from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine_child import EngineChild
+from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.health import HealthServer
+from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.image_storage import ImageStorage
+from gpu_subscriber.patience import Patience
+from gpu_subscriber.process_task import ProcessTask
+from gpu_subscriber.settings import WorkerSettings
+from gpu_subscriber.worker import Worker
+
+_log = structlog.get_logger(__name__)
+ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"
+EXIT_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h
+
+
+def main() -> int:
+    """Run one worker to its end; its exit code."""
+    try:
+        settings = WorkerSettings()
+        engine_settings = engine_settings_of(settings)
+    except (ValidationError, SettingsError) as error:
+        print(f"darkroom worker: {error}", file=sys.stderr)  # noqa: T201 (logging is not set up yet)
+        return EXIT_MISCONFIGURED
+    configure_logging(process="worker", level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(process="worker", exporter=settings.trace_exporter)
+    # Never the pod's name alone: a container that restarts in the same pod is another worker.
+    worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+    structlog.contextvars.bind_contextvars(worker_id=worker_id)
+    worker = build_worker(settings, engine_settings, worker_id=worker_id)
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: worker.drain_soon())
+    health = HealthServer(settings.health_port, lambda: worker.state)
+    threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
+    _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)
+    exit_code = worker.run()
+    _log.info("worker_ended", exit_code=exit_code)
+    return exit_code
+
+
+def build_worker(settings: WorkerSettings, engine_settings: EngineSettings, *, worker_id: str) -> Worker:
+    """Put the parts together."""
+    clock = SystemClock()
+    hurry = threading.Event()
+    patience = Patience(seconds=settings.patience_seconds, hurry=hurry)
+    claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
+    heartbeat = Heartbeat(clock=clock, claim_ttl=claim_ttl, pace=_pace_of(settings))
+    engine = EngineClient(
+        lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings),
+        attempt_timeout_seconds=settings.attempt_timeout_seconds,
+    )
+    firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
+    publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
+    bucket = _bucket_of(settings)
+    process_task = ProcessTask(
+        worker_id=worker_id,
+        claim_ttl=claim_ttl,
+        store=FirestoreTaskStore(firestore),
+        generator=engine,
+        images=ImageStorage(writer=GcsImageWriter(bucket), patience=patience),
+        checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
+        events=PubSubEventPublisher(PubSubTopic(publisher, settings.project_id, settings.events_topic)),
+        dead_letters=PubSubDeadLetters(
+            PubSubTopic(publisher, settings.project_id, settings.dead_letter_topic),
+            subscription=settings.subscription,
+        ),
+        heartbeat=heartbeat,
+        patience=patience,
+        clock=clock,
+    )
+    source = PubSubDeliveries(
+        subscriber_client(emulator_host=settings.pubsub_emulator_host),
+        settings.project_id,
+        settings.subscription,
+        attempt_timeout_seconds=settings.attempt_timeout_seconds,
+    )
+    return Worker(
+        source=source,
+        process=process_task,
+        engine=engine,
+        heartbeat=heartbeat,
+        hurry=hurry,
+        clock=clock,
+        drain_deadline_seconds=settings.drain_deadline_seconds,
+    )
+
+
+def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
+    """What the engine process is told; raises SettingsError when the catalog lacks a model that is asked for."""
+    catalog = settings.load_catalog()
+    try:
+        models = tuple(catalog.get(name) for name in settings.models) or catalog.models
+    except UnknownModelError as error:
+        raise SettingsError(f"DARKROOM_MODELS: {error}") from error
+    return EngineSettings(
+        models=models,
+        device=settings.device,
+        dtype=settings.dtype,
+        max_batch=settings.slots,
+        checkpoint_interval_seconds=settings.checkpoint_interval_seconds,
+        compile_denoiser=settings.compile_denoiser,
+        niceness=settings.engine_niceness,
+    )
+
+
+def _pace_of(settings: WorkerSettings) -> Pace:
+    return Pace(
+        renewal_seconds=settings.heartbeat_interval_seconds,
+        progress_seconds=settings.progress_interval_seconds,
+    )
+
+
+def _bucket_of(settings: WorkerSettings) -> Bucket:
+    client = Client(project=settings.project_id)
+    # One connection for each callback thread; requests keeps ten by default and drops the rest with a warning.
+    client._http.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=2 * settings.slots))
+    client._http.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=2 * settings.slots))
+    return client.bucket(settings.images_bucket)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Not sys.exit: were a delivery still stuck, its thread would keep the interpreter from ending.
+    os._exit(code)

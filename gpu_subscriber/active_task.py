@@ -1,0 +1,162 @@
+"""ActiveTask: a task this worker holds the claim of, from the claim to the end of the attempt."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from common.domain.errors import ClaimLostError
+from common.domain.task import Claim, Phase, Task
+from common.ports import Clock, TaskStore
+from gpu_subscriber.ports import Generation, ProgressListener
+from gpu_subscriber.progress_tracker import ProgressTracker
+
+
+class StopReason(StrEnum):
+    """Why a drawing was stopped before its end."""
+
+    CANCELLED = "cancelled"
+    DRAINING = "draining"
+    CLAIM_LOST = "claim_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often a task's document is written while it is drawn.
+
+    A claim is renewed every `renewal_seconds` at the latest. News waits for `progress_seconds` since the last
+    write and for a tenth of the way, so that a task of any length writes about ten times; a first preview waits
+    for `preview_seconds` only, and the first denoising step for nothing.
+    """
+
+    renewal_seconds: float = 10.0
+    progress_seconds: float = 1.0
+    preview_seconds: float = 0.3
+    worth_telling: float = 0.09
+
+
+class ActiveTask(ProgressListener):
+    """What the threads around one attempt share: the claim, the progress, and whether to stop.
+
+    The callback thread draws and ends it, the engine's reading thread reports to it, the heartbeat renews it.
+    """
+
+    def __init__(self, task: Task, *, store: TaskStore, clock: Clock, on_news: Callable[[], None]) -> None:
+        if task.claim is None:
+            raise ClaimLostError(f"task {task.id!r} is claimed by nobody")
+        self.claim: Claim = task.claim
+        self.tracker = ProgressTracker(
+            images=task.parameters.num_images, steps=task.parameters.steps, clock=clock
+        )
+        self._task = task
+        self._store = store
+        self._clock = clock
+        self._on_news = on_news
+        self._writing = threading.Lock()
+        self._state = threading.Lock()
+        self._generation: Generation | None = None
+        self._stop_reason: StopReason | None = None
+        self.began_at = clock.now()
+        self._written_at = self.began_at
+        self._written_phase = Phase.WAITING
+        self._written_value = 0.0
+        self._previewed_value: float | None = None
+        self._not_before = self.began_at
+
+    @property
+    def task(self) -> Task:
+        """The task as it was last written or read."""
+        return self._task
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why it is being stopped; None while nobody asked for that."""
+        return self._stop_reason
+
+    # ── what the engine reports ──────────────────────────────────────────────────────────────────────────
+
+    def phase_changed(self, index: int, phase: Phase) -> None:
+        """See ProgressListener."""
+        self.tracker.phase_changed(index, phase)
+        self._on_news()
+
+    def step_done(self, index: int, step: int) -> None:
+        """See ProgressListener. The heartbeat is woken only by steps worth telling."""
+        before = self.tracker.value
+        self.tracker.step_done(index, step)
+        if int(before * 10) != int(self.tracker.value * 10):
+            self._on_news()
+
+    def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
+        """See ProgressListener."""
+        self.tracker.preview_ready(index, step, jpeg)
+        self._on_news()
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def drawn_by(self, generation: Generation) -> None:
+        """From here on `stop` reaches the engine. A stop that came earlier reaches it now."""
+        with self._state:
+            self._generation = generation
+            reason = self._stop_reason
+        if reason is not None:
+            generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
+
+    def stop(self, reason: StopReason) -> None:
+        """Interrupt the drawing. The first reason stays, except that a lost claim outweighs all others."""
+        with self._state:
+            if self._stop_reason is None or reason is StopReason.CLAIM_LOST:
+                self._stop_reason = reason
+            generation = self._generation
+        if generation is not None:
+            generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def changed(self, change: Callable[[Task], Task]) -> Task:
+        """Write a change of the task. One writer at a time, so that no write of ours conflicts with another."""
+        with self._writing:
+            return self._changed(change)
+
+    def renew(self, ttl: timedelta) -> None:
+        """Renew the claim and write how far the work is; raises as TaskStore.update does.
+
+        Does nothing once the attempt has ended: the heartbeat may come between the last write and the farewell.
+        """
+        now, standing = self._clock.now(), self.tracker.standing()
+
+        def renewed(task: Task) -> Task:
+            return task.renewed(self.claim, now, ttl, progress=standing.progress, previews=standing.previews)
+
+        with self._writing:
+            if self._task.claim is not None:
+                self._changed(renewed)
+        self._written_at = self._not_before = now
+        self._written_phase = standing.progress.phase
+        self._written_value = standing.progress.value
+        if standing.previews:
+            self._previewed_value = standing.progress.value
+
+    def postpone_renewal(self, seconds: float) -> None:
+        """The store did not answer: leave it alone for a moment."""
+        self._not_before = self._clock.now() + timedelta(seconds=seconds)
+
+    def renewal_due_at(self, pace: Pace) -> datetime:
+        """When the heartbeat should write next."""
+        due = self._written_at + timedelta(seconds=self._patience_with_news(pace))
+        return max(due, self._not_before)
+
+    def _changed(self, change: Callable[[Task], Task]) -> Task:
+        self._task = self._store.update(self._task.id, change, last_seen=self._task)
+        return self._task
+
+    def _patience_with_news(self, pace: Pace) -> float:
+        phase, value = self.tracker.phase, self.tracker.value
+        if phase is Phase.DENOISING and self._written_value == 0.0 and self._written_phase is not phase:
+            return 0.0
+        if self.tracker.newest_preview is not None and self._previewed_value is None:
+            return pace.preview_seconds
+        if phase is not self._written_phase or value - self._written_value >= pace.worth_telling:
+            return pace.progress_seconds
+        return pace.renewal_seconds

@@ -1,0 +1,64 @@
+"""GcsCheckpointStore: checkpoints beside the images they will become, under the task's own prefix.
+
+An object may be overwritten by a zombie with an older state. That costs steps and changes no pixel: a checkpoint
+of the same task and image always leads to the same picture.
+"""
+
+from collections.abc import Mapping
+
+from google.api_core import exceptions as google_errors
+from google.cloud.storage import Blob, Bucket
+
+from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+from gpu_subscriber.ports import Checkpoint
+
+_CONTENT_TYPE = "application/octet-stream"
+
+
+class GcsCheckpointStore:
+    """The CheckpointStore of production and of the local stack. Safe to share between threads."""
+
+    def __init__(self, bucket: Bucket, *, timeout_seconds: float = 5.0) -> None:
+        self._bucket = bucket
+        self._timeout = timeout_seconds
+
+    def save(self, task_id: str, checkpoint: Checkpoint) -> None:
+        """See CheckpointStore.save."""
+        blob = self._bucket.blob(f"{_prefix(task_id)}{checkpoint.index}.safetensors")
+        blob.metadata = {"index": str(checkpoint.index), "step": str(checkpoint.step)}
+        with translated_storage_errors():
+            blob.upload_from_string(
+                checkpoint.state, content_type=_CONTENT_TYPE, timeout=self._timeout, retry=None
+            )
+
+    def load(self, task_id: str) -> Mapping[int, Checkpoint]:
+        """See CheckpointStore.load."""
+        with translated_storage_errors():
+            found = [self._loaded(blob) for blob in self._blobs_of(task_id)]
+        return {checkpoint.index: checkpoint for checkpoint in found if checkpoint is not None}
+
+    def discard(self, task_id: str) -> None:
+        """See CheckpointStore.discard."""
+        with translated_storage_errors():
+            for blob in self._blobs_of(task_id):
+                try:
+                    blob.delete(timeout=self._timeout, retry=None)
+                except google_errors.NotFound:
+                    continue
+
+    def _blobs_of(self, task_id: str) -> list[Blob]:
+        return list(self._bucket.list_blobs(prefix=_prefix(task_id), timeout=self._timeout, retry=None))
+
+    def _loaded(self, blob: Blob) -> Checkpoint | None:
+        metadata = blob.metadata or {}
+        if not (metadata.get("index", "").isdecimal() and metadata.get("step", "").isdecimal()):
+            return None
+        try:
+            state = blob.download_as_bytes(timeout=self._timeout, retry=None)
+        except google_errors.NotFound:
+            return None  # discarded since it was listed
+        return Checkpoint(index=int(metadata["index"]), step=int(metadata["step"]), state=state)
+
+
+def _prefix(task_id: str) -> str:
+    return f"tasks/{task_id}/checkpoints/"

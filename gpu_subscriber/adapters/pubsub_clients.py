@@ -1,0 +1,38 @@
+"""How the worker reaches Pub/Sub: clients whose channels come back quickly after an outage."""
+
+import grpc
+from google.cloud.pubsub_v1 import SubscriberClient
+from google.pubsub_v1 import PublisherClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+_CHANNEL_OPTIONS = (
+    # gRPC's defaults reconnect 20 to 55 s after a server is back; these do within about a second.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # As in Google's own client: bodies of 10 MB, and a stream that notices when the network swallowed it.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+)
+
+
+def subscriber_client(*, emulator_host: str | None) -> SubscriberClient:
+    """The client with streaming pull and lease management."""
+    channel = (
+        grpc.insecure_channel(emulator_host, options=_CHANNEL_OPTIONS)
+        if emulator_host
+        else SubscriberGrpcTransport.create_channel(options=_CHANNEL_OPTIONS)
+    )
+    return SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+
+
+def publisher_client(*, emulator_host: str | None) -> PublisherClient:
+    """The generated client: one call, one message, no batching thread. Events are few and must be certain."""
+    channel = (
+        grpc.insecure_channel(emulator_host, options=_CHANNEL_OPTIONS)
+        if emulator_host
+        else PublisherGrpcTransport.create_channel(options=_CHANNEL_OPTIONS)
+    )
+    return PublisherClient(transport=PublisherGrpcTransport(channel=channel))

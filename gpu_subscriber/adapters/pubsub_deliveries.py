@@ -1,0 +1,109 @@
+"""PubSubDeliveries: streaming pull, with leases that outlast any stall of ours and end soon after a crash."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from google.cloud.pubsub_v1 import SubscriberClient
+from google.cloud.pubsub_v1.subscriber.futures import StreamingPullFuture
+from google.cloud.pubsub_v1.subscriber.message import Message
+from google.cloud.pubsub_v1.subscriber.scheduler import ThreadScheduler
+from google.cloud.pubsub_v1.types import FlowControl
+
+from gpu_subscriber.ports import Delivery, Settlement
+
+_LEASE_SECONDS = 60
+"""Each extension of a lease. The client's own 10 s are lost in any stall of 10 s; a SIGKILLed worker's deliveries
+come back after at most this long."""
+_LEASE_MARGIN_SECONDS = 300.0
+
+
+class PubSubDeliveries:
+    """The DeliverySource of production and of the local stack."""
+
+    def __init__(
+        self,
+        client: SubscriberClient,
+        project_id: str,
+        subscription: str,
+        *,
+        attempt_timeout_seconds: float,
+    ) -> None:
+        self._client = client
+        self._path = client.subscription_path(project_id, subscription)
+        # Past max_lease_duration the client drops a message and takes another in its place, while the first is still
+        # being drawn: no attempt may last so long.
+        self._max_lease_seconds = attempt_timeout_seconds + _LEASE_MARGIN_SECONDS
+
+    def open(
+        self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
+    ) -> "PubSubStream":
+        """See DeliverySource.open."""
+        executor = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="delivery")
+        future = self._client.subscribe(
+            self._path,
+            callback=lambda message: _settle(message, process(_delivery(message))),
+            flow_control=FlowControl(
+                max_messages=slots,
+                max_lease_duration=self._max_lease_seconds,
+                min_duration_per_lease_extension=_LEASE_SECONDS,
+                max_duration_per_lease_extension=_LEASE_SECONDS,
+            ),
+            scheduler=ThreadScheduler(executor),
+            # Without this the settlement of a delivery that is being processed at the end would be lost.
+            await_callbacks_on_shutdown=True,
+        )
+        return PubSubStream(future, on_end)
+
+
+class PubSubStream:
+    """One streaming pull. All that a broken one does is to resolve its future; somebody has to look."""
+
+    def __init__(self, future: StreamingPullFuture, on_end: Callable[[], None]) -> None:
+        self._future = future
+        self._ended = threading.Event()
+        self._closing = False
+        self._on_end = on_end
+        future.add_done_callback(self._note_the_end)
+
+    @property
+    def is_open(self) -> bool:
+        """See DeliveryStream.is_open."""
+        return not self._closing and not self._ended.is_set()
+
+    @property
+    def ended_because(self) -> str | None:
+        """See DeliveryStream.ended_because."""
+        if not self._ended.is_set():
+            return None
+        error = self._future.exception(timeout=0)
+        return None if error is None else f"{type(error).__name__}: {error}"
+
+    def close(self) -> None:
+        """See DeliveryStream.close."""
+        self._closing = True
+        self._future.cancel()
+
+    def wait_until_ended(self, timeout_seconds: float) -> bool:
+        """See DeliveryStream.wait_until_ended."""
+        return self._ended.wait(timeout_seconds)
+
+    def _note_the_end(self, _future: object) -> None:
+        self._ended.set()
+        self._on_end()
+
+
+def _delivery(message: Message) -> Delivery:
+    return Delivery(
+        message_id=message.message_id,
+        body=message.data,
+        attributes=dict(message.attributes),
+        delivery_attempt=message.delivery_attempt,
+    )
+
+
+def _settle(message: Message, settlement: Settlement) -> None:
+    if settlement is Settlement.ACKNOWLEDGE:
+        message.ack()
+    else:
+        message.nack()

@@ -1,0 +1,59 @@
+"""CheckpointKeeper: lets the next attempt go on where this one stops. A checkpoint saves time; none is ever needed."""
+
+import threading
+from collections.abc import Mapping
+
+import structlog
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Task
+from gpu_subscriber.ports import Checkpoint, CheckpointStore
+from gpu_subscriber.retry_policy import may_resume_after
+
+_log = structlog.get_logger(__name__)
+
+
+class CheckpointKeeper:
+    """Asks the store only where there can be something, and takes no for an answer."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._kept: set[str] = set()
+
+    def checkpoints_of(self, task: Task) -> Mapping[int, Checkpoint]:
+        """What earlier attempts left. A first attempt has none, and costs no call."""
+        if task.attempt <= 1:
+            return {}
+        try:
+            return self._store.load(task.id)
+        except DependencyUnavailableError:
+            _log.warning("checkpoints_not_loaded", task_id=task.id)
+            return {}
+
+    def keep(self, task: Task, checkpoint: Checkpoint) -> None:
+        """Store it for the next attempt, if the store answers."""
+        try:
+            self._store.save(task.id, checkpoint)
+        except DependencyUnavailableError:
+            _log.warning("checkpoint_not_saved", task_id=task.id, index=checkpoint.index)
+        else:
+            with self._lock:
+                self._kept.add(task.id)
+
+    def has_kept(self, task: Task) -> bool:
+        """Whether this attempt has stored any."""
+        with self._lock:
+            return task.id in self._kept
+
+    def attempt_ended(self, task: Task) -> None:
+        """Forget what no later attempt should go on from."""
+        with self._lock:
+            may_exist = task.id in self._kept or task.attempt > 1
+            self._kept.discard(task.id)
+        if not may_exist or may_resume_after(task):
+            return
+        try:
+            self._store.discard(task.id)
+        except DependencyUnavailableError:
+            _log.warning("checkpoints_not_discarded", task_id=task.id)

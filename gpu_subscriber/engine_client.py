@@ -1,0 +1,209 @@
+"""EngineClient: the parent's side of the engine. Keeps a child running and brings each report to its generation.
+
+When the child dies, what it drew is known. A task that was alone in it is to blame: its attempt failed. Of
+several, any may be to blame: each is drawn once more by itself, and then either comes through or is alone.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from common.domain.task import Task
+from gpu_subscriber.engine.messages import (
+    EngineReady,
+    FromEngine,
+    ImageReady,
+    Interrupt,
+    RunFailed,
+    RunInterrupted,
+    Shutdown,
+    Start,
+    ToEngine,
+)
+from gpu_subscriber.engine_child import EngineChild
+from gpu_subscriber.engine_generation import EngineGeneration, EngineLost
+from gpu_subscriber.errors import EngineGoneError, GenerationInterruptedError
+from gpu_subscriber.ports import Checkpoint, ProgressListener
+
+_log = structlog.get_logger(__name__)
+_LAST_REPORTS = (ImageReady, RunInterrupted, RunFailed)
+_MAX_FAILED_STARTS = 5
+"""After this many starts in a row that never came to EngineReady the machine is to blame, and the worker leaves it."""
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+class EngineClient:
+    """Implements ImageGenerator on a child process, and Floor for its generations."""
+
+    def __init__(
+        self,
+        spawn: Callable[[], EngineChild],
+        *,
+        attempt_timeout_seconds: float,
+        first_pause_seconds: float = 0.25,
+    ) -> None:
+        self._spawn = spawn
+        self._attempt_timeout = attempt_timeout_seconds
+        self._first_pause = first_pause_seconds
+        self._changed = threading.Condition()
+        self._child: EngineChild | None = None
+        self._ready: EngineReady | None = None
+        self._runs: dict[str, tuple[EngineGeneration, int]] = {}
+        self._suspects: list[EngineGeneration] = []
+        self._killed = False
+        self._stopping = threading.Event()
+        self._ended = threading.Event()
+
+    @property
+    def ready(self) -> EngineReady | None:
+        """What the running engine said of itself; None while there is none."""
+        return self._ready
+
+    def start(
+        self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
+    ) -> EngineGeneration:
+        """See ImageGenerator.start. The Runs start when the generation is iterated."""
+        starts = tuple(
+            Start(
+                run_id=f"{task.id}/{task.attempt}/{index}",
+                parameters=task.parameters,
+                index=index,
+                lane=task.lane,
+                submitted_at=task.created_at.timestamp(),
+                checkpoint=checkpoints[index].state if index in checkpoints else None,
+            )
+            for index in range(task.parameters.num_images)
+        )
+        return EngineGeneration(task, listener, starts, self, timeout_seconds=self._attempt_timeout)
+
+    # ── for generations ──────────────────────────────────────────────────────────────────────────────────
+
+    def admit(self, generation: EngineGeneration, *, timeout_seconds: float) -> Mapping[str, str]:
+        """See Floor.admit."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: generation.interrupted or self._has_room_for(generation), timeout_seconds
+            )
+            child, ready = self._child, self._ready
+            if generation.interrupted or child is None or ready is None or not self._has_room_for(generation):
+                raise GenerationInterruptedError(f"no engine took task {generation.task_id!r}")
+            starts = generation.open_starts
+            self._runs |= {start.run_id: (generation, start.index) for start in starts}
+        for start in starts:
+            _send(child, start)
+        return ready.versions
+
+    def interrupt(self, generation: EngineGeneration, *, want_checkpoints: bool) -> None:
+        """See Floor.interrupt."""
+        with self._changed:
+            child, mine = self._child, self._runs_of(generation)
+            self._changed.notify_all()
+        for run_id in mine:
+            _send(child, Interrupt(run_id=run_id, want_checkpoint=want_checkpoints))
+
+    def dismiss(self, generation: EngineGeneration) -> None:
+        """See Floor.dismiss."""
+        self.interrupt(generation, want_checkpoints=False)
+        with self._changed:
+            for run_id in self._runs_of(generation):
+                del self._runs[run_id]
+            if generation in self._suspects:
+                self._suspects.remove(generation)
+            self._changed.notify_all()
+
+    def kill_engine(self, *, reason: str) -> None:
+        """See Floor.kill_engine."""
+        _log.error("engine_killed", reason=reason)
+        with self._changed:
+            self._killed = True
+            if self._child is not None:
+                self._child.kill()
+
+    # ── for the worker ───────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, on_ready: Callable[[EngineReady], None]) -> None:
+        """Keep an engine running until `stop`, or until starting it has failed too often in a row."""
+        failed_starts = 0
+        try:
+            while not self._stopping.is_set() and failed_starts < _MAX_FAILED_STARTS:
+                came_up = self._live_once(on_ready)
+                failed_starts = 0 if came_up else failed_starts + 1
+                self._stopping.wait(min(_LONGEST_PAUSE_SECONDS, self._first_pause * 2**failed_starts))
+        finally:
+            self._ended.set()
+
+    def stop(self, *, within_seconds: float) -> None:
+        """End the engine for good; forced when it takes longer."""
+        self._stopping.set()
+        with self._changed:
+            child = self._child
+        _send(child, Shutdown())
+        if child is not None and not self._ended.wait(within_seconds):
+            child.kill()
+            self._ended.wait(within_seconds)
+
+    def _live_once(self, on_ready: Callable[[EngineReady], None]) -> bool:
+        """One child, from its birth to its end; whether it ever was ready."""
+        child = self._spawn()
+        _log.info("engine_started", pid=child.pid)
+        with self._changed:
+            self._child, self._killed = child, False
+        if self._stopping.is_set():  # `stop` may have looked for a child a moment too early
+            child.kill()
+        came_up = False
+        try:
+            while True:
+                came_up = self._hear(child.receive(), on_ready) or came_up
+        except EngineGoneError:
+            self._bury(child)
+        return came_up
+
+    def _hear(self, message: FromEngine, on_ready: Callable[[EngineReady], None]) -> bool:
+        if isinstance(message, EngineReady):
+            with self._changed:
+                self._ready = message
+                self._changed.notify_all()
+            _log.info("engine_ready", models=message.models, device=message.device, slots=message.slots)
+            on_ready(message)
+            return True
+        with self._changed:
+            run = self._runs.get(message.run_id)
+            if run is not None and isinstance(message, _LAST_REPORTS):
+                del self._runs[message.run_id]
+                self._changed.notify_all()  # a suspect may wait for the floor to be empty
+        if run is not None:  # else its generation was dismissed, and nobody listens any more
+            generation, index = run
+            generation.heard(index, message)
+        return False
+
+    def _bury(self, child: EngineChild) -> None:
+        end = child.ended(within_seconds=5.0)
+        with self._changed:
+            victims = tuple({id(generation): generation for generation, _ in self._runs.values()}.values())
+            guilty = len(victims) == 1 and not self._killed
+            if not guilty and not self._killed:
+                self._suspects += [victim for victim in victims if victim not in self._suspects]
+            self._runs.clear()
+            self._child = self._ready = None
+            for victim in victims:
+                victim.engine_lost(EngineLost(guilty=guilty))
+        report = _log.info if self._stopping.is_set() else _log.error
+        report("engine_ended", end=end, pid=child.pid, drawing=[victim.task_id for victim in victims])
+
+    def _has_room_for(self, generation: EngineGeneration) -> bool:
+        if self._ready is None:
+            return False
+        return not self._runs if generation in self._suspects else not self._suspects
+
+    def _runs_of(self, generation: EngineGeneration) -> tuple[str, ...]:
+        return tuple(run_id for run_id, (owner, _) in self._runs.items() if owner is generation)
+
+
+def _send(child: EngineChild | None, message: ToEngine) -> None:
+    """Tell the engine, if there is one. If it has just died, the reading thread tells everybody it concerns."""
+    if child is not None:
+        try:
+            child.send(message)
+        except EngineGoneError:
+            return

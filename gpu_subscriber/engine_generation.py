@@ -1,0 +1,207 @@
+"""EngineGeneration: the Runs of one task, seen from the callback thread that waits for them."""
+
+import queue
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from common.domain.task import Task
+from gpu_subscriber.engine.messages import (
+    CheckpointReady,
+    ImageReady,
+    PhaseChanged,
+    PreviewReady,
+    RunFailed,
+    RunInterrupted,
+    Start,
+    StepDone,
+)
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
+from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
+from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT, ENGINE_CRASHED
+
+_log = structlog.get_logger(__name__)
+_INTERRUPT_GRACE_SECONDS = 4.0
+"""An interrupt is answered within one step. Whoever hears nothing for this long stops waiting."""
+
+RunReport = PhaseChanged | StepDone | PreviewReady | CheckpointReady | ImageReady | RunInterrupted | RunFailed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineLost:
+    """The engine process died with this task's Runs in it; `guilty` when nothing else was being drawn."""
+
+    guilty: bool
+
+
+class Floor(Protocol):
+    """What a generation needs of the client that owns the engine. Where Runs dance together, or alone."""
+
+    def admit(self, generation: "EngineGeneration", *, timeout_seconds: float) -> Mapping[str, str]:
+        """Wait until its open Runs may start, start them, and return the engine's software versions.
+
+        Raises GenerationInterruptedError when it is interrupted meanwhile, or when no engine came in time.
+        """
+        ...
+
+    def interrupt(self, generation: "EngineGeneration", *, want_checkpoints: bool) -> None:
+        """Stop its Runs at their next step. Does not wait."""
+        ...
+
+    def dismiss(self, generation: "EngineGeneration") -> None:
+        """Forget it, and stop what is left of it."""
+        ...
+
+    def kill_engine(self, *, reason: str) -> None:
+        """The engine hangs: end it. Others who draw there start over in the next one."""
+        ...
+
+
+class EngineGeneration:
+    """Implements Generation. Runs that were lost in a crash which may be a neighbour's fault start over."""
+
+    def __init__(
+        self,
+        task: Task,
+        listener: ProgressListener,
+        starts: tuple[Start, ...],
+        floor: Floor,
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        self.task_id = task.id
+        self.interrupted = False
+        self._listener = listener
+        self._open = {start.index: start for start in starts}
+        self._floor = floor
+        self._deadline = time.monotonic() + timeout_seconds
+        self._want_checkpoints = False
+        self._timed_out = False
+        self._stopped_early = False
+        self._lives = 0
+        self._answers: queue.SimpleQueue[tuple[int, RunReport] | EngineLost | None] = queue.SimpleQueue()
+        self._gpu_seconds = 0.0
+
+    @property
+    def open_starts(self) -> tuple[Start, ...]:
+        """The Runs that have not ended yet."""
+        return tuple(self._open.values())
+
+    @property
+    def gpu_seconds(self) -> float:
+        """See Generation.gpu_seconds."""
+        return self._gpu_seconds
+
+    def interrupt(self, *, want_checkpoints: bool = False) -> None:
+        """See Generation.interrupt."""
+        if not self.interrupted:
+            self._deadline = time.monotonic() + _INTERRUPT_GRACE_SECONDS
+            self.interrupted = True
+            self._answers.put(None)  # whoever waits must learn of the new deadline
+        self._want_checkpoints = self._want_checkpoints or want_checkpoints
+        self._floor.interrupt(self, want_checkpoints=want_checkpoints)
+
+    def close(self) -> None:
+        """See Generation.close."""
+        self._floor.dismiss(self)
+
+    def heard(self, index: int, report: RunReport) -> None:
+        """The engine's reading thread brings a report of Run `index`. Returns at once."""
+        match report:
+            case PhaseChanged():
+                self._listener.phase_changed(index, report.phase)
+            case StepDone():
+                self._listener.step_done(index, report.step)
+            case PreviewReady():
+                self._listener.preview_ready(index, report.step, report.jpeg)
+            case _:
+                self._answers.put((index, report))
+
+    def engine_lost(self, loss: EngineLost) -> None:
+        """The engine's reading thread says that there will be no more reports of the Runs it had."""
+        self._answers.put(loss)
+
+    def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
+        """See Generation.__iter__."""
+        software = self._admitted()
+        while self._open:
+            answer = self._answer()
+            if isinstance(answer, EngineLost):
+                self._start_over(answer)
+                software = self._admitted()
+                continue
+            index, report = answer
+            match report:
+                case ImageReady():
+                    self._run_ended(index, report.gpu_seconds)
+                    yield _drawn(index, report, software)
+                case CheckpointReady():
+                    self._open[index] = replace(self._open[index], checkpoint=report.checkpoint)
+                    yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
+                case RunInterrupted():
+                    self._run_ended(index, report.gpu_seconds)
+                    self._stopped_early = True
+                    if report.checkpoint is not None:
+                        yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
+                case RunFailed():
+                    self._run_ended(index, report.gpu_seconds)
+                    raise GenerationFailedError(report.failure)
+        if self._timed_out and self._stopped_early:
+            raise GenerationFailedError(ATTEMPT_TIMED_OUT)
+        if self._stopped_early:
+            raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
+
+    def _admitted(self) -> Mapping[str, str]:
+        versions = self._floor.admit(self, timeout_seconds=max(0.0, self._deadline - time.monotonic()))
+        if self.interrupted:
+            # The interrupt may have overtaken the starts, and the engine ignores Runs it does not know yet.
+            self._floor.interrupt(self, want_checkpoints=self._want_checkpoints)
+        return versions
+
+    def _answer(self) -> tuple[int, RunReport] | EngineLost:
+        while True:
+            try:
+                answer = self._answers.get(timeout=max(0.0, self._deadline - time.monotonic()))
+            except queue.Empty:
+                self._time_is_up()
+            else:
+                if answer is not None:
+                    return answer
+
+    def _time_is_up(self) -> None:
+        if self._timed_out:
+            self._floor.kill_engine(reason="it did not answer an interrupt")
+            raise GenerationFailedError(ATTEMPT_TIMED_OUT)
+        if self.interrupted:  # it loads a model, perhaps: nobody needs to wait for that
+            raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
+        self._timed_out = True
+        self.interrupt()
+
+    def _start_over(self, loss: EngineLost) -> None:
+        if self.interrupted:
+            raise GenerationInterruptedError(f"the engine died while task {self.task_id!r} was interrupted")
+        if loss.guilty:
+            raise GenerationFailedError(ENGINE_CRASHED)
+        self._lives += 1
+        _log.info("generation_started_over", task_id=self.task_id, runs=len(self._open))
+        for index, start in self._open.items():
+            self._open[index] = replace(start, run_id=f"{start.run_id}+{self._lives}")
+
+    def _run_ended(self, index: int, gpu_seconds: float) -> None:
+        self._gpu_seconds += gpu_seconds
+        del self._open[index]
+
+
+def _drawn(index: int, image: ImageReady, software: Mapping[str, str]) -> DrawnImage:
+    return DrawnImage(
+        index=index,
+        width=image.width,
+        height=image.height,
+        pixels=image.pixels,
+        gpu_seconds=image.gpu_seconds,
+        resumed_at_step=image.resumed_at_step,
+        software=software,
+    )

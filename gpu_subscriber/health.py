@@ -1,0 +1,49 @@
+"""Health: a worker's state over HTTP, for Kubernetes' probes and the local stack.
+
+/healthz   200 while the worker lives: its heartbeat beats and no side thread is dead
+/readyz    200 while it takes deliveries: engine ready, stream open, not draining
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from gpu_subscriber.worker import WorkerState
+
+
+class HealthServer(ThreadingHTTPServer):
+    """Answers on its own threads; `serve_forever` is a side thread's body."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, state: Callable[[], WorkerState]) -> None:
+        super().__init__(("", port), _Probe)  # every interface: the kubelet asks from outside the pod
+        self.state = state
+
+
+class _Probe(BaseHTTPRequestHandler):
+    server: HealthServer
+    timeout = 10
+
+    def do_GET(self) -> None:
+        state = self.server.state()
+        match self.path:
+            case "/healthz":
+                self._answer(state.alive, {"alive": state.alive})
+            case "/readyz":
+                self._answer(state.ready, asdict(state))
+            case _:
+                self.send_error(HTTPStatus.NOT_FOUND)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Probes come every few seconds: they are not news."""
+
+    def _answer(self, ok: bool, body: dict[str, object]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)

@@ -1,0 +1,104 @@
+"""Heartbeat: one thread per worker that renews claims, writes progress, and learns of cancellation and lost claims."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import structlog
+
+from common.domain.errors import (
+    ClaimLostError,
+    DependencyUnavailableError,
+    InvalidTransitionError,
+    TaskNotFoundError,
+)
+from common.ports import Clock
+from gpu_subscriber.active_task import ActiveTask, Pace, StopReason
+
+_log = structlog.get_logger(__name__)
+_IDLE_SECONDS = 1.0
+"""The longest sleep between two beats: whoever watches the heartbeat sees it alive at least this often."""
+_PAUSE_AFTER_OUTAGE_SECONDS = 2.0
+
+
+class Heartbeat:
+    """Writes for all active tasks, one after another: at most one write a second and task, about ten an image."""
+
+    def __init__(self, *, clock: Clock, claim_ttl: timedelta, pace: Pace) -> None:
+        self._clock = clock
+        self._claim_ttl = claim_ttl
+        self._pace = pace
+        self._lock = threading.Lock()
+        self._active: dict[str, ActiveTask] = {}
+        self._news = threading.Event()
+        self._stopping = False
+        self._last_beat_at = clock.now()
+
+    @property
+    def active_tasks(self) -> tuple[ActiveTask, ...]:
+        """The tasks whose claims are being renewed."""
+        with self._lock:
+            return tuple(self._active.values())
+
+    @property
+    def last_beat_at(self) -> datetime:
+        """When it last looked at its tasks."""
+        return self._last_beat_at
+
+    @contextmanager
+    def holding(self, active: ActiveTask) -> Iterator[None]:
+        """Renew this task's claim until the block ends, however it ends."""
+        key = f"{active.task.id}/{active.claim.attempt}"
+        with self._lock:
+            self._active[key] = active
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._active[key]
+
+    def news(self) -> None:
+        """Something may be worth writing now. Cheap; from any thread."""
+        self._news.set()
+
+    def run(self) -> None:
+        """Beat until `stop`: the body of the heartbeat's thread."""
+        while not self._stopping:
+            self._news.wait(timeout=self._seconds_until_due())
+            self._news.clear()
+            self.beat()
+
+    def stop(self) -> None:
+        """End `run` soon. Claims are no longer renewed from then on."""
+        self._stopping = True
+        self._news.set()
+
+    def beat(self) -> None:
+        """Write for every task that is due."""
+        for active in self.active_tasks:
+            self._last_beat_at = self._clock.now()
+            if active.renewal_due_at(self._pace) <= self._last_beat_at:
+                self._renew(active)
+        self._last_beat_at = self._clock.now()
+
+    def _renew(self, active: ActiveTask) -> None:
+        try:
+            active.renew(self._claim_ttl)
+        except (ClaimLostError, InvalidTransitionError, TaskNotFoundError) as error:
+            _log.warning(
+                "claim_lost", task_id=active.task.id, attempt=active.claim.attempt, reason=error.code
+            )
+            active.stop(StopReason.CLAIM_LOST)
+            active.postpone_renewal(self._pace.renewal_seconds)
+        except DependencyUnavailableError as error:
+            _log.warning("claim_renewal_failed", task_id=active.task.id, reason=error.code)
+            active.postpone_renewal(_PAUSE_AFTER_OUTAGE_SECONDS)
+        else:
+            if active.task.cancel_requested_at is not None and active.stop_reason is None:
+                active.stop(StopReason.CANCELLED)
+
+    def _seconds_until_due(self) -> float:
+        now = self._clock.now()
+        waits = [(active.renewal_due_at(self._pace) - now).total_seconds() for active in self.active_tasks]
+        return max(0.0, min([*waits, _IDLE_SECONDS]))

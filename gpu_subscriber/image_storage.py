@@ -1,0 +1,42 @@
+"""ImageStorage: from pixels to a StoredImage. Runs on callback threads: the GPU never waits for encoder or bucket."""
+
+import hashlib
+from dataclasses import dataclass
+
+from common.domain.images import StoredImage, image_object_name
+from common.domain.task import Task
+from gpu_subscriber.image_files import encode_image, parameters_record
+from gpu_subscriber.patience import Patience
+from gpu_subscriber.ports import DrawnImage, ImageWriter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStorage:
+    """Encodes finished pictures with their parameters inside and writes them under the attempt's own names."""
+
+    writer: ImageWriter
+    patience: Patience
+
+    def store(self, task: Task, drawn: DrawnImage) -> StoredImage:
+        """Raises ObjectConflictError, and DependencyUnavailableError when patience is at its end."""
+        parameters = task.parameters
+        record = parameters_record(parameters, task_id=task.id, index=drawn.index, software=drawn.software)
+        data = encode_image(
+            drawn.pixels, (drawn.width, drawn.height), output_format=parameters.output_format, record=record
+        )
+        digest = hashlib.sha256(data).hexdigest()
+        extension = parameters.output_format.extension
+        name = image_object_name(task.id, attempt=task.attempt, index=drawn.index, extension=extension)
+        content_type = parameters.output_format.content_type
+        metadata = {"task_id": task.id, "sha256": digest}
+        self.patience(lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata))
+        return StoredImage(
+            index=drawn.index,
+            object_name=name,
+            width=drawn.width,
+            height=drawn.height,
+            seed=parameters.seed_of(drawn.index),
+            content_type=content_type,
+            size_bytes=len(data),
+            sha256=digest,
+        )

@@ -1,0 +1,80 @@
+"""LastingStream: a delivery stream that is opened again whenever it ends, with back-off. Owned by the main thread."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from common.ports import Clock
+from gpu_subscriber.ports import Delivery, DeliverySource, DeliveryStream, Settlement
+
+_log = structlog.get_logger(__name__)
+_FIRST_PAUSE = timedelta(seconds=0.5)
+_LONGEST_PAUSE = timedelta(seconds=15)
+_STEADY = timedelta(seconds=60)
+"""A stream that lasted this long was a good one: the next pause is short again."""
+
+
+class LastingStream:
+    """Opens streams one after another; says when the next one is due, and leaves the waiting to its owner."""
+
+    def __init__(
+        self,
+        source: DeliverySource,
+        process: Callable[[Delivery], Settlement],
+        *,
+        on_end: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._process = process
+        self._on_end = on_end
+        self._clock = clock
+        self._slots = 1
+        self._stream: DeliveryStream | None = None
+        self._opened_at = clock.now()
+        self._due_at: datetime | None = None
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def is_open(self) -> bool:
+        """Whether deliveries can arrive."""
+        return self._stream is not None and self._stream.is_open
+
+    @property
+    def seconds_until_due(self) -> float | None:
+        """When `open` should be called next; None while there is nothing to open."""
+        if self._due_at is None:
+            return None
+        return max(0.0, (self._due_at - self._clock.now()).total_seconds())
+
+    def begin(self, slots: int) -> None:
+        """There is an engine for `slots` Runs. Opens the first stream; later calls change nothing but the slots."""
+        self._slots = slots
+        if self._stream is None:
+            self.open()
+
+    def open(self) -> None:
+        """Open a stream."""
+        self._due_at, self._opened_at = None, self._clock.now()
+        self._stream = self._source.open(self._process, slots=self._slots, on_end=self._on_end)
+        _log.info("stream_opened", slots=self._slots)
+
+    def ended(self) -> None:
+        """The stream is over: the next one is due after a pause, which grows while streams do not last."""
+        now = self._clock.now()
+        if now - self._opened_at >= _STEADY:
+            self._pause = _FIRST_PAUSE
+        self._due_at = now + self._pause
+        reason = None if self._stream is None else self._stream.ended_because
+        _log.warning("stream_ended", reason=reason, pause_seconds=self._pause.total_seconds())
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+    def close(self) -> None:
+        """Take no more deliveries."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def wait_until_ended(self, timeout_seconds: float) -> bool:
+        """Whether every delivery was settled in time."""
+        return self._stream is None or self._stream.wait_until_ended(timeout_seconds)

@@ -1,0 +1,40 @@
+"""Patience: trying again, inside an attempt, what a dependency did not answer."""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from common.domain.errors import DependencyUnavailableError
+
+Answer = TypeVar("Answer")
+
+
+class Patience:
+    """Repeats a call for as long as its dependency is unavailable, with exponential back-off and jitter.
+
+    It ends after `seconds`, or as soon as `hurry` is set: a worker that must leave tries once and no more.
+    """
+
+    def __init__(self, *, seconds: float, hurry: threading.Event, first_pause_seconds: float = 0.2) -> None:
+        self._seconds = seconds
+        self._hurry = hurry
+        self._first_pause = first_pause_seconds
+
+    def __call__(self, call: Callable[[], Answer]) -> Answer:
+        """What `call` returns; raises DependencyUnavailableError in the end, and any other error at once."""
+        for attempt in tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(DependencyUnavailableError),
+            wait=tenacity.wait_exponential_jitter(
+                multiplier=self._first_pause, max=5.0, jitter=self._first_pause
+            ),
+            stop=tenacity.stop_any(
+                tenacity.stop_after_delay(self._seconds), tenacity.stop_when_event_set(self._hurry)
+            ),
+            sleep=tenacity.sleep_using_event(self._hurry),
+            reraise=True,
+        ):
+            with attempt:
+                return call()
+        raise AssertionError("tenacity returns or raises")

@@ -1,0 +1,191 @@
+"""The doors through which the worker reaches the world: what it may expect, and which errors may come back.
+
+TaskStore and Clock are shared with the API and live in `common.ports`. Implementations live in `adapters` and in
+`engine_client`, fakes in `tests/fakes`; one contract suite runs on both.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from common.domain.task import Phase, Task
+
+
+class Settlement(StrEnum):
+    """What to do with a delivery once the worker is through with it."""
+
+    ACKNOWLEDGE = "acknowledge"
+    """Never deliver it again. Only when the stored task is terminal or gone."""
+    RETURN = "return"
+    """Deliver it again, to whomever, after the subscription's back-off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One hand-over of a message to this worker; the same message may be handed over again."""
+
+    message_id: str
+    body: bytes
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    delivery_attempt: int | None = None
+    """How often the broker says it has delivered this message. For the log only: the domain counts attempts."""
+
+
+class DeliveryStream(Protocol):
+    """An open subscription. It ends when told to, and when the broker or the network ends it."""
+
+    def close(self) -> None:
+        """Take no more deliveries, RETURN those that wait, let the running ones finish. Does not block."""
+        ...
+
+    def wait_until_ended(self, timeout_seconds: float) -> bool:
+        """Whether it ended in time, with every running delivery settled and every settlement sent."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether deliveries can still arrive."""
+        ...
+
+    @property
+    def ended_because(self) -> str | None:
+        """The error that ended it; None while it runs and after `close`."""
+        ...
+
+
+class DeliverySource(Protocol):
+    """Where deliveries come from."""
+
+    def open(
+        self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
+    ) -> DeliveryStream:
+        """Start calling `process`, each delivery on a thread of its own, never more than `slots` at once.
+
+        The lease of a delivery is kept until `process` returns. `on_end` is called once, when the stream has
+        ended for any reason.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnImage:
+    """A finished picture: `pixels` are height x width x 3 bytes, RGB, row by row."""
+
+    index: int
+    width: int
+    height: int
+    pixels: bytes
+    gpu_seconds: float
+    resumed_at_step: int = 0
+    software: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what decided the pixels, by package name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The complete state of the Run of image `index` after `step` steps, enough to go on elsewhere."""
+
+    index: int
+    step: int
+    state: bytes
+
+
+class ProgressListener(Protocol):
+    """Who is told how far a drawing is. Called on the engine's reading thread: must return at once."""
+
+    def phase_changed(self, index: int, phase: Phase) -> None:
+        """Image `index` entered another phase."""
+        ...
+
+    def step_done(self, index: int, step: int) -> None:
+        """Image `index` has `step` denoising steps behind it."""
+        ...
+
+    def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
+        """What image `index` looks like so far."""
+        ...
+
+
+class Generation(Protocol):
+    """The images of one task being drawn."""
+
+    def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
+        """Each image as soon as it is drawn, in any order, and checkpoints in between. Blocks the caller only.
+
+        Raises GenerationInterruptedError, after the checkpoints that were asked for, and GenerationFailedError.
+        """
+        ...
+
+    def interrupt(self, *, want_checkpoints: bool = False) -> None:
+        """Stop every image at its next step. From any thread, any number of times; does not block."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is not drawn yet. Must be called at the end; twice is no error."""
+        ...
+
+    @property
+    def gpu_seconds(self) -> float:
+        """What the engine has spent on it so far, finished or not."""
+        ...
+
+
+class ImageGenerator(Protocol):
+    """Draws. One for all tasks of the worker, so that they share the GPU's steps."""
+
+    def start(
+        self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
+    ) -> Generation:
+        """Begin to draw every image of the task, going on from a checkpoint where there is one."""
+        ...
+
+
+class ImageWriter(Protocol):
+    """Where finished images go."""
+
+    def write(self, object_name: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
+        """Store a whole object under a name that was never used.
+
+        The same bytes again are no error: a first try whose outcome is unknown may have arrived. Raises
+        ObjectConflictError when other bytes lie there, DependencyUnavailableError when the bucket does not answer.
+        """
+        ...
+
+
+class CheckpointStore(Protocol):
+    """Where the state of unfinished Runs waits for the next attempt. Losing one costs time, never correctness.
+
+    Every method raises DependencyUnavailableError when the store does not answer.
+    """
+
+    def save(self, task_id: str, checkpoint: Checkpoint) -> None:
+        """Keep it in place of an earlier one of the same image."""
+        ...
+
+    def load(self, task_id: str) -> Mapping[int, Checkpoint]:
+        """The latest checkpoint of each image that has one, by index."""
+        ...
+
+    def discard(self, task_id: str) -> None:
+        """Forget them all; when there are none, that is no error."""
+        ...
+
+
+class EventPublisher(Protocol):
+    """Tells the world how tasks end."""
+
+    def publish(self, task: Task) -> None:
+        """Publish the ending of a terminal task; the same task gives the same event id each time.
+
+        Returns when the broker has taken it. Raises DependencyUnavailableError.
+        """
+        ...
+
+
+class DeadLetters(Protocol):
+    """Where deliveries go that nobody can process."""
+
+    def publish(self, delivery: Delivery, *, reason: str) -> None:
+        """Keep the message with the reason why it was given up. Raises DependencyUnavailableError."""
+        ...

@@ -1,0 +1,164 @@
+"""One delivery, from claim to settlement. Read this page to know how a task becomes an image.
+
+    claim → draw → images stored → task completed → event published → acknowledge
+
+A crash between any two is safe: the next delivery finds the task as it was left. If it was left terminal, its
+event is published again, under the same id, and the delivery is acknowledged.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from common.domain.errors import (
+    ClaimHeldError,
+    ClaimLostError,
+    DependencyUnavailableError,
+    InvalidTransitionError,
+    TaskNotFoundError,
+)
+from common.domain.images import StoredImage
+from common.domain.task import Task
+from common.ports import Clock, TaskStore
+from common.wire_formats.task_message import decode_task_message
+from common.wire_formats.versions import UndecodableError
+from gpu_subscriber.active_task import ActiveTask
+from gpu_subscriber.attempt_record import AttemptRecord, recorded_attempt
+from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError, ObjectConflictError
+from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.image_storage import ImageStorage
+from gpu_subscriber.patience import Patience
+from gpu_subscriber.ports import (
+    Checkpoint,
+    DeadLetters,
+    Delivery,
+    DrawnImage,
+    EventPublisher,
+    Generation,
+    ImageGenerator,
+    Settlement,
+)
+from gpu_subscriber.retry_policy import (
+    cancelled_or_handed_back,
+    claimed_or_ended,
+    completed,
+    failure_of,
+    released_or_failed,
+    settlement_of,
+)
+
+Ending = Callable[[Task], Task]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTask:
+    """Processes deliveries, several at a time, each on the thread that calls it."""
+
+    worker_id: str
+    claim_ttl: timedelta
+    store: TaskStore
+    generator: ImageGenerator
+    images: ImageStorage
+    checkpoints: CheckpointKeeper
+    events: EventPublisher
+    dead_letters: DeadLetters
+    heartbeat: Heartbeat
+    patience: Patience
+    clock: Clock
+
+    def __call__(self, delivery: Delivery) -> Settlement:
+        """What to do with the delivery. Returns only when all that this says is true is stored."""
+        with recorded_attempt(delivery, self.clock) as record:
+            record.settlement = self._settled(delivery, record)
+            return record.settlement
+
+    def _settled(self, delivery: Delivery, record: AttemptRecord) -> Settlement:
+        try:
+            message = decode_task_message(delivery.body)
+        except UndecodableError as error:
+            return self._dead_lettered(delivery, record, reason=error.reason)
+        try:
+            task = self._claimed(message.task_id, record)
+            if not task.status.is_terminal:
+                task = self._attempted(task, record)
+            record.ended(task)
+            if task.status.is_terminal:
+                self.events.publish(task)
+        except TaskNotFoundError as error:
+            record.result = error.code  # deleted: nobody waits for it any more
+            return Settlement.ACKNOWLEDGE
+        except (ClaimHeldError, ClaimLostError, InvalidTransitionError, DependencyUnavailableError) as error:
+            record.result = error.code
+            return Settlement.RETURN
+        return settlement_of(task)
+
+    def _dead_lettered(self, delivery: Delivery, record: AttemptRecord, *, reason: str) -> Settlement:
+        record.result = "undecodable"
+        try:
+            self.dead_letters.publish(delivery, reason=reason)
+        except DependencyUnavailableError:
+            return Settlement.RETURN
+        return Settlement.ACKNOWLEDGE
+
+    def _claimed(self, task_id: str, record: AttemptRecord) -> Task:
+        now = self.clock.now()
+        task = self.store.update(
+            task_id, lambda task: claimed_or_ended(task, self.worker_id, now, self.claim_ttl)
+        )
+        record.claimed(task)
+        return task
+
+    def _attempted(self, task: Task, record: AttemptRecord) -> Task:
+        """Draw and store the images, and write how the attempt ended."""
+        active = ActiveTask(task, store=self.store, clock=self.clock, on_news=self.heartbeat.news)
+        with self.heartbeat.holding(active):
+            generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
+            with closing(generation):
+                active.drawn_by(generation)
+                ending = self._ending(active, generation)
+            record.drawn(gpu_seconds=generation.gpu_seconds)
+            ended = self.patience(lambda: active.changed(ending))
+        self.checkpoints.attempt_ended(ended)
+        return ended
+
+    def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
+        """Draw and store; the change that says how it went."""
+        try:
+            images = self._drawn_and_stored(active, generation)
+        except GenerationInterruptedError:
+            kept = self.checkpoints.has_kept(active.task)
+            wasted = 0.0 if kept else generation.gpu_seconds
+            return partial(
+                cancelled_or_handed_back, claim=active.claim, now=self.clock.now(), wasted_gpu_seconds=wasted
+            )
+        except (GenerationFailedError, ObjectConflictError, DependencyUnavailableError) as error:
+            return partial(
+                released_or_failed,
+                claim=active.claim,
+                failure=failure_of(error),
+                now=self.clock.now(),
+                wasted_gpu_seconds=generation.gpu_seconds,
+            )
+        return partial(
+            completed,
+            claim=active.claim,
+            images=images,
+            now=self.clock.now(),
+            began_at=active.began_at,
+            gpu_seconds=generation.gpu_seconds,
+        )
+
+    def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> tuple[StoredImage, ...]:
+        """Encode and upload each image on this thread while the GPU goes on with the others."""
+        stored = []
+        for piece in generation:
+            match piece:
+                case DrawnImage():
+                    active.tracker.image_finished(piece.index)
+                    stored.append(self.images.store(active.task, piece))
+                case Checkpoint():
+                    self.checkpoints.keep(active.task, piece)
+        return tuple(sorted(stored, key=lambda image: image.index))

@@ -1,0 +1,50 @@
+"""WorkerSettings: what an operator may set on a worker. Read from the environment, prefix `DARKROOM_`."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from common.settings import SharedSettings
+
+
+class WorkerSettings(SharedSettings):
+    """How this worker claims, draws and leaves."""
+
+    subscription: str = "darkroom-tasks-demo"
+    """The subscription to pull from; each model has its own, so that each can have its own workers."""
+    claim_ttl_seconds: float = Field(default=60.0, ge=5.0)
+    """How long a claim outlives its last renewal: how soon another worker may take over from a dead one."""
+    heartbeat_interval_seconds: float = Field(default=10.0, gt=0.0)
+    """How often a claim is renewed at least, and a cancellation noticed at the latest."""
+    progress_interval_seconds: float = Field(default=1.0, ge=0.1)
+    """The shortest pause between two progress writes of one task; Firestore bears one a second for long."""
+    attempt_timeout_seconds: float = Field(default=900.0, gt=0.0)
+    """An attempt that takes longer is interrupted and counts as failed."""
+    drain_deadline_seconds: float = Field(default=8.0, ge=0.0)
+    """After SIGTERM: tasks that will be drawn by then are finished, the others handed back. The whole goodbye takes
+    up to 7 s more, and a Spot node gives a pod 15."""
+    patience_seconds: float = Field(default=45.0, ge=0.0)
+    """How long a finished attempt tries to write its images and its ending to services that do not answer."""
+    health_port: int = Field(default=8081, ge=0, le=65_535)
+    """Where /healthz and /readyz answer; 0 takes any free port."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to draw; `auto` takes a GPU where there is one."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """The numbers to draw with; `auto` suits the device."""
+    slots: int = Field(default=8, ge=1, le=64)
+    """How many images may be drawn at once, and so how many deliveries are taken at once."""
+    models: tuple[str, ...] = ()
+    """The catalog's models that this worker serves, as a JSON list; the first is loaded at the start. Empty: all."""
+    compile_denoiser: bool = False
+    """Compile the network at the start: minutes of waiting for some percent of speed. CUDA only."""
+    checkpoint_interval_seconds: float = Field(default=5.0, ge=0.0)
+    """How often the state of a long Run is stored, so that a killed worker costs seconds; 0 turns it off."""
+    engine_niceness: int = Field(default=5, ge=0, le=19)
+    """How far the engine steps back behind the heartbeat when both want a core."""
+
+    @model_validator(mode="after")
+    def _heartbeats_fit_the_claim(self) -> Self:
+        if self.heartbeat_interval_seconds * 3 > self.claim_ttl_seconds:
+            raise ValueError("claim_ttl_seconds must be at least three times heartbeat_interval_seconds")
+        return self

@@ -1,0 +1,207 @@
+"""Worker: start, serve, drain, stop. The order matters and is said.
+
+Start   1. the engine, which takes longest · 2. the heartbeat, before there is anything to renew
+        3. the stream, once the engine is ready: what is delivered can be drawn at once
+Serve   whenever the stream ends, for whatever reason, open another, for ever, with back-off
+Drain   1. close the stream, so that nothing new comes and what waits goes back to others at once
+        2. let those tasks finish that will be through before the deadline
+        3. interrupt the others now rather than then: a checkpoint and a hand-back take time, too
+        4. wait until every delivery is settled and its settlement is sent
+Stop    1. the heartbeat, which no claim needs any more · 2. the engine · 3. exit 0
+
+The main thread does nothing but wait for news. Signals, callbacks and side threads only put news into its queue.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+
+from common.ports import Clock
+from gpu_subscriber.active_task import StopReason
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.lasting_stream import LastingStream
+from gpu_subscriber.ports import Delivery, DeliverySource, Settlement
+from gpu_subscriber.side_thread import SideThread
+
+_log = structlog.get_logger(__name__)
+EXIT_DRAINED = 0
+EXIT_BROKEN = 1
+_UPLOAD_MARGIN_SECONDS = 1.5
+"""Between the last denoising step and the settlement lie decoding, encoding, an upload and two writes."""
+_FAREWELL_SECONDS = 5.0
+"""After the drain deadline: for interrupted Runs to answer, and for their tasks to be handed back."""
+_DRAIN_LOOK_SECONDS = 0.1
+_SILENT_AFTER = timedelta(seconds=60)
+"""A heartbeat that was not seen for this long is dead or stuck; claims are about to expire, too."""
+
+
+class News(StrEnum):
+    """What the main thread is woken for."""
+
+    ENGINE_READY = "engine_ready"
+    STREAM_ENDED = "stream_ended"
+    SIDE_THREAD_ENDED = "side_thread_ended"
+    TOLD_TO_DRAIN = "told_to_drain"
+
+
+class Engine(Protocol):
+    """What the worker needs of the engine, besides its drawing."""
+
+    def run(self, on_ready: Callable[[EngineReady], None]) -> None:
+        """Keep an engine running; returns after `stop`, or when it has to give up."""
+        ...
+
+    def stop(self, *, within_seconds: float) -> None:
+        """End it for good."""
+        ...
+
+    @property
+    def ready(self) -> EngineReady | None:
+        """What the running engine said of itself; None while there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerState:
+    """How the worker is, for whoever asks."""
+
+    alive: bool
+    ready: bool
+    draining: bool
+    stream_open: bool
+    engine: EngineReady | None
+    active_tasks: int
+
+
+class Worker:
+    """One process's life, from start to exit code. `run` belongs to the main thread."""
+
+    def __init__(
+        self,
+        *,
+        source: DeliverySource,
+        process: Callable[[Delivery], Settlement],
+        engine: Engine,
+        heartbeat: Heartbeat,
+        hurry: threading.Event,
+        clock: Clock,
+        drain_deadline_seconds: float,
+    ) -> None:
+        self._process = process
+        self._engine = engine
+        self._heartbeat = heartbeat
+        self._hurry = hurry
+        self._clock = clock
+        self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
+        # Not an Event: setting one in a signal handler can deadlock with the main thread's own wait on it, while
+        # SimpleQueue's put is reentrant by contract.
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._stream = LastingStream(
+            source, self._handle, on_end=lambda: self._news.put(News.STREAM_ENDED), clock=clock
+        )
+        self._broken = False
+        self._side_threads = (
+            SideThread("engine", lambda: engine.run(self._engine_ready), on_end=self._side_thread_ended),
+            SideThread("heartbeat", heartbeat.run, on_end=self._side_thread_ended),
+        )
+
+    def run(self) -> int:
+        """Serve until told to drain, or until a side thread is dead; then drain, stop, and return the exit code."""
+        for thread in self._side_threads:
+            thread.start()
+        self._serve()
+        drained = self._drain()
+        self._stop()
+        return EXIT_DRAINED if drained and not self._broken else EXIT_BROKEN
+
+    def drain_soon(self) -> None:
+        """Begin to drain. Safe in a signal handler, and more than once."""
+        self._news.put(News.TOLD_TO_DRAIN)
+
+    @property
+    def state(self) -> WorkerState:
+        """How it is right now; from any thread."""
+        silence = self._clock.now() - self._heartbeat.last_beat_at
+        engine, is_open, draining = self._engine.ready, self._stream.is_open, self._hurry.is_set()
+        return WorkerState(
+            alive=not self._broken and silence < _SILENT_AFTER,
+            ready=is_open and engine is not None and not draining,
+            draining=draining,
+            stream_open=is_open,
+            engine=engine,
+            active_tasks=len(self._heartbeat.active_tasks),
+        )
+
+    def _serve(self) -> None:
+        while True:
+            match self._next_news(self._stream.seconds_until_due):
+                case None:
+                    self._stream.open()
+                case News.ENGINE_READY:
+                    engine = self._engine.ready
+                    self._stream.begin(1 if engine is None else engine.slots)
+                case News.STREAM_ENDED:
+                    self._stream.ended()
+                case News.SIDE_THREAD_ENDED:
+                    self._broken = True
+                    return
+                case News.TOLD_TO_DRAIN:
+                    return
+
+    def _next_news(self, timeout_seconds: float | None) -> News | None:
+        try:
+            return self._news.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+
+    def _handle(self, delivery: Delivery) -> Settlement:
+        """The worker's loop, once around: nothing that goes wrong with one delivery may end more than this one."""
+        if self._hurry.is_set():
+            return Settlement.RETURN
+        try:
+            return self._process(delivery)
+        except Exception:
+            _log.exception("delivery_crashed", message_id=delivery.message_id)
+            return Settlement.RETURN
+
+    def _drain(self) -> bool:
+        """Whether every delivery was settled before the end."""
+        self._hurry.set()
+        self._stream.close()
+        deadline = self._clock.now() + self._drain_deadline
+        farewell = timedelta(seconds=_FAREWELL_SECONDS)
+        _log.info("drain_began", active_tasks=len(self._heartbeat.active_tasks), broken=self._broken)
+        drained = False
+        while not drained and self._clock.now() < deadline + farewell:
+            # Again at each look: a task may have been claimed while the drain began, and others turn out slower.
+            self._interrupt_what_takes_longer_than((deadline - self._clock.now()).total_seconds())
+            drained = self._stream.wait_until_ended(_DRAIN_LOOK_SECONDS)
+        _log.info("drain_ended", drained=drained, active_tasks=len(self._heartbeat.active_tasks))
+        return drained
+
+    def _interrupt_what_takes_longer_than(self, seconds: float) -> None:
+        for active in self._heartbeat.active_tasks:
+            left = active.tracker.seconds_left()
+            if active.stop_reason is None and (left is None or left + _UPLOAD_MARGIN_SECONDS > seconds):
+                active.stop(StopReason.DRAINING)
+
+    def _stop(self) -> None:
+        self._heartbeat.stop()
+        self._engine.stop(within_seconds=2.0)
+        for thread in self._side_threads:
+            thread.join(2.0)
+
+    def _engine_ready(self, _ready: EngineReady) -> None:
+        self._news.put(News.ENGINE_READY)
+
+    def _side_thread_ended(self, name: str) -> None:
+        if not self._hurry.is_set():
+            _log.error("side_thread_ended", thread=name)
+        self._news.put(News.SIDE_THREAD_ENDED)

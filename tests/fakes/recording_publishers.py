@@ -1,0 +1,34 @@
+"""RecordingEventPublisher and RecordingDeadLetters: remember what was published, or refuse it."""
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Task
+from common.wire_formats.task_event import TaskEvent, ending_of
+from gpu_subscriber.ports import Delivery
+
+
+class RecordingEventPublisher:
+    """An EventPublisher for tests."""
+
+    def __init__(self) -> None:
+        self.events: list[TaskEvent] = []
+        self.failures_left = 0
+
+    def publish(self, task: Task) -> None:
+        event = ending_of(task)
+        if self.failures_left > 0:
+            self.failures_left -= 1
+            raise DependencyUnavailableError("pubsub")
+        self.events.append(event)
+
+
+class RecordingDeadLetters:
+    """DeadLetters for tests."""
+
+    def __init__(self) -> None:
+        self.published: list[tuple[Delivery, str]] = []
+        self.unavailable = False
+
+    def publish(self, delivery: Delivery, *, reason: str) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("pubsub")
+        self.published.append((delivery, reason))

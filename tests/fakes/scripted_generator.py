@@ -1,0 +1,71 @@
+"""ScriptedGenerator: an ImageGenerator that draws what a test tells it to, on the thread that asks."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from common.domain.task import Phase, Task
+from gpu_subscriber.errors import GenerationInterruptedError
+from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
+
+Act = Callable[["ScriptedGeneration"], Iterator[DrawnImage | Checkpoint]]
+
+
+@dataclass(slots=True)
+class ScriptedGeneration:
+    """One drawing: its script runs when the generation is iterated."""
+
+    task: Task
+    listener: ProgressListener
+    checkpoints: Mapping[int, Checkpoint]
+    script: Act
+    gpu_seconds: float = 0.0
+    interrupted: bool = False
+    wants_checkpoints: bool = False
+    closed: bool = False
+
+    def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
+        yield from self.script(self)
+
+    def interrupt(self, *, want_checkpoints: bool = False) -> None:
+        self.interrupted = True
+        self.wants_checkpoints = self.wants_checkpoints or want_checkpoints
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(slots=True)
+class ScriptedGenerator:
+    """Follows `script`; the default draws every image in one go."""
+
+    script: Act = field(default_factory=lambda: draw_everything)
+    generations: list[ScriptedGeneration] = field(default_factory=list)
+
+    def start(
+        self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
+    ) -> ScriptedGeneration:
+        generation = ScriptedGeneration(task, listener, checkpoints, self.script)
+        self.generations.append(generation)
+        return generation
+
+
+def draw_everything(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    """Every step of every image, then the images, half a GPU second each. Stops when it is interrupted."""
+    parameters = generation.task.parameters
+    for index in range(parameters.num_images):
+        generation.listener.phase_changed(index, Phase.DENOISING)
+        for step in range(1, parameters.steps + 1):
+            if generation.interrupted:
+                raise GenerationInterruptedError("told to")
+            generation.listener.step_done(index, step)
+        generation.gpu_seconds += 0.5
+        yield grey_image(generation.task, index)
+
+
+def grey_image(task: Task, index: int) -> DrawnImage:
+    """A picture of the task's size, the same for the same index."""
+    width, height = task.parameters.width, task.parameters.height
+    pixels = bytes([100 + index]) * (width * height * 3)
+    return DrawnImage(
+        index=index, width=width, height=height, pixels=pixels, gpu_seconds=0.5, software={"torch": "0"}
+    )

@@ -1,0 +1,68 @@
+"""WorkerBench: ProcessTask with a fake behind every port, and one task in the store."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from common.domain.task import Task
+from common.wire_formats.task_message import encode_task_message
+from gpu_subscriber.active_task import Pace
+from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
+from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.image_storage import ImageStorage
+from gpu_subscriber.patience import Patience
+from gpu_subscriber.ports import Delivery, ImageGenerator
+from gpu_subscriber.process_task import ProcessTask
+from tests.factories import submitted_task
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.recording_publishers import RecordingDeadLetters, RecordingEventPublisher
+from tests.fakes.scripted_generator import ScriptedGenerator
+
+CLAIM_TTL = timedelta(seconds=60)
+
+
+def delivery_of(task: Task) -> Delivery:
+    """The delivery of a task's message."""
+    return Delivery(message_id=f"m-{task.id}", body=encode_task_message(task, result_bucket="images"))
+
+
+@dataclass(slots=True)
+class WorkerBench:
+    """What several workers share (store, bucket, topics, time) and the parts of one of them."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
+    writer: InMemoryImageWriter = field(default_factory=InMemoryImageWriter)
+    checkpoints: InMemoryCheckpointStore = field(default_factory=InMemoryCheckpointStore)
+    events: RecordingEventPublisher = field(default_factory=RecordingEventPublisher)
+    dead_letters: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
+    generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
+    hurry: threading.Event = field(default_factory=threading.Event)
+    patience_seconds: float = 0.0
+    heartbeat: Heartbeat = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=CLAIM_TTL, pace=Pace())
+
+    def submit(self, **changes: object) -> Task:
+        """A queued task."""
+        return self.store.create(submitted_task(now=self.clock.now(), **changes))
+
+    def worker(self, worker_id: str = "worker-a", *, generator: ImageGenerator | None = None) -> ProcessTask:
+        """A ProcessTask on these parts."""
+        patience = Patience(seconds=self.patience_seconds, hurry=self.hurry, first_pause_seconds=0.001)
+        return ProcessTask(
+            worker_id=worker_id,
+            claim_ttl=CLAIM_TTL,
+            store=self.store,
+            generator=generator or self.generator,
+            images=ImageStorage(writer=self.writer, patience=patience),
+            checkpoints=CheckpointKeeper(self.checkpoints),
+            events=self.events,
+            dead_letters=self.dead_letters,
+            heartbeat=self.heartbeat,
+            patience=patience,
+            clock=self.clock,
+        )
