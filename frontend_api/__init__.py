@@ -1,0 +1,1 @@
+"""The front: HTTP in, task out. Accepts requests, answers at once, and never draws anything itself."""

@@ -1,0 +1,51 @@
+"""GcsImageBucket: the images bucket, read and emptied through google-cloud-storage."""
+
+import requests
+from google.api_core import exceptions as google_errors
+from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.exceptions import NotFound
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.images import StoredImage
+from frontend_api.ports import ImageGoneError
+
+_UNREACHABLE = (
+    google_errors.ServerError,
+    google_errors.TooManyRequests,
+    google_errors.RetryError,
+    requests.exceptions.RequestException,
+)
+
+
+class GcsImageBucket:
+    """The ImageBucket of production and, through a bucket server, of the local stack."""
+
+    def __init__(self, client: storage.Client, *, bucket: str, timeout_seconds: float = 5.0) -> None:
+        self._bucket = client.bucket(bucket)
+        self._timeout = timeout_seconds
+        self._retry = storage.retry.DEFAULT_RETRY.with_timeout(timeout_seconds)
+
+    def read(self, image: StoredImage) -> bytes:
+        """See ImageBucket.read."""
+        blob = self._bucket.blob(image.object_name)
+        try:
+            content: bytes = blob.download_as_bytes(timeout=self._timeout, retry=self._retry)
+        except NotFound as exc:
+            raise ImageGoneError(image.object_name) from exc
+        except _UNREACHABLE as exc:
+            raise DependencyUnavailableError("storage") from exc
+        return content
+
+    def remove_all_of(self, task_id: str) -> None:
+        """See ImageBucket.remove_all_of. Everything of a task lies under its prefix, checkpoints included."""
+        try:
+            found = self._bucket.list_blobs(
+                prefix=f"tasks/{task_id}/", timeout=self._timeout, retry=self._retry
+            )
+            for blob in found:
+                try:
+                    blob.delete(timeout=self._timeout, retry=self._retry)
+                except NotFound:
+                    continue  # somebody else was faster
+        except _UNREACHABLE as exc:
+            raise DependencyUnavailableError("storage") from exc

@@ -1,0 +1,79 @@
+"""Links to images: V4-signed by IAM in the cloud, none where nothing can sign."""
+
+import threading
+from datetime import timedelta
+
+import google.auth
+from google.auth import credentials as google_credentials
+from google.auth import exceptions as auth_errors
+from google.auth.transport.requests import Request
+from google.cloud import storage  # type: ignore[attr-defined]
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.images import StoredImage
+from common.ports import Clock
+from frontend_api.ports import SignedLink
+
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_MAX_REMEMBERED = 10_000
+
+
+class NoImageLinks:
+    """The ImageLinks of the local stack: emulators hold no key, so the API sends the bytes itself."""
+
+    def signed(self, image: StoredImage) -> SignedLink | None:
+        """See ImageLinks.signed."""
+        return None
+
+
+class GcsImageLinks:
+    """The ImageLinks of the cloud: IAM signs for the service account, so there is no key file to lose.
+
+    Links are remembered until half their life is over: signing is a call over the network each time.
+    """
+
+    def __init__(
+        self, client: storage.Client, *, bucket: str, service_account: str, lifetime: timedelta, clock: Clock
+    ) -> None:
+        self._bucket = client.bucket(bucket)
+        self._service_account = service_account
+        self._lifetime = lifetime
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._credentials: google_credentials.Credentials | None = None
+        self._remembered: dict[str, SignedLink] = {}
+
+    def signed(self, image: StoredImage) -> SignedLink | None:
+        """See ImageLinks.signed."""
+        now = self._clock.now()
+        with self._lock:
+            known = self._remembered.get(image.object_name)
+        if known is not None and known.expires_at - now > self._lifetime / 2:
+            return known
+        link = SignedLink(url=self._sign(image), expires_at=now + self._lifetime)
+        with self._lock:
+            if len(self._remembered) >= _MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[image.object_name] = link
+        return link
+
+    def _sign(self, image: StoredImage) -> str:
+        try:
+            url: str = self._bucket.blob(image.object_name).generate_signed_url(
+                version="v4",
+                expiration=self._lifetime,
+                method="GET",
+                service_account_email=self._service_account,
+                access_token=self._access_token(),
+            )
+        except auth_errors.GoogleAuthError as exc:
+            raise DependencyUnavailableError("iam") from exc
+        return url
+
+    def _access_token(self) -> str:
+        with self._lock:
+            if self._credentials is None:
+                self._credentials, _ = google.auth.default(scopes=_SCOPES)
+            if not self._credentials.valid:
+                self._credentials.refresh(Request())
+            return str(self._credentials.token)

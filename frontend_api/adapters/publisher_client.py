@@ -1,0 +1,28 @@
+"""How the API reaches Pub/Sub: the generated client, over a channel that comes back quickly after an outage.
+
+Not `pubsub_v1.PublisherClient`: its batching thread costs 2 ms of CPU a message and is of no use to a caller who
+waits for each confirmation (measured: 0.8 ms here, 1.7 to 3.0 ms there).
+"""
+
+from typing import Any
+
+import grpc
+from google.pubsub_v1.services.publisher import PublisherClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+
+from common.adapters.firestore_client import QUICK_RECONNECT
+
+
+def publisher_client(*, emulator_host: str | None) -> PublisherClient:
+    """A client for the emulator when its host is given, else for the real service with the machine's identity.
+
+    Create it after gunicorn has forked: gRPC does not survive a fork.
+    """
+    if emulator_host:
+        channel = grpc.insecure_channel(emulator_host, options=list(QUICK_RECONNECT))
+        return PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+    return PublisherClient(transport=PublisherGrpcTransport(channel=_quick_channel))
+
+
+def _quick_channel(*args: Any, options: list[tuple[str, Any]], **kwargs: Any) -> grpc.Channel:
+    return PublisherGrpcTransport.create_channel(*args, options=[*options, *QUICK_RECONNECT], **kwargs)

@@ -1,0 +1,162 @@
+"""What a caller is told of a task. Shapes that only one route answers with stand beside that route."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.domain.images import StoredImage
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Lane, Phase, Task, TaskStatus
+from frontend_api.ports import SignedLink
+
+NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
+
+
+class AnswerBody(BaseModel):
+    """The JSON body of an answer."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ProgressAnswer(AnswerBody):
+    """How far a task is: `value` is 0 to 1."""
+
+    phase: Phase
+    value: float
+    step: int
+    steps: int
+
+
+class ImageAnswer(AnswerBody):
+    """A finished image. A relative `url` needs the caller's credentials, an absolute one is good until it expires."""
+
+    index: int
+    url: str
+    url_expires_at: datetime | None = Field(description="null: it stays good.")
+    width: int
+    height: int
+    seed: int
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+
+class FailureAnswer(AnswerBody):
+    """Why the latest attempt, or the task, did not succeed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class EtaAnswer(AnswerBody):
+    """When the task is expected to end, in seconds from now."""
+
+    p50_seconds: float
+    p90_seconds: float
+
+
+class MetricsAnswer(AnswerBody):
+    """What the task cost, in seconds; null until it is known."""
+
+    queue_seconds: float | None
+    inference_seconds: float | None
+    gpu_seconds: float | None
+    wasted_gpu_seconds: float
+
+
+class UrlsAnswer(AnswerBody):
+    """Where to go from here, relative to the API's address; null for what this version does not offer."""
+
+    self_: str = Field(serialization_alias="self")
+    events: str | None
+    cancel: str
+
+
+class TaskAnswer(AnswerBody):
+    """A task. Fields that are not known yet are null."""
+
+    id: str
+    status: TaskStatus
+    model: str
+    parameters: GenerationParameters
+    labels: dict[str, str]
+    lane: Lane
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime = Field(description="When the task may be deleted.")
+    start_by: datetime | None
+    cancel_requested_at: datetime | None
+    attempt: int
+    queue_position: int | None
+    eta: EtaAnswer | None
+    progress: ProgressAnswer
+    images: tuple[ImageAnswer, ...]
+    failure: FailureAnswer | None
+    metrics: MetricsAnswer
+    urls: UrlsAnswer
+
+    @classmethod
+    def of(cls, task: Task, links: Mapping[int, SignedLink] = NO_LINKS) -> "TaskAnswer":
+        """The task as its owner sees it; `links` by image index, for those images that have one."""
+        return cls(
+            id=task.id,
+            status=task.status,
+            model=task.parameters.model,
+            parameters=task.parameters,
+            labels=dict(task.labels),
+            lane=task.lane,
+            created_at=task.created_at,
+            started_at=task.started_at,
+            finished_at=task.finished_at,
+            expires_at=task.expires_at,
+            start_by=task.start_by,
+            cancel_requested_at=task.cancel_requested_at,
+            attempt=task.attempt,
+            queue_position=None,
+            eta=None,
+            progress=ProgressAnswer.model_validate(task.progress),
+            images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
+            failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
+            metrics=_metrics_answer(task),
+            urls=UrlsAnswer(self_=task_path(task.id), events=None, cancel=f"{task_path(task.id)}/cancel"),
+        )
+
+
+class TaskPageAnswer(AnswerBody):
+    """A page of tasks, newest first; `next_page_token` is null on the last one."""
+
+    tasks: tuple[TaskAnswer, ...]
+    next_page_token: str | None
+
+
+def task_path(task_id: str) -> str:
+    """Where a task is read."""
+    return f"/v1/tasks/{task_id}"
+
+
+def _image_answer(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageAnswer:
+    return ImageAnswer(
+        index=image.index,
+        url=f"{task_path(task_id)}/images/{image.index}" if link is None else link.url,
+        url_expires_at=None if link is None else link.expires_at,
+        width=image.width,
+        height=image.height,
+        seed=image.seed,
+        content_type=image.content_type,
+        size_bytes=image.size_bytes,
+        sha256=image.sha256,
+    )
+
+
+def _metrics_answer(task: Task) -> MetricsAnswer:
+    waited = None if task.started_at is None else (task.started_at - task.created_at).total_seconds()
+    return MetricsAnswer(
+        queue_seconds=waited,
+        inference_seconds=task.usage.inference_seconds,
+        gpu_seconds=task.usage.gpu_seconds,
+        wasted_gpu_seconds=task.usage.wasted_gpu_seconds,
+    )

@@ -1,0 +1,25 @@
+"""create_app: the Flask application over given dependencies. No settings and no clients are made here."""
+
+from flask import Flask
+
+from frontend_api.dependencies import EXTENSION, Dependencies
+from frontend_api.json_body import MAX_BODY_BYTES
+from frontend_api.problem_answers import answer_problems
+from frontend_api.request_log import log_requests, trace_requests
+from frontend_api.routes import documentation, health, images, internal, models, results, tasks, web_page
+from frontend_api.security_headers import add_security_headers
+
+
+def create_app(dependencies: Dependencies) -> Flask:
+    """The application. Its routes are all here; `openapi.py` describes those that carry an Operation."""
+    app = Flask("frontend_api", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.strict_slashes = True
+    app.extensions[EXTENSION] = dependencies
+    trace_requests(app)
+    log_requests(app)
+    add_security_headers(app)
+    answer_problems(app)
+    for resource in (tasks, results, images, models, internal, health, documentation, web_page):
+        app.register_blueprint(resource.blueprint)
+    return app

@@ -1,0 +1,118 @@
+"""Who is calling, where no Google library is needed to tell: the local stack's users and its internal token.
+
+The cloud's callers are told apart by `adapters/google_tokens.py`.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from frontend_api.ports import NotAuthenticatedError, Principal
+
+LOCAL_USER_ID = "local"
+MAX_USER_ID_CHARACTERS = 128
+"""What Firebase allows."""
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """The token of `Authorization: Bearer …`, None without the header. Raises NotAuthenticatedError."""
+    header = headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticatedError("Authorization must be 'Bearer' and a token")
+    return token.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorAuthenticator:
+    """The Authenticator of the local stack: no credentials are the user `local`, unsigned tokens name others.
+
+    Believes anybody. The composition root builds it only where the emulators are.
+    """
+
+    project_id: str
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        """See Authenticator.principal."""
+        token = bearer_token(headers)
+        if token is None:
+            return Principal(user_id=LOCAL_USER_ID)
+        claims = _unsigned_claims(token)
+        if claims.get("aud", self.project_id) != self.project_id:
+            raise NotAuthenticatedError("the token is for another project")
+        return Principal(user_id=checked_user_id(claims.get("sub", claims.get("user_id"))))
+
+
+def checked_user_id(user_id: object) -> str:
+    """A user id that may be stored and logged. Raises NotAuthenticatedError."""
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS:
+        raise NotAuthenticatedError("the token names no user")
+    if not user_id.isprintable():
+        raise NotAuthenticatedError("the token's user id is not printable")
+    return user_id
+
+
+def unsigned_token(user_id: str, *, project_id: str) -> str:
+    """A token as the emulators accept it, with the claims that Firebase's own `mockUserToken` has."""
+    claims = {
+        "iss": f"https://securetoken.google.com/{project_id}",
+        "aud": project_id,
+        "iat": 0,
+        "exp": 3_600,
+        "auth_time": 0,
+        "sub": user_id,
+        "user_id": user_id,
+        "firebase": {"sign_in_provider": "custom", "identities": {}},
+    }
+    return f"{_encoded({'alg': 'none', 'type': 'JWT'})}.{_encoded(claims)}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalToken:
+    """The InternalCallers of the local stack: whoever holds the token that the stack made up for this run."""
+
+    token: str
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """See InternalCallers.check."""
+        given = bearer_token(headers) or ""
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
+            raise NotAuthenticatedError("only darkroom's own scheduler may call this")
+
+
+@dataclass(frozen=True, slots=True)
+class NoInternalCallers:
+    """Where nothing is configured, nobody may call."""
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """See InternalCallers.check."""
+        raise NotAuthenticatedError("no internal callers are configured")
+
+
+def _encoded(part: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+def _unsigned_claims(token: str) -> dict[str, Any]:
+    header, _, rest = token.partition(".")
+    payload, _, signature = rest.partition(".")
+    if signature or _decoded(header).get("alg") != "none":
+        raise NotAuthenticatedError("only the emulators' unsigned tokens are accepted here")
+    return _decoded(payload)
+
+
+def _decoded(part: str) -> dict[str, Any]:
+    try:
+        padded = part + "=" * (-len(part) % 4)
+        decoded = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError) as exc:
+        raise NotAuthenticatedError("the token cannot be read") from exc
+    if not isinstance(decoded, dict):
+        raise NotAuthenticatedError("the token cannot be read")
+    return decoded

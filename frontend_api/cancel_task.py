@@ -1,0 +1,31 @@
+"""Cancel a task: at once while it waits, by raising a flag while a worker holds it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from common.domain.task import Task, TaskStatus
+from common.ports import Clock, TaskStore
+from frontend_api.read_task import ReadTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTask:
+    """The use case."""
+
+    store: TaskStore
+    clock: Clock
+
+    def __call__(self, user_id: str, task_id: str) -> Task:
+        """The task afterwards: cancelled, still processing with the flag up, or as it had ended before.
+
+        Idempotent. Raises TaskNotFoundError.
+        """
+        owned = ReadTask(store=self.store)(user_id, task_id)
+        now = self.clock.now()
+        return self.store.update(task_id, lambda task: _cancelled(task, now), last_seen=owned)
+
+
+def _cancelled(task: Task, now: datetime) -> Task:
+    if task.status.is_terminal:
+        return task
+    return task.cancelled(now) if task.status is TaskStatus.QUEUED else task.cancel_requested(now)

@@ -1,0 +1,93 @@
+"""Everything the routes need, wired by hand: use cases over ports. `wired()` is how a route reaches it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from flask import current_app
+
+from common.domain.model_catalog import ModelCatalog
+from common.ports import Clock, TaskStore
+from frontend_api.cancel_task import CancelTask
+from frontend_api.delete_task import DeleteTask
+from frontend_api.list_tasks import ListTasks
+from frontend_api.ports import Authenticator, ImageBucket, ImageLinks, InternalCallers, Probe, TaskQueue
+from frontend_api.read_task import ReadTask
+from frontend_api.rescue_stale_tasks import RescuePolicy, RescueStaleTasks
+from frontend_api.retry_task import RetryTask
+from frontend_api.submit_task import SubmitTask
+
+EXTENSION = "darkroom"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPage:
+    """The browser client: where its built files lie, and what `/config.json` tells it.
+
+    `connects_to` are the origins, besides this one, that the page may talk to.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    connects_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """What `create_app` is given."""
+
+    catalog: ModelCatalog
+    submit_task: SubmitTask
+    read_task: ReadTask
+    list_tasks: ListTasks
+    cancel_task: CancelTask
+    delete_task: DeleteTask
+    retry_task: RetryTask
+    rescue_stale_tasks: RescueStaleTasks
+    images: ImageBucket
+    image_links: ImageLinks
+    authenticator: Authenticator
+    internal_callers: InternalCallers
+    probes: tuple[Probe, ...]
+    web_page: WebPage
+
+
+def assembled(
+    *,
+    catalog: ModelCatalog,
+    store: TaskStore,
+    queue: TaskQueue,
+    images: ImageBucket,
+    image_links: ImageLinks,
+    clock: Clock,
+    authenticator: Authenticator,
+    internal_callers: InternalCallers,
+    probes: tuple[Probe, ...],
+    web_page: WebPage,
+    keep_for: timedelta,
+    rescue_policy: RescuePolicy,
+) -> Dependencies:
+    """The use cases over these ports."""
+    return Dependencies(
+        catalog=catalog,
+        submit_task=SubmitTask(catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for),
+        read_task=ReadTask(store=store),
+        list_tasks=ListTasks(store=store),
+        cancel_task=CancelTask(store=store, clock=clock),
+        delete_task=DeleteTask(store=store, images=images, clock=clock),
+        retry_task=RetryTask(store=store, queue=queue, clock=clock),
+        rescue_stale_tasks=RescueStaleTasks(store=store, queue=queue, clock=clock, policy=rescue_policy),
+        images=images,
+        image_links=image_links,
+        authenticator=authenticator,
+        internal_callers=internal_callers,
+        probes=probes,
+        web_page=web_page,
+    )
+
+
+def wired() -> Dependencies:
+    """The dependencies of the app that is answering."""
+    return cast("Dependencies", current_app.extensions[EXTENSION])

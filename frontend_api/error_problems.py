@@ -1,0 +1,118 @@
+"""How each error becomes a problem: the other half of `problems.py`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from common.domain.errors import (
+    DependencyUnavailableError,
+    DomainError,
+    InvalidTransitionError,
+    ParametersRejectedError,
+    TaskNotFoundError,
+    UnknownModelError,
+)
+from common.ports import InvalidPageTokenError
+from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
+from frontend_api.ports import ImageGoneError, NotAuthenticatedError
+from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
+from frontend_api.read_task import ImageNotFoundError
+from frontend_api.submit_task import IdempotencyKeyReusedError, TaskNotConfirmedError
+from frontend_api.validation_details import detail_of, pointer_of
+
+RETRY_AFTER_SECONDS = 2
+"""How long a caller should wait for a dependency that is away; most outages are a reconnection."""
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem that an error is told as; None for one that nobody expected."""
+    for kind in type(error).__mro__:
+        if kind in _TOLD:
+            return _TOLD[kind](error)
+    return None
+
+
+def body_problem(error: ValidationError) -> Problem:
+    """What pydantic refused in a body."""
+    errors = error.errors(include_url=False, include_input=False)
+    return rejected(Complaint("pointer", pointer_of(e["loc"]), detail_of(e)) for e in errors)
+
+
+def query_problem(error: ValidationError) -> Problem:
+    """What pydantic refused in a query."""
+    errors = error.errors(include_url=False, include_input=False)
+    return rejected(Complaint("parameter", str(e["loc"][0])[:100], detail_of(e)) for e in errors)
+
+
+def header_problem(name: str, detail: str) -> Problem:
+    """What is wrong with one header."""
+    return rejected([Complaint("header", name, detail)])
+
+
+def body_too_large() -> Problem:
+    """The body is beyond the limit and was not read."""
+    return Problem(
+        code="body_too_large",
+        detail=f"the body may have at most {MAX_BODY_BYTES} bytes",
+        complaints=(Complaint("pointer", "", f"must have at most {MAX_BODY_BYTES} bytes"),),
+    )
+
+
+def _malformed(error: MalformedBodyError) -> Problem:
+    complaint = Complaint("pointer", "", str(error))
+    return Problem(code="malformed_body", detail=f"the body {error}", complaints=(complaint,))
+
+
+def _parameters_rejected(error: ParametersRejectedError) -> Problem:
+    complaints = tuple(Complaint("pointer", p.pointer, p.detail) for p in error.problems)
+    return Problem(code=error.code, detail=str(error), complaints=complaints)
+
+
+def _unknown_model(error: UnknownModelError) -> Problem:
+    complaint = Complaint(
+        "pointer", "/model", f"must be one of {', '.join(error.offered)}; got {error.name!r}"
+    )
+    return Problem(code=error.code, detail=str(error), complaints=(complaint,))
+
+
+def _key_reused(error: IdempotencyKeyReusedError) -> Problem:
+    complaint = Complaint("header", "Idempotency-Key", "must be new for a new request")
+    return Problem(code=error.code, detail=str(error), complaints=(complaint,))
+
+
+def _not_authenticated(error: NotAuthenticatedError) -> Problem:
+    return Problem(code="unauthenticated", detail=str(error), headers={"WWW-Authenticate": "Bearer"})
+
+
+def _told_by_code(error: DomainError) -> Problem:
+    return Problem(code=error.code, detail=str(error))
+
+
+def _unavailable(error: DependencyUnavailableError) -> Problem:
+    task_id = error.task_id if isinstance(error, TaskNotConfirmedError) else None
+    saved = "; the task is stored and will be queued once it is back" if task_id else ""
+    return Problem(
+        code=error.code,
+        detail=f"{error.dependency} cannot be reached{saved}",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        task_id=task_id,
+    )
+
+
+_TOLD: Mapping[type, Callable[[Any], Problem]] = {
+    RequestRefusedError: lambda error: error.problem,
+    MalformedBodyError: _malformed,
+    ParametersRejectedError: _parameters_rejected,
+    UnknownModelError: _unknown_model,
+    IdempotencyKeyReusedError: _key_reused,
+    InvalidPageTokenError: lambda _: rejected(
+        [Complaint("parameter", "page_token", "is not one that this list has given")]
+    ),
+    TaskNotFoundError: _told_by_code,
+    InvalidTransitionError: _told_by_code,
+    ImageNotFoundError: lambda error: Problem(code="image_not_found", detail=str(error)),
+    ImageGoneError: lambda _: Problem(code="image_not_found", detail="the image is no longer stored"),
+    NotAuthenticatedError: _not_authenticated,
+    DependencyUnavailableError: _unavailable,
+}

@@ -1,0 +1,32 @@
+"""gunicorn's production configuration; the same file serves the local stack, told apart by the environment."""
+
+import os
+
+# 127.0.0.1 unless told otherwise: on a laptop nobody else should find an API that believes every caller.
+bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
+
+# Threads, because each request mostly waits for Firestore and Pub/Sub; one process per instance, because Cloud Run
+# adds instances and every process would bring its own gRPC channels.
+worker_class = "gthread"
+workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
+threads = int(os.environ.get("DARKROOM_API_THREADS", "32"))
+
+# Google's clients are made in the worker process: gRPC hangs in a child that was forked after its first use.
+preload_app = False
+
+# Above the longest wait inside a request (Firestore, then Pub/Sub, 5 s each), below Cloud Run's own limit.
+timeout = 60
+# Cloud Run kills 10 s after SIGTERM.
+graceful_timeout = 8
+# Longer than the load balancer keeps idle connections, so that it is never the one to be surprised.
+keepalive = 620
+
+# Heartbeat files in memory: on a slow disk gunicorn mistakes a busy disk for a dead worker.
+worker_tmp_dir = "/dev/shm"  # noqa: S108 (not a temporary file of ours: gunicorn makes it private)
+limit_request_line = 8_190
+limit_request_fields = 64
+
+# The application writes one line per request itself, in the project's own shape.
+accesslog = None
+errorlog = "-"
+loglevel = "warning"

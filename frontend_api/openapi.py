@@ -1,0 +1,160 @@
+"""The OpenAPI 3.1 document, made from the route table, the Operations beside the views and the pydantic schemas."""
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from frontend_api.operations import Answer, Operation, operation_of
+from frontend_api.problem_schema import ProblemDocument
+from frontend_api.problems import PROBLEMS
+
+_PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
+_REFERENCE = "#/components/schemas/{model}"
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
+    "name": {"description": "The model's name.", "schema": {"type": "string"}},
+    "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
+}
+_ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
+poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""
+Json = dict[str, Any]
+
+
+def openapi_document(app: Flask) -> Json:
+    """The whole document. Every route with an Operation is in it."""
+    paths: dict[str, Json] = {}
+    operations = list(_operations(app))
+    for path, verb, operation in operations:
+        paths.setdefault(path, {})[verb] = _operation(path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "darkroom",
+            "version": version("darkroom"),
+            "summary": "A durable image-generation queue",
+            "description": _ABOUT.replace("\n", " "),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "Where this document came from"}],
+        "security": [{"bearer": []}],
+        "tags": [{"name": name} for name in sorted({operation.tag for _, _, operation in operations})],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": _schemas([operation for _, _, operation in operations]),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A Firebase ID token. On the local stack: none, or an emulator's unsigned token.",
+                }
+            },
+        },
+    }
+
+
+def _operations(app: Flask) -> Iterator[tuple[str, str, Operation]]:
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        operation = operation_of(app.view_functions[rule.endpoint])
+        if operation is None:
+            continue
+        for verb in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield _PATH_PARAMETER.sub(r"{\1}", rule.rule), verb.lower(), operation
+
+
+def _operation(path: str, operation: Operation) -> Json:
+    described: Json = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [
+            *_path_parameters(path),
+            *_query_parameters(operation),
+            *_header_parameters(operation),
+        ],
+        "responses": {
+            **{str(status): _answer(answer) for status, answer in operation.answers.items()},
+            **_problem_answers(operation),
+        },
+    }
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": _reference(operation.body)}},
+        }
+    if not operation.secured:
+        described["security"] = []
+    return described
+
+
+def _path_parameters(path: str) -> Iterator[Json]:
+    for name in re.findall(r"{(\w+)}", path):
+        yield {"name": name, "in": "path", "required": True, **_PARAMETERS[name]}
+
+
+def _query_parameters(operation: Operation) -> Iterator[Json]:
+    if operation.query is None:
+        return
+    schema = operation.query.model_json_schema(ref_template=_REFERENCE)
+    for name, shape in schema["properties"].items():
+        description = shape.pop("description", "")
+        yield {"name": name, "in": "query", "required": False, "description": description, "schema": shape}
+
+
+def _header_parameters(operation: Operation) -> Iterator[Json]:
+    for name, meaning in operation.request_headers.items():
+        yield {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": meaning,
+            "schema": {"type": "string"},
+        }
+
+
+def _answer(answer: Answer) -> Json:
+    told: Json = {"description": answer.meaning}
+    if answer.headers:
+        told["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in answer.headers.items()
+        }
+    if answer.body is not None:
+        told["content"] = {answer.media_type: {"schema": _reference(answer.body)}}
+    elif answer.media_type != "application/json":
+        told["content"] = {answer.media_type: {}}
+    return told
+
+
+def _problem_answers(operation: Operation) -> Json:
+    by_status: dict[int, list[str]] = {}
+    for code in (*operation.problems, "internal_error"):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {
+        str(status): {
+            "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in codes),
+            "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
+        }
+        for status, codes in sorted(by_status.items())
+    }
+
+
+def _reference(model: type[BaseModel]) -> Json:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def _schemas(operations: list[Operation]) -> Json:
+    wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {(ProblemDocument, "serialization")}
+    for operation in operations:
+        if operation.body is not None:
+            wanted.add((operation.body, "validation"))
+        for answer in operation.answers.values():
+            if answer.body is not None:
+                wanted.add((answer.body, "serialization"))
+    in_order = sorted(wanted, key=lambda pair: pair[0].__name__)
+    _, definitions = models_json_schema(in_order, ref_template=_REFERENCE)
+    return dict(sorted(definitions["$defs"].items()))

@@ -1,0 +1,98 @@
+"""The doors that only the API uses. Adapters live in `frontend_api/adapters`, fakes in `tests/fakes`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from common.domain.images import StoredImage
+from common.domain.task import Task
+
+
+class TaskQueue(Protocol):
+    """Where workers hear of tasks. At least once: a task may be published any number of times."""
+
+    def publish(self, task: Task) -> None:
+        """Return once the broker has confirmed a message for this task, within seconds.
+
+        Raises DependencyUnavailableError when it did not confirm; the message may have arrived all the same.
+        """
+        ...
+
+
+class ImageGoneError(Exception):
+    """The bucket has no object of this name any more."""
+
+
+class ImageBucket(Protocol):
+    """The bucket that workers store images in, as its readers and removers see it."""
+
+    def read(self, image: StoredImage) -> bytes:
+        """The object's bytes, whole. Raises ImageGoneError, DependencyUnavailableError."""
+        ...
+
+    def remove_all_of(self, task_id: str) -> None:
+        """Remove every object of a task, of every attempt; none to remove is no error.
+
+        Raises DependencyUnavailableError, and may then be called again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedLink:
+    """A URL that anybody who holds it may fetch until it expires."""
+
+    url: str
+    expires_at: datetime
+
+
+class ImageLinks(Protocol):
+    """Makes links that let a browser fetch an image from the bucket itself."""
+
+    def signed(self, image: StoredImage) -> SignedLink | None:
+        """A link to the object, or None where links cannot be signed: the API then sends the bytes.
+
+        Raises DependencyUnavailableError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who is calling. `user_id` owns the tasks that this caller submits, and sees no others."""
+
+    user_id: str
+
+
+class NotAuthenticatedError(Exception):
+    """The request carries no credentials, or none that can be believed; the message says which, not why in depth."""
+
+
+class Authenticator(Protocol):
+    """Tells who is calling from a request's headers."""
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        """Who is calling. Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be had."""
+        ...
+
+
+class InternalCallers(Protocol):
+    """Knows the machines, such as the scheduler, that may call `/internal`."""
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Return if the caller is one of them. Raises as Authenticator.principal does."""
+        ...
+
+
+class Probe(Protocol):
+    """Asks one dependency whether it can be reached."""
+
+    @property
+    def name(self) -> str:
+        """The dependency's name, as `/readyz` shows it."""
+        ...
+
+    def check(self) -> None:
+        """Return within seconds if the dependency answered. Raises DependencyUnavailableError."""
+        ...

@@ -1,0 +1,99 @@
+"""Problems (RFC 9457): one table of every error code with its status. `error_problems.py` says which error is which."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+_MAX_COMPLAINTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """What every problem of one code has in common."""
+
+    status: int
+    title: str
+    retryable: bool = False
+
+
+PROBLEMS: Mapping[str, ProblemKind] = {
+    "malformed_body": ProblemKind(400, "Malformed body"),
+    "bad_request": ProblemKind(400, "Bad request"),
+    "unauthenticated": ProblemKind(401, "Not authenticated"),
+    "forbidden": ProblemKind(403, "Forbidden"),
+    "not_found": ProblemKind(404, "Not found"),
+    "task_not_found": ProblemKind(404, "Task not found"),
+    "image_not_found": ProblemKind(404, "Image not found"),
+    "model_not_found": ProblemKind(404, "Model not found"),
+    "method_not_allowed": ProblemKind(405, "Method not allowed"),
+    "invalid_transition": ProblemKind(409, "The task's status does not allow this"),
+    "body_too_large": ProblemKind(413, "Body too large"),
+    "unsupported_media_type": ProblemKind(415, "Unsupported media type"),
+    "parameters_rejected": ProblemKind(422, "Parameters rejected"),
+    "unknown_model": ProblemKind(422, "Unknown model"),
+    "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
+    "internal_error": ProblemKind(500, "Internal error", retryable=True),
+    "dependency_unavailable": ProblemKind(503, "A dependency is unavailable", retryable=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that was refused: where it stands, and what would have been accepted.
+
+    `at` is a JSON pointer into the body (empty for the whole of it), a query parameter's or a header's name.
+    """
+
+    place: Literal["pointer", "parameter", "header"]
+    at: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A refusal or failure, ready to be told to the caller."""
+
+    code: str
+    detail: str
+    complaints: tuple[Complaint, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    task_id: str | None = None
+
+    @property
+    def kind(self) -> ProblemKind:
+        """What the table says about the code."""
+        return PROBLEMS[self.code]
+
+    def body(self, *, trace_id: str | None) -> dict[str, Any]:
+        """The members of the `application/problem+json` document."""
+        members: dict[str, Any] = {
+            "type": problem_type(self.code),
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "code": self.code,
+            "detail": self.detail,
+            "errors": [{c.place: c.at, "detail": c.detail} for c in self.complaints[:_MAX_COMPLAINTS]],
+            "retryable": self.kind.retryable,
+            "trace_id": trace_id,
+        }
+        return members if self.task_id is None else {**members, "task_id": self.task_id}
+
+
+class RequestRefusedError(Exception):
+    """The request itself is refused at the door; carries the problem that says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def problem_type(code: str) -> str:
+    """The problem's type: a reference relative to the API's address, which answers with its documentation."""
+    return f"/problems/{code.replace('_', '-')}"
+
+
+def rejected(complaints: Iterable[Complaint]) -> Problem:
+    """The problem for what is wrong with single fields, parameters or headers."""
+    found = tuple(complaints)
+    count = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
+    return Problem(code="parameters_rejected", detail=f"{count} not acceptable", complaints=found)

@@ -1,0 +1,48 @@
+"""How answers are written: JSON from pydantic, with the caching that each deserves."""
+
+import hashlib
+
+from flask import Response, request
+from pydantic import BaseModel
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Task
+from frontend_api.answers import TaskAnswer
+from frontend_api.dependencies import wired
+from frontend_api.ports import SignedLink
+
+
+def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
+    """A JSON answer that no cache keeps."""
+    answer = Response(body.model_dump_json(by_alias=True), status=status, content_type="application/json")
+    answer.headers["Cache-Control"] = "private, no-store"
+    for name, value in headers.items():
+        answer.headers[name.replace("_", "-")] = value
+    return answer
+
+
+def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
+    """A task, with an ETag that changes whenever the stored task does."""
+    links = _links_of(task)
+    answer = json_answer(TaskAnswer.of(task, links), status, **headers)
+    if task.revision is not None:
+        # The links' age is part of it: a 304 must not keep a link alive that has expired.
+        told = (task.revision, *(link.expires_at.isoformat() for link in links.values()))
+        answer.set_etag(hashlib.sha256(" ".join(told).encode()).hexdigest()[:20])
+        # Kept, but asked about each time: If-None-Match then costs no body.
+        answer.headers["Cache-Control"] = "private, no-cache"
+    return answer
+
+
+def _links_of(task: Task) -> dict[int, SignedLink]:
+    try:
+        signed = {image.index: wired().image_links.signed(image) for image in task.images}
+    except DependencyUnavailableError:
+        return {}  # the images' own addresses do as well
+    return {index: link for index, link in signed.items() if link is not None}
+
+
+def conditional(answer: Response) -> Response:
+    """304 without a body when the caller has this very answer."""
+    answer.make_conditional(request)
+    return answer

@@ -1,0 +1,85 @@
+"""/healthz: alive. /readyz: can reach what a submission needs."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from flask import Blueprint, Response
+
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.answers import AnswerBody
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.ports import Probe
+from frontend_api.routes.answering import json_answer
+
+blueprint = Blueprint("health", __name__)
+
+
+class AliveAnswer(AnswerBody):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+class DependencyAnswer(AnswerBody):
+    """One dependency, and how long it took to answer."""
+
+    name: str
+    reachable: bool
+    latency_ms: float
+
+
+class ReadyAnswer(AnswerBody):
+    """Whether everything that a submission needs can be reached."""
+
+    status: str
+    dependencies: tuple[DependencyAnswer, ...]
+
+
+@blueprint.get("/healthz")
+@described(
+    Operation(
+        id="isAlive",
+        summary="Is the process alive?",
+        tag="health",
+        answers={200: Answer(meaning="It answers.", body=AliveAnswer)},
+        secured=False,
+    )
+)
+def alive() -> Response:
+    """Always 200: a dependency that is away is no reason to restart this process."""
+    return json_answer(AliveAnswer())
+
+
+@blueprint.get("/readyz")
+@described(
+    Operation(
+        id="isReady",
+        summary="Can it reach Firestore and Pub/Sub?",
+        tag="health",
+        answers={
+            200: Answer(meaning="Every dependency answered.", body=ReadyAnswer),
+            503: Answer(meaning="At least one did not; `dependencies` says which.", body=ReadyAnswer),
+        },
+        secured=False,
+    )
+)
+def ready() -> Response:
+    """Asks every dependency at once, so the answer takes as long as the slowest."""
+    probes = wired().probes
+    with ThreadPoolExecutor(max_workers=max(1, len(probes))) as pool:
+        found = tuple(pool.map(_asked, probes))
+    every = all(dependency.reachable for dependency in found)
+    answer = ReadyAnswer(status="ready" if every else "unavailable", dependencies=found)
+    return json_answer(answer) if every else json_answer(answer, 503, Retry_After="2")
+
+
+def _asked(probe: Probe) -> DependencyAnswer:
+    started = time.perf_counter()
+    try:
+        probe.check()
+        reachable = True
+    except DependencyUnavailableError:
+        reachable = False
+    latency_ms = round((time.perf_counter() - started) * 1_000, 1)
+    return DependencyAnswer(name=probe.name, reachable=reachable, latency_ms=latency_ms)

@@ -1,0 +1,77 @@
+"""/v1/models: what is on offer, with limits and defaults."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from common.domain.errors import UnknownModelError
+from common.domain.model_catalog import ModelSpec
+from frontend_api.answers import AnswerBody
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.problems import Problem, RequestRefusedError
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.requests import authenticate
+
+blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
+blueprint.before_request(authenticate)
+
+
+class ModelAnswer(AnswerBody):
+    """A model on offer: what it accepts, and what it assumes where a caller is silent."""
+
+    name: str
+    title: str
+    description: str
+    family: str
+    samplers: tuple[str, ...]
+    output_formats: tuple[str, ...]
+    limits: dict[str, Any]
+    defaults: dict[str, Any]
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> "ModelAnswer":
+        """The model without where it is loaded from."""
+        shown = spec.model_dump(mode="json", exclude={"source", "revision"})
+        return cls.model_validate(shown)
+
+
+class ModelListAnswer(AnswerBody):
+    """Every model on offer; the first is drawn with when a caller names none."""
+
+    models: tuple[ModelAnswer, ...]
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="listModels",
+        summary="List the models on offer",
+        tag="models",
+        answers={200: Answer(meaning="All of them; the first is the default.", body=ModelListAnswer)},
+        problems=("unauthenticated",),
+    )
+)
+def list_all() -> Response:
+    """The model catalog."""
+    models = tuple(ModelAnswer.of(spec) for spec in wired().catalog.models)
+    return json_answer(ModelListAnswer(models=models))
+
+
+@blueprint.get("/<name>")
+@described(
+    Operation(
+        id="readModel",
+        summary="Read one model's limits and defaults",
+        tag="models",
+        answers={200: Answer(meaning="The model.", body=ModelAnswer)},
+        problems=("unauthenticated", "model_not_found"),
+    )
+)
+def read(name: str) -> Response:
+    """One model."""
+    try:
+        return json_answer(ModelAnswer.of(wired().catalog.get(name)))
+    except UnknownModelError as exc:
+        problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
+        raise RequestRefusedError(problem) from exc

@@ -1,0 +1,83 @@
+"""What every route asks of a request: who is calling, and its body or query as a checked record."""
+
+import re
+from typing import TypeVar
+
+from flask import g, request
+from pydantic import BaseModel, ValidationError
+
+from common.domain.errors import TaskNotFoundError
+from frontend_api.dependencies import wired
+from frontend_api.error_problems import body_problem, header_problem, query_problem
+from frontend_api.json_body import parse_json_object
+from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
+from frontend_api.request_log import note_task
+
+_Body = TypeVar("_Body", bound=BaseModel)
+BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
+"""What `json_body` may answer."""
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def authenticate() -> None:
+    """Before each request of a blueprint: find out who is calling."""
+    principal = wired().authenticator.principal(dict(request.headers))
+    g.user_id = principal.user_id
+
+
+def caller_id() -> str:
+    """The user id of whoever is calling."""
+    user_id: str = g.user_id
+    return user_id
+
+
+def checked_task_id(task_id: str) -> str:
+    """A task id that a store can be asked for; whatever no task can be called does not exist."""
+    if not _TASK_ID.fullmatch(task_id):
+        raise TaskNotFoundError(task_id[:64])
+    note_task(task_id)
+    return task_id
+
+
+def json_body(schema: type[_Body], *, optional: bool = False) -> _Body:
+    """The request's body as a record; with `optional` an empty body is an empty object."""
+    raw = request.get_data(cache=False)
+    if optional and not raw:
+        return schema()
+    if request.mimetype != "application/json":
+        got = f"{request.mimetype[:100]!r}" if request.mimetype else "none"
+        complaint = Complaint("header", "Content-Type", f"must be application/json, got {got}")
+        raise RequestRefusedError(
+            Problem(
+                code="unsupported_media_type",
+                detail="the body must be application/json",
+                complaints=(complaint,),
+                headers={"Accept-Post": "application/json"},
+            )
+        )
+    try:
+        return schema.model_validate(parse_json_object(raw))
+    except ValidationError as exc:
+        raise RequestRefusedError(body_problem(exc)) from exc
+
+
+def query(schema: type[_Body]) -> _Body:
+    """The request's query as a record."""
+    doubled = [name for name, values in request.args.lists() if len(values) > 1]
+    if doubled:
+        complaints = (Complaint("parameter", name[:100], "must be given once") for name in doubled)
+        raise RequestRefusedError(rejected(complaints))
+    try:
+        return schema.model_validate(request.args.to_dict())
+    except ValidationError as exc:
+        raise RequestRefusedError(query_problem(exc)) from exc
+
+
+def idempotency_key() -> str | None:
+    """The Idempotency-Key header, None without one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        problem = header_problem("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+        raise RequestRefusedError(problem)
+    return key

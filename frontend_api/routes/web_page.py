@@ -1,0 +1,51 @@
+"""The browser client at /, as built, and what it must know at /config.json."""
+
+import json
+
+from flask import Blueprint, Response, send_from_directory
+from werkzeug.exceptions import NotFound
+
+from frontend_api.dependencies import wired
+from frontend_api.security_headers import page_policy
+
+blueprint = Blueprint("web_page", __name__)
+_NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>darkroom</title>
+<p>The web client is not built. The API is here all the same: <a href="/docs">its documentation</a>.</p></html>"""
+
+
+@blueprint.get("/config.json")
+def config() -> Response:
+    """What the page must know before it can sign in; nothing secret."""
+    return Response(
+        json.dumps(dict(wired().web_page.config)),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@blueprint.get("/")
+def index() -> Response:
+    """The page."""
+    try:
+        answer = send_from_directory(wired().web_page.folder, "index.html")
+    except NotFound:
+        answer = Response(_NOT_BUILT, status=404, content_type="text/html; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = page_policy(wired().web_page.connects_to)
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+@blueprint.get("/assets/<path:name>")
+def asset(name: str) -> Response:
+    """A built file whose name holds its hash."""
+    answer = send_from_directory(wired().web_page.folder / "assets", name)
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return answer
+
+
+@blueprint.get("/<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>")
+def root_file(name: str) -> Response:
+    """The few files that browsers look for beside the page."""
+    answer = send_from_directory(wired().web_page.folder, name)
+    answer.headers["Cache-Control"] = "public, max-age=3600"
+    return answer

@@ -1,0 +1,125 @@
+"""What a caller may send: the bodies and queries, strict, with unknown fields refused. Answers are in answers.py.
+
+Types are checked here; how many steps or pixels are too many is the chosen model's business (ModelSpec).
+"""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from common.domain.parameters import OutputFormat, Sampler
+from common.domain.task import Lane, TaskStatus
+from frontend_api.json_body import is_unicode
+from frontend_api.submit_task import Submission
+
+MAX_LABELS = 16
+MAX_LABEL_CHARACTERS = 100
+MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
+"""Pub/Sub keeps a message for seven days."""
+_PARAMETERS = frozenset(
+    (
+        "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
+        "num_images", "output_format",
+    )
+)  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    if not is_unicode(text):
+        raise ValueError("must be valid Unicode: half of a surrogate pair stands alone")
+    return text
+
+
+def _telling(text: str) -> str:
+    if text and not text.strip():
+        raise ValueError("must not be white space only")
+    return text
+
+
+def _of_64_bits(number: int) -> int:
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("must fit in 64 bits")
+    return number
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Integer = Annotated[int, AfterValidator(_of_64_bits)]
+LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+LabelValue = Annotated[Text, Field(max_length=MAX_LABEL_CHARACTERS)]
+
+
+class TaskSubmission(BaseModel):
+    """A request for images. Only the prompt is required; the model fills in the rest. `null` means "as usual"."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    prompt: Annotated[Text, AfterValidator(_telling)] = Field(
+        description="What to draw.", examples=["a large red circle above a small blue square"]
+    )
+    negative_prompt: Text | None = Field(default=None, description="What to keep out of the picture.")
+    model: Annotated[Text, Field(max_length=63)] | None = Field(
+        default=None, description="A name from `/v1/models`; without it the first one there."
+    )
+    steps: Integer | None = Field(default=None, description="Denoising steps.", examples=[20])
+    guidance_scale: float | None = Field(
+        default=None, allow_inf_nan=False, description="How closely to follow the prompt."
+    )
+    seed: Integer | None = Field(
+        default=None, description="0 to 2⁶³−1. The same seed draws the same picture; image k uses seed + k."
+    )
+    sampler: Annotated[Sampler, Field(strict=False)] | None = None
+    width: Integer | None = Field(default=None, description="Pixels.", examples=[256])
+    height: Integer | None = Field(default=None, description="Pixels.", examples=[256])
+    num_images: Integer | None = Field(default=None, description="How many images to draw.")
+    output_format: Annotated[OutputFormat, Field(strict=False)] | None = None
+    lane: Annotated[Lane, Field(strict=False)] = Field(
+        default=Lane.INTERACTIVE, description="`interactive` tasks go before `batch` ones."
+    )
+    labels: dict[LabelName, LabelValue] = Field(
+        default_factory=dict, max_length=MAX_LABELS, description="Your own notes, returned as they are."
+    )
+    deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
+        default=None, description="Give up if no worker has started by then."
+    )
+
+    def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
+        """The same in the use case's words."""
+        asked: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
+        seconds = self.deadline_seconds
+        return Submission(
+            user_id=user_id,
+            asked=asked,
+            model=self.model,
+            lane=self.lane,
+            labels=self.labels,
+            start_within=None if seconds is None else timedelta(seconds=seconds),
+            idempotency_key=idempotency_key,
+        )
+
+
+class TaskListQuery(BaseModel):
+    """Which of the caller's tasks to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: TaskStatus | None = Field(default=None, description="Only tasks that stand so.")
+    model: Annotated[Text, Field(max_length=63)] | None = Field(
+        default=None, description="Only this model's."
+    )
+    page_size: int = Field(default=20, ge=1, le=100, description="How many tasks a page holds.")
+    page_token: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="`next_page_token` of the page before."
+    )
+
+
+class RescueRequest(BaseModel):
+    """What the caller of rescue knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue_lost_at: AwareDatetime | None = Field(
+        default=None, description="Every message confirmed before this moment is gone: publish anew."
+    )

@@ -1,0 +1,65 @@
+"""ApiSettings: what the API reads from the environment, prefix `DARKROOM_`, beside what both processes share."""
+
+from typing import Any
+
+from pydantic import Field, SecretStr
+
+from common.settings import SettingsError, SharedSettings
+
+
+class ApiSettings(SharedSettings):
+    """The API's own settings."""
+
+    publish_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+    """How long a submission waits for Pub/Sub's confirmation before it answers 503."""
+    store_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
+    """How long one call to Firestore may take."""
+    keep_tasks_for_days: int = Field(default=30, ge=1)
+    signing_service_account: str | None = None
+    """Signs links to images, by IAM; without it the API sends the bytes itself."""
+    signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)
+    internal_token: SecretStr | None = None
+    """What the local stack's scheduler shows at /internal."""
+    internal_audience: str | None = None
+    """For whom the cloud scheduler's OIDC tokens are made: this service's URL."""
+    internal_service_account: str | None = None
+    """Whose OIDC tokens open /internal."""
+    firebase_web_config: dict[str, Any] | None = None
+    """The Firebase web app's configuration (JSON), for the page to sign in with. Public by nature."""
+    rescue_never_enqueued_seconds: float = Field(default=30, ge=0)
+    """Rescue publishes a task whose publish was not confirmed for so long."""
+    rescue_enqueued_seconds: float = Field(default=3_600, ge=1)
+    """Rescue publishes again what was confirmed so long ago and is still queued: the message may be lost."""
+    rescue_claim_dead_seconds: float = Field(default=60, ge=0)
+    """Rescue acts on a claim that has been dead for so long; before that Pub/Sub delivers anew by itself."""
+
+    def check(self) -> None:
+        """Raise SettingsError for a configuration that must not run.
+
+        Where Firestore is the emulator anybody may say who they are; that must never meet anything real.
+        """
+        emulators = {
+            "FIRESTORE_EMULATOR_HOST": self.firestore_emulator_host,
+            "PUBSUB_EMULATOR_HOST": self.pubsub_emulator_host,
+            "STORAGE_EMULATOR_HOST": self.storage_emulator_host,
+        }
+        missing = [name for name, host in emulators.items() if not host]
+        if missing and (self.uses_emulators or len(missing) < len(emulators)):
+            raise SettingsError(f"{', '.join(missing)}: set all the emulators' hosts or none of them")
+        demo_project = self.project_id.startswith("demo-")
+        if self.uses_emulators and not demo_project:
+            raise SettingsError(
+                "DARKROOM_PROJECT_ID: the emulators believe every caller; with them the project must be a demo- one"
+            )
+        if demo_project and not self.uses_emulators:
+            raise SettingsError(
+                "DARKROOM_PROJECT_ID: demo- projects exist on emulators only, and no emulator's host is set"
+            )
+        if self.internal_token is not None and not self.uses_emulators:
+            raise SettingsError(
+                "DARKROOM_INTERNAL_TOKEN: for emulators only; DARKROOM_INTERNAL_SERVICE_ACCOUNT opens /internal"
+            )
+        if (self.internal_audience is None) != (self.internal_service_account is None):
+            raise SettingsError(
+                "DARKROOM_INTERNAL_AUDIENCE and DARKROOM_INTERNAL_SERVICE_ACCOUNT belong together"
+            )

@@ -1,0 +1,137 @@
+"""Submit a task: check it, store it, publish it. Stored before published, so that nothing accepted can be lost."""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.domain.errors import DependencyUnavailableError, DomainError, TaskAlreadyExistsError
+from common.domain.model_catalog import ModelCatalog
+from common.domain.task import Lane, Task, TaskStatus
+from common.ports import Clock, TaskStore
+from frontend_api.ports import TaskQueue
+
+
+class IdempotencyKeyReusedError(DomainError):
+    """This Idempotency-Key was used before, for a different request."""
+
+    code = "idempotency_key_reused"
+
+
+class TaskNotConfirmedError(DependencyUnavailableError):
+    """The task is stored but no message for it was confirmed; rescue, or a replay, publishes it."""
+
+    def __init__(self, task_id: str, unavailable: DependencyUnavailableError) -> None:
+        super().__init__(unavailable.dependency)
+        self.task_id = task_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a caller asked for. `asked` holds well-typed parameters by name, None where the caller was silent."""
+
+    user_id: str
+    asked: Mapping[str, Any]
+    model: str | None = None
+    lane: Lane = Lane.INTERACTIVE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    start_within: timedelta | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The task that answers a submission; `replayed` when an earlier submission had made it."""
+
+    task: Task
+    replayed: bool
+
+
+def _random_task_id() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitTask:
+    """The use case. `keep_for` is how long a task's document is kept."""
+
+    catalog: ModelCatalog
+    store: TaskStore
+    queue: TaskQueue
+    clock: Clock
+    keep_for: timedelta
+    new_task_id: Callable[[], str] = _random_task_id
+
+    def __call__(self, submission: Submission) -> Submitted:
+        """Accept a submission, or find the task that it was accepted as before.
+
+        Raises UnknownModelError and ParametersRejectedError before anything is stored, IdempotencyKeyReusedError,
+        TaskNotConfirmedError when the task is stored but not published, DependencyUnavailableError when it is
+        perhaps not even stored.
+        """
+        task = self._new_task(submission)
+        try:
+            stored = self.store.create(task)
+        except TaskAlreadyExistsError:
+            return Submitted(task=self._replayed(task), replayed=True)
+        return Submitted(task=self._published(stored), replayed=False)
+
+    def _new_task(self, submission: Submission) -> Task:
+        spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
+        task_id = (
+            self.new_task_id()
+            if submission.idempotency_key is None
+            else task_id_of(submission.user_id, submission.idempotency_key)
+        )
+        return Task.submitted(
+            task_id=task_id,
+            user_id=submission.user_id,
+            parameters=spec.completed(submission.asked, seed=drawn_seed(task_id)),
+            now=self.clock.now(),
+            keep_for=self.keep_for,
+            start_within=submission.start_within,
+            lane=submission.lane,
+            labels=submission.labels,
+        )
+
+    def _replayed(self, asked: Task) -> Task:
+        stored = self.store.get(asked.id)
+        if _request_of(stored) != _request_of(asked):
+            raise IdempotencyKeyReusedError("this Idempotency-Key was used before, for a different request")
+        # Nobody has confirmed a message for it: the first request died, timed out, or is still at it. One message
+        # too many does no harm, one too few would.
+        if stored.enqueued_at is None and stored.status is TaskStatus.QUEUED:
+            return self._published(stored)
+        return stored
+
+    def _published(self, task: Task) -> Task:
+        try:
+            self.queue.publish(task)
+        except DependencyUnavailableError as exc:
+            raise TaskNotConfirmedError(task.id, exc) from exc
+        return noted_as_enqueued(self.store, task, self.clock.now())
+
+
+def noted_as_enqueued(store: TaskStore, task: Task, now: datetime) -> Task:
+    """Write down that the message was confirmed. A note that fails costs one needless message later, nothing else."""
+    try:
+        return store.update(task.id, lambda stored: stored.enqueued(now), last_seen=task)
+    except DomainError:
+        return task
+
+
+def task_id_of(user_id: str, idempotency_key: str) -> str:
+    """The task id that a caller's key always leads to. A key is printable, so NUL cannot occur in it."""
+    return hashlib.sha256(f"{user_id}\0{idempotency_key}".encode()).hexdigest()[:32]
+
+
+def drawn_seed(task_id: str) -> int:
+    """The seed of a caller who named none: as random as the id, and the same for every replay of a request."""
+    return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
+
+
+def _request_of(task: Task) -> tuple[object, ...]:
+    start_within = None if task.start_by is None else task.start_by - task.created_at
+    return (task.user_id, task.parameters, task.lane, dict(task.labels), start_within)

@@ -1,0 +1,128 @@
+"""The composition root: settings → adapters → app. Run by `gunicorn 'frontend_api.wsgi:build_app()'`.
+
+Nothing happens at import, and gunicorn must not preload: Google's clients do not survive the fork.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+from google.cloud import storage  # type: ignore[attr-defined]
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.system_clock import SystemClock
+from common.observability.logging import configure_logging
+from common.observability.tracing import configure_tracing
+from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
+from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
+from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
+from frontend_api.adapters.google_tokens import FirebaseAuthenticator, OidcCallers
+from frontend_api.adapters.publisher_client import publisher_client
+from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
+from frontend_api.app import create_app
+from frontend_api.authentication import (
+    LOCAL_USER_ID,
+    EmulatorAuthenticator,
+    InternalToken,
+    NoInternalCallers,
+    unsigned_token,
+)
+from frontend_api.dependencies import Dependencies, WebPage, assembled
+from frontend_api.ports import Authenticator, ImageLinks, InternalCallers
+from frontend_api.rescue_stale_tasks import RescuePolicy
+from frontend_api.settings import ApiSettings
+
+_PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
+_CLOUD_ORIGINS = ("https://*.googleapis.com",)
+
+
+def build_app(settings: ApiSettings | None = None) -> Flask:
+    """The application as the environment asks for it. Raises SettingsError."""
+    settings = settings or ApiSettings()
+    settings.check()
+    configure_logging(process="api", level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(process="api", exporter=settings.trace_exporter)
+    return create_app(_dependencies(settings))
+
+
+def _dependencies(settings: ApiSettings) -> Dependencies:
+    firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
+    publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
+    bucket_client = storage.Client(project=settings.project_id)
+    queue = PubSubTaskQueue(
+        publisher,
+        project_id=settings.project_id,
+        topic=settings.tasks_topic,
+        images_bucket=settings.images_bucket,
+        timeout_seconds=settings.publish_timeout_seconds,
+    )
+    topic_path = publisher.topic_path(settings.project_id, settings.tasks_topic)
+    return assembled(
+        catalog=settings.load_catalog(),
+        store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
+        queue=queue,
+        images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
+        image_links=_image_links(settings, bucket_client),
+        clock=SystemClock(),
+        authenticator=_authenticator(settings),
+        internal_callers=_internal_callers(settings),
+        probes=(FirestoreProbe(client=firestore), PubSubProbe(client=publisher, topic_path=topic_path)),
+        web_page=_web_page(settings),
+        keep_for=timedelta(days=settings.keep_tasks_for_days),
+        rescue_policy=RescuePolicy(
+            confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
+            deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),
+            redeliver_within=timedelta(seconds=settings.rescue_claim_dead_seconds),
+        ),
+    )
+
+
+def _image_links(settings: ApiSettings, client: storage.Client) -> ImageLinks:
+    if settings.uses_emulators or settings.signing_service_account is None:
+        return NoImageLinks()
+    return GcsImageLinks(
+        client,
+        bucket=settings.images_bucket,
+        service_account=settings.signing_service_account,
+        lifetime=timedelta(minutes=settings.signed_link_minutes),
+        clock=SystemClock(),
+    )
+
+
+def _authenticator(settings: ApiSettings) -> Authenticator:
+    if settings.uses_emulators:
+        return EmulatorAuthenticator(project_id=settings.project_id)
+    return FirebaseAuthenticator(project_id=settings.project_id)
+
+
+def _internal_callers(settings: ApiSettings) -> InternalCallers:
+    if settings.internal_token is not None:
+        return InternalToken(token=settings.internal_token.get_secret_value())
+    if settings.internal_audience is not None and settings.internal_service_account is not None:
+        return OidcCallers(
+            audience=settings.internal_audience, service_account=settings.internal_service_account
+        )
+    return NoInternalCallers()
+
+
+def _web_page(settings: ApiSettings) -> WebPage:
+    emulator = settings.firestore_emulator_host
+    if emulator is None:
+        config = {
+            "project_id": settings.project_id,
+            "firebase": settings.firebase_web_config,
+            "firestore_emulator": None,
+            "mock_user_token": None,
+            "user_id": None,
+        }
+        return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=_CLOUD_ORIGINS)
+    host, _, port = emulator.rpartition(":")
+    config = {
+        "project_id": settings.project_id,
+        "firebase": None,
+        "firestore_emulator": {"host": host, "port": int(port)},
+        "mock_user_token": unsigned_token(LOCAL_USER_ID, project_id=settings.project_id),
+        "user_id": LOCAL_USER_ID,
+    }
+    return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}",))
