@@ -1,0 +1,130 @@
+"""One step of one batch: prepare who is new, one forward for all, each Run's own sampler, decode who is done.
+
+Memory: a batch that does not fit is halved and tried again at the next step, which is safe because a forward
+changes no Run; a picture that does not fit is decoded in tiles; only a Run that fails alone fails.
+"""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+import torch
+
+from common.domain.task import Phase
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
+from gpu_subscriber.engine.messages import PhaseChanged
+from gpu_subscriber.engine.preparation import prepare_run
+from gpu_subscriber.engine.roster import Roster, Send
+from gpu_subscriber.engine.run import Denoising, Run
+from gpu_subscriber.engine.watching import Watching
+
+_log = structlog.get_logger()
+
+
+class BatchStep:
+    """Takes steps for Runs that share a key. Runs that fail or finish leave the roster on the way."""
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        watching: Watching,
+        device: Device,
+        caps: BatchCaps,
+        send: Send,
+        clock: Callable[[], float],
+    ) -> None:
+        self._roster = roster
+        self._watching = watching
+        self._device = device
+        self._caps = caps
+        self._send = send
+        self._clock = clock
+
+    def take(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+        """One step for all of `runs`. Each is charged an equal share of the time it took."""
+        began = self._clock()
+        for run in runs:
+            if run.denoising is None:
+                self._prepare(family, run)
+        ready = [run for run in runs if run in self._roster]
+        if ready:
+            self._predict_and_advance(family, ready)
+        for run in runs:
+            run.gpu_seconds += (self._clock() - began) / len(runs)
+        for run in ready:
+            if run in self._roster and run.denoising is not None and run.denoising.is_done:
+                self._finish(family, run)
+
+    def _prepare(self, family: SteppingFamily, run: Run) -> None:
+        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
+        with self._roster.blaming(run):
+            prepare_run(family, run)
+            run.began_at = run.checkpointed_at = self._clock()
+            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+
+    def _predict_and_advance(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+        unfinished = [run for run in runs if not _state(run).is_done]
+        if len(unfinished) == 1:
+            self._predict_alone(family, unfinished[0])
+        elif unfinished:
+            self._predict_together(family, unfinished)
+        self._device.keep_pace()
+
+    def _predict_alone(self, family: SteppingFamily, run: Run) -> None:
+        with self._roster.blaming(run):
+            (prediction,) = family.predict([_state(run)])
+            self._watching.take_step(family.colours, run, prediction)
+        if run not in self._roster:
+            self._device.free_memory()
+
+    def _predict_together(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+        predictions: list[torch.Tensor] = []
+        fits = True
+        try:
+            predictions = family.predict([_state(run) for run in runs])
+        except torch.OutOfMemoryError:
+            fits = False
+        except (RuntimeError, ValueError, TypeError) as error:
+            if is_device_lost(error):
+                raise
+            _log.warning("batch_failed", batch=len(runs), error=type(error).__name__)
+        if not fits:
+            self._device.free_memory()
+            self._caps.failed(runs[0].candidate.key, batch=len(runs))
+            _log.warning("batch_halved", batch=len(runs), model=runs[0].start.parameters.model)
+        elif not predictions:
+            # Somebody's numbers do not fit the others'. Alone each either works or takes the blame.
+            for run in runs:
+                self._predict_alone(family, run)
+        for run, prediction in zip(runs, predictions, strict=False):
+            with self._roster.blaming(run):
+                self._watching.take_step(family.colours, run, prediction)
+
+    def _finish(self, family: SteppingFamily, run: Run) -> None:
+        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
+        began = self._clock()
+        with self._roster.blaming(run):
+            decoded = self._decoded(family, _state(run))
+            run.gpu_seconds += self._clock() - began
+            self._roster.release(run)
+            self._device.fetch(
+                decoded.pixels,
+                decoded.finite,
+                deliver=lambda pixels, finite: self._roster.deliver(run, pixels, finite),
+            )
+
+    def _decoded(self, family: SteppingFamily, state: Denoising) -> Decoded:
+        try:
+            return family.decode(state)
+        except torch.OutOfMemoryError:
+            _log.warning("decoding_tiled")
+        self._device.free_memory()
+        return family.decode(state, tiled=True)
+
+
+def _state(run: Run) -> Denoising:
+    if run.denoising is None:
+        raise ValueError(f"run {run.run_id} has not been prepared")
+    return run.denoising

@@ -1,0 +1,113 @@
+"""The device: which one, in which precision, how far the CPU may run ahead of it, how results come back from it."""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gpu_subscriber.engine.engine_settings import EngineSettings
+
+STEPS_IN_FLIGHT = 2
+"""Steps the CPU may queue ahead of a GPU: enough to keep it busy, few enough to cancel and join promptly."""
+
+POISONED = ("CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_EXECUTION_FAILED")
+"""How libraries under torch report a lost context in plain RuntimeErrors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """Tensors on their way to the CPU; `deliver` gets them once `event` has passed."""
+
+    tensors: tuple[torch.Tensor, ...]
+    deliver: Callable[..., None]
+    event: Any = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Device:
+    """A torch device with its precision. All waiting on the device happens here."""
+
+    torch_device: torch.device
+    dtype: torch.dtype
+    _steps: deque[Any] = field(default_factory=deque)
+    _landings: deque[Landing] = field(default_factory=deque)
+
+    @classmethod
+    def chosen(cls, settings: EngineSettings) -> "Device":
+        """CUDA where there is one, unless the settings say otherwise; sets the CPU's threads as a side effect."""
+        kind = settings.device
+        if kind == "auto":
+            kind = "cuda" if torch.cuda.is_available() else "cpu"
+        if kind == "cpu":
+            torch.set_num_threads(settings.cpu_threads or len(os.sched_getaffinity(0)))
+        name = settings.dtype
+        if name == "auto":
+            name = "bfloat16" if kind == "cuda" else "float32"
+        return cls(torch_device=torch.device(kind), dtype=getattr(torch, name))
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether work is queued on a GPU rather than done at once."""
+        return self.torch_device.type == "cuda"
+
+    @property
+    def name(self) -> str:
+        """The device as people call it."""
+        return torch.cuda.get_device_name() if self.is_cuda else "cpu"
+
+    @property
+    def has_landings(self) -> bool:
+        """Whether results are on their way."""
+        return bool(self._landings)
+
+    def fetch(self, *tensors: torch.Tensor, deliver: Callable[..., None]) -> None:
+        """Start copying to the CPU without waiting; a later `land` hands the copies to `deliver`."""
+        copies = tuple(tensor.to("cpu", non_blocking=True) for tensor in tensors)
+        event = None
+        if any(tensor.is_cuda for tensor in tensors):
+            event = torch.cuda.Event()
+            event.record()
+        self._landings.append(Landing(tensors=copies, deliver=deliver, event=event))
+
+    def land(self, *, wait: bool = False) -> None:
+        """Deliver what has arrived, in order; with `wait`, everything."""
+        while self._landings:
+            event = self._landings[0].event
+            if event is not None and not wait and not event.query():
+                return
+            if event is not None:
+                event.synchronize()
+            landing = self._landings.popleft()
+            landing.deliver(*landing.tensors)
+
+    def keep_pace(self) -> None:
+        """Called after each step: wait until no more than STEPS_IN_FLIGHT are queued on the GPU."""
+        if not self.is_cuda:
+            return
+        event = torch.cuda.Event()
+        event.record()
+        self._steps.append(event)
+        while len(self._steps) > STEPS_IN_FLIGHT:
+            self._steps.popleft().synchronize()
+
+    def synchronize(self) -> None:
+        """Wait until all that was queued is done."""
+        if self.is_cuda:
+            torch.cuda.synchronize()
+
+    def free_memory(self) -> None:
+        """Give cached blocks back after an allocation failed; leave the `except` block first, it pins tensors."""
+        if self.is_cuda:
+            torch.cuda.empty_cache()
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device's context is poisoned: nothing in this process will ever work on it again."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    if isinstance(error, torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in POISONED)

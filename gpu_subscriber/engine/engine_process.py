@@ -1,0 +1,33 @@
+"""Where the engine process starts. Importing this module costs nothing: torch is imported inside the child only."""
+
+import os
+import signal
+from multiprocessing.connection import Connection
+
+from common.observability.logging import configure_logging
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.parent_link import ParentLink
+
+
+def run_engine(pipe: Connection, settings: EngineSettings) -> None:
+    """The child's main function, for `multiprocessing`'s spawn: serve until Shutdown, then exit with a code.
+
+    The codes are in `exit_codes.py`. SIGINT and SIGTERM are ignored: Ctrl-C and a container's stop reach the whole
+    process group, and only the parent knows which Runs are worth finishing.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Both libraries' warnings quote prompts (what was truncated, for one); read when they are first imported.
+    os.environ["DIFFUSERS_VERBOSITY"] = "error"
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    configure_logging(process="engine", level=settings.log_level, log_format=settings.log_format)
+    link = ParentLink(pipe)
+    link.open()
+    from gpu_subscriber.engine.serving import serve  # noqa: PLC0415 (imports torch, which the parent never does)
+
+    exit_code = serve(link, settings)
+    link.close()
+    # Not sys.exit: with a poisoned context torch's destructors may hang, and there is nothing left to tidy up.
+    os._exit(exit_code)

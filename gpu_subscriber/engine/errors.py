@@ -1,0 +1,64 @@
+"""What can go wrong with one Run or one model, with the failure codes the task's owner sees.
+
+EngineError
+├── ModelUnavailableError      model_unavailable
+├── InvalidOutputError         invalid_output        retryable
+├── ContentFilteredError       content_filtered
+├── OutOfMemoryError           out_of_gpu_memory     retryable
+├── CheckpointRefusedError     checkpoint_refused    never reaches the owner: the Run starts over
+└── RunStoppedError            run_stopped           never reaches the owner: the Run was interrupted
+"""
+
+from typing import ClassVar
+
+from common.domain.task import Failure
+
+
+class EngineError(Exception):
+    """One Run cannot go on; the others can. `str(error)` is fit for the owner's eyes."""
+
+    code: ClassVar[str] = "generation_failed"
+    retryable: ClassVar[bool] = False
+
+    @property
+    def failure(self) -> Failure:
+        """The same, as the task records it."""
+        return Failure(code=self.code, message=str(self), retryable=self.retryable)
+
+
+class ModelUnavailableError(EngineError):
+    """The model cannot be loaded from its source."""
+
+    code = "model_unavailable"
+
+
+class InvalidOutputError(EngineError):
+    """The network's numbers are not finite."""
+
+    code = "invalid_output"
+    retryable = True
+
+
+class ContentFilteredError(EngineError):
+    """The model's own safety checker refused the picture."""
+
+    code = "content_filtered"
+
+
+class OutOfMemoryError(EngineError):
+    """One image alone does not fit into the device's memory."""
+
+    code = "out_of_gpu_memory"
+    retryable = True
+
+
+class CheckpointRefusedError(EngineError):
+    """The checkpoint is damaged or belongs to another model, sampler or software."""
+
+    code = "checkpoint_refused"
+
+
+class RunStoppedError(EngineError):
+    """Raised inside a stock pipeline's step callback to leave it."""
+
+    code = "run_stopped"

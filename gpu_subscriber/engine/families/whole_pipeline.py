@@ -1,0 +1,83 @@
+"""Any other DiffusionPipeline: called whole, one image at a time, with its step callback for everything else.
+
+No sharing and no checkpoints; progress, cancellation and previews all the same. While it draws, the engine's other
+Runs wait for this one image.
+"""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
+from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.previews import LatentColours
+from gpu_subscriber.engine.samplers import RECIPES, new_scheduler
+
+OnStep = Callable[[int, int, torch.Tensor | None], None]
+"""Called with the steps done, the steps in all, and the latents where the pipeline shows them. May raise to leave."""
+
+
+class WholePipeline:
+    """A loaded pipeline of a class that has no stepping family."""
+
+    def __init__(self, pipeline: Any, *, folder: Path | None = None) -> None:
+        self.pipeline = pipeline
+        pipeline.set_progress_bar_config(disable=True)
+        self.colours = LatentColours.beside(folder, pipeline.device)
+        self._accepted = frozenset(inspect.signature(pipeline.__call__).parameters)
+
+    def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
+        """The stock call with a CPU generator of this seed; only arguments that the pipeline's call names."""
+        own_scheduler = self.pipeline.scheduler
+        self.pipeline.scheduler = self._scheduler_for(parameters)
+        try:
+            output = self.pipeline(**self._arguments(parameters, seed=seed, on_step=on_step))
+        finally:
+            self.pipeline.scheduler = own_scheduler
+        flagged = getattr(output, "nsfw_content_detected", None)
+        if flagged and flagged[0]:
+            raise ContentFilteredError("the model's safety checker refused the picture")
+        image = np.asarray(output.images[0])
+        if image.ndim != 3 or image.shape[-1] != 3:
+            raise EngineError("the model does not draw RGB pictures")
+        finite = torch.tensor(bool(np.isfinite(image).all()))
+        pixels = (np.nan_to_num(image) * 255).round().astype("uint8")
+        return Decoded(pixels=torch.from_numpy(pixels), finite=finite)
+
+    def _arguments(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> dict[str, Any]:
+        def after_step(pipeline: Any, step: int, timestep: Any, shown: dict[str, Any]) -> dict[str, Any]:
+            latents = shown.get("latents")
+            on_step(step + 1, getattr(pipeline, "num_timesteps", parameters.steps), latents)
+            return shown
+
+        offered = {
+            "prompt": parameters.prompt,
+            "negative_prompt": parameters.negative_prompt,
+            "height": parameters.height,
+            "width": parameters.width,
+            "num_inference_steps": parameters.steps,
+            "guidance_scale": parameters.guidance_scale,
+            "num_images_per_prompt": 1,
+            "generator": torch.Generator("cpu").manual_seed(seed),
+            "output_type": "np",
+            "callback_on_step_end": after_step,
+        }
+        return {
+            name: value for name, value in offered.items() if name in self._accepted and value is not None
+        }
+
+    def _scheduler_for(self, parameters: GenerationParameters) -> Any:
+        """The sampler that was asked for where this pipeline can use it, else a fresh one of its own kind.
+
+        Flow-matching models, for one, understand none of the offered samplers.
+        """
+        own = self.pipeline.scheduler
+        recipe = RECIPES[parameters.sampler]
+        if recipe.scheduler in getattr(own, "compatibles", ()):
+            return new_scheduler(parameters.sampler, own.config, steps=parameters.steps)
+        return type(own).from_config(own.config)

@@ -1,0 +1,138 @@
+"""What the worker's two processes say to each other over their pipe. Small, frozen, free of torch.
+
+    parent → engine    Start · Interrupt · Shutdown
+    engine → parent    EngineReady · PhaseChanged · StepDone · PreviewReady · CheckpointReady ·
+                       ImageReady · RunInterrupted · RunFailed
+
+Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFailed, unless the process dies.
+A Run is one image: `run_id` names it within this worker's life and is never used twice.
+"""
+
+from dataclasses import dataclass
+
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Failure, Lane, Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Draw image `index` of a task. `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first.
+
+    With `checkpoint` the Run goes on where it stopped; one that does not fit is refused and the Run starts over.
+    """
+
+    run_id: str
+    parameters: GenerationParameters
+    index: int
+    lane: Lane
+    submitted_at: float
+    checkpoint: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupt:
+    """Stop this Run at the next step boundary. Unknown and finished Runs are ignored."""
+
+    run_id: str
+    want_checkpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown:
+    """Interrupt every Run and exit 0."""
+
+    want_checkpoints: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineReady:
+    """The models are loaded and warm. `slots`: how many Runs may share a step."""
+
+    models: tuple[str, ...]
+    device: str
+    dtype: str
+    slots: int
+    versions: dict[str, str]
+    """Software that decides pixels, by package name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseChanged:
+    """The Run entered another phase."""
+
+    run_id: str
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """`step` of `steps` denoising steps are done; the first report of a Run that resumes starts above 1."""
+
+    run_id: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewReady:
+    """A small JPEG of the predicted clean image after `step` steps."""
+
+    run_id: str
+    step: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointReady:
+    """The Run's complete state after `step` steps, enough to go on at the same step elsewhere."""
+
+    run_id: str
+    step: int
+    checkpoint: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReady:
+    """The finished picture: `pixels` are height x width x 3 bytes, RGB, row by row.
+
+    `gpu_seconds` is this Run's share of the time the device worked: a batch's time divided by its Runs.
+    """
+
+    run_id: str
+    width: int
+    height: int
+    pixels: bytes
+    gpu_seconds: float
+    resumed_at_step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInterrupted:
+    """The Run stopped because it was told to, after `step` steps."""
+
+    run_id: str
+    step: int
+    gpu_seconds: float
+    checkpoint: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed:
+    """The Run could not be drawn; the engine and its other Runs go on."""
+
+    run_id: str
+    failure: Failure
+    gpu_seconds: float
+
+
+ToEngine = Start | Interrupt | Shutdown
+FromEngine = (
+    EngineReady
+    | PhaseChanged
+    | StepDone
+    | PreviewReady
+    | CheckpointReady
+    | ImageReady
+    | RunInterrupted
+    | RunFailed
+)

@@ -1,0 +1,129 @@
+"""The roster: every Run the engine has been given, and the one place where a Run's last word is said.
+
+Each Start is answered by exactly one of ImageReady, RunInterrupted and RunFailed: a Run leaves the roster with its
+answer, and what is not on the roster is never answered again.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+import torch
+
+from common.domain.task import Failure
+from gpu_subscriber.engine.devices import is_device_lost
+from gpu_subscriber.engine.errors import EngineError, InvalidOutputError, OutOfMemoryError, RunStoppedError
+from gpu_subscriber.engine.messages import FromEngine, ImageReady, RunFailed, RunInterrupted, Start
+from gpu_subscriber.engine.run import Run
+
+_log = structlog.get_logger()
+
+Send = Callable[[FromEngine], None]
+"""Hands a message to the parent; never blocks."""
+
+
+class Roster:
+    """The Runs by id, in order of arrival."""
+
+    def __init__(self, *, send: Send, clock: Callable[[], float]) -> None:
+        self._send = send
+        self._clock = clock
+        self._runs: dict[str, Run] = {}
+        self._arrivals = 0
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(tuple(self._runs.values()))
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __contains__(self, run: Run) -> bool:
+        return run.run_id in self._runs
+
+    def get(self, run_id: str) -> Run | None:
+        """The Run of this id, unless it has had its answer."""
+        return self._runs.get(run_id)
+
+    def of_model(self, model: str) -> tuple[Run, ...]:
+        """The Runs that want this model."""
+        return tuple(run for run in self if run.start.parameters.model == model)
+
+    def add(self, start: Start) -> Run:
+        """A Run has arrived."""
+        self._arrivals += 1
+        run = Run.of(start, now=self._clock(), arrival=self._arrivals)
+        self._runs[run.run_id] = run
+        return run
+
+    def release(self, run: Run) -> None:
+        """No step is left; `deliver` says the last word as soon as the pixels have landed."""
+        del self._runs[run.run_id]
+
+    def deliver(self, run: Run, pixels: torch.Tensor, finite: torch.Tensor) -> None:
+        """The answer of a released Run: `pixels` (H, W, 3) uint8 and `finite` 0-dim, both on the CPU."""
+        if not bool(finite):
+            self._send_failure(run, InvalidOutputError("the network's numbers were not finite").failure)
+            return
+        height, width, _ = pixels.shape
+        self._send(
+            ImageReady(
+                run_id=run.run_id,
+                width=width,
+                height=height,
+                pixels=pixels.numpy().tobytes(),
+                gpu_seconds=run.gpu_seconds,
+                resumed_at_step=run.resumed_at_step,
+            )
+        )
+
+    def interrupt(self, run: Run, *, checkpoint: bytes | None = None) -> None:
+        """The Run was told to stop, and has."""
+        del self._runs[run.run_id]
+        self._send(
+            RunInterrupted(
+                run_id=run.run_id, step=run.steps_done, gpu_seconds=run.gpu_seconds, checkpoint=checkpoint
+            )
+        )
+
+    def fail(self, run: Run, error: Exception) -> None:
+        """The Run cannot go on."""
+        del self._runs[run.run_id]
+        failure = failure_of(error)
+        unexpected = not isinstance(error, EngineError | torch.OutOfMemoryError)
+        _log.warning(
+            "run_failed",
+            run_id=run.run_id,
+            code=failure.code,
+            error=type(error).__name__,
+            # The frames alone: an error's text and a frame's variables may quote the prompt.
+            frames=traceback.format_tb(error.__traceback__) if unexpected else None,
+        )
+        self._send_failure(run, failure)
+
+    @contextmanager
+    def blaming(self, run: Run) -> Iterator[None]:
+        """Whatever goes wrong inside concerns this Run alone: it fails, unless it has left the roster already.
+
+        A lost device is everybody's concern, and a stopped Run is no failure: both pass through.
+        """
+        try:
+            yield
+        except RunStoppedError:
+            raise
+        except Exception as error:
+            if is_device_lost(error) or run not in self:
+                raise
+            self.fail(run, error)
+
+    def _send_failure(self, run: Run, failure: Failure) -> None:
+        self._send(RunFailed(run_id=run.run_id, failure=failure, gpu_seconds=run.gpu_seconds))
+
+
+def failure_of(error: Exception) -> Failure:
+    """What the task's owner is told; the text of foreign errors, which may quote anything, is kept back."""
+    if isinstance(error, EngineError):
+        return error.failure
+    if isinstance(error, torch.OutOfMemoryError):
+        return OutOfMemoryError("the image does not fit into the device's memory").failure
+    return EngineError("the model could not draw this").failure

@@ -1,0 +1,105 @@
+"""A Run: one image being denoised. Mutable on purpose: only the engine thread ever touches one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gpu_subscriber.engine.batch_planning import BatchKey, Candidate
+from gpu_subscriber.engine.messages import Start
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Denoising:
+    """The state of a Run between two steps.
+
+    `latents`: (1, C, h, w) on the device, scaled as the sampler wants them (`init_noise_sigma` applied).
+    `timesteps`: the sampler's own, (T,) on the CPU, so that no sampler ever waits for the device to read one.
+    `device_timesteps`: the same in float32 on the device, for the network.
+    `positive`, `negative`: (1, tokens, width) prompt embeddings; `negative` is None where guidance is off.
+    `timestep_condition`: (1, width) guidance embedding of a distilled network, else None.
+    """
+
+    latents: torch.Tensor
+    scheduler: Any
+    timesteps: torch.Tensor
+    device_timesteps: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor | None
+    guidance_scale: float
+    generator: torch.Generator
+    step_arguments: dict[str, Any]
+    fingerprint: str
+    """Of the weights: a checkpoint of other weights is refused."""
+    timestep_condition: torch.Tensor | None = None
+    step_index: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left."""
+        return self.step_index >= len(self.timesteps)
+
+    @property
+    def timestep(self) -> torch.Tensor:
+        """The sampler's current timestep, a 0-dim CPU tensor as the stock loop passes it."""
+        return self.timesteps[self.step_index]
+
+    @property
+    def model_input(self) -> torch.Tensor:
+        """(1, C, h, w): the latents as the network wants them, diffusers' `scale_model_input`."""
+        return self.scheduler.scale_model_input(self.latents, self.timestep)
+
+    def advance(self, prediction: torch.Tensor) -> None:
+        """One sampler step with the guided prediction, (1, C, h, w)."""
+        self.latents = self.scheduler.step(
+            prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
+        )[0]
+        self.step_index += 1
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Run:
+    """One image on its way: what was asked, how far it is, what it has cost. `denoising` is None until prepared."""
+
+    start: Start
+    candidate: Candidate
+    denoising: Denoising | None = None
+    resumed_at_step: int = 0
+    gpu_seconds: float = 0.0
+    steps_done: int = 0
+    """Counted in the steps that were asked for, as reported."""
+    began_at: float = 0.0
+    previewed_at: float | None = None
+    checkpointed_at: float = 0.0
+
+    @classmethod
+    def of(cls, start: Start, *, now: float, arrival: int) -> "Run":
+        """A Run that has just arrived."""
+        candidate = Candidate(
+            run_id=start.run_id,
+            key=BatchKey.of(start.parameters),
+            lane=start.lane,
+            submitted_at=start.submitted_at,
+            arrived_at=now,
+            arrival=arrival,
+        )
+        return cls(start=start, candidate=candidate)
+
+    @property
+    def run_id(self) -> str:
+        return self.start.run_id
+
+    @property
+    def seed(self) -> int:
+        """The seed of this one image."""
+        return self.start.parameters.seed_of(self.start.index)
+
+    def note_steps(self) -> int:
+        """Set `steps_done` from the sampler's position and return it.
+
+        Samplers may take a step more than asked (PNDM does): reports are scaled to what the owner asked for.
+        """
+        state, asked = self.denoising, self.start.parameters.steps
+        if state is not None and len(state.timesteps):
+            self.steps_done = -(-state.step_index * asked // len(state.timesteps))
+        return self.steps_done

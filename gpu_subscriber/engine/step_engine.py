@@ -1,0 +1,153 @@
+"""The step engine: every Run of this device, advanced one denoising step at a time, in shared batches.
+
+`receive` and `advance` are called from one thread, the only one that touches the device. Whatever concerns one Run
+fails that Run; a poisoned device (`is_device_lost`) leaves `advance` as an exception, and the process goes.
+"""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from common.domain.task import Phase
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batch_planning import Patience, plan_batch
+from gpu_subscriber.engine.batch_step import BatchStep
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, Start
+from gpu_subscriber.engine.model_shelf import Family, ModelShelf
+from gpu_subscriber.engine.preparation import checkpoint_of
+from gpu_subscriber.engine.roster import Roster, Send
+from gpu_subscriber.engine.run import Run
+from gpu_subscriber.engine.watching import Watching
+
+
+class StepEngine:
+    """Owns the Runs. `pump` is called at each step of a whole pipeline, so that messages are heard meanwhile."""
+
+    def __init__(
+        self,
+        *,
+        shelf: ModelShelf,
+        device: Device,
+        caps: BatchCaps,
+        settings: EngineSettings,
+        send: Send,
+        pump: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shelf = shelf
+        self._device = device
+        self._caps = caps
+        self._send = send
+        self._pump = pump
+        self._clock = clock
+        self._patience = Patience(
+            model_switch_seconds=settings.model_switch_patience_seconds,
+            batch_lane_seconds=settings.batch_lane_patience_seconds,
+        )
+        self._roster = Roster(send=send, clock=clock)
+        self._watching = Watching(settings=settings, device=device, send=send, clock=clock)
+        self._batch_step = BatchStep(
+            roster=self._roster, watching=self._watching, device=device, caps=caps, send=send, clock=clock
+        )
+        self._last_load_at = float("-inf")
+        self._drawing: Run | None = None
+        self._stop_drawing = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether `advance` has anything to do."""
+        return bool(self._roster) or self._device.has_landings
+
+    def receive(self, message: Start | Interrupt) -> None:
+        """Take in a new Run, or stop one: at once, for no step is under way while this is called."""
+        if isinstance(message, Start):
+            run = self._roster.add(message)
+            if not self._shelf.offers(message.parameters.model):
+                self._roster.fail(run, ModelUnavailableError(f"no model {message.parameters.model!r} here"))
+            return
+        stopped = self._roster.get(message.run_id)
+        if stopped is not None and stopped is self._drawing:
+            self._stop_drawing = True
+        elif stopped is not None:
+            self._interrupt(stopped, want_checkpoint=message.want_checkpoint)
+
+    def interrupt_all(self, *, want_checkpoints: bool) -> None:
+        """Stop every Run; images already on their way from the device are still delivered."""
+        for run in self._roster:
+            self._interrupt(run, want_checkpoint=want_checkpoints)
+        self._device.land(wait=True)
+
+    def stop_drawing(self) -> None:
+        """Leave a whole pipeline at its next step, if one is drawing."""
+        self._stop_drawing = True
+
+    @torch.inference_mode()
+    def advance(self) -> None:
+        """One step for one batch; loads, prepares, decodes and delivers whatever that step entails."""
+        # With nothing left to compute there is nothing to overlap the last copies with.
+        self._device.land(wait=not self._roster)
+        batch = plan_batch(
+            [run.candidate for run in self._roster],
+            loaded=self._shelf.loaded,
+            cap_of=self._caps.cap_of,
+            now=self._clock(),
+            last_load_at=self._last_load_at,
+            patience=self._patience,
+        )
+        runs = [run for candidate in batch if (run := self._roster.get(candidate.run_id)) is not None]
+        if not runs:
+            return
+        family = self._family(runs[0].start.parameters.model)
+        if isinstance(family, WholePipeline):
+            self._draw(family, runs[0])
+        elif family is not None:
+            self._batch_step.take(family, runs)
+        self._device.land()
+
+    def _family(self, model: str) -> Family | None:
+        """The model, loaded now if need be; None when it cannot be, and then its Runs have failed."""
+        if model in self._shelf.loaded:
+            return self._shelf.get(model)
+        for run in self._roster.of_model(model):
+            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
+        try:
+            return self._shelf.get(model)
+        except ModelUnavailableError as error:
+            for run in self._roster.of_model(model):
+                self._roster.fail(run, error)
+            return None
+        finally:
+            self._last_load_at = self._clock()
+
+    def _draw(self, family: WholePipeline, run: Run) -> None:
+        """A whole image in one call. Only this Run can be stopped inside it; new ones wait for its end."""
+        began = run.began_at = self._clock()
+        self._drawing, self._stop_drawing = run, False
+
+        def on_step(step: int, steps: int, latents: torch.Tensor | None) -> None:
+            self._watching.note_step(family.colours, run, step=step, steps=steps, latents=latents)
+            self._device.land()
+            self._pump()
+            if self._stop_drawing:
+                raise RunStoppedError("interrupted")
+
+        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+        try:
+            with self._roster.blaming(run):
+                drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
+                run.gpu_seconds += self._clock() - began
+                self._roster.release(run)
+                self._roster.deliver(run, drawn.pixels, drawn.finite)
+        except RunStoppedError:
+            run.gpu_seconds += self._clock() - began
+            self._roster.interrupt(run)
+        finally:
+            self._drawing = None
+
+    def _interrupt(self, run: Run, *, want_checkpoint: bool) -> None:
+        self._roster.interrupt(run, checkpoint=checkpoint_of(run) if want_checkpoint else None)

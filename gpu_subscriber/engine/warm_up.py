@@ -1,0 +1,119 @@
+"""Warm-up: the first, slow passes of a model, and what is measured on them: batch caps and memory formats.
+
+Nothing is guessed because nothing transfers: on the same CPU convolutions over channels-last tensors were seen
+three times as fast and, for other widths, a third slower; batches that help one device only delay another.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+import torch
+
+from common.domain.model_catalog import ModelSpec
+from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batch_planning import BatchKey, best_batch
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
+from gpu_subscriber.engine.families.stepping import SteppingFamily
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.model_shelf import Family
+
+_log = structlog.get_logger()
+
+ROUNDS = 3
+"""Each choice is timed this often, in turns, and its best time counts: other programs only ever slow it down."""
+BUDGET_SECONDS = 8.0
+"""No larger batch is tried once measuring has taken this long."""
+WORTH_IT = 0.95
+"""A memory format must take less than this share of the plain one's time."""
+
+
+@torch.inference_mode()
+def warm_up(family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool) -> None:
+    """Run a model once at its default size and, with `measure`, choose its memory formats and its batch cap."""
+    if isinstance(family, WholePipeline):
+        return
+    if isinstance(family, StableDiffusion):
+        _choose_memory_formats(family, spec, device, measure=measure)
+    state = family.prepare(default_parameters(spec), seed=0)
+    family.predict([state])
+    family.decode(state)
+    device.synchronize()
+    if measure:
+        _measure_batches(family, spec, device, caps)
+
+
+def default_parameters(spec: ModelSpec) -> GenerationParameters:
+    """What a caller gets who names nothing but a prompt."""
+    return GenerationParameters(prompt="warm up", model=spec.name, seed=0, **spec.defaults.model_dump())
+
+
+def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, caps: BatchCaps) -> None:
+    parameters = default_parameters(spec)
+    key = BatchKey.of(parameters)
+    until = time.perf_counter() + BUDGET_SECONDS
+    states = [family.prepare(parameters, seed=seed) for seed in range(caps.cap_of(key))]
+    seconds: dict[int, float] = {}
+    batch = 1
+    while batch <= len(states) and time.perf_counter() < until:
+        together = states[:batch]
+        try:
+            seconds[batch] = _best_seconds(device, lambda: family.predict(together))  # noqa: B023 (called at once)
+        except torch.OutOfMemoryError:
+            break
+        if batch > 1 and seconds[batch] / batch > seconds[batch // 2] / (batch // 2):
+            break
+        batch *= 2
+    device.free_memory()
+    if seconds:
+        caps.learn(key, best_batch(seconds))
+    milliseconds = {size: round(value * 1000, 2) for size, value in seconds.items()}
+    _log.info("batches_measured", model=spec.name, cap=caps.cap_of(key), milliseconds=milliseconds)
+
+
+def _choose_memory_formats(
+    family: StableDiffusion, spec: ModelSpec, device: Device, *, measure: bool
+) -> None:
+    """Channels-last where it is faster; always on CUDA, where half-precision convolutions want it."""
+    unet, vae = family.pipeline.unet, family.pipeline.vae
+    if device.is_cuda:
+        unet.to(memory_format=torch.channels_last)
+        vae.to(memory_format=torch.channels_last)
+        return
+    if not measure:
+        return
+    state = family.prepare(default_parameters(spec), seed=0)
+    for name, network, work in (
+        ("unet", unet, lambda: family.predict([state])),
+        ("vae", vae, lambda: family.decode(state)),
+    ):
+        chosen = _faster_format(network, device, work)
+        _log.info("memory_format_chosen", model=spec.name, network=name, format=str(chosen))
+
+
+def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> torch.memory_format:
+    formats = (torch.contiguous_format, torch.channels_last)
+    seconds = dict.fromkeys(formats, float("inf"))
+    for _ in range(ROUNDS):
+        for memory_format in formats:
+            network.to(memory_format=memory_format)
+            seconds[memory_format] = min(seconds[memory_format], _best_seconds(device, work, rounds=1))
+    plain, last = seconds[torch.contiguous_format], seconds[torch.channels_last]
+    chosen = torch.channels_last if last < WORTH_IT * plain else torch.contiguous_format
+    network.to(memory_format=chosen)
+    return chosen
+
+
+def _best_seconds(device: Device, work: Callable[[], object], *, rounds: int = ROUNDS) -> float:
+    work()
+    device.synchronize()
+    best = float("inf")
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        device.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return best
