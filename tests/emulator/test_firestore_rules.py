@@ -1,0 +1,122 @@
+"""terraform/firestore.rules as a browser meets them: over REST, with the emulator's unsigned tokens.
+
+The rules are loaded into a project of their own, so that no other test's documents or rules are in the way.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.emulators import Emulators
+
+pytestmark = pytest.mark.emulator
+
+RULES = Path(__file__).parents[2] / "terraform" / "firestore.rules"
+PROJECT = "demo-darkroom-rules"
+DOCUMENTS = f"v1/projects/{PROJECT}/databases/(default)/documents"
+OWNER = {"Authorization": "Bearer owner"}
+"""The emulator's word for a server's client, which rules do not govern."""
+
+
+@pytest.fixture(scope="module")
+def firestore(emulators: Emulators) -> Iterator[httpx.Client]:
+    """Firestore with the rules in force and one task each of alice and bob."""
+    with httpx.Client(base_url=f"http://{emulators.firestore_host}/", timeout=30) as client:
+        files = [{"name": "firestore.rules", "content": RULES.read_text(encoding="utf-8")}]
+        loaded = client.put(f"emulator/v1/projects/{PROJECT}:securityRules", json={"rules": {"files": files}})
+        assert loaded.status_code == 200, loaded.text
+        for path, user_id in [
+            ("tasks/of-alice", "alice"),
+            ("tasks/of-bob", "bob"),
+            ("tasks/of-alice/deliveries/1", "alice"),
+            ("api_keys/1", "alice"),
+        ]:
+            written = client.patch(f"{DOCUMENTS}/{path}", json=_document(user_id), headers=OWNER)
+            assert written.status_code == 200, written.text
+        yield client
+
+
+def _document(user_id: str) -> dict[str, Any]:
+    return {
+        "fields": {
+            "user_id": {"stringValue": user_id},
+            "created_at": {"timestampValue": "2026-11-20T20:14:00Z"},
+        }
+    }
+
+
+def _as(user_id: str, **claims: Any) -> dict[str, str]:
+    def encoded(part: Mapping[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+    token = f"{encoded({'alg': 'none', 'typ': 'JWT'})}.{encoded({'sub': user_id, **claims})}."
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _listed(firestore: httpx.Client, headers: Mapping[str, str], *, user_id: str | None) -> httpx.Response:
+    """The page's own query: the tasks of one user, newest first."""
+    query: dict[str, Any] = {
+        "from": [{"collectionId": "tasks"}],
+        "orderBy": [{"field": {"fieldPath": "created_at"}, "direction": "DESCENDING"}],
+        "limit": 51,
+    }
+    if user_id is not None:
+        query["where"] = {
+            "fieldFilter": {
+                "field": {"fieldPath": "user_id"},
+                "op": "EQUAL",
+                "value": {"stringValue": user_id},
+            }
+        }
+    return firestore.post(f"{DOCUMENTS}:runQuery", json={"structuredQuery": query}, headers=headers)
+
+
+def test_the_owner_reads_a_task(firestore: httpx.Client) -> None:
+    assert firestore.get(f"{DOCUMENTS}/tasks/of-alice", headers=_as("alice")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [_as("bob"), _as("bob", email="alice"), {}], ids=["another", "namesake", "nobody"]
+)
+def test_nobody_else_reads_it(firestore: httpx.Client, headers: dict[str, str]) -> None:
+    assert firestore.get(f"{DOCUMENTS}/tasks/of-alice", headers=headers).status_code == 403
+
+
+def test_a_task_that_does_not_exist_looks_like_somebody_elses(firestore: httpx.Client) -> None:
+    assert firestore.get(f"{DOCUMENTS}/tasks/unknown", headers=_as("alice")).status_code == 403
+
+
+def test_the_owner_lists_only_their_own_tasks(firestore: httpx.Client) -> None:
+    answer = _listed(firestore, _as("alice"), user_id="alice")
+    assert answer.status_code == 200, answer.text
+    names = [row["document"]["name"].rpartition("/")[2] for row in answer.json() if "document" in row]
+    assert names == ["of-alice"]
+
+
+@pytest.mark.parametrize("user_id", ["bob", None], ids=["of another", "of everybody"])
+def test_other_lists_are_refused(firestore: httpx.Client, user_id: str | None) -> None:
+    assert _listed(firestore, _as("alice"), user_id=user_id).status_code == 403
+
+
+def test_a_list_without_a_sign_in_is_refused(firestore: httpx.Client) -> None:
+    assert _listed(firestore, {}, user_id="alice").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["tasks/of-alice", "tasks/new", "elsewhere/1"])
+def test_no_client_writes(firestore: httpx.Client, path: str) -> None:
+    answer = firestore.patch(f"{DOCUMENTS}/{path}", json=_document("alice"), headers=_as("alice"))
+    assert answer.status_code == 403
+
+
+def test_no_client_deletes(firestore: httpx.Client) -> None:
+    assert firestore.delete(f"{DOCUMENTS}/tasks/of-alice", headers=_as("alice")).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["tasks/of-alice/deliveries/1", "api_keys/1"])
+def test_everything_that_is_not_a_task_is_closed(firestore: httpx.Client, path: str) -> None:
+    assert firestore.get(f"{DOCUMENTS}/{path}", headers=_as("alice", admin=True)).status_code == 403
