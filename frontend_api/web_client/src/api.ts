@@ -1,0 +1,83 @@
+/** The REST API, as far as the page uses it. Everything live comes from Firestore instead. */
+
+import type { Model } from "./catalog";
+import { ProblemError, problemFrom, unreachable } from "./problems";
+import { parsedWithExactSeeds, type Seed } from "./seeds";
+import type { Session } from "./session";
+
+export class Api {
+  constructor(private readonly session: () => Session | null) {}
+
+  async models(): Promise<readonly Model[]> {
+    return ((await this.#json("GET", "/v1/models")) as { models: Model[] }).models;
+  }
+
+  async submit(body: string, idempotencyKey: string): Promise<void> {
+    await this.#send("POST", "/v1/tasks", { body, headers: { "idempotency-key": idempotencyKey } });
+  }
+
+  async cancel(taskId: string): Promise<void> {
+    await this.#send("POST", `${pathOf(taskId)}/cancel`);
+  }
+
+  async retry(taskId: string): Promise<void> {
+    await this.#send("POST", `${pathOf(taskId)}/retry`);
+  }
+
+  /** A task that is gone already is what was asked for. */
+  async delete(taskId: string): Promise<void> {
+    await this.#send("DELETE", pathOf(taskId)).catch((error: unknown) => {
+      if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
+    });
+  }
+
+  /** The exact seed of a task whose seed Firestore's JavaScript numbers cannot hold. */
+  async seedOf(taskId: string): Promise<Seed | null> {
+    const task = (await this.#json("GET", pathOf(taskId))) as { parameters?: { seed?: Seed } };
+    return task.parameters?.seed ?? null;
+  }
+
+  /**
+   * What an <img> can show: the image's own address where the API knows its user anyway, else the signed link that
+   * the task carries, else the bytes as a blob (an <img> cannot send a token).
+   */
+  async imageSource(taskId: string, index: number): Promise<string> {
+    const address = imageAddress(taskId, index);
+    const token = await this.session()?.token();
+    if (!token) return address;
+    const task = (await this.#json("GET", pathOf(taskId))) as { images?: { index: number; url?: string }[] };
+    const link = task.images?.find((image) => image.index === index)?.url;
+    if (link && new URL(link, location.href).origin !== location.origin) return link;
+    return URL.createObjectURL(await this.imageBytes(taskId, index));
+  }
+
+  async imageBytes(taskId: string, index: number): Promise<Blob> {
+    return (await this.#send("GET", imageAddress(taskId, index))).blob();
+  }
+
+  async #json(method: string, path: string): Promise<unknown> {
+    return parsedWithExactSeeds(await (await this.#send(method, path)).text());
+  }
+
+  async #send(method: string, path: string, more: { body?: string; headers?: Record<string, string> } = {}) {
+    const token = await this.session()?.token();
+    const headers = new Headers({ accept: "application/json", ...more.headers });
+    if (more.body !== undefined) headers.set("content-type", "application/json");
+    if (token) headers.set("authorization", `Bearer ${token}`);
+    const answer = await fetch(path, { method, headers, ...(more.body === undefined ? {} : { body: more.body }) }).catch(
+      () => {
+        throw new ProblemError(unreachable());
+      },
+    );
+    if (answer.ok) return answer;
+    throw new ProblemError(problemFrom(answer.status, await answer.text(), answer.headers.get("retry-after")));
+  }
+}
+
+function pathOf(taskId: string): string {
+  return `/v1/tasks/${encodeURIComponent(taskId)}`;
+}
+
+function imageAddress(taskId: string, index: number): string {
+  return `${pathOf(taskId)}/images/${index}`;
+}

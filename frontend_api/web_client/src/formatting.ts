@@ -1,0 +1,50 @@
+/** Numbers and names as people read them. Pure. */
+
+const SAMPLERS: Readonly<Record<string, string>> = {
+  ddim: "DDIM",
+  euler: "Euler",
+  euler_ancestral: "Euler ancestral",
+  dpmpp_2m: "DPM++ 2M",
+  dpmpp_2m_karras: "DPM++ 2M Karras",
+  unipc: "UniPC",
+  lcm: "LCM",
+  pndm: "PNDM",
+};
+
+export function samplerTitle(name: string): string {
+  return SAMPLERS[name] ?? name.replaceAll("_", " ");
+}
+
+/** "0.8 s", "12 s", "3 min 05 s". */
+export function duration(seconds: number): string {
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+}
+
+/** "Today 14:05" without the word today: the time alone today, the date before that. */
+export function momentOf(then: Date, now: Date, locale?: string): string {
+  const sameDay = then.toDateString() === now.toDateString();
+  return sameDay
+    ? then.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" })
+    : then.toLocaleDateString(locale, { day: "numeric", month: "short" });
+}
+
+/** A file name that says which picture it is: the prompt's first words and the seed. */
+export function fileName(prompt: string, seed: string | null, index: number, contentType: string): string {
+  const words = prompt
+    .toLowerCase()
+    .normalize("NFC")
+    .replace(/[^\p{Letter}\p{Mark}\p{Number}]+/gu, "-")
+    .slice(0, 48)
+    .replace(/^-+|-+$/g, "");
+  const extension = contentType.split("/")[1]?.replace("jpeg", "jpg") ?? "png";
+  return `${[words || "picture", seed ?? String(index)].join("-")}.${extension}`;
+}
+
+/** At most `length` characters, the last one an ellipsis when something is missing. */
+export function shortened(text: string, length: number): string {
+  const characters = Array.from(text);
+  return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;
+}

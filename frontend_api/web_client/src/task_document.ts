@@ -1,0 +1,161 @@
+/**
+ * A Firestore document `tasks/{id}` as this page reads it. Pure: vendor types are met by shape only.
+ *
+ * The document is a public contract that may grow, so unknown fields are passed over and missing ones have a calm
+ * default: one odd document must not take the whole list down.
+ */
+
+import { exactSeed, type Seed } from "./seeds";
+
+export const STATUSES = ["queued", "processing", "completed", "failed", "cancelled"] as const;
+export type Status = (typeof STATUSES)[number];
+
+export interface Preview {
+  readonly index: number;
+  readonly step: number;
+  readonly contentType: string;
+  readonly data: Uint8Array;
+}
+
+export interface StoredImage {
+  readonly index: number;
+  readonly width: number;
+  readonly height: number;
+  readonly seed: Seed | null;
+  readonly contentType: string;
+  readonly sha256: string;
+}
+
+export interface TaskDocument {
+  readonly id: string;
+  readonly status: Status;
+  readonly prompt: string;
+  readonly negativePrompt: string;
+  readonly model: string;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  /** Null when the stored number is too large to be told exactly here; the REST API tells it. */
+  readonly seed: Seed | null;
+  readonly sampler: string;
+  readonly width: number;
+  readonly height: number;
+  readonly imageCount: number;
+  readonly outputFormat: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly startedAt: number | null;
+  readonly finishedAt: number | null;
+  readonly attempt: number;
+  readonly cancelRequested: boolean;
+  readonly phase: string;
+  readonly step: number;
+  readonly totalSteps: number;
+  /** 0 to 1, the mean over the task's images. */
+  readonly progress: number;
+  readonly previews: readonly Preview[];
+  readonly images: readonly StoredImage[];
+  readonly failure: { readonly code: string; readonly message: string; readonly retryable: boolean } | null;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export function readTaskDocument(id: string, data: Fields): TaskDocument {
+  const parameters = record(data.parameters);
+  const progress = record(data.progress);
+  const failure = data.failure === null || data.failure === undefined ? null : record(data.failure);
+  const steps = number(parameters.steps, 1);
+  const totalSteps = Math.max(1, number(progress.steps, steps) || steps);
+  const step = Math.min(number(progress.step, 0), totalSteps);
+  return {
+    id,
+    status: statusOf(data.status),
+    prompt: string(parameters.prompt),
+    negativePrompt: string(parameters.negative_prompt),
+    model: string(parameters.model) || string(data.model),
+    steps,
+    guidanceScale: number(parameters.guidance_scale, 0),
+    seed: exactSeed(parameters.seed),
+    sampler: string(parameters.sampler),
+    width: number(parameters.width, 1),
+    height: number(parameters.height, 1),
+    imageCount: Math.max(1, number(parameters.num_images, 1)),
+    outputFormat: string(parameters.output_format),
+    createdAt: milliseconds(data.created_at) ?? 0,
+    updatedAt: milliseconds(data.updated_at) ?? 0,
+    startedAt: milliseconds(data.started_at),
+    finishedAt: milliseconds(data.finished_at),
+    attempt: number(data.attempt, 0),
+    cancelRequested: milliseconds(data.cancel_requested_at) !== null,
+    phase: string(progress.phase) || "waiting",
+    step,
+    totalSteps,
+    progress: Math.min(1, Math.max(0, number(progress.value, step / totalSteps))),
+    previews: list(data.previews).flatMap(previewIn),
+    images: list(data.images).map(imageIn),
+    failure: failure && {
+      code: string(failure.code),
+      message: string(failure.message),
+      retryable: failure.retryable === true,
+    },
+  };
+}
+
+function previewIn(value: unknown): Preview[] {
+  const fields = record(value);
+  const data = bytes(fields.data);
+  if (data === null) return [];
+  return [
+    {
+      index: number(fields.index, 0),
+      step: number(fields.step, 0),
+      contentType: string(fields.content_type) || "image/jpeg",
+      data,
+    },
+  ];
+}
+
+function imageIn(value: unknown, position: number): StoredImage {
+  const fields = record(value);
+  return {
+    index: number(fields.index, position),
+    width: number(fields.width, 1),
+    height: number(fields.height, 1),
+    seed: exactSeed(fields.seed),
+    contentType: string(fields.content_type) || "image/png",
+    sha256: string(fields.sha256),
+  };
+}
+
+function statusOf(value: unknown): Status {
+  return STATUSES.find((status) => status === value) ?? "queued";
+}
+
+/** Milliseconds since the epoch, with fractions: a Firestore Timestamp carries nanoseconds. */
+function milliseconds(value: unknown): number | null {
+  const { seconds, nanoseconds } = record(value);
+  if (typeof seconds !== "number") return null;
+  return seconds * 1_000 + number(nanoseconds, 0) / 1e6;
+}
+
+/** A Firestore `Bytes` value. */
+function bytes(value: unknown): Uint8Array | null {
+  if (value instanceof Uint8Array) return value;
+  const convertible = record(value) as { toUint8Array?: () => Uint8Array };
+  return typeof convertible.toUint8Array === "function" ? convertible.toUint8Array() : null;
+}
+
+function record(value: unknown): Fields {
+  return typeof value === "object" && value !== null ? (value as Fields) : {};
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function string(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function number(value: unknown, otherwise: number): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : otherwise;
+}

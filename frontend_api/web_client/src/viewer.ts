@@ -1,0 +1,67 @@
+/** One picture, large, with everything that made it. A native dialog: Escape and the backdrop close it. */
+
+import { byId, found, say } from "./dom";
+import { samplerTitle } from "./formatting";
+import type { TaskDocument } from "./task_document";
+
+export interface ViewerActions {
+  download(task: TaskDocument, index: number): Promise<void>;
+  reuseSettings(task: TaskDocument, index: number): Promise<void>;
+  imageSource(task: TaskDocument, index: number): Promise<string>;
+}
+
+export class Viewer {
+  readonly #dialog = byId("viewer", HTMLDialogElement);
+  readonly #image = found(this.#dialog, ".viewer__image", HTMLImageElement);
+  readonly #facts = found(this.#dialog, ".viewer__facts", HTMLElement);
+  #shown: { task: TaskDocument; index: number } | null = null;
+
+  constructor(private readonly actions: ViewerActions) {
+    this.#dialog.addEventListener("click", (event) => {
+      const target = event.target as Element;
+      const name = target.closest<HTMLElement>("[data-action]")?.dataset.action;
+      if (target === this.#dialog || name === "close") this.#dialog.close();
+      if (this.#shown === null) return;
+      const { task, index } = this.#shown;
+      if (name === "download") void this.actions.download(task, index);
+      if (name === "settings") {
+        this.#dialog.close();
+        void this.actions.reuseSettings(task, index);
+      }
+    });
+  }
+
+  open(task: TaskDocument, index: number, source: string): void {
+    this.#shown = { task, index };
+    this.#image.src = source;
+    // A signed link may have expired since the card showed it; a fresh one is asked for once.
+    this.#image.onerror = () => {
+      this.#image.onerror = null;
+      void this.actions.imageSource(task, index).then((fresh) => { this.#image.src = fresh; });
+    };
+    this.#image.alt = task.prompt;
+    this.#image.width = task.width;
+    this.#image.height = task.height;
+    say(byId("viewer-prompt", HTMLElement), task.prompt);
+    this.#facts.replaceChildren(...factsOf(task, index).flatMap(([name, value]) => [term("dt", name), term("dd", value)]));
+    this.#dialog.showModal();
+  }
+}
+
+function factsOf(task: TaskDocument, index: number): [string, string][] {
+  const facts: [string, string][] = [
+    ["Model", task.model],
+    ["Size", `${task.width} × ${task.height}`],
+    ["Steps", String(task.steps)],
+    ["Guidance", String(task.guidanceScale)],
+    ["Sampler", samplerTitle(task.sampler)],
+    ["Seed", task.images[index]?.seed ?? task.seed ?? "beyond 2^53"],
+  ];
+  return task.negativePrompt ? [...facts, ["Without", task.negativePrompt]] : facts;
+}
+
+function term(tag: "dt" | "dd", text: string): HTMLElement {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}

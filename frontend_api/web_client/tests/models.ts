@@ -1,0 +1,30 @@
+import type { Model } from "../src/catalog";
+
+export const DEMO: Model = {
+  name: "demo",
+  title: "Shapes (demo)",
+  description: "",
+  limits: {
+    min_steps: 1,
+    max_steps: 100,
+    min_guidance_scale: 0,
+    max_guidance_scale: 20,
+    min_side: 64,
+    max_side: 512,
+    side_multiple: 64,
+    max_images: 4,
+    max_prompt_characters: 20,
+  },
+  defaults: {
+    steps: 20,
+    guidance_scale: 4,
+    sampler: "ddim",
+    width: 256,
+    height: 256,
+    num_images: 1,
+    output_format: "png",
+    negative_prompt: null,
+  },
+  samplers: ["ddim", "euler"],
+  output_formats: ["png", "webp"],
+};

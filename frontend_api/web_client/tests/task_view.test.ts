@@ -1,0 +1,96 @@
+import { describe, expect, test } from "vitest";
+
+import { readTaskDocument } from "../src/task_document";
+import { viewOf } from "../src/task_view";
+
+const at = (seconds: number) => ({ seconds, nanoseconds: 500_000_000 });
+
+const stored = {
+  status: "processing",
+  parameters: { prompt: "a red circle", steps: 20, seed: 7, width: 256, height: 128, num_images: 2, sampler: "ddim" },
+  created_at: at(100),
+  updated_at: at(101),
+  started_at: at(102),
+  finished_at: null,
+  attempt: 1,
+  cancel_requested_at: null,
+  progress: { phase: "denoising", step: 7, steps: 20, value: 0.375 },
+  previews: [{ index: 0, step: 7, content_type: "image/jpeg", data: { toUint8Array: () => new Uint8Array([1, 2]) } }],
+  images: [],
+  failure: null,
+};
+
+const read = (change: Record<string, unknown> = {}) => readTaskDocument("t1", { ...stored, ...change });
+const view = (change: Record<string, unknown> = {}) => viewOf(read(change));
+
+describe("reading a document", () => {
+  test("keeps fractions of milliseconds, seeds and bytes", () => {
+    const task = read();
+    expect(task).toMatchObject({ id: "t1", createdAt: 100_500, seed: "7", imageCount: 2, step: 7, progress: 0.375 });
+    expect(task.previews[0]?.data).toEqual(new Uint8Array([1, 2]));
+  });
+
+  test("survives missing and odd fields", () => {
+    const task = readTaskDocument("t2", { status: "dreaming", previews: [{ data: "text" }, null], progress: { value: 7 } });
+    expect(task).toMatchObject({ status: "queued", prompt: "", imageCount: 1, previews: [], progress: 1, seed: null });
+    expect(viewOf(task).headline).toBe("In the queue");
+  });
+});
+
+describe("a card", () => {
+  test("counts steps while denoising, and says so in words", () => {
+    expect(view()).toMatchObject({
+      headline: "Developing",
+      stepText: "7 / 20",
+      progressText: "Developing, step 7 of 20",
+      isIndeterminate: false,
+      canCancel: true,
+      canDelete: false,
+    });
+  });
+
+  test("breathes where no steps are counted", () => {
+    expect(view({ progress: { phase: "loading_model", step: 0, steps: 20, value: 0 } })).toMatchObject({
+      headline: "Loading the model",
+      stepText: null,
+      isIndeterminate: true,
+    });
+  });
+
+  test("a phase from the future is still work", () => {
+    expect(view({ progress: { phase: "dreaming", step: 0, steps: 20, value: 0 } }).headline).toBe("Working");
+  });
+
+  test("shows that a cancellation is on its way", () => {
+    expect(view({ cancel_requested_at: at(103) })).toMatchObject({ headline: "Stopping", isCancelling: true });
+  });
+
+  test("completed: how long it took, and what can be done", () => {
+    const images = [{ index: 0, seed: 7, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
+    expect(view({ status: "completed", finished_at: at(106), images })).toMatchObject({
+      headline: "Drawn in 4.0 s",
+      progress: 1,
+      canDownload: true,
+      canDelete: true,
+      deleteNeedsConfirmation: true,
+      announcement: "Picture ready: a red circle",
+    });
+  });
+
+  test("failed: why, and that it can be tried again", () => {
+    const failure = { code: "out_of_memory", message: "Too large for this GPU.", retryable: false };
+    expect(view({ status: "failed", failure })).toMatchObject({
+      explanation: "Too large for this GPU.",
+      canRetry: true,
+      deleteNeedsConfirmation: false,
+    });
+  });
+
+  test("queued again after a lost attempt says so", () => {
+    const failure = { code: "worker_lost", message: "The worker went away.", retryable: true };
+    expect(view({ status: "queued", failure })).toMatchObject({
+      headline: "Waiting for another try",
+      explanation: "The worker went away.",
+    });
+  });
+});
