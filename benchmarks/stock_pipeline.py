@@ -8,7 +8,7 @@ import time
 
 import torch
 from diffusers import DiffusionPipeline
-from gpu_subscriber.engine.loading import model_folder
+from gpu_subscriber.engine.model_shelf import model_folder
 
 from benchmarks.prompts import PROMPTS
 from common.domain.model_catalog import DEMO_MODEL
@@ -17,7 +17,7 @@ from common.domain.model_catalog import DEMO_MODEL
 def main() -> None:
     """Load the demo model once, then draw all prompts for every line read."""
     torch.set_grad_enabled(False)
-    pipeline = DiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL), use_safetensors=True)
+    pipeline = DiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL.source), use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
     draw(pipeline, PROMPTS[0], seed=0)
     print("ready", flush=True)

@@ -25,9 +25,11 @@ def run() -> list[str]:
             seconds = _submissions(client)
     milliseconds = [value * 1_000 for value in seconds]
     return [
-        f"POST /v1/tasks with the worker drawing, {SUBMISSIONS} at {SUBMISSIONS_PER_SECOND} a second: "
-        f"median {percentile(milliseconds, 50):.1f} ms, p90 {percentile(milliseconds, 90):.1f} ms, "
-        f"p99 {percentile(milliseconds, 99):.1f} ms"
+        (
+            f"POST /v1/tasks with the worker drawing, {SUBMISSIONS} at {SUBMISSIONS_PER_SECOND} a second: "
+            f"median {percentile(milliseconds, 50):.1f} ms, p90 {percentile(milliseconds, 90):.1f} ms, "
+            f"p99 {percentile(milliseconds, 99):.1f} ms"
+        )
     ]
 
 

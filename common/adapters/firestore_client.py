@@ -1,6 +1,7 @@
 """How both processes reach Firestore: one client, with a channel that comes back quickly after an outage."""
 
 import grpc
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
 QUICK_RECONNECT = (
@@ -9,13 +10,20 @@ QUICK_RECONNECT = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 """gRPC's defaults reconnect 20 to 55 s after a server is back; these do within about a second."""
+_ANY_SIZE = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 
 class _EmulatorClient(firestore.Client):
-    """The emulator's channel is made by the client itself, with gRPC's slow defaults, unless this is overridden."""
+    """A client of the emulator at a given host. The library's own takes the host from the environment only, and
+    its channel has gRPC's slow defaults.
+    """
+
+    def __init__(self, project_id: str, emulator_host: str) -> None:
+        super().__init__(project=project_id, credentials=AnonymousCredentials())
+        self._emulator_host = emulator_host
 
     def _emulator_channel(self, transport: object) -> grpc.Channel:
-        options = [("Authorization", "Bearer owner"), *QUICK_RECONNECT]
+        options = (("Authorization", "Bearer owner"), *_ANY_SIZE, *QUICK_RECONNECT)
         return grpc.insecure_channel(self._emulator_host, options=options)
 
 
@@ -25,5 +33,5 @@ def firestore_client(project_id: str, *, emulator_host: str | None) -> firestore
     Create it after gunicorn has forked: gRPC does not survive a fork.
     """
     if emulator_host:
-        return _EmulatorClient(project=project_id)
+        return _EmulatorClient(project_id, emulator_host)
     return firestore.Client(project=project_id)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from local_stack.stack import LocalStack, StackSettings
 
 # Without these Chromium looks for its vendor's servers at every start.
-_QUIET = (
+QUIET_CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -36,7 +36,7 @@ def chromium() -> Iterator[Browser]:
             pytest.fail("no Chromium: `make browser` installs one")
         pytest.skip("no Chromium: `make browser` installs one")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(_QUIET))
+        browser = playwright.chromium.launch(executable_path=executable, args=list(QUIET_CHROMIUM))
         yield browser
         browser.close()
 
