@@ -48,7 +48,8 @@ def _of_64_bits(number: int) -> int:
 Text = Annotated[str, AfterValidator(_storable)]
 Integer = Annotated[int, AfterValidator(_of_64_bits)]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-LabelValue = Annotated[Text, Field(max_length=MAX_LABEL_CHARACTERS)]
+LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(_storable)]
+ModelName = Annotated[str, Field(max_length=63), AfterValidator(_storable)]
 
 
 class TaskSubmission(BaseModel):
@@ -60,7 +61,7 @@ class TaskSubmission(BaseModel):
         description="What to draw.", examples=["a large red circle above a small blue square"]
     )
     negative_prompt: Text | None = Field(default=None, description="What to keep out of the picture.")
-    model: Annotated[Text, Field(max_length=63)] | None = Field(
+    model: ModelName | None = Field(
         default=None, description="A name from `/v1/models`; without it the first one there."
     )
     steps: Integer | None = Field(default=None, description="Denoising steps.", examples=[20])
@@ -106,9 +107,7 @@ class TaskListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     status: TaskStatus | None = Field(default=None, description="Only tasks that stand so.")
-    model: Annotated[Text, Field(max_length=63)] | None = Field(
-        default=None, description="Only this model's."
-    )
+    model: ModelName | None = Field(default=None, description="Only this model's.")
     page_size: int = Field(default=20, ge=1, le=100, description="How many tasks a page holds.")
     page_token: Annotated[str, Field(max_length=500)] | None = Field(
         default=None, description="`next_page_token` of the page before."

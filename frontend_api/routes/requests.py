@@ -5,11 +5,12 @@ from typing import TypeVar
 
 from flask import g, request
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.domain.errors import TaskNotFoundError
 from frontend_api.dependencies import wired
 from frontend_api.error_problems import body_problem, header_problem, query_problem
-from frontend_api.json_body import parse_json_object
+from frontend_api.json_body import MAX_BODY_BYTES, parse_json_object
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.request_log import note_task
 
@@ -43,6 +44,8 @@ def checked_task_id(task_id: str) -> str:
 def json_body(schema: type[_Body], *, optional: bool = False) -> _Body:
     """The request's body as a record; with `optional` an empty body is an empty object."""
     raw = request.get_data(cache=False)
+    if len(raw) > MAX_BODY_BYTES:
+        raise RequestEntityTooLarge
     if optional and not raw:
         return schema()
     if request.mimetype != "application/json":

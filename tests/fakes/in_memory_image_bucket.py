@@ -1,0 +1,29 @@
+"""InMemoryImageBucket: an ImageBucket in a dictionary."""
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.images import StoredImage
+from frontend_api.ports import ImageGoneError
+
+
+class InMemoryImageBucket:
+    """An ImageBucket for tests; `objects` holds bytes by object name."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.unavailable = False
+
+    def read(self, image: StoredImage) -> bytes:
+        self._check()
+        try:
+            return self.objects[image.object_name]
+        except KeyError:
+            raise ImageGoneError(image.object_name) from None
+
+    def remove_all_of(self, task_id: str) -> None:
+        self._check()
+        for name in [name for name in self.objects if name.startswith(f"tasks/{task_id}/")]:
+            del self.objects[name]
+
+    def _check(self) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("storage")

@@ -1,0 +1,21 @@
+"""InMemoryTaskQueue: a TaskQueue that remembers what was published."""
+
+import threading
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Task
+
+
+class InMemoryTaskQueue:
+    """A TaskQueue for tests. Set `unavailable` to have it fail as an unreachable Pub/Sub does."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.published: list[Task] = []
+        self.unavailable = False
+
+    def publish(self, task: Task) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("pubsub")
+        with self._lock:
+            self.published.append(task)

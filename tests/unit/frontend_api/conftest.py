@@ -1,0 +1,124 @@
+"""The API over fakes: `api` is everything a test may look at or break."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from common.domain.images import StoredImage, image_object_name
+from common.domain.model_catalog import EMBEDDED_CATALOG
+from common.domain.task import Task
+from frontend_api.app import create_app
+from frontend_api.authentication import EmulatorAuthenticator, InternalToken, unsigned_token
+from frontend_api.dependencies import WebPage, assembled
+from frontend_api.rescue_stale_tasks import RescuePolicy
+from tests.factories import submitted_task
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_image_links import FakeImageLinks
+from tests.fakes.fake_probe import FakeProbe
+from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
+from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+
+PROJECT = "demo-unit"
+INTERNAL_TOKEN = "known to the scheduler only"
+PNG = b"\x89PNG, as far as these tests go"
+
+
+@dataclass
+class Api:
+    """The application and every fake under it."""
+
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
+    queue: InMemoryTaskQueue = field(default_factory=InMemoryTaskQueue)
+    images: InMemoryImageBucket = field(default_factory=InMemoryImageBucket)
+    links: FakeImageLinks = field(default_factory=FakeImageLinks)
+    probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
+
+    def __post_init__(self) -> None:
+        self.probes = tuple(replace(probe) for probe in self.probes)
+        dependencies = assembled(
+            catalog=EMBEDDED_CATALOG,
+            store=self.store,
+            queue=self.queue,
+            images=self.images,
+            image_links=self.links,
+            clock=self.clock,
+            authenticator=EmulatorAuthenticator(project_id=PROJECT),
+            internal_callers=InternalToken(token=INTERNAL_TOKEN),
+            probes=self.probes,
+            web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
+            keep_for=timedelta(days=30),
+            rescue_policy=RescuePolicy(),
+        )
+        self.app: Flask = create_app(dependencies)
+        self.client: FlaskClient = self.app.test_client()
+
+    def submit(self, **body: Any) -> TestResponse:
+        """POST a small valid submission with these fields changed."""
+        return self.client.post("/v1/tasks", json={"prompt": "a large red circle", **body})
+
+    def rescue(self, **body: Any) -> TestResponse:
+        """Call rescue as the scheduler does."""
+        return self.client.post(
+            "/internal/rescue", json=body, headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"}
+        )
+
+    def stored(self, task_id: str) -> Task:
+        """The task as the store has it."""
+        return self.store.get(task_id)
+
+    def stored_task(self, **changes: Any) -> Task:
+        """Put a task of the local user's into the store."""
+        return self.store.create(submitted_task(**{"user_id": "local", "now": self.clock.now(), **changes}))
+
+    def claimed_task(self, **changes: Any) -> Task:
+        """A task that a worker holds for a minute."""
+        task = self.stored_task(**changes)
+        return self.store.update(
+            task.id, lambda t: t.claimed_by("worker-1", self.clock.now(), timedelta(seconds=60))
+        )
+
+    def completed_task(self, **changes: Any) -> Task:
+        """A task with one image, which lies in the bucket."""
+        task = self.claimed_task(**changes)
+        assert task.claim is not None
+        claim = task.claim
+        image = stored_image(task.id)
+        self.images.objects[image.object_name] = PNG
+        return self.store.update(task.id, lambda t: t.completed(claim, (image,), self.clock.now()))
+
+    def has_taken_nothing(self) -> bool:
+        """Whether no task was stored and none published."""
+        return not self.store.all_tasks and not self.queue.published
+
+
+def stored_image(task_id: str) -> StoredImage:
+    return StoredImage(
+        index=0,
+        object_name=image_object_name(task_id, attempt=1, index=0, extension="png"),
+        width=256,
+        height=256,
+        seed=12_345,
+        content_type="image/png",
+        size_bytes=len(PNG),
+        sha256=hashlib.sha256(PNG).hexdigest(),
+    )
+
+
+def signed_in_as(user_id: str) -> dict[str, str]:
+    """The headers of another user of the local stack."""
+    return {"Authorization": f"Bearer {unsigned_token(user_id, project_id=PROJECT)}"}
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return Api(folder=tmp_path)

@@ -1,0 +1,183 @@
+"""GET tasks, lists, results and images: the caller's own, and nobody else's."""
+
+import hashlib
+
+import pytest
+
+from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as
+
+FOREIGN_VERBS = [
+    ("GET", "/v1/tasks/{id}"),
+    ("GET", "/v1/results/{id}"),
+    ("GET", "/v1/tasks/{id}/images/0"),
+    ("POST", "/v1/tasks/{id}/cancel"),
+    ("POST", "/v1/tasks/{id}/retry"),
+    ("DELETE", "/v1/tasks/{id}"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), FOREIGN_VERBS)
+def test_a_foreign_task_looks_exactly_like_one_that_never_was(api: Api, method: str, path: str) -> None:
+    task = api.completed_task(task_id="f0" * 16, user_id="ada")
+    unknown = "e0" * 16
+
+    def told(task_id: str) -> tuple[int, dict[str, object], dict[str, str]]:
+        answer = api.client.open(path.format(id=task_id), method=method)
+        body = {**answer.get_json(), "trace_id": None}
+        body["detail"] = body["detail"].replace(task_id, "ID")
+        headers = {name: value for name, value in answer.headers if name != "X-Trace-Id"}
+        return answer.status_code, body, headers
+
+    assert told(task.id) == told(unknown)
+    assert told(task.id)[0] == 404
+    assert api.stored(task.id) == task
+    assert api.images.objects
+
+
+@pytest.mark.parametrize("task_id", ["..", "__all__", "x" * 2_000, "a b", "%00", "%2e%2e", "tasks%2Fx", "é"])
+def test_what_no_task_can_be_called_is_not_found(api: Api, task_id: str) -> None:
+    answer = api.client.get(f"/v1/tasks/{task_id}")
+    assert answer.status_code == 404
+    assert answer.content_type == "application/problem+json"
+
+
+def test_a_task_known_already_is_not_sent_again(api: Api) -> None:
+    task = api.stored_task()
+    first = api.client.get(f"/v1/tasks/{task.id}")
+    unchanged = {"If-None-Match": first.headers["ETag"]}
+    second = api.client.get(f"/v1/tasks/{task.id}", headers=unchanged)
+    assert (first.status_code, second.status_code, second.data) == (200, 304, b"")
+    assert second.headers["ETag"] == first.headers["ETag"]
+    api.client.post(f"/v1/tasks/{task.id}/cancel")
+    third = api.client.get(f"/v1/tasks/{task.id}", headers=unchanged)
+    assert (third.status_code, third.get_json()["status"]) == (200, "cancelled")
+
+
+def test_a_finished_task_tells_its_images_and_times(api: Api) -> None:
+    task = api.completed_task()
+    body = api.client.get(f"/v1/tasks/{task.id}").get_json()
+    assert body["images"] == [
+        {
+            "index": 0, "url": f"/v1/tasks/{task.id}/images/0", "url_expires_at": None, "width": 256,
+            "height": 256, "seed": 12345, "content_type": "image/png", "size_bytes": len(PNG),
+            "sha256": hashlib.sha256(PNG).hexdigest(),
+        }
+    ]  # fmt: skip
+    assert body["metrics"]["queue_seconds"] == 0.0
+
+
+def test_where_links_are_signed_the_task_carries_them_and_its_etag_ages_with_them(api: Api) -> None:
+    task = api.completed_task()
+    api.links.can_sign = True
+    first = api.client.get(f"/v1/tasks/{task.id}")
+    assert first.get_json()["images"][0]["url"].startswith("https://storage.test/")
+    assert first.get_json()["images"][0]["url_expires_at"] is not None
+    api.links.expires_at = api.links.expires_at.replace(year=2027)
+    second = api.client.get(f"/v1/tasks/{task.id}", headers={"If-None-Match": first.headers["ETag"]})
+    assert second.status_code == 200
+
+
+def test_a_task_is_readable_while_nothing_can_sign(api: Api) -> None:
+    task = api.completed_task()
+    api.links.unavailable = True
+    body = api.client.get(f"/v1/tasks/{task.id}").get_json()
+    assert body["images"][0]["url"] == f"/v1/tasks/{task.id}/images/0"
+
+
+def test_a_result_is_pending_until_the_task_has_ended(api: Api) -> None:
+    task = api.stored_task()
+    pending = api.client.get(f"/v1/results/{task.id}")
+    assert (pending.status_code, pending.get_json()["status"]) == (202, "queued")
+    assert int(pending.headers["Retry-After"]) >= 1
+    api.client.post(f"/v1/tasks/{task.id}/cancel")
+    assert api.client.get(f"/v1/results/{task.id}").status_code == 200
+
+
+def test_lists_come_in_pages_newest_first_and_only_the_callers(api: Api) -> None:
+    ids = []
+    for number in range(5):
+        api.clock.advance(1)
+        ids.append(api.stored_task(task_id=f"task-{number}").id)
+    api.stored_task(task_id="task-of-ada", user_id="ada")
+    seen: list[str] = []
+    token = ""
+    while token is not None:
+        page = api.client.get(f"/v1/tasks?page_size=2{f'&page_token={token}' if token else ''}").get_json()
+        assert len(page["tasks"]) <= 2
+        seen += [task["id"] for task in page["tasks"]]
+        token = page["next_page_token"]
+    assert seen == ids[::-1]
+
+
+def test_lists_can_be_narrowed(api: Api) -> None:
+    api.stored_task(task_id="waiting")
+    api.completed_task(task_id="done")
+    page = api.client.get("/v1/tasks?status=completed&model=demo").get_json()
+    assert [task["id"] for task in page["tasks"]] == ["done"]
+    assert api.client.get("/v1/tasks?model=other").get_json() == {"tasks": [], "next_page_token": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("status=done", "status"),
+        ("page_size=0", "page_size"),
+        ("page_size=101", "page_size"),
+        ("page_size=many", "page_size"),
+        ("page_token=nonsense", "page_token"),
+        ("page_token=" + "x" * 501, "page_token"),
+        ("order=up", "order"),
+        ("page_size=1&page_size=2", "page_size"),
+        ("model=%00", "model"),
+    ],
+)
+def test_a_bad_query_is_named(api: Api, query: str, parameter: str) -> None:
+    answer = api.client.get(f"/v1/tasks?{query}")
+    assert answer.status_code == 422
+    assert [error["parameter"] for error in answer.get_json()["errors"]] == [parameter]
+
+
+def test_an_image_is_sent_with_its_digest_as_etag(api: Api) -> None:
+    task = api.completed_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}/images/0")
+    assert (answer.status_code, answer.data, answer.content_type) == (200, PNG, "image/png")
+    assert answer.headers["ETag"] == f'"{hashlib.sha256(PNG).hexdigest()}"'
+    assert "private" in answer.headers["Cache-Control"]
+    assert "immutable" in answer.headers["Cache-Control"]
+    api.images.unavailable = True  # a 304 needs no bucket
+    again = api.client.get(f"/v1/tasks/{task.id}/images/0", headers={"If-None-Match": answer.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_a_range_of_an_image_is_sent(api: Api) -> None:
+    task = api.completed_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}/images/0", headers={"Range": "bytes=1-3"})
+    assert (answer.status_code, answer.data) == (206, PNG[1:4])
+
+
+def test_where_links_are_signed_an_image_is_a_redirect_that_nobody_keeps(api: Api) -> None:
+    task = api.completed_task()
+    api.links.can_sign = True
+    answer = api.client.get(f"/v1/tasks/{task.id}/images/0")
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("https://storage.test/tasks/")
+    assert "no-store" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("index", ["1", "99999999999999999999", "-1", "x"])
+def test_an_image_that_does_not_exist_is_not_found(api: Api, index: str) -> None:
+    task = api.completed_task()
+    assert api.client.get(f"/v1/tasks/{task.id}/images/{index}").status_code == 404
+
+
+def test_an_image_whose_object_is_gone_or_unreachable_says_so(api: Api) -> None:
+    task = api.completed_task()
+    api.images.objects.clear()
+    assert api.client.get(f"/v1/tasks/{task.id}/images/0").get_json()["code"] == "image_not_found"
+    api.images.unavailable = True
+    assert api.client.get(f"/v1/tasks/{task.id}/images/0").status_code == 503
+
+
+def test_another_users_list_is_their_own(api: Api) -> None:
+    api.stored_task()
+    assert api.client.get("/v1/tasks", headers=signed_in_as("ada")).get_json()["tasks"] == []

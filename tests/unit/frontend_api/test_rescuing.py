@@ -1,0 +1,133 @@
+"""POST /internal/rescue: what is brought back, what is given up, and what is left alone."""
+
+from datetime import timedelta
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
+
+NOTHING = {"published": 0, "abandoned": 0, "left": 0}
+
+
+def rescued(api: Api, **body: object) -> dict[str, int]:
+    answer = api.rescue(**body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.get_json())
+
+
+def test_what_was_never_confirmed_is_published_once(api: Api) -> None:
+    task = api.stored_task()
+    assert rescued(api) == NOTHING  # its submission may still be at it
+    api.clock.advance(31)
+    assert rescued(api)["published"] == 1
+    assert rescued(api)["published"] == 0
+    assert [published.id for published in api.queue.published] == [task.id]
+    assert api.stored(task.id).enqueued_at == api.clock.now()
+
+
+def test_a_message_that_nobody_took_for_an_hour_is_sent_again(api: Api) -> None:
+    api.submit()
+    api.clock.advance(3_500)
+    assert rescued(api)["published"] == 0
+    api.clock.advance(200)
+    assert rescued(api)["published"] == 1
+    assert rescued(api)["published"] == 0
+
+
+def test_when_the_queue_was_lost_every_waiting_task_is_published_anew(api: Api) -> None:
+    api.submit()
+    api.clock.advance(5)
+    lost_at = api.clock.now().isoformat()
+    api.clock.advance(1)
+    api.submit()
+    assert rescued(api, queue_lost_at=lost_at)["published"] == 1
+    assert rescued(api, queue_lost_at=lost_at)["published"] == 0
+
+
+def test_a_task_that_was_to_start_by_now_is_given_up(api: Api) -> None:
+    task_id = api.submit(deadline_seconds=10).get_json()["id"]
+    api.clock.advance(9)
+    assert rescued(api)["abandoned"] == 0
+    api.clock.advance(2)
+    assert rescued(api)["abandoned"] == 1
+    task = api.stored(task_id)
+    assert task.status is TaskStatus.FAILED
+    assert task.failure is not None
+    assert task.failure.code == "deadline_exceeded"
+
+
+def test_a_task_that_did_start_in_time_is_not_given_up_when_it_waits_again(api: Api) -> None:
+    task = api.claimed_task(start_within=timedelta(seconds=10))
+    claim = task.claim
+    assert claim is not None
+    api.store.update(task.id, lambda t: t.handed_back(claim, api.clock.now()).enqueued(api.clock.now()))
+    api.clock.advance(20)
+    assert rescued(api)["abandoned"] == 0
+    assert api.stored(task.id).status is TaskStatus.QUEUED
+
+
+def test_a_dead_claim_is_given_time_and_then_a_new_message(api: Api) -> None:
+    task = api.claimed_task()
+    api.clock.advance(61)
+    assert rescued(api) == {**NOTHING, "left": 1}  # Pub/Sub is about to deliver again by itself
+    api.clock.advance(60)
+    assert rescued(api)["published"] == 1
+    assert rescued(api) == {**NOTHING, "left": 1}
+    assert api.stored(task.id).status is TaskStatus.PROCESSING
+
+
+def test_a_dead_claim_with_no_attempt_left_is_given_up(api: Api) -> None:
+    task = api.claimed_task(attempts=1)
+    api.clock.advance(121)
+    assert rescued(api)["abandoned"] == 1
+    stored = api.stored(task.id)
+    assert stored.status is TaskStatus.FAILED
+    assert stored.failure is not None
+    assert stored.failure.code == "attempts_exhausted"
+
+
+def test_live_and_ended_tasks_are_left_alone(api: Api) -> None:
+    api.completed_task(task_id="done")
+    api.clock.advance(10_000)
+    running = api.claimed_task(task_id="running")
+    assert rescued(api) == NOTHING
+    assert api.stored("running") == running
+
+
+def test_more_than_a_page_is_rescued_in_one_round(api: Api) -> None:
+    for number in range(450):
+        api.stored_task(task_id=f"task-{number}")
+    api.clock.advance(60)
+    assert rescued(api)["published"] == 450
+
+
+def test_rescue_says_so_when_it_cannot_publish_and_goes_on_the_next_time(api: Api) -> None:
+    api.stored_task()
+    api.clock.advance(60)
+    api.queue.unavailable = True
+    assert api.rescue().status_code == 503
+    api.queue.unavailable = False
+    assert rescued(api)["published"] == 1
+
+
+def test_the_scheduler_may_send_no_body_at_all(api: Api) -> None:
+    answer = api.client.post("/internal/rescue", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
+    assert answer.get_json() == NOTHING
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00:00", [], "x" * 100])
+def test_a_moment_without_meaning_is_refused(api: Api, moment: object) -> None:
+    answer = api.rescue(queue_lost_at=moment)
+    assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/queue_lost_at")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, signed_in_as("local"), {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}]
+)
+def test_nobody_else_may_call(api: Api, headers: dict[str, str]) -> None:
+    api.stored_task()
+    api.clock.advance(60)
+    answer = api.client.post("/internal/rescue", headers=headers)
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
+    assert not api.queue.published

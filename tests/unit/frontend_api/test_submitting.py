@@ -1,0 +1,151 @@
+"""POST /v1/tasks: stored, published, noted, answered; and what is left when a step fails."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from common.domain.task import Lane, TaskStatus
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+
+KEY = {"Idempotency-Key": "order-66"}
+
+
+def test_an_accepted_task_is_stored_published_and_noted(api: Api) -> None:
+    answer = api.submit(steps=7, labels={"team": "pictures"}, lane="batch", deadline_seconds=60)
+    assert answer.status_code == 202
+    body = answer.get_json()
+    assert answer.headers["Location"] == body["urls"]["self"] == f"/v1/tasks/{body['id']}"
+    task = api.stored(body["id"])
+    assert (task.user_id, task.status, task.lane) == ("local", TaskStatus.QUEUED, Lane.BATCH)
+    assert (task.parameters.steps, task.labels) == (7, {"team": "pictures"})
+    assert task.start_by == task.created_at + timedelta(seconds=60)
+    assert task.enqueued_at == api.clock.now()
+    assert [published.id for published in api.queue.published] == [task.id]
+
+
+def test_the_answer_has_every_field_even_those_not_known_yet(api: Api) -> None:
+    body = api.submit().get_json()
+    assert set(body) == {
+        "id", "status", "model", "parameters", "labels", "lane", "created_at", "started_at", "finished_at",
+        "expires_at", "start_by", "cancel_requested_at", "attempt", "queue_position", "eta", "progress", "images",
+        "failure", "metrics", "urls",
+    }  # fmt: skip
+    assert body["progress"] == {"phase": "waiting", "value": 0.0, "step": 0, "steps": 20}
+    assert body["parameters"]["sampler"] == "ddim"
+    assert body["created_at"] == "2026-01-01T12:00:00Z"
+
+
+def test_without_a_seed_one_is_drawn_that_every_browser_can_hold(api: Api) -> None:
+    seeds = {api.submit().get_json()["parameters"]["seed"] for _ in range(20)}
+    assert len(seeds) == 20
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_null_means_as_usual(api: Api) -> None:
+    body = api.submit(steps=None, sampler=None, seed=None, model=None, negative_prompt=None).get_json()
+    assert body["parameters"]["steps"] == 20
+
+
+@pytest.mark.parametrize("prompt", ["赤い丸 🔴", "a" * 2_000, 'quotes " and \\ and </script>', "two\nlines"])
+def test_any_text_is_a_prompt(api: Api, prompt: str) -> None:
+    body = api.submit(prompt=prompt).get_json()
+    assert api.stored(body["id"]).parameters.prompt == prompt
+
+
+def test_when_pubsub_is_away_the_task_is_kept_and_named(api: Api) -> None:
+    api.queue.unavailable = True
+    answer = api.submit()
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    problem = answer.get_json()
+    assert (problem["code"], problem["retryable"]) == ("dependency_unavailable", True)
+    task = api.stored(problem["task_id"])
+    assert (task.status, task.enqueued_at) == (TaskStatus.QUEUED, None)
+
+
+def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
+    api.store.unavailable = True
+    answer = api.submit()
+    assert answer.status_code == 503
+    assert "task_id" not in answer.get_json()
+    assert "Retry-After" in answer.headers
+    assert not api.queue.published
+
+
+def test_a_note_that_fails_after_the_message_was_confirmed_changes_nothing(api: Api) -> None:
+    publish = api.queue.publish
+
+    def publish_then_lose_firestore(task: object) -> None:
+        publish(task)  # type: ignore[arg-type]
+        api.store.unavailable = True
+
+    api.queue.publish = publish_then_lose_firestore  # type: ignore[method-assign,assignment]
+    assert api.submit().status_code == 202
+
+
+def test_a_replay_gets_the_first_task(api: Api) -> None:
+    body = {"prompt": "a large red circle"}
+    first = api.client.post("/v1/tasks", json=body, headers=KEY)
+    api.clock.advance(60)
+    second = api.client.post("/v1/tasks", json=body, headers=KEY)
+    assert (first.status_code, second.status_code) == (202, 200)
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert first.get_json() == second.get_json()
+    assert len(api.store.all_tasks) == len(api.queue.published) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"prompt": "a blue square"}, {"seed": 1}, {"lane": "batch"}, {"labels": {"a": "b"}}]
+)
+def test_a_key_used_for_another_request_is_refused(api: Api, change: dict[str, object]) -> None:
+    body = {"prompt": "a large red circle", "deadline_seconds": 60}
+    api.client.post("/v1/tasks", json=body, headers=KEY)
+    answer = api.client.post("/v1/tasks", json={**body, **change}, headers=KEY)
+    assert answer.status_code == 422
+    assert answer.get_json()["code"] == "idempotency_key_reused"
+    assert len(api.store.all_tasks) == len(api.queue.published) == 1
+
+
+def test_the_same_key_of_two_people_is_two_tasks(api: Api) -> None:
+    body = {"prompt": "a large red circle"}
+    mine = api.client.post("/v1/tasks", json=body, headers=KEY)
+    theirs = api.client.post("/v1/tasks", json=body, headers={**KEY, **signed_in_as("ada")})
+    assert mine.status_code == theirs.status_code == 202
+    assert mine.get_json()["id"] != theirs.get_json()["id"]
+
+
+def test_a_replay_publishes_what_was_never_confirmed(api: Api) -> None:
+    body = {"prompt": "a large red circle"}
+    api.queue.unavailable = True
+    lost = api.client.post("/v1/tasks", json=body, headers=KEY)
+    api.queue.unavailable = False
+    replayed = api.client.post("/v1/tasks", json=body, headers=KEY)
+    assert (lost.status_code, replayed.status_code) == (503, 200)
+    assert replayed.get_json()["id"] == lost.get_json()["task_id"]
+    assert len(api.queue.published) == 1
+    assert api.stored(replayed.get_json()["id"]).enqueued_at is not None
+
+
+def test_a_replay_of_a_finished_task_publishes_nothing(api: Api) -> None:
+    body = {"prompt": "a large red circle"}
+    task_id = api.client.post("/v1/tasks", json=body, headers=KEY).get_json()["id"]
+    api.client.post(f"/v1/tasks/{task_id}/cancel")
+    replayed = api.client.post("/v1/tasks", json=body, headers=KEY)
+    assert replayed.get_json()["status"] == "cancelled"
+    assert len(api.queue.published) == 1
+
+
+def test_a_burst_of_one_request_is_one_task(api: Api) -> None:
+    def post(_: int) -> tuple[int, str]:
+        answer = api.app.test_client().post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+        return answer.status_code, answer.get_json()["id"]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(post, range(48)))
+    assert [status for status, _ in answers].count(202) == 1
+    assert {status for status, _ in answers} == {200, 202}
+    assert len({task_id for _, task_id in answers}) == 1
+    assert len(api.store.all_tasks) == 1
+    assert {task.id for task in api.queue.published} == {answers[0][1]}
