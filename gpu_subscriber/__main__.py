@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 
 import requests
@@ -61,7 +62,9 @@ def main() -> int:
     # Never the pod's name alone: a container that restarts in the same pod is another worker.
     worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     structlog.contextvars.bind_contextvars(worker_id=worker_id)
-    worker = build_worker(settings, engine_settings, worker_id=worker_id)
+    worker = build_worker(
+        settings, lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings), worker_id=worker_id
+    )
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: worker.drain_soon())
     health = HealthServer(settings.health_port, lambda: worker.state)
@@ -72,17 +75,16 @@ def main() -> int:
     return exit_code
 
 
-def build_worker(settings: WorkerSettings, engine_settings: EngineSettings, *, worker_id: str) -> Worker:
+def build_worker(
+    settings: WorkerSettings, spawn_engine: Callable[[], EngineChild], *, worker_id: str
+) -> Worker:
     """Put the parts together."""
     clock = SystemClock()
     hurry = threading.Event()
     patience = Patience(seconds=settings.patience_seconds, hurry=hurry)
     claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
     heartbeat = Heartbeat(clock=clock, claim_ttl=claim_ttl, pace=_pace_of(settings))
-    engine = EngineClient(
-        lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings),
-        attempt_timeout_seconds=settings.attempt_timeout_seconds,
-    )
+    engine = EngineClient(spawn_engine, attempt_timeout_seconds=settings.attempt_timeout_seconds)
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
     bucket = _bucket_of(settings)

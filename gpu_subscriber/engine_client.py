@@ -34,17 +34,22 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class EngineClient:
-    """Implements ImageGenerator on a child process, and Floor for its generations."""
+    """Implements ImageGenerator on a child process, and Floor for its generations.
+
+    An interrupt is answered within one step; whoever hears nothing for `interrupt_grace_seconds` stops waiting.
+    """
 
     def __init__(
         self,
         spawn: Callable[[], EngineChild],
         *,
         attempt_timeout_seconds: float,
+        interrupt_grace_seconds: float = 4.0,
         first_pause_seconds: float = 0.25,
     ) -> None:
         self._spawn = spawn
         self._attempt_timeout = attempt_timeout_seconds
+        self._interrupt_grace = interrupt_grace_seconds
         self._first_pause = first_pause_seconds
         self._changed = threading.Condition()
         self._child: EngineChild | None = None
@@ -75,7 +80,14 @@ class EngineClient:
             )
             for index in range(task.parameters.num_images)
         )
-        return EngineGeneration(task, listener, starts, self, timeout_seconds=self._attempt_timeout)
+        return EngineGeneration(
+            task,
+            listener,
+            starts,
+            self,
+            timeout_seconds=self._attempt_timeout,
+            grace_seconds=self._interrupt_grace,
+        )
 
     # ── for generations ──────────────────────────────────────────────────────────────────────────────────
 

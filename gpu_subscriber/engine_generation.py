@@ -24,8 +24,6 @@ from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
 from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT, ENGINE_CRASHED
 
 _log = structlog.get_logger(__name__)
-_INTERRUPT_GRACE_SECONDS = 4.0
-"""An interrupt is answered within one step. Whoever hears nothing for this long stops waiting."""
 
 RunReport = PhaseChanged | StepDone | PreviewReady | CheckpointReady | ImageReady | RunInterrupted | RunFailed
 
@@ -71,6 +69,7 @@ class EngineGeneration:
         floor: Floor,
         *,
         timeout_seconds: float,
+        grace_seconds: float,
     ) -> None:
         self.task_id = task.id
         self.interrupted = False
@@ -78,6 +77,7 @@ class EngineGeneration:
         self._open = {start.index: start for start in starts}
         self._floor = floor
         self._deadline = time.monotonic() + timeout_seconds
+        self._grace_seconds = grace_seconds
         self._want_checkpoints = False
         self._timed_out = False
         self._stopped_early = False
@@ -98,7 +98,7 @@ class EngineGeneration:
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
         """See Generation.interrupt."""
         if not self.interrupted:
-            self._deadline = time.monotonic() + _INTERRUPT_GRACE_SECONDS
+            self._deadline = time.monotonic() + self._grace_seconds
             self.interrupted = True
             self._answers.put(None)  # whoever waits must learn of the new deadline
         self._want_checkpoints = self._want_checkpoints or want_checkpoints

@@ -1,5 +1,6 @@
 """ScriptedGenerator: an ImageGenerator that draws what a test tells it to, on the thread that asks."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ class ScriptedGeneration:
     checkpoints: Mapping[int, Checkpoint]
     script: Act
     gpu_seconds: float = 0.0
-    interrupted: bool = False
+    told_to_stop: threading.Event = field(default_factory=threading.Event)
     wants_checkpoints: bool = False
     closed: bool = False
 
@@ -27,8 +28,12 @@ class ScriptedGeneration:
         yield from self.script(self)
 
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
-        self.interrupted = True
+        self.told_to_stop.set()
         self.wants_checkpoints = self.wants_checkpoints or want_checkpoints
+
+    @property
+    def interrupted(self) -> bool:
+        return self.told_to_stop.is_set()
 
     def close(self) -> None:
         self.closed = True

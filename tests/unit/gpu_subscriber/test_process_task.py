@@ -27,8 +27,8 @@ def bench() -> WorkerBench:
 def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[DrawnImage | Checkpoint]]:
     def script(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
         generation.gpu_seconds = 2.0
+        yield from ()
         raise GenerationFailedError(failure)
-        yield
 
     return script
 
@@ -95,10 +95,8 @@ def test_a_retryable_failure_of_the_last_attempt_fails_the_task(bench: WorkerBen
 
 def test_a_task_that_kills_every_worker_ends_failed_with_its_history(bench: WorkerBench) -> None:
     task = bench.submit(attempts=2)
-    for number in range(2):  # two workers claim it and die at once
-        bench.store.update(
-            task.id, lambda t, n=number: t.claimed_by(f"dead-{n}", bench.clock.now(), CLAIM_TTL)
-        )
+    for _ in range(2):  # two workers claim it and die at once
+        bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
         bench.clock.advance(61)
 
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE

@@ -1,0 +1,75 @@
+"""FakeDeliverySource: a DeliverySource whose deliveries and ends come when a test says so."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from gpu_subscriber.ports import Delivery, Settlement
+
+
+class FakeDeliveryStream:
+    """One opened stream."""
+
+    def __init__(
+        self, process: Callable[[Delivery], Settlement], slots: int, on_end: Callable[[], None]
+    ) -> None:
+        self._process = process
+        self._on_end = on_end
+        self._pool = ThreadPoolExecutor(slots)
+        self._running: list[Future[Settlement]] = []
+        self._closing = False
+        self._over = threading.Event()
+        self.slots = slots
+        self.ended_because: str | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return not self._closing and not self._over.is_set()
+
+    def deliver(self, delivery: Delivery) -> Future[Settlement]:
+        """Hand a message over; the future is its settlement."""
+        self._running.append(self._pool.submit(self._process, delivery))
+        return self._running[-1]
+
+    def break_off(self, reason: str) -> None:
+        """End as a lost network ends a stream."""
+        self.ended_because = reason
+        self._over.set()
+        self._on_end()
+
+    def close(self) -> None:
+        self._closing = True
+
+    def wait_until_ended(self, timeout_seconds: float) -> bool:
+        for future in self._running:
+            try:
+                future.result(timeout_seconds)
+            except TimeoutError:
+                return False
+        self._pool.shutdown()
+        if not self._over.is_set():
+            self._over.set()
+            self._on_end()
+        return True
+
+
+class FakeDeliverySource:
+    """Hands each stream that is opened to whoever waits for it."""
+
+    def __init__(self) -> None:
+        self.streams: list[FakeDeliveryStream] = []
+        self._opened = threading.Condition()
+
+    def open(
+        self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
+    ) -> FakeDeliveryStream:
+        with self._opened:
+            self.streams.append(FakeDeliveryStream(process, slots, on_end))
+            self._opened.notify_all()
+            return self.streams[-1]
+
+    def stream(self, number: int, *, timeout_seconds: float = 20.0) -> FakeDeliveryStream:
+        """The stream opened as number so-and-so, from 0; waits for it."""
+        with self._opened:
+            assert self._opened.wait_for(lambda: len(self.streams) > number, timeout_seconds)
+            return self.streams[number]

@@ -1,0 +1,99 @@
+"""A real child process that speaks the engine's messages and draws nothing: prompts say what it should do.
+
+draw    every step, a preview, a grey image          fail    RunFailed, retryable
+wait    one step, then nothing until an Interrupt    die     SIGKILL to itself
+deaf    as `wait`, and Interrupts are ignored        wait once    `wait`, but `draw` when started over
+"""
+
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from common.domain.task import Failure, Phase
+from gpu_subscriber.engine.messages import (
+    EngineReady,
+    ImageReady,
+    Interrupt,
+    PhaseChanged,
+    PreviewReady,
+    RunFailed,
+    RunInterrupted,
+    Shutdown,
+    Start,
+    StepDone,
+)
+
+FAKE_ENGINE = "tests.fakes.fake_engine_process:run_fake_engine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeEngineSettings:
+    """How the fake engine starts."""
+
+    slots: int = 4
+    never_ready: bool = False
+
+
+def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
+    """The child's loop."""
+    if settings.never_ready:
+        os._exit(71)
+    pipe.send(
+        EngineReady(
+            models=("demo",), device="fake", dtype="none", slots=settings.slots, versions={"fake": "1"}
+        )
+    )
+    waiting: dict[str, Start] = {}
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            os._exit(3)
+        match message:
+            case Start():
+                _start(pipe, message, waiting)
+            case Interrupt(run_id=run_id) if (
+                run_id in waiting and waiting[run_id].parameters.prompt != "deaf"
+            ):
+                del waiting[run_id]
+                checkpoint = b"state" if message.want_checkpoint else None
+                pipe.send(RunInterrupted(run_id=run_id, step=1, gpu_seconds=0.25, checkpoint=checkpoint))
+            case Shutdown():
+                return
+
+
+def _start(pipe: Connection, start: Start, waiting: dict[str, Start]) -> None:
+    prompt, run_id = start.parameters.prompt, start.run_id
+    if prompt == "wait once":
+        prompt = "draw" if "+" in run_id else "wait"
+    match prompt:
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "fail":
+            failure = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
+            pipe.send(RunFailed(run_id=run_id, failure=failure, gpu_seconds=0.5))
+        case "draw":
+            _draw(pipe, start)
+        case _:
+            waiting[run_id] = start
+            pipe.send(PhaseChanged(run_id=run_id, phase=Phase.DENOISING))
+            pipe.send(StepDone(run_id=run_id, step=1, steps=start.parameters.steps))
+
+
+def _draw(pipe: Connection, start: Start) -> None:
+    parameters, run_id = start.parameters, start.run_id
+    pipe.send(PhaseChanged(run_id=run_id, phase=Phase.DENOISING))
+    for step in range(1, parameters.steps + 1):
+        pipe.send(StepDone(run_id=run_id, step=step, steps=parameters.steps))
+    pipe.send(PreviewReady(run_id=run_id, step=parameters.steps, jpeg=b"jpeg"))
+    pipe.send(
+        ImageReady(
+            run_id=run_id,
+            width=parameters.width,
+            height=parameters.height,
+            pixels=bytes([start.index]) * (parameters.width * parameters.height * 3),
+            gpu_seconds=1.0,
+            resumed_at_step=0 if start.checkpoint is None else 1,
+        )
+    )

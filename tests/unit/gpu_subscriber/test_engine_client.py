@@ -1,0 +1,213 @@
+"""The engine client against a real child process that speaks the engine's messages and draws nothing."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import pytest
+
+from common.domain.task import Phase, Task
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.engine_child import EngineChild
+from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
+from gpu_subscriber.ports import Checkpoint, DrawnImage
+from tests.factories import parameters, submitted_task
+from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
+
+PATIENCE_SECONDS = 20.0
+Piece = DrawnImage | Checkpoint
+
+
+@dataclass(slots=True)
+class Listener:
+    """Remembers what it is told."""
+
+    phases: list[tuple[int, Phase]] = field(default_factory=list)
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    previews: list[bytes] = field(default_factory=list)
+    drawing: threading.Event = field(default_factory=threading.Event)
+
+    def phase_changed(self, index: int, phase: Phase) -> None:
+        self.phases.append((index, phase))
+
+    def step_done(self, index: int, step: int) -> None:
+        self.steps.append((index, step))
+        self.drawing.set()
+
+    def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
+        self.previews.append(jpeg)
+
+
+class EngineUnderTest:
+    """A client with its supervising thread, and how often its engine became ready."""
+
+    def __init__(self, settings: FakeEngineSettings, *, attempt_timeout_seconds: float) -> None:
+        self.lives = threading.Semaphore(0)
+        self.client = EngineClient(
+            lambda: EngineChild.spawned(FAKE_ENGINE, settings),
+            attempt_timeout_seconds=attempt_timeout_seconds,
+            interrupt_grace_seconds=0.5 if attempt_timeout_seconds < 1 else 5.0,
+            first_pause_seconds=0.001,
+        )
+        self.supervisor = threading.Thread(target=self.client.run, args=(self._ready,))
+        self.supervisor.start()
+
+    def _ready(self, _ready: EngineReady) -> None:
+        self.lives.release()
+
+    def stop(self) -> None:
+        self.client.stop(within_seconds=PATIENCE_SECONDS)
+        self.supervisor.join(PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def engine() -> Iterator[EngineUnderTest]:
+    running = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=60.0)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def callbacks() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def task(prompt: str, *, task_id: str = "task-1", num_images: int = 1) -> Task:
+    wanted = parameters(prompt=prompt, num_images=num_images, steps=3, width=64, height=64)
+    return submitted_task(task_id=task_id, parameters=wanted)
+
+
+def drawn(engine: EngineUnderTest, wanted: Task, listener: Listener | None = None) -> list[Piece]:
+    with closing(engine.client.start(wanted, listener or Listener(), {})) as generation:
+        return list(generation)
+
+
+def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnderTest) -> None:
+    listener = Listener()
+    pieces = drawn(engine, task("draw", num_images=3), listener)
+    images = [piece for piece in pieces if isinstance(piece, DrawnImage)]
+    assert sorted(image.index for image in images) == [0, 1, 2]
+    assert images[0].software == {"fake": "1"}
+    assert all(image.pixels == bytes([image.index]) * (64 * 64 * 3) for image in images)
+    assert listener.steps.count((2, 3)) == 1
+    assert (0, Phase.DENOISING) in listener.phases
+    assert listener.previews == [b"jpeg"] * 3
+
+
+def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
+    resumed = {0: Checkpoint(index=0, step=1, state=b"state")}
+    with closing(engine.client.start(task("draw"), Listener(), resumed)) as generation:
+        [image] = list(generation)
+    assert isinstance(image, DrawnImage)
+    assert image.resumed_at_step == 1
+
+
+def test_a_failed_run_fails_its_generation_and_no_other(engine: EngineUnderTest) -> None:
+    with pytest.raises(GenerationFailedError) as raised:
+        drawn(engine, task("fail"))
+    assert raised.value.failure.code == "out_of_gpu_memory"
+    assert len(drawn(engine, task("draw", task_id="task-2"))) == 1
+    assert engine.client.ready is not None
+
+
+def test_an_interrupted_generation_hands_over_its_checkpoints_first(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    listener, pieces = Listener(), []
+    generation = engine.client.start(task("wait", num_images=2), listener, {})
+
+    def draw() -> None:
+        for piece in generation:
+            pieces.append(piece)
+
+    waiting = callbacks.submit(draw)
+    assert listener.drawing.wait(PATIENCE_SECONDS)
+    generation.interrupt(want_checkpoints=True)
+    with pytest.raises(GenerationInterruptedError):
+        waiting.result(PATIENCE_SECONDS)
+    generation.close()
+    assert {(piece.index, piece.state) for piece in pieces if isinstance(piece, Checkpoint)} == {
+        (0, b"state"),
+        (1, b"state"),
+    }
+    assert generation.gpu_seconds == 0.5
+
+
+def test_an_interrupt_before_the_first_look_is_not_forgotten(engine: EngineUnderTest) -> None:
+    generation = engine.client.start(task("wait"), Listener(), {})
+    generation.interrupt()
+    with pytest.raises(GenerationInterruptedError):
+        list(generation)
+    generation.close()
+
+
+def test_a_task_alone_in_a_dying_engine_is_to_blame_and_the_next_one_is_drawn(
+    engine: EngineUnderTest,
+) -> None:
+    with pytest.raises(GenerationFailedError) as raised:
+        drawn(engine, task("die"))
+    assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_crashed", True)
+    assert len(drawn(engine, task("draw", task_id="task-2"))) == 1  # by a new child
+
+
+def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    listeners = [Listener(), Listener()]
+    innocents: list[Future[list[Piece]]] = [
+        callbacks.submit(drawn, engine, task("wait once", task_id=f"innocent-{number}"), listener)
+        for number, listener in enumerate(listeners)
+    ]
+    assert all(listener.drawing.wait(PATIENCE_SECONDS) for listener in listeners)
+
+    with pytest.raises(GenerationFailedError) as raised:
+        drawn(engine, task("die", task_id="culprit"))
+
+    assert raised.value.failure.code == "engine_crashed"
+    assert all(len(innocent.result(PATIENCE_SECONDS)) == 1 for innocent in innocents)
+    assert len(drawn(engine, task("draw", task_id="later"))) == 1
+
+
+def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: ThreadPoolExecutor) -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=0.5)
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        with pytest.raises(GenerationFailedError) as raised:
+            drawn(engine, task("deaf"))
+        assert raised.value.failure.code == "attempt_timed_out"
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    finally:
+        engine.stop()
+
+
+def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on() -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=0.5)
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        before = engine.client.ready
+        with pytest.raises(GenerationFailedError) as raised:
+            drawn(engine, task("wait"))
+        assert raised.value.failure.code == "attempt_timed_out"
+        assert engine.client.ready is before
+    finally:
+        engine.stop()
+
+
+def test_an_engine_that_never_starts_is_given_up() -> None:
+    engine = EngineUnderTest(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
+    engine.supervisor.join(PATIENCE_SECONDS)
+    assert not engine.supervisor.is_alive()
+    with pytest.raises(GenerationInterruptedError):  # not the task's fault: it is handed back
+        drawn(engine, task("draw"))
+
+
+def test_stopping_ends_the_child() -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=1.0)
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    engine.stop()
+    assert not engine.supervisor.is_alive()
+    assert engine.client.ready is None

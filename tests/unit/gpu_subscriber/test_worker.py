@@ -1,0 +1,224 @@
+"""A worker's life: it opens its stream when the engine is ready, again when it ends, drains when told, and stops."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from common.adapters.system_clock import SystemClock
+from common.domain.task import Phase, TaskStatus
+from gpu_subscriber.active_task import Pace
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.errors import GenerationInterruptedError
+from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.lasting_stream import LastingStream
+from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
+from gpu_subscriber.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_delivery_source import FakeDeliverySource
+from tests.fakes.scripted_generator import ScriptedGeneration, grey_image
+from tests.fakes.worker_bench import WorkerBench, delivery_of
+
+PATIENCE_SECONDS = 20.0
+READY = EngineReady(models=("demo",), device="fake", dtype="none", slots=3, versions={})
+
+
+class FakeEngine:
+    """An Engine that is ready when told and ends when told."""
+
+    def __init__(self) -> None:
+        self.ready: EngineReady | None = None
+        self.started = threading.Event()
+        self.ended = threading.Event()
+        self._on_ready: Callable[[EngineReady], None] = lambda _ready: None
+
+    def run(self, on_ready: Callable[[EngineReady], None]) -> None:
+        self._on_ready = on_ready
+        self.started.set()
+        self.ended.wait(PATIENCE_SECONDS)
+
+    def come_up(self) -> None:
+        assert self.started.wait(PATIENCE_SECONDS)
+        self.ready = READY
+        self._on_ready(READY)
+
+    def stop(self, *, within_seconds: float) -> None:
+        self.ended.set()
+
+
+class RunningWorker:
+    """A worker in a thread, on fakes, with a heartbeat of its own."""
+
+    def __init__(self, bench: WorkerBench, *, drain_deadline_seconds: float = 5.0) -> None:
+        self.bench = bench
+        self.engine = FakeEngine()
+        self.source = FakeDeliverySource()
+        clock = SystemClock()
+        bench.heartbeat = Heartbeat(clock=clock, claim_ttl=timedelta(seconds=60), pace=Pace())
+        self.worker = Worker(
+            source=self.source,
+            process=bench.worker(),
+            engine=self.engine,
+            heartbeat=bench.heartbeat,
+            hurry=bench.hurry,
+            clock=clock,
+            drain_deadline_seconds=drain_deadline_seconds,
+        )
+        self._pool = ThreadPoolExecutor(1)
+        self._exit_code = self._pool.submit(self.worker.run)
+
+    def exit_code(self) -> int:
+        return self._exit_code.result(PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        self.worker.drain_soon()
+        self._exit_code.result(PATIENCE_SECONDS)
+        self._pool.shutdown()
+
+
+@pytest.fixture
+def bench() -> WorkerBench:
+    return WorkerBench()
+
+
+@pytest.fixture
+def running(bench: WorkerBench) -> Iterator[RunningWorker]:
+    worker = RunningWorker(bench)
+    yield worker
+    worker.stop()
+
+
+def test_the_stream_opens_when_the_engine_is_ready_with_its_slots(running: RunningWorker) -> None:
+    assert not running.worker.state.ready
+    running.engine.come_up()
+    assert running.source.stream(0).slots == READY.slots
+    assert running.worker.state.alive
+
+
+def test_an_engine_that_restarts_opens_no_second_stream(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.engine.come_up()
+    running.stop()
+    assert len(running.source.streams) == 1
+
+
+def test_a_stream_that_ends_is_opened_again(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0).break_off("NotFound")
+    task = running.bench.submit()
+    assert (
+        running.source.stream(1).deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    )
+
+
+def test_a_delivery_that_breaks_everything_is_returned_and_the_next_one_processed(
+    running: RunningWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.engine.come_up()
+    stream, task = running.source.stream(0), running.bench.submit()
+    with monkeypatch.context() as patch:
+        patch.setattr(running.bench.store, "update", None)
+        assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+
+
+def test_a_drain_with_nothing_to_do_exits_0(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.worker.drain_soon()
+    assert running.exit_code() == EXIT_DRAINED
+    assert not running.worker.state.ready
+
+
+def test_a_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> None:
+    running.worker.drain_soon()
+    assert running.exit_code() == EXIT_DRAINED
+
+
+def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> None:
+    drawing = threading.Event()
+
+    def endless(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        drawing.set()
+        assert generation.told_to_stop.wait(PATIENCE_SECONDS)
+        yield Checkpoint(index=0, step=3, state=b"state")
+        raise GenerationInterruptedError("drain")
+
+    bench.generator.script = endless
+    running = RunningWorker(bench)
+    running.engine.come_up()
+    task = bench.submit()
+    settlement = running.source.stream(0).deliver(delivery_of(task))
+    assert drawing.wait(PATIENCE_SECONDS)
+
+    running.worker.drain_soon()
+
+    assert running.exit_code() == EXIT_DRAINED
+    assert settlement.result() is Settlement.RETURN
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
+    assert bench.generator.generations[0].wants_checkpoints
+    assert bench.checkpoints.load(task.id)[0].step == 3
+
+
+def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
+    drawn, finish = threading.Event(), threading.Event()
+
+    def nearly_done(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        generation.listener.phase_changed(0, Phase.DECODING)
+        generation.listener.step_done(0, generation.task.parameters.steps)
+        drawn.set()
+        assert finish.wait(PATIENCE_SECONDS)
+        if generation.interrupted:
+            raise GenerationInterruptedError("drain")
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = nearly_done
+    running = RunningWorker(bench)
+    running.engine.come_up()
+    task = bench.submit()
+    settlement = running.source.stream(0).deliver(delivery_of(task))
+    assert drawn.wait(PATIENCE_SECONDS)
+
+    running.worker.drain_soon()
+    assert running.bench.hurry.wait(PATIENCE_SECONDS)
+    finish.set()
+
+    assert running.exit_code() == EXIT_DRAINED
+    assert settlement.result() is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+def test_a_delivery_that_comes_while_draining_goes_straight_back(running: RunningWorker) -> None:
+    running.engine.come_up()
+    stream = running.source.stream(0)
+    running.bench.hurry.set()
+    assert stream.deliver(Delivery(message_id="m", body=b"?")).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert running.bench.dead_letters.published == []
+
+
+def test_a_worker_whose_engine_gave_up_exits_1(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.engine.ended.set()
+    assert running.exit_code() == EXIT_BROKEN
+    assert not running.worker.state.alive
+
+
+def test_pauses_between_streams_grow_and_shrink_again() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    assert stream.seconds_until_due is None
+    stream.begin(1)
+    pauses: list[float | None] = []
+    for _ in range(7):
+        stream.ended()
+        pauses.append(stream.seconds_until_due)
+        stream.open()
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+    clock.advance(61)
+    stream.ended()
+    assert stream.seconds_until_due == 0.5
