@@ -82,7 +82,7 @@ def up(
         with stack:
             _announce(stack.page_url, data, time.monotonic() - started)
             if emulators_only:
-                print("\n".join(f"export {name}={value}" for name, value in stack.environment.items()))
+                _print_exports(stack)
             print("Ctrl-C stops it.", flush=True)
             stack.watch()
     except StartInterruptedError as error:
@@ -138,6 +138,13 @@ def logs(
 def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:
     print(f"darkroom is ready after {seconds:.1f} s: {page_url or 'emulators only, no page'}")
     print(f"State and logs: {data.path}", flush=True)
+
+
+def _print_exports(stack: LocalStack) -> None:
+    """For a shell in which the API or a worker is run by hand. The internal token is nobody's to see."""
+    for name, value in stack.environment.items():
+        if name != "DARKROOM_INTERNAL_TOKEN":
+            print(f"export {name}={value}")
 
 
 def _stop_on_signals(stack: LocalStack) -> None:

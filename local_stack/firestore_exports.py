@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from local_stack.emulators import FIRESTORE_OWNER
@@ -67,10 +68,9 @@ class FirestoreExports:
 class PeriodicExport:
     """Exports now and then in a thread, so that a crash of everything costs no more than the interval."""
 
-    def __init__(
-        self, exports: FirestoreExports, *, host: str, project_id: str, interval_seconds: float
-    ) -> None:
-        self._export = lambda: exports.export(host, project_id)
+    def __init__(self, export: Callable[[], None], *, interval_seconds: float) -> None:
+        """`export` may raise OSError."""
+        self._export = export
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="periodic-export", daemon=True)

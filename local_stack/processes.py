@@ -70,8 +70,9 @@ class ChildProcess:
             self.log_path.replace(self.log_path.with_name(self.log_path.name + ".1"))
         self._launch()
 
-    def restart(self) -> None:
+    def restart(self, spec: ProcessSpec | None = None) -> None:
         """Start it again after it ended, going on in the same log. Readiness is the caller's to await."""
+        self.spec = spec or self.spec
         self._launch()
 
     def why_not_ready(self) -> str | None:
@@ -107,7 +108,10 @@ class ChildProcess:
         return True
 
     def kill(self) -> None:
-        """SIGKILL to the process and everything in its group, at once, as when a machine goes away."""
+        """SIGKILL to the process and everything in its group, at once, as when a machine goes away.
+
+        For the process without its children: `send_signal`.
+        """
         process = self._started()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,9 +1,9 @@
-"""The whole stack as one object: the composition of all processes, and the order in which they start and end.
+"""The whole stack as one object: what starts when, and in which order it ends.
 
-with LocalStack(StackSettings(data_directory=path)) as stack:            # everything
-with LocalStack.emulators_only(path) as stack:                           # Pub/Sub, Firestore, the bucket
-    stack.environment                                                    # what a client program needs
-    stack.process("worker-0").kill(); stack.restart("worker-0")
+- `with LocalStack(StackSettings(data_directory=path)) as stack:` starts everything and waits until it is ready;
+- `with LocalStack.emulators_only(path) as stack:` starts Pub/Sub, Firestore and the bucket;
+- `stack.environment` is what a client program needs;
+- `stack.process("worker-0").kill()`, then `stack.restart("worker-0")`, is how tests make trouble.
 """
 
 import os
@@ -14,45 +14,39 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local_stack import application
-from local_stack.bucket_server.process import bucket_server
+from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory, StackState
-from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.errors import PortTakenError
 from local_stack.firestore_exports import FirestoreExports, PeriodicExport
-from local_stack.free_ports import LOOPBACK, free_port, is_free
+from local_stack.free_ports import is_free
 from local_stack.leftovers import end_leftovers
 from local_stack.processes import ChildProcess
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
-from local_stack.pubsub_proxy.process import pubsub_proxy
-from local_stack.stack_settings import StackSettings, names_as_environment
+from local_stack.stack_settings import StackSettings
 from local_stack.supervisor import Supervisor
 
-_INFRASTRUCTURE = ("pubsub-emulator", "firestore-emulator", "pubsub-proxy", "bucket-server")
 
-
-def _print_nothing(_line: str) -> None:
+def _say_nothing(_line: str) -> None:
     return
 
 
 class LocalStack:
     """A context manager: entering returns when all is ready, leaving ends all and saves what is to be kept."""
 
-    def __init__(self, settings: StackSettings, say: Callable[[str], None] = _print_nothing) -> None:
+    def __init__(self, settings: StackSettings, say: Callable[[str], None] = _say_nothing) -> None:
         self._settings = settings
         self._say = say
         self._stack_id = secrets.token_hex(8)
-        self._token = secrets.token_urlsafe(32)
+        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._data = DataDirectory(settings.data_directory)
+        self._composition = Composition(settings, self._data, say)
         self._supervisor = Supervisor(logs_directory=self._data.logs, stack_id=self._stack_id)
         self._exports = FirestoreExports(self._data.firestore)
         self._periodic_export: PeriodicExport | None = None
-        self._ports: dict[str, int] = {}
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self.hurry = self._supervisor.hurry
-        """Set it to cut the processes' deadlines short while the stack ends."""
         self.interrupted = self._supervisor.interrupted
         """Set it, also from a signal handler, to end a start or `watch`."""
+        self.hurry = self._supervisor.hurry
+        """Set it to cut the processes' deadlines short while the stack ends."""
 
     @classmethod
     def emulators_only(
@@ -71,24 +65,18 @@ class LocalStack:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """By name: the processes', and `api` for the page."""
-        return self._ports
+        """By the processes' names; `api` is the page's."""
+        return self._composition.ports
 
     @property
     def page_url(self) -> str | None:
-        return f"http://localhost:{self._ports['api']}/" if self._settings.serves_api else None
+        """None without an API."""
+        return self._composition.page_url
 
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs to talk to this stack, with the settings that API and worker read."""
-        return {
-            "PUBSUB_EMULATOR_HOST": self._host("pubsub-proxy"),
-            "FIRESTORE_EMULATOR_HOST": self._host("firestore-emulator"),
-            "STORAGE_EMULATOR_HOST": f"http://{self._host('bucket-server')}",
-            **names_as_environment(self._settings.names),
-            "DARKROOM_INTERNAL_TOKEN": self._token,
-            **self._settings.extra_environment,
-        }
+        return self._composition.environment
 
     def process(self, name: str) -> ChildProcess:
         """Raises KeyError, and the names there are, for an unknown one."""
@@ -97,12 +85,16 @@ class LocalStack:
         return self._supervisor.processes[name]
 
     def restart(self, name: str) -> None:
-        """Start an ended process again, on its port, and wait for it. Emulators come back empty."""
+        """Start an ended process again, on its port, and wait for it.
+
+        Pub/Sub comes back provisioned and without messages, Firestore with the documents of the last save.
+        """
         process = self.process(name)
-        process.restart()
+        is_firestore = name == "firestore-emulator"
+        process.restart(self._composition.firestore(self._exports.latest()) if is_firestore else None)
         process.wait_until_ready()
         if name == "pubsub-emulator":
-            provision_pubsub(self._host("pubsub-emulator"), self._settings.names)
+            self._provision_pubsub()
         self._write_state("ready")
 
     def add_worker(self) -> str:
@@ -112,6 +104,11 @@ class LocalStack:
         self._write_state("ready")
         return name
 
+    def save_documents(self) -> None:
+        """Save Firestore's documents now, as is done each minute and at the end. Raises OSError."""
+        host = self._composition.host("firestore-emulator")
+        self._exports.export(host, self._settings.names.project_id)
+
     def watch(self) -> None:
         """Block until interrupted. Raises ProcessFailedError when any process ends by itself."""
         self._supervisor.watch()
@@ -119,9 +116,8 @@ class LocalStack:
     def __enter__(self) -> Self:
         self._data.acquire()
         try:
-            self._check_port()
             self._end_what_a_crash_left()
-            self._choose_ports()
+            self._check_port()
             self._write_state("starting")
             self._start_infrastructure()
             self._start_application()
@@ -136,6 +132,12 @@ class LocalStack:
     ) -> None:
         self._stop()
 
+    def _end_what_a_crash_left(self) -> None:
+        """Processes of a stack whose supervisor was killed, where the system did not end them with it."""
+        state = self._data.state()
+        if state is not None and (count := end_leftovers(state.stack_id)):
+            self._say(f"Ended {count} processes that a crashed stack had left behind.")
+
     def _check_port(self) -> None:
         port = self._settings.port
         if port is not None and self._settings.serves_api and not is_free(port):
@@ -143,115 +145,72 @@ class LocalStack:
                 f"Port {port} is in use by another program. Choose another one for the page with PORT=…"
             )
 
-    def _end_what_a_crash_left(self) -> None:
-        """Processes of a stack whose supervisor was killed, where the system did not end them with it."""
-        state = self._data.state()
-        if state is not None and (count := end_leftovers(state.stack_id)):
-            self._say(f"Ended {count} processes that a crashed stack had left behind.")
-
-    def _choose_ports(self) -> None:
-        for name in (*_INFRASTRUCTURE, "firestore-websocket"):
-            self._ports[name] = self._unused_port()
-        if self._settings.serves_api:
-            self._ports["api"] = self._settings.port or self._unused_port()
-
-    def _unused_port(self) -> int:
-        """Free, and not promised to another process of this stack."""
-        while (port := free_port()) in self._ports.values():
-            continue
-        return port
-
     def _start_infrastructure(self) -> None:
-        settings, ports = self._settings, self._ports
-        project_id = settings.names.project_id
-        self._supervisor.start(
-            pubsub_emulator(
-                port=ports["pubsub-emulator"], project_id=project_id, java=settings.java, say=self._say
-            ),
-            firestore_emulator(
-                port=ports["firestore-emulator"],
-                websocket_port=ports["firestore-websocket"],
-                project_id=project_id,
-                rules=settings.rules,
-                exported=self._exports.latest(),
-                java=settings.java,
-                say=self._say,
-            ),
-            bucket_server(port=ports["bucket-server"], directory=self._data.bucket),
-            pubsub_proxy(port=ports["pubsub-proxy"], emulator_port=ports["pubsub-emulator"]),
-        )
-        self._supervisor.wait_until_ready(*_INFRASTRUCTURE)
-        provision_pubsub(self._host("pubsub-emulator"), settings.names)
-        provision_bucket(f"http://{self._host('bucket-server')}", settings.names)
+        specs = self._composition.infrastructure(self._exports.latest())
+        self._supervisor.start(*specs)
+        self._supervisor.wait_until_ready()
+        self._provision_pubsub()
+        provision_bucket(f"http://{self._composition.host('bucket-server')}", self._settings.names)
         self._periodic_export = PeriodicExport(
-            self._exports,
-            host=self._host("firestore-emulator"),
-            project_id=project_id,
-            interval_seconds=settings.export_interval_seconds,
+            self.save_documents, interval_seconds=self._settings.export_interval_seconds
         )
         self._periodic_export.start()
 
+    def _provision_pubsub(self) -> None:
+        provision_pubsub(self._composition.host("pubsub-emulator"), self._settings.names)
+
     def _start_application(self) -> None:
-        """API and workers side by side: each needs seconds to load its libraries."""
-        awaited = [self._start_worker() for _ in range(self._settings.workers)]
+        """API and workers side by side: each needs seconds to load its libraries. The tick needs the API."""
+        for _ in range(self._settings.workers):
+            self._start_worker()
         if self._settings.serves_api:
-            self._supervisor.start(application.api(port=self._ports["api"], environment=self.environment))
-            awaited.append("api")
-        self._supervisor.wait_until_ready(*awaited) if awaited else None
+            self._supervisor.start(self._composition.api())
+        self._supervisor.wait_until_ready()
         if self._settings.serves_api:
-            self._supervisor.start(
-                application.rescue_tick(
-                    api_port=self._ports["api"],
-                    interval_seconds=self._settings.rescue_interval_seconds,
-                    environment=self.environment,
-                )
-            )
+            self._supervisor.start(self._composition.rescue_tick())
 
     def _start_worker(self) -> str:
         number = sum(name.startswith("worker-") for name in self._supervisor.processes)
-        health_port = self._unused_port()
-        self._ports[f"worker-{number}"] = health_port
-        self._supervisor.start(
-            application.worker(number=number, health_port=health_port, environment=self.environment)
-        )
-        return f"worker-{number}"
+        spec = self._composition.worker(number)
+        self._supervisor.start(spec)
+        return spec.name
 
     def _stop(self) -> None:
         """End all, in the order in which each still finds what it needs to end well."""
         self._write_state("stopping")
         supervisor = self._supervisor
         with supervisor:
+            for process in supervisor.processes.values():
+                process.resume()  # one that a test has suspended would let the others wait for it
             # Workers hand their tasks back, which needs everything else.
             supervisor.stop([name for name in supervisor.processes if name.startswith("worker-")])
             supervisor.stop(["rescue-tick"])
             supervisor.stop(["api"])
             supervisor.stop(["pubsub-proxy"])
-            self._save_documents()
+            self._save_documents_for_the_last_time()
             supervisor.stop(["pubsub-emulator", "firestore-emulator", "bucket-server"])
         self._data.clear_state()
         self._data.release()
 
-    def _save_documents(self) -> None:
-        if self._periodic_export is None:  # never got so far: the last export is the better one
+    def _save_documents_for_the_last_time(self) -> None:
+        if self._periodic_export is None:  # it never got so far: the last save is the better one
             return
         self._periodic_export.stop()
         try:
-            self._exports.export(self._host("firestore-emulator"), self._settings.names.project_id)
+            self.save_documents()
         except OSError as error:
             self._say(f"Firestore's documents could not be saved ({error}); the last save is kept.")
 
     def _write_state(self, phase: str) -> None:
+        processes = self._supervisor.processes.values()
         self._data.write_state(
             StackState(
                 stack_id=self._stack_id,
                 phase=phase,
                 supervisor_pid=os.getpid(),
                 started_at=self._started_at,
-                page_url=self.page_url if self._ports else None,
-                ports=self._ports,
-                pids={name: process.pid for name, process in self._supervisor.processes.items()},
+                page_url=self.page_url,
+                ports=self.ports,
+                pids={process.name: process.pid for process in processes},
             )
         )
-
-    def _host(self, name: str) -> str:
-        return f"{LOOPBACK}:{self._ports[name]}"

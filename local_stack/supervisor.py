@@ -48,8 +48,8 @@ class Supervisor:
                 logs_directory=self._logs_directory,
                 stack_environment={STACK_ID_VARIABLE: self._stack_id, "PYTHONUNBUFFERED": "1"},
             )
-            self._processes[spec.name] = process
             process.start()
+            self._processes[spec.name] = process
 
     def wait_until_ready(self, *names: str) -> None:
         """Block until all of them (without names: everything started) are ready.

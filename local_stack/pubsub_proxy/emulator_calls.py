@@ -6,6 +6,8 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
+from local_stack.pubsub_proxy.ack_ids import AckIds
+
 SUBSCRIBER = "/google.pubsub.v1.Subscriber/"
 PUBLISHER = "/google.pubsub.v1.Publisher/"
 
@@ -26,10 +28,12 @@ def as_it_is(message: bytes) -> bytes:
 
 
 class EmulatorCalls:
-    """Every method may raise grpc.RpcError."""
+    """Every method may raise grpc.RpcError. Ack ids are stamped ones, see `ack_ids`."""
 
     def __init__(self, address: str) -> None:
+        self.ack_ids = AckIds()
         self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._channel.subscribe(self.ack_ids.follow)
         self._pull = self._method("Pull", types.PullRequest, types.PullResponse)
         self._subscription = self._method("GetSubscription", types.GetSubscriptionRequest, types.Subscription)
         self._acknowledge = self._method("Acknowledge", types.AcknowledgeRequest)
@@ -43,17 +47,23 @@ class EmulatorCalls:
         request = types.PullRequest(
             subscription=subscription, max_messages=max_messages, return_immediately=True
         )
-        return list(self._pull(request, timeout=_TIMEOUT_SECONDS).received_messages)
+        messages = list(self._pull(request, timeout=_TIMEOUT_SECONDS).received_messages)
+        for message in messages:
+            message.ack_id = self.ack_ids.stamped(message.ack_id)
+        return messages
 
     def acknowledge(self, subscription: str, ack_ids: Iterable[str]) -> None:
-        request = types.AcknowledgeRequest(subscription=subscription, ack_ids=list(ack_ids))
+        """Ids of messages that a restart has lost are accepted and mean nothing."""
+        request = types.AcknowledgeRequest(subscription=subscription, ack_ids=self.ack_ids.current(ack_ids))
         if request.ack_ids:
             self._acknowledge(request, timeout=_TIMEOUT_SECONDS)
 
     def modify_deadline(self, subscription: str, ack_ids: Iterable[str], seconds: int) -> None:
         """0 returns the messages to the subscription."""
         request = types.ModifyAckDeadlineRequest(
-            subscription=subscription, ack_ids=list(ack_ids), ack_deadline_seconds=seconds
+            subscription=subscription,
+            ack_ids=self.ack_ids.current(ack_ids),
+            ack_deadline_seconds=seconds,
         )
         if request.ack_ids:
             self._modify(request, timeout=_TIMEOUT_SECONDS)

@@ -1,8 +1,10 @@
 """The gRPC server: which calls are served here and which are passed through."""
 
 import time
+from collections.abc import Callable
 from concurrent import futures
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import grpc
 from google.pubsub_v1 import types
@@ -21,6 +23,7 @@ from local_stack.pubsub_proxy.subscription_filter import InvalidFilterError, par
 # Each stream and each waiting pull occupies a thread; threads are made only when they are needed.
 _MAX_CALLS_AT_ONCE = 256
 _PULL_PAUSE_SECONDS = 0.05
+_NOTHING = b""  # google.protobuf.Empty on the wire
 
 
 def start_proxy(*, listen: str, emulator: str) -> grpc.Server:
@@ -48,35 +51,42 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
                 types.StreamingPullResponse.serialize,
             )
         if method == SUBSCRIBER + "Pull":
-            return grpc.unary_unary_rpc_method_handler(
-                self._pull, types.PullRequest.deserialize, types.PullResponse.serialize
-            )
-        call = self._emulator.raw(method)
+            return _unary(self._pull, types.PullRequest.deserialize, types.PullResponse.serialize)
+        if method == SUBSCRIBER + "Acknowledge":
+            return _unary(self._acknowledge, types.AcknowledgeRequest.deserialize)
+        if method == SUBSCRIBER + "ModifyAckDeadline":
+            return _unary(self._modify_deadline, types.ModifyAckDeadlineRequest.deserialize)
+        return _unary(partial(self._pass_through, method, self._emulator.raw(method)))
 
-        def pass_through(request: bytes, context: Any) -> bytes:
-            if method == SUBSCRIBER + "CreateSubscription":
-                _refuse_invalid_filter(request, context)
-            try:
-                response: bytes = call(request, timeout=context.time_remaining())
-            except grpc.RpcError as error:
-                _fail_alike(error, context)
-                raise
-            self._note(method, request)
-            return response
-
-        return grpc.unary_unary_rpc_method_handler(pass_through, as_it_is, as_it_is)
-
-    def _note(self, method: str, request: bytes) -> None:
-        """Learn from a call that succeeded what became of the leases."""
+    def _pass_through(self, method: str, call: Any, request: bytes, context: Any) -> bytes:
+        if method == SUBSCRIBER + "CreateSubscription":
+            _refuse_invalid_filter(request, context)
+        try:
+            response: bytes = call(request, timeout=context.time_remaining())
+        except grpc.RpcError as error:
+            self._fail_alike(error, context)
         if method == PUBLISHER + "Publish":
             self._leases.wake_all()
-        elif method == SUBSCRIBER + "Acknowledge":
-            self._leases.settled(types.AcknowledgeRequest.deserialize(request).ack_ids)
-        elif method == SUBSCRIBER + "ModifyAckDeadline":
-            change = types.ModifyAckDeadlineRequest.deserialize(request)
-            self._leases.extended(change.ack_ids, change.ack_deadline_seconds)
-            if change.ack_deadline_seconds == 0:
-                self._leases.wake_all()
+        return response
+
+    def _acknowledge(self, request: types.AcknowledgeRequest, context: Any) -> bytes:
+        try:
+            self._emulator.acknowledge(request.subscription, request.ack_ids)
+        except grpc.RpcError as error:
+            self._fail_alike(error, context)
+        self._leases.settled(request.ack_ids)
+        return _NOTHING
+
+    def _modify_deadline(self, request: types.ModifyAckDeadlineRequest, context: Any) -> bytes:
+        seconds = request.ack_deadline_seconds
+        try:
+            self._emulator.modify_deadline(request.subscription, request.ack_ids, seconds)
+        except grpc.RpcError as error:
+            self._fail_alike(error, context)
+        self._leases.extended(request.ack_ids, seconds)
+        if seconds == 0:
+            self._leases.wake_all()
+        return _NOTHING
 
     def _pull(self, request: types.PullRequest, context: Any) -> types.PullResponse:
         """A unary pull that honours the filter, and returns what a client that went away would have taken."""
@@ -99,8 +109,19 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
             raise
         except grpc.RpcError as error:
-            _fail_alike(error, context)
-            raise
+            self._fail_alike(error, context)
+
+    def _fail_alike(self, error: Any, context: Any) -> NoReturn:
+        """End the call as the emulator ended its own: code, sentence, and the details that clients parse."""
+        context.set_trailing_metadata(self._emulator.ack_ids.stamped_details(error.trailing_metadata() or ()))
+        context.abort(error.code(), error.details())
+        raise error
+
+
+def _unary(
+    serve: Callable[..., Any], read: Callable[..., Any] = as_it_is, write: Callable[..., Any] = as_it_is
+) -> Any:
+    return grpc.unary_unary_rpc_method_handler(serve, read, write)
 
 
 def _refuse_invalid_filter(request: bytes, context: Any) -> None:
@@ -108,16 +129,3 @@ def _refuse_invalid_filter(request: bytes, context: Any) -> None:
         parse_filter(types.Subscription.deserialize(request).filter)
     except InvalidFilterError as error:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
-
-
-def _fail_alike(error: Any, context: Any) -> None:
-    """End the call as the emulator ended its own: code, sentence, and the details that clients parse."""
-    trailing = error.trailing_metadata() or ()
-    context.set_trailing_metadata(
-        tuple(
-            (key, value)
-            for key, value in trailing
-            if key == "grpc-status-details-bin" or not key.startswith("grpc-")
-        )
-    )
-    context.abort(error.code(), error.details())

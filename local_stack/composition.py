@@ -1,0 +1,103 @@
+"""Which processes a stack consists of, and what each is told: ports, directories, environment. Starts nothing."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from local_stack import application
+from local_stack.bucket_server.process import bucket_server
+from local_stack.data_directory import DataDirectory
+from local_stack.emulators import firestore_emulator, pubsub_emulator
+from local_stack.free_ports import LOOPBACK, free_port
+from local_stack.processes import ProcessSpec
+from local_stack.pubsub_proxy.process import pubsub_proxy
+from local_stack.stack_settings import LOCAL_PACE, StackSettings, names_as_environment
+
+
+class Composition:
+    """The specs of one stack's processes. Each port is chosen when it is first asked for, and stays."""
+
+    def __init__(self, settings: StackSettings, data: DataDirectory, say: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._data = data
+        self._say = say
+        self._token = secrets.token_urlsafe(32)
+        self._ports: dict[str, int] = {}
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Those chosen so far, by the processes' names; `api` is the page's."""
+        return self._ports
+
+    @property
+    def page_url(self) -> str | None:
+        return f"http://localhost:{self._port('api')}/" if self._settings.serves_api else None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to talk to this stack, with the settings that API and worker read."""
+        return {
+            "PUBSUB_EMULATOR_HOST": self.host("pubsub-proxy"),
+            "FIRESTORE_EMULATOR_HOST": self.host("firestore-emulator"),
+            "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
+            **names_as_environment(self._settings.names),
+            **LOCAL_PACE,
+            "DARKROOM_INTERNAL_TOKEN": self._token,
+            **self._settings.extra_environment,
+        }
+
+    def host(self, name: str) -> str:
+        """A process's address, `host:port`."""
+        return f"{LOOPBACK}:{self._port(name)}"
+
+    def infrastructure(self, exported: Path | None) -> tuple[ProcessSpec, ...]:
+        """All that the project's own programs need."""
+        pubsub_port = self._port("pubsub-emulator")
+        return (
+            pubsub_emulator(
+                port=pubsub_port,
+                project_id=self._settings.names.project_id,
+                java=self._settings.java,
+                say=self._say,
+            ),
+            self.firestore(exported),
+            bucket_server(port=self._port("bucket-server"), directory=self._data.bucket),
+            pubsub_proxy(port=self._port("pubsub-proxy"), emulator_port=pubsub_port),
+        )
+
+    def firestore(self, exported: Path | None) -> ProcessSpec:
+        return firestore_emulator(
+            port=self._port("firestore-emulator"),
+            websocket_port=self._port("firestore-websocket"),
+            project_id=self._settings.names.project_id,
+            rules=self._settings.rules,
+            exported=exported,
+            java=self._settings.java,
+            say=self._say,
+        )
+
+    def api(self) -> ProcessSpec:
+        return application.api(port=self._port("api"), environment=self.environment)
+
+    def worker(self, number: int) -> ProcessSpec:
+        health_port = self._port(f"worker-{number}")
+        return application.worker(number=number, health_port=health_port, environment=self.environment)
+
+    def rescue_tick(self) -> ProcessSpec:
+        return application.rescue_tick(
+            api_port=self._port("api"),
+            interval_seconds=self._settings.rescue_interval_seconds,
+            environment=self.environment,
+        )
+
+    def _port(self, name: str) -> int:
+        if name not in self._ports:
+            wanted = self._settings.port if name == "api" else None
+            self._ports[name] = wanted or self._unpromised_port()
+        return self._ports[name]
+
+    def _unpromised_port(self) -> int:
+        """Free, and not promised to another process of this stack that does not listen yet."""
+        while (port := free_port()) in (*self._ports.values(), self._settings.port):
+            continue
+        return port

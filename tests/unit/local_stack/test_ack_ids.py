@@ -1,0 +1,46 @@
+"""Ack ids that stay unique over the emulator's restarts."""
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from local_stack.pubsub_proxy.ack_ids import AckIds
+
+READY, BROKEN = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE
+
+
+def test_an_id_comes_back_as_it_went_out() -> None:
+    ids = AckIds()
+    assert ids.current([ids.stamped("s:1"), ids.stamped("s~2")]) == ["s:1", "s~2"]
+
+
+def test_ids_of_a_lost_incarnation_are_dropped() -> None:
+    ids = AckIds()
+    ids.follow(READY)
+    old = ids.stamped("s:1")
+    ids.follow(BROKEN)
+    ids.follow(READY)
+    new = ids.stamped("s:1")
+    assert ids.current([old, new, "foreign"]) == ["s:1"]
+    assert ids.current([old]) == []
+
+
+def test_failing_to_connect_is_not_a_loss() -> None:
+    ids = AckIds()
+    first = ids.stamped("s:1")
+    ids.follow(grpc.ChannelConnectivity.CONNECTING)
+    ids.follow(BROKEN)
+    ids.follow(READY)
+    assert ids.current([first]) == ["s:1"]
+
+
+def test_an_error_speaks_of_the_ids_that_the_client_knows() -> None:
+    ids = AckIds()
+    status = status_pb2.Status(code=3)
+    info = error_details_pb2.ErrorInfo(metadata={"s:1": "PERMANENT_FAILURE_INVALID_ACK_ID"})
+    status.details.add().Pack(info)
+    trailing = (("grpc-status-details-bin", status.SerializeToString()), ("grpc-other", "x"), ("kept", "y"))
+    details, kept = ids.stamped_details(trailing)
+    assert kept == ("kept", "y")
+    parsed = error_details_pb2.ErrorInfo()
+    assert status_pb2.Status.FromString(details[1]).details[0].Unpack(parsed)
+    assert dict(parsed.metadata) == {ids.stamped("s:1"): "PERMANENT_FAILURE_INVALID_ACK_ID"}

@@ -1,0 +1,62 @@
+"""What a stack checks before it starts anything, and what it tells the project's programs."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from local_stack.composition import Composition
+from local_stack.data_directory import DataDirectory
+from local_stack.errors import PortTakenError
+from local_stack.free_ports import free_port, is_free
+from local_stack.provisioning import ResourceNames
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+
+
+def test_a_taken_port_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        stack = LocalStack(StackSettings(data_directory=tmp_path, port=port))
+        with pytest.raises(PortTakenError, match=rf"Port {port} is in use .* PORT="), stack:
+            pass
+    assert not DataDirectory(tmp_path).is_in_use()
+    assert DataDirectory(tmp_path).state() is None
+
+
+def test_a_free_port_is_free_and_below_those_of_outgoing_connections() -> None:
+    port = free_port()
+    assert is_free(port)
+    assert port < 32768
+
+
+def compose(tmp_path: Path, **settings: object) -> Composition:
+    wanted = StackSettings(data_directory=tmp_path, **settings)  # type: ignore[arg-type]
+    return Composition(wanted, DataDirectory(tmp_path), lambda _: None)
+
+
+def test_every_process_has_a_port_of_its_own_and_the_page_the_wanted_one(tmp_path: Path) -> None:
+    composition = compose(tmp_path, port=18123)
+    environments = [composition.api().environment, *(composition.worker(n).environment for n in range(3))]
+    assert environments[0]["PORT"] == "18123"
+    assert len({composition.ports[name] for name in composition.ports}) == len(composition.ports) == 7
+    assert composition.page_url == "http://localhost:18123/"
+    assert composition.host("api") == composition.host("api") == "127.0.0.1:18123"
+
+
+def test_programs_are_told_names_addresses_and_the_token(tmp_path: Path) -> None:
+    names = ResourceNames(project_id="demo-other", tasks_topic="t")
+    composition = compose(tmp_path, names=names, extra_environment={"DARKROOM_SLOTS": "2"})
+    told = composition.worker(0).environment
+    assert told["DARKROOM_PROJECT_ID"] == told["GOOGLE_CLOUD_PROJECT"] == "demo-other"
+    assert told["DARKROOM_SUBSCRIPTION"] == "t-demo"
+    assert told["PUBSUB_EMULATOR_HOST"] == composition.host("pubsub-proxy")
+    assert told["STORAGE_EMULATOR_HOST"].startswith("http://127.0.0.1:")
+    assert told["DARKROOM_SLOTS"] == "2"
+    assert told["DARKROOM_HEALTH_PORT"] == str(composition.ports["worker-0"])
+    assert composition.rescue_tick().environment["DARKROOM_INTERNAL_TOKEN"] == told["DARKROOM_INTERNAL_TOKEN"]
+    assert all(told["DARKROOM_INTERNAL_TOKEN"] not in word for word in composition.rescue_tick().argv)
+
+
+def test_a_stack_without_an_api_has_no_page(tmp_path: Path) -> None:
+    assert compose(tmp_path, serves_api=False).page_url is None
