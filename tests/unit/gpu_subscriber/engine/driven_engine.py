@@ -1,0 +1,115 @@
+"""DrivenEngine: a step engine whose steps a test takes one by one, with a clock that only the test moves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.domain.model_catalog import ModelDefaults, ModelLimits, ModelSpec
+from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
+from common.domain.task import Lane
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, Start, StepDone
+from gpu_subscriber.engine.model_shelf import Family, ModelShelf
+from gpu_subscriber.engine.step_engine import StepEngine
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
+
+CPU = Device(torch_device=torch.device("cpu"), dtype=torch.float32)
+
+
+def spec(name: str = "tiny", *, source: str = "unused", family: str = "stable_diffusion") -> ModelSpec:
+    """A model on offer whose default picture is tiny."""
+    return ModelSpec(
+        name=name,
+        title=name,
+        family=family,
+        source=source,
+        limits=ModelLimits(min_side=8, max_images=64),
+        defaults=ModelDefaults(steps=4, width=SIDE, height=SIDE),
+    )
+
+
+def drawing(**changes: Any) -> GenerationParameters:
+    """Complete parameters of a tiny picture."""
+    fields: dict[str, Any] = {
+        "prompt": "a red fox",
+        "negative_prompt": None,
+        "model": "tiny",
+        "steps": 4,
+        "guidance_scale": 5.0,
+        "seed": 7,
+        "sampler": Sampler.DDIM,
+        "width": SIDE,
+        "height": SIDE,
+        "num_images": 1,
+        "output_format": OutputFormat.PNG,
+        **changes,
+    }
+    return GenerationParameters(**fields)
+
+
+class DrivenEngine:
+    """`sent` holds every message to the parent, in order."""
+
+    def __init__(
+        self,
+        families: dict[str, Family] | Family,
+        *,
+        max_batch: int = 8,
+        load: Callable[[str], Family] | None = None,
+        **settings: Any,
+    ) -> None:
+        self.families = families if isinstance(families, dict) else {"tiny": families}
+        self.sent: list[FromEngine] = []
+        self.now = 0.0
+        self.caps = BatchCaps(max_batch=max_batch)
+        fetch = load or self.families.__getitem__
+        models = tuple(spec(name) for name in self.families)
+        chosen = EngineSettings(models=models, max_batch=max_batch, **settings)
+        self.shelf = ModelShelf(
+            models, CPU, capacity=chosen.loaded_models, load=lambda model, device: fetch(model.name)
+        )
+        self.engine = StepEngine(
+            shelf=self.shelf,
+            device=CPU,
+            caps=self.caps,
+            settings=chosen,
+            send=self.sent.append,
+            clock=lambda: self.now,
+        )
+
+    def start(self, run_id: str, parameters: GenerationParameters, *, index: int = 0, **changes: Any) -> None:
+        fields: dict[str, Any] = {"lane": Lane.INTERACTIVE, "submitted_at": 0.0, **changes}
+        self.engine.receive(Start(run_id=run_id, parameters=parameters, index=index, **fields))
+
+    def interrupt(self, run_id: str, *, want_checkpoint: bool = False) -> None:
+        self.engine.receive(Interrupt(run_id=run_id, want_checkpoint=want_checkpoint))
+
+    def step(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.engine.advance()
+
+    def run_to_end(self, *, at_most: int = 500) -> None:
+        for _ in range(at_most):
+            if not self.engine.is_busy:
+                return
+            self.engine.advance()
+        raise AssertionError("the engine does not come to an end")
+
+    def of_kind(self, kind: type, run_id: str | None = None) -> list[Any]:
+        return [
+            message
+            for message in self.sent
+            if isinstance(message, kind) and run_id in (None, getattr(message, "run_id", None))
+        ]
+
+    def steps_of(self, run_id: str) -> list[int]:
+        return [message.step for message in self.of_kind(StepDone, run_id)]
+
+    def picture(self, run_id: str) -> np.ndarray:
+        """The finished picture, (H, W, 3) uint8."""
+        (image,) = self.of_kind(ImageReady, run_id)
+        return np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3)

@@ -1,0 +1,152 @@
+"""The plan: who takes the next step. Pure, so every rule has a test that needs no network."""
+
+from typing import Any
+
+import pytest
+
+from common.domain.task import Lane
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batch_planning import BatchKey, Candidate, Patience, best_batch, plan_batch
+
+PATIENCE = Patience(model_switch_seconds=5.0, batch_lane_seconds=300.0)
+
+
+def key(model: str = "demo", side: int = 256, branches: int = 2) -> BatchKey:
+    return BatchKey(model=model, width=side, height=side, branches=branches)
+
+
+def candidate(run_id: str, **changes: Any) -> Candidate:
+    fields: dict[str, Any] = {
+        "key": key(),
+        "lane": Lane.INTERACTIVE,
+        "submitted_at": 0.0,
+        "arrived_at": 0.0,
+        "arrival": 0,
+        **changes,
+    }
+    return Candidate(run_id=run_id, **fields)
+
+
+def planned(
+    *candidates: Candidate,
+    cap: int = 8,
+    loaded: tuple[str, ...] = ("demo",),
+    now: float = 0.0,
+    last_load_at: float = -1e9,
+) -> list[str]:
+    batch = plan_batch(
+        candidates,
+        loaded=frozenset(loaded),
+        cap_of=lambda _: cap,
+        now=now,
+        last_load_at=last_load_at,
+        patience=PATIENCE,
+    )
+    return [chosen.run_id for chosen in batch]
+
+
+def test_nothing_to_do_is_an_empty_plan() -> None:
+    assert planned() == []
+
+
+def test_runs_that_share_a_key_share_a_step_oldest_first() -> None:
+    assert planned(candidate("young", submitted_at=2), candidate("old", submitted_at=1)) == ["old", "young"]
+
+
+def test_images_of_one_task_keep_their_order() -> None:
+    assert planned(candidate("second", arrival=2), candidate("first", arrival=1)) == ["first", "second"]
+
+
+def test_other_keys_wait_for_the_leaders_batch() -> None:
+    others = [
+        candidate("larger", key=key(side=512)),
+        candidate("unguided", key=key(branches=1)),
+    ]
+    assert planned(candidate("leader", submitted_at=-1), *others) == ["leader"]
+
+
+def test_the_cap_holds_and_the_youngest_wait() -> None:
+    runs = [candidate(str(age), submitted_at=age) for age in (3, 1, 2)]
+    assert planned(*runs, cap=2) == ["1", "2"]
+
+
+def test_an_interactive_run_goes_before_an_older_batch_run() -> None:
+    batch = candidate("batch", lane=Lane.BATCH, submitted_at=0, key=key(side=512))
+    assert planned(batch, candidate("interactive", submitted_at=9)) == ["interactive"]
+
+
+def test_batch_runs_fill_the_places_that_interactive_runs_leave() -> None:
+    batch = candidate("batch", lane=Lane.BATCH, submitted_at=0)
+    assert planned(batch, candidate("interactive", submitted_at=9)) == ["interactive", "batch"]
+
+
+def test_a_batch_run_is_not_starved_for_ever() -> None:
+    batch = candidate("batch", lane=Lane.BATCH, submitted_at=0, key=key(side=512))
+    later = candidate("interactive", submitted_at=9, arrived_at=299)
+    assert planned(batch, later, now=299) == ["interactive"]
+    assert planned(batch, later, now=300) == ["batch"]
+
+
+def test_a_model_that_is_not_loaded_waits_until_its_runs_have_waited_long_enough() -> None:
+    other = candidate("other", key=key("sdxl"), submitted_at=0)
+    here = candidate("here", submitted_at=4, arrived_at=4)
+    assert planned(other, here, now=4.9) == ["here"]
+    assert planned(other, here, now=5.0) == ["other"]
+
+
+def test_a_model_that_is_not_loaded_is_loaded_at_once_when_nothing_else_is_asked() -> None:
+    assert planned(candidate("other", key=key("sdxl"))) == ["other"]
+
+
+def test_a_model_that_is_not_loaded_does_not_wait_for_a_lower_lane() -> None:
+    batch = candidate("batch", lane=Lane.BATCH)
+    assert planned(batch, candidate("other", key=key("sdxl"), submitted_at=9)) == ["other"]
+
+
+def test_two_busy_models_take_turns_instead_of_evicting_each_other_at_every_step() -> None:
+    """Both have waited long. The one that is loaded keeps the device until the switch is due again."""
+    a = candidate("a", key=key("a"), submitted_at=0)
+    b = candidate("b", key=key("b"), submitted_at=1)
+    assert planned(a, b, loaded=("b",), now=100, last_load_at=99) == ["b"]
+    assert planned(a, b, loaded=("b",), now=104, last_load_at=99) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({1: 1.0}, 1),
+        ({1: 1.0, 2: 1.2, 4: 2.0, 8: 3.0}, 8),
+        ({1: 1.0, 2: 2.0, 4: 4.0}, 1),
+        ({1: 1.0, 2: 1.4, 4: 2.79}, 2),
+        ({1: 1.0, 2: 1.5, 4: 3.5}, 2),
+        ({1: 1.0, 2: 2.5}, 1),
+    ],
+    ids=["only one", "the larger the better", "no gain", "a gain of next to nothing", "too large", "slower"],
+)
+def test_the_cap_is_the_smallest_batch_that_is_about_as_good_as_any(
+    seconds: dict[int, float], expected: int
+) -> None:
+    assert best_batch(seconds) == expected
+
+
+def test_a_cap_measured_on_one_size_speaks_for_the_others() -> None:
+    caps = BatchCaps(max_batch=16)
+    caps.learn(key(side=256), 4)
+    assert caps.cap_of(key(side=256)) == 4
+    assert caps.cap_of(key(side=256, branches=1)) == 8
+    assert caps.cap_of(key(side=512)) == 1
+    assert caps.cap_of(key(side=64)) == 16
+
+
+def test_an_unmeasured_model_may_fill_the_device() -> None:
+    assert BatchCaps(max_batch=6).cap_of(key("unknown")) == 6
+
+
+def test_a_batch_that_did_not_fit_halves_the_cap_of_its_key_alone() -> None:
+    caps = BatchCaps(max_batch=8)
+    caps.failed(key(), batch=8)
+    caps.failed(key(), batch=4)
+    assert caps.cap_of(key()) == 2
+    assert caps.cap_of(key(side=64)) == 8
+    caps.failed(key(), batch=1)
+    assert caps.cap_of(key()) == 1

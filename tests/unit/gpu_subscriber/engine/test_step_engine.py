@@ -1,0 +1,279 @@
+"""The step engine's behaviour around the drawing: reports, interruptions, failures, models."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from common.domain.parameters import Sampler
+from common.domain.task import Lane, Phase
+from gpu_subscriber.engine.errors import ModelUnavailableError
+from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.messages import ImageReady, PhaseChanged, RunFailed, RunInterrupted, StepDone
+from gpu_subscriber.engine.run import Denoising
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
+
+
+def phases(driven: DrivenEngine, run_id: str) -> list[Phase]:
+    return [message.phase for message in driven.of_kind(PhaseChanged, run_id)]
+
+
+def test_a_run_reports_its_phases_and_each_step(driven: DrivenEngine) -> None:
+    driven.start("run", drawing(steps=4))
+    driven.run_to_end()
+    assert driven.steps_of("run") == [1, 2, 3, 4]
+    assert phases(driven, "run") == [
+        Phase.LOADING_MODEL,
+        Phase.ENCODING_PROMPT,
+        Phase.DENOISING,
+        Phase.DECODING,
+    ]
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_steps_are_counted_as_they_were_asked_for(driven: DrivenEngine, sampler: Sampler) -> None:
+    """PNDM takes one step more than asked; nobody is told of step 6 of 5."""
+    driven.start("run", drawing(sampler=sampler, steps=5))
+    driven.run_to_end()
+    reported = [(message.step, message.steps) for message in driven.of_kind(StepDone)]
+    assert reported[-1] == (5, 5)
+    assert sorted(reported) == reported
+    assert all(step <= steps for step, steps in reported)
+
+
+def test_device_time_is_shared_out_among_the_runs_of_a_batch(stock: Any) -> None:
+    class SlowFamily(RecordingFamily):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            driven.now += 6.0
+            return super().predict(states)
+
+    driven = DrivenEngine(SlowFamily(stock), checkpoint_interval_seconds=0)
+    for number in range(3):
+        driven.start(str(number), drawing(seed=number))
+    driven.run_to_end()
+    assert [image.gpu_seconds for image in driven.of_kind(ImageReady)] == pytest.approx([4 * 6.0 / 3] * 3)
+
+
+def test_an_interrupted_run_stops_at_the_next_step_and_the_others_go_on(
+    driven: DrivenEngine, stock: Any
+) -> None:
+    driven.start("stopped", drawing(seed=1))
+    driven.start("other", drawing(seed=2))
+    driven.step(2)
+    driven.interrupt("stopped")
+    driven.run_to_end()
+    (stopped,) = driven.of_kind(RunInterrupted)
+    assert (stopped.run_id, stopped.step, stopped.checkpoint) == ("stopped", 2, None)
+    assert driven.steps_of("stopped") == [1, 2]
+    expected = stock_picture(stock, drawing(seed=2)).pixels
+    assert np.abs(driven.picture("other").astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_unknown_and_finished_runs_are_not_interrupted_again(driven: DrivenEngine) -> None:
+    driven.start("run", drawing())
+    driven.run_to_end()
+    driven.interrupt("run")
+    driven.interrupt("never-started")
+    assert driven.of_kind(RunInterrupted) == []
+
+
+def test_shutting_down_interrupts_everybody_with_their_checkpoints(driven: DrivenEngine) -> None:
+    for number in range(3):
+        driven.start(str(number), drawing(seed=number))
+    driven.step(2)
+    driven.engine.interrupt_all(want_checkpoints=True)
+    stopped = driven.of_kind(RunInterrupted)
+    assert [message.step for message in stopped] == [2, 2, 2]
+    assert all(message.checkpoint for message in stopped)
+    assert not driven.engine.is_busy
+
+
+def test_an_interactive_run_overtakes_a_batch_run_of_another_key(driven: DrivenEngine) -> None:
+    driven.start("batch", drawing(steps=5), lane=Lane.BATCH)
+    driven.step(2)
+    driven.start("interactive", drawing(steps=2, guidance_scale=1.0), submitted_at=9.0)
+    driven.run_to_end()
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["interactive", "batch"]
+
+
+def test_runs_beyond_the_cap_wait_and_move_up(family: RecordingFamily) -> None:
+    driven = DrivenEngine(family, max_batch=2)
+    for number in range(5):
+        driven.start(str(number), drawing(seed=number, steps=2))
+    driven.run_to_end()
+    assert family.batches == [2, 2, 2, 2, 1, 1]
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == list("01234")
+
+
+# ── failures ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class FamilyWithLittleMemory(RecordingFamily):
+    """Fits `room` Runs into a forward, as `torch.OutOfMemoryError` says."""
+
+    room = 2
+
+    def predict(self, states: Any) -> list[torch.Tensor]:
+        if len(states) > self.room:
+            self.batches.append(-len(states))
+            raise torch.OutOfMemoryError("out of memory")
+        return super().predict(states)
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does(stock: Any) -> None:
+    family = FamilyWithLittleMemory(stock)
+    driven = DrivenEngine(family)
+    for number in range(8):
+        driven.start(str(number), drawing(seed=number, steps=2))
+    driven.run_to_end()
+    assert family.batches[:3] == [-8, -4, 2]
+    assert driven.of_kind(RunFailed) == []
+    for number in range(8):
+        expected = stock_picture(stock, drawing(seed=number, steps=2)).pixels
+        assert np.abs(driven.picture(str(number)).astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_a_run_that_does_not_fit_alone_fails_and_the_engine_goes_on(stock: Any) -> None:
+    class Choosy(FamilyWithLittleMemory):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            if any(state.latents.shape[-1] > 4 for state in states):
+                raise torch.OutOfMemoryError("out of memory")
+            return super().predict(states)
+
+    driven = DrivenEngine(Choosy(stock))
+    driven.start("large", drawing(width=64))
+    driven.start("small", drawing())
+    driven.run_to_end()
+    (failed,) = driven.of_kind(RunFailed)
+    assert (failed.run_id, failed.failure.code, failed.failure.retryable) == (
+        "large",
+        "out_of_gpu_memory",
+        True,
+    )
+    assert len(driven.of_kind(ImageReady, "small")) == 1
+
+
+def test_a_picture_that_does_not_fit_is_decoded_in_tiles(stock: Any) -> None:
+    class TiledOnly(RecordingFamily):
+        tiled: bool = False
+
+        def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
+            if not tiled:
+                raise torch.OutOfMemoryError("out of memory")
+            self.tiled = True
+            return super().decode(state, tiled=True)
+
+    family = TiledOnly(stock)
+    driven = DrivenEngine(family)
+    driven.start("run", drawing())
+    driven.run_to_end()
+    assert family.tiled
+    assert not stock.vae.use_tiling
+    assert np.array_equal(driven.picture("run"), stock_picture(stock, drawing()).pixels)
+
+
+def test_one_run_that_cannot_be_predicted_does_not_take_its_batch_along(stock: Any) -> None:
+    class OnePoisonous(RecordingFamily):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            if any(state.generator.initial_seed() == 666 for state in states):
+                raise ValueError("these numbers do not fit: a red fox")
+            return super().predict(states)
+
+    driven = DrivenEngine(OnePoisonous(stock))
+    for seed in (1, 666, 2):
+        driven.start(str(seed), drawing(seed=seed))
+    driven.run_to_end()
+    (failed,) = driven.of_kind(RunFailed)
+    assert (failed.run_id, failed.failure.code, failed.failure.retryable) == (
+        "666",
+        "generation_failed",
+        False,
+    )
+    assert "fox" not in failed.failure.message
+    assert {message.run_id for message in driven.of_kind(ImageReady)} == {"1", "2"}
+
+
+def test_a_run_that_cannot_be_prepared_fails_alone(stock: Any) -> None:
+    class Illiterate(RecordingFamily):
+        def prepare(self, parameters: Any, *, seed: int) -> Denoising:
+            if "unspeakable" in parameters.prompt:
+                raise UnicodeError("cannot encode")
+            return super().prepare(parameters, seed=seed)
+
+    driven = DrivenEngine(Illiterate(stock))
+    driven.start("bad", drawing(prompt="unspeakable"))
+    driven.start("good", drawing())
+    driven.run_to_end()
+    assert [message.run_id for message in driven.of_kind(RunFailed)] == ["bad"]
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_never_become_a_picture(stock: Any, number: float) -> None:
+    class Broken(RecordingFamily):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            return [prediction * number for prediction in super().predict(states)]
+
+    driven = DrivenEngine(Broken(stock))
+    driven.start("run", drawing())
+    driven.run_to_end()
+    (failed,) = driven.of_kind(RunFailed)
+    assert (failed.failure.code, failed.failure.retryable) == ("invalid_output", True)
+    assert driven.of_kind(ImageReady) == []
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_a_lost_device_is_nobodys_fault_and_ends_the_engine(stock: Any, runs: int) -> None:
+    class Lost(RecordingFamily):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    driven = DrivenEngine(Lost(stock))
+    for number in range(runs):
+        driven.start(str(number), drawing(seed=number))
+    with pytest.raises(torch.AcceleratorError):
+        driven.step()
+    assert driven.of_kind(RunFailed) == []
+
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_model_that_nobody_offers_fails_the_run(driven: DrivenEngine) -> None:
+    driven.start("run", drawing(model="unheard-of"))
+    assert driven.of_kind(RunFailed)[0].failure.code == "model_unavailable"
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_runs_alone(family: RecordingFamily) -> None:
+    def load(name: str) -> RecordingFamily:
+        if name == "broken":
+            raise ModelUnavailableError("no weights")
+        return family
+
+    driven = DrivenEngine({"tiny": family, "broken": family}, load=load)
+    driven.start("bad", drawing(model="broken"))
+    driven.start("good", drawing())
+    driven.run_to_end()
+    assert [message.run_id for message in driven.of_kind(RunFailed)] == ["bad"]
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
+
+
+def test_models_make_room_for_each_other_and_runs_survive_it(stock: Any) -> None:
+    """Two models, one place. A Run that is halfway keeps its state while its model is gone."""
+    one, two = RecordingFamily(stock), RecordingFamily(stock)
+    driven = DrivenEngine({"one": one, "two": two}, model_switch_patience_seconds=5.0)
+    driven.start("first", drawing(model="one", steps=4))
+    driven.step(2)
+    driven.start("second", drawing(model="two", steps=2), submitted_at=-1.0)
+    driven.step()
+    assert driven.steps_of("second") == []
+    driven.now = 6.0
+    driven.step()
+    assert driven.steps_of("second") == [1]
+    assert driven.shelf.loaded == {"two"}
+    driven.run_to_end()
+    for run_id, steps in (("first", 4), ("second", 2)):
+        assert np.array_equal(driven.picture(run_id), stock_picture(stock, drawing(steps=steps)).pixels)

@@ -1,0 +1,78 @@
+"""Warm-up: what is measured is used, and a mix is never slower than one at a time."""
+
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batch_planning import BatchKey
+from gpu_subscriber.engine.warm_up import default_parameters, warm_up
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.driven_engine import CPU, spec
+
+TINY = spec()
+
+
+class PacedFamily(RecordingFamily):
+    """A forward of `batch` Runs takes `milliseconds[batch]`, whatever the machine is doing besides."""
+
+    milliseconds: dict[int, float]
+
+    def predict(self, states: Any) -> list[torch.Tensor]:
+        self.batches.append(len(states))
+        time.sleep(self.milliseconds[len(states)] / 1000)
+        return [state.latents for state in states]
+
+
+def measured_cap(
+    stock: Any, milliseconds: dict[int, float], *, max_batch: int = 8
+) -> tuple[int, PacedFamily]:
+    family = PacedFamily(stock)
+    family.milliseconds = milliseconds
+    caps = BatchCaps(max_batch=max_batch)
+    warm_up(family, TINY, CPU, caps, measure=True)
+    return caps.cap_of(BatchKey.of(default_parameters(TINY))), family
+
+
+def test_batches_that_pay_are_used(stock: Any) -> None:
+    assert measured_cap(stock, {1: 10, 2: 12, 4: 16, 8: 24})[0] == 8
+
+
+def test_batches_that_do_not_pay_are_not_used(stock: Any) -> None:
+    cap, family = measured_cap(stock, {1: 10, 2: 30})
+    assert cap == 1
+    assert max(family.batches) == 2
+
+
+def test_the_cap_never_exceeds_what_was_allowed(stock: Any) -> None:
+    assert measured_cap(stock, {1: 10, 2: 12, 3: 13}, max_batch=3)[0] == 2
+
+
+def test_without_measuring_the_allowed_batch_is_taken_at_its_word(stock: Any) -> None:
+    family = PacedFamily(stock)
+    family.milliseconds = {1: 0}
+    caps = BatchCaps(max_batch=5)
+    warm_up(family, TINY, CPU, caps, measure=False)
+    assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 5
+
+
+def test_a_batch_that_does_not_fit_ends_the_measurement(stock: Any) -> None:
+    class Narrow(PacedFamily):
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            if len(states) > 2:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().predict(states)
+
+    family = Narrow(stock)
+    family.milliseconds = {1: 10, 2: 12}
+    caps = BatchCaps(max_batch=8)
+    warm_up(family, TINY, CPU, caps, measure=True)
+    assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 2
+
+
+@pytest.mark.parametrize("measure", [True, False])
+def test_a_real_family_warms_up(family: RecordingFamily, measure: bool) -> None:
+    warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=measure)
+    assert family.batches

@@ -1,0 +1,149 @@
+"""A pipeline class without a family of its own: drawn whole, yet watched, interrupted and guarded like the others."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from common.domain.parameters import Sampler
+from common.domain.task import Lane
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import (
+    ImageReady,
+    Interrupt,
+    PreviewReady,
+    RunFailed,
+    RunInterrupted,
+)
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+
+
+def whole_drawing(**changes: Any) -> Any:
+    return drawing(sampler=Sampler.LCM, **changes)
+
+
+def stock_pixels(whole: WholePipeline, **call: Any) -> np.ndarray:
+    whole.pipeline.scheduler = type(whole.pipeline.scheduler).from_config(whole.pipeline.scheduler.config)
+    image = whole.pipeline(
+        "a red fox",
+        width=32,
+        height=32,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        generator=torch.Generator("cpu").manual_seed(7),
+        **call,
+    ).images[0]
+    return np.asarray(image)
+
+
+def test_it_draws_what_the_pipeline_draws(whole: WholePipeline) -> None:
+    driven = DrivenEngine(whole)
+    driven.start("run", whole_drawing())
+    driven.run_to_end()
+    assert np.array_equal(driven.picture("run"), stock_pixels(whole))
+
+
+def test_it_reports_steps_and_previews(whole: WholePipeline) -> None:
+    driven = DrivenEngine(whole)
+    driven.start("run", whole_drawing())
+    driven.run_to_end()
+    assert driven.steps_of("run") == [1, 2, 3, 4]
+    assert driven.of_kind(PreviewReady, "run")
+
+
+def test_an_interruption_is_heard_in_the_middle_of_the_image(whole: WholePipeline) -> None:
+    driven = DrivenEngine(whole)
+
+    def hear() -> None:
+        if driven.steps_of("run") == [1, 2]:
+            driven.engine.receive(Interrupt(run_id="run"))
+
+    driven.engine._pump = hear
+    driven.start("run", whole_drawing())
+    driven.start("next", whole_drawing())
+    driven.run_to_end()
+    (stopped,) = driven.of_kind(RunInterrupted)
+    assert (stopped.run_id, stopped.step) == ("run", 2)
+    assert np.array_equal(driven.picture("next"), stock_pixels(whole))
+
+
+def test_a_run_that_waits_behind_it_can_be_interrupted_too(whole: WholePipeline) -> None:
+    driven = DrivenEngine(whole)
+    driven.engine._pump = lambda: driven.engine.receive(Interrupt(run_id="waiting"))
+    driven.start("run", whole_drawing())
+    driven.start("waiting", whole_drawing())
+    driven.run_to_end()
+    assert [message.run_id for message in driven.of_kind(RunInterrupted)] == ["waiting"]
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["run"]
+
+
+def test_it_does_not_starve_runs_that_share_steps(whole: WholePipeline, stock: Any) -> None:
+    driven = DrivenEngine({"tiny": RecordingFamily(stock), "whole": whole}, loaded_models=2)
+    driven.shelf.get("tiny")
+    driven.shelf.get("whole")
+    for number in range(2):
+        driven.start(f"whole-{number}", whole_drawing(model="whole"), submitted_at=number)
+    driven.start("stepping", drawing(), submitted_at=0.5)
+    driven.start("batch", whole_drawing(model="whole"), lane=Lane.BATCH, submitted_at=-1.0)
+    driven.run_to_end()
+    drawn = [message.run_id for message in driven.of_kind(ImageReady)]
+    assert drawn == ["whole-0", "stepping", "whole-1", "batch"]
+
+
+def test_the_pipelines_failure_is_that_runs_alone(whole: WholePipeline) -> None:
+    driven = DrivenEngine(whole)
+    driven.start("odd", whole_drawing(width=30))
+    driven.start("good", whole_drawing())
+    driven.run_to_end()
+    assert [message.run_id for message in driven.of_kind(RunFailed)] == ["odd"]
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
+
+
+def test_only_arguments_that_the_call_names_are_passed() -> None:
+    calls: list[dict[str, Any]] = []
+
+    class NoNegatives:
+        """Not one of ours: the shape of a pipeline whose call knows few arguments."""
+
+        device = torch.device("cpu")
+        scheduler = None
+
+        def set_progress_bar_config(self, **_: Any) -> None: ...
+
+        def __call__(self, prompt: str, num_inference_steps: int, generator: Any, output_type: str) -> Any:
+            calls.append({"prompt": prompt, "steps": num_inference_steps, "output_type": output_type})
+
+            class Output:
+                images = (np.full((2, 3, 3), 0.5, np.float32),)
+
+            return Output()
+
+    class Scheduled(NoNegatives):
+        def __init__(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    own = FlowMatchEulerDiscreteScheduler()
+    pipeline = Scheduled(own)
+    drawn = WholePipeline(pipeline).draw(drawing(), seed=0, on_step=lambda *_: None)
+    assert calls == [{"prompt": "a red fox", "steps": 4, "output_type": "np"}]
+    assert drawn.pixels.shape == (2, 3, 3)
+    assert set(drawn.pixels.flatten().tolist()) == {128}
+    assert pipeline.scheduler is own
+
+
+def test_numbers_that_are_none_never_become_a_picture(
+    whole: WholePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN survives the stock pipeline's own clamping to 0 and 1; infinities do not, and are white or black."""
+    real = whole.pipeline.vae.decode
+    monkeypatch.setattr(
+        whole.pipeline.vae, "decode", lambda *args, **named: (real(*args, **named)[0] * float("nan"),)
+    )
+    driven = DrivenEngine(whole)
+    driven.start("run", whole_drawing())
+    driven.run_to_end()
+    assert driven.of_kind(RunFailed)[0].failure.code == "invalid_output"
