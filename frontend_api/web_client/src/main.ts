@@ -2,7 +2,6 @@
 
 import { Api } from "./api";
 import { announce } from "./announcer";
-import type { FieldErrors } from "./catalog";
 import { loadConfiguration } from "./configuration";
 import { Connection } from "./connection";
 import { byId, say } from "./dom";
@@ -39,7 +38,7 @@ async function submit(body: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     if (!error.problem.retryable) intent.settled();
-    const { fields, message }: { fields: FieldErrors; message: string | null } = placed(error.problem);
+    const { fields, message } = placed(error.problem);
     form.show(fields);
     form.say(message ?? "Please look at the marked fields.", true);
   }
@@ -58,6 +57,7 @@ async function start(): Promise<void> {
     stop?.();
     byId("welcome", HTMLElement).hidden = user !== null;
     byId("room", HTMLElement).hidden = user === null;
+    byId("connection", HTMLElement).hidden = user === null;
     byId("sign-out", HTMLElement).hidden = user === null || !opened.signIn.isOffered;
     watch = user && ((count) => {
       stop?.();
@@ -72,13 +72,13 @@ async function start(): Promise<void> {
   });
 }
 
-async function offerModels(): Promise<void> {
+async function offerModels(nextTryMilliseconds = 2_000): Promise<void> {
   try {
     form.offer(await api.models());
     form.say("");
   } catch (error) {
     form.say(error instanceof ProblemError ? error.message : "The models could not be read.", true);
-    setTimeout(() => void offerModels(), 3_000);
+    setTimeout(() => void offerModels(Math.min(60_000, nextTryMilliseconds * 2)), nextTryMilliseconds);
   }
 }
 

@@ -1,10 +1,9 @@
 /** The choice of shape: a shortcut that fills width and height, drawn as small outlines. */
 
-import { byId, found } from "./dom";
+import { byId } from "./dom";
 import type { Shape } from "./form_values";
 
 export function showShapes(shapes: readonly Shape[], chosen: (shape: Shape) => void): void {
-  const fieldset = byId("shapes", HTMLElement);
   const choices = shapes.map((shape) => {
     const label = document.createElement("label");
     const radio = document.createElement("input");
@@ -18,7 +17,7 @@ export function showShapes(shapes: readonly Shape[], chosen: (shape: Shape) => v
     label.append(radio, outline, shape.name);
     return label;
   });
-  fieldset.replaceChildren(found(fieldset, "legend", HTMLElement), ...choices);
+  byId("shapes", HTMLElement).replaceChildren(...choices);
 }
 
 /** Show which shape the fields amount to, if any. */

@@ -52,7 +52,7 @@ export class Tile {
     const last = this.#newest;
     this.#newest = null;
     last.classList.remove("is-shown");
-    afterFade(() => { drop(last); });
+    setTimeout(() => { drop(last); }, PREVIEW_FADE_MILLISECONDS);
   }
 
   /** Show the finished picture. `key` names its content: asking again for the same one does nothing. */
@@ -78,7 +78,7 @@ export class Tile {
     this.#image = layer;
     this.#allowClicks();
     this.#reveal(layer);
-    afterFade(() => { earlier.forEach(drop); });
+    setTimeout(() => { earlier.forEach(drop); }, IMAGE_FADE_MILLISECONDS);
   }
 
   /** The card is going away. */
@@ -96,7 +96,7 @@ export class Tile {
     earlier?.removeAttribute("data-testid");
     this.#newest = layer;
     this.#reveal(layer);
-    if (earlier) afterFade(() => { drop(earlier); });
+    if (earlier) setTimeout(() => { drop(earlier); }, PREVIEW_FADE_MILLISECONDS);
   }
 
   #reveal(layer: HTMLImageElement): void {
@@ -120,12 +120,9 @@ export class Tile {
   }
 }
 
-/** As long as the longest fade in styles/tray.css. */
-const FADE_MILLISECONDS = 1_400;
-
-function afterFade(done: () => void): void {
-  setTimeout(done, FADE_MILLISECONDS);
-}
+/** As long as the fades in styles/tray.css take. */
+const PREVIEW_FADE_MILLISECONDS = 600;
+const IMAGE_FADE_MILLISECONDS = 1_400;
 
 function drop(layer: Element): void {
   if (layer instanceof HTMLImageElement && layer.src.startsWith("blob:")) URL.revokeObjectURL(layer.src);

@@ -42,6 +42,7 @@ export class Viewer {
     this.#image.alt = task.prompt;
     this.#image.width = task.width;
     this.#image.height = task.height;
+    this.#image.style.setProperty("--ratio", String(task.width / task.height));
     say(byId("viewer-prompt", HTMLElement), task.prompt);
     this.#facts.replaceChildren(...factsOf(task, index).flatMap(([name, value]) => [term("dt", name), term("dd", value)]));
     this.#dialog.showModal();
