@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -44,6 +45,7 @@ def openapi_document(app: Flask) -> Json:
         "security": [{"bearer": []}],
         "tags": [{"name": name} for name in sorted({operation.tag for _, _, operation in operations})],
         "paths": dict(sorted(paths.items())),
+        "x-problems": {code: asdict(kind) for code, kind in PROBLEMS.items()},
         "components": {
             "schemas": _schemas([operation for _, _, operation in operations]),
             "securitySchemes": {

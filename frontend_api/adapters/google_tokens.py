@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +24,8 @@ _KEYS_LIFETIME_SECONDS = 3_600
 class RememberedKeys(transport.Request):
     """A transport that fetches Google's public keys once an hour instead of once a token."""
 
-    def __init__(self, fetch: transport.Request | None = None) -> None:
-        self._fetch: Any = fetch or Request()
+    def __init__(self, fetch: Callable[..., transport.Response] | None = None) -> None:
+        self._fetch = fetch or Request()
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, transport.Response]] = {}
 

@@ -100,7 +100,7 @@ def test_lists_come_in_pages_newest_first_and_only_the_callers(api: Api) -> None
         ids.append(api.stored_task(task_id=f"task-{number}").id)
     api.stored_task(task_id="task-of-ada", user_id="ada")
     seen: list[str] = []
-    token = ""
+    token: str | None = ""
     while token is not None:
         page = api.client.get(f"/v1/tasks?page_size=2{f'&page_token={token}' if token else ''}").get_json()
         assert len(page["tasks"]) <= 2

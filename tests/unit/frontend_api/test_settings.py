@@ -37,7 +37,9 @@ def test_the_local_stack_and_the_cloud_run(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     "environment",
     [
-        pytest.param({**EMULATORS, "DARKROOM_PROJECT_ID": "darkroom-prod"}, id="emulators for a real project"),
+        pytest.param(
+            {**EMULATORS, "DARKROOM_PROJECT_ID": "darkroom-prod"}, id="emulators for a real project"
+        ),
         pytest.param({}, id="a demo project without emulators"),
         pytest.param({"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}, id="one emulator"),
         pytest.param({**EMULATORS, "PUBSUB_EMULATOR_HOST": ""}, id="an emulator without a host"),

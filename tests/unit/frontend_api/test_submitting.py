@@ -80,7 +80,7 @@ def test_a_note_that_fails_after_the_message_was_confirmed_changes_nothing(api: 
         publish(task)  # type: ignore[arg-type]
         api.store.unavailable = True
 
-    api.queue.publish = publish_then_lose_firestore  # type: ignore[method-assign,assignment]
+    api.queue.publish = publish_then_lose_firestore  # type: ignore[method-assign]
     assert api.submit().status_code == 202
 
 
