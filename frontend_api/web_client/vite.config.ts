@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Where `npm run dev` finds the API; the built page is served by the API itself. */
-const api = process.env["DARKROOM_API_URL"] ?? "http://127.0.0.1:8000";
+const api = process.env["DARKROOM_API_URL"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   server: {
