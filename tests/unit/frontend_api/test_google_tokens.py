@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
-from google.auth import crypt, jwt
+from google.auth import crypt, jwt, transport
 from google.auth.exceptions import TransportError
 
 from common.domain.errors import DependencyUnavailableError
@@ -22,7 +22,7 @@ AUDIENCE = "https://darkroom.example"
 ACCOUNT = "scheduler@darkroom-prod.iam.gserviceaccount.com"
 
 
-class Keys:
+class Keys(transport.Response):
     """Google's address for public keys, as far as the verifier can tell."""
 
     def __init__(self) -> None:
@@ -39,13 +39,23 @@ class Keys:
             .not_valid_after(now + datetime.timedelta(days=1))
             .sign(self.private, hashes.SHA256())
         )
-        self.data = json.dumps(
+        self.body = json.dumps(
             {"key-1": certificate.public_bytes(serialization.Encoding.PEM).decode()}
         ).encode()
-        self.status = 200
-        self.headers: dict[str, str] = {}
         self.fetched = 0
         self.away = False
+
+    @property
+    def status(self) -> int:
+        return 200
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def data(self) -> bytes:
+        return self.body
 
     def __call__(self, **_: Any) -> "Keys":
         if self.away:

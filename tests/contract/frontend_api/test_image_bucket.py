@@ -1,0 +1,104 @@
+"""The ImageBucket's contract, on the fake and on the local bucket server."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage  # type: ignore[attr-defined]
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.images import StoredImage, image_object_name
+from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
+from frontend_api.ports import ImageBucket, ImageGoneError
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
+
+BODY = bytes(range(256)) * 300
+
+
+@dataclass
+class Arranged:
+    """A bucket, a way to store in it as workers do, and one that cannot be reached."""
+
+    bucket: ImageBucket
+    store: Callable[[str], None]
+    broken: ImageBucket
+
+
+def client(url: str) -> storage.Client:
+    return storage.Client(
+        project="demo-darkroom", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
+    )
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def arranged(request: pytest.FixtureRequest) -> Arranged:
+    if request.param == "fake":
+        fake, broken = InMemoryImageBucket(), InMemoryImageBucket()
+        broken.unavailable = True
+        return Arranged(fake, lambda name: fake.objects.__setitem__(name, BODY), broken)
+    emulators: Emulators = request.getfixturevalue("emulators")
+    name = emulators.names.images_bucket
+    bucket = client(emulators.storage_url).bucket(name)
+
+    def store(object_name: str) -> None:
+        bucket.blob(object_name).upload_from_string(BODY, content_type="image/png")
+
+    return Arranged(
+        GcsImageBucket(client(emulators.storage_url), bucket=name),
+        store,
+        GcsImageBucket(client(f"http://127.0.0.1:{free_port()}"), bucket=name, timeout_seconds=1),
+    )
+
+
+def image_of(task_id: str, *, attempt: int = 1) -> StoredImage:
+    return StoredImage(
+        index=0,
+        object_name=image_object_name(task_id, attempt=attempt, index=0, extension="png"),
+        width=64,
+        height=64,
+        seed=1,
+        content_type="image/png",
+        size_bytes=len(BODY),
+        sha256="0" * 64,
+    )
+
+
+@pytest.fixture
+def image() -> StoredImage:
+    return image_of(uuid.uuid4().hex)
+
+
+def test_a_stored_image_is_read_whole(arranged: Arranged, image: StoredImage) -> None:
+    arranged.store(image.object_name)
+    assert arranged.bucket.read(image) == BODY
+
+
+def test_an_image_that_is_not_stored_is_gone(arranged: Arranged, image: StoredImage) -> None:
+    with pytest.raises(ImageGoneError):
+        arranged.bucket.read(image)
+
+
+def test_removal_takes_all_of_one_task_and_nothing_of_another(arranged: Arranged) -> None:
+    task_id = uuid.uuid4().hex
+    mine = [image_of(task_id, attempt=1), image_of(task_id, attempt=2)]
+    # An id that begins with the other one's: prefixes are easily taken too short.
+    other = replace(mine[0], object_name=f"tasks/{task_id}0/attempt-1/0.png")
+    for image in (*mine, other):
+        arranged.store(image.object_name)
+    for _ in range(2):
+        arranged.bucket.remove_all_of(task_id)
+    for image in mine:
+        with pytest.raises(ImageGoneError):
+            arranged.bucket.read(image)
+    assert arranged.bucket.read(other) == BODY
+
+
+def test_a_bucket_that_cannot_be_reached_says_so(arranged: Arranged, image: StoredImage) -> None:
+    with pytest.raises(DependencyUnavailableError):
+        arranged.broken.read(image)
+    with pytest.raises(DependencyUnavailableError):
+        arranged.broken.remove_all_of("x")

@@ -1,0 +1,123 @@
+"""The TaskQueue's contract, on the fake and on Pub/Sub's emulator."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+import pytest
+from google.pubsub_v1.services.subscriber import SubscriberClient
+from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+from google.pubsub_v1.types import PubsubMessage
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Lane, Task
+from common.wire_formats.task_message import decode_task_message
+from frontend_api.adapters.publisher_client import publisher_client
+from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
+from frontend_api.ports import TaskQueue
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import submitted_task
+from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
+
+PROJECT = "demo-queue"
+
+
+@dataclass
+class Arranged:
+    """A queue, and what came out at the other end so far, as task ids."""
+
+    queue: TaskQueue
+    published: Callable[[], list[str]]
+    broken: TaskQueue
+
+
+def emulated(host: str, topic: str) -> PubSubTaskQueue:
+    return PubSubTaskQueue(
+        publisher_client(emulator_host=host),
+        project_id=PROJECT,
+        topic=topic,
+        images_bucket="images",
+        timeout_seconds=1,
+    )
+
+
+@pytest.fixture
+def subscriber(emulators: Emulators) -> SubscriberClient:
+    channel = grpc.insecure_channel(emulators.pubsub_host)
+    return SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+
+
+@pytest.fixture
+def topic(emulators: Emulators, subscriber: SubscriberClient) -> str:
+    """A topic of the test's own, with a subscription of the same name."""
+    name = f"tasks-{uuid.uuid4().hex}"
+    path = f"projects/{PROJECT}/topics/{name}"
+    publisher_client(emulator_host=emulators.pubsub_host).create_topic(name=path)
+    subscriber.create_subscription(name=subscriber.subscription_path(PROJECT, name), topic=path)
+    return name
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def arranged(request: pytest.FixtureRequest) -> Arranged:
+    if request.param == "fake":
+        queue, broken = InMemoryTaskQueue(), InMemoryTaskQueue()
+        broken.unavailable = True
+        return Arranged(queue, lambda: [task.id for task in queue.published], broken)
+    emulators: Emulators = request.getfixturevalue("emulators")
+    topic: str = request.getfixturevalue("topic")
+    subscriber: SubscriberClient = request.getfixturevalue("subscriber")
+
+    def pulled() -> list[str]:
+        return [decode_task_message(message.data).task_id for message in received(subscriber, topic)]
+
+    nobody = emulated(f"127.0.0.1:{free_port()}", topic)
+    return Arranged(emulated(emulators.pubsub_host, topic), pulled, nobody)
+
+
+def received(subscriber: SubscriberClient, topic: str) -> list[PubsubMessage]:
+    subscription = subscriber.subscription_path(PROJECT, topic)
+    response = subscriber.pull(subscription=subscription, max_messages=10, timeout=3)
+    return [message.message for message in response.received_messages]
+
+
+def task() -> Task:
+    return submitted_task(task_id=uuid.uuid4().hex, lane=Lane.BATCH)
+
+
+def test_what_publish_returned_from_is_there(arranged: Arranged) -> None:
+    published = task()
+    arranged.queue.publish(published)
+    assert arranged.published() == [published.id]
+
+
+def test_publishing_twice_is_allowed(arranged: Arranged) -> None:
+    published = task()
+    arranged.queue.publish(published)
+    arranged.queue.publish(published)
+    assert set(arranged.published()) == {published.id}
+
+
+def test_a_queue_that_cannot_be_reached_says_so_within_seconds(arranged: Arranged) -> None:
+    with pytest.raises(DependencyUnavailableError):
+        arranged.broken.publish(task())
+
+
+@pytest.mark.emulator
+def test_a_topic_that_does_not_exist_is_an_outage(emulators: Emulators) -> None:
+    with pytest.raises(DependencyUnavailableError):
+        emulated(emulators.pubsub_host, "no-such-topic").publish(task())
+
+
+@pytest.mark.emulator
+def test_a_message_says_what_subscriptions_filter_on(
+    emulators: Emulators, topic: str, subscriber: SubscriberClient
+) -> None:
+    published = task()
+    emulated(emulators.pubsub_host, topic).publish(published)
+    (message,) = received(subscriber, topic)
+    attributes = dict(message.attributes)
+    assert (attributes["model"], attributes["lane"]) == ("demo", "batch")
+    decoded = decode_task_message(message.data)
+    assert (decoded.parameters, decoded.result_bucket) == (published.parameters, "images")

@@ -1,0 +1,159 @@
+"""The API as wsgi.py wires it, on the emulators: what the fakes cannot know."""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage  # type: ignore[attr-defined]
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.images import StoredImage, image_object_name
+from frontend_api.authentication import unsigned_token
+from frontend_api.settings import ApiSettings
+from frontend_api.wsgi import build_app
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import NOW, submitted_task
+
+pytestmark = pytest.mark.emulator
+PROMPT = {"prompt": "a large red circle"}
+
+
+@pytest.fixture
+def app(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Flask:
+    for name, value in emulators.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DARKROOM_PUBLISH_TIMEOUT_SECONDS", "1")
+    return build_app()
+
+
+@pytest.fixture
+def client(app: Flask, emulators: Emulators) -> FlaskClient:
+    """Signed in as somebody new, so that lists hold this test's tasks only."""
+    client = app.test_client()
+    token = unsigned_token(f"user-{uuid.uuid4().hex}", project_id=emulators.names.project_id)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
+
+
+@pytest.fixture
+def store(emulators: Emulators) -> Iterator[FirestoreTaskStore]:
+    client = firestore_client(emulators.names.project_id, emulator_host=emulators.firestore_host)
+    yield FirestoreTaskStore(client)
+    client.close()
+
+
+def test_a_submission_is_stored_confirmed_and_found_again(
+    client: FlaskClient, store: FirestoreTaskStore
+) -> None:
+    accepted = client.post("/v1/tasks", json=PROMPT)
+    assert accepted.status_code == 202
+    task_id = accepted.get_json()["id"]
+    assert store.get(task_id).enqueued_at is not None
+    read = client.get(accepted.headers["Location"])
+    assert read.get_json() == accepted.get_json()
+    assert read.headers["ETag"] == accepted.headers["ETag"]
+    assert [task["id"] for task in client.get("/v1/tasks").get_json()["tasks"]] == [task_id]
+
+
+def test_a_burst_of_one_request_is_one_task(app: Flask, client: FlaskClient) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex, "Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+
+    def post(_: int) -> tuple[int, str]:
+        answer = app.test_client().post("/v1/tasks", json=PROMPT, headers=key)
+        return answer.status_code, answer.get_json()["id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(16)))
+    assert sorted(status for status, _ in answers) == [200] * 15 + [202]
+    assert len({task_id for _, task_id in answers}) == 1
+    assert len(client.get("/v1/tasks").get_json()["tasks"]) == 1
+
+
+def test_pages_follow_one_another(client: FlaskClient) -> None:
+    ids = [client.post("/v1/tasks", json=PROMPT).get_json()["id"] for _ in range(5)]
+    first = client.get("/v1/tasks?page_size=3&status=queued&model=demo").get_json()
+    second = client.get(
+        "/v1/tasks",
+        query_string={
+            "page_size": 3,
+            "page_token": first["next_page_token"],
+            "status": "queued",
+            "model": "demo",
+        },
+    ).get_json()
+    assert [task["id"] for task in first["tasks"] + second["tasks"]] == ids[::-1]
+    assert second["next_page_token"] is None
+
+
+def test_a_task_is_cancelled_retried_and_deleted(client: FlaskClient) -> None:
+    path = client.post("/v1/tasks", json=PROMPT).headers["Location"]
+    assert client.post(f"{path}/cancel").get_json()["status"] == "cancelled"
+    assert client.post(f"{path}/retry").get_json()["status"] == "queued"
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404
+
+
+def test_without_pubsub_the_task_is_kept_and_rescue_publishes_it(
+    emulators: Emulators, client: FlaskClient, store: FirestoreTaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
+    cut_off = build_app().test_client()
+    cut_off.environ_base["HTTP_AUTHORIZATION"] = client.environ_base["HTTP_AUTHORIZATION"]
+    refused = cut_off.post("/v1/tasks", json=PROMPT)
+    assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
+    task_id = refused.get_json()["task_id"]
+    assert store.get(task_id).enqueued_at is None
+    assert cut_off.get("/readyz").status_code == 503
+
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulators.pubsub_host)
+    monkeypatch.setenv("DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS", "0")
+    token = emulators.environment["DARKROOM_INTERNAL_TOKEN"]
+    rescuer = build_app().test_client()
+    rescued = rescuer.post("/internal/rescue", headers={"Authorization": f"Bearer {token}"})
+    assert rescued.status_code == 200
+    assert rescued.get_json()["published"] >= 1
+    assert store.get(task_id).enqueued_at is not None
+
+
+def test_without_firestore_the_answer_comes_soon_and_says_so(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
+    cut_off = build_app(ApiSettings(store_timeout_seconds=1)).test_client()
+    refused = cut_off.post("/v1/tasks", json=PROMPT)
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
+    assert "task_id" not in refused.get_json()
+    assert app.test_client().get("/readyz").status_code == 200
+
+
+def test_an_image_is_streamed_and_goes_with_its_task(
+    emulators: Emulators, app: Flask, store: FirestoreTaskStore
+) -> None:
+    client = app.test_client()  # nobody: the user `local`
+    task_id = uuid.uuid4().hex
+    name = image_object_name(task_id, attempt=1, index=0, extension="png")
+    bucket = storage.Client(
+        project=emulators.names.project_id,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": emulators.storage_url},
+    ).bucket(emulators.names.images_bucket)
+    bucket.blob(name).upload_from_string(b"picture", content_type="image/png")
+    image = StoredImage(
+        index=0, object_name=name, width=64, height=64, seed=1, content_type="image/png", size_bytes=7,
+        sha256="ab" * 32,
+    )  # fmt: skip
+    store.create(submitted_task(task_id=task_id, user_id="local"))
+    claim = store.update(task_id, lambda task: task.claimed_by("worker-1", NOW, timedelta(seconds=60))).claim
+    assert claim is not None
+    store.update(task_id, lambda task: task.completed(claim, (image,), NOW))
+    answer = client.get(f"/v1/tasks/{task_id}/images/0")
+    assert (answer.status_code, answer.data, answer.get_etag()[0]) == (200, b"picture", "ab" * 32)
+    assert client.delete(f"/v1/tasks/{task_id}").status_code == 204
+    assert not bucket.blob(name).exists()
