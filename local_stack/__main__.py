@@ -47,7 +47,10 @@ def up(
         bool, typer.Option("--emulators-only", help="Without API and worker, to run those by hand.")
     ] = False,
     rules: Annotated[
-        Path, typer.Option(help="Firestore's security rules.", exists=True, dir_okay=False)
+        Path,
+        typer.Option(
+            help="Firestore's security rules.", dir_okay=False, exists=True, show_default="the project's"
+        ),
     ] = PROJECT_RULES,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
 ) -> None:
