@@ -12,9 +12,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
-import requests
 import structlog
-from google.cloud.storage import Bucket, Client
 from pydantic import ValidationError
 
 from common.adapters.firestore_client import firestore_client
@@ -25,6 +23,7 @@ from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
 from common.settings import SettingsError
 from gpu_subscriber.active_task import Pace
+from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
@@ -87,7 +86,7 @@ def build_worker(
     engine = EngineClient(spawn_engine, attempt_timeout_seconds=settings.attempt_timeout_seconds)
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
-    bucket = _bucket_of(settings)
+    bucket = open_bucket(settings.project_id, settings.images_bucket, connections=2 * settings.slots)
     process_task = ProcessTask(
         worker_id=worker_id,
         claim_ttl=claim_ttl,
@@ -144,14 +143,6 @@ def _pace_of(settings: WorkerSettings) -> Pace:
         renewal_seconds=settings.heartbeat_interval_seconds,
         progress_seconds=settings.progress_interval_seconds,
     )
-
-
-def _bucket_of(settings: WorkerSettings) -> Bucket:
-    client = Client(project=settings.project_id)
-    # One connection for each callback thread; requests keeps ten by default and drops the rest with a warning.
-    client._http.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=2 * settings.slots))
-    client._http.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=2 * settings.slots))
-    return client.bucket(settings.images_bucket)
 
 
 if __name__ == "__main__":

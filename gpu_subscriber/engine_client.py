@@ -138,9 +138,11 @@ class EngineClient:
         """Keep an engine running until `stop`, or until starting it has failed too often in a row."""
         failed_starts = 0
         try:
-            while not self._stopping.is_set() and failed_starts < _MAX_FAILED_STARTS:
+            while not self._stopping.is_set():
                 came_up = self._live_once(on_ready)
                 failed_starts = 0 if came_up else failed_starts + 1
+                if failed_starts == _MAX_FAILED_STARTS:
+                    return
                 self._stopping.wait(min(_LONGEST_PAUSE_SECONDS, self._first_pause * 2**failed_starts))
         finally:
             self._ended.set()

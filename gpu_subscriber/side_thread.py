@@ -1,5 +1,6 @@
 """SideThread: a thread the worker cannot live without. Its death is noticed, whatever it died of."""
 
+import contextvars
 import threading
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ class SideThread:
     def __init__(self, name: str, body: Callable[[], None], *, on_end: Callable[[str], None]) -> None:
         self.name = name
         self._body = body
+        # The fields every log line carries live in context variables, which a new thread does not inherit.
+        self._context = contextvars.copy_context()
         self._on_end = on_end
         # A daemon: should the worker's main thread die, nothing may keep a half-dead process alive.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -25,6 +28,6 @@ class SideThread:
 
     def _run(self) -> None:
         try:
-            self._body()
+            self._context.run(self._body)
         finally:
             self._on_end(self.name)

@@ -1,5 +1,6 @@
 """PubSubDeliveries: streaming pull, with leases that outlast any stall of ours and end soon after a crash."""
 
+import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +40,12 @@ class PubSubDeliveries:
         self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
     ) -> "PubSubStream":
         """See DeliverySource.open."""
-        executor = ThreadPoolExecutor(max_workers=slots, thread_name_prefix="delivery")
+        executor = ThreadPoolExecutor(
+            max_workers=slots,
+            thread_name_prefix="delivery",
+            initializer=_inherit,
+            initargs=(contextvars.copy_context(),),
+        )
         future = self._client.subscribe(
             self._path,
             callback=lambda message: _settle(message, process(_delivery(message))),
@@ -91,6 +97,12 @@ class PubSubStream:
     def _note_the_end(self, _future: object) -> None:
         self._ended.set()
         self._on_end()
+
+
+def _inherit(context: contextvars.Context) -> None:
+    """Give this thread the fields that every log line of the worker carries."""
+    for variable, value in context.items():
+        variable.set(value)
 
 
 def _delivery(message: Message) -> Delivery:

@@ -1,0 +1,64 @@
+"""The ImageWriter's contract, on the fake and on the local bucket server."""
+
+import pytest
+
+from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
+from gpu_subscriber.errors import ObjectConflictError
+from gpu_subscriber.ports import ImageWriter
+from tests.fakes.in_memory_objects import InMemoryImageWriter
+from tests.fakes.own_resources import OwnResources
+
+NAME = "tasks/task-1/attempt-1/0.png"
+METADATA = {"task_id": "task-1", "sha256": "0"}
+
+
+class Written:
+    """A writer, and a look at what it wrote."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self.resources: OwnResources | None = None
+        if request.param == "fake":
+            self.fake = InMemoryImageWriter()
+            self.writer: ImageWriter = self.fake
+        else:
+            self.resources = OwnResources(request.getfixturevalue("emulators"))
+            self.writer = GcsImageWriter(self.resources.bucket)
+
+    def write(self, data: bytes, name: str = NAME) -> None:
+        self.writer.write(name, data, content_type="image/png", metadata=METADATA)
+
+    def read(self, name: str = NAME) -> bytes:
+        if self.resources is None:
+            return self.fake.objects[name]
+        return bytes(self.resources.bucket.blob(name).download_as_bytes())
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def written(request: pytest.FixtureRequest) -> Written:
+    return Written(request)
+
+
+def test_what_was_written_lies_there_whole(written: Written) -> None:
+    data = bytes(range(256)) * 2_000
+    written.write(data)
+    assert written.read() == data
+
+
+def test_the_same_bytes_again_are_no_error(written: Written) -> None:
+    written.write(b"picture")
+    written.write(b"picture")
+    assert written.read() == b"picture"
+
+
+@pytest.mark.parametrize("other", [b"another picture", b"pictura"])
+def test_other_bytes_under_a_used_name_are_refused(written: Written, other: bytes) -> None:
+    written.write(b"picture")
+    with pytest.raises(ObjectConflictError):
+        written.write(other)
+    assert written.read() == b"picture"
+
+
+def test_names_do_not_disturb_one_another(written: Written) -> None:
+    written.write(b"first")
+    written.write(b"second", "tasks/task-1/attempt-2/0.png")
+    assert (written.read(), written.read("tasks/task-1/attempt-2/0.png")) == (b"first", b"second")

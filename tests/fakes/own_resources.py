@@ -1,0 +1,76 @@
+"""A project and a bucket of a test's own on the shared emulators: nobody else's messages, objects or documents."""
+
+import uuid
+from dataclasses import dataclass
+
+from google.pubsub_v1.types import PubsubMessage
+
+from gpu_subscriber.adapters.gcs_bucket import open_bucket
+from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from local_stack.provisioning import ResourceNames, provision_bucket
+from tests.emulators import Emulators
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a subscription delivered."""
+
+    body: bytes
+    attributes: dict[str, str]
+
+
+class OwnResources:
+    """Topics, subscriptions and a bucket, provisioned on the emulators."""
+
+    def __init__(self, emulators: Emulators) -> None:
+        unique = uuid.uuid4().hex[:12]
+        self.emulators = emulators
+        self.names = ResourceNames(project_id=f"demo-{unique}", images_bucket=f"images-{unique}")
+        provision_bucket(emulators.storage_url, self.names)
+        self.bucket = open_bucket(self.names.project_id, self.names.images_bucket, connections=4)
+        self.publisher = publisher_client(emulator_host=emulators.pubsub_host)
+        self.subscriber = subscriber_client(emulator_host=emulators.pubsub_host)
+        for topic in (self.names.tasks_topic, self.names.events_topic, self.names.dead_letter_topic):
+            self.publisher.create_topic(name=self._topic(topic))
+        self._subscribe(self.names.events_subscription, self.names.events_topic)
+        self._subscribe(self.names.dead_letter_subscription, self.names.dead_letter_topic)
+        self.subscribe_to_tasks()
+
+    def subscribe_to_tasks(self) -> None:
+        """Create the subscription that the workers pull from."""
+        self._subscribe(self.names.tasks_subscription("demo"), self.names.tasks_topic)
+
+    def unsubscribe_from_tasks(self) -> None:
+        """Delete the subscription that the workers pull from, and with it what waits there."""
+        subscription = self._subscription(self.names.tasks_subscription("demo"))
+        self.subscriber.delete_subscription(subscription=subscription)
+
+    def publish(self, topic: str, body: bytes, attributes: dict[str, str]) -> None:
+        """Put a message on a topic."""
+        messages = [PubsubMessage(data=body, attributes=attributes)]
+        self.publisher.publish(topic=self._topic(topic), messages=messages, timeout=20)
+
+    def pull(self, subscription: str, *, count: int = 1) -> list[Message]:
+        """Wait for so many messages and acknowledge them."""
+        path = self._subscription(subscription)
+        pulled: list[Message] = []
+        while len(pulled) < count:
+            answer = self.subscriber.pull(subscription=path, max_messages=count - len(pulled), timeout=20)
+            received = answer.received_messages
+            if received:
+                self.subscriber.acknowledge(subscription=path, ack_ids=[one.ack_id for one in received])
+            pulled += [
+                Message(body=one.message.data, attributes=dict(one.message.attributes)) for one in received
+            ]
+        return pulled
+
+    def _subscribe(self, subscription: str, topic: str) -> None:
+        self.subscriber.create_subscription(
+            name=self._subscription(subscription), topic=self._topic(topic), ack_deadline_seconds=60
+        )
+
+    def _topic(self, name: str) -> str:
+        return f"projects/{self.names.project_id}/topics/{name}"
+
+    def _subscription(self, name: str) -> str:
+        return f"projects/{self.names.project_id}/subscriptions/{name}"
