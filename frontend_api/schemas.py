@@ -71,13 +71,18 @@ class TaskSubmission(BaseModel):
     seed: Integer | None = Field(
         default=None, description="0 to 2⁶³−1. The same seed draws the same picture; image k uses seed + k."
     )
-    sampler: Annotated[Sampler, Field(strict=False)] | None = None
+    sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
+        default=None, description="One that the model offers."
+    )
     width: Integer | None = Field(default=None, description="Pixels.", examples=[256])
     height: Integer | None = Field(default=None, description="Pixels.", examples=[256])
     num_images: Integer | None = Field(default=None, description="How many images to draw.")
-    output_format: Annotated[OutputFormat, Field(strict=False)] | None = None
+    output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
+        default=None, description="How the images are stored."
+    )
     lane: Annotated[Lane, Field(strict=False)] = Field(
-        default=Lane.INTERACTIVE, description="`interactive` tasks go before `batch` ones."
+        default=Lane.INTERACTIVE,
+        description="Whether somebody waits for it (`interactive`) or nobody does (`batch`).",
     )
     labels: dict[LabelName, LabelValue] = Field(
         default_factory=dict, max_length=MAX_LABELS, description="Your own notes, returned as they are."

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import google.auth
+from google.api_core import exceptions as google_errors
 from google.auth import credentials as google_credentials
 from google.auth import exceptions as auth_errors
 from google.auth.transport.requests import Request
@@ -66,7 +67,7 @@ class GcsImageLinks:
                 service_account_email=self._service_account,
                 access_token=self._access_token(),
             )
-        except auth_errors.GoogleAuthError as exc:
+        except (auth_errors.GoogleAuthError, google_errors.GoogleAPIError) as exc:
             raise DependencyUnavailableError("iam") from exc
         return url
 

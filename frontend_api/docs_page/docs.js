@@ -27,7 +27,8 @@ function typeOf(schema) {
   if (choices) return choices.flatMap((choice, index) => (index ? [" or ", ...typeOf(choice)] : typeOf(choice)));
   if (schema.enum) return schema.enum.flatMap((value, index) => (index ? [" · ", element("code", {}, String(value))] : [element("code", {}, String(value))]));
   if (schema.type === "array") return ["list of ", ...typeOf(schema.items)];
-  if (schema.type === "object" && typeof schema.additionalProperties === "object") return ["map of ", ...typeOf(schema.additionalProperties)];
+  const values = Object.values(schema.patternProperties ?? {})[0] ?? schema.additionalProperties;
+  if (schema.type === "object" && typeof values === "object") return ["map of ", ...typeOf(values)];
   return [schema.format ? `${schema.type} (${schema.format})` : String(schema.type ?? "any")];
 }
 
@@ -167,7 +168,7 @@ function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
   if (target instanceof HTMLDetailsElement) target.open = true;
-  target.scrollIntoView();
+  target.scrollIntoView({ block: target.matches("details, h2") ? "start" : "center" });
 }
 
 function filterCards(words) {

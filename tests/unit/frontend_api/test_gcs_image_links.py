@@ -1,0 +1,98 @@
+"""Signed links: what is signed, for how long it is remembered, and what happens when nobody signs."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import google.auth
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport import requests as google_requests
+from google.cloud import storage  # type: ignore[attr-defined]
+from google.oauth2.credentials import Credentials
+
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
+from tests.fakes.fake_clock import FakeClock
+from tests.unit.frontend_api.conftest import stored_image
+
+ACCOUNT = "api@darkroom-prod.iam.gserviceaccount.com"
+
+
+class IamAnswer:
+    """What IAM's signBlob says; Google's transport, replaced at its edge."""
+
+    status = 200
+    data = json.dumps({"signedBlob": base64.b64encode(b"signature").decode()}).encode()
+
+
+class Iam:
+    """Counts what it was asked to sign."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answer = IamAnswer()
+
+    def __call__(self, url: str, **_: Any) -> IamAnswer:
+        self.asked.append(url)
+        return self.answer
+
+
+@pytest.fixture
+def iam(monkeypatch: pytest.MonkeyPatch) -> Iam:
+    iam = Iam()
+    monkeypatch.setattr(google.auth, "default", lambda **_: (Credentials(token="t"), "darkroom-prod"))
+    monkeypatch.setattr(google_requests.Request, "__call__", iam)
+    return iam
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def links(clock: FakeClock) -> GcsImageLinks:
+    client = storage.Client(project="darkroom-prod", credentials=AnonymousCredentials())
+    return GcsImageLinks(
+        client, bucket="images", service_account=ACCOUNT, lifetime=timedelta(hours=1), clock=clock
+    )
+
+
+def test_a_link_names_the_object_the_signer_and_its_end(
+    links: GcsImageLinks, iam: Iam, clock: FakeClock
+) -> None:
+    link = links.signed(stored_image("task-1"))
+    assert link is not None
+    parts = urlsplit(link.url)
+    query = parse_qs(parts.query)
+    assert parts.path == "/images/tasks/task-1/attempt-1/0.png"
+    assert query["X-Goog-Expires"] == ["3600"]
+    assert query["X-Goog-Credential"][0].startswith(ACCOUNT)
+    assert query["X-Goog-Signature"] == [b"signature".hex()]
+    assert link.expires_at == clock.now() + timedelta(hours=1)
+    assert ACCOUNT in iam.asked[0]
+
+
+def test_a_link_is_signed_again_when_half_its_life_is_over(
+    links: GcsImageLinks, iam: Iam, clock: FakeClock
+) -> None:
+    first = links.signed(stored_image("task-1"))
+    clock.advance(29 * 60)
+    assert links.signed(stored_image("task-1")) == first
+    clock.advance(2 * 60)
+    assert links.signed(stored_image("task-1")) != first
+    links.signed(stored_image("task-2"))
+    assert len(iam.asked) == 3
+
+
+def test_when_iam_refuses_the_links_are_unavailable(links: GcsImageLinks, iam: Iam) -> None:
+    iam.answer.status = 403
+    with pytest.raises(DependencyUnavailableError):
+        links.signed(stored_image("task-1"))
+
+
+def test_where_nothing_can_sign_there_are_no_links() -> None:
+    assert NoImageLinks().signed(stored_image("task-1")) is None
