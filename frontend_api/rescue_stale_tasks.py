@@ -119,17 +119,24 @@ class RescueStaleTasks:
         if task.status is TaskStatus.QUEUED:
             return self._verdict_on_queued(task, now, messages_lost_before)
         if task.status is TaskStatus.PROCESSING and task.claim is not None:
-            # Until then the message is on its way back by itself, and a slow worker may still renew.
-            given_up_on = task.claim.expires_at + self.policy.redeliver_within
-            if given_up_on >= now:
-                return _Verdict.LEAVE
-            if task.attempts_left <= 0:
-                return _Verdict.GIVE_UP_USED_UP
-            last = task.enqueued_at
-            # A message younger than the claim's end is still to be delivered.
-            if last is None or last < task.claim.expires_at or last < messages_lost_before:
-                return _Verdict.PUBLISH
+            return self._verdict_on_claimed(task, task.claim.expires_at, now, messages_lost_before)
         return _Verdict.LEAVE
+
+    def _verdict_on_claimed(
+        self, task: Task, claim_ended: datetime, now: datetime, messages_lost_before: datetime
+    ) -> _Verdict:
+        if claim_ended >= now:
+            return _Verdict.LEAVE
+        # A slow worker may still renew, and a message that exists is on its way back by itself.
+        patient = claim_ended + self.policy.redeliver_within >= now
+        if task.attempts_left <= 0:
+            return _Verdict.LEAVE if patient else _Verdict.GIVE_UP_USED_UP
+        # Claimed, so there was a message, even if nobody noted its confirmation.
+        last_message = task.enqueued_at or task.created_at
+        if last_message < messages_lost_before:
+            return _Verdict.PUBLISH
+        # A message younger than the claim's end is still to be delivered.
+        return _Verdict.LEAVE if patient or last_message >= claim_ended else _Verdict.PUBLISH
 
     def _verdict_on_queued(self, task: Task, now: datetime, messages_lost_before: datetime) -> _Verdict:
         if task.start_by is not None and task.start_by < now and task.started_at is None:

@@ -77,6 +77,16 @@ def test_a_dead_claim_is_given_time_and_then_a_new_message(api: Api) -> None:
     assert api.stored(task.id).status is TaskStatus.PROCESSING
 
 
+def test_when_the_queue_was_lost_a_dead_claim_needs_no_patience(api: Api) -> None:
+    api.claimed_task()
+    api.clock.advance(59)
+    lost_at = api.clock.now().isoformat()
+    assert rescued(api, queue_lost_at=lost_at) == NOTHING  # its worker lives, and needs no message
+    api.clock.advance(2)
+    assert rescued(api, queue_lost_at=lost_at)["published"] == 1
+    assert rescued(api, queue_lost_at=lost_at)["published"] == 0
+
+
 def test_a_dead_claim_with_no_attempt_left_is_given_up(api: Api) -> None:
     task = api.claimed_task(attempts=1)
     api.clock.advance(121)
