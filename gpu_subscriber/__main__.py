@@ -141,6 +141,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
 def _pace_of(settings: WorkerSettings) -> Pace:
     return Pace(
         renewal_seconds=settings.heartbeat_interval_seconds,
+        look_seconds=settings.cancellation_look_seconds,
         progress_seconds=settings.progress_interval_seconds,
     )
 

@@ -33,6 +33,8 @@ class Pace:
     renewal_seconds: float = 10.0
     progress_seconds: float = 1.0
     preview_seconds: float = 0.3
+    look_seconds: float = 2.0
+    """How long a task is left alone before it is read for a cancellation, where no write would have told of it."""
     worth_telling: float = 0.09
 
 
@@ -58,7 +60,7 @@ class ActiveTask(ProgressListener):
         self._generation: Generation | None = None
         self._stop_reason: StopReason | None = None
         self.began_at = clock.now()
-        self._written_at = self.began_at
+        self._written_at = self._seen_at = self.began_at
         self._written_phase = Phase.WAITING
         self._written_value = 0.0
         self._previewed_value: float | None = None
@@ -132,20 +134,39 @@ class ActiveTask(ProgressListener):
         with self._writing:
             if self._task.claim is not None:
                 self._changed(renewed)
-        self._written_at = self._not_before = now
+        self._written_at = self._seen_at = self._not_before = now
         self._written_phase = standing.progress.phase
         self._written_value = standing.progress.value
         if standing.previews:
             self._previewed_value = standing.progress.value
 
-    def postpone_renewal(self, seconds: float) -> None:
-        """The store did not answer: leave it alone for a moment."""
+    def look(self) -> None:
+        """Read the task as it stands; raises as TaskStore.get does, and ClaimLostError when it is another's."""
+        with self._writing:
+            if self._task.claim is not None:
+                self._task = self._store.get(self._task.id)
+                held = self._task.claim
+                if held is None or (held.worker_id, held.attempt) != (
+                    self.claim.worker_id,
+                    self.claim.attempt,
+                ):
+                    raise ClaimLostError(
+                        f"task {self._task.id!r} is no longer held by {self.claim.worker_id!r}"
+                    )
+        self._seen_at = self._not_before = self._clock.now()
+
+    def postpone(self, seconds: float) -> None:
+        """The store did not answer, or told what needs no second asking: leave it alone for a moment."""
         self._not_before = self._clock.now() + timedelta(seconds=seconds)
 
     def renewal_due_at(self, pace: Pace) -> datetime:
         """When the heartbeat should write next."""
         due = self._written_at + timedelta(seconds=self._patience_with_news(pace))
         return max(due, self._not_before)
+
+    def look_due_at(self, pace: Pace) -> datetime:
+        """When the heartbeat should read next, if it has not written by then."""
+        return max(self._seen_at + timedelta(seconds=pace.look_seconds), self._not_before)
 
     def _changed(self, change: Callable[[Task], Task]) -> Task:
         self._task = self._store.update(self._task.id, change, last_seen=self._task)

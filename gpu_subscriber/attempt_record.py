@@ -33,10 +33,13 @@ class AttemptRecord:
     settlement: Settlement = Settlement.RETURN
     fields: dict[str, str | int | float] = field(default_factory=dict)
 
+    def decoded(self, task_id: str) -> None:
+        """Note whose delivery this is."""
+        self.fields["task_id"] = task_id
+
     def claimed(self, task: Task) -> None:
         """Note whose attempt this is."""
         self.fields |= {
-            "task_id": task.id,
             "model": task.parameters.model,
             "lane": task.lane.value,
             "attempt": task.attempt,

@@ -1,9 +1,10 @@
 """Heartbeat: one thread per worker that renews claims, writes progress, and learns of cancellation and lost claims."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -75,30 +76,34 @@ class Heartbeat:
         self._news.set()
 
     def beat(self) -> None:
-        """Write for every task that is due."""
+        """Write, or at least look, for every task that is due."""
         for active in self.active_tasks:
-            self._last_beat_at = self._clock.now()
-            if active.renewal_due_at(self._pace) <= self._last_beat_at:
-                self._renew(active)
+            now = self._last_beat_at = self._clock.now()
+            if active.renewal_due_at(self._pace) <= now:
+                self._attend(active, partial(active.renew, self._claim_ttl))
+            elif active.look_due_at(self._pace) <= now:
+                self._attend(active, active.look)
         self._last_beat_at = self._clock.now()
 
-    def _renew(self, active: ActiveTask) -> None:
+    def _attend(self, active: ActiveTask, to_do: Callable[[], None]) -> None:
         try:
-            active.renew(self._claim_ttl)
+            to_do()
         except (ClaimLostError, InvalidTransitionError, TaskNotFoundError) as error:
-            _log.warning(
-                "claim_lost", task_id=active.task.id, attempt=active.claim.attempt, reason=error.code
-            )
+            task_id, attempt = active.task.id, active.claim.attempt
+            _log.warning("claim_lost", task_id=task_id, attempt=attempt, reason=error.code)
             active.stop(StopReason.CLAIM_LOST)
-            active.postpone_renewal(self._pace.renewal_seconds)
+            active.postpone(self._pace.renewal_seconds)
         except DependencyUnavailableError as error:
-            _log.warning("claim_renewal_failed", task_id=active.task.id, reason=error.code)
-            active.postpone_renewal(_PAUSE_AFTER_OUTAGE_SECONDS)
+            _log.warning("claim_not_renewed", task_id=active.task.id, reason=error.code)
+            active.postpone(_PAUSE_AFTER_OUTAGE_SECONDS)
         else:
             if active.task.cancel_requested_at is not None and active.stop_reason is None:
                 active.stop(StopReason.CANCELLED)
 
     def _seconds_until_due(self) -> float:
         now = self._clock.now()
-        waits = [(active.renewal_due_at(self._pace) - now).total_seconds() for active in self.active_tasks]
-        return max(0.0, min([*waits, _IDLE_SECONDS]))
+        due = [
+            min(active.renewal_due_at(self._pace), active.look_due_at(self._pace))
+            for active in self.active_tasks
+        ]
+        return max(0.0, min([*((moment - now).total_seconds() for moment in due), _IDLE_SECONDS]))

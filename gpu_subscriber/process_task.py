@@ -80,6 +80,7 @@ class ProcessTask:
             message = decode_task_message(delivery.body)
         except UndecodableError as error:
             return self._dead_lettered(delivery, record, reason=error.reason)
+        record.decoded(message.task_id)
         try:
             task = self._claimed(message.task_id, record)
             if not task.status.is_terminal:

@@ -15,7 +15,9 @@ class WorkerSettings(SharedSettings):
     claim_ttl_seconds: float = Field(default=60.0, ge=5.0)
     """How long a claim outlives its last renewal: how soon another worker may take over from a dead one."""
     heartbeat_interval_seconds: float = Field(default=10.0, gt=0.0)
-    """How often a claim is renewed at least, and a cancellation noticed at the latest."""
+    """How often a claim is renewed at least."""
+    cancellation_look_seconds: float = Field(default=2.0, ge=0.1)
+    """How long a cancellation goes unnoticed at most; costs a read each time where no write tells of it."""
     progress_interval_seconds: float = Field(default=1.0, ge=0.1)
     """The shortest pause between two progress writes of one task; Firestore bears one a second for long."""
     attempt_timeout_seconds: float = Field(default=900.0, gt=0.0)

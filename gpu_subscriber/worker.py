@@ -42,6 +42,15 @@ _SILENT_AFTER = timedelta(seconds=60)
 """A heartbeat that was not seen for this long is dead or stuck; claims are about to expire, too."""
 
 
+def deliveries_for(slots: int) -> int:
+    """How many deliveries to take at once for an engine that draws `slots` Runs at once.
+
+    A few more than it draws, and at least one: so that it goes on with the next while this one is uploaded and
+    settled. Not many: whatever waits here could be drawn elsewhere.
+    """
+    return slots + max(1, slots // 4)
+
+
 class News(StrEnum):
     """What the main thread is woken for."""
 
@@ -146,7 +155,7 @@ class Worker:
                     self._stream.open()
                 case News.ENGINE_READY:
                     engine = self._engine.ready
-                    self._stream.begin(1 if engine is None else engine.slots)
+                    self._stream.begin(deliveries_for(1 if engine is None else engine.slots))
                 case News.STREAM_ENDED:
                     self._stream.ended()
                 case News.SIDE_THREAD_ENDED:

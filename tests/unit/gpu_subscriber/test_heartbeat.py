@@ -100,28 +100,30 @@ def test_a_long_image_is_written_about_ten_times(setting: Setting) -> None:
     assert writes <= 12
 
 
-def test_a_cancelled_task_is_stopped(setting: Setting) -> None:
+@pytest.mark.parametrize("seconds", [2.0, 10.0])
+def test_a_cancelled_task_is_stopped(setting: Setting, seconds: float) -> None:
     generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
     setting.active.drawn_by(generation)
     setting.store.update(setting.active.task.id, lambda t: t.cancel_requested(setting.clock.now()))
-    setting.beat_after(10)
+    setting.beat_after(seconds)
     assert setting.active.stop_reason is StopReason.CANCELLED
     assert generation.interrupted
 
 
+@pytest.mark.parametrize("seconds", [2.0, 10.0])
 @pytest.mark.parametrize("how", ["taken over", "ended", "deleted"])
-def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str) -> None:
+def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, seconds: float) -> None:
     task_id = setting.active.task.id
     if how == "taken over":
-        setting.clock.advance(61)
-        setting.store.update(task_id, lambda t: t.claimed_by("worker-b", setting.clock.now(), TTL))
+        after_expiry = setting.clock.now() + timedelta(seconds=61)
+        setting.store.update(task_id, lambda t: t.claimed_by("worker-b", after_expiry, TTL))
     elif how == "ended":
         setting.store.update(
             task_id, lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now())
         )
     else:
         setting.store.delete(task_id)
-    setting.clock.advance(11)
+    setting.clock.advance(seconds)
     with setting.heartbeat.holding(setting.active):
         setting.heartbeat.beat()
     assert setting.active.stop_reason is StopReason.CLAIM_LOST

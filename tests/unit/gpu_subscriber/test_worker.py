@@ -93,7 +93,7 @@ def running(bench: WorkerBench) -> Iterator[RunningWorker]:
 def test_the_stream_opens_when_the_engine_is_ready_with_its_slots(running: RunningWorker) -> None:
     assert not running.worker.state.ready
     running.engine.come_up()
-    assert running.source.stream(0).slots == READY.slots
+    assert running.source.stream(0).slots == READY.slots + 1
     assert running.worker.state.alive
 
 
