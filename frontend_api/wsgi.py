@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
@@ -49,7 +49,7 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
 def _dependencies(settings: ApiSettings) -> Dependencies:
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
-    bucket_client = storage.Client(project=settings.project_id)
+    bucket_client = StorageClient(project=settings.project_id)
     queue = PubSubTaskQueue(
         publisher,
         project_id=settings.project_id,
@@ -78,7 +78,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     )
 
 
-def _image_links(settings: ApiSettings, client: storage.Client) -> ImageLinks:
+def _image_links(settings: ApiSettings, client: StorageClient) -> ImageLinks:
     if settings.uses_emulators or settings.signing_service_account is None:
         return NoImageLinks()
     return GcsImageLinks(

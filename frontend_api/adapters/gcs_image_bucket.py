@@ -2,8 +2,9 @@
 
 import requests
 from google.api_core import exceptions as google_errors
-from google.cloud import storage  # type: ignore[attr-defined]
 from google.cloud.exceptions import NotFound
+from google.cloud.storage import Client as StorageClient
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
@@ -20,10 +21,10 @@ _UNREACHABLE = (
 class GcsImageBucket:
     """The ImageBucket of production and, through a bucket server, of the local stack."""
 
-    def __init__(self, client: storage.Client, *, bucket: str, timeout_seconds: float = 5.0) -> None:
+    def __init__(self, client: StorageClient, *, bucket: str, timeout_seconds: float = 5.0) -> None:
         self._bucket = client.bucket(bucket)
         self._timeout = timeout_seconds
-        self._retry = storage.retry.DEFAULT_RETRY.with_timeout(timeout_seconds)
+        self._retry = DEFAULT_RETRY.with_timeout(timeout_seconds)
 
     def read(self, image: StoredImage) -> bytes:
         """See ImageBucket.read."""

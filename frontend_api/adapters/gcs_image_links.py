@@ -8,7 +8,7 @@ from google.api_core import exceptions as google_errors
 from google.auth import credentials as google_credentials
 from google.auth import exceptions as auth_errors
 from google.auth.transport.requests import Request
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage import Client as StorageClient
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
@@ -34,7 +34,7 @@ class GcsImageLinks:
     """
 
     def __init__(
-        self, client: storage.Client, *, bucket: str, service_account: str, lifetime: timedelta, clock: Clock
+        self, client: StorageClient, *, bucket: str, service_account: str, lifetime: timedelta, clock: Clock
     ) -> None:
         self._bucket = client.bucket(bucket)
         self._service_account = service_account

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage import Client as StorageClient
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name
@@ -28,8 +28,8 @@ class Arranged:
     broken: ImageBucket
 
 
-def client(url: str) -> storage.Client:
-    return storage.Client(
+def client(url: str) -> StorageClient:
+    return StorageClient(
         project="demo-darkroom", credentials=AnonymousCredentials(), client_options={"api_endpoint": url}
     )
 

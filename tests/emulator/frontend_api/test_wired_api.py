@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
@@ -139,7 +139,7 @@ def test_an_image_is_streamed_and_goes_with_its_task(
     client = app.test_client()  # nobody: the user `local`
     task_id = uuid.uuid4().hex
     name = image_object_name(task_id, attempt=1, index=0, extension="png")
-    bucket = storage.Client(
+    bucket = StorageClient(
         project=emulators.names.project_id,
         credentials=AnonymousCredentials(),
         client_options={"api_endpoint": emulators.storage_url},

@@ -10,7 +10,7 @@ import google.auth
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport import requests as google_requests
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud.storage import Client as StorageClient
 from google.oauth2.credentials import Credentials
 
 from common.domain.errors import DependencyUnavailableError
@@ -55,7 +55,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def links(clock: FakeClock) -> GcsImageLinks:
-    client = storage.Client(project="darkroom-prod", credentials=AnonymousCredentials())
+    client = StorageClient(project="darkroom-prod", credentials=AnonymousCredentials())
     return GcsImageLinks(
         client, bucket="images", service_account=ACCOUNT, lifetime=timedelta(hours=1), clock=clock
     )

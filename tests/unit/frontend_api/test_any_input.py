@@ -1,0 +1,64 @@
+"""Whatever is sent, the answer is a task or a problem, never a fault; and what was refused left nothing."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.frontend_api.conftest import Api
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=40)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(
+    [
+        *(
+            "prompt",
+            "negative_prompt",
+            "model",
+            "steps",
+            "guidance_scale",
+            "seed",
+            "sampler",
+            "width",
+            "height",
+        ),
+        *("num_images", "output_format", "lane", "labels", "deadline_seconds", "user_id"),
+    ]
+)
+
+
+def answered(body: bytes, headers: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        api = Api(folder=Path(folder))
+    answer = api.client.post("/v1/tasks", data=body, headers={"Content-Type": "application/json", **headers})
+    assert answer.status_code in (202, 400, 401, 413, 422), answer.text
+    json.loads(answer.data)
+    assert api.has_taken_nothing() == (answer.status_code != 202)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=5))
+def test_any_object_is_answered(fields: dict[str, Any]) -> None:
+    answered(json.dumps({"prompt": "a circle", **fields}).encode(), {})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=60))
+@example(b"-")
+@example(b'{"prompt": "\\u0000"}')
+@example(b'{"prompt": "a", "seed": 1E400}')
+def test_any_bytes_are_answered(body: bytes) -> None:
+    answered(body, {})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=80))
+def test_any_header_is_answered(value: str) -> None:
+    answered(b'{"prompt": "a"}', {"Authorization": f"Bearer {value}", "Idempotency-Key": value})
