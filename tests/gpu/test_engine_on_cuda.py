@@ -1,0 +1,144 @@
+"""The engine on a real GPU: the same promises as on a CPU, and the ones that only a GPU can break.
+
+Run by hand where there is one: `pytest -m gpu tests/gpu`. Everywhere else these skip.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from common.domain.parameters import Sampler
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.messages import (
+    FromEngine,
+    ImageReady,
+    PreviewReady,
+    RunFailed,
+    RunInterrupted,
+    Start,
+)
+from gpu_subscriber.engine.model_shelf import ModelShelf, load_family
+from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.warm_up import warm_up
+from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
+from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+# Fused projections and channels-last convolutions round differently from stock; bfloat16 keeps 8 bits, and an
+# untrained network's picture is all mid-tones, where each lost bit is about one level.
+PIXEL_TOLERANCE = {"float32": 2, "bfloat16": 24}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_stable_diffusion(tmp_path_factory.mktemp("tiny") / "stable-diffusion")
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def settings(request: pytest.FixtureRequest, folder: Path) -> Iterator[EngineSettings]:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    yield EngineSettings(models=(spec(source=str(folder)),), device="cuda", dtype=request.param)
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+class CudaEngine:
+    """A step engine on the GPU, its messages kept."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.device = Device.chosen(settings)
+        self.caps = BatchCaps(max_batch=settings.max_batch)
+        self.sent: list[FromEngine] = []
+        shelf = ModelShelf(settings.models, self.device, capacity=1, load=load_family)
+        warm_up(shelf.get("tiny"), settings.models[0], self.device, self.caps, measure=False)
+        self.engine = StepEngine(
+            shelf=shelf, device=self.device, caps=self.caps, settings=settings, send=self.sent.append
+        )
+
+    def start(self, start: Start) -> None:
+        self.engine.receive(start)
+
+    def run_to_end(self) -> None:
+        while self.engine.is_busy:
+            self.engine.advance()
+
+    def of_kind(self, kind: type) -> list[Any]:
+        return [message for message in self.sent if isinstance(message, kind)]
+
+
+def started(run_id: str, *, checkpoint: bytes | None = None, **changes: Any) -> Start:
+    from common.domain.task import Lane
+
+    return Start(
+        run_id=run_id,
+        parameters=drawing(**changes),
+        index=0,
+        lane=Lane.INTERACTIVE,
+        submitted_at=0.0,
+        checkpoint=checkpoint,
+    )
+
+
+def test_a_mixed_batch_draws_what_stock_draws_alone(settings: EngineSettings, folder: Path) -> None:
+    stock: Any = DiffusionPipeline.from_pretrained(folder, torch_dtype=getattr(torch, settings.dtype)).to(
+        "cuda"
+    )
+    stock.set_progress_bar_config(disable=True)
+    cuda = CudaEngine(settings)
+    runs: dict[str, dict[str, Any]] = {
+        str(sampler): {"sampler": sampler, "seed": number} for number, sampler in enumerate(Sampler)
+    }
+    for run_id, changes in runs.items():
+        cuda.start(started(run_id, **changes))
+    cuda.run_to_end()
+    assert cuda.of_kind(RunFailed) == []
+    images = {message.run_id: message for message in cuda.of_kind(ImageReady)}
+    for run_id, changes in runs.items():
+        pixels = np.frombuffer(images[run_id].pixels, np.uint8).reshape(32, 32, 3).astype(int)
+        expected = stock_picture(stock, drawing(**changes)).pixels.astype(int)
+        assert np.abs(pixels - expected).max() <= PIXEL_TOLERANCE[settings.dtype], run_id
+    assert cuda.of_kind(PreviewReady)
+
+
+def test_a_checkpoint_resumes_to_the_same_bits(settings: EngineSettings) -> None:
+    whole, parts = CudaEngine(settings), CudaEngine(settings)
+    for sampler in Sampler:
+        whole.start(started("whole", sampler=sampler, steps=6))
+        whole.run_to_end()
+        parts.start(started("first", sampler=sampler, steps=6))
+        for _ in range(3):
+            parts.engine.advance()
+        parts.engine.interrupt_all(want_checkpoints=True)
+        checkpoint = parts.of_kind(RunInterrupted)[-1].checkpoint
+        parts.start(started("second", checkpoint=checkpoint, sampler=sampler, steps=6))
+        parts.run_to_end()
+        assert parts.of_kind(ImageReady)[-1].resumed_at_step == 3
+        assert parts.of_kind(ImageReady)[-1].pixels == whole.of_kind(ImageReady)[-1].pixels, sampler
+
+
+def test_a_picture_that_does_not_fit_fails_alone(settings: EngineSettings) -> None:
+    """A real allocation failure: the process may use next to nothing beyond what the model holds already."""
+    cuda = CudaEngine(settings)
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (torch.cuda.memory_reserved() + 64 * 2**20) / total))
+    try:
+        cuda.start(started("large", width=4096, height=4096, steps=1))
+        cuda.start(started("small"))
+        cuda.run_to_end()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert [message.failure.code for message in cuda.of_kind(RunFailed)] == ["out_of_gpu_memory"]
+    assert [message.run_id for message in cuda.of_kind(ImageReady)] == ["small"]

@@ -1,0 +1,94 @@
+"""The oracle again, on the trained demo model: its pictures have edges, where small errors would show.
+
+Tolerances as in `test_stock_oracle.py`: bit for bit alone; in a mixed batch float32 rounding, passed on by up to
+ten solver steps at the demo model's width.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from common.domain.model_catalog import DEMO_MODEL
+from common.domain.parameters import GenerationParameters, Sampler
+from gpu_subscriber.engine.model_shelf import model_folder
+from gpu_subscriber.engine.previews import LATENT_PREVIEW_FILE
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
+from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
+
+WEIGHTS = model_folder(DEMO_MODEL.source)
+LATENT_TOLERANCE = 1e-3
+
+pytestmark = pytest.mark.skipif(
+    WEIGHTS is None or not (WEIGHTS / "model_index.json").is_file(),
+    reason="the demo model's weights are not there; gpu_subscriber/demo_model says how they are made",
+)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    pipeline: Any = DiffusionPipeline.from_pretrained(WEIGHTS, use_safetensors=True)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def asked(**changes: Any) -> GenerationParameters:
+    fields = {"prompt": "a large red circle on a white background", "steps": 8, "width": 128, "height": 128}
+    return DEMO_MODEL.completed({**fields, **changes}, seed=11)
+
+
+def engine_with(pipeline: Any) -> tuple[DrivenEngine, RecordingFamily]:
+    family = RecordingFamily(pipeline)
+    return DrivenEngine({"demo": family}), family
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_alone_each_sampler_is_bit_equal_to_the_stock_pipeline(demo: Any, sampler: Sampler) -> None:
+    driven, family = engine_with(demo)
+    parameters = asked(sampler=sampler, negative_prompt="blue")
+    driven.start("alone", parameters)
+    driven.run_to_end()
+    expected = stock_picture(demo, parameters)
+    assert torch.equal(family.final_latents[parameters.seed], expected.latents)
+    assert np.array_equal(driven.picture("alone"), expected.pixels)
+
+
+def test_a_mixed_batch_draws_what_each_would_draw_alone(demo: Any) -> None:
+    driven, family = engine_with(demo)
+    runs = {
+        str(sampler): asked(
+            sampler=sampler, steps=4 + number % 4, seed=number, guidance_scale=2.0 + number / 2
+        )
+        for number, sampler in enumerate(Sampler)
+    }
+    for run_id, parameters in runs.items():
+        driven.start(run_id, parameters)
+    driven.run_to_end()
+    assert max(family.batches) == len(runs)
+    for run_id, parameters in runs.items():
+        expected = stock_picture(demo, parameters)
+        latents = family.final_latents[parameters.seed]
+        assert torch.allclose(latents, expected.latents, rtol=0, atol=LATENT_TOLERANCE)
+        difference = np.abs(driven.picture(run_id).astype(int) - expected.pixels.astype(int))
+        assert difference.max() <= 1
+
+
+def test_the_preview_of_finished_latents_resembles_the_picture(demo: Any) -> None:
+    """The linear map's small picture and the autoencoder's, shrunk to the same size."""
+    assert WEIGHTS is not None
+    if not (WEIGHTS / LATENT_PREVIEW_FILE).is_file():
+        pytest.skip("the demo model has no preview map yet")
+    from gpu_subscriber.engine.previews import LatentColours
+
+    driven, family = engine_with(demo)
+    parameters = asked(steps=12, width=256, height=256)
+    driven.start("run", parameters)
+    driven.run_to_end()
+    colours = LatentColours.beside(WEIGHTS, torch.device("cpu"))
+    small = colours.thumbnail(family.final_latents[parameters.seed]).float()
+    picture = torch.from_numpy(driven.picture("run").copy()).float()
+    shrunk = picture.reshape(32, 8, 32, 8, 3).mean(dim=(1, 3))
+    assert (small - shrunk).abs().mean() < 25
