@@ -119,8 +119,7 @@ class LocalStack:
             self._end_what_a_crash_left()
             self._check_port()
             self._write_state("starting")
-            self._start_infrastructure()
-            self._start_application()
+            self._start_all()
             self._write_state("ready")
         except BaseException:
             self._stop()
@@ -145,10 +144,23 @@ class LocalStack:
                 f"Port {port} is in use by another program. Choose another one for the page with PORT=…"
             )
 
-    def _start_infrastructure(self) -> None:
-        specs = self._composition.infrastructure(self._exports.latest())
-        self._supervisor.start(*specs)
-        self._supervisor.wait_until_ready()
+    def _start_all(self) -> None:
+        """Everything at once: loading libraries takes the workers and the API longer than the emulators need."""
+        supervisor, composition, settings = self._supervisor, self._composition, self._settings
+        infrastructure = composition.infrastructure(self._exports.latest())
+        supervisor.start(*infrastructure)
+        for _ in range(settings.workers):
+            self._start_worker()
+        if settings.serves_api:
+            supervisor.start(composition.api())
+        supervisor.wait_until_ready(*(spec.name for spec in infrastructure))
+        self._provision()
+        supervisor.wait_until_ready()
+        if settings.serves_api:
+            supervisor.start(composition.rescue_tick())
+
+    def _provision(self) -> None:
+        """Make what clients expect to find, and begin to save what they write."""
         self._provision_pubsub()
         provision_bucket(f"http://{self._composition.host('bucket-server')}", self._settings.names)
         self._periodic_export = PeriodicExport(
@@ -158,16 +170,6 @@ class LocalStack:
 
     def _provision_pubsub(self) -> None:
         provision_pubsub(self._composition.host("pubsub-emulator"), self._settings.names)
-
-    def _start_application(self) -> None:
-        """API and workers side by side: each needs seconds to load its libraries. The tick needs the API."""
-        for _ in range(self._settings.workers):
-            self._start_worker()
-        if self._settings.serves_api:
-            self._supervisor.start(self._composition.api())
-        self._supervisor.wait_until_ready()
-        if self._settings.serves_api:
-            self._supervisor.start(self._composition.rescue_tick())
 
     def _start_worker(self) -> str:
         number = sum(name.startswith("worker-") for name in self._supervisor.processes)
