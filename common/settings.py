@@ -39,7 +39,7 @@ class SharedSettings(BaseSettings):
     @property
     def uses_emulators(self) -> bool:
         """Whether Firestore, and so everybody's identity, is the emulator's."""
-        return self.firestore_emulator_host is not None
+        return bool(self.firestore_emulator_host)
 
     def load_catalog(self) -> ModelCatalog:
         """The model catalog in force; raises SettingsError when the file is missing or does not fit."""

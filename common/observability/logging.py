@@ -21,6 +21,8 @@ def configure_logging(*, process: str, level: str = "INFO", log_format: str = "j
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _with_trace,
+        # A processor, not a bound variable: those do not reach the threads that gunicorn and the clients start.
+        _naming(process),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -30,7 +32,10 @@ def configure_logging(*, process: str, level: str = "INFO", log_format: str = "j
     )
     ending: list[Any] = (
         [
-            structlog.processors.dict_tracebacks,
+            # Without the frames' locals: a prompt or a token may be among them.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             _as_cloud_logging,
             structlog.processors.JSONRenderer(),
         ]
@@ -50,7 +55,14 @@ def configure_logging(*, process: str, level: str = "INFO", log_format: str = "j
     # Chatty neighbours: their INFO is our DEBUG.
     for name in ("google", "urllib3", "httpx", "grpc", "gunicorn.access"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    structlog.contextvars.bind_contextvars(process=process)
+
+
+def _naming(process: str) -> structlog.types.Processor:
+    def named(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        event.setdefault("process", process)
+        return event
+
+    return named
 
 
 def _with_trace(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

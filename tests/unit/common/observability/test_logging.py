@@ -7,6 +7,7 @@ from typing import Any
 
 PROGRAM = """
 import logging
+import threading
 import structlog
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing, tracer
@@ -18,10 +19,14 @@ with tracer().start_as_current_span("attempt"):
     log.info("attempt_finished", task_id="t1", seconds=1.5)
 logging.getLogger("library").warning("from a library")
 logging.getLogger("google.chatty").info("not worth a line")
-try:
-    1 / 0
-except ZeroDivisionError:
-    log.exception("loop_failed")
+def fail(prompt):
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("loop_failed")
+thread = threading.Thread(target=fail, args=("a secret wish",))
+thread.start()
+thread.join()
 """
 
 
@@ -38,3 +43,8 @@ def test_lines_are_json_with_the_fields_that_cloud_logging_reads() -> None:
     assert (library["message"], library["severity"]) == ("from a library", "WARNING")
     assert failed["severity"] == "ERROR"
     assert failed["exception"][0]["exc_type"] == "ZeroDivisionError"
+    assert failed["process"] == "worker", "also on a thread that knows nothing of the main one's context"
+
+
+def test_a_traceback_never_tells_what_the_variables_held() -> None:
+    assert "a secret wish" not in json.dumps(lines())
