@@ -1,0 +1,52 @@
+"""Every setting stands in the documents, with the default it really has."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from common.settings import SharedSettings
+from frontend_api.settings import ApiSettings
+from gpu_subscriber.settings import WorkerSettings
+
+DOCS = Path(__file__).parents[3] / "docs"
+SHARED = set(SharedSettings.model_fields)
+
+
+def own_fields(settings: type[SharedSettings]) -> dict[str, FieldInfo]:
+    return {name: field for name, field in settings.model_fields.items() if name not in SHARED}
+
+
+def variable(name: str, field: FieldInfo) -> str:
+    return str(field.validation_alias) if field.validation_alias else f"DARKROOM_{name.upper()}"
+
+
+def documented(page: str) -> dict[str, str]:
+    """The default column by variable, of every table row that begins with variables."""
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]*) \|", (DOCS / page).read_text(), re.MULTILINE)
+    return {name: default.strip() for names, default in rows for name in re.findall(r"`([A-Z_]+)`", names)}
+
+
+@pytest.mark.parametrize(
+    ("page", "fields"),
+    [
+        ("runbook.md", dict(SharedSettings.model_fields)),
+        ("runbook.md", own_fields(WorkerSettings)),
+        ("api.md", own_fields(ApiSettings)),
+    ],
+    ids=["shared", "worker", "api"],
+)
+def test_settings_stand_in_the_documents_with_their_defaults(page: str, fields: dict[str, Any]) -> None:
+    told = documented(page)
+    for name, field in fields.items():
+        default = told[variable(name, field)]
+        if isinstance(field.default, bool):
+            assert default == str(field.default).lower(), name
+        elif isinstance(field.default, int | float):
+            assert float(default) == float(field.default), name
+        elif isinstance(field.default, str):
+            assert default == field.default, name
+        else:
+            assert default in ("–", "all"), name
