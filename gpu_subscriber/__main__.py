@@ -134,6 +134,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
         max_batch=settings.slots,
         checkpoint_interval_seconds=settings.checkpoint_interval_seconds,
         compile_denoiser=settings.compile_denoiser,
+        measure_at_start=settings.measure_at_start,
         niceness=settings.engine_niceness,
     )
 

@@ -20,6 +20,9 @@ from common.ports import Clock
 from gpu_subscriber.ports import Delivery, Settlement
 
 _log = structlog.get_logger(__name__)
+_attempts_finished = counter(ATTEMPTS_FINISHED)
+_attempt_seconds = histogram(ATTEMPT_SECONDS)
+_queue_seconds = histogram(QUEUE_SECONDS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +89,7 @@ def _tell(delivery: Delivery, record: AttemptRecord) -> None:
         seconds=record.seconds(),
         **record.fields,
     )
-    counter(ATTEMPTS_FINISHED).add(1, {"result": record.result, "settlement": record.settlement.value})
-    histogram(ATTEMPT_SECONDS).record(record.seconds(), {"result": record.result})
+    _attempts_finished.add(1, {"result": record.result, "settlement": record.settlement.value})
+    _attempt_seconds.record(record.seconds(), {"result": record.result})
     if "queue_seconds" in record.fields:
-        histogram(QUEUE_SECONDS).record(float(record.fields["queue_seconds"]))
+        _queue_seconds.record(float(record.fields["queue_seconds"]))

@@ -130,10 +130,12 @@ class ProcessTask:
         try:
             images = self._drawn_and_stored(active, generation)
         except GenerationInterruptedError:
-            kept = self.checkpoints.has_kept(active.task)
-            wasted = 0.0 if kept else generation.gpu_seconds
             return partial(
-                cancelled_or_handed_back, claim=active.claim, now=self.clock.now(), wasted_gpu_seconds=wasted
+                cancelled_or_handed_back,
+                claim=active.claim,
+                now=self.clock.now(),
+                gpu_seconds=generation.gpu_seconds,
+                can_go_on=self.checkpoints.has_kept(active.task),
             )
         except (GenerationFailedError, ObjectConflictError, DependencyUnavailableError) as error:
             return partial(

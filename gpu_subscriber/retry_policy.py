@@ -69,11 +69,16 @@ def released_or_failed(
     return task.failed(claim, failure, now, wasted_gpu_seconds=wasted_gpu_seconds)
 
 
-def cancelled_or_handed_back(task: Task, claim: Claim, now: datetime, *, wasted_gpu_seconds: float) -> Task:
-    """After an interruption: cancelled if its owner asked for that, else back to the queue with its attempt."""
+def cancelled_or_handed_back(
+    task: Task, claim: Claim, now: datetime, *, gpu_seconds: float, can_go_on: bool
+) -> Task:
+    """After an interruption: cancelled if its owner asked for that, else back to the queue with its attempt.
+
+    What was drawn is not wasted when the next attempt `can_go_on` from a checkpoint.
+    """
     if task.cancel_requested_at is not None:
-        return task.cancelled_by_holder(claim, now, wasted_gpu_seconds=wasted_gpu_seconds)
-    return task.handed_back(claim, now, wasted_gpu_seconds=wasted_gpu_seconds)
+        return task.cancelled_by_holder(claim, now, wasted_gpu_seconds=gpu_seconds)
+    return task.handed_back(claim, now, wasted_gpu_seconds=0.0 if can_go_on else gpu_seconds)
 
 
 def may_resume_after(task: Task) -> bool:
