@@ -33,7 +33,7 @@ def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> 
         argv=(sys.executable, "-m", "gpu_subscriber"),
         environment={**environment, "DARKROOM_HEALTH_PORT": str(health_port)},
         why_not_ready=answers_ok(f"http://{LOOPBACK}:{health_port}/readyz"),
-        ready_within_seconds=180,  # the first start on a slow disk reads gigabytes of torch
+        ready_within_seconds=300,  # a slow disk reads gigabytes of torch; the engine steps back on a busy machine
         stop_within_seconds=40,  # longer than the worker's own drain
         working_directory=_PROJECT,
     )
