@@ -135,6 +135,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
         checkpoint_interval_seconds=settings.checkpoint_interval_seconds,
         compile_denoiser=settings.compile_denoiser,
         measure_at_start=settings.measure_at_start,
+        cpu_threads=settings.cpu_threads,
         niceness=settings.engine_niceness,
     )
 

@@ -40,6 +40,8 @@ class WorkerSettings(SharedSettings):
     """The catalog's models that this worker serves, as a JSON list; the first is loaded at the start. Empty: all."""
     compile_denoiser: bool = False
     """Compile the network at the start: minutes of waiting for some percent of speed. CUDA only."""
+    cpu_threads: int | None = Field(default=None, ge=1)
+    """Threads of one forward where there is no GPU; by default as many as the process may run on."""
     measure_at_start: bool = True
     """Time batch sizes on the first model before taking deliveries; without it `slots` is taken at its word."""
     checkpoint_interval_seconds: float = Field(default=5.0, ge=0.0)

@@ -1,5 +1,7 @@
 """What an operator can get wrong, and what the parent process must never load."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -39,3 +41,38 @@ def test_the_parent_process_never_loads_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def run_worker(**environment: str) -> subprocess.Popen[str]:
+    """The real program, pointed at addresses where nobody listens."""
+    nowhere = {
+        "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1",
+        "DARKROOM_HEALTH_PORT": "0",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "gpu_subscriber"],
+        env={**os.environ, **nowhere, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_leave_before_it_is_ready_exits_0(how: signal.Signals) -> None:
+    with run_worker() as worker:
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            if "engine_started" in line:
+                break
+        worker.send_signal(how)
+        assert worker.wait(60) == 0
+
+
+def test_a_misconfigured_worker_says_what_is_wrong_and_exits_78() -> None:
+    with run_worker(DARKROOM_CLAIM_TTL_SECONDS="6") as worker:
+        _, complaint = worker.communicate(timeout=60)
+        assert worker.returncode == 78
+    assert "claim_ttl_seconds must be at least three times heartbeat_interval_seconds" in complaint
