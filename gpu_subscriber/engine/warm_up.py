@@ -24,8 +24,8 @@ from gpu_subscriber.engine.model_shelf import Family
 _log = structlog.get_logger()
 
 ROUNDS = 3
-"""Each choice is timed this often, in turns, and its best time counts: other programs only ever slow it down."""
-BUDGET_SECONDS = 8.0
+"""Each choice is timed this often, the first time to warm up; then its best time counts: noise only ever adds."""
+BUDGET_SECONDS = 5.0
 """No larger batch is tried once measuring has taken this long."""
 WORTH_IT = 0.95
 """A memory format must take less than this share of the plain one's time."""
@@ -96,24 +96,31 @@ def _choose_memory_formats(
 
 def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> torch.memory_format:
     formats = (torch.contiguous_format, torch.channels_last)
-    seconds = dict.fromkeys(formats, float("inf"))
+    seconds: dict[torch.memory_format, list[float]] = {memory_format: [] for memory_format in formats}
     for _ in range(ROUNDS):
         for memory_format in formats:
             network.to(memory_format=memory_format)
-            seconds[memory_format] = min(seconds[memory_format], _best_seconds(device, work, rounds=1))
-    plain, last = seconds[torch.contiguous_format], seconds[torch.channels_last]
+            seconds[memory_format].append(_seconds(device, work))
+    # The first round of each prepares kernels for its layout; best of the rest.
+    plain, last = (min(seconds[memory_format][1:]) for memory_format in formats)
     chosen = torch.channels_last if last < WORTH_IT * plain else torch.contiguous_format
     network.to(memory_format=chosen)
     return chosen
 
 
-def _best_seconds(device: Device, work: Callable[[], object], *, rounds: int = ROUNDS) -> float:
+def _best_seconds(device: Device, work: Callable[[], object]) -> float:
+    """The shortest of some runs, after one that only warms up."""
+    return min([_seconds(device, work) for _ in range(ROUNDS)][1:])
+
+
+def _seconds(device: Device, work: Callable[[], object]) -> float:
+    """How long the device works: on a CPU the processor time of all threads, which busy neighbours hardly change.
+
+    Measured by the wall clock while the machine starts ten other things, no batch ever looked worthwhile.
+    """
+    clock = time.perf_counter if device.is_cuda else time.process_time
+    device.synchronize()
+    began = clock()
     work()
     device.synchronize()
-    best = float("inf")
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        device.synchronize()
-        best = min(best, time.perf_counter() - began)
-    return best
+    return clock() - began

@@ -16,13 +16,15 @@ TINY = spec()
 
 
 class PacedFamily(RecordingFamily):
-    """A forward of `batch` Runs takes `milliseconds[batch]`, whatever the machine is doing besides."""
+    """A forward of `batch` Runs takes `milliseconds[batch]` of processor time."""
 
     milliseconds: dict[int, float]
 
     def predict(self, states: Any) -> list[torch.Tensor]:
         self.batches.append(len(states))
-        time.sleep(self.milliseconds[len(states)] / 1000)
+        until = time.process_time() + self.milliseconds[len(states)] / 1000
+        while time.process_time() < until:
+            pass
         return [state.latents for state in states]
 
 
