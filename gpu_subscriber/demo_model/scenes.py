@@ -1,0 +1,146 @@
+"""Lays a description out as a scene, and draws the scene.
+
+All chance comes from the `random.Random` that is handed in: the same seed gives the same pixels.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gpu_subscriber.demo_model.descriptions import Description, Item
+from gpu_subscriber.demo_model.vocabulary import (
+    BACKGROUND_RGB,
+    COLOUR_RGB,
+    DIAMETERS,
+    POSITION_CENTRES,
+    Background,
+    Colour,
+    Position,
+    Relation,
+    Shape,
+    Size,
+)
+
+MARGIN = 0.02
+"""Free border around every object, as a share of the picture's side."""
+SUPERSAMPLING = 4
+
+GROUP_CENTRES: dict[int, tuple[tuple[float, float], ...]] = {
+    2: ((0.27, 0.5), (0.73, 0.5)),
+    3: ((0.5, 0.27), (0.27, 0.73), (0.73, 0.73)),
+    4: ((0.27, 0.27), (0.73, 0.27), (0.27, 0.73), (0.73, 0.73)),
+}
+PAIR_CENTRES: dict[Relation, tuple[tuple[float, float], tuple[float, float]]] = {
+    Relation.ABOVE: ((0.5, 0.25), (0.5, 0.75)),
+    Relation.BELOW: ((0.5, 0.75), (0.5, 0.25)),
+    Relation.LEFT_OF: ((0.25, 0.5), (0.75, 0.5)),
+    Relation.RIGHT_OF: ((0.75, 0.5), (0.25, 0.5)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneObject:
+    """`x`, `y` and `diameter` are shares of the picture's side; y grows downwards."""
+
+    shape: Shape
+    colour: Colour
+    x: float
+    y: float
+    diameter: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    background: Background
+    objects: tuple[SceneObject, ...]
+
+
+def lay_out(description: Description, random_source: random.Random) -> Scene:
+    """One of the many scenes that are what the description asks for."""
+    objects = tuple(
+        _placed(item, centre, random_source)
+        for item, centre in _items_and_centres(description, random_source)
+    )
+    background = description.background or random_source.choice(list(Background))
+    return Scene(background=background, objects=objects)
+
+
+def draw(scene: Scene, side: int) -> npt.NDArray[np.uint8]:
+    """(side, side, 3) RGB.
+
+    Drawn larger and averaged down, because OpenCV's own antialiasing leaves dents in circles.
+    """
+    scale = side * SUPERSAMPLING
+    picture = np.full((scale, scale, 3), BACKGROUND_RGB[scene.background], np.uint8)
+    for scene_object in scene.objects:
+        centre = (scene_object.x, scene_object.y)
+        contours = [
+            np.round((outline * scene_object.diameter / 2 + centre) * scale).astype(np.int32)
+            for outline in OUTLINES[scene_object.shape]
+        ]
+        cv2.fillPoly(picture, contours, COLOUR_RGB[scene_object.colour])
+    return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _items_and_centres(
+    description: Description, random_source: random.Random
+) -> list[tuple[Item, tuple[float, float]]]:
+    if description.relation is not None:
+        relation = description.relation
+        if relation is Relation.BESIDE:
+            relation = random_source.choice((Relation.LEFT_OF, Relation.RIGHT_OF))
+        return list(zip(description.items, PAIR_CENTRES[relation], strict=True))
+    item = description.items[0]
+    if description.count > 1:
+        # One size for the whole group: "three stars" of three sizes would look like a mistake.
+        size = item.size or random_source.choice((Size.SMALL, Size.MEDIUM))
+        item = Item(colour=item.colour, shape=item.shape, size=size)
+        return [(item, centre) for centre in GROUP_CENTRES[description.count]]
+    position = description.position or random_source.choice(list(Position))
+    return [(item, POSITION_CENTRES[position])]
+
+
+def _placed(item: Item, centre: tuple[float, float], random_source: random.Random) -> SceneObject:
+    size = item.size or random_source.choice(list(Size))
+    diameter = random_source.uniform(*DIAMETERS[size])
+    x, y = (_jittered(coordinate, diameter, random_source) for coordinate in centre)
+    return SceneObject(shape=item.shape, colour=item.colour, x=x, y=y, diameter=diameter)
+
+
+def _jittered(coordinate: float, diameter: float, random_source: random.Random) -> float:
+    radius = diameter / 2 + MARGIN
+    return min(max(coordinate + random_source.uniform(-0.03, 0.03), radius), 1 - radius)
+
+
+def _circle(radius: float = 1.0) -> npt.NDArray[np.float64]:
+    angles = np.linspace(0, 2 * math.pi, 96, endpoint=False)
+    return radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+
+
+def _star() -> npt.NDArray[np.float64]:
+    angles = np.arange(10) * math.pi / 5 - math.pi / 2
+    radii = np.where(np.arange(10) % 2 == 0, 1.0, 0.42)
+    return np.stack([radii * np.cos(angles), radii * np.sin(angles)], 1) * 1.05
+
+
+def _heart() -> npt.NDArray[np.float64]:
+    """The well-known parametric heart curve, scaled into the unit circle's box."""
+    angle = np.linspace(0, 2 * math.pi, 96, endpoint=False)
+    x = 16 * np.sin(angle) ** 3
+    y = -(13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle))
+    return np.stack([x / 16, (y - 2.5) / 15.5], 1)
+
+
+OUTLINES: dict[Shape, tuple[npt.NDArray[np.float64], ...]] = {
+    Shape.CIRCLE: (_circle(),),
+    Shape.SQUARE: (np.array([(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),),
+    Shape.TRIANGLE: (np.array([(0.0, -0.95), (1.0, 0.85), (-1.0, 0.85)]),),
+    Shape.STAR: (_star(),),
+    Shape.HEART: (_heart(),),
+    Shape.RING: (_circle(), _circle(0.52)),
+}
+"""Closed outlines, each (n, 2), in units of the radius around the centre; a second one is a hole."""

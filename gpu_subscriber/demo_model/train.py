@@ -1,0 +1,80 @@
+"""Makes the demo model from nothing: `python -m gpu_subscriber.demo_model.train --help`.
+
+Every stage is seeded, keeps its state in the working folder, and goes on where it was broken off.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from gpu_subscriber.demo_model import WEIGHTS_FOLDER
+from gpu_subscriber.demo_model.training.autoencoder import train_autoencoder
+from gpu_subscriber.demo_model.training.diffusion import Phase, train_diffusion
+from gpu_subscriber.demo_model.training.export import export
+from gpu_subscriber.demo_model.training.latents import cached_scenes, normalise, write_preview_map
+from gpu_subscriber.demo_model.training.stage import Cores
+from gpu_subscriber.demo_model.training.text import train_text_encoder
+from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
+
+
+def main() -> None:
+    options = _options()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    Cores.use(options.threads)
+    folder, device, seed = options.working_folder, options.device, options.seed
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = new_tokenizer(folder / "tokenizer")
+    autoencoder = train_autoencoder(folder, steps=options.autoencoder_steps, seed=seed, device=device)
+    normalise(autoencoder, seed=seed + 1, device=device)
+    text = train_text_encoder(folder, tokenizer, steps=options.text_steps, seed=seed + 2, device=device)
+    phases = []
+    for side, batch, steps, count in (
+        (128, 64, options.small_steps, options.small_scenes),
+        (256, 32, options.large_steps, options.large_scenes),
+    ):
+        scenes = cached_scenes(folder, autoencoder, count=count, side=side, seed=seed + side, device=device)
+        phases.append(Phase(scenes=scenes, batch=batch, steps=steps))
+    unet, text_encoder = train_diffusion(folder, tokenizer, text, phases, seed=seed + 3, device=device)
+    export(
+        options.weights_folder,
+        tokenizer=tokenizer,
+        autoencoder=autoencoder,
+        text_encoder=text_encoder,
+        unet=unet,
+    )
+    write_preview_map(
+        autoencoder, options.weights_folder / "latent_preview.json", seed=seed + 4, device=device
+    )
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--working-folder",
+        type=Path,
+        default=Path(".darkroom/demo_model_training"),
+        help="states and latents",
+    )
+    parser.add_argument(
+        "--weights-folder", type=Path, default=WEIGHTS_FOLDER, help="where the pipeline is written"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--small-scenes", type=int, default=8000, help="drawn scenes at 128 pixels")
+    parser.add_argument("--large-scenes", type=int, default=4000, help="drawn scenes at 256 pixels")
+    parser.add_argument("--autoencoder-steps", type=int, default=1400)
+    parser.add_argument("--text-steps", type=int, default=700)
+    parser.add_argument("--small-steps", type=int, default=1500, help="diffusion steps at 128 pixels")
+    parser.add_argument(
+        "--large-steps", type=int, default=3000, help="diffusion steps at 256 pixels, afterwards"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

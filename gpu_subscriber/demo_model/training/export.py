@@ -1,0 +1,46 @@
+"""Writes the trained networks as a folder that any Stable Diffusion program loads."""
+
+from pathlib import Path
+from typing import Any
+
+from diffusers import StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+from gpu_subscriber.demo_model.training.networks import (
+    Autoencoder,
+    TextEncoder,
+    UNet,
+    new_autoencoder,
+    new_scheduler,
+    new_text_encoder,
+    new_unet,
+)
+
+
+def export(
+    folder: Path,
+    *,
+    tokenizer: CLIPTokenizer,
+    autoencoder: Autoencoder,
+    text_encoder: TextEncoder,
+    unet: UNet,
+) -> None:
+    """float32 safetensors in the stock layout; whatever was changed for quick training stays behind."""
+    fresh_autoencoder = new_autoencoder()
+    fresh_autoencoder.register_to_config(scaling_factor=autoencoder.config.scaling_factor)
+    pipeline: Any = StableDiffusionPipeline(
+        vae=_copied(autoencoder, fresh_autoencoder),
+        text_encoder=_copied(text_encoder, new_text_encoder(tokenizer)),
+        tokenizer=tokenizer,
+        unet=_copied(unet, new_unet()),
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder, safe_serialization=True)
+
+
+def _copied(source: Any, target: Any) -> Any:
+    target.load_state_dict(source.state_dict())
+    return target

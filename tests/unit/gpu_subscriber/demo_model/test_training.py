@@ -1,0 +1,94 @@
+"""The parts of the training script that can go wrong silently. Nothing is trained here."""
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gpu_subscriber.demo_model.descriptions import descriptions
+from gpu_subscriber.demo_model.phrases import phrase
+from gpu_subscriber.demo_model.training.fast_layers import quicken
+from gpu_subscriber.demo_model.training.latents import normalise
+from gpu_subscriber.demo_model.training.networks import LATENT_CHANNELS, new_autoencoder
+from gpu_subscriber.demo_model.training.stage import Cores, learning_rate_factor
+from gpu_subscriber.demo_model.training.text import QUESTIONS, answers, tokenize
+from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
+
+
+def test_the_quick_group_norm_has_the_values_and_gradients_of_the_stock_one() -> None:
+    torch.manual_seed(0)
+    stock = nn.GroupNorm(4, 16)
+    nn.init.normal_(stock.weight)
+    quick = nn.Sequential(nn.GroupNorm(4, 16))
+    quick[0].load_state_dict(stock.state_dict())
+    quicken(quick)
+    picture = torch.randn(3, 16, 5, 7, requires_grad=True)
+    towards = torch.randn(3, 16, 5, 7)
+
+    expected = torch.autograd.grad(stock(picture), [picture, *stock.parameters()], towards)
+    actual = torch.autograd.grad(quick(picture), [picture, *quick.parameters()], towards)
+
+    assert torch.equal(stock(picture), quick(picture))
+    for one, other in zip(expected, actual, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, batch = nn.Linear(3, 2), torch.randn(8, 3)
+    found = []
+    for count in (1, 2, 4):
+        monkeypatch.setattr(Cores, "count", count)
+        parts = [batch[part::count] for part in range(count)]
+        Cores("cpu").backward(lambda part: layer(part).square().mean(), parts, list(layer.parameters()))
+        assert layer.weight.grad is not None
+        found.append(layer.weight.grad.clone())
+
+    torch.testing.assert_close(found[0], found[1])
+    torch.testing.assert_close(found[0], found[2])
+
+
+def test_normalised_latents_have_unit_deviation_and_the_pictures_stay_the_same() -> None:
+    torch.manual_seed(0)
+    autoencoder = new_autoencoder().eval()
+    picture = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        before = autoencoder.decode(autoencoder.encode(picture).latent_dist.mean).sample
+        normalise(autoencoder, seed=1, device="cpu", count=8)
+        latents = autoencoder.encode(picture).latent_dist.mean
+        after = autoencoder.decode(latents).sample
+
+    assert latents.shape == (1, LATENT_CHANNELS, 8, 8)
+    assert autoencoder.config.scaling_factor == 1.0
+    torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-3)
+
+
+def test_every_description_has_an_answer_to_every_question() -> None:
+    choices = [choices for questions in QUESTIONS for choices in questions]
+    for asked in itertools.islice(descriptions(3, held_out=False), 500):
+        right = answers(asked)
+        assert len(right) == len(choices)
+        assert all(0 <= number < len(options) for number, options in zip(right, choices, strict=True))
+
+
+def test_the_last_places_of_the_sequence_are_padding_in_every_phrase(tmp_path: Path) -> None:
+    tokenizer = new_tokenizer(tmp_path)
+    random_source = random.Random(4)
+    phrases = [
+        phrase(asked, random_source) for asked in itertools.islice(descriptions(5, held_out=False), 500)
+    ]
+    tokens = tokenize(tokenizer, phrases)
+
+    # One more than the questions need: the end of the phrase itself.
+    assert (tokens[:, -1 - len(QUESTIONS) :] == tokenizer.pad_token_id).all()
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    factors = [learning_rate_factor(step, 1000) for step in range(1000)]
+
+    assert factors[0] < 0.01
+    assert factors[200] == factors[500] == 1.0
+    assert factors[-1] < 0.01
