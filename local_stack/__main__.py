@@ -12,7 +12,7 @@ import typer
 
 from local_stack.data_directory import DataDirectory
 from local_stack.detached import start_detached, stop_running
-from local_stack.emulator_jars import FIRESTORE, PUBSUB, find_jar
+from local_stack.emulator_jars import FIRESTORE, PUBSUB, find_jar, java_needed
 from local_stack.errors import LocalStackError, StartInterruptedError
 from local_stack.java_runtime import find_java
 from local_stack.log_view import chosen_logs, follow, show
@@ -136,6 +136,12 @@ def logs(
                 sys.stdout.flush()
         except KeyboardInterrupt:
             return
+
+
+@app.command()
+def java() -> None:
+    """Show the Java that runs the emulators. Exits with 1 when there is none that can."""
+    print(find_java(at_least=max(java_needed(PUBSUB), java_needed(FIRESTORE))))
 
 
 def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:

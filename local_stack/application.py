@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from local_stack.free_ports import LOOPBACK
@@ -39,14 +40,17 @@ def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> 
     )
 
 
-def rescue_tick(*, api_port: int, interval_seconds: float, environment: Mapping[str, str]) -> ProcessSpec:
-    """What Cloud Scheduler does in the cloud."""
+def rescue_tick(
+    *, api_port: int, interval_seconds: float, queue_began_at: datetime, environment: Mapping[str, str]
+) -> ProcessSpec:
+    """What Cloud Scheduler does in the cloud. It also says that the local queue begins empty at each start."""
     url = f"http://{LOOPBACK}:{api_port}/internal/rescue"
     return ProcessSpec(
         name="rescue-tick",
         argv=(
             *(sys.executable, "-m", "local_stack.rescue_tick"),
             *("--url", url, "--interval", f"{interval_seconds:g}"),
+            *("--queue-lost-at", queue_began_at.isoformat()),
         ),
         environment=environment,
         stop_within_seconds=5,

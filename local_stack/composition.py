@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from local_stack import application
@@ -11,7 +12,7 @@ from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.processes import ProcessSpec
 from local_stack.pubsub_proxy.process import pubsub_proxy
-from local_stack.stack_settings import LOCAL_PACE, StackSettings, names_as_environment
+from local_stack.stack_settings import StackSettings, names_as_environment
 
 
 class Composition:
@@ -41,7 +42,6 @@ class Composition:
             "FIRESTORE_EMULATOR_HOST": self.host("firestore-emulator"),
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
-            **LOCAL_PACE,
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
         }
@@ -83,10 +83,11 @@ class Composition:
         health_port = self._port(f"worker-{number}")
         return application.worker(number=number, health_port=health_port, environment=self.environment)
 
-    def rescue_tick(self) -> ProcessSpec:
+    def rescue_tick(self, *, queue_began_at: datetime) -> ProcessSpec:
         return application.rescue_tick(
             api_port=self._port("api"),
             interval_seconds=self._settings.rescue_interval_seconds,
+            queue_began_at=queue_began_at,
             environment=self.environment,
         )
 

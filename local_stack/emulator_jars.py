@@ -97,6 +97,14 @@ def find_jar(
     return _described(product, jar, at_least=JAVA_NEEDED_BY_DOWNLOADS)
 
 
+def java_needed(product: EmulatorProduct) -> int:
+    """The Java that the product's jar needs; for one that is yet to be downloaded, the download's."""
+    given = os.environ.get(product.jar_variable)
+    for path in [Path(given)] if given else _installed(product):
+        return _described(product, path).java_needed
+    return JAVA_NEEDED_BY_DOWNLOADS
+
+
 def _described(product: EmulatorProduct, path: Path, at_least: int = _OLDEST_JAVA) -> EmulatorJar:
     try:
         needed = java_needed_by(path, product.main_class)

@@ -2,10 +2,12 @@
 
     python -m local_stack.rescue_tick --url http://127.0.0.1:8080/internal/rescue --interval 10
 
-DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes of the answer are logged.
+DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes of the answer are logged. With
+`--queue-lost-at` every tick says since when the queue is a new, empty one: tasks enqueued before are published again.
 """
 
 import argparse
+import json
 import os
 import signal
 import threading
@@ -17,10 +19,14 @@ import structlog
 logger = structlog.get_logger(__name__)
 
 
-def tick(url: str, token: str) -> str:
+def tick(url: str, token: str, *, queue_lost_at: str | None = None) -> str:
     """One POST. Returns the status as text, or why there was none; never raises for what the network does."""
+    body = {"queue_lost_at": queue_lost_at} if queue_lost_at else {}
     request = urllib.request.Request(  # noqa: S310 - the stack's own address
-        url, method="POST", data=b"", headers={"Authorization": f"Bearer {token}"}
+        url,
+        method="POST",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
@@ -36,13 +42,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_stack.rescue_tick", description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--interval", type=float, default=10, metavar="SECONDS")
+    parser.add_argument("--queue-lost-at", metavar="RFC3339", help="when the queue began anew, empty")
     arguments = parser.parse_args()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     token, last = os.environ.get("DARKROOM_INTERNAL_TOKEN", ""), ""
     while True:
-        answer = tick(arguments.url, token)
+        answer = tick(arguments.url, token, queue_lost_at=arguments.queue_lost_at)
         if answer != last:
             logger.info("rescue_answer_changed", answer=answer)
             last = answer

@@ -95,6 +95,7 @@ class LocalStack:
         process.wait_until_ready()
         if name == "pubsub-emulator":
             self._provision_pubsub()
+            self._start_rescue_tick()
         self._write_state("ready")
 
     def add_worker(self) -> str:
@@ -156,8 +157,7 @@ class LocalStack:
         supervisor.wait_until_ready(*(spec.name for spec in infrastructure))
         self._provision()
         supervisor.wait_until_ready()
-        if settings.serves_api:
-            supervisor.start(composition.rescue_tick())
+        self._start_rescue_tick()
 
     def _provision(self) -> None:
         """Make what clients expect to find, and begin to save what they write."""
@@ -170,6 +170,13 @@ class LocalStack:
 
     def _provision_pubsub(self) -> None:
         provision_pubsub(self._composition.host("pubsub-emulator"), self._settings.names)
+        self._queue_began_at = datetime.now(UTC)
+
+    def _start_rescue_tick(self) -> None:
+        """Instead of the one that runs, which knows of another queue."""
+        if self._settings.serves_api:
+            self._supervisor.stop(["rescue-tick"])
+            self._supervisor.start(self._composition.rescue_tick(queue_began_at=self._queue_began_at))
 
     def _start_worker(self) -> str:
         number = sum(name.startswith("worker-") for name in self._supervisor.processes)

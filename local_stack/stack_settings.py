@@ -28,13 +28,6 @@ class StackSettings:
     """For the API and the workers."""
 
 
-LOCAL_PACE = {
-    # The Pub/Sub emulator forgets its messages when it ends, so a task that was queued before is soon queued again.
-    "DARKROOM_RESCUE_ENQUEUED_SECONDS": "30",
-}
-"""Settings that differ from the cloud's because everything here is smaller and somebody is watching."""
-
-
 def names_as_environment(names: ResourceNames) -> dict[str, str]:
     """The variables that the API and the workers read their settings from."""
     return {

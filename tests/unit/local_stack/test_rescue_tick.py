@@ -8,11 +8,12 @@ from local_stack.rescue_tick import tick
 
 
 def test_a_tick_is_a_post_with_the_token_and_tells_the_answer() -> None:
-    asked: list[tuple[str, str | None]] = []
+    asked: list[tuple[str, str | None, bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append((self.path, self.headers["Authorization"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            asked.append((self.path, self.headers["Authorization"], body))
             self.send_response(204 if len(asked) == 1 else 503)
             self.end_headers()
 
@@ -23,9 +24,12 @@ def test_a_tick_is_a_post_with_the_token_and_tells_the_answer() -> None:
         threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{api.server_port}/internal/rescue"
         assert tick(url, "secret") == "204"
-        assert tick(url, "secret") == "503"
+        assert tick(url, "secret", queue_lost_at="2026-01-01T00:00:00+00:00") == "503"
         api.shutdown()
-    assert asked[0] == ("/internal/rescue", "Bearer secret")
+    assert asked == [
+        ("/internal/rescue", "Bearer secret", b"{}"),
+        ("/internal/rescue", "Bearer secret", b'{"queue_lost_at": "2026-01-01T00:00:00+00:00"}'),
+    ]
 
 
 def test_an_api_that_is_away_is_no_failure() -> None:
