@@ -59,6 +59,11 @@ class FakeDeliverySource:
     def __init__(self) -> None:
         self.streams: list[FakeDeliveryStream] = []
         self._opened = threading.Condition()
+        self._subscribed = True
+
+    def lose_subscription(self) -> None:
+        """Streams opened from now on end at once, as on a subscription that was deleted."""
+        self._subscribed = False
 
     def open(
         self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
@@ -66,7 +71,9 @@ class FakeDeliverySource:
         with self._opened:
             self.streams.append(FakeDeliveryStream(process, slots, on_end))
             self._opened.notify_all()
-            return self.streams[-1]
+        if not self._subscribed:
+            threading.Thread(target=self.streams[-1].break_off, args=("NotFound",)).start()
+        return self.streams[-1]
 
     def stream(self, number: int, *, timeout_seconds: float = 20.0) -> FakeDeliveryStream:
         """The stream opened as number so-and-so, from 0; waits for it."""

@@ -1,0 +1,77 @@
+"""The ImageGenerator's contract, on the fake and on the engine client with a real child process behind it."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from common.domain.task import Phase, Task
+from gpu_subscriber.engine_child import EngineChild
+from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.errors import GenerationInterruptedError
+from gpu_subscriber.ports import DrawnImage, ImageGenerator
+from gpu_subscriber.progress_tracker import ProgressTracker
+from tests.factories import parameters, submitted_task
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
+from tests.fakes.scripted_generator import ScriptedGenerator
+
+STEPS = 3
+
+
+@pytest.fixture(params=["fake", "engine process"])
+def generator(request: pytest.FixtureRequest) -> Iterator[ImageGenerator]:
+    if request.param == "fake":
+        yield ScriptedGenerator()
+        return
+    client = EngineClient(
+        lambda: EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings()), attempt_timeout_seconds=60
+    )
+    supervisor = threading.Thread(target=client.run, args=(lambda _ready: None,))
+    supervisor.start()
+    yield client
+    client.stop(within_seconds=20)
+    supervisor.join(20)
+
+
+@pytest.fixture
+def tracker() -> ProgressTracker:
+    return ProgressTracker(images=2, steps=STEPS, clock=FakeClock())
+
+
+def task() -> Task:
+    return submitted_task(
+        parameters=parameters(prompt="draw", num_images=2, steps=STEPS, width=64, height=64)
+    )
+
+
+def test_each_image_comes_once_whole_and_its_steps_are_told(
+    generator: ImageGenerator, tracker: ProgressTracker
+) -> None:
+    generation = generator.start(task(), tracker, {})
+    images = [piece for piece in generation if isinstance(piece, DrawnImage)]
+    generation.close()
+    assert sorted(image.index for image in images) == [0, 1]
+    assert all(len(image.pixels) == image.width * image.height * 3 for image in images)
+    assert all(image.software for image in images)
+    assert generation.gpu_seconds == sum(image.gpu_seconds for image in images)
+    progress = tracker.standing().progress
+    assert (progress.step, progress.value, progress.phase) == (STEPS, 1.0, Phase.DENOISING)
+
+
+def test_an_interrupted_drawing_says_so(generator: ImageGenerator, tracker: ProgressTracker) -> None:
+    generation = generator.start(task(), tracker, {})
+    generation.interrupt()
+    generation.interrupt(want_checkpoints=True)
+    with pytest.raises(GenerationInterruptedError):
+        list(generation)
+    generation.close()
+
+
+def test_a_drawing_may_be_closed_before_it_began_and_twice(
+    generator: ImageGenerator, tracker: ProgressTracker
+) -> None:
+    generation = generator.start(task(), tracker, {})
+    generation.close()
+    generation.close()
+    assert generation.gpu_seconds == 0.0
