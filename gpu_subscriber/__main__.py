@@ -132,6 +132,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
         device=settings.device,
         dtype=settings.dtype,
         max_batch=settings.slots,
+        preview_interval_seconds=settings.progress_interval_seconds,
         checkpoint_interval_seconds=settings.checkpoint_interval_seconds,
         compile_denoiser=settings.compile_denoiser,
         measure_at_start=settings.measure_at_start,

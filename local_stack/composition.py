@@ -12,7 +12,7 @@ from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.processes import ProcessSpec
 from local_stack.pubsub_proxy.process import pubsub_proxy
-from local_stack.stack_settings import StackSettings, names_as_environment
+from local_stack.stack_settings import LOCAL_PACE, StackSettings, names_as_environment
 
 
 class Composition:
@@ -42,6 +42,7 @@ class Composition:
             "FIRESTORE_EMULATOR_HOST": self.host("firestore-emulator"),
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
+            **LOCAL_PACE,
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
         }

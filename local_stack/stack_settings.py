@@ -28,6 +28,13 @@ class StackSettings:
     """For the API and the workers."""
 
 
+LOCAL_PACE = {
+    # The demo model draws in a second or two, and an emulator's writes cost nobody anything: show more of the way.
+    "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.25",
+}
+"""Settings that differ from the cloud's, because everything here is smaller and somebody is watching."""
+
+
 def names_as_environment(names: ResourceNames) -> dict[str, str]:
     """The variables that the API and the workers read their settings from."""
     return {
