@@ -26,10 +26,13 @@ class CheckpointKeeper:
         if task.attempt <= 1:
             return {}
         try:
-            return self._store.load(task.id)
+            found = self._store.load(task.id)
         except DependencyUnavailableError:
             _log.warning("checkpoints_not_loaded", task_id=task.id)
             return {}
+        steps = {str(index): checkpoint.step for index, checkpoint in found.items()}
+        _log.info("checkpoints_loaded", task_id=task.id, attempt=task.attempt, steps=steps)
+        return found
 
     def keep(self, task: Task, checkpoint: Checkpoint) -> None:
         """Store it for the next attempt, if the store answers."""

@@ -34,7 +34,7 @@ class System:
     def __init__(self, emulators: Emulators) -> None:
         self.own = OwnResources(emulators)
         client = firestore_client(self.own.names.project_id, emulator_host=emulators.firestore_host)
-        self.store = FirestoreTaskStore(client)
+        self.store = FirestoreTaskStore(client, timeout_seconds=PATIENCE_SECONDS)
         self._tasks = client.collection("tasks")
         self._pool = ThreadPoolExecutor()
         self._leave: list[Callable[[], object]] = []
