@@ -16,7 +16,8 @@ from pathlib import Path
 from benchmarks.measurement import spread_of
 from benchmarks.prompts import PROMPTS
 from common.domain.task import TaskStatus
-from local_stack.stack import LocalStack, StackSettings
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 ROUNDS = 5

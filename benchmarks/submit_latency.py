@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.measurement import percentile
 from benchmarks.prompts import PROMPTS
-from local_stack.stack import LocalStack, StackSettings
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 SUBMISSIONS = 200

@@ -18,9 +18,7 @@ RULES = Path(__file__).parents[1] / "terraform" / "firestore.rules"
 def emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
     """Google's emulators and the local bucket server. Missing ones skip on a laptop and fail in CI."""
     names = ResourceNames()
-    stack = LocalStack.emulators_only(
-        tmp_path_factory.mktemp("emulators"), rules=RULES, names=names
-    )
+    stack = LocalStack.emulators_only(tmp_path_factory.mktemp("emulators"), rules=RULES, names=names)
     try:
         stack.__enter__()
     except (DownloadError, EmulatorMissingError, JavaMissingError) as exc:

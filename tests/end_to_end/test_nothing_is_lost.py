@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.domain.task import Phase, Task, TaskStatus
-from local_stack.stack import LocalStack, StackSettings
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
 from tests.end_to_end.conftest import StartSystem
 from tests.system_client import SystemClient
 
@@ -45,8 +46,8 @@ def test_the_task_of_a_killed_worker_is_drawn_by_another(start_system: StartSyst
 
 
 def test_accepted_tasks_survive_a_restart_of_everything(tmp_path: Path) -> None:
-    def stack(**settings: int) -> LocalStack:
-        return LocalStack(StackSettings(data_directory=tmp_path, rescue_interval_seconds=1, **settings))
+    def stack() -> LocalStack:
+        return LocalStack(StackSettings(data_directory=tmp_path, rescue_interval_seconds=1))
 
     with stack() as first:
         assert first.page_url is not None

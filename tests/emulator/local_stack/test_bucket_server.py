@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from google.api_core import exceptions
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud import storage
 
 from tests.emulators import Emulators
 

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 import psutil
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import firestore, pubsub_v1, storage  # type: ignore[attr-defined]
+from google.cloud import firestore, pubsub_v1, storage
 from google.cloud.pubsub_v1.subscriber.message import Message
 
 from local_stack.data_directory import DataDirectory
