@@ -1,7 +1,8 @@
 """The oracle again, on the trained demo model: its pictures have edges, where small errors would show.
 
-Tolerances as in `test_stock_oracle.py`: bit for bit alone; in a mixed batch float32 rounding, passed on by up to
-ten solver steps at the demo model's width.
+Tolerances as in `test_stock_oracle.py`: bit for bit alone; in a mixed batch float32 rounding. Measured over all
+samplers, 12 to 15 steps, in either memory format: at most 8e-5 in the latents, and one level of 255 in one colour
+value out of 5000.
 """
 
 from typing import Any
@@ -14,13 +15,13 @@ from diffusers import DiffusionPipeline
 from common.domain.model_catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters, Sampler
 from gpu_subscriber.engine.model_shelf import model_folder
-from gpu_subscriber.engine.previews import LATENT_PREVIEW_FILE
+from gpu_subscriber.engine.previews import LATENT_PREVIEW_FILE, LatentColours
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 
 WEIGHTS = model_folder(DEMO_MODEL.source)
-LATENT_TOLERANCE = 1e-3
+LATENT_TOLERANCE = 2e-4
 
 pytestmark = pytest.mark.skipif(
     WEIGHTS is None or not (WEIGHTS / "model_index.json").is_file(),
@@ -81,8 +82,6 @@ def test_the_preview_of_finished_latents_resembles_the_picture(demo: Any) -> Non
     assert WEIGHTS is not None
     if not (WEIGHTS / LATENT_PREVIEW_FILE).is_file():
         pytest.skip("the demo model has no preview map yet")
-    from gpu_subscriber.engine.previews import LatentColours
-
     driven, family = engine_with(demo)
     parameters = asked(steps=12, width=256, height=256)
     driven.start("run", parameters)
@@ -91,4 +90,5 @@ def test_the_preview_of_finished_latents_resembles_the_picture(demo: Any) -> Non
     small = colours.thumbnail(family.final_latents[parameters.seed]).float()
     picture = torch.from_numpy(driven.picture("run").copy()).float()
     shrunk = picture.reshape(32, 8, 32, 8, 3).mean(dim=(1, 3))
-    assert (small - shrunk).abs().mean() < 25
+    together = torch.stack([small.flatten(), shrunk.flatten()])
+    assert torch.corrcoef(together)[0, 1] > 0.6
