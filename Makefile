@@ -14,7 +14,7 @@ export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs install install-dev web browser test test-unit check format bench clean
+.PHONY: help up down status logs install install-dev web browser test test-unit test-engine check format bench clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,14 @@ web: $(WEB)/dist/index.html ## the browser client
 test: install-dev web browser ## every test: unit, contract, emulator, end to end, browser
 	$(BIN)/python -m pytest
 
-test-unit: install-dev ## the fast inner loop
-	$(BIN)/python -m pytest tests/unit tests/architecture -q
+# What loads torch or trains takes longer than an inner loop may: it has a target of its own.
+TORCH_TESTS := tests/unit/gpu_subscriber/engine tests/unit/gpu_subscriber/demo_model
+
+test-unit: install-dev ## the fast inner loop: rules and use cases, no emulators, no torch
+	$(BIN)/python -m pytest tests/unit tests/architecture -q $(TORCH_TESTS:%=--ignore=%)
+
+test-engine: install-dev ## the step engine against the stock pipelines, and the demo model
+	$(BIN)/python -m pytest $(TORCH_TESTS) tests/gpu -q
 
 check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rules, the web client's lint, types and tests
 	$(BIN)/ruff check .

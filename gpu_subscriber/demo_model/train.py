@@ -6,14 +6,16 @@ Every stage is seeded, keeps its state in the working folder, and goes on where 
 import argparse
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
+from diffusers import StableDiffusionPipeline
 
 from gpu_subscriber.demo_model import WEIGHTS_FOLDER
 from gpu_subscriber.demo_model.training.autoencoder import train_autoencoder
 from gpu_subscriber.demo_model.training.diffusion import Phase, train_diffusion
 from gpu_subscriber.demo_model.training.export import export
-from gpu_subscriber.demo_model.training.latents import cached_scenes, normalise, write_preview_map
+from gpu_subscriber.demo_model.training.latents import latent_scenes, write_preview_map
 from gpu_subscriber.demo_model.training.stage import Cores
 from gpu_subscriber.demo_model.training.text import train_text_encoder
 from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
@@ -26,17 +28,20 @@ def main() -> None:
     folder, device, seed = options.working_folder, options.device, options.seed
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = new_tokenizer(folder / "tokenizer")
-    autoencoder = train_autoencoder(folder, steps=options.autoencoder_steps, seed=seed, device=device)
-    normalise(autoencoder, seed=seed + 1, device=device)
+    earlier = _earlier_networks(options.begin_with)
+    autoencoder = train_autoencoder(
+        folder, steps=options.autoencoder_steps, seed=seed, device=device, begin_with=earlier.get("vae")
+    )
     text = train_text_encoder(folder, tokenizer, steps=options.text_steps, seed=seed + 2, device=device)
-    phases = []
-    for side, batch, steps, count in (
-        (128, 64, options.small_steps, options.small_scenes),
-        (256, 32, options.large_steps, options.large_scenes),
-    ):
-        scenes = cached_scenes(folder, autoencoder, count=count, side=side, seed=seed + side, device=device)
-        phases.append(Phase(scenes=scenes, batch=batch, steps=steps))
-    unet, text_encoder = train_diffusion(folder, tokenizer, text, phases, seed=seed + 3, device=device)
+    phases = [
+        Phase(
+            scenes=latent_scenes(count=options.scenes, side=side, seed=seed + side), batch=batch, steps=steps
+        )
+        for side, batch, steps in ((128, 64, options.small_steps), (256, 32, options.large_steps))
+    ]
+    unet, text_encoder = train_diffusion(
+        folder, tokenizer, text, phases, begin_with=earlier.get("unet"), seed=seed + 3, device=device
+    )
     export(
         options.weights_folder,
         tokenizer=tokenizer,
@@ -47,6 +52,13 @@ def main() -> None:
     write_preview_map(
         autoencoder, options.weights_folder / "latent_preview.json", seed=seed + 4, device=device
     )
+
+
+def _earlier_networks(weights_folder: Path | None) -> dict[str, Any]:
+    if weights_folder is None:
+        return {}
+    pipeline: Any = StableDiffusionPipeline.from_pretrained(weights_folder)
+    return dict(pipeline.components)
 
 
 def _options() -> argparse.Namespace:
@@ -65,8 +77,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--small-scenes", type=int, default=8000, help="drawn scenes at 128 pixels")
-    parser.add_argument("--large-scenes", type=int, default=4000, help="drawn scenes at 256 pixels")
+    parser.add_argument("--scenes", type=int, default=20000, help="different scenes at each of the two sizes")
+    parser.add_argument(
+        "--begin-with", type=Path, help="weights of an earlier model; without it, random ones"
+    )
     parser.add_argument("--autoencoder-steps", type=int, default=1400)
     parser.add_argument("--text-steps", type=int, default=700)
     parser.add_argument("--small-steps", type=int, default=1500, help="diffusion steps at 128 pixels")

@@ -1,4 +1,4 @@
-"""Trains the autoencoder on drawn scenes: small patches first, whole pictures of 256 pixels last."""
+"""Trains the autoencoder: the decoder draws from taught latents, the encoder sees those latents in pictures."""
 
 import itertools
 import random
@@ -6,13 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from gpu_subscriber.demo_model.descriptions import random_description
-from gpu_subscriber.demo_model.scenes import Scene, SceneObject, draw, lay_out
+from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out
 from gpu_subscriber.demo_model.training.fast_layers import quicken
 from gpu_subscriber.demo_model.training.networks import LATENT_CHANNELS, Autoencoder, new_autoencoder
 from gpu_subscriber.demo_model.training.stage import (
@@ -24,95 +22,101 @@ from gpu_subscriber.demo_model.training.stage import (
     pictures_to_tensor,
     seed_everything,
 )
-from gpu_subscriber.demo_model.vocabulary import Background, Colour, Shape
+from gpu_subscriber.demo_model.training.taught_latents import PIXELS_PER_LATENT, taught_latents
 
-KL_WEIGHT = 5e-4
-"""Just enough to keep the latents near a unit Gaussian's scale; more of it blurs the edges."""
 OBJECT_WEIGHT = 3.0
 """Without it, drawing nothing but the background is a good beginning, and training stays there long."""
-PREVIEW_WEIGHT = 2.0
-CURRICULUM = ((0.72, 64, 16), (0.88, 128, 8), (1.0, 256, 4))
-"""(until this share of the steps, side in pixels, pictures in a batch)."""
+LARGEST_NOISE = 0.3
+"""Deviation of the noise on the decoder's latents: the U-Net's are never exact, and outlines must come out clean."""
+ENCODER_EVERY = 4
+"""The encoder learns on every fourth step only: drawing from text never runs it."""
+LOG_VARIANCE = -6.0
+CURRICULUM = ((0.85, 128, 8), (1.0, 256, 3))
+"""(until this share of the steps, side in pixels of the part of a picture, parts in a batch)."""
 
 
-def train_autoencoder(folder: Path, *, steps: int, seed: int, device: str) -> Autoencoder:
+def train_autoencoder(
+    folder: Path, *, steps: int, seed: int, device: str, begin_with: Autoencoder | None = None
+) -> Autoencoder:
     seed_everything(seed)
-    network = new_autoencoder().to(device, memory_format=torch.channels_last)
+    network = begin_with if begin_with is not None else new_autoencoder()
+    network.to(device, memory_format=torch.channels_last)
+    network.register_to_config(scaling_factor=1.0)
     quicken(network)
     with torch.no_grad():
-        # Starts with almost no noise on the latents (deviation 0.05): from the usual 1.0 learning is slow.
-        network.quant_conv.bias[LATENT_CHANNELS:] = -6.0
-    averaged = AveragedWeights(network, decay=0.995)
-    preview = nn.Conv2d(LATENT_CHANNELS, 3, 1).to(device)
-    parameters = [*network.parameters(), *preview.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
-    state = Resumable(
-        folder / "autoencoder.pt", network=network, averaged=averaged, preview=preview, optimizer=optimizer
-    )
+        # The encoder is sure of what it sees: its noise is a constant, and training never touches it.
+        network.quant_conv.weight[LATENT_CHANNELS:] = 0.0
+        network.quant_conv.bias[LATENT_CHANNELS:] = LOG_VARIANCE
+    averaged = AveragedWeights(network, decay=0.99)
+    parameters = list(network.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    state = Resumable(folder / "autoencoder.pt", network=network, averaged=averaged, optimizer=optimizer)
     cores = Cores(device)
     losses: list[float] = []
     for step in logged_steps("autoencoder", state.load(), steps, losses):
-        pictures = pictures_to_tensor(_pictures(random.Random(seed * 1_000_003 + step), step / steps), device)
+        random_source = random.Random(seed * 1_000_003 + step)
+        pictures, latents = _pictures_and_latents(random_source, step / steps, device)
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * learning_rate_factor(step, steps)
-        optimizer.zero_grad()
-        parts = [(pictures[part :: cores.parts], step * cores.parts + part) for part in range(cores.parts)]
-        loss = cores.backward(partial(_loss, network, preview), parts, parameters)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            group["lr"] = 2e-3 * learning_rate_factor(step, steps, warmup_steps=50)
+        parts = [
+            (pictures[part :: cores.parts], latents[part :: cores.parts], step * cores.parts + part)
+            for part in range(cores.parts)
+        ]
+        with_encoder = step % ENCODER_EVERY == 0
+        losses.append(cores.backward(partial(_loss, network, with_encoder), parts, parameters))
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         averaged.update(network)
-        losses.append(loss)
-        if (step + 1) % 200 == 0 or step + 1 == steps:
+        if (step + 1) % 50 == 0 or step + 1 == steps:
             state.save(step + 1)
     return averaged.network
 
 
-def _loss(network: Autoencoder, preview: nn.Module, part: tuple[Tensor, int]) -> Tensor:
-    """Colours, and differences between neighbours so that edges come out sharp; objects count more than background.
-
-    `part` is pictures (b, 3, s, s) and the seed of the noise on their latents.
-    """
-    pictures, noise_seed = part
+def _loss(network: Autoencoder, with_encoder: bool, part: tuple[Tensor, Tensor, int]) -> Tensor:
+    """`part` is pictures (b, 3, s, s), their taught latents (b, 4, s / 8, s / 8), and the seed of the noise."""
+    pictures, latents, noise_seed = part
     generator = torch.Generator(pictures.device).manual_seed(noise_seed)
+    strength = LARGEST_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator, device=latents.device)
+    noisy = latents + strength * torch.randn(latents.shape, generator=generator, device=latents.device)
     with torch.autocast(pictures.device.type, torch.bfloat16):
-        posterior = network.encode(pictures).latent_dist
-        latents = posterior.sample(generator)
-        drawn = network.decode(latents).sample.float()
-        in_small = preview(latents).float()
+        drawn = network.decode(noisy.contiguous(memory_format=torch.channels_last)).sample.float()
+        seen = network.encode(pictures).latent_dist.mean.float() if with_encoder else None
     difference = drawn - pictures
     is_object = (pictures - pictures[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.05
     weight = 1 + OBJECT_WEIGHT * is_object
     colours = (weight * (difference.square() + 0.5 * difference.abs())).mean()
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-    divergence = posterior.kl().mean() / posterior.mean[0].numel()
-    # Latents that show the colours to a linear map: learnt long before the decoder could ask for them.
-    previewed = (in_small - functional.avg_pool2d(pictures, 8)).square().mean()
-    return colours + PREVIEW_WEIGHT * previewed + 0.5 * edges + KL_WEIGHT * divergence
+    seeing = (seen - latents).square().mean() if seen is not None else 0.0
+    return colours + 0.5 * edges + seeing
 
 
-def _pictures(random_source: random.Random, progress: float) -> npt.NDArray[np.uint8]:
-    """Crowded patches first: they are quick and full of edges and colours.
+def _pictures_and_latents(
+    random_source: random.Random, progress: float, device: str
+) -> tuple[Tensor, Tensor]:
+    """Parts of pictures around an object first, which is quick, then whole pictures.
 
-    Then whole scenes, so that group norms see as much flat background as they will when drawing.
+    Group norms must have seen as much flat background as they will when drawing.
     """
     side, count = next((side, count) for until, side, count in CURRICULUM if progress < until)
-    if side == 64:
-        return np.stack([draw(_crowd(random_source), side) for _ in range(count)])
     kinds = itertools.islice(itertools.cycle(("pair", "group", "pair", "single")), count)
     scenes = [lay_out(random_description(random_source, kind), random_source) for kind in kinds]
-    return np.stack([draw(scene, side) for scene in scenes])
+    pictures, latents = [], []
+    for scene in scenes:
+        top, left = _corner(scene, random_source, side)
+        cells = slice(top, top + side // PIXELS_PER_LATENT), slice(left, left + side // PIXELS_PER_LATENT)
+        latents.append(taught_latents(scene, 256)[:, cells[0], cells[1]])
+        pixels = top * PIXELS_PER_LATENT, left * PIXELS_PER_LATENT
+        pictures.append(draw(scene, 256)[pixels[0] : pixels[0] + side, pixels[1] : pixels[1] + side])
+    taught = torch.from_numpy(np.stack(latents)).to(device)
+    return pictures_to_tensor(np.stack(pictures), device), taught
 
 
-def _crowd(random_source: random.Random) -> Scene:
-    """Two to four objects anywhere, over one another and over the edge, as large in pixels as in whole scenes."""
-    objects = tuple(
-        SceneObject(
-            shape=random_source.choice(list(Shape)),
-            colour=random_source.choice(list(Colour)),
-            x=random_source.random(),
-            y=random_source.random(),
-            diameter=random_source.uniform(0.4, 1.3),
-        )
-        for _ in range(random_source.choice((2, 3, 4)))
+def _corner(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
+    """(top, left), in latents, of a part of the picture with an object near its middle."""
+    placed = random_source.choice(scene.objects)
+    most = (256 - side) // PIXELS_PER_LATENT
+    top, left = (
+        round((at * 256 - side / 2) / PIXELS_PER_LATENT) + random_source.randint(-2, 2)
+        for at in (placed.y, placed.x)
     )
-    return Scene(background=random_source.choice(list(Background)), objects=objects)
+    return min(max(top, 0), most), min(max(left, 0), most)

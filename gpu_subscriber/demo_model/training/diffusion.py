@@ -87,12 +87,14 @@ def train_diffusion(
     text: tuple[TextEncoder, Examiner],
     phases: list[Phase],
     *,
+    begin_with: UNet | None,
     seed: int,
     device: str,
 ) -> tuple[UNet, TextEncoder]:
     """Returns the averaged networks."""
     seed_everything(seed)
-    unet = new_unet().to(device, memory_format=torch.channels_last)
+    unet = begin_with if begin_with is not None else new_unet()
+    unet.to(device, memory_format=torch.channels_last)
     quicken(unet)
     networks = Networks(unet=unet, text_encoder=text[0], examiner=text[1])
     both = nn.ModuleDict({"unet": unet, "text_encoder": text[0]})

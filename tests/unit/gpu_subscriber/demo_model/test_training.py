@@ -4,18 +4,20 @@ import itertools
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from gpu_subscriber.demo_model.descriptions import descriptions
 from gpu_subscriber.demo_model.phrases import phrase
+from gpu_subscriber.demo_model.scenes import Scene, SceneObject
 from gpu_subscriber.demo_model.training.fast_layers import quicken
-from gpu_subscriber.demo_model.training.latents import normalise
-from gpu_subscriber.demo_model.training.networks import LATENT_CHANNELS, new_autoencoder
 from gpu_subscriber.demo_model.training.stage import Cores, learning_rate_factor
+from gpu_subscriber.demo_model.training.taught_latents import COLOUR_SCALE, SHAPE_LEVELS, taught_latents
 from gpu_subscriber.demo_model.training.text import QUESTIONS, answers, tokenize
 from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
+from gpu_subscriber.demo_model.vocabulary import Background, Colour, Shape
 
 
 def test_the_quick_group_norm_has_the_values_and_gradients_of_the_stock_one() -> None:
@@ -51,19 +53,18 @@ def test_gradients_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.Monk
     torch.testing.assert_close(found[0], found[2])
 
 
-def test_normalised_latents_have_unit_deviation_and_the_pictures_stay_the_same() -> None:
-    torch.manual_seed(0)
-    autoencoder = new_autoencoder().eval()
-    picture = torch.rand(1, 3, 64, 64) * 2 - 1
-    with torch.no_grad():
-        before = autoencoder.decode(autoencoder.encode(picture).latent_dist.mean).sample
-        normalise(autoencoder, seed=1, device="cpu", count=8)
-        latents = autoencoder.encode(picture).latent_dist.mean
-        after = autoencoder.decode(latents).sample
+def test_taught_latents_hold_the_background_the_colours_and_the_shapes() -> None:
+    scene = Scene(
+        background=Background.BLACK,
+        objects=(SceneObject(shape=Shape.STAR, colour=Colour.RED, x=0.25, y=0.5, diameter=0.4),),
+    )
+    latents = taught_latents(scene, 256)
 
-    assert latents.shape == (1, LATENT_CHANNELS, 8, 8)
-    assert autoencoder.config.scaling_factor == 1.0
-    torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-3)
+    assert latents.shape == (4, 32, 32)
+    assert latents[3, 16, 8] == pytest.approx(SHAPE_LEVELS[Shape.STAR])
+    assert latents[3, 16, 24] == 0
+    assert latents[:3, 16, 24] == pytest.approx(np.full(3, -COLOUR_SCALE))
+    assert latents[0, 16, 8] > 0 > latents[1, 16, 8]
 
 
 def test_every_description_has_an_answer_to_every_question() -> None:
