@@ -32,7 +32,14 @@ def main() -> None:
     autoencoder = train_autoencoder(
         folder, steps=options.autoencoder_steps, seed=seed, device=device, begin_with=earlier.get("vae")
     )
-    text = train_text_encoder(folder, tokenizer, steps=options.text_steps, seed=seed + 2, device=device)
+    text = train_text_encoder(
+        folder,
+        tokenizer,
+        steps=options.text_steps,
+        seed=seed + 2,
+        device=device,
+        begin_with=earlier.get("text_encoder"),
+    )
     phases = [
         Phase(
             scenes=latent_scenes(count=options.scenes, side=side, seed=seed + side), batch=batch, steps=steps
@@ -49,9 +56,7 @@ def main() -> None:
         text_encoder=text_encoder,
         unet=unet,
     )
-    write_preview_map(
-        autoencoder, options.weights_folder / "latent_preview.json", seed=seed + 4, device=device
-    )
+    write_preview_map(options.weights_folder / "latent_preview.json", seed=seed + 4)
 
 
 def _earlier_networks(weights_folder: Path | None) -> dict[str, Any]:
@@ -81,11 +86,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--begin-with", type=Path, help="weights of an earlier model; without it, random ones"
     )
-    parser.add_argument("--autoencoder-steps", type=int, default=1400)
+    parser.add_argument("--autoencoder-steps", type=int, default=3000)
     parser.add_argument("--text-steps", type=int, default=700)
     parser.add_argument("--small-steps", type=int, default=1500, help="diffusion steps at 128 pixels")
     parser.add_argument(
-        "--large-steps", type=int, default=3000, help="diffusion steps at 256 pixels, afterwards"
+        "--large-steps", type=int, default=6000, help="diffusion steps at 256 pixels, afterwards"
     )
     return parser.parse_args()
 

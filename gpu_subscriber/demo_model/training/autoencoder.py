@@ -26,13 +26,14 @@ from gpu_subscriber.demo_model.training.taught_latents import PIXELS_PER_LATENT,
 
 OBJECT_WEIGHT = 3.0
 """Without it, drawing nothing but the background is a good beginning, and training stays there long."""
-LARGEST_NOISE = 0.3
+LEARNING_RATE = 1e-3
+LARGEST_NOISE = 0.2
 """Deviation of the noise on the decoder's latents: the U-Net's are never exact, and outlines must come out clean."""
 ENCODER_EVERY = 4
 """The encoder learns on every fourth step only: drawing from text never runs it."""
 LOG_VARIANCE = -6.0
-CURRICULUM = ((0.85, 128, 8), (1.0, 256, 3))
-"""(until this share of the steps, side in pixels of the part of a picture, parts in a batch)."""
+WHOLE_PICTURES_AFTER = 0.6
+"""Of all steps. Before, every second step trains on parts of pictures."""
 
 
 def train_autoencoder(
@@ -49,15 +50,16 @@ def train_autoencoder(
         network.quant_conv.bias[LATENT_CHANNELS:] = LOG_VARIANCE
     averaged = AveragedWeights(network, decay=0.99)
     parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     state = Resumable(folder / "autoencoder.pt", network=network, averaged=averaged, optimizer=optimizer)
     cores = Cores(device)
     losses: list[float] = []
     for step in logged_steps("autoencoder", state.load(), steps, losses):
         random_source = random.Random(seed * 1_000_003 + step)
-        pictures, latents = _pictures_and_latents(random_source, step / steps, device)
+        in_parts = step % 2 == 0 and step < WHOLE_PICTURES_AFTER * steps
+        pictures, latents = _pictures_and_latents(random_source, in_parts, device)
         for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * learning_rate_factor(step, steps, warmup_steps=50)
+            group["lr"] = LEARNING_RATE * learning_rate_factor(step, steps, warmup_steps=50)
         parts = [
             (pictures[part :: cores.parts], latents[part :: cores.parts], step * cores.parts + part)
             for part in range(cores.parts)
@@ -90,14 +92,11 @@ def _loss(network: Autoencoder, with_encoder: bool, part: tuple[Tensor, Tensor, 
     return colours + 0.5 * edges + seeing
 
 
-def _pictures_and_latents(
-    random_source: random.Random, progress: float, device: str
-) -> tuple[Tensor, Tensor]:
-    """Parts of pictures around an object first, which is quick, then whole pictures.
-
-    Group norms must have seen as much flat background as they will when drawing.
+def _pictures_and_latents(random_source: random.Random, in_parts: bool, device: str) -> tuple[Tensor, Tensor]:
+    """Parts of pictures around an object are quick and full of edges; but only whole pictures have as much flat
+    background as the group norms will see when drawing.
     """
-    side, count = next((side, count) for until, side, count in CURRICULUM if progress < until)
+    side, count = (128, 8) if in_parts else (256, 3)
     kinds = itertools.islice(itertools.cycle(("pair", "group", "pair", "single")), count)
     scenes = [lay_out(random_description(random_source, kind), random_source) for kind in kinds]
     pictures, latents = [], []

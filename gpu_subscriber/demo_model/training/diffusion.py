@@ -133,10 +133,10 @@ def _optimizer(networks: Networks) -> torch.optim.AdamW:
 
 
 def _phase_at(phases: list[Phase], step: int) -> Phase:
-    """The phases one after the other, but every fourth step of a later one looks back, so that no size is forgotten."""
+    """The phases one after the other, but every eighth step of a later one looks back, so that no size is forgotten."""
     for number, phase in enumerate(phases):
         if step < phase.steps:
-            return phases[0] if number and step % 4 == 3 else phase
+            return phases[0] if number and step % 8 == 7 else phase
         step -= phase.steps
     raise ValueError("step is beyond the last phase")
 

@@ -90,10 +90,18 @@ class Examiner(nn.Module):
 
 
 def train_text_encoder(
-    folder: Path, tokenizer: CLIPTokenizer, *, steps: int, seed: int, device: str
+    folder: Path,
+    tokenizer: CLIPTokenizer,
+    *,
+    steps: int,
+    seed: int,
+    device: str,
+    begin_with: TextEncoder | None = None,
 ) -> tuple[TextEncoder, Examiner]:
     seed_everything(seed)
-    network, examiner = new_text_encoder(tokenizer).to(device), Examiner().to(device)
+    network = begin_with if begin_with is not None else new_text_encoder(tokenizer)
+    examiner = Examiner().to(device)
+    network.to(device)
     parameters = [*network.parameters(), *examiner.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     state = Resumable(folder / "text_encoder.pt", network=network, examiner=examiner, optimizer=optimizer)

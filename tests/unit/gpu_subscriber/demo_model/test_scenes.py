@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from gpu_subscriber.demo_model.descriptions import Description, descriptions, random_description
+from gpu_subscriber.demo_model.descriptions import Description, Item, descriptions, random_description
 from gpu_subscriber.demo_model.phrases import every_word, phrase
 from gpu_subscriber.demo_model.scenes import draw, lay_out
 from gpu_subscriber.demo_model.vocabulary import (
@@ -16,7 +16,9 @@ from gpu_subscriber.demo_model.vocabulary import (
     RELATION_PHRASES,
     SHAPE_WORDS,
     SIZE_WORDS,
+    Colour,
     Relation,
+    Shape,
 )
 
 
@@ -78,6 +80,16 @@ def test_a_scene_holds_what_its_description_asks_for() -> None:
         for placed in scene.objects:
             assert placed.diameter / 2 < placed.x < 1 - placed.diameter / 2
             assert placed.diameter / 2 < placed.y < 1 - placed.diameter / 2
+
+
+def test_what_is_left_open_is_medium_and_in_the_middle() -> None:
+    item = Item(colour=Colour.RED, shape=Shape.STAR, size=None)
+    asked = Description(items=(item,), count=1, position=None, relation=None, background=None)
+    (placed,) = lay_out(asked, random.Random(1)).objects
+
+    assert 0.30 <= placed.diameter <= 0.34
+    assert abs(placed.x - 0.5) <= 0.03
+    assert abs(placed.y - 0.5) <= 0.03
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""The latents that the autoencoder is taught: the picture in small, and a map of which shape is where.
+
+A free autoencoder hides outlines in small ripples of its latents, and a U-Net of this size, trained for minutes, does
+not learn to draw them. So the latents are given: three channels are the colours, averaged over eight by eight pixels;
+the fourth is a disc for each object whose level says which shape it is. The encoder learns to see this in a picture,
+the decoder to draw the picture from it. The price: the decoder knows no other shapes.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gpu_subscriber.demo_model.scenes import Scene, draw
+from gpu_subscriber.demo_model.vocabulary import Shape
+
+PIXELS_PER_LATENT = 8
+DISC_SHARE = 0.92
+"""Of an object's diameter; a little less than all, so that large neighbours do not touch."""
+COLOUR_SCALE = 1.25
+"""Brings the colours, in [-1, 1], to a deviation of about 1, as the U-Net likes it."""
+SHAPE_LEVELS: dict[Shape, float] = {
+    Shape.STAR: -2.4,
+    Shape.TRIANGLE: -1.5,
+    Shape.HEART: -0.6,
+    Shape.CIRCLE: 0.6,
+    Shape.SQUARE: 1.5,
+    Shape.RING: 2.4,
+}
+
+
+def taught_latents(scene: Scene, side: int) -> npt.NDArray[np.float32]:
+    """(4, side / 8, side / 8) for a picture of `side` pixels."""
+    cells = side // PIXELS_PER_LATENT
+    # Eight times finer than the cells in all: `draw` supersamples too.
+    colours = cv2.resize(draw(scene, 2 * cells), (cells, cells), interpolation=cv2.INTER_AREA)
+    levels = cv2.resize(_shape_discs(scene, 8 * cells), (cells, cells), interpolation=cv2.INTER_AREA)
+    together = np.dstack([COLOUR_SCALE * (colours.astype(np.float32) / 127.5 - 1), levels])
+    return np.ascontiguousarray(together.transpose(2, 0, 1), dtype=np.float32)
+
+
+def _shape_discs(scene: Scene, side: int) -> npt.NDArray[np.float32]:
+    """(side, side): each object's shape level on a disc, 0 elsewhere."""
+    canvas = np.zeros((side, side), np.float32)
+    for placed in scene.objects:
+        centre = (round(placed.x * side), round(placed.y * side))
+        radius = round(placed.diameter * DISC_SHARE * side / 2)
+        cv2.circle(canvas, centre, radius, SHAPE_LEVELS[placed.shape], cv2.FILLED)
+    return canvas
