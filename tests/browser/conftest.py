@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
@@ -36,6 +36,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("no Chromium: `make browser` installs one")
         pytest.skip("no Chromium: `make browser` installs one")
+    expect.set_options(timeout=60_000)  # a busy machine draws slowly; nothing here is about speed
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(QUIET_CHROMIUM))
         yield browser

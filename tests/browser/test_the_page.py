@@ -22,13 +22,16 @@ def set_steps(page: Page, steps: int) -> None:
 
 def submit(page: Page, prompt: str, *, steps: int | None = None) -> Locator:
     """Write a prompt, press the button, and return the new task's card."""
-    known = page.get_by_test_id("task-card").count()
     page.get_by_test_id("prompt-input").fill(prompt)
     if steps is not None:
         set_steps(page, steps)
-    page.get_by_test_id("submit-button").click()
-    expect(page.get_by_test_id("task-card")).to_have_count(known + 1)
-    return page.get_by_test_id("task-card").first
+    with page.expect_response("**/v1/tasks") as answered:
+        page.get_by_test_id("submit-button").click()
+    return card_of(page, answered.value.json()["id"])
+
+
+def card_of(page: Page, task_id: str) -> Locator:
+    return page.locator(f'[data-testid="task-card"][data-task-id="{task_id}"]')
 
 
 def show(page: Page, name: str) -> None:
@@ -79,7 +82,7 @@ def test_a_deleted_task_leaves_every_open_page(
     task_id = card.get_attribute("data-task-id")
     elsewhere = chromium.new_page(base_url=running_stack.page_url)
     elsewhere.goto("/")
-    twin = elsewhere.locator(f'[data-testid="task-card"][data-task-id="{task_id}"]')
+    twin = card_of(elsewhere, str(task_id))
     expect(twin).to_be_visible()
     expect(card).to_have_attribute("data-status", "completed")
     card.get_by_test_id("delete-button").click()  # asks first: a finished picture would be gone for good
@@ -101,7 +104,7 @@ def test_a_refused_field_is_told_where_it_stands(page: Page) -> None:
     page.get_by_test_id("prompt-input").fill("x")
     set_steps(page, 5000)
     page.get_by_test_id("submit-button").click()
-    expect(page.locator("#steps-error")).to_contain_text("between 1 and 100")
+    expect(page.locator("#steps-error")).to_have_text("Between 1 and 100.")
 
 
 def test_the_page_never_asks_the_api_for_news(page: Page) -> None:
