@@ -112,6 +112,6 @@ def test_the_page_never_asks_the_api_for_news(page: Page) -> None:
     page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
     card = submit(page, PROMPT, steps=20)
     expect(card).to_have_attribute("data-status", "completed")
-    about_tasks = [line for line in asked if "/v1/" in line and "/images/" not in line]
+    about_tasks = [line for line in asked if "/v1/tasks" in line and "/images/" not in line]
     assert len(about_tasks) == 1, f"one POST and no polling, but: {about_tasks}"
     assert about_tasks[0].startswith("POST ")
