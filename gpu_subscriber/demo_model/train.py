@@ -16,6 +16,7 @@ from gpu_subscriber.demo_model.training.autoencoder import train_autoencoder
 from gpu_subscriber.demo_model.training.diffusion import Phase, train_diffusion
 from gpu_subscriber.demo_model.training.export import export
 from gpu_subscriber.demo_model.training.latents import latent_scenes, write_preview_map
+from gpu_subscriber.demo_model.training.polishing import polish_decoder, redrawn_scenes
 from gpu_subscriber.demo_model.training.stage import Cores
 from gpu_subscriber.demo_model.training.text import train_text_encoder
 from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
@@ -48,6 +49,12 @@ def main() -> None:
     ]
     unet, text_encoder = train_diffusion(
         folder, tokenizer, text, phases, begin_with=earlier.get("unet"), seed=seed + 3, device=device
+    )
+    redrawn = redrawn_scenes(
+        unet, text_encoder, tokenizer, count=options.polishing_scenes, seed=seed + 76, device=device
+    )
+    autoencoder = polish_decoder(
+        folder, autoencoder, redrawn, steps=options.polishing_steps, seed=seed + 5, device=device
     )
     export(
         options.weights_folder,
@@ -92,6 +99,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--large-steps", type=int, default=6000, help="diffusion steps at 256 pixels, afterwards"
     )
+    parser.add_argument("--polishing-scenes", type=int, default=1200, help="scenes redrawn by the U-Net")
+    parser.add_argument("--polishing-steps", type=int, default=700, help="decoder steps on those scenes")
     return parser.parse_args()
 
 

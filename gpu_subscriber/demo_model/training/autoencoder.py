@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gpu_subscriber.demo_model.descriptions import random_description
 from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out
@@ -28,7 +29,9 @@ OBJECT_WEIGHT = 3.0
 """Without it, drawing nothing but the background is a good beginning, and training stays there long."""
 LEARNING_RATE = 1e-3
 LARGEST_NOISE = 0.2
-"""Deviation of the noise on the decoder's latents: the U-Net's are never exact, and outlines must come out clean."""
+LARGEST_TINT = 0.25
+LARGEST_SHIFT = 1.0
+"""Of the imperfections of the decoder's latents: two deviations in the latents' units, one in cells."""
 ENCODER_EVERY = 4
 """The encoder learns on every fourth step only: drawing from text never runs it."""
 LOG_VARIANCE = -6.0
@@ -50,7 +53,9 @@ def train_autoencoder(
         network.quant_conv.bias[LATENT_CHANNELS:] = LOG_VARIANCE
     averaged = AveragedWeights(network, decay=0.99)
     parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+    )
     state = Resumable(folder / "autoencoder.pt", network=network, averaged=averaged, optimizer=optimizer)
     cores = Cores(device)
     losses: list[float] = []
@@ -78,18 +83,45 @@ def _loss(network: Autoencoder, with_encoder: bool, part: tuple[Tensor, Tensor, 
     """`part` is pictures (b, 3, s, s), their taught latents (b, 4, s / 8, s / 8), and the seed of the noise."""
     pictures, latents, noise_seed = part
     generator = torch.Generator(pictures.device).manual_seed(noise_seed)
-    strength = LARGEST_NOISE * torch.rand(len(latents), 1, 1, 1, generator=generator, device=latents.device)
-    noisy = latents + strength * torch.randn(latents.shape, generator=generator, device=latents.device)
+    noisy = _imperfect(latents, generator)
     with torch.autocast(pictures.device.type, torch.bfloat16):
         drawn = network.decode(noisy.contiguous(memory_format=torch.channels_last)).sample.float()
         seen = network.encode(pictures).latent_dist.mean.float() if with_encoder else None
+    seeing = (seen - latents).square().mean() if seen is not None else 0.0
+    return picture_loss(drawn, pictures) + seeing
+
+
+def picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
+    """Colours, objects before background, and differences between neighbours, so that edges come out sharp."""
     difference = drawn - pictures
     is_object = (pictures - pictures[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.05
     weight = 1 + OBJECT_WEIGHT * is_object
     colours = (weight * (difference.square() + 0.5 * difference.abs())).mean()
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
-    seeing = (seen - latents).square().mean() if seen is not None else 0.0
-    return colours + 0.5 * edges + seeing
+    return colours + 0.5 * edges
+
+
+def _imperfect(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """What a U-Net's latents are like: noisy, of slightly wrong colours, and with wobbly outlines.
+
+    From these the decoder learns to draw clean outlines and the colours there are, by what the shape's level says.
+    """
+    count, channels, side, _ = latents.shape
+
+    def smooth(parts: int, largest: float) -> Tensor:
+        shape = (count, parts, max(side // 4, 1), max(side // 4, 1))
+        coarse = torch.randn(shape, generator=generator, device=latents.device)
+        fine = functional.interpolate(coarse, size=(side, side), mode="bilinear")
+        return largest * torch.rand(count, 1, 1, 1, generator=generator, device=latents.device) * fine
+
+    steps = (torch.arange(side, device=latents.device) * 2 + 1) / side - 1
+    places = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), 2)
+    # grid_sample measures places from -1 to 1 over the whole side.
+    moved = places + smooth(2, LARGEST_SHIFT).permute(0, 2, 3, 1) * 2 / side
+    warped = functional.grid_sample(latents, moved, padding_mode="border", align_corners=False)
+    white = LARGEST_NOISE * torch.rand(count, 1, 1, 1, generator=generator, device=latents.device)
+    noise = white * torch.randn(latents.shape, generator=generator, device=latents.device)
+    return warped + noise + smooth(channels, LARGEST_TINT)
 
 
 def _pictures_and_latents(random_source: random.Random, in_parts: bool, device: str) -> tuple[Tensor, Tensor]:
@@ -101,7 +133,7 @@ def _pictures_and_latents(random_source: random.Random, in_parts: bool, device: 
     scenes = [lay_out(random_description(random_source, kind), random_source) for kind in kinds]
     pictures, latents = [], []
     for scene in scenes:
-        top, left = _corner(scene, random_source, side)
+        top, left = corner_near_object(scene, random_source, side)
         cells = slice(top, top + side // PIXELS_PER_LATENT), slice(left, left + side // PIXELS_PER_LATENT)
         latents.append(taught_latents(scene, 256)[:, cells[0], cells[1]])
         pixels = top * PIXELS_PER_LATENT, left * PIXELS_PER_LATENT
@@ -110,7 +142,7 @@ def _pictures_and_latents(random_source: random.Random, in_parts: bool, device: 
     return pictures_to_tensor(np.stack(pictures), device), taught
 
 
-def _corner(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
+def corner_near_object(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
     """(top, left), in latents, of a part of the picture with an object near its middle."""
     placed = random_source.choice(scene.objects)
     most = (256 - side) // PIXELS_PER_LATENT

@@ -1,0 +1,148 @@
+"""Trains the decoder once more, on the latents that this very U-Net makes.
+
+Noise is put on the latents of a known scene and the U-Net takes it off again. What comes back has the U-Net's own
+faults (wobbly outlines, dull colours), and the picture that it should be is known. The encoder stays as it is.
+"""
+
+import itertools
+import random
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from gpu_subscriber.demo_model.descriptions import Description, descriptions
+from gpu_subscriber.demo_model.phrases import phrase
+from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out
+from gpu_subscriber.demo_model.training.autoencoder import corner_near_object, picture_loss
+from gpu_subscriber.demo_model.training.fast_layers import quicken
+from gpu_subscriber.demo_model.training.networks import Autoencoder, TextEncoder, UNet, new_scheduler
+from gpu_subscriber.demo_model.training.stage import (
+    AveragedWeights,
+    Cores,
+    Resumable,
+    learning_rate_factor,
+    logged_steps,
+    pictures_to_tensor,
+    seed_everything,
+)
+from gpu_subscriber.demo_model.training.taught_latents import PIXELS_PER_LATENT, taught_latents
+from gpu_subscriber.demo_model.training.text import tokenize
+
+LEARNING_RATE = 1e-3
+GUIDANCE = 3.0
+SAMPLING_STEPS = 20
+FIRST_STEPS = (7, 9, 11)
+"""Of 20: where the U-Net takes over. The earliest still leaves every object in its place."""
+CHUNK = 8
+
+
+def redrawn_scenes(
+    unet: UNet, text_encoder: TextEncoder, tokenizer: CLIPTokenizer, *, count: int, seed: int, device: str
+) -> tuple[list[Scene], Tensor]:
+    """Scenes, none of them held out, and the U-Net's latents of them, (count, 4, 32, 32) float16."""
+    random_source = random.Random(seed)
+    asked = list(itertools.islice(descriptions(seed, held_out=False), count))
+    scenes = [lay_out(each, random_source) for each in asked]
+
+    @torch.no_grad()
+    def redrawn(first: int) -> Tensor:
+        chunk = slice(first, first + CHUNK)
+        latents = torch.from_numpy(np.stack([taught_latents(scene, 256) for scene in scenes[chunk]])).to(
+            device
+        )
+        hidden = _hidden(asked[chunk], random.Random(seed + first), tokenizer, text_encoder, device)
+        return _redrawn(unet, hidden, latents, seed + first).half().cpu()
+
+    return scenes, torch.cat(Cores(device).map(redrawn, range(0, count, CHUNK)))
+
+
+def polish_decoder(
+    folder: Path,
+    autoencoder: Autoencoder,
+    redrawn: tuple[list[Scene], Tensor],
+    *,
+    steps: int,
+    seed: int,
+    device: str,
+) -> Autoencoder:
+    seed_everything(seed)
+    autoencoder.to(device, memory_format=torch.channels_last)
+    quicken(autoencoder)
+    parameters = [*autoencoder.post_quant_conv.parameters(), *autoencoder.decoder.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    averaged = AveragedWeights(autoencoder, decay=0.99)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+    )
+    state = Resumable(folder / "polishing.pt", network=autoencoder, averaged=averaged, optimizer=optimizer)
+    cores = Cores(device)
+    losses: list[float] = []
+    for step in logged_steps("polishing", state.load(), steps, losses):
+        pictures, latents = _batch(redrawn, random.Random(seed * 1_000_003 + step), step % 2 == 0, device)
+        for group in optimizer.param_groups:
+            group["lr"] = LEARNING_RATE * learning_rate_factor(step, steps, warmup_steps=50)
+        parts = [(pictures[part :: cores.parts], latents[part :: cores.parts]) for part in range(cores.parts)]
+        losses.append(cores.backward(partial(_loss, autoencoder), parts, parameters))
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        averaged.update(autoencoder)
+        if (step + 1) % 50 == 0 or step + 1 == steps:
+            state.save(step + 1)
+    return averaged.network
+
+
+def _hidden(
+    asked: list[Description],
+    random_source: random.Random,
+    tokenizer: CLIPTokenizer,
+    text_encoder: TextEncoder,
+    device: str,
+) -> Tensor:
+    """(2n, tokens, width): without a phrase, then with it, as the stock pipeline orders them."""
+    phrases = [""] * len(asked) + [phrase(each, random_source) for each in asked]
+    hidden: Tensor = text_encoder(tokenize(tokenizer, phrases).to(device)).last_hidden_state
+    return hidden
+
+
+def _redrawn(unet: UNet, hidden: Tensor, latents: Tensor, seed: int) -> Tensor:
+    scheduler = new_scheduler()
+    scheduler.set_timesteps(SAMPLING_STEPS)
+    generator = torch.Generator(latents.device).manual_seed(seed)
+    timesteps = scheduler.timesteps[FIRST_STEPS[seed // CHUNK % len(FIRST_STEPS)] :]
+    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+    latents = scheduler.add_noise(latents, noise, timesteps[:1])
+    for timestep in timesteps:
+        with torch.autocast(latents.device.type, torch.bfloat16):
+            both = torch.cat([latents, latents]).contiguous(memory_format=torch.channels_last)
+            without, with_phrase = unet(both, timestep, hidden).sample.float().chunk(2)
+        guided = without + GUIDANCE * (with_phrase - without)
+        latents = scheduler.step(guided, timestep, latents).prev_sample
+    return latents
+
+
+def _loss(autoencoder: Autoencoder, part: tuple[Tensor, Tensor]) -> Tensor:
+    pictures, latents = part
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        drawn = autoencoder.decode(latents.contiguous(memory_format=torch.channels_last)).sample.float()
+    return picture_loss(drawn, pictures)
+
+
+def _batch(
+    redrawn: tuple[list[Scene], Tensor], random_source: random.Random, in_parts: bool, device: str
+) -> tuple[Tensor, Tensor]:
+    """Pictures (b, 3, s, s) and the U-Net's latents of them; whole ones or parts around an object."""
+    scenes, all_latents = redrawn
+    side, count = (128, 8) if in_parts else (256, 4)
+    pictures, latents = [], []
+    for number in random_source.sample(range(len(scenes)), count):
+        top, left = corner_near_object(scenes[number], random_source, side)
+        cells = side // PIXELS_PER_LATENT
+        latents.append(all_latents[number, :, top : top + cells, left : left + cells])
+        y, x = top * PIXELS_PER_LATENT, left * PIXELS_PER_LATENT
+        pictures.append(draw(scenes[number], 256)[y : y + side, x : x + side])
+    return pictures_to_tensor(np.stack(pictures), device), torch.stack(latents).float().to(device)
