@@ -1,8 +1,7 @@
 """What the whole system costs on top of the model: 20 tasks through it against 20 calls of the stock pipeline.
 
-Three ways through the system, each in every round, beside the stock pipeline in the same round:
-one task at a time (the next is submitted when the last has ended), all at once with a worker of one slot
-(no sharing), and all at once with the default slots (tasks share batches).
+Two ways through the system, each in every round, beside the stock pipeline in the same round: submitted all at once
+to a worker of one slot (no sharing), and to one with the default slots (tasks share batches).
 """
 
 import subprocess
@@ -62,16 +61,9 @@ def _all_at_once(client: SystemClient) -> float:
     return seconds
 
 
-def _one_at_a_time(client: SystemClient) -> float:
-    started = time.perf_counter()
-    for seed, prompt in enumerate(PROMPTS):
-        client.completed(prompt, seed=seed)
-    return time.perf_counter() - started
-
-
 def run() -> list[str]:
     """Measure, and return the report's lines."""
-    ratios: dict[str, list[float]] = {"one at a time": [], "all at once, no sharing": [], "all at once": []}
+    ratios: dict[str, list[float]] = {"no sharing": [], "sharing": []}
     stock: list[float] = []
     with ExitStack() as stack:
         pipeline = stack.enter_context(_stock_pipeline())
@@ -81,9 +73,8 @@ def run() -> list[str]:
             # The yardstick stands on both sides of what it measures: a machine that slows down midway slows both.
             before = _stock_round(pipeline)
             seconds = {
-                "one at a time": _one_at_a_time(sharing),
-                "all at once, no sharing": _all_at_once(alone),
-                "all at once": _all_at_once(sharing),
+                "no sharing": _all_at_once(alone),
+                "sharing": _all_at_once(sharing),
             }
             after = _stock_round(pipeline)
             stock.append((before + after) / 2)
