@@ -11,7 +11,7 @@ import torch
 from gpu_subscriber.demo_model import WEIGHTS_FOLDER
 from gpu_subscriber.demo_model.detector import Picture, find_objects
 from gpu_subscriber.demo_model.phrases import every_word
-from gpu_subscriber.demo_model.vocabulary import Background, Colour, Shape
+from gpu_subscriber.demo_model.vocabulary import Colour, Shape
 
 LARGEST_BYTES = 25_000_000
 
@@ -78,20 +78,19 @@ def drawn_latents(prompts: list[str]) -> torch.Tensor:
     return latents
 
 
-def test_it_draws_the_asked_colour_on_the_asked_background() -> None:
+def test_it_draws_the_asked_colour() -> None:
     asked = [
-        ("a large red circle on a white background", Colour.RED, Background.WHITE),
-        ("a large blue square on a black background", Colour.BLUE, Background.BLACK),
-        ("a green triangle in the center, gray background", Colour.GREEN, Background.GRAY),
-        ("a large yellow star on a light blue background", Colour.YELLOW, Background.LIGHT_BLUE),
-        ("a big pink heart on a cream background", Colour.PINK, Background.CREAM),
-        ("a large purple ring on a white background", Colour.PURPLE, Background.WHITE),
+        ("a large red circle on a white background", Colour.RED),
+        ("a large blue square on a black background", Colour.BLUE),
+        ("a green triangle in the center, gray background", Colour.GREEN),
+        ("a large yellow star on a light blue background", Colour.YELLOW),
+        ("a big pink heart on a cream background", Colour.PINK),
+        ("a large purple ring on a white background", Colour.PURPLE),
     ]
     right = []
-    for (_, colour, background), picture in zip(asked, drawn([row[0] for row in asked]), strict=True):
-        finding = find_objects(picture)
-        largest = max(finding.objects, key=lambda found: found.diameter, default=None)
-        right.append(largest is not None and largest.colour is colour and finding.background is background)
+    for (_, colour), picture in zip(asked, drawn([row[0] for row in asked]), strict=True):
+        largest = max(find_objects(picture).objects, key=lambda found: found.diameter, default=None)
+        right.append(largest is not None and largest.colour is colour)
 
     # One miss is allowed: processors round differently, and this must not fail on somebody's laptop.
     assert sum(right) >= len(right) - 1, right
