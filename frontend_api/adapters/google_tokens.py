@@ -52,14 +52,7 @@ class FirebaseAuthenticator:
         token = bearer_token(headers)
         if token is None:
             raise NotAuthenticatedError("Authorization must carry a Firebase ID token")
-        try:
-            claims = id_token.verify_firebase_token(
-                token, self.keys, audience=self.project_id, clock_skew_in_seconds=_CLOCK_SKEW_SECONDS
-            )
-        except auth_errors.TransportError as exc:
-            raise DependencyUnavailableError("google sign-in keys") from exc
-        except (ValueError, auth_errors.GoogleAuthError) as exc:
-            raise NotAuthenticatedError("the token is not valid") from exc
+        claims = _verified(id_token.verify_firebase_token, token, self.keys, audience=self.project_id)
         if claims.get("iss") != f"https://securetoken.google.com/{self.project_id}":
             raise NotAuthenticatedError("the token is not valid")
         return Principal(user_id=checked_user_id(claims.get("sub")))
@@ -78,13 +71,18 @@ class OidcCallers:
         token = bearer_token(headers)
         if token is None:
             raise NotAuthenticatedError("only darkroom's own scheduler may call this")
-        try:
-            claims = id_token.verify_oauth2_token(
-                token, self.keys, audience=self.audience, clock_skew_in_seconds=_CLOCK_SKEW_SECONDS
-            )
-        except auth_errors.TransportError as exc:
-            raise DependencyUnavailableError("google sign-in keys") from exc
-        except (ValueError, auth_errors.GoogleAuthError) as exc:
-            raise NotAuthenticatedError("the token is not valid") from exc
+        claims = _verified(id_token.verify_oauth2_token, token, self.keys, audience=self.audience)
         if not claims.get("email_verified") or claims.get("email") != self.service_account:
             raise NotAuthenticatedError("only darkroom's own scheduler may call this")
+
+
+def _verified(
+    verify: Callable[..., Mapping[str, Any]], token: str, keys: RememberedKeys, *, audience: str
+) -> Mapping[str, Any]:
+    """The claims of a token that `verify`, one of google-auth's own, finds signed, current and for `audience`."""
+    try:
+        return verify(token, keys, audience=audience, clock_skew_in_seconds=_CLOCK_SKEW_SECONDS)
+    except auth_errors.TransportError as exc:
+        raise DependencyUnavailableError("google sign-in keys") from exc
+    except (ValueError, auth_errors.GoogleAuthError) as exc:
+        raise NotAuthenticatedError("the token is not valid") from exc
