@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
+from transformers import CLIPTokenizer
 
 from gpu_subscriber.demo_model import WEIGHTS_FOLDER
 from gpu_subscriber.demo_model.training.autoencoder import train_autoencoder
 from gpu_subscriber.demo_model.training.diffusion import Phase, train_diffusion
 from gpu_subscriber.demo_model.training.export import export
 from gpu_subscriber.demo_model.training.latents import latent_scenes, write_preview_map
+from gpu_subscriber.demo_model.training.networks import new_autoencoder, new_text_encoder, new_unet
 from gpu_subscriber.demo_model.training.polishing import polish_decoder, redrawn_scenes
 from gpu_subscriber.demo_model.training.stage import Cores
 from gpu_subscriber.demo_model.training.text import train_text_encoder
@@ -29,7 +31,7 @@ def main() -> None:
     folder, device, seed = options.working_folder, options.device, options.seed
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = new_tokenizer(folder / "tokenizer")
-    earlier = _earlier_networks(options.begin_with)
+    earlier = _earlier_networks(options.begin_with, tokenizer)
     autoencoder = train_autoencoder(
         folder, steps=options.autoencoder_steps, seed=seed, device=device, begin_with=earlier.get("vae")
     )
@@ -66,11 +68,21 @@ def main() -> None:
     write_preview_map(options.weights_folder / "latent_preview.json", seed=seed + 4)
 
 
-def _earlier_networks(weights_folder: Path | None) -> dict[str, Any]:
+def _earlier_networks(weights_folder: Path | None, tokenizer: CLIPTokenizer) -> dict[str, Any]:
+    """By their names in the pipeline; one whose sizes are no longer those of today is left out, and begins anew."""
     if weights_folder is None:
         return {}
     pipeline: Any = StableDiffusionPipeline.from_pretrained(weights_folder)
-    return dict(pipeline.components)
+    today = {"vae": new_autoencoder(), "unet": new_unet(), "text_encoder": new_text_encoder(tokenizer)}
+    return {
+        name: pipeline.components[name]
+        for name, network in today.items()
+        if _sizes(pipeline.components[name]) == _sizes(network)
+    }
+
+
+def _sizes(network: Any) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weights.shape) for name, weights in network.state_dict().items()}
 
 
 def _options() -> argparse.Namespace:
@@ -99,8 +111,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--large-steps", type=int, default=6000, help="diffusion steps at 256 pixels, afterwards"
     )
-    parser.add_argument("--polishing-scenes", type=int, default=1200, help="scenes redrawn by the U-Net")
-    parser.add_argument("--polishing-steps", type=int, default=700, help="decoder steps on those scenes")
+    parser.add_argument("--polishing-scenes", type=int, default=2400, help="scenes redrawn by the U-Net")
+    parser.add_argument("--polishing-steps", type=int, default=1500, help="decoder steps on those scenes")
     return parser.parse_args()
 
 

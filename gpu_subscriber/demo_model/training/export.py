@@ -25,14 +25,18 @@ def export(
     text_encoder: TextEncoder,
     unet: UNet,
 ) -> None:
-    """float32 safetensors in the stock layout; whatever was changed for quick training stays behind."""
+    """Safetensors in the stock layout; whatever was changed for quick training stays behind.
+
+    U-Net and autoencoder are stored in half precision, and diffusers loads them as float32 unless told otherwise.
+    The text encoder is stored in float32, because transformers would load it in the precision of the file.
+    """
     fresh_autoencoder = new_autoencoder()
     fresh_autoencoder.register_to_config(scaling_factor=autoencoder.config.scaling_factor)
     pipeline: Any = StableDiffusionPipeline(
-        vae=_copied(autoencoder, fresh_autoencoder),
+        vae=_copied(autoencoder, fresh_autoencoder).half(),
         text_encoder=_copied(text_encoder, new_text_encoder(tokenizer)),
         tokenizer=tokenizer,
-        unet=_copied(unet, new_unet()),
+        unet=_copied(unet, new_unet()).half(),
         scheduler=new_scheduler(),
         safety_checker=None,
         feature_extractor=None,

@@ -20,11 +20,14 @@ TEXT_WIDTH = 128
 
 
 def new_autoencoder() -> Autoencoder:
-    """Eight pixels to a latent. No attention: it would make a patch's look depend on the picture's size."""
+    """Eight pixels to a latent. Most weights sit at the latents' own size, where outlines are made out of wobbly ones.
+
+    No attention: it would make a patch's look depend on the picture's size.
+    """
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(16, 24, 48, 64),
+        block_out_channels=(16, 24, 64, 128),
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,

@@ -75,7 +75,7 @@ def polish_decoder(
     parameters = [*autoencoder.post_quant_conv.parameters(), *autoencoder.decoder.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    averaged = AveragedWeights(autoencoder, decay=0.99)
+    averaged = AveragedWeights(autoencoder, decay=0.995)
     optimizer = torch.optim.AdamW(
         parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True
     )
@@ -135,14 +135,20 @@ def _loss(autoencoder: Autoencoder, part: tuple[Tensor, Tensor]) -> Tensor:
 def _batch(
     redrawn: tuple[list[Scene], Tensor], random_source: random.Random, in_parts: bool, device: str
 ) -> tuple[Tensor, Tensor]:
-    """Pictures (b, 3, s, s) and the U-Net's latents of them; whole ones or parts around an object."""
+    """Pictures (b, 3, s, s) and the U-Net's latents of them; whole ones or parts around an object.
+
+    Half of them mirrored, which no shape minds.
+    """
     scenes, all_latents = redrawn
     side, count = (128, 8) if in_parts else (256, 4)
     pictures, latents = [], []
     for number in random_source.sample(range(len(scenes)), count):
         top, left = corner_near_object(scenes[number], random_source, side)
         cells = side // PIXELS_PER_LATENT
-        latents.append(all_latents[number, :, top : top + cells, left : left + cells])
+        seen = all_latents[number, :, top : top + cells, left : left + cells]
         y, x = top * PIXELS_PER_LATENT, left * PIXELS_PER_LATENT
-        pictures.append(draw(scenes[number], 256)[y : y + side, x : x + side])
+        picture = draw(scenes[number], 256)[y : y + side, x : x + side]
+        mirrored = random_source.random() < 0.5
+        latents.append(seen.flip(2) if mirrored else seen)
+        pictures.append(picture[:, ::-1] if mirrored else picture)
     return pictures_to_tensor(np.stack(pictures), device), torch.stack(latents).float().to(device)
