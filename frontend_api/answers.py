@@ -87,7 +87,7 @@ class TaskAnswer(AnswerBody):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    expires_at: datetime = Field(description="When the task may be deleted.")
+    expires_at: datetime | None = Field(description="When the task may be deleted; null until it has ended.")
     start_by: datetime | None
     cancel_requested_at: datetime | None
     attempt: int

@@ -14,7 +14,8 @@ class ApiSettings(SharedSettings):
     """How long a submission waits for Pub/Sub's confirmation before it answers 503."""
     store_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """How long one call to Firestore may take."""
-    keep_tasks_for_days: int = Field(default=30, ge=1)
+    keep_tasks_for_days: int = Field(default=30, ge=1, le=3_650)
+    """How long a task is kept once it has ended."""
     signing_service_account: str | None = None
     """Signs links to images, by IAM; without it the API sends the bytes itself."""
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)

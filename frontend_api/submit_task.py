@@ -55,7 +55,7 @@ def _random_task_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitTask:
-    """The use case. `keep_for` is how long a task's document is kept."""
+    """The use case. `keep_for` is how long a task is kept once it has ended."""
 
     catalog: ModelCatalog
     store: TaskStore

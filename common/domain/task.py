@@ -36,8 +36,12 @@ class Task:
     status: TaskStatus
     created_at: datetime
     updated_at: datetime
-    expires_at: datetime
-    """When the document may be deleted."""
+    queued_at: datetime
+    """When it last became queued: submitted, resubmitted, or given back by a worker."""
+    keep_for: timedelta
+    """How long it is kept once it has ended."""
+    expires_at: datetime | None = None
+    """When it may be deleted with all that was made for it; None unless it has ended."""
     enqueued_at: datetime | None = None
     """When Pub/Sub last confirmed a message for this task; None until it first did."""
     started_at: datetime | None = None
@@ -85,7 +89,8 @@ class Task:
             status=TaskStatus.QUEUED,
             created_at=now,
             updated_at=now,
-            expires_at=now + keep_for,
+            queued_at=now,
+            keep_for=keep_for,
             start_by=None if start_within is None else now + start_within,
             attempts_left=attempts,
             progress=Progress(steps=parameters.steps),
@@ -116,6 +121,8 @@ class Task:
             self,
             status=TaskStatus.QUEUED,
             updated_at=now,
+            queued_at=now,
+            expires_at=None,
             enqueued_at=None,
             finished_at=None,
             start_by=None,
@@ -249,6 +256,7 @@ class Task:
             self,
             status=TaskStatus.QUEUED,
             updated_at=now,
+            queued_at=now,
             claim=None,
             previews=(),
             progress=Progress(steps=self.parameters.steps),
@@ -257,7 +265,14 @@ class Task:
 
     def _ended(self, status: TaskStatus, now: datetime, *, failure: Failure | None = None) -> "Task":
         return replace(
-            self, status=status, updated_at=now, finished_at=now, claim=None, failure=failure, previews=()
+            self,
+            status=status,
+            updated_at=now,
+            finished_at=now,
+            expires_at=now + self.keep_for,
+            claim=None,
+            failure=failure,
+            previews=(),
         )
 
     def _wasted(self, seconds: float) -> Usage:

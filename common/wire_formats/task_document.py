@@ -6,7 +6,7 @@ present; `null` means "not yet". Fields that this version does not know are left
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +18,8 @@ from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_v
 
 COLLECTION = "tasks"
 PREVIEW_CONTENT_TYPE = "image/jpeg"
+_KEPT_FOR_SECONDS = 30 * 24 * 3_600
+"""Of documents that do not say so themselves: the first ones did not."""
 Document = dict[str, Any]
 
 
@@ -34,6 +36,8 @@ def encode_task_document(task: Task) -> Document:
         "labels": dict(task.labels),
         "created_at": task.created_at,
         "updated_at": task.updated_at,
+        "queued_at": task.queued_at,
+        "keep_for_seconds": task.keep_for.total_seconds(),
         "expires_at": task.expires_at,
         "enqueued_at": task.enqueued_at,
         "started_at": task.started_at,
@@ -71,7 +75,9 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         status=TaskStatus(document["status"]),
         created_at=_moment(document["created_at"]),
         updated_at=_moment(document["updated_at"]),
-        expires_at=_moment(document["expires_at"]),
+        queued_at=_moment(document.get("queued_at", document["created_at"])),
+        keep_for=timedelta(seconds=document.get("keep_for_seconds", _KEPT_FOR_SECONDS)),
+        expires_at=_moment_or_none(document["expires_at"]),
         enqueued_at=_moment_or_none(document["enqueued_at"]),
         started_at=_moment_or_none(document["started_at"]),
         finished_at=_moment_or_none(document["finished_at"]),

@@ -157,6 +157,41 @@ def test_retry_restores_the_attempts_and_clears_the_ending_but_keeps_the_number(
         task.completed(claim, (IMAGE,), LATER).resubmitted(LATER)
 
 
+def test_a_task_expires_only_once_it_has_ended_and_a_retry_takes_that_back() -> None:
+    keep_for = timedelta(days=3)
+    task, claim = processing_task(keep_for=keep_for)
+    for alive in (
+        submitted_task(keep_for=keep_for).enqueued(LATER),
+        task.renewed(claim, LATER, TTL),
+        task.cancel_requested(LATER),
+        task.released(claim, BROKEN, LATER),
+        task.handed_back(claim, LATER),
+    ):
+        assert alive.expires_at is None
+    for ended in (
+        task.completed(claim, (IMAGE,), LATER),
+        task.failed(claim, HOPELESS, LATER),
+        task.cancelled_by_holder(claim, LATER),
+        task.abandoned(HOPELESS, LATER),
+        submitted_task(keep_for=keep_for).cancelled(LATER),
+    ):
+        assert ended.expires_at == LATER + keep_for
+        if ended.status is not TaskStatus.COMPLETED:
+            assert ended.resubmitted(LATER).expires_at is None
+
+
+def test_a_task_knows_since_when_it_waits() -> None:
+    task, claim = processing_task()
+    assert (task.queued_at, task.enqueued(LATER).queued_at) == (NOW, NOW)
+    ended = task.failed(claim, HOPELESS, NOW)
+    for waiting in (
+        task.released(claim, BROKEN, LATER),
+        task.handed_back(claim, LATER),
+        ended.resubmitted(LATER),
+    ):
+        assert waiting.queued_at == LATER
+
+
 WRITES: list[Callable[[Task], Task]] = [
     lambda task: task.claimed_by("worker-2", LATER, TTL),
     lambda task: task.renewed(Claim(worker_id="worker-1", attempt=1, expires_at=NOW), LATER, TTL),

@@ -93,6 +93,13 @@ def test_documents_survive_the_round_trip_and_ignore_what_they_do_not_know() -> 
         assert decode_task_document(document) == task
 
 
+def test_a_document_of_the_first_days_is_kept_for_a_month_and_has_waited_since_its_creation() -> None:
+    document = encode_task_document(submitted_task())
+    del document["keep_for_seconds"], document["queued_at"]
+    task = decode_task_document(document)
+    assert (task.keep_for, task.queued_at) == (timedelta(days=30), task.created_at)
+
+
 def test_messages_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
     task = full_task()
     body = json.loads(encode_task_message(task, result_bucket="images"))
