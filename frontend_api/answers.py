@@ -51,6 +51,18 @@ class FailureAnswer(AnswerBody):
     retryable: bool
 
 
+class AttemptAnswer(AnswerBody):
+    """One attempt that is over."""
+
+    attempt: int
+    worker_id: str
+    ending: str = Field(
+        description="`completed`, `cancelled`, `handed_back`, `claim_expired`, or the failure's code."
+    )
+    started_at: datetime | None = Field(description="null: it began before this was noted.")
+    ended_at: datetime
+
+
 class EtaAnswer(AnswerBody):
     """When the task is expected to end, in seconds from now."""
 
@@ -91,6 +103,7 @@ class TaskAnswer(AnswerBody):
     start_by: datetime | None
     cancel_requested_at: datetime | None
     attempt: int
+    history: tuple[AttemptAnswer, ...] = Field(description="The latest attempts that are over, oldest first.")
     queue_position: int | None
     eta: EtaAnswer | None
     progress: ProgressAnswer
@@ -116,6 +129,7 @@ class TaskAnswer(AnswerBody):
             start_by=task.start_by,
             cancel_requested_at=task.cancel_requested_at,
             attempt=task.attempt,
+            history=tuple(AttemptAnswer.model_validate(attempt) for attempt in task.history),
             queue_position=None,
             eta=None,
             progress=ProgressAnswer.model_validate(task.progress),

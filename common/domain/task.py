@@ -19,7 +19,18 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview, StoredImage
 from common.domain.parameters import GenerationParameters
-from common.domain.task_records import Claim, Failure, Lane, Phase, Progress, TaskStatus, Usage
+from common.domain.task_records import (
+    MAX_HISTORY,
+    Claim,
+    EndedAttempt,
+    Ending,
+    Failure,
+    Lane,
+    Phase,
+    Progress,
+    TaskStatus,
+    Usage,
+)
 
 __all__ = ["DEFAULT_ATTEMPTS", "Claim", "Failure", "Lane", "Phase", "Progress", "Task", "TaskStatus", "Usage"]
 
@@ -52,6 +63,8 @@ class Task:
     """The number of the latest attempt. Only ever grows: it fences writes and names objects."""
     attempts_left: int = DEFAULT_ATTEMPTS
     claim: Claim | None = None
+    history: tuple[EndedAttempt, ...] = ()
+    """The latest attempts that are over, oldest first, at most MAX_HISTORY of them."""
     cancel_requested_at: datetime | None = None
     progress: Progress = field(default_factory=Progress)
     previews: tuple[Preview, ...] = ()
@@ -109,7 +122,7 @@ class Task:
     def abandoned(self, failure: Failure, now: datetime) -> "Task":
         """Nobody will finish it: queued or processing → failed."""
         self._must_not_be_terminal("abandoned")
-        return self._ended(TaskStatus.FAILED, now, failure=failure)
+        return self._without_expired_claim(now)._ended(TaskStatus.FAILED, now, failure=failure)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
         """Failed or cancelled → queued, same id and seed, attempts restored; the attempt number keeps growing."""
@@ -173,7 +186,8 @@ class Task:
             started_at=self.started_at or now,
             attempt=attempt,
             attempts_left=self.attempts_left - 1,
-            claim=Claim(worker_id=worker_id, attempt=attempt, expires_at=now + ttl),
+            claim=Claim(worker_id=worker_id, attempt=attempt, expires_at=now + ttl, claimed_at=now),
+            history=self._without_expired_claim(now).history,
             progress=Progress(steps=self.parameters.steps),
             previews=(),
         )
@@ -204,7 +218,7 @@ class Task:
         self._must_be_held(claim)
         done = Progress(phase=Phase.DONE, step=self.parameters.steps, steps=self.parameters.steps, value=1.0)
         ended = self._ended(TaskStatus.COMPLETED, now)
-        return replace(ended, images=images, progress=done, usage=usage or self.usage, previews=())
+        return replace(ended, images=images, progress=done, usage=usage or self.usage)
 
     def released(
         self, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float = 0.0
@@ -215,28 +229,29 @@ class Task:
             raise InvalidTransitionError("a permanent failure cannot be released; it is failed")
         if self.attempts_left <= 0:
             raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
-        return replace(self._given_up(now, wasted_gpu_seconds), failure=failure)
+        return replace(self._given_up(failure.code, now, wasted_gpu_seconds), failure=failure)
 
     def handed_back(self, claim: Claim, now: datetime, *, wasted_gpu_seconds: float = 0.0) -> "Task":
         """Shutdown or preemption, not the task's fault: processing → queued, and the attempt is given back."""
         self._must_be_held(claim)
-        return replace(self._given_up(now, wasted_gpu_seconds), attempts_left=self.attempts_left + 1)
+        back = self._given_up(Ending.HANDED_BACK, now, wasted_gpu_seconds)
+        return replace(back, attempts_left=self.attempts_left + 1)
 
     def failed(
         self, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float = 0.0
     ) -> "Task":
         """Processing → failed, for good."""
         self._must_be_held(claim)
-        return replace(
-            self._ended(TaskStatus.FAILED, now, failure=failure), usage=self._wasted(wasted_gpu_seconds)
-        )
+        ended = self._ended(TaskStatus.FAILED, now, failure=failure)
+        return replace(ended, usage=self.usage.wasted(wasted_gpu_seconds))
 
     def cancelled_by_holder(self, claim: Claim, now: datetime, *, wasted_gpu_seconds: float = 0.0) -> "Task":
         """Processing → cancelled: the holder saw the flag and stopped."""
         self._must_be_held(claim)
-        return replace(self._ended(TaskStatus.CANCELLED, now), usage=self._wasted(wasted_gpu_seconds))
+        ended = self._ended(TaskStatus.CANCELLED, now)
+        return replace(ended, usage=self.usage.wasted(wasted_gpu_seconds))
 
-    # ── guards ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── guards, and what several transitions have in common ──────────────────────────────────────────────
 
     def _must_not_be_terminal(self, verb: str) -> None:
         if self.status.is_terminal:
@@ -251,29 +266,35 @@ class Task:
             )
         return held
 
-    def _given_up(self, now: datetime, wasted_gpu_seconds: float) -> "Task":
+    def _given_up(self, ending: str, now: datetime, wasted_gpu_seconds: float) -> "Task":
         return replace(
-            self,
+            self._with_attempt_ended(ending, now),
             status=TaskStatus.QUEUED,
             updated_at=now,
             queued_at=now,
-            claim=None,
             previews=(),
             progress=Progress(steps=self.parameters.steps),
-            usage=self._wasted(wasted_gpu_seconds),
+            usage=self.usage.wasted(wasted_gpu_seconds),
         )
 
     def _ended(self, status: TaskStatus, now: datetime, *, failure: Failure | None = None) -> "Task":
         return replace(
-            self,
+            self._with_attempt_ended(status.value if failure is None else failure.code, now),
             status=status,
             updated_at=now,
             finished_at=now,
             expires_at=now + self.keep_for,
-            claim=None,
             failure=failure,
             previews=(),
         )
 
-    def _wasted(self, seconds: float) -> Usage:
-        return replace(self.usage, wasted_gpu_seconds=self.usage.wasted_gpu_seconds + seconds)
+    def _without_expired_claim(self, now: datetime) -> "Task":
+        """The same, with a claim that nobody renewed put down in the history as of when it ran out."""
+        if self.claim is None or self.claim.expires_at > now:
+            return self
+        return self._with_attempt_ended(Ending.CLAIM_EXPIRED, self.claim.expires_at)
+
+    def _with_attempt_ended(self, ending: str, at: datetime) -> "Task":
+        if self.claim is None:
+            return self
+        return replace(self, claim=None, history=(*self.history, self.claim.ended(ending, at))[-MAX_HISTORY:])

@@ -1,6 +1,6 @@
-"""What a task is made of besides its parameters and images: status, claim, progress, failure, usage."""
+"""What a task is made of besides its parameters and images: status, claim, history, progress, failure, usage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -39,6 +39,30 @@ class Lane(StrEnum):
     BATCH = "batch"
 
 
+MAX_HISTORY = 20
+"""Attempts that are handed back cost nothing, so there is no end to how many a task may have."""
+
+
+class Ending(StrEnum):
+    """How an attempt can end besides by a status or a failure, whose names and codes serve as well."""
+
+    HANDED_BACK = "handed_back"
+    CLAIM_EXPIRED = "claim_expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedAttempt:
+    """One attempt that is over. An attempt whose claim ran out ended when it did, whenever that was noticed."""
+
+    attempt: int
+    worker_id: str
+    ending: str
+    """`completed`, `cancelled`, `handed_back`, `claim_expired`, or the code of the failure that ended it."""
+    started_at: datetime | None
+    """None of an attempt that began before this was noted."""
+    ended_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A worker's time-limited exclusive right to a task. `attempt` is the fencing token."""
@@ -46,6 +70,18 @@ class Claim:
     worker_id: str
     attempt: int
     expires_at: datetime
+    claimed_at: datetime | None = None
+    """When the attempt began; None in a claim that was written before this was noted."""
+
+    def ended(self, ending: str, at: datetime) -> EndedAttempt:
+        """The attempt that this claim stood for, now that it is over."""
+        return EndedAttempt(
+            attempt=self.attempt,
+            worker_id=self.worker_id,
+            ending=str(ending),
+            started_at=self.claimed_at,
+            ended_at=at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +114,7 @@ class Usage:
     inference_seconds: float | None = None
     gpu_seconds: float | None = None
     wasted_gpu_seconds: float = 0.0
+
+    def wasted(self, seconds: float) -> "Usage":
+        """The same with another attempt that was lost."""
+        return replace(self, wasted_gpu_seconds=self.wasted_gpu_seconds + seconds)

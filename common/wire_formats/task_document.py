@@ -14,9 +14,12 @@ from pydantic import ValidationError
 from common.domain.images import Preview, StoredImage
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Claim, Failure, Lane, Phase, Progress, Task, TaskStatus, Usage
-from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+from common.domain.task_records import EndedAttempt
+from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
+VERSION = "1.1"
+"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`; older documents are read without them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -26,7 +29,7 @@ Document = dict[str, Any]
 def encode_task_document(task: Task) -> Document:
     """The document of a task, ready for Firestore."""
     return {
-        "version": WIRE_VERSION,
+        "version": VERSION,
         "id": task.id,
         "user_id": task.user_id,
         "status": task.status.value,
@@ -46,6 +49,7 @@ def encode_task_document(task: Task) -> Document:
         "attempt": task.attempt,
         "attempts_left": task.attempts_left,
         "claim": None if task.claim is None else asdict(task.claim),
+        "history": [asdict(attempt) for attempt in task.history],
         "cancel_requested_at": task.cancel_requested_at,
         "progress": {**asdict(task.progress), "phase": task.progress.phase.value},
         "previews": [_encode_preview(preview) for preview in task.previews],
@@ -85,6 +89,7 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         attempt=document["attempt"],
         attempts_left=document["attempts_left"],
         claim=None if claim is None else _decode_claim(claim),
+        history=tuple(_decode_ended_attempt(attempt) for attempt in document.get("history", ())),
         cancel_requested_at=_moment_or_none(document["cancel_requested_at"]),
         progress=_decode_progress(document["progress"]),
         previews=tuple(_decode_preview(preview) for preview in document["previews"]),
@@ -114,7 +119,20 @@ def _moment_or_none(value: object) -> datetime | None:
 
 def _decode_claim(claim: Mapping[str, Any]) -> Claim:
     return Claim(
-        worker_id=claim["worker_id"], attempt=claim["attempt"], expires_at=_moment(claim["expires_at"])
+        worker_id=claim["worker_id"],
+        attempt=claim["attempt"],
+        expires_at=_moment(claim["expires_at"]),
+        claimed_at=_moment_or_none(claim.get("claimed_at")),
+    )
+
+
+def _decode_ended_attempt(attempt: Mapping[str, Any]) -> EndedAttempt:
+    return EndedAttempt(
+        attempt=attempt["attempt"],
+        worker_id=attempt["worker_id"],
+        ending=attempt["ending"],
+        started_at=_moment_or_none(attempt["started_at"]),
+        ended_at=_moment(attempt["ended_at"]),
     )
 
 

@@ -53,6 +53,14 @@ def test_a_task_known_already_is_not_sent_again(api: Api) -> None:
     assert (third.status_code, third.get_json()["status"]) == (200, "cancelled")
 
 
+def test_a_task_tells_how_its_attempts_ended(api: Api) -> None:
+    task = api.completed_task()
+    began = task.created_at.isoformat().replace("+00:00", "Z")
+    assert api.client.get(f"/v1/tasks/{task.id}").get_json()["history"] == [
+        {"attempt": 1, "worker_id": "worker-1", "ending": "completed", "started_at": began, "ended_at": began}
+    ]
+
+
 def test_a_finished_task_tells_its_images_and_times(api: Api) -> None:
     task = api.completed_task()
     body = api.client.get(f"/v1/tasks/{task.id}").get_json()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -16,6 +16,7 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Claim, Failure, Phase, Progress, Task, TaskStatus, Usage
+from common.domain.task_records import MAX_HISTORY, EndedAttempt
 from tests.factories import NOW, submitted_task
 
 TTL = timedelta(seconds=60)
@@ -62,7 +63,7 @@ def test_a_submitted_task_is_queued_and_unseen() -> None:
 def test_a_claim_costs_an_attempt_at_once_so_that_a_crash_counts() -> None:
     task, claim = processing_task()
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.PROCESSING, 1, 3)
-    assert claim == Claim(worker_id="worker-1", attempt=1, expires_at=NOW + TTL)
+    assert claim == Claim(worker_id="worker-1", attempt=1, expires_at=NOW + TTL, claimed_at=NOW)
     assert task.started_at == NOW
 
 
@@ -190,6 +191,51 @@ def test_a_task_knows_since_when_it_waits() -> None:
         ended.resubmitted(LATER),
     ):
         assert waiting.queued_at == LATER
+
+
+def ended(ending: str, *, at: datetime = LATER) -> tuple[EndedAttempt, ...]:
+    return (EndedAttempt(attempt=1, worker_id="worker-1", ending=ending, started_at=NOW, ended_at=at),)
+
+
+def test_the_history_tells_how_each_attempt_ended() -> None:
+    task, claim = processing_task()
+    assert task.history == ()
+    assert task.renewed(claim, LATER, TTL).history == ()
+    assert task.completed(claim, (IMAGE,), LATER).history == ended("completed")
+    assert task.released(claim, BROKEN, LATER).history == ended("engine_crashed")
+    assert task.handed_back(claim, LATER).history == ended("handed_back")
+    assert task.failed(claim, HOPELESS, LATER).history == ended("invalid_output")
+    assert task.cancelled_by_holder(claim, LATER).history == ended("cancelled")
+    assert task.abandoned(HOPELESS, LATER).history == ended("invalid_output")
+
+
+def test_an_attempt_whose_claim_ran_out_ended_then_whoever_notices_it() -> None:
+    task, claim = processing_task()
+    died = ended("claim_expired", at=claim.expires_at)
+    assert task.claimed_by("worker-2", NOW + 5 * TTL, TTL).history == died
+    assert task.abandoned(HOPELESS, NOW + 5 * TTL).history == died
+
+
+def test_a_holder_that_is_late_but_not_replaced_ends_its_attempt_itself() -> None:
+    task, claim = processing_task()
+    assert task.completed(claim, (IMAGE,), NOW + 2 * TTL).history == ended("completed", at=NOW + 2 * TTL)
+
+
+def test_what_no_worker_held_adds_nothing_to_the_history_and_a_retry_keeps_it() -> None:
+    assert submitted_task().cancelled(LATER).history == ()
+    assert submitted_task().abandoned(HOPELESS, LATER).history == ()
+    task, claim = processing_task()
+    failed = task.failed(claim, HOPELESS, LATER)
+    assert failed.resubmitted(LATER).history == failed.history
+
+
+def test_the_history_keeps_the_latest_attempts_only() -> None:
+    task = submitted_task()
+    for _ in range(MAX_HISTORY + 5):
+        task = task.claimed_by("worker-1", NOW, TTL)
+        assert task.claim is not None
+        task = task.handed_back(task.claim, LATER)
+    assert [attempt.attempt for attempt in task.history] == list(range(6, MAX_HISTORY + 6))
 
 
 WRITES: list[Callable[[Task], Task]] = [

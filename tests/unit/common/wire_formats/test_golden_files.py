@@ -11,6 +11,7 @@ import pytest
 
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Failure, Phase, Progress, Task, Usage
+from common.domain.task_records import EndedAttempt
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import decode_task_event, encode_task_event, ending_of
 from common.wire_formats.task_message import decode_task_message, encode_task_message, task_message_attributes
@@ -32,6 +33,15 @@ def full_task() -> Task:
             timedelta(seconds=60),
             progress=Progress(phase=Phase.DENOISING, step=7, steps=20, value=0.35),
             previews=(Preview(index=0, step=7, jpeg=b"\xff\xd8jpeg"),),
+        ),
+        history=(
+            EndedAttempt(
+                attempt=1,
+                worker_id="worker-0",
+                ending="claim_expired",
+                started_at=NOW + timedelta(seconds=1),
+                ended_at=NOW + timedelta(seconds=2),
+            ),
         ),
         failure=Failure(code="engine_crashed", message="the engine process died", retryable=True),
         usage=Usage(inference_seconds=1.5, gpu_seconds=1.25, wasted_gpu_seconds=0.5),
@@ -100,6 +110,17 @@ def test_a_document_of_the_first_days_is_kept_for_a_month_and_has_waited_since_i
     assert (task.keep_for, task.queued_at) == (timedelta(days=30), task.created_at)
 
 
+def test_a_document_of_before_the_history_is_read_as_having_none() -> None:
+    document = encode_task_document(full_task())
+    del document["history"], document["claim"]["claimed_at"]
+    task = decode_task_document(document | {"version": "1.0"})
+    assert task.history == ()
+    assert task.claim is not None
+    handed_back = task.handed_back(task.claim, NOW)
+    assert [attempt.started_at for attempt in handed_back.history] == [None]
+    assert decode_task_document(encode_task_document(handed_back)) == handed_back
+
+
 def test_messages_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
     task = full_task()
     body = json.loads(encode_task_message(task, result_bucket="images"))
@@ -157,6 +178,6 @@ def test_a_version_from_the_future_is_told_apart() -> None:
 
 
 def test_a_broken_document_is_an_undecodable_one() -> None:
-    for field in ("status", "parameters", "claim", "created_at", "previews"):
+    for field in ("status", "parameters", "claim", "created_at", "previews", "history"):
         with pytest.raises(UndecodableError):
             decode_task_document(encode_task_document(full_task()) | {field: 17})
