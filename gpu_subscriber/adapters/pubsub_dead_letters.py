@@ -1,5 +1,6 @@
 """PubSubDeadLetters: what the worker gives up on, beside what Pub/Sub itself gives up on."""
 
+from common.wire_formats.dead_letter_origin import DeadLetterOrigin, encode_dead_letter_origin
 from gpu_subscriber.adapters.pubsub_topic import PubSubTopic
 from gpu_subscriber.ports import Delivery
 
@@ -19,10 +20,12 @@ class PubSubDeadLetters:
     def publish(self, delivery: Delivery, *, reason: str) -> None:
         """See DeadLetters.publish."""
         attributes = dict(list(delivery.attributes.items())[:_MAX_ATTRIBUTES])
-        attributes |= {
-            "dead_letter_reason": reason[:1_000],
-            "dead_letter_subscription": self._subscription,
-            "dead_letter_message_id": delivery.message_id,
-            "dead_letter_body_bytes": str(len(delivery.body)),
-        }
+        origin = DeadLetterOrigin(
+            reason=reason,
+            subscription=self._subscription,
+            message_id=delivery.message_id,
+            delivery_count=delivery.delivery_attempt,
+            body_bytes=len(delivery.body),
+        )
+        attributes |= encode_dead_letter_origin(origin)
         self._topic.publish(delivery.body[:_MAX_BODY_BYTES], attributes)

@@ -1,0 +1,73 @@
+"""DeadLetterOrigin: what a message on the dead-letter topic says of where it came from, in its attributes.
+
+The worker writes `dead_letter_…`; Pub/Sub, when it gives up by itself, writes `CloudPubSubDeadLetter…`. The message's
+own attributes stay beside them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+_MAX_REASON_CHARACTERS = 1_000
+_OURS = "dead_letter_"
+_GOOGLES = "CloudPubSubDeadLetterSource"
+_COUNT = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterOrigin:
+    """Where a dead letter came from. What nobody noted is None."""
+
+    reason: str | None = None
+    """Why the worker gave up; None when Pub/Sub did, which knows only how often it tried."""
+    subscription: str | None = None
+    message_id: str | None = None
+    delivery_count: int | None = None
+    published_at: datetime | None = None
+    """When the message was first published."""
+    body_bytes: int | None = None
+    """The size of the body before it was cut to fit."""
+
+
+def encode_dead_letter_origin(origin: DeadLetterOrigin) -> dict[str, str]:
+    """The attributes with which a worker says it."""
+    told = {
+        "reason": None if origin.reason is None else origin.reason[:_MAX_REASON_CHARACTERS],
+        "subscription": origin.subscription,
+        "message_id": origin.message_id,
+        "delivery_count": origin.delivery_count,
+        "published_at": None if origin.published_at is None else origin.published_at.isoformat(),
+        "body_bytes": origin.body_bytes,
+    }
+    return {f"{_OURS}{name}": str(value) for name, value in told.items() if value is not None}
+
+
+def decode_dead_letter_origin(attributes: Mapping[str, str]) -> DeadLetterOrigin:
+    """Read it from either writer's attributes. What cannot be read counts as not noted: no dead letter is refused."""
+    ours = {name.removeprefix(_OURS): text for name, text in attributes.items() if name.startswith(_OURS)}
+    return DeadLetterOrigin(
+        reason=ours.get("reason"),
+        subscription=ours.get("subscription") or attributes.get(f"{_GOOGLES}Subscription"),
+        message_id=ours.get("message_id"),
+        delivery_count=_count(ours.get("delivery_count") or attributes.get(f"{_GOOGLES}DeliveryCount")),
+        published_at=_moment(ours.get("published_at") or attributes.get(f"{_GOOGLES}TopicPublishTime")),
+        body_bytes=_count(ours.get("body_bytes")),
+    )
+
+
+def own_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Those that the message had when it was alive."""
+    return {name: text for name, text in attributes.items() if not name.startswith((_OURS, _GOOGLES))}
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and _COUNT.fullmatch(text) else None
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment

@@ -1,0 +1,69 @@
+"""What a dead letter's attributes tell, whoever wrote them."""
+
+from datetime import timedelta
+
+import pytest
+
+from common.wire_formats.dead_letter_origin import (
+    DeadLetterOrigin,
+    decode_dead_letter_origin,
+    encode_dead_letter_origin,
+    own_attributes,
+)
+from tests.factories import NOW
+
+ORIGIN = DeadLetterOrigin(
+    reason="body is not JSON",
+    subscription="darkroom-tasks-demo",
+    message_id="17",
+    delivery_count=3,
+    published_at=NOW + timedelta(microseconds=1),
+    body_bytes=12_345,
+)
+
+
+def test_what_a_worker_writes_is_read_back() -> None:
+    assert decode_dead_letter_origin({"model": "demo", **encode_dead_letter_origin(ORIGIN)}) == ORIGIN
+
+
+def test_the_workers_attributes_are_the_ones_that_others_know() -> None:
+    assert encode_dead_letter_origin(ORIGIN) == {
+        "dead_letter_reason": "body is not JSON",
+        "dead_letter_subscription": "darkroom-tasks-demo",
+        "dead_letter_message_id": "17",
+        "dead_letter_delivery_count": "3",
+        "dead_letter_published_at": "2026-01-01T12:00:00.000001+00:00",
+        "dead_letter_body_bytes": "12345",
+    }
+
+
+def test_a_reason_fits_into_an_attribute() -> None:
+    origin = DeadLetterOrigin(reason="x" * 5_000)
+    assert encode_dead_letter_origin(origin) == {"dead_letter_reason": "x" * 1_000}
+
+
+def test_what_pubsub_writes_is_understood() -> None:
+    assert decode_dead_letter_origin(
+        {
+            "CloudPubSubDeadLetterSourceSubscription": "darkroom-tasks-demo",
+            "CloudPubSubDeadLetterSourceSubscriptionProject": "demo-darkroom",
+            "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+            "CloudPubSubDeadLetterSourceTopicPublishTime": "2026-01-01T12:00:00.133+00:00",
+        }
+    ) == DeadLetterOrigin(
+        subscription="darkroom-tasks-demo",
+        delivery_count=5,
+        published_at=NOW + timedelta(milliseconds=133),
+    )
+
+
+@pytest.mark.parametrize("nonsense", ["", "-1", "²", "9" * 30, "soon", "2026-01-01T12:00:00", "\x00"])
+def test_nonsense_counts_as_not_noted(nonsense: str) -> None:
+    names = ("dead_letter_delivery_count", "dead_letter_published_at", "dead_letter_body_bytes")
+    assert decode_dead_letter_origin(dict.fromkeys(names, nonsense)) == DeadLetterOrigin()
+
+
+def test_the_messages_own_attributes_are_told_apart() -> None:
+    own = {"model": "demo", "traceparent": "00-…"}
+    googles = {"CloudPubSubDeadLetterSourceDeliveryCount": "5"}
+    assert own_attributes({**own, **googles, **encode_dead_letter_origin(ORIGIN)}) == own
