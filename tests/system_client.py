@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_client import firestore_client
 from common.domain.task import Task, TaskStatus
@@ -17,6 +19,7 @@ class SystemClient:
 
     def __init__(self, page_url: str, environment: Mapping[str, str]) -> None:
         self.http = httpx.Client(base_url=page_url, timeout=30)
+        self._submitted_at: dict[str, datetime] = {}
         self._firestore = firestore_client(
             environment["DARKROOM_PROJECT_ID"], emulator_host=environment["FIRESTORE_EMULATOR_HOST"]
         )
@@ -32,9 +35,12 @@ class SystemClient:
 
     def submit(self, prompt: str, **fields: Any) -> str:
         """Submit a task and return its id."""
+        now = datetime.now(UTC)
         answer = self.http.post("/v1/tasks", json={"prompt": prompt, **fields})
         assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
+        task_id = str(answer.json()["id"])
+        self._submitted_at.setdefault(task_id, now)
+        return task_id
 
     def wait_until(
         self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 120.0
@@ -73,16 +79,22 @@ class SystemClient:
         done = threading.Event()
         wanted = set(task_ids)
 
-        def look(documents: list[Any], _changes: object, _time: object) -> None:
-            for document in documents:
-                if document.id in wanted and document.id not in ended:
-                    task = decode_task_document(document.to_dict())
-                    if task.status.is_terminal:
-                        ended[task.id] = task
+        def look(_documents: object, changes: list[Any], _time: object) -> None:
+            for document in (change.document for change in changes):
+                if document.id in wanted:
+                    ended[document.id] = decode_task_document(document.to_dict())
             if wanted <= ended.keys():
                 done.set()
 
-        watch = self._firestore.collection(COLLECTION).on_snapshot(look)
+        # Only these tasks' ends: Firestore's Python listener sorts all that it holds anew with each change, and one
+        # that heard of every step of every task would keep a core busy by itself.
+        terminal = [status.value for status in TaskStatus if status.is_terminal]
+        watch = (
+            self._firestore.collection(COLLECTION)
+            .where(filter=FieldFilter("status", "in", terminal))
+            .where(filter=FieldFilter("created_at", ">=", min(self._submitted_at[each] for each in wanted)))
+            .on_snapshot(look)
+        )
         try:
             if not done.wait(timeout_seconds):
                 raise TimeoutError(f"{len(wanted - ended.keys())} of {len(wanted)} tasks have not ended")
