@@ -35,6 +35,7 @@ from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.health import HealthServer
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.image_storage import ImageStorage
@@ -83,7 +84,11 @@ def build_worker(
     patience = Patience(seconds=settings.patience_seconds, hurry=hurry)
     claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
     heartbeat = Heartbeat(clock=clock, claim_ttl=claim_ttl, pace=_pace_of(settings))
-    engine = EngineClient(spawn_engine, attempt_timeout_seconds=settings.attempt_timeout_seconds)
+    engine = EngineClient(
+        spawn_engine,
+        attempt_timeout_seconds=settings.attempt_timeout_seconds,
+        allowed_silence=_allowed_silence_of(settings),
+    )
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
     bucket = open_bucket(settings.project_id, settings.images_bucket, connections=2 * settings.slots)
@@ -147,6 +152,13 @@ def _pace_of(settings: WorkerSettings) -> Pace:
         look_seconds=settings.cancellation_look_seconds,
         progress_seconds=settings.progress_interval_seconds,
     )
+
+
+def _allowed_silence_of(settings: WorkerSettings) -> AllowedSilence:
+    loading = settings.engine_loading_seconds
+    # A compiled network may be compiled once more for a new size, in the middle of a step.
+    drawing = loading if settings.compile_denoiser else settings.engine_silence_seconds
+    return AllowedSilence(drawing_seconds=drawing, loading_seconds=loading)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ import importlib
 import multiprocessing
 import signal
 import threading
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import cast
 
 from gpu_subscriber.engine.messages import FromEngine, ToEngine
+from gpu_subscriber.engine_end import EngineEnd
 from gpu_subscriber.errors import EngineGoneError
+from gpu_subscriber.oom_kills import oom_kills
 
 # Not fork: gRPC's threads do not survive it, and CUDA cannot be initialised in a forked process.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -18,19 +21,33 @@ _SPAWN = multiprocessing.get_context("spawn")
 class EngineChild:
     """A running engine process. `send` and `kill` may be called from any thread, `receive` from one."""
 
-    def __init__(self, process: SpawnProcess, pipe: Connection) -> None:
+    def __init__(
+        self,
+        process: SpawnProcess,
+        pipe: Connection,
+        *,
+        count_oom_kills: Callable[[], int | None],
+        oom_kills_before: int | None,
+    ) -> None:
         self._process = process
         self._pipe = pipe
+        self._count_oom_kills = count_oom_kills
+        self._oom_kills_before = oom_kills_before
         self._sending = threading.Lock()
+        self._hung = False
+        self._forced = False
 
     @classmethod
-    def spawned(cls, entry_point: str, settings: object) -> "EngineChild":
+    def spawned(
+        cls, entry_point: str, settings: object, *, count_oom_kills: Callable[[], int | None] = oom_kills
+    ) -> "EngineChild":
         """Start the function named `package.module:function` in a process of its own, as f(pipe, settings)."""
+        oom_kills_before = count_oom_kills()
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_run_entry_point, args=(entry_point, theirs, settings), name="engine")
         process.start()
         theirs.close()  # or the pipe would not end when the child does
-        return cls(process, ours)
+        return cls(process, ours, count_oom_kills=count_oom_kills, oom_kills_before=oom_kills_before)
 
     @property
     def pid(self) -> int | None:
@@ -45,27 +62,33 @@ class EngineChild:
             except OSError as exc:
                 raise EngineGoneError("the engine's pipe is closed") from exc
 
-    def receive(self) -> FromEngine:
-        """The engine's next message; blocks. Raises EngineGoneError when there will be none."""
+    def receive(self, *, within_seconds: float) -> FromEngine | None:
+        """The engine's next message; None when none came in time. Raises EngineGoneError when there will be none."""
         try:
-            return cast("FromEngine", self._pipe.recv())
+            return cast("FromEngine", self._pipe.recv()) if self._pipe.poll(within_seconds) else None
         except (EOFError, OSError) as exc:
             raise EngineGoneError("the engine's pipe has ended") from exc
 
-    def kill(self) -> None:
-        """SIGKILL: the engine hangs, or there is no more time."""
+    def kill(self, *, hung: bool = False) -> None:
+        """SIGKILL: the engine is `hung`, or there is no more time."""
+        self._hung, self._forced = self._hung or hung, self._forced or not hung
         self._process.kill()
 
-    def ended(self, *, within_seconds: float) -> str:
-        """Wait for its end, force it if need be, and say what it was: `exit code 71` or `SIGSEGV`."""
+    def ended(self, *, within_seconds: float) -> EngineEnd:
+        """Wait for its end, force it if need be, and say what it was."""
         self._process.join(within_seconds)
         if self._process.is_alive():
-            self._process.kill()
+            self.kill()
             self._process.join()
         with self._sending:
             self._pipe.close()
-        code = self._process.exitcode or 0
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        after, before = self._count_oom_kills(), self._oom_kills_before
+        return EngineEnd(
+            exit_code=self._process.exitcode or 0,
+            hung=self._hung,
+            forced=self._forced,
+            oom_killed=after is not None and before is not None and after > before,
+        )
 
 
 def _run_entry_point(entry_point: str, pipe: Connection, settings: object) -> None:

@@ -1,10 +1,12 @@
 """EngineClient: the parent's side of the engine. Keeps a child running and brings each report to its generation.
 
 When the child dies, what it drew is known. A task that was alone in it is to blame: its attempt failed. Of
-several, any may be to blame: each is drawn once more by itself, and then either comes through or is alone.
+several, any may be to blame: each is drawn once more by itself, and then either comes through or is alone. An
+engine that has something to do and says nothing for too long is killed, and that counts as dying.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -23,6 +25,7 @@ from gpu_subscriber.engine.messages import (
 )
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_generation import EngineGeneration, EngineLost
+from gpu_subscriber.engine_silence import AllowedSilence, EngineSilence
 from gpu_subscriber.errors import EngineGoneError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, ProgressListener
 
@@ -44,17 +47,21 @@ class EngineClient:
         spawn: Callable[[], EngineChild],
         *,
         attempt_timeout_seconds: float,
+        allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)
         interrupt_grace_seconds: float = 4.0,
         first_pause_seconds: float = 0.25,
     ) -> None:
         self._spawn = spawn
         self._attempt_timeout = attempt_timeout_seconds
+        self._allowed_silence = allowed_silence
         self._interrupt_grace = interrupt_grace_seconds
         self._first_pause = first_pause_seconds
         self._changed = threading.Condition()
         self._child: EngineChild | None = None
         self._ready: EngineReady | None = None
         self._runs: dict[str, tuple[EngineGeneration, int]] = {}
+        self._unanswered: set[str] = set()
+        """Every Run the engine still owes its last report, those included whose generation was dismissed."""
         self._suspects: list[EngineGeneration] = []
         self._killed = False
         self._stopping = threading.Event()
@@ -102,6 +109,7 @@ class EngineClient:
                 raise GenerationInterruptedError(f"no engine took task {generation.task_id!r}")
             starts = generation.open_starts
             self._runs |= {start.run_id: (generation, start.index) for start in starts}
+            self._unanswered |= {start.run_id for start in starts}
         for start in starts:
             _send(child, start)
         return ready.versions
@@ -166,9 +174,16 @@ class EngineClient:
         if self._stopping.is_set():  # `stop` may have looked for a child a moment too early
             child.kill()
         came_up = False
+        silence, look_seconds = EngineSilence(self._allowed_silence), self._allowed_silence.look_seconds
         try:
             while True:
-                came_up = self._hear(child.receive(), on_ready) or came_up
+                message = child.receive(within_seconds=look_seconds)
+                if message is not None:
+                    silence.heard(message, now=time.monotonic())
+                    came_up = self._hear(message, on_ready) or came_up
+                elif silence.lasted(look_seconds, busy=bool(self._unanswered)):
+                    _log.error("engine_silent", pid=child.pid, allowed_seconds=silence.allowed_seconds)
+                    child.kill(hung=True)
         except EngineGoneError:
             self._bury(child)
         return came_up
@@ -183,8 +198,9 @@ class EngineClient:
             return True
         with self._changed:
             run = self._runs.get(message.run_id)
-            if run is not None and isinstance(message, _LAST_REPORTS):
-                del self._runs[message.run_id]
+            if isinstance(message, _LAST_REPORTS):
+                self._runs.pop(message.run_id, None)
+                self._unanswered.discard(message.run_id)
                 self._changed.notify_all()  # a suspect may wait for the floor to be empty
         if run is not None:  # else its generation was dismissed, and nobody listens any more
             generation, index = run
@@ -195,20 +211,30 @@ class EngineClient:
         end = child.ended(within_seconds=5.0)
         with self._changed:
             victims = tuple({id(generation): generation for generation, _ in self._runs.values()}.values())
-            guilty = len(victims) == 1 and not self._killed
+            # A Run that nobody waits for any more may be the culprit, too.
+            alone = len(victims) == 1 and self._unanswered <= self._runs.keys()
+            guilty = alone and not self._killed
             if not guilty and not self._killed:
                 self._suspects += [victim for victim in victims if victim not in self._suspects]
             self._runs.clear()
+            self._unanswered.clear()
             self._child = self._ready = None
             for victim in victims:
-                victim.engine_lost(EngineLost(guilty=guilty))
+                victim.engine_lost(EngineLost(guilty=guilty, failure=end.failure))
         report = _log.info if self._stopping.is_set() else _log.error
-        report("engine_ended", end=end, pid=child.pid, drawing=[victim.task_id for victim in victims])
+        report(
+            "engine_ended",
+            end=end.name,
+            cause=end.cause.value,
+            pid=child.pid,
+            drawing=[victim.task_id for victim in victims],
+            guilty=guilty,
+        )
 
     def _has_room_for(self, generation: EngineGeneration) -> bool:
         if self._ready is None:
             return False
-        return not self._runs if generation in self._suspects else not self._suspects
+        return not self._unanswered if generation in self._suspects else not self._suspects
 
     def _runs_of(self, generation: EngineGeneration) -> tuple[str, ...]:
         return tuple(run_id for run_id, (owner, _) in self._runs.items() if owner is generation)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from common.domain.task import Task
+from common.domain.task import Failure, Task
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
     ImageReady,
@@ -21,7 +21,7 @@ from gpu_subscriber.engine.messages import (
 )
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
-from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT, ENGINE_CRASHED
+from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +33,8 @@ class EngineLost:
     """The engine process died with this task's Runs in it; `guilty` when nothing else was being drawn."""
 
     guilty: bool
+    failure: Failure
+    """What the guilty one is told."""
 
 
 class Floor(Protocol):
@@ -184,7 +186,7 @@ class EngineGeneration:
         if self.interrupted:
             raise GenerationInterruptedError(f"the engine died while task {self.task_id!r} was interrupted")
         if loss.guilty:
-            raise GenerationFailedError(ENGINE_CRASHED)
+            raise GenerationFailedError(loss.failure)
         self._lives += 1
         _log.info("generation_started_over", task_id=self.task_id, runs=len(self._open))
         for index, start in self._open.items():

@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 from common.domain.errors import AttemptsExhaustedError, DependencyUnavailableError
 from common.domain.images import StoredImage
 from common.domain.task import Claim, Failure, Task
+from gpu_subscriber.engine_end import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, WorkerError
 from gpu_subscriber.ports import Settlement
 
 DEADLINE_EXCEEDED = Failure(
     code="deadline_exceeded", message="No worker was free before the deadline that the request set."
-)
-ENGINE_CRASHED = Failure(
-    code="engine_crashed", message="The drawing process ended while it drew this task.", retryable=True
 )
 ATTEMPT_TIMED_OUT = Failure(
     code="attempt_timed_out", message="The drawing took longer than an attempt may take.", retryable=True
@@ -86,7 +84,7 @@ def may_resume_after(task: Task) -> bool:
 
     Not after a crash: the checkpoint may be what crashes the engine.
     """
-    crashed = task.failure is not None and task.failure.code == ENGINE_CRASHED.code
+    crashed = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
     return not task.status.is_terminal and not crashed
 
 

@@ -46,6 +46,10 @@ class WorkerSettings(SharedSettings):
     """Time batch sizes on the first model before taking deliveries; without it `slots` is taken at its word."""
     checkpoint_interval_seconds: float = Field(default=5.0, ge=0.0)
     """How often the state of a long Run is stored, so that a killed worker costs seconds; 0 turns it off."""
+    engine_silence_seconds: float = Field(default=120.0, gt=0.0)
+    """An engine that draws and reports no step for this long is killed; where steps are slow, ten of them count."""
+    engine_loading_seconds: float = Field(default=900.0, gt=0.0)
+    """The same while the engine starts, or loads and warms up a model."""
     engine_niceness: int = Field(default=5, ge=0, le=19)
     """How far the engine steps back behind the heartbeat when both want a core."""
 

@@ -3,12 +3,16 @@
 draw    every step, a preview, a grey image          fail    RunFailed, retryable
 wait    one step, then nothing until an Interrupt    die     SIGKILL to itself
 deaf    as `wait`, and Interrupts are ignored        wait once    `wait`, but `draw` when started over
+stuck   one step, then nothing is heard or said      SIGSEGV      that signal to itself, or any other by its name
+exit 70 that exit code, or any other                 eaten        as the kernel's OOM killer does it, and counts it
 """
 
 import os
 import signal
+import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from common.domain.task import Failure, Phase
 from gpu_subscriber.engine.messages import (
@@ -33,12 +37,17 @@ class FakeEngineSettings:
 
     slots: int = 4
     never_ready: bool = False
+    never_says_anything: bool = False
+    oom_kills: Path | None = None
+    """Where `eaten` counts."""
 
 
 def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
     """The child's loop."""
     if settings.never_ready:
         os._exit(71)
+    if settings.never_says_anything:
+        threading.Event().wait()
     pipe.send(
         EngineReady(
             models=("demo",), device="fake", dtype="none", slots=settings.slots, versions={"fake": "1"}
@@ -52,7 +61,7 @@ def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
             os._exit(3)
         match message:
             case Start():
-                _start(pipe, message, waiting)
+                _start(pipe, message, waiting, settings)
             case Interrupt(run_id=run_id) if (
                 run_id in waiting and waiting[run_id].parameters.prompt != "deaf"
             ):
@@ -63,13 +72,23 @@ def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
                 return
 
 
-def _start(pipe: Connection, start: Start, waiting: dict[str, Start]) -> None:
+def _start(pipe: Connection, start: Start, waiting: dict[str, Start], settings: FakeEngineSettings) -> None:
     prompt, run_id = start.parameters.prompt, start.run_id
     if prompt == "wait once":
         prompt = "draw" if "+" in run_id else "wait"
     match prompt:
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case _ if prompt in signal.Signals.__members__:
+            os.kill(os.getpid(), signal.Signals[prompt])
+        case _ if prompt.startswith("exit "):
+            os._exit(int(prompt.removeprefix("exit ")))
+        case "eaten" if settings.oom_kills is not None:
+            settings.oom_kills.write_text(str(int(settings.oom_kills.read_text()) + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stuck":
+            _take_one_step(pipe, start)
+            threading.Event().wait()
         case "fail":
             failure = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
             pipe.send(RunFailed(run_id=run_id, failure=failure, gpu_seconds=0.5))
@@ -77,8 +96,12 @@ def _start(pipe: Connection, start: Start, waiting: dict[str, Start]) -> None:
             _draw(pipe, start)
         case _:
             waiting[run_id] = start
-            pipe.send(PhaseChanged(run_id=run_id, phase=Phase.DENOISING))
-            pipe.send(StepDone(run_id=run_id, step=1, steps=start.parameters.steps))
+            _take_one_step(pipe, start)
+
+
+def _take_one_step(pipe: Connection, start: Start) -> None:
+    pipe.send(PhaseChanged(run_id=start.run_id, phase=Phase.DENOISING))
+    pipe.send(StepDone(run_id=start.run_id, step=1, steps=start.parameters.steps))
 
 
 def _draw(pipe: Connection, start: Start) -> None:

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.domain.task import Phase, Task
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage
 from tests.factories import parameters, submitted_task
@@ -44,11 +47,23 @@ class Listener:
 class EngineUnderTest:
     """A client with its supervising thread, and how often its engine became ready."""
 
-    def __init__(self, settings: FakeEngineSettings, *, attempt_timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        settings: FakeEngineSettings,
+        *,
+        attempt_timeout_seconds: float = 60.0,
+        allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)
+    ) -> None:
         self.lives = threading.Semaphore(0)
+        counted = settings.oom_kills
         self.client = EngineClient(
-            lambda: EngineChild.spawned(FAKE_ENGINE, settings),
+            lambda: EngineChild.spawned(
+                FAKE_ENGINE,
+                settings,
+                count_oom_kills=lambda: None if counted is None else int(counted.read_text()),
+            ),
             attempt_timeout_seconds=attempt_timeout_seconds,
+            allowed_silence=allowed_silence,
             interrupt_grace_seconds=0.5 if attempt_timeout_seconds < 1 else 5.0,
             first_pause_seconds=0.001,
         )
@@ -154,6 +169,35 @@ def test_a_task_alone_in_a_dying_engine_is_to_blame_and_the_next_one_is_drawn(
     assert len(drawn(engine, task("draw", task_id="task-2"))) == 1  # by a new child
 
 
+@pytest.mark.parametrize(
+    ("prompt", "code", "end", "cause"),
+    [
+        ("SIGSEGV", "engine_crashed", "SIGSEGV", "killed"),
+        ("SIGKILL", "engine_crashed", "SIGKILL", "killed"),
+        ("eaten", "engine_out_of_memory", "SIGKILL", "out_of_memory"),
+        ("exit 70", "device_lost", "exit code 70", "device_lost"),
+        ("exit 72", "engine_crashed", "exit code 72", "broken"),
+    ],
+)
+def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
+    tmp_path: Path, prompt: str, code: str, end: str, cause: str
+) -> None:
+    oom_kills = tmp_path / "oom_kills"
+    oom_kills.write_text("3")
+    engine = EngineUnderTest(FakeEngineSettings(oom_kills=oom_kills))
+    try:
+        with capture_logs() as lines:
+            with pytest.raises(GenerationFailedError) as raised:
+                drawn(engine, task(prompt))
+            for _ in range(2):  # the next one is up: the end was logged
+                assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
+        [line] = [line for line in lines if line["event"] == "engine_ended"]
+        assert (line["end"], line["cause"], line["drawing"], line["guilty"]) == (end, cause, ["task-1"], True)
+    finally:
+        engine.stop()
+
+
 def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
     engine: EngineUnderTest, callbacks: ThreadPoolExecutor
 ) -> None:
@@ -180,6 +224,72 @@ def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: Thread
             drawn(engine, task("deaf"))
         assert raised.value.failure.code == "attempt_timed_out"
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    finally:
+        engine.stop()
+
+
+IMPATIENT = AllowedSilence(drawing_seconds=0.4, loading_seconds=PATIENCE_SECONDS)
+
+
+def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame() -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=IMPATIENT)
+    try:
+        with pytest.raises(GenerationFailedError) as raised:
+            drawn(engine, task("stuck"))
+        assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
+        assert len(drawn(engine, task("draw", task_id="task-2"))) == 1
+    finally:
+        engine.stop()
+
+
+def test_of_several_tasks_in_an_engine_that_stands_still_only_the_culprit_fails(
+    callbacks: ThreadPoolExecutor,
+) -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=IMPATIENT)
+    try:
+        listener = Listener()
+        innocent = callbacks.submit(drawn, engine, task("wait once", task_id="innocent"), listener)
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        with pytest.raises(GenerationFailedError) as raised:
+            drawn(engine, task("stuck", task_id="culprit"))
+        assert raised.value.failure.code == "engine_hung"
+        assert len(innocent.result(PATIENCE_SECONDS)) == 1
+    finally:
+        engine.stop()
+
+
+def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_to_blame(
+    callbacks: ThreadPoolExecutor,
+) -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=IMPATIENT)
+    try:
+        listener = Listener()
+        left = engine.client.start(task("stuck", task_id="left"), listener, {})
+        leaving = callbacks.submit(lambda: list(left))
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        left.close()
+        assert len(drawn(engine, task("draw", task_id="innocent"))) == 1
+        left.interrupt()
+        with pytest.raises(GenerationInterruptedError):
+            leaving.result(PATIENCE_SECONDS)
+    finally:
+        engine.stop()
+
+
+def test_an_engine_that_never_says_anything_is_killed_and_given_up() -> None:
+    silent = FakeEngineSettings(never_says_anything=True)
+    allowed = AllowedSilence(drawing_seconds=0.2, loading_seconds=0.5)
+    engine = EngineUnderTest(silent, allowed_silence=allowed)
+    engine.supervisor.join(PATIENCE_SECONDS)
+    assert not engine.supervisor.is_alive()
+
+
+def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
+    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=AllowedSilence(drawing_seconds=0.02))
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        assert not engine.lives.acquire(timeout=0.5)  # a second life would follow a death
+        assert engine.client.ready is not None
     finally:
         engine.stop()
 

@@ -6,10 +6,10 @@ import pytest
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Failure, Task, TaskStatus
+from gpu_subscriber.engine_end import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, ObjectConflictError
 from gpu_subscriber.ports import Settlement
 from gpu_subscriber.retry_policy import (
-    ENGINE_CRASHED,
     cancelled_or_handed_back,
     claimed_or_ended,
     failure_of,
@@ -63,11 +63,13 @@ def test_what_a_cancelled_attempt_cost_is_wasted_all_the_same() -> None:
     assert (ended.status, ended.usage.wasted_gpu_seconds) == (TaskStatus.CANCELLED, 3.0)
 
 
-def test_nobody_goes_on_from_a_checkpoint_after_a_crash_or_at_the_end() -> None:
+@pytest.mark.parametrize("code", sorted(ENGINE_FAILURE_CODES))
+def test_nobody_goes_on_from_a_checkpoint_after_a_crash_or_at_the_end(code: str) -> None:
     task = claimed()
     assert task.claim is not None
+    crash = Failure(code=code, message="it ended", retryable=True)
     assert may_resume_after(task.released(task.claim, TIRED, NOW))
-    assert not may_resume_after(task.released(task.claim, ENGINE_CRASHED, NOW))
+    assert not may_resume_after(task.released(task.claim, crash, NOW))
     assert not may_resume_after(task.failed(task.claim, TIRED, NOW))
 
 

@@ -1,0 +1,93 @@
+"""EngineEnd: how an engine process ended, and what the task that is to blame for it is told.
+
+    cause               seen as                                              failure code
+    killed              a signal that nobody here sent                       engine_crashed
+    broken              an error of its own, outside any one Run             engine_crashed
+    out_of_memory       SIGKILL, and the kernel counts another OOM kill      engine_out_of_memory
+    device_lost         its exit code: the device's context is poisoned      device_lost
+    hung                killed by the worker: it said nothing for too long   engine_hung
+
+The others (stopped, forced, parent_gone, model_unavailable) are nobody's fault.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.domain.task import Failure
+from gpu_subscriber.engine import exit_codes
+
+
+class EngineEndCause(StrEnum):
+    """Why an engine process is no more."""
+
+    STOPPED = "stopped"
+    FORCED = "forced"
+    """The worker killed it for a reason that lies outside: it had to leave, or an interrupt was not answered."""
+    PARENT_GONE = "parent_gone"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    HUNG = "hung"
+    OUT_OF_MEMORY = "out_of_memory"
+    KILLED = "killed"
+    DEVICE_LOST = "device_lost"
+    BROKEN = "broken"
+
+
+_CAUSE_OF_CODE = {
+    exit_codes.STOPPED: EngineEndCause.STOPPED,
+    exit_codes.PARENT_GONE: EngineEndCause.PARENT_GONE,
+    exit_codes.MODEL_UNAVAILABLE: EngineEndCause.MODEL_UNAVAILABLE,
+    exit_codes.DEVICE_LOST: EngineEndCause.DEVICE_LOST,
+}
+ENGINE_CRASHED = "engine_crashed"
+_FAILURE_CODES = {
+    EngineEndCause.HUNG: "engine_hung",
+    EngineEndCause.OUT_OF_MEMORY: "engine_out_of_memory",
+    EngineEndCause.DEVICE_LOST: "device_lost",
+}
+ENGINE_FAILURE_CODES = frozenset({ENGINE_CRASHED, *_FAILURE_CODES.values()})
+"""Codes that say: this task was alone in an engine process when that ended."""
+_MESSAGES = {
+    EngineEndCause.HUNG: "The drawing process stood still while it drew this task, and was ended.",
+    EngineEndCause.OUT_OF_MEMORY: "The system ended the drawing process while it drew this task: too little memory.",
+    EngineEndCause.DEVICE_LOST: "The drawing process lost its device while it drew this task.",
+    EngineEndCause.BROKEN: "The drawing process failed while it drew this task.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEnd:
+    """`exit_code` as multiprocessing has it: below zero it is a signal's number."""
+
+    exit_code: int
+    hung: bool = False
+    """The worker killed it for its silence."""
+    forced: bool = False
+    """The worker killed it for another reason."""
+    oom_killed: bool = False
+    """The kernel counts an OOM kill in this cgroup that it did not count when the process began."""
+
+    @property
+    def name(self) -> str:
+        """The signal's name, or `exit code 70`."""
+        return signal.Signals(-self.exit_code).name if self.exit_code < 0 else f"exit code {self.exit_code}"
+
+    @property
+    def cause(self) -> EngineEndCause:
+        """Why it ended."""
+        if self.exit_code >= 0:
+            return _CAUSE_OF_CODE.get(self.exit_code, EngineEndCause.BROKEN)
+        if self.exit_code == -signal.SIGKILL and self.hung:
+            return EngineEndCause.HUNG
+        if self.exit_code == -signal.SIGKILL and self.forced:
+            return EngineEndCause.FORCED
+        if self.exit_code == -signal.SIGKILL and self.oom_killed:
+            return EngineEndCause.OUT_OF_MEMORY
+        return EngineEndCause.KILLED
+
+    @property
+    def failure(self) -> Failure:
+        """What is written into the task that was alone in it."""
+        cause = self.cause
+        message = _MESSAGES.get(cause, f"The drawing process ended ({self.name}) while it drew this task.")
+        return Failure(code=_FAILURE_CODES.get(cause, ENGINE_CRASHED), message=message, retryable=True)
