@@ -6,6 +6,7 @@ Implementations live in `common/adapters` and, for the tests, in `tests/fakes`; 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from common.domain.task import Task, TaskStatus
@@ -29,6 +30,21 @@ class TaskPage:
 
 class InvalidPageTokenError(ValueError):
     """The page token was not made by this store."""
+
+
+class Unattended(StrEnum):
+    """Why perhaps nobody will touch a task again."""
+
+    NEVER_ENQUEUED = "never_enqueued"
+    """Queued before a moment, and no message for it was ever confirmed."""
+    MESSAGE_LOST = "message_lost"
+    """Still queued, though its last message was confirmed before a moment."""
+    CLAIM_DEAD = "claim_dead"
+    """Processing under a claim that expired before a moment."""
+    OVERDUE = "overdue"
+    """Queued, and to be started before a moment."""
+    UNCLAIMED = "unclaimed"
+    """Queued since before a moment."""
 
 
 class TaskStore(Protocol):
@@ -59,6 +75,10 @@ class TaskStore(Protocol):
         """Remove the task; deleting twice is no error."""
         ...
 
+    def delete_unchanged(self, task: Task) -> bool:
+        """Remove a task that this store returned if it still is as it was; False when it has changed or is gone."""
+        ...
+
     def list_for(
         self,
         user_id: str,
@@ -72,12 +92,14 @@ class TaskStore(Protocol):
         ...
 
     def list_unattended(
-        self, *, never_enqueued_before: datetime, enqueued_before: datetime, now: datetime, limit: int
+        self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
-        """Tasks that perhaps nobody will touch again, at most `limit` of each kind, without duplicates.
+        """A page of at most `limit` tasks that perhaps nobody will touch again, those that wait longest first.
 
-        They are: queued, never enqueued, and submitted before `never_enqueued_before`; queued, and last enqueued
-        before `enqueued_before`; processing under a claim that expired before `now`; queued past their
-        `start_by`.
+        `before` is the moment that the kind speaks of; `after` is the last task of the page before.
         """
+        ...
+
+    def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
+        """A page of at most `limit` tasks that have ended and whose `expires_at` is past, oldest first."""
         ...

@@ -13,9 +13,19 @@ from common.ports import Clock, TaskStore
 from frontend_api.cancel_task import CancelTask
 from frontend_api.delete_task import DeleteTask
 from frontend_api.list_tasks import ListTasks
-from frontend_api.ports import Authenticator, ImageBucket, ImageLinks, InternalCallers, Probe, TaskQueue
+from frontend_api.ports import (
+    Authenticator,
+    ImageBucket,
+    ImageLinks,
+    InternalCallers,
+    Probe,
+    RescueTurns,
+    TaskQueue,
+)
 from frontend_api.read_task import ReadTask
-from frontend_api.rescue_stale_tasks import RescuePolicy, RescueStaleTasks
+from frontend_api.remove_expired_tasks import RemoveExpiredTasks
+from frontend_api.rescue_stale_tasks import RescueStaleTasks
+from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.retry_task import RetryTask
 from frontend_api.submit_task import SubmitTask
 
@@ -46,6 +56,7 @@ class Dependencies:
     delete_task: DeleteTask
     retry_task: RetryTask
     rescue_stale_tasks: RescueStaleTasks
+    remove_expired_tasks: RemoveExpiredTasks
     images: ImageBucket
     image_links: ImageLinks
     authenticator: Authenticator
@@ -61,6 +72,7 @@ def assembled(
     queue: TaskQueue,
     images: ImageBucket,
     image_links: ImageLinks,
+    rescue_turns: RescueTurns,
     clock: Clock,
     authenticator: Authenticator,
     internal_callers: InternalCallers,
@@ -78,7 +90,10 @@ def assembled(
         cancel_task=CancelTask(store=store, clock=clock),
         delete_task=DeleteTask(store=store, images=images, clock=clock),
         retry_task=RetryTask(store=store, queue=queue, clock=clock),
-        rescue_stale_tasks=RescueStaleTasks(store=store, queue=queue, clock=clock, policy=rescue_policy),
+        rescue_stale_tasks=RescueStaleTasks(
+            store=store, queue=queue, turns=rescue_turns, clock=clock, policy=rescue_policy
+        ),
+        remove_expired_tasks=RemoveExpiredTasks(store=store, images=images, clock=clock),
         images=images,
         image_links=image_links,
         authenticator=authenticator,

@@ -18,6 +18,7 @@ from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
 from frontend_api.ports import ImageGoneError, NotAuthenticatedError
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.read_task import ImageNotFoundError
+from frontend_api.rescue_stale_tasks import RescueRunningError
 from frontend_api.submit_task import IdempotencyKeyReusedError, TaskNotConfirmedError
 from frontend_api.validation_details import detail_of, pointer_of
 
@@ -111,6 +112,7 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     ),
     TaskNotFoundError: _told_by_code,
     InvalidTransitionError: _told_by_code,
+    RescueRunningError: _told_by_code,
     ImageNotFoundError: lambda error: Problem(code="image_not_found", detail=str(error)),
     ImageGoneError: lambda _: Problem(code="image_not_found", detail="the image is no longer stored"),
     NotAuthenticatedError: _not_authenticated,

@@ -1,8 +1,8 @@
 """The doors that only the API uses. Adapters live in `frontend_api/adapters`, fakes in `tests/fakes`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from common.domain.images import StoredImage
@@ -17,6 +17,32 @@ class TaskQueue(Protocol):
 
         Raises DependencyUnavailableError when it did not confirm; the message may have arrived all the same.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The right to be the one rescue that runs. Like a claim it ends by itself when its holder died."""
+
+    holder: str
+    expires_at: datetime
+    revision: str = field(compare=False)
+    """Which stored state this was read from; opaque to everybody but the RescueTurns."""
+
+
+class RescueTurns(Protocol):
+    """Keeps that one rescue runs at a time. Every method raises DependencyUnavailableError."""
+
+    def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
+        """The turn, if nobody has it or the one who had it let it expire; None otherwise. Never waits."""
+        ...
+
+    def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
+        """The same turn for another `ttl`; None when somebody else has taken it meanwhile."""
+        ...
+
+    def give_back(self, turn: Turn) -> None:
+        """Let others have theirs at once; no effect when somebody else has taken it already."""
         ...
 
 

@@ -27,6 +27,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "model_not_found": ProblemKind(404, "Model not found"),
     "method_not_allowed": ProblemKind(405, "Method not allowed"),
     "invalid_transition": ProblemKind(409, "The task's status does not allow this"),
+    "rescue_running": ProblemKind(409, "Another rescue is running", retryable=True),
     "body_too_large": ProblemKind(413, "Body too large"),
     "unsupported_media_type": ProblemKind(415, "Unsupported media type"),
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),

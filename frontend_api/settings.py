@@ -34,6 +34,9 @@ class ApiSettings(SharedSettings):
     rescue_claim_dead_seconds: float = Field(default=60, ge=0)
     """Rescue acts on a claim that has been dead for so long; before that Pub/Sub delivers anew by itself."""
 
+    give_up_after_days: int = Field(default=14, ge=7)
+    """Rescue gives up a task that no worker has taken for so long; no deadline that a caller may set is longer."""
+
     def check(self) -> None:
         """Raise SettingsError for a configuration that must not run.
 

@@ -15,6 +15,7 @@ from common.adapters.system_clock import SystemClock
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
+from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
 from frontend_api.adapters.google_tokens import FirebaseAuthenticator, OidcCallers
@@ -30,7 +31,7 @@ from frontend_api.authentication import (
 )
 from frontend_api.dependencies import Dependencies, WebPage, assembled
 from frontend_api.ports import Authenticator, ImageLinks, InternalCallers
-from frontend_api.rescue_stale_tasks import RescuePolicy
+from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
 
 _PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
@@ -64,6 +65,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         queue=queue,
         images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
         image_links=_image_links(settings, bucket_client),
+        rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),
         clock=SystemClock(),
         authenticator=_authenticator(settings),
         internal_callers=_internal_callers(settings),
@@ -74,6 +76,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
             deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),
             redeliver_within=timedelta(seconds=settings.rescue_claim_dead_seconds),
+            give_up_after=timedelta(days=settings.give_up_after_days),
         ),
     )
 

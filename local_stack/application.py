@@ -44,12 +44,12 @@ def rescue_tick(
     *, api_port: int, interval_seconds: float, queue_began_at: datetime, environment: Mapping[str, str]
 ) -> ProcessSpec:
     """What Cloud Scheduler does in the cloud. It also says that the local queue begins empty at each start."""
-    url = f"http://{LOOPBACK}:{api_port}/internal/rescue"
+    api = f"http://{LOOPBACK}:{api_port}"
     return ProcessSpec(
         name="rescue-tick",
         argv=(
             *(sys.executable, "-m", "local_stack.rescue_tick"),
-            *("--url", url, "--interval", f"{interval_seconds:g}"),
+            *("--api", api, "--interval", f"{interval_seconds:g}"),
             *("--queue-lost-at", queue_began_at.isoformat()),
         ),
         environment=environment,

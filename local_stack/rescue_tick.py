@@ -1,8 +1,8 @@
-"""Asks the API for a rescue again and again, as Cloud Scheduler does in the cloud:
+"""Asks the API for a rescue again and again, and to remove what has expired, as Cloud Scheduler does in the cloud:
 
-    python -m local_stack.rescue_tick --url http://127.0.0.1:8080/internal/rescue --interval 10
+    python -m local_stack.rescue_tick --api http://127.0.0.1:8080 --interval 10
 
-DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes of the answer are logged. With
+DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes of the answers are logged. With
 `--queue-lost-at` every tick says since when the queue is a new, empty one: tasks enqueued before are published again.
 """
 
@@ -13,15 +13,23 @@ import signal
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 import structlog
 
 logger = structlog.get_logger(__name__)
 
 
-def tick(url: str, token: str, *, queue_lost_at: str | None = None) -> str:
-    """One POST. Returns the status as text, or why there was none; never raises for what the network does."""
-    body = {"queue_lost_at": queue_lost_at} if queue_lost_at else {}
+def tick(api: str, token: str, *, queue_lost_at: str | None = None) -> dict[str, str]:
+    """One POST to each. Returns what each was answered."""
+    return {
+        "rescue": _posted(f"{api}/rescue", token, {"queue_lost_at": queue_lost_at} if queue_lost_at else {}),
+        "remove_expired": _posted(f"{api}/remove-expired", token, {}),
+    }
+
+
+def _posted(url: str, token: str, body: Mapping[str, str]) -> str:
+    """The status as text, or why there was none; never raises for what the network does."""
     request = urllib.request.Request(  # noqa: S310 - the stack's own address
         url,
         method="POST",
@@ -40,19 +48,20 @@ def tick(url: str, token: str, *, queue_lost_at: str | None = None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_stack.rescue_tick", description=__doc__)
-    parser.add_argument("--url", required=True)
+    parser.add_argument("--api", required=True, metavar="URL")
     parser.add_argument("--interval", type=float, default=10, metavar="SECONDS")
     parser.add_argument("--queue-lost-at", metavar="RFC3339", help="when the queue began anew, empty")
     arguments = parser.parse_args()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    token, last = os.environ.get("DARKROOM_INTERNAL_TOKEN", ""), ""
+    token = os.environ.get("DARKROOM_INTERNAL_TOKEN", "")
+    last: dict[str, str] = {}
     while True:
-        answer = tick(arguments.url, token, queue_lost_at=arguments.queue_lost_at)
-        if answer != last:
-            logger.info("rescue_answer_changed", answer=answer)
-            last = answer
+        answers = tick(f"{arguments.api}/internal", token, queue_lost_at=arguments.queue_lost_at)
+        if answers != last:
+            logger.info("rescue_answers_changed", **answers)
+            last = answers
         if stopping.wait(arguments.interval):
             return
 

@@ -4,8 +4,7 @@ import base64
 import binascii
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,25 +12,25 @@ from typing import Any
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.cloud.firestore_v1.field_path import get_nested_value
 
+from common.adapters.firestore_errors import CHANGED_MEANWHILE, UNREACHABLE, translated_errors
+from common.adapters.firestore_revisions import revision_of, update_time_of
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
-from common.ports import InvalidPageTokenError, TaskPage
+from common.ports import InvalidPageTokenError, TaskPage, Unattended
 from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
 
 _MAX_CONFLICTS = 40
 """A task has at most a handful of writers; whoever loses this often is not losing a race but starving."""
-_UNREACHABLE = (
-    google_errors.ServiceUnavailable,
-    google_errors.DeadlineExceeded,
-    google_errors.InternalServerError,
-    google_errors.ResourceExhausted,
-    google_errors.Cancelled,
-    google_errors.Unknown,
-    google_errors.RetryError,
-)
-_CHANGED_MEANWHILE = (google_errors.FailedPrecondition, google_errors.Aborted)
+_WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus, str]] = {
+    Unattended.NEVER_ENQUEUED: (TaskStatus.QUEUED, "queued_at"),
+    Unattended.MESSAGE_LOST: (TaskStatus.QUEUED, "enqueued_at"),
+    Unattended.OVERDUE: (TaskStatus.QUEUED, "start_by"),
+    Unattended.UNCLAIMED: (TaskStatus.QUEUED, "queued_at"),
+    Unattended.CLAIM_DEAD: (TaskStatus.PROCESSING, "claim.expires_at"),
+}
+"""The status, and the field whose moment has passed."""
 
 
 class FirestoreTaskStore:
@@ -44,7 +43,7 @@ class FirestoreTaskStore:
 
     def create(self, task: Task) -> Task:
         """See TaskStore.create."""
-        with _translated_errors():
+        with translated_errors():
             try:
                 # retry=None: a retried create that had arrived after all would report its own success as a conflict.
                 result = self._tasks.document(task.id).create(
@@ -56,7 +55,7 @@ class FirestoreTaskStore:
 
     def get(self, task_id: str) -> Task:
         """See TaskStore.get."""
-        with _translated_errors():
+        with translated_errors():
             snapshot = self._tasks.document(task_id).get(timeout=self._timeout)
         if not snapshot.exists:
             raise TaskNotFoundError(task_id)
@@ -84,8 +83,19 @@ class FirestoreTaskStore:
 
     def delete(self, task_id: str) -> None:
         """See TaskStore.delete."""
-        with _translated_errors():
+        with translated_errors():
             self._tasks.document(task_id).delete(timeout=self._timeout)
+
+    def delete_unchanged(self, task: Task) -> bool:
+        """See TaskStore.delete_unchanged."""
+        unchanged = self._client.write_option(last_update_time=update_time_of(task.revision or ""))
+        with translated_errors():
+            try:
+                # retry=None: a retried delete that had arrived after all would find nothing and report a change.
+                self._tasks.document(task.id).delete(option=unchanged, retry=None, timeout=self._timeout)
+            except (*CHANGED_MEANWHILE, google_errors.NotFound):
+                return False
+        return True
 
     def list_for(
         self,
@@ -113,43 +123,51 @@ class FirestoreTaskStore:
         return TaskPage(tasks=page, next_page_token=_encode_page_token(page[-1]) if more else None)
 
     def list_unattended(
-        self, *, never_enqueued_before: datetime, enqueued_before: datetime, now: datetime, limit: int
+        self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
         """See TaskStore.list_unattended."""
-        queued = self._tasks.where(filter=FieldFilter("status", "==", TaskStatus.QUEUED.value))
-        processing = self._tasks.where(filter=FieldFilter("status", "==", TaskStatus.PROCESSING.value))
-        never_enqueued = queued.where(filter=FieldFilter("enqueued_at", "==", None)).where(
-            filter=FieldFilter("created_at", "<", never_enqueued_before)
-        )
-        queries = (
-            never_enqueued,
-            queued.where(filter=FieldFilter("enqueued_at", "<", enqueued_before)),
-            queued.where(filter=FieldFilter("start_by", "<", now)),
-            processing.where(filter=FieldFilter("claim.expires_at", "<", now)),
-        )
-        found = {task.id: task for query in queries for task in self._fetched(query, limit)}
-        return tuple(found.values())
+        status, field = _WAITS_SINCE[kind]
+        query = self._tasks.where(filter=FieldFilter("status", "==", status.value))
+        if kind is Unattended.NEVER_ENQUEUED:
+            query = query.where(filter=FieldFilter("enqueued_at", "==", None))
+        return self._oldest_first(query, field, before, limit, after)
+
+    def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
+        """See TaskStore.list_expired."""
+        ended = [status.value for status in TaskStatus if status.is_terminal]
+        query = self._tasks.where(filter=FieldFilter("status", "in", ended))
+        return self._oldest_first(query, "expires_at", now, limit, after)
+
+    def _oldest_first(
+        self, query: Any, field: str, before: datetime, limit: int, after: Task | None
+    ) -> tuple[Task, ...]:
+        """By the field's moment, then by id, which Firestore adds to every index of its own accord."""
+        query = query.where(filter=FieldFilter(field, "<", before)).order_by(field).order_by("__name__")
+        if after is not None:
+            reached = get_nested_value(field, encode_task_document(after))
+            query = query.start_after({field: reached, "__name__": self._tasks.document(after.id)})
+        return self._fetched(query, limit)
 
     def _fetched(self, query: Any, limit: int) -> tuple[Task, ...]:
-        with _translated_errors():
+        with translated_errors():
             snapshots = query.limit(limit).get(timeout=self._timeout)
         return tuple(_decoded(snapshot) for snapshot in snapshots)
 
     def _written(self, before: Task, after: Task) -> Task | None:
         """Write what differs, if the document is still `before`; None when it is not."""
         reference = self._tasks.document(before.id)
-        precondition = self._client.write_option(last_update_time=_timestamp_of(before))
+        precondition = self._client.write_option(last_update_time=update_time_of(before.revision or ""))
         changes = _changed_fields(encode_task_document(before), encode_task_document(after))
         if not changes:
             return after
-        with _translated_errors():
+        with translated_errors():
             try:
                 result = reference.update(changes, option=precondition, retry=None, timeout=self._timeout)
-            except _CHANGED_MEANWHILE:
+            except CHANGED_MEANWHILE:
                 return None
             except google_errors.NotFound as exc:
                 raise TaskNotFoundError(before.id) from exc
-            except _UNREACHABLE:
+            except UNREACHABLE:
                 # The outcome is unknown: if the write arrived, the task says so, and writing again would be a second
                 # change (an attempt counted twice, a claim that refuses its own holder).
                 stored = self.get(before.id)
@@ -179,21 +197,11 @@ def _changed_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, 
 
 
 def _decoded(snapshot: Any) -> Task:
-    return decode_task_document(snapshot.to_dict(), revision=_revision_of(snapshot.update_time))
+    return decode_task_document(snapshot.to_dict(), revision=revision_of(snapshot.update_time))
 
 
 def _with_revision(task: Task, update_time: Any) -> Task:
-    return replace(task, revision=_revision_of(update_time))
-
-
-def _revision_of(update_time: Any) -> str:
-    moment = update_time if isinstance(update_time, Timestamp) else update_time.timestamp_pb()
-    return f"{moment.seconds}.{moment.nanos:09d}"
-
-
-def _timestamp_of(task: Task) -> Timestamp:
-    seconds, _, nanos = (task.revision or "").partition(".")
-    return Timestamp(seconds=int(seconds), nanos=int(nanos))
+    return replace(task, revision=revision_of(update_time))
 
 
 def _encode_page_token(task: Task) -> str:
@@ -210,11 +218,3 @@ def _decode_page_token(token: str) -> tuple[datetime, str]:
     if moment.tzinfo is None or not task_id:
         raise InvalidPageTokenError("this page token was not made here")
     return moment, task_id
-
-
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except _UNREACHABLE as exc:
-        raise DependencyUnavailableError("firestore") from exc

@@ -33,7 +33,13 @@ TASKS_RESCUED = Metric(
     name="darkroom.tasks.rescued",
     kind=MetricKind.COUNTER,
     unit="{task}",
-    meaning="Tasks that rescue published again or gave up, by outcome.",
+    meaning="Tasks that rescue published again or gave up, by verdict.",
+)
+TASKS_EXPIRED = Metric(
+    name="darkroom.tasks.expired",
+    kind=MetricKind.COUNTER,
+    unit="{task}",
+    meaning="Ended tasks removed with all their objects because their time was up.",
 )
 ATTEMPTS_FINISHED = Metric(
     name="darkroom.attempts.finished",
@@ -53,7 +59,7 @@ QUEUE_SECONDS = Metric(
     unit="s",
     meaning="Time from acceptance to the first claim.",
 )
-ALL_METRICS = (TASKS_SUBMITTED, TASKS_RESCUED, ATTEMPTS_FINISHED, ATTEMPT_SECONDS, QUEUE_SECONDS)
+ALL_METRICS = (TASKS_SUBMITTED, TASKS_RESCUED, TASKS_EXPIRED, ATTEMPTS_FINISHED, ATTEMPT_SECONDS, QUEUE_SECONDS)
 
 
 def counter(metric: Metric) -> metrics.Counter:

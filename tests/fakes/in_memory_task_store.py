@@ -7,7 +7,7 @@ from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
-from common.ports import InvalidPageTokenError, TaskPage
+from common.ports import InvalidPageTokenError, TaskPage, Unattended
 
 
 class InMemoryTaskStore:
@@ -49,6 +49,15 @@ class InMemoryTaskStore:
             self._check()
             self._tasks.pop(task_id, None)
 
+    def delete_unchanged(self, task: Task) -> bool:
+        with self._lock:
+            self._check()
+            stored = self._tasks.get(task.id)
+            if stored is None or stored.revision != task.revision:
+                return False
+            del self._tasks[task.id]
+            return True
+
     def list_for(
         self,
         user_id: str,
@@ -77,22 +86,41 @@ class InMemoryTaskStore:
         return TaskPage(tasks=page, next_page_token=page[-1].id if len(mine) > page_size else None)
 
     def list_unattended(
-        self, *, never_enqueued_before: datetime, enqueued_before: datetime, now: datetime, limit: int
+        self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
-        def unattended(task: Task) -> bool:
+        def waits_since(task: Task) -> datetime | None:
             if task.status is TaskStatus.PROCESSING:
-                return task.claim is not None and task.claim.expires_at < now
+                return task.claim.expires_at if kind is Unattended.CLAIM_DEAD and task.claim else None
             if task.status is not TaskStatus.QUEUED:
-                return False
-            if task.start_by is not None and task.start_by < now:
-                return True
-            if task.enqueued_at is None:
-                return task.created_at < never_enqueued_before
-            return task.enqueued_at < enqueued_before
+                return None
+            match kind:
+                case Unattended.NEVER_ENQUEUED:
+                    return task.queued_at if task.enqueued_at is None else None
+                case Unattended.MESSAGE_LOST:
+                    return task.enqueued_at
+                case Unattended.OVERDUE:
+                    return task.start_by
+                case Unattended.UNCLAIMED:
+                    return task.queued_at
+            return None
 
+        return self._oldest_first(waits_since, before, limit, after)
+
+    def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
+        return self._oldest_first(
+            lambda task: task.expires_at if task.status.is_terminal else None, now, limit, after
+        )
+
+    def _oldest_first(
+        self, moment_of: Callable[[Task], datetime | None], before: datetime, limit: int, after: Task | None
+    ) -> tuple[Task, ...]:
+        reached = None if after is None else (moment_of(after), after.id)
         with self._lock:
             self._check()
-            return tuple(task for task in self._tasks.values() if unattended(task))[:limit]
+            places = [(moment_of(task), task.id) for task in self._tasks.values()]
+            found = sorted(place for place in places if place[0] is not None and place[0] < before)
+            page = [place for place in found if reached is None or place > reached][:limit]
+            return tuple(self._tasks[task_id] for _, task_id in page)
 
     def _stored(self, task: Task) -> Task:
         self._writes += 1

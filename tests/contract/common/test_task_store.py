@@ -2,9 +2,10 @@
 
 import threading
 import uuid
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -19,7 +20,7 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview
 from common.domain.task import Failure, Phase, Progress, Task, TaskStatus
-from common.ports import InvalidPageTokenError, TaskStore
+from common.ports import InvalidPageTokenError, TaskStore, Unattended
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -87,6 +88,7 @@ def test_every_field_survives_storage(store: TaskStore) -> None:
     failure = Failure(code="engine_crashed", message="the engine died", retryable=True)
     failed = store.update(task.id, lambda found: found.failed(claim, failure, NOW, wasted_gpu_seconds=1.5))
     assert store.get(task.id) == failed
+    assert [attempt.ending for attempt in failed.history] == [failure.code]
 
 
 def test_a_stale_last_seen_costs_a_read_and_nothing_else(store: TaskStore) -> None:
@@ -186,33 +188,89 @@ def test_a_page_token_of_somebody_elses_making_is_refused(store: TaskStore) -> N
             store.list_for("ada", page_token=token)
 
 
-def test_unattended_tasks_are_found_and_the_others_left_in_peace(store: TaskStore) -> None:
-    minutes = [NOW + timedelta(minutes=minute) for minute in range(61)]
+def test_a_task_is_deleted_only_as_it_was_seen(store: TaskStore) -> None:
+    seen = stored_task(store)
+    changed = store.update(seen.id, lambda task: task.enqueued(NOW))
+    assert not store.delete_unchanged(seen)
+    assert store.get(seen.id) == changed
+    assert store.delete_unchanged(changed)
+    assert not store.delete_unchanged(changed)
+    with pytest.raises(TaskNotFoundError):
+        store.get(seen.id)
+
+
+MINUTES = [NOW + timedelta(minutes=minute) for minute in range(61)]
+
+
+def ids(tasks: Iterable[Task]) -> list[str]:
+    return [task.id for task in tasks]
+
+
+def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: TaskStore) -> None:
     never = stored_task(store)
     lost = stored_task(store)
-    store.update(lost.id, lambda task: task.enqueued(minutes[1]))
+    store.update(lost.id, lambda task: task.enqueued(MINUTES[1]))
     dead = stored_task(store)
-    store.update(dead.id, lambda task: task.enqueued(minutes[40]).claimed_by("w", minutes[40], TTL))
+    store.update(dead.id, lambda task: task.enqueued(MINUTES[40]).claimed_by("w", MINUTES[40], TTL))
     late = stored_task(store, start_within=timedelta(minutes=45))
-    store.update(late.id, lambda task: task.enqueued(minutes[44]))
+    store.update(late.id, lambda task: task.enqueued(MINUTES[44]))
     fine_queued = stored_task(store)
-    store.update(fine_queued.id, lambda task: task.enqueued(minutes[44]))
+    store.update(fine_queued.id, lambda task: task.enqueued(MINUTES[44]))
     fine_processing = stored_task(store)
-    store.update(fine_processing.id, lambda task: task.claimed_by("w", minutes[50], TTL))
-    just_submitted = stored_task(store, now=minutes[50])
+    store.update(fine_processing.id, lambda task: task.claimed_by("w", MINUTES[50], TTL))
+    just_submitted = stored_task(store, now=MINUTES[50])
     ended = stored_task(store)
-    store.update(ended.id, lambda task: task.cancelled(minutes[1]))
+    store.update(ended.id, lambda task: task.cancelled(MINUTES[1]))
+    retried = stored_task(store)
+    store.update(retried.id, lambda task: task.cancelled(MINUTES[1]).resubmitted(MINUTES[50]))
 
-    found = store.list_unattended(
-        never_enqueued_before=minutes[49], enqueued_before=minutes[30], now=minutes[50], limit=10
-    )
-    assert {task.id for task in found} == {never.id, lost.id, dead.id, late.id}
-    assert just_submitted.id not in {task.id for task in found}
+    def found(kind: Unattended, before: datetime) -> set[str]:
+        return {task.id for task in store.list_unattended(kind, before=before, limit=10)}
+
+    assert found(Unattended.NEVER_ENQUEUED, MINUTES[49]) == {never.id}
+    assert found(Unattended.NEVER_ENQUEUED, MINUTES[51]) == {never.id, just_submitted.id, retried.id}
+    assert found(Unattended.MESSAGE_LOST, MINUTES[30]) == {lost.id}
+    assert found(Unattended.CLAIM_DEAD, MINUTES[50]) == {dead.id}
+    assert found(Unattended.OVERDUE, MINUTES[50]) == {late.id}
+    assert found(Unattended.UNCLAIMED, MINUTES[1]) == {never.id, lost.id, late.id, fine_queued.id}
 
 
-def test_unattended_tasks_are_bounded(store: TaskStore) -> None:
-    for _ in range(5):
-        stored_task(store)
-    later = NOW + timedelta(hours=1)
-    found = store.list_unattended(never_enqueued_before=later, enqueued_before=later, now=later, limit=3)
-    assert len(found) == 3
+@pytest.mark.parametrize("kind", Unattended)
+def test_unattended_tasks_come_in_pages_the_longest_waiting_first(store: TaskStore, kind: Unattended) -> None:
+    def neglected(minute: int) -> Task:
+        task = stored_task(store, now=MINUTES[minute], start_within=timedelta(seconds=1))
+        if kind is Unattended.MESSAGE_LOST:
+            return store.update(task.id, lambda found: found.enqueued(MINUTES[minute]))
+        if kind is Unattended.CLAIM_DEAD:
+            return store.update(task.id, lambda found: found.claimed_by("w", MINUTES[minute], TTL))
+        return task
+
+    # Two share each moment: the id decides between them.
+    tasks = [neglected(minute // 2) for minute in range(7)]
+    waiting = ids(sorted(tasks, key=lambda task: (task.created_at, task.id)))
+    listed: list[Task] = []
+    while page := store.list_unattended(
+        kind, before=MINUTES[60], limit=3, after=listed[-1] if listed else None
+    ):
+        assert len(page) <= 3
+        listed += page
+    assert ids(listed) == waiting
+    assert [store.get(task.id) for task in listed] == listed
+
+
+def test_expired_tasks_come_in_pages_and_whatever_has_not_ended_never_does(store: TaskStore) -> None:
+    keep_for = timedelta(minutes=5)
+    waiting, failed, cancelled, retried = (stored_task(store, keep_for=keep_for) for _ in range(4))
+    store.update(failed.id, lambda task: task.abandoned(Failure(code="x", message="x"), MINUTES[1]))
+    for task in (cancelled, retried):
+        store.update(task.id, lambda found: found.cancelled(MINUTES[2]))
+    store.update(retried.id, lambda task: task.resubmitted(MINUTES[3]))
+    processing = stored_task(store, keep_for=keep_for)
+    store.update(processing.id, lambda task: task.claimed_by("w", MINUTES[1], TTL))
+
+    assert store.list_expired(now=MINUTES[6], limit=10) == ()
+    assert ids(store.list_expired(now=MINUTES[7], limit=10)) == [failed.id]
+    first = store.list_expired(now=MINUTES[60], limit=1)
+    assert ids(first) == [failed.id]
+    assert ids(store.list_expired(now=MINUTES[60], limit=5, after=first[0])) == [cancelled.id]
+    assert waiting.expires_at is None

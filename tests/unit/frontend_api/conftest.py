@@ -17,12 +17,13 @@ from common.domain.task import Task
 from frontend_api.app import create_app
 from frontend_api.authentication import EmulatorAuthenticator, InternalToken, unsigned_token
 from frontend_api.dependencies import WebPage, assembled
-from frontend_api.rescue_stale_tasks import RescuePolicy
+from frontend_api.rescue_verdicts import RescuePolicy
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
 from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
+from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
@@ -41,6 +42,7 @@ class Api:
     queue: InMemoryTaskQueue = field(default_factory=InMemoryTaskQueue)
     images: InMemoryImageBucket = field(default_factory=InMemoryImageBucket)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
+    turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class Api:
             queue=self.queue,
             images=self.images,
             image_links=self.links,
+            rescue_turns=self.turns,
             clock=self.clock,
             authenticator=EmulatorAuthenticator(project_id=PROJECT),
             internal_callers=InternalToken(token=INTERNAL_TOKEN),

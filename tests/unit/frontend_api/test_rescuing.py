@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+import structlog
 
-from common.domain.task import TaskStatus
+from common.domain.task import Task, TaskStatus
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 
 NOTHING = {"published": 0, "abandoned": 0, "left": 0}
@@ -13,7 +14,7 @@ NOTHING = {"published": 0, "abandoned": 0, "left": 0}
 def rescued(api: Api, **body: object) -> dict[str, int]:
     answer = api.rescue(**body)
     assert answer.status_code == 200, answer.text
-    return dict(answer.get_json())
+    return {name: answer.get_json()[name] for name in NOTHING}
 
 
 def test_what_was_never_confirmed_is_published_once(api: Api) -> None:
@@ -112,7 +113,72 @@ def test_more_than_a_page_is_rescued_in_one_round(api: Api) -> None:
     assert rescued(api)["published"] == 450
 
 
-def test_rescue_says_so_when_it_cannot_publish_and_goes_on_the_next_time(api: Api) -> None:
+def test_the_scheduler_may_send_no_body_at_all(api: Api) -> None:
+    answer = api.client.post("/internal/rescue", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
+    assert (answer.status_code, answer.get_json()["published"]) == (200, 0)
+
+
+def test_every_verdict_is_counted_in_the_answer_and_in_one_log_line(api: Api) -> None:
+    api.stored_task(task_id="never-enqueued")
+    lost = api.stored_task(task_id="lost")
+    api.store.update(lost.id, lambda task: task.enqueued(api.clock.now()))
+    api.stored_task(task_id="overdue", start_within=timedelta(seconds=10))
+    api.claimed_task(task_id="dead")
+    api.claimed_task(task_id="used-up", attempts=1)
+    api.clock.advance(5_000)
+    api.claimed_task(task_id="dying")
+    api.clock.advance(61)
+    counts = {
+        "never_enqueued": 1, "message_lost": 1, "claim_dead": 1, "overdue": 1, "used_up": 1, "unclaimed": 0, "left": 1,
+    }  # fmt: skip
+    with structlog.testing.capture_logs() as lines:
+        answer = api.rescue()
+    assert answer.get_json() == {"published": 3, "abandoned": 2, "left": 1, "by_verdict": counts}
+    finished = [line for line in lines if line["event"] == "rescue_finished"]
+    assert finished == [{"event": "rescue_finished", "log_level": "info", **counts}]
+
+
+def test_what_no_worker_has_taken_for_two_weeks_is_given_up(api: Api) -> None:
+    waiting = api.stored_task(task_id="waiting")
+    api.claimed_task(task_id="orphaned")
+    retried = api.stored_task(task_id="retried")
+    api.clock.advance(10 * 86_400)
+    for change in (lambda t: t.cancelled(api.clock.now()), lambda t: t.resubmitted(api.clock.now())):
+        api.store.update(retried.id, change)
+    api.clock.advance(5 * 86_400)
+    assert rescued(api) == {"published": 1, "abandoned": 2, "left": 0}
+    failure = api.stored(waiting.id).failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("unclaimed", True)
+    assert api.stored(retried.id).status is TaskStatus.QUEUED
+
+
+def test_those_that_need_patience_never_hide_the_others(api: Api) -> None:
+    for number in range(500):
+        api.claimed_task(task_id=f"dead-{number:03}")
+    api.clock.advance(1)
+    api.claimed_task(task_id="the-last-in-the-row", attempts=1)
+    api.clock.advance(125)
+    api.rescue()  # from now on 500 messages are on their way, and their tasks stay in the list
+    api.claimed_task(task_id="another", attempts=1)
+    api.clock.advance(125)
+    assert rescued(api) == {"published": 0, "abandoned": 1, "left": 500}
+    assert api.stored("another").status is TaskStatus.FAILED
+
+
+def test_while_one_rescue_runs_another_is_refused_at_once(api: Api) -> None:
+    api.stored_task()
+    api.clock.advance(60)
+    assert api.turns.take("somebody else", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
+    answer = api.rescue()
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "rescue_running")
+    assert answer.get_json()["detail"] == "another rescue is running"
+    assert not api.queue.published
+    api.clock.advance(60)  # that one has died
+    assert rescued(api)["published"] == 1
+
+
+def test_a_rescue_that_fails_midway_leaves_its_turn_to_the_next_one(api: Api) -> None:
     api.stored_task()
     api.clock.advance(60)
     api.queue.unavailable = True
@@ -121,9 +187,21 @@ def test_rescue_says_so_when_it_cannot_publish_and_goes_on_the_next_time(api: Ap
     assert rescued(api)["published"] == 1
 
 
-def test_the_scheduler_may_send_no_body_at_all(api: Api) -> None:
-    answer = api.client.post("/internal/rescue", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
-    assert answer.get_json() == NOTHING
+def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> None:
+    for number in range(250):
+        api.stored_task(task_id=f"task-{number:03}")
+    api.clock.advance(60)
+    publish = api.queue.publish
+
+    def slow_publish(task: Task) -> None:
+        publish(task)
+        if len(api.queue.published) == 200:  # the page's last one: suspended, and overtaken
+            api.clock.advance(61)
+            assert api.turns.take("the next", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
+
+    api.queue.publish = slow_publish  # type: ignore[method-assign]
+    assert rescued(api)["published"] == 200
+    assert api.rescue().status_code == 409  # the turn is still the next one's
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00:00", [], "x" * 100])

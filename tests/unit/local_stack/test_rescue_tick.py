@@ -7,14 +7,14 @@ from local_stack.free_ports import free_port
 from local_stack.rescue_tick import tick
 
 
-def test_a_tick_is_a_post_with_the_token_and_tells_the_answer() -> None:
+def test_a_tick_posts_to_both_with_the_token_and_tells_the_answers() -> None:
     asked: list[tuple[str, str | None, bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             asked.append((self.path, self.headers["Authorization"], body))
-            self.send_response(204 if len(asked) == 1 else 503)
+            self.send_response(409 if len(asked) == 3 else 200)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
@@ -22,15 +22,19 @@ def test_a_tick_is_a_post_with_the_token_and_tells_the_answer() -> None:
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as api:
         threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{api.server_port}/internal/rescue"
-        assert tick(url, "secret") == "204"
-        assert tick(url, "secret", queue_lost_at="2026-01-01T00:00:00+00:00") == "503"
+        url = f"http://127.0.0.1:{api.server_port}/internal"
+        assert tick(url, "secret") == {"rescue": "200", "remove_expired": "200"}
+        lost = tick(url, "secret", queue_lost_at="2026-01-01T00:00:00+00:00")
+        assert lost == {"rescue": "409", "remove_expired": "200"}
         api.shutdown()
     assert asked == [
         ("/internal/rescue", "Bearer secret", b"{}"),
+        ("/internal/remove-expired", "Bearer secret", b"{}"),
         ("/internal/rescue", "Bearer secret", b'{"queue_lost_at": "2026-01-01T00:00:00+00:00"}'),
+        ("/internal/remove-expired", "Bearer secret", b"{}"),
     ]
 
 
 def test_an_api_that_is_away_is_no_failure() -> None:
-    assert tick(f"http://127.0.0.1:{free_port()}/", "secret").startswith("no answer: ")
+    answers = tick(f"http://127.0.0.1:{free_port()}", "secret")
+    assert all(answer.startswith("no answer: ") for answer in answers.values())

@@ -11,6 +11,7 @@ from google.cloud import firestore
 
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task, TaskStatus
+from common.ports import Unattended
 
 INDEXES = Path(__file__).parents[4] / "terraform" / "firestore.indexes.json"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,9 +34,12 @@ def needed_index(query: Any) -> tuple[tuple[str, str], ...]:
     where = query.where
     filters = [part.field_filter for part in where.composite_filter.filters] or [where.field_filter]
     unary = [part.unary_filter.field.field_path for part in where.composite_filter.filters]
-    equal = {part.field.field_path for part in filters if part.op.name == "EQUAL"} | set(filter(None, unary))
+    equal = {part.field.field_path for part in filters if part.op.name in ("EQUAL", "IN")} | set(
+        filter(None, unary)
+    )
     compared = [part.field.field_path for part in filters if part.op.name in ("LESS_THAN", "GREATER_THAN")]
-    ordered = [(order.field.field_path, order.direction.name) for order in query.order_by]
+    orders = [(order.field.field_path, order.direction.name) for order in query.order_by]
+    ordered = [order for order in orders if order != ("__name__", "ASCENDING")]  # every index ends with it
     rest = ordered or [(name, "ASCENDING") for name in compared]
     return tuple([(name, "ASCENDING") for name in sorted(equal)] + rest)
 
@@ -45,7 +49,9 @@ def recorded_queries() -> list[Any]:
     for status in (None, TaskStatus.QUEUED):
         for model in (None, "demo"):
             store.list_for("ada", status=status, model=model)
-    store.list_unattended(never_enqueued_before=NOW, enqueued_before=NOW, now=NOW, limit=1)
+    for kind in Unattended:
+        store.list_unattended(kind, before=NOW, limit=1)
+    store.list_expired(now=NOW, limit=1)
     return store.queries
 
 

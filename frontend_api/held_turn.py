@@ -1,0 +1,36 @@
+"""HeldTurn: the turn of the rescue that runs, kept for as long as it works and given back however it ends."""
+
+from contextlib import suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from common.domain.errors import DependencyUnavailableError
+from common.ports import Clock
+from frontend_api.ports import RescueTurns, Turn
+
+
+class HeldTurn:
+    """A context manager around a turn that was taken."""
+
+    def __init__(self, turn: Turn, *, turns: RescueTurns, clock: Clock, ttl: timedelta) -> None:
+        self._turn: Turn | None = turn
+        self._turns = turns
+        self._clock = clock
+        self._ttl = ttl
+
+    def kept(self) -> bool:
+        """Renew it. False when it is another's: whoever was away for so long must stop."""
+        if self._turn is not None:
+            self._turn = self._turns.renew(self._turn, now=self._clock.now(), ttl=self._ttl)
+        return self._turn is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(DependencyUnavailableError):  # then it ends by itself
+            if self._turn is not None:
+                self._turns.give_back(self._turn)
