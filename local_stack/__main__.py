@@ -1,6 +1,7 @@
 """The command line: python -m local_stack up | down | status | logs."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -53,6 +54,7 @@ def up(
         ),
     ] = PROJECT_RULES,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
+    ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start everything, wait until it is ready, and run until Ctrl-C.
 
@@ -87,6 +89,9 @@ def up(
             if emulators_only:
                 _print_exports(stack)
             print("Ctrl-C stops it.", flush=True)
+            if ready_fd is not None:  # somebody waits at the other end of a pipe
+                os.write(ready_fd, b"1")
+                os.close(ready_fd)
             stack.watch()
     except StartInterruptedError as error:
         print(error)

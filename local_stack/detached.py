@@ -1,8 +1,8 @@
 """Starting a stack in the background, and stopping the one that runs: what `up --detach` and `down` do."""
 
+import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,10 +12,10 @@ import psutil
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.errors import LocalStackError, ProcessFailedError, StackAlreadyRunningError
 from local_stack.leftovers import end_leftovers
+from local_stack.process_end import ended_within
 from local_stack.processes import log_tail
 
 _PROJECT = Path(__file__).resolve().parents[1]
-_POLL_SECONDS = 0.05
 _STOP_SECONDS = 90
 """A little more than all stop deadlines together are likely to need."""
 
@@ -29,25 +29,33 @@ def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
         raise StackAlreadyRunningError(data.occupied_by())
     data.logs.mkdir(parents=True, exist_ok=True)
     log_path = data.logs / "supervisor.log"
-    with log_path.open("wb") as log:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-m", "local_stack", "up", "--data-dir", str(data.path), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            cwd=_PROJECT,
-        )
-    try:
-        while supervisor.poll() is None:
-            state = data.state()
-            if state is not None and state.supervisor_pid == supervisor.pid and state.phase == "ready":
-                return state
-            time.sleep(_POLL_SECONDS)
-    except KeyboardInterrupt:
-        supervisor.terminate()
-        supervisor.wait()
-        raise
+    ready, says_ready = os.pipe()
+    with log_path.open("wb") as log, os.fdopen(ready, "rb") as readiness:
+        try:
+            supervisor = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "local_stack", "up", "--data-dir", str(data.path)),
+                    *("--ready-fd", str(says_ready), *arguments),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(says_ready,),
+                cwd=_PROJECT,
+            )
+        finally:
+            os.close(says_ready)  # the supervisor holds the last copy: if it ends, reading does
+        try:
+            is_ready = bool(readiness.read(1))
+        except KeyboardInterrupt:
+            supervisor.terminate()
+            supervisor.wait()
+            raise
+    state = data.state()
+    if is_ready and state is not None:
+        return state
+    supervisor.wait()
     raise ProcessFailedError(
         name="the stack", reason="did not start", log_path=log_path, log_tail=log_tail(log_path, 40)
     )
@@ -70,11 +78,8 @@ def stop_running(data: DataDirectory) -> bool:
         )
     with suppress(psutil.NoSuchProcess):  # it may just be ending
         psutil.Process(state.supervisor_pid).terminate()
-    deadline = time.monotonic() + _STOP_SECONDS
-    while data.is_in_use():
-        if time.monotonic() > deadline:
-            raise LocalStackError(
-                f"Process {state.supervisor_pid} did not end within {_STOP_SECONDS} s; its logs are in {data.logs}."
-            )
-        time.sleep(_POLL_SECONDS)
+    if not ended_within(state.supervisor_pid, _STOP_SECONDS):
+        raise LocalStackError(
+            f"Process {state.supervisor_pid} did not end within {_STOP_SECONDS} s; its logs are in {data.logs}."
+        )
     return True

@@ -34,7 +34,7 @@ def follow(paths: list[Path], write: Callable[[str], None]) -> Iterator[None]:
         for path in paths:
             positions[path] = _write_new_lines(path, positions[path], paths, write)
         yield
-        time.sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)  # a growing file wakes nobody, but through inotify: much ado for a terminal
 
 
 def _write_new_lines(path: Path, position: int, paths: list[Path], write: Callable[[str], None]) -> int:

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from local_stack import die_with_parent
 from local_stack.errors import ProcessFailedError
 from local_stack.probes import NeverReadyError, Probe, always_ready
+from local_stack.process_end import ended_within
 
 # Linux sends the parent-death signal when the starting *thread* ends. This one ends with the interpreter and no sooner.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
+_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +101,7 @@ class ChildProcess:
 
     def wait_stopped(self, timeout_seconds: float) -> bool:
         """Wait for its end. False when it still runs after the time."""
-        try:
-            self._started().wait(timeout_seconds)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+        return not self.is_running or ended_within(self.pid, timeout_seconds)
 
     def kill(self) -> None:
         """SIGKILL to the process and everything in its group, at once, as when a machine goes away.
@@ -125,8 +121,9 @@ class ChildProcess:
         """SIGSTOP to its whole group: a process that is alive and does nothing. Returns when it has stopped."""
         os.killpg(self.pid, signal.SIGSTOP)
         self._suspended = True
-        while self.is_running and psutil.Process(self.pid).status() != psutil.STATUS_STOPPED:
-            time.sleep(0.005)
+        if self.is_running:
+            # WNOWAIT: an exit code, should it come to that, is left for the one who asks for it.
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """SIGCONT to its whole group, if it was suspended."""
@@ -140,7 +137,7 @@ class ChildProcess:
         while (reason := self.why_not_ready()) is not None:
             if time.monotonic() > deadline:
                 raise self.failure(f"was not ready after {self.spec.ready_within_seconds:g} s: {reason}")
-            time.sleep(0.05)
+            self.wait_stopped(_LOOK_SECONDS)  # being ready announces itself to nobody, an end does
 
     def _launch(self) -> None:
         command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.spec.argv]

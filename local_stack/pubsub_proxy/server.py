@@ -22,7 +22,8 @@ from local_stack.pubsub_proxy.subscription_filter import InvalidFilterError, par
 
 # Each stream and each waiting pull occupies a thread; threads are made only when they are needed.
 _MAX_CALLS_AT_ONCE = 256
-_PULL_PAUSE_SECONDS = 0.05
+# What is published through the proxy wakes a waiting pull; looking finds only what comes back by itself.
+_PULL_PAUSE_SECONDS = 0.25
 _NOTHING = b""  # google.protobuf.Empty on the wire
 
 
@@ -91,9 +92,12 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
     def _pull(self, request: types.PullRequest, context: Any) -> types.PullResponse:
         """A unary pull that honours the filter, and returns what a client that went away would have taken."""
         deadline = time.monotonic() + min(context.time_remaining() or 90, 90) - 1
+        window = self._leases.open(max_messages=0, max_bytes=0)  # it leases nothing, it is only woken
+        context.add_callback(window.changed.set)
         try:
             keep = parse_filter(self._emulator.subscription(request.subscription).filter)
             while True:
+                window.changed.clear()  # before looking, so that no change is missed
                 pulled = self._emulator.pull(request.subscription, request.max_messages)
                 messages = matching(self._emulator, request.subscription, keep, pulled)
                 if not context.is_active():
@@ -104,12 +108,14 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
                 if finished or time.monotonic() > deadline:
                     return types.PullResponse(received_messages=messages)
                 if not pulled:
-                    time.sleep(_PULL_PAUSE_SECONDS)
+                    window.changed.wait(_PULL_PAUSE_SECONDS)
         except InvalidFilterError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
             raise
         except grpc.RpcError as error:
             self._fail_alike(error, context)
+        finally:
+            self._leases.close(window)
 
     def _fail_alike(self, error: Any, context: Any) -> NoReturn:
         """End the call as the emulator ended its own: code, sentence, and the details that clients parse."""

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +19,7 @@ from google.cloud.pubsub_v1.subscriber.message import Message
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ProcessFailedError, StackAlreadyRunningError
 from local_stack.leftovers import leftovers_of
+from local_stack.process_end import ended_within
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 from tests.emulators import Emulators
@@ -157,22 +157,11 @@ def test_a_killed_stack_leaves_no_java_and_no_lock(tmp_path: Path) -> None:
         assert supervisor.stdout.readline() == b"ready\n"
         state = DataDirectory(tmp_path).state()
         assert state is not None
-        processes = [psutil.Process(pid) for pid in state.pids.values()]
         supervisor.kill()
         supervisor.wait()
-    assert all(has_ended(process) for process in processes)
+    assert all(ended_within(pid, 5) for pid in state.pids.values())
     with LocalStack.emulators_only(tmp_path):
         assert not leftovers_of(state.stack_id)
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Waits for it; a zombie that nobody collects has ended, too."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def open_rules(folder: Path) -> Path:

@@ -15,6 +15,7 @@ import pytest
 
 from local_stack.errors import ProcessFailedError, StartInterruptedError
 from local_stack.leftovers import STACK_ID_VARIABLE, end_leftovers, leftovers_of
+from local_stack.process_end import ended_within
 from local_stack.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
 
@@ -227,3 +228,25 @@ def test_ctrl_c_in_the_terminal_reaches_the_supervisor_first(
 ) -> None:
     supervisor.start(program("one", WAITS))
     assert os.getsid(supervisor.processes["one"].pid) != os.getsid(0)
+
+
+def test_a_suspended_process_has_stopped_each_time_and_keeps_its_exit_code(
+    supervisor: Supervisor, program: ProgramMaker
+) -> None:
+    supervisor.start(program("sleeper", WAITS))
+    supervisor.wait_until_ready()
+    process = supervisor.processes["sleeper"]
+    for _ in range(5):
+        process.suspend()
+        assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
+        process.resume()
+    process.kill()
+    assert process.exit_code == -signal.SIGKILL
+
+
+def test_an_end_is_seen_by_those_who_did_not_start_the_process() -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        assert not ended_within(stranger.pid, 0)
+        stranger.communicate(b"\n")
+        pid = stranger.pid
+        assert ended_within(pid, 5)
