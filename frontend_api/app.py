@@ -6,7 +6,17 @@ from frontend_api.dependencies import EXTENSION, Dependencies
 from frontend_api.json_body import MAX_BODY_BYTES
 from frontend_api.problem_answers import answer_problems
 from frontend_api.request_log import log_requests, trace_requests
-from frontend_api.routes import documentation, health, images, internal, models, results, tasks, web_page
+from frontend_api.routes import (
+    dead_letters,
+    documentation,
+    health,
+    images,
+    internal,
+    models,
+    results,
+    tasks,
+    web_page,
+)
 from frontend_api.security_headers import add_security_headers
 
 
@@ -21,6 +31,8 @@ def create_app(dependencies: Dependencies) -> Flask:
     log_requests(app)
     add_security_headers(app)
     answer_problems(app)
-    for resource in (tasks, results, images, models, internal, health, documentation, web_page):
+    for resource in (
+        tasks, results, images, models, dead_letters, internal, health, documentation, web_page,
+    ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from frontend_api.ports import NotAuthenticatedError, Principal
+from frontend_api.ports import Authenticator, NotAnOperatorError, NotAuthenticatedError, Principal
 
 LOCAL_USER_ID = "local"
 MAX_USER_ID_CHARACTERS = 128
@@ -79,9 +79,9 @@ class InternalToken:
 
     token: str
 
-    def check(self, headers: Mapping[str, str]) -> None:
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """See InternalCallers.check."""
-        given = bearer_token(headers) or ""
+        given = bearer_token(headers) or url_token or ""
         if not hmac.compare_digest(given.encode(), self.token.encode()):
             raise NotAuthenticatedError("only darkroom's own scheduler may call this")
 
@@ -90,9 +90,34 @@ class InternalToken:
 class NoInternalCallers:
     """Where nothing is configured, nobody may call."""
 
-    def check(self, headers: Mapping[str, str]) -> None:
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """See InternalCallers.check."""
         raise NotAuthenticatedError("no internal callers are configured")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedOperators:
+    """The Operators that the deployment names: user ids and, in the cloud, service accounts' emails."""
+
+    names: frozenset[str]
+    authenticators: tuple[Authenticator, ...]
+    """Asked in turn; the first that believes the caller says who it is."""
+
+    def check(self, headers: Mapping[str, str]) -> Principal:
+        """See Operators.check."""
+        principal = self._principal(headers)
+        if principal.user_id not in self.names:
+            raise NotAnOperatorError("only an operator may do this")
+        return principal
+
+    def _principal(self, headers: Mapping[str, str]) -> Principal:
+        refusals = []
+        for authenticator in self.authenticators:
+            try:
+                return authenticator.principal(headers)
+            except NotAuthenticatedError as refusal:
+                refusals.append(str(refusal))
+        raise NotAuthenticatedError("; ".join(dict.fromkeys(refusals)))
 
 
 def _encoded(part: Mapping[str, Any]) -> str:

@@ -59,9 +59,10 @@ class DeadLetter:
     attributes: Mapping[str, str]
     """Those of the message when it was alive."""
     body: bytes
-    """The first MAX_BODY_BYTES of it."""
+    """The first MAX_BODY_BYTES of it; nothing where letters are listed."""
     body_bytes: int
     """The size of all of it."""
+    body_is_cut: bool
     expires_at: datetime
     """When the record may be deleted."""
     replayed_at: datetime | None = None
@@ -71,6 +72,7 @@ class DeadLetter:
         """The same for every delivery of the same message, but for `expires_at`."""
         origin = decode_dead_letter_origin(message.attributes)
         task_id, reason = None, origin.reason
+        size = max(origin.body_bytes or 0, len(message.body))
         try:
             task_id = decode_task_message(message.body).task_id
         except UndecodableError as error:
@@ -85,18 +87,19 @@ class DeadLetter:
             first_published_at=origin.published_at,
             attributes=own_attributes(message.attributes),
             body=message.body[:MAX_BODY_BYTES],
-            body_bytes=max(origin.body_bytes or 0, len(message.body)),
+            body_bytes=size,
+            body_is_cut=size > MAX_BODY_BYTES,
             expires_at=now + keep_for,
         )
 
     @property
-    def body_is_whole(self) -> bool:
-        """Whether all of the body is kept."""
-        return len(self.body) == self.body_bytes
+    def is_replayable(self) -> bool:
+        """Whether a task can be made out that might be given another chance."""
+        return self.task_id is not None and not self.body_is_cut
 
     def task_message(self) -> TaskMessage:
         """What it was to say, read anew: what today's code can read counts. Raises DeadLetterUndecodableError."""
-        if not self.body_is_whole:
+        if self.body_is_cut:
             raise DeadLetterUndecodableError(
                 f"its body of {self.body_bytes} bytes was too large to be kept whole"
             )

@@ -10,20 +10,24 @@ from flask import current_app
 
 from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock, TaskStore
+from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
 from frontend_api.delete_task import DeleteTask
 from frontend_api.list_tasks import ListTasks
 from frontend_api.ports import (
     Authenticator,
+    DeadLetterArchive,
     ImageBucket,
     ImageLinks,
     InternalCallers,
+    Operators,
     Probe,
     RescueTurns,
     TaskQueue,
 )
 from frontend_api.read_task import ReadTask
 from frontend_api.remove_expired_tasks import RemoveExpiredTasks
+from frontend_api.replay_dead_letter import ReplayDeadLetter
 from frontend_api.rescue_stale_tasks import RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.retry_task import RetryTask
@@ -57,10 +61,14 @@ class Dependencies:
     retry_task: RetryTask
     rescue_stale_tasks: RescueStaleTasks
     remove_expired_tasks: RemoveExpiredTasks
+    archive_dead_letter: ArchiveDeadLetter
+    replay_dead_letter: ReplayDeadLetter
+    dead_letters: DeadLetterArchive
     images: ImageBucket
     image_links: ImageLinks
     authenticator: Authenticator
     internal_callers: InternalCallers
+    operators: Operators
     probes: tuple[Probe, ...]
     web_page: WebPage
 
@@ -72,16 +80,20 @@ def assembled(
     queue: TaskQueue,
     images: ImageBucket,
     image_links: ImageLinks,
+    dead_letters: DeadLetterArchive,
     rescue_turns: RescueTurns,
     clock: Clock,
     authenticator: Authenticator,
     internal_callers: InternalCallers,
+    operators: Operators,
     probes: tuple[Probe, ...],
     web_page: WebPage,
     keep_for: timedelta,
+    keep_dead_letters_for: timedelta,
     rescue_policy: RescuePolicy,
 ) -> Dependencies:
     """The use cases over these ports."""
+    retry_task = RetryTask(store=store, queue=queue, clock=clock)
     return Dependencies(
         catalog=catalog,
         submit_task=SubmitTask(catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for),
@@ -89,15 +101,23 @@ def assembled(
         list_tasks=ListTasks(store=store),
         cancel_task=CancelTask(store=store, clock=clock),
         delete_task=DeleteTask(store=store, images=images, clock=clock),
-        retry_task=RetryTask(store=store, queue=queue, clock=clock),
+        retry_task=retry_task,
         rescue_stale_tasks=RescueStaleTasks(
             store=store, queue=queue, turns=rescue_turns, clock=clock, policy=rescue_policy
         ),
         remove_expired_tasks=RemoveExpiredTasks(store=store, images=images, clock=clock),
+        archive_dead_letter=ArchiveDeadLetter(
+            archive=dead_letters, store=store, clock=clock, keep_for=keep_dead_letters_for
+        ),
+        replay_dead_letter=ReplayDeadLetter(
+            archive=dead_letters, store=store, queue=queue, retry_task=retry_task, clock=clock
+        ),
+        dead_letters=dead_letters,
         images=images,
         image_links=image_links,
         authenticator=authenticator,
         internal_callers=internal_callers,
+        operators=operators,
         probes=probes,
         web_page=web_page,
     )

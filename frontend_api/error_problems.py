@@ -14,8 +14,9 @@ from common.domain.errors import (
     UnknownModelError,
 )
 from common.ports import InvalidPageTokenError
+from frontend_api.dead_letter import DeadLetterNotFoundError, DeadLetterUndecodableError
 from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
-from frontend_api.ports import ImageGoneError, NotAuthenticatedError
+from frontend_api.ports import ImageGoneError, NotAnOperatorError, NotAuthenticatedError
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.read_task import ImageNotFoundError
 from frontend_api.rescue_stale_tasks import RescueRunningError
@@ -51,12 +52,12 @@ def header_problem(name: str, detail: str) -> Problem:
     return rejected([Complaint("header", name, detail)])
 
 
-def body_too_large() -> Problem:
+def body_too_large(limit: int = MAX_BODY_BYTES) -> Problem:
     """The body is beyond the limit and was not read."""
     return Problem(
         code="body_too_large",
-        detail=f"the body may have at most {MAX_BODY_BYTES} bytes",
-        complaints=(Complaint("pointer", "", f"must have at most {MAX_BODY_BYTES} bytes"),),
+        detail=f"the body may have at most {limit} bytes",
+        complaints=(Complaint("pointer", "", f"must have at most {limit} bytes"),),
     )
 
 
@@ -115,6 +116,9 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     RescueRunningError: _told_by_code,
     ImageNotFoundError: lambda error: Problem(code="image_not_found", detail=str(error)),
     ImageGoneError: lambda _: Problem(code="image_not_found", detail="the image is no longer stored"),
+    DeadLetterNotFoundError: _told_by_code,
+    DeadLetterUndecodableError: _told_by_code,
+    NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
     NotAuthenticatedError: _not_authenticated,
     DependencyUnavailableError: _unavailable,
 }

@@ -18,6 +18,7 @@ _PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
+    "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
     "name": {"description": "The model's name.", "schema": {"type": "string"}},
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }
@@ -104,7 +105,8 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
     schema = operation.query.model_json_schema(ref_template=_REFERENCE)
     for name, shape in schema["properties"].items():
         description = shape.pop("description", "")
-        yield {"name": name, "in": "query", "required": False, "description": description, "schema": shape}
+        required = name in schema.get("required", ())
+        yield {"name": name, "in": "query", "required": required, "description": description, "schema": shape}
 
 
 def _header_parameters(operation: Operation) -> Iterator[Json]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from common.domain.images import StoredImage
 from common.domain.task import Task
+from frontend_api.dead_letter import DeadLetter
 
 
 class TaskQueue(Protocol):
@@ -106,8 +107,11 @@ class Authenticator(Protocol):
 class InternalCallers(Protocol):
     """Knows the machines, such as the scheduler, that may call `/internal`."""
 
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Return if the caller is one of them. Raises as Authenticator.principal does."""
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
+        """Return if the caller is one of them. Raises as Authenticator.principal does.
+
+        `url_token` is the address's `token`: the emulator's pushes carry no header that could hold one.
+        """
         ...
 
 
@@ -121,4 +125,52 @@ class Probe(Protocol):
 
     def check(self) -> None:
         """Return within seconds if the dependency answered. Raises DependencyUnavailableError."""
+        ...
+
+
+class NotAnOperatorError(Exception):
+    """The caller is known, but none of the operators."""
+
+
+class Operators(Protocol):
+    """Knows those who look after what belongs to nobody, such as dead letters."""
+
+    def check(self, headers: Mapping[str, str]) -> Principal:
+        """Who is calling, if it is one of them. Raises NotAnOperatorError, and as Authenticator.principal does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterPage:
+    """One page of dead letters, newest first; `next_page_token` is None on the last one."""
+
+    letters: tuple[DeadLetter, ...]
+    next_page_token: str | None
+
+
+class DeadLetterArchive(Protocol):
+    """Where dead letters are kept. Every method raises DependencyUnavailableError when it does not answer in time."""
+
+    def add(self, letter: DeadLetter) -> bool:
+        """Keep a letter; False when one with its id is kept already, which is then left as it is."""
+        ...
+
+    def get(self, letter_id: str) -> DeadLetter:
+        """The letter; raises DeadLetterNotFoundError."""
+        ...
+
+    def list_page(self, *, page_size: int, page_token: str | None = None) -> DeadLetterPage:
+        """A page of all letters, newest first, without their bodies; raises InvalidPageTokenError."""
+        ...
+
+    def note_replayed(self, letter_id: str, now: datetime) -> None:
+        """Note that its task was given another chance; raises DeadLetterNotFoundError."""
+        ...
+
+    def delete(self, letter_id: str) -> None:
+        """Forget a letter; raises DeadLetterNotFoundError."""
+        ...
+
+    def purge(self, *, died_before: datetime, limit: int) -> int:
+        """Forget the oldest letters of those that died before the moment, at most `limit`, and say how many."""
         ...

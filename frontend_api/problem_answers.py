@@ -38,7 +38,7 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
     if isinstance(error, RequestEntityTooLarge):
-        answer = problem_answer(body_too_large())
+        answer = problem_answer(body_too_large((request.max_content_length or 1) - 1))
         # Closing a connection with unread bytes resets it, and the caller would never see the answer.
         unread = request.environ["wsgi.input"]
         answer.call_on_close(lambda: _discard(unread))

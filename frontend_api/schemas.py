@@ -119,6 +119,25 @@ class TaskListQuery(BaseModel):
     )
 
 
+class DeadLetterListQuery(BaseModel):
+    """Which page of the dead letters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    page_size: int = Field(default=20, ge=1, le=100, description="How many letters a page holds.")
+    page_token: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="`next_page_token` of the page before."
+    )
+
+
+class DeadLetterPurgeQuery(BaseModel):
+    """Which dead letters to delete. There is no way to say all by saying nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    older_than: AwareDatetime = Field(description="Those that died before this moment.")
+
+
 class RescueRequest(BaseModel):
     """What the caller of rescue knows."""
 

@@ -19,6 +19,9 @@ class ApiSettings(SharedSettings):
     signing_service_account: str | None = None
     """Signs links to images, by IAM; without it the API sends the bytes itself."""
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)
+    keep_dead_letters_for_days: int = Field(default=30, ge=1)
+    operators: tuple[str, ...] = ()
+    """Who may look after dead letters: user ids and service accounts' emails (JSON list). Nobody by default."""
     internal_token: SecretStr | None = None
     """What the local stack's scheduler shows at /internal."""
     internal_audience: str | None = None

@@ -15,10 +15,15 @@ from common.adapters.system_clock import SystemClock
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
+from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
-from frontend_api.adapters.google_tokens import FirebaseAuthenticator, OidcCallers
+from frontend_api.adapters.google_tokens import (
+    FirebaseAuthenticator,
+    OidcCallers,
+    ServiceAccountAuthenticator,
+)
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.app import create_app
@@ -26,11 +31,12 @@ from frontend_api.authentication import (
     LOCAL_USER_ID,
     EmulatorAuthenticator,
     InternalToken,
+    NamedOperators,
     NoInternalCallers,
     unsigned_token,
 )
 from frontend_api.dependencies import Dependencies, WebPage, assembled
-from frontend_api.ports import Authenticator, ImageLinks, InternalCallers
+from frontend_api.ports import Authenticator, ImageLinks, InternalCallers, Operators
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
 
@@ -66,12 +72,15 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
         image_links=_image_links(settings, bucket_client),
         rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),
+        dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=settings.store_timeout_seconds),
         clock=SystemClock(),
         authenticator=_authenticator(settings),
         internal_callers=_internal_callers(settings),
+        operators=_operators(settings),
         probes=(FirestoreProbe(client=firestore), PubSubProbe(client=publisher, topic_path=topic_path)),
         web_page=_web_page(settings),
         keep_for=timedelta(days=settings.keep_tasks_for_days),
+        keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),
         rescue_policy=RescuePolicy(
             confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
             deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),
@@ -107,6 +116,13 @@ def _internal_callers(settings: ApiSettings) -> InternalCallers:
             audience=settings.internal_audience, service_account=settings.internal_service_account
         )
     return NoInternalCallers()
+
+
+def _operators(settings: ApiSettings) -> Operators:
+    people = (_authenticator(settings),)
+    audience = settings.internal_audience
+    programs = () if audience is None else (ServiceAccountAuthenticator(audience=audience),)
+    return NamedOperators(names=frozenset(settings.operators), authenticators=(*people, *programs))
 
 
 def _web_page(settings: ApiSettings) -> WebPage:

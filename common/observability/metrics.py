@@ -41,6 +41,12 @@ TASKS_EXPIRED = Metric(
     unit="{task}",
     meaning="Ended tasks removed with all their objects because their time was up.",
 )
+DEAD_LETTERS_ARCHIVED = Metric(
+    name="darkroom.dead_letters.archived",
+    kind=MetricKind.COUNTER,
+    unit="{message}",
+    meaning="Messages that were given up on and are kept for operators, by whether anybody could read them.",
+)
 ATTEMPTS_FINISHED = Metric(
     name="darkroom.attempts.finished",
     kind=MetricKind.COUNTER,
@@ -59,7 +65,15 @@ QUEUE_SECONDS = Metric(
     unit="s",
     meaning="Time from acceptance to the first claim.",
 )
-ALL_METRICS = (TASKS_SUBMITTED, TASKS_RESCUED, TASKS_EXPIRED, ATTEMPTS_FINISHED, ATTEMPT_SECONDS, QUEUE_SECONDS)
+ALL_METRICS = (
+    TASKS_SUBMITTED,
+    TASKS_RESCUED,
+    TASKS_EXPIRED,
+    DEAD_LETTERS_ARCHIVED,
+    ATTEMPTS_FINISHED,
+    ATTEMPT_SECONDS,
+    QUEUE_SECONDS,
+)
 
 
 def counter(metric: Metric) -> metrics.Counter:

@@ -1,4 +1,4 @@
-"""Who is calling in the cloud: Firebase ID tokens of people, OIDC tokens of Google's scheduler."""
+"""Who is calling in the cloud: Firebase ID tokens of people, OIDC tokens of service accounts."""
 
 import threading
 import time
@@ -59,6 +59,24 @@ class FirebaseAuthenticator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountAuthenticator:
+    """An Authenticator of programs, by OIDC tokens made for `audience`. The user id is the account's email."""
+
+    audience: str
+    keys: RememberedKeys = field(default_factory=RememberedKeys)
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        """See Authenticator.principal."""
+        token = bearer_token(headers)
+        if token is None:
+            raise NotAuthenticatedError(f"or a service account's OIDC token made for {self.audience}")
+        claims = _verified(id_token.verify_oauth2_token, token, self.keys, audience=self.audience)
+        if not claims.get("email_verified"):
+            raise NotAuthenticatedError("the token's email is not verified")
+        return Principal(user_id=checked_user_id(claims.get("email")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OidcCallers:
     """The InternalCallers of the cloud: one service account, by OIDC tokens made for `audience`."""
 
@@ -66,7 +84,7 @@ class OidcCallers:
     service_account: str
     keys: RememberedKeys = field(default_factory=RememberedKeys)
 
-    def check(self, headers: Mapping[str, str]) -> None:
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """See InternalCallers.check."""
         token = bearer_token(headers)
         if token is None:

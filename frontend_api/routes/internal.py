@@ -1,16 +1,23 @@
-"""/internal: for the scheduler and its like, never for people."""
+"""/internal: for the scheduler and Pub/Sub's pushes, never for people."""
 
+import structlog
 from flask import Blueprint, Response, request
 
+from common.observability.metrics import DEAD_LETTERS_ARCHIVED, counter
 from frontend_api.answers import AnswerBody
+from frontend_api.dead_letter import DeadMessage
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
+from frontend_api.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
+from frontend_api.request_log import note_task
 from frontend_api.rescue_verdicts import Verdict
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.requests import BAD_BODY, json_body
 from frontend_api.schemas import RescueRequest
 
 blueprint = Blueprint("internal", __name__, url_prefix="/internal")
+_archived = counter(DEAD_LETTERS_ARCHIVED)
+_log = structlog.get_logger(__name__)
 
 
 class RescuedAnswer(AnswerBody):
@@ -31,7 +38,7 @@ class RemovedAnswer(AnswerBody):
 @blueprint.before_request
 def check_caller() -> None:
     """Only machines that the deployment names may call."""
-    wired().internal_callers.check(dict(request.headers))
+    wired().internal_callers.check(dict(request.headers), url_token=request.args.get("token"))
 
 
 @blueprint.post("/rescue")
@@ -70,3 +77,36 @@ def rescue() -> Response:
 def remove_expired() -> Response:
     """One round. Safe to call at any time, also twice at once."""
     return json_answer(RemovedAnswer(removed=wired().remove_expired_tasks()))
+
+
+@blueprint.post("/dead-letters")
+@described(
+    Operation(
+        id="archiveDeadLetter",
+        summary="Keep a message that was given up on, and end its task",
+        tag="internal",
+        body=PushEnvelope,
+        answers={204: Answer(meaning="Kept, now or before: Pub/Sub may forget it.")},
+        problems=(*BAD_BODY, "unauthenticated", "dependency_unavailable"),
+    )
+)
+def archive_dead_letter() -> Response:
+    """A push of the dead-letter topic's subscription. Safe to repeat; any other answer has Pub/Sub push again."""
+    message = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES).message
+    archived = wired().archive_dead_letter(
+        DeadMessage(
+            message_id=message.messageId,
+            published_at=message.publishTime,
+            body=message.data,
+            attributes=message.attributes,
+        )
+    )
+    letter = archived.letter
+    if letter.task_id is not None:
+        note_task(letter.task_id)
+    if archived.is_new:
+        _archived.add(1, {"readable": letter.task_id is not None})
+        _log.warning(
+            "dead_letter_archived", dead_letter_id=letter.id, task_id=letter.task_id, reason=letter.reason
+        )
+    return Response(status=204)

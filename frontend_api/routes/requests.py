@@ -41,10 +41,11 @@ def checked_task_id(task_id: str) -> str:
     return task_id
 
 
-def json_body(schema: type[_Body], *, optional: bool = False) -> _Body:
+def json_body(schema: type[_Body], *, optional: bool = False, max_bytes: int = MAX_BODY_BYTES) -> _Body:
     """The request's body as a record; with `optional` an empty body is an empty object."""
+    request.max_content_length = max_bytes + 1  # see create_app
     raw = request.get_data(cache=False)
-    if len(raw) > MAX_BODY_BYTES:
+    if len(raw) > max_bytes:
         raise RequestEntityTooLarge
     if optional and not raw:
         return schema()

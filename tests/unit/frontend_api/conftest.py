@@ -15,13 +15,14 @@ from common.domain.images import StoredImage, image_object_name
 from common.domain.model_catalog import EMBEDDED_CATALOG
 from common.domain.task import Task
 from frontend_api.app import create_app
-from frontend_api.authentication import EmulatorAuthenticator, InternalToken, unsigned_token
+from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
 from frontend_api.dependencies import WebPage, assembled
 from frontend_api.rescue_verdicts import RescuePolicy
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
 from tests.fakes.fake_probe import FakeProbe
+from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
@@ -41,6 +42,7 @@ class Api:
     store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
     queue: InMemoryTaskQueue = field(default_factory=InMemoryTaskQueue)
     images: InMemoryImageBucket = field(default_factory=InMemoryImageBucket)
+    dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
@@ -53,13 +55,18 @@ class Api:
             queue=self.queue,
             images=self.images,
             image_links=self.links,
+            dead_letters=self.dead_letters,
             rescue_turns=self.turns,
             clock=self.clock,
             authenticator=EmulatorAuthenticator(project_id=PROJECT),
             internal_callers=InternalToken(token=INTERNAL_TOKEN),
+            operators=NamedOperators(
+                names=frozenset({"olga"}), authenticators=(EmulatorAuthenticator(project_id=PROJECT),)
+            ),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
             keep_for=timedelta(days=30),
+            keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),
         )
         self.app: Flask = create_app(dependencies)

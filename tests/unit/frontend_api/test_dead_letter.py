@@ -31,6 +31,7 @@ def test_a_readable_letter_names_its_task() -> None:
     )
     assert (letter.task_id, letter.delivery_count, letter.attributes) == ("task-1", 100, {"model": "demo"})
     assert letter.reason == "not acknowledged, however often it was delivered"
+    assert letter.is_replayable
     assert letter.task_message().task_id == "task-1"
     assert letter.expires_at == NOW + timedelta(days=30)
 
@@ -40,13 +41,14 @@ def test_a_letter_says_why_nobody_could_read_it() -> None:
     told = {"dead_letter_reason": "version '2.0' is not 1.x"}
     assert letter_of(b"\xff", attributes=told).reason == "version '2.0' is not 1.x"
     assert letter_of(b"\xff").task_id is None
+    assert not letter_of(b"\xff").is_replayable
     with pytest.raises(DeadLetterUndecodableError, match="body is not JSON"):
         letter_of(b"\xff").task_message()
 
 
 def test_of_a_huge_body_the_beginning_is_kept_and_the_size_told() -> None:
     letter = letter_of(b"x" * 1_000_000, attributes={"dead_letter_body_bytes": "9000000"})
-    assert (len(letter.body), letter.body_bytes, letter.body_is_whole) == (MAX_BODY_BYTES, 9_000_000, False)
+    assert (len(letter.body), letter.body_bytes, letter.body_is_cut) == (MAX_BODY_BYTES, 9_000_000, True)
     with pytest.raises(DeadLetterUndecodableError, match="9000000 bytes"):
         letter.task_message()
 
@@ -54,7 +56,7 @@ def test_of_a_huge_body_the_beginning_is_kept_and_the_size_told() -> None:
 def test_a_readable_body_that_was_cut_still_ends_its_task_but_is_not_read_again() -> None:
     long = json.dumps({**json.loads(TASK_BODY), "unknown": "x" * 500_000}).encode()
     letter = letter_of(long)
-    assert letter.task_id == "task-1"
+    assert (letter.task_id, letter.is_replayable) == ("task-1", False)
     with pytest.raises(DeadLetterUndecodableError):
         letter.task_message()
 

@@ -14,8 +14,14 @@ from google.auth import crypt, jwt, transport
 from google.auth.exceptions import TransportError
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.adapters.google_tokens import FirebaseAuthenticator, OidcCallers, RememberedKeys
-from frontend_api.ports import NotAuthenticatedError
+from frontend_api.adapters.google_tokens import (
+    FirebaseAuthenticator,
+    OidcCallers,
+    RememberedKeys,
+    ServiceAccountAuthenticator,
+)
+from frontend_api.authentication import NamedOperators
+from frontend_api.ports import NotAnOperatorError, NotAuthenticatedError
 
 PROJECT = "darkroom-prod"
 AUDIENCE = "https://darkroom.example"
@@ -93,6 +99,12 @@ def people(keys: Keys) -> FirebaseAuthenticator:
 @pytest.fixture
 def callers(keys: Keys) -> OidcCallers:
     return OidcCallers(audience=AUDIENCE, service_account=ACCOUNT, keys=RememberedKeys(keys))
+
+
+@pytest.fixture
+def operators(people: FirebaseAuthenticator, keys: Keys) -> NamedOperators:
+    programs = ServiceAccountAuthenticator(audience=AUDIENCE, keys=RememberedKeys(keys))
+    return NamedOperators(names=frozenset({"ada", ACCOUNT}), authenticators=(people, programs))
 
 
 def person(**changes: Any) -> dict[str, Any]:
@@ -181,3 +193,32 @@ def test_the_scheduler_is_let_in(callers: OidcCallers, keys: Keys) -> None:
 def test_another_machine_is_not(callers: OidcCallers, keys: Keys, changes: dict[str, Any]) -> None:
     with pytest.raises(NotAuthenticatedError):
         callers.check(keys.signed(**machine(**changes)))
+
+
+def test_operators_are_people_and_programs_that_are_named(operators: NamedOperators, keys: Keys) -> None:
+    assert operators.check(keys.signed(**person())).user_id == "ada"
+    assert operators.check(keys.signed(**machine())).user_id == ACCOUNT
+
+
+def test_others_are_no_operators_however_well_they_are_known(operators: NamedOperators, keys: Keys) -> None:
+    for known in (person(sub="bob"), machine(email="somebody@else.iam.gserviceaccount.com")):
+        with pytest.raises(NotAnOperatorError):
+            operators.check(keys.signed(**known))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"email_verified": False}, {"email": None}, {"aud": "https://other.example"}, {"exp": 2, "iat": 1}],
+)
+def test_a_program_whose_token_is_not_for_us_is_not_known(
+    operators: NamedOperators, keys: Keys, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        operators.check(keys.signed(**machine(**changes)))
+
+
+def test_without_a_token_both_ways_in_are_named(operators: NamedOperators) -> None:
+    with pytest.raises(
+        NotAuthenticatedError, match=r"Firebase ID token.*OIDC token made for https://darkroom\.example"
+    ):
+        operators.check({})

@@ -1,0 +1,117 @@
+"""FirestoreDeadLetterArchive: dead letters as documents `dead_letters/{id}`, which no browser may read.
+
+`body` and `attributes` are not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from common.adapters.firestore_errors import translated_errors
+from common.ports import InvalidPageTokenError
+from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
+from frontend_api.ports import DeadLetterPage
+
+COLLECTION = "dead_letters"
+_ALL_BUT_THE_BODY = [name for name in DeadLetter.__dataclass_fields__ if name != "body"]
+_BATCH_SIZE = 400
+"""Firestore takes 500 writes in one commit."""
+
+
+class FirestoreDeadLetterArchive:
+    """The DeadLetterArchive of production and, through the emulator, of the local stack."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._client = client
+        self._letters = client.collection(COLLECTION)
+        self._timeout = timeout_seconds
+
+    def add(self, letter: DeadLetter) -> bool:
+        """See DeadLetterArchive.add."""
+        with translated_errors():
+            try:
+                self._letters.document(letter.id).create(_encoded(letter), timeout=self._timeout)
+            except google_errors.Conflict:
+                return False
+        return True
+
+    def get(self, letter_id: str) -> DeadLetter:
+        """See DeadLetterArchive.get."""
+        with translated_errors():
+            snapshot = self._document(letter_id).get(timeout=self._timeout)
+        if not snapshot.exists:
+            raise DeadLetterNotFoundError(letter_id)
+        return _decoded(snapshot)
+
+    def list_page(self, *, page_size: int, page_token: str | None = None) -> DeadLetterPage:
+        """See DeadLetterArchive.list_page. The token is the last letter's id."""
+        query = self._letters.select(_ALL_BUT_THE_BODY).order_by("id", direction=firestore.Query.DESCENDING)
+        if page_token is not None:
+            if not is_letter_id(page_token):
+                raise InvalidPageTokenError("this page token was not made here")
+            query = query.start_after({"id": page_token})
+        with translated_errors():
+            snapshots = query.limit(page_size + 1).get(timeout=self._timeout)
+        letters = tuple(_decoded(snapshot) for snapshot in snapshots)
+        page, more = letters[:page_size], len(letters) > page_size
+        return DeadLetterPage(letters=page, next_page_token=page[-1].id if more else None)
+
+    def note_replayed(self, letter_id: str, now: datetime) -> None:
+        """See DeadLetterArchive.note_replayed."""
+        with translated_errors():
+            try:
+                self._document(letter_id).update({"replayed_at": now}, timeout=self._timeout)
+            except google_errors.NotFound as exc:
+                raise DeadLetterNotFoundError(letter_id) from exc
+
+    def delete(self, letter_id: str) -> None:
+        """See DeadLetterArchive.delete."""
+        exists = self._client.write_option(exists=True)
+        with translated_errors():
+            try:
+                self._document(letter_id).delete(option=exists, retry=None, timeout=self._timeout)
+            except google_errors.NotFound as exc:
+                raise DeadLetterNotFoundError(letter_id) from exc
+
+    def purge(self, *, died_before: datetime, limit: int) -> int:
+        """See DeadLetterArchive.purge."""
+        query = self._letters.where(filter=FieldFilter("died_at", "<", died_before)).order_by("died_at")
+        deleted = 0
+        while deleted < limit:
+            with translated_errors():
+                names = query.select(()).limit(min(_BATCH_SIZE, limit - deleted)).get(timeout=self._timeout)
+                batch = self._client.batch()
+                for snapshot in names:
+                    batch.delete(snapshot.reference)
+                batch.commit(timeout=self._timeout)
+            deleted += len(names)
+            if len(names) < _BATCH_SIZE:
+                break
+        return deleted
+
+    def _document(self, letter_id: str) -> Any:
+        """Whatever no letter can be called is not asked for: it might be a path to something else."""
+        if not is_letter_id(letter_id):
+            raise DeadLetterNotFoundError(letter_id[:64])
+        return self._letters.document(letter_id)
+
+
+def _encoded(letter: DeadLetter) -> dict[str, Any]:
+    fields = {name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__}
+    # As text: Pub/Sub lets a sender choose names that Firestore refuses, and no dead letter may be refused.
+    return {**fields, "attributes": json.dumps(dict(letter.attributes))}
+
+
+def _decoded(snapshot: Any) -> DeadLetter:
+    document = {"body": b"", **snapshot.to_dict()}
+    fields = {name: _plain(document[name]) for name in DeadLetter.__dataclass_fields__}
+    return DeadLetter(**{**fields, "attributes": json.loads(document["attributes"])})
+
+
+def _plain(value: Any) -> Any:
+    """Firestore's own kind of datetime as an ordinary one."""
+    return datetime.combine(value.date(), value.timetz()) if isinstance(value, datetime) else value

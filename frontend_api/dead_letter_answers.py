@@ -1,0 +1,69 @@
+"""What an operator is told of dead letters."""
+
+import base64
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from frontend_api.answers import AnswerBody
+from frontend_api.dead_letter import DeadLetter
+
+
+class DeadLetterAnswer(AnswerBody):
+    """A dead letter. What nobody noted is null."""
+
+    id: str
+    died_at: datetime = Field(description="When it was given up on.")
+    reason: str
+    task_id: str | None = Field(description="null: nobody could read it.")
+    is_replayable: bool = Field(description="Whether its task can be made out and given another chance.")
+    replayed_at: datetime | None
+    subscription: str | None = Field(description="Where it was given up on.")
+    delivery_count: int | None
+    first_published_at: datetime | None
+    body_bytes: int = Field(description="The size of the whole body.")
+    expires_at: datetime = Field(description="When the record may be deleted.")
+
+
+class DeadLetterDetailAnswer(DeadLetterAnswer):
+    """A dead letter with what it says."""
+
+    attributes: dict[str, str]
+    body: str
+    body_encoding: Literal["utf-8", "base64"] = Field(description="How `body` is written here.")
+    body_is_cut: bool = Field(description="Whether only the beginning of the body is kept.")
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> "DeadLetterDetailAnswer":
+        """The letter, its body as text if it is text."""
+        told = DeadLetterAnswer.model_validate(letter).model_dump()
+        body, encoding = _readable(letter.body)
+        return cls(
+            **told,
+            attributes=dict(letter.attributes),
+            body=body,
+            body_encoding=encoding,
+            body_is_cut=letter.body_is_cut,
+        )
+
+
+class DeadLetterPageAnswer(AnswerBody):
+    """A page of dead letters, newest first; `next_page_token` is null on the last one."""
+
+    dead_letters: tuple[DeadLetterAnswer, ...]
+    next_page_token: str | None
+
+
+class PurgedAnswer(AnswerBody):
+    """What one purge did."""
+
+    deleted: int
+    more: bool = Field(description="Whether there may be more to delete: call again.")
+
+
+def _readable(body: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    try:
+        return body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"

@@ -1,0 +1,26 @@
+"""PushEnvelope: how Pub/Sub hands a message to an HTTP endpoint. Its fields are Google's; unknown ones are ignored."""
+
+from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field
+
+MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
+"""Pub/Sub's largest message, 10 MB, in base64 with room for its attributes."""
+
+
+class PushedMessage(BaseModel):
+    """One message; `data` is its body, in base64."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    messageId: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")  # noqa: N815 - Google's name
+    publishTime: AwareDatetime  # noqa: N815 - Google's name
+    data: Base64Bytes = b""
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class PushEnvelope(BaseModel):
+    """The body of a push."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    message: PushedMessage
+    subscription: str = Field(default="", description="The push subscription's full name.")

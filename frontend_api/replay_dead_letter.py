@@ -1,0 +1,40 @@
+"""Replay a dead letter: give its task another chance, with all its attempts."""
+
+from dataclasses import dataclass
+
+from common.domain.errors import InvalidTransitionError
+from common.domain.task import Task, TaskStatus
+from common.ports import Clock, TaskStore
+from frontend_api.ports import DeadLetterArchive, TaskQueue
+from frontend_api.retry_task import RetryTask
+from frontend_api.submit_task import noted_as_enqueued
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayDeadLetter:
+    """The use case. What is sent is made from the stored task, which is the truth; the letter says only which one."""
+
+    archive: DeadLetterArchive
+    store: TaskStore
+    queue: TaskQueue
+    retry_task: RetryTask
+    clock: Clock
+
+    def __call__(self, letter_id: str) -> Task:
+        """The task, queued or still being drawn. May be called again: one message too many does no harm.
+
+        Raises DeadLetterNotFoundError, DeadLetterUndecodableError, TaskNotFoundError, InvalidTransitionError for a
+        task that is completed or cancelled, and what RetryTask raises.
+        """
+        task = self.store.get(self.archive.get(letter_id).task_message().task_id)
+        replayed = self._sent_again(task)
+        self.archive.note_replayed(letter_id, self.clock.now())
+        return replayed
+
+    def _sent_again(self, task: Task) -> Task:
+        if task.status is TaskStatus.FAILED:
+            return self.retry_task(task.user_id, task.id)
+        if task.status.is_terminal:
+            raise InvalidTransitionError(f"task {task.id!r} is {task.status}; there is nothing to replay")
+        self.queue.publish(task)
+        return noted_as_enqueued(self.store, task, self.clock.now())

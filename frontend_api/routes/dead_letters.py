@@ -1,0 +1,115 @@
+"""/v1/dead-letters: what Pub/Sub or a worker gave up on; for operators only."""
+
+from flask import Blueprint, Response, g, request
+
+from frontend_api.answers import TaskAnswer, task_path
+from frontend_api.dead_letter_answers import (
+    DeadLetterAnswer,
+    DeadLetterDetailAnswer,
+    DeadLetterPageAnswer,
+    PurgedAnswer,
+)
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.request_log import note_task
+from frontend_api.routes.answering import json_answer, task_answer
+from frontend_api.routes.requests import query
+from frontend_api.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
+
+blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
+
+_ANY = ("unauthenticated", "forbidden", "dependency_unavailable")
+_ONE = (*_ANY, "dead_letter_not_found")
+_MOST_PURGED = 2_000
+"""In one call, so that it ends within seconds."""
+
+
+@blueprint.before_request
+def check_caller() -> None:
+    """Dead letters belong to nobody and hold anybody's words: only operators may see them."""
+    g.user_id = wired().operators.check(dict(request.headers)).user_id
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="listDeadLetters",
+        summary="List dead letters, newest first",
+        tag="dead letters",
+        query=DeadLetterListQuery,
+        answers={200: Answer(meaning="One page.", body=DeadLetterPageAnswer)},
+        problems=(*_ANY, "parameters_rejected"),
+    )
+)
+def list_page() -> Response:
+    """A page of all dead letters, without their bodies."""
+    asked = query(DeadLetterListQuery)
+    page = wired().dead_letters.list_page(page_size=asked.page_size, page_token=asked.page_token)
+    letters = tuple(DeadLetterAnswer.model_validate(letter) for letter in page.letters)
+    return json_answer(DeadLetterPageAnswer(dead_letters=letters, next_page_token=page.next_page_token))
+
+
+@blueprint.get("/<letter_id>")
+@described(
+    Operation(
+        id="readDeadLetter",
+        summary="Read a dead letter",
+        tag="dead letters",
+        answers={200: Answer(meaning="The letter, with its body.", body=DeadLetterDetailAnswer)},
+        problems=_ONE,
+    )
+)
+def read(letter_id: str) -> Response:
+    """One dead letter with all that is known of it."""
+    return json_answer(DeadLetterDetailAnswer.of(wired().dead_letters.get(letter_id)))
+
+
+@blueprint.post("/<letter_id>/replay")
+@described(
+    Operation(
+        id="replayDeadLetter",
+        summary="Give a dead letter's task another chance",
+        tag="dead letters",
+        answers={202: Answer(meaning="The task is queued, with all its attempts.", body=TaskAnswer)},
+        problems=(*_ONE, "dead_letter_undecodable", "task_not_found", "invalid_transition"),
+    )
+)
+def replay(letter_id: str) -> Response:
+    """A failed task is resubmitted; for one that waits or is drawn a new message is sent, which does no harm."""
+    task = wired().replay_dead_letter(letter_id)
+    note_task(task.id)
+    return task_answer(task, 202, Location=task_path(task.id))
+
+
+@blueprint.delete("/<letter_id>")
+@described(
+    Operation(
+        id="deleteDeadLetter",
+        summary="Delete a dead letter",
+        tag="dead letters",
+        answers={204: Answer(meaning="Gone. Its task, if there is one, stays as it is.")},
+        problems=_ONE,
+    )
+)
+def delete(letter_id: str) -> Response:
+    """Forget one dead letter."""
+    wired().dead_letters.delete(letter_id)
+    return Response(status=204)
+
+
+@blueprint.delete("")
+@described(
+    Operation(
+        id="purgeDeadLetters",
+        summary="Delete old dead letters",
+        tag="dead letters",
+        query=DeadLetterPurgeQuery,
+        answers={200: Answer(meaning="So many are gone.", body=PurgedAnswer)},
+        problems=(*_ANY, "parameters_rejected"),
+    )
+)
+def purge() -> Response:
+    """Forget the dead letters that died before a moment, the oldest first."""
+    died_before = query(DeadLetterPurgeQuery).older_than
+    deleted = wired().dead_letters.purge(died_before=died_before, limit=_MOST_PURGED)
+    return json_answer(PurgedAnswer(deleted=deleted, more=deleted == _MOST_PURGED))
