@@ -1,8 +1,11 @@
 """create_app: the Flask application over given dependencies. No settings and no clients are made here."""
 
+from collections.abc import Sequence
+
 from flask import Flask
 
 from frontend_api.dependencies import EXTENSION, Dependencies
+from frontend_api.foreign_requests import refuse_foreign_requests
 from frontend_api.json_body import MAX_BODY_BYTES
 from frontend_api.problem_answers import answer_problems
 from frontend_api.request_log import log_requests, trace_requests
@@ -20,8 +23,11 @@ from frontend_api.routes import (
 from frontend_api.security_headers import add_security_headers
 
 
-def create_app(dependencies: Dependencies) -> Flask:
-    """The application. Its routes are all here; `openapi.py` describes those that carry an Operation."""
+def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ()) -> Flask:
+    """The application. Its routes are all here; `openapi.py` describes those that carry an Operation.
+
+    With `trusted_hosts` it answers to these names only, and to no page of another origin.
+    """
     app = Flask("frontend_api", static_folder=None)
     # One byte more than is accepted: of a body without a length Werkzeug reads so much and drops the rest in silence.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
@@ -31,6 +37,8 @@ def create_app(dependencies: Dependencies) -> Flask:
     log_requests(app)
     add_security_headers(app)
     answer_problems(app)
+    if trusted_hosts:
+        refuse_foreign_requests(app, trusted_hosts)
     for resource in (
         tasks, results, images, models, dead_letters, internal, health, documentation, web_page,
     ):  # fmt: skip

@@ -19,8 +19,10 @@ class ProblemKind:
 PROBLEMS: Mapping[str, ProblemKind] = {
     "malformed_body": ProblemKind(400, "Malformed body"),
     "bad_request": ProblemKind(400, "Bad request"),
+    "untrusted_host": ProblemKind(400, "Untrusted Host"),
     "unauthenticated": ProblemKind(401, "Not authenticated"),
     "forbidden": ProblemKind(403, "Forbidden"),
+    "foreign_origin": ProblemKind(403, "Foreign origin"),
     "not_found": ProblemKind(404, "Not found"),
     "task_not_found": ProblemKind(404, "Task not found"),
     "dead_letter_not_found": ProblemKind(404, "Dead letter not found"),

@@ -36,6 +36,7 @@ from frontend_api.authentication import (
     unsigned_token,
 )
 from frontend_api.dependencies import Dependencies, WebPage, assembled
+from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.ports import Authenticator, ImageLinks, InternalCallers, Operators
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
@@ -50,7 +51,13 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
     settings.check()
     configure_logging(process="api", level=settings.log_level, log_format=settings.log_format)
     configure_tracing(process="api", exporter=settings.trace_exporter)
-    return create_app(_dependencies(settings))
+    return create_app(_dependencies(settings), trusted_hosts=_trusted_hosts(settings))
+
+
+def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:
+    """Where the emulators are nobody shows credentials, so names other than this machine's own must be given."""
+    own = LOOPBACK_NAMES if settings.uses_emulators else ()
+    return (*own, *settings.trusted_hosts)
 
 
 def _dependencies(settings: ApiSettings) -> Dependencies:

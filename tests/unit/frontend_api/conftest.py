@@ -17,6 +17,7 @@ from common.domain.task import Task
 from frontend_api.app import create_app
 from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
 from frontend_api.dependencies import WebPage, assembled
+from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.rescue_verdicts import RescuePolicy
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
@@ -69,7 +70,7 @@ class Api:
             keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),
         )
-        self.app: Flask = create_app(dependencies)
+        self.app: Flask = create_app(dependencies, trusted_hosts=LOOPBACK_NAMES)
         self.client: FlaskClient = self.app.test_client()
 
     def submit(self, **body: Any) -> TestResponse:
