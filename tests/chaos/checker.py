@@ -1,0 +1,166 @@
+"""The checker: compares what was accepted with what is there, as sets, and says what of the promise was broken.
+
+lost        an accepted task has no document, no ending, an ending it must not have, no event, or lacks an image
+doubled     it ended more than once: a second event id, an event of another ending, an image twice
+corrupt     an image is missing, not the bytes the document names, no picture, or another one; or any object is half
+miscounted  attempts that do not add up, a claim that outlived its task, an image of another attempt
+
+Litter is no finding: what an attempt that died had stored, under its own number, and checkpoints that nobody needs
+any more. Nobody is led there, and the bucket's lifecycle removes it with its task. It must still be whole.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.domain.images import StoredImage
+from common.domain.task import DEFAULT_ATTEMPTS, Task, TaskStatus
+from common.wire_formats.task_event import TaskEvent, ending_of
+from tests.chaos.evidence import Accepted, Evidence, SeenObject
+
+_IMAGE_NAME = re.compile(r"tasks/(?P<task_id>[^/]+)/attempt-(?P<attempt>\d+)/(?P<index>\d+)\.\w+")
+
+
+class Kind(StrEnum):
+    """How the promise was broken."""
+
+    LOST = "lost"
+    DOUBLED = "doubled"
+    CORRUPT = "corrupt"
+    MISCOUNTED = "miscounted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One broken promise."""
+
+    kind: Kind
+    task_id: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: task {self.task_id}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """All of them; and what lies about harmlessly."""
+
+    findings: tuple[Finding, ...]
+    litter: tuple[str, ...] = ()
+
+    def count(self, kind: Kind) -> int:
+        """How many tasks suffered so."""
+        return len({finding.task_id for finding in self.findings if finding.kind is kind})
+
+
+Told = Iterator[tuple[Kind, str]]
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Go through everything that was accepted, and through every object of those tasks."""
+    events: dict[str, list[TaskEvent]] = defaultdict(list)
+    for event in evidence.events:
+        events[event.task_id].append(event)
+    objects: dict[str, list[SeenObject]] = defaultdict(list)
+    for seen in evidence.objects.values():
+        objects[seen.name.split("/")[1]].append(seen)
+    findings, litter = [], []
+    for accepted in evidence.accepted:
+        task = evidence.documents.get(accepted.task_id)
+        if task is None:
+            told: list[tuple[Kind, str]] = [(Kind.LOST, "there is no document")]
+        else:
+            own_events, own_objects = events[task.id], objects[task.id]
+            told = [
+                *_ending(accepted, task),
+                *_telling(task, own_events, may_be_missing=evidence.queue_was_lost),
+                *_images(accepted, task, evidence),
+                *_leftovers(task, own_objects),
+                *_counters(task),
+            ]
+            kept = {image.object_name for image in task.images}
+            litter += [seen.name for seen in own_objects if seen.name not in kept]
+        findings += [Finding(kind=kind, task_id=accepted.task_id, what=what) for kind, what in told]
+    return Verdict(findings=tuple(findings), litter=tuple(litter))
+
+
+def _ending(accepted: Accepted, task: Task) -> Told:
+    if not task.status.is_terminal:
+        yield Kind.LOST, f"still {task.status}, attempt {task.attempt}"
+    elif task.status not in accepted.endings:
+        yield Kind.LOST, f"{task.status}: {task.failure}"
+    if task.status is TaskStatus.COMPLETED and task.failure is not None:
+        yield Kind.MISCOUNTED, f"completed with a failure: {task.failure.code}"
+    if task.status is not TaskStatus.COMPLETED and task.images:
+        yield Kind.MISCOUNTED, f"{task.status} with images"
+
+
+def _telling(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -> Told:
+    """Its owner is told once: any number of copies of one event, and that event is this very ending's."""
+    if not task.status.is_terminal:
+        if events:
+            yield Kind.DOUBLED, f"told as {events[0].type} and still {task.status}"
+        return
+    if not events and not may_be_missing:
+        yield Kind.LOST, "its owner was never told"
+    if len({event.id for event in events}) > 1:
+        yield Kind.DOUBLED, f"told as {sorted({event.type for event in events})}, with several ids"
+    elif any(event != ending_of(task) for event in events):
+        yield Kind.DOUBLED, "told of another ending than the stored one"
+
+
+def _images(accepted: Accepted, task: Task, evidence: Evidence) -> Told:
+    if task.status is not TaskStatus.COMPLETED:
+        return
+    indices = Counter(image.index for image in task.images)
+    if missing := set(range(accepted.images)) - indices.keys():
+        yield Kind.LOST, f"images {sorted(missing)} are missing"
+    if extra := [index for index, times in indices.items() if times > 1 or index >= accepted.images]:
+        yield Kind.DOUBLED, f"images {extra} are too many"
+    for image in task.images:
+        yield from _image(accepted, task, image, evidence.objects.get(image.object_name))
+
+
+def _image(accepted: Accepted, task: Task, image: StoredImage, seen: SeenObject | None) -> Told:
+    found = _IMAGE_NAME.fullmatch(image.object_name)
+    if found is None or (found["task_id"], int(found["index"])) != (task.id, image.index):
+        yield Kind.CORRUPT, f"{image.object_name} is no name for image {image.index}"
+    elif int(found["attempt"]) != task.attempt:
+        yield Kind.MISCOUNTED, f"{image.object_name} is not of attempt {task.attempt}"
+    if image.seed != task.parameters.seed_of(image.index):
+        yield Kind.CORRUPT, f"image {image.index} was drawn with another seed"
+    if seen is None:
+        yield Kind.CORRUPT, f"{image.object_name} does not exist"
+        return
+    if (seen.sha256, seen.size_bytes) != (image.sha256, image.size_bytes):
+        yield Kind.CORRUPT, f"{image.object_name} holds other bytes than the document says"
+    if seen.picture != (image.content_type, accepted.width, accepted.height):
+        yield Kind.CORRUPT, f"{image.object_name} decodes as {seen.picture}"
+
+
+def _leftovers(task: Task, objects: Sequence[SeenObject]) -> Told:
+    for seen in objects:
+        found = _IMAGE_NAME.fullmatch(seen.name)
+        if found is None:
+            continue  # a checkpoint
+        if seen.picture is None:
+            yield Kind.CORRUPT, f"{seen.name} is half an image"
+        if int(found["attempt"]) > task.attempt:
+            yield Kind.MISCOUNTED, f"{seen.name} is of an attempt that nobody ever claimed"
+
+
+def _counters(task: Task) -> Told:
+    """`attempt` counts claims; each took one of `attempts_left`, and some were given back."""
+    if not 0 <= task.attempts_left <= DEFAULT_ATTEMPTS:
+        yield Kind.MISCOUNTED, f"{task.attempts_left} attempts left"
+    if task.attempt + task.attempts_left < DEFAULT_ATTEMPTS:
+        yield Kind.MISCOUNTED, f"{task.attempts_left} attempts left after {task.attempt}"
+    if task.status is TaskStatus.COMPLETED and not (
+        task.attempt >= 1 and task.attempts_left < DEFAULT_ATTEMPTS
+    ):
+        yield Kind.MISCOUNTED, f"completed in attempt {task.attempt} with {task.attempts_left} left"
+    if task.status.is_terminal and task.claim is not None:
+        yield Kind.MISCOUNTED, f"{task.status} and still claimed by {task.claim.worker_id}"

@@ -1,0 +1,173 @@
+"""How the evidence is read back: documents from Firestore, objects from the bucket, events from their subscription.
+
+Always from the services themselves, past every link that a case has disturbed.
+"""
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+from google.api_core import exceptions as google_errors
+from PIL import Image
+
+from common.adapters.firestore_client import firestore_client
+from common.domain.task import Task
+from common.wire_formats.task_document import COLLECTION, decode_task_document
+from common.wire_formats.task_event import TaskEvent, decode_task_event
+from gpu_subscriber.adapters.pubsub_clients import subscriber_client
+from local_stack.provisioning import ResourceNames
+from tests.chaos.evidence import SeenObject
+
+_AT_ONCE = 200
+_FEW = 20
+_PULL_SECONDS = 5.0
+
+
+class OwnersMailbox:
+    """Receives every event of every task, as a consumer of the topic does. A thread of its own."""
+
+    def __init__(self, pubsub_host: str, names: ResourceNames) -> None:
+        self._client = subscriber_client(emulator_host=pubsub_host)
+        self._subscription = self._client.subscription_path(names.project_id, names.events_subscription)
+        self._events: list[TaskEvent] = []
+        self._told: set[str] = set()
+        self._arrived = threading.Condition()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._receive, name="mailbox", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop receiving."""
+        self._closing.set()
+        self._thread.join(2 * _PULL_SECONDS)
+
+    def events_of(self, task_ids: Iterable[str]) -> tuple[TaskEvent, ...]:
+        """All that arrived for these tasks so far, repetitions and all."""
+        wanted = set(task_ids)
+        with self._arrived:
+            return tuple(event for event in self._events if event.task_id in wanted)
+
+    def wait_for(self, task_ids: Iterable[str], *, timeout_seconds: float) -> bool:
+        """Whether each of these tasks was told of in time."""
+        wanted = set(task_ids)
+        with self._arrived:
+            return self._arrived.wait_for(lambda: wanted <= self._told, timeout_seconds)
+
+    def wait_for_copies(self, task_id: str, copies: int, *, timeout_seconds: float) -> bool:
+        """Whether so many events of this task, repetitions included, arrived in time."""
+
+        def arrived() -> int:
+            return sum(event.task_id == task_id for event in self._events)
+
+        with self._arrived:
+            return self._arrived.wait_for(lambda: arrived() >= copies, timeout_seconds)
+
+    def count_told(self, task_ids: Iterable[str]) -> int:
+        """Of how many of these tasks an event has arrived."""
+        with self._arrived:
+            return len(self._told & set(task_ids))
+
+    def _receive(self) -> None:
+        while not self._closing.is_set():
+            try:
+                answer = self._client.pull(
+                    subscription=self._subscription, max_messages=500, timeout=_PULL_SECONDS, retry=None
+                )
+                received = answer.received_messages
+                if received:
+                    self._note([decode_task_event(one.message.data) for one in received])
+                    self._client.acknowledge(
+                        subscription=self._subscription, ack_ids=[one.ack_id for one in received], timeout=5
+                    )
+            except google_errors.GoogleAPICallError:  # the emulator is being killed, or comes back
+                self._closing.wait(0.2)
+
+    def _note(self, events: list[TaskEvent]) -> None:
+        with self._arrived:
+            self._events += events
+            self._told |= {event.task_id for event in events}
+            self._arrived.notify_all()
+
+
+class Documents:
+    """Tasks as Firestore has them."""
+
+    def __init__(self, firestore_host: str, names: ResourceNames) -> None:
+        self.client = firestore_client(names.project_id, emulator_host=firestore_host)
+        self._tasks = self.client.collection(COLLECTION)
+
+    def of(self, task_ids: Iterable[str]) -> Mapping[str, Task]:
+        """Those of these tasks that there are, by id."""
+        references = [self._tasks.document(task_id) for task_id in task_ids]
+        found = {}
+        for first in range(0, len(references), _AT_ONCE):
+            for snapshot in self.client.get_all(references[first : first + _AT_ONCE], timeout=60):
+                if content := snapshot.to_dict():
+                    found[snapshot.id] = decode_task_document(content)
+        return found
+
+    def raw(self, task_id: str) -> dict[str, Any]:
+        """A task's document as it is stored, unknown fields and all."""
+        return dict(self._tasks.document(task_id).get(timeout=60).to_dict() or {})
+
+    def write(self, task_id: str, fields: Mapping[str, Any]) -> None:
+        """Write fields, by path, past every rule."""
+        self._tasks.document(task_id).update(dict(fields), timeout=60)
+
+
+class Objects:
+    """Objects as the bucket has them."""
+
+    def __init__(self, storage_url: str, names: ResourceNames) -> None:
+        self._http = httpx.Client(base_url=storage_url, timeout=60)
+        self._bucket = names.images_bucket
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def of(self, task_ids: Iterable[str]) -> Mapping[str, SeenObject]:
+        """All objects of these tasks, by name, each read whole."""
+        wanted = set(task_ids)
+        # One listing of everything is cheaper than many small ones, each of which looks at everything, too.
+        prefixes = [f"tasks/{task_id}/" for task_id in wanted] if len(wanted) < _FEW else ["tasks/"]
+        names = [name for prefix in prefixes for name in self._names(prefix) if name.split("/")[1] in wanted]
+        with ThreadPoolExecutor(4) as pool:
+            return {seen.name: seen for seen in pool.map(self._seen, names)}
+
+    def _names(self, prefix: str) -> Iterator[str]:
+        token = ""
+        while True:
+            answer = self._http.get(
+                f"/storage/v1/b/{self._bucket}/o", params={"prefix": prefix, "pageToken": token}
+            )
+            page = answer.raise_for_status().json()
+            yield from (item["name"] for item in page.get("items", []))
+            token = page.get("nextPageToken", "")
+            if not token:
+                return
+
+    def _seen(self, name: str) -> SeenObject:
+        answer = self._http.get(f"/{self._bucket}/{name}").raise_for_status()
+        body = answer.content
+        return SeenObject(
+            name=name,
+            size_bytes=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            content_type=answer.headers["content-type"],
+            picture=_picture(body),
+        )
+
+
+def _picture(body: bytes) -> tuple[str, int, int] | None:
+    """What the bytes decode as, to the last pixel; None when they do not."""
+    try:
+        with Image.open(io.BytesIO(body)) as picture:
+            picture.load()
+            return (Image.MIME[picture.format or ""], picture.width, picture.height)
+    except (OSError, SyntaxError, KeyError):
+        return None

@@ -1,0 +1,85 @@
+"""The engine processes of the chaos suite. Each draws well, and dies of certain prompts, as engines do.
+
+    demo_model    the engine that ships, with the demo model
+    stand_in      paints one colour, in hundredths of a second a step, and starts at once
+    narrow        the engine that ships, on a device that holds `ROOM` Runs: more are out of memory
+
+A Run whose prompt contains DEADLY kills the process that draws it, with SIGKILL, as the system's OOM killer does.
+"""
+
+import os
+import signal
+from multiprocessing.connection import Connection
+from typing import Any
+
+from gpu_subscriber.engine.engine_process import run_engine
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.messages import FromEngine, Start, StepDone, ToEngine
+from tests.chaos.stand_in_engine import serve_stand_in
+
+DEADLY = "deadly"
+ROOM = 2
+
+STAND_IN = f"{__name__}:stand_in"
+DEMO_MODEL = f"{__name__}:demo_model"
+NARROW = f"{__name__}:narrow"
+
+
+class DeadlyPipe:
+    """The engine's end of the pipe to its parent. The first step of a deadly Run is the last of the process."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._deadly: set[str] = set()
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """See Connection.poll."""
+        return self._pipe.poll(timeout)
+
+    def recv(self) -> ToEngine:
+        """See Connection.recv."""
+        message: ToEngine = self._pipe.recv()
+        if isinstance(message, Start) and DEADLY in message.parameters.prompt:
+            self._deadly.add(message.run_id)
+        return message
+
+    def send(self, message: FromEngine) -> None:
+        """See Connection.send."""
+        if isinstance(message, StepDone) and message.run_id in self._deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._pipe.send(message)
+
+
+def demo_model(pipe: Any, settings: EngineSettings) -> None:
+    """The child's main function, see above."""
+    run_engine(DeadlyPipe(pipe), settings)  # type: ignore[arg-type]
+
+
+def stand_in(pipe: Any, settings: EngineSettings) -> None:
+    """The child's main function, see above."""
+    serve_stand_in(DeadlyPipe(pipe), settings)
+
+
+def narrow(pipe: Any, settings: EngineSettings) -> None:
+    """The child's main function, see above."""
+    import torch
+
+    from gpu_subscriber.engine import serving
+
+    names: dict[str, Any] = vars(serving)
+    load_family = names["load_family"]
+
+    def narrowed(*arguments: Any, **options: Any) -> Any:
+        family: Any = load_family(*arguments, **options)
+        predict = family.predict
+
+        def predict_what_fits(states: list[Any]) -> Any:
+            if len(states) > ROOM:
+                raise torch.OutOfMemoryError(f"{len(states)} Runs where {ROOM} fit")
+            return predict(states)
+
+        family.predict = predict_what_fits
+        return family
+
+    names["load_family"] = narrowed
+    run_engine(pipe, settings)

@@ -1,0 +1,310 @@
+"""Rig: a whole system to hurt. A stack without workers, workers of its own, and every wire through a Link.
+
+task_id = rig.submit(steps=50)          accepted: from here on the promise holds
+worker.kill()                           whatever happens
+tasks = rig.every_promise_kept()        waits for the ends, reads everything back, and judges
+"""
+
+import io
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from http import HTTPStatus
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from google.pubsub_v1.types import PubsubMessage
+from PIL import Image
+
+from common.domain.task import Phase, Task, TaskStatus
+from common.wire_formats.task_message import encode_task_message, task_message_attributes
+from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from local_stack.leftovers import end_leftovers
+from local_stack.provisioning import ResourceNames
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+from tests.chaos.chaos_worker import ChaosWorker, Links
+from tests.chaos.checker import Verdict, judge
+from tests.chaos.collecting import Documents, Objects, OwnersMailbox
+from tests.chaos.evidence import COMPLETED, Accepted, Evidence
+from tests.chaos.network import LOOPBACK, Network
+from tests.chaos.waiting import wait_for
+from tests.system_client import SystemClient
+
+SIDE = 64
+"""Pixels; the smallest picture the demo model draws."""
+LEASE_SECONDS = 10
+"""The shortest that Pub/Sub knows."""
+QUICK = {
+    # A dead worker is taken over within seconds, where production takes a minute. Nothing else differs by these.
+    "DARKROOM_CLAIM_TTL_SECONDS": "5",
+    "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1",
+    "DARKROOM_CANCELLATION_LOOK_SECONDS": "0.5",
+    "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.2",
+    "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": "0.5",
+    "DARKROOM_DRAIN_DEADLINE_SECONDS": "3",
+    "DARKROOM_MEASURE_AT_START": "false",
+    "DARKROOM_SLOTS": "4",
+    "DARKROOM_CPU_THREADS": "1",
+    "CHAOS_LEASE_SECONDS": str(LEASE_SECONDS),
+}
+_numbers = count()  # of all workers of this program: each has a log of its own
+CANCELLED = frozenset({TaskStatus.CANCELLED})
+_API = {
+    "DARKROOM_PUBLISH_TIMEOUT_SECONDS": "2",
+    "DARKROOM_STORE_TIMEOUT_SECONDS": "2",
+    "DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS": "2",
+    "DARKROOM_RESCUE_CLAIM_DEAD_SECONDS": "1",
+}
+
+
+class Site:
+    """What outlives a case: emulators, API, rescue tick, the network, the owners' mailbox. A context manager."""
+
+    def __init__(self, data_directory: Path) -> None:
+        self.names = ResourceNames()
+        self.logs = data_directory / "logs"
+        self._exits = ExitStack()
+        self._data_directory = data_directory
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            self.network = exits.enter_context(Network())
+            self.api_links = Links(self.network, self.port_of)
+            settings = StackSettings(
+                data_directory=self._data_directory,
+                names=self.names,
+                workers=0,
+                rescue_interval_seconds=1,
+                extra_environment={**QUICK, **_API, **self.api_links.environment},
+            )
+            self.stack = LocalStack(settings)
+            exits.enter_context(self.stack)
+            direct = {
+                **self.stack.environment,
+                "FIRESTORE_EMULATOR_HOST": self.address("firestore-emulator"),
+            }
+            assert self.stack.page_url is not None
+            self.client = exits.enter_context(SystemClient(self.stack.page_url, direct))
+            self._publisher = publisher_client(emulator_host=self.address("pubsub-proxy"))
+            self._subscriber = subscriber_client(emulator_host=self.address("pubsub-proxy"))
+            self.documents = Documents(self.address("firestore-emulator"), self.names)
+            self.objects = Objects(f"http://{self.address('bucket-server')}", self.names)
+            exits.callback(self.objects.close)
+            self.mailbox = OwnersMailbox(self.address("pubsub-proxy"), self.names)
+            exits.callback(self.mailbox.close)
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.__exit__(kind, error, trace)
+
+    def publish(self, body: bytes, attributes: Mapping[str, str]) -> None:
+        """Put a message on the tasks' topic."""
+        message = PubsubMessage(data=body, attributes=dict(attributes))
+        topic = f"projects/{self.names.project_id}/topics/{self.names.tasks_topic}"
+        self._publisher.publish(topic=topic, messages=[message], timeout=20)
+
+    def dead_letters(self, count: int) -> list[PubsubMessage]:
+        """Wait for so many dead letters and take them."""
+        subscription = self._subscriber.subscription_path(
+            self.names.project_id, self.names.dead_letter_subscription
+        )
+        letters: list[PubsubMessage] = []
+        while len(letters) < count:
+            answer = self._subscriber.pull(subscription=subscription, max_messages=count, timeout=30)
+            received = answer.received_messages
+            if received:
+                self._subscriber.acknowledge(
+                    subscription=subscription, ack_ids=[one.ack_id for one in received]
+                )
+            letters += [one.message for one in received]
+        return letters
+
+    def restart_pubsub(self) -> None:
+        """Kill the emulator, which keeps nothing on disk, and start it again: empty."""
+        self.stack.process("pubsub-emulator").kill()
+        self.stack.restart("pubsub-emulator")
+
+    def port_of(self, process: str) -> int:
+        """Where a process of the stack listens, past every link."""
+        return self.stack.ports[process]
+
+    def address(self, process: str) -> str:
+        """The same as `address:port`."""
+        return f"{LOOPBACK}:{self.port_of(process)}"
+
+
+class Rig:
+    """One case on a site: its workers, what it submitted, and the judgement. A context manager."""
+
+    def __init__(self, site: Site, *, engine: str) -> None:
+        self.site = site
+        self.client = site.client
+        self.workers: list[ChaosWorker] = []
+        self.accepted: dict[str, Accepted] = {}
+        self.queue_was_lost = False
+        self._engine = engine
+        self._stack_id = secrets.token_hex(8)
+        self._judged: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.site.api_links.pass_on()
+        for worker in self.workers:
+            if worker.process.is_running:
+                worker.process.kill()
+        end_leftovers(self._stack_id)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether everything that was accepted has been judged."""
+        return set(self.accepted) == self._judged
+
+    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def start_workers(self, count: int, *, engine: str | None = None, **settings: Any) -> list[ChaosWorker]:
+        """Start so many and wait for all. `settings` are variables of their environment."""
+        started = [self._started(engine or self._engine, settings) for _ in range(count)]
+        for worker in started:
+            worker.process.wait_until_ready()
+        return started
+
+    def start_worker(self, *, engine: str | None = None, **settings: Any) -> ChaosWorker:
+        """Start one and wait for it."""
+        return self.start_workers(1, engine=engine, **settings)[0]
+
+    def holder_of(self, task: Task) -> ChaosWorker:
+        """The worker that holds the task's claim."""
+        assert task.claim is not None, f"task {task.id} is {task.status}"
+        for worker in self.workers:
+            if any(line["worker_id"] == task.claim.worker_id for line in worker.log_lines("worker_started")):
+                return worker
+        raise LookupError(task.claim.worker_id)
+
+    def _started(self, engine: str, settings: Mapping[str, object]) -> ChaosWorker:
+        links = Links(self.site.network, self.site.port_of)
+        worker = ChaosWorker(
+            next(_numbers),
+            links,
+            environment={
+                **self.site.stack.environment,
+                **links.environment,
+                "CHAOS_ENGINE": engine,
+                **{name: str(value) for name, value in settings.items()},
+            },
+            logs=self.site.logs,
+            stack_id=self._stack_id,
+        )
+        self.workers.append(worker)
+        worker.process.start()
+        return worker
+
+    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, prompt: str = "a large red circle", **fields: Any) -> str:
+        """Submit a task that must be accepted; its id. `endings`: how it may end, if not completed."""
+        answer = self.try_submit(prompt, **fields)
+        assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
+        return str(answer.json()["id"])
+
+    def try_submit(
+        self,
+        prompt: str = "a large red circle",
+        *,
+        endings: frozenset[TaskStatus] = COMPLETED,
+        headers: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> httpx.Response:
+        """Submit a task that may be refused; what was answered."""
+        body = {"prompt": prompt, "width": SIDE, "height": SIDE, "steps": 2, **fields}
+        answer = self.client.http.post("/v1/tasks", json=body, headers=dict(headers or {}))
+        if answer.is_success:  # 202, or 200 for a replay of what was accepted before
+            self.expect(str(answer.json()["id"]), images=body.get("num_images", 1), endings=endings)
+        return answer
+
+    def expect(self, task_id: str, *, images: int = 1, endings: frozenset[TaskStatus] = COMPLETED) -> None:
+        """Hold the system to its promise for this task, or to another ending of it than before."""
+        self.accepted[task_id] = Accepted(
+            task_id=task_id, images=images, width=SIDE, height=SIDE, endings=endings
+        )
+
+    def cancel(self, task_id: str) -> httpx.Response:
+        """Ask for its cancellation; from now on it may end so."""
+        self.expect(task_id, images=self.accepted[task_id].images, endings=COMPLETED | CANCELLED)
+        return self.client.http.post(f"/v1/tasks/{task_id}/cancel")
+
+    def wait_until(
+        self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 60.0
+    ) -> Task:
+        """See SystemClient.wait_until."""
+        return self.client.wait_until(task_id, holds, timeout_seconds=timeout_seconds)
+
+    def deliver_again(self, task_id: str, *, times: int = 1) -> None:
+        """Publish the task's message once more, as Pub/Sub may repeat it at any time."""
+        task = self.site.documents.of([task_id])[task_id]
+        body = encode_task_message(task, result_bucket=self.site.names.images_bucket)
+        for _ in range(times):
+            self.site.publish(body, task_message_attributes(task))
+
+    def pixels(self, task_id: str, index: int = 0) -> bytes:
+        """What a finished image shows."""
+        with Image.open(io.BytesIO(self.client.image(task_id, index))) as picture:
+            return picture.convert("RGB").tobytes()
+
+    def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
+        """Wait until the document tells of this step of this attempt."""
+        return self.wait_until(
+            task_id,
+            lambda task: (
+                task.attempt >= attempt
+                and task.progress.phase is Phase.DENOISING
+                and task.progress.step >= step
+            ),
+        )
+
+    # ── judgement ────────────────────────────────────────────────────────────────────────────────────────
+
+    def every_promise_kept(self, *, timeout_seconds: float = 90.0) -> dict[str, Task]:
+        """Wait for the end of everything accepted, and insist that nothing is lost, doubled, corrupt or miscounted."""
+        self.wait_for_ends(timeout_seconds=timeout_seconds)
+        evidence, verdict = self.judged()
+        told = [str(finding) for finding in verdict.findings]
+        assert not told, "\n".join(told)
+        self._nothing_is_in_flight()
+        return dict(evidence.documents)
+
+    def wait_for_ends(self, *, timeout_seconds: float) -> bool:
+        """Wait until each owner was told, or, where events may be lost, until each task has ended; whether it came."""
+        if not self.queue_was_lost:
+            return self.site.mailbox.wait_for(self.accepted, timeout_seconds=timeout_seconds)
+        for task_id in self.accepted:
+            self.client.wait_for_end(task_id, timeout_seconds=timeout_seconds)
+        return True
+
+    def judged(self) -> tuple[Evidence, Verdict]:
+        """Read everything back and compare."""
+        evidence = Evidence(
+            accepted=tuple(self.accepted.values()),
+            documents=self.site.documents.of(self.accepted),
+            objects=self.site.objects.of(self.accepted),
+            events=self.site.mailbox.events_of(self.accepted),
+            queue_was_lost=self.queue_was_lost,
+        )
+        self._judged = set(self.accepted)
+        return evidence, judge(evidence)
+
+    def _nothing_is_in_flight(self) -> None:
+        """No living worker still works on anything."""
+        for worker in self.workers:
+            if worker.process.is_running:
+                wait_for(lambda worker=worker: worker.active_tasks == 0, f"{worker.name} to be idle")  # type: ignore[misc]

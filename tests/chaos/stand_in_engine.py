@@ -1,0 +1,150 @@
+"""An engine that speaks the engine's messages and paints one colour. It starts at once and costs no processor time.
+
+The colour is the last link of a chain with one link a step: only a Run that took each of its steps once, resumed or
+not, comes to the picture that its parameters stand for.
+"""
+
+import hashlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Phase
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.exit_codes import PARENT_GONE
+from gpu_subscriber.engine.messages import (
+    CheckpointReady,
+    EngineReady,
+    FromEngine,
+    ImageReady,
+    Interrupt,
+    PhaseChanged,
+    RunInterrupted,
+    Shutdown,
+    Start,
+    StepDone,
+    ToEngine,
+)
+
+STEP_SECONDS = float(os.environ.get("CHAOS_STEP_SECONDS", "0.02"))
+
+
+class Pipe(Protocol):
+    """What is used of a multiprocessing Connection."""
+
+    def poll(self, timeout: float | None = 0.0) -> bool: ...
+    def recv(self) -> ToEngine: ...
+    def send(self, message: FromEngine) -> None: ...
+
+
+@dataclass(slots=True)
+class _Run:
+    start: Start
+    step: int
+    state: bytes
+    resumed_at: int = 0
+    checkpointed_at: float = 0.0
+    gpu_seconds: float = 0.0
+
+    @classmethod
+    def begun(cls, start: Start) -> "_Run":
+        if start.checkpoint is None:
+            return cls(start, 0, b"", checkpointed_at=time.monotonic())
+        step = int.from_bytes(start.checkpoint[:4])
+        return cls(start, step, start.checkpoint[4:], resumed_at=step, checkpointed_at=time.monotonic())
+
+    @property
+    def checkpoint(self) -> bytes:
+        return self.step.to_bytes(4) + self.state
+
+    def advance(self) -> None:
+        parameters = self.start.parameters
+        self.step += 1
+        self.state = _link(self.state, parameters, self.start.index, self.step)
+        self.gpu_seconds += STEP_SECONDS
+
+
+def expected_colour(parameters: GenerationParameters, index: int) -> tuple[int, int, int]:
+    """The colour of image `index`, from its parameters alone."""
+    state = b""
+    for step in range(1, parameters.steps + 1):
+        state = _link(state, parameters, index, step)
+    return (state[0], state[1], state[2])
+
+
+def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
+    """The child's loop: hear, take a step of every Run, until told to stop."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    pipe.send(
+        EngineReady(
+            models=tuple(spec.name for spec in settings.models),
+            device="none",
+            dtype="none",
+            slots=settings.max_batch,
+            versions={"stand_in": "1"},
+        )
+    )
+    runs: dict[str, _Run] = {}
+    while True:
+        try:
+            while pipe.poll(STEP_SECONDS if runs else None):
+                if _heard(pipe, pipe.recv(), runs):
+                    return
+        except (EOFError, OSError):
+            os._exit(PARENT_GONE)
+        for run_id, run in list(runs.items()):
+            _advance(pipe, run_id, run, settings.checkpoint_interval_seconds)
+            if run.step >= run.start.parameters.steps:
+                del runs[run_id]
+
+
+def _heard(pipe: Pipe, message: ToEngine, runs: dict[str, _Run]) -> bool:
+    """Whether it was the last one."""
+    match message:
+        case Start():
+            runs[message.run_id] = _Run.begun(message)
+            pipe.send(PhaseChanged(run_id=message.run_id, phase=Phase.DENOISING))
+        case Interrupt():
+            run = runs.pop(message.run_id, None)
+            if run is not None:
+                pipe.send(
+                    RunInterrupted(
+                        run_id=message.run_id,
+                        step=run.step,
+                        gpu_seconds=run.gpu_seconds,
+                        checkpoint=run.checkpoint if message.want_checkpoint else None,
+                    )
+                )
+        case Shutdown():
+            return True
+    return False
+
+
+def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: float) -> None:
+    parameters, now = run.start.parameters, time.monotonic()
+    run.advance()
+    pipe.send(StepDone(run_id=run_id, step=run.step, steps=parameters.steps))
+    if run.step == parameters.steps:
+        colour = bytes(run.state[:3])
+        pipe.send(
+            ImageReady(
+                run_id=run_id,
+                width=parameters.width,
+                height=parameters.height,
+                pixels=colour * (parameters.width * parameters.height),
+                gpu_seconds=run.gpu_seconds,
+                resumed_at_step=run.resumed_at,
+            )
+        )
+    elif checkpoint_interval_seconds and now - run.checkpointed_at >= checkpoint_interval_seconds:
+        run.checkpointed_at = now
+        pipe.send(CheckpointReady(run_id=run_id, step=run.step, checkpoint=run.checkpoint))
+
+
+def _link(state: bytes, parameters: GenerationParameters, index: int, step: int) -> bytes:
+    said = f"{parameters.prompt}/{parameters.seed_of(index)}/{step}".encode()
+    return hashlib.sha256(state + said).digest()

@@ -1,0 +1,36 @@
+"""Many tasks, and workers that keep dying under them."""
+
+from itertools import cycle
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.chaos.rig import Rig
+from tests.chaos.test_claims_and_zombies import PRODUCTION
+
+pytestmark = pytest.mark.chaos
+long = pytest.mark.chaos_long
+BACK_WITHIN_SECONDS = 90.0
+
+
+@pytest.mark.parametrize(("tasks", "kill_every_seconds"), [(60, 4.0), pytest.param(500, 10.0, marks=long)])
+def test_a_burst_ends_although_its_workers_keep_dying(
+    rig: Rig, tasks: int, kill_every_seconds: float
+) -> None:
+    rig.start_workers(2, CHAOS_STEP_SECONDS=0.05)
+    task_ids = [rig.submit(steps=10) for _ in range(tasks)]
+    victims = cycle(rig.workers)
+    while not rig.site.mailbox.wait_for(task_ids, timeout_seconds=kill_every_seconds):
+        victim = next(victims)
+        victim.kill()
+        victim.restart()
+    assert {task.status for task in rig.every_promise_kept().values()} == {TaskStatus.COMPLETED}
+
+
+@long
+def test_a_dead_workers_task_does_not_take_ten_minutes_to_come_back(rig: Rig) -> None:
+    rig.start_workers(2, CHAOS_STEP_SECONDS=0.1, **PRODUCTION)
+    task_id = rig.submit(steps=100)
+    rig.holder_of(rig.wait_until_drawn(task_id, step=5)).kill()
+    rig.wait_until(task_id, lambda task: task.attempt == 2, timeout_seconds=BACK_WITHIN_SECONDS)
+    assert rig.every_promise_kept()[task_id].attempts_left == 2

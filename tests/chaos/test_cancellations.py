@@ -1,0 +1,69 @@
+"""Cancelled at each phase, twice, while draining, and in a race with the last step: one ending, and nobody else's."""
+
+from http import HTTPStatus
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.chaos.rig import Rig
+
+pytestmark = pytest.mark.chaos
+
+
+def test_cancelled_while_it_waits(rig: Rig) -> None:
+    task_id, other = rig.submit(), rig.submit()
+    assert rig.cancel(task_id).status_code == HTTPStatus.OK
+    rig.start_worker()
+    tasks = rig.every_promise_kept()
+    assert (tasks[task_id].status, tasks[task_id].attempt) == (TaskStatus.CANCELLED, 0)
+    assert tasks[other].status is TaskStatus.COMPLETED
+
+
+def test_cancelled_twice_while_it_is_drawn(rig: Rig) -> None:
+    rig.start_worker(CHAOS_STEP_SECONDS=0.05)
+    task_id, other = (rig.submit(steps=100) for _ in range(2))
+    rig.wait_until_drawn(task_id, step=3)
+    for _ in range(2):
+        assert rig.cancel(task_id).status_code == HTTPStatus.ACCEPTED
+    tasks = rig.every_promise_kept()
+    assert tasks[task_id].status is TaskStatus.CANCELLED
+    assert (tasks[other].status, tasks[other].attempt) == (TaskStatus.COMPLETED, 1)
+    assert rig.cancel(task_id).status_code == HTTPStatus.OK
+    assert rig.every_promise_kept()[task_id] == tasks[task_id]
+
+
+def test_cancelled_while_its_worker_drains(rig: Rig) -> None:
+    # The worker looks so seldom that only the drain can find the cancellation.
+    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2, DARKROOM_CANCELLATION_LOOK_SECONDS=30)
+    task_id, other = (rig.submit(steps=100) for _ in range(2))
+    for one in (task_id, other):
+        rig.wait_until_drawn(one)
+    rig.cancel(task_id)
+    assert worker.stop() == 0
+    rig.start_worker()
+    tasks = rig.every_promise_kept()
+    assert (tasks[task_id].status, tasks[task_id].attempt) == (TaskStatus.CANCELLED, 1)
+    assert (tasks[other].status, tasks[other].attempt) == (TaskStatus.COMPLETED, 2)
+
+
+@pytest.mark.parametrize(
+    "arrives", [False, True], ids=["before its image is stored", "after its image is stored"]
+)
+def test_cancelled_at_the_end(rig: Rig, arrives: bool) -> None:
+    worker = rig.start_worker()
+    reached = worker.links.storage.hold(b"attempt-1/0", arrives=arrives)
+    task_id = rig.submit()
+    assert reached.wait(20)
+    rig.cancel(task_id)
+    worker.links.storage.cut()
+    worker.links.storage.pass_on()
+    rig.every_promise_kept()
+
+
+def test_cancellations_that_race_the_last_step(rig: Rig) -> None:
+    rig.start_worker(CHAOS_STEP_SECONDS=0.01)
+    for steps in range(1, 31):
+        task_id = rig.submit(steps=steps)
+        rig.cancel(task_id)
+    ends = {task.status for task in rig.every_promise_kept().values()}
+    assert ends <= {TaskStatus.COMPLETED, TaskStatus.CANCELLED}

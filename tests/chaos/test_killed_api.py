@@ -1,0 +1,40 @@
+"""The API is killed inside a submission. Whatever was stored is rescued, and drawn once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from common.domain.task import Task
+from tests.chaos.rig import Rig
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.parametrize(
+    "published", [False, True], ids=["before it published", "before it noted that it had"]
+)
+def test_killed(rig: Rig, published: bool) -> None:
+    rig.start_worker()
+    prompt = f"a circle whose API died, published: {published}"
+    reached = rig.site.api_links.pubsub.hold(prompt.encode(), arrives=published)
+    with ThreadPoolExecutor(1) as pool, suppress(httpx.TransportError):
+        submission = pool.submit(rig.try_submit, prompt)
+        assert reached.wait(20)
+        rig.site.stack.process("api").kill()
+        rig.site.api_links.cut()
+        rig.site.api_links.pass_on()
+        submission.result()
+    rig.site.stack.restart("api")
+    # Nobody was told 202; but what is stored ends as if somebody had been.
+    [task] = stored_with(rig, prompt)
+    rig.expect(task.id)
+    assert rig.every_promise_kept()[task.id].attempt == 1
+
+
+def stored_with(rig: Rig, prompt: str) -> list[Task]:
+    """The stored tasks with this prompt."""
+    page = rig.client.http.get("/v1/tasks", params={"page_size": 20}).raise_for_status().json()
+    ids = [task["id"] for task in page["tasks"] if task["parameters"]["prompt"] == prompt]
+    return list(rig.site.documents.of(ids).values())

@@ -1,0 +1,58 @@
+"""A worker's process tree is killed with SIGKILL, at each moment that makes a difference."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.chaos.chaos_worker import ChaosWorker
+from tests.chaos.rig import Rig
+
+pytestmark = pytest.mark.chaos
+
+Arm = Callable[[ChaosWorker], threading.Event]
+
+MOMENTS: dict[str, Arm] = {
+    # Each is a breakpoint on the wire: the request that carries these bytes is held, or arrives and stays unanswered.
+    "before its claim is written": lambda worker: worker.links.firestore.hold(b"processing", arrives=False),
+    "after its claim is written": lambda worker: worker.links.firestore.hold(b"processing", arrives=True),
+    "after its image is stored": lambda worker: worker.links.storage.hold(b"attempt-1/0", arrives=True),
+    "after completed is written": lambda worker: worker.links.firestore.hold(b"completed", arrives=True),
+    "before its acknowledgement": lambda worker: worker.links.pubsub.hold(b"task.completed", arrives=True),
+}
+
+
+SHORT = ("after its claim is written", "after completed is written", "before its acknowledgement")
+"""The moments of the short form; those between tell little more."""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(moment, marks=() if moment in SHORT else pytest.mark.chaos_long) for moment in MOMENTS],
+)
+def test_killed(rig: Rig, moment: str) -> None:
+    victim = rig.start_worker()
+    reached = MOMENTS[moment](victim)
+    task_id = rig.submit()
+    assert reached.wait(20), f"it never came to the moment {moment}"
+    victim.kill()
+    rig.start_worker()
+    copies = 2 if moment == "before its acknowledgement" else 1  # its event was published, and will be again
+    assert rig.site.mailbox.wait_for_copies(task_id, copies, timeout_seconds=60)
+    task = rig.every_promise_kept()[task_id]
+    # Before the claim nothing was spent; once it was completed nothing needed to be drawn again.
+    spent = 2 if moment in ("after its claim is written", "after its image is stored") else 1
+    assert (task.attempt, task.attempts_left) == (spent, 4 - spent)
+
+
+def test_killed_while_it_draws_the_next_one_goes_on_where_it_was(rig: Rig) -> None:
+    victim = rig.start_worker()
+    task_id = rig.submit(steps=100)
+    rig.wait_until_drawn(task_id, step=50)
+    victim.kill()
+    heir = rig.start_worker()
+    task = rig.every_promise_kept()[task_id]
+    assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, 2, 2)
+    [resumed] = heir.log_lines("checkpoints_loaded")
+    assert resumed["steps"]["0"] > 0

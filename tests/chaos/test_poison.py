@@ -1,0 +1,82 @@
+"""Deliveries nobody can read, tasks that kill whoever draws them, and pictures that do not fit."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.chaos.engines import DEADLY, NARROW
+from tests.chaos.rig import Rig
+
+pytestmark = pytest.mark.chaos
+FAILED = frozenset({TaskStatus.FAILED})
+
+GOOD_BODY: Mapping[str, object] = {
+    "version": "1.0",
+    "task_id": "nobody",
+    "user_id": "ada",
+    "submitted_at": "2026-01-01T00:00:00+00:00",
+    "payload": {},
+    "result_bucket": "images",
+}
+BODIES = {
+    "not JSON": b"\xff\x00 junk",
+    "a version from the future": json.dumps({**GOOD_BODY, "version": "2.0"}).encode(),
+    "missing fields": b'{"version": "1.0"}',
+    "wrong types": json.dumps({**GOOD_BODY, "payload": [], "task_id": 7}).encode(),
+    "ten megabytes of junk": b"x" * 9_500_000,
+}
+
+
+def test_unreadable_bodies_end_in_the_dead_letters_and_the_queue_goes_on(rig: Rig) -> None:
+    for body in BODIES.values():
+        rig.site.publish(body, {"model": "demo"})
+    rig.start_worker()
+    task_id = rig.submit()
+    letters = rig.site.dead_letters(len(BODIES))
+    assert {letter.data[:100] for letter in letters} == {body[:100] for body in BODIES.values()}
+    assert all(letter.attributes["dead_letter_reason"] for letter in letters)
+    assert rig.every_promise_kept()[task_id].attempt == 1
+
+
+def test_poison_fails_after_its_attempts_and_its_neighbours_lose_none(rig: Rig) -> None:
+    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
+    neighbours = [rig.submit(steps=100) for _ in range(2)]
+    for neighbour in neighbours:
+        rig.wait_until_drawn(neighbour)
+    poison = rig.submit(DEADLY, endings=FAILED)
+    later = rig.submit()
+    tasks = rig.every_promise_kept()
+    assert tasks[poison].attempt <= 4
+    failure = tasks[poison].failure
+    assert failure is not None
+    assert failure.code == "engine_crashed"
+    assert [(tasks[task_id].attempt, tasks[task_id].attempts_left) for task_id in neighbours] == [
+        (1, 3),
+        (1, 3),
+    ]
+    assert tasks[later].attempt == 1
+    ends = [line["end"] for line in worker.log_lines("engine_ended")]
+    assert ends
+    assert set(ends) == {"SIGKILL"}
+
+
+def test_a_worker_killed_for_its_memory_does_not_take_the_message_with_it(rig: Rig) -> None:
+    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
+    task_id = rig.submit(steps=60)
+    rig.wait_until_drawn(task_id, step=5)
+    worker.engine.kill()  # the OOM killer's signal, to the process that has the memory
+    task = rig.every_promise_kept()[task_id]
+    assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 2)
+
+
+def test_out_of_memory_makes_batches_smaller_and_the_engine_goes_on(rig: Rig) -> None:
+    worker = rig.start_worker(engine=NARROW)
+    crowd = rig.submit(num_images=4, steps=4)
+    rig.client.wait_for_end(crowd)
+    later = [rig.submit(num_images=2, steps=2) for _ in range(2)]
+    tasks = rig.every_promise_kept()
+    assert {tasks[task_id].attempt for task_id in (crowd, *later)} == {1}
+    assert any(worker.log_lines("batch_halved"))
+    assert not any(worker.log_lines("engine_ended"))

@@ -1,0 +1,66 @@
+"""Workers told to stop with SIGTERM, as Kubernetes does: nothing is lost, nothing is spent, and it is quick."""
+
+import time
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.chaos.rig import LEASE_SECONDS, Rig
+from tests.chaos.waiting import let_pass
+
+pytestmark = pytest.mark.chaos
+GOES_ON_WITHIN_SECONDS = 3.0
+
+
+def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(rig: Rig) -> None:
+    rig.start_workers(2, CHAOS_STEP_SECONDS=0.05, DARKROOM_DRAIN_DEADLINE_SECONDS=1)
+    undisturbed = rig.submit(seed=7, steps=80)
+    rig.client.wait_for_end(undisturbed)
+    task_id = rig.submit(seed=7, steps=80)
+    seen = rig.wait_until_drawn(task_id, step=20)
+    first = rig.holder_of(seen)
+    [second] = [worker for worker in rig.workers if worker is not first]
+
+    told_at = time.monotonic()
+    first.process.ask_to_stop()
+    rig.wait_until_drawn(task_id, attempt=2)
+    took = time.monotonic() - told_at
+
+    assert first.process.wait_stopped(10)
+    assert first.process.exit_code == 0
+    task = rig.every_promise_kept()[task_id]
+    assert (task.attempt, task.attempts_left) == (2, 3)
+    [loaded] = second.log_lines("checkpoints_loaded")
+    assert loaded["steps"]["0"] >= seen.progress.step
+    assert rig.pixels(task_id) == rig.pixels(undisturbed)
+    assert took < GOES_ON_WITHIN_SECONDS
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.chaos_long)])
+def test_a_good_task_survives_preemptions_in_a_row(rig: Rig, times: int) -> None:
+    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2)
+    task_id = rig.submit(steps=100)
+    for preemption in range(1, times + 1):
+        rig.wait_until_drawn(task_id, attempt=preemption)
+        heir = rig.start_worker(CHAOS_STEP_SECONDS=0.2 if preemption < times else 0.01)
+        assert worker.stop() == 0
+        worker = heir
+    task = rig.every_promise_kept()[task_id]
+    assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, times + 1, 3)
+
+
+def test_acknowledgements_are_not_dropped_at_shutdown(rig: Rig) -> None:
+    first = rig.start_worker()
+    task_ids = [rig.submit(steps=5) for _ in range(12)]
+    rig.client.wait_for_end(task_ids[2])
+    assert first.stop() == 0
+    finished = {
+        line["task_id"] for line in first.log_lines("attempt_finished") if line["settlement"] == "acknowledge"
+    }
+    assert finished
+    second = rig.start_worker()
+    rig.every_promise_kept()
+    let_pass(
+        LEASE_SECONDS + 1
+    )  # by then an acknowledgement that was lost would have brought its delivery back
+    assert not finished & {line["task_id"] for line in second.log_lines("attempt_finished")}

@@ -1,0 +1,22 @@
+"""Waiting for what nobody announces, and letting time pass where its passing is the point."""
+
+import threading
+import time
+from collections.abc import Callable
+
+_LOOK_SECONDS = 0.05
+_never = threading.Event()
+
+
+def wait_for(holds: Callable[[], bool], what: str, *, timeout_seconds: float = 60.0) -> None:
+    """Look again and again until `holds`. Raises TimeoutError. For processes, files and sockets, which tell nobody."""
+    until = time.monotonic() + timeout_seconds
+    while not holds():
+        if time.monotonic() > until:
+            raise TimeoutError(f"waited {timeout_seconds:g} s for {what}")
+        _never.wait(_LOOK_SECONDS)
+
+
+def let_pass(seconds: float) -> None:
+    """An outage or a stall lasts this long."""
+    _never.wait(seconds)

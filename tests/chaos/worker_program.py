@@ -1,0 +1,39 @@
+"""The worker as it ships, but for what a case must be able to choose:
+
+CHAOS_ENGINE                which engine it starts, `module:function`
+CHAOS_LEASE_SECONDS         how long it leases deliveries, so that a dead worker's come back within a test
+CHAOS_CLOCK_SKEW_SECONDS    how far its clock is off
+
+python -m tests.chaos.worker_program
+"""
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.adapters.system_clock import SystemClock
+from gpu_subscriber import __main__ as program
+from gpu_subscriber.adapters import pubsub_deliveries
+
+
+class SkewedClock(SystemClock):
+    """A clock that is wrong by a constant."""
+
+    def now(self) -> datetime:
+        """See Clock.now."""
+        return super().now() + timedelta(seconds=float(os.environ["CHAOS_CLOCK_SKEW_SECONDS"]))
+
+
+def main() -> int:
+    """Run one worker to its end; its exit code."""
+    chosen: dict[str, Any] = vars(program)
+    chosen["ENGINE_ENTRY_POINT"] = os.environ["CHAOS_ENGINE"]
+    if "CHAOS_CLOCK_SKEW_SECONDS" in os.environ:
+        chosen["SystemClock"] = SkewedClock
+    if "CHAOS_LEASE_SECONDS" in os.environ:
+        vars(pubsub_deliveries)["_LEASE_SECONDS"] = int(os.environ["CHAOS_LEASE_SECONDS"])
+    return program.main()
+
+
+if __name__ == "__main__":
+    os._exit(main())  # as the worker itself: no thread may keep a worker from leaving
