@@ -1,4 +1,4 @@
-"""The Flask application: errors, CORS and the routes' assembly."""
+"""The Flask application: errors and the routes' assembly."""
 
 from xml.sax.saxutils import escape
 
@@ -7,6 +7,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.routing import BaseConverter
 
+from local_stack.bucket_server.browsers import guard_against_foreign_pages
 from local_stack.bucket_server.bucket_routes import bucket_routes
 from local_stack.bucket_server.object_routes import object_routes
 from local_stack.bucket_server.object_store import ObjectStore
@@ -31,24 +32,11 @@ def create_app(store: ObjectStore) -> Flask:
     app.register_blueprint(object_routes(store))
     app.register_blueprint(upload_routes(store))
     app.add_url_rule("/", "health", lambda: jsonify(status="ok"))
-    app.after_request(_allow_browsers)
+    guard_against_foreign_pages(app)
     app.register_error_handler(StorageError, _refusal)
     app.register_error_handler(OSError, _disk_refusal)
     app.register_error_handler(HTTPException, _http_refusal)
     return app
-
-
-def _allow_browsers(response: Response) -> Response:
-    """Pages of other origins may read: locally the page and the bucket never share one."""
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Access-Control-Expose-Headers"] = "*"
-    if request.method == "OPTIONS":
-        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-        response.headers["Access-Control-Allow-Headers"] = request.headers.get(
-            "Access-Control-Request-Headers", "*"
-        )
-        response.headers["Access-Control-Max-Age"] = "3600"
-    return response
 
 
 def _refusal(error: StorageError) -> Response:

@@ -127,10 +127,11 @@ def test_objects_are_listed_patched_and_deleted(client: storage.Client, bucket: 
 def test_a_link_works_in_a_page(bucket: storage.Bucket, emulators: Emulators) -> None:
     bucket.blob("a b/0.png").upload_from_string(b"pixels", content_type="image/png")
     url = f"{emulators.storage_url}/{bucket.name}/a%20b/0.png"
-    with urllib.request.urlopen(url) as response:
+    page = {"Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-site"}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=page)) as response:
         assert response.read() == b"pixels"
         assert response.headers["Content-Type"] == "image/png"
-        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
 
 
 def test_idle_connections_block_nobody(bucket: storage.Bucket, emulators: Emulators) -> None:

@@ -47,7 +47,6 @@ def test_an_image_can_be_linked_to(server: FlaskClient) -> None:
     assert (got.status_code, got.data) == (200, CONTENT)
     assert got.content_type == "image/png"
     assert got.headers["Accept-Ranges"] == "bytes"
-    assert got.headers["Access-Control-Allow-Origin"] == "*"
 
 
 def test_head_tells_the_size_and_sends_nothing(server: FlaskClient) -> None:
@@ -99,9 +98,36 @@ def test_a_pages_preflight_is_allowed(server: FlaskClient) -> None:
         },
     )
     assert got.status_code == 200
-    assert got.headers["Access-Control-Allow-Origin"] == "*"
+    assert got.headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
     assert "GET" in got.headers["Access-Control-Allow-Methods"]
     assert got.headers["Access-Control-Allow-Headers"] == "range"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost.evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},  # an image in a foreign page names no origin
+        {"Host": "rebound.example", "Origin": "http://rebound.example", "Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=str,
+)
+def test_pages_of_other_sites_may_do_nothing(server: FlaskClient, headers: dict[str, str]) -> None:
+    upload(server)
+    answers = [
+        server.get("/images/a.png", headers=headers),
+        server.get("/storage/v1/b/images/o", headers=headers),
+        server.post(
+            "/upload/storage/v1/b/images/o?uploadType=media&name=a.png", data=b"other", headers=headers
+        ),
+        server.delete("/storage/v1/b/images/o/a.png", headers=headers),
+        server.options("/images/a.png", headers={**headers, "Access-Control-Request-Method": "DELETE"}),
+    ]
+    assert {answer.status_code for answer in answers} <= {400, 403}
+    assert not any("Access-Control-Allow-Origin" in answer.headers for answer in answers)
+    assert server.get("/images/a.png").data == CONTENT
 
 
 def test_cache_control_is_the_objects_own(server: FlaskClient) -> None:
