@@ -98,7 +98,7 @@ class SubmitTask:
 
     def _replayed(self, asked: Task) -> Task:
         stored = self.store.get(asked.id)
-        if _request_of(stored) != _request_of(asked):
+        if not _is_same_request(stored, asked):
             raise IdempotencyKeyReusedError("this Idempotency-Key was used before, for a different request")
         # Nobody has confirmed a message for it: the first request died, timed out, or is still at it. One message
         # too many does no harm, one too few would.
@@ -132,6 +132,16 @@ def drawn_seed(task_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
 
 
+def _is_same_request(stored: Task, asked: Task) -> bool:
+    # A retry takes a task's deadline away, so of a retried task it is no longer known what was asked for.
+    retried = stored.start_by is None and stored.queued_at > stored.created_at
+    same_deadline = retried or _start_within(stored) == _start_within(asked)
+    return same_deadline and _request_of(stored) == _request_of(asked)
+
+
+def _start_within(task: Task) -> timedelta | None:
+    return None if task.start_by is None else task.start_by - task.created_at
+
+
 def _request_of(task: Task) -> tuple[object, ...]:
-    start_within = None if task.start_by is None else task.start_by - task.created_at
-    return (task.user_id, task.parameters, task.lane, dict(task.labels), start_within)
+    return (task.user_id, task.parameters, task.lane, dict(task.labels))

@@ -87,6 +87,8 @@ def test_removal_takes_all_of_one_task_and_nothing_of_another(arranged: Arranged
     mine = [image_of(task_id, attempt=1), image_of(task_id, attempt=2)]
     # An id that begins with the other one's: prefixes are easily taken too short.
     other = replace(mine[0], object_name=f"tasks/{task_id}0/attempt-1/0.png")
+    checkpoint = replace(mine[0], object_name=f"tasks/{task_id}/checkpoints/0.safetensors")
+    mine.append(checkpoint)
     for image in (*mine, other):
         arranged.store(image.object_name)
     for _ in range(2):

@@ -13,6 +13,7 @@ from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.errors import TaskNotFoundError
 from common.domain.images import StoredImage, image_object_name
 from frontend_api.authentication import unsigned_token
 from frontend_api.settings import ApiSettings
@@ -156,4 +157,40 @@ def test_an_image_is_streamed_and_goes_with_its_task(
     answer = client.get(f"/v1/tasks/{task_id}/images/0")
     assert (answer.status_code, answer.data, answer.get_etag()[0]) == (200, b"picture", "ab" * 32)
     assert client.delete(f"/v1/tasks/{task_id}").status_code == 204
+    assert client.delete(f"/v1/tasks/{task_id}").status_code == 404
     assert not bucket.blob(name).exists()
+
+
+def test_what_has_expired_is_removed_with_its_objects(
+    emulators: Emulators, app: Flask, store: FirestoreTaskStore
+) -> None:
+    task_id = uuid.uuid4().hex
+    name = f"tasks/{task_id}/checkpoints/0.safetensors"
+    bucket = StorageClient(
+        project=emulators.names.project_id,
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": emulators.storage_url},
+    ).bucket(emulators.names.images_bucket)
+    bucket.blob(name).upload_from_string(b"state")
+    store.create(submitted_task(task_id=task_id, keep_for=timedelta(seconds=1)))
+    scheduler = {"Authorization": f"Bearer {emulators.environment['DARKROOM_INTERNAL_TOKEN']}"}
+    app.test_client().post("/internal/remove-expired", headers=scheduler)
+    assert bucket.blob(name).exists()
+    store.update(task_id, lambda task: task.cancelled(NOW))
+    removed = app.test_client().post("/internal/remove-expired", headers=scheduler)
+    assert removed.get_json()["removed"] >= 1
+    assert not bucket.blob(name).exists()
+    with pytest.raises(TaskNotFoundError):
+        store.get(task_id)
+
+
+def test_on_the_emulators_only_this_machines_names_and_the_configured_ones_are_answered(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked_as(host: str, of: Flask = app) -> int:
+        return of.test_client().get("/v1/models", headers={"Host": host}).status_code
+
+    assert [asked_as(host) for host in ("localhost:8080", "127.0.0.1", "stack.example")] == [200, 200, 400]
+    monkeypatch.setenv("DARKROOM_TRUSTED_HOSTS", '["stack.example"]')
+    configured = build_app()
+    assert [asked_as(host, configured) for host in ("localhost", "stack.example:80")] == [200, 200]

@@ -1,7 +1,13 @@
 """Cancel, retry and delete."""
 
-from common.domain.task import TaskStatus
-from tests.unit.frontend_api.conftest import Api
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from common.domain.errors import TaskNotFoundError
+from common.domain.task import Failure, TaskStatus
+from tests.unit.frontend_api.conftest import PNG, Api, stored_image
 
 
 def test_a_waiting_task_is_cancelled_at_once(api: Api) -> None:
@@ -35,6 +41,43 @@ def test_a_cancelled_task_can_be_retried_with_its_id_and_seed(api: Api) -> None:
     assert [published.id for published in api.queue.published] == [task.id]
 
 
+def test_a_retry_restores_the_attempts_and_goes_on_counting_them(api: Api) -> None:
+    task = api.claimed_task(attempts=1)
+    claim = task.claim
+    assert claim is not None
+    failure = Failure(code="out_of_gpu_memory", message="The image does not fit.", retryable=False)
+    api.store.update(task.id, lambda t: t.failed(claim, failure, api.clock.now()))
+    answer = api.client.post(f"/v1/tasks/{task.id}/retry").get_json()
+    assert (answer["status"], answer["failure"], answer["expires_at"]) == ("queued", None, None)
+    assert (api.stored(task.id).attempt, api.stored(task.id).attempts_left) == (1, 4)
+    again = api.store.update(task.id, lambda t: t.claimed_by("w", api.clock.now(), timedelta(seconds=60)))
+    assert again.attempt == 2
+
+
+def test_a_retried_task_still_answers_to_its_idempotency_key(api: Api) -> None:
+    key = {"Idempotency-Key": "order-1815"}
+    body = {"prompt": "a large red circle", "deadline_seconds": 60}
+    first = api.client.post("/v1/tasks", json=body, headers=key)
+    path = first.headers["Location"]
+    api.clock.advance(1)
+    api.client.post(f"{path}/cancel")
+    assert api.client.post(f"{path}/retry").status_code == 202
+    replayed = api.client.post("/v1/tasks", json=body, headers=key)
+    assert (replayed.status_code, replayed.headers["Location"]) == (200, path)
+    other = api.client.post("/v1/tasks", json={**body, "prompt": "a square"}, headers=key)
+    assert other.get_json()["code"] == "idempotency_key_reused"
+
+
+def test_of_many_retries_at_once_one_is_taken(api: Api) -> None:
+    task = api.stored_task()
+    api.client.post(f"/v1/tasks/{task.id}/cancel")
+    with ThreadPoolExecutor(4) as pool:
+        path = f"/v1/tasks/{task.id}/retry"
+        answers = list(pool.map(lambda _: api.app.test_client().post(path).status_code, range(8)))
+    assert sorted(answers) == [202] + [409] * 7
+    assert len(api.queue.published) == 1
+
+
 def test_what_is_not_over_or_went_well_cannot_be_retried(api: Api) -> None:
     for task in (api.stored_task(task_id="waiting"), api.completed_task(task_id="done")):
         answer = api.client.post(f"/v1/tasks/{task.id}/retry")
@@ -55,6 +98,8 @@ def test_a_retry_that_cannot_be_published_is_kept_for_rescue(api: Api) -> None:
 
 def test_a_deleted_task_leaves_nothing(api: Api) -> None:
     task = api.completed_task()
+    for name in ("attempt-1/1.png", "attempt-2/0.png", "checkpoints/0.safetensors"):
+        api.images.objects[f"tasks/{task.id}/{name}"] = b"mine"
     api.images.objects["tasks/task-10/attempt-1/0.png"] = b"somebody else's"
     answer = api.client.delete(f"/v1/tasks/{task.id}")
     assert (answer.status_code, answer.data) == (204, b"")
@@ -69,6 +114,26 @@ def test_a_running_task_can_be_deleted(api: Api) -> None:
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert not api.store.all_tasks
     assert not api.images.objects
+
+
+def test_a_deletion_that_a_completion_overtakes_leaves_nothing(api: Api) -> None:
+    task = api.claimed_task()
+    claim = task.claim
+    assert claim is not None
+    image = stored_image(task.id)
+    remove = api.images.remove_all_of
+
+    def completed_meanwhile(task_id: str) -> None:
+        remove(task_id)
+        if task_id in {stored.id for stored in api.store.all_tasks}:
+            api.images.objects[image.object_name] = PNG
+            api.store.update(task_id, lambda t: t.completed(claim, (image,), api.clock.now()))
+
+    api.images.remove_all_of = completed_meanwhile  # type: ignore[method-assign]
+    assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
+    assert (api.store.all_tasks, api.images.objects) == ((), {})
+    with pytest.raises(TaskNotFoundError):  # the worker learns of it at its next write
+        api.store.update(task.id, lambda t: t.completed(claim, (image,), api.clock.now()))
 
 
 def test_a_deletion_that_cannot_reach_the_bucket_can_be_repeated(api: Api) -> None:
