@@ -14,7 +14,7 @@ export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs install install-dev web browser test test-unit test-engine check format bench clean
+.PHONY: help up down status logs install install-dev web browser test test-unit test-engine check format bench chaos clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rule
 format: install-dev ## let ruff tidy up
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+chaos: install-dev ## kills, cuts and stalls, all cases; MINUTES=30 soaks at random instead, SEED=… repeats a soak
+	@$(if $(MINUTES),$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),$(BIN)/python -m pytest tests/chaos -m "chaos or chaos_long")
 
 bench: install-dev web ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -1,11 +1,10 @@
-"""A site for all cases and a rig for each. The engine is a stand-in unless CHAOS_ENGINE=demo asks for the real one."""
+"""A site for all cases and a rig for each. Cases that name no engine draw with the stand-in, whose pace they set."""
 
-import os
 from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.chaos.engines import DEMO_MODEL, STAND_IN
+from tests.chaos.engines import STAND_IN
 from tests.chaos.rig import Rig, Site
 
 PASSED = pytest.StashKey[bool]()
@@ -21,8 +20,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def rig(site: Site, request: pytest.FixtureRequest) -> Iterator[Rig]:
     """What one case hurts. A case that came to its end must have judged all that it submitted."""
-    engine = DEMO_MODEL if os.environ.get("CHAOS_ENGINE") == "demo" else STAND_IN
-    with Rig(site, engine=engine) as rig:
+    with Rig(site, engine=STAND_IN) as rig:
         yield rig
     assert rig.is_judged or not request.node.stash.get(PASSED, False), "a case without its judgement"
 

@@ -9,6 +9,7 @@ import io
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
@@ -226,21 +227,29 @@ class Rig:
         **fields: Any,
     ) -> httpx.Response:
         """Submit a task that may be refused; what was answered."""
-        body = {"prompt": prompt, "width": SIDE, "height": SIDE, "steps": 2, **fields}
+        side = fields.pop("side", SIDE)
+        body = {"prompt": prompt, "width": side, "height": side, "steps": 2, **fields}
         answer = self.client.http.post("/v1/tasks", json=body, headers=dict(headers or {}))
         if answer.is_success:  # 202, or 200 for a replay of what was accepted before
-            self.expect(str(answer.json()["id"]), images=body.get("num_images", 1), endings=endings)
+            self.expect(
+                str(answer.json()["id"]),
+                images=body.get("num_images", 1),
+                side=body["width"],
+                endings=endings,
+            )
         return answer
 
-    def expect(self, task_id: str, *, images: int = 1, endings: frozenset[TaskStatus] = COMPLETED) -> None:
+    def expect(
+        self, task_id: str, *, images: int = 1, side: int = SIDE, endings: frozenset[TaskStatus] = COMPLETED
+    ) -> None:
         """Hold the system to its promise for this task, or to another ending of it than before."""
         self.accepted[task_id] = Accepted(
-            task_id=task_id, images=images, width=SIDE, height=SIDE, endings=endings
+            task_id=task_id, images=images, width=side, height=side, endings=endings
         )
 
     def cancel(self, task_id: str) -> httpx.Response:
         """Ask for its cancellation; from now on it may end so."""
-        self.expect(task_id, images=self.accepted[task_id].images, endings=COMPLETED | CANCELLED)
+        self.accepted[task_id] = replace(self.accepted[task_id], endings=COMPLETED | CANCELLED)
         return self.client.http.post(f"/v1/tasks/{task_id}/cancel")
 
     def wait_until(

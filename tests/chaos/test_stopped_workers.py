@@ -5,6 +5,7 @@ import time
 import pytest
 
 from common.domain.task import TaskStatus
+from tests.chaos.engines import DEMO_MODEL, STAND_IN
 from tests.chaos.rig import LEASE_SECONDS, Rig
 from tests.chaos.waiting import let_pass
 
@@ -12,11 +13,16 @@ pytestmark = pytest.mark.chaos
 GOES_ON_WITHIN_SECONDS = 3.0
 
 
-def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(rig: Rig) -> None:
-    rig.start_workers(2, CHAOS_STEP_SECONDS=0.05, DARKROOM_DRAIN_DEADLINE_SECONDS=1)
-    undisturbed = rig.submit(seed=7, steps=80)
+@pytest.mark.parametrize(
+    ("engine", "side"), [(STAND_IN, 64), pytest.param(DEMO_MODEL, 512, marks=pytest.mark.chaos_long)]
+)
+def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(rig: Rig, engine: str, side: int) -> None:
+    rig.start_workers(
+        2, engine=engine, CHAOS_STEP_SECONDS=0.05, DARKROOM_DRAIN_DEADLINE_SECONDS=0, DARKROOM_CPU_THREADS=1
+    )
+    undisturbed = rig.submit(seed=7, steps=80, side=side)
     rig.client.wait_for_end(undisturbed)
-    task_id = rig.submit(seed=7, steps=80)
+    task_id = rig.submit(seed=7, steps=80, side=side)
     seen = rig.wait_until_drawn(task_id, step=20)
     first = rig.holder_of(seen)
     [second] = [worker for worker in rig.workers if worker is not first]

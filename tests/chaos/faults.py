@@ -1,0 +1,132 @@
+"""What a soak does to a system, chosen by dice: each fault begins, lasts as long as the dice say, and is mended."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import psutil
+
+from tests.chaos.chaos_worker import ChaosWorker
+from tests.chaos.network import Link
+from tests.chaos.rig import Rig
+from tests.chaos.waiting import let_pass
+
+_NAMES = ("firestore", "pubsub", "storage")
+
+
+class Faults:
+    """One fault at a time, on the thread that calls. `injected` counts them by kind."""
+
+    def __init__(self, rig: Rig, dice: random.Random) -> None:
+        self._rig = rig
+        self._dice = dice
+        self.injected: Counter[str] = Counter()
+        # How often one comes up beside the others. Deaths cost seconds of starting again, cut wires nothing.
+        self._kinds: dict[Callable[[], str], int] = {
+            self._worker_killed: 3,
+            self._engine_killed: 2,
+            self._worker_stopped: 3,
+            self._worker_suspended: 2,
+            self._engine_suspended: 2,
+            self._delivered_again: 6,
+            self._link_cut: 6,
+            self._link_stalled: 3,
+            self._link_refused: 3,
+            self._answers_dropped: 4,
+            self._link_half_open: 1,
+            self._api_killed: 1,
+            self._bucket_killed: 1,
+        }
+
+    def inject(self) -> str:
+        """One fault, from its beginning to its end; its kind."""
+        [fault] = self._dice.choices(list(self._kinds), weights=list(self._kinds.values()))
+        kind = fault()
+        self.injected[kind] += 1
+        return kind
+
+    def _worker_killed(self) -> str:
+        worker = self._any_worker()
+        worker.kill()
+        worker.restart()
+        return "worker killed"
+
+    def _engine_killed(self) -> str:
+        with suppress(LookupError, psutil.NoSuchProcess):  # it is just being started again
+            self._any_worker().engine.kill()
+        return "engine killed"
+
+    def _worker_stopped(self) -> str:
+        worker = self._any_worker()
+        worker.stop(within_seconds=40)
+        worker.restart()
+        return "worker stopped"
+
+    def _worker_suspended(self) -> str:
+        worker = self._any_worker()
+        worker.process.suspend()
+        let_pass(self._dice.uniform(0.5, 12))
+        worker.process.resume()
+        return "worker suspended"
+
+    def _engine_suspended(self) -> str:
+        with suppress(LookupError, psutil.NoSuchProcess):
+            engine = self._any_worker().engine
+            engine.suspend()
+            let_pass(self._dice.uniform(0.5, 5))
+            engine.resume()
+        return "engine suspended"
+
+    def _delivered_again(self) -> str:
+        self._rig.deliver_again(self._dice.choice(list(self._rig.accepted)))
+        return "delivered again"
+
+    def _link_cut(self) -> str:
+        name, link = self._any_link()
+        link.cut()
+        return f"{name} cut"
+
+    def _link_stalled(self) -> str:
+        return self._for_a_while("stalled", Link.stall)
+
+    def _link_refused(self) -> str:
+        return self._for_a_while("refused", Link.refuse)
+
+    def _answers_dropped(self) -> str:
+        return self._for_a_while("answers dropped", Link.drop_answers)
+
+    def _link_half_open(self) -> str:
+        name, link = self._any_link()
+        link.half_open()
+        return f"{name} half-open"
+
+    def _api_killed(self) -> str:
+        return self._restarted("api")
+
+    def _bucket_killed(self) -> str:
+        return self._restarted("bucket-server")
+
+    def _for_a_while(self, what: str, begin: Callable[[Link], None]) -> str:
+        name, link = self._any_link()
+        begin(link)
+        let_pass(self._dice.uniform(0.2, 6))
+        link.pass_on()
+        return f"{name} {what}"
+
+    def _restarted(self, process: str) -> str:
+        self._rig.site.stack.process(process).kill()
+        self._rig.site.stack.restart(process)
+        return f"{process} killed"
+
+    def _any_worker(self) -> ChaosWorker:
+        return self._one_of(self._rig.workers)
+
+    def _any_link(self) -> tuple[str, Link]:
+        links = self._dice.choice([self._rig.site.api_links, *(worker.links for worker in self._rig.workers)])
+        name = self._dice.choice(_NAMES)
+        link: Link = getattr(links, name)
+        return name, link
+
+    def _one_of(self, workers: Sequence[ChaosWorker]) -> ChaosWorker:
+        return self._dice.choice(workers)
