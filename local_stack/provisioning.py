@@ -24,6 +24,8 @@ class ResourceNames:
     events_subscription: str = "darkroom-task-events-local"
     dead_letter_topic: str = "darkroom-dead-letters"
     dead_letter_subscription: str = "darkroom-dead-letters-archive"
+    """Nobody reads it but people, when the API has not kept what it should: Pub/Sub forgets after a week."""
+    dead_letter_push_subscription: str = "darkroom-dead-letters-push"
     images_bucket: str = "darkroom-images"
     models: tuple[str, ...] = ("demo",)
     """Each model has a subscription of its own, with a filter, as each has its own workers."""
@@ -32,8 +34,8 @@ class ResourceNames:
         return f"{self.tasks_topic}-{model}"
 
 
-def provision_pubsub(host: str, names: ResourceNames) -> None:
-    """Create topics and subscriptions. Raises ProvisioningError."""
+def provision_pubsub(host: str, names: ResourceNames, *, dead_letter_endpoint: str | None = None) -> None:
+    """Create topics and subscriptions; dead letters are pushed to the endpoint, if any. Raises ProvisioningError."""
     project = f"http://{host}/v1/projects/{names.project_id}"
     for topic in (names.tasks_topic, names.events_topic, names.dead_letter_topic):
         _create("PUT", f"{project}/topics/{topic}", {})
@@ -58,6 +60,14 @@ def provision_pubsub(host: str, names: ResourceNames) -> None:
         )
     subscribe(names.events_subscription, names.events_topic, ackDeadlineSeconds=60)
     subscribe(names.dead_letter_subscription, names.dead_letter_topic, ackDeadlineSeconds=60)
+    if dead_letter_endpoint is not None:
+        push = {"pushEndpoint": dead_letter_endpoint}
+        subscribe(
+            names.dead_letter_push_subscription,
+            names.dead_letter_topic,
+            ackDeadlineSeconds=60,
+            pushConfig=push,
+        )
 
 
 def provision_bucket(url: str, names: ResourceNames) -> None:

@@ -169,7 +169,11 @@ class LocalStack:
         self._periodic_export.start()
 
     def _provision_pubsub(self) -> None:
-        provision_pubsub(self._composition.host("pubsub-emulator"), self._settings.names)
+        provision_pubsub(
+            self._composition.host("pubsub-emulator"),
+            self._settings.names,
+            dead_letter_endpoint=self._composition.dead_letter_endpoint,
+        )
         self._queue_began_at = datetime.now(UTC)
 
     def _start_rescue_tick(self) -> None:

@@ -34,6 +34,9 @@ LOCAL_PACE = {
 }
 """Settings that differ from the cloud's, because everything here is smaller and somebody is watching."""
 
+LOCAL_OPERATORS = {"DARKROOM_OPERATORS": '["local"]'}
+"""Whoever comes without credentials, which on this machine is everybody."""
+
 
 def names_as_environment(names: ResourceNames) -> dict[str, str]:
     """The variables that the API and the workers read their settings from."""

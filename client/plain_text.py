@@ -1,0 +1,36 @@
+"""What a terminal is shown: tables, ages, and strangers' text with its control characters made visible."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
+
+
+def printable(text: str) -> str:
+    """The text with every character that a terminal might obey, but for line breaks, spelled out."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def one_line(text: str, *, at_most: int) -> str:
+    """The beginning of a text, on one line."""
+    flat = printable(" ".join(text.split()))
+    return flat if len(flat) <= at_most else f"{flat[: at_most - 1]}…"
+
+
+def age(moment: str, now: datetime) -> str:
+    """How long ago an RFC 3339 moment was, in its largest unit."""
+    passed = now - datetime.fromisoformat(moment)
+    for name, unit in _UNITS:
+        if passed >= unit:
+            return f"{passed // unit} {name} ago"
+    return f"{max(0, int(passed.total_seconds()))} s ago"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they must be; the last one as long as it likes."""
+    lines = [heads, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
