@@ -26,7 +26,7 @@ TOKEN = unsigned_token("olga", project_id=PROJECT)
 
 def served(app: Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees its end
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
