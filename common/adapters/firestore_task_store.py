@@ -14,7 +14,12 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.field_path import get_nested_value
 
-from common.adapters.firestore_errors import CHANGED_MEANWHILE, UNREACHABLE, translated_errors
+from common.adapters.firestore_errors import (
+    CHANGED_MEANWHILE,
+    UNREACHABLE,
+    translated_errors,
+    tried_again_within,
+)
 from common.adapters.firestore_revisions import revision_of, update_time_of
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
@@ -40,6 +45,7 @@ class FirestoreTaskStore:
         self._client = client
         self._tasks = client.collection(COLLECTION)
         self._timeout = timeout_seconds
+        self._retry = tried_again_within(timeout_seconds)
 
     def create(self, task: Task) -> Task:
         """See TaskStore.create."""
@@ -56,7 +62,7 @@ class FirestoreTaskStore:
     def get(self, task_id: str) -> Task:
         """See TaskStore.get."""
         with translated_errors():
-            snapshot = self._tasks.document(task_id).get(timeout=self._timeout)
+            snapshot = self._tasks.document(task_id).get(retry=self._retry, timeout=self._timeout)
         if not snapshot.exists:
             raise TaskNotFoundError(task_id)
         return _decoded(snapshot)
@@ -84,7 +90,7 @@ class FirestoreTaskStore:
     def delete(self, task_id: str) -> None:
         """See TaskStore.delete."""
         with translated_errors():
-            self._tasks.document(task_id).delete(timeout=self._timeout)
+            self._tasks.document(task_id).delete(retry=self._retry, timeout=self._timeout)
 
     def delete_unchanged(self, task: Task) -> bool:
         """See TaskStore.delete_unchanged."""
@@ -150,7 +156,7 @@ class FirestoreTaskStore:
 
     def _fetched(self, query: Any, limit: int) -> tuple[Task, ...]:
         with translated_errors():
-            snapshots = query.limit(limit).get(timeout=self._timeout)
+            snapshots = query.limit(limit).get(retry=self._retry, timeout=self._timeout)
         return tuple(_decoded(snapshot) for snapshot in snapshots)
 
     def _written(self, before: Task, after: Task) -> Task | None:

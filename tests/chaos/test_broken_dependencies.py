@@ -1,14 +1,20 @@
 """Firestore, Pub/Sub and the bucket fail, in the ways that networks and services fail."""
 
 import random
+import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 import grpc
 import pytest
 
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import TaskStatus
 from tests.chaos.grpc_gate import GrpcGate
-from tests.chaos.rig import Rig
+from tests.chaos.network import Link
+from tests.chaos.rig import Rig, Site
 from tests.chaos.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -48,6 +54,21 @@ def test_while_firestore_is_unreachable_the_api_says_so_and_nothing_is_lost(rig:
     wait_for(lambda: rig.client.http.get("/readyz").is_success, "the API to find Firestore again")
     rig.submit()
     rig.every_promise_kept()
+
+
+@pytest.mark.parametrize("verb", [Link.stall, Link.refuse], ids=["silent", "refusing"])
+def test_nobody_waits_longer_for_firestore_than_was_said(site: Site, verb: Callable[[Link], None]) -> None:
+    link = site.network.link(lambda: site.port_of("firestore-emulator"))
+    store = FirestoreTaskStore(
+        firestore_client(site.names.project_id, emulator_host=link.host), timeout_seconds=2
+    )
+    with pytest.raises(TaskNotFoundError):
+        store.get("nobody")
+    verb(link)
+    began = time.monotonic()
+    with pytest.raises(DependencyUnavailableError):
+        store.get("nobody")
+    assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("seconds", OUTAGES)
@@ -101,6 +122,7 @@ def test_a_submission_whose_storing_was_not_confirmed_is_one_task_when_it_is_rep
     assert lost.is_set()
     link.cut()
     link.pass_on()
+    wait_for(lambda: rig.client.http.get("/readyz").is_success, "the API to find Firestore again")
     again = rig.try_submit("an unconfirmed circle", headers=key)
     assert again.is_success, again.text
     assert rig.every_promise_kept()[again.json()["id"]].attempt == 1
