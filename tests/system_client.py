@@ -13,6 +13,9 @@ from common.adapters.firestore_client import firestore_client
 from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 
+_BY_ANOTHER_CLIENT = datetime(2000, 1, 1, tzinfo=UTC)
+"""When a task was submitted that this client knows nothing of: at some time or other."""
+
 
 class SystemClient:
     """Submits over HTTP and watches the task's document; never polls, never sleeps."""
@@ -89,10 +92,11 @@ class SystemClient:
         # Only these tasks' ends: Firestore's Python listener sorts all that it holds anew with each change, and one
         # that heard of every step of every task would keep a core busy by itself.
         terminal = [status.value for status in TaskStatus if status.is_terminal]
+        since = min(self._submitted_at.get(each, _BY_ANOTHER_CLIENT) for each in wanted)
         watch = (
             self._firestore.collection(COLLECTION)
             .where(filter=FieldFilter("status", "in", terminal))
-            .where(filter=FieldFilter("created_at", ">=", min(self._submitted_at[each] for each in wanted)))
+            .where(filter=FieldFilter("created_at", ">=", since))
             .on_snapshot(look)
         )
         try:
