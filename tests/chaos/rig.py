@@ -52,7 +52,15 @@ QUICK = {
     "DARKROOM_CPU_THREADS": "1",
     "CHAOS_LEASE_SECONDS": str(LEASE_SECONDS),
 }
+PRODUCTION: Mapping[str, Any] = {
+    # What a worker has when nobody sets anything.
+    "DARKROOM_CLAIM_TTL_SECONDS": 60,
+    "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": 10,
+    "CHAOS_LEASE_SECONDS": 60,
+}
 _numbers = count()  # of all workers of this program: each has a log of its own
+RecordProperty = Callable[[str, object], None]
+"""pytest's fixture: what a case measured, for its report."""
 CANCELLED = frozenset({TaskStatus.CANCELLED})
 _API = {
     "DARKROOM_PUBLISH_TIMEOUT_SECONDS": "2",

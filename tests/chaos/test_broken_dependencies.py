@@ -19,7 +19,7 @@ from tests.chaos.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.chaos
 long = pytest.mark.chaos_long
-OUTAGES = [6, pytest.param(20, marks=long)]
+OUTAGES = [4, pytest.param(20, marks=long)]
 FAILED = frozenset({TaskStatus.FAILED})
 
 
@@ -82,6 +82,7 @@ def test_a_bucket_that_is_away_for_a_while_costs_no_attempt(rig: Rig, seconds: i
     assert rig.every_promise_kept()[task_id].attempt == 1
 
 
+@long
 def test_a_bucket_that_never_comes_back_fails_the_task_and_says_why(rig: Rig) -> None:
     worker = rig.start_worker(DARKROOM_PATIENCE_SECONDS=0.5)
     worker.links.storage.refuse()

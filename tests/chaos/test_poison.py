@@ -52,6 +52,7 @@ def test_poison_fails_after_its_attempts_and_its_neighbours_lose_none(rig: Rig) 
     failure = tasks[poison].failure
     assert failure is not None
     assert failure.code == "engine_crashed"
+    assert {ended.ending for ended in tasks[poison].history} == {"engine_crashed"}
     assert [(tasks[task_id].attempt, tasks[task_id].attempts_left) for task_id in neighbours] == [
         (1, 3),
         (1, 3),
@@ -71,6 +72,7 @@ def test_a_worker_killed_for_its_memory_does_not_take_the_message_with_it(rig: R
     assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 2)
 
 
+@pytest.mark.chaos_long
 def test_out_of_memory_makes_batches_smaller_and_the_engine_goes_on(rig: Rig) -> None:
     worker = rig.start_worker(engine=NARROW)
     crowd = rig.submit(num_images=4, steps=4)

@@ -6,17 +6,18 @@ import pytest
 
 from common.domain.task import TaskStatus
 from tests.chaos.engines import DEMO_MODEL, STAND_IN
-from tests.chaos.rig import LEASE_SECONDS, Rig
+from tests.chaos.rig import LEASE_SECONDS, RecordProperty, Rig
 from tests.chaos.waiting import let_pass
 
 pytestmark = pytest.mark.chaos
-GOES_ON_WITHIN_SECONDS = 3.0
 
 
 @pytest.mark.parametrize(
     ("engine", "side"), [(STAND_IN, 64), pytest.param(DEMO_MODEL, 512, marks=pytest.mark.chaos_long)]
 )
-def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(rig: Rig, engine: str, side: int) -> None:
+def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
+    rig: Rig, engine: str, side: int, record_property: RecordProperty
+) -> None:
     rig.start_workers(
         2, engine=engine, CHAOS_STEP_SECONDS=0.05, DARKROOM_DRAIN_DEADLINE_SECONDS=0, DARKROOM_CPU_THREADS=1
     )
@@ -39,10 +40,11 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(rig: Rig, eng
     [loaded] = second.log_lines("checkpoints_loaded")
     assert loaded["steps"]["0"] >= seen.progress.step
     assert rig.pixels(task_id) == rig.pixels(undisturbed)
-    assert took < GOES_ON_WITHIN_SECONDS
+    record_property("goes_on_after_seconds", took)
+    assert took < LEASE_SECONDS  # it was handed back: nobody had to wait until anything ran out
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.chaos_long)])
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.chaos_long)])
 def test_a_good_task_survives_preemptions_in_a_row(rig: Rig, times: int) -> None:
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2)
     task_id = rig.submit(steps=100)
@@ -55,6 +57,7 @@ def test_a_good_task_survives_preemptions_in_a_row(rig: Rig, times: int) -> None
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, times + 1, 3)
 
 
+@pytest.mark.chaos_long
 def test_acknowledgements_are_not_dropped_at_shutdown(rig: Rig) -> None:
     first = rig.start_worker()
     task_ids = [rig.submit(steps=5) for _ in range(12)]
