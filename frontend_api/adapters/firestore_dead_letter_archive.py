@@ -11,7 +11,7 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors
+from common.adapters.firestore_errors import translated_errors, tried_again_within
 from common.ports import InvalidPageTokenError
 from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
 from frontend_api.ports import DeadLetterPage
@@ -28,13 +28,17 @@ class FirestoreDeadLetterArchive:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._letters = client.collection(COLLECTION)
+        self._calls: dict[str, Any] = {
+            "retry": tried_again_within(timeout_seconds),
+            "timeout": timeout_seconds,
+        }
         self._timeout = timeout_seconds
 
     def add(self, letter: DeadLetter) -> bool:
         """See DeadLetterArchive.add."""
         with translated_errors():
             try:
-                self._letters.document(letter.id).create(_encoded(letter), timeout=self._timeout)
+                self._letters.document(letter.id).create(_encoded(letter), **self._calls)
             except google_errors.Conflict:
                 return False
         return True
@@ -42,7 +46,7 @@ class FirestoreDeadLetterArchive:
     def get(self, letter_id: str) -> DeadLetter:
         """See DeadLetterArchive.get."""
         with translated_errors():
-            snapshot = self._document(letter_id).get(timeout=self._timeout)
+            snapshot = self._document(letter_id).get(**self._calls)
         if not snapshot.exists:
             raise DeadLetterNotFoundError(letter_id)
         return _decoded(snapshot)
@@ -55,7 +59,7 @@ class FirestoreDeadLetterArchive:
                 raise InvalidPageTokenError("this page token was not made here")
             query = query.start_after({"id": page_token})
         with translated_errors():
-            snapshots = query.limit(page_size + 1).get(timeout=self._timeout)
+            snapshots = query.limit(page_size + 1).get(**self._calls)
         letters = tuple(_decoded(snapshot) for snapshot in snapshots)
         page, more = letters[:page_size], len(letters) > page_size
         return DeadLetterPage(letters=page, next_page_token=page[-1].id if more else None)
@@ -64,7 +68,7 @@ class FirestoreDeadLetterArchive:
         """See DeadLetterArchive.note_replayed."""
         with translated_errors():
             try:
-                self._document(letter_id).update({"replayed_at": now}, timeout=self._timeout)
+                self._document(letter_id).update({"replayed_at": now}, **self._calls)
             except google_errors.NotFound as exc:
                 raise DeadLetterNotFoundError(letter_id) from exc
 
@@ -73,6 +77,7 @@ class FirestoreDeadLetterArchive:
         exists = self._client.write_option(exists=True)
         with translated_errors():
             try:
+                # retry=None: a retried delete that had arrived after all would find nothing, and say so.
                 self._document(letter_id).delete(option=exists, retry=None, timeout=self._timeout)
             except google_errors.NotFound as exc:
                 raise DeadLetterNotFoundError(letter_id) from exc
@@ -83,11 +88,11 @@ class FirestoreDeadLetterArchive:
         deleted = 0
         while deleted < limit:
             with translated_errors():
-                names = query.select(()).limit(min(_BATCH_SIZE, limit - deleted)).get(timeout=self._timeout)
+                names = query.select(()).limit(min(_BATCH_SIZE, limit - deleted)).get(**self._calls)
                 batch = self._client.batch()
                 for snapshot in names:
                     batch.delete(snapshot.reference)
-                batch.commit(timeout=self._timeout)
+                batch.commit(**self._calls)
             deleted += len(names)
             if len(names) < _BATCH_SIZE:
                 break

@@ -1,16 +1,19 @@
 """The DeadLetterArchive's contract, on the fake and on Firestore's emulator."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from common.adapters.firestore_client import firestore_client
+from common.domain.errors import DependencyUnavailableError
 from common.ports import InvalidPageTokenError
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, DeadMessage
 from frontend_api.ports import DeadLetterArchive
+from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
@@ -25,6 +28,16 @@ def archive(request: pytest.FixtureRequest) -> DeadLetterArchive:
     project = f"demo-{uuid.uuid4().hex[:12]}"
     client = firestore_client(project, emulator_host=emulators.firestore_host)
     return FirestoreDeadLetterArchive(client, timeout_seconds=10)
+
+
+@pytest.fixture(params=["fake", "emulator"])
+def unreachable(request: pytest.FixtureRequest) -> DeadLetterArchive:
+    if request.param == "fake":
+        fake = InMemoryDeadLetterArchive()
+        fake.unavailable = True
+        return fake
+    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreDeadLetterArchive(nobody, timeout_seconds=0.5)
 
 
 def dead_letter(second: int = 0, **changes: object) -> DeadLetter:
@@ -113,3 +126,19 @@ def test_a_purge_forgets_the_oldest_first_and_no_more_than_it_may(archive: DeadL
     assert archive.purge(died_before=before, limit=1_000) == 1
     assert archive.purge(died_before=before, limit=1_000) == 0
     assert ids_of(archive) == [dead_letter(second).id for second in (5, 4)]
+
+
+@pytest.mark.timeout(30)
+def test_an_archive_that_cannot_be_reached_says_so_within_seconds(unreachable: DeadLetterArchive) -> None:
+    letter = dead_letter()
+    calls: list[Callable[[], object]] = [
+        lambda: unreachable.add(letter),
+        lambda: unreachable.get(letter.id),
+        lambda: unreachable.list_page(page_size=1),
+        lambda: unreachable.note_replayed(letter.id, NOW),
+        lambda: unreachable.delete(letter.id),
+        lambda: unreachable.purge(died_before=NOW, limit=1),
+    ]
+    for call in calls:
+        with pytest.raises(DependencyUnavailableError):
+            call()
