@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from common.domain.task import TaskStatus
@@ -56,3 +57,14 @@ def test_killed_while_it_draws_the_next_one_goes_on_where_it_was(rig: Rig) -> No
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, 2, 2)
     [resumed] = heir.log_lines("checkpoints_loaded")
     assert resumed["steps"]["0"] > 0
+
+
+def test_the_engine_of_a_killed_parent_leaves_by_itself(rig: Rig) -> None:
+    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
+    task_id = rig.submit(steps=100)
+    rig.wait_until_drawn(task_id, step=5)
+    engine = worker.engine
+    worker.kill_parent()
+    assert not psutil.wait_procs([engine], timeout=10)[1], "the engine outlives its parent"
+    rig.start_worker()
+    assert rig.every_promise_kept()[task_id].attempt == 2

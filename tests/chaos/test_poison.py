@@ -72,6 +72,15 @@ def test_a_worker_killed_for_its_memory_does_not_take_the_message_with_it(rig: R
     assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 2)
 
 
+def test_an_engine_that_hangs_is_ended_and_the_task_drawn_by_the_next_one(rig: Rig) -> None:
+    worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05, DARKROOM_ENGINE_SILENCE_SECONDS=2)
+    task_id = rig.submit(steps=60)
+    rig.wait_until_drawn(task_id, step=5)
+    worker.engine.suspend()
+    task = rig.every_promise_kept()[task_id]
+    assert [ended.ending for ended in task.history] == ["engine_hung", "completed"]
+
+
 @pytest.mark.chaos_long
 def test_out_of_memory_makes_batches_smaller_and_the_engine_goes_on(rig: Rig) -> None:
     worker = rig.start_worker(engine=NARROW)
