@@ -2,7 +2,10 @@
 
 import os
 import signal
+import threading
 from multiprocessing.connection import Connection
+
+from tqdm import tqdm
 
 from common.observability.logging import configure_logging
 from gpu_subscriber.engine.engine_settings import EngineSettings
@@ -27,6 +30,8 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
     # seconds. Without any spinning each of thousands of barriers costs a wake-up, which doubles the time. Some
     # microseconds are enough for a barrier that is met on time.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # A progress bar's own lock is a semaphore between processes, and this one ends without tidying up.
+    tqdm.set_lock(threading.RLock())
     configure_logging(process="engine", level=settings.log_level, log_format=settings.log_format)
     link = ParentLink(pipe)
     link.open()

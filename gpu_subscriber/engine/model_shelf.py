@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from common.domain.model_catalog import ModelSpec
 from gpu_subscriber.engine.devices import Device, is_device_lost
@@ -92,6 +94,8 @@ def model_folder(source: str) -> Path | None:
 
 def _load_pipeline(spec: ModelSpec, folder: Path | None, device: Device) -> Any:
     """`DiffusionPipeline.from_pretrained`; pickled weights are refused, a folder never reaches for the network."""
+    for bars in (diffusers_logging, transformers_logging):
+        bars.disable_progress_bar()  # nobody watches; the log says when a model is loaded
     pipeline = DiffusionPipeline.from_pretrained(
         spec.source if folder is None else folder,
         revision=spec.revision if folder is None else None,
