@@ -9,8 +9,10 @@ from typing import Protocol
 import structlog
 
 from common.domain.task import Failure, Task
+from common.observability.metrics import CHECKPOINTS_REFUSED, counter
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
+    CheckpointRefused,
     ImageReady,
     PhaseChanged,
     PreviewReady,
@@ -24,8 +26,18 @@ from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
 from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT
 
 _log = structlog.get_logger(__name__)
+_checkpoints_refused = counter(CHECKPOINTS_REFUSED)
 
-RunReport = PhaseChanged | StepDone | PreviewReady | CheckpointReady | ImageReady | RunInterrupted | RunFailed
+RunReport = (
+    PhaseChanged
+    | StepDone
+    | PreviewReady
+    | CheckpointReady
+    | CheckpointRefused
+    | ImageReady
+    | RunInterrupted
+    | RunFailed
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +86,7 @@ class EngineGeneration:
         grace_seconds: float,
     ) -> None:
         self.task_id = task.id
+        self._model = task.parameters.model
         self.interrupted = False
         self._listener = listener
         self._open = {start.index: start for start in starts}
@@ -119,6 +132,9 @@ class EngineGeneration:
                 self._listener.step_done(index, report.step)
             case PreviewReady():
                 self._listener.preview_ready(index, report.step, report.jpeg)
+            case CheckpointRefused():
+                _log.warning("checkpoint_refused", task_id=self.task_id, index=index, reason=report.reason)
+                _checkpoints_refused.add(1, {"model": self._model})
             case _:
                 self._answers.put((index, report))
 

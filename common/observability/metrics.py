@@ -59,6 +59,12 @@ ATTEMPT_SECONDS = Metric(
     unit="s",
     meaning="Wall time of an attempt, from the claim to the settlement.",
 )
+CHECKPOINTS_REFUSED = Metric(
+    name="darkroom.checkpoints.refused",
+    kind=MetricKind.COUNTER,
+    unit="{checkpoint}",
+    meaning="Checkpoints that were damaged or did not fit, so that an image was begun again, by model.",
+)
 QUEUE_SECONDS = Metric(
     name="darkroom.queue.duration",
     kind=MetricKind.HISTOGRAM,
@@ -72,6 +78,7 @@ ALL_METRICS = (
     DEAD_LETTERS_ARCHIVED,
     ATTEMPTS_FINISHED,
     ATTEMPT_SECONDS,
+    CHECKPOINTS_REFUSED,
     QUEUE_SECONDS,
 )
 

@@ -1,6 +1,20 @@
 """How many Runs may share a step, by model and size. Learned at warm-up and from allocations that failed."""
 
+from dataclasses import dataclass
+
 from gpu_subscriber.engine.batch_planning import BatchKey
+
+STEPS_BEFORE_GROWTH = 500
+"""So many full steps must go well before a lowered cap grows by one; twice as many after each further failure."""
+_LONGEST_WAIT = 64 * STEPS_BEFORE_GROWTH
+
+
+@dataclass(slots=True, kw_only=True)
+class _LoweredCap:
+    cap: int
+    wait: int = STEPS_BEFORE_GROWTH
+    full_steps: int = 0
+    has_grown: bool = False
 
 
 class BatchCaps:
@@ -9,21 +23,39 @@ class BatchCaps:
     def __init__(self, *, max_batch: int) -> None:
         self._max_batch = max(1, max_batch)
         self._work_by_model: dict[str, float] = {}
-        self._too_large: dict[BatchKey, int] = {}
+        self._lowered: dict[BatchKey, _LoweredCap] = {}
 
     def learn(self, key: BatchKey, batch: int) -> None:
         """`batch` Runs of this key were measured to be the most that pay."""
         self._work_by_model[key.model] = batch * _work(key)
 
     def failed(self, key: BatchKey, *, batch: int) -> None:
-        """A batch of this many did not fit into memory: from now on at most half of it."""
-        self._too_large[key] = max(1, batch // 2)
+        """A batch of this many did not fit into memory: from now on half of it, or what fitted before it grew."""
+        lowered = self._lowered.get(key)
+        if lowered is None:
+            self._lowered[key] = _LoweredCap(cap=max(1, batch // 2))
+            return
+        grew_too_far = lowered.has_grown and batch == lowered.cap
+        self._lowered[key] = _LoweredCap(
+            cap=max(1, batch - 1 if grew_too_far else batch // 2), wait=min(2 * lowered.wait, _LONGEST_WAIT)
+        )
+
+    def fitted(self, key: BatchKey, *, batch: int) -> None:
+        """A batch of this many took a step. What was short of memory may have been a neighbour, now gone."""
+        lowered = self._lowered.get(key)
+        if lowered is None or batch != lowered.cap:
+            return
+        lowered.full_steps += 1
+        if lowered.full_steps >= lowered.wait:
+            lowered.cap, lowered.full_steps, lowered.has_grown = lowered.cap + 1, 0, True
 
     def cap_of(self, key: BatchKey) -> int:
         """The most Runs of this key that may share a step; at least 1."""
         work = self._work_by_model.get(key.model)
         paying = self._max_batch if work is None else int(work / _work(key))
-        return max(1, min(paying, self._max_batch, self._too_large.get(key, self._max_batch)))
+        lowered = self._lowered.get(key)
+        fitting = self._max_batch if lowered is None else lowered.cap
+        return max(1, min(paying, self._max_batch, fitting))
 
 
 def _work(key: BatchKey) -> float:

@@ -60,7 +60,7 @@ class BatchStep:
     def _prepare(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
         with self._roster.blaming(run):
-            prepare_run(family, run)
+            prepare_run(family, run, self._send)
             run.began_at = run.checkpointed_at = self._clock()
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
 
@@ -75,6 +75,7 @@ class BatchStep:
     def _predict_alone(self, family: SteppingFamily, run: Run) -> None:
         with self._roster.blaming(run):
             (prediction,) = family.predict([_state(run)])
+            self._caps.fitted(run.candidate.key, batch=1)
             self._watching.take_step(family.colours, run, prediction)
         if run not in self._roster:
             self._device.free_memory()
@@ -94,7 +95,9 @@ class BatchStep:
             self._device.free_memory()
             self._caps.failed(runs[0].candidate.key, batch=len(runs))
             _log.warning("batch_halved", batch=len(runs), model=runs[0].start.parameters.model)
-        elif not predictions:
+        elif predictions:
+            self._caps.fitted(runs[0].candidate.key, batch=len(runs))
+        else:
             # Somebody's numbers do not fit the others'. Alone each either works or takes the blame.
             for run in runs:
                 self._predict_alone(family, run)
@@ -112,7 +115,8 @@ class BatchStep:
             self._device.fetch(
                 decoded.pixels,
                 decoded.finite,
-                deliver=lambda pixels, finite: self._roster.deliver(run, pixels, finite),
+                decoded.varied,
+                deliver=lambda pixels, finite, varied: self._roster.deliver(run, pixels, finite, varied),
             )
 
     def _decoded(self, family: SteppingFamily, state: Denoising) -> Decoded:

@@ -1,40 +1,49 @@
 """Checkpoints: a Run's complete state between two steps, as bytes, and back.
 
-    "DRKRCKP1" · SHA-256 of the rest (32 bytes) · safetensors with latents, generator and solver history
+    "DRKRCKPT" · SHA-256 of the rest (32 bytes) · safetensors: latents, generator and solver history, and in their
+                                                  metadata JSON with the format's version and what must be equal
 
-The history is whatever differs between the Run's scheduler and a fresh one with the same timesteps, so a new sampler's
+The history is whatever differs between the Run's scheduler and how it was when the Run began, so a new sampler's
 history is saved without anyone listing its fields. Prompt embeddings are not saved: encoding is deterministic.
 Latents alone would do for DDIM and Euler, and be silently wrong for DPM++ 2M, UniPC and PNDM.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import CheckpointRefusedError
+from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
 from gpu_subscriber.engine.run import Denoising
 
-MAGIC = b"DRKRCKP1"
-MAX_BYTES = 64 * 1024 * 1024
-"""Larger checkpoints are neither made nor read: the latents of 4096² with a third-order history take a third of it."""
+MAGIC = b"DRKRCKPT"
+FORMAT_VERSION = 2
+"""Of the JSON's and the tensors' meaning. A reader takes its own version and no other."""
 VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
-_DIGEST_BYTES = 32
+_START = len(MAGIC) + hashlib.sha256().digest_size
 
 
+@cache
 def software_versions() -> dict[str, str]:
     """The packages that decide pixels, by name."""
     return {name: version(name) for name in VERSIONED_PACKAGES}
 
 
 def identity_of(state: Denoising, parameters: GenerationParameters, *, index: int) -> dict[str, Any]:
-    """What must be equal where a Run goes on: picture, weights, precision, kind of device, software. No prompt."""
+    """What must be equal where a Run goes on: picture, weights, precision, kind of device, software. No prompt.
+
+    Of the software the major and minor versions count: patch releases of these packages leave samplers alone.
+    """
     asked = parameters.model_dump_json(exclude={"num_images", "output_format"})
     return {
         "picture": hashlib.sha256(f"{asked}#{index}".encode()).hexdigest(),
@@ -42,30 +51,48 @@ def identity_of(state: Denoising, parameters: GenerationParameters, *, index: in
         "sampler": parameters.sampler.value,
         "weights": state.fingerprint,
         "precision": f"{state.positive.dtype} on {state.positive.device.type}",
-        "software": software_versions(),
+        "software": {name: ".".join(full.split(".")[:2]) for name, full in software_versions().items()},
     }
 
 
-def saved(state: Denoising, parameters: GenerationParameters, *, index: int) -> bytes:
-    """The state as bytes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A Run's state between two steps, its tensors still where they are. The next step leaves them as they are."""
 
-    Raises CheckpointRefusedError when the sampler keeps something that cannot be saved, or too much of it.
-    """
-    scheduler = state.scheduler
-    fresh = type(scheduler).from_config(scheduler.config)
-    fresh.set_timesteps(parameters.steps, device="cpu")
-    tensors = {"latents": _at_rest(state.latents), "generator": state.generator.get_state()}
-    history = {
-        name: _packed(value, tensors)
-        for name, value in vars(scheduler).items()
-        if name != "_internal_dict" and not _same(value, getattr(fresh, name, None))
-    }
-    identity = identity_of(state, parameters, index=index)
-    metadata = {"identity": identity, "step_index": state.step_index, "history": history}
-    body = safetensors.torch.save(tensors, metadata={"darkroom": json.dumps(metadata)})
-    if len(body) > MAX_BYTES:
-        raise CheckpointRefusedError(f"a checkpoint of {len(body)} bytes is too large")
-    return MAGIC + hashlib.sha256(body).digest() + body
+    metadata: Mapping[str, Any]
+    tensors: Mapping[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, state: Denoising, parameters: GenerationParameters, *, index: int) -> "Snapshot":
+        """Nothing is copied and nobody waits. Raises CheckpointRefusedError for samplers that cannot be saved."""
+        tensors = {"latents": state.latents, "generator": state.generator.get_state()}
+        history = {
+            name: _packed(value, tensors)
+            for name, value in vars(state.scheduler).items()
+            if name != "_internal_dict" and not _same(value, state.pristine.get(name))
+        }
+        metadata = {
+            "format_version": FORMAT_VERSION,
+            "identity": identity_of(state, parameters, index=index),
+            "step_index": state.step_index,
+            "history": history,
+        }
+        return cls(metadata=metadata, tensors=tensors)
+
+    def as_bytes(self, arrived: Sequence[torch.Tensor]) -> bytes:
+        """The checkpoint; `arrived` are `tensors` in order, on the CPU by now.
+
+        Raises CheckpointRefusedError when it is too large.
+        """
+        # Cloned: what is a view of a batch, or stands in two places, safetensors would not take.
+        named = {
+            name: tensor.detach().clone(memory_format=torch.contiguous_format)
+            for name, tensor in zip(self.tensors, arrived, strict=True)
+        }
+        body = safetensors.torch.save(named, metadata={"darkroom": json.dumps(self.metadata)})
+        if _START + len(body) > MAX_CHECKPOINT_BYTES:
+            raise CheckpointRefusedError(f"a checkpoint of {len(body)} bytes is too large")
+        return MAGIC + hashlib.sha256(body).digest() + body
 
 
 def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameters, *, index: int) -> None:
@@ -75,34 +102,49 @@ def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameter
     """
     metadata, tensors = _opened(checkpoint)
     if metadata["identity"] != identity_of(state, parameters, index=index):
-        raise CheckpointRefusedError("made by another model, sampler or software, or for another picture")
-    latents = tensors["latents"]
-    if latents.shape != state.latents.shape or not 0 <= metadata["step_index"] <= len(state.timesteps):
+        raise CheckpointRefusedError(
+            f"made for another {_first_difference(metadata, state, parameters, index)}"
+        )
+    latents, step_index = tensors["latents"], metadata["step_index"]
+    if latents.shape != state.latents.shape or not 0 <= step_index <= len(state.timesteps):
         raise CheckpointRefusedError("its latents or its step do not fit")
+    if any(hasattr(type(state.scheduler), name) for name in metadata["history"]):
+        raise CheckpointRefusedError("its sampler keeps another history")
     device = state.latents.device
     history = {name: _unpacked(value, tensors, device) for name, value in metadata["history"].items()}
-    state.latents = latents.to(device)
     state.generator.set_state(tensors["generator"])
-    state.step_index = metadata["step_index"]
+    state.latents = latents.to(device)
+    state.step_index = step_index
     for name, value in history.items():
         setattr(state.scheduler, name, value)
 
 
+def _first_difference(
+    metadata: Mapping[str, Any], state: Denoising, parameters: GenerationParameters, index: int
+) -> str:
+    """The name of what does not fit, the most telling first."""
+    here, there = identity_of(state, parameters, index=index), metadata["identity"]
+    order = ("model", "weights", "software", "precision", "sampler", "picture")
+    return next((name for name in order if here[name] != there.get(name)), "identity")
+
+
 def _opened(checkpoint: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    start = len(MAGIC) + _DIGEST_BYTES
-    if len(checkpoint) > MAX_BYTES + start or checkpoint[: len(MAGIC)] != MAGIC:
-        raise CheckpointRefusedError("not a checkpoint of this version")
-    body = checkpoint[start:]
-    if hashlib.sha256(body).digest() != checkpoint[len(MAGIC) : start]:
+    """Metadata and tensors; raises CheckpointRefusedError for whatever this version did not write itself."""
+    if len(checkpoint) > MAX_CHECKPOINT_BYTES or checkpoint[: len(MAGIC)] != MAGIC:
+        raise CheckpointRefusedError("not a checkpoint")
+    body = checkpoint[_START:]
+    if hashlib.sha256(body).digest() != checkpoint[len(MAGIC) : _START]:
         raise CheckpointRefusedError("damaged: its checksum does not match")
-    tensors = safetensors.torch.load(body)
-    header_bytes = int.from_bytes(body[:8], "little")
-    header = json.loads(body[8 : 8 + header_bytes])
-    return json.loads(header["__metadata__"]["darkroom"]), tensors
-
-
-def _at_rest(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", copy=True).contiguous()
+    try:
+        header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
+        metadata = json.loads(header["__metadata__"]["darkroom"])
+        found = metadata["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointRefusedError("its metadata cannot be read") from error
+    # Before anything else is looked at: what another version means by the rest is unknown.
+    if found != FORMAT_VERSION:
+        raise CheckpointRefusedError(f"its format is version {found}, not {FORMAT_VERSION}")
+    return metadata, safetensors.torch.load(body)
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
@@ -111,7 +153,7 @@ def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return value
     if isinstance(value, torch.Tensor):
         name = f"history.{len(tensors)}"
-        tensors[name] = _at_rest(value)
+        tensors[name] = value
         return {"tensor": name, "on_cpu": value.device.type == "cpu"}
     if isinstance(value, np.generic):
         return value.item()
@@ -129,14 +171,16 @@ def _unpacked(value: Any, tensors: Mapping[str, torch.Tensor], device: torch.dev
     return tensor if value["on_cpu"] else tensor.to(device)
 
 
-def _same(value: Any, fresh: Any) -> bool:
-    """Whether an attribute still is what a fresh scheduler has; only equal types and exact values count."""
-    if type(value) is not type(fresh):
+def _same(value: Any, before: Any) -> bool:
+    """Whether an attribute still is what it was; only equal types and exact values count."""
+    if value is before:
+        return True
+    if type(value) is not type(before):
         return False
     if isinstance(value, torch.Tensor):
-        return value.dtype == fresh.dtype and torch.equal(value, fresh)
+        return value.dtype == before.dtype and torch.equal(value, before)
     if isinstance(value, np.ndarray):
-        return np.array_equal(value, fresh)
+        return np.array_equal(value, before)
     if isinstance(value, list | tuple):
-        return len(value) == len(fresh) and all(_same(a, b) for a, b in zip(value, fresh, strict=True))
-    return bool(value == fresh)
+        return len(value) == len(before) and all(_same(a, b) for a, b in zip(value, before, strict=True))
+    return bool(value == before)

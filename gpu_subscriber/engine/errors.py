@@ -2,7 +2,7 @@
 
 EngineError
 ├── ModelUnavailableError      model_unavailable
-├── InvalidOutputError         invalid_output        retryable
+├── InvalidOutputError         invalid_output
 ├── ContentFilteredError       content_filtered
 ├── OutOfMemoryError           out_of_gpu_memory     retryable
 ├── CheckpointRefusedError     checkpoint_refused    never reaches the owner: the Run starts over
@@ -33,10 +33,9 @@ class ModelUnavailableError(EngineError):
 
 
 class InvalidOutputError(EngineError):
-    """The network's numbers are not finite."""
+    """The network's numbers are not finite, the second time as well: the same seed leads there on any worker."""
 
     code = "invalid_output"
-    retryable = True
 
 
 class ContentFilteredError(EngineError):

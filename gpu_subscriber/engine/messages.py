@@ -1,7 +1,7 @@
 """What the worker's two processes say to each other over their pipe. Small, frozen, free of torch.
 
     parent → engine    Start · Interrupt · Shutdown
-    engine → parent    EngineReady · PhaseChanged · StepDone · PreviewReady · CheckpointReady ·
+    engine → parent    EngineReady · PhaseChanged · StepDone · PreviewReady · CheckpointReady · CheckpointRefused ·
                        ImageReady · RunInterrupted · RunFailed
 
 Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFailed, unless the process dies.
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Failure, Lane, Phase
+
+MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
+"""Larger checkpoints are neither made nor read: the latents of 4096² with a third-order history take a third of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,14 @@ class CheckpointReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRefused:
+    """The checkpoint that came with the Start is damaged or does not fit: the Run starts over."""
+
+    run_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReady:
     """The finished picture: `pixels` are height x width x 3 bytes, RGB, row by row.
 
@@ -132,6 +143,7 @@ FromEngine = (
     | StepDone
     | PreviewReady
     | CheckpointReady
+    | CheckpointRefused
     | ImageReady
     | RunInterrupted
     | RunFailed

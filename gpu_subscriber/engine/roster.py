@@ -60,8 +60,17 @@ class Roster:
         """No step is left; `deliver` says the last word as soon as the pixels have landed."""
         del self._runs[run.run_id]
 
-    def deliver(self, run: Run, pixels: torch.Tensor, finite: torch.Tensor) -> None:
-        """The answer of a released Run: `pixels` (H, W, 3) uint8 and `finite` 0-dim, both on the CPU."""
+    def deliver(self, run: Run, pixels: torch.Tensor, finite: torch.Tensor, varied: torch.Tensor) -> None:
+        """The answer of a released Run: `pixels` (H, W, 3) uint8, the verdicts 0-dim, all on the CPU.
+
+        What is wrong with a picture may be the device's mistake, so the Run is drawn once more. Numbers that are
+        not finite then fail it; a picture of one colour, the same twice, is what the model draws.
+        """
+        if not (bool(finite) and bool(varied)) and not run.is_redrawn:
+            _log.warning("run_drawn_again", run_id=run.run_id, finite=bool(finite), varied=bool(varied))
+            run.begin_again()
+            self._runs[run.run_id] = run
+            return
         if not bool(finite):
             self._send_failure(run, InvalidOutputError("the network's numbers were not finite").failure)
             return

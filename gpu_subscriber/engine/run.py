@@ -1,6 +1,6 @@
 """A Run: one image being denoised. Mutable on purpose: only the engine thread ever touches one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,15 @@ class Denoising:
     """Of the weights: a checkpoint of other weights is refused."""
     timestep_condition: torch.Tensor | None = None
     step_index: int = 0
+    pristine: dict[str, Any] = field(init=False)
+    """The scheduler's attributes before the first step; what differs later is the solver's history."""
+
+    def __post_init__(self) -> None:
+        # Samplers replace the tensors they keep, but some add to their lists.
+        self.pristine = {
+            name: list(value) if isinstance(value, list) else value
+            for name, value in vars(self.scheduler).items()
+        }
 
     @property
     def is_done(self) -> bool:
@@ -71,6 +80,8 @@ class Run:
     began_at: float = 0.0
     previewed_at: float | None = None
     checkpointed_at: float = 0.0
+    is_redrawn: bool = False
+    """Whether its first picture was no good."""
 
     @classmethod
     def of(cls, start: Start, *, now: float, arrival: int) -> "Run":
@@ -93,6 +104,13 @@ class Run:
     def seed(self) -> int:
         """The seed of this one image."""
         return self.start.parameters.seed_of(self.start.index)
+
+    def begin_again(self) -> None:
+        """From the first step, by the seed alone: a checkpoint may hold what spoilt the picture."""
+        self.start = replace(self.start, checkpoint=None)
+        self.denoising = self.previewed_at = None
+        self.steps_done = self.resumed_at_step = 0
+        self.is_redrawn = True
 
     def note_steps(self) -> int:
         """Set `steps_done` from the sampler's position and return it.

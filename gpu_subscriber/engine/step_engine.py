@@ -70,6 +70,8 @@ class StepEngine:
             if not self._shelf.offers(message.parameters.model):
                 self._roster.fail(run, ModelUnavailableError(f"no model {message.parameters.model!r} here"))
             return
+        if self._roster.get(message.run_id) is None:
+            self._device.land(wait=True)  # its picture is on its way, and may have to be drawn again
         stopped = self._roster.get(message.run_id)
         if stopped is not None and stopped is self._drawing:
             self._stop_drawing = True
@@ -78,9 +80,9 @@ class StepEngine:
 
     def interrupt_all(self, *, want_checkpoints: bool) -> None:
         """Stop every Run; images already on their way from the device are still delivered."""
+        self._device.land(wait=True)  # first: one of them may have to be drawn again
         for run in self._roster:
             self._interrupt(run, want_checkpoint=want_checkpoints)
-        self._device.land(wait=True)
 
     def stop_drawing(self) -> None:
         """Leave a whole pipeline at its next step, if one is drawing."""
@@ -142,7 +144,7 @@ class StepEngine:
                 drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
                 run.gpu_seconds += self._clock() - began
                 self._roster.release(run)
-                self._roster.deliver(run, drawn.pixels, drawn.finite)
+                self._roster.deliver(run, drawn.pixels, drawn.finite, drawn.varied)
         except RunStoppedError:
             run.gpu_seconds += self._clock() - began
             self._roster.interrupt(run)

@@ -1,6 +1,7 @@
 """What the parent is told while a Run is under way: steps, previews, and checkpoints every few seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -8,14 +9,17 @@ from gpu_subscriber.engine.clean_estimate import clean_estimate
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import CheckpointReady, PreviewReady, StepDone
-from gpu_subscriber.engine.preparation import checkpoint_of
+from gpu_subscriber.engine.preparation import snapshot_of, written
 from gpu_subscriber.engine.previews import LatentColours, encode_preview, preview_is_due
 from gpu_subscriber.engine.roster import Send
 from gpu_subscriber.engine.run import Run
 
+CHECKPOINT_SHARE = 0.01
+"""No more than this share of the engine's time goes into periodic checkpoints; what costs more comes less often."""
+
 
 class Watching:
-    """Reports on Runs. Nobody waits for a preview to come back from the device; checkpoints are rare enough to wait."""
+    """Reports on Runs. Nobody waits for a preview or a checkpoint to come back from the device."""
 
     def __init__(
         self, *, settings: EngineSettings, device: Device, send: Send, clock: Callable[[], float]
@@ -25,6 +29,7 @@ class Watching:
         self._device = device
         self._send = send
         self._clock = clock
+        self._no_checkpoint_before = float("-inf")
 
     def take_step(self, colours: LatentColours, run: Run, prediction: torch.Tensor) -> None:
         """Take the sampler's step with this prediction, (1, C, h, w), and tell what there is to tell."""
@@ -70,8 +75,29 @@ class Watching:
         self._device.fetch(colours.thumbnail(latents), deliver=deliver)
 
     def _save_when_due(self, run: Run, now: float) -> None:
-        if now - run.checkpointed_at < self._checkpoint_interval:
+        due = max(run.checkpointed_at + self._checkpoint_interval, self._no_checkpoint_before)
+        if now < due:
             return
         run.checkpointed_at = now
-        if checkpoint := checkpoint_of(run):
-            self._send(CheckpointReady(run_id=run.run_id, step=run.steps_done, checkpoint=checkpoint))
+        with self._charged():
+            snapshot = snapshot_of(run)
+            if snapshot is None:
+                return
+            run_id, step = run.run_id, run.steps_done
+
+            def deliver(*arrived: torch.Tensor) -> None:
+                with self._charged():
+                    if checkpoint := written(snapshot, arrived, run_id=run_id):
+                        self._send(CheckpointReady(run_id=run_id, step=step, checkpoint=checkpoint))
+
+            self._device.fetch(*snapshot.tensors.values(), deliver=deliver)
+
+    @contextmanager
+    def _charged(self) -> Iterator[None]:
+        """The time this takes is paid for by a pause without checkpoints, of any Run."""
+        began = self._clock()
+        yield
+        ended = self._clock()
+        self._no_checkpoint_before = (
+            max(self._no_checkpoint_before, ended) + (ended - began) / CHECKPOINT_SHARE
+        )

@@ -105,7 +105,9 @@ class StableDiffusion:
             raise ContentFilteredError("the model's safety checker refused the picture")
         unit = (image[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float()
         return Decoded(
-            pixels=(unit * 255).round().to(torch.uint8).contiguous(), finite=torch.isfinite(image).all()
+            pixels=(unit * 255).round().to(torch.uint8).contiguous(),
+            finite=torch.isfinite(image).all() & torch.isfinite(state.latents).all(),
+            varied=(image.amax((-2, -1)) > image.amin((-2, -1))).any(),
         )
 
     def _encoded(self, text: str) -> torch.Tensor:

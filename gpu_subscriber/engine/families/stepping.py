@@ -13,10 +13,17 @@ from gpu_subscriber.engine.run import Denoising
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """A finished picture, still on the device: `pixels` (H, W, 3) uint8 RGB, `finite` a 0-dim bool."""
+    """A finished picture, still on the device: `pixels` (H, W, 3) uint8 RGB, and two verdicts, 0-dim bools.
+
+    Both judge the decoder's floats, before they are clamped and rounded: a black sky comes out of rounding as one
+    colour, of the decoder never.
+    """
 
     pixels: torch.Tensor
     finite: torch.Tensor
+    """Whether every number is finite."""
+    varied: torch.Tensor
+    """Whether any channel has more than one value."""
 
 
 class SteppingFamily(Protocol):

@@ -45,9 +45,13 @@ class WholePipeline:
         image = np.asarray(output.images[0])
         if image.ndim != 3 or image.shape[-1] != 3:
             raise EngineError("the model does not draw RGB pictures")
-        finite = torch.tensor(bool(np.isfinite(image).all()))
         pixels = (np.nan_to_num(image) * 255).round().astype("uint8")
-        return Decoded(pixels=torch.from_numpy(pixels), finite=finite)
+        return Decoded(
+            pixels=torch.from_numpy(pixels),
+            finite=torch.tensor(bool(np.isfinite(image).all())),
+            # Clamped already: a picture that is all black by right is drawn twice here, and delivered.
+            varied=torch.tensor(bool((image.max((0, 1)) > image.min((0, 1))).any())),
+        )
 
     def _arguments(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> dict[str, Any]:
         def after_step(pipeline: Any, step: int, timestep: Any, shown: dict[str, Any]) -> dict[str, Any]:

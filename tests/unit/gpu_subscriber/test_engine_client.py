@@ -1,86 +1,39 @@
 """The engine client against a real child process that speaks the engine's messages and draws nothing."""
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from common.domain.task import Phase, Task
-from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.engine_child import EngineChild
-from gpu_subscriber.engine_client import EngineClient
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage
 from tests.factories import parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
-
-PATIENCE_SECONDS = 20.0
-Piece = DrawnImage | Checkpoint
+from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener, Piece
 
 
-@dataclass(slots=True)
-class Listener:
-    """Remembers what it is told."""
+def fake_engine(settings: FakeEngineSettings | None = None, **patience: Any) -> EngineUnderTest:
+    chosen = settings or FakeEngineSettings()
+    counted = chosen.oom_kills
 
-    phases: list[tuple[int, Phase]] = field(default_factory=list)
-    steps: list[tuple[int, int]] = field(default_factory=list)
-    previews: list[bytes] = field(default_factory=list)
-    drawing: threading.Event = field(default_factory=threading.Event)
+    def oom_kills() -> int | None:
+        return None if counted is None else int(counted.read_text())
 
-    def phase_changed(self, index: int, phase: Phase) -> None:
-        self.phases.append((index, phase))
-
-    def step_done(self, index: int, step: int) -> None:
-        self.steps.append((index, step))
-        self.drawing.set()
-
-    def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
-        self.previews.append(jpeg)
-
-
-class EngineUnderTest:
-    """A client with its supervising thread, and how often its engine became ready."""
-
-    def __init__(
-        self,
-        settings: FakeEngineSettings,
-        *,
-        attempt_timeout_seconds: float = 60.0,
-        allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)
-    ) -> None:
-        self.lives = threading.Semaphore(0)
-        counted = settings.oom_kills
-        self.client = EngineClient(
-            lambda: EngineChild.spawned(
-                FAKE_ENGINE,
-                settings,
-                count_oom_kills=lambda: None if counted is None else int(counted.read_text()),
-            ),
-            attempt_timeout_seconds=attempt_timeout_seconds,
-            allowed_silence=allowed_silence,
-            interrupt_grace_seconds=0.5 if attempt_timeout_seconds < 1 else 5.0,
-            first_pause_seconds=0.001,
-        )
-        self.supervisor = threading.Thread(target=self.client.run, args=(self._ready,))
-        self.supervisor.start()
-
-    def _ready(self, _ready: EngineReady) -> None:
-        self.lives.release()
-
-    def stop(self) -> None:
-        self.client.stop(within_seconds=PATIENCE_SECONDS)
-        self.supervisor.join(PATIENCE_SECONDS)
+    return EngineUnderTest(
+        lambda: EngineChild.spawned(FAKE_ENGINE, chosen, count_oom_kills=oom_kills), **patience
+    )
 
 
 @pytest.fixture
 def engine() -> Iterator[EngineUnderTest]:
-    running = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=60.0)
+    running = fake_engine()
     yield running
     running.stop()
 
@@ -96,14 +49,9 @@ def task(prompt: str, *, task_id: str = "task-1", num_images: int = 1) -> Task:
     return submitted_task(task_id=task_id, parameters=wanted)
 
 
-def drawn(engine: EngineUnderTest, wanted: Task, listener: Listener | None = None) -> list[Piece]:
-    with closing(engine.client.start(wanted, listener or Listener(), {})) as generation:
-        return list(generation)
-
-
 def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnderTest) -> None:
     listener = Listener()
-    pieces = drawn(engine, task("draw", num_images=3), listener)
+    pieces = engine.drawn(task("draw", num_images=3), listener)
     images = [piece for piece in pieces if isinstance(piece, DrawnImage)]
     assert sorted(image.index for image in images) == [0, 1, 2]
     assert images[0].software == {"fake": "1"}
@@ -123,9 +71,9 @@ def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
 
 def test_a_failed_run_fails_its_generation_and_no_other(engine: EngineUnderTest) -> None:
     with pytest.raises(GenerationFailedError) as raised:
-        drawn(engine, task("fail"))
+        engine.drawn(task("fail"))
     assert raised.value.failure.code == "out_of_gpu_memory"
-    assert len(drawn(engine, task("draw", task_id="task-2"))) == 1
+    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
     assert engine.client.ready is not None
 
 
@@ -164,9 +112,9 @@ def test_a_task_alone_in_a_dying_engine_is_to_blame_and_the_next_one_is_drawn(
     engine: EngineUnderTest,
 ) -> None:
     with pytest.raises(GenerationFailedError) as raised:
-        drawn(engine, task("die"))
+        engine.drawn(task("die"))
     assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_crashed", True)
-    assert len(drawn(engine, task("draw", task_id="task-2"))) == 1  # by a new child
+    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1  # by a new child
 
 
 @pytest.mark.parametrize(
@@ -184,11 +132,11 @@ def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
 ) -> None:
     oom_kills = tmp_path / "oom_kills"
     oom_kills.write_text("3")
-    engine = EngineUnderTest(FakeEngineSettings(oom_kills=oom_kills))
+    engine = fake_engine(FakeEngineSettings(oom_kills=oom_kills))
     try:
         with capture_logs() as lines:
             with pytest.raises(GenerationFailedError) as raised:
-                drawn(engine, task(prompt))
+                engine.drawn(task(prompt))
             for _ in range(2):  # the next one is up: the end was logged
                 assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
@@ -203,25 +151,25 @@ def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
 ) -> None:
     listeners = [Listener(), Listener()]
     innocents: list[Future[list[Piece]]] = [
-        callbacks.submit(drawn, engine, task("wait once", task_id=f"innocent-{number}"), listener)
+        callbacks.submit(engine.drawn, task("wait once", task_id=f"innocent-{number}"), listener)
         for number, listener in enumerate(listeners)
     ]
     assert all(listener.drawing.wait(PATIENCE_SECONDS) for listener in listeners)
 
     with pytest.raises(GenerationFailedError) as raised:
-        drawn(engine, task("die", task_id="culprit"))
+        engine.drawn(task("die", task_id="culprit"))
 
     assert raised.value.failure.code == "engine_crashed"
     assert all(len(innocent.result(PATIENCE_SECONDS)) == 1 for innocent in innocents)
-    assert len(drawn(engine, task("draw", task_id="later"))) == 1
+    assert len(engine.drawn(task("draw", task_id="later"))) == 1
 
 
 def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: ThreadPoolExecutor) -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=0.5)
+    engine = fake_engine(attempt_timeout_seconds=0.5)
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         with pytest.raises(GenerationFailedError) as raised:
-            drawn(engine, task("deaf"))
+            engine.drawn(task("deaf"))
         assert raised.value.failure.code == "attempt_timed_out"
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
     finally:
@@ -232,12 +180,12 @@ IMPATIENT = AllowedSilence(drawing_seconds=0.4, loading_seconds=PATIENCE_SECONDS
 
 
 def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame() -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=IMPATIENT)
+    engine = fake_engine(allowed_silence=IMPATIENT)
     try:
         with pytest.raises(GenerationFailedError) as raised:
-            drawn(engine, task("stuck"))
+            engine.drawn(task("stuck"))
         assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
-        assert len(drawn(engine, task("draw", task_id="task-2"))) == 1
+        assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
     finally:
         engine.stop()
 
@@ -245,13 +193,13 @@ def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame() -
 def test_of_several_tasks_in_an_engine_that_stands_still_only_the_culprit_fails(
     callbacks: ThreadPoolExecutor,
 ) -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=IMPATIENT)
+    engine = fake_engine(allowed_silence=IMPATIENT)
     try:
         listener = Listener()
-        innocent = callbacks.submit(drawn, engine, task("wait once", task_id="innocent"), listener)
+        innocent = callbacks.submit(engine.drawn, task("wait once", task_id="innocent"), listener)
         assert listener.drawing.wait(PATIENCE_SECONDS)
         with pytest.raises(GenerationFailedError) as raised:
-            drawn(engine, task("stuck", task_id="culprit"))
+            engine.drawn(task("stuck", task_id="culprit"))
         assert raised.value.failure.code == "engine_hung"
         assert len(innocent.result(PATIENCE_SECONDS)) == 1
     finally:
@@ -261,14 +209,14 @@ def test_of_several_tasks_in_an_engine_that_stands_still_only_the_culprit_fails(
 def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_to_blame(
     callbacks: ThreadPoolExecutor,
 ) -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=IMPATIENT)
+    engine = fake_engine(allowed_silence=IMPATIENT)
     try:
         listener = Listener()
         left = engine.client.start(task("stuck", task_id="left"), listener, {})
         leaving = callbacks.submit(lambda: list(left))
         assert listener.drawing.wait(PATIENCE_SECONDS)
         left.close()
-        assert len(drawn(engine, task("draw", task_id="innocent"))) == 1
+        assert len(engine.drawn(task("draw", task_id="innocent"))) == 1
         left.interrupt()
         with pytest.raises(GenerationInterruptedError):
             leaving.result(PATIENCE_SECONDS)
@@ -279,13 +227,13 @@ def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_t
 def test_an_engine_that_never_says_anything_is_killed_and_given_up() -> None:
     silent = FakeEngineSettings(never_says_anything=True)
     allowed = AllowedSilence(drawing_seconds=0.2, loading_seconds=0.5)
-    engine = EngineUnderTest(silent, allowed_silence=allowed)
+    engine = fake_engine(silent, allowed_silence=allowed)
     engine.supervisor.join(PATIENCE_SECONDS)
     assert not engine.supervisor.is_alive()
 
 
 def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), allowed_silence=AllowedSilence(drawing_seconds=0.02))
+    engine = fake_engine(allowed_silence=AllowedSilence(drawing_seconds=0.02))
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         assert not engine.lives.acquire(timeout=0.5)  # a second life would follow a death
@@ -295,12 +243,12 @@ def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
 
 
 def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on() -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=0.5)
+    engine = fake_engine(attempt_timeout_seconds=0.5)
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         before = engine.client.ready
         with pytest.raises(GenerationFailedError) as raised:
-            drawn(engine, task("wait"))
+            engine.drawn(task("wait"))
         assert raised.value.failure.code == "attempt_timed_out"
         assert engine.client.ready is before
     finally:
@@ -308,15 +256,15 @@ def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on()
 
 
 def test_an_engine_that_never_starts_is_given_up() -> None:
-    engine = EngineUnderTest(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
+    engine = fake_engine(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
     engine.supervisor.join(PATIENCE_SECONDS)
     assert not engine.supervisor.is_alive()
     with pytest.raises(GenerationInterruptedError):  # not the task's fault: it is handed back
-        drawn(engine, task("draw"))
+        engine.drawn(task("draw"))
 
 
 def test_stopping_ends_the_child() -> None:
-    engine = EngineUnderTest(FakeEngineSettings(), attempt_timeout_seconds=1.0)
+    engine = fake_engine(attempt_timeout_seconds=1.0)
     assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
     engine.stop()
     assert not engine.supervisor.is_alive()

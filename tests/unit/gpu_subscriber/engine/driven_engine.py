@@ -77,9 +77,13 @@ class DrivenEngine:
             device=CPU,
             caps=self.caps,
             settings=chosen,
-            send=self.sent.append,
+            send=self.hear,
             clock=lambda: self.now,
         )
+
+    def hear(self, message: FromEngine) -> None:
+        """What the engine says arrives here."""
+        self.sent.append(message)
 
     def start(self, run_id: str, parameters: GenerationParameters, *, index: int = 0, **changes: Any) -> None:
         fields: dict[str, Any] = {"lane": Lane.INTERACTIVE, "submitted_at": 0.0, **changes}

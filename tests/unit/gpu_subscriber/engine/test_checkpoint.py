@@ -1,16 +1,30 @@
 """Checkpoints: a Run stopped anywhere goes on elsewhere as if nothing had happened, or starts over."""
 
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from diffusers import DiffusionPipeline
 
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine import checkpoint as checkpoints
-from gpu_subscriber.engine.messages import CheckpointReady, ImageReady, RunInterrupted, StepDone
+from gpu_subscriber.engine.messages import (
+    CheckpointReady,
+    CheckpointRefused,
+    FromEngine,
+    ImageReady,
+    RunInterrupted,
+    StepDone,
+)
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
 
 STEPS = 7
 
@@ -37,15 +51,56 @@ def resumed(stock: Any, checkpoint: bytes | None, **changes: Any) -> tuple[torch
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-@pytest.mark.parametrize("steps", [1, 2, 4, 6])
-def test_a_resumed_run_is_bit_equal_to_an_undisturbed_one(stock: Any, sampler: Sampler, steps: int) -> None:
+def test_a_run_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler: Sampler) -> None:
     undisturbed, before = resumed(stock, None, sampler=sampler)
-    checkpoint = stopped_after(stock, steps, sampler=sampler)
-    latents, after = resumed(stock, checkpoint, sampler=sampler)
-    (image,) = after.of_kind(ImageReady)
-    assert image.resumed_at_step == steps
-    assert torch.equal(latents, undisturbed)
-    assert np.array_equal(after.picture("second"), before.picture("second"))
+    for steps in range(1, STEPS):
+        latents, after = resumed(stock, stopped_after(stock, steps, sampler=sampler), sampler=sampler)
+        (image,) = after.of_kind(ImageReady)
+        assert image.resumed_at_step == steps
+        assert torch.equal(latents, undisturbed), steps
+        assert np.array_equal(after.picture("second"), before.picture("second"))
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_a_batch_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler: Sampler) -> None:
+    """Three Runs, whose state hangs together: what they keep of the batch's predictions are views of one tensor."""
+    seeds = (1, 2, 3)
+
+    def drawn(checkpoints: dict[int, bytes | None]) -> tuple[dict[int, torch.Tensor], DrivenEngine]:
+        family = RecordingFamily(stock)
+        driven = DrivenEngine(family)
+        for seed in seeds:
+            wanted = drawing(steps=STEPS, sampler=sampler, seed=seed)
+            driven.start(str(seed), wanted, checkpoint=checkpoints[seed])
+        return family.final_latents, driven
+
+    undisturbed, driven = drawn(dict.fromkeys(seeds))
+    driven.run_to_end()
+    for steps in range(1, STEPS):
+        _, driven = drawn(dict.fromkeys(seeds))
+        driven.step(steps)
+        driven.engine.interrupt_all(want_checkpoints=True)
+        left = {int(stopped.run_id): stopped.checkpoint for stopped in driven.of_kind(RunInterrupted)}
+        latents, driven = drawn(left)
+        driven.run_to_end()
+        assert {image.resumed_at_step for image in driven.of_kind(ImageReady)} == {steps}
+        assert all(torch.equal(latents[seed], undisturbed[seed]) for seed in seeds), steps
+
+
+@pytest.mark.parametrize("sampler", list(Sampler))
+def test_what_is_saved_unasked_is_complete_though_nobody_waits_for_it(stock: Any, sampler: Sampler) -> None:
+    family = RecordingFamily(stock)
+    driven = DrivenEngine(family, checkpoint_interval_seconds=1.0)
+    driven.start("long", drawing(steps=STEPS, sampler=sampler))
+    for _ in range(STEPS + 1):  # one of them takes a step more than asked
+        driven.now += 1.0
+        driven.step()
+    saved = driven.of_kind(CheckpointReady)
+    assert len(saved) >= STEPS - 2
+    for checkpoint in saved:
+        latents, again = resumed(stock, checkpoint.checkpoint, sampler=sampler)
+        assert again.of_kind(ImageReady)[0].resumed_at_step == checkpoint.step
+        assert torch.equal(latents, family.final_latents[drawing().seed]), checkpoint.step
 
 
 def test_a_run_may_be_stopped_and_resumed_again_and_again(stock: Any) -> None:
@@ -89,6 +144,7 @@ def test_a_checkpoint_of_another_picture_is_refused_and_the_run_starts_over(
     (image,) = driven.of_kind(ImageReady)
     assert image.resumed_at_step == 0
     assert driven.steps_of("other") == list(range(1, STEPS + 1))
+    assert len(driven.of_kind(CheckpointRefused, "other")) == 1
 
 
 def test_how_many_images_and_which_format_do_not_change_a_picture(stock: Any) -> None:
@@ -98,9 +154,100 @@ def test_how_many_images_and_which_format_do_not_change_a_picture(stock: Any) ->
 
 def test_a_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = stopped_after(stock, 3)
-    monkeypatch.setattr(checkpoints, "software_versions", lambda: {"torch": "9.9"})
+    torch_version = checkpoints.software_versions()["torch"]
+    patched = {**checkpoints.software_versions(), "torch": torch_version + ".post9"}
+    other = {**checkpoints.software_versions(), "torch": "9.9.1"}
+    for versions, step in ((patched, 3), (other, 0)):
+        monkeypatch.setattr(checkpoints, "software_versions", lambda versions=versions: versions)
+        _, driven = resumed(stock, checkpoint)
+        assert driven.of_kind(ImageReady)[0].resumed_at_step == step
+    assert driven.of_kind(CheckpointRefused)[0].reason == "made for another software"
+
+
+def test_a_checkpoint_of_other_weights_is_refused(stock: Any, tmp_path: Path) -> None:
+    retrained = DiffusionPipeline.from_pretrained(tiny_stable_diffusion(tmp_path / "retrained", seed=1))
+    _, driven = resumed(retrained, stopped_after(stock, 3))
+    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    assert driven.of_kind(CheckpointRefused)[0].reason == "made for another weights"
+
+
+def rewritten(checkpoint: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """The same with other metadata, and a checksum that fits."""
+    start = len(checkpoints.MAGIC) + 32
+    body = checkpoint[start:]
+    header_end = 8 + int.from_bytes(body[:8], "little")
+    metadata = json.loads(json.loads(body[8:header_end])["__metadata__"]["darkroom"])
+    change(metadata)
+    tensors = safetensors.torch.load(body)
+    body = safetensors.torch.save(tensors, metadata={"darkroom": json.dumps(metadata)})
+    return checkpoints.MAGIC + hashlib.sha256(body).digest() + body
+
+
+def from_the_future(metadata: dict[str, Any]) -> None:
+    metadata["format_version"] += 1
+    del metadata["identity"]
+
+
+def without_a_version(metadata: dict[str, Any]) -> None:
+    del metadata["format_version"]
+
+
+def beyond_the_end(metadata: dict[str, Any]) -> None:
+    metadata["step_index"] = STEPS + 1
+
+
+def that_would_replace_a_method(metadata: dict[str, Any]) -> None:
+    metadata["history"]["step"] = None
+
+
+@pytest.mark.parametrize(
+    "change", [from_the_future, without_a_version, beyond_the_end, that_would_replace_a_method]
+)
+def test_what_another_version_wrote_is_refused(stock: Any, change: Callable[[dict[str, Any]], None]) -> None:
+    _, driven = resumed(stock, rewritten(stopped_after(stock, 3), change))
+    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    assert len(driven.of_kind(CheckpointRefused)) == 1
+
+
+def test_a_checkpoint_rewritten_as_it_was_is_taken(stock: Any) -> None:
+    _, driven = resumed(stock, rewritten(stopped_after(stock, 3), lambda metadata: None))
+    assert driven.of_kind(ImageReady)[0].resumed_at_step == 3
+
+
+@pytest.mark.parametrize("kept", [10, 45, 500, -1])
+def test_a_truncated_checkpoint_is_refused(stock: Any, kept: int) -> None:
+    _, driven = resumed(stock, stopped_after(stock, 3)[:kept])
+    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    assert len(driven.of_kind(CheckpointRefused)) == 1
+
+
+def test_a_checkpoint_that_is_too_large_is_neither_made_nor_read(
+    stock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = stopped_after(stock, 3)
+    monkeypatch.setattr(checkpoints, "MAX_CHECKPOINT_BYTES", len(checkpoint) - 1)
     _, driven = resumed(stock, checkpoint)
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+    driven.start("third", drawing(steps=STEPS))
+    driven.step(3)
+    driven.interrupt("third", want_checkpoint=True)
+    assert driven.of_kind(RunInterrupted)[0].checkpoint is None
+
+
+def test_checkpoints_that_cost_more_come_less_often(family: RecordingFamily) -> None:
+    """Each takes 0.2 s here, of 200 steps of 1 s; so that they take 1 %, there may be ten of them and not forty."""
+
+    class SlowToSave(DrivenEngine):
+        def hear(self, message: FromEngine) -> None:
+            self.now += 0.2 if isinstance(message, CheckpointReady) else 0.0
+            super().hear(message)
+
+    driven = SlowToSave(family, checkpoint_interval_seconds=5.0)
+    driven.start("long", drawing(steps=200))
+    for _ in range(200):
+        driven.now += 1.0
+        driven.step()
+    assert 8 <= len(driven.of_kind(CheckpointReady)) <= 10
 
 
 @pytest.mark.parametrize("place", [0, 20, 100, -1])

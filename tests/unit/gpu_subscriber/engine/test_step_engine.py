@@ -221,8 +221,98 @@ def test_numbers_that_are_not_finite_never_become_a_picture(stock: Any, number: 
     driven.start("run", drawing())
     driven.run_to_end()
     (failed,) = driven.of_kind(RunFailed)
-    assert (failed.failure.code, failed.failure.retryable) == ("invalid_output", True)
+    assert (failed.failure.code, failed.failure.retryable) == ("invalid_output", False)
+    assert driven.steps_of("run") == [1, 2, 3, 4] * 2
     assert driven.of_kind(ImageReady) == []
+
+
+class SpoiltOnce(RecordingFamily):
+    """The first picture's numbers are not finite; the device's fault, for the second is as it should be."""
+
+    def __init__(self, stock: Any) -> None:
+        super().__init__(stock)
+        self.decoded = 0
+
+    def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
+        self.decoded += 1
+        if self.decoded == 1:
+            state.latents = state.latents * float("nan")
+        return super().decode(state, tiled=tiled)
+
+
+def test_a_spoilt_picture_is_drawn_again_from_its_seed_and_its_neighbours_are_not(stock: Any) -> None:
+    driven = DrivenEngine(SpoiltOnce(stock))
+    driven.start("spoilt", drawing(seed=1))
+    driven.start("other", drawing(seed=2))
+    driven.run_to_end()
+    assert driven.of_kind(RunFailed) == []
+    assert (driven.steps_of("spoilt"), driven.steps_of("other")) == ([1, 2, 3, 4] * 2, [1, 2, 3, 4])
+    expected = stock_picture(stock, drawing(seed=1)).pixels
+    assert np.abs(driven.picture("spoilt").astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_a_checkpoint_that_leads_to_a_spoilt_picture_is_not_gone_on_from_again(stock: Any) -> None:
+    first = DrivenEngine(RecordingFamily(stock))
+    first.start("run", drawing())
+    first.step(2)
+    first.interrupt("run", want_checkpoint=True)
+    driven = DrivenEngine(SpoiltOnce(stock))
+    driven.start("run", drawing(), checkpoint=first.of_kind(RunInterrupted)[0].checkpoint)
+    driven.run_to_end()
+    assert driven.steps_of("run") == [3, 4, 1, 2, 3, 4]
+    assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
+
+
+@pytest.mark.parametrize("how", ["interrupt", "interrupt_all"])
+def test_a_run_whose_spoilt_picture_is_on_its_way_can_still_be_interrupted(stock: Any, how: str) -> None:
+    driven = DrivenEngine(SpoiltOnce(stock))
+    driven.start("spoilt", drawing(steps=1))
+    driven.start("long", drawing(steps=9))
+    driven.step()
+    if how == "interrupt":
+        driven.interrupt("spoilt")
+        driven.run_to_end()
+    else:
+        driven.engine.interrupt_all(want_checkpoints=False)
+    assert len(driven.of_kind(RunInterrupted, "spoilt")) == 1
+    assert driven.of_kind(ImageReady, "spoilt") == []
+
+
+class OneColour(RecordingFamily):
+    """Every picture is of one colour: `level` in the decoder's floats, everywhere."""
+
+    level = -1.0
+
+    def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
+        decoder, self.pipeline.vae.decode = self.pipeline.vae.decode, self._flat
+        try:
+            return super().decode(state, tiled=tiled)
+        finally:
+            self.pipeline.vae.decode = decoder
+
+    def _flat(self, latents: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+        return (torch.full((1, 3, 32, 32), self.level),)
+
+
+def test_a_picture_of_exactly_one_colour_is_drawn_again_and_then_believed(stock: Any) -> None:
+    driven = DrivenEngine(OneColour(stock))
+    driven.start("run", drawing())
+    driven.run_to_end()
+    assert driven.steps_of("run") == [1, 2, 3, 4] * 2
+    assert not driven.picture("run").any()
+    assert driven.of_kind(RunFailed) == []
+
+
+def test_a_picture_that_only_rounding_makes_black_is_drawn_once(stock: Any) -> None:
+    class BlackSky(OneColour):
+        def _flat(self, latents: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
+            return (-1.0 - 0.001 * torch.rand(1, 3, 32, 32),)
+
+    driven = DrivenEngine(BlackSky(stock))
+    driven.start("run", drawing())
+    driven.run_to_end()
+    assert driven.steps_of("run") == [1, 2, 3, 4]
+    assert not driven.picture("run").any()
 
 
 @pytest.mark.parametrize("runs", [1, 3])

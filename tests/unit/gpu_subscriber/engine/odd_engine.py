@@ -1,0 +1,86 @@
+"""The engine process that ships, with a model that does odd things at the third step of odd prompts.
+
+spin     computes for ever, the interpreter held         segfault  as a broken driver does it
+sleep    waits for ever, as for a kernel that never      lose      reports a poisoned device
+         returns                                         break     an error that is no Run's own
+crowd    does not fit into a batch with others           large     does not fit at all
+huge     fits, but its picture only in tiles             NaN       numbers that are none
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from gpu_subscriber.engine.engine_process import run_engine
+from gpu_subscriber.engine.engine_settings import EngineSettings
+
+ODD_ENGINE = f"{__name__}:run_odd_engine"
+ODD_STEP = 2
+
+
+def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
+    """The child's main function."""
+    import torch
+
+    from gpu_subscriber.engine import serving
+    from gpu_subscriber.engine.errors import RunStoppedError
+    from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
+    from gpu_subscriber.engine.families.stepping import Decoded
+    from gpu_subscriber.engine.model_shelf import load_family
+    from gpu_subscriber.engine.run import Denoising
+
+    class OddFamily(StableDiffusion):
+        """Knows the prompt of each state."""
+
+        def __init__(self, pipeline: Any) -> None:
+            super().__init__(pipeline)
+            self._prompts: dict[Denoising, str] = {}
+
+        def prepare(self, parameters: Any, *, seed: int) -> Denoising:
+            state = super().prepare(parameters, seed=seed)
+            self._prompts[state] = parameters.prompt
+            return state
+
+        def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
+            for state in states:
+                if state.step_index == ODD_STEP:
+                    self._do_what_is_asked(self._prompts.get(state, ""), len(states))
+            predictions = super().predict(states)
+            return [
+                prediction * float("nan") if self._prompts.get(state) == "NaN" else prediction
+                for state, prediction in zip(states, predictions, strict=True)
+            ]
+
+        def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
+            if self._prompts.get(state) == "huge" and not tiled:
+                raise torch.OutOfMemoryError("out of memory")
+            return super().decode(state, tiled=tiled)
+
+        def _do_what_is_asked(self, prompt: str, batch: int) -> None:
+            match prompt:
+                case "spin":
+                    while True:
+                        pass
+                case "sleep":
+                    threading.Event().wait()
+                case "segfault":
+                    os.kill(os.getpid(), signal.SIGSEGV)
+                case "lose":
+                    raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+                case "break":
+                    raise RunStoppedError("raised where nobody expects it")
+                case "large":
+                    raise torch.OutOfMemoryError("out of memory")
+                case "crowd" if batch > 1:
+                    raise torch.OutOfMemoryError("out of memory")
+
+    def load_odd_family(*arguments: Any, **options: Any) -> OddFamily:
+        family = load_family(*arguments, **options)
+        assert isinstance(family, StableDiffusion)
+        return OddFamily(family.pipeline)
+
+    vars(serving)["load_family"] = load_odd_family
+    run_engine(pipe, settings)

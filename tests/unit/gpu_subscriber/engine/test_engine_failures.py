@@ -1,0 +1,98 @@
+"""What can go wrong inside the engine, in the engine that ships and in a process of its own; only the model is odd."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from common.domain.task import Task
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine_child import EngineChild
+from gpu_subscriber.engine_silence import AllowedSilence
+from gpu_subscriber.errors import GenerationFailedError
+from gpu_subscriber.ports import DrawnImage
+from tests.factories import submitted_task
+from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
+from tests.unit.gpu_subscriber.engine.odd_engine import ODD_ENGINE
+from tests.unit.gpu_subscriber.engine_under_test import EngineUnderTest, Listener
+
+START_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def engine(stable_diffusion_folder: Path) -> Iterator[EngineUnderTest]:
+    """One for all: it is replaced whenever it dies, which is part of what is tested."""
+    settings = EngineSettings(
+        models=(spec(source=str(stable_diffusion_folder)),),
+        device="cpu",
+        cpu_threads=1,
+        niceness=0,
+        measure_at_start=False,
+        log_level="ERROR",
+    )
+    running = EngineUnderTest(
+        lambda: EngineChild.spawned(ODD_ENGINE, settings),
+        attempt_timeout_seconds=START_SECONDS,
+        allowed_silence=AllowedSilence(drawing_seconds=3.0, loading_seconds=START_SECONDS),
+    )
+    yield running
+    running.stop()
+
+
+def task(prompt: str, **changes: int) -> Task:
+    wanted = drawing(prompt=prompt, **changes)
+    return submitted_task(task_id=f"{prompt} {wanted.seed}", parameters=wanted)
+
+
+def test_a_task_that_hangs_the_engine_is_found_and_its_neighbour_is_drawn(engine: EngineUnderTest) -> None:
+    listener = Listener()
+    with capture_logs() as lines, ThreadPoolExecutor() as callbacks:
+        neighbour = callbacks.submit(engine.drawn, task("a red fox", steps=200), listener)
+        assert listener.drawing.wait(START_SECONDS)
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("spin", seed=99))
+        assert isinstance(neighbour.result(START_SECONDS)[-1], DrawnImage)
+    assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
+    ends = [line for line in lines if line["event"] == "engine_ended"]
+    assert [(line["cause"], line["guilty"], len(line["drawing"])) for line in ends] == [
+        ("hung", False, 2),
+        ("hung", True, 1),
+    ]
+    assert ends[-1]["drawing"] == ["spin 99"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        ("sleep", "engine_hung"),
+        ("segfault", "engine_crashed"),
+        ("lose", "device_lost"),
+        ("break", "engine_crashed"),
+    ],
+)
+def test_how_a_task_ends_the_engine_is_told(engine: EngineUnderTest, prompt: str, code: str) -> None:
+    with pytest.raises(GenerationFailedError) as raised:
+        engine.drawn(task(prompt))
+    assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
+
+
+def test_memory_that_runs_out_costs_nobody_a_picture_but_who_needs_all_of_it(engine: EngineUnderTest) -> None:
+    with ThreadPoolExecutor() as callbacks:
+        others = [task("crowd", seed=1), task("crowd", seed=2), task("crowd", seed=3), task("huge")]
+        drawing_others = [callbacks.submit(engine.drawn, other) for other in others]
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("large"))
+        drawn = [future.result(START_SECONDS) for future in drawing_others]
+    assert (raised.value.failure.code, raised.value.failure.retryable) == ("out_of_gpu_memory", True)
+    assert all(isinstance(pieces[-1], DrawnImage) for pieces in drawn)
+
+
+def test_numbers_that_are_none_fail_their_own_task_for_good(engine: EngineUnderTest) -> None:
+    with ThreadPoolExecutor() as callbacks:
+        neighbour = callbacks.submit(engine.drawn, task("a red fox"))
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("NaN"))
+        assert isinstance(neighbour.result(START_SECONDS)[-1], DrawnImage)
+    assert (raised.value.failure.code, raised.value.failure.retryable) == ("invalid_output", False)

@@ -1,0 +1,70 @@
+"""EngineUnderTest: an EngineClient with its supervising thread, around whatever child process a test brings."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from common.domain.task import Phase, Task
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.engine_child import EngineChild
+from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.engine_silence import AllowedSilence
+from gpu_subscriber.ports import Checkpoint, DrawnImage
+
+PATIENCE_SECONDS = 20.0
+Piece = DrawnImage | Checkpoint
+
+
+@dataclass(slots=True)
+class Listener:
+    """Remembers what it is told."""
+
+    phases: list[tuple[int, Phase]] = field(default_factory=list)
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    previews: list[bytes] = field(default_factory=list)
+    drawing: threading.Event = field(default_factory=threading.Event)
+
+    def phase_changed(self, index: int, phase: Phase) -> None:
+        self.phases.append((index, phase))
+
+    def step_done(self, index: int, step: int) -> None:
+        self.steps.append((index, step))
+        self.drawing.set()
+
+    def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
+        self.previews.append(jpeg)
+
+
+class EngineUnderTest:
+    """A client with its supervising thread, and how often its engine became ready."""
+
+    def __init__(
+        self,
+        spawn: Callable[[], EngineChild],
+        *,
+        attempt_timeout_seconds: float = 60.0,
+        allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.lives = threading.Semaphore(0)
+        self.client = EngineClient(
+            spawn,
+            attempt_timeout_seconds=attempt_timeout_seconds,
+            allowed_silence=allowed_silence,
+            interrupt_grace_seconds=0.5 if attempt_timeout_seconds < 1 else 5.0,
+            first_pause_seconds=0.001,
+        )
+        self.supervisor = threading.Thread(target=self.client.run, args=(self._ready,))
+        self.supervisor.start()
+
+    def _ready(self, _ready: EngineReady) -> None:
+        self.lives.release()
+
+    def drawn(self, wanted: Task, listener: Listener | None = None) -> list[Piece]:
+        """Everything that comes of a task; blocks."""
+        with closing(self.client.start(wanted, listener or Listener(), {})) as generation:
+            return list(generation)
+
+    def stop(self) -> None:
+        self.client.stop(within_seconds=PATIENCE_SECONDS)
+        self.supervisor.join(PATIENCE_SECONDS)
