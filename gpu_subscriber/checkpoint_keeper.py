@@ -51,11 +51,21 @@ class CheckpointKeeper:
 
     def attempt_ended(self, task: Task) -> None:
         """Forget what no later attempt should go on from."""
+        if self._may_have_some(task) and not may_resume_after(task):
+            self._discard(task)
+
+    def task_gone(self, task: Task) -> None:
+        """The task was deleted while it was drawn."""
+        if self._may_have_some(task):
+            self._discard(task)
+
+    def _may_have_some(self, task: Task) -> bool:
         with self._lock:
-            may_exist = task.id in self._kept or task.attempt > 1
+            kept = task.id in self._kept
             self._kept.discard(task.id)
-        if not may_exist or may_resume_after(task):
-            return
+        return kept or task.attempt > 1
+
+    def _discard(self, task: Task) -> None:
         try:
             self._store.discard(task.id)
         except DependencyUnavailableError:

@@ -1,13 +1,22 @@
-"""ImageStorage: from pixels to a StoredImage. Runs on callback threads: the GPU never waits for encoder or bucket."""
+"""ImageStorage: from pixels to a StoredImage, and away with what no task refers to.
+
+Runs on callback threads: the GPU never waits for encoder or bucket.
+"""
 
 import hashlib
 from dataclasses import dataclass
 
+import structlog
+
+from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Task
 from gpu_subscriber.image_files import encode_image, parameters_record
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import DrawnImage, ImageWriter
+from gpu_subscriber.retry_policy import needless_attempts
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +49,18 @@ class ImageStorage:
             size_bytes=len(data),
             sha256=digest,
         )
+
+    def clear_up(self, task: Task, stored: Task | None) -> None:
+        """Remove the images that nobody will ask for once this attempt is over, if the bucket answers.
+
+        `task` as the attempt knew it, `stored` as it stands now; None when it was deleted.
+        """
+        attempts = needless_attempts(task.attempt, stored)
+        if attempts == 0:
+            return
+        try:
+            removed = self.writer.remove_attempts(task.id, up_to=attempts)
+        except DependencyUnavailableError:
+            _log.warning("images_not_removed", task_id=task.id, up_to_attempt=attempts)
+        else:
+            _log.info("images_removed", task_id=task.id, up_to_attempt=attempts, images=removed)

@@ -152,6 +152,13 @@ class ImageWriter(Protocol):
         """
         ...
 
+    def remove_attempts(self, task_id: str, *, up_to: int) -> int:
+        """Remove every image of the task's attempts 1 to `up_to`; how many there were. None is no error.
+
+        Raises DependencyUnavailableError, perhaps after some are gone, and may then be called again.
+        """
+        ...
+
 
 class CheckpointStore(Protocol):
     """Where the state of unfinished Runs waits for the next attempt. Losing one costs time, never correctness.
@@ -164,7 +171,7 @@ class CheckpointStore(Protocol):
         ...
 
     def load(self, task_id: str) -> Mapping[int, Checkpoint]:
-        """The latest checkpoint of each image that has one, by index."""
+        """The latest checkpoint of each image that has one, by index; none that is larger than the store reads."""
         ...
 
     def discard(self, task_id: str) -> None:

@@ -121,9 +121,26 @@ class ProcessTask:
                 active.drawn_by(generation)
                 ending = self._ending(active, generation)
             record.drawn(gpu_seconds=generation.gpu_seconds)
-            ended = self.patience(lambda: active.changed(ending))
+            try:
+                ended = self.patience(lambda: active.changed(ending))
+            except (ClaimLostError, InvalidTransitionError, TaskNotFoundError):
+                self._clear_up_after_losing(task)
+                raise
         self.checkpoints.attempt_ended(ended)
+        self.images.clear_up(task, ended)
         return ended
+
+    def _clear_up_after_losing(self, task: Task) -> None:
+        """Others decided how the task goes on, or deleted it: what this attempt has stored is nobody's."""
+        try:
+            stored = self.store.get(task.id)
+        except DependencyUnavailableError:
+            return
+        except TaskNotFoundError:
+            self.checkpoints.task_gone(task)
+            self.images.clear_up(task, None)
+        else:
+            self.images.clear_up(task, stored)
 
     def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
         """Draw and store; the change that says how it went."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import AttemptsExhaustedError, DependencyUnavailableError
 from common.domain.images import StoredImage
-from common.domain.task import Claim, Failure, Task
+from common.domain.task import Claim, Failure, Task, TaskStatus
 from gpu_subscriber.engine_end import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, WorkerError
 from gpu_subscriber.ports import Settlement
@@ -86,6 +86,19 @@ def may_resume_after(task: Task) -> bool:
     """
     crashed = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
     return not task.status.is_terminal and not crashed
+
+
+def needless_attempts(attempt: int, stored: Task | None) -> int:
+    """Up to which attempt nobody needs the images any more, once attempt `attempt` is over; 0 when they may be needed.
+
+    Never beyond `attempt`: its heirs may be storing theirs already. Only a completed task refers to images, and
+    only to those of its own last attempt.
+    """
+    if stored is None or stored.attempt > attempt:
+        return attempt
+    if not stored.status.is_terminal:
+        return 0
+    return stored.attempt - 1 if stored.status is TaskStatus.COMPLETED else stored.attempt
 
 
 def failure_of(error: WorkerError | DependencyUnavailableError) -> Failure:

@@ -6,20 +6,26 @@ of the same task and image always leads to the same picture.
 
 from collections.abc import Mapping
 
+import structlog
 from google.api_core import exceptions as google_errors
 from google.cloud.storage import Blob, Bucket
 
 from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
 from gpu_subscriber.ports import Checkpoint
 
+_log = structlog.get_logger(__name__)
 _CONTENT_TYPE = "application/octet-stream"
 
 
 class GcsCheckpointStore:
     """The CheckpointStore of production and of the local stack. Safe to share between threads."""
 
-    def __init__(self, bucket: Bucket, *, timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self, bucket: Bucket, *, timeout_seconds: float = 5.0, max_bytes: int = MAX_CHECKPOINT_BYTES
+    ) -> None:
         self._bucket = bucket
+        self._max_bytes = max_bytes
         self._timeout = timeout_seconds
 
     def save(self, task_id: str, checkpoint: Checkpoint) -> None:
@@ -52,6 +58,9 @@ class GcsCheckpointStore:
     def _loaded(self, blob: Blob) -> Checkpoint | None:
         metadata = blob.metadata or {}
         if not (metadata.get("index", "").isdecimal() and metadata.get("step", "").isdecimal()):
+            return None
+        if blob.size is None or blob.size > self._max_bytes:
+            _log.warning("checkpoint_too_large", object_name=blob.name, size_bytes=blob.size)
             return None
         try:
             state = blob.download_as_bytes(timeout=self._timeout, retry=None)

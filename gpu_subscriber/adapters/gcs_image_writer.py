@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import google_crc32c
 from google.api_core import exceptions as google_errors
-from google.cloud.storage import Bucket
+from google.cloud.storage import Blob, Bucket
 
 from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
 from gpu_subscriber.errors import ObjectConflictError
@@ -39,6 +39,24 @@ class GcsImageWriter:
             except google_errors.PreconditionFailed as exc:
                 if not self._holds(object_name, data):
                     raise ObjectConflictError(object_name) from exc
+
+    def remove_attempts(self, task_id: str, *, up_to: int) -> int:
+        """See ImageWriter.remove_attempts. One listing: attempts may have been handed back any number of times."""
+        prefix = f"tasks/{task_id}/attempt-"
+        removed = 0
+        with translated_storage_errors():
+            for blob in self._bucket.list_blobs(prefix=prefix, timeout=self._timeout, retry=None):
+                number, _, _ = blob.name.removeprefix(prefix).partition("/")
+                if number.isdecimal() and int(number) <= up_to:
+                    removed += self._delete(blob)
+        return removed
+
+    def _delete(self, blob: Blob) -> bool:
+        try:
+            blob.delete(timeout=self._timeout, retry=None)
+        except google_errors.NotFound:
+            return False  # somebody else was faster
+        return True
 
     def _holds(self, object_name: str, data: bytes) -> bool:
         """Whether the object is these very bytes: then an earlier try arrived, and its answer was lost."""

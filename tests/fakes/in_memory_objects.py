@@ -4,12 +4,13 @@ import threading
 from collections.abc import Mapping
 
 from common.domain.errors import DependencyUnavailableError
+from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
 from gpu_subscriber.errors import ObjectConflictError
 from gpu_subscriber.ports import Checkpoint
 
 
 class InMemoryImageWriter:
-    """An ImageWriter for tests. Set `failures_left` to have that many writes fail as an unreachable bucket does."""
+    """An ImageWriter for tests. Set `failures_left` to have that many calls fail as an unreachable bucket does."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -24,11 +25,23 @@ class InMemoryImageWriter:
             if self.objects.setdefault(object_name, data) != data:
                 raise ObjectConflictError(object_name)
 
+    def remove_attempts(self, task_id: str, *, up_to: int) -> int:
+        with self._lock:
+            if self.failures_left > 0:
+                self.failures_left -= 1
+                raise DependencyUnavailableError("cloud_storage")
+            prefixes = tuple(f"tasks/{task_id}/attempt-{number}/" for number in range(1, up_to + 1))
+            found = [name for name in self.objects if name.startswith(prefixes)]
+            for name in found:
+                del self.objects[name]
+            return len(found)
+
 
 class InMemoryCheckpointStore:
     """A CheckpointStore for tests. Set `unavailable` to have every call fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_bytes: int = MAX_CHECKPOINT_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._checkpoints: dict[str, dict[int, Checkpoint]] = {}
         self.unavailable = False
         self.calls = 0
@@ -39,7 +52,12 @@ class InMemoryCheckpointStore:
 
     def load(self, task_id: str) -> Mapping[int, Checkpoint]:
         self._check()
-        return dict(self._checkpoints.get(task_id, {}))
+        kept = self._checkpoints.get(task_id, {})
+        return {
+            index: checkpoint
+            for index, checkpoint in kept.items()
+            if len(checkpoint.state) <= self._max_bytes
+        }
 
     def discard(self, task_id: str) -> None:
         self._check()

@@ -7,12 +7,14 @@ from gpu_subscriber.ports import Checkpoint, CheckpointStore
 from tests.fakes.in_memory_objects import InMemoryCheckpointStore
 from tests.fakes.own_resources import OwnResources
 
+MAX_BYTES = 100_000
+
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
 def store(request: pytest.FixtureRequest) -> CheckpointStore:
     if request.param == "fake":
-        return InMemoryCheckpointStore()
-    return GcsCheckpointStore(OwnResources(request.getfixturevalue("emulators")).bucket)
+        return InMemoryCheckpointStore(max_bytes=MAX_BYTES)
+    return GcsCheckpointStore(OwnResources(request.getfixturevalue("emulators")).bucket, max_bytes=MAX_BYTES)
 
 
 def checkpoint(index: int = 0, step: int = 7) -> Checkpoint:
@@ -43,3 +45,9 @@ def test_discarding_forgets_one_task_and_may_be_repeated(store: CheckpointStore)
     store.discard("task-1")
     assert store.load("task-1") == {}
     assert store.load("task-10") == {0: checkpoint()}
+
+
+def test_a_checkpoint_that_is_too_large_is_not_read(store: CheckpointStore) -> None:
+    store.save("task-1", Checkpoint(index=0, step=1, state=bytes(MAX_BYTES)))
+    store.save("task-1", Checkpoint(index=1, step=1, state=bytes(MAX_BYTES + 1)))
+    assert set(store.load("task-1")) == {0}

@@ -32,6 +32,11 @@ class Written:
             return self.fake.objects[name]
         return bytes(self.resources.bucket.blob(name).download_as_bytes())
 
+    def names(self) -> set[str]:
+        if self.resources is None:
+            return set(self.fake.objects)
+        return {blob.name for blob in self.resources.bucket.list_blobs()}
+
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
 def written(request: pytest.FixtureRequest) -> Written:
@@ -62,3 +67,20 @@ def test_names_do_not_disturb_one_another(written: Written) -> None:
     written.write(b"first")
     written.write(b"second", "tasks/task-1/attempt-2/0.png")
     assert (written.read(), written.read("tasks/task-1/attempt-2/0.png")) == (b"first", b"second")
+
+
+def image(attempt: int, index: int = 0, *, task_id: str = "task-1") -> str:
+    return f"tasks/{task_id}/attempt-{attempt}/{index}.png"
+
+
+def test_the_images_of_earlier_attempts_are_removed_and_no_others(written: Written) -> None:
+    gone = [image(1), image(1, 1), image(2)]
+    kept = [image(3), image(11), image(1, task_id="task-10"), "tasks/task-1/checkpoints/0.safetensors"]
+    for name in (*gone, *kept):
+        written.write(b"picture", name)
+    assert written.writer.remove_attempts("task-1", up_to=2) == 3
+    assert written.names() == set(kept)
+
+
+def test_removing_where_nothing_lies_is_no_error(written: Written) -> None:
+    assert written.writer.remove_attempts("task-1", up_to=5) == 0

@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from common.domain.task import Failure, TaskStatus
+from common.domain.task import Failure, Task, TaskStatus
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.image_files import read_parameters
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
+from tests.factories import parameters
 from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything, grey_image
 from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
 
@@ -257,6 +258,101 @@ def test_a_task_that_was_started_in_time_may_be_started_again_later(bench: Worke
     bench.clock.advance(61)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+# ── what nobody needs any more ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) -> None:
+    first = submitted_with_two_images(bench)
+
+    def half_then_interrupted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield grey_image(generation.task, 0)
+        yield Checkpoint(index=1, step=7, state=b"latents")
+        raise GenerationInterruptedError("drain")
+
+    bench.generator.script = half_then_interrupted
+    assert bench.worker()(delivery_of(first)) is Settlement.RETURN
+    assert set(bench.writer.objects) == {f"tasks/{first.id}/attempt-1/0.png"}
+
+    bench.generator.script = draw_everything
+    assert bench.worker("worker-b")(delivery_of(first)) is Settlement.ACKNOWLEDGE
+    assert set(bench.writer.objects) == {image.object_name for image in bench.store.get(first.id).images}
+    assert len(bench.writer.objects) == 2
+    assert bench.checkpoints.load(first.id) == {}
+
+
+@pytest.mark.parametrize("ending", ["failed", "cancelled"])
+def test_a_task_that_ends_without_images_leaves_no_objects(bench: WorkerBench, ending: str) -> None:
+    task = submitted_with_two_images(bench)
+
+    def half(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield grey_image(generation.task, 0)
+        if ending == "failed":
+            raise GenerationFailedError(PERMANENT)
+        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        raise GenerationInterruptedError("cancelled")
+
+    bench.generator.script = half
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status.value == ending
+    assert bench.writer.objects == {}
+
+
+def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield Checkpoint(index=0, step=7, state=b"latents")
+        bench.store.delete(task.id)
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = deleted
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.writer.objects == {}
+    assert bench.checkpoints.load(task.id) == {}
+
+
+def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def overtaken(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        bench.clock.advance(61)
+        bench.generator.script = draw_everything
+        assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+        yield grey_image(generation.task, 0)  # stored after the winner has cleared up
+
+    bench.generator.script = overtaken
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert set(bench.writer.objects) == {f"tasks/{task.id}/attempt-2/0.png"}
+
+
+def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+    bench.clock.advance(61)
+
+    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield from draw_everything(generation)
+        bench.writer.failures_left = 1_000
+
+    bench.generator.script = drawn_then_unreachable
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+def test_a_first_attempt_that_succeeds_asks_the_bucket_for_nothing_more(bench: WorkerBench) -> None:
+    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield from draw_everything(generation)
+        bench.writer.failures_left = 1
+
+    bench.generator.script = drawn_then_unreachable
+    assert bench.worker()(delivery_of(bench.submit())) is Settlement.ACKNOWLEDGE
+    assert bench.writer.failures_left == 1
+
+
+def submitted_with_two_images(bench: WorkerBench) -> Task:
+    return bench.submit(parameters=parameters(num_images=2))
 
 
 # ── cancellation and shutdown ────────────────────────────────────────────────────────────────────────────────

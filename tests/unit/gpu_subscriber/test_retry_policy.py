@@ -14,6 +14,7 @@ from gpu_subscriber.retry_policy import (
     claimed_or_ended,
     failure_of,
     may_resume_after,
+    needless_attempts,
     released_or_failed,
     settlement_of,
 )
@@ -71,6 +72,26 @@ def test_nobody_goes_on_from_a_checkpoint_after_a_crash_or_at_the_end(code: str)
     assert may_resume_after(task.released(task.claim, TIRED, NOW))
     assert not may_resume_after(task.released(task.claim, crash, NOW))
     assert not may_resume_after(task.failed(task.claim, TIRED, NOW))
+
+
+def test_whose_images_nobody_needs_any_more() -> None:
+    task = claimed_or_ended(claimed(), "worker-b", NOW + 2 * TTL, TTL)
+    assert (task.attempt, task.claim is not None) == (2, True)
+    assert task.claim is not None
+    failed = task.failed(task.claim, TIRED, NOW)
+    again = claimed_or_ended(failed.resubmitted(NOW), "worker-c", NOW, TTL)
+    assert needless_attempts(2, task.completed(task.claim, (), NOW)) == 1
+    assert needless_attempts(2, failed) == 2
+    assert needless_attempts(2, task.released(task.claim, TIRED, NOW)) == 0
+    assert needless_attempts(2, again) == 2  # and never those of attempt 3
+    assert needless_attempts(2, None) == 2
+
+
+def test_a_zombie_never_counts_the_winners_images_among_the_needless() -> None:
+    winner = claimed_or_ended(claimed(), "worker-b", NOW + 2 * TTL, TTL)
+    assert winner.claim is not None
+    assert needless_attempts(1, winner) == 1
+    assert needless_attempts(1, winner.completed(winner.claim, (), NOW)) == 1
 
 
 @pytest.mark.parametrize(
