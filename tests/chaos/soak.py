@@ -51,26 +51,31 @@ class Soak:
 
     def run(self, seconds: float) -> None:
         """Go on for so long, then mend everything and let it come to its ends."""
-        until, tell_at = time.monotonic() + seconds, 0.0
         breaking = threading.Thread(target=self._break, name="faults")
         while not self._rig.accepted:  # one can only repeat a delivery that there was
             self._submit()
         breaking.start()
-        while time.monotonic() < until and not self._broken:
-            if len(self._rig.accepted) % _COUNT_EVERY == 0:
-                self._wait_for_room()
-            self._submit()
-            if time.monotonic() > tell_at:
-                tell_at = time.monotonic() + _TELL_EVERY_SECONDS
-                self._tell(until - time.monotonic())
-        self._over.set()
-        breaking.join()
+        try:
+            self._submit_until(time.monotonic() + seconds)
+        finally:
+            self._over.set()
+            breaking.join()
         if self._broken:
             raise self._broken[0]
         self._rig.site.api_links.pass_on()
         for worker in self._rig.workers:
             worker.links.pass_on()
         self._rig.wait_for_ends(timeout_seconds=_ENDS_WITHIN_SECONDS)
+
+    def _submit_until(self, end: float) -> None:
+        tell_at = 0.0
+        while time.monotonic() < end and not self._broken:
+            if len(self._rig.accepted) % _COUNT_EVERY == 0:
+                self._wait_for_room()
+            self._submit()
+            if time.monotonic() > tell_at:
+                tell_at = time.monotonic() + _TELL_EVERY_SECONDS
+                self._tell(end - time.monotonic())
 
     def _break(self) -> None:
         try:
@@ -125,7 +130,7 @@ def soak(
     with Site(data_directory) as site, Rig(site, engine=_ENGINES[engine]) as rig:
         rig.start_workers(2, CHAOS_STEP_SECONDS=0.01)
         # A deadly task ends four engines; where each takes seconds to start, more of them would be all there is.
-        poison_share = 0.005 if engine == "stand_in" else 0.001
+        poison_share = 0.002 if engine == "stand_in" else 0.001
         run = Soak(rig, seed=seed, fault_every_seconds=fault_every_seconds, poison_share=poison_share)
         run.run(minutes * 60)
         evidence, verdict = rig.judged()

@@ -50,9 +50,8 @@ def test_a_good_task_survives_preemptions_in_a_row(rig: Rig, times: int) -> None
     task_id = rig.submit(steps=100)
     for preemption in range(1, times + 1):
         rig.wait_until_drawn(task_id, attempt=preemption)
-        heir = rig.start_worker(CHAOS_STEP_SECONDS=0.2 if preemption < times else 0.01)
         assert worker.stop() == 0
-        worker = heir
+        worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2 if preemption < times else 0.01)
     task = rig.every_promise_kept()[task_id]
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, times + 1, 3)
 

@@ -5,6 +5,8 @@ CHAOS_LEASE_SECONDS         how long it leases deliveries, so that a dead worker
 CHAOS_CLOCK_SKEW_SECONDS    how far its clock is off
 
 python -m tests.chaos.worker_program
+
+A package, because multiprocessing's spawn imports a plain main module again in the engine process.
 """
 
 import os
