@@ -4,6 +4,7 @@ Run by hand where there is one: `pytest -m gpu tests/gpu`. Everywhere else these
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from diffusers import DiffusionPipeline
 
 from common.domain.parameters import Sampler
 from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import (
+    CheckpointReady,
     FromEngine,
     ImageReady,
     PreviewReady,
     RunFailed,
     RunInterrupted,
     Start,
+    StepDone,
 )
 from gpu_subscriber.engine.model_shelf import ModelShelf, load_family
 from gpu_subscriber.engine.step_engine import StepEngine
@@ -142,3 +146,48 @@ def test_a_picture_that_does_not_fit_fails_alone(settings: EngineSettings) -> No
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert [message.failure.code for message in cuda.of_kind(RunFailed)] == ["out_of_gpu_memory"]
     assert [message.run_id for message in cuda.of_kind(ImageReady)] == ["small"]
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_everybody_is_drawn(settings: EngineSettings) -> None:
+    """A real allocation failure again: memory for about three Runs where eight want to share a step."""
+    cuda = CudaEngine(settings)
+    size: dict[str, Any] = {"width": 1024, "height": 1024, "steps": 2}
+    cuda.start(started("alone", **size))
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    while cuda.of_kind(StepDone) == []:
+        cuda.engine.advance()
+    one_run = torch.cuda.max_memory_allocated() - before
+    cuda.run_to_end()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    room = torch.cuda.memory_reserved() + 3 * one_run
+    torch.cuda.set_per_process_memory_fraction(min(1.0, room / total))
+    try:
+        runs = [started(str(number), seed=number, **size) for number in range(8)]
+        for run in runs:
+            cuda.start(run)
+        cuda.run_to_end()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert cuda.of_kind(RunFailed) == []
+    assert len(cuda.of_kind(ImageReady)) == 9
+    assert 1 <= cuda.caps.cap_of(BatchKey.of(runs[0].parameters)) < 8
+
+
+def test_periodic_checkpoints_that_nobody_waits_for_are_whole(settings: EngineSettings) -> None:
+    """The copies are under way while the next steps run: what arrives must be the state it was taken of."""
+    cuda = CudaEngine(replace(settings, checkpoint_interval_seconds=1e-9))
+    for sampler in Sampler:
+        cuda.sent.clear()
+        cuda.start(started("long", sampler=sampler, steps=12))
+        cuda.run_to_end()
+        (image,) = cuda.of_kind(ImageReady)
+        for checkpoint in cuda.of_kind(CheckpointReady):
+            resuming = CudaEngine(settings)
+            resuming.start(started("again", checkpoint=checkpoint.checkpoint, sampler=sampler, steps=12))
+            resuming.run_to_end()
+            (again,) = resuming.of_kind(ImageReady)
+            assert again.resumed_at_step == checkpoint.step
+            assert again.pixels == image.pixels, (sampler, checkpoint.step)
