@@ -10,7 +10,7 @@ QUICK_RECONNECT = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 """gRPC's defaults reconnect 20 to 55 s after a server is back; these do within about a second."""
-_NOTICES_SILENCE = (("grpc.keepalive_time_ms", 30_000),)
+NOTICES_SILENCE = (("grpc.keepalive_time_ms", 30_000),)
 """As in Google's own client of the real service: else calls go on into a connection that the network swallowed."""
 _ANY_SIZE = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
@@ -25,7 +25,7 @@ class _EmulatorClient(firestore.Client):
         self._emulator_host = emulator_host
 
     def _emulator_channel(self, transport: object) -> grpc.Channel:
-        options = (("Authorization", "Bearer owner"), *_ANY_SIZE, *QUICK_RECONNECT, *_NOTICES_SILENCE)
+        options = (("Authorization", "Bearer owner"), *_ANY_SIZE, *QUICK_RECONNECT, *NOTICES_SILENCE)
         return grpc.insecure_channel(self._emulator_host, options=options)
 
 

@@ -10,7 +10,7 @@ import grpc
 from google.pubsub_v1.services.publisher import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-from common.adapters.firestore_client import QUICK_RECONNECT
+from common.adapters.firestore_client import NOTICES_SILENCE, QUICK_RECONNECT
 
 
 def publisher_client(*, emulator_host: str | None) -> PublisherClient:
@@ -19,10 +19,11 @@ def publisher_client(*, emulator_host: str | None) -> PublisherClient:
     Create it after gunicorn has forked: gRPC does not survive a fork.
     """
     if emulator_host:
-        channel = grpc.insecure_channel(emulator_host, options=list(QUICK_RECONNECT))
+        channel = grpc.insecure_channel(emulator_host, options=[*QUICK_RECONNECT, *NOTICES_SILENCE])
         return PublisherClient(transport=PublisherGrpcTransport(channel=channel))
     return PublisherClient(transport=PublisherGrpcTransport(channel=_quick_channel))
 
 
 def _quick_channel(*args: Any, options: list[tuple[str, Any]], **kwargs: Any) -> grpc.Channel:
-    return PublisherGrpcTransport.create_channel(*args, options=[*options, *QUICK_RECONNECT], **kwargs)
+    quick = [*options, *QUICK_RECONNECT, *NOTICES_SILENCE]
+    return PublisherGrpcTransport.create_channel(*args, options=quick, **kwargs)

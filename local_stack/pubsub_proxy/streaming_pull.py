@@ -119,7 +119,9 @@ class _Stream:
             for request in requests:
                 self._act_on(request)
         except grpc.RpcError as error:
-            logger.warning("stream_request_failed", code=str(error.code()))
+            # A bare one tells of the client's own stream, which broke; the emulator's has a code.
+            code = error.code() if isinstance(error, grpc.Call) else "client gone"
+            logger.warning("stream_request_failed", code=str(code))
         except Exception:  # gRPC raises a bare one when the call is cancelled
             logger.debug("stream_requests_ended")
 

@@ -102,7 +102,7 @@ class ChaosWorker:
         self.process.wait_stopped(10)
         self.links.cut()
 
-    def stop(self, *, within_seconds: float = 20.0) -> int | None:
+    def stop(self, *, within_seconds: float = 40.0) -> int | None:
         """SIGTERM, and its exit code."""
         self.process.ask_to_stop()
         assert self.process.wait_stopped(within_seconds), f"{self.name} does not stop"

@@ -59,7 +59,7 @@ class Faults:
 
     def _worker_stopped(self) -> str:
         worker = self._any_worker()
-        worker.stop(within_seconds=40)
+        worker.stop()
         worker.restart()
         return "worker stopped"
 

@@ -166,6 +166,17 @@ def test_what_a_half_open_stream_swallowed_comes_to_another_worker(rig: Rig) -> 
 
 
 @long
+@pytest.mark.parametrize("service", ["firestore", "pubsub"])
+def test_a_half_open_connection_of_the_api_is_noticed_and_opened_again(rig: Rig, service: str) -> None:
+    rig.start_worker()
+    rig.submit()
+    getattr(rig.site.api_links, service).half_open()
+    assert rig.try_submit().status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    wait_for(lambda: rig.try_submit().is_success, "the API to notice", timeout_seconds=90)
+    rig.every_promise_kept()
+
+
+@long
 def test_a_half_open_stream_is_noticed_and_opened_again(rig: Rig) -> None:
     worker = rig.start_worker()
     worker.links.pubsub.half_open()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.chaos
 
 
 @pytest.mark.parametrize(
-    ("engine", "side"), [(STAND_IN, 64), pytest.param(DEMO_MODEL, 512, marks=pytest.mark.chaos_long)]
+    ("engine", "side"), [(STAND_IN, 64), pytest.param(DEMO_MODEL, 384, marks=pytest.mark.chaos_long)]
 )
 def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
     rig: Rig, engine: str, side: int, record_property: RecordProperty
@@ -22,7 +22,7 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
         2, engine=engine, CHAOS_STEP_SECONDS=0.05, DARKROOM_DRAIN_DEADLINE_SECONDS=0, DARKROOM_CPU_THREADS=1
     )
     undisturbed = rig.submit(seed=7, steps=80, side=side)
-    rig.client.wait_for_end(undisturbed)
+    rig.client.wait_for_end(undisturbed, timeout_seconds=300)
     task_id = rig.submit(seed=7, steps=80, side=side)
     seen = rig.wait_until_drawn(task_id, step=20)
     first = rig.holder_of(seen)
@@ -35,7 +35,7 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
 
     assert first.process.wait_stopped(10)
     assert first.process.exit_code == 0
-    task = rig.every_promise_kept()[task_id]
+    task = rig.every_promise_kept(timeout_seconds=300)[task_id]
     assert (task.attempt, task.attempts_left) == (2, 3)
     [loaded] = second.log_lines("checkpoints_loaded")
     assert loaded["steps"]["0"] >= seen.progress.step
