@@ -19,25 +19,20 @@ from tests.chaos.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.chaos
 long = pytest.mark.chaos_long
-OUTAGES = [4, pytest.param(20, marks=long)]
 FAILED = frozenset({TaskStatus.FAILED})
 
 
 def test_a_queue_lost_on_restart_loses_no_task(rig: Rig) -> None:
-    waiting = [rig.submit() for _ in range(4)]
-    rig.queue_was_lost = True
-    rig.site.restart_pubsub()
-    rig.start_worker(CHAOS_STEP_SECONDS=0.05)
-    for task_id in waiting:
-        rig.client.wait_for_end(task_id)
-    drawn = rig.submit(steps=100)
+    rig.start_worker(CHAOS_STEP_SECONDS=0.05, DARKROOM_SLOTS=1)
+    drawn, *_waiting = [rig.submit(steps=60) for _ in range(5)]
     rig.wait_until_drawn(drawn, step=5)
+    rig.queue_was_lost = True
     rig.site.restart_pubsub()
     tasks = rig.every_promise_kept()
     assert {task.attempt for task in tasks.values()} == {1}
 
 
-@pytest.mark.parametrize("seconds", OUTAGES)
+@pytest.mark.parametrize("seconds", [4, pytest.param(20, marks=long)])
 def test_while_firestore_is_unreachable_the_api_says_so_and_nothing_is_lost(rig: Rig, seconds: int) -> None:
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
     task_id = rig.submit(steps=60)
@@ -71,7 +66,8 @@ def test_nobody_waits_longer_for_firestore_than_was_said(site: Site, verb: Calla
     assert time.monotonic() - began < 4
 
 
-@pytest.mark.parametrize("seconds", OUTAGES)
+@long
+@pytest.mark.parametrize("seconds", [6, 20])
 def test_a_bucket_that_is_away_for_a_while_costs_no_attempt(rig: Rig, seconds: int) -> None:
     worker = rig.start_worker()
     worker.links.storage.refuse()

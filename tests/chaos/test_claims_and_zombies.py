@@ -45,6 +45,7 @@ def test_a_zombie_is_refused_and_its_images_are_not_served(rig: Rig) -> None:
     assert rig.every_promise_kept()[task_id] == ended
 
 
+@long
 def test_a_holder_whose_heartbeat_is_blocked_loses_its_claim_and_throws_its_work_away(rig: Rig) -> None:
     slow = rig.start_worker(CHAOS_STEP_SECONDS=0.3, DARKROOM_SLOTS=1)
     task_ids = [rig.submit(steps=100) for _ in range(2)]  # so that it has no room for what rescue publishes
@@ -72,7 +73,8 @@ def test_a_pod_restarted_under_its_old_name_does_not_keep_its_predecessors_claim
     assert before["worker_id"] != after["worker_id"]
 
 
-@pytest.mark.parametrize("seconds", [2, *(pytest.param(seconds, marks=long) for seconds in (5, 12, 30))])
+@long
+@pytest.mark.parametrize("seconds", [2, 5, 12, 30])
 def test_a_stall_shorter_than_its_claim_costs_a_worker_nothing(rig: Rig, seconds: int) -> None:
     rig.start_workers(2, CHAOS_STEP_SECONDS=0.05, **PRODUCTION)
     task_id = rig.submit(steps=60)
@@ -98,7 +100,8 @@ def test_a_stall_longer_than_its_claim_makes_a_worker_a_zombie(rig: Rig) -> None
     assert ended.attempt == 2
 
 
-@pytest.mark.parametrize("seconds", [2, pytest.param(30, marks=long)])
+@long
+@pytest.mark.parametrize("seconds", [2, 30])
 def test_a_stalled_engine_loses_no_lease(rig: Rig, seconds: int) -> None:
     rig.start_workers(2, CHAOS_STEP_SECONDS=0.05)
     task_id = rig.submit(steps=60)
@@ -110,6 +113,7 @@ def test_a_stalled_engine_loses_no_lease(rig: Rig, seconds: int) -> None:
     assert (task.attempt, task.attempts_left) == (1, 3)
 
 
+@long
 def test_a_long_task_is_not_drawn_twice(rig: Rig) -> None:
     rig.start_workers(2, CHAOS_STEP_SECONDS=0.11)
     task_id = rig.submit(steps=100)  # longer than a lease

@@ -8,6 +8,7 @@ import pytest
 
 from common.domain.task import Task
 from tests.chaos.rig import Rig
+from tests.chaos.waiting import wait_for
 
 pytestmark = pytest.mark.chaos
 
@@ -16,12 +17,14 @@ pytestmark = pytest.mark.chaos
     "published", [False, True], ids=["before it published", "before it noted that it had"]
 )
 def test_killed(rig: Rig, published: bool) -> None:
-    rig.start_worker()
+    worker = rig.start_worker()
     prompt = f"a circle whose API died, published: {published}"
     reached = rig.site.api_links.pubsub.hold(prompt.encode(), arrives=published)
     with ThreadPoolExecutor(1) as pool, suppress(httpx.TransportError):
         submission = pool.submit(rig.try_submit, prompt)
         assert reached.wait(20)
+        if published:
+            wait_for(lambda: any(worker.log_lines("attempt_finished")), "what was published to be drawn")
         rig.site.stack.process("api").kill()
         rig.site.api_links.cut()
         rig.site.api_links.pass_on()
