@@ -166,7 +166,7 @@ DEMO_MODEL = ModelSpec(
     family="stable_diffusion",
     source="embedded:demo",
     limits=ModelLimits(max_side=512, side_multiple=64),
-    defaults=ModelDefaults(steps=20, guidance_scale=4.0, width=256, height=256),
+    defaults=ModelDefaults(steps=20, guidance_scale=2.5, width=256, height=256),
 )
 EMBEDDED_CATALOG = ModelCatalog(models=(DEMO_MODEL,))
 """What is on offer when the operator configures no catalog."""

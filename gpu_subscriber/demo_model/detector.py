@@ -1,10 +1,13 @@
 """Finds coloured shapes in a picture with plain geometry, to judge the model by something it was not trained with.
 
-No network and none of the drawing code: colours by the nearest name, shapes by area, hull and enclosing figures.
+No network and none of the drawing code. An object is what differs from the ground; its outline runs where its colour
+and the ground's meet half-way, so a soft edge is not taken for a smaller object. Its shape is told by its radial
+signature: how far the outline is from the centre in each direction, compared with that of ideal figures. A softened
+star still has five waves, a rounded square four; a circle has none.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import cv2
 import numpy as np
@@ -14,12 +17,25 @@ from gpu_subscriber.demo_model.vocabulary import BACKGROUND_RGB, COLOUR_RGB, Bac
 
 Mask = npt.NDArray[np.uint8]
 Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
 
 LARGEST_COLOUR_DISTANCE = 90.0
 """Euclidean, in 8-bit RGB. The closest two object colours, red and orange, are 115 apart."""
 LARGEST_BACKGROUND_DISTANCE = 30.0
+SMALLEST_CONTRAST = 60.0
+"""Between an object and the ground; the closest pair of an object's colour and a background is 90 apart."""
 SMALLEST_AREA = 0.004
 """Of an object, as a share of the picture; the smallest thing scenes contain, a small star, has 0.01."""
+SMALLEST_HOLE = 0.06
+"""Of a ring, as a share of its filled outline; a drawn ring's is 0.27."""
+DIRECTIONS = 72
+ROUND = 0.03
+"""A signature that varies by less is a circle's. Variation is a share of the mean; an ideal square's varies by 0.11."""
+UNEVEN = 0.07
+"""One that varies by less, and has no other figure's waves, is a circle's too: an uneven one."""
+SMALLEST_LIKENESS = 0.75
+"""Of signatures, as the cosine between them; between the ideal ones it is next to none."""
+SMALLEST_ASPECT = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,97 +57,125 @@ class Finding:
 
 def find_objects(picture: Picture) -> Finding:
     """`picture` is (side, side, 3) RGB, 128 pixels or more."""
+    side = picture.shape[0]
     border = np.concatenate(
         [picture[:3].reshape(-1, 3), picture[-3:].reshape(-1, 3), picture[:, :3].reshape(-1, 3)]
     )
     ground = np.median(border, axis=0)
-    palette = np.array([*COLOUR_RGB.values(), ground], np.float64)
-    distances = np.linalg.norm(picture[:, :, None].astype(np.float64) - palette, axis=3)
-    nearest = distances.argmin(2)
-    nearest[distances.min(2) > LARGEST_COLOUR_DISTANCE] = -1
+    away = picture.astype(np.float64) - ground
+    foreground = (np.linalg.norm(away, axis=2) > SMALLEST_CONTRAST).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (side // 128) + 1,) * 2)
+    opened = cv2.morphologyEx(foreground, cv2.MORPH_OPEN, kernel)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
     objects = [
         found
-        for number, colour in enumerate(COLOUR_RGB)
-        for found in _objects_of(colour, (nearest == number).astype(np.uint8))
+        for label in range(1, count)
+        if stats[label, cv2.CC_STAT_AREA] >= SMALLEST_AREA * side * side
+        and (found := _object(picture, away, ground, (labels == label).astype(np.uint8))) is not None
     ]
     return Finding(background=_background_name(ground), objects=tuple(objects))
 
 
-def _background_name(ground: npt.NDArray[np.float64]) -> Background | None:
+def _background_name(ground: Floats) -> Background | None:
     distances = {name: float(np.linalg.norm(ground - np.array(rgb))) for name, rgb in BACKGROUND_RGB.items()}
     best = min(distances, key=lambda name: distances[name])
     return best if distances[best] <= LARGEST_BACKGROUND_DISTANCE else None
 
 
-def _objects_of(colour: Colour, mask: Mask) -> list[FoundObject]:
-    side = mask.shape[0]
-    # Blended pixels along an edge can be nearest to a third colour; opening removes such thin lines.
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (side // 128) + 1,) * 2)
-    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(opened, connectivity=8)
-    found = []
-    for label in range(1, count):
-        if stats[label, cv2.CC_STAT_AREA] < SMALLEST_AREA * side * side:
-            continue
-        box = stats[label, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-        found.append(
-            FoundObject(
-                colour=colour,
-                shape=_shape_of((labels == label).astype(np.uint8)),
-                x=float(centroids[label][0]) / side,
-                y=float(centroids[label][1]) / side,
-                diameter=float(box.max()) / side,
-            )
-        )
-    return found
-
-
-def measurements(mask: Mask) -> dict[str, float]:
-    """Shares between 0 and 1 that tell the shapes apart, for one connected blob of ones.
-
-    hole: of the filled outline; hull, box, circle, triangle: how much of the smallest such figure around it is
-    filled; notch: depth of the deepest dent that opens upwards, as a share of the height.
-    """
-    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    outer = max((c for c, h in zip(contours, hierarchy[0], strict=True) if h[3] < 0), key=cv2.contourArea)
-    # Contours run through pixel centres; without the half pixel around them small shapes measure too small.
-    area = max(cv2.contourArea(outer) + cv2.arcLength(outer, True) / 2, 1.0)
-    hull = cv2.convexHull(outer)
-    _, radius = cv2.minEnclosingCircle(outer)
-    triangle_area, _ = cv2.minEnclosingTriangle(outer)
-    _, _, width, height = cv2.boundingRect(outer)
-    inner = cv2.contourArea(outer)
-    return {
-        "hole": 1 - min(1.0, float(mask.sum()) / area),
-        "hull": inner / max(cv2.contourArea(hull), 1.0),
-        "box": area / (width * height),
-        "circle": inner / max(np.pi * radius**2, 1.0),
-        "triangle": inner / max(triangle_area, 1.0),
-        "aspect": min(width, height) / max(width, height),
-        "notch": _notch(outer, height),
-    }
+def _object(picture: Picture, away: Floats, ground: Floats, blob: Mask) -> FoundObject | None:
+    """None where the blob has no colour of ours: noise has not."""
+    side = blob.shape[0]
+    depth = cv2.distanceTransform(blob, cv2.DIST_L2, 3)
+    colour = np.median(picture[depth >= depth.max() / 2], axis=0)
+    distances = {name: float(np.linalg.norm(colour - np.array(rgb))) for name, rgb in COLOUR_RGB.items()}
+    nearest = min(distances, key=lambda name: distances[name])
+    if distances[nearest] > LARGEST_COLOUR_DISTANCE:
+        return None
+    # How far each pixel is on the way from the ground's colour to the object's.
+    way = colour - ground
+    share = (away @ way) / (way @ way)
+    near = cv2.dilate(blob, np.ones((3, 3), np.uint8), iterations=max(side // 64, 1))
+    mask = _largest_part(((share > 0.5) & (near > 0)).astype(np.uint8))
+    _, _, width, height = cv2.boundingRect(mask)
+    moments = cv2.moments(_filled(mask), binaryImage=True)
+    if moments["m00"] == 0:
+        return None
+    return FoundObject(
+        colour=nearest,
+        shape=_shape_of(mask),
+        x=moments["m10"] / moments["m00"] / side,
+        y=moments["m01"] / moments["m00"] / side,
+        diameter=max(width, height) / side,
+    )
 
 
 def _shape_of(mask: Mask) -> Shape | None:
-    share = measurements(mask)
-    if share["aspect"] < 0.75:
+    _, _, width, height = cv2.boundingRect(mask)
+    if min(width, height) < SMALLEST_ASPECT * max(width, height):
         return None
-    if share["hole"] > 0.10:
-        return Shape.RING if share["circle"] > 0.85 else None
-    # The first that holds; a heart is what is left over and has its notch.
-    tests = (
-        (Shape.STAR, share["hull"] < 0.75),
-        (Shape.SQUARE, share["box"] > 0.88),
-        (Shape.CIRCLE, share["circle"] > 0.88),
-        (Shape.TRIANGLE, share["triangle"] > 0.82),
-        (Shape.HEART, share["notch"] > 0.08 and share["box"] < 0.8),
-    )
-    return next((shape for shape, holds in tests if holds), None)
+    filled = _filled(mask)
+    hole = 1 - float(mask.sum()) / float(filled.sum())
+    waves = radial_signature(filled)
+    deviation = float(waves.std())
+    if hole > SMALLEST_HOLE:
+        return Shape.RING if deviation < UNEVEN else None
+    if deviation < ROUND:
+        return Shape.CIRCLE
+    likeness = {
+        shape: float(waves @ ideal / (np.linalg.norm(waves) * np.linalg.norm(ideal)))
+        for shape, ideal in _ideal_signatures().items()
+    }
+    best = max(likeness, key=lambda shape: likeness[shape])
+    if likeness[best] >= SMALLEST_LIKENESS:
+        return best
+    return Shape.CIRCLE if deviation < UNEVEN else None
 
 
-def _notch(outer: npt.NDArray[Any], height: int) -> float:
-    """How far the outline dips below the hull in the middle of its upper side."""
-    points = outer[:, 0, :]
-    centre = (points[:, 0].min() + points[:, 0].max()) // 2
-    dip = points[np.abs(points[:, 0] - centre) <= 1][:, 1].min() - points[:, 1].min()
-    return float(dip) / height
+def radial_signature(filled: Mask) -> Floats:
+    """(DIRECTIONS,): the outline's distance from the centre of mass, relative to its mean, less 1; clockwise from
+    the right. No shape here has its outline twice in one direction, so its farthest point is its only one.
+    """
+    moments = cv2.moments(filled, binaryImage=True)
+    centre = (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"])
+    radius = int(np.ceil(np.hypot(*filled.shape)))
+    flags = cv2.WARP_POLAR_LINEAR | cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS
+    rays = cv2.warpPolar(filled * 255, (radius, DIRECTIONS), centre, radius, flags)
+    distances = np.array([np.flatnonzero(ray > 127).max(initial=0) for ray in rays], np.float64)
+    return distances / max(distances.mean(), 1.0) - 1
+
+
+@cache
+def _ideal_signatures() -> dict[Shape, Floats]:
+    """Of figures out of the textbook: a square, a triangle, a pentagram, the parametric heart."""
+    side, middle, radius = 512, 256, 200
+    turn = np.arange(10) * np.pi / 5
+    reach = radius * np.where(np.arange(10) % 2 == 0, 1.0, 0.4)
+    along = np.linspace(0, 2 * np.pi, 200)
+    heart_x = 16 * np.sin(along) ** 3
+    heart_y = 13 * np.cos(along) - 5 * np.cos(2 * along) - 2 * np.cos(3 * along) - np.cos(4 * along)
+    outlines = {
+        Shape.SQUARE: np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * 150,
+        Shape.TRIANGLE: np.array([(0, -1), (1, 0.8), (-1, 0.8)]) * radius,
+        Shape.STAR: np.stack([reach * np.sin(turn), -reach * np.cos(turn)], 1),
+        Shape.HEART: np.stack([heart_x, -heart_y], 1) * 12,
+    }
+    signatures = {}
+    for shape, outline in outlines.items():
+        canvas = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(canvas, [np.round(outline + middle).astype(np.int32)], 1)
+        signatures[shape] = radial_signature(canvas)
+    return signatures
+
+
+def _largest_part(mask: Mask) -> Mask:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count == 1:
+        return mask
+    return (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+
+
+def _filled(mask: Mask) -> Mask:
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros_like(mask)
+    cv2.drawContours(filled, contours, -1, 1, cv2.FILLED)
+    return filled

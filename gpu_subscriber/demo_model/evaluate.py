@@ -170,7 +170,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=20_000)
     parser.add_argument("--sampler", choices=SAMPLERS, default="ddim")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=2.5)
     parser.add_argument("--side", type=int, default=256, help="pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--report", type=Path, help="where to write the figures as JSON")

@@ -13,12 +13,12 @@ from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from gpu_subscriber.demo_model import WEIGHTS_FOLDER
-from gpu_subscriber.demo_model.training.autoencoder import train_autoencoder
+from gpu_subscriber.demo_model.training.decoder import redrawn_scenes, train_decoder
 from gpu_subscriber.demo_model.training.diffusion import Phase, train_diffusion
+from gpu_subscriber.demo_model.training.encoder import train_encoder
 from gpu_subscriber.demo_model.training.export import export
 from gpu_subscriber.demo_model.training.latents import latent_scenes, write_preview_map
 from gpu_subscriber.demo_model.training.networks import new_autoencoder, new_text_encoder, new_unet
-from gpu_subscriber.demo_model.training.polishing import polish_decoder, redrawn_scenes
 from gpu_subscriber.demo_model.training.stage import Cores
 from gpu_subscriber.demo_model.training.text import train_text_encoder
 from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
@@ -32,8 +32,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = new_tokenizer(folder / "tokenizer")
     earlier = _earlier_networks(options.begin_with, tokenizer)
-    autoencoder = train_autoencoder(
-        folder, steps=options.autoencoder_steps, seed=seed, device=device, begin_with=earlier.get("vae")
+    autoencoder = train_encoder(
+        folder, earlier.get("vae") or new_autoencoder(), steps=options.encoder_steps, seed=seed, device=device
     )
     text = train_text_encoder(
         folder,
@@ -53,10 +53,16 @@ def main() -> None:
         folder, tokenizer, text, phases, begin_with=earlier.get("unet"), seed=seed + 3, device=device
     )
     redrawn = redrawn_scenes(
-        unet, text_encoder, tokenizer, count=options.polishing_scenes, seed=seed + 76, device=device
+        unet, text_encoder, tokenizer, count=options.decoder_scenes, seed=seed + 76, device=device
     )
-    autoencoder = polish_decoder(
-        folder, autoencoder, redrawn, steps=options.polishing_steps, seed=seed + 5, device=device
+    autoencoder = train_decoder(
+        folder,
+        autoencoder,
+        redrawn,
+        from_scratch="vae" not in earlier,
+        steps=options.decoder_steps,
+        seed=seed + 5,
+        device=device,
     )
     export(
         options.weights_folder,
@@ -105,14 +111,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--begin-with", type=Path, help="weights of an earlier model; without it, random ones"
     )
-    parser.add_argument("--autoencoder-steps", type=int, default=3000)
+    parser.add_argument("--encoder-steps", type=int, default=1000)
     parser.add_argument("--text-steps", type=int, default=700)
     parser.add_argument("--small-steps", type=int, default=1500, help="diffusion steps at 128 pixels")
     parser.add_argument(
         "--large-steps", type=int, default=6000, help="diffusion steps at 256 pixels, afterwards"
     )
-    parser.add_argument("--polishing-scenes", type=int, default=2400, help="scenes redrawn by the U-Net")
-    parser.add_argument("--polishing-steps", type=int, default=1500, help="decoder steps on those scenes")
+    parser.add_argument("--decoder-scenes", type=int, default=1000, help="scenes redrawn by the U-Net")
+    parser.add_argument("--decoder-steps", type=int, default=2600, help="on those scenes")
     return parser.parse_args()
 
 

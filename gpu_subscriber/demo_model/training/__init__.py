@@ -1,1 +1,1 @@
-"""The stages that make the weights, in order: tokenizer, autoencoder, text encoder, U-Net, polishing, export."""
+"""The stages that make the weights, in order: tokenizer, encoder, text encoder, U-Net, decoder, export."""

@@ -3,12 +3,15 @@
 import itertools
 import random
 
+import cv2
 import numpy as np
+import pytest
 
 from gpu_subscriber.demo_model.descriptions import descriptions
 from gpu_subscriber.demo_model.detector import find_objects
 from gpu_subscriber.demo_model.scenes import draw, lay_out
 from gpu_subscriber.demo_model.verdicts import judge
+from gpu_subscriber.demo_model.vocabulary import COLOUR_RGB, Colour
 
 
 def test_the_detector_finds_what_is_drawn_in_99_of_100_scenes() -> None:
@@ -39,6 +42,35 @@ def test_a_drawing_of_something_else_is_judged_wrong() -> None:
     verdicts = [judge(each, find_objects(other)) for each, other in zip(asked, pictures[1:], strict=False)]
 
     assert np.mean([verdict.items for verdict in verdicts]) < 0.1
+
+
+@pytest.mark.parametrize("softness", [1.0, 2.5])
+def test_soft_outlines_and_grain_do_not_mislead_it(softness: float) -> None:
+    """As a decoder leaves them; `softness` is the deviation of the blur in pixels."""
+    random_source, grain = random.Random(17), np.random.default_rng(18)
+    right = []
+    for asked in itertools.islice(descriptions(19, held_out=True), 200):
+        picture = cv2.GaussianBlur(draw(lay_out(asked, random_source), 256), (0, 0), softness)
+        grainy = np.clip(picture + grain.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+        right.append(judge(asked, find_objects(grainy)).items)
+
+    assert np.mean(right) >= 0.97
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        [(40, 100), (216, 100), (216, 156), (40, 156)],  # a bar
+        [(128, 40), (216, 128), (128, 216), (40, 128)],  # a diamond
+        [(40, 80), (216, 80), (128, 230)],  # a triangle on its head
+        [(88, 40), (168, 40), (168, 216), (128, 120), (88, 216)],  # something else
+    ],
+)
+def test_what_is_none_of_the_shapes_is_called_none_of_them(outline: list[tuple[int, int]]) -> None:
+    picture = np.full((256, 256, 3), 255, np.uint8)
+    cv2.fillPoly(picture, [np.array(outline)], COLOUR_RGB[Colour.BLUE])
+
+    assert [(found.colour, found.shape) for found in find_objects(picture).objects] == [(Colour.BLUE, None)]
 
 
 def test_noise_holds_no_objects() -> None:

@@ -21,7 +21,7 @@ from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 
 WEIGHTS = model_folder(DEMO_MODEL.source)
-LATENT_TOLERANCE = 1e-3
+LATENT_TOLERANCE = 2e-4
 """Float sums differ with the batch size, by 1e-6 a step; the later steps of a multistep sampler amplify that (4.4e-4
 measured for PNDM, below 3e-5 for the others). In pixels it is one level at the most, which is asserted, too."""
 

@@ -1,23 +1,23 @@
-"""Trains the decoder once more, on the latents that this very U-Net makes.
+"""Trains the decoder on the latents that this very U-Net makes.
 
 Noise is put on the latents of a known scene and the U-Net takes it off again. What comes back has the U-Net's own
-faults (wobbly outlines, dull colours), and the picture that it should be is known. The encoder stays as it is.
+faults (wobbly outlines, dull colours), and the picture that it should be is known.
 """
 
 import itertools
 import random
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from gpu_subscriber.demo_model.descriptions import Description, descriptions
 from gpu_subscriber.demo_model.phrases import phrase
 from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out
-from gpu_subscriber.demo_model.training.autoencoder import corner_near_object, picture_loss
 from gpu_subscriber.demo_model.training.fast_layers import quicken
 from gpu_subscriber.demo_model.training.networks import Autoencoder, TextEncoder, UNet, new_scheduler
 from gpu_subscriber.demo_model.training.stage import (
@@ -31,8 +31,13 @@ from gpu_subscriber.demo_model.training.stage import (
 )
 from gpu_subscriber.demo_model.training.taught_latents import PIXELS_PER_LATENT, taught_latents
 from gpu_subscriber.demo_model.training.text import tokenize
+from gpu_subscriber.demo_model.training.upsampler import begin_as_upsampler
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 0.03
+"""Of a weight that is added up with no other; the others' is divided by how many they are added up with."""
+FAN_IN_OF_BIASES = 20
+OBJECT_WEIGHT = 3.0
+"""Objects are a small part of each picture; without it the background would come first for long."""
 GUIDANCE = 3.0
 SAMPLING_STEPS = 20
 FIRST_STEPS = (7, 9, 11)
@@ -60,16 +65,20 @@ def redrawn_scenes(
     return scenes, torch.cat(Cores(device).map(redrawn, range(0, count, CHUNK)))
 
 
-def polish_decoder(
+def train_decoder(
     folder: Path,
     autoencoder: Autoencoder,
     redrawn: tuple[list[Scene], Tensor],
     *,
+    from_scratch: bool,
     steps: int,
     seed: int,
     device: str,
 ) -> Autoencoder:
+    """The autoencoder, its decoder averaged over the last steps; the encoder stays as it is."""
     seed_everything(seed)
+    if from_scratch:
+        begin_as_upsampler(autoencoder)
     autoencoder.to(device, memory_format=torch.channels_last)
     quicken(autoencoder)
     parameters = [*autoencoder.post_quant_conv.parameters(), *autoencoder.decoder.parameters()]
@@ -77,15 +86,15 @@ def polish_decoder(
         parameter.requires_grad_(True)
     averaged = AveragedWeights(autoencoder, decay=0.995)
     optimizer = torch.optim.AdamW(
-        parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True
+        _groups_by_fan_in(parameters), betas=(0.9, 0.99), weight_decay=0.0, fused=True
     )
-    state = Resumable(folder / "polishing.pt", network=autoencoder, averaged=averaged, optimizer=optimizer)
+    state = Resumable(folder / "decoder.pt", network=autoencoder, averaged=averaged, optimizer=optimizer)
     cores = Cores(device)
     losses: list[float] = []
-    for step in logged_steps("polishing", state.load(), steps, losses):
+    for step in logged_steps("decoder", state.load(), steps, losses):
         pictures, latents = _batch(redrawn, random.Random(seed * 1_000_003 + step), step % 2 == 0, device)
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * learning_rate_factor(step, steps, warmup_steps=50)
+            group["lr"] = group["initial_lr"] * learning_rate_factor(step, steps, warmup_steps=50)
         parts = [(pictures[part :: cores.parts], latents[part :: cores.parts]) for part in range(cores.parts)]
         losses.append(cores.backward(partial(_loss, autoencoder), parts, parameters))
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -94,6 +103,42 @@ def polish_decoder(
         if (step + 1) % 50 == 0 or step + 1 == steps:
             state.save(step + 1)
     return averaged.network
+
+
+def _groups_by_fan_in(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Adam moves every weight by the same amount, and all weights that feed one channel tend to move the same way.
+
+    Where everything adds to one stream, as here, wide layers then overshoot; narrow ones would learn too slowly.
+    """
+    groups: dict[int, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        fan_in = parameter[0].numel() if parameter.dim() > 1 else FAN_IN_OF_BIASES
+        groups.setdefault(fan_in, []).append(parameter)
+    return [
+        {"params": group, "lr": LEARNING_RATE / fan_in, "initial_lr": LEARNING_RATE / fan_in}
+        for fan_in, group in groups.items()
+    ]
+
+
+def picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
+    """Colours, objects before background, and differences between neighbours, so that edges come out sharp."""
+    difference = drawn - pictures
+    is_object = (pictures - pictures[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.05
+    weight = 1 + OBJECT_WEIGHT * is_object
+    colours = (weight * (difference.square() + 0.5 * difference.abs())).mean()
+    edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
+    return colours + 0.5 * edges
+
+
+def corner_near_object(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
+    """(top, left), in latents, of a part of the picture with an object near its middle."""
+    placed = random_source.choice(scene.objects)
+    most = (256 - side) // PIXELS_PER_LATENT
+    top, left = (
+        round((at * 256 - side / 2) / PIXELS_PER_LATENT) + random_source.randint(-2, 2)
+        for at in (placed.y, placed.x)
+    )
+    return min(max(top, 0), most), min(max(left, 0), most)
 
 
 def _hidden(
