@@ -22,8 +22,8 @@ from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 
 WEIGHTS = model_folder(DEMO_MODEL.source)
 LATENT_TOLERANCE = 2e-4
-"""Float sums differ with the batch size, by 1e-6 a step; the later steps of a multistep sampler amplify that (4.4e-4
-measured for PNDM, below 3e-5 for the others). In pixels it is one level at the most, which is asserted, too."""
+"""Float sums differ with the batch size, by 1e-6 a step; the later steps of a multistep sampler amplify that. In pixels
+it is one level at the most, which is asserted, too."""
 
 pytestmark = pytest.mark.skipif(
     WEIGHTS is None or not (WEIGHTS / "model_index.json").is_file(),
