@@ -28,7 +28,6 @@ def configure_logging(*, process: str, level: str = "INFO", log_format: str = "j
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     ending: list[Any] = (
         [

@@ -21,8 +21,9 @@ def is_half_way(task: Task) -> bool:
 
 
 def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start_system: StartSystem) -> None:
-    system = start_system()
-    task_id = system.client.submit(PROMPT, steps=100, num_images=4, seed=5)
+    # On a quick machine the default deadline would do for all of it.
+    system = start_system(extra_environment={"DARKROOM_DRAIN_DEADLINE_SECONDS": "1"})
+    task_id = system.client.submit(PROMPT, steps=100, num_images=4, width=512, height=512, seed=5)
     system.client.wait_until(task_id, is_half_way)
     worker = system.stack.process("worker-0")
     worker.ask_to_stop()
