@@ -18,6 +18,7 @@ from gpu_subscriber.engine.messages import (
     PreviewReady,
     RunFailed,
     RunInterrupted,
+    RunReport,
     Start,
     StepDone,
 )
@@ -27,17 +28,6 @@ from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT
 
 _log = structlog.get_logger(__name__)
 _checkpoints_refused = counter(CHECKPOINTS_REFUSED)
-
-RunReport = (
-    PhaseChanged
-    | StepDone
-    | PreviewReady
-    | CheckpointReady
-    | CheckpointRefused
-    | ImageReady
-    | RunInterrupted
-    | RunFailed
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

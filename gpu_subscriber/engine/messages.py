@@ -137,9 +137,8 @@ class RunFailed:
 
 
 ToEngine = Start | Interrupt | Shutdown
-FromEngine = (
-    EngineReady
-    | PhaseChanged
+RunReport = (
+    PhaseChanged
     | StepDone
     | PreviewReady
     | CheckpointReady
@@ -148,3 +147,4 @@ FromEngine = (
     | RunInterrupted
     | RunFailed
 )
+FromEngine = EngineReady | RunReport
