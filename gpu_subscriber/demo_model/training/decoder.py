@@ -6,9 +6,7 @@ faults (wobbly outlines, dull colours), and the picture that it should be is kno
 
 import itertools
 import random
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,17 +16,9 @@ from transformers import CLIPTokenizer
 from gpu_subscriber.demo_model.descriptions import Description, descriptions
 from gpu_subscriber.demo_model.phrases import phrase
 from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out
-from gpu_subscriber.demo_model.training.fast_layers import quicken
+from gpu_subscriber.demo_model.training.autoencoder_half import PicturesAndLatents, train_half
 from gpu_subscriber.demo_model.training.networks import Autoencoder, TextEncoder, UNet, new_scheduler
-from gpu_subscriber.demo_model.training.stage import (
-    AveragedWeights,
-    Cores,
-    Resumable,
-    learning_rate_factor,
-    logged_steps,
-    pictures_to_tensor,
-    seed_everything,
-)
+from gpu_subscriber.demo_model.training.stage import Cores, pictures_to_tensor
 from gpu_subscriber.demo_model.training.taught_latents import PIXELS_PER_LATENT, taught_latents
 from gpu_subscriber.demo_model.training.text import tokenize
 from gpu_subscriber.demo_model.training.upsampler import begin_as_upsampler
@@ -75,52 +65,33 @@ def train_decoder(
     seed: int,
     device: str,
 ) -> Autoencoder:
-    """The autoencoder, its decoder averaged over the last steps; the encoder stays as it is."""
-    seed_everything(seed)
+    """The autoencoder, its decoder averaged over the last steps."""
     if from_scratch:
         begin_as_upsampler(autoencoder)
-    autoencoder.to(device, memory_format=torch.channels_last)
-    quicken(autoencoder)
     parameters = [*autoencoder.post_quant_conv.parameters(), *autoencoder.decoder.parameters()]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    averaged = AveragedWeights(autoencoder, decay=0.995)
-    optimizer = torch.optim.AdamW(
-        _groups_by_fan_in(parameters), betas=(0.9, 0.99), weight_decay=0.0, fused=True
+    return train_half(
+        "decoder",
+        autoencoder,
+        {parameter: _rate_by_fan_in(parameter) for parameter in parameters},
+        batch_of=lambda step, random_source: _batch(redrawn, random_source, step % 2 == 0, device),
+        loss_of=_loss,
+        decay=0.995,
+        folder=folder,
+        steps=steps,
+        seed=seed,
+        device=device,
     )
-    state = Resumable(folder / "decoder.pt", network=autoencoder, averaged=averaged, optimizer=optimizer)
-    cores = Cores(device)
-    losses: list[float] = []
-    for step in logged_steps("decoder", state.load(), steps, losses):
-        pictures, latents = _batch(redrawn, random.Random(seed * 1_000_003 + step), step % 2 == 0, device)
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * learning_rate_factor(step, steps, warmup_steps=50)
-        parts = [(pictures[part :: cores.parts], latents[part :: cores.parts]) for part in range(cores.parts)]
-        losses.append(cores.backward(partial(_loss, autoencoder), parts, parameters))
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        averaged.update(autoencoder)
-        if (step + 1) % 50 == 0 or step + 1 == steps:
-            state.save(step + 1)
-    return averaged.network
 
 
-def _groups_by_fan_in(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+def _rate_by_fan_in(parameter: nn.Parameter) -> float:
     """Adam moves every weight by the same amount, and all weights that feed one channel tend to move the same way.
 
     Where everything adds to one stream, as here, wide layers then overshoot; narrow ones would learn too slowly.
     """
-    groups: dict[int, list[nn.Parameter]] = {}
-    for parameter in parameters:
-        fan_in = parameter[0].numel() if parameter.dim() > 1 else FAN_IN_OF_BIASES
-        groups.setdefault(fan_in, []).append(parameter)
-    return [
-        {"params": group, "lr": LEARNING_RATE / fan_in, "initial_lr": LEARNING_RATE / fan_in}
-        for fan_in, group in groups.items()
-    ]
+    return LEARNING_RATE / (parameter[0].numel() if parameter.dim() > 1 else FAN_IN_OF_BIASES)
 
 
-def picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
+def _picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
     """Colours, objects before background, and differences between neighbours, so that edges come out sharp."""
     difference = drawn - pictures
     is_object = (pictures - pictures[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.05
@@ -130,7 +101,7 @@ def picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
     return colours + 0.5 * edges
 
 
-def corner_near_object(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
+def _corner_near_object(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
     """(top, left), in latents, of a part of the picture with an object near its middle."""
     placed = random_source.choice(scene.objects)
     most = (256 - side) // PIXELS_PER_LATENT
@@ -170,16 +141,16 @@ def _redrawn(unet: UNet, hidden: Tensor, latents: Tensor, seed: int) -> Tensor:
     return latents
 
 
-def _loss(autoencoder: Autoencoder, part: tuple[Tensor, Tensor]) -> Tensor:
+def _loss(autoencoder: Autoencoder, part: PicturesAndLatents) -> Tensor:
     pictures, latents = part
     with torch.autocast(pictures.device.type, torch.bfloat16):
         drawn = autoencoder.decode(latents.contiguous(memory_format=torch.channels_last)).sample.float()
-    return picture_loss(drawn, pictures)
+    return _picture_loss(drawn, pictures)
 
 
 def _batch(
     redrawn: tuple[list[Scene], Tensor], random_source: random.Random, in_parts: bool, device: str
-) -> tuple[Tensor, Tensor]:
+) -> PicturesAndLatents:
     """Pictures (b, 3, s, s) and the U-Net's latents of them; whole ones or parts around an object.
 
     Half of them mirrored, which no shape minds.
@@ -188,7 +159,7 @@ def _batch(
     side, count = (128, 8) if in_parts else (256, 4)
     pictures, latents = [], []
     for number in random_source.sample(range(len(scenes)), count):
-        top, left = corner_near_object(scenes[number], random_source, side)
+        top, left = _corner_near_object(scenes[number], random_source, side)
         cells = side // PIXELS_PER_LATENT
         seen = all_latents[number, :, top : top + cells, left : left + cells]
         y, x = top * PIXELS_PER_LATENT, left * PIXELS_PER_LATENT
