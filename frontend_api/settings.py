@@ -68,6 +68,14 @@ class ApiSettings(SharedSettings):
             raise SettingsError(
                 "DARKROOM_INTERNAL_TOKEN: for emulators only; DARKROOM_INTERNAL_SERVICE_ACCOUNT opens /internal"
             )
+        if self.internal_token is not None and not self.internal_token.get_secret_value().strip():
+            raise SettingsError("DARKROOM_INTERNAL_TOKEN: is empty, and so would open /internal to everybody")
+        signs_in_to = (self.firebase_web_config or {}).get("projectId", self.project_id)
+        if signs_in_to != self.project_id:
+            raise SettingsError(
+                f"DARKROOM_FIREBASE_WEB_CONFIG: signs people in to {signs_in_to!r}, and their tokens would all be "
+                f"refused: DARKROOM_PROJECT_ID is {self.project_id!r}"
+            )
         if (self.internal_audience is None) != (self.internal_service_account is None):
             raise SettingsError(
                 "DARKROOM_INTERNAL_AUDIENCE and DARKROOM_INTERNAL_SERVICE_ACCOUNT belong together"

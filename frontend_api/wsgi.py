@@ -119,9 +119,8 @@ def _internal_callers(settings: ApiSettings) -> InternalCallers:
     if settings.internal_token is not None:
         return InternalToken(token=settings.internal_token.get_secret_value())
     if settings.internal_audience is not None and settings.internal_service_account is not None:
-        return OidcCallers(
-            audience=settings.internal_audience, service_account=settings.internal_service_account
-        )
+        accounts = ServiceAccountAuthenticator(audience=settings.internal_audience)
+        return OidcCallers(accounts=accounts, service_account=settings.internal_service_account)
     return NoInternalCallers()
 
 

@@ -1,43 +1,25 @@
-"""Who is calling in the cloud: Firebase ID tokens of people, OIDC tokens of service accounts."""
+"""Who is calling in the cloud: Firebase ID tokens of people, OIDC tokens of service accounts.
 
-import threading
+What a Firebase ID token must say is Google's own list (firebase.google.com/docs/auth/admin/verify-id-tokens, "using a
+third-party JWT library"): `alg` RS256 and a `kid` that Google publishes; `exp` in the future; `iat` and `auth_time` in
+the past; `aud` the project; `iss` securetoken of the project; `sub` the user's id.
+"""
+
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from google.auth import exceptions as auth_errors
-from google.auth import transport
-from google.auth.transport.requests import Request
-from google.oauth2 import id_token
+from google.auth import jwt
 
-from common.domain.errors import DependencyUnavailableError
+from frontend_api.adapters.google_keys import FIREBASE_KEYS_URL, OIDC_KEYS_URL, PublishedKeys
 from frontend_api.authentication import bearer_token, checked_user_id
 from frontend_api.ports import NotAuthenticatedError, Principal
 
-_CLOCK_SKEW_SECONDS = 10
-_KEYS_TIMEOUT_SECONDS = 5
-_KEYS_LIFETIME_SECONDS = 3_600
-"""Google rotates its signing keys over days and publishes new ones long before they are used."""
-
-
-class RememberedKeys(transport.Request):
-    """A transport that fetches Google's public keys once an hour instead of once a token."""
-
-    def __init__(self, fetch: Callable[..., transport.Response] | None = None) -> None:
-        self._fetch = fetch or Request()
-        self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, transport.Response]] = {}
-
-    def __call__(self, url: Any, method: Any = "GET", *_args: Any, **_kwargs: Any) -> Any:
-        """The answer for `url`, perhaps remembered."""
-        with self._lock:
-            fetched_at, answer = self._kept.get(url, (0.0, None))
-            if answer is None or time.monotonic() - fetched_at > _KEYS_LIFETIME_SECONDS:
-                answer = self._fetch(url=url, method=method, timeout=_KEYS_TIMEOUT_SECONDS)
-                if answer.status == 200:
-                    self._kept[url] = (time.monotonic(), answer)
-        return answer
+CLOCK_SKEW_SECONDS = 10
+"""How far this machine's clock and Google's may be apart."""
+_OIDC_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +27,16 @@ class FirebaseAuthenticator:
     """The Authenticator of the cloud: people, by Firebase ID tokens of this project."""
 
     project_id: str
-    keys: RememberedKeys = field(default_factory=RememberedKeys)
+    keys: PublishedKeys = field(default_factory=lambda: PublishedKeys(FIREBASE_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         """See Authenticator.principal."""
         token = bearer_token(headers)
         if token is None:
             raise NotAuthenticatedError("Authorization must carry a Firebase ID token")
-        claims = _verified(id_token.verify_firebase_token, token, self.keys, audience=self.project_id)
-        if claims.get("iss") != f"https://securetoken.google.com/{self.project_id}":
+        claims = _verified(token, self.keys, audience=self.project_id)
+        issuer, signed_in_at = claims.get("iss"), claims.get("auth_time")
+        if issuer != f"https://securetoken.google.com/{self.project_id}" or not _is_past(signed_in_at):
             raise NotAuthenticatedError("the token is not valid")
         return Principal(user_id=checked_user_id(claims.get("sub")))
 
@@ -63,44 +46,50 @@ class ServiceAccountAuthenticator:
     """An Authenticator of programs, by OIDC tokens made for `audience`. The user id is the account's email."""
 
     audience: str
-    keys: RememberedKeys = field(default_factory=RememberedKeys)
+    keys: PublishedKeys = field(default_factory=lambda: PublishedKeys(OIDC_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         """See Authenticator.principal."""
         token = bearer_token(headers)
         if token is None:
             raise NotAuthenticatedError(f"or a service account's OIDC token made for {self.audience}")
-        claims = _verified(id_token.verify_oauth2_token, token, self.keys, audience=self.audience)
-        if not claims.get("email_verified"):
+        claims = _verified(token, self.keys, audience=self.audience)
+        if claims.get("iss") not in _OIDC_ISSUERS:
+            raise NotAuthenticatedError("the token is not valid")
+        if claims.get("email_verified") is not True:
             raise NotAuthenticatedError("the token's email is not verified")
         return Principal(user_id=checked_user_id(claims.get("email")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcCallers:
-    """The InternalCallers of the cloud: one service account, by OIDC tokens made for `audience`."""
+    """The InternalCallers of the cloud: one service account, by OIDC tokens that its authenticator believes."""
 
-    audience: str
+    accounts: ServiceAccountAuthenticator
     service_account: str
-    keys: RememberedKeys = field(default_factory=RememberedKeys)
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """See InternalCallers.check."""
-        token = bearer_token(headers)
-        if token is None:
-            raise NotAuthenticatedError("only darkroom's own scheduler may call this")
-        claims = _verified(id_token.verify_oauth2_token, token, self.keys, audience=self.audience)
-        if not claims.get("email_verified") or claims.get("email") != self.service_account:
+        if bearer_token(headers) is None or self.accounts.principal(headers).user_id != self.service_account:
             raise NotAuthenticatedError("only darkroom's own scheduler may call this")
 
 
-def _verified(
-    verify: Callable[..., Mapping[str, Any]], token: str, keys: RememberedKeys, *, audience: str
-) -> Mapping[str, Any]:
-    """The claims of a token that `verify`, one of google-auth's own, finds signed, current and for `audience`."""
+def _verified(token: str, keys: PublishedKeys, *, audience: str) -> Mapping[str, Any]:
+    """The claims of a token that is signed by one of the keys, current, and for `audience`."""
     try:
-        return verify(token, keys, audience=audience, clock_skew_in_seconds=_CLOCK_SKEW_SECONDS)
-    except auth_errors.TransportError as exc:
-        raise DependencyUnavailableError("google sign-in keys") from exc
-    except (ValueError, auth_errors.GoogleAuthError) as exc:
+        header = jwt.decode_header(token)
+        # google-auth takes other algorithms, too, and tries every key for a token that names none.
+        if header.get("alg") != "RS256" or not isinstance(header.get("kid"), str):
+            raise NotAuthenticatedError("the token is not valid")
+        claims: Mapping[str, Any] = jwt.decode(
+            token, certs=keys(), audience=audience, clock_skew_in_seconds=CLOCK_SKEW_SECONDS
+        )
+    except (ValueError, TypeError, RecursionError, auth_errors.GoogleAuthError) as exc:
         raise NotAuthenticatedError("the token is not valid") from exc
+    return claims
+
+
+def _is_past(moment: object) -> bool:
+    if not isinstance(moment, int | float) or isinstance(moment, bool):
+        return False
+    return moment <= time.time() + CLOCK_SKEW_SECONDS

@@ -1,5 +1,8 @@
 """Which configurations run, and which must not."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +33,7 @@ def test_the_local_stack_and_the_cloud_run(monkeypatch: pytest.MonkeyPatch) -> N
         DARKROOM_PROJECT_ID="darkroom-prod",
         DARKROOM_INTERNAL_AUDIENCE="https://darkroom.example",
         DARKROOM_INTERNAL_SERVICE_ACCOUNT="scheduler@darkroom-prod.iam.gserviceaccount.com",
-        DARKROOM_FIREBASE_WEB_CONFIG='{"apiKey": "x"}',
+        DARKROOM_FIREBASE_WEB_CONFIG='{"apiKey": "x", "projectId": "darkroom-prod"}',
     )
 
 
@@ -47,6 +50,12 @@ def test_the_local_stack_and_the_cloud_run(monkeypatch: pytest.MonkeyPatch) -> N
         pytest.param(
             {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_TOKEN": "x"}, id="a shared token in the cloud"
         ),
+        pytest.param({**EMULATORS, "DARKROOM_INTERNAL_TOKEN": ""}, id="a token that everybody has"),
+        pytest.param({**EMULATORS, "DARKROOM_INTERNAL_TOKEN": " "}, id="a blank token"),
+        pytest.param(
+            {"DARKROOM_PROJECT_ID": "p", "DARKROOM_FIREBASE_WEB_CONFIG": '{"projectId": "q"}'},
+            id="a page that signs people in elsewhere",
+        ),
         pytest.param(
             {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_AUDIENCE": "x"}, id="an audience of nobody"
         ),
@@ -55,3 +64,21 @@ def test_the_local_stack_and_the_cloud_run(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_must_not_run_does_not(monkeypatch: pytest.MonkeyPatch, environment: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"DARKROOM_|EMULATOR"):
         check(monkeypatch, **environment)
+
+
+def test_the_process_ends_at_its_start_and_says_why() -> None:
+    environment = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:2"}
+    started = subprocess.run(
+        [
+            *(sys.executable, "-m", "gunicorn", "--config", "frontend_api/gunicorn_conf.py"),
+            *("--bind", "127.0.0.1:0", "frontend_api.wsgi:build_app()"),
+        ],
+        cwd=Path(__file__).parents[3],
+        env={**environment, "STORAGE_EMULATOR_HOST": "http://x", "DARKROOM_PROJECT_ID": "darkroom-prod"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert started.returncode != 0
+    assert "the emulators believe every caller; with them the project must be a demo- one" in started.stderr
