@@ -45,6 +45,19 @@ class Unattended(StrEnum):
     """Queued, and to be started before a moment."""
     UNCLAIMED = "unclaimed"
     """Queued since before a moment."""
+    UNTOLD = "untold"
+    """Ended, and its event not confirmed since before a moment."""
+
+
+class EventPublisher(Protocol):
+    """Tells the world how tasks end."""
+
+    def publish(self, task: Task) -> None:
+        """Publish the ending of a terminal task; the same ending gives the same event id each time.
+
+        Returns when the broker has taken it. Raises DependencyUnavailableError.
+        """
+        ...
 
 
 class TaskStore(Protocol):

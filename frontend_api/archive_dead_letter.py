@@ -8,6 +8,7 @@ from common.domain.task import Failure, Task
 from common.ports import Clock, TaskStore
 from frontend_api.dead_letter import DeadLetter, DeadMessage
 from frontend_api.ports import DeadLetterArchive
+from frontend_api.tell_ending import TellEnding, untold
 
 DEAD_LETTERED = Failure(
     code="dead_lettered",
@@ -30,6 +31,7 @@ class ArchiveDeadLetter:
 
     archive: DeadLetterArchive
     store: TaskStore
+    tell_ending: TellEnding
     clock: Clock
     keep_for: timedelta
 
@@ -54,9 +56,9 @@ class ArchiveDeadLetter:
             is_tended = task.updated_at > letter.died_at
             if task.status.is_terminal or claim_lives or is_tended:
                 return task
-            return task.abandoned(DEAD_LETTERED, now)
+            return untold(task.abandoned(DEAD_LETTERED, now))
 
         try:
-            self.store.update(task_id, change)
+            self.tell_ending(self.store.update(task_id, change))
         except TaskNotFoundError:
             return  # deleted: nobody waits for it any more

@@ -6,6 +6,7 @@ from datetime import datetime
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
 from frontend_api.read_task import ReadTask
+from frontend_api.tell_ending import TellEnding, untold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +14,7 @@ class CancelTask:
     """The use case."""
 
     store: TaskStore
+    tell_ending: TellEnding
     clock: Clock
 
     def __call__(self, user_id: str, task_id: str) -> Task:
@@ -22,10 +24,12 @@ class CancelTask:
         """
         owned = ReadTask(store=self.store)(user_id, task_id)
         now = self.clock.now()
-        return self.store.update(task_id, lambda task: _cancelled(task, now), last_seen=owned)
+        return self.tell_ending(
+            self.store.update(task_id, lambda task: _cancelled(task, now), last_seen=owned)
+        )
 
 
 def _cancelled(task: Task, now: datetime) -> Task:
     if task.status.is_terminal:
         return task
-    return task.cancelled(now) if task.status is TaskStatus.QUEUED else task.cancel_requested(now)
+    return untold(task.cancelled(now)) if task.status is TaskStatus.QUEUED else task.cancel_requested(now)

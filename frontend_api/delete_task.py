@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.ports import Clock, TaskStore
+from common.ports import TaskStore
 from frontend_api.cancel_task import CancelTask
 from frontend_api.ports import ImageBucket
 
@@ -13,14 +13,14 @@ class DeleteTask:
 
     store: TaskStore
     images: ImageBucket
-    clock: Clock
+    cancel_task: CancelTask
 
     def __call__(self, user_id: str, task_id: str) -> None:
         """Cancel if needed, remove the images, then the document. Raises TaskNotFoundError.
 
         The images go first: were the document gone and the images not, nobody could ask for their removal again.
         """
-        task = CancelTask(store=self.store, clock=self.clock)(user_id, task_id)
+        task = self.cancel_task(user_id, task_id)
         self.images.remove_all_of(task_id)
         self.store.delete(task_id)
         if not task.status.is_terminal:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from flask import current_app
 
 from common.domain.model_catalog import ModelCatalog
-from common.ports import Clock, TaskStore
+from common.ports import Clock, EventPublisher, TaskStore
 from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
 from frontend_api.delete_task import DeleteTask
@@ -32,6 +32,7 @@ from frontend_api.rescue_stale_tasks import RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.retry_task import RetryTask
 from frontend_api.submit_task import SubmitTask
+from frontend_api.tell_ending import TellEnding
 
 EXTENSION = "darkroom"
 
@@ -78,6 +79,7 @@ def assembled(
     catalog: ModelCatalog,
     store: TaskStore,
     queue: TaskQueue,
+    events: EventPublisher,
     images: ImageBucket,
     image_links: ImageLinks,
     dead_letters: DeadLetterArchive,
@@ -94,20 +96,31 @@ def assembled(
 ) -> Dependencies:
     """The use cases over these ports."""
     retry_task = RetryTask(store=store, queue=queue, clock=clock)
+    tell_ending = TellEnding(store=store, events=events)
+    cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(
         catalog=catalog,
         submit_task=SubmitTask(catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for),
         read_task=ReadTask(store=store),
         list_tasks=ListTasks(store=store),
-        cancel_task=CancelTask(store=store, clock=clock),
-        delete_task=DeleteTask(store=store, images=images, clock=clock),
+        cancel_task=cancel_task,
+        delete_task=DeleteTask(store=store, images=images, cancel_task=cancel_task),
         retry_task=retry_task,
         rescue_stale_tasks=RescueStaleTasks(
-            store=store, queue=queue, turns=rescue_turns, clock=clock, policy=rescue_policy
+            store=store,
+            queue=queue,
+            tell_ending=tell_ending,
+            turns=rescue_turns,
+            clock=clock,
+            policy=rescue_policy,
         ),
         remove_expired_tasks=RemoveExpiredTasks(store=store, images=images, clock=clock),
         archive_dead_letter=ArchiveDeadLetter(
-            archive=dead_letters, store=store, clock=clock, keep_for=keep_dead_letters_for
+            archive=dead_letters,
+            store=store,
+            tell_ending=tell_ending,
+            clock=clock,
+            keep_for=keep_dead_letters_for,
         ),
         replay_dead_letter=ReplayDeadLetter(
             archive=dead_letters, store=store, queue=queue, retry_task=retry_task, clock=clock

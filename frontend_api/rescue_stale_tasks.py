@@ -21,6 +21,7 @@ from frontend_api.held_turn import HeldTurn
 from frontend_api.ports import RescueTurns, TaskQueue
 from frontend_api.rescue_verdicts import Judge, RescuePolicy, Verdict
 from frontend_api.submit_task import noted_as_enqueued
+from frontend_api.tell_ending import TellEnding, untold
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _log = structlog.get_logger(__name__)
@@ -66,6 +67,7 @@ class RescueStaleTasks:
 
     store: TaskStore
     queue: TaskQueue
+    tell_ending: TellEnding
     turns: RescueTurns
     clock: Clock
     policy: RescuePolicy
@@ -88,13 +90,16 @@ class RescueStaleTasks:
             messages_lost_before=max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO),
         )
         met = Counter(dict.fromkeys(Verdict, 0))
+        given_up: list[Task] = []
         try:
             with HeldTurn(turn, turns=self.turns, clock=self.clock, ttl=self.policy.turn_ttl) as held:
                 for page in self._pages(judge):
                     for task in page:
-                        met[self._treated(task, judge)] += 1
+                        met[self._treated(task, judge, given_up)] += 1
                     if not held.kept():
                         break
+            for task in given_up:  # last: while events cannot be published, the rest goes on
+                self.tell_ending.at_once(task)
         finally:
             _tell(met)
         return Rescued(by_verdict=met)
@@ -113,28 +118,32 @@ class RescueStaleTasks:
                     break
                 after = page[-1]
 
-    def _treated(self, task: Task, judge: Judge) -> Verdict:
+    def _treated(self, task: Task, judge: Judge, given_up: list[Task]) -> Verdict:
         verdict = judge.verdict(task)
         if verdict.publishes:
             self.queue.publish(task)
             noted_as_enqueued(self.store, task, self.clock.now())
             return verdict
         if verdict.failure is not None:
-            return self._given_up(task, judge)
-        return Verdict.LEFT
+            return self._abandoned(task, judge, given_up)
+        if verdict is Verdict.UNTOLD:
+            self.tell_ending.at_once(task)
+        return verdict
 
-    def _given_up(self, task: Task, judge: Judge) -> Verdict:
+    def _abandoned(self, task: Task, judge: Judge, given_up: list[Task]) -> Verdict:
         decided = Verdict.LEFT
 
         def change(stored: Task) -> Task:
             # Judged again on what is stored now: a worker may have claimed the task since it was listed.
             nonlocal decided
             decided = judge.verdict(stored)
-            return stored if decided.failure is None else stored.abandoned(decided.failure, judge.now)
+            return stored if decided.failure is None else untold(stored.abandoned(decided.failure, judge.now))
 
         with suppress(TaskNotFoundError):
-            self.store.update(task.id, change, last_seen=task)
-        return Verdict.LEFT if decided.publishes else decided
+            ended = self.store.update(task.id, change, last_seen=task)
+            if decided.failure is not None:
+                given_up.append(ended)
+        return Verdict.LEFT if decided.failure is None else decided
 
 
 def _looks(judge: Judge) -> Mapping[Unattended, datetime]:
@@ -145,6 +154,7 @@ def _looks(judge: Judge) -> Mapping[Unattended, datetime]:
         Unattended.CLAIM_DEAD: judge.now,
         Unattended.NEVER_ENQUEUED: judge.now - judge.policy.confirm_within,
         Unattended.MESSAGE_LOST: judge.messages_lost_before,
+        Unattended.UNTOLD: judge.now - judge.policy.confirm_within,
     }
 
 

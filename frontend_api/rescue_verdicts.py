@@ -22,6 +22,8 @@ class Verdict(StrEnum):
     """Give up: the worker of its last attempt is lost."""
     UNCLAIMED = "unclaimed"
     """Give up: no worker has taken it for longer than anything waits here."""
+    UNTOLD = "untold"
+    """Tell: it has ended, and its event was not confirmed."""
     LEFT = "left"
     """It needs nothing, or not yet."""
 
@@ -56,7 +58,7 @@ class RescuePolicy:
     """How long to trust the others before stepping in."""
 
     confirm_within: timedelta = timedelta(seconds=30)
-    """A submission is confirmed by then, or the process that made it is dead."""
+    """A submission, or an ending, is confirmed by then, or the process that made it is dead."""
     deliver_within: timedelta = timedelta(hours=1)
     """A confirmed message that no worker took for so long is published again: it may have been lost."""
     redeliver_within: timedelta = timedelta(seconds=60)
@@ -80,6 +82,9 @@ class Judge:
 
     def verdict(self, task: Task) -> Verdict:
         """What to do about a task as it is stored."""
+        if task.untold_since is not None:
+            waits = task.untold_since >= self.now - self.policy.confirm_within
+            return Verdict.LEFT if waits else Verdict.UNTOLD
         if task.status is TaskStatus.QUEUED:
             return self._on_queued(task)
         if task.status is TaskStatus.PROCESSING and task.claim is not None:

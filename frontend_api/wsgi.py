@@ -11,6 +11,8 @@ from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.pubsub_event_publisher import PubSubEventPublisher
+from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
@@ -71,11 +73,18 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         images_bucket=settings.images_bucket,
         timeout_seconds=settings.publish_timeout_seconds,
     )
+    events_topic = PubSubTopic(
+        publisher,
+        settings.project_id,
+        settings.events_topic,
+        timeout_seconds=settings.publish_timeout_seconds,
+    )
     topic_path = publisher.topic_path(settings.project_id, settings.tasks_topic)
     return assembled(
         catalog=settings.load_catalog(),
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
         queue=queue,
+        events=PubSubEventPublisher(events_topic),
         images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
         image_links=_image_links(settings, bucket_client),
         rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.pubsub_event_publisher import PubSubEventPublisher
+from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.domain.errors import UnknownModelError
 from common.observability.logging import configure_logging
@@ -29,8 +31,6 @@ from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
-from gpu_subscriber.adapters.pubsub_event_publisher import PubSubEventPublisher
-from gpu_subscriber.adapters.pubsub_topic import PubSubTopic
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_child import EngineChild

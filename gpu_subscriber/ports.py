@@ -1,7 +1,7 @@
 """The doors through which the worker reaches the world: what it may expect, and which errors may come back.
 
-TaskStore and Clock are shared with the API and live in `common.ports`. Implementations live in `adapters` and in
-`engine_client`, fakes in `tests/fakes`; one contract suite runs on both.
+TaskStore, EventPublisher and Clock are shared with the API and live in `common.ports`. Implementations live in
+`adapters` and in `engine_client`, fakes in `tests/fakes`; one contract suite runs on both.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -176,17 +176,6 @@ class CheckpointStore(Protocol):
 
     def discard(self, task_id: str) -> None:
         """Forget them all; when there are none, that is no error."""
-        ...
-
-
-class EventPublisher(Protocol):
-    """Tells the world how tasks end."""
-
-    def publish(self, task: Task) -> None:
-        """Publish the ending of a terminal task; the same task gives the same event id each time.
-
-        Returns when the broker has taken it. Raises DependencyUnavailableError.
-        """
         ...
 
 

@@ -21,7 +21,7 @@ from common.domain.errors import (
 )
 from common.domain.images import StoredImage
 from common.domain.task import Task
-from common.ports import Clock, TaskStore
+from common.ports import Clock, EventPublisher, TaskStore
 from common.wire_formats.task_message import decode_task_message
 from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.active_task import ActiveTask
@@ -36,7 +36,6 @@ from gpu_subscriber.ports import (
     DeadLetters,
     Delivery,
     DrawnImage,
-    EventPublisher,
     Generation,
     ImageGenerator,
     Settlement,

@@ -28,14 +28,15 @@ from common.wire_formats.task_document import COLLECTION, decode_task_document, 
 
 _MAX_CONFLICTS = 40
 """A task has at most a handful of writers; whoever loses this often is not losing a race but starving."""
-_WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus, str]] = {
+_WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus | None, str]] = {
     Unattended.NEVER_ENQUEUED: (TaskStatus.QUEUED, "queued_at"),
     Unattended.MESSAGE_LOST: (TaskStatus.QUEUED, "enqueued_at"),
     Unattended.OVERDUE: (TaskStatus.QUEUED, "start_by"),
     Unattended.UNCLAIMED: (TaskStatus.QUEUED, "queued_at"),
     Unattended.CLAIM_DEAD: (TaskStatus.PROCESSING, "claim.expires_at"),
+    Unattended.UNTOLD: (None, "untold_since"),
 }
-"""The status, and the field whose moment has passed."""
+"""The status, if any will not do, and the field whose moment has passed."""
 
 
 class FirestoreTaskStore:
@@ -133,7 +134,9 @@ class FirestoreTaskStore:
     ) -> tuple[Task, ...]:
         """See TaskStore.list_unattended."""
         status, field = _WAITS_SINCE[kind]
-        query = self._tasks.where(filter=FieldFilter("status", "==", status.value))
+        query: Any = self._tasks
+        if status is not None:
+            query = query.where(filter=FieldFilter("status", "==", status.value))
         if kind is Unattended.NEVER_ENQUEUED:
             query = query.where(filter=FieldFilter("enqueued_at", "==", None))
         return self._oldest_first(query, field, before, limit, after)

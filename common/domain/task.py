@@ -71,6 +71,8 @@ class Task:
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
     usage: Usage = field(default_factory=Usage)
+    untold_since: datetime | None = None
+    """When it ended, if the API ended it and no event of that was confirmed yet."""
     lane: Lane = Lane.INTERACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None
@@ -140,6 +142,7 @@ class Task:
             finished_at=None,
             start_by=None,
             attempts_left=attempts,
+            untold_since=None,
             cancel_requested_at=None,
             failure=None,
             images=(),

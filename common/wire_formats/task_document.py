@@ -18,8 +18,9 @@ from common.domain.task_records import EndedAttempt
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.1"
-"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`; older documents are read without them."""
+VERSION = "1.2"
+"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`; older documents are
+read without them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -56,6 +57,7 @@ def encode_task_document(task: Task) -> Document:
         "images": [asdict(image) for image in task.images],
         "failure": None if task.failure is None else asdict(task.failure),
         "usage": asdict(task.usage),
+        "untold_since": task.untold_since,
         "callback_url": task.callback_url,
         "callback_events": list(task.callback_events),
     }
@@ -98,6 +100,7 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         if failure is None
         else Failure(code=failure["code"], message=failure["message"], retryable=failure["retryable"]),
         usage=_decode_usage(document["usage"]),
+        untold_since=_moment_or_none(document.get("untold_since")),
         lane=Lane(document["lane"]),
         labels=dict(document["labels"]),
         callback_url=document["callback_url"],

@@ -1,7 +1,8 @@
 """TaskEvent: what is told to the world when a task reaches a terminal status.
 
-The id is a function of the task, its status and its attempt: whoever publishes the same ending twice publishes
-the same id twice, and consumers stay idempotent by remembering ids.
+The id is a function of the task, its attempt, its status and the moment it ended: whoever publishes the same ending
+twice publishes the same id twice, and consumers stay idempotent by remembering ids. A retried task that ends a
+second time, perhaps before any other attempt, has another ending.
 """
 
 import json
@@ -48,7 +49,7 @@ def ending_of(task: Task) -> TaskEvent:
         raise ValueError(f"task {task.id!r} has not ended")
     kind = f"task.{task.status}"
     return TaskEvent(
-        id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}")),
+        id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}/{task.finished_at.isoformat()}")),
         type=kind,
         timestamp=task.finished_at,
         task_id=task.id,

@@ -1,7 +1,7 @@
 """PubSubDeadLetters: what the worker gives up on, beside what Pub/Sub itself gives up on."""
 
+from common.adapters.pubsub_topic import PubSubTopic
 from common.wire_formats.dead_letter_origin import DeadLetterOrigin, encode_dead_letter_origin
-from gpu_subscriber.adapters.pubsub_topic import PubSubTopic
 from gpu_subscriber.ports import Delivery
 
 _MAX_BODY_BYTES = 1_000_000

@@ -89,6 +89,8 @@ class InMemoryTaskStore:
         self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
         def waits_since(task: Task) -> datetime | None:
+            if kind is Unattended.UNTOLD:
+                return task.untold_since
             if task.status is TaskStatus.PROCESSING:
                 return task.claim.expires_at if kind is Unattended.CLAIM_DEAD and task.claim else None
             if task.status is not TaskStatus.QUEUED:

@@ -221,6 +221,8 @@ def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: 
     just_submitted = stored_task(store, now=MINUTES[50])
     ended = stored_task(store)
     store.update(ended.id, lambda task: task.cancelled(MINUTES[1]))
+    untold = stored_task(store)
+    store.update(untold.id, lambda task: replace(task.cancelled(MINUTES[1]), untold_since=MINUTES[1]))
     retried = stored_task(store)
     store.update(retried.id, lambda task: task.cancelled(MINUTES[1]).resubmitted(MINUTES[50]))
 
@@ -232,6 +234,8 @@ def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: 
     assert found(Unattended.MESSAGE_LOST, MINUTES[30]) == {lost.id}
     assert found(Unattended.CLAIM_DEAD, MINUTES[50]) == {dead.id}
     assert found(Unattended.OVERDUE, MINUTES[50]) == {late.id}
+    assert found(Unattended.UNTOLD, MINUTES[1]) == set()
+    assert found(Unattended.UNTOLD, MINUTES[2]) == {untold.id}
     assert found(Unattended.UNCLAIMED, MINUTES[1]) == {never.id, lost.id, late.id, fine_queued.id}
 
 
@@ -243,6 +247,8 @@ def test_unattended_tasks_come_in_pages_the_longest_waiting_first(store: TaskSto
             return store.update(task.id, lambda found: found.enqueued(MINUTES[minute]))
         if kind is Unattended.CLAIM_DEAD:
             return store.update(task.id, lambda found: found.claimed_by("w", MINUTES[minute], TTL))
+        if kind is Unattended.UNTOLD:
+            return store.update(task.id, lambda found: replace(found, untold_since=MINUTES[minute]))
         return task
 
     # Two share each moment: the id decides between them.

@@ -18,6 +18,7 @@ from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.ports import RescueTurns
 from frontend_api.rescue_stale_tasks import RescueRunningError, RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy
+from frontend_api.tell_ending import TellEnding
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import submitted_task
@@ -25,6 +26,7 @@ from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.recording_publishers import RecordingEventPublisher
 
 TTL = timedelta(seconds=60)
 
@@ -42,6 +44,7 @@ class Stored:
         return RescueStaleTasks(
             store=self.tasks,
             queue=queue,
+            tell_ending=TellEnding(store=self.tasks, events=RecordingEventPublisher()),
             turns=self.turns,
             clock=self.clock,
             policy=RescuePolicy(**{"page_size": 3, **policy}),  # type: ignore[arg-type]

@@ -2,12 +2,13 @@
 
 import pytest
 
+from common.adapters.pubsub_event_publisher import PubSubEventPublisher
+from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
+from common.ports import EventPublisher
 from common.wire_formats.task_event import TaskEvent, decode_task_event, ending_of
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
-from gpu_subscriber.adapters.pubsub_event_publisher import PubSubEventPublisher
-from gpu_subscriber.adapters.pubsub_topic import PubSubTopic
-from gpu_subscriber.ports import DeadLetters, Delivery, EventPublisher
+from gpu_subscriber.ports import DeadLetters, Delivery
 from tests.factories import NOW, submitted_task
 from tests.fakes.own_resources import OwnResources
 from tests.fakes.recording_publishers import RecordingDeadLetters, RecordingEventPublisher

@@ -28,6 +28,7 @@ from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.recording_publishers import RecordingEventPublisher
 
 PROJECT = "demo-unit"
 INTERNAL_TOKEN = "known to the scheduler only"
@@ -42,6 +43,7 @@ class Api:
     clock: FakeClock = field(default_factory=FakeClock)
     store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
     queue: InMemoryTaskQueue = field(default_factory=InMemoryTaskQueue)
+    events: RecordingEventPublisher = field(default_factory=RecordingEventPublisher)
     images: InMemoryImageBucket = field(default_factory=InMemoryImageBucket)
     dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
@@ -54,6 +56,7 @@ class Api:
             catalog=EMBEDDED_CATALOG,
             store=self.store,
             queue=self.queue,
+            events=self.events,
             images=self.images,
             image_links=self.links,
             dead_letters=self.dead_letters,

@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from common.domain.errors import DomainError
 from common.domain.task import Failure, Task
+from common.wire_formats.task_event import ending_of
 from frontend_api.rescue_stale_tasks import RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy, Verdict
+from frontend_api.tell_ending import TellEnding
 from tests.factories import NOW, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.recording_publishers import RecordingEventPublisher
 
 TTL = timedelta(seconds=60)
 BROKEN = Failure(code="engine_crashed", message="the engine process died", retryable=True)
@@ -65,10 +68,18 @@ def test_rescue_leaves_nobody_behind_and_nothing_to_do_for_the_next(
     ends = [lived(store, f"task-{number}", *life).now() for number, life in enumerate(lives)]
     clock = FakeClock(max(ends, default=NOW) + timedelta(seconds=pause))
     before = {task.id: task for task in store.all_tasks}
+    events = RecordingEventPublisher()
     rescue = RescueStaleTasks(
-        store=store, queue=queue, turns=InMemoryRescueTurns(), clock=clock, policy=POLICY
+        store=store,
+        queue=queue,
+        tell_ending=TellEnding(store=store, events=events),
+        turns=InMemoryRescueTurns(),
+        clock=clock,
+        policy=POLICY,
     )
     first = rescue()
+    given_up = [task for task in store.all_tasks if task.status is not before[task.id].status]
+    assert sorted(event.id for event in events.events) == sorted(ending_of(task).id for task in given_up)
 
     for task in store.all_tasks:
         was = before[task.id]

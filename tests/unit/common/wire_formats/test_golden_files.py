@@ -139,6 +139,19 @@ def test_events_survive_the_round_trip_and_the_same_ending_has_the_same_id() -> 
     assert ending_of(submitted_task().cancelled(NOW)).id != event.id
 
 
+def test_a_retried_task_that_ends_the_same_way_again_has_another_event() -> None:
+    first = submitted_task().cancelled(NOW)
+    second = first.resubmitted(NOW).cancelled(NOW + timedelta(milliseconds=1))
+    assert second.attempt == first.attempt
+    assert ending_of(second).id != ending_of(first).id
+
+
+def test_a_document_of_before_the_notes_on_telling_is_read_as_told() -> None:
+    document = encode_task_document(full_task())
+    del document["untold_since"]
+    assert decode_task_document(document | {"version": "1.1"}).untold_since is None
+
+
 def test_a_task_without_an_ending_has_no_event() -> None:
     with pytest.raises(ValueError, match="has not ended"):
         ending_of(submitted_task())

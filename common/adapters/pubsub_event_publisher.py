@@ -1,9 +1,9 @@
 """PubSubEventPublisher: endings on the task-events topic, from where Pub/Sub pushes them to the API."""
 
+from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
 from common.observability.tracing import injected
 from common.wire_formats.task_event import encode_task_event, ending_of, task_event_attributes
-from gpu_subscriber.adapters.pubsub_topic import PubSubTopic
 
 
 class PubSubEventPublisher:
