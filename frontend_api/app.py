@@ -15,6 +15,7 @@ from frontend_api.routes import (
     health,
     images,
     internal,
+    keys,
     models,
     results,
     tasks,
@@ -40,7 +41,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, results, images, models, dead_letters, internal, health, documentation, web_page,
+        tasks, results, images, models, keys, dead_letters, internal, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

@@ -12,9 +12,11 @@ from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore
 from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
+from frontend_api.create_api_key import CreateApiKey
 from frontend_api.delete_task import DeleteTask
 from frontend_api.list_tasks import ListTasks
 from frontend_api.ports import (
+    ApiKeyStore,
     Authenticator,
     DeadLetterArchive,
     ImageBucket,
@@ -31,6 +33,7 @@ from frontend_api.replay_dead_letter import ReplayDeadLetter
 from frontend_api.rescue_stale_tasks import RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.retry_task import RetryTask
+from frontend_api.revoke_api_key import RevokeApiKey
 from frontend_api.submit_task import SubmitTask
 from frontend_api.tell_ending import TellEnding
 
@@ -67,6 +70,9 @@ class Dependencies:
     dead_letters: DeadLetterArchive
     images: ImageBucket
     image_links: ImageLinks
+    api_keys: ApiKeyStore
+    create_api_key: CreateApiKey
+    revoke_api_key: RevokeApiKey
     authenticator: Authenticator
     internal_callers: InternalCallers
     operators: Operators
@@ -85,6 +91,7 @@ def assembled(
     dead_letters: DeadLetterArchive,
     rescue_turns: RescueTurns,
     clock: Clock,
+    api_keys: ApiKeyStore,
     authenticator: Authenticator,
     internal_callers: InternalCallers,
     operators: Operators,
@@ -128,6 +135,9 @@ def assembled(
         dead_letters=dead_letters,
         images=images,
         image_links=image_links,
+        api_keys=api_keys,
+        create_api_key=CreateApiKey(keys=api_keys, clock=clock),
+        revoke_api_key=RevokeApiKey(keys=api_keys),
         authenticator=authenticator,
         internal_callers=internal_callers,
         operators=operators,

@@ -14,6 +14,8 @@ from common.domain.errors import (
     UnknownModelError,
 )
 from common.ports import InvalidPageTokenError
+from frontend_api.api_key import ApiKeyNotFoundError
+from frontend_api.create_api_key import BeyondOwnRightsError, TooManyApiKeysError
 from frontend_api.dead_letter import DeadLetterNotFoundError, DeadLetterUndecodableError
 from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
 from frontend_api.ports import ImageGoneError, NotAnOperatorError, NotAuthenticatedError
@@ -116,6 +118,9 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     RescueRunningError: _told_by_code,
     ImageNotFoundError: lambda error: Problem(code="image_not_found", detail=str(error)),
     ImageGoneError: lambda _: Problem(code="image_not_found", detail="the image is no longer stored"),
+    ApiKeyNotFoundError: _told_by_code,
+    TooManyApiKeysError: _told_by_code,
+    BeyondOwnRightsError: _told_by_code,
     DeadLetterNotFoundError: _told_by_code,
     DeadLetterUndecodableError: _told_by_code,
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),

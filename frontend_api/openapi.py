@@ -18,6 +18,7 @@ _PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
+    "key_id": {"description": "The API key's id.", "schema": {"type": "string"}},
     "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
     "name": {"description": "The model's name.", "schema": {"type": "string"}},
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
@@ -32,7 +33,7 @@ def openapi_document(app: Flask) -> Json:
     paths: dict[str, Json] = {}
     operations = list(_operations(app))
     for path, verb, operation in operations:
-        paths.setdefault(path, {})[verb] = _operation(path, operation)
+        paths.setdefault(path, {})[verb] = _operation(path, verb, operation)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,7 +44,7 @@ def openapi_document(app: Flask) -> Json:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "Where this document came from"}],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"apiKey": []}],
         "tags": [{"name": name} for name in sorted({operation.tag for _, _, operation in operations})],
         "paths": dict(sorted(paths.items())),
         "x-problems": {code: asdict(kind) for code, kind in PROBLEMS.items()},
@@ -54,7 +55,13 @@ def openapi_document(app: Flask) -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "A Firebase ID token. On the local stack: none, or an emulator's unsigned token.",
-                }
+                },
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "A key from `/v1/keys`; operations name the scope that it must have.",
+                },
             },
         },
     }
@@ -69,7 +76,7 @@ def _operations(app: Flask) -> Iterator[tuple[str, str, Operation]]:
             yield _PATH_PARAMETER.sub(r"{\1}", rule.rule), verb.lower(), operation
 
 
-def _operation(path: str, operation: Operation) -> Json:
+def _operation(path: str, verb: str, operation: Operation) -> Json:
     described: Json = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -91,6 +98,8 @@ def _operation(path: str, operation: Operation) -> Json:
         }
     if not operation.secured:
         described["security"] = []
+    elif operation.tag != "internal":
+        described["security"] = [{"bearer": []}, {"apiKey": [operation.scope_for(verb).value]}]
     return described
 
 
@@ -136,7 +145,9 @@ def _answer(answer: Answer) -> Json:
 
 def _problem_answers(operation: Operation) -> Json:
     by_status: dict[int, list[str]] = {}
-    for code in (*operation.problems, "internal_error"):
+    # Whoever is known by an API key may find that the key may not do this.
+    known = ("forbidden",) if "unauthenticated" in operation.problems else ()
+    for code in dict.fromkeys((*operation.problems, *known, "internal_error")):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     return {
         str(status): {

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from frontend_api.api_key import Scope
+
 _View = TypeVar("_View", bound=Callable[..., Any])
 _ATTRIBUTE = "operation_described"
 
@@ -36,6 +38,12 @@ class Operation:
     request_headers: Mapping[str, str] = field(default_factory=dict)
     """Name → meaning."""
     secured: bool = True
+    scope: Scope | None = None
+    """What an API key must be allowed to; None: to read where the verb is GET, to submit where it is another."""
+
+    def scope_for(self, verb: str) -> Scope:
+        """What an API key must be allowed to, for this verb (in any case)."""
+        return self.scope or (Scope.READ if verb.upper() in ("GET", "HEAD") else Scope.SUBMIT)
 
 
 def described(operation: Operation) -> Callable[[_View], _View]:

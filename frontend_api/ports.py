@@ -7,6 +7,7 @@ from typing import Protocol
 
 from common.domain.images import StoredImage
 from common.domain.task import Task
+from frontend_api.api_key import ALL_SCOPES, ApiKey, Scope
 from frontend_api.dead_letter import DeadLetter
 
 
@@ -90,6 +91,11 @@ class Principal:
     """Who is calling. `user_id` owns the tasks that this caller submits, and sees no others."""
 
     user_id: str
+    scopes: frozenset[Scope] = ALL_SCOPES
+    """What it may do: everything, unless an API key speaks for it that may do less."""
+    good_until: datetime | None = None
+    """When the API key ends that speaks for it, if one does and it ends."""
+    api_key_id: str | None = None
 
 
 class NotAuthenticatedError(Exception):
@@ -101,6 +107,30 @@ class Authenticator(Protocol):
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         """Who is calling. Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be had."""
+        ...
+
+
+class ApiKeyStore(Protocol):
+    """Where API keys are kept. Every method raises DependencyUnavailableError when it does not answer in time."""
+
+    def add(self, key: ApiKey) -> None:
+        """Keep a new key."""
+        ...
+
+    def get(self, key_id: str) -> ApiKey:
+        """The key; raises ApiKeyNotFoundError."""
+        ...
+
+    def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
+        """All keys of one user, newest first."""
+        ...
+
+    def note_used(self, key: ApiKey, now: datetime) -> None:
+        """Note that it opened a door; raises ApiKeyNotFoundError when it was deleted meanwhile."""
+        ...
+
+    def delete(self, key_id: str) -> None:
+        """Forget a key; none of this id is no error."""
         ...
 
 

@@ -22,6 +22,8 @@ class ApiSettings(SharedSettings):
     keep_dead_letters_for_days: int = Field(default=30, ge=1)
     operators: tuple[str, ...] = ()
     """Who may look after dead letters: user ids and service accounts' emails (JSON list). Nobody by default."""
+    api_key_cache_seconds: float = Field(default=30, ge=0, le=3_600)
+    """How long an API key that another instance revoked may go on opening doors here."""
     trusted_hosts: tuple[str, ...] = ()
     """Names that the API answers to, without ports; with emulators beside this machine's own, else any by default."""
     internal_token: SecretStr | None = None

@@ -17,6 +17,7 @@ from common.adapters.system_clock import SystemClock
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
+from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
@@ -39,7 +40,9 @@ from frontend_api.authentication import (
 )
 from frontend_api.dependencies import Dependencies, WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
-from frontend_api.ports import Authenticator, ImageLinks, InternalCallers, Operators
+from frontend_api.key_authentication import KeyOrTokenAuthenticator
+from frontend_api.ports import ApiKeyStore, Authenticator, ImageLinks, InternalCallers, Operators
+from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
 
@@ -80,6 +83,12 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         timeout_seconds=settings.publish_timeout_seconds,
     )
     topic_path = publisher.topic_path(settings.project_id, settings.tasks_topic)
+    api_keys = RememberedApiKeys(
+        FirestoreApiKeys(firestore, timeout_seconds=settings.store_timeout_seconds),
+        clock=SystemClock(),
+        known_for=timedelta(seconds=settings.api_key_cache_seconds),
+    )
+    authenticator = _authenticator(settings, api_keys)
     return assembled(
         catalog=settings.load_catalog(),
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
@@ -90,9 +99,10 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),
         dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=settings.store_timeout_seconds),
         clock=SystemClock(),
-        authenticator=_authenticator(settings),
+        api_keys=api_keys,
+        authenticator=authenticator,
         internal_callers=_internal_callers(settings),
-        operators=_operators(settings),
+        operators=_operators(settings, authenticator),
         probes=(FirestoreProbe(client=firestore), PubSubProbe(client=publisher, topic_path=topic_path)),
         web_page=_web_page(settings),
         keep_for=timedelta(days=settings.keep_tasks_for_days),
@@ -118,10 +128,11 @@ def _image_links(settings: ApiSettings, client: StorageClient) -> ImageLinks:
     )
 
 
-def _authenticator(settings: ApiSettings) -> Authenticator:
+def _authenticator(settings: ApiSettings, api_keys: ApiKeyStore) -> Authenticator:
+    people: Authenticator = FirebaseAuthenticator(project_id=settings.project_id)
     if settings.uses_emulators:
-        return EmulatorAuthenticator(project_id=settings.project_id)
-    return FirebaseAuthenticator(project_id=settings.project_id)
+        people = EmulatorAuthenticator(project_id=settings.project_id)
+    return KeyOrTokenAuthenticator(keys=api_keys, others=people, clock=SystemClock())
 
 
 def _internal_callers(settings: ApiSettings) -> InternalCallers:
@@ -133,11 +144,10 @@ def _internal_callers(settings: ApiSettings) -> InternalCallers:
     return NoInternalCallers()
 
 
-def _operators(settings: ApiSettings) -> Operators:
-    people = (_authenticator(settings),)
+def _operators(settings: ApiSettings, authenticator: Authenticator) -> Operators:
     audience = settings.internal_audience
-    programs = () if audience is None else (ServiceAccountAuthenticator(audience=audience),)
-    return NamedOperators(names=frozenset(settings.operators), authenticators=(*people, *programs))
+    accounts = () if audience is None else (ServiceAccountAuthenticator(audience=audience),)
+    return NamedOperators(names=frozenset(settings.operators), authenticators=(authenticator, *accounts))
 
 
 def _web_page(settings: ApiSettings) -> WebPage:

@@ -1,8 +1,9 @@
 """/v1/dead-letters: what Pub/Sub or a worker gave up on; for operators only."""
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from frontend_api.answers import TaskAnswer, task_path
+from frontend_api.api_key import Scope
 from frontend_api.dead_letter_answers import (
     DeadLetterAnswer,
     DeadLetterDetailAnswer,
@@ -13,7 +14,7 @@ from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.request_log import note_task
 from frontend_api.routes.answering import json_answer, task_answer
-from frontend_api.routes.requests import query
+from frontend_api.routes.requests import admit, query
 from frontend_api.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
@@ -27,7 +28,7 @@ _MOST_PURGED = 2_000
 @blueprint.before_request
 def check_caller() -> None:
     """Dead letters belong to nobody and hold anybody's words: only operators may see them."""
-    g.user_id = wired().operators.check(dict(request.headers)).user_id
+    admit(wired().operators.check(dict(request.headers)))
 
 
 @blueprint.get("")
@@ -35,6 +36,7 @@ def check_caller() -> None:
     Operation(
         id="listDeadLetters",
         summary="List dead letters, newest first",
+        scope=Scope.ADMIN,
         tag="dead letters",
         query=DeadLetterListQuery,
         answers={200: Answer(meaning="One page.", body=DeadLetterPageAnswer)},
@@ -54,6 +56,7 @@ def list_page() -> Response:
     Operation(
         id="readDeadLetter",
         summary="Read a dead letter",
+        scope=Scope.ADMIN,
         tag="dead letters",
         answers={200: Answer(meaning="The letter, with its body.", body=DeadLetterDetailAnswer)},
         problems=_ONE,
@@ -69,6 +72,7 @@ def read(letter_id: str) -> Response:
     Operation(
         id="replayDeadLetter",
         summary="Give a dead letter's task another chance",
+        scope=Scope.ADMIN,
         tag="dead letters",
         answers={202: Answer(meaning="The task is queued, with all its attempts.", body=TaskAnswer)},
         problems=(*_ONE, "dead_letter_undecodable", "task_not_found", "invalid_transition"),
@@ -86,6 +90,7 @@ def replay(letter_id: str) -> Response:
     Operation(
         id="deleteDeadLetter",
         summary="Delete a dead letter",
+        scope=Scope.ADMIN,
         tag="dead letters",
         answers={204: Answer(meaning="Gone. Its task, if there is one, stays as it is.")},
         problems=_ONE,
@@ -102,6 +107,7 @@ def delete(letter_id: str) -> Response:
     Operation(
         id="purgeDeadLetters",
         summary="Delete old dead letters",
+        scope=Scope.ADMIN,
         tag="dead letters",
         query=DeadLetterPurgeQuery,
         answers={200: Answer(meaning="So many are gone.", body=PurgedAnswer)},

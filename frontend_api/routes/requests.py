@@ -3,7 +3,7 @@
 import re
 from typing import TypeVar
 
-from flask import g, request
+from flask import current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -11,6 +11,8 @@ from common.domain.errors import TaskNotFoundError
 from frontend_api.dependencies import wired
 from frontend_api.error_problems import body_problem, header_problem, query_problem
 from frontend_api.json_body import MAX_BODY_BYTES, parse_json_object
+from frontend_api.operations import operation_of
+from frontend_api.ports import Principal
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.request_log import note_task
 
@@ -22,15 +24,28 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def authenticate() -> None:
-    """Before each request of a blueprint: find out who is calling."""
-    principal = wired().authenticator.principal(dict(request.headers))
-    g.user_id = principal.user_id
+    """Before each request of a blueprint: find out who is calling, and whether they may."""
+    admit(wired().authenticator.principal(dict(request.headers)))
+
+
+def admit(principal: Principal) -> None:
+    """Let a caller in whose API key, if one speaks for them, has the scope that the route asks for."""
+    g.principal, g.user_id = principal, principal.user_id
+    operation = operation_of(current_app.view_functions[request.endpoint or ""])
+    if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
+        detail = f"this API key lacks the scope {scope.value!r}"
+        raise RequestRefusedError(Problem(code="forbidden", detail=detail))
+
+
+def caller() -> Principal:
+    """Whoever is calling."""
+    principal: Principal = g.principal
+    return principal
 
 
 def caller_id() -> str:
     """The user id of whoever is calling."""
-    user_id: str = g.user_id
-    return user_id
+    return caller().user_id
 
 
 def checked_task_id(task_id: str) -> str:

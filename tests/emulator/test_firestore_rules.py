@@ -104,6 +104,28 @@ def test_other_lists_are_refused(firestore: httpx.Client, user_id: str | None) -
     assert _listed(firestore, _as("alice"), user_id=user_id).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "headers", [_as("alice"), _as("alice", admin=True), {}], ids=["owner", "admin", "nobody"]
+)
+@pytest.mark.parametrize("verb", ["read", "list", "create", "change", "delete"])
+def test_api_keys_are_for_the_api_alone(firestore: httpx.Client, headers: dict[str, str], verb: str) -> None:
+    of_alice = {
+        "fieldFilter": {"field": {"fieldPath": "user_id"}, "op": "EQUAL", "value": {"stringValue": "alice"}}
+    }
+    own = {"structuredQuery": {"from": [{"collectionId": "api_keys"}], "where": of_alice}}
+    document = f"{DOCUMENTS}/api_keys/1"
+    answers = {
+        "read": lambda: firestore.get(document, headers=headers),
+        "list": lambda: firestore.post(f"{DOCUMENTS}:runQuery", json=own, headers=headers),
+        "create": lambda: firestore.patch(
+            f"{DOCUMENTS}/api_keys/new", json=_document("alice"), headers=headers
+        ),
+        "change": lambda: firestore.patch(document, json=_document("alice"), headers=headers),
+        "delete": lambda: firestore.delete(document, headers=headers),
+    }
+    assert answers[verb]().status_code == 403
+
+
 def test_a_list_without_a_sign_in_is_refused(firestore: httpx.Client) -> None:
     assert _listed(firestore, {}, user_id="alice").status_code == 403
 

@@ -101,6 +101,22 @@ def test_a_task_is_cancelled_retried_and_deleted(client: FlaskClient) -> None:
     assert client.get(path).status_code == 404
 
 
+def test_a_key_made_by_one_process_opens_doors_at_another_until_it_is_revoked(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = client.post("/v1/keys", json={"name": "nightly", "scopes": ["read", "submit"]}).get_json()
+    shown = {"X-API-Key": made["key"]}
+    monkeypatch.setenv("DARKROOM_API_KEY_CACHE_SECONDS", "0")
+    elsewhere = build_app().test_client()
+    submitted = elsewhere.post("/v1/tasks", json=PROMPT, headers=shown)
+    assert submitted.status_code == 202
+    assert client.get(submitted.headers["Location"]).status_code == 200
+    assert elsewhere.delete(f"/v1/keys/{made['id']}", headers=shown).status_code == 403
+    assert client.get("/v1/keys").get_json()["keys"][0]["last_used_at"] is not None
+    assert client.delete(f"/v1/keys/{made['id']}").status_code == 204
+    assert elsewhere.get("/v1/tasks", headers=shown).status_code == 401
+
+
 def test_without_pubsub_the_task_is_kept_and_rescue_publishes_it(
     emulators: Emulators, client: FlaskClient, store: FirestoreTaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,11 +18,14 @@ from frontend_api.app import create_app
 from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
 from frontend_api.dependencies import WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
+from frontend_api.key_authentication import KeyOrTokenAuthenticator
+from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
 from tests.fakes.fake_probe import FakeProbe
+from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
@@ -31,6 +34,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.recording_publishers import RecordingEventPublisher
 
 PROJECT = "demo-unit"
+API_KEYS_KNOWN_FOR = timedelta(seconds=30)
 INTERNAL_TOKEN = "known to the scheduler only"
 PNG = b"\x89PNG, as far as these tests go"
 
@@ -46,12 +50,17 @@ class Api:
     events: RecordingEventPublisher = field(default_factory=RecordingEventPublisher)
     images: InMemoryImageBucket = field(default_factory=InMemoryImageBucket)
     dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
+    api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
     def __post_init__(self) -> None:
         self.probes = tuple(replace(probe) for probe in self.probes)
+        api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
+        authenticator = KeyOrTokenAuthenticator(
+            keys=api_keys, others=EmulatorAuthenticator(project_id=PROJECT), clock=self.clock
+        )
         dependencies = assembled(
             catalog=EMBEDDED_CATALOG,
             store=self.store,
@@ -62,11 +71,10 @@ class Api:
             dead_letters=self.dead_letters,
             rescue_turns=self.turns,
             clock=self.clock,
-            authenticator=EmulatorAuthenticator(project_id=PROJECT),
+            api_keys=api_keys,
+            authenticator=authenticator,
             internal_callers=InternalToken(token=INTERNAL_TOKEN),
-            operators=NamedOperators(
-                names=frozenset({"olga"}), authenticators=(EmulatorAuthenticator(project_id=PROJECT),)
-            ),
+            operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
             keep_for=timedelta(days=30),

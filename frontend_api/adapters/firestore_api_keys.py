@@ -1,0 +1,91 @@
+"""FirestoreApiKeys: API keys as documents `api_keys/{id}`, which no browser may read.
+
+The hash is not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from common.adapters.firestore_errors import translated_errors, tried_again_within
+from frontend_api.api_key import ApiKey, ApiKeyNotFoundError, Scope, is_key_id
+
+COLLECTION = "api_keys"
+_MOST_LISTED = 1_000
+"""Far above what anybody may have."""
+
+
+class FirestoreApiKeys:
+    """The ApiKeyStore of production and, through the emulator, of the local stack."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._client = client
+        self._keys = client.collection(COLLECTION)
+        self._calls: dict[str, Any] = {
+            "retry": tried_again_within(timeout_seconds),
+            "timeout": timeout_seconds,
+        }
+        self._timeout = timeout_seconds
+
+    def add(self, key: ApiKey) -> None:
+        """See ApiKeyStore.add."""
+        with translated_errors():
+            # retry=None: a retried create that had arrived after all would report its own success as a conflict.
+            self._keys.document(key.id).create(_encoded(key), retry=None, timeout=self._timeout)
+
+    def get(self, key_id: str) -> ApiKey:
+        """See ApiKeyStore.get."""
+        with translated_errors():
+            snapshot = self._document(key_id).get(**self._calls)
+        if not snapshot.exists:
+            raise ApiKeyNotFoundError(key_id)
+        return _decoded(snapshot)
+
+    def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
+        """See ApiKeyStore.list_for."""
+        query = self._keys.where(filter=FieldFilter("user_id", "==", user_id)).limit(_MOST_LISTED)
+        with translated_errors():
+            found = [_decoded(snapshot) for snapshot in query.get(**self._calls)]
+        return tuple(sorted(found, key=lambda key: (key.created_at, key.id), reverse=True))
+
+    def note_used(self, key: ApiKey, now: datetime) -> None:
+        """See ApiKeyStore.note_used. An update, not a set: it cannot bring a revoked key back."""
+        with translated_errors():
+            try:
+                self._document(key.id).update({"last_used_at": now}, **self._calls)
+            except google_errors.NotFound as exc:
+                raise ApiKeyNotFoundError(key.id) from exc
+
+    def delete(self, key_id: str) -> None:
+        """See ApiKeyStore.delete."""
+        with translated_errors():
+            self._document(key_id).delete(**self._calls)
+
+    def _document(self, key_id: str) -> Any:
+        """Whatever no key can be called is not asked for: it might be a path to something else."""
+        if not is_key_id(key_id):
+            raise ApiKeyNotFoundError(key_id[:64])
+        return self._keys.document(key_id)
+
+
+def _encoded(key: ApiKey) -> dict[str, Any]:
+    fields = {name: getattr(key, name) for name in ApiKey.__dataclass_fields__}
+    return {**fields, "scopes": sorted(scope.value for scope in key.scopes)}
+
+
+def _decoded(snapshot: Any) -> ApiKey:
+    document = snapshot.to_dict()
+    fields = {name: _plain(document[name]) for name in ApiKey.__dataclass_fields__}
+    # A scope that only a newer version knows gives no right here.
+    known = {scope.value for scope in Scope}
+    return ApiKey(
+        **{**fields, "scopes": frozenset(Scope(name) for name in fields["scopes"] if name in known)}
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Firestore's own kind of datetime as an ordinary one."""
+    return datetime.combine(value.date(), value.timetz()) if isinstance(value, datetime) else value

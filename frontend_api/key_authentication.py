@@ -1,0 +1,49 @@
+"""Who is calling, told by an API key: programs, anywhere. Everybody else is told apart by another Authenticator."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from common.domain.errors import DependencyUnavailableError
+from common.ports import Clock
+from frontend_api.api_key import ApiKeyNotFoundError, id_of
+from frontend_api.ports import ApiKeyStore, Authenticator, NotAuthenticatedError, Principal
+
+_NOT_VALID = "the API key is unknown, revoked or expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOrTokenAuthenticator:
+    """The Authenticator that asks for an API key first, and `others` where none is shown."""
+
+    keys: ApiKeyStore
+    others: Authenticator
+    clock: Clock
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        """See Authenticator.principal."""
+        # Whatever hands on a request may have spelled the names of its headers anew.
+        told = {name.lower(): value for name, value in headers.items()}
+        shown = told.get("x-api-key")
+        if shown is None:
+            return self.others.principal(headers)
+        if "authorization" in told:
+            raise NotAuthenticatedError("show X-API-Key or Authorization, not both")
+        return self._owner_of(shown.strip())
+
+    def _owner_of(self, shown: str) -> Principal:
+        key_id = id_of(shown)
+        if key_id is None:
+            raise NotAuthenticatedError("X-API-Key does not hold an API key")
+        now = self.clock.now()
+        try:
+            key = self.keys.get(key_id)
+        except ApiKeyNotFoundError as exc:
+            raise NotAuthenticatedError(_NOT_VALID) from exc
+        if not key.is_opened_by(shown, now):
+            raise NotAuthenticatedError(_NOT_VALID)
+        with suppress(
+            ApiKeyNotFoundError, DependencyUnavailableError
+        ):  # a note for people; the next use has another
+            self.keys.note_used(key, now)
+        return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)

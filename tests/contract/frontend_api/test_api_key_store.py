@@ -1,0 +1,116 @@
+"""The ApiKeyStore's contract, on the fake and on Firestore's emulator."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.adapters.firestore_api_keys import COLLECTION, FirestoreApiKeys
+from frontend_api.api_key import ApiKey, ApiKeyNotFoundError, Scope, hashed, new_key
+from frontend_api.ports import ApiKeyStore
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import NOW
+from tests.fakes.in_memory_api_keys import InMemoryApiKeys
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def keys(request: pytest.FixtureRequest) -> ApiKeyStore:
+    if request.param == "fake":
+        return InMemoryApiKeys()
+    emulators: Emulators = request.getfixturevalue("emulators")
+    # A project of its own per test: nobody else's documents in any query.
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    return FirestoreApiKeys(client, timeout_seconds=10)
+
+
+@pytest.fixture(params=["fake", "emulator"])
+def unreachable(request: pytest.FixtureRequest) -> ApiKeyStore:
+    if request.param == "fake":
+        fake = InMemoryApiKeys()
+        fake.unavailable = True
+        return fake
+    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreApiKeys(nobody, timeout_seconds=0.5)
+
+
+def made_key(second: int = 0, **changes: object) -> ApiKey:
+    key_id, shown = new_key()
+    key = ApiKey(
+        id=key_id,
+        user_id="ada",
+        name="nightly – batch",
+        scopes=frozenset({Scope.READ, Scope.SUBMIT}),
+        secret_sha256=hashed(shown),
+        created_at=NOW + timedelta(seconds=second),
+        expires_at=NOW + timedelta(days=1),
+    )
+    return replace(key, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changes", [{}, {"expires_at": None}, {"last_used_at": NOW}])
+def test_a_key_is_read_as_it_was_added(keys: ApiKeyStore, changes: dict[str, object]) -> None:
+    key = replace(made_key(), **changes)  # type: ignore[arg-type]
+    keys.add(key)
+    assert keys.get(key.id) == key
+
+
+def test_the_keys_of_one_user_are_listed_newest_first(keys: ApiKeyStore) -> None:
+    own = [made_key(second) for second in range(3)]
+    for key in (*own, made_key(user_id="bob")):
+        keys.add(key)
+    assert keys.list_for("ada") == tuple(reversed(own))
+    assert keys.list_for("nobody") == ()
+
+
+def test_its_use_is_noted_and_nothing_else_changes(keys: ApiKeyStore) -> None:
+    key = made_key()
+    keys.add(key)
+    keys.note_used(key, NOW)
+    assert keys.get(key.id) == replace(key, last_used_at=NOW)
+
+
+def test_a_deleted_key_is_gone_and_stays_gone(keys: ApiKeyStore) -> None:
+    key = made_key()
+    keys.add(key)
+    keys.delete(key.id)
+    keys.delete(key.id)
+    with pytest.raises(ApiKeyNotFoundError):
+        keys.note_used(key, NOW)
+    with pytest.raises(ApiKeyNotFoundError):
+        keys.get(key.id)
+
+
+@pytest.mark.parametrize("key_id", ["x", "../tasks/x", "a/b", "é" * 16, "." * 16, "__reserved_id__"])
+def test_what_no_key_can_be_called_does_not_exist(keys: ApiKeyStore, key_id: str) -> None:
+    with pytest.raises(ApiKeyNotFoundError):
+        keys.get(key_id)
+
+
+@pytest.mark.emulator
+def test_a_scope_of_a_newer_version_gives_no_right(emulators: Emulators) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store = FirestoreApiKeys(client, timeout_seconds=10)
+    key = made_key()
+    store.add(key)
+    client.collection(COLLECTION).document(key.id).update({"scopes": ["read", "everything"]})
+    assert store.get(key.id).scopes == {Scope.READ}
+
+
+@pytest.mark.timeout(30)
+def test_a_store_that_cannot_be_reached_says_so_within_seconds(unreachable: ApiKeyStore) -> None:
+    key = made_key()
+    calls: list[Callable[[], object]] = [
+        lambda: unreachable.add(key),
+        lambda: unreachable.get(key.id),
+        lambda: unreachable.list_for("ada"),
+        lambda: unreachable.note_used(key, NOW),
+        lambda: unreachable.delete(key.id),
+    ]
+    for call in calls:
+        with pytest.raises(DependencyUnavailableError):
+            call()
