@@ -1,0 +1,196 @@
+"""What belongs to others does not exist: over every route there is, and a new one must say here what it is."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from common.domain.task import Failure, Task
+from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
+
+ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
+UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16}
+REST_OF_THE_ADDRESS = {"index": "0"}
+"""For parameters beside the id; chosen so that the foreign thing has what they name."""
+
+
+class Kind(Enum):
+    """What a route shows or changes."""
+
+    OF_A_TASK = auto()
+    OF_A_KEY = auto()
+    THE_CALLERS = auto()
+    """Whatever the caller has; nothing of others can be named."""
+    SUBMITS = auto()
+    OPERATORS = auto()
+    MACHINES = auto()
+    EVERYBODYS = auto()
+    """The same for all callers, and nobody's in particular."""
+
+
+KINDS = {
+    "POST /v1/tasks": Kind.SUBMITS,
+    "GET /v1/tasks": Kind.THE_CALLERS,
+    "GET /v1/tasks/<task_id>": Kind.OF_A_TASK,
+    "DELETE /v1/tasks/<task_id>": Kind.OF_A_TASK,
+    "POST /v1/tasks/<task_id>/cancel": Kind.OF_A_TASK,
+    "POST /v1/tasks/<task_id>/retry": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
+    "GET /v1/results/<task_id>": Kind.OF_A_TASK,
+    "POST /v1/keys": Kind.THE_CALLERS,
+    "GET /v1/keys": Kind.THE_CALLERS,
+    "DELETE /v1/keys/<key_id>": Kind.OF_A_KEY,
+    "GET /v1/dead-letters": Kind.OPERATORS,
+    "DELETE /v1/dead-letters": Kind.OPERATORS,
+    "GET /v1/dead-letters/<letter_id>": Kind.OPERATORS,
+    "DELETE /v1/dead-letters/<letter_id>": Kind.OPERATORS,
+    "POST /v1/dead-letters/<letter_id>/replay": Kind.OPERATORS,
+    "POST /internal/rescue": Kind.MACHINES,
+    "POST /internal/remove-expired": Kind.MACHINES,
+    "POST /internal/dead-letters": Kind.MACHINES,
+    "GET /v1/models": Kind.EVERYBODYS,
+    "GET /v1/models/<name>": Kind.EVERYBODYS,
+    "GET /healthz": Kind.EVERYBODYS,
+    "GET /readyz": Kind.EVERYBODYS,
+    "GET /openapi.json": Kind.EVERYBODYS,
+    "GET /docs": Kind.EVERYBODYS,
+    "GET /docs/<name>": Kind.EVERYBODYS,
+    "GET /problems/<slug>": Kind.EVERYBODYS,
+    "GET /": Kind.EVERYBODYS,
+    "GET /config.json": Kind.EVERYBODYS,
+    "GET /assets/<path:name>": Kind.EVERYBODYS,
+    "GET /<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>": Kind.EVERYBODYS,
+}
+
+
+def routes() -> list[str]:
+    rules = Api(folder=Path()).app.url_map.iter_rules()
+    return sorted(
+        f"{verb} {rule.rule}" for rule in rules for verb in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+def of_kind(*kinds: Kind) -> list[str]:
+    return [route for route in routes() if KINDS.get(route) in kinds]
+
+
+def test_every_route_says_whose_it_is() -> None:
+    assert routes() == sorted(KINDS)
+
+
+def asked(api: Api, route: str, headers: dict[str, str], **ids: str) -> TestResponse:
+    verb, rule = route.split(" ", maxsplit=1)
+    filled = {**REST_OF_THE_ADDRESS, **ids}
+    path = re.sub(r"<(?:[^:>]+:)?(\w+)>", lambda part: filled[part[1]], rule)
+    return api.client.open(path, method=verb, headers=headers)
+
+
+def told(answer: TestResponse, given_id: str) -> tuple[int, dict[str, str], str]:
+    """All that a caller can see, but for the id that they sent themselves and the request's own trace."""
+    headers = {name: value for name, value in answer.headers.items() if name != "X-Trace-Id"}
+    trace_id = answer.headers.get("X-Trace-Id", "no trace")
+    return answer.status_code, headers, answer.text.replace(given_id, "ID").replace(trace_id, "TRACE")
+
+
+def queued(api: Api) -> Task:
+    return api.stored_task(user_id="bob", task_id="b" * 32)
+
+
+def processing(api: Api) -> Task:
+    return api.claimed_task(user_id="bob", task_id="b" * 32)
+
+
+def completed(api: Api) -> Task:
+    return api.completed_task(user_id="bob", task_id="b" * 32)
+
+
+def failed(api: Api) -> Task:
+    task = processing(api)
+    failure = Failure(code="invalid_output", message="not finite")
+    return api.store.update(task.id, lambda t: t.abandoned(failure, api.clock.now()))
+
+
+def expired(api: Api) -> Task:
+    task = completed(api)
+    api.clock.advance(timedelta(days=31).total_seconds())
+    return task
+
+
+@pytest.fixture(params=["token", "API key"])
+def ada(request: pytest.FixtureRequest, api: Api) -> dict[str, str]:
+    if request.param == "token":
+        return ADA
+    asked_for = {"name": "all", "scopes": ["read", "submit", "admin"]}
+    return {"X-API-Key": api.client.post("/v1/keys", json=asked_for, headers=ADA).get_json()["key"]}
+
+
+@pytest.mark.parametrize(
+    "bobs", [queued, processing, completed, failed, expired], ids=lambda make: make.__name__
+)
+@pytest.mark.parametrize("route", of_kind(Kind.OF_A_TASK))
+def test_somebody_elses_task_answers_as_one_that_never_was(
+    api: Api, ada: dict[str, str], route: str, bobs: Callable[[Api], Task]
+) -> None:
+    task = bobs(api)
+    published = list(api.queue.published)
+    foreign = asked(api, route, ada, task_id=task.id)
+    unknown = asked(api, route, ada, task_id=UNKNOWN["task_id"])
+    assert unknown.status_code == 404
+    assert told(foreign, task.id) == told(unknown, UNKNOWN["task_id"])
+    assert api.stored(task.id) == task
+    assert api.queue.published == published
+    if task.images:
+        assert api.images.objects[stored_image(task.id).object_name] == PNG
+
+
+@pytest.mark.parametrize("route", of_kind(Kind.OF_A_KEY))
+def test_somebody_elses_api_key_answers_as_one_that_never_was(
+    api: Api, ada: dict[str, str], route: str
+) -> None:
+    made = api.client.post("/v1/keys", json={"name": "bob's", "scopes": ["read"]}, headers=BOB).get_json()
+    foreign = asked(api, route, ada, key_id=made["id"])
+    unknown = asked(api, route, ada, key_id=UNKNOWN["key_id"])
+    assert unknown.status_code == 404
+    assert told(foreign, made["id"]) == told(unknown, UNKNOWN["key_id"])
+    assert api.client.get("/v1/models", headers={"X-API-Key": made["key"]}).status_code == 200
+
+
+@pytest.mark.parametrize("route", [r for r in of_kind(Kind.THE_CALLERS) if r.startswith("GET")])
+def test_what_others_have_changes_nothing_for_the_caller(api: Api, ada: dict[str, str], route: str) -> None:
+    before = told(asked(api, route, ada), "no id")
+    completed(api)
+    api.stored_task(user_id="bob", task_id="another")
+    api.client.post("/v1/keys", json={"name": "bob's", "scopes": ["read"]}, headers=BOB)
+    assert told(asked(api, route, ada), "no id") == before
+
+
+def test_the_same_idempotency_key_of_another_caller_makes_a_task_of_their_own(api: Api) -> None:
+    def submitted(headers: dict[str, str]) -> Any:
+        key = {"Idempotency-Key": "order-1815", **headers}
+        return api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=key)
+
+    bobs, adas = submitted(BOB), submitted(ADA)
+    assert (bobs.status_code, adas.status_code) == (202, 202)
+    assert bobs.get_json()["id"] != adas.get_json()["id"]
+    assert api.client.get(f"/v1/tasks/{bobs.get_json()['id']}", headers=ADA).status_code == 404
+
+
+@pytest.mark.parametrize("route", of_kind(Kind.OPERATORS))
+def test_what_is_for_operators_says_the_same_of_any_id_to_others(
+    api: Api, ada: dict[str, str], route: str
+) -> None:
+    answers = [asked(api, route, ada, letter_id=letter) for letter in ("20260101-120000-000-1", "x")]
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert told(answers[0], "no id") == told(answers[1], "no id")
+    assert asked(api, route, OLGA, letter_id="20260101-120000-000-1").status_code != 403
+
+
+@pytest.mark.parametrize("route", of_kind(Kind.MACHINES))
+def test_what_is_for_machines_knows_no_person(api: Api, ada: dict[str, str], route: str) -> None:
+    assert asked(api, route, ada).status_code == 401
+    assert asked(api, route, OLGA).status_code == 401
