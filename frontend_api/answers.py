@@ -57,7 +57,7 @@ class AttemptAnswer(AnswerBody):
     attempt: int
     worker_id: str
     ending: str = Field(
-        description="`completed`, `cancelled`, `handed_back`, `claim_expired`, or the failure's code."
+        description="`completed`, `cancelled`, `handed_back`, `claim_expired`, `holder_silent`, or a failure's code."
     )
     started_at: datetime | None = Field(description="null: it began before this was noted.")
     ended_at: datetime

@@ -38,6 +38,7 @@ from gpu_subscriber.engine_client import EngineClient
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.health import HealthServer
 from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
@@ -106,12 +107,14 @@ def build_worker(
         ),
         heartbeat=heartbeat,
         patience=patience,
+        holder_watch=HolderWatch(seconds=settings.holder_silence_seconds, hurry=hurry),
         clock=clock,
     )
     source = PubSubDeliveries(
         subscriber_client(emulator_host=settings.pubsub_emulator_host),
         settings.project_id,
         settings.subscription,
+        lease_seconds=settings.lease_seconds,
         attempt_timeout_seconds=settings.attempt_timeout_seconds,
     )
     return Worker(

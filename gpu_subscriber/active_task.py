@@ -30,7 +30,7 @@ class Pace:
     for `preview_seconds` only, and the first denoising step for nothing.
     """
 
-    renewal_seconds: float = 10.0
+    renewal_seconds: float = 3.0
     progress_seconds: float = 1.0
     preview_seconds: float = 0.3
     look_seconds: float = 2.0

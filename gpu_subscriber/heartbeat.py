@@ -24,7 +24,7 @@ _PAUSE_AFTER_OUTAGE_SECONDS = 2.0
 
 
 class Heartbeat:
-    """Writes for all active tasks, one after another: at most one write a second and task, about ten an image."""
+    """Writes for all active tasks, one after another: about ten writes an image, one in three seconds of a long one."""
 
     def __init__(self, *, clock: Clock, claim_ttl: timedelta, pace: Pace) -> None:
         self._clock = clock

@@ -20,7 +20,7 @@ from common.domain.errors import (
     TaskNotFoundError,
 )
 from common.domain.images import StoredImage
-from common.domain.task import Task
+from common.domain.task import Claim, Task
 from common.ports import Clock, EventPublisher, TaskStore
 from common.wire_formats.task_message import decode_task_message
 from common.wire_formats.versions import UndecodableError
@@ -29,6 +29,7 @@ from gpu_subscriber.attempt_record import AttemptRecord, recorded_attempt
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError, ObjectConflictError
 from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import (
@@ -66,6 +67,7 @@ class ProcessTask:
     dead_letters: DeadLetters
     heartbeat: Heartbeat
     patience: Patience
+    holder_watch: HolderWatch
     clock: Clock
 
     def __call__(self, delivery: Delivery) -> Settlement:
@@ -104,12 +106,21 @@ class ProcessTask:
         return Settlement.ACKNOWLEDGE
 
     def _claimed(self, task_id: str, record: AttemptRecord) -> Task:
-        now = self.clock.now()
-        task = self.store.update(
-            task_id, lambda task: claimed_or_ended(task, self.worker_id, now, self.claim_ttl)
-        )
+        try:
+            task = self._claimed_at_once(task_id)
+        except ClaimHeldError as error:
+            if error.claim.worker_id == self.worker_id or not self.holder_watch.outwaited():
+                raise
+            task = self._claimed_at_once(task_id, silent=error.claim)
         record.claimed(task)
         return task
+
+    def _claimed_at_once(self, task_id: str, *, silent: Claim | None = None) -> Task:
+        now = self.clock.now()
+        claimed = partial(
+            claimed_or_ended, worker_id=self.worker_id, now=now, ttl=self.claim_ttl, silent=silent
+        )
+        return self.store.update(task_id, claimed)
 
     def _attempted(self, task: Task, record: AttemptRecord) -> Task:
         """Draw and store the images, and write how the attempt ended."""

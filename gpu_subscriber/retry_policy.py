@@ -23,19 +23,21 @@ def settlement_of(task: Task) -> Settlement:
     return Settlement.ACKNOWLEDGE if task.status.is_terminal else Settlement.RETURN
 
 
-def claimed_or_ended(task: Task, worker_id: str, now: datetime, ttl: timedelta) -> Task:
+def claimed_or_ended(
+    task: Task, worker_id: str, now: datetime, ttl: timedelta, *, silent: Claim | None = None
+) -> Task:
     """Take the task, or end one that nobody may take any more. A terminal task comes back unchanged.
 
-    Raises ClaimHeldError while another claim is alive.
+    Raises ClaimHeldError while another claim is alive; `silent` is one that is not, see `Task.claimed_by`.
     """
     if task.status.is_terminal:
         return task
     if task.started_at is None and task.start_by is not None and now > task.start_by:
         return task.abandoned(DEADLINE_EXCEEDED, now)
     try:
-        claimed = task.claimed_by(worker_id, now, ttl)
+        claimed = task.claimed_by(worker_id, now, ttl, silent=silent)
     except AttemptsExhaustedError:
-        return task.abandoned(_attempts_exhausted(task), now)
+        return task.abandoned(_attempts_exhausted(task), now, silent=silent)
     if claimed.cancel_requested_at is not None and claimed.claim is not None:
         # The worker that should have seen the flag died or handed the task back first.
         return claimed.cancelled_by_holder(claimed.claim, now)

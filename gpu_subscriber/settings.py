@@ -12,10 +12,15 @@ class WorkerSettings(SharedSettings):
 
     subscription: str = "darkroom-tasks-demo"
     """The subscription to pull from; each model has its own, so that each can have its own workers."""
+    lease_seconds: int = Field(default=60, ge=10, le=600)
+    """Each extension of a delivery's lease: what a stalled worker survives unnoticed, and how long Pub/Sub waits
+    before it delivers a dead worker's tasks again."""
     claim_ttl_seconds: float = Field(default=60.0, ge=5.0)
     """How long a claim outlives its last renewal: how soon another worker may take over from a dead one."""
-    heartbeat_interval_seconds: float = Field(default=10.0, gt=0.0)
+    heartbeat_interval_seconds: float = Field(default=3.0, gt=0.0)
     """How often a claim is renewed at least."""
+    holder_silence_seconds: float = Field(default=7.0, gt=0.0)
+    """A task that is delivered again while its claim lives is taken over if the claim is not renewed for so long."""
     cancellation_look_seconds: float = Field(default=2.0, ge=0.1)
     """How long a cancellation goes unnoticed at most; costs a read each time where no write tells of it."""
     progress_interval_seconds: float = Field(default=1.0, ge=0.1)
@@ -57,4 +62,6 @@ class WorkerSettings(SharedSettings):
     def _heartbeats_fit_the_claim(self) -> Self:
         if self.heartbeat_interval_seconds * 3 > self.claim_ttl_seconds:
             raise ValueError("claim_ttl_seconds must be at least three times heartbeat_interval_seconds")
+        if self.heartbeat_interval_seconds * 2 > self.holder_silence_seconds:
+            raise ValueError("holder_silence_seconds must be at least twice heartbeat_interval_seconds")
         return self

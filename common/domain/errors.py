@@ -13,8 +13,9 @@ DomainError
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import ClassVar
+
+from common.domain.task_records import Claim
 
 
 class DomainError(Exception):
@@ -62,10 +63,9 @@ class ClaimHeldError(DomainError):
     code = "claim_held"
     retryable = True
 
-    def __init__(self, *, worker_id: str, expires_at: datetime) -> None:
-        super().__init__(f"claimed by {worker_id!r} until {expires_at.isoformat()}")
-        self.worker_id = worker_id
-        self.expires_at = expires_at
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(f"claimed by {claim.worker_id!r} until {claim.expires_at.isoformat()}")
+        self.claim = claim
 
 
 class ClaimLostError(DomainError):

@@ -121,10 +121,10 @@ class Task:
         """Note that Pub/Sub confirmed a message for this task. Any status: a fast worker may be ahead of us."""
         return replace(self, enqueued_at=now, updated_at=now)
 
-    def abandoned(self, failure: Failure, now: datetime) -> "Task":
-        """Nobody will finish it: queued or processing → failed."""
+    def abandoned(self, failure: Failure, now: datetime, *, silent: Claim | None = None) -> "Task":
+        """Nobody will finish it: queued or processing → failed. `silent` as in `claimed_by`."""
         self._must_not_be_terminal("abandoned")
-        return self._without_expired_claim(now)._ended(TaskStatus.FAILED, now, failure=failure)
+        return self._without_dead_claim(now, silent=silent)._ended(TaskStatus.FAILED, now, failure=failure)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
         """Failed or cancelled → queued, same id and seed, attempts restored; the attempt number keeps growing."""
@@ -170,15 +170,21 @@ class Task:
 
     # ── the worker's side ────────────────────────────────────────────────────────────────────────────────
 
-    def claimed_by(self, worker_id: str, now: datetime, ttl: timedelta) -> "Task":
-        """Take the task: queued, or processing under a claim that has expired → processing.
+    def claimed_by(
+        self, worker_id: str, now: datetime, ttl: timedelta, *, silent: Claim | None = None
+    ) -> "Task":
+        """Take the task: queued, or processing under a claim that is dead → processing.
+
+        A claim is dead when it has expired, or when it still is `silent`: the claim that this worker has watched
+        for so long without a renewal that its holder must be gone. Should it live after all, its writes are fenced.
 
         A claim costs one of `attempts_left` at once, so that a crash counts. Raises ClaimHeldError while another
         claim is alive, AttemptsExhaustedError when none is left.
         """
         self._must_not_be_terminal("claimed")
-        if self.claim is not None and self.claim.expires_at > now:
-            raise ClaimHeldError(worker_id=self.claim.worker_id, expires_at=self.claim.expires_at)
+        unclaimed = self._without_dead_claim(now, silent=silent)
+        if unclaimed.claim is not None:
+            raise ClaimHeldError(unclaimed.claim)
         if self.attempts_left <= 0:
             raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
         attempt = self.attempt + 1
@@ -190,7 +196,7 @@ class Task:
             attempt=attempt,
             attempts_left=self.attempts_left - 1,
             claim=Claim(worker_id=worker_id, attempt=attempt, expires_at=now + ttl, claimed_at=now),
-            history=self._without_expired_claim(now).history,
+            history=unclaimed.history,
             progress=Progress(steps=self.parameters.steps),
             previews=(),
         )
@@ -291,11 +297,13 @@ class Task:
             previews=(),
         )
 
-    def _without_expired_claim(self, now: datetime) -> "Task":
-        """The same, with a claim that nobody renewed put down in the history as of when it ran out."""
-        if self.claim is None or self.claim.expires_at > now:
-            return self
-        return self._with_attempt_ended(Ending.CLAIM_EXPIRED, self.claim.expires_at)
+    def _without_dead_claim(self, now: datetime, *, silent: Claim | None) -> "Task":
+        """The same, with a claim that nobody renewed put down in the history: as of when it ran out, if it did."""
+        if self.claim is not None and self.claim.expires_at <= now:
+            return self._with_attempt_ended(Ending.CLAIM_EXPIRED, self.claim.expires_at)
+        if self.claim is not None and self.claim == silent:
+            return self._with_attempt_ended(Ending.HOLDER_SILENT, now)
+        return self
 
     def _with_attempt_ended(self, ending: str, at: datetime) -> "Task":
         if self.claim is None:

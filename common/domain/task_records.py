@@ -48,6 +48,7 @@ class Ending(StrEnum):
 
     HANDED_BACK = "handed_back"
     CLAIM_EXPIRED = "claim_expired"
+    HOLDER_SILENT = "holder_silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ class EndedAttempt:
     attempt: int
     worker_id: str
     ending: str
-    """`completed`, `cancelled`, `handed_back`, `claim_expired`, or the code of the failure that ended it."""
+    """`completed`, `cancelled`, an Ending, or the code of the failure that ended it."""
     started_at: datetime | None
     """None of an attempt that began before this was noted."""
     ended_at: datetime

@@ -13,9 +13,6 @@ from google.cloud.pubsub_v1.types import FlowControl
 
 from gpu_subscriber.ports import Delivery, Settlement
 
-_LEASE_SECONDS = 60
-"""Each extension of a lease. The client's own 10 s are lost in any stall of 10 s; a SIGKILLed worker's deliveries
-come back after at most this long."""
 _LEASE_MARGIN_SECONDS = 300.0
 
 
@@ -28,10 +25,12 @@ class PubSubDeliveries:
         project_id: str,
         subscription: str,
         *,
+        lease_seconds: int,
         attempt_timeout_seconds: float,
     ) -> None:
         self._client = client
         self._path = client.subscription_path(project_id, subscription)
+        self._lease_seconds = lease_seconds
         # Past max_lease_duration the client drops a message and takes another in its place, while the first is still
         # being drawn: no attempt may last so long.
         self._max_lease_seconds = attempt_timeout_seconds + _LEASE_MARGIN_SECONDS
@@ -52,8 +51,8 @@ class PubSubDeliveries:
             flow_control=FlowControl(
                 max_messages=slots,
                 max_lease_duration=self._max_lease_seconds,
-                min_duration_per_lease_extension=_LEASE_SECONDS,
-                max_duration_per_lease_extension=_LEASE_SECONDS,
+                min_duration_per_lease_extension=self._lease_seconds,
+                max_duration_per_lease_extension=self._lease_seconds,
             ),
             scheduler=ThreadScheduler(executor),
             # Without this the settlement of a delivery that is being processed at the end would be lost.

@@ -43,6 +43,7 @@ QUICK = {
     # A dead worker is taken over within seconds, where production takes a minute. Nothing else differs by these.
     "DARKROOM_CLAIM_TTL_SECONDS": "5",
     "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1",
+    "DARKROOM_HOLDER_SILENCE_SECONDS": "4",
     "DARKROOM_CANCELLATION_LOOK_SECONDS": "0.5",
     "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.2",
     "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": "0.5",
@@ -50,13 +51,14 @@ QUICK = {
     "DARKROOM_MEASURE_AT_START": "false",
     "DARKROOM_SLOTS": "4",
     "DARKROOM_CPU_THREADS": "1",
-    "CHAOS_LEASE_SECONDS": str(LEASE_SECONDS),
+    "DARKROOM_LEASE_SECONDS": str(LEASE_SECONDS),
 }
 PRODUCTION: Mapping[str, Any] = {
     # What a worker has when nobody sets anything.
     "DARKROOM_CLAIM_TTL_SECONDS": 60,
-    "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": 10,
-    "CHAOS_LEASE_SECONDS": 60,
+    "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": 3,
+    "DARKROOM_HOLDER_SILENCE_SECONDS": 7,
+    "DARKROOM_LEASE_SECONDS": 60,
 }
 _numbers = count()  # of all workers of this program: each has a log of its own
 RecordProperty = Callable[[str, object], None]

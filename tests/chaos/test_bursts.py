@@ -38,3 +38,19 @@ def test_a_dead_workers_task_does_not_take_ten_minutes_to_come_back(
     rig.wait_until(task_id, lambda task: task.attempt == 2, timeout_seconds=BACK_WITHIN_SECONDS)
     record_property("goes_on_after_seconds", time.monotonic() - killed_at)
     assert rig.every_promise_kept()[task_id].attempts_left == 2
+
+
+def test_a_dead_workers_task_that_is_delivered_again_does_not_wait_for_its_claim_to_end(
+    rig: Rig, record_property: RecordProperty
+) -> None:
+    rig.start_workers(2, CHAOS_STEP_SECONDS=0.1, **PRODUCTION)
+    task_id = rig.submit(steps=100)
+    rig.holder_of(rig.wait_until_drawn(task_id, step=5)).kill()
+    killed_at = time.monotonic()
+    rig.deliver_again(task_id)  # as a Pub/Sub would that saw its stream end
+    rig.wait_until(task_id, lambda task: task.attempt == 2, timeout_seconds=BACK_WITHIN_SECONDS)
+    record_property("goes_on_after_seconds", time.monotonic() - killed_at)
+    task = rig.every_promise_kept()[task_id]
+    assert task.attempts_left == 2
+    # The one who got the delivery saw that the claim was renewed no more.
+    assert [attempt.ending for attempt in task.history] == ["holder_silent", "completed"]

@@ -1,6 +1,7 @@
 """WorkerBench: ProcessTask with a fake behind every port, and one task in the store."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from common.wire_formats.task_message import encode_task_message
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
 from gpu_subscriber.heartbeat import Heartbeat
+from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import Delivery, ImageGenerator
@@ -28,6 +30,18 @@ def delivery_of(task: Task) -> Delivery:
     return Delivery(message_id=f"m-{task.id}", body=encode_task_message(task, result_bucket="images"))
 
 
+class _EventfulWatch(HolderWatch):
+    """Lasts no time, and lets something happen in it."""
+
+    def __init__(self, happens: Callable[[], None], hurry: threading.Event) -> None:
+        super().__init__(seconds=0.0, hurry=hurry)
+        self._happens = happens
+
+    def outwaited(self) -> bool:
+        self._happens()
+        return super().outwaited()
+
+
 @dataclass(slots=True)
 class WorkerBench:
     """What several workers share (store, bucket, topics, time) and the parts of one of them."""
@@ -40,6 +54,8 @@ class WorkerBench:
     dead_letters: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
     generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
     hurry: threading.Event = field(default_factory=threading.Event)
+    while_watching: Callable[[], None] = lambda: None
+    """What happens while a worker watches whether another one renews its claim."""
     patience_seconds: float = 0.0
     heartbeat: Heartbeat = field(init=False)
 
@@ -64,5 +80,6 @@ class WorkerBench:
             dead_letters=self.dead_letters,
             heartbeat=self.heartbeat,
             patience=patience,
+            holder_watch=_EventfulWatch(self.while_watching, self.hurry),
             clock=self.clock,
         )

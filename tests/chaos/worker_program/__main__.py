@@ -1,7 +1,6 @@
 """The worker as it ships, but for what a case must be able to choose:
 
 CHAOS_ENGINE                which engine it starts, `module:function`
-CHAOS_LEASE_SECONDS         how long it leases deliveries, so that a dead worker's come back within a test
 CHAOS_CLOCK_SKEW_SECONDS    how far its clock is off
 
 python -m tests.chaos.worker_program
@@ -15,7 +14,6 @@ from typing import Any
 
 from common.adapters.system_clock import SystemClock
 from gpu_subscriber import __main__ as program
-from gpu_subscriber.adapters import pubsub_deliveries
 
 
 class SkewedClock(SystemClock):
@@ -32,8 +30,6 @@ def main() -> int:
     chosen["ENGINE_ENTRY_POINT"] = os.environ["CHAOS_ENGINE"]
     if "CHAOS_CLOCK_SKEW_SECONDS" in os.environ:
         chosen["SystemClock"] = SkewedClock
-    if "CHAOS_LEASE_SECONDS" in os.environ:
-        vars(pubsub_deliveries)["_LEASE_SECONDS"] = int(os.environ["CHAOS_LEASE_SECONDS"])
     return program.main()
 
 

@@ -52,6 +52,7 @@ class Setting:
                 own.subscriber,
                 names.project_id,
                 names.tasks_subscription("demo"),
+                lease_seconds=60,
                 attempt_timeout_seconds=60,
             )
             self.deliver = lambda body: own.publish(names.tasks_topic, body, {"model": "demo"})

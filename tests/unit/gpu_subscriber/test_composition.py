@@ -19,7 +19,12 @@ def test_the_defaults_fit_together() -> None:
 
 def test_a_claim_must_outlive_its_heartbeats() -> None:
     with pytest.raises(ValidationError, match="three times"):
-        WorkerSettings(claim_ttl_seconds=20)
+        WorkerSettings(claim_ttl_seconds=8)
+
+
+def test_two_heartbeats_must_be_missing_before_a_holder_counts_as_silent() -> None:
+    with pytest.raises(ValidationError, match="twice"):
+        WorkerSettings(holder_silence_seconds=5)
 
 
 def test_a_model_that_is_not_on_offer_is_refused_by_name() -> None:

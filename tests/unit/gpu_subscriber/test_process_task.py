@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from common.domain.task import Failure, Task, TaskStatus
+from common.domain.task import Claim, Failure, Task, TaskStatus
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.image_files import read_parameters
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
@@ -109,11 +109,58 @@ def test_a_task_that_kills_every_worker_ends_failed_with_its_history(bench: Work
     assert len(bench.events.events) == 1
 
 
-def test_a_live_claim_of_another_worker_returns_the_delivery(bench: WorkerBench) -> None:
+def claimed_by_another(bench: WorkerBench, worker_id: str = "worker-b") -> tuple[Task, Claim]:
     task = bench.submit()
-    bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
+    task = bench.store.update(task.id, lambda t: t.claimed_by(worker_id, bench.clock.now(), CLAIM_TTL))
+    assert task.claim is not None
+    return task, task.claim
+
+
+def test_a_claim_that_another_worker_renews_returns_the_delivery(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+
+    def renewed() -> None:
+        bench.clock.advance(3)
+        bench.store.update(task.id, lambda t: t.renewed(claim, bench.clock.now(), CLAIM_TTL))
+
+    bench.while_watching = renewed
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     assert bench.generator.generations == []
+    assert bench.store.get(task.id).claim == replace(claim, expires_at=bench.clock.now() + CLAIM_TTL)
+
+
+def test_a_claim_that_nobody_renews_is_taken_over_before_it_expires(bench: WorkerBench) -> None:
+    task, _ = claimed_by_another(bench)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempt) == (TaskStatus.COMPLETED, 2)
+    assert [attempt.ending for attempt in stored.history] == ["holder_silent", "completed"]
+
+
+def test_a_claim_given_up_while_it_is_watched_is_claimed_as_any_queued_task(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+
+    def handed_back() -> None:
+        bench.store.update(task.id, lambda t: t.handed_back(claim, bench.clock.now()))
+
+    bench.while_watching = handed_back
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    endings = [attempt.ending for attempt in bench.store.get(task.id).history]
+    assert endings == ["handed_back", "completed"]
+
+
+def test_a_worker_that_must_leave_watches_nobody(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+    bench.hurry.set()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).claim == claim
+
+
+def test_a_second_delivery_of_what_this_worker_draws_returns_at_once(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench, "worker-a")
+    bench.while_watching = lambda: pytest.fail("it watched itself")
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).claim == claim
 
 
 def test_an_expired_claim_is_taken_over(bench: WorkerBench) -> None:
@@ -528,7 +575,11 @@ def test_two_workers_at_once_draw_once(bench: WorkerBench) -> None:
         settlements.append(bench.worker("worker-b")(delivery_of(task)))
         yield from draw_everything(generation)
 
-    bench.generator.script = nested
+    def alive() -> None:
+        bench.clock.advance(5)
+        bench.heartbeat.beat()
+
+    bench.generator.script, bench.while_watching = nested, alive
     settlements.append(bench.worker()(delivery_of(task)))
     assert settlements == [Settlement.RETURN, Settlement.ACKNOWLEDGE]
     assert bench.store.get(task.id).attempt == 1

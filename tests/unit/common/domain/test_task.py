@@ -72,7 +72,7 @@ def test_a_live_claim_keeps_others_away_even_the_same_worker() -> None:
     for worker in ("worker-2", "worker-1"):
         with pytest.raises(ClaimHeldError) as refused:
             task.claimed_by(worker, claim.expires_at - timedelta(seconds=1), TTL)
-        assert refused.value.expires_at == claim.expires_at
+        assert refused.value.claim == claim
 
 
 def test_an_expired_claim_can_be_taken_over_and_the_first_start_is_remembered() -> None:
@@ -81,6 +81,22 @@ def test_an_expired_claim_can_be_taken_over_and_the_first_start_is_remembered() 
     assert (taken.attempt, taken.attempts_left, taken.started_at) == (2, 2, NOW)
     with pytest.raises(ClaimLostError):
         taken.completed(claim, (IMAGE,), LATER)
+
+
+def test_a_claim_that_was_watched_in_silence_can_be_taken_over_before_it_expires() -> None:
+    task, claim = processing_task()
+    taken = task.claimed_by("worker-2", LATER, TTL, silent=claim)
+    assert (taken.attempt, taken.attempts_left) == (2, 2)
+    assert taken.history == ended("holder_silent")
+    assert task.abandoned(HOPELESS, LATER, silent=claim).history == ended("holder_silent")
+    with pytest.raises(ClaimLostError):
+        taken.renewed(claim, LATER, TTL)
+
+
+def test_a_claim_that_was_renewed_meanwhile_is_not_silent() -> None:
+    task, claim = processing_task()
+    with pytest.raises(ClaimHeldError):
+        task.renewed(claim, LATER, TTL).claimed_by("worker-2", LATER, TTL, silent=claim)
 
 
 def test_claims_end_when_the_attempts_are_used_up() -> None:
