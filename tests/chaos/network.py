@@ -241,8 +241,10 @@ class Network:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._run(_everything_else_ended())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
 
     def link(self, service_port: Callable[[], int]) -> Link:
         """A new link to the service on that port, which is asked for at each connection."""
@@ -252,3 +254,11 @@ class Network:
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+
+async def _everything_else_ended() -> None:
+    """Cancel what still runs on this loop: a connection that nobody closes waits for ever."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
