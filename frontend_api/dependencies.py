@@ -14,6 +14,7 @@ from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
 from frontend_api.create_api_key import CreateApiKey
 from frontend_api.delete_task import DeleteTask
+from frontend_api.follow_task import FollowTask
 from frontend_api.list_tasks import ListTasks
 from frontend_api.ports import (
     ApiKeyStore,
@@ -26,6 +27,7 @@ from frontend_api.ports import (
     Probe,
     RescueTurns,
     TaskQueue,
+    TaskWatch,
 )
 from frontend_api.read_task import ReadTask
 from frontend_api.remove_expired_tasks import RemoveExpiredTasks
@@ -59,6 +61,7 @@ class Dependencies:
     catalog: ModelCatalog
     submit_task: SubmitTask
     read_task: ReadTask
+    follow_task: FollowTask
     list_tasks: ListTasks
     cancel_task: CancelTask
     delete_task: DeleteTask
@@ -84,6 +87,7 @@ def assembled(
     *,
     catalog: ModelCatalog,
     store: TaskStore,
+    watch: TaskWatch,
     queue: TaskQueue,
     events: EventPublisher,
     images: ImageBucket,
@@ -97,6 +101,7 @@ def assembled(
     operators: Operators,
     probes: tuple[Probe, ...],
     web_page: WebPage,
+    max_waiting: int,
     keep_for: timedelta,
     keep_dead_letters_for: timedelta,
     rescue_policy: RescuePolicy,
@@ -109,6 +114,7 @@ def assembled(
         catalog=catalog,
         submit_task=SubmitTask(catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for),
         read_task=ReadTask(store=store),
+        follow_task=FollowTask(watch=watch, most=max_waiting),
         list_tasks=ListTasks(store=store),
         cancel_task=cancel_task,
         delete_task=DeleteTask(store=store, images=images, cancel_task=cancel_task),

@@ -17,6 +17,7 @@ from common.ports import InvalidPageTokenError
 from frontend_api.api_key import ApiKeyNotFoundError
 from frontend_api.create_api_key import BeyondOwnRightsError, TooManyApiKeysError
 from frontend_api.dead_letter import DeadLetterNotFoundError, DeadLetterUndecodableError
+from frontend_api.follow_task import NoPlaceLeftError
 from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
 from frontend_api.ports import ImageGoneError, NotAnOperatorError, NotAuthenticatedError
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
@@ -27,6 +28,8 @@ from frontend_api.validation_details import detail_of, pointer_of
 
 RETRY_AFTER_SECONDS = 2
 """How long a caller should wait for a dependency that is away; most outages are a reconnection."""
+_PLACE_AFTER_SECONDS = 5
+"""When another try for a place to wait at may be worth it: among so many, some are always near their end."""
 
 
 def problem_of(error: Exception) -> Problem | None:
@@ -104,6 +107,14 @@ def _unavailable(error: DependencyUnavailableError) -> Problem:
     )
 
 
+def _no_place_left(error: NoPlaceLeftError) -> Problem:
+    return Problem(
+        code="too_many_waiting",
+        detail=f"{error}; ask again later, or without waiting",
+        headers={"Retry-After": str(_PLACE_AFTER_SECONDS)},
+    )
+
+
 _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     RequestRefusedError: lambda error: error.problem,
     MalformedBodyError: _malformed,
@@ -125,5 +136,6 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     DeadLetterUndecodableError: _told_by_code,
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
     NotAuthenticatedError: _not_authenticated,
+    NoPlaceLeftError: _no_place_left,
     DependencyUnavailableError: _unavailable,
 }

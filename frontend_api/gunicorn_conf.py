@@ -1,6 +1,9 @@
 """gunicorn's production configuration; the same file serves the local stack, told apart by the environment."""
 
 import os
+import signal
+import threading
+from typing import Any
 
 # 127.0.0.1 unless told otherwise: on a laptop nobody else should find an API that believes every caller.
 bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
@@ -9,7 +12,11 @@ bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PO
 # adds instances and every process would bring its own gRPC channels.
 worker_class = "gthread"
 workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
-threads = int(os.environ.get("DARKROOM_API_THREADS", "32"))
+# Whoever waits for changes holds a thread as well: these come on top, so that a submission always finds one free.
+threads = int(os.environ.get("DARKROOM_API_THREADS", "32")) + int(
+    os.environ.get("DARKROOM_MAX_WAITING", "600")
+)
+worker_connections = threads + 1_000
 
 # Google's clients are made in the worker process: gRPC hangs in a child that was forked after its first use.
 preload_app = False
@@ -30,3 +37,21 @@ limit_request_fields = 64
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let nobody wait for changes any longer once the worker is told to stop: gunicorn would wait for them."""
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+        _end_waits_at(number, worker)
+    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it; setting a handler undoes it
+
+
+def _end_waits_at(number: signal.Signals, worker: Any) -> None:
+    stop: Any = signal.getsignal(number)
+
+    def end_waits_and_stop(received: int, frame: Any) -> None:
+        # On a thread of its own: this one may have been interrupted while it holds a lock that is needed there.
+        threading.Thread(target=worker.wsgi.extensions["darkroom"].follow_task.end_all).start()
+        stop(received, frame)
+
+    signal.signal(number, end_waits_and_stop)

@@ -1,6 +1,6 @@
 """The doors that only the API uses. Adapters live in `frontend_api/adapters`, fakes in `tests/fakes`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -18,6 +18,26 @@ class TaskQueue(Protocol):
         """Return once the broker has confirmed a message for this task, within seconds.
 
         Raises DependencyUnavailableError when it did not confirm; the message may have arrived all the same.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A task as it stood at some moment; `task` is None when it was deleted."""
+
+    task: Task | None
+
+
+class TaskWatch(Protocol):
+    """Tells of changes to tasks as they happen."""
+
+    def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:
+        """Have `tell` called with what becomes of a task, as a TaskStore returned it, until the result is called.
+
+        Told are states newer than `task`, each newer than the one before. Some may be left out, the newest never.
+        `tell` runs on a thread of the watch's own and must not block; a call under way may still end after the
+        following has. While the store is out of reach nothing is told; what was missed is told afterwards.
         """
         ...
 

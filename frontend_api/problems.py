@@ -39,6 +39,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),
     "unknown_model": ProblemKind(422, "Unknown model"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
+    "too_many_waiting": ProblemKind(429, "Too many callers are waiting", retryable=True),
     "internal_error": ProblemKind(500, "Internal error", retryable=True),
     "dependency_unavailable": ProblemKind(503, "A dependency is unavailable", retryable=True),
 }

@@ -16,6 +16,8 @@ class ApiSettings(SharedSettings):
     """How long one call to Firestore may take."""
     keep_tasks_for_days: int = Field(default=30, ge=1, le=3_650)
     """How long a task is kept once it has ended."""
+    max_waiting: int = Field(default=600, ge=0, le=10_000)
+    """How many callers may wait for a task's changes at once in one process: held answers, event streams, sockets."""
     signing_service_account: str | None = None
     """Signs links to images, by IAM; without it the API sends the bytes itself."""
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)

@@ -20,6 +20,7 @@ from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
+from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
 from frontend_api.adapters.google_tokens import (
@@ -92,6 +93,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     return assembled(
         catalog=settings.load_catalog(),
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
+        watch=FirestoreTaskWatch(firestore),
         queue=queue,
         events=PubSubEventPublisher(events_topic),
         images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
@@ -105,6 +107,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         operators=_operators(settings, authenticator),
         probes=(FirestoreProbe(client=firestore), PubSubProbe(client=publisher, topic_path=topic_path)),
         web_page=_web_page(settings),
+        max_waiting=settings.max_waiting,
         keep_for=timedelta(days=settings.keep_tasks_for_days),
         keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),
         rescue_policy=RescuePolicy(

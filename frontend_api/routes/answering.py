@@ -1,6 +1,7 @@
 """How answers are written: JSON from pydantic, with the caching that each deserves."""
 
 import hashlib
+from dataclasses import dataclass
 
 from flask import Response, request
 from pydantic import BaseModel
@@ -21,16 +22,30 @@ def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
     return answer
 
 
-def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
-    """A task, with an ETag that changes whenever the stored task does."""
-    links = _links_of(task)
-    answer = json_answer(TaskAnswer.of(task, links), status, **headers)
-    if task.revision is not None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A task as its owner is told of it. The ETag changes whenever the stored task does."""
+
+    answer: TaskAnswer
+    etag: str
+
+    @classmethod
+    def of(cls, task: Task) -> "Snapshot":
+        """With signed links to the images, where they can be had."""
+        links = _links_of(task)
         # The links' age is part of it: a 304 must not keep a link alive that has expired.
-        told = (task.revision, *(link.expires_at.isoformat() for link in links.values()))
-        answer.set_etag(hashlib.sha256(" ".join(told).encode()).hexdigest()[:20])
-        # Kept, but asked about each time: If-None-Match then costs no body.
-        answer.headers["Cache-Control"] = "private, no-cache"
+        told = (task.revision or "", *(link.expires_at.isoformat() for link in links.values()))
+        etag = hashlib.sha256(" ".join(told).encode()).hexdigest()[:20]
+        return cls(answer=TaskAnswer.of(task, links), etag=etag)
+
+
+def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
+    """A task, with its ETag."""
+    snapshot = Snapshot.of(task)
+    answer = json_answer(snapshot.answer, status, **headers)
+    answer.set_etag(snapshot.etag)
+    # Kept, but asked about each time: If-None-Match then costs no body.
+    answer.headers["Cache-Control"] = "private, no-cache"
     return answer
 
 

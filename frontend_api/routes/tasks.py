@@ -1,6 +1,8 @@
 """/v1/tasks: submit, read, list, cancel, delete."""
 
-from flask import Blueprint, Response
+from dataclasses import replace
+
+from flask import Blueprint, Response, request
 
 from common.domain.task import TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
@@ -18,7 +20,16 @@ from frontend_api.routes.requests import (
     json_body,
     query,
 )
+from frontend_api.routes.waiting import (
+    PREFER,
+    PREFERENCE_APPLIED,
+    applied,
+    awaited_change,
+    awaited_end,
+    preferred_wait,
+)
 from frontend_api.schemas import TaskListQuery, TaskSubmission
+from frontend_api.submit_task import Submission, Submitted
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 blueprint.before_request(authenticate)
@@ -36,14 +47,19 @@ _LOCATION = {"Location": "Where the task is read."}
         tag="tasks",
         body=TaskSubmission,
         request_headers={
-            "Idempotency-Key": "1 to 255 printable ASCII characters. The same key and body always lead to one task."
+            "Idempotency-Key": "1 to 255 printable ASCII characters. The same key and body always lead to one task.",
+            **PREFER,
         },
         answers={
-            202: Answer(meaning="Accepted: stored and queued.", body=TaskAnswer, headers=_LOCATION),
-            200: Answer(
-                meaning="The task that this Idempotency-Key made before.",
+            202: Answer(
+                meaning="Accepted: stored and queued.",
                 body=TaskAnswer,
-                headers={**_LOCATION, "Idempotency-Replayed": "`true`"},
+                headers={**_LOCATION, **PREFERENCE_APPLIED},
+            ),
+            200: Answer(
+                meaning="The task that this Idempotency-Key made before; or the caller waited and it has ended.",
+                body=TaskAnswer,
+                headers={**_LOCATION, **PREFERENCE_APPLIED, "Idempotency-Replayed": "`true`, of a replay."},
             ),
         },
         problems=(
@@ -51,6 +67,8 @@ _LOCATION = {"Location": "Where the task is read."}
             "unauthenticated",
             "unknown_model",
             "idempotency_key_reused",
+            "task_not_found",
+            "too_many_waiting",
             "dependency_unavailable",
         ),
     )
@@ -59,13 +77,30 @@ def submit() -> Response:
     """Accept a task. A 503 names the task when it was stored but not queued yet: nothing is lost."""
     key = idempotency_key()
     submission = json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=key)
+    seconds = preferred_wait()
+    if seconds is None:
+        return _submitted_answer(_submitted(submission))
+    # A place first: refused afterwards, the caller would not know that the task was accepted.
+    with wired().follow_task.take_place() as place:
+        submitted = _submitted(submission)
+        task = awaited_end(place, submitted.task, seconds)
+    return applied(_submitted_answer(replace(submitted, task=task)), seconds)
+
+
+def _submitted(submission: Submission) -> Submitted:
     submitted = wired().submit_task(submission)
     task = submitted.task
     note_task(task.id)
+    if not submitted.replayed:
+        _accepted.add(1, {"model": task.parameters.model, "lane": task.lane.value})
+    return submitted
+
+
+def _submitted_answer(submitted: Submitted) -> Response:
+    task = submitted.task
     if submitted.replayed:
         return task_answer(task, 200, Location=task_path(task.id), Idempotency_Replayed="true")
-    _accepted.add(1, {"model": task.parameters.model, "lane": task.lane.value})
-    return task_answer(task, 202, Location=task_path(task.id))
+    return task_answer(task, 200 if task.status.is_terminal else 202, Location=task_path(task.id))
 
 
 @blueprint.get("/<task_id>")
@@ -74,19 +109,28 @@ def submit() -> Response:
         id="readTask",
         summary="Read a task",
         tag="tasks",
-        request_headers={"If-None-Match": "The ETag of the answer you have."},
+        request_headers={"If-None-Match": "The ETag of the answer you have.", **PREFER},
         answers={
             200: Answer(
-                meaning="The task.", body=TaskAnswer, headers={"ETag": "Changes when the task does."}
+                meaning="The task.",
+                body=TaskAnswer,
+                headers={"ETag": "Changes when the task does.", **PREFERENCE_APPLIED},
             ),
-            304: Answer(meaning="The task is as you know it."),
+            304: Answer(meaning="The task is as you know it.", headers=PREFERENCE_APPLIED),
         },
-        problems=_ONE_TASK,
+        problems=(*_ONE_TASK, "too_many_waiting"),
     )
 )
 def read(task_id: str) -> Response:
-    """One of the caller's tasks."""
-    return conditional(task_answer(wired().read_task(caller_id(), checked_task_id(task_id))))
+    """One of the caller's tasks: as it stands, or when it changes next."""
+    task = wired().read_task(caller_id(), checked_task_id(task_id))
+    seconds = preferred_wait()
+    answer = task_answer(task)
+    known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
+    if seconds is not None and known and not task.status.is_terminal:
+        with wired().follow_task(task) as follower:
+            answer = task_answer(awaited_change(follower, task, seconds))
+    return applied(conditional(answer), seconds)
 
 
 @blueprint.get("")

@@ -18,6 +18,8 @@ class InMemoryTaskStore:
         self._lock = threading.RLock()
         self._writes = 0
         self.unavailable = False
+        self.observers: list[Callable[[str, Task | None], None]] = []
+        """Called with the id and the new state, None for a deletion, of each task that is written."""
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
@@ -47,7 +49,7 @@ class InMemoryTaskStore:
     def delete(self, task_id: str) -> None:
         with self._lock:
             self._check()
-            self._tasks.pop(task_id, None)
+            self._removed(task_id)
 
     def delete_unchanged(self, task: Task) -> bool:
         with self._lock:
@@ -55,7 +57,7 @@ class InMemoryTaskStore:
             stored = self._tasks.get(task.id)
             if stored is None or stored.revision != task.revision:
                 return False
-            del self._tasks[task.id]
+            self._removed(task.id)
             return True
 
     def list_for(
@@ -128,7 +130,14 @@ class InMemoryTaskStore:
         self._writes += 1
         stored = replace(task, revision=str(self._writes))
         self._tasks[task.id] = stored
+        for observer in self.observers:
+            observer(task.id, stored)
         return stored
+
+    def _removed(self, task_id: str) -> None:
+        if self._tasks.pop(task_id, None) is not None:
+            for observer in self.observers:
+                observer(task_id, None)
 
     def _check(self) -> None:
         if self.unavailable:

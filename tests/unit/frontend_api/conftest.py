@@ -31,6 +31,7 @@ from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
 from tests.fakes.recording_publishers import RecordingEventPublisher
 
 PROJECT = "demo-unit"
@@ -55,7 +56,10 @@ class Api:
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
+    max_waiting: int = 2
+
     def __post_init__(self) -> None:
+        self.watch = InMemoryTaskWatch(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(
@@ -64,6 +68,7 @@ class Api:
         dependencies = assembled(
             catalog=EMBEDDED_CATALOG,
             store=self.store,
+            watch=self.watch,
             queue=self.queue,
             events=self.events,
             images=self.images,
@@ -77,10 +82,12 @@ class Api:
             operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
+            max_waiting=self.max_waiting,
             keep_for=timedelta(days=30),
             keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),
         )
+        self.follow_task = dependencies.follow_task
         self.app: Flask = create_app(dependencies, trusted_hosts=LOOPBACK_NAMES)
         self.client: FlaskClient = self.app.test_client()
 
@@ -104,16 +111,22 @@ class Api:
 
     def claimed_task(self, **changes: Any) -> Task:
         """A task that a worker holds for a minute."""
-        task = self.stored_task(**changes)
+        return self.claim(self.stored_task(**changes))
+
+    def claim(self, task: Task) -> Task:
+        """Have a worker hold it for a minute."""
         return self.store.update(
             task.id, lambda t: t.claimed_by("worker-1", self.clock.now(), timedelta(seconds=60))
         )
 
     def completed_task(self, **changes: Any) -> Task:
         """A task with one image, which lies in the bucket."""
-        task = self.claimed_task(**changes)
-        assert task.claim is not None
-        claim = task.claim
+        return self.complete(self.claimed_task(**changes))
+
+    def complete(self, task: Task) -> Task:
+        """Have its holder store one image and finish it."""
+        claim = self.store.get(task.id).claim
+        assert claim is not None
         image = stored_image(task.id)
         self.images.objects[image.object_name] = PNG
         return self.store.update(task.id, lambda t: t.completed(claim, (image,), self.clock.now()))

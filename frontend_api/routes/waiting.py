@@ -1,0 +1,59 @@
+"""How a route waits for what becomes of a task, as long as its caller would (`Prefer: wait=N`)."""
+
+import time
+
+from flask import Response, request
+
+from common.domain.errors import TaskNotFoundError
+from common.domain.task import Task
+from frontend_api.client_connection import ClientConnection, Heard
+from frontend_api.follow_task import Follower
+from frontend_api.ports import Sighting
+from frontend_api.preferences import wait_seconds
+
+PREFER = {
+    "Prefer": "`wait=N` holds the answer for up to N seconds, 60 at most (RFC 7240); `wait` alone asks for all of them."
+}
+PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, when the caller preferred to wait."}
+
+
+def preferred_wait() -> int | None:
+    """How many seconds the caller would wait; None for not at all."""
+    return wait_seconds(request.headers.get("Prefer"))
+
+
+def applied(answer: Response, seconds: int | None) -> Response:
+    """The same answer, telling for how long it might have been held."""
+    if seconds is not None:
+        answer.headers["Preference-Applied"] = f"wait={seconds}"
+    return answer
+
+
+def awaited_end(follower: Follower, task: Task, seconds: float) -> Task:
+    """The task once it has ended, or as it stands when the time is up. Raises TaskNotFoundError."""
+    until = time.monotonic() + seconds
+    follower.follow(task)
+    while not task.status.is_terminal:
+        changed = _next_state(follower, task, until)
+        if changed is None:
+            break
+        task = changed
+    return task
+
+
+def awaited_change(follower: Follower, task: Task, seconds: float) -> Task:
+    """The task once it is no longer as it was, or unchanged when the time is up. Raises TaskNotFoundError."""
+    follower.follow(task)
+    return _next_state(follower, task, time.monotonic() + seconds) or task
+
+
+def _next_state(follower: Follower, task: Task, until: float) -> Task | None:
+    heard = ClientConnection(request.environ).wait(follower, until - time.monotonic())
+    return existing(follower.take(), task.id) if heard is Heard.NEWS else None
+
+
+def existing(sighting: Sighting | None, task_id: str) -> Task | None:
+    """The task that was seen, if one was. Raises TaskNotFoundError when it was seen to be gone."""
+    if sighting is not None and sighting.task is None:
+        raise TaskNotFoundError(task_id)
+    return None if sighting is None else sighting.task

@@ -1,0 +1,135 @@
+"""Waiting for a task's changes through the API as it runs in production, without a worker: the tests are the worker."""
+
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.task import Task
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+
+pytestmark = pytest.mark.end_to_end
+PROMPT = {"prompt": "a large blue square"}
+LONG = {"Prefer": "wait=60"}
+LOOPBACK = "127.0.0.1"
+PLACES = 4
+PATIENCE_SECONDS = 30
+GRACE_SECONDS = 8
+"""What gunicorn leaves those it waits for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Api:
+    """A running API, the store under it, and threads to wait on."""
+
+    stack: LocalStack
+    http: httpx.Client
+    store: FirestoreTaskStore
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16))
+
+    def submit(self) -> tuple[str, str]:
+        """A task's id and its ETag."""
+        answer = self.http.post("/v1/tasks", json=PROMPT).raise_for_status()
+        return answer.json()["id"], answer.headers["ETag"]
+
+    def probe(self, task_id: str) -> int:
+        """429 while no place is left to wait at."""
+        return self.http.get(f"/v1/tasks/{task_id}", headers={"Prefer": "wait=1"}).status_code
+
+    def wait_until_full(self, task_id: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.probe(task_id) != 429:
+            assert time.monotonic() < deadline, "places are left"
+
+    def wait_until_free(self, task_id: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.probe(task_id) == 429:
+            assert time.monotonic() < deadline, "no place is left"
+
+    def claim(self, task_id: str) -> Task:
+        def claimed(task: Task) -> Task:
+            return task.claimed_by("worker-1", datetime.now(UTC), timedelta(seconds=60))
+
+        return self.store.update(task_id, claimed)
+
+
+def _started(exits: ExitStack, folder: Path) -> Api:
+    places = {"DARKROOM_MAX_WAITING": str(PLACES)}
+    settings = StackSettings(data_directory=folder, workers=0, extra_environment=places)
+    stack = exits.enter_context(LocalStack(settings))
+    assert stack.page_url is not None
+    client = firestore_client(
+        stack.environment["DARKROOM_PROJECT_ID"], emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"]
+    )
+    http = exits.enter_context(httpx.Client(base_url=stack.page_url, timeout=90))
+    api = Api(stack=stack, http=http, store=FirestoreTaskStore(client))
+    exits.enter_context(api.pool)
+    return api
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with ExitStack() as exits:
+        yield _started(exits, tmp_path_factory.mktemp("waiting"))
+
+
+@pytest.fixture
+def own_api(tmp_path: Path) -> Iterator[Api]:
+    with ExitStack() as exits:
+        yield _started(exits, tmp_path)
+
+
+def test_a_held_read_is_answered_by_the_change(api: Api) -> None:
+    task_id, etag = api.submit()
+    headers = {**LONG, "If-None-Match": etag}
+    answer = api.pool.submit(lambda: api.http.get(f"/v1/tasks/{task_id}", headers=headers))
+    api.claim(task_id)
+    told = answer.result(PATIENCE_SECONDS)
+    assert (told.status_code, told.json()["status"]) == (200, "processing")
+
+
+def test_a_held_submission_is_answered_by_its_end(api: Api) -> None:
+    headers = {**LONG, "Idempotency-Key": "held"}
+    answer = api.pool.submit(lambda: api.http.post("/v1/tasks", json=PROMPT, headers=headers))
+    first = api.http.post("/v1/tasks", json=PROMPT, headers={"Idempotency-Key": "held"})
+    api.http.post(f"/v1/tasks/{first.json()['id']}/cancel")
+    told = answer.result(PATIENCE_SECONDS)
+    assert (told.status_code, told.json()["status"]) == (200, "cancelled")
+
+
+def test_those_who_hang_up_give_their_places_back(api: Api) -> None:
+    task_id, _ = api.submit()
+    with ExitStack() as callers:
+        for _ in range(2 * PLACES):  # the probe may be quicker than one of them
+            caller = callers.enter_context(socket.create_connection((LOOPBACK, api.stack.ports["api"])))
+            request = f"GET /v1/tasks/{task_id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n"
+            caller.sendall(request.encode())
+        api.wait_until_full(task_id)
+    api.wait_until_free(task_id)
+
+
+def test_whoever_waits_does_not_hold_up_the_end(own_api: Api) -> None:
+    task_id, _ = own_api.submit()
+
+    def wait() -> httpx.Response:
+        while (answer := own_api.http.get(f"/v1/tasks/{task_id}", headers=LONG)).status_code == 429:
+            continue  # the probe was quicker
+        return answer
+
+    answers = [own_api.pool.submit(wait) for _ in range(PLACES)]
+    own_api.wait_until_full(task_id)
+    process = own_api.stack.process("api")
+    process.ask_to_stop()
+    assert process.wait_stopped(timeout_seconds=GRACE_SECONDS)
+    assert process.exit_code == 0
+    assert [answer.result(1).json()["status"] for answer in answers] == ["queued"] * PLACES

@@ -1,0 +1,147 @@
+"""`Prefer: wait=N`: answers that are held until there is something to tell."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from common.domain.task import Task
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+
+LONG = {"Prefer": "wait=30"}
+A_MOMENT = {"Prefer": "wait=1"}
+PROMPT = {"prompt": "a large red circle"}
+
+
+def held(api: Api, ask: Callable[[], TestResponse], then: Callable[[], Any]) -> TestResponse:
+    """The answer to a request that somebody waits for when `then` happens."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask)
+        assert api.watch.begun.acquire(timeout=10)
+        assert not answer.done()
+        then()
+        return answer.result(10)
+
+
+def only_task(api: Api) -> Task:
+    (task,) = api.store.all_tasks
+    return task
+
+
+def test_a_submission_is_held_until_the_task_has_ended(api: Api) -> None:
+    def draw() -> None:
+        task = only_task(api)
+        api.claim(task)
+        api.complete(task)
+
+    answer = held(api, lambda: api.client.post("/v1/tasks", json=PROMPT, headers=LONG), draw)
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "completed")
+    assert answer.get_json()["images"]
+    assert answer.headers["Preference-Applied"] == "wait=30"
+    assert answer.headers["Location"] == f"/v1/tasks/{answer.get_json()['id']}"
+    assert "Idempotency-Replayed" not in answer.headers
+    assert api.watch.followers == 0
+
+
+def test_a_submission_whose_task_takes_longer_is_answered_as_it_stands(api: Api) -> None:
+    answer = api.client.post("/v1/tasks", json=PROMPT, headers=A_MOMENT)
+    assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
+    assert answer.headers["Preference-Applied"] == "wait=1"
+    assert len(api.queue.published) == 1
+    assert api.watch.followers == 0
+
+
+def test_a_replay_waits_as_the_first_one_did(api: Api) -> None:
+    headers = {**LONG, "Idempotency-Key": "once"}
+    api.client.post("/v1/tasks", json=PROMPT, headers={"Idempotency-Key": "once"})
+    ask = lambda: api.client.post("/v1/tasks", json=PROMPT, headers=headers)  # noqa: E731 (said once, used once)
+    answer = held(api, ask, lambda: api.client.post(f"/v1/tasks/{only_task(api).id}/cancel"))
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
+    assert answer.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_refused_submission_is_not_held(api: Api) -> None:
+    assert api.client.post("/v1/tasks", json={"prompt": ""}, headers=LONG).status_code == 422
+    assert api.client.post("/v1/tasks", json={**PROMPT, "steps": 0}, headers=LONG).status_code == 422
+    assert api.has_taken_nothing()
+
+
+def test_a_read_is_held_until_the_task_changes(api: Api) -> None:
+    task = api.stored_task()
+    path = f"/v1/tasks/{task.id}"
+    first = held(api, lambda: api.client.get(path, headers=LONG), lambda: api.claim(task))
+    assert (first.status_code, first.get_json()["status"]) == (200, "processing")
+    assert first.headers["Preference-Applied"] == "wait=30"
+    known = {**LONG, "If-None-Match": first.headers["ETag"]}
+    second = held(api, lambda: api.client.get(path, headers=known), lambda: api.complete(task))
+    assert (second.status_code, second.get_json()["status"]) == (200, "completed")
+    assert second.headers["ETag"] != first.headers["ETag"]
+
+
+def test_a_read_of_a_task_that_has_changed_since_is_answered_at_once(api: Api) -> None:
+    task = api.stored_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, "If-None-Match": '"of another time"'})
+    assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=30")
+    assert not api.watch.begun.acquire(blocking=False)
+
+
+def test_a_task_that_has_ended_keeps_nobody_waiting(api: Api) -> None:
+    task = api.completed_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}", headers=LONG)
+    assert answer.status_code == 200
+    known = {**LONG, "If-None-Match": answer.headers["ETag"]}
+    assert api.client.get(f"/v1/tasks/{task.id}", headers=known).status_code == 304
+    assert not api.watch.begun.acquire(blocking=False)
+
+
+def test_a_task_that_does_not_change_is_told_as_it_stands(api: Api) -> None:
+    task = api.stored_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}", headers=A_MOMENT)
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "queued")
+    known = {**A_MOMENT, "If-None-Match": answer.headers["ETag"]}
+    unchanged = api.client.get(f"/v1/tasks/{task.id}", headers=known)
+    assert (unchanged.status_code, unchanged.data) == (304, b"")
+    assert unchanged.headers["Preference-Applied"] == "wait=1"
+
+
+def test_a_task_deleted_meanwhile_is_not_found(api: Api) -> None:
+    task = api.stored_task()
+    ask = lambda: api.client.get(f"/v1/tasks/{task.id}", headers=LONG)  # noqa: E731 (said once, used once)
+    answer = held(api, ask, lambda: api.store.delete(task.id))
+    assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
+
+
+def test_a_foreign_task_keeps_nobody_waiting_and_does_not_exist(api: Api) -> None:
+    task = api.stored_task()
+    answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, **signed_in_as("ada")})
+    assert answer.status_code == 404
+    assert not api.watch.begun.acquire(blocking=False)
+
+
+@pytest.mark.parametrize("prefer", ["wait=0", "wait=soon", "respond-async"])
+def test_other_preferences_are_left_alone(api: Api, prefer: str) -> None:
+    answer = api.client.post("/v1/tasks", json=PROMPT, headers={"Prefer": prefer})
+    assert answer.status_code == 202
+    assert "Preference-Applied" not in answer.headers
+
+
+def test_without_a_place_to_wait_at_nothing_is_accepted_and_the_caller_is_told_when_to_ask_again(
+    api: Api,
+) -> None:
+    task = api.stored_task()
+    places = [api.follow_task.take_place() for _ in range(api.max_waiting)]
+    for refused in (
+        api.client.post("/v1/tasks", json=PROMPT, headers=LONG),
+        api.client.get(f"/v1/tasks/{task.id}", headers=LONG),
+    ):
+        assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
+        assert refused.get_json()["retryable"]
+        assert int(refused.headers["Retry-After"]) >= 1
+    assert not api.queue.published
+    assert api.client.post("/v1/tasks", json=PROMPT).status_code == 202
+    assert api.client.get(f"/v1/tasks/{task.id}").status_code == 200
+    for place in places:
+        place.close()
+    assert api.client.get(f"/v1/tasks/{task.id}", headers=A_MOMENT).status_code == 200
