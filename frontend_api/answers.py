@@ -80,10 +80,10 @@ class MetricsAnswer(AnswerBody):
 
 
 class UrlsAnswer(AnswerBody):
-    """Where to go from here, relative to the API's address; null for what this version does not offer."""
+    """Where to go from here, relative to the API's address."""
 
     self_: str = Field(serialization_alias="self")
-    events: str | None
+    events: str
     cancel: str
 
 
@@ -136,7 +136,11 @@ class TaskAnswer(AnswerBody):
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
             metrics=_metrics_answer(task),
-            urls=UrlsAnswer(self_=task_path(task.id), events=None, cancel=f"{task_path(task.id)}/cancel"),
+            urls=UrlsAnswer(
+                self_=task_path(task.id),
+                events=f"{task_path(task.id)}/events",
+                cancel=f"{task_path(task.id)}/cancel",
+            ),
         )
 
 

@@ -12,6 +12,7 @@ from frontend_api.request_log import log_requests, trace_requests
 from frontend_api.routes import (
     dead_letters,
     documentation,
+    events,
     health,
     images,
     internal,
@@ -41,7 +42,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, results, images, models, keys, dead_letters, internal, health, documentation, web_page,
+        tasks, events, results, images, models, keys, dead_letters, internal, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

@@ -81,6 +81,8 @@ class Dependencies:
     operators: Operators
     probes: tuple[Probe, ...]
     web_page: WebPage
+    heartbeat_seconds: float
+    """How long a stream of changes is silent at most."""
 
 
 def assembled(
@@ -102,6 +104,7 @@ def assembled(
     probes: tuple[Probe, ...],
     web_page: WebPage,
     max_waiting: int,
+    heartbeat_seconds: float,
     keep_for: timedelta,
     keep_dead_letters_for: timedelta,
     rescue_policy: RescuePolicy,
@@ -149,6 +152,7 @@ def assembled(
         operators=operators,
         probes=probes,
         web_page=web_page,
+        heartbeat_seconds=heartbeat_seconds,
     )
 
 

@@ -18,6 +18,8 @@ class ApiSettings(SharedSettings):
     """How long a task is kept once it has ended."""
     max_waiting: int = Field(default=600, ge=0, le=10_000)
     """How many callers may wait for a task's changes at once in one process: held answers, event streams, sockets."""
+    stream_heartbeat_seconds: float = Field(default=15, gt=0, le=300)
+    """How long an event stream or a socket is silent before it says that it is alive."""
     signing_service_account: str | None = None
     """Signs links to images, by IAM; without it the API sends the bytes itself."""
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)

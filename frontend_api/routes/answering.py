@@ -10,7 +10,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from frontend_api.answers import TaskAnswer
 from frontend_api.dependencies import wired
-from frontend_api.ports import SignedLink
+from frontend_api.ports import ImageLinks, SignedLink
 
 
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
@@ -30,9 +30,9 @@ class Snapshot:
     etag: str
 
     @classmethod
-    def of(cls, task: Task) -> "Snapshot":
+    def of(cls, task: Task, image_links: ImageLinks) -> "Snapshot":
         """With signed links to the images, where they can be had."""
-        links = _links_of(task)
+        links = _links_of(task, image_links)
         # The links' age is part of it: a 304 must not keep a link alive that has expired.
         told = (task.revision or "", *(link.expires_at.isoformat() for link in links.values()))
         etag = hashlib.sha256(" ".join(told).encode()).hexdigest()[:20]
@@ -41,7 +41,7 @@ class Snapshot:
 
 def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
     """A task, with its ETag."""
-    snapshot = Snapshot.of(task)
+    snapshot = Snapshot.of(task, wired().image_links)
     answer = json_answer(snapshot.answer, status, **headers)
     answer.set_etag(snapshot.etag)
     # Kept, but asked about each time: If-None-Match then costs no body.
@@ -49,9 +49,9 @@ def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
     return answer
 
 
-def _links_of(task: Task) -> dict[int, SignedLink]:
+def _links_of(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
     try:
-        signed = {image.index: wired().image_links.signed(image) for image in task.images}
+        signed = {image.index: image_links.signed(image) for image in task.images}
     except DependencyUnavailableError:
         return {}  # the images' own addresses do as well
     return {index: link for index, link in signed.items() if link is not None}

@@ -1,5 +1,6 @@
 """Waiting for a task's changes through the API as it runs in production, without a worker: the tests are the worker."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
+from tests.server_sent_events import ServerSentEvent, events_of
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = {"prompt": "a large blue square"}
@@ -41,6 +43,13 @@ class Api:
         """A task's id and its ETag."""
         answer = self.http.post("/v1/tasks", json=PROMPT).raise_for_status()
         return answer.json()["id"], answer.headers["ETag"]
+
+    def opened(self, task_id: str, exits: ExitStack) -> Iterator[ServerSentEvent]:
+        """What follows the first event of a stream, which ends when nobody holds it any more."""
+        answer = exits.enter_context(self.http.stream("GET", f"/v1/tasks/{task_id}/events"))
+        events = events_of(answer.iter_text())
+        assert status_of(next(events)) == "queued"
+        return events
 
     def probe(self, task_id: str) -> int:
         """429 while no place is left to wait at."""
@@ -75,6 +84,11 @@ def _started(exits: ExitStack, folder: Path) -> Api:
     api = Api(stack=stack, http=http, store=FirestoreTaskStore(client))
     exits.enter_context(api.pool)
     return api
+
+
+def status_of(event: ServerSentEvent) -> str:
+    assert event.event == "task"
+    return str(json.loads(event.data or "")["status"])
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +130,51 @@ def test_those_who_hang_up_give_their_places_back(api: Api) -> None:
             caller.sendall(request.encode())
         api.wait_until_full(task_id)
     api.wait_until_free(task_id)
+
+
+def test_a_stream_tells_each_change_and_ends_with_the_task(api: Api) -> None:
+    task_id, etag = api.submit()
+    with api.http.stream("GET", f"/v1/tasks/{task_id}/events") as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        events = events_of(answer.iter_text())
+        first = next(events)
+        assert (status_of(first), f'"{first.id}"') == ("queued", etag)
+        api.http.post(f"/v1/tasks/{task_id}/cancel")
+        last = next(events)
+        assert status_of(last) == "cancelled"
+        assert last.data == api.http.get(f"/v1/tasks/{task_id}").text
+        assert list(events) == []
+
+
+def test_a_stream_of_a_task_that_is_deleted_says_so(api: Api) -> None:
+    task_id, _ = api.submit()
+    api.claim(task_id)  # else it is cancelled first, which ends the stream
+    with api.http.stream("GET", f"/v1/tasks/{task_id}/events") as answer:
+        events = events_of(answer.iter_text())
+        assert status_of(next(events)) == "processing"
+        api.http.delete(f"/v1/tasks/{task_id}")
+        *_, gone = events
+        assert (gone.event, gone.data) == ("deleted", json.dumps({"id": task_id}))
+
+
+def test_streams_that_hang_up_give_their_places_back(api: Api) -> None:
+    task_id, _ = api.submit()
+    with ExitStack() as exits:
+        streams = [api.opened(task_id, exits) for _ in range(PLACES)]
+        assert api.probe(task_id) == 429
+        del streams
+    api.wait_until_free(task_id)
+
+
+def test_open_streams_do_not_hold_up_the_end(own_api: Api) -> None:
+    task_id, _ = own_api.submit()
+    with ExitStack() as exits:
+        streams = [own_api.opened(task_id, exits) for _ in range(PLACES)]
+        process = own_api.stack.process("api")
+        process.ask_to_stop()
+        assert process.wait_stopped(timeout_seconds=GRACE_SECONDS)
+        assert process.exit_code == 0
+        assert [list(events) for events in streams] == [[]] * PLACES  # ended as HTTP has it, not broken off
 
 
 def test_whoever_waits_does_not_hold_up_the_end(own_api: Api) -> None:

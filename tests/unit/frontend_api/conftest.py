@@ -56,7 +56,8 @@ class Api:
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
-    max_waiting: int = 2
+    max_waiting: int = 3
+    heartbeat_seconds: float = 30
 
     def __post_init__(self) -> None:
         self.watch = InMemoryTaskWatch(self.store)
@@ -83,6 +84,7 @@ class Api:
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
             max_waiting=self.max_waiting,
+            heartbeat_seconds=self.heartbeat_seconds,
             keep_for=timedelta(days=30),
             keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),

@@ -1,0 +1,49 @@
+"""What a caller who follows a task is told, one thing after another, whatever the wire: event stream or socket."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.domain.task import Task
+from frontend_api.client_connection import ClientConnection, Heard
+from frontend_api.dependencies import Dependencies
+from frontend_api.follow_task import Follower
+from frontend_api.routes.answering import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """The task is gone, and with it all there was to tell."""
+
+    id: str
+
+
+def telling(
+    follower: Follower,
+    connection: ClientConnection,
+    task: Task,
+    *,
+    wired: Dependencies,
+    known_etag: str | None = None,
+    listening: bool = False,
+) -> Iterator[Snapshot | Deleted | Heard]:
+    """The task as it stands, then each change, until it has ended or is deleted.
+
+    A state that the caller knows is left out; a caller who reads slowly gets the newest state, not all of them. In
+    between come Heard.NOTHING, whenever the heartbeat's time has passed, and what else was heard; when the caller has
+    gone or the process must end, that comes last.
+    """
+    told = Snapshot.of(task, wired.image_links)
+    yield Heard.NOTHING if told.etag == known_etag else told
+    while not told.answer.status.is_terminal:
+        heard = connection.wait(follower, wired.heartbeat_seconds, listening=listening)
+        if heard is not Heard.NEWS:
+            yield heard
+            if heard in (Heard.CALLER_GONE, Heard.MUST_END):
+                return
+        elif (sighting := follower.take()) is not None:
+            if sighting.task is None:
+                yield Deleted(id=task.id)
+                return
+            before, told = told, Snapshot.of(sighting.task, wired.image_links)
+            if told.etag != before.etag:
+                yield told
