@@ -1,1 +1,100 @@
-"""The `darkroom` command: the REST API from a terminal. It knows the API's documents and nothing of its code."""
+"""darkroom for Python programs and for the terminal. It knows the API by its documents and nothing of its code.
+
+from client import Client
+
+with Client("https://darkroom.example") as darkroom:
+    for image in darkroom.generate("a large red circle").images:
+        image.save("pictures")
+"""
+
+from client.async_client import AsyncClient
+from client.credentials import DEFAULT_URL
+from client.dead_letter import DeadLetter
+from client.errors import (
+    ClientError,
+    ConfigurationError,
+    DamagedImageError,
+    TaskCancelledError,
+    TaskDeletedError,
+    TaskFailedError,
+    TaskNotCompletedError,
+    UnexpectedAnswerError,
+    UnreachableError,
+    WaitTimeoutError,
+    WebhookRejectedError,
+)
+from client.generation import Generation
+from client.image_file import ImageFile
+from client.model_spec import ModelSpec
+from client.problem_errors import (
+    Complaint,
+    ConflictError,
+    DeadLetterNotFoundError,
+    ForbiddenError,
+    IdempotencyKeyReusedError,
+    ImageNotFoundError,
+    InvalidTransitionError,
+    ModelNotFoundError,
+    NotFoundError,
+    ParametersRejectedError,
+    ProblemError,
+    RequestRefusedError,
+    TaskNotFoundError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnknownModelError,
+)
+from client.retrying import RetryPolicy
+from client.submission import SubmissionFields
+from client.sync_client import Client
+from client.task import GenerationParameters, Preview, Progress, StoredImage, Task, TaskStatus
+from client.webhooks import WebhookEvent, verify_webhook
+
+__all__ = [
+    "DEFAULT_URL",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Complaint",
+    "ConfigurationError",
+    "ConflictError",
+    "DamagedImageError",
+    "DeadLetter",
+    "DeadLetterNotFoundError",
+    "ForbiddenError",
+    "Generation",
+    "GenerationParameters",
+    "IdempotencyKeyReusedError",
+    "ImageFile",
+    "ImageNotFoundError",
+    "InvalidTransitionError",
+    "ModelNotFoundError",
+    "ModelSpec",
+    "NotFoundError",
+    "ParametersRejectedError",
+    "Preview",
+    "ProblemError",
+    "Progress",
+    "RequestRefusedError",
+    "RetryPolicy",
+    "StoredImage",
+    "SubmissionFields",
+    "Task",
+    "TaskCancelledError",
+    "TaskDeletedError",
+    "TaskFailedError",
+    "TaskNotCompletedError",
+    "TaskNotFoundError",
+    "TaskStatus",
+    "TooManyRequestsError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UnexpectedAnswerError",
+    "UnknownModelError",
+    "UnreachableError",
+    "WaitTimeoutError",
+    "WebhookEvent",
+    "WebhookRejectedError",
+    "verify_webhook",
+]

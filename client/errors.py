@@ -1,51 +1,113 @@
-"""What can go wrong between a person and the API, told so that they know what to do next.
+"""What can go wrong between a caller and the API, told so that they know what to do next.
 
 ClientError
-├── UnreachableError      nobody answers
-├── ProblemError          the API refuses, and says why (RFC 9457)
-└── UnexpectedAnswerError whoever answers is not darkroom, or not well
+├── ConfigurationError       address or credentials that cannot be right; nothing was sent
+├── UnreachableError         nobody answers
+├── UnexpectedAnswerError    whoever answers is not darkroom, or not well
+├── ProblemError             the API refuses, and says why (RFC 9457); see problem_errors.py
+│   ├── RequestRefusedError        400, 413, 415, 422: the request itself
+│   │   ├── ParametersRejectedError
+│   │   ├── UnknownModelError
+│   │   └── IdempotencyKeyReusedError
+│   ├── UnauthenticatedError       401
+│   ├── ForbiddenError             403
+│   ├── NotFoundError              404
+│   │   ├── TaskNotFoundError
+│   │   ├── ImageNotFoundError
+│   │   ├── ModelNotFoundError
+│   │   └── DeadLetterNotFoundError
+│   ├── ConflictError              409
+│   │   └── InvalidTransitionError
+│   ├── TooManyRequestsError       429
+│   └── UnavailableError           500, 502, 503, 504
+├── TaskNotCompletedError    images were wanted of a task that ended without
+│   ├── TaskFailedError
+│   └── TaskCancelledError
+├── TaskDeletedError         the task was deleted while somebody waited for it
+├── WaitTimeoutError         the time is up; the task goes on
+├── DamagedImageError        the bytes that came are not those that were stored
+└── WebhookRejectedError     not signed with the secret, or not now
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from client.plain_text import printable
+from client.task import Task
 
 
 class ClientError(Exception):
     """The message is for a person, several lines at most."""
 
 
+class ConfigurationError(ClientError):
+    """The address or the credentials cannot be right."""
+
+
 class UnreachableError(ClientError):
     """Nobody answers at the address."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(
-            f"{url} does not answer: {reason}\n"
-            "  Is darkroom running there? Another address: --url, or DARKROOM_URL in the environment."
-        )
-
-
-class ProblemError(ClientError):
-    """The API's refusal."""
-
-    def __init__(self, problem: Mapping[str, Any], *, retry_after: str | None) -> None:
-        lines = [f"{problem.get('title', 'Refused')} ({problem.get('code', 'no code')})"]
-        lines.append(f"  {problem.get('detail', '')}")
-        for complaint in problem.get("errors", ()):
-            place = next(
-                (complaint[key] for key in ("pointer", "parameter", "header") if key in complaint), ""
-            )
-            lines.append(f"  {place or 'the body'}: {complaint.get('detail', '')}")
-        if retry_after is not None:
-            lines.append(f"  Try again in {retry_after} s.")
-        if problem.get("trace_id"):
-            lines.append(f"  In the logs: trace {problem['trace_id']}")
-        super().__init__(printable("\n".join(lines)))
+        super().__init__(f"{url} does not answer: {printable(reason)}")
 
 
 class UnexpectedAnswerError(ClientError):
     """An answer that darkroom does not give."""
 
-    def __init__(self, url: str, status: int) -> None:
-        super().__init__(f"{url} answers {status}, but not as darkroom does\n  Is the address right?")
+    def __init__(self, url: str, status: int, why: str = "") -> None:
+        super().__init__(
+            f"{url} answers {status}, but not as darkroom does{printable(why and f': {why}')}\n"
+            "  Is the address right?"
+        )
+        self.status = status
+
+
+class TaskNotCompletedError(ClientError):
+    """The task ended without images; `task` says how."""
+
+    task: Task
+
+    def __init__(self, task: Task, message: str) -> None:
+        super().__init__(printable(message))
+        self.task = task
+
+
+class TaskFailedError(TaskNotCompletedError):
+    """The task failed; `task.failure` says why."""
+
+    def __init__(self, task: Task) -> None:
+        why = "" if task.failure is None else f": {task.failure.message} ({task.failure.code})"
+        super().__init__(task, f"task {task.id} failed{why}")
+
+
+class TaskCancelledError(TaskNotCompletedError):
+    """The task was cancelled."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task, f"task {task.id} was cancelled")
+
+
+class TaskDeletedError(ClientError):
+    """The task was deleted meanwhile."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task {printable(task_id)} was deleted")
+        self.task_id = task_id
+
+
+class WaitTimeoutError(ClientError):
+    """The time is up. The task goes on; `task` is how it last stood, None if that was never learned."""
+
+    def __init__(self, task_id: str, timeout_seconds: float, task: Task | None) -> None:
+        stands = "" if task is None else f" is {task.status} and"
+        super().__init__(f"task {printable(task_id)}{stands} has not ended within {timeout_seconds:g} s")
+        self.task_id = task_id
+        self.task = task
+
+
+class DamagedImageError(ClientError):
+    """The bytes that came are not those that were stored."""
+
+    def __init__(self, task_id: str, index: int) -> None:
+        super().__init__(f"image {index} of task {printable(task_id)} arrived damaged: its SHA-256 differs")
+
+
+class WebhookRejectedError(ClientError):
+    """Whoever sent this does not know the secret, or sent it too long ago."""

@@ -17,9 +17,9 @@ def one_line(text: str, *, at_most: int) -> str:
     return flat if len(flat) <= at_most else f"{flat[: at_most - 1]}…"
 
 
-def age(moment: str, now: datetime) -> str:
-    """How long ago an RFC 3339 moment was, in its largest unit."""
-    passed = now - datetime.fromisoformat(moment)
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago a moment was, in its largest unit."""
+    passed = now - moment
     for name, unit in _UNITS:
         if passed >= unit:
             return f"{passed // unit} {name} ago"

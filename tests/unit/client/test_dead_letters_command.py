@@ -5,6 +5,7 @@ import json
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from werkzeug.serving import make_server
 
 from client.__main__ import main
+from client.command.exit_codes import ExitCode
 from common.wire_formats.task_message import encode_task_message
 from frontend_api.authentication import unsigned_token
 from frontend_api.dead_letter import DeadLetter, DeadMessage
@@ -28,10 +30,12 @@ def served(app: Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees its end
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture
@@ -175,31 +179,38 @@ def test_half_a_command_is_a_usage_error(darkroom: Terminal, words: tuple[str, .
 
 def test_a_refusal_names_what_was_refused(darkroom: Terminal, api: Api) -> None:
     code, _, err = darkroom("show", "no/such letter?")
-    assert code == 1
+    assert code == ExitCode.NOT_FOUND
     api.dead_letters.unavailable = True
     code, _, err = darkroom("list")
-    assert code == 1
+    assert code == ExitCode.UNAVAILABLE
     assert err.startswith("darkroom: A dependency is unavailable (dependency_unavailable)\n  firestore")
     assert "Try again in 2 s." in err
 
 
 def test_who_is_no_operator_is_told_so(darkroom: Terminal) -> None:
     code, _, err = darkroom("list", "--token", unsigned_token("ada", project_id=PROJECT))
-    assert (code, err.splitlines()[0]) == (1, "darkroom: Forbidden (forbidden)")
+    assert (code, err.splitlines()[0]) == (ExitCode.NOT_ALLOWED, "darkroom: Forbidden (forbidden)")
 
 
 def test_a_token_that_is_none_is_refused_before_anything_is_sent(darkroom: Terminal) -> None:
     for token in ("é", "a\nb"):
         code, _, err = darkroom("list", "--token", token)
-        assert (code, "the token cannot be one" in err) == (1, True)
+        assert (code, "the token cannot be one" in err) == (ExitCode.USAGE, True)
 
 
-@pytest.mark.parametrize("address", [f"http://127.0.0.1:{free_port()}", "nonsense", "http://[::1"])
-def test_where_nobody_answers_the_way_out_is_named(darkroom: Terminal, address: str) -> None:
+def test_where_nobody_answers_the_way_out_is_named(darkroom: Terminal) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
     code, out, err = darkroom("list", "--url", address)
-    assert (code, out) == (1, "")
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
     assert err.startswith(f"darkroom: {address} does not answer: ")
     assert "--url, or DARKROOM_URL" in err
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://[::1", "ftp://127.0.0.1", "http://"])
+def test_what_is_no_address_is_refused_before_anything_is_sent(darkroom: Terminal, address: str) -> None:
+    code, out, err = darkroom("list", "--url", address)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert err.startswith(f"darkroom: {address!r} is no address")
 
 
 @pytest.mark.parametrize(
@@ -208,8 +219,7 @@ def test_where_nobody_answers_the_way_out_is_named(darkroom: Terminal, address: 
 def test_a_stranger_at_the_address_is_told_apart(darkroom: Terminal, body: str, status: int) -> None:
     stranger = Flask("stranger")
     stranger.register_error_handler(404, lambda _: Response(body, status))
-    serving = served(stranger)
-    code, _, err = darkroom("list", "--url", next(serving))
-    assert code == 1
+    with contextmanager(served)(stranger) as url:
+        code, _, err = darkroom("list", "--url", url)
+    assert code == ExitCode.UNAVAILABLE
     assert f"answers {status}, but not as darkroom does" in err
-    next(serving, None)

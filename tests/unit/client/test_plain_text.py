@@ -1,5 +1,7 @@
 """What a terminal is shown."""
 
+from datetime import datetime
+
 import pytest
 
 from client.plain_text import age, one_line, printable, table
@@ -26,7 +28,7 @@ def test_one_line_is_one_line_of_bounded_length() -> None:
     ],
 )
 def test_an_age_is_told_in_its_largest_unit(moment: str, told: str) -> None:
-    assert age(moment, NOW) == told
+    assert age(datetime.fromisoformat(moment), NOW) == told
 
 
 def test_columns_are_as_wide_as_they_must_be() -> None:

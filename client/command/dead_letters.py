@@ -4,13 +4,15 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from client.api import DarkroomApi
+from client.command.exit_codes import ExitCode, exit_code_of
+from client.command.json_output import plain, print_json, print_record, print_records
+from client.command.options import ApiKeyOption, JsonOption, TokenOption, UrlOption, client_of
+from client.dead_letter import DeadLetter
 from client.errors import ClientError
-from client.options import DEFAULT_URL, JsonOption, TokenOption, UrlOption
 from client.plain_text import age, one_line, printable, table
 
 app = typer.Typer(help="Messages that nobody could read or finish; for operators.", no_args_is_help=True)
@@ -25,16 +27,17 @@ IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="As `lis
 def list_letters(
     *,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 50,
-    url: UrlOption = DEFAULT_URL,
+    url: UrlOption = None,
     token: TokenOption = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, newest first."""
-    with DarkroomApi(url, token=token) as api:
-        letters = list(islice(api.dead_letters(), limit + 1))
+    with client_of(url, token, api_key) as client:
+        letters = list(islice(client.dead_letters(), limit + 1))
     shown = letters[:limit]
     if as_json:
-        _print_json(shown)
+        print_records(shown)
         return
     if not shown:
         typer.echo("No dead letters.")
@@ -50,54 +53,57 @@ def list_letters(
 def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
     *,
-    url: UrlOption = DEFAULT_URL,
+    url: UrlOption = None,
     token: TokenOption = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is known of a dead letter, with its body."""
-    with DarkroomApi(url, token=token) as api:
-        letter = api.dead_letter(letter_id)
+    with client_of(url, token, api_key) as client:
+        letter = client.dead_letter(letter_id)
     if as_json:
-        _print_json(letter)
+        print_record(letter)
         return
-    body = letter.pop("body")
-    attributes = letter.pop("attributes")
-    facts = {name: str(value) for name, value in letter.items() if value is not None}
+    facts = {name: str(value) for name, value in plain(letter).items() if value is not None}
+    for laid_out_below in ("body", "attributes"):
+        facts.pop(laid_out_below, None)
+    attributes = letter.attributes or {}
     facts |= {f"attribute {printable(name)}": value for name, value in sorted(attributes.items())}
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         typer.echo(f"{name:<{width}}  {printable(value)}")
-    typer.echo(f"\n{printable(_indented(body))}")
+    typer.echo(f"\n{printable(_indented(letter.body or ''))}")
 
 
 @app.command()
 def replay(
     letter_ids: IdsArgument,
     *,
-    url: UrlOption = DEFAULT_URL,
+    url: UrlOption = None,
     token: TokenOption = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give the tasks of dead letters another chance, with all their attempts.
 
-    Exits with 1 when one of them was refused; the others are replayed all the same.
+    When some of them are refused, the others are replayed all the same.
     """
-    tasks, refused = [], False
-    with DarkroomApi(url, token=token) as api:
+    tasks, code = [], ExitCode.DONE
+    with client_of(url, token, api_key) as client:
         for letter_id in letter_ids:
             try:
-                task = api.replay_dead_letter(letter_id)
+                task = client.replay_dead_letter(letter_id)
             except ClientError as error:
                 typer.echo(f"{printable(letter_id)}: {error}", err=True)
-                refused = True
+                code = exit_code_of(error)
                 continue
             tasks.append(task)
             if not as_json:
-                typer.echo(f"{printable(letter_id)}: task {task['id']} is {task['status']}.")
+                typer.echo(f"{printable(letter_id)}: task {printable(task.id)} is {task.status}.")
     if as_json:
-        _print_json(tasks)
-    if refused:
-        raise typer.Exit(1)
+        print_records(tasks)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -108,8 +114,9 @@ def purge(
         str | None, typer.Option(metavar="AGE", help="All that died so long ago: 30min, 12h, 7d.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    url: UrlOption = DEFAULT_URL,
+    url: UrlOption = None,
     token: TokenOption = None,
+    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Forget dead letters, by id or by age. Their tasks stay as they are."""
@@ -119,15 +126,15 @@ def purge(
     which = f"{len(letter_ids)} dead letters" if letter_ids else f"all dead letters older than {older_than}"
     if not yes:
         typer.confirm(f"Forget {which}?", abort=True, err=True)
-    with DarkroomApi(url, token=token) as api:
+    with client_of(url, token, api_key) as client:
         if moment is not None:
-            deleted = api.purge_dead_letters(moment.isoformat())
+            deleted = client.purge_dead_letters(moment)
         else:
             for letter_id in letter_ids or ():
-                api.delete_dead_letter(letter_id)
+                client.delete_dead_letter(letter_id)
             deleted = len(letter_ids or ())
     if as_json:
-        _print_json({"deleted": deleted})
+        print_json({"deleted": deleted})
     else:
         typer.echo(f"Forgot {deleted}.")
 
@@ -139,14 +146,14 @@ def _age(text: str) -> timedelta:
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
-def _row(letter: dict[str, Any], now: datetime) -> tuple[str, ...]:
-    reason = one_line(letter["reason"], at_most=_REASON_CHARACTERS)
-    replayed = "" if letter["replayed_at"] is None else f" (replayed {age(letter['replayed_at'], now)})"
+def _row(letter: DeadLetter, now: datetime) -> tuple[str, ...]:
+    reason = one_line(letter.reason, at_most=_REASON_CHARACTERS)
+    replayed = "" if letter.replayed_at is None else f" (replayed {age(letter.replayed_at, now)})"
     return (
-        printable(letter["id"]),
-        age(letter["died_at"], now),
-        "–" if letter["delivery_count"] is None else str(letter["delivery_count"]),
-        "unreadable" if letter["task_id"] is None else printable(letter["task_id"]),
+        printable(letter.id),
+        age(letter.died_at, now),
+        "–" if letter.delivery_count is None else str(letter.delivery_count),
+        "unreadable" if letter.task_id is None else printable(letter.task_id),
         f"{reason}{replayed}",
     )
 
@@ -156,7 +163,3 @@ def _indented(body: str) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except ValueError:
         return body
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2))

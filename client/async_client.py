@@ -1,0 +1,153 @@
+"""AsyncClient: the API for asynchronous programs, on asyncio or trio. Client says more about each method."""
+
+import os
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, Unpack
+
+import anyio.to_thread
+import httpx
+
+from client import catalog_calls, dead_letter_calls, following, generation, image_calls, task_calls
+from client.calls import DEFAULT_TIMEOUT_SECONDS, Calls
+from client.credentials import resolve_address
+from client.dead_letter import DeadLetter
+from client.generation import Generation
+from client.image_file import ImageFile
+from client.model_spec import ModelSpec
+from client.playing import play_async, play_telling_async
+from client.retrying import RetryPolicy
+from client.submission import SubmissionFields
+from client.task import Task, TaskStatus
+from client.task_calls import TaskRef
+
+
+class AsyncClient:
+    """`Client`, with methods to be awaited and iterators to be gone through with `async for`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        api_key: str | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        retries: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        address = resolve_address(url=url, token=token, api_key=api_key, environment=os.environ)
+        self._calls = Calls(
+            address=address, timeout_seconds=timeout_seconds, retries=retries or RetryPolicy()
+        )
+        self._http = httpx.AsyncClient(transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self, prompt: str, *, idempotency_key: str | None = None, **fields: Unpack[SubmissionFields]
+    ) -> Task:
+        """Submit a task and return at once. A key is made up if need be: a lost answer makes no second task."""
+        return await play_async(self._http, task_calls.submit(self._calls, prompt, fields, idempotency_key))
+
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        idempotency_key: str | None = None,
+        wait_seconds: float | None = None,
+        **fields: Unpack[SubmissionFields],
+    ) -> Generation:
+        """Submit, wait for the end, fetch the images.
+
+        Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the task then goes on.
+        """
+        return await play_async(
+            self._http,
+            generation.generate(
+                self._calls,
+                prompt,
+                fields,
+                idempotency_key=idempotency_key,
+                timeout_seconds=wait_seconds,
+            ),
+        )
+
+    async def wait(self, task: TaskRef, *, timeout_seconds: float | None = None) -> Task:
+        """The task once it has ended, in whatever way. Raises WaitTimeoutError; the task then goes on."""
+        return await play_async(self._http, following.wait(self._calls, task, timeout_seconds))
+
+    def stream(self, task: TaskRef, *, timeout_seconds: float | None = None) -> AsyncGenerator[Task, None]:
+        """The task as it stands, then after each change, until it has ended."""
+        return play_telling_async(self._http, following.stream(self._calls, task, timeout_seconds))
+
+    async def get(self, task: TaskRef) -> Task:
+        """The task as it stands."""
+        return await play_async(self._http, task_calls.get(self._calls, task))
+
+    def list(
+        self, *, status: TaskStatus | str | None = None, model: str | None = None, page_size: int = 50
+    ) -> AsyncGenerator[Task, None]:
+        """Your tasks, newest first; pages are asked for as they are reached."""
+        flow = task_calls.list_all(self._calls, status=status, model=model, page_size=page_size)
+        return play_telling_async(self._http, flow)
+
+    async def cancel(self, task: TaskRef) -> Task:
+        """Cancel. A task that a worker holds may still be `processing`; one that has ended stays as it is."""
+        return await play_async(self._http, task_calls.cancel(self._calls, task))
+
+    async def retry(self, task: TaskRef) -> Task:
+        """Queue a failed or cancelled task anew, with the same id and seed. Raises InvalidTransitionError."""
+        return await play_async(self._http, task_calls.retry(self._calls, task))
+
+    async def delete(self, task: TaskRef) -> None:
+        """Delete a task and its images for good; cancels it if needed."""
+        await play_async(self._http, task_calls.delete(self._calls, task))
+
+    async def images(self, task: TaskRef) -> tuple[ImageFile, ...]:
+        """The images of a task with their bytes; none while it has none."""
+        return await play_async(self._http, image_calls.images(self._calls, task))
+
+    async def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
+        """Write the images of a task into a directory; returns where they lie."""
+        images = await self.images(task)
+        return await anyio.to_thread.run_sync(lambda: tuple(image.save(directory) for image in images))
+
+    async def models(self) -> tuple[ModelSpec, ...]:
+        """Every model on offer, the default first."""
+        return await play_async(self._http, catalog_calls.models(self._calls))
+
+    async def model(self, name: str) -> ModelSpec:
+        """One model. Raises ModelNotFoundError."""
+        return await play_async(self._http, catalog_calls.model(self._calls, name))
+
+    def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
+        """All dead letters, newest first, without their bodies. For operators, as are the next four."""
+        return play_telling_async(self._http, dead_letter_calls.list_all(self._calls))
+
+    async def dead_letter(self, letter_id: str) -> DeadLetter:
+        """One dead letter, with its body."""
+        return await play_async(self._http, dead_letter_calls.get(self._calls, letter_id))
+
+    async def replay_dead_letter(self, letter_id: str) -> Task:
+        """Give its task another chance; returns the task."""
+        return await play_async(self._http, dead_letter_calls.replay(self._calls, letter_id))
+
+    async def delete_dead_letter(self, letter_id: str) -> None:
+        """Forget one."""
+        await play_async(self._http, dead_letter_calls.delete(self._calls, letter_id))
+
+    async def purge_dead_letters(self, older_than: datetime) -> int:
+        """Forget all that died before a moment; returns how many."""
+        return await play_async(self._http, dead_letter_calls.purge(self._calls, older_than))

@@ -1,0 +1,143 @@
+"""Calls: one request to the API until it is answered, tried again where that helps, refusals raised."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from client.credentials import Address
+from client.errors import ClientError, UnexpectedAnswerError, UnreachableError
+from client.flow import Flow, Pause, Send
+from client.problem_errors import ProblemError, problem_error
+from client.record import Record
+from client.retrying import RETRIED_STATUSES, RetryPolicy, retry_after_seconds
+
+_Answer = TypeVar("_Answer", bound=Record)
+DEFAULT_TIMEOUT_SECONDS = 30.0
+_NO_ERRORS = (httpx.codes.NOT_MODIFIED, httpx.codes.FOUND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """One API, called patiently."""
+
+    address: Address
+    timeout_seconds: float
+    """Of a single try: to connect, and between two signs of life."""
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+    now: Callable[[], float] = time.monotonic
+    """Seconds; only their differences mean anything."""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience_seconds: float = 0.0,
+    ) -> httpx.Request:
+        """A request with the caller's credentials; `patience_seconds` are added to how long an answer may take."""
+        return httpx.Request(
+            method,
+            f"{self.address.url}{path}",
+            params=query or None,
+            json=body,
+            headers={**_USUAL_HEADERS, **self.address.credentials, **(headers or {})},
+            extensions={"timeout": self._timeout(patience_seconds)},
+        )
+
+    def anonymous_request(self, url: str) -> httpx.Request:
+        """A GET of somebody else's address, who must not see the credentials."""
+        return httpx.Request("GET", url, headers=_USUAL_HEADERS, extensions={"timeout": self._timeout(0.0)})
+
+    def answered(
+        self, request: httpx.Request, *, raised_at_once: frozenset[int] = frozenset()
+    ) -> Flow[httpx.Response]:
+        """The answer to a request that may be sent any number of times. Raises ClientError.
+
+        Whoever has a better idea than to try again names the statuses that are `raised_at_once`.
+        """
+        attempts = 0
+        while True:
+            attempts += 1
+            error, may_help = None, True
+            try:
+                response: httpx.Response = yield Send(request)
+                error = refusal(response)
+                if error is None:
+                    return response
+                retried = response.status_code in RETRIED_STATUSES or _is_retryable(error)
+                may_help = retried and response.status_code not in raised_at_once
+            except httpx.RequestError as failure:
+                error = self.unreachable(failure)
+            asked = error.retry_after_seconds if isinstance(error, ProblemError) else None
+            pause = self.retries.pause_seconds(attempts, asked) if may_help else None
+            if pause is None:
+                if isinstance(error, ProblemError):
+                    error.attempts = attempts
+                raise error
+            yield Pause(pause)
+
+    def record(self, kind: type[_Answer], request: httpx.Request) -> Flow[_Answer]:
+        """The answer's body as a record."""
+        return read_as(kind, (yield from self.answered(request)))
+
+    def unreachable(self, failure: httpx.RequestError) -> UnreachableError:
+        """What a transport's failure means to the caller."""
+        return UnreachableError(self.address.url, str(failure) or type(failure).__name__)
+
+    def _timeout(self, patience_seconds: float) -> dict[str, float | None]:
+        usual = self.timeout_seconds
+        return httpx.Timeout(usual, read=usual + patience_seconds).as_dict()
+
+
+_USUAL_HEADERS: Mapping[str, str] = {"Accept-Encoding": "gzip", "User-Agent": "darkroom-client"}
+
+
+def path_of(*parts: str) -> str:
+    """A path below /v1, each part as one segment, whatever it holds."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def read_as(kind: type[_Answer], response: httpx.Response) -> _Answer:
+    """A response's body as a record. Raises UnexpectedAnswerError."""
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UnexpectedAnswerError(
+            _origin(response), response.status_code, f"{place}: {first['msg']}".lstrip(": ")
+        ) from error
+
+
+def refusal(response: httpx.Response) -> ClientError | None:
+    """What an answer says that is no success; None for one that is."""
+    status = response.status_code
+    if response.is_success or status in _NO_ERRORS:
+        return None
+    if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return UnexpectedAnswerError(_origin(response), status)
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        return UnexpectedAnswerError(_origin(response), status)
+    asked = retry_after_seconds(response.headers.get("Retry-After"))
+    return problem_error(body, status=status, retry_after_seconds=asked)
+
+
+def _is_retryable(error: ClientError) -> bool:
+    return isinstance(error, ProblemError) and error.retryable
+
+
+def _origin(response: httpx.Response) -> str:
+    url = response.request.url
+    return f"{url.scheme}://{url.netloc.decode()}"

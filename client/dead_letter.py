@@ -1,0 +1,39 @@
+"""DeadLetter: what an operator is told of a message that was given up on."""
+
+from datetime import datetime
+
+from client.record import Record
+
+
+class DeadLetter(Record):
+    """A dead letter. What nobody noted is None; a list leaves out the last four fields."""
+
+    id: str
+    died_at: datetime
+    reason: str
+    task_id: str | None = None
+    is_replayable: bool = False
+    replayed_at: datetime | None = None
+    subscription: str | None = None
+    delivery_count: int | None = None
+    first_published_at: datetime | None = None
+    body_bytes: int = 0
+    expires_at: datetime | None = None
+    attributes: dict[str, str] | None = None
+    body: str | None = None
+    body_encoding: str | None = None
+    body_is_cut: bool | None = None
+
+
+class DeadLetterPage(Record):
+    """A page of dead letters, newest first."""
+
+    dead_letters: tuple[DeadLetter, ...]
+    next_page_token: str | None = None
+
+
+class Purged(Record):
+    """What one purge did."""
+
+    deleted: int
+    more: bool

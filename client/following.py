@@ -1,0 +1,203 @@
+"""Following a task to its end: by server-sent events where the API offers them, else by conditional reads.
+
+A read asks the API to hold its answer until something changes (`Prefer: wait`). Where the API does not, the reads
+are paced by this side. Either way every snapshot is told once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+from httpx_sse import ServerSentEvent
+from pydantic import ValidationError
+
+from client.calls import Calls, path_of, read_as, refusal
+from client.errors import TaskDeletedError, UnexpectedAnswerError, WaitTimeoutError
+from client.flow import Flow, Hear, Listen, Pause, Tell, TellingFlow, is_event_stream
+from client.problem_errors import (
+    ForbiddenError,
+    ProblemError,
+    TaskNotFoundError,
+    TooManyRequestsError,
+    UnauthenticatedError,
+)
+from client.task import Task
+from client.task_calls import TaskRef, id_of
+
+HOLD_SECONDS = 30
+"""How long one read may be held; proxies on the way give up on silent connections after a minute."""
+SILENCE_SECONDS = 45.0
+"""A stream of events that shows no sign of life for so long is opened again."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWTH = 0.25, 2.0, 1.5
+"""Between reads that nobody holds."""
+TRY_AGAIN_SECONDS = 5.0
+"""After which a place to wait at, or a stream, is asked for again when the API had none and does not say."""
+
+
+def wait(calls: Calls, task: TaskRef, timeout_seconds: float | None) -> Flow[Task]:
+    """The task once it has ended, in whatever way. Raises WaitTimeoutError, TaskDeletedError."""
+    reader = _Reader(calls, id_of(task), _Deadline(calls, timeout_seconds))
+    while True:
+        snapshot = yield from reader.next_snapshot()
+        if snapshot.status.is_terminal:
+            return snapshot
+
+
+def stream(calls: Calls, task: TaskRef, timeout_seconds: float | None) -> TellingFlow[Task]:
+    """Tell the task as it stands, then each change, until it has ended. Raises as `wait` does.
+
+    With a timeout it reads: only a held read ends on time, a stream of events ends when it pleases.
+    """
+    reader = _Reader(calls, id_of(task), _Deadline(calls, timeout_seconds))
+    listener = _Listener(calls, reader, is_offered=timeout_seconds is None)
+    while not reader.has_ended:
+        if listener.may_listen():
+            yield from listener.events()
+        if not reader.has_ended:
+            yield Tell((yield from reader.next_snapshot()))
+
+
+class _Deadline:
+    def __init__(self, calls: Calls, timeout_seconds: float | None) -> None:
+        self._calls = calls
+        self.timeout_seconds = timeout_seconds
+        self._ends_at = None if timeout_seconds is None else calls.now() + timeout_seconds
+
+    def within(self, seconds: float) -> float:
+        """As many seconds, or as many as are left."""
+        return seconds if self._ends_at is None else min(seconds, self._ends_at - self._calls.now())
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Reads one task, and knows what it has told."""
+
+    calls: Calls
+    task_id: str
+    deadline: _Deadline
+    latest: Task | None = None
+    _etag: str | None = None
+    _pause_seconds: float = FIRST_PAUSE_SECONDS
+    _must_pause: bool = False
+    _hold_not_before: float = float("-inf")
+
+    @property
+    def has_ended(self) -> bool:
+        return self.latest is not None and self.latest.status.is_terminal
+
+    def note(self, snapshot: Task) -> bool:
+        """Whether this is news."""
+        is_news = snapshot != self.latest
+        self.latest = snapshot
+        return is_news
+
+    def gone(self) -> TaskDeletedError:
+        return TaskDeletedError(self.task_id)
+
+    def next_snapshot(self) -> Flow[Task]:
+        """The task as soon as it differs from what was told last."""
+        while True:
+            if self._must_pause:
+                yield from self._pace()
+            answer = yield from self._answer()
+            # The first read is answered at once on purpose; any other that was not held must not become a race.
+            self._must_pause = self.latest is not None and "Preference-Applied" not in answer.headers
+            if answer.status_code != httpx.codes.NOT_MODIFIED:
+                self._etag = answer.headers.get("ETag")
+                if self.note(snapshot := read_as(Task, answer)):
+                    return snapshot
+            self._raise_when_late()
+
+    def _answer(self) -> Flow[httpx.Response]:
+        try:
+            seconds = int(self.deadline.within(HOLD_SECONDS))
+            if self._etag is not None and seconds > 0 and self.calls.now() >= self._hold_not_before:
+                try:
+                    request = self._request({"Prefer": f"wait={seconds}"}, patience_seconds=seconds)
+                    return (yield from self.calls.answered(request, raised_at_once=frozenset({429})))
+                except TooManyRequestsError as full:
+                    # Every place to wait at is taken: read without being held until one may be free.
+                    asked = full.retry_after_seconds or TRY_AGAIN_SECONDS
+                    self._hold_not_before = self.calls.now() + asked
+            return (yield from self.calls.answered(self._request()))
+        except TaskNotFoundError as error:
+            raise error if self.latest is None else self.gone() from error
+
+    def _request(
+        self, headers: Mapping[str, str] | None = None, *, patience_seconds: float = 0.0
+    ) -> httpx.Request:
+        known = {} if self._etag is None else {"If-None-Match": self._etag}
+        path = path_of("tasks", self.task_id)
+        return self.calls.request(
+            "GET", path, headers={**known, **(headers or {})}, patience_seconds=patience_seconds
+        )
+
+    def _pace(self) -> Flow[None]:
+        self._raise_when_late()
+        yield Pause(self.deadline.within(self._pause_seconds))
+        self._pause_seconds = min(LONGEST_PAUSE_SECONDS, self._pause_seconds * PAUSE_GROWTH)
+
+    def _raise_when_late(self) -> None:
+        if self.deadline.timeout_seconds is not None and self.deadline.within(1.0) <= 0:
+            raise WaitTimeoutError(self.task_id, self.deadline.timeout_seconds, self.latest)
+
+
+@dataclass(slots=True)
+class _Listener:
+    """Listens to one task's events, and knows whether that is worth another try."""
+
+    calls: Calls
+    reader: _Reader
+    is_offered: bool
+    _last_event_id: str = ""
+    _not_before: float = float("-inf")
+
+    def may_listen(self) -> bool:
+        return self.is_offered and self.calls.now() >= self._not_before
+
+    def events(self) -> TellingFlow[Task]:
+        """Tell the snapshots of one connection, until it ends for whatever reason."""
+        try:
+            answer: httpx.Response = yield Listen(self._request())
+            if not is_event_stream(answer):
+                self._refused(answer)
+                return
+            while (event := (yield Hear())) is not None:
+                snapshot = self._snapshot(event)
+                if snapshot is not None and self.reader.note(snapshot):
+                    yield Tell(snapshot)
+                if self.reader.has_ended:
+                    return
+        except httpx.RequestError:
+            return  # a read will tell whether anybody is still there
+
+    def _request(self) -> httpx.Request:
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if self._last_event_id:
+            headers["Last-Event-ID"] = self._last_event_id
+        patience = max(0.0, SILENCE_SECONDS - self.calls.timeout_seconds)
+        path = path_of("tasks", self.reader.task_id, "events")
+        return self.calls.request("GET", path, headers=headers, patience_seconds=patience)
+
+    def _refused(self, answer: httpx.Response) -> None:
+        error = refusal(answer)
+        if isinstance(error, TaskNotFoundError):
+            raise error if self.reader.latest is None else self.reader.gone() from error
+        if isinstance(error, UnauthenticatedError | ForbiddenError):
+            raise error
+        if answer.status_code in (429, 502, 503, 504):
+            asked = error.retry_after_seconds if isinstance(error, ProblemError) else None
+            self._not_before = self.calls.now() + (asked or TRY_AGAIN_SECONDS)
+        else:
+            self.is_offered = False  # no such route: reading does as well
+
+    def _snapshot(self, event: ServerSentEvent) -> Task | None:
+        if event.event == "deleted":
+            raise self.reader.gone()
+        if event.event != "task":
+            return None  # a kind of event that this client does not know
+        self._last_event_id = event.id
+        try:
+            return Task.model_validate_json(event.data)
+        except ValidationError as error:
+            raise UnexpectedAnswerError(self.calls.address.url, 200, "an event holds no task") from error

@@ -1,0 +1,34 @@
+"""Generation: from a prompt to its pictures in one call."""
+
+from dataclasses import dataclass
+
+from client.calls import Calls
+from client.flow import Flow
+from client.following import wait
+from client.image_calls import images_of_completed
+from client.image_file import ImageFile
+from client.submission import SubmissionFields
+from client.task import Task
+from client.task_calls import submit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A completed task with its images."""
+
+    task: Task
+    images: tuple[ImageFile, ...]
+
+
+def generate(
+    calls: Calls,
+    prompt: str,
+    fields: SubmissionFields,
+    *,
+    idempotency_key: str | None,
+    timeout_seconds: float | None,
+) -> Flow[Generation]:
+    """Submit, wait, fetch. Raises TaskFailedError, TaskCancelledError, and as `wait` does."""
+    submitted = yield from submit(calls, prompt, fields, idempotency_key)
+    task = submitted if submitted.status.is_terminal else (yield from wait(calls, submitted, timeout_seconds))
+    return Generation(task=task, images=(yield from images_of_completed(calls, task)))

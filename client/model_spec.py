@@ -1,0 +1,26 @@
+"""ModelSpec: a model on offer, as the API describes it."""
+
+from typing import Any
+
+from pydantic import Field
+
+from client.record import Record
+
+
+class ModelSpec(Record):
+    """A model on offer: what it accepts, and what it assumes where a caller is silent."""
+
+    name: str
+    title: str
+    description: str = ""
+    family: str
+    samplers: tuple[str, ...] = ()
+    output_formats: tuple[str, ...] = ()
+    limits: dict[str, Any] = Field(default_factory=dict)
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelList(Record):
+    """Every model on offer; the first is drawn with when a caller names none."""
+
+    models: tuple[ModelSpec, ...]

@@ -1,0 +1,157 @@
+"""The API's refusals as exceptions: one class for each thing that a caller may want to do about it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from client.errors import ClientError
+from client.plain_text import printable
+
+_PLACES = ("pointer", "parameter", "header")
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that was refused: a JSON pointer into the body, a query parameter or a header; and what would do."""
+
+    at: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.at or 'the body'}: {self.detail}"
+
+
+class ProblemError(ClientError):
+    """The API's refusal. `code` is stable; `retryable` says whether the same request may succeed later."""
+
+    def __init__(
+        self, problem: Mapping[str, Any], *, status: int, retry_after_seconds: float | None = None
+    ) -> None:
+        self.status = status
+        self.code = str(problem.get("code", "no code"))
+        self.title = str(problem.get("title", "Refused"))
+        self.detail = str(problem.get("detail", ""))
+        self.complaints = tuple(_complaints(problem.get("errors")))
+        self.retryable = problem.get("retryable") is True
+        self.retry_after_seconds = retry_after_seconds
+        self.task_id: str | None = problem.get("task_id")
+        self.trace_id: str | None = problem.get("trace_id")
+        self.attempts = 1
+        """How often the request was sent before this was raised."""
+        super().__init__(printable("\n".join(self._lines())))
+
+    def _lines(self) -> list[str]:
+        lines = [
+            f"{self.title} ({self.code})",
+            f"  {self.detail}",
+            *(f"  {each}" for each in self.complaints),
+        ]
+        if self.task_id:
+            lines.append(f"  The task is stored all the same: {self.task_id}")
+        if self.retry_after_seconds is not None:
+            lines.append(f"  Try again in {self.retry_after_seconds:g} s.")
+        if self.trace_id:
+            lines.append(f"  In the logs: trace {self.trace_id}")
+        return lines
+
+
+class RequestRefusedError(ProblemError):
+    """The request itself is not acceptable; `complaints` says what would be."""
+
+
+class ParametersRejectedError(RequestRefusedError):
+    """A field, parameter or header is of the wrong kind or outside its limits."""
+
+
+class UnknownModelError(RequestRefusedError):
+    """The submission names a model that is not on offer."""
+
+
+class IdempotencyKeyReusedError(RequestRefusedError):
+    """The key was used before, for a different request."""
+
+
+class UnauthenticatedError(ProblemError):
+    """No credentials, or none that can be believed."""
+
+
+class ForbiddenError(ProblemError):
+    """Known, but not allowed."""
+
+
+class NotFoundError(ProblemError):
+    """There is no such thing, or it is somebody else's."""
+
+
+class TaskNotFoundError(NotFoundError):
+    """No such task, or somebody else's."""
+
+
+class ImageNotFoundError(NotFoundError):
+    """The task has no such image, or it is no longer stored."""
+
+
+class ModelNotFoundError(NotFoundError):
+    """No model of this name is on offer."""
+
+
+class DeadLetterNotFoundError(NotFoundError):
+    """No such dead letter is kept."""
+
+
+class ConflictError(ProblemError):
+    """Not as things stand."""
+
+
+class InvalidTransitionError(ConflictError):
+    """The task's status does not allow it."""
+
+
+class TooManyRequestsError(ProblemError):
+    """A quota or a limit is used up for now."""
+
+
+class UnavailableError(ProblemError):
+    """The API, or what it depends on, does not work for now."""
+
+
+_BY_CODE: Mapping[str, type[ProblemError]] = {
+    "parameters_rejected": ParametersRejectedError,
+    "unknown_model": UnknownModelError,
+    "idempotency_key_reused": IdempotencyKeyReusedError,
+    "task_not_found": TaskNotFoundError,
+    "image_not_found": ImageNotFoundError,
+    "model_not_found": ModelNotFoundError,
+    "dead_letter_not_found": DeadLetterNotFoundError,
+    "invalid_transition": InvalidTransitionError,
+}
+_BY_STATUS: Mapping[int, type[ProblemError]] = {
+    400: RequestRefusedError,
+    401: UnauthenticatedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: RequestRefusedError,
+    415: RequestRefusedError,
+    422: RequestRefusedError,
+    429: TooManyRequestsError,
+    500: UnavailableError,
+    502: UnavailableError,
+    503: UnavailableError,
+    504: UnavailableError,
+}
+
+
+def problem_error(
+    problem: Mapping[str, Any], *, status: int, retry_after_seconds: float | None
+) -> ProblemError:
+    """The exception for a problem document; a code that is not known yet goes by its status."""
+    kind = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status, ProblemError)
+    return kind(problem, status=status, retry_after_seconds=retry_after_seconds)
+
+
+def _complaints(told: Any) -> Iterator[Complaint]:
+    for each in told if isinstance(told, list) else ():
+        if isinstance(each, dict):
+            at = next((str(each[place]) for place in _PLACES if each.get(place) is not None), "")
+            yield Complaint(at, str(each.get("detail", "")))

@@ -1,0 +1,34 @@
+"""What a caller may ask for: the fields of a submission, by the API's own names."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+
+class SubmissionFields(TypedDict, total=False):
+    """All but the prompt; what is left out or None is as the model has it. The API checks the limits."""
+
+    negative_prompt: str | None
+    model: str | None
+    steps: int | None
+    guidance_scale: float | None
+    seed: int | None
+    sampler: str | None
+    width: int | None
+    height: int | None
+    num_images: int | None
+    output_format: str | None
+    lane: str | None
+    labels: Mapping[str, str] | None
+    deadline_seconds: int | None
+    callback_url: str | None
+
+
+def submission_body(prompt: str, fields: SubmissionFields) -> dict[str, Any]:
+    """The JSON body of a submission."""
+    return {"prompt": prompt, **{name: value for name, value in fields.items() if value is not None}}
+
+
+def new_idempotency_key() -> str:
+    """A key that nobody used before."""
+    return str(uuid.uuid4())

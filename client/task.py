@@ -1,0 +1,153 @@
+"""Task: what the API tells of one request for images, and the records it is made of."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Base64Bytes, Field
+
+from client.record import Record
+
+_ENDINGS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+
+
+class TaskStatus(StrEnum):
+    """How a task stands; the last three are for good."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more will happen, unless somebody retries a task that failed or was cancelled."""
+        return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
+
+
+class GenerationParameters(Record):
+    """What is drawn. Image k is drawn with `seed + k`."""
+
+    prompt: str
+    negative_prompt: str | None = None
+    model: str
+    steps: int
+    guidance_scale: float
+    seed: int
+    sampler: str
+    width: int
+    height: int
+    num_images: int
+    output_format: str
+
+
+class Progress(Record):
+    """How far a task is: `value` is 0 to 1."""
+
+    phase: str
+    value: float
+    step: int
+    steps: int
+
+
+class Preview(Record):
+    """A small JPEG of what image `index` looks like after `step` steps."""
+
+    index: int
+    step: int
+    jpeg: Base64Bytes
+
+
+class StoredImage(Record):
+    """A finished image. Its bytes are fetched with `images()` or `download()`."""
+
+    index: int
+    url: str
+    url_expires_at: datetime | None = None
+    width: int
+    height: int
+    seed: int
+    content_type: str
+    size_bytes: int
+    sha256: str
+
+    @property
+    def extension(self) -> str:
+        """The file name's ending, without a dot."""
+        return _ENDINGS.get(self.content_type, "bin")
+
+
+class Failure(Record):
+    """Why the latest attempt, or the task, did not succeed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class EndedAttempt(Record):
+    """One attempt that is over."""
+
+    attempt: int
+    worker_id: str
+    ending: str
+    started_at: datetime | None = None
+    ended_at: datetime
+
+
+class Eta(Record):
+    """When the task is expected to end, in seconds from when this was answered."""
+
+    p50_seconds: float | None = None
+    p90_seconds: float | None = None
+
+
+class Metrics(Record):
+    """What the task cost, in seconds; None until it is known."""
+
+    queue_seconds: float | None = None
+    inference_seconds: float | None = None
+    gpu_seconds: float | None = None
+    wasted_gpu_seconds: float = 0.0
+
+
+class Urls(Record):
+    """Where to go from here, relative to the API's address."""
+
+    self_: str = Field(alias="self")
+    events: str | None = None
+    cancel: str | None = None
+
+
+class Task(Record):
+    """One request for images, as it stood when the API answered."""
+
+    id: str
+    status: TaskStatus
+    model: str
+    parameters: GenerationParameters
+    labels: dict[str, str] = Field(default_factory=dict)
+    lane: str = "interactive"
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    start_by: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    attempt: int = 0
+    history: tuple[EndedAttempt, ...] = ()
+    queue_position: int | None = None
+    eta: Eta | None = None
+    progress: Progress
+    previews: tuple[Preview, ...] = ()
+    images: tuple[StoredImage, ...] = ()
+    failure: Failure | None = None
+    metrics: Metrics = Metrics()
+    urls: Urls
+
+
+class TaskPage(Record):
+    """A page of tasks, newest first."""
+
+    tasks: tuple[Task, ...]
+    next_page_token: str | None = None

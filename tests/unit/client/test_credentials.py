@@ -1,0 +1,53 @@
+"""Where the API is and who is calling."""
+
+import pytest
+
+from client.credentials import DEFAULT_URL, Address, resolve_address
+from client.errors import ConfigurationError
+
+NOTHING: dict[str, str] = {}
+
+
+def resolved(environment: dict[str, str], **given: str) -> Address:
+    asked = {"url": None, "token": None, "api_key": None, **given}
+    return resolve_address(**asked, environment=environment)
+
+
+def test_the_environment_fills_in_what_is_not_given() -> None:
+    environment = {"DARKROOM_URL": "https://a.example/", "DARKROOM_TOKEN": "t"}
+    assert resolved(environment) == Address("https://a.example", {"Authorization": "Bearer t"})
+    assert resolved({"DARKROOM_API_KEY": "k"}) == Address(DEFAULT_URL, {"X-API-Key": "k"})
+    assert resolved({"DARKROOM_URL": "", "DARKROOM_TOKEN": ""}) == Address(DEFAULT_URL, {})
+
+
+def test_an_argument_of_either_kind_beats_both_variables() -> None:
+    environment = {"DARKROOM_URL": "https://a.example", "DARKROOM_TOKEN": "t"}
+    address = resolved(environment, url="https://b.example", api_key="k")
+    assert address == Address("https://b.example", {"X-API-Key": "k"})
+
+
+def test_two_callers_at_once_are_refused() -> None:
+    for environment, given in [
+        ({"DARKROOM_TOKEN": "t", "DARKROOM_API_KEY": "k"}, NOTHING),
+        (NOTHING, {"token": "t", "api_key": "k"}),
+    ]:
+        with pytest.raises(ConfigurationError, match="which of them is calling"):
+            resolved(environment, **given)
+
+
+@pytest.mark.parametrize("secret", ["", "é", "a\nb", "a b"])
+@pytest.mark.parametrize("kind", ["token", "api_key"])
+def test_what_can_be_no_secret_is_refused_without_repeating_it(kind: str, secret: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolved(NOTHING, **{kind: secret})
+    assert not secret or secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://[::1", "ftp://a.example", "https://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no address"):
+        resolved(NOTHING, url=url)
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "hush" not in repr(resolved(NOTHING, token="hush"))

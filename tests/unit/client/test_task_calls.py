@@ -1,0 +1,91 @@
+"""What may be done with tasks, when answers get lost, too."""
+
+import httpx
+import pytest
+
+from client import task_calls
+from client.problem_errors import InvalidTransitionError, TaskNotFoundError
+from client.submission import SubmissionFields
+from client.task import TaskStatus
+from frontend_api.schemas import TaskSubmission
+from tests.unit.client.scripted import Stage, answer, problem, task_json
+
+LOST = httpx.ReadTimeout("nothing came")
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_every_try_of_a_submission_carries_the_same_key(stage: Stage) -> None:
+    stage.play(
+        task_calls.submit(stage.calls, "a large red circle", {"steps": 4, "seed": None}, None),
+        LOST,
+        problem("dependency_unavailable", 503),
+        answer(task_json(), 202),
+    )
+    requests = stage.played.requests
+    assert len({request.headers["Idempotency-Key"] for request in requests}) == 1
+    assert {request.content for request in requests} == {b'{"prompt":"a large red circle","steps":4}'}
+
+
+def test_every_submission_has_a_key_of_its_own_unless_the_caller_has_one(stage: Stage) -> None:
+    for key in (None, None, "order-1815"):
+        stage.play(task_calls.submit(stage.calls, "x", {}, key), answer(task_json(), 202))
+    made_up, another, given = (request.headers["Idempotency-Key"] for request in stage.played.requests)
+    assert made_up != another
+    assert given == "order-1815"
+
+
+def test_a_submission_that_was_stored_but_not_published_is_named(stage: Stage) -> None:
+    stored = problem("dependency_unavailable", 503)
+    body = stored.json() | {"task_id": "task-1"}
+    unconfirmed = [httpx.Response(503, json=body, headers=stored.headers) for _ in range(5)]
+    for each in unconfirmed:
+        each.headers["Content-Type"] = "application/problem+json"
+    with pytest.raises(Exception, match="stored all the same: task-1") as caught:
+        stage.play(task_calls.submit(stage.calls, "x", {}, None), *unconfirmed)
+    assert caught.value.task_id == "task-1"  # type: ignore[attr-defined]
+
+
+def test_all_that_may_be_submitted_can_be(stage: Stage) -> None:
+    assert {"prompt", *SubmissionFields.__annotations__} >= set(TaskSubmission.model_fields)
+
+
+def test_pages_are_asked_for_as_they_are_reached(stage: Stage) -> None:
+    flow = task_calls.list_all(stage.calls, status=TaskStatus.FAILED, model=None, page_size=2)
+    stage.play(
+        flow,
+        answer({"tasks": [task_json(id="a"), task_json(id="b")], "next_page_token": "more"}),
+        answer({"tasks": [task_json(id="c")], "next_page_token": None}),
+    )
+    assert [task.id for task in stage.played.told] == ["a", "b", "c"]
+    first, second = (dict(request.url.params) for request in stage.played.requests)
+    assert first == {"page_size": "2", "status": "failed"}
+    assert second == {**first, "page_token": "more"}
+
+
+def test_a_retry_whose_answer_was_lost_has_happened(stage: Stage) -> None:
+    played = stage.play(
+        task_calls.retry(stage.calls, "task-1"),
+        LOST,
+        problem("invalid_transition", 409),
+        answer(task_json("queued")),
+    )
+    assert played.result.status is TaskStatus.QUEUED
+
+
+@pytest.mark.parametrize("outcomes", [
+    [problem("invalid_transition", 409)],
+    [LOST, problem("invalid_transition", 409), answer(task_json("completed"))],
+])  # fmt: skip
+def test_a_retry_that_is_refused_is_refused(stage: Stage, outcomes: list[object]) -> None:
+    with pytest.raises(InvalidTransitionError):
+        stage.play(task_calls.retry(stage.calls, "task-1"), *outcomes)
+
+
+def test_a_deletion_whose_answer_was_lost_has_happened(stage: Stage) -> None:
+    stage.play(task_calls.delete(stage.calls, "task-1"), LOST, problem("task_not_found", 404))
+    with pytest.raises(TaskNotFoundError):
+        stage.play(task_calls.delete(stage.calls, "task-1"), problem("task_not_found", 404))
