@@ -8,6 +8,7 @@ from frontend_api.dependencies import EXTENSION, Dependencies
 from frontend_api.foreign_requests import refuse_foreign_requests
 from frontend_api.json_body import MAX_BODY_BYTES
 from frontend_api.problem_answers import answer_problems
+from frontend_api.rate_limit_headers import add_rate_limit_headers
 from frontend_api.request_log import log_requests, trace_requests
 from frontend_api.routes import (
     dead_letters,
@@ -38,6 +39,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     trace_requests(app)
     log_requests(app)
     add_security_headers(app)
+    add_rate_limit_headers(app)
     answer_problems(app)
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)

@@ -26,9 +26,11 @@ from frontend_api.ports import (
     Operators,
     Probe,
     RescueTurns,
+    TaskCounts,
     TaskQueue,
     TaskWatch,
 )
+from frontend_api.quotas import QuotaLimits, Quotas
 from frontend_api.read_task import ReadTask
 from frontend_api.remove_expired_tasks import RemoveExpiredTasks
 from frontend_api.replay_dead_letter import ReplayDeadLetter
@@ -59,6 +61,7 @@ class Dependencies:
     """What `create_app` is given."""
 
     catalog: ModelCatalog
+    quotas: Quotas
     submit_task: SubmitTask
     read_task: ReadTask
     follow_task: FollowTask
@@ -97,6 +100,8 @@ def assembled(
     dead_letters: DeadLetterArchive,
     rescue_turns: RescueTurns,
     clock: Clock,
+    task_counts: TaskCounts,
+    quota_limits: QuotaLimits,
     api_keys: ApiKeyStore,
     authenticator: Authenticator,
     internal_callers: InternalCallers,
@@ -110,18 +115,22 @@ def assembled(
     rescue_policy: RescuePolicy,
 ) -> Dependencies:
     """The use cases over these ports."""
-    retry_task = RetryTask(store=store, queue=queue, clock=clock)
+    quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
+    unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
     tell_ending = TellEnding(store=store, events=events)
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(
         catalog=catalog,
-        submit_task=SubmitTask(catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for),
+        quotas=quotas,
+        submit_task=SubmitTask(
+            catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for, quotas=quotas
+        ),
         read_task=ReadTask(store=store),
         follow_task=FollowTask(watch=watch, most=max_waiting),
         list_tasks=ListTasks(store=store),
         cancel_task=cancel_task,
         delete_task=DeleteTask(store=store, images=images, cancel_task=cancel_task),
-        retry_task=retry_task,
+        retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=quotas),
         rescue_stale_tasks=RescueStaleTasks(
             store=store,
             queue=queue,
@@ -139,7 +148,12 @@ def assembled(
             keep_for=keep_dead_letters_for,
         ),
         replay_dead_letter=ReplayDeadLetter(
-            archive=dead_letters, store=store, queue=queue, retry_task=retry_task, clock=clock
+            archive=dead_letters,
+            store=store,
+            queue=queue,
+            # An operator mends what went wrong here; the owner's quota is not in the way.
+            retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=unlimited),
+            clock=clock,
         ),
         dead_letters=dead_letters,
         images=images,

@@ -21,6 +21,7 @@ from frontend_api.follow_task import NoPlaceLeftError
 from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
 from frontend_api.ports import ImageGoneError, NotAnOperatorError, NotAuthenticatedError
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
+from frontend_api.quotas import QueueFullError, QuotaExceededError
 from frontend_api.read_task import ImageNotFoundError
 from frontend_api.rescue_stale_tasks import RescueRunningError
 from frontend_api.submit_task import IdempotencyKeyReusedError, TaskNotConfirmedError
@@ -92,6 +93,11 @@ def _not_authenticated(error: NotAuthenticatedError) -> Problem:
     return Problem(code="unauthenticated", detail=str(error), headers={"WWW-Authenticate": "Bearer"})
 
 
+def _quota_exceeded(error: QuotaExceededError) -> Problem:
+    wait = str(error.retry_after_seconds)
+    return Problem(code=error.code, detail=str(error), headers={"Retry-After": wait})
+
+
 def _told_by_code(error: DomainError) -> Problem:
     return Problem(code=error.code, detail=str(error))
 
@@ -129,6 +135,8 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     RescueRunningError: _told_by_code,
     ImageNotFoundError: lambda error: Problem(code="image_not_found", detail=str(error)),
     ImageGoneError: lambda _: Problem(code="image_not_found", detail="the image is no longer stored"),
+    QuotaExceededError: _quota_exceeded,
+    QueueFullError: _quota_exceeded,
     ApiKeyNotFoundError: _told_by_code,
     TooManyApiKeysError: _told_by_code,
     BeyondOwnRightsError: _told_by_code,

@@ -23,6 +23,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "name": {"description": "The model's name.", "schema": {"type": "string"}},
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }
+_EVERYWHERE_BELOW_V1 = {
+    "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
+    "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
+}
 _ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
 poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""
 Json = dict[str, Any]
@@ -49,6 +53,10 @@ def openapi_document(app: Flask) -> Json:
         "paths": dict(sorted(paths.items())),
         "x-problems": {code: asdict(kind) for code, kind in PROBLEMS.items()},
         "components": {
+            "headers": {
+                name: {"description": meaning, "schema": {"type": "string"}}
+                for name, meaning in _EVERYWHERE_BELOW_V1.items()
+            },
             "schemas": _schemas([operation for _, _, operation in operations]),
             "securitySchemes": {
                 "bearer": {
@@ -91,6 +99,10 @@ def _operation(path: str, verb: str, operation: Operation) -> Json:
             **_problem_answers(operation),
         },
     }
+    if path.startswith("/v1/"):
+        everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in _EVERYWHERE_BELOW_V1}
+        for answer in described["responses"].values():
+            answer["headers"] = {**answer.get("headers", {}), **everywhere}
     if operation.body is not None:
         described["requestBody"] = {
             "required": operation.body_required,

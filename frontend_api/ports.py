@@ -130,6 +130,25 @@ class Authenticator(Protocol):
         ...
 
 
+class TaskCounts(Protocol):
+    """Counts tasks, in the store itself. Every method raises DependencyUnavailableError.
+
+    A count stops at `at_most`, which bounds what it costs.
+    """
+
+    def active_of(self, user_id: str, *, at_most: int) -> int:
+        """How many tasks of one user are queued or processing."""
+        ...
+
+    def submitted_by(self, user_id: str, *, since: datetime, at_most: int) -> int:
+        """How many tasks of one user were submitted at this moment or later, and still exist."""
+        ...
+
+    def queued(self, at_most: int) -> int:
+        """How many tasks are queued, of all users."""
+        ...
+
+
 class ApiKeyStore(Protocol):
     """Where API keys are kept. Every method raises DependencyUnavailableError when it does not answer in time."""
 

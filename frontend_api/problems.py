@@ -39,6 +39,8 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),
     "unknown_model": ProblemKind(422, "Unknown model"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
+    "quota_exceeded": ProblemKind(429, "Quota exceeded", retryable=True),
+    "queue_full": ProblemKind(429, "The queue is full", retryable=True),
     "too_many_waiting": ProblemKind(429, "Too many callers are waiting", retryable=True),
     "internal_error": ProblemKind(500, "Internal error", retryable=True),
     "dependency_unavailable": ProblemKind(503, "A dependency is unavailable", retryable=True),

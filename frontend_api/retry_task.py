@@ -6,6 +6,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from common.ports import Clock, TaskStore
 from frontend_api.ports import TaskQueue
+from frontend_api.quotas import Quotas
 from frontend_api.read_task import ReadTask
 from frontend_api.submit_task import TaskNotConfirmedError, noted_as_enqueued
 
@@ -17,12 +18,17 @@ class RetryTask:
     store: TaskStore
     queue: TaskQueue
     clock: Clock
+    quotas: Quotas
 
     def __call__(self, user_id: str, task_id: str) -> Task:
-        """The task, queued. Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError."""
+        """The task, queued. Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError.
+
+        Raises QuotaExceededError and QueueFullError, for it is one more that waits.
+        """
         owned = ReadTask(store=self.store)(user_id, task_id)
         now = self.clock.now()
-        queued = self.store.update(task_id, lambda task: task.resubmitted(now), last_seen=owned)
+        with self.quotas.retry_of(user_id):
+            queued = self.store.update(task_id, lambda task: task.resubmitted(now), last_seen=owned)
         try:
             self.queue.publish(queued)
         except DependencyUnavailableError as exc:

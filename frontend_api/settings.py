@@ -26,6 +26,12 @@ class ApiSettings(SharedSettings):
     keep_dead_letters_for_days: int = Field(default=30, ge=1)
     operators: tuple[str, ...] = ()
     """Who may look after dead letters: user ids and service accounts' emails (JSON list). Nobody by default."""
+    max_active_tasks: int = Field(default=500, ge=0)
+    """How many tasks of one caller may be queued or processing; 0 is no limit."""
+    max_submissions_per_minute: int = Field(default=600, ge=0)
+    """How many tasks one caller may submit in a minute; 0 is no limit."""
+    max_queued_tasks: int = Field(default=20_000, ge=0)
+    """How many tasks may be queued, of all callers; 0 is no limit."""
     api_key_cache_seconds: float = Field(default=30, ge=0, le=3_600)
     """How long an API key that another instance revoked may go on opening doors here."""
     trusted_hosts: tuple[str, ...] = ()

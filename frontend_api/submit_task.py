@@ -7,11 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from common.domain.errors import DependencyUnavailableError, DomainError, TaskAlreadyExistsError
+from common.domain.errors import (
+    DependencyUnavailableError,
+    DomainError,
+    TaskAlreadyExistsError,
+    TaskNotFoundError,
+)
 from common.domain.model_catalog import ModelCatalog
 from common.domain.task import Lane, Task, TaskStatus
 from common.ports import Clock, TaskStore
 from frontend_api.ports import TaskQueue
+from frontend_api.quotas import QuotaExceededError, Quotas
 
 
 class IdempotencyKeyReusedError(DomainError):
@@ -62,6 +68,7 @@ class SubmitTask:
     queue: TaskQueue
     clock: Clock
     keep_for: timedelta
+    quotas: Quotas
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
@@ -69,13 +76,21 @@ class SubmitTask:
 
         Raises UnknownModelError and ParametersRejectedError before anything is stored, IdempotencyKeyReusedError,
         TaskNotConfirmedError when the task is stored but not published, DependencyUnavailableError when it is
-        perhaps not even stored.
+        perhaps not even stored, QuotaExceededError and QueueFullError for what is not a replay.
         """
         task = self._new_task(submission)
         try:
-            stored = self.store.create(task)
+            with self.quotas.submission_of(submission.user_id):
+                stored = self.store.create(task)
         except TaskAlreadyExistsError:
             return Submitted(task=self._replayed(task), replayed=True)
+        except QuotaExceededError as refusal:
+            if submission.idempotency_key is None:
+                raise
+            try:
+                return Submitted(task=self._replayed(task), replayed=True)
+            except TaskNotFoundError:
+                raise refusal from None
         return Submitted(task=self._published(stored), replayed=False)
 
     def _new_task(self, submission: Submission) -> Task:

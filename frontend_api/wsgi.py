@@ -20,6 +20,7 @@ from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
+from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
@@ -43,6 +44,7 @@ from frontend_api.dependencies import Dependencies, WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.ports import ApiKeyStore, Authenticator, ImageLinks, InternalCallers, Operators
+from frontend_api.quotas import QuotaLimits
 from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
@@ -101,6 +103,12 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),
         dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=settings.store_timeout_seconds),
         clock=SystemClock(),
+        task_counts=FirestoreTaskCounts(firestore, timeout_seconds=settings.store_timeout_seconds),
+        quota_limits=QuotaLimits(
+            active_tasks=settings.max_active_tasks,
+            submissions_per_minute=settings.max_submissions_per_minute,
+            queued_tasks=settings.max_queued_tasks,
+        ),
         api_keys=api_keys,
         authenticator=authenticator,
         internal_callers=_internal_callers(settings),

@@ -12,7 +12,13 @@ from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.processes import ProcessSpec
 from local_stack.pubsub_proxy.process import pubsub_proxy
-from local_stack.stack_settings import LOCAL_OPERATORS, LOCAL_PACE, StackSettings, names_as_environment
+from local_stack.stack_settings import (
+    LOCAL_OPERATORS,
+    LOCAL_PACE,
+    LOCAL_QUOTAS,
+    StackSettings,
+    names_as_environment,
+)
 
 
 class Composition:
@@ -51,6 +57,7 @@ class Composition:
             **names_as_environment(self._settings.names),
             **LOCAL_PACE,
             **LOCAL_OPERATORS,
+            **LOCAL_QUOTAS,
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
         }

@@ -37,6 +37,13 @@ LOCAL_PACE = {
 LOCAL_OPERATORS = {"DARKROOM_OPERATORS": '["local"]'}
 """Whoever comes without credentials, which on this machine is everybody."""
 
+LOCAL_QUOTAS = {
+    # Here everybody is the same caller: the limits are where only a program that has run wild meets them.
+    "DARKROOM_MAX_ACTIVE_TASKS": "100000",
+    "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE": "60000",
+    "DARKROOM_MAX_QUEUED_TASKS": "100000",
+}
+
 
 def names_as_environment(names: ResourceNames) -> dict[str, str]:
     """The variables that the API and the workers read their settings from."""

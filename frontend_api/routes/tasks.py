@@ -69,6 +69,8 @@ _LOCATION = {"Location": "Where the task is read."}
             "idempotency_key_reused",
             "task_not_found",
             "too_many_waiting",
+            "quota_exceeded",
+            "queue_full",
             "dependency_unavailable",
         ),
     )
@@ -184,7 +186,7 @@ def cancel(task_id: str) -> Response:
         summary="Try a failed or cancelled task again",
         tag="tasks",
         answers={202: Answer(meaning="Queued again, with the same id and seed.", body=TaskAnswer)},
-        problems=(*_ONE_TASK, "invalid_transition"),
+        problems=(*_ONE_TASK, "invalid_transition", "quota_exceeded", "queue_full"),
     )
 )
 def retry(task_id: str) -> Response:

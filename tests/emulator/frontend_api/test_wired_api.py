@@ -117,6 +117,23 @@ def test_a_key_made_by_one_process_opens_doors_at_another_until_it_is_revoked(
     assert elsewhere.get("/v1/tasks", headers=shown).status_code == 401
 
 
+def test_processes_keep_a_quota_together_and_replays_pass(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_MAX_ACTIVE_TASKS", "10")
+    monkeypatch.setenv("DARKROOM_MAX_SUBMISSIONS_PER_MINUTE", "0")
+    processes = [build_app().test_client() for _ in range(2)]
+
+    def post(number: int) -> int:
+        headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"], "Idempotency-Key": str(number)}
+        return processes[number % 2].post("/v1/tasks", json=PROMPT, headers=headers).status_code
+
+    accepted = [post(number) for number in range(14)].count(202)
+    assert 10 <= accepted <= 11  # a tenth of the limit for the second process
+    assert len(client.get("/v1/tasks?page_size=100").get_json()["tasks"]) == accepted
+    assert [post(number) for number in range(4)] == [200] * 4
+
+
 def test_without_pubsub_the_task_is_kept_and_rescue_publishes_it(
     emulators: Emulators, client: FlaskClient, store: FirestoreTaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from frontend_api.authentication import EmulatorAuthenticator, InternalToken, Na
 from frontend_api.dependencies import WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
+from frontend_api.quotas import QuotaLimits
 from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from tests.factories import submitted_task
@@ -29,6 +30,7 @@ from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
+from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
@@ -54,6 +56,7 @@ class Api:
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
+    quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
     max_waiting: int = 3
@@ -62,6 +65,7 @@ class Api:
     def __post_init__(self) -> None:
         self.watch = InMemoryTaskWatch(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
+        self.counts = InMemoryTaskCounts(self.store)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(
             keys=api_keys, others=EmulatorAuthenticator(project_id=PROJECT), clock=self.clock
@@ -77,6 +81,8 @@ class Api:
             dead_letters=self.dead_letters,
             rescue_turns=self.turns,
             clock=self.clock,
+            task_counts=self.counts,
+            quota_limits=self.quota_limits,
             api_keys=api_keys,
             authenticator=authenticator,
             internal_callers=InternalToken(token=INTERNAL_TOKEN),

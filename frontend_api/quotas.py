@@ -1,0 +1,212 @@
+"""Quotas: how much one caller may have going, how fast they may submit, and how long the queue may be for all.
+
+No counters are stored: the tasks themselves are counted, by the store, now and then (see SharedCount).
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.domain.errors import DomainError
+from common.ports import Clock
+from frontend_api.ports import TaskCounts
+from frontend_api.shared_count import SharedCount
+
+WINDOW = timedelta(minutes=1)
+_SUBMISSIONS, _ACTIVE_TASKS = "submissions", "active-tasks"
+_MOST_REMEMBERED = 10_000
+"""Callers. Whoever is forgotten has a tenth of each limit without a look again, which is what it is for."""
+_ACTIVE_RETRY_AFTER_SECONDS = 10
+_QUEUE_RETRY_AFTER_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaLimits:
+    """0 is no limit."""
+
+    active_tasks: int = 0
+    """Queued or processing, of one caller."""
+    submissions_per_minute: int = 0
+    """Of one caller, in each minute of the clock."""
+    queued_tasks: int = 0
+    """Of all callers."""
+
+
+class QuotaExceededError(DomainError):
+    """The caller has, or has submitted, as much as anybody may."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFullError(QuotaExceededError):
+    """As many tasks wait as may, whosever they are."""
+
+    code = "queue_full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One limit that holds for each caller alone."""
+
+    name: str
+    limit: int
+    window_seconds: int | None
+    """None: there is no window; what is counted ends when the tasks do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a caller stands with a policy, as far as this process knows."""
+
+    policy: str
+    left: int
+    resets_in_seconds: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Caller:
+    active: SharedCount
+    window: datetime
+    submissions: SharedCount
+
+
+class Quotas:
+    """The limits in force. Safe to share between threads."""
+
+    def __init__(self, *, limits: QuotaLimits, counts: TaskCounts, clock: Clock) -> None:
+        self._limits = limits
+        self._counts = counts
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._callers: dict[str, _Caller] = {}
+        self._queued = SharedCount(limit=limits.queued_tasks, count=counts.queued, clock=clock)
+
+    @contextmanager
+    def submission_of(self, user_id: str) -> Iterator[None]:
+        """Around the storing of a new task: it counts if the block ends well, and only then.
+
+        Raises QuotaExceededError, QueueFullError, DependencyUnavailableError.
+        """
+        caller = self._caller(user_id)
+        with (
+            _within(self._limits.active_tasks, caller.active, self._too_many),
+            _within(self._limits.submissions_per_minute, caller.submissions, self._too_fast),
+            _within(self._limits.queued_tasks, self._queued, _queue_full),
+        ):
+            yield
+
+    @contextmanager
+    def retry_of(self, user_id: str) -> Iterator[None]:
+        """Around the queueing of a task that had ended: the same, but it is no submission."""
+        caller = self._caller(user_id)
+        with (
+            _within(self._limits.active_tasks, caller.active, self._too_many),
+            _within(self._limits.queued_tasks, self._queued, _queue_full),
+        ):
+            yield
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The limits of each caller, without those that are none."""
+        every = (
+            Policy(
+                name=_SUBMISSIONS,
+                limit=self._limits.submissions_per_minute,
+                window_seconds=WINDOW.seconds,
+            ),
+            Policy(name=_ACTIVE_TASKS, limit=self._limits.active_tasks, window_seconds=None),
+        )
+        return tuple(policy for policy in every if policy.limit)
+
+    def standings(self, user_id: str) -> tuple[Standing, ...]:
+        """Where a caller stands with each of the policies; asks nobody."""
+        caller = self._caller(user_id)
+        left = {_SUBMISSIONS: caller.submissions.left, _ACTIVE_TASKS: caller.active.left}
+        return tuple(
+            Standing(
+                policy=policy.name,
+                left=left[policy.name],
+                resets_in_seconds=self._seconds_to_next_window() if policy.window_seconds else None,
+            )
+            for policy in self.policies
+        )
+
+    def _too_many(self) -> QuotaExceededError:
+        return QuotaExceededError(
+            f"nobody may have more than {self._limits.active_tasks} tasks queued or processing",
+            retry_after_seconds=_ACTIVE_RETRY_AFTER_SECONDS,
+        )
+
+    def _too_fast(self) -> QuotaExceededError:
+        return QuotaExceededError(
+            f"nobody may submit more than {self._limits.submissions_per_minute} tasks a minute",
+            retry_after_seconds=self._seconds_to_next_window(),
+        )
+
+    def _caller(self, user_id: str) -> _Caller:
+        window = self._window()
+        with self._lock:
+            caller = self._callers.get(user_id)
+            if caller is None:
+                caller = _Caller(
+                    active=self._active_count(user_id),
+                    window=window,
+                    submissions=self._submission_count(user_id, window),
+                )
+                self._callers[user_id] = caller
+                if len(self._callers) > _MOST_REMEMBERED:
+                    self._callers.pop(next(iter(self._callers)))
+            elif caller.window != window:
+                caller.window, caller.submissions = window, self._submission_count(user_id, window)
+        return caller
+
+    def _active_count(self, user_id: str) -> SharedCount:
+        return SharedCount(
+            limit=self._limits.active_tasks,
+            count=lambda at_most: self._counts.active_of(user_id, at_most=at_most),
+            clock=self._clock,
+        )
+
+    def _submission_count(self, user_id: str, window: datetime) -> SharedCount:
+        return SharedCount(
+            limit=self._limits.submissions_per_minute,
+            count=lambda at_most: self._counts.submitted_by(user_id, since=window, at_most=at_most),
+            clock=self._clock,
+            counts_what_is_gone=True,  # or deleting would make room for more
+        )
+
+    def _window(self) -> datetime:
+        return self._clock.now().replace(second=0, microsecond=0)
+
+    def _seconds_to_next_window(self) -> int:
+        return WINDOW.seconds - self._clock.now().second
+
+
+def _queue_full() -> QuotaExceededError:
+    return QueueFullError(
+        "as many tasks wait as may; come back when some are done",
+        retry_after_seconds=_QUEUE_RETRY_AFTER_SECONDS,
+    )
+
+
+@contextmanager
+def _within(limit: int, count: SharedCount, refusal: Callable[[], QuotaExceededError]) -> Iterator[None]:
+    """Take one around the block, and give it back unless the block ends well."""
+    if not limit:
+        yield
+        return
+    if not count.take():
+        raise refusal()
+    try:
+        yield
+    except BaseException:
+        count.give_back()
+        raise
+    count.keep()
