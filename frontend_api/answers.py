@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane, Phase, Task, TaskStatus
-from frontend_api.ports import SignedLink
+from frontend_api.ports import ImageLinks, SignedLink
 
 NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
 
@@ -109,6 +110,7 @@ class TaskAnswer(AnswerBody):
     progress: ProgressAnswer
     images: tuple[ImageAnswer, ...]
     failure: FailureAnswer | None
+    callback_url: str | None
     metrics: MetricsAnswer
     urls: UrlsAnswer
 
@@ -135,6 +137,7 @@ class TaskAnswer(AnswerBody):
             progress=ProgressAnswer.model_validate(task.progress),
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
+            callback_url=task.callback_url,
             metrics=_metrics_answer(task),
             urls=UrlsAnswer(
                 self_=task_path(task.id),
@@ -149,6 +152,15 @@ class TaskPageAnswer(AnswerBody):
 
     tasks: tuple[TaskAnswer, ...]
     next_page_token: str | None
+
+
+def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
+    """The links to a task's images, by index, where they can be signed now; the images' own addresses do as well."""
+    try:
+        signed = {image.index: image_links.signed(image) for image in task.images}
+    except DependencyUnavailableError:
+        return {}
+    return {index: link for index, link in signed.items() if link is not None}
 
 
 def task_path(task_id: str) -> str:

@@ -22,6 +22,7 @@ from frontend_api.routes import (
     results,
     tasks,
     web_page,
+    webhooks,
 )
 from frontend_api.security_headers import add_security_headers
 
@@ -44,7 +45,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, events, results, images, models, keys, dead_letters, internal, health, documentation, web_page,
+        tasks, events, results, webhooks, images, models, keys, dead_letters, internal, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

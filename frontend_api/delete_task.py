@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from common.ports import TaskStore
 from frontend_api.cancel_task import CancelTask
 from frontend_api.ports import ImageBucket
+from frontend_api.webhooks.ports import WebhookLogs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,15 +14,17 @@ class DeleteTask:
 
     store: TaskStore
     images: ImageBucket
+    webhook_logs: WebhookLogs
     cancel_task: CancelTask
 
     def __call__(self, user_id: str, task_id: str) -> None:
-        """Cancel if needed, remove the images, then the document. Raises TaskNotFoundError.
+        """Cancel if needed, remove the images and the log of webhooks, then the document. Raises TaskNotFoundError.
 
-        The images go first: were the document gone and the images not, nobody could ask for their removal again.
+        The document goes last: were it gone and the others not, nobody could ask for their removal again.
         """
         task = self.cancel_task(user_id, task_id)
         self.images.remove_all_of(task_id)
+        self.webhook_logs.delete(task_id)
         self.store.delete(task_id)
         if not task.status.is_terminal:
             # A worker may have stored an image in between; from now on it finds no task and stores no more.

@@ -40,6 +40,10 @@ from frontend_api.retry_task import RetryTask
 from frontend_api.revoke_api_key import RevokeApiKey
 from frontend_api.submit_task import SubmitTask
 from frontend_api.tell_ending import TellEnding
+from frontend_api.webhook_answers import webhook_body
+from frontend_api.webhooks.assembly import Webhooks
+from frontend_api.webhooks.deliver_event import DeliverEvent
+from frontend_api.webhooks.replay_delivery import ReplayDelivery
 
 EXTENSION = "darkroom"
 
@@ -73,6 +77,9 @@ class Dependencies:
     remove_expired_tasks: RemoveExpiredTasks
     archive_dead_letter: ArchiveDeadLetter
     replay_dead_letter: ReplayDeadLetter
+    deliver_event: DeliverEvent
+    replay_delivery: ReplayDelivery
+    webhooks: Webhooks
     dead_letters: DeadLetterArchive
     images: ImageBucket
     image_links: ImageLinks
@@ -99,6 +106,7 @@ def assembled(
     image_links: ImageLinks,
     dead_letters: DeadLetterArchive,
     rescue_turns: RescueTurns,
+    webhooks: Webhooks,
     clock: Clock,
     task_counts: TaskCounts,
     quota_limits: QuotaLimits,
@@ -121,6 +129,13 @@ def assembled(
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(
         catalog=catalog,
+        submit_task=SubmitTask(
+            catalog=catalog,
+            store=store,
+            queue=queue,
+            clock=clock,
+            keep_for=keep_for,
+            callback_rules=webhooks.rules,
         quotas=quotas,
         submit_task=SubmitTask(
             catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for, quotas=quotas
@@ -129,6 +144,10 @@ def assembled(
         follow_task=FollowTask(watch=watch, most=max_waiting),
         list_tasks=ListTasks(store=store),
         cancel_task=cancel_task,
+        delete_task=DeleteTask(
+            store=store, images=images, webhook_logs=webhooks.logs, cancel_task=cancel_task
+        ),
+        retry_task=retry_task,
         delete_task=DeleteTask(store=store, images=images, cancel_task=cancel_task),
         retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=quotas),
         rescue_stale_tasks=RescueStaleTasks(
@@ -139,7 +158,9 @@ def assembled(
             clock=clock,
             policy=rescue_policy,
         ),
-        remove_expired_tasks=RemoveExpiredTasks(store=store, images=images, clock=clock),
+        remove_expired_tasks=RemoveExpiredTasks(
+            store=store, images=images, webhook_logs=webhooks.logs, clock=clock
+        ),
         archive_dead_letter=ArchiveDeadLetter(
             archive=dead_letters,
             store=store,
@@ -155,6 +176,18 @@ def assembled(
             retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=unlimited),
             clock=clock,
         ),
+        deliver_event=DeliverEvent(
+            store=store,
+            logs=webhooks.logs,
+            sender=webhooks.sender,
+            secrets=webhooks.secrets,
+            slots=webhooks.slots,
+            rules=webhooks.rules,
+            clock=clock,
+            body_of=lambda event, task: webhook_body(event, task, image_links),
+        ),
+        replay_delivery=ReplayDelivery(logs=webhooks.logs, events=events),
+        webhooks=webhooks,
         dead_letters=dead_letters,
         images=images,
         image_links=image_links,

@@ -15,6 +15,7 @@ from common.domain.errors import (
 )
 from common.ports import InvalidPageTokenError
 from frontend_api.api_key import ApiKeyNotFoundError
+from frontend_api.callback_rules import CallbackRefusedError
 from frontend_api.create_api_key import BeyondOwnRightsError, TooManyApiKeysError
 from frontend_api.dead_letter import DeadLetterNotFoundError, DeadLetterUndecodableError
 from frontend_api.follow_task import NoPlaceLeftError
@@ -26,6 +27,11 @@ from frontend_api.read_task import ImageNotFoundError
 from frontend_api.rescue_stale_tasks import RescueRunningError
 from frontend_api.submit_task import IdempotencyKeyReusedError, TaskNotConfirmedError
 from frontend_api.validation_details import detail_of, pointer_of
+from frontend_api.webhooks.caller_secrets import WebhooksNotOfferedError
+from frontend_api.webhooks.deliver_event import WebhookNotDeliveredError
+from frontend_api.webhooks.delivery_log import DeliveryNotFoundError
+from frontend_api.webhooks.host_slots import ReceiverBusyError
+from frontend_api.webhooks.replay_delivery import DeliveryOutdatedError
 
 RETRY_AFTER_SECONDS = 2
 """How long a caller should wait for a dependency that is away; most outages are a reconnection."""
@@ -102,6 +108,10 @@ def _told_by_code(error: DomainError) -> Problem:
     return Problem(code=error.code, detail=str(error))
 
 
+def _busy(error: ReceiverBusyError) -> Problem:
+    return Problem(code=error.code, detail=str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 def _unavailable(error: DependencyUnavailableError) -> Problem:
     task_id = error.task_id if isinstance(error, TaskNotConfirmedError) else None
     saved = "; the task is stored and will be queued once it is back" if task_id else ""
@@ -142,6 +152,12 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     BeyondOwnRightsError: _told_by_code,
     DeadLetterNotFoundError: _told_by_code,
     DeadLetterUndecodableError: _told_by_code,
+    CallbackRefusedError: lambda error: rejected([Complaint("pointer", "/callback_url", str(error))]),
+    WebhooksNotOfferedError: _told_by_code,
+    WebhookNotDeliveredError: _told_by_code,
+    DeliveryNotFoundError: _told_by_code,
+    DeliveryOutdatedError: _told_by_code,
+    ReceiverBusyError: _busy,
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
     NotAuthenticatedError: _not_authenticated,
     NoPlaceLeftError: _no_place_left,

@@ -20,6 +20,7 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
     "key_id": {"description": "The API key's id.", "schema": {"type": "string"}},
     "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
+    "number": {"description": "The delivery's number, from 1.", "schema": {"type": "integer", "minimum": 1}},
     "name": {"description": "The model's name.", "schema": {"type": "string"}},
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }

@@ -11,6 +11,7 @@ from common.domain.task import Task
 from common.observability.metrics import TASKS_EXPIRED, counter
 from common.ports import Clock, TaskStore
 from frontend_api.ports import ImageBucket
+from frontend_api.webhooks.ports import WebhookLogs
 
 _log = structlog.get_logger(__name__)
 _expired = counter(TASKS_EXPIRED)
@@ -22,6 +23,7 @@ class RemoveExpiredTasks:
 
     store: TaskStore
     images: ImageBucket
+    webhook_logs: WebhookLogs
     clock: Clock
     page_size: int = 100
     max_pages: int = 10
@@ -50,4 +52,5 @@ class RemoveExpiredTasks:
         if not self.store.delete_unchanged(task):
             return False
         self.images.remove_all_of(task.id)
+        self.webhook_logs.delete(task.id)
         return True

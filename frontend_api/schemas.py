@@ -4,12 +4,13 @@ Types are checked here; how many steps or pixels are too many is the chosen mode
 """
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
+from frontend_api.callback_rules import MAX_URL_CHARACTERS
 from frontend_api.json_body import is_unicode
 from frontend_api.submit_task import Submission
 
@@ -49,6 +50,7 @@ Text = Annotated[str, AfterValidator(_storable)]
 Integer = Annotated[int, AfterValidator(_of_64_bits)]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(_storable)]
+CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(_storable)]
 ModelName = Annotated[str, Field(max_length=63), AfterValidator(_storable)]
 
 
@@ -90,6 +92,13 @@ class TaskSubmission(BaseModel):
     deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
         default=None, description="Give up if no worker has started by then."
     )
+    callback_url: CallbackUrlText | None = Field(
+        default=None,
+        description="Where to POST the task's events, as Standard Webhooks; https to a public address.",
+    )
+    callback_events: Annotated[list[Literal["finished"]], Field(min_length=1, max_length=1)] | None = Field(
+        default=None, description="Which events; `finished` by default."
+    )
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
         """The same in the use case's words."""
@@ -102,6 +111,7 @@ class TaskSubmission(BaseModel):
             lane=self.lane,
             labels=self.labels,
             start_within=None if seconds is None else timedelta(seconds=seconds),
+            callback_url=self.callback_url,
             idempotency_key=idempotency_key,
         )
 

@@ -44,6 +44,15 @@ class ApiSettings(SharedSettings):
     """Whose OIDC tokens open /internal."""
     firebase_web_config: dict[str, Any] | None = None
     """The Firebase web app's configuration (JSON), for the page to sign in with. Public by nature."""
+    webhook_key: SecretStr | None = Field(default=None, min_length=32)
+    """What callers' webhook secrets are made from, known to the API alone; without it no webhooks are on offer."""
+    webhook_rotation_hours: float = Field(default=24, ge=0)
+    """How long a webhook secret stays valid after a rotation."""
+    webhook_timeout_seconds: float = Field(default=15, gt=0, le=45)
+    """How long one try may take."""
+    webhooks_at_once: int = Field(default=12, ge=1)
+    """Tries under way in one process; each takes one of its threads."""
+    webhooks_at_once_per_host: int = Field(default=4, ge=1)
     rescue_never_enqueued_seconds: float = Field(default=30, ge=0)
     """Rescue publishes a task whose publish was not confirmed for so long."""
     rescue_enqueued_seconds: float = Field(default=3_600, ge=1)

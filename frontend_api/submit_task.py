@@ -16,6 +16,7 @@ from common.domain.errors import (
 from common.domain.model_catalog import ModelCatalog
 from common.domain.task import Lane, Task, TaskStatus
 from common.ports import Clock, TaskStore
+from frontend_api.callback_rules import CallbackRules
 from frontend_api.ports import TaskQueue
 from frontend_api.quotas import QuotaExceededError, Quotas
 
@@ -44,6 +45,7 @@ class Submission:
     lane: Lane = Lane.INTERACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
     start_within: timedelta | None = None
+    callback_url: str | None = None
     idempotency_key: str | None = None
 
 
@@ -68,12 +70,16 @@ class SubmitTask:
     queue: TaskQueue
     clock: Clock
     keep_for: timedelta
+    callback_rules: CallbackRules
     quotas: Quotas
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
         """Accept a submission, or find the task that it was accepted as before.
 
+        Raises UnknownModelError, ParametersRejectedError and CallbackRefusedError before anything is stored,
+        IdempotencyKeyReusedError, TaskNotConfirmedError when the task is stored but not published,
+        DependencyUnavailableError when it is perhaps not even stored.
         Raises UnknownModelError and ParametersRejectedError before anything is stored, IdempotencyKeyReusedError,
         TaskNotConfirmedError when the task is stored but not published, DependencyUnavailableError when it is
         perhaps not even stored, QuotaExceededError and QueueFullError for what is not a replay.
@@ -94,6 +100,8 @@ class SubmitTask:
         return Submitted(task=self._published(stored), replayed=False)
 
     def _new_task(self, submission: Submission) -> Task:
+        if submission.callback_url is not None:
+            self.callback_rules.checked_url(submission.callback_url)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
             self.new_task_id()
@@ -109,6 +117,7 @@ class SubmitTask:
             start_within=submission.start_within,
             lane=submission.lane,
             labels=submission.labels,
+            callback_url=submission.callback_url,
         )
 
     def _replayed(self, asked: Task) -> Task:
@@ -159,4 +168,4 @@ def _start_within(task: Task) -> timedelta | None:
 
 
 def _request_of(task: Task) -> tuple[object, ...]:
-    return (task.user_id, task.parameters, task.lane, dict(task.labels))
+    return (task.user_id, task.parameters, task.lane, dict(task.labels), task.callback_url)

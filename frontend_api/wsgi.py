@@ -4,9 +4,11 @@ Nothing happens at import, and gunicorn must not preload: Google's clients do no
 """
 
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 from flask import Flask
+from google.cloud.firestore import Client as FirestoreClient
 from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
@@ -16,12 +18,15 @@ from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
+from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
+from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
+from frontend_api.adapters.firestore_webhook_logs import FirestoreWebhookLogs
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
 from frontend_api.adapters.google_tokens import (
@@ -29,6 +34,7 @@ from frontend_api.adapters.google_tokens import (
     OidcCallers,
     ServiceAccountAuthenticator,
 )
+from frontend_api.adapters.pinned_webhook_sender import PinnedWebhookSender
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.app import create_app
@@ -40,6 +46,7 @@ from frontend_api.authentication import (
     NoInternalCallers,
     unsigned_token,
 )
+from frontend_api.callback_rules import CallbackRules
 from frontend_api.dependencies import Dependencies, WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
@@ -48,6 +55,9 @@ from frontend_api.quotas import QuotaLimits
 from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
+from frontend_api.webhooks.assembly import Webhooks
+from frontend_api.webhooks.caller_secrets import CallerSecrets
+from frontend_api.webhooks.host_slots import HostSlots
 
 _PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
 _CLOUD_ORIGINS = ("https://*.googleapis.com",)
@@ -101,6 +111,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
         image_links=_image_links(settings, bucket_client),
         rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),
+        webhooks=_webhooks(settings, firestore),
         dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=settings.store_timeout_seconds),
         clock=SystemClock(),
         task_counts=FirestoreTaskCounts(firestore, timeout_seconds=settings.store_timeout_seconds),
@@ -145,6 +156,30 @@ def _authenticator(settings: ApiSettings, api_keys: ApiKeyStore) -> Authenticato
     if settings.uses_emulators:
         people = EmulatorAuthenticator(project_id=settings.project_id)
     return KeyOrTokenAuthenticator(keys=api_keys, others=people, clock=SystemClock())
+
+
+def _webhooks(settings: ApiSettings, firestore: FirestoreClient) -> Webhooks:
+    key = settings.webhook_key
+    rules = CallbackRules(is_offered=key is not None, allows_loopback=settings.uses_emulators)
+    sender = PinnedWebhookSender(
+        rules=rules,
+        addresses_of=SystemResolver(threads=settings.webhooks_at_once),
+        timeout_seconds=settings.webhook_timeout_seconds,
+        user_agent=f"darkroom/{version('darkroom')}",
+    )
+    rotations = FirestoreSecretRotations(firestore, timeout_seconds=settings.store_timeout_seconds)
+    return Webhooks(
+        rules=rules,
+        logs=FirestoreWebhookLogs(firestore, timeout_seconds=settings.store_timeout_seconds),
+        sender=sender,
+        secrets=CallerSecrets(
+            rotations=rotations,
+            key=None if key is None else key.get_secret_value().encode(),
+            overlap=timedelta(hours=settings.webhook_rotation_hours),
+            clock=SystemClock(),
+        ),
+        slots=HostSlots(per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once),
+    )
 
 
 def _internal_callers(settings: ApiSettings) -> InternalCallers:

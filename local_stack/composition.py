@@ -11,10 +11,12 @@ from local_stack.data_directory import DataDirectory
 from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.processes import ProcessSpec
+from local_stack.provisioning import PushEndpoints
 from local_stack.pubsub_proxy.process import pubsub_proxy
 from local_stack.stack_settings import (
     LOCAL_OPERATORS,
     LOCAL_PACE,
+    LOCAL_WEBHOOKS,
     LOCAL_QUOTAS,
     StackSettings,
     names_as_environment,
@@ -41,11 +43,15 @@ class Composition:
         return f"http://localhost:{self._port('api')}/" if self._settings.serves_api else None
 
     @property
-    def dead_letter_endpoint(self) -> str | None:
-        """Where Pub/Sub pushes dead letters, None without an API. The emulator sends no header to hold the token."""
+    def push_endpoints(self) -> PushEndpoints | None:
+        """Where Pub/Sub pushes, None without an API. The emulator sends no header to hold the token."""
         if not self._settings.serves_api:
             return None
-        return f"http://{self.host('api')}/internal/dead-letters?token={self._token}"
+        internal = f"http://{self.host('api')}/internal"
+        return PushEndpoints(
+            dead_letters=f"{internal}/dead-letters?token={self._token}",
+            events=f"{internal}/events?token={self._token}",
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -57,6 +63,7 @@ class Composition:
             **names_as_environment(self._settings.names),
             **LOCAL_PACE,
             **LOCAL_OPERATORS,
+            **LOCAL_WEBHOOKS,
             **LOCAL_QUOTAS,
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,

@@ -22,6 +22,7 @@ class ResourceNames:
     tasks_topic: str = "darkroom-tasks"
     events_topic: str = "darkroom-task-events"
     events_subscription: str = "darkroom-task-events-local"
+    events_push_subscription: str = "darkroom-task-events-push"
     dead_letter_topic: str = "darkroom-dead-letters"
     dead_letter_subscription: str = "darkroom-dead-letters-archive"
     """Nobody reads it but people, when the API has not kept what it should: Pub/Sub forgets after a week."""
@@ -34,8 +35,16 @@ class ResourceNames:
         return f"{self.tasks_topic}-{model}"
 
 
-def provision_pubsub(host: str, names: ResourceNames, *, dead_letter_endpoint: str | None = None) -> None:
-    """Create topics and subscriptions; dead letters are pushed to the endpoint, if any. Raises ProvisioningError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushEndpoints:
+    """Where Pub/Sub pushes what, with whatever opens these doors."""
+
+    dead_letters: str
+    events: str
+
+
+def provision_pubsub(host: str, names: ResourceNames, *, endpoints: PushEndpoints | None = None) -> None:
+    """Create topics and subscriptions, those that push only with endpoints to push to. Raises ProvisioningError."""
     project = f"http://{host}/v1/projects/{names.project_id}"
     for topic in (names.tasks_topic, names.events_topic, names.dead_letter_topic):
         _create("PUT", f"{project}/topics/{topic}", {})
@@ -60,13 +69,19 @@ def provision_pubsub(host: str, names: ResourceNames, *, dead_letter_endpoint: s
         )
     subscribe(names.events_subscription, names.events_topic, ackDeadlineSeconds=60)
     subscribe(names.dead_letter_subscription, names.dead_letter_topic, ackDeadlineSeconds=60)
-    if dead_letter_endpoint is not None:
-        push = {"pushEndpoint": dead_letter_endpoint}
+    if endpoints is not None:
         subscribe(
             names.dead_letter_push_subscription,
             names.dead_letter_topic,
             ackDeadlineSeconds=60,
-            pushConfig=push,
+            pushConfig={"pushEndpoint": endpoints.dead_letters},
+        )
+        subscribe(
+            names.events_push_subscription,
+            names.events_topic,
+            ackDeadlineSeconds=60,
+            pushConfig={"pushEndpoint": endpoints.events},
+            retryPolicy={"minimumBackoff": "1s", "maximumBackoff": "20s"},
         )
 
 

@@ -172,7 +172,7 @@ class LocalStack:
         provision_pubsub(
             self._composition.host("pubsub-emulator"),
             self._settings.names,
-            dead_letter_endpoint=self._composition.dead_letter_endpoint,
+            endpoints=self._composition.push_endpoints,
         )
         self._queue_began_at = datetime.now(UTC)
 

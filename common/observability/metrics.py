@@ -47,6 +47,12 @@ DEAD_LETTERS_ARCHIVED = Metric(
     unit="{message}",
     meaning="Messages that were given up on and are kept for operators, by whether anybody could read them.",
 )
+WEBHOOK_TRIES = Metric(
+    name="darkroom.webhooks.tries",
+    kind=MetricKind.COUNTER,
+    unit="{try}",
+    meaning="Tries to tell a receiver of an event, by whether it took it.",
+)
 ATTEMPTS_FINISHED = Metric(
     name="darkroom.attempts.finished",
     kind=MetricKind.COUNTER,
@@ -76,6 +82,7 @@ ALL_METRICS = (
     TASKS_RESCUED,
     TASKS_EXPIRED,
     DEAD_LETTERS_ARCHIVED,
+    WEBHOOK_TRIES,
     ATTEMPTS_FINISHED,
     ATTEMPT_SECONDS,
     CHECKPOINTS_REFUSED,

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from flask import Response, request
 from pydantic import BaseModel
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
-from frontend_api.answers import TaskAnswer
+from frontend_api.answers import TaskAnswer, signed_links
 from frontend_api.dependencies import wired
-from frontend_api.ports import ImageLinks, SignedLink
+from frontend_api.ports import ImageLinks
 
 
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
@@ -32,7 +31,7 @@ class Snapshot:
     @classmethod
     def of(cls, task: Task, image_links: ImageLinks) -> "Snapshot":
         """With signed links to the images, where they can be had."""
-        links = _links_of(task, image_links)
+        links = signed_links(task, image_links)
         # The links' age is part of it: a 304 must not keep a link alive that has expired.
         told = (task.revision or "", *(link.expires_at.isoformat() for link in links.values()))
         etag = hashlib.sha256(" ".join(told).encode()).hexdigest()[:20]
@@ -47,14 +46,6 @@ def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
     # Kept, but asked about each time: If-None-Match then costs no body.
     answer.headers["Cache-Control"] = "private, no-cache"
     return answer
-
-
-def _links_of(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
-    try:
-        signed = {image.index: image_links.signed(image) for image in task.images}
-    except DependencyUnavailableError:
-        return {}  # the images' own addresses do as well
-    return {index: link for index, link in signed.items() if link is not None}
 
 
 def conditional(answer: Response) -> Response:

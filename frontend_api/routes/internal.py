@@ -4,6 +4,8 @@ import structlog
 from flask import Blueprint, Response, request
 
 from common.observability.metrics import DEAD_LETTERS_ARCHIVED, counter
+from common.wire_formats.task_event import decode_task_event
+from common.wire_formats.versions import UndecodableError
 from frontend_api.answers import AnswerBody
 from frontend_api.dead_letter import DeadMessage
 from frontend_api.dependencies import wired
@@ -77,6 +79,37 @@ def rescue() -> Response:
 def remove_expired() -> Response:
     """One round. Safe to call at any time, also twice at once."""
     return json_answer(RemovedAnswer(removed=wired().remove_expired_tasks()))
+
+
+@blueprint.post("/events")
+@described(
+    Operation(
+        id="deliverTaskEvent",
+        summary="Tell a task's owner of an event, at the callback URL",
+        tag="internal",
+        body=PushEnvelope,
+        answers={204: Answer(meaning="Told, or nobody wants to know: Pub/Sub may forget it.")},
+        problems=(
+            *BAD_BODY,
+            "unauthenticated",
+            "webhook_not_delivered",
+            "webhooks_not_offered",
+            "receiver_busy",
+            "dependency_unavailable",
+        ),
+    )
+)
+def deliver_event() -> Response:
+    """A push of the events' subscription: one try. Safe to repeat; any other answer has Pub/Sub push again."""
+    message = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES).message
+    try:
+        event = decode_task_event(message.data)
+    except UndecodableError as error:
+        _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
+        return Response(status=204)  # it would not be any more readable the next time
+    note_task(event.task_id)
+    wired().deliver_event(event)
+    return Response(status=204)
 
 
 @blueprint.post("/dead-letters")

@@ -16,12 +16,16 @@ from common.domain.model_catalog import EMBEDDED_CATALOG
 from common.domain.task import Task
 from frontend_api.app import create_app
 from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
+from frontend_api.callback_rules import CallbackRules
 from frontend_api.dependencies import WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.quotas import QuotaLimits
 from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
+from frontend_api.webhooks.assembly import Webhooks
+from frontend_api.webhooks.caller_secrets import CallerSecrets
+from frontend_api.webhooks.host_slots import HostSlots
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
@@ -30,11 +34,14 @@ from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
+from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
+from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
 from tests.fakes.recording_publishers import RecordingEventPublisher
+from tests.fakes.scripted_webhook_sender import ScriptedWebhookSender
 
 PROJECT = "demo-unit"
 API_KEYS_KNOWN_FOR = timedelta(seconds=30)
@@ -56,6 +63,9 @@ class Api:
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
+    webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
+    receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
+    webhook_key: bytes | None = b"known to the API only"
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
@@ -80,6 +90,7 @@ class Api:
             image_links=self.links,
             dead_letters=self.dead_letters,
             rescue_turns=self.turns,
+            webhooks=self._webhooks(),
             clock=self.clock,
             task_counts=self.counts,
             quota_limits=self.quota_limits,
@@ -98,6 +109,20 @@ class Api:
         self.follow_task = dependencies.follow_task
         self.app: Flask = create_app(dependencies, trusted_hosts=LOOPBACK_NAMES)
         self.client: FlaskClient = self.app.test_client()
+
+    def _webhooks(self) -> Webhooks:
+        return Webhooks(
+            rules=CallbackRules(is_offered=self.webhook_key is not None),
+            logs=self.webhook_logs,
+            sender=self.receiver,
+            secrets=CallerSecrets(
+                rotations=InMemorySecretRotations(),
+                key=self.webhook_key,
+                overlap=timedelta(hours=24),
+                clock=self.clock,
+            ),
+            slots=HostSlots(per_host=2, in_all=3),
+        )
 
     def submit(self, **body: Any) -> TestResponse:
         """POST a small valid submission with these fields changed."""

@@ -112,7 +112,7 @@ def test_every_operation_asks_for_its_scope(api: Api) -> None:
     asked = needed_scopes(api)
     assert set(asked.values()) == set(Scope)
     for (verb, rule), scope in asked.items():
-        path = re.sub(r"<[^>]*index>", "0", rule)
+        path = re.sub(r"<int:[^>]*>", "0", rule)
         path = re.sub(r"<[^>]+>", "x", path)
         refused = api.client.open(path, method=verb, headers=lacking[scope])
         assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden"), (verb, rule)

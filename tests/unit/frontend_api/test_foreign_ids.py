@@ -15,7 +15,7 @@ from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_imag
 
 ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
 UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16}
-REST_OF_THE_ADDRESS = {"index": "0"}
+REST_OF_THE_ADDRESS = {"index": "0", "number": "1"}
 """For parameters beside the id; chosen so that the foreign thing has what they name."""
 
 
@@ -42,6 +42,10 @@ KINDS = {
     "POST /v1/tasks/<task_id>/retry": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
     "GET /v1/results/<task_id>": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/webhook-deliveries": Kind.OF_A_TASK,
+    "POST /v1/tasks/<task_id>/webhook-deliveries/<int:number>/replay": Kind.OF_A_TASK,
+    "GET /v1/webhook-secrets": Kind.THE_CALLERS,
+    "POST /v1/webhook-secrets/rotate": Kind.THE_CALLERS,
     "POST /v1/keys": Kind.THE_CALLERS,
     "GET /v1/keys": Kind.THE_CALLERS,
     "DELETE /v1/keys/<key_id>": Kind.OF_A_KEY,
@@ -53,6 +57,7 @@ KINDS = {
     "POST /internal/rescue": Kind.MACHINES,
     "POST /internal/remove-expired": Kind.MACHINES,
     "POST /internal/dead-letters": Kind.MACHINES,
+    "POST /internal/events": Kind.MACHINES,
     "GET /v1/models": Kind.EVERYBODYS,
     "GET /v1/models/<name>": Kind.EVERYBODYS,
     "GET /healthz": Kind.EVERYBODYS,

@@ -1,0 +1,44 @@
+"""FirestoreSecretRotations: one document `webhook_secret_rotations/{owner}` for each caller who ever rotated."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from google.cloud import firestore
+
+from common.adapters.firestore_errors import translated_errors, tried_again_within
+from frontend_api.webhooks.ports import Rotations
+
+_COLLECTION = "webhook_secret_rotations"
+
+
+class FirestoreSecretRotations:
+    """The SecretRotations of production and, through the emulator, of the local stack."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._callers = client.collection(_COLLECTION)
+        self._timeout = timeout_seconds
+        self._retry = tried_again_within(timeout_seconds)
+
+    def of(self, user_id: str) -> Rotations:
+        """See SecretRotations.of."""
+        with translated_errors():
+            snapshot = self._document(user_id).get(retry=self._retry, timeout=self._timeout)
+        if not snapshot.exists:
+            return Rotations()
+        last_at: datetime = snapshot.get("last_at")
+        return Rotations(
+            count=snapshot.get("count"), last_at=datetime.combine(last_at.date(), last_at.timetz())
+        )
+
+    def add(self, user_id: str, now: datetime) -> Rotations:
+        """See SecretRotations.add."""
+        counted = {"count": firestore.Increment(1), "last_at": now, "user_id": user_id}
+        with translated_errors():
+            # retry=None: a retried increment that had arrived after all would end the secret before as well.
+            self._document(user_id).set(counted, merge=True, retry=None, timeout=self._timeout)
+        return self.of(user_id)
+
+    def _document(self, user_id: str) -> Any:
+        """By a hash: a user id may hold what Firestore does not take in a name."""
+        return self._callers.document(hashlib.sha256(user_id.encode()).hexdigest()[:40])

@@ -1,0 +1,96 @@
+"""FirestoreWebhookLogs: one document `webhook_logs/{task_id}` for all deliveries of a task; no browser may read it.
+
+`deliveries` is not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+from google.cloud import firestore
+
+from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors, tried_again_within
+from common.adapters.firestore_revisions import revision_of, update_time_of
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.webhooks.delivery_log import WebhookDelivery, WebhookLog, WebhookTry
+
+COLLECTION = "webhook_logs"
+_MAX_CONFLICTS = 20
+_CHANGED = (*CHANGED_MEANWHILE, google_errors.Conflict, google_errors.NotFound)
+
+
+class FirestoreWebhookLogs:
+    """The WebhookLogs of production and, through the emulator, of the local stack."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._client = client
+        self._logs = client.collection(COLLECTION)
+        self._timeout = timeout_seconds
+        self._retry = tried_again_within(timeout_seconds)
+
+    def get(self, task_id: str) -> WebhookLog:
+        """See WebhookLogs.get."""
+        with translated_errors():
+            snapshot = self._logs.document(task_id).get(retry=self._retry, timeout=self._timeout)
+        if not snapshot.exists:
+            return WebhookLog(task_id=task_id)
+        return replace(_decoded(snapshot.to_dict() or {}), revision=revision_of(snapshot.update_time))
+
+    def update(self, task_id: str, change: Callable[[WebhookLog], WebhookLog]) -> WebhookLog:
+        """See WebhookLogs.update."""
+        for conflicts in range(_MAX_CONFLICTS):
+            before = self.get(task_id)
+            after = change(before)
+            if after is before or self._written(before, after):
+                return after
+            time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
+        raise DependencyUnavailableError("firestore", f"refused {_MAX_CONFLICTS} conflicting writes in a row")
+
+    def delete(self, task_id: str) -> None:
+        """See WebhookLogs.delete."""
+        with translated_errors():
+            self._logs.document(task_id).delete(retry=self._retry, timeout=self._timeout)
+
+    def _written(self, before: WebhookLog, after: WebhookLog) -> bool:
+        """Write the log, if the stored one is still `before`."""
+        document, fields = self._logs.document(after.task_id), _encoded(after)
+        # retry=None: a retried write that had arrived after all would meet itself, and be made twice.
+        once: dict[str, Any] = {"retry": None, "timeout": self._timeout}
+        with translated_errors():
+            try:
+                if before.revision is None:
+                    document.create(fields, **once)
+                else:
+                    unchanged = self._client.write_option(last_update_time=update_time_of(before.revision))
+                    document.update(fields, option=unchanged, **once)
+            except _CHANGED:
+                return False
+        return True
+
+
+def _encoded(log: WebhookLog) -> dict[str, Any]:
+    fields = asdict(log)
+    del fields["revision"]
+    return {**fields, "deliveries": [{**one, "tries": list(one["tries"])} for one in fields["deliveries"]]}
+
+
+def _decoded(document: dict[str, Any]) -> WebhookLog:
+    plain = _plain(document)
+    deliveries = tuple(
+        WebhookDelivery(**{**one, "tries": tuple(WebhookTry(**each) for each in one["tries"])})
+        for one in plain["deliveries"]
+    )
+    return WebhookLog(**{**plain, "deliveries": deliveries})
+
+
+def _plain(value: Any) -> Any:
+    """Firestore's own kind of datetime as an ordinary one, wherever it stands."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return datetime.combine(value.date(), value.timetz()) if isinstance(value, datetime) else value

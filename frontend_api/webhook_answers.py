@@ -1,0 +1,106 @@
+"""What a receiver is told of an event, and an owner of deliveries and secrets."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field
+
+from common.domain.task import Task
+from common.wire_formats.task_event import TaskEvent
+from frontend_api.answers import AnswerBody, TaskAnswer, signed_links
+from frontend_api.ports import ImageLinks
+from frontend_api.webhooks.caller_secrets import ValidSecret
+from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, WebhookLog
+
+
+class WebhookBody(AnswerBody):
+    """What is POSTed to a callback URL."""
+
+    type: str = Field(description="`task.completed`, `task.failed` or `task.cancelled`.")
+    timestamp: datetime = Field(description="When it happened.")
+    data: TaskAnswer = Field(description="The task.")
+
+
+class WebhookTryAnswer(AnswerBody):
+    """One try."""
+
+    at: datetime
+    status: int | None = Field(description="What the receiver answered; null: nothing.")
+    error: str | None = Field(description="Why there is no status.")
+    duration_seconds: float
+
+
+class WebhookDeliveryAnswer(AnswerBody):
+    """One event on its way to the callback URL."""
+
+    number: int
+    event_id: str = Field(description="The receiver's `webhook-id`.")
+    type: str
+    timestamp: datetime
+    url: str
+    state: DeliveryState
+    delivered_at: datetime | None
+    tries_made: int
+    tries: tuple[WebhookTryAnswer, ...] = Field(description="The latest 100, oldest first.")
+
+    @classmethod
+    def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
+        """The delivery as its task's owner sees it."""
+        return cls(
+            number=delivery.number,
+            event_id=delivery.event_id,
+            type=delivery.type,
+            timestamp=delivery.timestamp,
+            url=delivery.url,
+            state=log.state_of(delivery),
+            delivered_at=delivery.delivered_at,
+            tries_made=delivery.tries_made,
+            tries=tuple(WebhookTryAnswer.model_validate(one) for one in delivery.tries),
+        )
+
+
+class WebhookDeliveriesAnswer(AnswerBody):
+    """All deliveries of one task."""
+
+    deliveries: tuple[WebhookDeliveryAnswer, ...]
+    stopped_at: datetime | None = Field(description="When the receiver said 410; null: it did not.")
+
+    @classmethod
+    def of(cls, log: WebhookLog) -> Self:
+        """The log as the task's owner sees it."""
+        deliveries = tuple(WebhookDeliveryAnswer.of(log, delivery) for delivery in log.deliveries)
+        return cls(deliveries=deliveries, stopped_at=log.stopped_at)
+
+
+class WebhookSecretAnswer(AnswerBody):
+    """A secret that deliveries are signed with."""
+
+    secret: str = Field(description="`whsec_` and the key in base64, as Standard Webhooks writes it.")
+    created_at: datetime | None = Field(description="null: long ago.")
+    expires_at: datetime | None = Field(description="When it ceases to be used; null: not before a rotation.")
+
+
+class WebhookSecretsAnswer(AnswerBody):
+    """The secrets that are valid now, newest first: one, or two for a while after a rotation."""
+
+    secrets: tuple[WebhookSecretAnswer, ...]
+
+    @classmethod
+    def of(cls, secrets: tuple[ValidSecret, ...]) -> Self:
+        """The secrets as their owner sees them."""
+        return cls(
+            secrets=tuple(
+                WebhookSecretAnswer(secret=one.text, created_at=one.created_at, expires_at=one.expires_at)
+                for one in secrets
+            )
+        )
+
+
+def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks) -> bytes:
+    """The body that tells an event, with links to the images where they can be signed."""
+    told = TaskAnswer.of(task, signed_links(task, image_links))
+    return (
+        WebhookBody(type=event.type, timestamp=event.timestamp, data=told)
+        .model_dump_json(by_alias=True)
+        .encode()
+    )

@@ -1,0 +1,19 @@
+"""Webhooks: what the composition root gives, in one piece."""
+
+from dataclasses import dataclass
+
+from frontend_api.callback_rules import CallbackRules
+from frontend_api.webhooks.caller_secrets import CallerSecrets
+from frontend_api.webhooks.host_slots import HostSlots
+from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhooks:
+    """The ports of webhooks, and the rules that this deployment has for them."""
+
+    rules: CallbackRules
+    logs: WebhookLogs
+    sender: WebhookSender
+    secrets: CallerSecrets
+    slots: HostSlots

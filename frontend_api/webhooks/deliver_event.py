@@ -1,0 +1,96 @@
+"""Deliver an event: one try to tell the task's owner, and what became of it in the log."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from common.domain.errors import DomainError, TaskNotFoundError
+from common.domain.task import Task
+from common.observability.metrics import WEBHOOK_TRIES, counter
+from common.ports import Clock, TaskStore
+from common.wire_formats.task_event import TaskEvent, ending_of
+from frontend_api.callback_rules import CallbackRefusedError, CallbackRules
+from frontend_api.webhooks.caller_secrets import CallerSecrets
+from frontend_api.webhooks.delivery_log import Outcome
+from frontend_api.webhooks.host_slots import HostSlots
+from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
+from frontend_api.webhooks.signatures import signed_headers
+
+_log = structlog.get_logger(__name__)
+_tries = counter(WEBHOOK_TRIES)
+BodyOf = Callable[[TaskEvent, Task], bytes]
+
+
+class WebhookNotDeliveredError(DomainError):
+    """The receiver did not take the event; it must be tried again."""
+
+    code = "webhook_not_delivered"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverEvent:
+    """The use case. `body_of` makes what is told."""
+
+    store: TaskStore
+    logs: WebhookLogs
+    sender: WebhookSender
+    secrets: CallerSecrets
+    slots: HostSlots
+    rules: CallbackRules
+    clock: Clock
+    body_of: BodyOf
+
+    def __call__(self, event: TaskEvent) -> None:
+        """Return when there is nothing more to do about this event: it was taken, or nobody wants it.
+
+        The same event may come any number of times. Raises WebhookNotDeliveredError, ReceiverBusyError and
+        DependencyUnavailableError, and must then be called again.
+        """
+        try:
+            task = self.store.get(event.task_id)
+        except TaskNotFoundError:
+            return  # deleted: nobody waits for it any more
+        if task.callback_url is None or not is_ending_of(event, task):
+            return
+        if not self.logs.get(task.id).wants(event.id):
+            return
+        at = self.clock.now()
+        outcome = self._tried(event, task, task.callback_url, at)
+        self._told(event, outcome)
+        url, expires_at = task.callback_url, task.expires_at or at + task.keep_for
+        log = self.logs.update(
+            task.id,
+            lambda log: log.tried(event, url=url, at=at, outcome=outcome, expires_at=expires_at),
+        )
+        if log.wants(event.id):
+            raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
+
+    def _tried(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
+        try:
+            receiver = self.rules.checked_url(url)
+        except CallbackRefusedError as error:  # the rules have become stricter since it was submitted
+            return Outcome(error=f"the callback URL {error}")
+        with self.slots.one_of(receiver.host):
+            keys = [secret.key for secret in self.secrets.of(task.user_id)]
+            body = self.body_of(event, task)
+            headers = signed_headers(event.id, at=at, body=body, keys=keys)
+            return self.sender.send(receiver, headers=headers, body=body)
+
+    def _told(self, event: TaskEvent, outcome: Outcome) -> None:
+        _tries.add(1, {"delivered": outcome.is_success})
+        _log.info(
+            "webhook_tried",
+            task_id=event.task_id,
+            event_id=event.id,
+            status=outcome.status,
+            error=outcome.error,
+            duration_seconds=round(outcome.duration_seconds, 3),
+        )
+
+
+def is_ending_of(event: TaskEvent, task: Task) -> bool:
+    """Whether this is how the task stands ended now. After a retry it is not, and its next ending will be told."""
+    return task.status.is_terminal and ending_of(task).id == event.id

@@ -1,0 +1,36 @@
+"""Replay a delivery: have its event sent once more, under the same id."""
+
+from dataclasses import dataclass
+
+from common.domain.errors import DomainError
+from common.domain.task import Task
+from common.ports import EventPublisher
+from common.wire_formats.task_event import ending_of
+from frontend_api.webhooks.delivery_log import WebhookLog
+from frontend_api.webhooks.ports import WebhookLogs
+
+
+class DeliveryOutdatedError(DomainError):
+    """The task was retried since; what the event told is no longer so."""
+
+    code = "webhook_outdated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayDelivery:
+    """The use case. The event goes its usual way, over Pub/Sub, with all its retries."""
+
+    logs: WebhookLogs
+    events: EventPublisher
+
+    def __call__(self, task: Task, number: int) -> WebhookLog:
+        """The log, with the delivery pending again. May be called again.
+
+        Raises DeliveryNotFoundError, DeliveryOutdatedError, DependencyUnavailableError.
+        """
+        delivery = self.logs.get(task.id).numbered(number)
+        if not task.status.is_terminal or ending_of(task).id != delivery.event_id:
+            raise DeliveryOutdatedError("the task was retried since; its next ending will be told anew")
+        log = self.logs.update(task.id, lambda log: log.reopened(number))
+        self.events.publish(task)
+        return log

@@ -1,0 +1,125 @@
+"""The contracts of WebhookLogs and SecretRotations, on the fakes and on Firestore's emulator."""
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.domain.errors import DependencyUnavailableError
+from common.wire_formats.task_event import TaskEvent
+from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
+from frontend_api.adapters.firestore_webhook_logs import FirestoreWebhookLogs
+from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
+from frontend_api.webhooks.ports import Rotations, SecretRotations, WebhookLogs
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import NOW
+from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
+from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
+
+SERVER_ERROR = Outcome(status=500, duration_seconds=0.125)
+EMULATOR = pytest.param("emulator", marks=pytest.mark.emulator)
+
+
+@dataclass
+class Stores:
+    logs: WebhookLogs
+    rotations: SecretRotations
+
+
+@pytest.fixture(params=["fake", EMULATOR])
+def stores(request: pytest.FixtureRequest) -> Stores:
+    if request.param == "fake":
+        return Stores(InMemoryWebhookLogs(), InMemorySecretRotations())
+    emulators: Emulators = request.getfixturevalue("emulators")
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    return Stores(
+        FirestoreWebhookLogs(client, timeout_seconds=10), FirestoreSecretRotations(client, timeout_seconds=10)
+    )
+
+
+@pytest.fixture(params=["fake", "emulator"])
+def unreachable(request: pytest.FixtureRequest) -> WebhookLogs:
+    if request.param == "fake":
+        fake = InMemoryWebhookLogs()
+        fake.unavailable = True
+        return fake
+    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreWebhookLogs(nobody, timeout_seconds=0.5)
+
+
+def tried(number: int = 1, outcome: Outcome = SERVER_ERROR) -> Callable[[WebhookLog], WebhookLog]:
+    event = TaskEvent(
+        id=f"event-{number}",
+        type="task.failed",
+        timestamp=NOW,
+        task_id="task-1",
+        user_id="ada",
+        attempt=number,
+    )
+    return lambda log: log.tried(
+        event, url="https://example.com/", at=NOW, outcome=outcome, expires_at=NOW + timedelta(days=30)
+    )
+
+
+def test_a_log_begins_empty_and_is_read_as_it_was_written(stores: Stores) -> None:
+    empty = stores.logs.get("task-1")
+    assert (empty, empty.revision) == (WebhookLog(task_id="task-1"), None)
+    written = stores.logs.update("task-1", tried())
+    written = stores.logs.update(
+        "task-1", tried(outcome=Outcome(error="did not answer", duration_seconds=15.0))
+    )
+    written = stores.logs.update("task-1", tried(2, Outcome(status=410)))
+    read = stores.logs.get("task-1")
+    assert read == written == tried(2, Outcome(status=410))(replace(read, deliveries=read.deliveries[:1]))
+    assert [(one.number, one.tries_made, len(one.tries)) for one in read.deliveries] == [(1, 2, 2), (2, 1, 1)]
+    assert (read.stopped_at, read.expires_at) == (NOW, NOW + timedelta(days=30))
+
+
+def test_of_many_writers_at_once_none_is_lost(stores: Stores) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: stores.logs.update("task-1", tried(number % 2)), range(12)))
+    log = stores.logs.get("task-1")
+    assert sorted(one.tries_made for one in log.deliveries) == [6, 6]
+    assert sorted(one.number for one in log.deliveries) == [1, 2]
+
+
+def test_a_change_that_changes_nothing_writes_nothing(stores: Stores) -> None:
+    stores.logs.update("task-1", lambda log: log)
+    assert stores.logs.get("task-1").revision is None
+
+
+def test_a_deleted_log_is_gone_and_deleting_twice_is_no_error(stores: Stores) -> None:
+    stores.logs.update("task-1", tried())
+    stores.logs.update("task-2", tried())
+    for _ in range(2):
+        stores.logs.delete("task-1")
+    assert stores.logs.get("task-1").deliveries == ()
+    assert stores.logs.get("task-2").deliveries != ()
+
+
+@pytest.mark.timeout(30)
+def test_logs_that_cannot_be_reached_say_so_within_seconds(unreachable: WebhookLogs) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: unreachable.get("task-1"),
+        lambda: unreachable.update("task-1", tried()),
+        lambda: unreachable.delete("task-1"),
+    ]
+    for call in calls:
+        with pytest.raises(DependencyUnavailableError):
+            call()
+
+
+def test_each_callers_rotations_are_counted_apart(stores: Stores) -> None:
+    assert stores.rotations.of("ada") == Rotations()
+    later = NOW + timedelta(seconds=1, microseconds=7)
+    assert stores.rotations.add("ada", NOW) == Rotations(count=1, last_at=NOW)
+    assert stores.rotations.add("ada", later) == Rotations(count=2, last_at=later)
+    assert stores.rotations.of("ada") == Rotations(count=2, last_at=later)
+    for other in ("bob", "a/b", "..", "__x__", "é" * 128):
+        assert stores.rotations.of(other) == Rotations()
+        assert stores.rotations.add(other, NOW) == Rotations(count=1, last_at=NOW)

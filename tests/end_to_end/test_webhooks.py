@@ -1,0 +1,57 @@
+"""Webhooks from end to end: a real API, Pub/Sub's emulator, a stranger's receiver, the standard's own library."""
+
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import StartSystem, System
+from tests.fakes.webhook_receiver import WebhookReceiver
+
+pytestmark = pytest.mark.end_to_end
+PROMPT = "a large green triangle on a white background"
+
+
+@pytest.fixture
+def quiet(start_system: StartSystem) -> System:
+    """A system without workers: its tasks end by being cancelled."""
+    return start_system(workers=0)
+
+
+def secrets_of(system: System) -> list[str]:
+    answer = system.client.http.get("/v1/webhook-secrets").raise_for_status().json()
+    return [one["secret"] for one in answer["secrets"]]
+
+
+def cancelled_task(system: System, callback_url: str) -> str:
+    """Submit a task and cancel it; its id."""
+    task_id = system.client.submit(PROMPT, callback_url=callback_url)
+    system.client.http.post(f"/v1/tasks/{task_id}/cancel").raise_for_status()
+    return task_id
+
+
+def log_of(system: System, task_id: str) -> dict[str, Any]:
+    log: dict[str, Any] = (
+        system.client.http.get(f"/v1/tasks/{task_id}/webhook-deliveries").raise_for_status().json()
+    )
+    return log
+
+
+def test_an_owner_is_told_again_and_again_until_the_receiver_takes_it_and_once_more_on_demand(
+    quiet: System,
+) -> None:
+    answers = {1: 500, 2: 301, 3: 0}
+    with WebhookReceiver(secrets_of(quiet), lambda _id, arrival: answers.get(arrival, 204)) as receiver:
+        task_id = cancelled_task(quiet, receiver.url)
+        assert receiver.wait_until(lambda: bool(receiver.taken), timeout_seconds=90)
+        ((event_id, told),) = receiver.taken.items()
+        assert (told["type"], told["data"]["id"]) == ("task.cancelled", task_id)
+
+        path = f"/v1/tasks/{task_id}/webhook-deliveries/1/replay"
+        receiver.status = lambda _id, _arrival: 410
+        assert quiet.client.http.post(path).status_code == 202
+        assert receiver.wait_until(lambda: receiver.arrivals[event_id] == 5)
+        assert receiver.forged == 0
+
+    (delivery,) = log_of(quiet, task_id)["deliveries"]
+    assert (delivery["event_id"], delivery["url"]) == (event_id, receiver.url)
+    assert [one["status"] for one in delivery["tries"]][:4] == [500, 301, None, 204]

@@ -1,0 +1,46 @@
+"""InMemoryWebhookLogs: the contract of delivery logs in a dictionary."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.webhooks.delivery_log import WebhookLog
+
+
+class InMemoryWebhookLogs:
+    """WebhookLogs for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, WebhookLog] = {}
+        self._lock = threading.RLock()
+        self._writes = 0
+        self.unavailable = False
+
+    @property
+    def all_logs(self) -> tuple[WebhookLog, ...]:
+        with self._lock:
+            return tuple(self._logs.values())
+
+    def get(self, task_id: str) -> WebhookLog:
+        with self._lock:
+            self._check()
+            return self._logs.get(task_id, WebhookLog(task_id=task_id))
+
+    def update(self, task_id: str, change: Callable[[WebhookLog], WebhookLog]) -> WebhookLog:
+        with self._lock:
+            before = self.get(task_id)
+            after = change(before)
+            if after is not before:
+                self._writes += 1
+                after = self._logs[task_id] = replace(after, revision=str(self._writes))
+            return after
+
+    def delete(self, task_id: str) -> None:
+        with self._lock:
+            self._check()
+            self._logs.pop(task_id, None)
+
+    def _check(self) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("firestore")

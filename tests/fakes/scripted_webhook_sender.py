@@ -1,0 +1,36 @@
+"""ScriptedWebhookSender: remembers what was sent, and answers as a test says."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from frontend_api.callback_rules import CallbackUrl
+from frontend_api.webhooks.delivery_log import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """One request."""
+
+    url: CallbackUrl
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ScriptedWebhookSender:
+    """A WebhookSender for tests. The next answers come from `outcomes`, then 200 for ever."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.outcomes: list[Outcome] = []
+        self.answers = threading.Event()
+        """Cleared by a test, the receiver takes the request and says nothing until it is set again."""
+        self.answers.set()
+        self.arrived = threading.Semaphore(0)
+        """Released at each arrival."""
+
+    def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
+        self.sent.append(Sent(url=url, headers=dict(headers), body=body))
+        self.arrived.release()
+        assert self.answers.wait(30)
+        return self.outcomes.pop(0) if self.outcomes else Outcome(status=200, duration_seconds=0.25)

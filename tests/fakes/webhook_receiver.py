@@ -1,0 +1,102 @@
+"""WebhookReceiver: a stranger's server for webhooks, on this machine, which verifies as Standard Webhooks says."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+Status = Callable[[str, int], int]
+"""What to answer to an event's id at its nth arrival, from 1; 0 closes the connection without an answer."""
+
+
+class WebhookReceiver:
+    """A context manager. Only what is verified with one of `secrets` counts as arrived."""
+
+    def __init__(self, secrets: list[str], status: Status = lambda _id, _arrival: 204) -> None:
+        self.secrets = secrets
+        self.status = status
+        self.forged = 0
+        self._arrivals: Counter[str] = Counter()
+        self._taken: dict[str, dict[str, Any]] = {}
+        self._changed = threading.Condition()
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    @property
+    def arrivals(self) -> dict[str, int]:
+        """How often each event id has come."""
+        with self._changed:
+            return dict(self._arrivals)
+
+    @property
+    def taken(self) -> dict[str, dict[str, Any]]:
+        """The bodies of the events that were answered with 2xx, by id."""
+        with self._changed:
+            return dict(self._taken)
+
+    def wait_until(self, holds: Callable[[], bool], *, timeout_seconds: float = 60.0) -> bool:
+        """Whether it came to hold in time; looked at after each arrival."""
+        with self._changed:
+            return self._changed.wait_for(holds, timeout_seconds)
+
+    def received(self, headers: dict[str, str], body: bytes) -> int:
+        """Note an arrival; what to answer."""
+        told = None
+        for secret in self.secrets:
+            try:
+                told = Webhook(secret).verify(body, headers)
+            except WebhookVerificationError:
+                continue
+        with self._changed:
+            if told is None:
+                self.forged += 1
+                return 401
+            event_id = headers["webhook-id"]
+            self._arrivals[event_id] += 1
+            status = self.status(event_id, self._arrivals[event_id])
+            if 200 <= status < 300:
+                self._taken[event_id] = told
+            self._changed.notify_all()
+            return status
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, receiver: WebhookReceiver) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.receiver = receiver
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status = self.server.receiver.received({n.lower(): v for n, v in self.headers.items()}, body)
+        if status:
+            self.send_response(status)
+            self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        return
