@@ -33,7 +33,6 @@ DROPPED_PHRASES = 0.1
 LARGEST_WEIGHTED_SNR = 5.0
 """Like min-SNR weighting (Hang et al. 2023), nearly clean latents do not crowd out the rest; unlike it, the noisiest
 ones, where the layout is decided, keep their full weight."""
-OBJECT_WEIGHT = 3.0
 QUESTION_WEIGHT = 0.02
 
 
@@ -147,6 +146,7 @@ def _batch(tokenizer: CLIPTokenizer, phase: Phase, random_source: random.Random,
     dropped = [random_source.random() < DROPPED_PHRASES for _ in asked]
     spoken = ["" if drop else phrase(each, random_source) for each, drop in zip(asked, dropped, strict=True)]
     clean = phase.scenes.latents[chosen].to(device).float()
+    object_weights = phase.scenes.object_weights[chosen].to(device).float()
     timesteps = _timesteps(phase.batch, device)
     signal = new_scheduler().alphas_cumprod.to(device)[timesteps][:, None, None, None]
     noise = torch.randn_like(clean)
@@ -156,17 +156,13 @@ def _batch(tokenizer: CLIPTokenizer, phase: Phase, random_source: random.Random,
         noisy=signal.sqrt() * clean + (1 - signal).sqrt() * noise,
         velocity=signal.sqrt() * noise - (1 - signal).sqrt() * clean,
         timesteps=timesteps,
-        weight=_object_weight(clean) * (snr + 1).clamp(max=LARGEST_WEIGHTED_SNR + 1) / (snr + 1),
+        weight=object_weights
+        / object_weights.mean()
+        * (snr + 1).clamp(max=LARGEST_WEIGHTED_SNR + 1)
+        / (snr + 1),
         right=torch.tensor([answers(description) for description in asked], device=device),
         spoken=torch.tensor([not drop for drop in dropped], device=device),
     )
-
-
-def _object_weight(clean: Tensor) -> Tensor:
-    """(b, 1, s, s), 1 on average: more on objects, which are a small part of each picture, than on flat background."""
-    is_object = (clean - clean[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.3
-    weight = 1 + OBJECT_WEIGHT * is_object
-    return weight / weight.mean()
 
 
 def _loss(networks: Networks, batch: Batch) -> Tensor:

@@ -15,22 +15,32 @@ from gpu_subscriber.demo_model.descriptions import Description, descriptions
 from gpu_subscriber.demo_model.scenes import draw, lay_out
 from gpu_subscriber.demo_model.training.networks import LATENT_CHANNELS
 from gpu_subscriber.demo_model.training.stage import pictures_to_tensor
-from gpu_subscriber.demo_model.training.taught_latents import taught_latents
+from gpu_subscriber.demo_model.training.taught_latents import object_weights, taught_latents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentScenes:
-    """`latents` (n, 4, s, s) float16, and what each of them shows; none of it is held out."""
+    """`latents` (n, 4, s, s) and `object_weights` (n, 1, s, s), both float16, and what each of them shows.
+
+    None of it is held out.
+    """
 
     latents: Tensor
+    object_weights: Tensor
     descriptions: list[Description]
 
 
 def latent_scenes(*, count: int, side: int, seed: int) -> LatentScenes:
     random_source = random.Random(seed)
     asked = list(itertools.islice(descriptions(seed, held_out=False), count))
-    latents = np.stack([taught_latents(lay_out(each, random_source), side) for each in asked])
-    return LatentScenes(latents=torch.from_numpy(latents).half(), descriptions=asked)
+    scenes = [lay_out(each, random_source) for each in asked]
+    latents = np.stack([taught_latents(scene, side) for scene in scenes])
+    weights = np.stack([object_weights(scene, side) for scene in scenes])
+    return LatentScenes(
+        latents=torch.from_numpy(latents).half(),
+        object_weights=torch.from_numpy(weights).half(),
+        descriptions=asked,
+    )
 
 
 def write_preview_map(path: Path, *, seed: int) -> None:

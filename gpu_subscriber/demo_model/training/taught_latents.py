@@ -18,6 +18,10 @@ DISC_SHARE = 0.92
 """Of an object's diameter; a little less than all, so that large neighbours do not touch."""
 COLOUR_SCALE = 1.25
 """Brings the colours, in [-1, 1], to a deviation of about 1, as the U-Net likes it."""
+OBJECT_WEIGHT = 3.0
+"""How much more a cell of an object of medium size counts than one of flat background."""
+WEIGHTED_DIAMETER = 0.32
+"""Of the object that has exactly this weight, as a share of the picture's side."""
 SHAPE_LEVELS: dict[Shape, float] = {
     Shape.STAR: -2.4,
     Shape.TRIANGLE: -1.5,
@@ -46,3 +50,18 @@ def _shape_discs(scene: Scene, side: int) -> npt.NDArray[np.float32]:
         radius = round(placed.diameter * DISC_SHARE * side / 2)
         cv2.circle(canvas, centre, radius, SHAPE_LEVELS[placed.shape], cv2.FILLED)
     return canvas
+
+
+def object_weights(scene: Scene, side: int) -> npt.NDArray[np.float32]:
+    """(1, side / 8, side / 8): 1 on flat background, more on objects, which are a small part of each picture.
+
+    Every object counts the same in all, however few cells it has: outlines are no easier where they are small.
+    """
+    fine = side  # eight times finer than the cells
+    weights = np.ones((fine, fine), np.float32)
+    for placed in scene.objects:
+        centre = (round(placed.x * fine), round(placed.y * fine))
+        weight = 1 + OBJECT_WEIGHT * (WEIGHTED_DIAMETER / placed.diameter) ** 2
+        cv2.circle(weights, centre, round(1.05 * placed.diameter * fine / 2), weight, cv2.FILLED)
+    cells = side // PIXELS_PER_LATENT
+    return cv2.resize(weights, (cells, cells), interpolation=cv2.INTER_AREA)[None].astype(np.float32)
