@@ -129,16 +129,15 @@ def assembled(
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(
         catalog=catalog,
+        quotas=quotas,
         submit_task=SubmitTask(
             catalog=catalog,
             store=store,
             queue=queue,
             clock=clock,
             keep_for=keep_for,
+            quotas=quotas,
             callback_rules=webhooks.rules,
-        quotas=quotas,
-        submit_task=SubmitTask(
-            catalog=catalog, store=store, queue=queue, clock=clock, keep_for=keep_for, quotas=quotas
         ),
         read_task=ReadTask(store=store),
         follow_task=FollowTask(watch=watch, most=max_waiting),
@@ -147,8 +146,6 @@ def assembled(
         delete_task=DeleteTask(
             store=store, images=images, webhook_logs=webhooks.logs, cancel_task=cancel_task
         ),
-        retry_task=retry_task,
-        delete_task=DeleteTask(store=store, images=images, cancel_task=cancel_task),
         retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=quotas),
         rescue_stale_tasks=RescueStaleTasks(
             store=store,

@@ -42,6 +42,7 @@ KINDS = {
     "POST /v1/tasks/<task_id>/retry": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
     "GET /v1/results/<task_id>": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/events": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/webhook-deliveries": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/webhook-deliveries/<int:number>/replay": Kind.OF_A_TASK,
     "GET /v1/webhook-secrets": Kind.THE_CALLERS,
