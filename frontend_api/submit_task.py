@@ -79,8 +79,8 @@ class SubmitTask:
 
         Raises UnknownModelError, ParametersRejectedError and CallbackRefusedError before anything is stored,
         IdempotencyKeyReusedError, TaskNotConfirmedError when the task is stored but not published,
-        DependencyUnavailableError when it is perhaps not even stored, QuotaExceededError and QueueFullError for what
-        is not a replay.
+        DependencyUnavailableError when it is perhaps not even stored, QuotaExceededError and QueueFullError for
+        what is not a replay.
         """
         task = self._new_task(submission)
         try:

@@ -16,8 +16,8 @@ from local_stack.pubsub_proxy.process import pubsub_proxy
 from local_stack.stack_settings import (
     LOCAL_OPERATORS,
     LOCAL_PACE,
-    LOCAL_WEBHOOKS,
     LOCAL_QUOTAS,
+    LOCAL_WEBHOOKS,
     StackSettings,
     names_as_environment,
 )

@@ -39,6 +39,7 @@ LOCAL_OPERATORS = {"DARKROOM_OPERATORS": '["local"]'}
 
 LOCAL_WEBHOOKS = {"DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody"}
 """The same at each start, so that a receiver's secret stays what it was."""
+
 LOCAL_QUOTAS = {
     # Here everybody is the same caller: the limits are where only a program that has run wild meets them.
     "DARKROOM_MAX_ACTIVE_TASKS": "100000",
