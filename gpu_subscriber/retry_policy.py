@@ -37,7 +37,7 @@ def claimed_or_ended(
     try:
         claimed = task.claimed_by(worker_id, now, ttl, silent=silent)
     except AttemptsExhaustedError:
-        return task.abandoned(_attempts_exhausted(task), now, silent=silent)
+        return task.abandoned(_attempts_exhausted(task), now)
     if claimed.cancel_requested_at is not None and claimed.claim is not None:
         # The worker that should have seen the flag died or handed the task back first.
         return claimed.cancelled_by_holder(claimed.claim, now)

@@ -121,10 +121,10 @@ class Task:
         """Note that Pub/Sub confirmed a message for this task. Any status: a fast worker may be ahead of us."""
         return replace(self, enqueued_at=now, updated_at=now)
 
-    def abandoned(self, failure: Failure, now: datetime, *, silent: Claim | None = None) -> "Task":
-        """Nobody will finish it: queued or processing → failed. `silent` as in `claimed_by`."""
+    def abandoned(self, failure: Failure, now: datetime) -> "Task":
+        """Nobody will finish it: queued or processing → failed."""
         self._must_not_be_terminal("abandoned")
-        return self._without_dead_claim(now, silent=silent)._ended(TaskStatus.FAILED, now, failure=failure)
+        return self._without_dead_claim(now)._ended(TaskStatus.FAILED, now, failure=failure)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
         """Failed or cancelled → queued, same id and seed, attempts restored; the attempt number keeps growing."""
@@ -177,12 +177,13 @@ class Task:
 
         A claim is dead when it has expired, or when it still is `silent`: the claim that this worker has watched
         for so long without a renewal that its holder must be gone. Should it live after all, its writes are fenced.
+        So a guess is good enough to try once more, but not to end a task that may not be tried again.
 
         A claim costs one of `attempts_left` at once, so that a crash counts. Raises ClaimHeldError while another
         claim is alive, AttemptsExhaustedError when none is left.
         """
         self._must_not_be_terminal("claimed")
-        unclaimed = self._without_dead_claim(now, silent=silent)
+        unclaimed = self._without_dead_claim(now, silent=silent if self.attempts_left > 0 else None)
         if unclaimed.claim is not None:
             raise ClaimHeldError(unclaimed.claim)
         if self.attempts_left <= 0:
@@ -297,7 +298,7 @@ class Task:
             previews=(),
         )
 
-    def _without_dead_claim(self, now: datetime, *, silent: Claim | None) -> "Task":
+    def _without_dead_claim(self, now: datetime, *, silent: Claim | None = None) -> "Task":
         """The same, with a claim that nobody renewed put down in the history: as of when it ran out, if it did."""
         if self.claim is not None and self.claim.expires_at <= now:
             return self._with_attempt_ended(Ending.CLAIM_EXPIRED, self.claim.expires_at)

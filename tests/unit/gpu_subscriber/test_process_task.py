@@ -137,6 +137,21 @@ def test_a_claim_that_nobody_renews_is_taken_over_before_it_expires(bench: Worke
     assert [attempt.ending for attempt in stored.history] == ["holder_silent", "completed"]
 
 
+def test_silence_alone_fails_no_task_whose_holder_may_still_finish_its_last_attempt(
+    bench: WorkerBench,
+) -> None:
+    task = bench.submit(attempts=1)
+
+    def delivered_again(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        # The holder stands still for longer than a watch lasts, and its task is delivered a second time.
+        assert bench.worker("worker-b")(delivery_of(task)) is Settlement.RETURN
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = delivered_again
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
 def test_a_claim_given_up_while_it_is_watched_is_claimed_as_any_queued_task(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench)
 

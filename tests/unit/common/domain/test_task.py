@@ -88,7 +88,6 @@ def test_a_claim_that_was_watched_in_silence_can_be_taken_over_before_it_expires
     taken = task.claimed_by("worker-2", LATER, TTL, silent=claim)
     assert (taken.attempt, taken.attempts_left) == (2, 2)
     assert taken.history == ended("holder_silent")
-    assert task.abandoned(HOPELESS, LATER, silent=claim).history == ended("holder_silent")
     with pytest.raises(ClaimLostError):
         taken.renewed(claim, LATER, TTL)
 
@@ -97,6 +96,14 @@ def test_a_claim_that_was_renewed_meanwhile_is_not_silent() -> None:
     task, claim = processing_task()
     with pytest.raises(ClaimHeldError):
         task.renewed(claim, LATER, TTL).claimed_by("worker-2", LATER, TTL, silent=claim)
+
+
+def test_a_holder_at_its_last_attempt_is_believed_until_its_claim_expires() -> None:
+    task, claim = processing_task(attempts=1)
+    with pytest.raises(ClaimHeldError):
+        task.claimed_by("worker-2", LATER, TTL, silent=claim)
+    with pytest.raises(AttemptsExhaustedError):
+        task.claimed_by("worker-2", claim.expires_at, TTL, silent=claim)
 
 
 def test_claims_end_when_the_attempts_are_used_up() -> None:
