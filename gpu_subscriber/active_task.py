@@ -146,10 +146,7 @@ class ActiveTask(ProgressListener):
             if self._task.claim is not None:
                 self._task = self._store.get(self._task.id)
                 held = self._task.claim
-                if held is None or (held.worker_id, held.attempt) != (
-                    self.claim.worker_id,
-                    self.claim.attempt,
-                ):
+                if held is None or not held.stands_for_attempt_of(self.claim):
                     raise ClaimLostError(
                         f"task {self._task.id!r} is no longer held by {self.claim.worker_id!r}"
                     )

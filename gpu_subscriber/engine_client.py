@@ -5,6 +5,7 @@ several, any may be to blame: each is drawn once more by itself, and then either
 engine that has something to do and says nothing for too long is killed, and that counts as dying.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ class EngineClient:
         self._runs: dict[str, tuple[EngineGeneration, int]] = {}
         self._unanswered: set[str] = set()
         """Every Run the engine still owes its last report, those included whose generation was dismissed."""
+        self._numbers = itertools.count(1)
         self._suspects: list[EngineGeneration] = []
         self._killed = False
         self._stopping = threading.Event()
@@ -76,9 +78,11 @@ class EngineClient:
         self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
     ) -> EngineGeneration:
         """See ImageGenerator.start. The Runs start when the generation is iterated."""
+        # The number, because an id that was deleted and submitted anew begins with attempt 1 again.
+        drawing = f"{task.id}/{task.attempt}/{next(self._numbers)}"
         starts = tuple(
             Start(
-                run_id=f"{task.id}/{task.attempt}/{index}",
+                run_id=f"{drawing}/{index}",
                 parameters=task.parameters,
                 index=index,
                 lane=task.lane,

@@ -31,7 +31,7 @@ class Heartbeat:
         self._claim_ttl = claim_ttl
         self._pace = pace
         self._lock = threading.Lock()
-        self._active: dict[str, ActiveTask] = {}
+        self._active: list[ActiveTask] = []
         self._news = threading.Event()
         self._stopping = False
         self._last_beat_at = clock.now()
@@ -40,7 +40,7 @@ class Heartbeat:
     def active_tasks(self) -> tuple[ActiveTask, ...]:
         """The tasks whose claims are being renewed."""
         with self._lock:
-            return tuple(self._active.values())
+            return tuple(self._active)
 
     @property
     def last_beat_at(self) -> datetime:
@@ -50,14 +50,13 @@ class Heartbeat:
     @contextmanager
     def holding(self, active: ActiveTask) -> Iterator[None]:
         """Renew this task's claim until the block ends, however it ends."""
-        key = f"{active.task.id}/{active.claim.attempt}"
         with self._lock:
-            self._active[key] = active
+            self._active.append(active)
         try:
             yield
         finally:
             with self._lock:
-                del self._active[key]
+                self._active.remove(active)
 
     def news(self) -> None:
         """Something may be worth writing now. Cheap; from any thread."""

@@ -270,7 +270,7 @@ class Task:
     def _must_be_held(self, claim: Claim) -> Claim:
         self._must_not_be_terminal("changed by a worker")
         held = self.claim
-        if held is None or (held.worker_id, held.attempt) != (claim.worker_id, claim.attempt):
+        if held is None or not held.stands_for_attempt_of(claim):
             raise ClaimLostError(
                 f"attempt {claim.attempt} of {claim.worker_id!r} no longer holds task {self.id!r}"
             )

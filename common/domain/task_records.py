@@ -74,6 +74,18 @@ class Claim:
     claimed_at: datetime | None = None
     """When the attempt began; None in a claim that was written before this was noted."""
 
+    def stands_for_attempt_of(self, other: "Claim") -> bool:
+        """Whether both are one attempt's claim, renewed or not.
+
+        A task that was deleted and submitted anew under its old id counts its attempts from one again; when an
+        attempt began tells the two apart.
+        """
+        return (self.worker_id, self.attempt, self.claimed_at) == (
+            other.worker_id,
+            other.attempt,
+            other.claimed_at,
+        )
+
     def ended(self, ending: str, at: datetime) -> EndedAttempt:
         """The attempt that this claim stood for, now that it is over."""
         return EndedAttempt(

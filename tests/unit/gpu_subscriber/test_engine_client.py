@@ -69,6 +69,24 @@ def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
     assert image.resumed_at_step == 1
 
 
+def test_two_drawings_of_one_id_and_attempt_get_their_own_answers(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    """The id was deleted and submitted anew, while its first drawing was not yet stopped."""
+    listener = Listener()
+    with (
+        closing(engine.client.start(task("wait"), listener, {})) as old,
+        closing(engine.client.start(task("draw"), Listener(), {})) as new,
+    ):
+        waiting = callbacks.submit(list, old)
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        assert len(list(new)) == 1
+        old.interrupt()
+        with pytest.raises(GenerationInterruptedError):
+            waiting.result(PATIENCE_SECONDS)
+    assert (old.gpu_seconds, new.gpu_seconds) == (0.25, 1.0)
+
+
 def test_a_failed_run_fails_its_generation_and_no_other(engine: EngineUnderTest) -> None:
     with pytest.raises(GenerationFailedError) as raised:
         engine.drawn(task("fail"))

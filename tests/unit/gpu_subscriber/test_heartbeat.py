@@ -129,6 +129,23 @@ def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, se
     assert setting.active.stop_reason is StopReason.CLAIM_LOST
 
 
+def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_it(setting: Setting) -> None:
+    """The old drawing is stopped; the new one, of the same worker and number, lives on."""
+    setting.store.delete(setting.active.task.id)
+    setting.clock.advance(1)
+    anew = setting.store.create(submitted_task(now=setting.clock.now()))
+    claimed = setting.store.update(anew.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))
+    successor = ActiveTask(claimed, store=setting.store, clock=setting.clock, on_news=setting.heartbeat.news)
+    with setting.heartbeat.holding(successor):
+        with setting.heartbeat.holding(setting.active):
+            setting.clock.advance(3)
+            setting.heartbeat.beat()
+        assert setting.heartbeat.active_tasks == (successor,)
+    assert (setting.active.stop_reason, successor.stop_reason) == (StopReason.CLAIM_LOST, None)
+    assert setting.stored.claim is not None
+    assert setting.stored.claim.expires_at == setting.clock.now() + TTL
+
+
 def test_an_unreachable_store_stops_nothing_and_is_asked_again_soon(setting: Setting) -> None:
     setting.store.unavailable = True
     setting.clock.advance(11)

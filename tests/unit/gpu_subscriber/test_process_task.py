@@ -375,6 +375,27 @@ def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: 
     assert bench.checkpoints.load(task.id) == {}
 
 
+def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_id_since(
+    bench: WorkerBench,
+) -> None:
+    """The same Idempotency-Key leads to the same id, and the attempts of the new task begin at one again."""
+    task = bench.submit(parameters=parameters(num_images=2))
+
+    def replaced(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield grey_image(generation.task, 0)
+        bench.store.delete(task.id)
+        bench.writer.objects.clear()
+        bench.clock.advance(1)
+        bench.submit(parameters=parameters(prompt="a small blue square", num_images=2))
+        bench.store.update(task.id, lambda t: t.claimed_by("worker-a", bench.clock.now(), CLAIM_TTL))
+        yield grey_image(generation.task, 1)
+
+    bench.generator.script = replaced
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).status is TaskStatus.PROCESSING
+    assert bench.events.events == []
+
+
 def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench) -> None:
     task = bench.submit()
 
