@@ -1,4 +1,7 @@
-"""Archive a dead letter: keep it for operators, and end the task that nobody will hear of any more."""
+"""Archive a dead letter: keep it for operators, and end the task that nobody will hear of any more.
+
+A task that had ended before its message died is told of: the message died of an event that was never taken.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,6 +57,9 @@ class ArchiveDeadLetter:
             claim_lives = task.claim is not None and task.claim.expires_at > now
             # Whoever touched the task after the message had died is at it, or has sent another message.
             is_tended = task.updated_at > letter.died_at
+            if task.finished_at is not None and task.finished_at < letter.died_at:
+                # Whoever ended it returned the message all the same: its event was refused, each time.
+                return untold(task)
             if task.status.is_terminal or claim_lives or is_tended:
                 return task
             return untold(task.abandoned(DEAD_LETTERED, now))

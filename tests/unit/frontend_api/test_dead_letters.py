@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.domain.task import Task, TaskStatus
+from common.wire_formats.task_event import ending_of
 from common.wire_formats.task_message import encode_task_message
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 
@@ -145,6 +146,22 @@ def test_ended_and_deleted_tasks_stay_as_they_are(api: Api) -> None:
     api.store.delete("gone")
     died_of(api, gone)
     assert [task.id for task in api.store.all_tasks] == ["done"]
+
+
+def test_an_ending_whose_worker_could_never_tell_it_is_told_when_its_message_dies(api: Api) -> None:
+    """The worker returned the delivery each time because its event was refused, until Pub/Sub gave up."""
+    task = api.completed_task()
+    died_of(api, task)
+    assert api.stored(task.id) == task
+    assert [event.id for event in api.events.events] == [ending_of(task).id]
+
+
+def test_an_ending_that_cannot_be_told_when_its_message_dies_is_left_to_rescue(api: Api) -> None:
+    task = api.completed_task()
+    api.events.failures_left = 1
+    died_of(api, task)
+    assert api.rescue().get_json()["by_verdict"]["untold"] == 1
+    assert [event.id for event in api.events.events] == [ending_of(task).id]
 
 
 def test_the_same_message_may_come_again_even_after_its_task_was_replayed(api: Api) -> None:
