@@ -49,7 +49,7 @@ class WorkerSettings(SharedSettings):
     """Threads of one forward where there is no GPU; by default as many as the process may run on."""
     measure_at_start: bool = True
     """Time batch sizes on the first model before taking deliveries; without it `slots` is taken at its word."""
-    checkpoint_interval_seconds: float = Field(default=5.0, ge=0.0)
+    checkpoint_interval_seconds: float = Field(default=2.0, ge=0.0)
     """How often the state of a long Run is stored, so that a killed worker costs seconds; 0 turns it off."""
     engine_silence_seconds: float = Field(default=120.0, gt=0.0)
     """An engine that draws and reports no step for this long is killed; where steps are slow, ten of them count."""

@@ -28,7 +28,7 @@ class EngineSettings:
     batch_lane_patience_seconds: float = 300.0
     """After this long a Run of the batch lane counts as interactive, so that it is never starved for ever."""
     preview_interval_seconds: float = 1.0
-    checkpoint_interval_seconds: float = 5.0
+    checkpoint_interval_seconds: float = 2.0
     """How often a Run's state is sent to the parent unasked; 0 turns it off."""
     measure_at_start: bool = True
     """Time batch sizes and memory formats on the first model; without it `max_batch` is taken at its word."""

@@ -59,6 +59,7 @@ PRODUCTION: Mapping[str, Any] = {
     "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": 3,
     "DARKROOM_HOLDER_SILENCE_SECONDS": 7,
     "DARKROOM_LEASE_SECONDS": 60,
+    "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": 2,
 }
 _numbers = count()  # of all workers of this program: each has a log of its own
 RecordProperty = Callable[[str, object], None]

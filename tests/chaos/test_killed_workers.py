@@ -1,6 +1,9 @@
 """A worker's process tree is killed with SIGKILL, at each moment that makes a difference."""
 
+import random
+import statistics
 import threading
+import time
 from collections.abc import Callable
 
 import psutil
@@ -8,10 +11,12 @@ import pytest
 
 from common.domain.task import TaskStatus
 from tests.chaos.chaos_worker import ChaosWorker
-from tests.chaos.rig import Rig
+from tests.chaos.rig import PRODUCTION, RecordProperty, Rig
+from tests.chaos.waiting import let_pass
 
 pytestmark = pytest.mark.chaos
 
+CHECKPOINT_SECONDS = PRODUCTION["DARKROOM_CHECKPOINT_INTERVAL_SECONDS"]
 Arm = Callable[[ChaosWorker], threading.Event]
 
 MOMENTS: dict[str, Arm] = {
@@ -57,6 +62,35 @@ def test_killed_while_it_draws_the_next_one_goes_on_where_it_was(rig: Rig) -> No
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, 2, 2)
     [resumed] = heir.log_lines("checkpoints_loaded")
     assert resumed["steps"]["0"] > 0
+
+
+@pytest.mark.chaos_long
+def test_killed_at_any_moment_it_loses_a_tenth_of_a_long_run_at_most(
+    rig: Rig, record_property: RecordProperty
+) -> None:
+    dice, step_seconds, steps = random.Random(5), 0.2, 100
+    settings = {
+        "CHAOS_STEP_SECONDS": step_seconds,
+        "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": CHECKPOINT_SECONDS,
+    }
+    victim = rig.start_worker(**settings)
+    drawn_again = []
+    for _ in range(3):
+        submitted_at = time.monotonic()
+        task_ids = [rig.submit(steps=steps) for _ in range(4)]
+        for task_id in task_ids:
+            rig.wait_until_drawn(task_id, step=1)
+        let_pass(dice.uniform(4.0, 16.0))
+        victim.kill()
+        drawn = (time.monotonic() - submitted_at) / step_seconds  # at most
+        heir = rig.start_worker(**settings)
+        rig.client.wait_for_all(task_ids)
+        resumed = {line["task_id"]: line["steps"]["0"] for line in heir.log_lines("checkpoints_loaded")}
+        drawn_again += [(drawn - resumed[task_id]) / steps for task_id in task_ids]
+        victim = heir
+    record_property("drawn_again_share", drawn_again)
+    assert statistics.mean(drawn_again) <= 0.1
+    assert {task.attempt for task in rig.every_promise_kept().values()} == {2}
 
 
 def test_the_engine_of_a_killed_parent_leaves_by_itself(rig: Rig) -> None:
