@@ -1,26 +1,32 @@
-"""The command line. New commands are added here, one file each in `command/`."""
+"""The command line. New commands are added here; their files are in `command/`."""
 
 import sys
 
 import typer
 
-from client.command import dead_letters
-from client.command.exit_codes import ExitCode, exit_code_of
+from client.command import dead_letters, models, submissions, tasks
+from client.command.exit_codes import MEANINGS, ExitCode, exit_code_of
 from client.credentials import URL_VARIABLE
 from client.errors import ClientError, UnreachableError
 
 app = typer.Typer(
-    help="darkroom from a terminal.",
+    help="darkroom from a terminal: prompts in, images out.",
+    epilog="Exit codes: " + "; ".join(f"{code.value}: {meaning}" for code, meaning in MEANINGS.items()) + ".",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(submissions.generate)
+app.command()(submissions.submit)
+app.command()(submissions.watch)
+app.command("list")(tasks.list_tasks)
+app.command()(tasks.show)
+app.command()(tasks.cancel)
+app.command()(tasks.retry)
+app.command()(tasks.delete)
+app.command()(tasks.download)
+app.command()(models.models)
 app.add_typer(dead_letters.app, name="dead-letters")
-
-
-@app.callback()
-def darkroom() -> None:
-    """darkroom from a terminal."""
 
 
 def main() -> None:

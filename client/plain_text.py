@@ -1,6 +1,6 @@
 """What a terminal is shown: tables, ages, and strangers' text with its control characters made visible."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
@@ -34,3 +34,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+def facts(known: Mapping[str, str]) -> str:
+    """One fact to a line, strangers' names and words made harmless."""
+    width = max(len(printable(name)) for name in known)
+    return "\n".join(f"{printable(name):<{width}}  {printable(value)}" for name, value in known.items())

@@ -1,7 +1,7 @@
 """What a caller may ask for: the fields of a submission, by the API's own names."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 
@@ -22,6 +22,7 @@ class SubmissionFields(TypedDict, total=False):
     labels: Mapping[str, str] | None
     deadline_seconds: int | None
     callback_url: str | None
+    callback_events: Sequence[str] | None
 
 
 def submission_body(prompt: str, fields: SubmissionFields) -> dict[str, Any]:

@@ -142,6 +142,7 @@ class Task(Record):
     previews: tuple[Preview, ...] = ()
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
+    callback_url: str | None = None
     metrics: Metrics = Metrics()
     urls: Urls
 

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from client.command.exit_codes import ExitCode, exit_code_of
+from client.command.each_of_many import each, exit_with
 from client.command.json_output import plain, print_json, print_record, print_records
-from client.command.options import ApiKeyOption, JsonOption, TokenOption, UrlOption, client_of
+from client.command.option_bundles import taking
+from client.command.options import JsonOption, LimitOption, YesOption, client_of
 from client.dead_letter import DeadLetter
-from client.errors import ClientError
-from client.plain_text import age, one_line, printable, table
+from client.plain_text import age, facts, one_line, printable, table
+from client.sync_client import Client
+from client.task import Task
 
 app = typer.Typer(help="Messages that nobody could read or finish; for operators.", no_args_is_help=True)
 
@@ -24,17 +26,15 @@ IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="As `lis
 
 
 @app.command("list")
+@taking(client=client_of)
 def list_letters(
     *,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")] = 50,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    api_key: ApiKeyOption = None,
+    limit: LimitOption = 50,
     as_json: JsonOption = False,
+    client: Client,
 ) -> None:
     """List dead letters, newest first."""
-    with client_of(url, token, api_key) as client:
-        letters = list(islice(client.dead_letters(), limit + 1))
+    letters = list(islice(client.dead_letters(), limit + 1))
     shown = letters[:limit]
     if as_json:
         print_records(shown)
@@ -50,74 +50,62 @@ def list_letters(
 
 
 @app.command()
+@taking(client=client_of)
 def show(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
     *,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
+    client: Client,
 ) -> None:
     """Show all that is known of a dead letter, with its body."""
-    with client_of(url, token, api_key) as client:
-        letter = client.dead_letter(letter_id)
+    letter = client.dead_letter(letter_id)
     if as_json:
         print_record(letter)
         return
-    facts = {name: str(value) for name, value in plain(letter).items() if value is not None}
+    known = {name: str(value) for name, value in plain(letter).items() if value is not None}
     for laid_out_below in ("body", "attributes"):
-        facts.pop(laid_out_below, None)
-    attributes = letter.attributes or {}
-    facts |= {f"attribute {printable(name)}": value for name, value in sorted(attributes.items())}
-    width = max(len(name) for name in facts)
-    for name, value in facts.items():
-        typer.echo(f"{name:<{width}}  {printable(value)}")
+        known.pop(laid_out_below, None)
+    known |= {f"attribute {name}": value for name, value in sorted((letter.attributes or {}).items())}
+    typer.echo(facts(known))
     typer.echo(f"\n{printable(_indented(letter.body or ''))}")
 
 
 @app.command()
+@taking(client=client_of)
 def replay(
     letter_ids: IdsArgument,
     *,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
+    client: Client,
 ) -> None:
     """Give the tasks of dead letters another chance, with all their attempts.
 
     When some of them are refused, the others are replayed all the same.
     """
-    tasks, code = [], ExitCode.DONE
-    with client_of(url, token, api_key) as client:
-        for letter_id in letter_ids:
-            try:
-                task = client.replay_dead_letter(letter_id)
-            except ClientError as error:
-                typer.echo(f"{printable(letter_id)}: {error}", err=True)
-                code = exit_code_of(error)
-                continue
-            tasks.append(task)
-            if not as_json:
-                typer.echo(f"{printable(letter_id)}: task {printable(task.id)} is {task.status}.")
+
+    def replayed(letter_id: str) -> Task:
+        task = client.replay_dead_letter(letter_id)
+        if not as_json:
+            typer.echo(f"{printable(letter_id)}: task {printable(task.id)} is {task.status}.")
+        return task
+
+    tasks, code = each(letter_ids, replayed)
     if as_json:
         print_records(tasks)
-    if code:
-        raise typer.Exit(code)
+    exit_with(code)
 
 
 @app.command()
+@taking(client=client_of)
 def purge(
     letter_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="These only.")] = None,
     *,
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="All that died so long ago: 30min, 12h, 7d.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    url: UrlOption = None,
-    token: TokenOption = None,
-    api_key: ApiKeyOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
+    client: Client,
 ) -> None:
     """Forget dead letters, by id or by age. Their tasks stay as they are."""
     if bool(letter_ids) == (older_than is not None):
@@ -126,13 +114,12 @@ def purge(
     which = f"{len(letter_ids)} dead letters" if letter_ids else f"all dead letters older than {older_than}"
     if not yes:
         typer.confirm(f"Forget {which}?", abort=True, err=True)
-    with client_of(url, token, api_key) as client:
-        if moment is not None:
-            deleted = client.purge_dead_letters(moment)
-        else:
-            for letter_id in letter_ids or ():
-                client.delete_dead_letter(letter_id)
-            deleted = len(letter_ids or ())
+    if moment is not None:
+        deleted = client.purge_dead_letters(moment)
+    else:
+        for letter_id in letter_ids or ():
+            client.delete_dead_letter(letter_id)
+        deleted = len(letter_ids or ())
     if as_json:
         print_json({"deleted": deleted})
     else:

@@ -3,81 +3,21 @@
 import io
 import json
 import sys
-import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask, Response
-from structlog.testing import capture_logs
-from werkzeug.serving import make_server
 
-from client.__main__ import main
 from client.command.exit_codes import ExitCode
 from common.wire_formats.task_message import encode_task_message
 from frontend_api.authentication import unsigned_token
 from frontend_api.dead_letter import DeadLetter, DeadMessage
 from local_stack.free_ports import free_port
+from tests.unit.client.conftest import Terminal, served
 from tests.unit.frontend_api.conftest import PROJECT, Api
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
-TOKEN = unsigned_token("olga", project_id=PROJECT)
-
-
-def served(app: Flask) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees its end
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return Api(folder=tmp_path)
-
-
-@pytest.fixture
-def url(api: Api) -> Iterator[str]:
-    with capture_logs():  # they share our standard output
-        yield from served(api.app)
-
-
-class Terminal:
-    """Types commands and reads what comes back."""
-
-    def __init__(self, url: str, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
-        self._capsys = capsys
-        self._patch = patch
-        patch.setenv("DARKROOM_URL", url)
-        patch.setenv("DARKROOM_TOKEN", TOKEN)
-        patch.setenv("COLUMNS", "200")
-
-    def __call__(self, *words: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
-        self._patch.setattr(sys, "argv", ["darkroom", "dead-letters", *words])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = left.code
-            if isinstance(code, str):  # the interpreter prints it and exits with 1
-                sys.stderr.write(f"{code}\n")
-                code = 1
-        told = self._capsys.readouterr()
-        assert isinstance(code, int)
-        return code, told.out, told.err
-
-
-@pytest.fixture
-def darkroom(url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    return Terminal(url, capsys, monkeypatch)
 
 
 def kept(
@@ -93,8 +33,8 @@ def kept(
 
 
 def test_an_empty_archive_is_a_sentence_and_an_empty_list(darkroom: Terminal) -> None:
-    assert darkroom("list") == (0, "No dead letters.\n", "")
-    assert darkroom("list", "--json") == (0, "[]\n", "")
+    assert darkroom("dead-letters", "list") == (0, "No dead letters.\n", "")
+    assert darkroom("dead-letters", "list", "--json") == (0, "[]\n", "")
 
 
 def test_a_list_has_one_line_a_letter_newest_first(api: Api, darkroom: Terminal) -> None:
@@ -106,7 +46,7 @@ def test_a_list_has_one_line_a_letter_newest_first(api: Api, darkroom: Terminal)
     )
     young = kept(api, number=1, attributes={"dead_letter_reason": "x" * 200})
     api.dead_letters.note_replayed(old.id, api.clock.now())
-    code, out, err = darkroom("list")
+    code, out, err = darkroom("dead-letters", "list")
     head, first, second = out.splitlines()
     assert (code, err) == (0, "")
     assert head.split() == ["ID", "DIED", "DELIVERIES", "TASK", "REASON"]
@@ -119,52 +59,56 @@ def test_a_list_has_one_line_a_letter_newest_first(api: Api, darkroom: Terminal)
 def test_a_list_says_when_there_is_more(api: Api, darkroom: Terminal) -> None:
     for number in range(120):
         kept(api, number=number)
-    code, out, err = darkroom("list", "--limit", "110")
+    code, out, err = darkroom("dead-letters", "list", "--limit", "110")
     assert (code, len(out.splitlines()), err) == (0, 111, "There are more than 110: --limit shows them.\n")
-    assert len(json.loads(darkroom("list", "--limit", "500", "--json")[1])) == 120
+    assert len(json.loads(darkroom("dead-letters", "list", "--limit", "500", "--json")[1])) == 120
 
 
 def test_a_letter_is_shown_whole_and_cannot_command_the_terminal(api: Api, darkroom: Terminal) -> None:
     letter = kept(api, b"\x1b[2Jjunk\x07", attributes={"evil\x1b": "\x1b]0;owned\x07"})
-    code, out, _ = darkroom("show", letter.id)
+    code, out, _ = darkroom("dead-letters", "show", letter.id)
     assert code == 0
     assert r"\x1b[2Jjunk\x07" in out
     assert r"attribute evil\x1b" in out
     assert not set(out) & {"\x1b", "\x07"}
-    assert json.loads(darkroom("show", letter.id, "--json")[1])["body"] == "\x1b[2Jjunk\x07"
+    assert json.loads(darkroom("dead-letters", "show", letter.id, "--json")[1])["body"] == "\x1b[2Jjunk\x07"
 
 
 def test_a_body_of_json_is_laid_out(api: Api, darkroom: Terminal) -> None:
     letter = kept(api, b'{"version": "2.0", "task_id": "task-1"}')
-    assert '\n  "task_id": "task-1"\n' in darkroom("show", letter.id)[1]
+    assert '\n  "task_id": "task-1"\n' in darkroom("dead-letters", "show", letter.id)[1]
 
 
 def test_what_can_be_replayed_is_and_the_rest_is_told(api: Api, darkroom: Terminal) -> None:
     task = api.stored_task()
     junk, good = kept(api), kept(api, encode_task_message(task, result_bucket="images"), number=1)
-    code, out, err = darkroom("replay", junk.id, good.id)
+    code, out, err = darkroom("dead-letters", "replay", junk.id, good.id)
     assert (code, out) == (1, f"{good.id}: task {task.id} is queued.\n")
     assert err.startswith(
         f"{junk.id}: No worker could ever read it (dead_letter_undecodable)\n  no worker can"
     )
-    code, out, _ = darkroom("replay", good.id, "--json")
+    code, out, _ = darkroom("dead-letters", "replay", good.id, "--json")
     assert (code, [told["id"] for told in json.loads(out)]) == (0, [task.id])
 
 
 def test_some_are_forgotten_by_id_and_the_others_by_age(api: Api, darkroom: Terminal) -> None:
     letters = [kept(api, number=number) for number in range(3)]
-    assert darkroom("purge", letters[0].id, "--yes") == (0, "Forgot 1.\n", "")
-    assert darkroom("purge", "--older-than", "1d", "--yes", "--json") == (0, '{\n  "deleted": 2\n}\n', "")
-    assert darkroom("list")[1] == "No dead letters.\n"
+    assert darkroom("dead-letters", "purge", letters[0].id, "--yes") == (0, "Forgot 1.\n", "")
+    assert darkroom("dead-letters", "purge", "--older-than", "1d", "--yes", "--json") == (
+        0,
+        '{\n  "deleted": 2\n}\n',
+        "",
+    )
+    assert darkroom("dead-letters", "list")[1] == "No dead letters.\n"
 
 
 def test_a_purge_asks_first(api: Api, darkroom: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     letter = kept(api)
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
-    code, out, err = darkroom("purge", letter.id)
+    code, out, err = darkroom("dead-letters", "purge", letter.id)
     assert (code, out.strip()) == (1, "")
     assert "Forget 1 dead letters?" in err
-    assert len(json.loads(darkroom("list", "--json")[1])) == 1
+    assert len(json.loads(darkroom("dead-letters", "list", "--json")[1])) == 1
 
 
 @pytest.mark.parametrize(
@@ -172,35 +116,35 @@ def test_a_purge_asks_first(api: Api, darkroom: Terminal, monkeypatch: pytest.Mo
     [("purge",), ("purge", "x", "--older-than", "7d"), ("purge", "--older-than", "7 days"), ("show",)],
 )
 def test_half_a_command_is_a_usage_error(darkroom: Terminal, words: tuple[str, ...]) -> None:
-    code, out, err = darkroom(*words)
+    code, out, err = darkroom("dead-letters", *words)
     assert (code, out) == (2, "")
     assert "Usage: darkroom dead-letters" in err
 
 
 def test_a_refusal_names_what_was_refused(darkroom: Terminal, api: Api) -> None:
-    code, _, err = darkroom("show", "no/such letter?")
+    code, _, err = darkroom("dead-letters", "show", "no/such letter?")
     assert code == ExitCode.NOT_FOUND
     api.dead_letters.unavailable = True
-    code, _, err = darkroom("list")
+    code, _, err = darkroom("dead-letters", "list")
     assert code == ExitCode.UNAVAILABLE
     assert err.startswith("darkroom: A dependency is unavailable (dependency_unavailable)\n  firestore")
     assert "Try again in 2 s." in err
 
 
 def test_who_is_no_operator_is_told_so(darkroom: Terminal) -> None:
-    code, _, err = darkroom("list", "--token", unsigned_token("ada", project_id=PROJECT))
+    code, _, err = darkroom("dead-letters", "list", "--token", unsigned_token("ada", project_id=PROJECT))
     assert (code, err.splitlines()[0]) == (ExitCode.NOT_ALLOWED, "darkroom: Forbidden (forbidden)")
 
 
 def test_a_token_that_is_none_is_refused_before_anything_is_sent(darkroom: Terminal) -> None:
     for token in ("é", "a\nb"):
-        code, _, err = darkroom("list", "--token", token)
+        code, _, err = darkroom("dead-letters", "list", "--token", token)
         assert (code, "the token cannot be one" in err) == (ExitCode.USAGE, True)
 
 
 def test_where_nobody_answers_the_way_out_is_named(darkroom: Terminal) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    code, out, err = darkroom("list", "--url", address)
+    code, out, err = darkroom("dead-letters", "list", "--url", address)
     assert (code, out) == (ExitCode.UNAVAILABLE, "")
     assert err.startswith(f"darkroom: {address} does not answer: ")
     assert "--url, or DARKROOM_URL" in err
@@ -208,7 +152,7 @@ def test_where_nobody_answers_the_way_out_is_named(darkroom: Terminal) -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", "http://[::1", "ftp://127.0.0.1", "http://"])
 def test_what_is_no_address_is_refused_before_anything_is_sent(darkroom: Terminal, address: str) -> None:
-    code, out, err = darkroom("list", "--url", address)
+    code, out, err = darkroom("dead-letters", "list", "--url", address)
     assert (code, out) == (ExitCode.USAGE, "")
     assert err.startswith(f"darkroom: {address!r} is no address")
 
@@ -220,6 +164,6 @@ def test_a_stranger_at_the_address_is_told_apart(darkroom: Terminal, body: str, 
     stranger = Flask("stranger")
     stranger.register_error_handler(404, lambda _: Response(body, status))
     with contextmanager(served)(stranger) as url:
-        code, _, err = darkroom("list", "--url", url)
+        code, _, err = darkroom("dead-letters", "list", "--url", url)
     assert code == ExitCode.UNAVAILABLE
     assert f"answers {status}, but not as darkroom does" in err

@@ -1,0 +1,96 @@
+"""LiveView: a task as it goes on, on standard error: a bar in a terminal, a line for each phase anywhere else."""
+
+import os
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from client.command.terminal_images import ImageProtocol, image_protocol, picture_above
+from client.plain_text import one_line
+from client.task import Task, TaskStatus
+
+_PREVIEW_ROWS = 14
+_LINES_BESIDE_A_PREVIEW = 4
+_PHASES = {"loading_model": "loading the model", "denoising": "drawing"}
+
+
+def says(task: Task) -> str:
+    """How a task stands, in a few words."""
+    if task.status.is_terminal:
+        return task.status.value
+    if task.cancel_requested_at is not None:
+        return "being cancelled"
+    if task.status is TaskStatus.QUEUED:
+        ahead = "" if task.queue_position is None else f", number {task.queue_position}"
+        return f"queued{ahead}{_eta(task)}"
+    phase = _PHASES.get(task.progress.phase, task.progress.phase.replace("_", " "))
+    steps = f" {task.progress.step}/{task.progress.steps}" if task.progress.phase == "denoising" else ""
+    return one_line(f"{phase}{steps}{_eta(task)}", at_most=60)
+
+
+def _eta(task: Task) -> str:
+    seconds = None if task.eta is None else task.eta.p50_seconds
+    return "" if seconds is None else f", about {seconds:.0f} s"
+
+
+class LiveView:
+    """Shows one task after the other snapshot. A context manager: leaving it leaves the terminal tidy."""
+
+    def __init__(self, *, preview: bool) -> None:
+        self._console = Console(stderr=True)
+        self._protocol = _protocol(self._console, preview)
+        self._rows = min(_PREVIEW_ROWS, self._console.height - _LINES_BESIDE_A_PREVIEW)
+        self._has_pane = False
+        self._said = ""
+        # A terminal has one cursor: where pictures move it, nothing may be drawn from another thread.
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            auto_refresh=self._protocol is None,
+            disable=not self._console.is_terminal,
+        )
+        self._line = self._bar.add_task("", total=1.0)
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether this terminal can."""
+        return self._protocol is not None and self._rows > 0
+
+    def __enter__(self) -> Self:
+        if self.shows_pictures:
+            self._console.file.write("\n" * self._rows)
+            self._has_pane = True
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, task: Task) -> None:
+        """The task as it stands now, with its newest preview."""
+        words = says(task)
+        value = 1.0 if task.status is TaskStatus.COMPLETED else task.progress.value
+        self._bar.update(self._line, description=words, completed=value, refresh=True)
+        if not self._console.is_terminal and (phase := words.partition(" ")[0].rstrip(",")) != self._said:
+            self._said = phase
+            self._console.print(f"{one_line(task.id, at_most=64)}: {words}", markup=False, highlight=False)
+        if task.previews:
+            self.show_picture(task.previews[0].jpeg)
+
+    def show_picture(self, content: bytes) -> None:
+        """A preview or a finished image, where the terminal can."""
+        if self._has_pane and self._protocol is not None:
+            self._console.file.write(picture_above(self._protocol, content, rows=self._rows))
+            self._console.file.flush()
+
+
+def _protocol(console: Console, preview: bool) -> ImageProtocol | None:
+    if not preview or not console.is_terminal:
+        return None
+    return image_protocol(os.environ)

@@ -1,0 +1,40 @@
+"""darkroom models: what is on offer."""
+
+from typing import Annotated
+
+import typer
+
+from client.command.json_output import print_record, print_records
+from client.command.option_bundles import taking
+from client.command.options import JsonOption, client_of
+from client.model_spec import ModelSpec
+from client.plain_text import facts, printable, table
+from client.sync_client import Client
+
+
+@taking(client=client_of)
+def models(
+    name: Annotated[str | None, typer.Argument(help="Only this one, with all its limits.")] = None,
+    *,
+    as_json: JsonOption = False,
+    client: Client,
+) -> None:
+    """List the models on offer, or show one with its limits and defaults."""
+    if name is not None:
+        spec = client.model(name)
+        print_record(spec) if as_json else typer.echo(facts(_known(spec)))
+        return
+    offered = client.models()
+    if as_json:
+        print_records(offered)
+    else:
+        rows = [(printable(spec.name), printable(spec.title), ", ".join(spec.samplers)) for spec in offered]
+        typer.echo(table(("NAME", "TITLE", "SAMPLERS"), rows))
+
+
+def _known(spec: ModelSpec) -> dict[str, str]:
+    known = {"name": spec.name, "title": spec.title, "description": spec.description, "family": spec.family}
+    known |= {"samplers": ", ".join(spec.samplers), "output_formats": ", ".join(spec.output_formats)}
+    known |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
+    known |= {f"default {field}": str(value) for field, value in spec.defaults.items() if value is not None}
+    return known

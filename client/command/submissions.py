@@ -1,0 +1,109 @@
+"""darkroom submit, generate, watch: a task from its prompt to its pictures."""
+
+from pathlib import Path
+
+import typer
+
+from client.command.exit_codes import ExitCode
+from client.command.json_output import plain, print_json, print_line, print_record
+from client.command.live_view import LiveView
+from client.command.option_bundles import taking
+from client.command.options import (
+    CancelOption,
+    FolderOption,
+    JsonOption,
+    KeyOption,
+    PreviewOption,
+    PromptArgument,
+    TaskIdArgument,
+    TimeoutOption,
+    client_of,
+    submission_fields,
+)
+from client.command.waiting import follow, interruptible, raise_unless_completed, show_first
+from client.plain_text import printable
+from client.submission import SubmissionFields, new_idempotency_key
+from client.sync_client import Client
+from client.task import Task
+
+
+@taking(fields=submission_fields, client=client_of)
+def submit(
+    prompt: PromptArgument,
+    *,
+    idempotency_key: KeyOption = None,
+    as_json: JsonOption = False,
+    fields: SubmissionFields,
+    client: Client,
+) -> None:
+    """Submit a task and print its id."""
+    task = _submitted(client, prompt, fields, idempotency_key)
+    if as_json:
+        print_record(task)
+    else:
+        typer.echo(printable(task.id))
+
+
+@taking(fields=submission_fields, client=client_of)
+def generate(
+    prompt: PromptArgument,
+    *,
+    to: FolderOption = Path(),
+    timeout: TimeoutOption = None,
+    cancel_on_interrupt: CancelOption = False,
+    preview: PreviewOption = True,
+    idempotency_key: KeyOption = None,
+    as_json: JsonOption = False,
+    fields: SubmissionFields,
+    client: Client,
+) -> None:
+    """Draw a prompt: submit, wait, write the images into a folder and print where they lie."""
+    to.mkdir(parents=True, exist_ok=True)  # better known now than when the pictures are there
+    task = _submitted(client, prompt, fields, idempotency_key)
+    with interruptible(client, task.id, cancels=cancel_on_interrupt):
+        with LiveView(preview=preview) as view:
+            ended = follow(client, task.id, view.show, timeout)
+            images = client.images(ended)
+            show_first(view, images)
+        files = [str(image.save(to)) for image in images]
+    if as_json:
+        print_json({"task": plain(ended), "files": files})
+    else:
+        for file in files:
+            typer.echo(file)
+    raise_unless_completed(ended)
+
+
+@taking(client=client_of)
+def watch(
+    task_id: TaskIdArgument,
+    *,
+    timeout: TimeoutOption = None,
+    cancel_on_interrupt: CancelOption = False,
+    preview: PreviewOption = True,
+    as_json: JsonOption = False,
+    client: Client,
+) -> None:
+    """Follow a task to its end. With --json one line for each change, as it happens."""
+    with interruptible(client, task_id, cancels=cancel_on_interrupt):
+        if as_json:
+            ended = follow(client, task_id, print_line, timeout)
+        else:
+            with LiveView(preview=preview) as view:
+                ended = follow(client, task_id, view.show, timeout)
+                if view.shows_pictures:
+                    show_first(view, client.images(ended))
+    raise_unless_completed(ended)
+
+
+def _submitted(client: Client, prompt: str, fields: SubmissionFields, key: str | None) -> Task:
+    used = key or new_idempotency_key()
+    try:
+        return client.submit(prompt, idempotency_key=used, **fields)
+    except KeyboardInterrupt:
+        typer.echo(
+            "\nInterrupted before the answer: the task may have been accepted. `darkroom list` shows it;\n"
+            f"the same command with --idempotency-key {printable(used)} makes no second one.",
+            err=True,
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED) from None

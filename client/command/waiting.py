@@ -1,0 +1,59 @@
+"""Following a task in a terminal, and what happens when a person has seen enough."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import typer
+
+from client.command.exit_codes import ExitCode
+from client.command.live_view import LiveView
+from client.errors import TaskCancelledError, TaskFailedError
+from client.image_file import ImageFile
+from client.plain_text import printable
+from client.sync_client import Client
+from client.task import Task, TaskStatus
+
+
+def follow(client: Client, task_id: str, tell: Callable[[Task], None], timeout_seconds: float | None) -> Task:
+    """Tell how a task goes on until it has ended; returns its end."""
+    snapshots = client.stream(task_id, timeout_seconds=timeout_seconds)
+    last = next(snapshots)
+    tell(last)
+    for last in snapshots:
+        tell(last)
+    return last
+
+
+def show_first(view: LiveView, images: tuple[ImageFile, ...]) -> None:
+    """The first of the finished images in place of its preview."""
+    if images:
+        view.show_picture(images[0].content)
+
+
+def raise_unless_completed(task: Task) -> None:
+    """So that the exit code says how the task ended."""
+    if task.status is TaskStatus.FAILED:
+        raise TaskFailedError(task)
+    if task.status is TaskStatus.CANCELLED:
+        raise TaskCancelledError(task)
+
+
+@contextmanager
+def interruptible(client: Client, task_id: str, *, cancels: bool) -> Generator[None]:
+    """Ctrl-C leaves the task to itself, or cancels it; either way it is said."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if cancels:
+            task = client.cancel(task_id)
+            told = "is cancelled" if task.status.is_terminal else "is being cancelled"
+            typer.echo(f"\nTask {printable(task_id)} {told}.", err=True)
+        else:
+            typer.echo(
+                f"\nTask {printable(task_id)} goes on.\n"
+                f"  Come back to it: darkroom watch {printable(task_id)}\n"
+                f"  Fetch its images: darkroom download {printable(task_id)}\n"
+                f"  Stop it: darkroom cancel {printable(task_id)}",
+                err=True,
+            )
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
