@@ -20,6 +20,7 @@ from frontend_api.routes import (
     keys,
     models,
     results,
+    sockets,
     tasks,
     web_page,
     webhooks,
@@ -45,7 +46,8 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, events, results, webhooks, images, models, keys, dead_letters, internal, health, documentation, web_page,
+        tasks, events, sockets, results, webhooks, images, models, keys, dead_letters, internal, health,
+        documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import time
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -10,6 +11,7 @@ from typing import Any
 from frontend_api.follow_task import Follower
 
 _TAKES_NOTHING_SECONDS = 30.0
+_TIMEVAL = struct.pack("ll", int(_TAKES_NOTHING_SECONDS), 0)
 _MOST_UNSENT_BYTES = 65_536
 _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 """Where POLLRDHUP does not exist, only a reset is noticed before something is written."""
@@ -21,9 +23,10 @@ class Heard(Enum):
     NEWS = auto()
     """The follower has something to take, and the caller can be told."""
     NOTHING = auto()
+    """The time has passed without news, and the caller can be told so."""
     CALLER_SPEAKS = auto()
     CALLER_GONE = auto()
-    """It hung up, or has taken nothing for half a minute while there was something to tell."""
+    """It hung up, or for half a minute has taken nothing of what there was to tell."""
     MUST_END = auto()
 
 
@@ -34,32 +37,42 @@ class ClientConnection:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
 
     def send_no_backlog(self) -> None:
-        """Keep the kernel from queueing what a slow reader has not taken: it shall get the newest state instead."""
+        """Keep the kernel from queueing what a slow reader has not taken: it shall get the newest state instead.
+
+        Nor may a message half sent wait for ever: sending then raises OSError.
+        """
         if self.socket is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNSENT_BYTES)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
     def wait(self, follower: Follower, seconds: float, *, listening: bool = False) -> Heard:
         """Wait for news, at most so long; with `listening` also for what the caller says."""
         silent_until = time.monotonic() + seconds
-        taken_until: float | None = None
+        gone_at: float | None = None
         while True:
             follower.hush()
             if follower.must_end:
                 return Heard.MUST_END
-            has_news = follower.has_news
-            if has_news and self.socket is None:
-                return Heard.NEWS
-            if has_news and taken_until is None:
-                taken_until = time.monotonic() + _TAKES_NOTHING_SECONDS
-            left = (silent_until if taken_until is None else taken_until) - time.monotonic()
+            now = time.monotonic()
+            # To say that there are no news, the caller must be ready to take it just as well.
+            is_due = follower.has_news or now >= silent_until
+            if is_due and self.socket is None:
+                return self._due(follower)
+            if is_due and gone_at is None:
+                gone_at = now + _TAKES_NOTHING_SECONDS
+            left = (silent_until if gone_at is None else gone_at) - now
             if left <= 0:
-                return Heard.NOTHING if taken_until is None else Heard.CALLER_GONE
-            heard = self._heard(follower, left, writing=has_news, listening=listening)
+                return Heard.CALLER_GONE
+            heard = self._heard(follower, left, writing=is_due, listening=listening)
             if heard is not None:
                 return heard
 
+    @staticmethod
+    def _due(follower: Follower) -> Heard:
+        return Heard.NEWS if follower.has_news else Heard.NOTHING
+
     def _heard(self, follower: Follower, seconds: float, *, writing: bool, listening: bool) -> Heard | None:
-        """What the caller's side had to say within so many seconds; None when it was the follower that rang."""
+        """What the caller's side had to say within so many seconds; None when it had nothing to say."""
         poll = select.poll()
         poll.register(follower, select.POLLIN)
         if self.socket is not None:
@@ -71,4 +84,4 @@ class ClientConnection:
             return Heard.CALLER_SPEAKS
         if of_caller & _HUNG_UP:
             return Heard.CALLER_GONE
-        return Heard.NEWS if of_caller & select.POLLOUT else None
+        return self._due(follower) if of_caller & select.POLLOUT else None

@@ -25,7 +25,7 @@ def refuse_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
 
     @app.before_request
     def check_origin() -> None:
-        if request.method not in _CHANGES_NOTHING and _is_of_another_origin(request):
+        if _needs_the_same_origin(request) and _is_of_another_origin(request):
             raise RequestRefusedError(
                 Problem(
                     code="foreign_origin",
@@ -33,6 +33,11 @@ def refuse_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
                     complaints=(Complaint("header", "Origin", "must be this API's own, or absent"),),
                 )
             )
+
+
+def _needs_the_same_origin(asked: Request) -> bool:
+    """Whatever may change something; and sockets, of which browsers let any page read what they bring."""
+    return asked.method not in _CHANGES_NOTHING or "websocket" in asked.headers.get("Upgrade", "").lower()
 
 
 def _is_of_another_origin(asked: Request) -> bool:

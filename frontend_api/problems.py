@@ -42,6 +42,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),
     "unknown_model": ProblemKind(422, "Unknown model"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
+    "upgrade_required": ProblemKind(426, "WebSocket only"),
     "receiver_busy": ProblemKind(429, "Enough deliveries are under way", retryable=True),
     "quota_exceeded": ProblemKind(429, "Quota exceeded", retryable=True),
     "queue_full": ProblemKind(429, "The queue is full", retryable=True),

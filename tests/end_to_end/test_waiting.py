@@ -5,13 +5,16 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
@@ -50,6 +53,9 @@ class Api:
         events = events_of(answer.iter_text())
         assert status_of(next(events)) == "queued"
         return events
+
+    def socket_url(self, task_id: str) -> str:
+        return f"ws://localhost:{self.stack.ports['api']}/v1/tasks/{task_id}/ws"
 
     def probe(self, task_id: str) -> int:
         """429 while no place is left to wait at."""
@@ -175,6 +181,63 @@ def test_open_streams_do_not_hold_up_the_end(own_api: Api) -> None:
         assert process.wait_stopped(timeout_seconds=GRACE_SECONDS)
         assert process.exit_code == 0
         assert [list(events) for events in streams] == [[]] * PLACES  # ended as HTTP has it, not broken off
+
+
+def test_a_socket_tells_each_change_and_ends_with_the_task(api: Api) -> None:
+    task_id, _ = api.submit()
+    with connect(api.socket_url(task_id)) as caller:
+        assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "queued"
+        api.http.post(f"/v1/tasks/{task_id}/cancel")
+        assert caller.recv(PATIENCE_SECONDS) == api.http.get(f"/v1/tasks/{task_id}").text
+        with pytest.raises(ConnectionClosed):
+            caller.recv(PATIENCE_SECONDS)
+        assert caller.close_code == 1000
+
+
+def test_a_socket_of_a_task_that_is_deleted_says_so(api: Api) -> None:
+    task_id, _ = api.submit()
+    api.claim(task_id)
+    with connect(api.socket_url(task_id)) as caller:
+        assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "processing"
+        api.http.delete(f"/v1/tasks/{task_id}")
+        with suppress(ConnectionClosed):
+            while caller.recv(PATIENCE_SECONDS):  # perhaps that it is to be cancelled
+                continue
+        assert caller.close_code == 4404
+
+
+def test_a_page_of_another_origin_opens_no_socket(api: Api) -> None:
+    task_id, _ = api.submit()
+    with (
+        pytest.raises(InvalidStatus) as refusal,
+        connect(api.socket_url(task_id), origin=Origin("https://evil.test")),
+    ):
+        pass
+    assert refusal.value.response.status_code == 403
+
+
+def test_sockets_that_hang_up_give_their_places_back(api: Api) -> None:
+    task_id, _ = api.submit()
+    with ExitStack() as callers:
+        for _ in range(PLACES):
+            caller = callers.enter_context(connect(api.socket_url(task_id)))
+            assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "queued"
+        assert api.probe(task_id) == 429
+    api.wait_until_free(task_id)
+
+
+def test_open_sockets_do_not_hold_up_the_end(own_api: Api) -> None:
+    task_id, _ = own_api.submit()
+    with ExitStack() as callers:
+        opened = [callers.enter_context(connect(own_api.socket_url(task_id))) for _ in range(PLACES)]
+        for caller in opened:
+            caller.recv(PATIENCE_SECONDS)
+        process = own_api.stack.process("api")
+        process.ask_to_stop()
+        assert process.wait_stopped(timeout_seconds=GRACE_SECONDS)
+        assert process.exit_code == 0
+        assert [list(caller) for caller in opened] == [[]] * PLACES
+        assert [caller.close_code for caller in opened] == [1001] * PLACES
 
 
 def test_whoever_waits_does_not_hold_up_the_end(own_api: Api) -> None:

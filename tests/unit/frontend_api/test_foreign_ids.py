@@ -43,6 +43,7 @@ KINDS = {
     "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
     "GET /v1/results/<task_id>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/events": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/ws": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/webhook-deliveries": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/webhook-deliveries/<int:number>/replay": Kind.OF_A_TASK,
     "GET /v1/webhook-secrets": Kind.THE_CALLERS,
@@ -77,7 +78,7 @@ KINDS = {
 def routes() -> list[str]:
     rules = Api(folder=Path()).app.url_map.iter_rules()
     return sorted(
-        f"{verb} {rule.rule}" for rule in rules for verb in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        {f"{verb} {rule.rule}" for rule in rules for verb in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
     )
 
 
