@@ -37,8 +37,12 @@ LOCAL_PACE = {
 LOCAL_OPERATORS = {"DARKROOM_OPERATORS": '["local"]'}
 """Whoever comes without credentials, which on this machine is everybody."""
 
-LOCAL_WEBHOOKS = {"DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody"}
-"""The same at each start, so that a receiver's secret stays what it was."""
+LOCAL_WEBHOOKS = {
+    # The same at each start, so that a receiver's secret stays what it was.
+    "DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody",
+    # The emulator pushes one message at a time: here, and only here, a receiver that is silent delays the others.
+    "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "3",
+}
 
 LOCAL_QUOTAS = {
     # Here everybody is the same caller: the limits are where only a program that has run wild meets them.

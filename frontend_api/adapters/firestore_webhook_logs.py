@@ -40,14 +40,17 @@ class FirestoreWebhookLogs:
             return WebhookLog(task_id=task_id)
         return replace(_decoded(snapshot.to_dict() or {}), revision=revision_of(snapshot.update_time))
 
-    def update(self, task_id: str, change: Callable[[WebhookLog], WebhookLog]) -> WebhookLog:
+    def update(
+        self, task_id: str, change: Callable[[WebhookLog], WebhookLog], *, last_seen: WebhookLog | None = None
+    ) -> WebhookLog:
         """See WebhookLogs.update."""
+        before = last_seen or self.get(task_id)
         for conflicts in range(_MAX_CONFLICTS):
-            before = self.get(task_id)
             after = change(before)
             if after is before or self._written(before, after):
                 return after
             time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
+            before = self.get(task_id)
         raise DependencyUnavailableError("firestore", f"refused {_MAX_CONFLICTS} conflicting writes in a row")
 
     def delete(self, task_id: str) -> None:

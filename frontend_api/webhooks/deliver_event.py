@@ -55,7 +55,8 @@ class DeliverEvent:
             return  # deleted: nobody waits for it any more
         if task.callback_url is None or not is_ending_of(event, task):
             return
-        if not self.logs.get(task.id).wants(event.id):
+        seen = self.logs.get(task.id)
+        if not seen.wants(event.id):
             return
         at = self.clock.now()
         outcome = self._tried(event, task, task.callback_url, at)
@@ -64,6 +65,7 @@ class DeliverEvent:
         log = self.logs.update(
             task.id,
             lambda log: log.tried(event, url=url, at=at, outcome=outcome, expires_at=expires_at),
+            last_seen=seen,
         )
         if log.wants(event.id):
             raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")

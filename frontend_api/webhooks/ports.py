@@ -16,7 +16,9 @@ class WebhookLogs(Protocol):
         """The log of a task; an empty one when nothing was ever sent."""
         ...
 
-    def update(self, task_id: str, change: Callable[[WebhookLog], WebhookLog]) -> WebhookLog:
+    def update(
+        self, task_id: str, change: Callable[[WebhookLog], WebhookLog], *, last_seen: WebhookLog | None = None
+    ) -> WebhookLog:
         """Apply a pure change to the stored log and return what was written; see TaskStore.update."""
         ...
 

@@ -27,7 +27,9 @@ class InMemoryWebhookLogs:
             self._check()
             return self._logs.get(task_id, WebhookLog(task_id=task_id))
 
-    def update(self, task_id: str, change: Callable[[WebhookLog], WebhookLog]) -> WebhookLog:
+    def update(
+        self, task_id: str, change: Callable[[WebhookLog], WebhookLog], *, last_seen: WebhookLog | None = None
+    ) -> WebhookLog:
         with self._lock:
             before = self.get(task_id)
             after = change(before)

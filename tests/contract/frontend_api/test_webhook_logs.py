@@ -88,6 +88,15 @@ def test_of_many_writers_at_once_none_is_lost(stores: Stores) -> None:
     assert sorted(one.number for one in log.deliveries) == [1, 2]
 
 
+def test_a_log_that_was_seen_long_ago_is_read_anew(stores: Stores) -> None:
+    old = stores.logs.get("task-1")
+    seen = stores.logs.update("task-1", tried(), last_seen=old)
+    stores.logs.update("task-1", tried(2))
+    for last_seen in (old, seen):
+        stores.logs.update("task-1", tried(), last_seen=last_seen)
+    assert [one.tries_made for one in stores.logs.get("task-1").deliveries] == [3, 1]
+
+
 def test_a_change_that_changes_nothing_writes_nothing(stores: Stores) -> None:
     stores.logs.update("task-1", lambda log: log)
     assert stores.logs.get("task-1").revision is None

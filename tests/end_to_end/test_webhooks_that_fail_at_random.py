@@ -1,0 +1,127 @@
+"""Many events and a receiver that fails three times in ten: each is received, and the log says how."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.pubsub_event_publisher import PubSubEventPublisher
+from common.adapters.pubsub_topic import PubSubTopic
+from common.domain.task import Task
+from common.wire_formats.task_event import ending_of
+from frontend_api.adapters.firestore_webhook_logs import COLLECTION
+from gpu_subscriber.adapters.pubsub_clients import publisher_client
+from tests.end_to_end.conftest import StartSystem, System
+from tests.end_to_end.test_webhooks import secrets_of
+from tests.factories import NOW, submitted_task
+from tests.fakes.webhook_receiver import WebhookReceiver
+
+pytestmark = pytest.mark.end_to_end
+SEED = 20_261_120
+FAILING_SHARE = 0.3
+FAILURES = (500, 503, 429, 404, 302, 0)
+DEADLINE_SECONDS = 240.0
+
+
+def answered(event_id: str, arrival: int) -> int:
+    """What the receiver says to an event's nth arrival: by dice, the same for everybody who asks."""
+    dice = random.Random(f"{SEED}/{event_id}/{arrival}")
+    return dice.choice(FAILURES) if dice.random() < FAILING_SHARE else 204
+
+
+class Logs:
+    """The delivery logs as they are written, by a listener."""
+
+    def __init__(self, system: System) -> None:
+        environment = system.stack.environment
+        self._client = firestore_client(
+            environment["DARKROOM_PROJECT_ID"], emulator_host=environment["FIRESTORE_EMULATOR_HOST"]
+        )
+        self._delivered: set[str] = set()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        def look(_documents: object, changes: list[Any], _time: object) -> None:
+            with self._changed:
+                for fields in (change.document.to_dict() for change in changes):
+                    if all(delivery["delivered_at"] for delivery in fields["deliveries"]):
+                        self._delivered.add(fields["task_id"])
+                self._changed.notify_all()
+
+        watch = self._client.collection(COLLECTION).on_snapshot(look)
+        try:
+            yield
+        finally:
+            watch.unsubscribe()
+            self._client.close()
+
+    def wait_until_delivered(self, task_ids: set[str]) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: task_ids <= self._delivered, DEADLINE_SECONDS)
+
+
+def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
+    """So many tasks that have ended, as their store has them, each told of on the events' topic."""
+    environment = system.stack.environment
+    project = environment["DARKROOM_PROJECT_ID"]
+    firestore = firestore_client(project, emulator_host=environment["FIRESTORE_EMULATOR_HOST"])
+    store = FirestoreTaskStore(firestore, timeout_seconds=60)
+    publisher = publisher_client(emulator_host=environment["PUBSUB_EMULATOR_HOST"])
+    events = PubSubEventPublisher(
+        PubSubTopic(publisher, project, environment["DARKROOM_EVENTS_TOPIC"], timeout_seconds=60)
+    )
+    tasks = []
+    for number in range(count):
+        submitted = submitted_task(
+            task_id=f"told-{number:04}",
+            user_id="local",
+            now=NOW,
+            keep_for=timedelta(days=36_500),
+            callback_url=callback_url,
+        )
+        # Always the same moment: the event's id follows from it, and from the id the dice.
+        tasks.append(store.create(submitted.cancelled(NOW + timedelta(seconds=1))))
+        events.publish(tasks[-1])
+    firestore.close()
+    return tasks
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.chaos_long)])
+def test_each_event_is_received_at_least_once_and_every_try_is_in_the_log(
+    start_system: StartSystem, count: int
+) -> None:
+    # Patient with the emulator: a try that Firestore does not take down is made again, and this test counts them all.
+    system = start_system(workers=0, extra_environment={"DARKROOM_STORE_TIMEOUT_SECONDS": "30"})
+    with WebhookReceiver(secrets_of(system), answered) as receiver:
+        tasks = ended_tasks(system, count, receiver.url)
+        assert receiver.wait_until(lambda: len(receiver.taken) == count, timeout_seconds=DEADLINE_SECONDS)
+        # Its last try may not be in the log yet. Watched only now: the listener sorts everything at each change.
+        logs = Logs(system)
+        with logs.watched():
+            assert logs.wait_until_delivered({task.id for task in tasks})
+        assert receiver.forged == 0
+        assert set(receiver.taken) == {ending_of(task).id for task in tasks}
+
+    statuses: Counter[int | None] = Counter()
+    for task in tasks:
+        answer = system.client.http.get(f"/v1/tasks/{task.id}/webhook-deliveries").raise_for_status()
+        (delivery,) = answer.json()["deliveries"]
+        event_id = ending_of(task).id
+        logged = [one["status"] for one in delivery["tries"]]
+        expected = [answered(event_id, arrival) or None for arrival in range(1, len(logged) + 1)]
+        assert (delivery["event_id"], delivery["state"], logged) == (event_id, "delivered", expected)
+        assert delivery["tries_made"] == len(logged) == receiver.arrivals[event_id]
+        assert all((one["error"] is None) == (one["status"] is not None) for one in delivery["tries"])
+        statuses.update(logged)
+    failed = statuses.total() - statuses[204]
+    assert statuses[204] == count
+    assert 0.2 < failed / statuses.total() < 0.4
