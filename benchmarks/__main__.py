@@ -9,7 +9,7 @@ import importlib
 import os
 import platform
 
-BENCHMARKS = ("service_tax", "submit_latency", "browser_latency", "engine_batching")
+BENCHMARKS = ("service_tax", "submit_latency", "browser_latency", "engine_batching", "checkpoint_cost")
 
 
 def main() -> None:

@@ -1,0 +1,109 @@
+"""The step engine in this process, on the demo model: what the benchmarks of the engine have in common.
+
+Without the trained weights, networks of the same sizes stand in for them: speed does not depend on what they learnt.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffusers import StableDiffusionPipeline
+
+from common.domain.model_catalog import DEMO_MODEL, ModelSpec
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Lane
+from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
+from gpu_subscriber.engine.model_shelf import ModelShelf, load_family, model_folder
+from gpu_subscriber.engine.step_engine import StepEngine
+from gpu_subscriber.engine.warm_up import warm_up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredEngine:
+    """A warm model on its device, and how many of its images fit a batch."""
+
+    spec: ModelSpec
+    device: Device
+    caps: BatchCaps
+    shelf: ModelShelf
+
+    def draw(
+        self,
+        asked: list[GenerationParameters],
+        *,
+        caps: BatchCaps | None = None,
+        checkpoint_interval_seconds: float = 0.0,
+    ) -> None:
+        """Draw one image each, to the end."""
+        sent: list[FromEngine] = []
+        settings = EngineSettings(
+            models=(self.spec,), checkpoint_interval_seconds=checkpoint_interval_seconds
+        )
+        engine = StepEngine(
+            shelf=self.shelf, device=self.device, caps=caps or self.caps, settings=settings, send=sent.append
+        )
+        for parameters in asked:
+            engine.receive(
+                Start(
+                    run_id=str(parameters.seed),
+                    parameters=parameters,
+                    index=0,
+                    lane=Lane.INTERACTIVE,
+                    submitted_at=0.0,
+                )
+            )
+        while engine.is_busy:
+            engine.advance()
+        drawn = sum(isinstance(message, ImageReady) for message in sent)
+        if drawn != len(asked):
+            raise RuntimeError(f"{drawn} of {len(asked)} images were drawn")
+
+    def timed(self, work: Callable[[], None]) -> float:
+        """How many seconds the work took, the device's included."""
+        began = time.perf_counter()
+        work()
+        self.device.synchronize()
+        return time.perf_counter() - began
+
+
+@contextmanager
+def measured_engine() -> Iterator[MeasuredEngine]:
+    """Load, warm up and measure batch sizes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        spec = _measured_model(Path(scratch))
+        settings = EngineSettings(models=(spec,))
+        device = Device.chosen(settings)
+        family = load_family(spec, device)
+        caps = BatchCaps(max_batch=settings.max_batch)
+        warm_up(family, spec, device, caps, measure=True)
+        shelf = ModelShelf((spec,), device, capacity=1, load=lambda *_: family)
+        yield MeasuredEngine(spec=spec, device=device, caps=caps, shelf=shelf)
+
+
+def _measured_model(scratch: Path) -> ModelSpec:
+    folder = model_folder(DEMO_MODEL.source)
+    if folder is not None and (folder / "model_index.json").is_file():
+        return DEMO_MODEL
+    from gpu_subscriber.demo_model.training import networks  # noqa: PLC0415 (only where weights are missing)
+    from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer  # noqa: PLC0415
+
+    tokenizer = new_tokenizer(scratch / "tokenizer-source")
+    pipeline: Any = StableDiffusionPipeline(
+        vae=networks.new_autoencoder(),
+        text_encoder=networks.new_text_encoder(tokenizer),
+        tokenizer=tokenizer,
+        unet=networks.new_unet(),
+        scheduler=networks.new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(scratch / "untrained")
+    return DEMO_MODEL.model_copy(update={"source": str(scratch / "untrained")})
