@@ -14,7 +14,9 @@ from client.task_calls import TaskRef, get
 
 def images(calls: Calls, task: TaskRef) -> Flow[tuple[ImageFile, ...]]:
     """All images of a task; none while it has none."""
-    known = task if isinstance(task, Task) else (yield from get(calls, task))
+    # A snapshot of a task that went on does not know its images yet.
+    has_ended = isinstance(task, Task) and task.status.is_terminal
+    known = task if isinstance(task, Task) and has_ended else (yield from get(calls, task))
     files = []
     for stored in known.images:
         files.append((yield from _image(calls, known.id, stored)))

@@ -1,8 +1,9 @@
 """Webhooks: whether a request really comes from darkroom, and what it says. Standard Webhooks, by their own library."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 from pydantic import ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -21,7 +22,15 @@ class WebhookEvent(Record):
     data: Task
 
 
-def verify_webhook(body: bytes, headers: Mapping[str, str], *secrets: str) -> WebhookEvent:
+class Headers(Protocol):
+    """A request's headers, as every web framework has them."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names and values."""
+        ...
+
+
+def verify_webhook(body: bytes, headers: Headers, *secrets: str) -> WebhookEvent:
     """The event, if the body was signed with one of the secrets within the last five minutes.
 
     `body` is what arrived, byte for byte: JSON that was parsed and written again has another signature. Give both
@@ -29,19 +38,19 @@ def verify_webhook(body: bytes, headers: Mapping[str, str], *secrets: str) -> We
     """
     if not secrets:
         raise ValueError("without a secret nothing can be verified")
-    reasons = [_reason_to_reject(body, headers, secret) for secret in secrets]
+    lowered = {name.lower(): value for name, value in headers.items()}
+    reasons = [_reason_to_reject(body, lowered, secret) for secret in secrets]
     if None not in reasons:
         raise WebhookRejectedError(reasons[0])
-    lowered = {name.lower(): value for name, value in headers.items()}
     try:
         return WebhookEvent.model_validate({**json.loads(body), "id": lowered["webhook-id"]})
     except (ValidationError, ValueError, TypeError) as error:
         raise WebhookRejectedError("signed, but not an event of a task") from error
 
 
-def _reason_to_reject(body: bytes, headers: Mapping[str, str], secret: str) -> str | None:
+def _reason_to_reject(body: bytes, headers: dict[str, str], secret: str) -> str | None:
     try:
-        Webhook(secret).verify(body, dict(headers), json_parse=False)
+        Webhook(secret).verify(body, headers, json_parse=False)
     except WebhookVerificationError as error:
         return str(error)
     except ValueError as error:  # a signature or a body that is none at all

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
@@ -64,6 +65,33 @@ def test_a_stream_tells_each_change_until_the_end(darkroom: Client) -> None:
     assert_is_told_once_and_in_order(snapshots)
     assert snapshots[-1].status is TaskStatus.COMPLETED
     assert list(darkroom.stream(task.id)) == snapshots[-1:]
+
+
+def test_a_stream_is_one_connection(system: System) -> None:
+    class Recording(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
+            return super().handle_request(request)
+
+    asked: list[str] = []
+    with Client(system.stack.page_url, transport=Recording()) as darkroom:
+        task = darkroom.submit(PROMPT, steps=8)
+        assert list(darkroom.stream(task))[-1].status is TaskStatus.COMPLETED
+    assert asked == ["/v1/tasks", f"/v1/tasks/{task.id}/events"]
+
+
+def test_a_wait_is_told_when_it_is_over(system: System) -> None:
+    class Recording(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            answer = super().handle_request(request)
+            if "Prefer" in request.headers:
+                held.append(answer.headers.get("Preference-Applied"))
+            return answer
+
+    held: list[str | None] = []
+    with Client(system.stack.page_url, transport=Recording()) as darkroom:
+        assert darkroom.wait(darkroom.submit(PROMPT, steps=8)).status is TaskStatus.COMPLETED
+    assert set(held) == {"wait=30"}
 
 
 def test_a_stream_with_a_timeout_tells_them_too(darkroom: Client) -> None:

@@ -35,6 +35,11 @@ def test_bytes_come_from_the_api_where_nothing_can_sign(stage: Stage, tmp_path: 
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+def test_a_snapshot_from_before_the_end_is_not_believed(stage: Stage) -> None:
+    early = Task.model_validate(task_json())
+    assert stage.play(images(stage.calls, early), answer(DRAWN), httpx.Response(200, content=PNG)).result
+
+
 def test_a_file_has_the_rights_of_any_other(stage: Stage, tmp_path: Path) -> None:
     played = stage.play(images(stage.calls, Task.model_validate(DRAWN)), httpx.Response(200, content=PNG))
     other = tmp_path / "other"

@@ -1,0 +1,12 @@
+"""Draws a prompt and tells how it goes on: python draw.py PROMPT"""
+
+import sys
+
+from client import Client
+
+with Client() as darkroom:
+    task = darkroom.submit(sys.argv[1], labels={"example": "python"})
+    for snapshot in darkroom.stream(task):
+        print(f"{snapshot.status} {snapshot.progress.value:.0%}", file=sys.stderr)
+    for path in darkroom.download(task):
+        print(path)

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Draws a prompt with nothing but curl and jq: draw.sh PROMPT
+set -euo pipefail
+api=${DARKROOM_URL:-http://localhost:8080}
+
+refused() {
+  jq --raw-output '.detail, (.errors[] | "\(.pointer): \(.detail)")' <<<"$task" >&2
+  exit 1
+}
+
+# The same key and request always lead to one task: curl may try again without drawing twice.
+task=$(jq --null-input --arg prompt "$1" '{prompt: $prompt, labels: {example: "curl"}}' |
+  curl --silent --show-error --fail-with-body --retry 3 "$api/v1/tasks" --json @- \
+    --header "Idempotency-Key: example-$(date +%s)-$$-$RANDOM") || refused
+id=$(jq --raw-output .id <<<"$task")
+
+# Each read is held until something changes.
+while [[ $(jq --raw-output .status <<<"$task") =~ ^(queued|processing)$ ]]; do
+  task=$(curl --silent --show-error --fail-with-body --retry 3 "$api/v1/tasks/$id" --header 'Prefer: wait=30') || refused
+  jq --raw-output '"\(.status) \(.progress.step)/\(.progress.steps)"' <<<"$task" >&2
+done
+
+if [[ $(jq --raw-output .status <<<"$task") != completed ]]; then
+  jq --raw-output '.failure.message // .status' <<<"$task" >&2
+  exit 1
+fi
+for index in $(jq --raw-output '.images[].index' <<<"$task"); do
+  # --location: in the cloud the image lies behind a signed link.
+  curl --silent --show-error --fail --location "$api/v1/tasks/$id/images/$index" --output "darkroom-$id-$index.png"
+  echo "darkroom-$id-$index.png"
+done
