@@ -69,7 +69,11 @@ class ChaosWorker:
         self.process = ChildProcess(
             spec,
             logs_directory=logs,
-            stack_environment={STACK_ID_VARIABLE: stack_id, "PYTHONUNBUFFERED": "1"},
+            stack_environment={
+                STACK_ID_VARIABLE: stack_id,
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONFAULTHANDLER": "1",
+            },
         )
 
     @property
@@ -105,13 +109,19 @@ class ChaosWorker:
     def stop(self, *, within_seconds: float = 40.0) -> int | None:
         """SIGTERM, and its exit code."""
         self.process.ask_to_stop()
-        assert self.process.wait_stopped(within_seconds), f"{self.name} does not stop"
+        assert self.process.wait_stopped(within_seconds), f"{self.name} does not stop:\n{self._last_words()}"
         return self.process.exit_code
 
     def restart(self) -> None:
         """Start it again: as Kubernetes does, under the same name."""
         self.process.restart()
         self.process.wait_until_ready()
+
+    def _last_words(self) -> str:
+        """The end of its log, and with it what each of its threads was at: faulthandler tells on SIGABRT."""
+        self.process.send_signal(signal.SIGABRT)
+        self.process.wait_stopped(10)
+        return self.process.log_path.read_text("utf-8", "replace")[-20_000:]
 
     def log_lines(self, event: str) -> Iterator[dict[str, Any]]:
         """What it logged under this event's name, oldest first."""
