@@ -19,9 +19,11 @@ from frontend_api.routes import (
     internal,
     keys,
     models,
+    queue,
     results,
     sockets,
     tasks,
+    usage,
     web_page,
     webhooks,
 )
@@ -46,8 +48,8 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, events, sockets, results, webhooks, images, models, keys, dead_letters, internal, health,
-        documentation, web_page,
+        tasks, events, sockets, results, webhooks, images, models, queue, usage, keys, dead_letters, internal,
+        health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

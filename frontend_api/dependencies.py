@@ -25,13 +25,17 @@ from frontend_api.ports import (
     InternalCallers,
     Operators,
     Probe,
+    QueueGauge,
     RescueTurns,
     TaskCounts,
     TaskQueue,
     TaskWatch,
+    UsageBook,
 )
 from frontend_api.quotas import QuotaLimits, Quotas
+from frontend_api.read_queue import ReadQueue
 from frontend_api.read_task import ReadTask
+from frontend_api.read_usage import GpuPrice, ReadUsage
 from frontend_api.remove_expired_tasks import RemoveExpiredTasks
 from frontend_api.replay_dead_letter import ReplayDeadLetter
 from frontend_api.rescue_stale_tasks import RescueStaleTasks
@@ -65,7 +69,11 @@ class Dependencies:
     """What `create_app` is given."""
 
     catalog: ModelCatalog
+    clock: Clock
     quotas: Quotas
+    read_queue: ReadQueue
+    read_usage: ReadUsage
+    gpu_price: GpuPrice | None
     submit_task: SubmitTask
     read_task: ReadTask
     follow_task: FollowTask
@@ -110,6 +118,9 @@ def assembled(
     clock: Clock,
     task_counts: TaskCounts,
     quota_limits: QuotaLimits,
+    queue_gauge: QueueGauge,
+    usage_book: UsageBook,
+    gpu_price: GpuPrice | None,
     api_keys: ApiKeyStore,
     authenticator: Authenticator,
     internal_callers: InternalCallers,
@@ -129,7 +140,11 @@ def assembled(
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(
         catalog=catalog,
+        clock=clock,
         quotas=quotas,
+        read_queue=ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock),
+        read_usage=ReadUsage(book=usage_book),
+        gpu_price=gpu_price,
         submit_task=SubmitTask(
             catalog=catalog,
             store=store,

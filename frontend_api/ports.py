@@ -149,6 +149,48 @@ class TaskCounts(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLine:
+    """How the queue stands, of one model or of all."""
+
+    queued: int
+    oldest_queued_at: datetime | None
+    """Since when the task has been queued that waits longest."""
+    processing: int
+    completed_lately: int
+
+
+class QueueGauge(Protocol):
+    """Measures the queue, in the store itself. Every method raises DependencyUnavailableError."""
+
+    def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
+        """How the queue of one model stands, or with None the queue of all."""
+        ...
+
+    def dead_letters(self) -> int:
+        """How many dead letters are kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageTotals:
+    """What tasks have cost, in seconds of a GPU."""
+
+    tasks: int
+    gpu_seconds: float
+    """Made the images that were kept."""
+    wasted_gpu_seconds: float
+    """Went into attempts that were lost."""
+
+
+class UsageBook(Protocol):
+    """Adds up what tasks have cost, in the store itself. Raises DependencyUnavailableError."""
+
+    def totals_of(self, user_id: str, *, ended_from: datetime, ended_before: datetime) -> UsageTotals:
+        """Over one user's tasks that ended in the interval and still exist."""
+        ...
+
+
 class ApiKeyStore(Protocol):
     """Where API keys are kept. Every method raises DependencyUnavailableError when it does not answer in time."""
 

@@ -22,10 +22,12 @@ from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
+from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.adapters.firestore_webhook_logs import FirestoreWebhookLogs
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
@@ -52,6 +54,7 @@ from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.ports import ApiKeyStore, Authenticator, ImageLinks, InternalCallers, Operators
 from frontend_api.quotas import QuotaLimits
+from frontend_api.read_usage import GpuPrice
 from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.settings import ApiSettings
@@ -120,6 +123,9 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             submissions_per_minute=settings.max_submissions_per_minute,
             queued_tasks=settings.max_queued_tasks,
         ),
+        queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=settings.store_timeout_seconds),
+        usage_book=FirestoreUsageBook(firestore, timeout_seconds=settings.store_timeout_seconds),
+        gpu_price=_gpu_price(settings),
         api_keys=api_keys,
         authenticator=authenticator,
         internal_callers=_internal_callers(settings),
@@ -137,6 +143,11 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             give_up_after=timedelta(days=settings.give_up_after_days),
         ),
     )
+
+
+def _gpu_price(settings: ApiSettings) -> GpuPrice | None:
+    per_second = settings.price_per_gpu_second
+    return None if per_second is None else GpuPrice(per_second=per_second, currency=settings.price_currency)
 
 
 def _image_links(settings: ApiSettings, client: StorageClient) -> ImageLinks:

@@ -21,6 +21,7 @@ from frontend_api.dependencies import WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.quotas import QuotaLimits
+from frontend_api.read_usage import GpuPrice
 from frontend_api.remembered_api_keys import RememberedApiKeys
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.webhooks.assembly import Webhooks
@@ -33,12 +34,14 @@ from tests.fakes.fake_probe import FakeProbe
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
+from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
+from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
 from tests.fakes.recording_publishers import RecordingEventPublisher
 from tests.fakes.scripted_webhook_sender import ScriptedWebhookSender
@@ -67,6 +70,7 @@ class Api:
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
     webhook_key: bytes | None = b"known to the API only"
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
+    gpu_price: GpuPrice | None = None
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
     max_waiting: int = 3
@@ -76,6 +80,8 @@ class Api:
         self.watch = InMemoryTaskWatch(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
         self.counts = InMemoryTaskCounts(self.store)
+        self.gauge = InMemoryQueueGauge(self.store, self.dead_letters)
+        self.usage_book = InMemoryUsageBook(self.store)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(
             keys=api_keys, others=EmulatorAuthenticator(project_id=PROJECT), clock=self.clock
@@ -94,6 +100,9 @@ class Api:
             clock=self.clock,
             task_counts=self.counts,
             quota_limits=self.quota_limits,
+            queue_gauge=self.gauge,
+            usage_book=self.usage_book,
+            gpu_price=self.gpu_price,
             api_keys=api_keys,
             authenticator=authenticator,
             internal_callers=InternalToken(token=INTERNAL_TOKEN),

@@ -1,0 +1,58 @@
+"""FirestoreQueueGauge: the queue by Firestore's aggregation queries, which cost one read for a thousand tasks."""
+
+from datetime import datetime
+from typing import Any
+
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.domain.task import TaskStatus
+from common.wire_formats.task_document import COLLECTION
+from frontend_api.adapters.firestore_dead_letter_archive import COLLECTION as DEAD_LETTERS
+from frontend_api.ports import QueueLine
+
+
+class FirestoreQueueGauge:
+    """The QueueGauge of production and, through the emulator, of the local stack. Safe to share between threads."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._tasks = client.collection(COLLECTION)
+        self._dead_letters = client.collection(DEAD_LETTERS)
+        self._calls: dict[str, Any] = {
+            "retry": tried_again_within(timeout_seconds),
+            "timeout": timeout_seconds,
+        }
+
+    def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
+        """See QueueGauge.line."""
+        queued = self._tasks_of(model, TaskStatus.QUEUED)
+        completed = self._tasks_of(model, TaskStatus.COMPLETED)
+        lately = completed.where(filter=FieldFilter("finished_at", ">=", completed_since))
+        return QueueLine(
+            queued=self._counted(queued),
+            oldest_queued_at=self._oldest(queued.order_by("queued_at")),
+            processing=self._counted(self._tasks_of(model, TaskStatus.PROCESSING)),
+            completed_lately=self._counted(lately.order_by("finished_at")),
+        )
+
+    def dead_letters(self) -> int:
+        """See QueueGauge.dead_letters."""
+        return self._counted(self._dead_letters)
+
+    def _tasks_of(self, model: str | None, status: TaskStatus) -> Any:
+        query = self._tasks.where(filter=FieldFilter("status", "==", status.value))
+        return query if model is None else query.where(filter=FieldFilter("model", "==", model))
+
+    def _counted(self, query: Any) -> int:
+        with translated_errors():
+            ((result,),) = query.count().get(**self._calls)
+        return int(result.value)
+
+    def _oldest(self, query: Any) -> datetime | None:
+        with translated_errors():
+            found = query.select(["queued_at"]).limit(1).get(**self._calls)
+        if not found:
+            return None
+        moment: datetime = found[0].get("queued_at")
+        return datetime.combine(moment.date(), moment.timetz())

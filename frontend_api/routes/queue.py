@@ -1,0 +1,81 @@
+"""/v1/queue: how many tasks wait and since when, how many are drawn, and how fast they are done."""
+
+from datetime import datetime
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from frontend_api.answers import AnswerBody
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.ports import QueueLine
+from frontend_api.read_queue import LATELY
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.requests import authenticate
+
+blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
+blueprint.before_request(authenticate)
+
+
+class QueueLineAnswer(AnswerBody):
+    """How the queue stands, of one model or of all."""
+
+    queued: int
+    oldest_seconds: float | None = Field(description="How long the task has waited that waits longest.")
+    processing: int
+    completed_per_minute: float = Field(description="Over the last five minutes.")
+
+    @classmethod
+    def of(cls, line: QueueLine, as_of: datetime) -> "QueueLineAnswer":
+        """The line, with moments told as ages."""
+        oldest = line.oldest_queued_at
+        waited = None if oldest is None else max(0.0, (as_of - oldest).total_seconds())
+        return cls(
+            queued=line.queued,
+            oldest_seconds=None if waited is None else round(waited, 3),
+            processing=line.processing,
+            completed_per_minute=round(line.completed_lately * 60 / LATELY.total_seconds(), 3),
+        )
+
+
+class ModelQueueAnswer(QueueLineAnswer):
+    """How the queue of one model stands."""
+
+    model: str
+
+
+class QueueAnswer(QueueLineAnswer):
+    """How the queue stands: everybody's tasks, whose they are left out."""
+
+    as_of: datetime = Field(
+        description="When it was measured: at most two seconds ago, unless the store was slow."
+    )
+    dead_letters: int = Field(description="How many messages that were given up on are kept.")
+    models: tuple[ModelQueueAnswer, ...]
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readQueue",
+        summary="How long the queue is, and how fast it moves",
+        tag="queue",
+        answers={200: Answer(meaning="The queue, in all and per model.", body=QueueAnswer)},
+        problems=("unauthenticated", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """The queue of all callers."""
+    standing = wired().read_queue()
+    models = tuple(
+        ModelQueueAnswer(model=model, **dict(QueueLineAnswer.of(line, standing.as_of)))
+        for model, line in standing.by_model.items()
+    )
+    return json_answer(
+        QueueAnswer(
+            **dict(QueueLineAnswer.of(standing.all_models, standing.as_of)),
+            as_of=standing.as_of,
+            dead_letters=standing.dead_letters,
+            models=models,
+        )
+    )

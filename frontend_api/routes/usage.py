@@ -1,0 +1,121 @@
+"""/v1/usage: what the caller's tasks have cost, day by day."""
+
+import re
+from datetime import date, timedelta
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from frontend_api.answers import AnswerBody
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.ports import UsageTotals
+from frontend_api.problems import Complaint, RequestRefusedError, rejected
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.requests import authenticate, caller_id, query
+
+blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
+blueprint.before_request(authenticate)
+
+MAX_DAYS = 31
+_DAYS_BY_DEFAULT = 7
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _iso_day(given: object) -> object:
+    if isinstance(given, str) and not _ISO_DAY.fullmatch(given):
+        raise ValueError(
+            "must be a day as in 2026-11-20"
+        )  # pydantic alone would take seconds since 1970, too
+    return given
+
+
+_Day = Annotated[date, BeforeValidator(_iso_day), Field(ge=date(2000, 1, 1), lt=date(9999, 1, 1))]
+
+
+class UsageQuery(BaseModel):
+    """Which days, in UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: _Day | None = Field(
+        default=None, alias="from", description="The first day; without it the sixth before the last one."
+    )
+    last: _Day | None = Field(default=None, alias="to", description="The last day; without it today.")
+
+
+class UsageAnswer(AnswerBody):
+    """What tasks have cost."""
+
+    tasks: int = Field(description="Tasks that ended, however they did.")
+    gpu_seconds: float = Field(description="Made the images that were kept.")
+    wasted_gpu_seconds: float = Field(description="Went into attempts that were lost; nobody pays for them.")
+    price: float | None = Field(description="Of `gpu_seconds`; null where no price is set.")
+
+    @classmethod
+    def of(cls, totals: UsageTotals) -> "UsageAnswer":
+        """The totals with their price."""
+        price = wired().gpu_price
+        return cls(
+            tasks=totals.tasks,
+            gpu_seconds=round(totals.gpu_seconds, 3),
+            wasted_gpu_seconds=round(totals.wasted_gpu_seconds, 3),
+            price=None if price is None else round(totals.gpu_seconds * price.per_second, 6),
+        )
+
+
+class DayOfUsageAnswer(UsageAnswer):
+    """What the tasks that ended on one day have cost."""
+
+    day: date
+
+
+class UsageReportAnswer(AnswerBody):
+    """What the caller's tasks have cost, over some days and on each of them, the first day first."""
+
+    currency: str | None = Field(description="Of every `price`; null where no price is set.")
+    total: UsageAnswer
+    days: tuple[DayOfUsageAnswer, ...]
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readUsage",
+        summary="What your tasks have cost",
+        tag="usage",
+        query=UsageQuery,
+        answers={200: Answer(meaning="Totals, and those of each day.", body=UsageReportAnswer)},
+        problems=("parameters_rejected", "unauthenticated", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """The caller's own usage."""
+    first, last = _interval(query(UsageQuery))
+    days = wired().read_usage(caller_id(), first=first, last=last)
+    each = [one.totals for one in days]
+    price = wired().gpu_price
+    total = UsageTotals(
+        tasks=sum(totals.tasks for totals in each),
+        gpu_seconds=sum(totals.gpu_seconds for totals in each),
+        wasted_gpu_seconds=sum(totals.wasted_gpu_seconds for totals in each),
+    )
+    return json_answer(
+        UsageReportAnswer(
+            currency=None if price is None else price.currency,
+            total=UsageAnswer.of(total),
+            days=tuple(DayOfUsageAnswer(day=one.day, **dict(UsageAnswer.of(one.totals))) for one in days),
+        )
+    )
+
+
+def _interval(asked: UsageQuery) -> tuple[date, date]:
+    last = asked.last or wired().clock.now().date()
+    first = asked.first or last - timedelta(days=_DAYS_BY_DEFAULT - 1)
+    if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
+        complaint = Complaint(
+            "parameter", "from", f"must be at most {MAX_DAYS - 1} days before to, and not after it"
+        )
+        raise RequestRefusedError(rejected([complaint]))
+    return first, last

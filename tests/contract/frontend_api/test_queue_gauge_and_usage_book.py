@@ -1,0 +1,165 @@
+"""The contracts of QueueGauge and UsageBook, on the fakes and on Firestore's emulator."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Failure, Task, Usage
+from common.ports import TaskStore
+from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
+from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
+from frontend_api.dead_letter import DeadLetter, DeadMessage
+from frontend_api.ports import DeadLetterArchive, QueueGauge, QueueLine, UsageBook, UsageTotals
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import NOW, parameters, submitted_task
+from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
+from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.in_memory_usage_book import InMemoryUsageBook
+
+EMPTY = QueueLine(queued=0, oldest_queued_at=None, processing=0, completed_lately=0)
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Measured:
+    """A store and an archive, and what is measured over them."""
+
+    store: TaskStore
+    dead_letters: DeadLetterArchive
+    gauge: QueueGauge
+    book: UsageBook
+
+    def queued(self, user_id: str = "ada", *, at: datetime = NOW, model: str = "demo") -> Task:
+        asked = parameters().model_copy(update={"model": model})
+        task_id = uuid.uuid4().hex
+        return self.store.create(submitted_task(task_id=task_id, user_id=user_id, now=at, parameters=asked))
+
+    def claimed(self, user_id: str = "ada", *, at: datetime = NOW, model: str = "demo") -> Task:
+        task = self.queued(user_id, at=at, model=model)
+        return self.store.update(task.id, lambda t: t.claimed_by("worker-1", at, 60 * SECOND))
+
+    def completed(
+        self,
+        user_id: str = "ada",
+        *,
+        at: datetime = NOW,
+        model: str = "demo",
+        useful: float = 2.0,
+        wasted: float = 0.0,
+    ) -> None:
+        task = self.claimed(user_id, at=at, model=model)
+        claim = task.claim
+        assert claim is not None
+        usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
+        self.store.update(task.id, lambda t: t.completed(claim, (), at, usage=usage))
+
+    def failed(self, user_id: str = "ada", *, at: datetime = NOW, wasted: float) -> None:
+        task = self.claimed(user_id, at=at)
+        claim = task.claim
+        assert claim is not None
+        failure = Failure(code="invalid_output", message="not finite")
+        self.store.update(task.id, lambda t: t.failed(claim, failure, at, wasted_gpu_seconds=wasted))
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def measured(request: pytest.FixtureRequest) -> Measured:
+    if request.param == "fake":
+        store, letters = InMemoryTaskStore(), InMemoryDeadLetterArchive()
+        gauge, book = InMemoryQueueGauge(store, letters), InMemoryUsageBook(store)
+        return Measured(store=store, dead_letters=letters, gauge=gauge, book=book)
+    emulators: Emulators = request.getfixturevalue("emulators")
+    # A project of its own per test: nobody else's documents in any query.
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    return Measured(
+        store=FirestoreTaskStore(client),
+        dead_letters=FirestoreDeadLetterArchive(client, timeout_seconds=10),
+        gauge=FirestoreQueueGauge(client, timeout_seconds=10),
+        book=FirestoreUsageBook(client, timeout_seconds=10),
+    )
+
+
+@pytest.fixture(params=["fake", "emulator"])
+def unreachable(request: pytest.FixtureRequest) -> tuple[QueueGauge, UsageBook]:
+    if request.param == "fake":
+        store = InMemoryTaskStore()
+        gauge, book = InMemoryQueueGauge(store, InMemoryDeadLetterArchive()), InMemoryUsageBook(store)
+        gauge.unavailable = book.unavailable = True
+        return gauge, book
+    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreQueueGauge(nobody, timeout_seconds=0.5), FirestoreUsageBook(nobody, timeout_seconds=0.5)
+
+
+def test_an_empty_queue_has_no_oldest_task(measured: Measured) -> None:
+    assert measured.gauge.line(None, completed_since=NOW) == EMPTY
+    assert measured.gauge.line("demo", completed_since=NOW) == EMPTY
+    assert measured.gauge.dead_letters() == 0
+
+
+def test_the_queue_is_measured_in_all_and_per_model(measured: Measured) -> None:
+    measured.queued(at=NOW + SECOND)
+    measured.queued("bob", at=NOW + 2 * SECOND)
+    measured.queued(at=NOW, model="another")
+    measured.claimed()
+    measured.claimed("bob", model="another")
+    measured.completed(at=NOW - SECOND)
+    measured.completed(at=NOW)
+    measured.completed("bob", at=NOW + SECOND, model="another")
+    measured.failed(at=NOW, wasted=1.0)
+    gauge = measured.gauge
+    assert gauge.line(None, completed_since=NOW) == QueueLine(
+        queued=3, oldest_queued_at=NOW, processing=2, completed_lately=2
+    )
+    assert gauge.line("demo", completed_since=NOW) == QueueLine(
+        queued=2, oldest_queued_at=NOW + SECOND, processing=1, completed_lately=1
+    )
+    assert gauge.line("another", completed_since=NOW + 2 * SECOND) == QueueLine(
+        queued=1, oldest_queued_at=NOW, processing=1, completed_lately=0
+    )
+    assert gauge.line("unknown", completed_since=NOW) == EMPTY
+
+
+def test_dead_letters_are_counted(measured: Measured) -> None:
+    for number in range(3):
+        message = DeadMessage(message_id=str(number), published_at=NOW, body=b"junk", attributes={})
+        measured.dead_letters.add(DeadLetter.of(message, now=NOW, keep_for=timedelta(days=30)))
+    assert measured.gauge.dead_letters() == 3
+
+
+def test_usage_is_added_up_over_one_users_tasks_that_ended_in_the_interval(measured: Measured) -> None:
+    measured.completed(at=NOW - SECOND, useful=100.0)
+    measured.completed(at=NOW, useful=2.5, wasted=0.25)
+    measured.completed(at=NOW + SECOND, useful=4.0)
+    measured.failed(at=NOW + 2 * SECOND, wasted=1.5)
+    measured.completed(at=NOW + 3 * SECOND, useful=100.0)
+    measured.completed("bob", at=NOW, useful=100.0)
+    measured.claimed(at=NOW)
+    totals = measured.book.totals_of("ada", ended_from=NOW, ended_before=NOW + 3 * SECOND)
+    assert totals == UsageTotals(tasks=3, gpu_seconds=6.5, wasted_gpu_seconds=1.75)
+
+
+def test_whoever_has_used_nothing_has_used_nothing(measured: Measured) -> None:
+    totals = measured.book.totals_of("ada", ended_from=NOW, ended_before=NOW + SECOND)
+    assert totals == UsageTotals(tasks=0, gpu_seconds=0.0, wasted_gpu_seconds=0.0)
+
+
+@pytest.mark.timeout(30)
+def test_what_cannot_be_measured_is_said_within_seconds(unreachable: tuple[QueueGauge, UsageBook]) -> None:
+    gauge, book = unreachable
+    calls: list[Callable[[], object]] = [
+        lambda: gauge.line(None, completed_since=NOW),
+        lambda: gauge.line("demo", completed_since=NOW),
+        gauge.dead_letters,
+        lambda: book.totals_of("ada", ended_from=NOW, ended_before=NOW + SECOND),
+    ]
+    for call in calls:
+        with pytest.raises(DependencyUnavailableError):
+            call()

@@ -1,0 +1,42 @@
+"""InMemoryQueueGauge: the queue measured over an InMemoryTaskStore."""
+
+from datetime import datetime
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import TaskStatus
+from frontend_api.ports import QueueLine
+from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+
+
+class InMemoryQueueGauge:
+    """A QueueGauge for tests. `measurements` is how often the whole queue was measured."""
+
+    def __init__(self, store: InMemoryTaskStore, dead_letters: InMemoryDeadLetterArchive) -> None:
+        self._store = store
+        self._dead_letters = dead_letters
+        self.measurements = 0
+        self.unavailable = False
+
+    def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
+        self._check()
+        self.measurements += model is None
+        tasks = [task for task in self._store.all_tasks if model in (None, task.parameters.model)]
+        queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
+        completed = [task for task in tasks if task.status is TaskStatus.COMPLETED]
+        return QueueLine(
+            queued=len(queued),
+            oldest_queued_at=min((task.queued_at for task in queued), default=None),
+            processing=sum(task.status is TaskStatus.PROCESSING for task in tasks),
+            completed_lately=sum(
+                task.finished_at is not None and task.finished_at >= completed_since for task in completed
+            ),
+        )
+
+    def dead_letters(self) -> int:
+        self._check()
+        return len(self._dead_letters.list_page(page_size=1_000).letters)
+
+    def _check(self) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("firestore")

@@ -1,0 +1,89 @@
+"""Every query of the API's own adapters has its composite index in terraform/, or needs none."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import firestore
+
+from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
+from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
+from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
+from frontend_api.ports import UsageTotals
+from tests.unit.common.adapters.test_firestore_indexes import declared_indexes, needed_index
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NOBODY = firestore.Client(project="none", credentials=AnonymousCredentials())
+
+
+class _RecordingGauge(FirestoreQueueGauge):
+    def __init__(self, queries: list[Any]) -> None:
+        super().__init__(NOBODY, timeout_seconds=1)
+        self._queries = queries
+
+    def _counted(self, query: Any) -> int:
+        self._queries.append(query._to_protobuf())
+        return 0
+
+    def _oldest(self, query: Any) -> datetime | None:
+        self._queries.append(query._to_protobuf())
+        return None
+
+
+class _RecordingCounts(FirestoreTaskCounts):
+    def __init__(self, queries: list[Any]) -> None:
+        super().__init__(NOBODY, timeout_seconds=1)
+        self._queries = queries
+
+    def _counted(self, query: Any, at_most: int) -> int:
+        self._queries.append(query._to_protobuf())
+        return 0
+
+
+class _RecordingBook(FirestoreUsageBook):
+    def __init__(self, aggregations: list[Any]) -> None:
+        super().__init__(NOBODY, timeout_seconds=1)
+        self._aggregations = aggregations
+
+    def _added_up(self, aggregation: Any) -> UsageTotals:
+        self._aggregations.append(aggregation._to_protobuf())
+        return UsageTotals(tasks=0, gpu_seconds=0, wasted_gpu_seconds=0)
+
+
+def recorded_queries() -> list[Any]:
+    queries: list[Any] = []
+    gauge, counts = _RecordingGauge(queries), _RecordingCounts(queries)
+    for model in (None, "demo"):
+        gauge.line(model, completed_since=NOW)
+    counts.active_of("ada", at_most=1)
+    counts.submitted_by("ada", since=NOW, at_most=1)
+    counts.queued(1)
+    return queries
+
+
+def has_only_equalities(query: Any) -> bool:
+    """Firestore merges its single-field indexes for these."""
+    filters = [part.field_filter for part in query.where.composite_filter.filters] or [
+        query.where.field_filter
+    ]
+    return not query.order_by and all(
+        part.op.name in ("EQUAL", "IN", "OPERATOR_UNSPECIFIED") for part in filters
+    )
+
+
+@pytest.mark.parametrize(
+    "query", recorded_queries(), ids=lambda query: "+".join(f for f, _ in needed_index(query))
+)
+def test_the_query_has_an_index(query: Any) -> None:
+    assert has_only_equalities(query) or needed_index(query) in declared_indexes()
+
+
+def test_the_sums_have_an_index_that_holds_what_is_added_up() -> None:
+    aggregations: list[Any] = []
+    _RecordingBook(aggregations).totals_of("ada", ended_from=NOW, ended_before=NOW)
+    (aggregation,) = aggregations
+    summed = sorted(one.sum.field.field_path for one in aggregation.aggregations if one.sum.field.field_path)
+    assert len(summed) == 2
+    needed = needed_index(aggregation.structured_query) + tuple((name, "ASCENDING") for name in summed)
+    assert needed in declared_indexes()
