@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import structlog
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
@@ -25,7 +26,9 @@ from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsEr
 from common.domain.task import Task, TaskStatus
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
 from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
+from common.wire_formats.versions import UndecodableError
 
+_log = structlog.get_logger(__name__)
 _MAX_CONFLICTS = 40
 """A task has at most a handful of writers; whoever loses this often is not losing a race but starving."""
 _WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus | None, str]] = {
@@ -158,9 +161,21 @@ class FirestoreTaskStore:
         return self._fetched(query, limit)
 
     def _fetched(self, query: Any, limit: int) -> tuple[Task, ...]:
-        with translated_errors():
-            snapshots = query.limit(limit).get(retry=self._retry, timeout=self._timeout)
-        return tuple(_decoded(snapshot) for snapshot in snapshots)
+        """The first `limit` tasks that can be read: one that cannot, as after a rollback, shall hide no other."""
+        found: list[Task] = []
+        while len(found) < limit:
+            missing = limit - len(found)
+            with translated_errors():
+                snapshots = query.limit(missing).get(retry=self._retry, timeout=self._timeout)
+            for snapshot in snapshots:
+                try:
+                    found.append(_decoded(snapshot))
+                except UndecodableError as error:
+                    _log.error("task_unreadable", task_id=snapshot.id, reason=error.reason)
+            if len(snapshots) < missing:
+                break
+            query = query.start_after(snapshots[-1])
+        return tuple(found)
 
     def _written(self, before: Task, after: Task) -> Task | None:
         """Write what differs, if the document is still `before`; None when it is not."""

@@ -280,3 +280,23 @@ def test_expired_tasks_come_in_pages_and_whatever_has_not_ended_never_does(store
     assert ids(first) == [failed.id]
     assert ids(store.list_expired(now=MINUTES[60], limit=5, after=first[0])) == [cancelled.id]
     assert waiting.expires_at is None
+
+
+@pytest.mark.emulator
+def test_a_document_that_this_version_cannot_read_hides_no_other_task(emulators: Emulators) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store = FirestoreTaskStore(client)
+    tasks = [stored_task(store, task_id=name, keep_for=timedelta(0)) for name in ("a", "b", "c", "d")]
+    for name in ("a", "c"):  # as a newer version's may be read after it was rolled back
+        client.collection("tasks").document(name).update({"lane": "express"})
+
+    first = store.list_unattended(Unattended.NEVER_ENQUEUED, before=MINUTES[60], limit=1)
+    assert ids(first) == ["b"]
+    assert ids(
+        store.list_unattended(Unattended.NEVER_ENQUEUED, before=MINUTES[60], limit=1, after=first[0])
+    ) == ["d"]
+    assert ids(store.list_for(tasks[0].user_id).tasks) == ["d", "b"]
+    for name in ("b", "d"):
+        store.update(name, lambda task: task.cancelled(MINUTES[1]))
+    client.collection("tasks").document("c").update({"status": "cancelled", "expires_at": MINUTES[1]})
+    assert ids(store.list_expired(now=MINUTES[60], limit=10)) == ["b", "d"]
