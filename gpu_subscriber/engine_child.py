@@ -2,12 +2,14 @@
 
 import importlib
 import multiprocessing
+import os
 import signal
-import threading
+import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from typing import cast
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 from gpu_subscriber.engine.messages import FromEngine, ToEngine
 from gpu_subscriber.engine_end import EngineEnd
@@ -19,7 +21,11 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class EngineChild:
-    """A running engine process. `send` and `kill` may be called from any thread, `receive` from one."""
+    """A running engine process. `send` and `kill` may be called from any thread, `receive` from one.
+
+    Only threads of its own touch the pipe, one that speaks and one that hears: an engine that stands still may leave
+    either of them in the middle of a message, and nobody else.
+    """
 
     def __init__(
         self,
@@ -33,7 +39,14 @@ class EngineChild:
         self._pipe = pipe
         self._count_oom_kills = count_oom_kills
         self._oom_kills_before = oom_kills_before
-        self._sending = threading.Lock()
+        self._unsaid: SimpleQueue[ToEngine | None] = SimpleQueue()
+        self._heard: SimpleQueue[FromEngine | None] = SimpleQueue()
+        self._threads = (
+            Thread(target=self._speak, name="engine-speaker", daemon=True),
+            Thread(target=self._listen, name="engine-listener", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
         self._hung = False
         self._forced = False
 
@@ -55,19 +68,21 @@ class EngineChild:
         return self._process.pid
 
     def send(self, message: ToEngine) -> None:
-        """Tell the engine; raises EngineGoneError."""
-        with self._sending:
-            try:
-                self._pipe.send(message)
-            except OSError as exc:
-                raise EngineGoneError("the engine's pipe is closed") from exc
+        """Have the engine told, without waiting until it hears. What a dead one is told is lost: see `receive`."""
+        self._unsaid.put(message)
 
     def receive(self, *, within_seconds: float) -> FromEngine | None:
         """The engine's next message; None when none came in time. Raises EngineGoneError when there will be none."""
+        was_alive = self._process.is_alive()
         try:
-            return cast("FromEngine", self._pipe.recv()) if self._pipe.poll(within_seconds) else None
-        except (EOFError, OSError) as exc:
-            raise EngineGoneError("the engine's pipe has ended") from exc
+            message = self._heard.get(timeout=within_seconds)
+        except Empty:
+            if was_alive:
+                return None
+            message = None  # it is dead, and some other process holds the pipe open
+        if message is None:
+            raise EngineGoneError("the engine's pipe has ended")
+        return message
 
     def kill(self, *, hung: bool = False) -> None:
         """SIGKILL: the engine is `hung`, or there is no more time."""
@@ -80,8 +95,7 @@ class EngineChild:
         if self._process.is_alive():
             self.kill()
             self._process.join()
-        with self._sending:
-            self._pipe.close()
+        self._hang_up()
         after, before = self._count_oom_kills(), self._oom_kills_before
         return EngineEnd(
             exit_code=self._process.exitcode or 0,
@@ -89,6 +103,31 @@ class EngineChild:
             forced=self._forced,
             oom_killed=after is not None and before is not None and after > before,
         )
+
+    def _speak(self) -> None:
+        try:
+            while (message := self._unsaid.get()) is not None:
+                self._pipe.send(message)
+        except OSError:
+            return
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._heard.put(self._pipe.recv())
+        except (EOFError, OSError):
+            return
+        finally:
+            self._heard.put(None)
+
+    def _hang_up(self) -> None:
+        """Close the pipe, once both threads have left it; shutting it down is what makes them."""
+        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        self._unsaid.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._pipe.close()
 
 
 def _run_entry_point(entry_point: str, pipe: Connection, settings: object) -> None:

@@ -247,7 +247,4 @@ class EngineClient:
 def _send(child: EngineChild | None, message: ToEngine) -> None:
     """Tell the engine, if there is one. If it has just died, the reading thread tells everybody it concerns."""
     if child is not None:
-        try:
-            child.send(message)
-        except EngineGoneError:
-            return
+        child.send(message)

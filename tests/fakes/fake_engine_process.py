@@ -5,6 +5,7 @@ wait    one step, then nothing until an Interrupt    die     SIGKILL to itself
 deaf    as `wait`, and Interrupts are ignored        wait once    `wait`, but `draw` when started over
 stuck   one step, then nothing is heard or said      SIGSEGV      that signal to itself, or any other by its name
 exit 70 that exit code, or any other                 eaten        as the kernel's OOM killer does it, and counts it
+mumble  as `stuck`, in the middle of a message       heir    `die`, survived by a process that holds the pipe
 """
 
 import os
@@ -89,6 +90,13 @@ def _start(pipe: Connection, start: Start, waiting: dict[str, Start], settings: 
         case "stuck":
             _take_one_step(pipe, start)
             threading.Event().wait()
+        case "heir":
+            if os.fork() == 0:
+                _wait_for_the_end_of(pipe)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "mumble":
+            os.write(pipe.fileno(), (1_000).to_bytes(4, "big") + b"far fewer bytes than were announced")
+            threading.Event().wait()
         case "fail":
             failure = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
             pipe.send(RunFailed(run_id=run_id, failure=failure, gpu_seconds=0.5))
@@ -97,6 +105,14 @@ def _start(pipe: Connection, start: Start, waiting: dict[str, Start], settings: 
         case _:
             waiting[run_id] = start
             _take_one_step(pipe, start)
+
+
+def _wait_for_the_end_of(pipe: Connection) -> None:
+    try:
+        while True:
+            pipe.recv()
+    except EOFError:
+        os._exit(0)
 
 
 def _take_one_step(pipe: Connection, start: Start) -> None:

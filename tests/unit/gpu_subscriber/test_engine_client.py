@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from common.domain.task import Phase, Task
+from common.domain.task import Lane, Phase, Task
+from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
@@ -164,6 +165,17 @@ def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
         engine.stop()
 
 
+def test_an_engine_is_dead_even_while_another_process_holds_its_pipe_open() -> None:
+    engine = fake_engine(attempt_timeout_seconds=PATIENCE_SECONDS)
+    try:
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("heir"))
+        assert raised.value.failure.code == "engine_crashed"
+        assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
+    finally:
+        engine.stop()
+
+
 def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
     engine: EngineUnderTest, callbacks: ThreadPoolExecutor
 ) -> None:
@@ -197,11 +209,12 @@ def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: Thread
 IMPATIENT = AllowedSilence(drawing_seconds=0.4, loading_seconds=PATIENCE_SECONDS)
 
 
-def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame() -> None:
-    engine = fake_engine(allowed_silence=IMPATIENT)
+@pytest.mark.parametrize("prompt", ["stuck", "mumble"])
+def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame(prompt: str) -> None:
+    engine = fake_engine(allowed_silence=IMPATIENT, attempt_timeout_seconds=PATIENCE_SECONDS)
     try:
         with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("stuck"))
+            engine.drawn(task(prompt))
         assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
         assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
     finally:
@@ -279,6 +292,24 @@ def test_an_engine_that_never_starts_is_given_up() -> None:
     assert not engine.supervisor.is_alive()
     with pytest.raises(GenerationInterruptedError):  # not the task's fault: it is handed back
         engine.drawn(task("draw"))
+
+
+def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadPoolExecutor) -> None:
+    """Or one checkpoint on its way would hold up the heartbeat that interrupts another task, and the drain."""
+    child = EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
+    start = Start(
+        run_id="1",
+        parameters=parameters(),
+        index=0,
+        lane=Lane.INTERACTIVE,
+        submitted_at=0.0,
+        checkpoint=bytes(MAX_CHECKPOINT_BYTES),
+    )
+    try:
+        callbacks.submit(child.send, start).result(PATIENCE_SECONDS)
+    finally:
+        child.kill()
+        assert child.ended(within_seconds=PATIENCE_SECONDS).name == "SIGKILL"
 
 
 def test_stopping_ends_the_child() -> None:
