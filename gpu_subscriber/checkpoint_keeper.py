@@ -59,11 +59,13 @@ class CheckpointKeeper:
         if self._may_have_some(task):
             self._discard(task)
 
-    def _may_have_some(self, task: Task) -> bool:
+    def leave(self, task: Task) -> None:
+        """The attempt is over, however it went: what it has kept is remembered no longer."""
         with self._lock:
-            kept = task.id in self._kept
             self._kept.discard(task.id)
-        return kept or task.attempt > 1
+
+    def _may_have_some(self, task: Task) -> bool:
+        return self.has_kept(task) or task.attempt > 1
 
     def _discard(self, task: Task) -> None:
         try:

@@ -124,6 +124,15 @@ class ProcessTask:
 
     def _attempted(self, task: Task, record: AttemptRecord) -> Task:
         """Draw and store the images, and write how the attempt ended."""
+        try:
+            ended = self._drawn_to_an_end(task, record)
+            self.checkpoints.attempt_ended(ended)
+        finally:
+            self.checkpoints.leave(task)
+        self.images.clear_up(task, ended)
+        return ended
+
+    def _drawn_to_an_end(self, task: Task, record: AttemptRecord) -> Task:
         active = ActiveTask(task, store=self.store, clock=self.clock, on_news=self.heartbeat.news)
         with self.heartbeat.holding(active):
             generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
@@ -132,13 +141,10 @@ class ProcessTask:
                 ending = self._ending(active, generation)
             record.drawn(gpu_seconds=generation.gpu_seconds)
             try:
-                ended = self.patience(lambda: active.changed(ending))
+                return self.patience(lambda: active.changed(ending))
             except (ClaimLostError, InvalidTransitionError, TaskNotFoundError):
                 self._clear_up_after_losing(task)
                 raise
-        self.checkpoints.attempt_ended(ended)
-        self.images.clear_up(task, ended)
-        return ended
 
     def _clear_up_after_losing(self, task: Task) -> None:
         """Others decided how the task goes on, or deleted it: what this attempt has stored is nobody's."""

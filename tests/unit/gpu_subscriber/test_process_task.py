@@ -514,6 +514,28 @@ def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: Wo
     assert bench.store.get(task.id).status is TaskStatus.CANCELLED
 
 
+def test_a_checkpoint_of_an_attempt_that_was_lost_is_none_of_a_later_attempts(bench: WorkerBench) -> None:
+    task, worker = bench.submit(), bench.worker()
+
+    def kept_then_overtaken(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield Checkpoint(index=0, step=7, state=b"latents")
+        bench.clock.advance(61)
+        bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+
+    bench.generator.script = kept_then_overtaken
+    assert worker(delivery_of(task)) is Settlement.RETURN
+    bench.clock.advance(61)
+
+    def interrupted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        generation.gpu_seconds = 2.0
+        yield from ()
+        raise GenerationInterruptedError("told to")
+
+    bench.generator.script = interrupted
+    assert worker(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).usage.wasted_gpu_seconds == 2.0
+
+
 def test_a_first_attempt_asks_for_no_checkpoint(bench: WorkerBench) -> None:
     bench.worker()(delivery_of(bench.submit()))
     assert bench.checkpoints.calls == 0
