@@ -158,12 +158,20 @@ class ActiveTask(ProgressListener):
 
     def renewal_due_at(self, pace: Pace) -> datetime:
         """When the heartbeat should write next."""
+        self._follow_the_clock(pace)
         due = self._written_at + timedelta(seconds=self._patience_with_news(pace))
         return max(due, self._not_before)
 
     def look_due_at(self, pace: Pace) -> datetime:
         """When the heartbeat should read next, if it has not written by then."""
+        self._follow_the_clock(pace)
         return max(self._seen_at + timedelta(seconds=pace.look_seconds), self._not_before)
+
+    def _follow_the_clock(self, pace: Pace) -> None:
+        """When the clock was set back, nothing would be due until it is again as late as it was."""
+        now = self._clock.now()
+        self._written_at, self._seen_at = min(self._written_at, now), min(self._seen_at, now)
+        self._not_before = min(self._not_before, now + timedelta(seconds=pace.renewal_seconds))
 
     def _changed(self, change: Callable[[Task], Task]) -> Task:
         self._task = self._store.update(self._task.id, change, last_seen=self._task)

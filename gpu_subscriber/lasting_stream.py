@@ -46,7 +46,8 @@ class LastingStream:
         """When `open` should be called next; None while there is nothing to open."""
         if self._due_at is None:
             return None
-        return max(0.0, (self._due_at - self._clock.now()).total_seconds())
+        left = min(self._due_at - self._clock.now(), _LONGEST_PAUSE)  # even if the clock was set back
+        return max(0.0, left.total_seconds())
 
     def begin(self, slots: int) -> None:
         """There is an engine for `slots` Runs. Opens the first stream; later calls change nothing but the slots."""

@@ -64,6 +64,12 @@ def test_a_claim_is_renewed_every_three_seconds(setting: Setting) -> None:
     assert not setting.beat_after(2.9)
 
 
+def test_a_clock_that_is_set_back_keeps_no_claim_from_being_renewed(setting: Setting) -> None:
+    assert setting.beat_after(3.0)
+    assert not setting.beat_after(-600.0)
+    assert setting.beat_after(3.0)
+
+
 def test_the_first_denoising_step_is_told_at_once(setting: Setting) -> None:
     setting.draw_to(1)
     assert setting.beat_after(0.0)

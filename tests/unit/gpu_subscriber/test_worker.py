@@ -222,3 +222,12 @@ def test_pauses_between_streams_grow_and_shrink_again() -> None:
     clock.advance(61)
     stream.ended()
     assert stream.seconds_until_due == 0.5
+
+
+def test_a_clock_that_is_set_back_makes_no_pause_between_streams_longer() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    stream.begin(1)
+    stream.ended()
+    clock.advance(-600)
+    assert stream.seconds_until_due == 15
