@@ -9,7 +9,14 @@ import importlib
 import os
 import platform
 
-BENCHMARKS = ("service_tax", "submit_latency", "browser_latency", "engine_batching", "checkpoint_cost")
+BENCHMARKS = (
+    "service_tax",
+    "submit_latency",
+    "open_streams",
+    "browser_latency",
+    "engine_batching",
+    "checkpoint_cost",
+)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """gunicorn's production configuration; the same file serves the local stack, told apart by the environment."""
 
 import os
+import resource
 import signal
 import threading
 from typing import Any
@@ -12,10 +13,11 @@ bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PO
 # adds instances and every process would bring its own gRPC channels.
 worker_class = "gthread"
 workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
-# Whoever waits for changes holds a thread as well: these come on top, so that a submission always finds one free.
-threads = int(os.environ.get("DARKROOM_API_THREADS", "32")) + int(
-    os.environ.get("DARKROOM_MAX_WAITING", "600")
-)
+# Whoever waits for changes holds a thread that sleeps. These come on top, so that a submission always finds one free;
+# docs/adr/0011 has the figures.
+_most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", "600"))
+threads = int(os.environ.get("DARKROOM_API_THREADS", "32")) + _most_waiting
+# Those between two requests come on top.
 worker_connections = threads + 1_000
 
 # Google's clients are made in the worker process: gRPC hangs in a child that was forked after its first use.
@@ -37,6 +39,15 @@ limit_request_fields = 64
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
+
+
+def on_starting(_server: Any) -> None:
+    """Ask for as many open files as connections may need: many systems begin with 1,024, however many they allow."""
+    files = worker_connections + 2 * _most_waiting + 256  # a place to wait at is a pair of sockets
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files if most == resource.RLIM_INFINITY else min(files, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def post_worker_init(worker: Any) -> None:
