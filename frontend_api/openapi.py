@@ -158,8 +158,9 @@ def _answer(answer: Answer) -> Json:
 
 def _problem_answers(operation: Operation) -> Json:
     by_status: dict[int, list[str]] = {}
-    # Whoever is known by an API key may find that the key may not do this.
-    known = ("forbidden",) if "unauthenticated" in operation.problems else ()
+    # An API key may not be allowed to do this, and whether one is good may be impossible to tell just now.
+    asks_who = "unauthenticated" in operation.problems and operation.tag != "internal"
+    known = ("forbidden", "dependency_unavailable") if asks_who else ()
     for code in dict.fromkeys((*operation.problems, *known, "internal_error")):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     return {

@@ -116,6 +116,7 @@ class Principal:
     good_until: datetime | None = None
     """When the API key ends that speaks for it, if one does and it ends."""
     api_key_id: str | None = None
+    """Which one that is: logs name it, so that whatever a leaked key did can be found."""
 
 
 class NotAuthenticatedError(Exception):

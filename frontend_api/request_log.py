@@ -52,6 +52,7 @@ def log_requests(app: Flask) -> None:
             status=answer.status_code,
             duration_ms=round((time.perf_counter() - g.started) * 1_000, 1),
             user_id=g.get("user_id"),
+            api_key_id=g.get("api_key_id"),
             task_id=g.get("task_id"),
         )
         return answer

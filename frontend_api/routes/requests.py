@@ -30,7 +30,7 @@ def authenticate() -> None:
 
 def admit(principal: Principal) -> None:
     """Let a caller in whose API key, if one speaks for them, has the scope that the route asks for."""
-    g.principal, g.user_id = principal, principal.user_id
+    g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
     operation = operation_of(current_app.view_functions[request.endpoint or ""])
     if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
         detail = f"this API key lacks the scope {scope.value!r}"

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -15,6 +15,7 @@ from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import TaskNotFoundError
 from common.domain.images import StoredImage, image_object_name
+from common.domain.task import Usage as SpentUsage
 from frontend_api.authentication import unsigned_token
 from frontend_api.settings import ApiSettings
 from frontend_api.wsgi import build_app
@@ -132,6 +133,33 @@ def test_processes_keep_a_quota_together_and_replays_pass(
     assert 10 <= accepted <= 11  # a tenth of the limit for the second process
     assert len(client.get("/v1/tasks?page_size=100").get_json()["tasks"]) == accepted
     assert [post(number) for number in range(4)] == [200] * 4
+
+
+def test_the_queue_and_the_usage_are_told_from_what_is_stored(
+    client: FlaskClient, store: FirestoreTaskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = client.get("/v1/queue").get_json()
+    task_id = client.post("/v1/tasks", json=PROMPT).get_json()["id"]
+    afresh = build_app().test_client()  # nothing measured yet
+    afresh.environ_base["HTTP_AUTHORIZATION"] = client.environ_base["HTTP_AUTHORIZATION"]
+    queue = afresh.get("/v1/queue").get_json()
+    assert queue["queued"] == before["queued"] + 1
+    assert queue["oldest_seconds"] >= 0
+    assert [model["model"] for model in queue["models"]] == ["demo"]
+
+    now = datetime.now(UTC)
+    claim = store.update(task_id, lambda task: task.claimed_by("worker-1", now, timedelta(seconds=60))).claim
+    assert claim is not None
+    spent = SpentUsage(inference_seconds=2.0, gpu_seconds=1.5, wasted_gpu_seconds=0.5)
+    store.update(task_id, lambda task: task.completed(claim, (), now, usage=spent))
+    monkeypatch.setenv("DARKROOM_PRICE_PER_GPU_SECOND", "0.001")
+    priced = build_app().test_client()
+    day = f"{now:%Y-%m-%d}"
+    told = priced.get(
+        f"/v1/usage?from={day}&to={day}", headers={"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+    ).get_json()
+    spent_in_all = {"tasks": 1, "gpu_seconds": 1.5, "wasted_gpu_seconds": 0.5, "price": 0.0015}
+    assert told == {"currency": "USD", "total": spent_in_all, "days": [{"day": day, **spent_in_all}]}
 
 
 def test_without_pubsub_the_task_is_kept_and_rescue_publishes_it(

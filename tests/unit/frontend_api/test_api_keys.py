@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,6 +139,26 @@ def test_an_operators_key_with_the_scope_looks_after_dead_letters(api: Api) -> N
     assert api.client.get("/v1/dead-letters", headers=admin).status_code == 200
     assert api.client.get("/v1/dead-letters", headers=reader).status_code == 403
     assert api.client.get("/v1/dead-letters", headers=key_of(api, "admin")).status_code == 403
+
+
+def test_the_requests_line_names_the_key_and_never_holds_it(api: Api) -> None:
+    headers = key_of(api, "read")
+    with structlog.testing.capture_logs() as lines:
+        api.client.get("/v1/models", headers=headers)
+        api.client.get("/v1/models", headers=ADA)
+    by_key, by_token = (line for line in lines if line["event"] == "request_finished")
+    assert (by_key["user_id"], by_key["api_key_id"]) == ("ada", headers["X-API-Key"][4:20])
+    assert (by_token["user_id"], by_token["api_key_id"]) == ("ada", None)
+    assert headers["X-API-Key"] not in repr(lines)
+
+
+def test_the_document_tells_what_a_key_may_meet_everywhere(api: Api) -> None:
+    for path, verbs in api.client.get("/openapi.json").get_json()["paths"].items():
+        for operation in verbs.values():
+            if path.startswith("/v1/"):
+                assert {"401", "403", "503"} <= operation["responses"].keys(), path
+            else:
+                assert "403" not in operation["responses"], path
 
 
 def test_a_key_gives_no_more_than_it_has(api: Api) -> None:
