@@ -50,13 +50,18 @@ class Unattended(StrEnum):
 
 
 class EventPublisher(Protocol):
-    """Tells the world how tasks end."""
+    """Tells the world of tasks. Each method returns when the broker has it, or raises DependencyUnavailableError."""
 
     def publish(self, task: Task) -> None:
-        """Publish the ending of a terminal task; the same ending gives the same event id each time.
+        """Publish the ending of a terminal task; the same ending gives the same event id each time."""
+        ...
 
-        Returns when the broker has taken it. Raises DependencyUnavailableError.
-        """
+    def publish_start(self, task: Task) -> None:
+        """Publish that a worker began with a task, which it has claimed."""
+        ...
+
+    def publish_progress(self, task: Task) -> None:
+        """Publish how far a claimed task is."""
         ...
 
 

@@ -111,6 +111,7 @@ class TaskAnswer(AnswerBody):
     images: tuple[ImageAnswer, ...]
     failure: FailureAnswer | None
     callback_url: str | None
+    callback_events: tuple[str, ...]
     metrics: MetricsAnswer
     urls: UrlsAnswer
 
@@ -138,6 +139,7 @@ class TaskAnswer(AnswerBody):
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
             callback_url=task.callback_url,
+            callback_events=task.callback_events,
             metrics=_metrics_answer(task),
             urls=UrlsAnswer(
                 self_=task_path(task.id),

@@ -51,6 +51,7 @@ Integer = Annotated[int, AfterValidator(_of_64_bits)]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(_storable)]
 CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(_storable)]
+CallbackEvent = Literal["started", "progress", "finished"]
 ModelName = Annotated[str, Field(max_length=63), AfterValidator(_storable)]
 
 
@@ -96,7 +97,7 @@ class TaskSubmission(BaseModel):
         default=None,
         description="Where to POST the task's events, as Standard Webhooks; https to a public address.",
     )
-    callback_events: Annotated[list[Literal["finished"]], Field(min_length=1, max_length=1)] | None = Field(
+    callback_events: Annotated[list[CallbackEvent], Field(min_length=1, max_length=3)] | None = Field(
         default=None, description="Which events; `finished` by default."
     )
 
@@ -112,6 +113,7 @@ class TaskSubmission(BaseModel):
             labels=self.labels,
             start_within=None if seconds is None else timedelta(seconds=seconds),
             callback_url=self.callback_url,
+            callback_events=tuple(dict.fromkeys(self.callback_events or ("finished",))),
             idempotency_key=idempotency_key,
         )
 

@@ -46,6 +46,7 @@ class Submission:
     labels: Mapping[str, str] = field(default_factory=dict)
     start_within: timedelta | None = None
     callback_url: str | None = None
+    callback_events: tuple[str, ...] = ("finished",)
     idempotency_key: str | None = None
 
 
@@ -116,6 +117,7 @@ class SubmitTask:
             lane=submission.lane,
             labels=submission.labels,
             callback_url=submission.callback_url,
+            callback_events=submission.callback_events,
         )
 
     def _replayed(self, asked: Task) -> Task:
@@ -166,4 +168,5 @@ def _start_within(task: Task) -> timedelta | None:
 
 
 def _request_of(task: Task) -> tuple[object, ...]:
-    return (task.user_id, task.parameters, task.lane, dict(task.labels), task.callback_url)
+    callback = (task.callback_url, task.callback_events)
+    return (task.user_id, task.parameters, task.lane, dict(task.labels), callback)

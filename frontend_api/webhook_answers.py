@@ -16,7 +16,9 @@ from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, W
 class WebhookBody(AnswerBody):
     """What is POSTed to a callback URL."""
 
-    type: str = Field(description="`task.completed`, `task.failed` or `task.cancelled`.")
+    type: str = Field(
+        description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
+    )
     timestamp: datetime = Field(description="When it happened.")
     data: TaskAnswer = Field(description="The task.")
 
@@ -60,9 +62,9 @@ class WebhookDeliveryAnswer(AnswerBody):
 
 
 class WebhookDeliveriesAnswer(AnswerBody):
-    """All deliveries of one task."""
+    """The deliveries of one task."""
 
-    deliveries: tuple[WebhookDeliveryAnswer, ...]
+    deliveries: tuple[WebhookDeliveryAnswer, ...] = Field(description="The latest 50, oldest first.")
     stopped_at: datetime | None = Field(description="When the receiver said 410; null: it did not.")
 
     @classmethod

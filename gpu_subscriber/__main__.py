@@ -43,6 +43,7 @@ from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
 from gpu_subscriber.settings import WorkerSettings
+from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
 
 _log = structlog.get_logger(__name__)
@@ -93,6 +94,7 @@ def build_worker(
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
     bucket = open_bucket(settings.project_id, settings.images_bucket, connections=2 * settings.slots)
+    events = PubSubEventPublisher(PubSubTopic(publisher, settings.project_id, settings.events_topic))
     process_task = ProcessTask(
         worker_id=worker_id,
         claim_ttl=claim_ttl,
@@ -100,7 +102,8 @@ def build_worker(
         generator=engine,
         images=ImageStorage(writer=GcsImageWriter(bucket), patience=patience),
         checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
-        events=PubSubEventPublisher(PubSubTopic(publisher, settings.project_id, settings.events_topic)),
+        events=events,
+        course=TaskCourse(events, clock=clock, progress_seconds=settings.progress_event_seconds),
         dead_letters=PubSubDeadLetters(
             PubSubTopic(publisher, settings.project_id, settings.dead_letter_topic),
             subscription=settings.subscription,

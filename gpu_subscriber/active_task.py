@@ -44,7 +44,15 @@ class ActiveTask(ProgressListener):
     The callback thread draws and ends it, the engine's reading thread reports to it, the heartbeat renews it.
     """
 
-    def __init__(self, task: Task, *, store: TaskStore, clock: Clock, on_news: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        *,
+        store: TaskStore,
+        clock: Clock,
+        on_news: Callable[[], None],
+        on_progress: Callable[[Task], None],
+    ) -> None:
         if task.claim is None:
             raise ClaimLostError(f"task {task.id!r} is claimed by nobody")
         self.claim: Claim = task.claim
@@ -55,6 +63,7 @@ class ActiveTask(ProgressListener):
         self._store = store
         self._clock = clock
         self._on_news = on_news
+        self._on_progress = on_progress
         self._writing = threading.Lock()
         self._state = threading.Lock()
         self._generation: Generation | None = None
@@ -133,7 +142,7 @@ class ActiveTask(ProgressListener):
 
         with self._writing:
             if self._task.claim is not None:
-                self._changed(renewed)
+                self._on_progress(self._changed(renewed))
         self._written_at = self._seen_at = self._not_before = now
         self._written_phase = standing.progress.phase
         self._written_value = standing.progress.value

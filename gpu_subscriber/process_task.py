@@ -49,6 +49,7 @@ from gpu_subscriber.retry_policy import (
     released_or_failed,
     settlement_of,
 )
+from gpu_subscriber.task_course import TaskCourse
 
 Ending = Callable[[Task], Task]
 
@@ -64,6 +65,7 @@ class ProcessTask:
     images: ImageStorage
     checkpoints: CheckpointKeeper
     events: EventPublisher
+    course: TaskCourse
     dead_letters: DeadLetters
     heartbeat: Heartbeat
     patience: Patience
@@ -133,7 +135,14 @@ class ProcessTask:
         return ended
 
     def _drawn_to_an_end(self, task: Task, record: AttemptRecord) -> Task:
-        active = ActiveTask(task, store=self.store, clock=self.clock, on_news=self.heartbeat.news)
+        active = ActiveTask(
+            task,
+            store=self.store,
+            clock=self.clock,
+            on_news=self.heartbeat.news,
+            on_progress=self.course.progressed,
+        )
+        self.course.started(task)
         with self.heartbeat.holding(active):
             generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
             with closing(generation):

@@ -25,6 +25,8 @@ class WorkerSettings(SharedSettings):
     """How long a cancellation goes unnoticed at most; costs a read each time where no write tells of it."""
     progress_interval_seconds: float = Field(default=1.0, ge=0.1)
     """The shortest pause between two progress writes of one task; Firestore bears one a second for long."""
+    progress_event_seconds: float = Field(default=5.0, ge=0.5)
+    """The shortest pause between two events of a task's progress, for owners who asked for them."""
     attempt_timeout_seconds: float = Field(default=900.0, gt=0.0)
     """An attempt that takes longer is interrupted and counts as failed."""
     drain_deadline_seconds: float = Field(default=8.0, ge=0.0)

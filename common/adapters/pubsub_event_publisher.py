@@ -1,9 +1,16 @@
-"""PubSubEventPublisher: endings on the task-events topic, from where Pub/Sub pushes them to the API."""
+"""PubSubEventPublisher: what happens to tasks, on the task-events topic, from where Pub/Sub pushes them to the API."""
 
 from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
 from common.observability.tracing import injected
-from common.wire_formats.task_event import encode_task_event, ending_of, task_event_attributes
+from common.wire_formats.task_event import (
+    TaskEvent,
+    encode_task_event,
+    ending_of,
+    progress_of,
+    start_of,
+    task_event_attributes,
+)
 
 
 class PubSubEventPublisher:
@@ -14,5 +21,15 @@ class PubSubEventPublisher:
 
     def publish(self, task: Task) -> None:
         """See EventPublisher.publish."""
-        event = ending_of(task)
+        self._publish(ending_of(task))
+
+    def publish_start(self, task: Task) -> None:
+        """See EventPublisher.publish_start."""
+        self._publish(start_of(task))
+
+    def publish_progress(self, task: Task) -> None:
+        """See EventPublisher.publish_progress."""
+        self._publish(progress_of(task))
+
+    def _publish(self, event: TaskEvent) -> None:
         self._topic.publish(encode_task_event(event), injected(task_event_attributes(event)))

@@ -1,8 +1,8 @@
-"""TaskEvent: what is told to the world when a task reaches a terminal status.
+"""TaskEvent: what is told to the world of a task: that it ended, and to who asked for it also that it is being drawn.
 
-The id is a function of the task, its attempt, its status and the moment it ended: whoever publishes the same ending
-twice publishes the same id twice, and consumers stay idempotent by remembering ids. A retried task that ends a
-second time, perhaps before any other attempt, has another ending.
+The id of an ending is a function of the task, its attempt, its status and the moment it ended: whoever publishes the
+same ending twice publishes the same id twice, and consumers stay idempotent by remembering ids. A retried task that
+ends a second time, perhaps before any other attempt, has another ending.
 """
 
 import json
@@ -21,7 +21,7 @@ _EVENT_IDS = uuid.UUID("6c0bdb0e-0d4f-5f0c-9d38-5a8c1f1f5f52")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvent:
-    """One ending of one task. `type` is `task.` and the status."""
+    """One thing that happened to one task. `type` is `task.` and the status it ended with, `started` or `progress`."""
 
     id: str
     type: str
@@ -52,6 +52,33 @@ def ending_of(task: Task) -> TaskEvent:
         id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}/{task.finished_at.isoformat()}")),
         type=kind,
         timestamp=task.finished_at,
+        task_id=task.id,
+        user_id=task.user_id,
+        attempt=task.attempt,
+    )
+
+
+def start_of(task: Task) -> TaskEvent:
+    """The event of an attempt that began; the same for every call while the task is claimed."""
+    return _of_attempt(task, "task.started", "")
+
+
+def progress_of(task: Task) -> TaskEvent:
+    """The event of how far an attempt is; another one for each phase and step."""
+    return _of_attempt(task, "task.progress", f"/{task.progress.phase}/{task.progress.step}")
+
+
+def callback_event_of(event: TaskEvent) -> str:
+    """What an owner asks for who wants such events: `started`, `progress` or `finished`."""
+    kind = event.type.removeprefix("task.")
+    return kind if kind in ("started", "progress") else "finished"
+
+
+def _of_attempt(task: Task, kind: str, distinction: str) -> TaskEvent:
+    return TaskEvent(
+        id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}{distinction}")),
+        type=kind,
+        timestamp=task.updated_at,
         task_id=task.id,
         user_id=task.user_id,
         attempt=task.attempt,

@@ -7,10 +7,10 @@ from datetime import datetime
 import structlog
 
 from common.domain.errors import DomainError, TaskNotFoundError
-from common.domain.task import Task
+from common.domain.task import Task, TaskStatus
 from common.observability.metrics import WEBHOOK_TRIES, counter
 from common.ports import Clock, TaskStore
-from common.wire_formats.task_event import TaskEvent, ending_of
+from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
 from frontend_api.callback_rules import CallbackRefusedError, CallbackRules
 from frontend_api.webhooks.caller_secrets import CallerSecrets
 from frontend_api.webhooks.delivery_log import Outcome
@@ -53,7 +53,9 @@ class DeliverEvent:
             task = self.store.get(event.task_id)
         except TaskNotFoundError:
             return  # deleted: nobody waits for it any more
-        if task.callback_url is None or not is_ending_of(event, task):
+        if task.callback_url is None or callback_event_of(event) not in task.callback_events:
+            return
+        if not _is_so(event, task):
             return
         seen = self.logs.get(task.id)
         if not seen.wants(event.id):
@@ -93,6 +95,8 @@ class DeliverEvent:
         )
 
 
-def is_ending_of(event: TaskEvent, task: Task) -> bool:
-    """Whether this is how the task stands ended now. After a retry it is not, and its next ending will be told."""
-    return task.status.is_terminal and ending_of(task).id == event.id
+def _is_so(event: TaskEvent, task: Task) -> bool:
+    """Whether the task stands as the event says. After a retry it does not, and its next ending will be told."""
+    if callback_event_of(event) == "finished":
+        return task.status.is_terminal and ending_of(task).id == event.id
+    return task.status is TaskStatus.PROCESSING and task.attempt == event.attempt

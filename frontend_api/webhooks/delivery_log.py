@@ -7,6 +7,8 @@ from enum import StrEnum
 from common.domain.errors import DomainError
 from common.wire_formats.task_event import TaskEvent
 
+MAX_DELIVERIES_KEPT = 50
+"""Of one task, the latest: a long one may have any number of events."""
 MAX_TRIES_KEPT = 100
 """Of one delivery, the latest. Pub/Sub tries for a week, at the longest pause 1,000 times."""
 GONE = 410
@@ -78,6 +80,7 @@ class WebhookLog:
 
     task_id: str
     deliveries: tuple[WebhookDelivery, ...] = ()
+    """The latest, at most MAX_DELIVERIES_KEPT."""
     stopped_at: datetime | None = None
     expires_at: datetime | None = None
     """When it may be deleted; None while nothing is stored."""
@@ -135,7 +138,7 @@ class WebhookLog:
             if delivery.event_id == event.id:
                 return delivery
         return WebhookDelivery(
-            number=len(self.deliveries) + 1,
+            number=self.deliveries[-1].number + 1 if self.deliveries else 1,
             event_id=event.id,
             type=event.type,
             timestamp=event.timestamp,
@@ -144,4 +147,5 @@ class WebhookLog:
 
     def _with(self, delivery: WebhookDelivery) -> "WebhookLog":
         others = {one.number: one for one in self.deliveries}
-        return replace(self, deliveries=tuple((others | {delivery.number: delivery}).values()))
+        changed = tuple((others | {delivery.number: delivery}).values())
+        return replace(self, deliveries=changed[-MAX_DELIVERIES_KEPT:])

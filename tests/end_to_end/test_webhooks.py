@@ -36,6 +36,25 @@ def log_of(system: System, task_id: str) -> dict[str, Any]:
     return log
 
 
+def test_an_owner_who_asked_for_it_is_told_that_the_drawing_began_how_far_it_is_and_how_it_ended(
+    system: System,
+) -> None:
+    everything = ["started", "progress", "finished"]
+    with WebhookReceiver(secrets_of(system)) as receiver:
+        task_id = system.client.submit(
+            PROMPT, steps=60, callback_url=receiver.url, callback_events=everything
+        )
+        assert receiver.wait_until(
+            lambda: any(told["type"] == "task.completed" for told in receiver.taken.values()),
+            timeout_seconds=120,
+        )
+        told = sorted(receiver.taken.values(), key=lambda one: str(one["timestamp"]))
+    assert {one["data"]["id"] for one in told} == {task_id}
+    assert [told[0]["type"], told[-1]["type"]] == ["task.started", "task.completed"]
+    assert "task.progress" in {one["type"] for one in told}
+    assert len(told[-1]["data"]["images"]) == 1
+
+
 def test_an_owner_is_told_again_and_again_until_the_receiver_takes_it_and_once_more_on_demand(
     quiet: System,
 ) -> None:

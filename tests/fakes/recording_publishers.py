@@ -1,8 +1,10 @@
 """RecordingEventPublisher and RecordingDeadLetters: remember what was published, or refuse it."""
 
+import threading
+
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
-from common.wire_formats.task_event import TaskEvent, ending_of
+from common.wire_formats.task_event import TaskEvent, ending_of, progress_of, start_of
 from gpu_subscriber.ports import Delivery
 
 
@@ -12,13 +14,23 @@ class RecordingEventPublisher:
     def __init__(self) -> None:
         self.events: list[TaskEvent] = []
         self.failures_left = 0
+        self.published = threading.Event()
 
     def publish(self, task: Task) -> None:
-        event = ending_of(task)
+        self._publish(ending_of(task))
+
+    def publish_start(self, task: Task) -> None:
+        self._publish(start_of(task))
+
+    def publish_progress(self, task: Task) -> None:
+        self._publish(progress_of(task))
+
+    def _publish(self, event: TaskEvent) -> None:
         if self.failures_left > 0:
             self.failures_left -= 1
             raise DependencyUnavailableError("pubsub")
         self.events.append(event)
+        self.published.set()
 
 
 class RecordingDeadLetters:

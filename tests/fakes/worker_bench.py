@@ -15,6 +15,7 @@ from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import Delivery, ImageGenerator
 from gpu_subscriber.process_task import ProcessTask
+from gpu_subscriber.task_course import TaskCourse
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter
@@ -56,6 +57,8 @@ class WorkerBench:
     hurry: threading.Event = field(default_factory=threading.Event)
     while_watching: Callable[[], None] = lambda: None
     """What happens while a worker watches whether another one renews its claim."""
+    tell: Callable[[Callable[[], None]], object] = lambda job: job()
+    """Where the course of tasks is told: here and now, unless a test says otherwise."""
     patience_seconds: float = 0.0
     heartbeat: Heartbeat = field(init=False)
 
@@ -77,6 +80,7 @@ class WorkerBench:
             images=ImageStorage(writer=self.writer, patience=patience),
             checkpoints=CheckpointKeeper(self.checkpoints),
             events=self.events,
+            course=TaskCourse(self.events, clock=self.clock, progress_seconds=5.0, run=self.tell),
             dead_letters=self.dead_letters,
             heartbeat=self.heartbeat,
             patience=patience,

@@ -1,5 +1,7 @@
 """EventPublisher and DeadLetters, on the fakes and on Pub/Sub's emulator: what is published can be read by others."""
 
+from datetime import timedelta
+
 import pytest
 
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
@@ -66,6 +68,15 @@ def test_the_same_ending_twice_has_one_id(published: Published) -> None:
     for _ in range(2):
         published.events.publish(ended_task())
     assert len({event.id for event in published.read_events(2)}) == 1
+
+
+def test_a_start_and_progress_are_told_of_an_attempt(published: Published) -> None:
+    claimed = submitted_task().claimed_by("worker-1", NOW, timedelta(seconds=60))
+    published.events.publish_start(claimed)
+    published.events.publish_progress(claimed)
+    told = published.read_events(2)
+    assert {event.type for event in told} == {"task.started", "task.progress"}
+    assert {(event.task_id, event.user_id, event.attempt) for event in told} == {(claimed.id, "ada", 1)}
 
 
 def test_a_task_that_has_not_ended_has_nothing_to_tell(published: Published) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,14 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from werkzeug.test import TestResponse
 
 from common.domain.task import Task
-from common.wire_formats.task_event import TaskEvent, encode_task_event, ending_of
-from frontend_api.webhooks.delivery_log import MAX_TRIES_KEPT, Outcome
+from common.wire_formats.task_event import (
+    TaskEvent,
+    encode_task_event,
+    ending_of,
+    progress_of,
+    start_of,
+)
+from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 from tests.unit.frontend_api.test_dead_letters import envelope
 
@@ -127,6 +134,42 @@ def test_somebody_elses_event_about_a_task_tells_nothing_that_is_not_so(api: Api
     )
     assert push(api, encode_task_event(claimed)).status_code == 204
     assert not api.receiver.sent
+
+
+def test_who_asked_for_it_is_told_how_the_drawing_goes_while_it_goes(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("started", "progress"))
+    started, progress = encode_task_event(start_of(task)), encode_task_event(progress_of(task))
+    for body in (started, progress, started):
+        assert push(api, body).status_code == 204
+    told = [json.loads(sent.body) for sent in api.receiver.sent]
+    assert [(one["type"], one["data"]["status"]) for one in told] == [
+        ("task.started", "processing"),
+        ("task.progress", "processing"),
+    ]
+    claim = task.claim
+    assert claim is not None
+    ended = api.store.update(task.id, lambda t: t.cancelled_by_holder(claim, api.clock.now()))
+    late = encode_task_event(progress_of(replace(task, progress=replace(task.progress, step=9))))
+    for body in (late, encode_task_event(ending_of(ended))):  # no longer so, and not asked for
+        assert push(api, body).status_code == 204
+    assert len(api.receiver.sent) == 2
+
+
+def test_who_did_not_ask_is_told_the_ending_only(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL)
+    for event in (start_of(task), progress_of(task)):
+        assert push(api, encode_task_event(event)).status_code == 204
+    assert not api.receiver.sent
+
+
+def test_what_happened_in_an_attempt_that_is_over_is_not_told(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("started",))
+    api.clock.advance(61)
+    again = api.store.update(task.id, lambda t: t.claimed_by("w", api.clock.now(), timedelta(seconds=60)))
+    assert push(api, encode_task_event(start_of(task))).status_code == 204
+    assert not api.receiver.sent
+    assert push(api, encode_task_event(start_of(again))).status_code == 204
+    assert len(api.receiver.sent) == 1
 
 
 # ── what a receiver may answer ───────────────────────────────────────────────────────────────────────────
@@ -282,6 +325,15 @@ def test_the_log_keeps_the_latest_tries_and_counts_all(api: Api) -> None:
     assert (delivery["tries_made"], len(delivery["tries"])) == (MAX_TRIES_KEPT + 5, MAX_TRIES_KEPT)
 
 
+def test_the_log_keeps_the_latest_deliveries_and_goes_on_counting_them(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("progress",))
+    for step in range(MAX_DELIVERIES_KEPT + 3):
+        further = replace(task, progress=replace(task.progress, step=step))
+        assert push(api, encode_task_event(progress_of(further))).status_code == 204
+    numbers = [delivery["number"] for delivery in deliveries_of(api, task)["deliveries"]]
+    assert numbers == list(range(4, MAX_DELIVERIES_KEPT + 4))
+
+
 def test_a_log_that_cannot_be_written_has_the_event_pushed_again(api: Api) -> None:
     task = completed(api)
     api.webhook_logs.unavailable = True
@@ -364,12 +416,18 @@ def test_what_there_is_not_or_is_no_longer_so_is_not_replayed(api: Api) -> None:
 
 def test_the_url_is_kept_with_the_task_and_part_of_the_request(api: Api) -> None:
     key = {"Idempotency-Key": "once"}
-    body = {"prompt": "a red circle", "callback_url": URL, "callback_events": ["finished"]}
+    body = {
+        "prompt": "a red circle",
+        "callback_url": URL,
+        "callback_events": ["finished", "started", "started"],
+    }
     task = api.client.post("/v1/tasks", json=body, headers=key).get_json()
     assert (task["callback_url"], api.stored(task["id"]).callback_url) == (URL, URL)
     assert api.client.post("/v1/tasks", json=body, headers=key).status_code == 200
-    other = api.client.post("/v1/tasks", json={**body, "callback_url": f"{URL}&b"}, headers=key)
-    assert other.get_json()["code"] == "idempotency_key_reused"
+    assert task["callback_events"] == ["finished", "started"]
+    for change in ({"callback_url": f"{URL}&b"}, {"callback_events": ["finished"]}):
+        other = api.client.post("/v1/tasks", json={**body, **change}, headers=key)
+        assert other.get_json()["code"] == "idempotency_key_reused"
 
 
 @pytest.mark.parametrize(

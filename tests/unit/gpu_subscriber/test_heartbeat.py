@@ -27,12 +27,20 @@ class Setting:
     store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
     heartbeat: Heartbeat = field(init=False)
     active: ActiveTask = field(init=False)
+    progress: list[Task] = field(default_factory=list)
+    """The task at each report of how far it is."""
 
     def __post_init__(self) -> None:
         self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=TTL, pace=Pace())
         task = self.store.create(submitted_task(now=self.clock.now()))
         claimed = self.store.update(task.id, lambda t: t.claimed_by("worker-a", self.clock.now(), TTL))
-        self.active = ActiveTask(claimed, store=self.store, clock=self.clock, on_news=self.heartbeat.news)
+        self.active = ActiveTask(
+            claimed,
+            store=self.store,
+            clock=self.clock,
+            on_news=self.heartbeat.news,
+            on_progress=self.progress.append,
+        )
 
     @property
     def stored(self) -> Task:
@@ -54,6 +62,14 @@ class Setting:
 @pytest.fixture
 def setting() -> Setting:
     return Setting()
+
+
+def test_each_renewal_reports_how_far_the_task_is(setting: Setting) -> None:
+    setting.draw_to(5)
+    assert setting.beat_after(1.1)
+    assert not setting.beat_after(0.1)
+    assert setting.progress == [setting.stored]
+    assert setting.progress[0].progress.step == 5
 
 
 def test_a_claim_is_renewed_every_three_seconds(setting: Setting) -> None:
@@ -141,7 +157,13 @@ def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_i
     setting.clock.advance(1)
     anew = setting.store.create(submitted_task(now=setting.clock.now()))
     claimed = setting.store.update(anew.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))
-    successor = ActiveTask(claimed, store=setting.store, clock=setting.clock, on_news=setting.heartbeat.news)
+    successor = ActiveTask(
+        claimed,
+        store=setting.store,
+        clock=setting.clock,
+        on_news=setting.heartbeat.news,
+        on_progress=setting.progress.append,
+    )
     with setting.heartbeat.holding(successor):
         with setting.heartbeat.holding(setting.active):
             setting.clock.advance(3)

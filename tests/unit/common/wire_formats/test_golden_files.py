@@ -13,7 +13,14 @@ from common.domain.images import Preview, StoredImage
 from common.domain.task import Failure, Phase, Progress, Task, Usage
 from common.domain.task_records import EndedAttempt
 from common.wire_formats.task_document import decode_task_document, encode_task_document
-from common.wire_formats.task_event import decode_task_event, encode_task_event, ending_of
+from common.wire_formats.task_event import (
+    callback_event_of,
+    decode_task_event,
+    encode_task_event,
+    ending_of,
+    progress_of,
+    start_of,
+)
 from common.wire_formats.task_message import decode_task_message, encode_task_message, task_message_attributes
 from common.wire_formats.versions import UndecodableError, UnsupportedVersionError
 from tests.factories import NOW, submitted_task
@@ -150,6 +157,18 @@ def test_a_document_of_before_the_notes_on_telling_is_read_as_told() -> None:
     document = encode_task_document(full_task())
     del document["untold_since"]
     assert decode_task_document(document | {"version": "1.1"}).untold_since is None
+
+
+def test_a_start_has_one_id_in_each_attempt_and_progress_one_for_each_step() -> None:
+    first = submitted_task().claimed_by("worker-1", NOW, timedelta(seconds=60))
+    assert first.claim is not None
+    second = first.handed_back(first.claim, NOW).claimed_by("worker-2", NOW, timedelta(seconds=60))
+    further = replace(first, progress=replace(first.progress, step=7))
+    events = [make(task) for make in (start_of, progress_of) for task in (first, further, second)]
+    assert len({event.id for event in events}) == 5
+    assert start_of(first).id == start_of(further).id
+    assert [callback_event_of(event) for event in events] == ["started"] * 3 + ["progress"] * 3
+    assert callback_event_of(ending_of(completed_task())) == "finished"
 
 
 def test_a_task_without_an_ending_has_no_event() -> None:
