@@ -19,6 +19,7 @@ from frontend_api.routes import (
     internal,
     keys,
     models,
+    previews,
     queue,
     results,
     sockets,
@@ -48,8 +49,8 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, events, sockets, results, webhooks, images, models, queue, usage, keys, dead_letters, internal,
-        health, documentation, web_page,
+        tasks, events, sockets, results, webhooks, images, previews, models, queue, usage, keys, dead_letters,
+        internal, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

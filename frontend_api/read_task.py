@@ -3,13 +3,21 @@
 from dataclasses import dataclass
 
 from common.domain.errors import TaskNotFoundError
-from common.domain.images import StoredImage
+from common.domain.images import Preview, StoredImage
 from common.domain.task import Task
 from common.ports import TaskStore
 
 
 class ImageNotFoundError(Exception):
-    """The task has no image of this index, or none yet."""
+    """The task has no image or preview of this index, or none yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenPreview:
+    """A preview, and the attempt that it belongs to: the next attempt counts its steps anew."""
+
+    attempt: int
+    preview: Preview
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +39,11 @@ class ReadTask:
             if image.index == index:
                 return image
         raise ImageNotFoundError(f"task {task_id!r} has no image {index}")
+
+    def preview(self, user_id: str, task_id: str, index: int) -> SeenPreview:
+        """The newest preview of one image; raises TaskNotFoundError, ImageNotFoundError."""
+        task = self(user_id, task_id)
+        for preview in task.previews:
+            if preview.index == index:
+                return SeenPreview(attempt=task.attempt, preview=preview)
+        raise ImageNotFoundError(f"task {task_id!r} has no preview of image {index}")

@@ -10,6 +10,7 @@ FOREIGN_VERBS = [
     ("GET", "/v1/tasks/{id}"),
     ("GET", "/v1/results/{id}"),
     ("GET", "/v1/tasks/{id}/images/0"),
+    ("GET", "/v1/tasks/{id}/previews/0"),
     ("POST", "/v1/tasks/{id}/cancel"),
     ("POST", "/v1/tasks/{id}/retry"),
     ("DELETE", "/v1/tasks/{id}"),
