@@ -1,4 +1,4 @@
-"""Cancelled at each phase, twice, while draining, and in a race with the last step: one ending, and nobody else's."""
+"""Cancelled at each phase, twice, while draining, in a race with the last step; or given up: one ending, that is told."""
 
 from http import HTTPStatus
 
@@ -17,6 +17,23 @@ def test_cancelled_while_it_waits(rig: Rig) -> None:
     tasks = rig.every_promise_kept()
     assert (tasks[task_id].status, tasks[task_id].attempt) == (TaskStatus.CANCELLED, 0)
     assert tasks[other].status is TaskStatus.COMPLETED
+
+
+def test_cancelled_by_an_api_that_cannot_tell_and_told_all_the_same(rig: Rig) -> None:
+    task_id = rig.submit()
+    link = rig.site.api_links.pubsub
+    link.refuse()
+    assert rig.cancel(task_id).json()["status"] == "cancelled"
+    assert not rig.site.mailbox.count_told([task_id])
+    link.pass_on()
+    assert rig.every_promise_kept()[task_id].attempt == 0  # no worker runs that could have told it
+
+
+def test_given_up_by_rescue_and_told(rig: Rig) -> None:
+    task_id = rig.submit(deadline_seconds=1, endings=frozenset({TaskStatus.FAILED}))
+    failure = rig.every_promise_kept()[task_id].failure
+    assert failure is not None
+    assert failure.code == "deadline_exceeded"
 
 
 def test_cancelled_twice_while_it_is_drawn(rig: Rig) -> None:
