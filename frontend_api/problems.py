@@ -36,7 +36,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "too_many_api_keys": ProblemKind(409, "Too many API keys"),
     "rescue_running": ProblemKind(409, "Another rescue is running", retryable=True),
     "dead_letter_undecodable": ProblemKind(409, "No worker could ever read it"),
-    "webhook_outdated": ProblemKind(409, "The task was retried since"),
+    "webhook_outdated": ProblemKind(409, "The task no longer stands so"),
     "body_too_large": ProblemKind(413, "Body too large"),
     "unsupported_media_type": ProblemKind(415, "Unsupported media type"),
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),

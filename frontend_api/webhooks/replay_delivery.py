@@ -11,7 +11,7 @@ from frontend_api.webhooks.ports import WebhookLogs
 
 
 class DeliveryOutdatedError(DomainError):
-    """The task was retried since; what the event told is no longer so."""
+    """The task was retried since, or has gone on; what the event told is no longer so."""
 
     code = "webhook_outdated"
 
@@ -30,7 +30,7 @@ class ReplayDelivery:
         """
         delivery = self.logs.get(task.id).numbered(number)
         if not task.status.is_terminal or ending_of(task).id != delivery.event_id:
-            raise DeliveryOutdatedError("the task was retried since; its next ending will be told anew")
+            raise DeliveryOutdatedError("the task no longer stands as this event told; its next ending will be told")
         log = self.logs.update(task.id, lambda log: log.reopened(number))
         self.events.publish(task)
         return log

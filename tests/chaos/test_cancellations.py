@@ -1,4 +1,4 @@
-"""Cancelled at each phase, twice, while draining, in a race with the last step; or given up: one ending, that is told."""
+"""Cancelled at each phase, twice, while draining, in a race with the last step; given up: one ending, that is told."""
 
 from http import HTTPStatus
 
