@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from frontend_api.operations import Answer, Operation, operation_of
 from frontend_api.problem_schema import ProblemDocument
 from frontend_api.problems import PROBLEMS
+from frontend_api.webhook_answers import WebhookBody
 
 _PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 _REFERENCE = "#/components/schemas/{model}"
@@ -27,6 +28,11 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 _EVERYWHERE_BELOW_V1 = {
     "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
     "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
+}
+_SIGNED = {
+    "webhook-id": "The event's id, the same at every try.",
+    "webhook-timestamp": "When this try was made, in seconds since 1970.",
+    "webhook-signature": "One or two of `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks describes it.",
 }
 _ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
 poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""
@@ -52,6 +58,7 @@ def openapi_document(app: Flask) -> Json:
         "security": [{"bearer": []}, {"apiKey": []}],
         "tags": [{"name": name} for name in sorted({operation.tag for _, _, operation in operations})],
         "paths": dict(sorted(paths.items())),
+        "webhooks": {"taskEvent": {"post": _task_event()}},
         "x-problems": {code: asdict(kind) for code, kind in PROBLEMS.items()},
         "components": {
             "headers": {
@@ -172,12 +179,44 @@ def _problem_answers(operation: Operation) -> Json:
     }
 
 
+def _task_event() -> Json:
+    """The receiver's side: what is POSTed to a callback URL, and what its answer means."""
+    return {
+        "operationId": "taskEvent",
+        "summary": "Something happened to a task that was submitted with a `callback_url`",
+        "tags": ["webhooks"],
+        "security": [],
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "description": about,
+                "schema": {"type": "string"},
+            }
+            for name, about in _SIGNED.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(WebhookBody)}},
+        },
+        "responses": {
+            "2XX": {"description": "Taken."},
+            "410": {"description": "Nothing of this task is sent any more."},
+            "default": {"description": "Anything else: it is sent again, later."},
+        },
+    }
+
+
 def _reference(model: type[BaseModel]) -> Json:
     return {"$ref": _REFERENCE.format(model=model.__name__)}
 
 
 def _schemas(operations: list[Operation]) -> Json:
-    wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {(ProblemDocument, "serialization")}
+    wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {
+        (ProblemDocument, "serialization"),
+        (WebhookBody, "serialization"),
+    }
     for operation in operations:
         if operation.body is not None:
             wanted.add((operation.body, "validation"))

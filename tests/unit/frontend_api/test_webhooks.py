@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook, WebhookVerificationError
 from werkzeug.test import TestResponse
 
@@ -78,6 +79,16 @@ def test_an_ending_is_told_with_the_task_as_its_owner_reads_it(api: Api) -> None
     assert datetime.fromisoformat(told["timestamp"]) == event.timestamp
     assert told["data"] == api.client.get(f"/v1/tasks/{task.id}").get_json()
     assert sent.headers["webhook-id"] == event.id
+
+
+def test_what_is_told_is_what_the_openapi_document_says(api: Api) -> None:
+    push_of(api, completed(api))
+    (sent,) = api.receiver.sent
+    document = api.client.get("/openapi.json").get_json()
+    described = document["webhooks"]["taskEvent"]["post"]
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    Draft202012Validator({**schema, "components": document["components"]}).validate(json.loads(sent.body))
+    assert {header["name"] for header in described["parameters"]} == set(sent.headers)
 
 
 @pytest.mark.parametrize("callback_url", [None, URL])
