@@ -48,7 +48,7 @@ from client.problem_errors import (
 from client.retrying import RetryPolicy
 from client.submission import SubmissionFields
 from client.sync_client import Client
-from client.task import GenerationParameters, Preview, Progress, StoredImage, Task, TaskStatus
+from client.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from client.webhooks import WebhookEvent, verify_webhook
 
 __all__ = [
@@ -73,7 +73,6 @@ __all__ = [
     "ModelSpec",
     "NotFoundError",
     "ParametersRejectedError",
-    "Preview",
     "ProblemError",
     "Progress",
     "RequestRefusedError",

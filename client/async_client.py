@@ -119,6 +119,10 @@ class AsyncClient:
         """The images of a task with their bytes; none while it has none."""
         return await play_async(self._http, image_calls.images(self._calls, task))
 
+    async def preview(self, task: TaskRef, index: int = 0) -> bytes | None:
+        """What an image looks like so far, as a small JPEG; None before the first steps and after the end."""
+        return await play_async(self._http, image_calls.preview(self._calls, task, index))
+
     async def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
         """Write the images of a task into a directory; returns where they lie."""
         images = await self.images(task)

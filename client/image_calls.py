@@ -8,8 +8,9 @@ from client.calls import Calls, path_of
 from client.errors import DamagedImageError, TaskCancelledError, TaskFailedError, UnexpectedAnswerError
 from client.flow import Flow
 from client.image_file import ImageFile
+from client.problem_errors import ImageNotFoundError
 from client.task import StoredImage, Task, TaskStatus
-from client.task_calls import TaskRef, get
+from client.task_calls import TaskRef, get, id_of
 
 
 def images(calls: Calls, task: TaskRef) -> Flow[tuple[ImageFile, ...]]:
@@ -30,6 +31,15 @@ def images_of_completed(calls: Calls, task: Task) -> Flow[tuple[ImageFile, ...]]
     if task.status is TaskStatus.CANCELLED:
         raise TaskCancelledError(task)
     return (yield from images(calls, task))
+
+
+def preview(calls: Calls, task: TaskRef, index: int) -> Flow[bytes | None]:
+    """What an image looks like so far, as a small JPEG; None before the first steps and after the end."""
+    request = calls.request("GET", path_of("tasks", id_of(task), "previews", str(index)))
+    try:
+        return (yield from calls.answered(request)).content
+    except ImageNotFoundError:
+        return None
 
 
 def _image(calls: Calls, task_id: str, stored: StoredImage) -> Flow[ImageFile]:

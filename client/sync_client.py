@@ -122,6 +122,10 @@ class Client:
         """The images of a task with their bytes; none while it has none."""
         return play(self._http, image_calls.images(self._calls, task))
 
+    def preview(self, task: TaskRef, index: int = 0) -> bytes | None:
+        """What an image looks like so far, as a small JPEG; None before the first steps and after the end."""
+        return play(self._http, image_calls.preview(self._calls, task, index))
+
     def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
         """Write the images of a task into a directory; returns where they lie."""
         return tuple(image.save(directory) for image in self.images(task))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Base64Bytes, Field
+from pydantic import Field
 
 from client.record import Record
 
@@ -48,14 +48,6 @@ class Progress(Record):
     value: float
     step: int
     steps: int
-
-
-class Preview(Record):
-    """A small JPEG of what image `index` looks like after `step` steps."""
-
-    index: int
-    step: int
-    jpeg: Base64Bytes
 
 
 class StoredImage(Record):
@@ -139,7 +131,6 @@ class Task(Record):
     queue_position: int | None = None
     eta: Eta | None = None
     progress: Progress
-    previews: tuple[Preview, ...] = ()
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
     callback_url: str | None = None

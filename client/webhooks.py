@@ -39,7 +39,7 @@ def verify_webhook(body: bytes, headers: Headers, *secrets: str) -> WebhookEvent
     if not secrets:
         raise ValueError("without a secret nothing can be verified")
     lowered = {name.lower(): value for name, value in headers.items()}
-    reasons = [_reason_to_reject(body, lowered, secret) for secret in secrets]
+    reasons = [_reason_to_reject(body, lowered, Webhook(secret)) for secret in secrets]
     if None not in reasons:
         raise WebhookRejectedError(reasons[0])
     try:
@@ -48,9 +48,9 @@ def verify_webhook(body: bytes, headers: Headers, *secrets: str) -> WebhookEvent
         raise WebhookRejectedError("signed, but not an event of a task") from error
 
 
-def _reason_to_reject(body: bytes, headers: dict[str, str], secret: str) -> str | None:
+def _reason_to_reject(body: bytes, headers: dict[str, str], signer: Webhook) -> str | None:
     try:
-        Webhook(secret).verify(body, headers, json_parse=False)
+        signer.verify(body, headers, json_parse=False)
     except WebhookVerificationError as error:
         return str(error)
     except ValueError as error:  # a signature or a body that is none at all

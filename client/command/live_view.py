@@ -73,15 +73,13 @@ class LiveView:
         self._bar.stop()
 
     def show(self, task: Task) -> None:
-        """The task as it stands now, with its newest preview."""
+        """The task as it stands now."""
         words = says(task)
         value = 1.0 if task.status is TaskStatus.COMPLETED else task.progress.value
         self._bar.update(self._line, description=words, completed=value, refresh=True)
         if not self._console.is_terminal and (phase := words.partition(" ")[0].rstrip(",")) != self._said:
             self._said = phase
             self._console.print(f"{one_line(task.id, at_most=64)}: {words}", markup=False, highlight=False)
-        if task.previews:
-            self.show_picture(task.previews[0].jpeg)
 
     def show_picture(self, content: bytes) -> None:
         """A preview or a finished image, where the terminal can."""

@@ -20,7 +20,7 @@ from client.command.options import (
     client_of,
     submission_fields,
 )
-from client.command.waiting import follow, interruptible, raise_unless_completed, show_first
+from client.command.waiting import follow, interruptible, raise_unless_completed, show_first, shown_in
 from client.plain_text import printable
 from client.submission import SubmissionFields, new_idempotency_key
 from client.sync_client import Client
@@ -62,7 +62,7 @@ def generate(
     task = _submitted(client, prompt, fields, idempotency_key)
     with interruptible(client, task.id, cancels=cancel_on_interrupt):
         with LiveView(preview=preview) as view:
-            ended = follow(client, task.id, view.show, timeout)
+            ended = follow(client, task.id, shown_in(view, client), timeout)
             images = client.images(ended)
             show_first(view, images)
         files = [str(image.save(to)) for image in images]
@@ -90,7 +90,7 @@ def watch(
             ended = follow(client, task_id, print_line, timeout)
         else:
             with LiveView(preview=preview) as view:
-                ended = follow(client, task_id, view.show, timeout)
+                ended = follow(client, task_id, shown_in(view, client), timeout)
                 if view.shows_pictures:
                     show_first(view, client.images(ended))
     raise_unless_completed(ended)

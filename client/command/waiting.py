@@ -24,6 +24,17 @@ def follow(client: Client, task_id: str, tell: Callable[[Task], None], timeout_s
     return last
 
 
+def shown_in(view: LiveView, client: Client) -> Callable[[Task], None]:
+    """Shows a snapshot, and what the first image looks like so far where the terminal can."""
+
+    def tell(task: Task) -> None:
+        view.show(task)
+        if view.shows_pictures and task.progress.phase == "denoising" and (seen := client.preview(task)):
+            view.show_picture(seen)
+
+    return tell
+
+
 def show_first(view: LiveView, images: tuple[ImageFile, ...]) -> None:
     """The first of the finished images in place of its preview."""
     if images:

@@ -143,11 +143,11 @@ def test_every_refusal_of_the_api_is_an_error_of_its_kind(code: str, kind: type[
 
 def test_no_refusal_of_the_api_is_without_a_kind() -> None:
     general = {
-        code
+        kind.status
         for code, kind in PROBLEMS.items()
         if type(problem_error({"code": code}, status=kind.status, retry_after_seconds=None)) is ProblemError
     }
-    assert general == {"method_not_allowed"}
+    assert general <= {405, 426}, "what no client of ours can cause"
 
 
 def test_a_code_from_the_future_goes_by_its_status() -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from client.errors import DamagedImageError, TaskCancelledError, TaskFailedError
 from client.generation import generate
-from client.image_calls import images
+from client.image_calls import images, preview
 from client.task import Task
-from tests.unit.client.scripted import Stage, answer, task_json
+from tests.unit.client.scripted import Stage, answer, problem, task_json
 
 PNG = b"\x89PNG, as far as these tests go"
 STORED = {
@@ -94,3 +94,11 @@ def test_a_task_that_ended_without_images_says_why(stage: Stage) -> None:
     flow = generate(stage.calls, "x", {}, idempotency_key=None, timeout_seconds=None)
     with pytest.raises(TaskCancelledError):
         stage.play(flow, answer(task_json("cancelled")))
+
+
+def test_a_preview_is_there_or_not(stage: Stage) -> None:
+    assert (
+        stage.play(preview(stage.calls, "task-1", 1), httpx.Response(200, content=b"jpeg")).result == b"jpeg"
+    )
+    assert stage.play(preview(stage.calls, "task-1", 1), problem("image_not_found", 404)).result is None
+    assert {request.url.path for request in stage.played.requests} == {"/v1/tasks/task-1/previews/1"}

@@ -62,3 +62,8 @@ def test_anything_else_is_rejected(body: bytes, headers: dict[str, str]) -> None
 def test_without_a_secret_nothing_can_be_verified() -> None:
     with pytest.raises(ValueError, match="without a secret"):
         verify_webhook(BODY, signed())
+
+
+def test_a_secret_that_is_none_is_the_receivers_fault() -> None:
+    with pytest.raises(ValueError, match="base64"):
+        verify_webhook(BODY, signed(), "whsec_x")
