@@ -4,7 +4,6 @@ python -m gpu_subscriber        exits 0 after a complete drain, 1 when broken, 7
 """
 
 import os
-import signal
 import socket
 import sys
 import threading
@@ -43,6 +42,7 @@ from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
 from gpu_subscriber.settings import WorkerSettings
+from gpu_subscriber.shutdown_signals import on_shutdown_signals
 from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
 
@@ -67,8 +67,7 @@ def main() -> int:
     worker = build_worker(
         settings, lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings), worker_id=worker_id
     )
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, lambda *_: worker.drain_soon())
+    on_shutdown_signals(worker.drain_soon)
     health = HealthServer(settings.health_port, lambda: worker.state)
     threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
     _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)

@@ -109,8 +109,6 @@ class Worker:
         self._hurry = hurry
         self._clock = clock
         self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
-        # Not an Event: setting one in a signal handler can deadlock with the main thread's own wait on it, while
-        # SimpleQueue's put is reentrant by contract.
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._stream = LastingStream(
             source, self._handle, on_end=lambda: self._news.put(News.STREAM_ENDED), clock=clock
@@ -131,7 +129,7 @@ class Worker:
         return EXIT_DRAINED if drained and not self._broken else EXIT_BROKEN
 
     def drain_soon(self) -> None:
-        """Begin to drain. Safe in a signal handler, and more than once."""
+        """Begin to drain. From any thread, and more than once."""
         self._news.put(News.TOLD_TO_DRAIN)
 
     @property

@@ -1,9 +1,11 @@
 """What an operator can get wrong, and what the parent process must never load."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -74,6 +76,24 @@ def test_a_worker_that_is_told_to_leave_before_it_is_ready_exits_0(how: signal.S
                 break
         worker.send_signal(how)
         assert worker.wait(60) == 0
+
+
+def test_a_signal_that_the_system_hands_to_another_thread_is_heard_all_the_same() -> None:
+    with run_worker() as worker:
+        assert worker.stdout is not None
+        for line in worker.stdout:
+            if "engine_ready" in line:  # from now on the main thread waits, and for nothing else
+                break
+        threads = {int(thread.name) for thread in Path(f"/proc/{worker.pid}/task").iterdir()}
+        send_to_thread(worker.pid, max(threads - {worker.pid}), signal.SIGTERM)
+        assert worker.wait(60) == 0
+
+
+def send_to_thread(process_id: int, thread_id: int, number: signal.Signals) -> None:
+    """tgkill(2), which Python offers for threads of its own process only."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.tgkill(process_id, thread_id, int(number)) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def test_a_misconfigured_worker_says_what_is_wrong_and_exits_78() -> None:
