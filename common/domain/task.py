@@ -122,9 +122,12 @@ class Task:
         return replace(self, enqueued_at=now, updated_at=now)
 
     def abandoned(self, failure: Failure, now: datetime) -> "Task":
-        """Nobody will finish it: queued or processing → failed."""
+        """Nobody will finish it: queued or processing → failed; cancelled if that is what its owner had asked for."""
         self._must_not_be_terminal("abandoned")
-        return self._without_dead_claim(now)._ended(TaskStatus.FAILED, now, failure=failure)
+        given_up = self._without_dead_claim(now)
+        if self.cancel_requested_at is not None:
+            return given_up._ended(TaskStatus.CANCELLED, now)
+        return given_up._ended(TaskStatus.FAILED, now, failure=failure)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
         """Failed or cancelled → queued, same id and seed, attempts restored; the attempt number keeps growing."""

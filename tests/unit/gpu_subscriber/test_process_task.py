@@ -470,6 +470,15 @@ def test_a_cancelled_task_whose_worker_died_is_cancelled_by_the_next_one(bench: 
     assert bench.generator.generations == []
 
 
+def test_a_cancelled_task_whose_last_worker_died_is_cancelled_and_not_failed(bench: WorkerBench) -> None:
+    task = bench.submit(attempts=1)
+    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+    bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+    bench.clock.advance(61)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert [event.type for event in bench.events.events] == ["task.cancelled"]
+
+
 def test_a_cancellation_that_comes_after_the_last_image_is_too_late(bench: WorkerBench) -> None:
     task = bench.submit()
 

@@ -106,6 +106,14 @@ def test_a_holder_at_its_last_attempt_is_believed_until_its_claim_expires() -> N
         task.claimed_by("worker-2", claim.expires_at, TTL, silent=claim)
 
 
+def test_what_its_owner_wanted_cancelled_is_not_given_up_but_cancelled() -> None:
+    """Its holder died before it saw the flag, and no attempt is left that could see it."""
+    task, claim = processing_task(attempts=1)
+    gone = task.cancel_requested(NOW).abandoned(HOPELESS, claim.expires_at)
+    assert (gone.status, gone.failure, gone.finished_at) == (TaskStatus.CANCELLED, None, claim.expires_at)
+    assert gone.history == ended("claim_expired", at=claim.expires_at)
+
+
 def test_claims_end_when_the_attempts_are_used_up() -> None:
     task, _ = processing_task(attempts=1)
     with pytest.raises(AttemptsExhaustedError):
