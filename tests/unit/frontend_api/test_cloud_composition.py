@@ -1,0 +1,68 @@
+"""The API as wsgi.py wires it for the cloud: who is let in there. Nothing is asked of Google."""
+
+import json
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from flask.testing import FlaskClient
+
+from frontend_api.api_key import new_key
+from frontend_api.authentication import unsigned_token
+from frontend_api.wsgi import build_app
+
+PROJECT = "darkroom-prod"
+EMULATORS = ("FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
+    """An API with a service account of the test's own, whose key opens nothing anywhere."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "client_email": f"api@{PROJECT}.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "token_uri": "http://127.0.0.1:9/token",
+    }
+    credentials = tmp_path_factory.mktemp("cloud") / "account.json"
+    credentials.write_text(json.dumps(account))
+    with pytest.MonkeyPatch.context() as environment:
+        for name in EMULATORS:
+            environment.delenv(name, raising=False)
+        environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
+        environment.setenv("DARKROOM_PROJECT_ID", PROJECT)
+        return build_app().test_client()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"},
+        {"Authorization": f"Bearer {unsigned_token('local', project_id='demo-darkroom')}"},
+        {"Authorization": "Bearer known to the scheduler only"},
+        {"X-API-Key": "drk_" + "0" * 54},
+        {"X-API-Key": new_key()[1], "Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"},
+    ],
+    ids=["nobody", "an unsigned token", "the local stack's user", "a shared token", "a made-up key", "both"],
+)
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/keys", "/v1/queue", "/v1/dead-letters"])
+def test_in_the_cloud_nobody_is_believed_unchecked(
+    client: FlaskClient, path: str, headers: dict[str, str]
+) -> None:
+    refused = client.get(path, headers=headers)
+    assert (refused.status_code, refused.get_json()["code"]) == (401, "unauthenticated")
+
+
+def test_in_the_cloud_nobody_is_internal_who_was_not_named(client: FlaskClient) -> None:
+    for headers in ({}, {"Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"}):
+        assert client.post("/internal/rescue?token=", headers=headers).status_code == 401
+
+
+def test_in_the_cloud_the_page_is_told_no_emulator_and_no_token(client: FlaskClient) -> None:
+    told = client.get("/config.json").get_json()
+    assert (told["firestore_emulator"], told["mock_user_token"], told["user_id"]) == (None, None, None)
