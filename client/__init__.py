@@ -7,6 +7,7 @@ with Client("https://darkroom.example") as darkroom:
         image.save("pictures")
 """
 
+from client.api_key import ApiKey, CreatedApiKey
 from client.async_client import AsyncClient
 from client.credentials import DEFAULT_URL
 from client.dead_letter import DeadLetter
@@ -45,20 +46,24 @@ from client.problem_errors import (
     UnavailableError,
     UnknownModelError,
 )
+from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
 from client.submission import SubmissionFields
 from client.sync_client import Client
 from client.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
+from client.usage import UsageReport
 from client.webhooks import WebhookEvent, verify_webhook
 
 __all__ = [
     "DEFAULT_URL",
+    "ApiKey",
     "AsyncClient",
     "Client",
     "ClientError",
     "Complaint",
     "ConfigurationError",
     "ConflictError",
+    "CreatedApiKey",
     "DamagedImageError",
     "DeadLetter",
     "DeadLetterNotFoundError",
@@ -75,6 +80,7 @@ __all__ = [
     "ParametersRejectedError",
     "ProblemError",
     "Progress",
+    "QueueStanding",
     "RequestRefusedError",
     "RetryPolicy",
     "StoredImage",
@@ -92,6 +98,7 @@ __all__ = [
     "UnexpectedAnswerError",
     "UnknownModelError",
     "UnreachableError",
+    "UsageReport",
     "WaitTimeoutError",
     "WebhookEvent",
     "WebhookRejectedError",

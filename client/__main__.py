@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from client.command import dead_letters, models, submissions, tasks
+from client.command import account, dead_letters, models, submissions, tasks
 from client.command.exit_codes import MEANINGS, ExitCode, exit_code_of
 from client.credentials import URL_VARIABLE
 from client.errors import ClientError, UnreachableError
@@ -26,6 +26,9 @@ app.command()(tasks.retry)
 app.command()(tasks.delete)
 app.command()(tasks.download)
 app.command()(models.models)
+app.command()(account.queue)
+app.command()(account.usage)
+app.add_typer(account.keys, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
 
 

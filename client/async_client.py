@@ -1,8 +1,8 @@
 """AsyncClient: the API for asynchronous programs, on asyncio or trio. Client says more about each method."""
 
 import os
-from collections.abc import AsyncGenerator
-from datetime import datetime
+from collections.abc import AsyncGenerator, Iterable
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, Unpack
@@ -10,7 +10,16 @@ from typing import Self, Unpack
 import anyio.to_thread
 import httpx
 
-from client import catalog_calls, dead_letter_calls, following, generation, image_calls, task_calls
+from client import (
+    account_calls,
+    catalog_calls,
+    dead_letter_calls,
+    following,
+    generation,
+    image_calls,
+    task_calls,
+)
+from client.api_key import ApiKey, CreatedApiKey
 from client.calls import DEFAULT_TIMEOUT_SECONDS, Calls
 from client.credentials import resolve_address
 from client.dead_letter import DeadLetter
@@ -18,10 +27,12 @@ from client.generation import Generation
 from client.image_file import ImageFile
 from client.model_spec import ModelSpec
 from client.playing import play_async, play_telling_async
+from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
 from client.submission import SubmissionFields
 from client.task import Task, TaskStatus
 from client.task_calls import TaskRef
+from client.usage import UsageReport
 
 
 class AsyncClient:
@@ -135,6 +146,30 @@ class AsyncClient:
     async def model(self, name: str) -> ModelSpec:
         """One model. Raises ModelNotFoundError."""
         return await play_async(self._http, catalog_calls.model(self._calls, name))
+
+    async def queue(self) -> QueueStanding:
+        """How long the queue is, and how fast it moves: everybody's tasks."""
+        return await play_async(self._http, account_calls.queue(self._calls))
+
+    async def usage(self, *, first: date | None = None, last: date | None = None) -> UsageReport:
+        """What your tasks have cost, in all and day by day; without days, the last week."""
+        return await play_async(self._http, account_calls.usage(self._calls, first, last))
+
+    async def keys(self) -> tuple[ApiKey, ...]:
+        """Your API keys, newest first, without what opens doors."""
+        return await play_async(self._http, account_calls.keys(self._calls))
+
+    async def create_key(
+        self, name: str, scopes: Iterable[str], *, expires_in_days: int | None = None
+    ) -> CreatedApiKey:
+        """A new API key; `key` is told this once. Not asked for again when the answer is lost."""
+        return await play_async(
+            self._http, account_calls.create_key(self._calls, name, scopes, expires_in_days)
+        )
+
+    async def revoke_key(self, key_id: str) -> None:
+        """Revoke an API key for good."""
+        await play_async(self._http, account_calls.revoke_key(self._calls, key_id))
 
     def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
         """All dead letters, newest first, without their bodies. For operators, as are the next four."""

@@ -57,25 +57,32 @@ class Calls:
         return httpx.Request("GET", url, headers=_USUAL_HEADERS, extensions={"timeout": self._timeout(0.0)})
 
     def answered(
-        self, request: httpx.Request, *, raised_at_once: frozenset[int] = frozenset()
+        self,
+        request: httpx.Request,
+        *,
+        raised_at_once: frozenset[int] = frozenset(),
+        is_repeatable: bool = True,
     ) -> Flow[httpx.Response]:
-        """The answer to a request that may be sent any number of times. Raises ClientError.
+        """The answer, after as many tries as the policy allows. Raises ClientError.
 
-        Whoever has a better idea than to try again names the statuses that are `raised_at_once`.
+        Whoever has a better idea than to try again names the statuses that are `raised_at_once`. What must not be done
+        twice is tried again only while it is certain that it was not done.
         """
         attempts = 0
         while True:
             attempts += 1
-            error, may_help = None, True
+            error: ClientError | None
             try:
                 response: httpx.Response = yield Send(request)
                 error = refusal(response)
                 if error is None:
                     return response
-                retried = response.status_code in RETRIED_STATUSES or _is_retryable(error)
-                may_help = retried and response.status_code not in raised_at_once
+                may_help = _may_help(response, error, is_repeatable) and (
+                    response.status_code not in raised_at_once
+                )
             except httpx.RequestError as failure:
                 error = self.unreachable(failure)
+                may_help = is_repeatable or isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout)
             asked = error.retry_after_seconds if isinstance(error, ProblemError) else None
             pause = self.retries.pause_seconds(attempts, asked) if may_help else None
             if pause is None:
@@ -134,8 +141,11 @@ def refusal(response: httpx.Response) -> ClientError | None:
     return problem_error(body, status=status, retry_after_seconds=asked)
 
 
-def _is_retryable(error: ClientError) -> bool:
-    return isinstance(error, ProblemError) and error.retryable
+def _may_help(response: httpx.Response, error: ClientError, is_repeatable: bool) -> bool:
+    if not is_repeatable:
+        return response.status_code == httpx.codes.TOO_MANY_REQUESTS
+    says_so = isinstance(error, ProblemError) and error.retryable
+    return says_so or response.status_code in RETRIED_STATUSES
 
 
 def _origin(response: httpx.Response) -> str:

@@ -134,6 +134,7 @@ class Task(Record):
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
     callback_url: str | None = None
+    callback_events: tuple[str, ...] | None = None
     metrics: Metrics = Metrics()
     urls: Urls
 

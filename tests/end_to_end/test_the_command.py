@@ -147,6 +147,23 @@ def test_a_task_is_cancelled_retried_and_deleted(terminal: Terminal) -> None:
     assert terminal.run("show", task_id).returncode == ExitCode.NOT_FOUND
 
 
+def test_a_key_opens_what_its_scopes_say(terminal: Terminal) -> None:
+    created = terminal.json("keys", "create", "end to end", "--scope", "read")
+    reading = terminal.run("list", "--api-key", created["key"])
+    assert reading.returncode == 0, reading.stderr
+    assert terminal.run("submit", PROMPT, "--api-key", created["key"]).returncode == ExitCode.NOT_ALLOWED
+    assert terminal.json("keys", "revoke", created["id"]) == {"revoked": [created["id"]]}
+    assert terminal.run("list", "--api-key", created["key"]).returncode == ExitCode.NOT_ALLOWED
+
+
+def test_the_queue_and_what_it_cost_are_told(terminal: Terminal) -> None:
+    before = terminal.json("usage")["total"]["tasks"]
+    task_id = terminal.run("submit", PROMPT, "--steps", "2").stdout.strip()
+    assert terminal.run("watch", task_id).returncode == 0
+    assert terminal.json("usage")["total"]["tasks"] > before
+    assert {"demo"} <= {line["model"] for line in terminal.json("queue")["models"]}
+
+
 def test_what_a_person_can_cause_is_told_in_a_few_lines(terminal: Terminal) -> None:
     refused = terminal.run("generate", PROMPT, "--steps", "5000")
     assert refused.returncode == ExitCode.USAGE

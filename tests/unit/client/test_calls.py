@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from client.account_calls import create_key
 from client.errors import ClientError, UnexpectedAnswerError, UnreachableError
 from client.problem_errors import (
     ConflictError,
@@ -21,6 +22,10 @@ from client.task_calls import get
 from frontend_api.problems import PROBLEMS, Complaint, Problem
 from tests.unit.client.scripted import Stage, answer, problem, task_json
 
+KEY = {
+    "id": "k1", "name": "batch", "scopes": ["submit"], "created_at": "2026-01-01T12:00:00Z", "expires_at": None,
+    "last_used_at": None, "key": "hush",
+}  # fmt: skip
 DROPPED = httpx.RemoteProtocolError("Server disconnected without sending a response.")
 
 
@@ -58,6 +63,28 @@ def test_nobody_waits_longer_than_the_policy_says() -> None:
         stage.play(get(stage.calls, "task-1"), problem("quota_exceeded", 429, Retry_After="3600"))
     assert caught.value.retry_after_seconds == 3_600.0
     assert stage.played.pauses == []
+
+
+def test_what_must_not_be_done_twice_is_tried_again_only_while_it_was_not_done() -> None:
+    stage = Stage()
+    stage.play(
+        create_key(stage.calls, "batch", ["submit"], None),
+        httpx.ConnectError("refused"),
+        problem("quota_exceeded", 429, retryable=True),
+        answer(KEY, 201),
+    )
+    for unknown in (
+        httpx.ReadTimeout("nothing came"),
+        problem("dependency_unavailable", 503, retryable=True),
+    ):
+        with pytest.raises((UnreachableError, UnavailableError)):
+            stage.play(create_key(stage.calls, "batch", ["submit"], None), unknown)
+
+
+def test_a_key_is_not_shown_by_accident() -> None:
+    stage = Stage()
+    created = stage.play(create_key(stage.calls, "batch", ["submit"], 7), answer(KEY, 201)).result
+    assert (created.key, "hush" in repr(created)) == ("hush", False)
 
 
 def test_where_nobody_answers_the_address_is_named() -> None:

@@ -1,0 +1,28 @@
+"""QueueStanding: how long the queue is, and how fast it moves, as the API tells it."""
+
+from datetime import datetime
+
+from client.record import Record
+
+
+class QueueLine(Record):
+    """How the queue stands, of one model or of all."""
+
+    queued: int
+    oldest_seconds: float | None = None
+    processing: int
+    completed_per_minute: float
+
+
+class ModelQueue(QueueLine):
+    """How the queue of one model stands."""
+
+    model: str
+
+
+class QueueStanding(QueueLine):
+    """How the queue stands: everybody's tasks."""
+
+    as_of: datetime
+    dead_letters: int
+    models: tuple[ModelQueue, ...] = ()
