@@ -23,6 +23,7 @@ from common.domain.errors import UnknownModelError
 from common.observability.logging import configure_logging
 from common.observability.tracing import configure_tracing
 from common.settings import SettingsError
+from common.shutdown_signals import on_shutdown_signals
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
@@ -42,7 +43,6 @@ from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
 from gpu_subscriber.settings import WorkerSettings
-from gpu_subscriber.shutdown_signals import on_shutdown_signals
 from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
 

@@ -9,13 +9,14 @@ DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes o
 import argparse
 import json
 import os
-import signal
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 
 import structlog
+
+from common.shutdown_signals import on_shutdown_signals
 
 logger = structlog.get_logger(__name__)
 
@@ -53,8 +54,7 @@ def main() -> None:
     parser.add_argument("--queue-lost-at", metavar="RFC3339", help="when the queue began anew, empty")
     arguments = parser.parse_args()
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    on_shutdown_signals(stopping.set)
     token = os.environ.get("DARKROOM_INTERNAL_TOKEN", "")
     last: dict[str, str] = {}
     while True:

@@ -1,11 +1,11 @@
 """python -m local_stack.pubsub_proxy --listen PORT --emulator PORT"""
 
 import argparse
-import signal
 import threading
 
 import structlog
 
+from common.shutdown_signals import on_shutdown_signals
 from local_stack.free_ports import LOOPBACK
 from local_stack.pubsub_proxy.server import start_proxy
 
@@ -18,8 +18,7 @@ def main() -> None:
     parser.add_argument("--emulator", type=int, required=True, metavar="PORT")
     arguments = parser.parse_args()
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    on_shutdown_signals(stopping.set)
     server = start_proxy(listen=f"{LOOPBACK}:{arguments.listen}", emulator=f"{LOOPBACK}:{arguments.emulator}")
     logger.info("proxy_started", port=arguments.listen, emulator_port=arguments.emulator)
     stopping.wait()
