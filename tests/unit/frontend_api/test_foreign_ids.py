@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from common.domain.images import Preview
 from common.domain.task import Failure, Task
 from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_image
 
@@ -41,6 +42,7 @@ KINDS = {
     "POST /v1/tasks/<task_id>/cancel": Kind.OF_A_TASK,
     "POST /v1/tasks/<task_id>/retry": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/images/<int:index>": Kind.OF_A_TASK,
+    "GET /v1/tasks/<task_id>/previews/<int:index>": Kind.OF_A_TASK,
     "GET /v1/results/<task_id>": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/events": Kind.OF_A_TASK,
     "GET /v1/tasks/<task_id>/ws": Kind.OF_A_TASK,
@@ -111,7 +113,11 @@ def queued(api: Api) -> Task:
 
 
 def processing(api: Api) -> Task:
-    return api.claimed_task(user_id="bob", task_id="b" * 32)
+    task = api.claimed_task(user_id="bob", task_id="b" * 32)
+    claim, previews = task.claim, (Preview(index=0, step=1, jpeg=b"JPEG, as far as this test goes"),)
+    assert claim is not None
+    ttl = timedelta(seconds=60)
+    return api.store.update(task.id, lambda t: t.renewed(claim, api.clock.now(), ttl, previews=previews))
 
 
 def completed(api: Api) -> Task:
