@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import requests
 from google.api_core import exceptions as google_errors
 from google.auth import exceptions as auth_errors
+from google.cloud.storage.exceptions import DataCorruption
 
 from common.domain.errors import DependencyUnavailableError
 
@@ -18,6 +20,7 @@ _UNAVAILABLE = (
     requests.exceptions.ChunkedEncodingError,
     auth_errors.TransportError,
     ConnectionError,
+    DataCorruption,
 )
 
 
@@ -27,4 +30,8 @@ def translated_storage_errors() -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as exc:
+        raise DependencyUnavailableError("cloud_storage") from exc
+    except google_errors.GoogleAPICallError as exc:
+        if exc.code != HTTPStatus.REQUEST_TIMEOUT:  # which has no class of its own
+            raise
         raise DependencyUnavailableError("cloud_storage") from exc

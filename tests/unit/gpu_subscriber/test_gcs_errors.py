@@ -1,0 +1,36 @@
+"""What Cloud Storage may say and another try may cure: none of it may end an attempt as if the worker had crashed."""
+
+from http import HTTPStatus
+
+import pytest
+import requests
+from google.api_core.exceptions import from_http_status
+from google.cloud.storage.exceptions import DataCorruption
+
+from common.domain.errors import DependencyUnavailableError
+from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        from_http_status(HTTPStatus.REQUEST_TIMEOUT, "the upload was too slow"),
+        from_http_status(HTTPStatus.TOO_MANY_REQUESTS, "slow down"),
+        from_http_status(HTTPStatus.SERVICE_UNAVAILABLE, "later"),
+        requests.exceptions.ConnectionError("reset"),
+        DataCorruption(None, "the checksum of what arrived is another"),
+    ],
+    ids=lambda error: getattr(error, "code", None) or type(error).__name__,
+)
+def test_what_another_try_may_cure_is_an_outage(error: Exception) -> None:
+    with pytest.raises(DependencyUnavailableError), translated_storage_errors():
+        raise error
+
+
+@pytest.mark.parametrize(
+    "status", [HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED]
+)
+def test_what_no_other_try_will_cure_passes_as_it_is(status: HTTPStatus) -> None:
+    error = from_http_status(status, "no")
+    with pytest.raises(type(error)), translated_storage_errors():
+        raise error
