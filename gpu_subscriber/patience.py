@@ -22,6 +22,11 @@ class Patience:
         self._hurry = hurry
         self._first_pause = first_pause_seconds
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the worker must leave, so that a dependency is not given its time."""
+        return self._hurry.is_set()
+
     def __call__(self, call: Callable[[], Answer]) -> Answer:
         """What `call` returns; raises DependencyUnavailableError in the end, and any other error at once."""
         for attempt in tenacity.Retrying(

@@ -27,7 +27,12 @@ from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.active_task import ActiveTask
 from gpu_subscriber.attempt_record import AttemptRecord, recorded_attempt
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
-from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError, ObjectConflictError
+from gpu_subscriber.errors import (
+    GenerationFailedError,
+    GenerationInterruptedError,
+    ObjectConflictError,
+    WorkerError,
+)
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
@@ -171,22 +176,14 @@ class ProcessTask:
         """Draw and store; the change that says how it went."""
         try:
             images = self._drawn_and_stored(active, generation)
+        except (GenerationFailedError, ObjectConflictError) as error:
+            return self._failing(active, generation, error)
+        except DependencyUnavailableError as error:
+            if not self.patience.is_cut_short:
+                return self._failing(active, generation, error)
+            return self._stopping(active, generation)
         except GenerationInterruptedError:
-            return partial(
-                cancelled_or_handed_back,
-                claim=active.claim,
-                now=self.clock.now(),
-                gpu_seconds=generation.gpu_seconds,
-                can_go_on=self.checkpoints.has_kept(active.task),
-            )
-        except (GenerationFailedError, ObjectConflictError, DependencyUnavailableError) as error:
-            return partial(
-                released_or_failed,
-                claim=active.claim,
-                failure=failure_of(error),
-                now=self.clock.now(),
-                wasted_gpu_seconds=generation.gpu_seconds,
-            )
+            return self._stopping(active, generation)
         return partial(
             completed,
             claim=active.claim,
@@ -194,6 +191,26 @@ class ProcessTask:
             now=self.clock.now(),
             began_at=active.began_at,
             gpu_seconds=generation.gpu_seconds,
+        )
+
+    def _stopping(self, active: ActiveTask, generation: Generation) -> Ending:
+        return partial(
+            cancelled_or_handed_back,
+            claim=active.claim,
+            now=self.clock.now(),
+            gpu_seconds=generation.gpu_seconds,
+            can_go_on=self.checkpoints.has_kept(active.task),
+        )
+
+    def _failing(
+        self, active: ActiveTask, generation: Generation, error: WorkerError | DependencyUnavailableError
+    ) -> Ending:
+        return partial(
+            released_or_failed,
+            claim=active.claim,
+            failure=failure_of(error),
+            now=self.clock.now(),
+            wasted_gpu_seconds=generation.gpu_seconds,
         )
 
     def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> tuple[StoredImage, ...]:

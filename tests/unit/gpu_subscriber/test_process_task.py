@@ -271,6 +271,16 @@ def test_a_worker_in_a_hurry_does_not_try_again(bench: WorkerBench) -> None:
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
 
 
+def test_what_a_leaving_worker_has_no_time_to_store_is_handed_back_and_not_failed(bench: WorkerBench) -> None:
+    task = bench.submit(attempts=1)
+    bench.writer.failures_left = 1
+    bench.hurry.set()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, 1)
+    assert stored.usage.wasted_gpu_seconds == 0.5
+
+
 def test_an_unpublished_event_returns_the_delivery_and_is_published_by_the_next(bench: WorkerBench) -> None:
     bench.events.failures_left = 1
     task = bench.submit()
