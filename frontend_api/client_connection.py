@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
@@ -44,6 +45,12 @@ class ClientConnection:
         if self.socket is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNSENT_BYTES)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
+
+    def hang_up(self) -> None:
+        """Break the connection; no error if it is broken. Else the server would linger for a last word to be taken."""
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
 
     def wait(self, follower: Follower, seconds: float, *, listening: bool = False) -> Heard:
         """Wait for news, at most so long; with `listening` also for what the caller says."""

@@ -38,6 +38,7 @@ from frontend_api.read_task import ReadTask
 from frontend_api.read_usage import GpuPrice, ReadUsage
 from frontend_api.remove_expired_tasks import RemoveExpiredTasks
 from frontend_api.replay_dead_letter import ReplayDeadLetter
+from frontend_api.request_gate import RequestGate
 from frontend_api.rescue_stale_tasks import RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.retry_task import RetryTask
@@ -99,6 +100,7 @@ class Dependencies:
     operators: Operators
     probes: tuple[Probe, ...]
     web_page: WebPage
+    request_gate: RequestGate
     heartbeat_seconds: float
     """How long a stream of changes is silent at most."""
 
@@ -129,6 +131,7 @@ def assembled(
     web_page: WebPage,
     max_waiting: int,
     heartbeat_seconds: float,
+    requests_at_once: int,
     keep_for: timedelta,
     keep_dead_letters_for: timedelta,
     rescue_policy: RescuePolicy,
@@ -211,6 +214,7 @@ def assembled(
         operators=operators,
         probes=probes,
         web_page=web_page,
+        request_gate=RequestGate(at_once=requests_at_once),
         heartbeat_seconds=heartbeat_seconds,
     )
 

@@ -14,7 +14,7 @@ bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PO
 worker_class = "gthread"
 workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
 # Whoever waits for changes holds a thread that sleeps. These come on top, so that a submission always finds one free;
-# docs/adr/0011 has the figures.
+# how many work at once is the request gate's matter. docs/adr/0011 has the figures.
 _most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", "600"))
 threads = int(os.environ.get("DARKROOM_API_THREADS", "32")) + _most_waiting
 # Those between two requests come on top.

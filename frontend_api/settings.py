@@ -16,6 +16,8 @@ class ApiSettings(SharedSettings):
     """How long one call to Firestore may take."""
     keep_tasks_for_days: int = Field(default=30, ge=1, le=3_650)
     """How long a task is kept once it has ended."""
+    api_threads: int = Field(default=32, ge=1, le=1_000)
+    """How many requests are worked on at once in one process, beside those that wait."""
     max_waiting: int = Field(default=600, ge=0, le=10_000)
     """How many callers may wait for a task's changes at once in one process: held answers, event streams, sockets."""
     stream_heartbeat_seconds: float = Field(default=15, gt=0, le=300)

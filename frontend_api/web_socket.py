@@ -3,7 +3,6 @@
 import select
 import socket
 import time
-from contextlib import suppress
 
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Ping, TextMessage
@@ -73,9 +72,3 @@ class WebSocket:
         while poll.poll(max(0.0, until - time.monotonic()) * 1_000):
             if not self._connection.recv(_READ_BYTES):
                 break
-
-    def hang_up(self) -> None:
-        """Break the connection; no error if it is broken."""
-        self.is_open = False
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)

@@ -134,6 +134,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         web_page=_web_page(settings),
         max_waiting=settings.max_waiting,
         heartbeat_seconds=settings.stream_heartbeat_seconds,
+        requests_at_once=settings.api_threads,
         keep_for=timedelta(days=settings.keep_tasks_for_days),
         keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),
         rescue_policy=RescuePolicy(

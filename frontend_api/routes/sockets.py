@@ -70,7 +70,9 @@ def connect(task_id: str) -> Response:
     follower = wired().follow_task(task)
     connection.send_no_backlog()
     told = telling(follower, connection, task, wired=wired(), listening=True)
-    answer = _Upgraded(_conversation(WebSocket(connection.socket), told), status=101, headers=headers)
+    answer = _Upgraded(
+        _conversation(connection, WebSocket(connection.socket), told), status=101, headers=headers
+    )
     answer.call_on_close(follower.close)
     return answer
 
@@ -88,7 +90,9 @@ class _Upgraded(Response):
         return ClosingIterator(conversation, self.close)
 
 
-def _conversation(socket: WebSocket, told: Iterator[Snapshot | Deleted | Heard]) -> Iterator[bytes]:
+def _conversation(
+    connection: ClientConnection, socket: WebSocket, told: Iterator[Snapshot | Deleted | Heard]
+) -> Iterator[bytes]:
     yield b""
     with suppress(OSError):  # the caller is gone without a word
         for each in told:
@@ -101,14 +105,12 @@ def _conversation(socket: WebSocket, told: Iterator[Snapshot | Deleted | Heard])
                     socket.listen()
                 case Heard.NOTHING if not socket.ping():
                     socket.close(CloseReason.INTERNAL_ERROR, "pings are not answered")
-                case Heard.CALLER_GONE:
-                    socket.hang_up()
                 case Heard.MUST_END:
                     socket.close(CloseReason.GOING_AWAY, "come back")
             if not socket.is_open:
                 break
         socket.close(CloseReason.NORMAL_CLOSURE, "the task has ended")
-    socket.hang_up()
+    connection.hang_up()
 
 
 def _handshake() -> dict[str, str] | None:

@@ -37,6 +37,8 @@ def telling(
     while not told.answer.status.is_terminal:
         heard = connection.wait(follower, wired.heartbeat_seconds, listening=listening)
         if heard is not Heard.NEWS:
+            if heard is Heard.CALLER_GONE:
+                connection.hang_up()
             yield heard
             if heard in (Heard.CALLER_GONE, Heard.MUST_END):
                 return

@@ -7,6 +7,7 @@ from flask import Response, request
 from common.domain.errors import TaskNotFoundError
 from common.domain.task import Task
 from frontend_api.client_connection import ClientConnection, Heard
+from frontend_api.dependencies import wired
 from frontend_api.follow_task import Follower
 from frontend_api.ports import Sighting
 from frontend_api.preferences import wait_seconds
@@ -48,7 +49,8 @@ def awaited_change(follower: Follower, task: Task, seconds: float) -> Task:
 
 
 def _next_state(follower: Follower, task: Task, until: float) -> Task | None:
-    heard = ClientConnection(request.environ).wait(follower, until - time.monotonic())
+    with wired().request_gate.stepped_out():
+        heard = ClientConnection(request.environ).wait(follower, until - time.monotonic())
     return existing(follower.take(), task.id) if heard is Heard.NEWS else None
 
 

@@ -75,6 +75,7 @@ class Api:
 
     max_waiting: int = 3
     heartbeat_seconds: float = 30
+    requests_at_once: int = 8
 
     def __post_init__(self) -> None:
         self.watch = InMemoryTaskWatch(self.store)
@@ -111,6 +112,7 @@ class Api:
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
             max_waiting=self.max_waiting,
             heartbeat_seconds=self.heartbeat_seconds,
+            requests_at_once=self.requests_at_once,
             keep_for=timedelta(days=30),
             keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),
