@@ -1,5 +1,6 @@
 """The command line. New commands are added here; their files are in `command/`."""
 
+import io
 import sys
 
 import typer
@@ -34,6 +35,9 @@ app.add_typer(dead_letters.app, name="dead-letters")
 
 def main() -> None:
     """Run a command; what a person can mend is told in a few lines, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not every terminal can write every prompt
     try:
         app(prog_name="darkroom")
     except ClientError as error:
@@ -41,6 +45,9 @@ def main() -> None:
         if isinstance(error, UnreachableError):
             typer.echo(f"  Is darkroom running there? Another address: --url, or {URL_VARIABLE}.", err=True)
         sys.exit(exit_code_of(error))
+    except UnicodeEncodeError:
+        typer.echo("darkroom: the command line is not valid Unicode", err=True)
+        sys.exit(ExitCode.USAGE)
     except OSError as error:
         typer.echo(f"darkroom: {error}", err=True)
         sys.exit(ExitCode.REFUSED)

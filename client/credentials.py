@@ -42,6 +42,8 @@ def _checked_url(url: str) -> str:
         raise ConfigurationError(f"{url!r} is no address: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConfigurationError(f"{url!r} is no address: it must begin with http:// or https:// and a host")
+    if parsed.userinfo or parsed.query or parsed.fragment:
+        raise ConfigurationError("an address ends with its path, and who is calling does not belong into it")
     return url.rstrip("/")
 
 

@@ -1,7 +1,7 @@
 """What can go wrong between a caller and the API, told so that they know what to do next.
 
 ClientError
-├── ConfigurationError       address or credentials that cannot be right; nothing was sent
+├── ConfigurationError       address, credentials or key that cannot be right; nothing was sent
 ├── UnreachableError         nobody answers
 ├── UnexpectedAnswerError    whoever answers is not darkroom, or not well
 ├── ProblemError             the API refuses, and says why (RFC 9457); see problem_errors.py
@@ -38,7 +38,7 @@ class ClientError(Exception):
 
 
 class ConfigurationError(ClientError):
-    """The address or the credentials cannot be right."""
+    """The address, the credentials or the Idempotency-Key cannot be right; nothing was sent."""
 
 
 class UnreachableError(ClientError):

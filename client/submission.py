@@ -4,6 +4,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from client.errors import ConfigurationError
+
+_LONGEST_KEY = 255
+
 
 class SubmissionFields(TypedDict, total=False):
     """All but the prompt; what is left out or None is as the model has it. The API checks the limits."""
@@ -28,6 +32,13 @@ class SubmissionFields(TypedDict, total=False):
 def submission_body(prompt: str, fields: SubmissionFields) -> dict[str, Any]:
     """The JSON body of a submission."""
     return {"prompt": prompt, **{name: value for name, value in fields.items() if value is not None}}
+
+
+def checked_idempotency_key(key: str) -> str:
+    """A key that a header can hold. Raises ConfigurationError."""
+    if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"an Idempotency-Key is 1 to {_LONGEST_KEY} printable ASCII characters")
+    return key
 
 
 def new_idempotency_key() -> str:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 from client.calls import Calls, path_of
 from client.flow import Flow, Tell, TellingFlow
 from client.problem_errors import InvalidTransitionError, TaskNotFoundError
-from client.submission import SubmissionFields, new_idempotency_key, submission_body
+from client.submission import SubmissionFields, checked_idempotency_key, new_idempotency_key, submission_body
 from client.task import Task, TaskPage, TaskStatus
 
 TaskRef: TypeAlias = Task | str
@@ -19,7 +19,8 @@ def id_of(task: TaskRef) -> str:
 
 def submit(calls: Calls, prompt: str, fields: SubmissionFields, idempotency_key: str | None) -> Flow[Task]:
     """Submit, however often it takes: every try carries the same key, so there is one task at most."""
-    headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
+    key = new_idempotency_key() if idempotency_key is None else checked_idempotency_key(idempotency_key)
+    headers = {"Idempotency-Key": key}
     body = submission_body(prompt, fields)
     return calls.record(Task, calls.request("POST", path_of("tasks"), body=body, headers=headers))
 

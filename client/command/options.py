@@ -1,5 +1,6 @@
 """Options that many commands have: where darkroom is, who is calling, what to draw, how long to wait."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,13 @@ from client.sync_client import Client
 
 _PATIENCE = RetryPolicy(max_retries=2)
 """Less than a program's: a person who mistyped an address wants to know."""
+
+
+def _finite(number: float | None) -> float | None:
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter("must be a finite number")
+    return number
+
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
@@ -64,7 +72,9 @@ def submission_fields(
     model: Annotated[str | None, typer.Option("--model", "-m", help="One that `models` lists.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What to keep out of the picture.")] = None,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="How closely to follow the prompt.")] = None,
+    guidance_scale: Annotated[
+        float | None, typer.Option(callback=_finite, help="How closely to follow the prompt.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture.")] = None,
     sampler: Annotated[str | None, typer.Option(help="One that the model offers.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels.")] = None,

@@ -97,7 +97,7 @@ def watch(
 
 
 def _submitted(client: Client, prompt: str, fields: SubmissionFields, key: str | None) -> Task:
-    used = key or new_idempotency_key()
+    used = new_idempotency_key() if key is None else key
     try:
         return client.submit(prompt, idempotency_key=used, **fields)
     except KeyboardInterrupt:

@@ -36,11 +36,11 @@ class Terminal:
         self._folder = folder
         self._environment = {**os.environ, "DARKROOM_URL": system.stack.page_url, "COLUMNS": "100"}
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, without a terminal."""
         return subprocess.run(
-            [DARKROOM, *words], cwd=self._folder, env=self._environment, capture_output=True, text=True,
-            timeout=120, check=False,
+            [DARKROOM, *words], cwd=self._folder, env={**self._environment, **environment},
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
     def json(self, *words: str) -> Any:
@@ -194,3 +194,9 @@ def test_a_terminal_that_can_sees_what_was_drawn_before(terminal: Terminal) -> N
     task_id = terminal.run("submit", PROMPT, "--steps", "2").stdout.strip()
     assert terminal.run("watch", task_id).returncode == 0
     assert terminal.seen("watch", task_id, environment={"TERM": "xterm-kitty"}).count(KITTY_PICTURE) == 1
+
+
+def test_a_narrow_encoding_is_no_reason_to_fall(terminal: Terminal) -> None:
+    assert terminal.run("submit", "a large red Δ", "--steps", "2").returncode == 0
+    listed = terminal.run("list", "--limit", "1", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    assert (listed.returncode, listed.stdout.splitlines()[1].endswith(r"a large red \u0394")) == (0, True)

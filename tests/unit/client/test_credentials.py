@@ -49,5 +49,14 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         resolved(NOTHING, url=url)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://me:hush@a.example", "https://a.example?x=1", "https://a.example/#x"]
+)
+def test_an_address_holds_nothing_else(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="ends with its path") as caught:
+        resolved(NOTHING, url=url)
+    assert "hush" not in str(caught.value)
+
+
 def test_secrets_are_not_shown() -> None:
     assert "hush" not in repr(resolved(NOTHING, token="hush"))

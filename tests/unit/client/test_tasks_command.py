@@ -70,6 +70,14 @@ def test_a_refusal_names_field_and_limit(darkroom: Terminal) -> None:
         ("list", "--limit", "0"),
         ("frobnicate",),
         ("submit", "x", "--token", "t", "--api-key", "k"),
+        ("submit", "x", "--guidance-scale", "nan"),
+        ("watch", "x", "--timeout", "nan"),
+        ("submit", "x", "--idempotency-key", "é"),
+        ("submit", "x", "--idempotency-key", ""),
+        ("submit", "x", "--idempotency-key", "a\nb"),
+        ("submit", "half of a pair: \udcff"),
+        ("show", "\udcff"),
+        ("list", "--url", "http://me:secret@localhost"),
     ],
 )
 def test_half_a_command_is_a_usage_error(darkroom: Terminal, words: tuple[str, ...]) -> None:
