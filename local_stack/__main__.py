@@ -37,7 +37,7 @@ DEFAULT_DATA_DIR = Path(".darkroom")
 def up(
     *,
     port: Annotated[
-        int, typer.Option(envvar="PORT", help="The page's port; all others are free ones.")
+        int, typer.Option(envvar="PORT", min=1, max=65535, help="The page's port; all others are free ones.")
     ] = 8080,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     workers: Annotated[int, typer.Option(envvar="WORKERS", min=0, help="How many workers to start.")] = 1,

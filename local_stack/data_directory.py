@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from local_stack.errors import StackAlreadyRunningError
+from local_stack.errors import DataDirectoryUnusableError, StackAlreadyRunningError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,12 @@ class DataDirectory:
         self._lock_file: TextIOWrapper | None = None
 
     def acquire(self) -> None:
-        """Make it this process's. Raises StackAlreadyRunningError."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock_file = (self.path / "lock").open("a")
+        """Make it this process's. Raises StackAlreadyRunningError and DataDirectoryUnusableError."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock_file = (self.path / "lock").open("a")
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -60,7 +63,7 @@ class DataDirectory:
             self._lock_file = None
 
     def is_in_use(self) -> bool:
-        """Whether some process holds the lock."""
+        """Whether some process holds the lock. Raises DataDirectoryUnusableError."""
         try:
             with (self.path / "lock").open("a") as lock_file:
                 fcntl.flock(lock_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -68,7 +71,16 @@ class DataDirectory:
             return False
         except BlockingIOError:
             return True
+        except OSError as error:
+            raise self._unusable(error) from error
         return False
+
+    def make_logs(self) -> None:
+        """The folder of the logs. Raises DataDirectoryUnusableError."""
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def state(self) -> StackState | None:
         """What the last writer wrote; None when there is nothing, or nothing legible."""
@@ -94,4 +106,9 @@ class DataDirectory:
         return (
             f"A stack is already running on {self.path}{who}. "
             f"Stop it with `make down`, or start this one elsewhere with DATA_DIR=…"
+        )
+
+    def _unusable(self, error: OSError) -> DataDirectoryUnusableError:
+        return DataDirectoryUnusableError(
+            f"{self.path} cannot hold state and logs: {error.strerror}. Choose another folder with DATA_DIR=…"
         )

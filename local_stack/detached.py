@@ -23,11 +23,12 @@ _STOP_SECONDS = 90
 def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
     """Run `python -m local_stack up ARGUMENTS` in the background; returns when it is ready.
 
-    Raises StackAlreadyRunningError, or ProcessFailedError with the end of the supervisor's log.
+    Raises StackAlreadyRunningError, DataDirectoryUnusableError, or ProcessFailedError with the end of the
+    supervisor's log.
     """
     if data.is_in_use():
         raise StackAlreadyRunningError(data.occupied_by())
-    data.logs.mkdir(parents=True, exist_ok=True)
+    data.make_logs()
     log_path = data.logs / "supervisor.log"
     ready, says_ready = os.pipe()
     with log_path.open("wb") as log, os.fdopen(ready, "rb") as readiness:

@@ -2,6 +2,7 @@
 
 LocalStackError
 ├── StackAlreadyRunningError   the same data directory is in use
+├── DataDirectoryUnusableError the data directory cannot be made, or written to
 ├── StartInterruptedError      a signal came before everything was ready
 ├── ProcessFailedError         a process ended by itself, or never became ready
 ├── PortTakenError             the page's port is not free
@@ -20,6 +21,10 @@ class LocalStackError(Exception):
 
 class StackAlreadyRunningError(LocalStackError):
     """Two stacks on one data directory would write over each other's state."""
+
+
+class DataDirectoryUnusableError(LocalStackError):
+    """The folder for state and logs cannot be made, or not be written to."""
 
 
 class StartInterruptedError(LocalStackError):

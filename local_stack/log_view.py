@@ -15,8 +15,10 @@ def chosen_logs(folder: Path, name: str | None) -> list[Path]:
     known = sorted(folder.glob("*.log"))
     chosen = [path for path in known if name in (None, path.stem)]
     if not chosen:
-        names = ", ".join(path.stem for path in known) or "none yet"
-        raise LocalStackError(f"There is no log of {name or 'any process'} in {folder}; there are: {names}.")
+        if not known:
+            raise LocalStackError(f"There are no logs in {folder} yet.")
+        names = ", ".join(path.stem for path in known)
+        raise LocalStackError(f"There is no log of {name} in {folder}; there are: {names}.")
     return chosen
 
 

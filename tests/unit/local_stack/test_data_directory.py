@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.data_directory import DataDirectory, StackState
-from local_stack.errors import LocalStackError, StackAlreadyRunningError
+from local_stack.errors import DataDirectoryUnusableError, LocalStackError, StackAlreadyRunningError
 from local_stack.log_view import chosen_logs, follow, show
 
 ROOT = Path(__file__).parents[3]
@@ -90,6 +90,20 @@ def test_logs_are_shown_with_their_names_and_followed(tmp_path: Path) -> None:
     (tmp_path / "api.log").write_text("new\n")
     next(watching)
     assert lines == ["four", "unfinished", "new"]
+
+
+def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        data = DataDirectory(path)
+        for use in (data.acquire, data.make_logs, data.is_in_use):
+            with pytest.raises(DataDirectoryUnusableError, match=r"Choose another folder with DATA_DIR="):
+                use()
+
+
+def test_no_logs_yet_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(LocalStackError, match="There are no logs in"):
+        chosen_logs(tmp_path, None)
 
 
 def test_an_unknown_log_names_the_known_ones(tmp_path: Path) -> None:
