@@ -17,6 +17,7 @@ _DETAILS: Mapping[str, Callable[[_Context], str]] = {
     "string_type": lambda _: "must be a string",
     "dict_type": lambda _: "must be an object",
     "enum": lambda context: f"must be one of {context['expected']}",
+    "literal_error": lambda context: f"must be one of {context['expected']}",
     "less_than_equal": lambda context: f"must be at most {context['le']}",
     "greater_than_equal": lambda context: f"must be at least {context['ge']}",
     "string_too_long": lambda context: f"must have at most {context['max_length']} characters",

@@ -31,7 +31,8 @@ export function problemsOf(values: FormValues, model: Model): FieldErrors {
   const within = (name: "steps" | "guidance_scale" | "width" | "height" | "num_images", low: number, high: number) => {
     const value = values[name].trim() === "" ? Number.NaN : Number(values[name]);
     const isWhole = name === "guidance_scale" || Number.isInteger(value);
-    if (!(value >= low && value <= high && isWhole)) errors[name] = `Between ${low} and ${high}.`;
+    if (!(value >= low && value <= high)) errors[name] = `Between ${low} and ${high}.`;
+    else if (!isWhole) errors[name] = "A whole number.";
   };
   within("steps", limits.min_steps, limits.max_steps);
   within("guidance_scale", limits.min_guidance_scale, limits.max_guidance_scale);

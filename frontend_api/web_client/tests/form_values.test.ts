@@ -33,6 +33,10 @@ describe("what the model accepts", () => {
     expect(problemsOf({ ...values, prompt: "🌅".repeat(20) }, DEMO)).toEqual({});
   });
 
+  test("a number of steps is whole, and says so", () => {
+    expect(problemsOf({ ...values, steps: "1.5" }, DEMO).steps).toBe("A whole number.");
+  });
+
   test("guidance may be a fraction", () => {
     expect(problemsOf({ ...values, guidance_scale: "7.25" }, DEMO)).toEqual({});
   });

@@ -63,6 +63,11 @@ FIELDS = {
         "must be one of 'png', 'jpeg' or 'webp'",
     ),
     "lane that does not exist": ({"lane": "fast"}, "/lane", "must be one of 'interactive' or 'batch'"),
+    "callback event that does not exist": (
+        {"callback_events": ["everything"]},
+        "/callback_events/0",
+        "must be one of 'started', 'progress' or 'finished'",
+    ),
     "labels that are no object": ({"labels": ["a"]}, "/labels", "must be an object"),
     "label of a wrong type": ({"labels": {"a": 1}}, "/labels/a", "must be a string"),
     "label name with capitals": ({"labels": {"Team A": "x"}}, "/labels/Team A", "must match"),
