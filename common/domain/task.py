@@ -8,7 +8,7 @@ transition may write is decided here and nowhere else; when it may be written is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from common.domain.errors import (
@@ -19,10 +19,10 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview, StoredImage
 from common.domain.parameters import GenerationParameters
+from common.domain.task_fields import DEFAULT_ATTEMPTS, TaskFields
 from common.domain.task_records import (
     MAX_HISTORY,
     Claim,
-    EndedAttempt,
     Ending,
     Failure,
     Lane,
@@ -34,51 +34,10 @@ from common.domain.task_records import (
 
 __all__ = ["DEFAULT_ATTEMPTS", "Claim", "Failure", "Lane", "Phase", "Progress", "Task", "TaskStatus", "Usage"]
 
-DEFAULT_ATTEMPTS = 4
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(TaskFields):
     """One user's request for images, from acceptance to a terminal status."""
-
-    id: str
-    user_id: str
-    parameters: GenerationParameters
-    status: TaskStatus
-    created_at: datetime
-    updated_at: datetime
-    queued_at: datetime
-    """When it last became queued: submitted, resubmitted, or given back by a worker."""
-    keep_for: timedelta
-    """How long it is kept once it has ended."""
-    expires_at: datetime | None = None
-    """When it may be deleted with all that was made for it; None unless it has ended."""
-    enqueued_at: datetime | None = None
-    """When Pub/Sub last confirmed a message for this task; None until it first did."""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    start_by: datetime | None = None
-    """Give up if no worker has started by then."""
-    attempt: int = 0
-    """The number of the latest attempt. Only ever grows: it fences writes and names objects."""
-    attempts_left: int = DEFAULT_ATTEMPTS
-    claim: Claim | None = None
-    history: tuple[EndedAttempt, ...] = ()
-    """The latest attempts that are over, oldest first, at most MAX_HISTORY of them."""
-    cancel_requested_at: datetime | None = None
-    progress: Progress = field(default_factory=Progress)
-    previews: tuple[Preview, ...] = ()
-    images: tuple[StoredImage, ...] = ()
-    failure: Failure | None = None
-    usage: Usage = field(default_factory=Usage)
-    untold_since: datetime | None = None
-    """When it ended, if the API ended it and no event of that was confirmed yet."""
-    lane: Lane = Lane.INTERACTIVE
-    labels: Mapping[str, str] = field(default_factory=dict)
-    callback_url: str | None = None
-    callback_events: tuple[str, ...] = ("finished",)
-    revision: str | None = field(default=None, compare=False)
-    """Which stored state this value was read from; set by the TaskStore and opaque to everybody else."""
 
     @classmethod
     def submitted(

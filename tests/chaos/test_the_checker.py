@@ -28,7 +28,7 @@ IMAGE = StoredImage(
 SEEN = SeenObject(
     name=NAME, size_bytes=9, sha256="abc", content_type="image/png", picture=("image/png", 64, 64)
 )
-CLAIM = Claim(worker_id="w", attempt=1, expires_at=NOW)
+CLAIM = Claim(worker_id="w", attempt=1, expires_at=NOW, claimed_at=NOW)
 
 
 def drawn() -> Task:

@@ -125,7 +125,7 @@ def test_a_message_that_nobody_can_read_is_listed_shown_refused_and_forgotten(de
     assert desk.darkroom("purge", letter["id"], "--yes").stdout == "Forgot 1.\n"
     assert letter["id"] not in {one["id"] for one in desk.letters()}
     gone = desk.darkroom("show", letter["id"])
-    assert (gone.returncode, "dead_letter_not_found" in gone.stderr) == (1, True)
+    assert (gone.returncode, "dead_letter_not_found" in gone.stderr) == (5, True)
 
 
 def test_a_task_whose_message_died_fails_and_is_drawn_after_a_replay(tmp_path: Path) -> None:
