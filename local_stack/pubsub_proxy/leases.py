@@ -23,6 +23,7 @@ class _Lease:
     window: StreamWindow
     size_bytes: int
     expires_at: float
+    delivery_attempt: int
     known_to_client: bool = False
 
 
@@ -49,18 +50,37 @@ class Leases:
                 return 0
             return max(0, window.max_messages - window.messages)
 
-    def add(self, window: StreamWindow, sizes: Mapping[str, int], seconds: float) -> bool:
+    def add(
+        self,
+        window: StreamWindow,
+        sizes: Mapping[str, int],
+        seconds: float,
+        *,
+        delivery_attempts: Mapping[str, int] | None = None,
+    ) -> bool:
         """Book deliveries (ack id → size) to a stream. False, and nothing booked, when it has ended."""
+        attempts = delivery_attempts or {}
         with self._lock:
             if window.closed:
                 return False
             expires_at = self._now() + seconds
             for ack_id, size in sizes.items():
                 self._drop(ack_id)
-                self._leases[ack_id] = _Lease(window=window, size_bytes=size, expires_at=expires_at)
+                self._leases[ack_id] = _Lease(
+                    window=window,
+                    size_bytes=size,
+                    expires_at=expires_at,
+                    delivery_attempt=attempts.get(ack_id, 0),
+                )
                 window.messages += 1
                 window.bytes += size
             return True
+
+    def delivery_attempt_of(self, ack_id: str) -> int:
+        """The how manyeth delivery of its message it is; 0 when that is not known."""
+        with self._lock:
+            lease = self._leases.get(ack_id)
+            return 0 if lease is None else lease.delivery_attempt
 
     def settled(self, ack_ids: Iterable[str]) -> None:
         """These were acknowledged or returned: their stream has room again."""

@@ -17,6 +17,7 @@ from local_stack.pubsub_proxy.emulator_calls import (
     as_it_is,
 )
 from local_stack.pubsub_proxy.leases import Leases
+from local_stack.pubsub_proxy.returns import change_deadline
 from local_stack.pubsub_proxy.streaming_pull import StreamingPulls, matching
 from local_stack.pubsub_proxy.subscription_filter import InvalidFilterError, parse_filter
 
@@ -81,10 +82,9 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
     def _modify_deadline(self, request: types.ModifyAckDeadlineRequest, context: Any) -> bytes:
         seconds = request.ack_deadline_seconds
         try:
-            self._emulator.modify_deadline(request.subscription, request.ack_ids, seconds)
+            change_deadline(self._emulator, self._leases, request.subscription, request.ack_ids, seconds)
         except grpc.RpcError as error:
             self._fail_alike(error, context)
-        self._leases.extended(request.ack_ids, seconds)
         if seconds == 0:
             self._leases.wake_all()
         return _NOTHING

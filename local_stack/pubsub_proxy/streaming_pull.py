@@ -11,6 +11,7 @@ from google.pubsub_v1 import types
 
 from local_stack.pubsub_proxy.emulator_calls import EmulatorCalls
 from local_stack.pubsub_proxy.leases import Leases, StreamWindow
+from local_stack.pubsub_proxy.returns import change_deadline
 from local_stack.pubsub_proxy.subscription_filter import Filter, InvalidFilterError, parse_filter
 
 logger = structlog.get_logger(__name__)
@@ -130,7 +131,8 @@ class _Stream:
         pulled = matching(self._emulator, self._name, self._filter, self._emulator.pull(self._name, at_most))
         ack_ids = [message.ack_id for message in pulled]
         sizes = {message.ack_id: len(message.message.data) for message in pulled}
-        if not self._leases.add(self._window, sizes, self._deadline):
+        attempts = {message.ack_id: message.delivery_attempt for message in pulled}
+        if not self._leases.add(self._window, sizes, self._deadline, delivery_attempts=attempts):
             self._emulator.modify_deadline(self._name, ack_ids, 0)
             return []
         if self._deadline != self._subscription_deadline:
@@ -145,8 +147,7 @@ class _Stream:
             self._leases.settled(request.ack_ids)
         changes = zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True)
         for ack_id, seconds in changes:
-            self._emulator.modify_deadline(self._name, [ack_id], seconds)
-            self._leases.extended([ack_id], seconds)
+            change_deadline(self._emulator, self._leases, self._name, [ack_id], seconds)
 
 
 def matching(

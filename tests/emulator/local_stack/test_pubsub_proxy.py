@@ -23,7 +23,7 @@ from tests.emulators import Emulators
 
 pytestmark = pytest.mark.emulator
 
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 30
 
 
 @dataclass
@@ -246,6 +246,25 @@ def test_a_returned_message_comes_again_and_a_hopeless_one_is_dead_lettered(desk
     assert dead.attributes["model"] == "demo"
     assert dead.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
     assert [attempts.get() for _ in range(attempts.qsize())] == [1, 2, 3, 4, 5]
+
+
+def test_none_of_many_that_are_returned_again_and_again_is_lost(desk: Desk) -> None:
+    policy = {"dead_letter_topic": desk.new_topic(), "max_delivery_attempts": 100}
+    subscription = desk.subscription(dead_letter_policy=policy)
+    bodies = {str(number).encode() for number in range(300)}
+    taken: SimpleQueue[bytes] = SimpleQueue()
+
+    def take_the_fourth_time(message: Message) -> None:
+        if (message.delivery_attempt or 0) < 4:
+            message.nack()
+        else:
+            message.ack()
+            taken.put(message.data)
+
+    for _ in range(2):
+        desk.listen(subscription, take_the_fourth_time, max_messages=20)
+    desk.publish(*bodies)
+    assert {taken.get(timeout=PATIENCE_SECONDS) for _ in bodies} == bodies
 
 
 def test_errors_arrive_as_the_emulator_sent_them(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from local_stack.pubsub_proxy.leases import Leases
+from local_stack.pubsub_proxy.returns import pause_before_next_delivery
 
 
 class _Clock:
@@ -75,3 +76,16 @@ def test_new_messages_wake_every_stream(leases: Leases) -> None:
     windows = [leases.open(max_messages=1, max_bytes=0) for _ in range(2)]
     leases.wake_all()
     assert all(window.changed.is_set() for window in windows)
+
+
+def test_a_delivery_is_known_by_its_attempt_while_it_is_out(leases: Leases) -> None:
+    window = leases.open(max_messages=10, max_bytes=0)
+    leases.add(window, {"a": 1}, 60, delivery_attempts={"a": 3})
+    assert leases.delivery_attempt_of("a") == 3
+    leases.settled(["a"])
+    assert leases.delivery_attempt_of("a") == 0
+
+
+def test_what_is_returned_waits_longer_each_time_but_not_the_first() -> None:
+    attempts = (0, 1, 2, 3, 4, 5, 6, 7, 100)
+    assert [pause_before_next_delivery(attempt) for attempt in attempts] == [0, 0, 1, 2, 4, 8, 16, 20, 20]
