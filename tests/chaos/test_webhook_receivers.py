@@ -1,0 +1,57 @@
+"""A webhook's receiver is away, silent, wrong, or hangs up, and the API that calls it dies: each event arrives."""
+
+import pytest
+
+from tests.chaos.rig import Rig
+from tests.chaos.waiting import let_pass
+from tests.fakes.webhook_receiver import WebhookReceiver
+
+pytestmark = pytest.mark.chaos
+FAILURES = (500, 301, 0, 429)
+"""What events are answered at their first arrivals; 0 hangs up."""
+SILENT_SECONDS = 5
+"""Longer than one try may take on the local stack."""
+
+
+def secrets_of(rig: Rig) -> list[str]:
+    answer = rig.client.http.get("/v1/webhook-secrets").raise_for_status().json()
+    return [one["secret"] for one in answer["secrets"]]
+
+
+@pytest.mark.parametrize("away_seconds", [5, pytest.param(60, marks=pytest.mark.chaos_long)])
+def test_a_receiver_that_fails_in_every_way_hears_of_every_task(rig: Rig, away_seconds: int) -> None:
+    rig.start_worker()
+    with WebhookReceiver(
+        secrets_of(rig), lambda _id, arrival: FAILURES[arrival - 1] if arrival <= len(FAILURES) else 204
+    ) as receiver:
+        link = rig.site.network.link(lambda: receiver.port)
+        link.refuse()
+        task_ids = [rig.submit(callback_url=f"http://{link.host}/hook") for _ in range(4)]
+        assert rig.site.mailbox.wait_for(task_ids, timeout_seconds=60)
+        let_pass(away_seconds)
+        link.stall()
+        let_pass(SILENT_SECONDS)
+        rig.site.stack.process("api").kill()
+        rig.site.stack.restart("api")
+        link.pass_on()
+        assert receiver.wait_until(lambda: len(receiver.taken) == len(task_ids), timeout_seconds=120)
+        told = {event_id: body["data"]["id"] for event_id, body in receiver.taken.items()}
+    assert told == {event.id: event.task_id for event in rig.site.mailbox.events_of(task_ids)}
+    assert sorted(told.values()) == sorted(task_ids)
+    assert receiver.forged == 0
+    rig.every_promise_kept()
+
+
+def test_a_receiver_that_is_gone_for_good_is_called_once_and_holds_up_nobody(rig: Rig) -> None:
+    rig.start_worker()
+    secrets = secrets_of(rig)
+    with WebhookReceiver(secrets, lambda *_: 410) as gone, WebhookReceiver(secrets) as other:
+        first = rig.submit(callback_url=gone.url)
+        assert gone.wait_until(lambda: bool(gone.arrivals))
+        second = rig.submit(callback_url=other.url)
+        assert other.wait_until(lambda: bool(other.taken))
+        let_pass(2)  # the emulator would push what was not accepted again after a second
+        assert list(gone.arrivals.values()) == [1]
+    log = rig.client.http.get(f"/v1/tasks/{first}/webhook-deliveries").raise_for_status().json()
+    assert [one["status"] for delivery in log["deliveries"] for one in delivery["tries"]] == [410]
+    assert set(rig.every_promise_kept()) == {first, second}
