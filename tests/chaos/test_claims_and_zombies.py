@@ -125,7 +125,7 @@ def test_a_long_task_is_not_drawn_twice(rig: Rig) -> None:
 
 @long
 def test_a_delivery_whose_lease_ran_out_under_its_holder_is_drawn_once(rig: Rig) -> None:
-    holder = rig.start_worker(CHAOS_STEP_SECONDS=0.16)
+    holder = rig.start_worker(CHAOS_STEP_SECONDS=0.25)
     task_id = rig.submit(steps=100)
     rig.wait_until_drawn(task_id)
     holder.links.pubsub.stall()  # it lives and renews its claim, and cannot extend the lease
