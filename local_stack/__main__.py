@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +82,7 @@ def up(
         rules=rules.resolve(),
         java=java,
     )
-    stack = LocalStack(settings, say=print)
+    stack = LocalStack(settings, say=partial(print, flush=True))  # also into the log of a detached one
     _stop_on_signals(stack)
     try:
         with stack:
@@ -102,7 +103,8 @@ def up(
 def down(data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
     """Stop the running stack and wait until it has ended."""
     data = DataDirectory(data_dir)
-    print("Stopped." if stop_running(data) else f"Nothing is running on {data.path}.")
+    why_nothing_runs = data.why_nothing_runs()  # stopping makes up for a crash
+    print("Stopped." if stop_running(data) else why_nothing_runs)
 
 
 @app.command()
@@ -110,17 +112,20 @@ def status(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what runs and on which ports. Exits with 3 when nothing does."""
+    """Show what runs, on which ports, and how often it was restarted. Exits with 3 when nothing runs, and says why."""
     data = DataDirectory(data_dir)
-    state = data.state() if data.is_in_use() else None
+    last = data.state()
+    state = last if data.is_in_use() else None
     if as_json:
-        print(json.dumps(asdict(state) if state else {"phase": "stopped"}, indent=2))
+        stopped = {"phase": "stopped", "failure": last.failure if last else None}
+        print(json.dumps(asdict(state) if state else stopped, indent=2))
     elif state is not None:
         print(f"{state.phase} since {state.started_at}, page: {state.page_url}, logs: {data.logs}")
         for name in sorted({*state.ports, *state.pids}):
-            print(f"  {name:<20} port {state.ports.get(name, '–'):<7} pid {state.pids.get(name, '–')}")
+            port, pid = state.ports.get(name, "–"), state.pids.get(name, "–")
+            print(f"  {name:<20} port {port:<7} pid {pid:<9} restarts {state.restarts.get(name, 0)}")
     else:
-        print(f"Nothing is running on {data.path}.")
+        print(data.why_nothing_runs())
     if state is None:
         raise typer.Exit(NOT_RUNNING_EXIT_CODE)
 

@@ -24,6 +24,7 @@ def api(*, port: int, environment: Mapping[str, str]) -> ProcessSpec:
         why_not_ready=all_of(answers_ok(f"http://{LOOPBACK}:{port}/readyz"), listens_itself(port)),
         stop_within_seconds=15,
         working_directory=_PROJECT,
+        restarts=True,
     )
 
 
@@ -37,6 +38,7 @@ def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> 
         ready_within_seconds=300,  # a slow disk reads gigabytes of torch; the engine steps back on a busy machine
         stop_within_seconds=40,  # longer than the worker's own drain
         working_directory=_PROJECT,
+        restarts=True,
     )
 
 
@@ -55,4 +57,5 @@ def rescue_tick(
         environment=environment,
         stop_within_seconds=5,
         working_directory=_PROJECT,
+        restarts=True,
     )

@@ -1,7 +1,7 @@
 """What lies under DATA_DIR, and whose it is: one stack at a time, guarded by a lock that a crash releases by itself.
 
 lock            held (flock) by the running supervisor
-state.json      the running stack's ports and processes; a leftover of a crash when nobody holds the lock
+state.json      the running stack's ports and processes; when nobody holds the lock, why it ended or a crash's leftover
 logs/           one file per process, and the one of the start before as `.1`
 firestore/      exports of the documents
 bucket/         the stored images
@@ -25,12 +25,17 @@ class StackState:
 
     stack_id: str
     phase: str
-    """starting, ready or stopping."""
+    """starting, ready, stopping or failed."""
     supervisor_pid: int
     started_at: str
     page_url: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     pids: Mapping[str, int] = field(default_factory=dict)
+    """Of those that run just now."""
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    """How many times each was started again after it had ended by itself."""
+    failure: str | None = None
+    """Which process ended the stack, and the last lines of its log."""
 
 
 class DataDirectory:
@@ -97,6 +102,19 @@ class DataDirectory:
 
     def clear_state(self) -> None:
         (self.path / "state.json").unlink(missing_ok=True)
+
+    def why_nothing_runs(self) -> str:
+        """A sentence for whoever thought that a stack was running; names what ended the last one, if something did."""
+        sentence = f"Nothing is running on {self.path}"
+        state = self.state()
+        if state is None:
+            return f"{sentence}."
+        if state.failure is None:
+            return (
+                f"{sentence}: the stack's supervisor (process {state.supervisor_pid}) ended without a word. "
+                f"The logs are in {self.logs}."
+            )
+        return f"{sentence}. The stack ended because {state.failure}"
 
     def occupied_by(self) -> str:
         """A sentence for whoever wanted to start a second one."""

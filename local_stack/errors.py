@@ -60,4 +60,9 @@ class ProcessFailedError(LocalStackError):
         self.log_path = log_path
         self.log_tail = log_tail
         shown = "\n".join(f"    {line}" for line in log_tail) or "    (the log is empty)"
-        super().__init__(f"{name} {reason}. The last lines of {log_path}:\n{shown}")
+        super().__init__(f"{self.summary} The last lines of {log_path}:\n{shown}")
+
+    @property
+    def summary(self) -> str:
+        """The sentence without the log."""
+        return f"{self.name} {self.reason}."

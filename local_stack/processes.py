@@ -31,6 +31,8 @@ class ProcessSpec:
     ready_within_seconds: float = 60
     stop_within_seconds: float = 10
     working_directory: Path | None = None
+    restarts: bool = False
+    """Whether it may be started again when it ends by itself: it keeps nothing in memory that others rely on."""
 
 
 class ChildProcess:

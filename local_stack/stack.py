@@ -16,7 +16,7 @@ from typing import Self
 
 from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory, StackState
-from local_stack.errors import PortTakenError
+from local_stack.errors import PortTakenError, ProcessFailedError
 from local_stack.firestore_exports import FirestoreExports, PeriodicExport
 from local_stack.free_ports import is_free
 from local_stack.leftovers import end_leftovers
@@ -111,8 +111,11 @@ class LocalStack:
         self._exports.export(host, self._settings.names.project_id)
 
     def watch(self) -> None:
-        """Block until interrupted. Raises ProcessFailedError when any process ends by itself."""
-        self._supervisor.watch()
+        """Block until interrupted, starting again what ends by itself.
+
+        Raises ProcessFailedError when an emulator ends, or a program ends again and again before it is ready.
+        """
+        self._supervisor.watch(self._tell_change)
 
     def __enter__(self) -> Self:
         self._data.acquire()
@@ -122,15 +125,15 @@ class LocalStack:
             self._write_state("starting")
             self._start_all()
             self._write_state("ready")
-        except BaseException:
-            self._stop()
+        except BaseException as error:
+            self._stop(error)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._stop(error)
 
     def _end_what_a_crash_left(self) -> None:
         """Processes of a stack whose supervisor was killed, where the system did not end them with it."""
@@ -188,7 +191,11 @@ class LocalStack:
         self._supervisor.start(spec)
         return spec.name
 
-    def _stop(self) -> None:
+    def _tell_change(self, news: str) -> None:
+        self._write_state("ready")
+        self._say(news)
+
+    def _stop(self, error: BaseException | None) -> None:
         """End all, in the order in which each still finds what it needs to end well."""
         self._write_state("stopping")
         supervisor = self._supervisor
@@ -202,7 +209,10 @@ class LocalStack:
             supervisor.stop(["pubsub-proxy"])
             self._save_documents_for_the_last_time()
             supervisor.stop(["pubsub-emulator", "firestore-emulator", "bucket-server"])
-        self._data.clear_state()
+        if isinstance(error, ProcessFailedError):
+            self._write_state("failed", failure=str(error))
+        else:
+            self._data.clear_state()
         self._data.release()
 
     def _save_documents_for_the_last_time(self) -> None:
@@ -214,7 +224,7 @@ class LocalStack:
         except OSError as error:
             self._say(f"Firestore's documents could not be saved ({error}); the last save is kept.")
 
-    def _write_state(self, phase: str) -> None:
+    def _write_state(self, phase: str, *, failure: str | None = None) -> None:
         processes = self._supervisor.processes.values()
         self._data.write_state(
             StackState(
@@ -224,6 +234,8 @@ class LocalStack:
                 started_at=self._started_at,
                 page_url=self.page_url,
                 ports=self.ports,
-                pids={process.name: process.pid for process in processes},
+                pids={process.name: process.pid for process in processes if process.is_running},
+                restarts=self._supervisor.restarts,
+                failure=failure,
             )
         )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +10,7 @@ from typing import Self
 from local_stack.errors import StartInterruptedError
 from local_stack.leftovers import STACK_ID_VARIABLE, end_leftovers
 from local_stack.processes import ChildProcess, ProcessSpec
+from local_stack.restarts import KeptProcess, RestartPolicy
 
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.2
@@ -18,10 +19,14 @@ _WATCH_SECONDS = 0.2
 class Supervisor:
     """The processes of one stack. Leaving the context ends them all, newest first, whatever happened."""
 
-    def __init__(self, *, logs_directory: Path, stack_id: str) -> None:
+    def __init__(
+        self, *, logs_directory: Path, stack_id: str, restart_policy: RestartPolicy | None = None
+    ) -> None:
         self._logs_directory = logs_directory
         self._stack_id = stack_id
+        self._restart_policy = restart_policy or RestartPolicy()
         self._processes: dict[str, ChildProcess] = {}
+        self._kept: dict[str, KeptProcess] = {}
         self.interrupted = threading.Event()
         """Set it, also from a signal handler, to end `wait_until_ready` and `watch`."""
         self.hurry = threading.Event()
@@ -39,6 +44,11 @@ class Supervisor:
     @property
     def processes(self) -> Mapping[str, ChildProcess]:
         return self._processes
+
+    @property
+    def restarts(self) -> Mapping[str, int]:
+        """How many times `watch` has started each again."""
+        return {name: kept.restarts for name, kept in self._kept.items()}
 
     def start(self, *specs: ProcessSpec) -> None:
         """Start them all at once; does not wait."""
@@ -71,11 +81,19 @@ class Supervisor:
             if pending and self.interrupted.wait(_POLL_SECONDS):
                 raise StartInterruptedError("Interrupted before everything was ready.")
 
-    def watch(self) -> None:
-        """Block until interrupted. Raises ProcessFailedError when one of the processes ends."""
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Block until interrupted; processes that may be restarted are, and `tell` hears of it. All must be ready.
+
+        Raises ProcessFailedError when one ends that may not be restarted, or did so too often before it was ready.
+        """
         while not self.interrupted.wait(_WATCH_SECONDS):
-            for process in self._processes.values():
-                process.check_running()
+            for name, process in self._processes.items():
+                if name not in self._kept or self._kept[name].process is not process:
+                    self._kept[name] = KeptProcess(
+                        process, stack_id=self._stack_id, policy=self._restart_policy
+                    )
+                if (news := self._kept[name].look()) is not None:
+                    tell(news)
 
     def stop(self, names: Iterable[str]) -> tuple[str, ...]:
         """End these processes side by side: SIGTERM, each one's own deadline, SIGKILL. Forgets them.

@@ -26,4 +26,5 @@ def bucket_server(*, port: int, directory: Path) -> ProcessSpec:
         why_not_ready=answers_ok(f"http://{LOOPBACK}:{port}/"),
         stop_within_seconds=6,
         working_directory=_PROJECT,
+        restarts=True,
     )

@@ -20,4 +20,5 @@ def pubsub_proxy(*, port: int, emulator_port: int) -> ProcessSpec:
         why_not_ready=listens_itself(port),
         stop_within_seconds=5,
         working_directory=_PROJECT,
+        restarts=True,
     )

@@ -210,6 +210,28 @@ def test_the_command_line_from_start_to_end(tmp_path: Path) -> None:
     assert DataDirectory(data).state() is None
 
 
+def test_a_stack_that_lost_an_emulator_says_so_to_whoever_asks_later(tmp_path: Path) -> None:
+    rules = open_rules(tmp_path)
+    data = DataDirectory(tmp_path / "data")
+    options = ("--data-dir", str(data.path))
+    started = run("up", "--detach", "--emulators-only", "--rules", str(rules), *options)
+    try:
+        assert started.returncode == 0, started.stderr
+        state = data.state()
+        assert state is not None
+        os.kill(state.pids["pubsub-emulator"], signal.SIGKILL)
+        assert ended_within(state.supervisor_pid, 30)
+        asked = run("status", *options)
+        assert asked.returncode == 3
+        assert "The stack ended because pubsub-emulator ended by itself by SIGKILL." in asked.stdout
+        assert str(data.logs / "pubsub-emulator.log") in asked.stdout
+        assert "pubsub-emulator" in json.loads(run("status", "--json", *options).stdout)["failure"]
+    finally:
+        asked_to_stop = run("down", *options)
+    assert "pubsub-emulator ended by itself" in asked_to_stop.stdout
+    assert run("status", *options).stdout == f"Nothing is running on {data.path}.\n"
+
+
 def test_ctrl_c_ends_a_start_in_the_terminal(tmp_path: Path) -> None:
     rules = open_rules(tmp_path)
     data = DataDirectory(tmp_path / "data")

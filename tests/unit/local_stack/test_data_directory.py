@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert data.state() == STATE
     data.clear_state()
     assert data.state() is None
+
+
+def test_what_ended_a_stack_is_told_and_so_is_a_supervisor_that_said_nothing(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+    assert data.why_nothing_runs() == f"Nothing is running on {tmp_path}."
+    data.write_state(replace(STATE, phase="failed", failure="api ended by itself by SIGKILL."))
+    assert data.why_nothing_runs().endswith("The stack ended because api ended by itself by SIGKILL.")
+    data.write_state(STATE)
+    assert "(process 4711) ended without a word. The logs are in" in data.why_nothing_runs()
 
 
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:

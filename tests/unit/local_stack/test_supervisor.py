@@ -35,6 +35,10 @@ def supervisor(tmp_path: Path, stack_id: str) -> Iterator[Supervisor]:
         yield running
 
 
+def no_news(line: str) -> None:
+    raise AssertionError(line)
+
+
 def has_ended(pid: int) -> bool:
     """Waits for it. A zombie that nobody collects has ended, too."""
     try:
@@ -94,7 +98,7 @@ def test_a_process_that_dies_later_ends_the_watch(supervisor: Supervisor, progra
     supervisor.wait_until_ready()
     supervisor.processes["victim"].kill()
     with pytest.raises(ProcessFailedError, match="victim ended by itself by SIGKILL"):
-        supervisor.watch()
+        supervisor.watch(no_news)
 
 
 def test_an_interruption_ends_a_start_and_a_watch(supervisor: Supervisor, program: ProgramMaker) -> None:
@@ -102,7 +106,7 @@ def test_an_interruption_ends_a_start_and_a_watch(supervisor: Supervisor, progra
     threading.Timer(0.1, supervisor.interrupted.set).start()
     with pytest.raises(StartInterruptedError):
         supervisor.wait_until_ready()
-    supervisor.watch()
+    supervisor.watch(no_news)
 
 
 def test_a_stubborn_process_is_killed_after_its_deadline(
@@ -194,7 +198,7 @@ SUPERVISING_PROGRAM = """
         supervisor.start(ProcessSpec(name="one", argv=sleeper), ProcessSpec(name="two", argv=sleeper))
         supervisor.wait_until_ready()
         print(*(process.pid for process in supervisor.processes.values()), flush=True)
-        supervisor.watch()
+        supervisor.watch(print)
 """
 
 

@@ -1,0 +1,87 @@
+"""Keeping one process running after the start: when it is started again, after which pause, and when no more."""
+
+import time
+from dataclasses import dataclass
+
+from local_stack.errors import ProcessFailedError
+from local_stack.leftovers import end_leftovers
+from local_stack.processes import ChildProcess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartPolicy:
+    """How patient a supervisor is."""
+
+    first_pause_seconds: float = 0.5
+    """Doubles with each end, so that a program that cannot work does not keep the machine busy."""
+    longest_pause_seconds: float = 15
+    steady_after_seconds: float = 60
+    """Having been ready for so long makes the next pause the first again."""
+    give_up_after: int = 5
+    """So many ends in a row before it was ready are no accident."""
+
+
+class KeptProcess:
+    """A process that is ready when it is handed over here, and what became of it since. Never blocks for a pause."""
+
+    def __init__(self, process: ChildProcess, *, stack_id: str, policy: RestartPolicy) -> None:
+        self.process = process
+        self.restarts = 0
+        """How many times it was started again."""
+        self._stack_id = stack_id
+        self._policy = policy
+        self._pause_seconds = policy.first_pause_seconds
+        self._started_at = self._ready_since = time.monotonic()
+        self._is_ready = True
+        self._due_at: float | None = None
+        self._unready_ends = 0
+
+    def look(self) -> str | None:
+        """Do what is due now. Returns a sentence for the person at the terminal when something has happened.
+
+        Raises ProcessFailedError when the process is not to be started again.
+        """
+        if self._due_at is not None:
+            if time.monotonic() >= self._due_at:
+                self._start_again()
+            return None
+        try:
+            if not self._is_ready:
+                return self._became_ready()
+            self.process.check_running()
+        except ProcessFailedError as failure:
+            return self._ended(failure)
+        return None
+
+    def _start_again(self) -> None:
+        self.process.restart()
+        self.restarts += 1
+        self._due_at, self._is_ready, self._started_at = None, False, time.monotonic()
+
+    def _became_ready(self) -> str | None:
+        reason, took = self.process.why_not_ready(), time.monotonic() - self._started_at
+        allowed = self.process.spec.ready_within_seconds
+        if reason is not None and took > allowed:
+            raise self.process.failure(f"was not ready after {allowed:g} s: {reason}")
+        if reason is not None:
+            return None
+        self._is_ready, self._unready_ends, self._ready_since = True, 0, time.monotonic()
+        return f"{self.process.name} is ready again after {took:.1f} s."
+
+    def _ended(self, failure: ProcessFailedError) -> str:
+        if not self.process.spec.restarts:
+            raise failure
+        self.process.kill()  # one that runs and is never ready
+        # What the dead one started may still hold its port or its memory.
+        end_leftovers(self._stack_id, session_id=self.process.pid)
+        now = time.monotonic()
+        if not self._is_ready:
+            self._unready_ends += 1
+            if self._unready_ends == self._policy.give_up_after:
+                raise failure
+        elif now - self._ready_since >= self._policy.steady_after_seconds:
+            self._pause_seconds = self._policy.first_pause_seconds
+        pause_seconds = self._pause_seconds
+        self._pause_seconds = min(2 * pause_seconds, self._policy.longest_pause_seconds)
+        self._due_at = now + pause_seconds
+        return f"{failure.summary} It is started again in {pause_seconds:g} s; its log is {failure.log_path}."

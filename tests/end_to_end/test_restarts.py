@@ -1,0 +1,68 @@
+"""Programs are killed under a stack that somebody watches, and nobody does anything about it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from common.domain.task import Phase, Task, TaskStatus
+from local_stack.data_directory import DataDirectory
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+from tests.system_client import SystemClient
+
+pytestmark = pytest.mark.end_to_end
+PROMPT = "a large blue square on a white background"
+# Claims of a killed worker run out quickly here; nothing else differs from the defaults.
+IMPATIENT = {"DARKROOM_CLAIM_TTL_SECONDS": "6", "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1"}
+PROGRAMS = ("pubsub-proxy", "bucket-server", "api", "worker-0", "rescue-tick")
+"""All but the emulators, which have their state in memory."""
+
+
+@contextmanager
+def watched(stack: LocalStack) -> Iterator[None]:
+    """As `up` does it once everything is ready."""
+    watching = threading.Thread(target=stack.watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        stack.interrupted.set()
+        watching.join()
+
+
+def is_half_way(task: Task) -> bool:
+    return task.progress.phase is Phase.DENOISING and task.progress.step >= 10
+
+
+def ready_again(news: "SimpleQueue[str]", names: set[str]) -> None:
+    """Waits until all of them are."""
+    while names:
+        line = news.get(timeout=60)
+        if " is ready again after " in line:
+            names = names - {line.partition(" ")[0]}
+
+
+@pytest.mark.parametrize("killed", [("worker-0",), PROGRAMS], ids=["worker", "all"])
+def test_a_task_is_completed_though_programs_are_killed(tmp_path: Path, killed: tuple[str, ...]) -> None:
+    news: SimpleQueue[str] = SimpleQueue()
+    settings = StackSettings(data_directory=tmp_path, rescue_interval_seconds=2, extra_environment=IMPATIENT)
+    with LocalStack(settings, news.put) as stack, watched(stack):
+        assert stack.page_url is not None
+        with SystemClient(stack.page_url, stack.environment) as client:
+            task_id = client.submit(PROMPT, steps=100, num_images=2)
+            client.wait_until(task_id, is_half_way)
+            for name in killed:
+                stack.process(name).kill()
+            ended = client.wait_for_end(task_id)
+            assert (ended.status, len(ended.images)) == (TaskStatus.COMPLETED, 2)
+            assert ended.attempt >= 2
+            ready_again(news, set(killed))
+            again = client.completed(PROMPT, steps=2)
+            assert client.image(again.id)
+        state = DataDirectory(tmp_path).state()
+        assert state is not None
+        assert {name for name, count in state.restarts.items() if count} == set(killed)

@@ -1,0 +1,157 @@
+"""Starting again what ended by itself, with real processes and a supervisor in a hurry."""
+
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from local_stack.errors import ProcessFailedError
+from local_stack.processes import ProcessSpec
+from local_stack.restarts import RestartPolicy
+from local_stack.supervisor import Supervisor
+from tests.unit.local_stack.conftest import ProgramMaker
+from tests.unit.local_stack.test_supervisor import has_ended
+
+HURRIED = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.04, give_up_after=3)
+WAITS = "ready(); time.sleep(600)"
+ONCE = """
+    starts = pathlib.Path(__file__).with_suffix(".starts")
+    starts.open("a").write("x")
+    if len(starts.read_text()) == 1:
+        ready(); time.sleep(600)
+"""
+"""Works at the first start; what follows says what it does at the others."""
+
+
+class Watch:
+    """A supervisor that watches in a thread of its own, until the context ends."""
+
+    def __init__(self, folder: Path, *specs: ProcessSpec, policy: RestartPolicy = HURRIED) -> None:
+        self.news: SimpleQueue[str] = SimpleQueue()
+        self.failure: ProcessFailedError | None = None
+        self.supervisor = Supervisor(
+            logs_directory=folder / "logs", stack_id=uuid.uuid4().hex, restart_policy=policy
+        )
+        self._specs = specs
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Watch":
+        self.supervisor.start(*self._specs)
+        self.supervisor.wait_until_ready()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.supervisor:
+            self.supervisor.interrupted.set()
+            self._thread.join()
+
+    def given_up(self) -> ProcessFailedError:
+        self._thread.join(20)
+        assert self.failure is not None, "still watching"
+        return self.failure
+
+    def next_news(self) -> str:
+        return self.news.get(timeout=10)
+
+    def _watch(self) -> None:
+        try:
+            self.supervisor.watch(self.news.put)
+        except ProcessFailedError as failure:
+            self.failure = failure
+
+
+@pytest.fixture
+def restarted(program: ProgramMaker) -> Callable[..., ProcessSpec]:
+    """Like `program`, of a process that may be started again."""
+    return lambda *arguments, **options: replace(program(*arguments, **options), restarts=True)
+
+
+def test_what_ends_by_itself_is_started_again_and_it_is_told(
+    tmp_path: Path, restarted: Callable[..., ProcessSpec], program: ProgramMaker
+) -> None:
+    with Watch(tmp_path, restarted("phoenix", WAITS), program("other", WAITS)) as watch:
+        phoenix = watch.supervisor.processes["phoenix"]
+        first = phoenix.pid
+        phoenix.kill()
+        log = tmp_path / "logs" / "phoenix.log"
+        assert watch.next_news() == (
+            f"phoenix ended by itself by SIGKILL. It is started again in 0.01 s; its log is {log}."
+        )
+        assert watch.next_news().startswith("phoenix is ready again after ")
+        assert phoenix.is_running
+        assert phoenix.pid != first
+        assert watch.supervisor.restarts == {"phoenix": 1, "other": 0}
+        assert watch.failure is None
+
+
+def test_the_pause_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
+    with Watch(tmp_path, restarted("phoenix", WAITS)) as watch:
+        pauses = []
+        for _ in range(4):
+            watch.supervisor.processes["phoenix"].kill()
+            pauses.append(watch.next_news().partition(" again in ")[2].split(" s;")[0])
+            assert "is ready again" in watch.next_news()
+    assert pauses == ["0.01", "0.02", "0.04", "0.04"]
+
+
+def test_the_pause_is_short_again_after_steady_running(
+    tmp_path: Path, restarted: Callable[..., ProcessSpec]
+) -> None:
+    forgiving = replace(HURRIED, steady_after_seconds=0)
+    with Watch(tmp_path, restarted("phoenix", WAITS), policy=forgiving) as watch:
+        for _ in range(3):
+            watch.supervisor.processes["phoenix"].kill()
+            assert "again in 0.01 s" in watch.next_news()
+            assert "is ready again" in watch.next_news()
+
+
+def test_a_program_that_keeps_ending_before_it_is_ready_is_given_up(
+    tmp_path: Path, restarted: Callable[..., ProcessSpec]
+) -> None:
+    with Watch(tmp_path, restarted("broken", f"{ONCE}\n    sys.exit('no such model')")) as watch:
+        (tmp_path / "broken.ready").unlink()
+        watch.supervisor.processes["broken"].kill()
+        failure = watch.given_up()
+        assert str(failure).startswith("broken ended by itself with exit code 1. The last lines of ")
+        assert failure.log_tail == ("no such model",) * HURRIED.give_up_after
+        assert watch.supervisor.restarts == {"broken": HURRIED.give_up_after}
+
+
+def test_a_program_that_runs_and_is_never_ready_is_given_up(
+    tmp_path: Path, restarted: Callable[..., ProcessSpec]
+) -> None:
+    spec = restarted("deaf", f"{ONCE}\n    time.sleep(600)", ready_within=1)
+    impatient = replace(HURRIED, give_up_after=2)
+    with Watch(tmp_path, spec, policy=impatient) as watch:
+        (tmp_path / "deaf.ready").unlink()
+        watch.supervisor.processes["deaf"].kill()
+        assert "was not ready after 1 s: it has not said so" in str(watch.given_up())
+        assert not watch.supervisor.processes["deaf"].is_running
+
+
+def test_what_the_dead_one_had_started_is_ended_before_it_starts_again(
+    tmp_path: Path, restarted: Callable[..., ProcessSpec]
+) -> None:
+    child = "print(subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)']).pid, flush=True)"
+    with Watch(tmp_path, restarted("parent", f"{child}; {WAITS}")) as watch:
+        parent = watch.supervisor.processes["parent"]
+        orphan = int(parent.log_path.read_text())
+        os.kill(parent.pid, signal.SIGKILL)
+        watch.next_news()
+        assert has_ended(orphan)
+
+
+def test_what_may_not_be_restarted_still_ends_the_watch(
+    tmp_path: Path, restarted: Callable[..., ProcessSpec], program: ProgramMaker
+) -> None:
+    with Watch(tmp_path, restarted("phoenix", WAITS), program("emulator", WAITS)) as watch:
+        watch.supervisor.processes["emulator"].kill()
+        assert "emulator ended by itself by SIGKILL" in str(watch.given_up())
+        assert watch.news.empty()
