@@ -92,6 +92,12 @@ def test_the_openapi_document_is_valid_and_has_every_described_route(api: Api) -
     assert described == {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}
 
 
+def test_every_call_stands_under_one_of_the_documents_headings(api: Api) -> None:
+    document = api.client.get("/openapi.json").get_json()
+    used = {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]}
+    assert sorted(used) == sorted(heading["name"] for heading in document["tags"])
+
+
 def test_answers_are_what_the_document_says(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     task = api.completed_task()
