@@ -31,7 +31,16 @@ _NOTHING = b""  # google.protobuf.Empty on the wire
 def start_proxy(*, listen: str, emulator: str) -> grpc.Server:
     """A running server. Raises RuntimeError when the address cannot be listened on."""
     pool = futures.ThreadPoolExecutor(max_workers=_MAX_CALLS_AT_ONCE, thread_name_prefix="call")
-    options = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))  # two proxies on one port would be a riddle
+    options = (
+        *CHANNEL_OPTIONS,
+        ("grpc.so_reuseport", 0),  # two proxies on one port would be a riddle
+        # A stream whose client is gone without a word must end, or it goes on taking messages.
+        ("grpc.keepalive_time_ms", 5_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        # Clients may ask as often; by default they would be sent away for it.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    )
     server = grpc.server(pool, handlers=(_Calls(EmulatorCalls(emulator)),), options=options)
     server.add_insecure_port(listen)
     server.start()
