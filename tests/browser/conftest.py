@@ -29,7 +29,8 @@ def find_chromium() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+# Playwright runs an event loop on this thread for as long as it lasts: not into the tests that come after these.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     executable = find_chromium()
     if executable is None:
@@ -43,7 +44,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with LocalStack(StackSettings(data_directory=tmp_path_factory.mktemp("browser"))) as stack:
         yield stack
