@@ -2,8 +2,6 @@
 
 import base64
 import binascii
-import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +13,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.field_path import get_nested_value
 
+from common.adapters.firestore_conflicts import give_way, starved
 from common.adapters.firestore_errors import (
     CHANGED_MEANWHILE,
     UNREACHABLE,
@@ -22,7 +21,7 @@ from common.adapters.firestore_errors import (
     tried_again_within,
 )
 from common.adapters.firestore_revisions import revision_of, update_time_of
-from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
+from common.domain.errors import TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
 from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
@@ -87,9 +86,9 @@ class FirestoreTaskStore:
             written = self._written(before, after)
             if written is not None:
                 return written
-            time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
+            give_way(conflicts)
             before = self.get(task_id)
-        raise DependencyUnavailableError("firestore", f"refused {_MAX_CONFLICTS} conflicting writes in a row")
+        raise starved(_MAX_CONFLICTS)
 
     def delete(self, task_id: str) -> None:
         """See TaskStore.delete."""

@@ -11,6 +11,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_values import plain
 from frontend_api.api_key import ApiKey, ApiKeyNotFoundError, Scope, is_key_id
 
 COLLECTION = "api_keys"
@@ -78,14 +79,9 @@ def _encoded(key: ApiKey) -> dict[str, Any]:
 
 def _decoded(snapshot: Any) -> ApiKey:
     document = snapshot.to_dict()
-    fields = {name: _plain(document[name]) for name in ApiKey.__dataclass_fields__}
+    fields = {name: plain(document[name]) for name in ApiKey.__dataclass_fields__}
     # A scope that only a newer version knows gives no right here.
     known = {scope.value for scope in Scope}
     return ApiKey(
         **{**fields, "scopes": frozenset(Scope(name) for name in fields["scopes"] if name in known)}
     )
-
-
-def _plain(value: Any) -> Any:
-    """Firestore's own kind of datetime as an ordinary one."""
-    return datetime.combine(value.date(), value.timetz()) if isinstance(value, datetime) else value

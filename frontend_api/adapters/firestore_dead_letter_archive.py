@@ -12,6 +12,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_values import plain
 from common.ports import InvalidPageTokenError
 from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
 from frontend_api.ports import DeadLetterPage
@@ -113,10 +114,5 @@ def _encoded(letter: DeadLetter) -> dict[str, Any]:
 
 def _decoded(snapshot: Any) -> DeadLetter:
     document = {"body": b"", **snapshot.to_dict()}
-    fields = {name: _plain(document[name]) for name in DeadLetter.__dataclass_fields__}
+    fields = {name: plain(document[name]) for name in DeadLetter.__dataclass_fields__}
     return DeadLetter(**{**fields, "attributes": json.loads(document["attributes"])})
-
-
-def _plain(value: Any) -> Any:
-    """Firestore's own kind of datetime as an ordinary one."""
-    return datetime.combine(value.date(), value.timetz()) if isinstance(value, datetime) else value

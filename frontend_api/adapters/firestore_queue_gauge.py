@@ -7,6 +7,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_values import plain
 from common.domain.task import TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_dead_letter_archive import COLLECTION as DEAD_LETTERS
@@ -54,5 +55,5 @@ class FirestoreQueueGauge:
             found = query.select(["queued_at"]).limit(1).get(**self._calls)
         if not found:
             return None
-        moment: datetime = found[0].get("queued_at")
-        return datetime.combine(moment.date(), moment.timetz())
+        oldest: datetime = plain(found[0].get("queued_at"))
+        return oldest

@@ -7,6 +7,7 @@ from typing import Any
 from google.cloud import firestore
 
 from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_values import plain
 from frontend_api.webhooks.ports import Rotations
 
 _COLLECTION = "webhook_secret_rotations"
@@ -26,10 +27,7 @@ class FirestoreSecretRotations:
             snapshot = self._document(user_id).get(retry=self._retry, timeout=self._timeout)
         if not snapshot.exists:
             return Rotations()
-        last_at: datetime = snapshot.get("last_at")
-        return Rotations(
-            count=snapshot.get("count"), last_at=datetime.combine(last_at.date(), last_at.timetz())
-        )
+        return Rotations(count=snapshot.get("count"), last_at=plain(snapshot.get("last_at")))
 
     def add(self, user_id: str, now: datetime) -> Rotations:
         """See SecretRotations.add."""

@@ -3,19 +3,17 @@
 `deliveries` is not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
 """
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any
 
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 
+from common.adapters.firestore_conflicts import give_way, starved
 from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors, tried_again_within
 from common.adapters.firestore_revisions import revision_of, update_time_of
-from common.domain.errors import DependencyUnavailableError
+from common.adapters.firestore_values import plain
 from frontend_api.webhooks.delivery_log import WebhookDelivery, WebhookLog, WebhookTry
 
 COLLECTION = "webhook_logs"
@@ -49,9 +47,9 @@ class FirestoreWebhookLogs:
             after = change(before)
             if after is before or self._written(before, after):
                 return after
-            time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
+            give_way(conflicts)
             before = self.get(task_id)
-        raise DependencyUnavailableError("firestore", f"refused {_MAX_CONFLICTS} conflicting writes in a row")
+        raise starved(_MAX_CONFLICTS)
 
     def delete(self, task_id: str) -> None:
         """See WebhookLogs.delete."""
@@ -82,18 +80,9 @@ def _encoded(log: WebhookLog) -> dict[str, Any]:
 
 
 def _decoded(document: dict[str, Any]) -> WebhookLog:
-    plain = _plain(document)
+    fields = plain(document)
     deliveries = tuple(
         WebhookDelivery(**{**one, "tries": tuple(WebhookTry(**each) for each in one["tries"])})
-        for one in plain["deliveries"]
+        for one in fields["deliveries"]
     )
-    return WebhookLog(**{**plain, "deliveries": deliveries})
-
-
-def _plain(value: Any) -> Any:
-    """Firestore's own kind of datetime as an ordinary one, wherever it stands."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return datetime.combine(value.date(), value.timetz()) if isinstance(value, datetime) else value
+    return WebhookLog(**{**fields, "deliveries": deliveries})
