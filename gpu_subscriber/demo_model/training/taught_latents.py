@@ -6,16 +6,20 @@ the fourth is a disc for each object whose level says which shape it is. The enc
 the decoder to draw the picture from it. The price: the decoder knows no other shapes.
 """
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gpu_subscriber.demo_model.scenes import Scene, draw
+from gpu_subscriber.demo_model.scenes import Scene, SceneObject, draw
 from gpu_subscriber.demo_model.vocabulary import Shape
 
 PIXELS_PER_LATENT = 8
 DISC_SHARE = 0.92
 """Of an object's diameter; a little less than all, so that large neighbours do not touch."""
+WEIGHED_SHARE = 1.05
+"""Of an object's diameter; a little more than all, for its outline is what is hard."""
 COLOUR_SCALE = 1.25
 """Brings the colours, in [-1, 1], to a deviation of about 1, as the U-Net likes it."""
 OBJECT_WEIGHT = 3.0
@@ -37,19 +41,11 @@ def taught_latents(scene: Scene, side: int) -> npt.NDArray[np.float32]:
     cells = side // PIXELS_PER_LATENT
     # Eight times finer than the cells in all: `draw` supersamples too.
     colours = cv2.resize(draw(scene, 2 * cells), (cells, cells), interpolation=cv2.INTER_AREA)
-    levels = cv2.resize(_shape_discs(scene, 8 * cells), (cells, cells), interpolation=cv2.INTER_AREA)
+    levels = _discs(
+        scene, cells, ground=0.0, diameter_share=DISC_SHARE, level=lambda placed: SHAPE_LEVELS[placed.shape]
+    )
     together = np.dstack([COLOUR_SCALE * (colours.astype(np.float32) / 127.5 - 1), levels])
     return np.ascontiguousarray(together.transpose(2, 0, 1), dtype=np.float32)
-
-
-def _shape_discs(scene: Scene, side: int) -> npt.NDArray[np.float32]:
-    """(side, side): each object's shape level on a disc, 0 elsewhere."""
-    canvas = np.zeros((side, side), np.float32)
-    for placed in scene.objects:
-        centre = (round(placed.x * side), round(placed.y * side))
-        radius = round(placed.diameter * DISC_SHARE * side / 2)
-        cv2.circle(canvas, centre, radius, SHAPE_LEVELS[placed.shape], cv2.FILLED)
-    return canvas
 
 
 def object_weights(scene: Scene, side: int) -> npt.NDArray[np.float32]:
@@ -57,11 +53,30 @@ def object_weights(scene: Scene, side: int) -> npt.NDArray[np.float32]:
 
     Every object counts the same in all, however few cells it has: outlines are no easier where they are small.
     """
-    fine = side  # eight times finer than the cells
-    weights = np.ones((fine, fine), np.float32)
-    for placed in scene.objects:
-        centre = (round(placed.x * fine), round(placed.y * fine))
-        weight = 1 + OBJECT_WEIGHT * (WEIGHTED_DIAMETER / placed.diameter) ** 2
-        cv2.circle(weights, centre, round(1.05 * placed.diameter * fine / 2), weight, cv2.FILLED)
     cells = side // PIXELS_PER_LATENT
-    return cv2.resize(weights, (cells, cells), interpolation=cv2.INTER_AREA)[None].astype(np.float32)
+    weights = _discs(
+        scene,
+        cells,
+        ground=1.0,
+        diameter_share=WEIGHED_SHARE,
+        level=lambda placed: 1 + OBJECT_WEIGHT * (WEIGHTED_DIAMETER / placed.diameter) ** 2,
+    )
+    return weights[None]
+
+
+def _discs(
+    scene: Scene,
+    cells: int,
+    *,
+    ground: float,
+    diameter_share: float,
+    level: Callable[[SceneObject], float],
+) -> npt.NDArray[np.float32]:
+    """(cells, cells): each object's level on a disc of that share of its diameter, `ground` elsewhere."""
+    side = 8 * cells  # drawn finer, and averaged
+    canvas = np.full((side, side), ground, np.float32)
+    for placed in scene.objects:
+        centre = (round(placed.x * side), round(placed.y * side))
+        radius = round(placed.diameter * diameter_share * side / 2)
+        cv2.circle(canvas, centre, radius, level(placed), cv2.FILLED)
+    return cv2.resize(canvas, (cells, cells), interpolation=cv2.INTER_AREA).astype(np.float32)
