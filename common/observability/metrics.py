@@ -1,104 +1,254 @@
-"""Every metric name with its meaning. Both processes take their instruments from here, so that a name has one owner."""
+"""Every metric name with its meaning. Both processes take their instruments from here, so that a name has one owner.
 
+`http.*`, `messaging.*` and `hw.*` mean what OpenTelemetry's semantic conventions say; `darkroom.*` is our own. An
+attribute's values are few and known beforehand: never an id of a task, nor a user, nor anything that a caller wrote.
+docs/observability.md lists them all, with who emits each and what it is for.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from opentelemetry import metrics
+
+_WAITS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)
+"""Seconds from a moment to a day: what a queue can make somebody wait."""
+_WORK = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1_200)
+"""Seconds from a demo image on a GPU to an attempt's timeout."""
+_STEPS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 15, 60)
+_REQUESTS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""The bounds that the semantic conventions ask for."""
+_BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+Reading = Mapping[tuple[str, ...], float]
+"""Values by the values of a gauge's attributes, in their order."""
 
 
 class MetricKind(StrEnum):
     """Which OpenTelemetry instrument a metric is."""
 
     COUNTER = "counter"
+    GAUGE = "gauge"
     HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A metric darkroom records: its name, unit (UCUM) and meaning."""
+    """A metric darkroom records: its name, unit (UCUM), meaning and the attributes a value may have."""
 
     name: str
     kind: MetricKind
     unit: str
     meaning: str
+    attributes: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    """Of a histogram's buckets."""
 
 
-TASKS_SUBMITTED = Metric(
-    name="darkroom.tasks.submitted",
-    kind=MetricKind.COUNTER,
-    unit="{task}",
-    meaning="Tasks accepted with a 202, by model and lane.",
+def _counts(name: str, unit: str, meaning: str, *attributes: str) -> Metric:
+    return Metric(name=name, kind=MetricKind.COUNTER, unit=unit, meaning=meaning, attributes=attributes)
+
+
+def _shows(name: str, unit: str, meaning: str, *attributes: str) -> Metric:
+    return Metric(name=name, kind=MetricKind.GAUGE, unit=unit, meaning=meaning, attributes=attributes)
+
+
+def _measures(
+    name: str, bounds: tuple[float, ...], meaning: str, *attributes: str, unit: str = "s"
+) -> Metric:
+    return Metric(
+        name=name,
+        kind=MetricKind.HISTOGRAM,
+        unit=unit,
+        meaning=meaning,
+        attributes=attributes,
+        bounds=bounds,
+    )
+
+
+# ── requests and messages, as the semantic conventions have them ─────────────────────────────────────────
+
+HTTP_REQUEST_SECONDS = _measures(
+    "http.server.request.duration",
+    _REQUESTS,
+    "Time from a request's arrival to the first byte of its answer.",
+    *("http.request.method", "http.route", "http.response.status_code"),
 )
-TASKS_RESCUED = Metric(
-    name="darkroom.tasks.rescued",
-    kind=MetricKind.COUNTER,
-    unit="{task}",
-    meaning="Tasks that rescue published again or gave up, by verdict.",
+MESSAGES_SENT = _counts(
+    "messaging.client.sent.messages",
+    "{message}",
+    "Messages that Pub/Sub was given; with `error.type` those that it did not take.",
+    *("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
 )
-TASKS_EXPIRED = Metric(
-    name="darkroom.tasks.expired",
-    kind=MetricKind.COUNTER,
-    unit="{task}",
-    meaning="Ended tasks removed with all their objects because their time was up.",
+SEND_SECONDS = _measures(
+    "messaging.client.operation.duration",
+    _REQUESTS,
+    "Time until Pub/Sub confirmed a message, or did not.",
+    *("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
 )
-DEAD_LETTERS_ARCHIVED = Metric(
-    name="darkroom.dead_letters.archived",
-    kind=MetricKind.COUNTER,
-    unit="{message}",
-    meaning="Messages that were given up on and are kept for operators, by whether anybody could read them.",
+MESSAGES_CONSUMED = _counts(
+    "messaging.client.consumed.messages",
+    "{message}",
+    "Deliveries that came.",
+    *("messaging.system", "messaging.operation.name", "messaging.destination.subscription.name"),
 )
-WEBHOOK_TRIES = Metric(
-    name="darkroom.webhooks.tries",
-    kind=MetricKind.COUNTER,
-    unit="{try}",
-    meaning="Tries to tell a receiver of an event, by whether it took it.",
+PROCESS_SECONDS = _measures(
+    "messaging.process.duration",
+    _WORK,
+    "Time from a delivery to its settlement; `error.type` where it was returned.",
+    *("messaging.system", "messaging.operation.name", "messaging.destination.subscription.name"),
+    "error.type",
 )
-ATTEMPTS_FINISHED = Metric(
-    name="darkroom.attempts.finished",
-    kind=MetricKind.COUNTER,
-    unit="{attempt}",
-    meaning="Attempts that ended in this worker, by result and settlement.",
+
+# ── the queue ────────────────────────────────────────────────────────────────────────────────────────────
+
+QUEUE_DEPTH = _shows("darkroom.queue.depth", "{task}", "Tasks that are queued.", "model")
+QUEUE_OLDEST_AGE = _shows(
+    "darkroom.queue.oldest_age",
+    "s",
+    "How long the task has waited that waits longest; 0 when none does.",
+    "model",
 )
-ATTEMPT_SECONDS = Metric(
-    name="darkroom.attempt.duration",
-    kind=MetricKind.HISTOGRAM,
-    unit="s",
-    meaning="Wall time of an attempt, from the claim to the settlement.",
+QUEUE_IN_FLIGHT = _shows("darkroom.queue.in_flight", "{task}", "Tasks that workers hold.", "model")
+DEAD_LETTERS_KEPT = _shows(
+    "darkroom.dead_letters.kept", "{message}", "Dead letters that wait for an operator."
 )
-CHECKPOINTS_REFUSED = Metric(
-    name="darkroom.checkpoints.refused",
-    kind=MetricKind.COUNTER,
-    unit="{checkpoint}",
-    meaning="Checkpoints that were damaged or did not fit, so that an image was begun again, by model.",
+DEAD_LETTERS_ARCHIVED = _counts(
+    "darkroom.dead_letters.archived",
+    "{message}",
+    "Messages that were given up on and are kept for operators, by whether anybody could read them.",
+    "readable",
 )
-QUEUE_SECONDS = Metric(
-    name="darkroom.queue.duration",
-    kind=MetricKind.HISTOGRAM,
-    unit="s",
-    meaning="Time from acceptance to the first claim.",
+QUEUE_SECONDS = _measures(
+    "darkroom.queue.duration", _WAITS, "Time from acceptance to the first claim.", "model", "lane"
 )
-ALL_METRICS = (
-    TASKS_SUBMITTED,
-    TASKS_RESCUED,
-    TASKS_EXPIRED,
-    DEAD_LETTERS_ARCHIVED,
-    WEBHOOK_TRIES,
-    ATTEMPTS_FINISHED,
-    ATTEMPT_SECONDS,
-    CHECKPOINTS_REFUSED,
-    QUEUE_SECONDS,
+
+# ── tasks and attempts ───────────────────────────────────────────────────────────────────────────────────
+
+TASKS_SUBMITTED = _counts("darkroom.tasks.submitted", "{task}", "Tasks that were accepted.", "model", "lane")
+TASKS_FINISHED = _counts(
+    "darkroom.tasks.finished",
+    "{task}",
+    "Tasks that ended, by status; of failed ones with their failure's code.",
+    *("model", "status", "error.type"),
 )
+TASK_SECONDS = _measures(
+    "darkroom.task.duration", _WAITS, "Time from acceptance to completion.", "model", "lane"
+)
+TASKS_RESCUED = _counts(
+    "darkroom.tasks.rescued", "{task}", "Tasks that rescue published again or gave up, by verdict.", "verdict"
+)
+TASKS_EXPIRED = _counts(
+    "darkroom.tasks.expired",
+    "{task}",
+    "Ended tasks removed with all their objects because their time was up.",
+)
+ATTEMPTS_FINISHED = _counts(
+    "darkroom.attempts.finished",
+    "{attempt}",
+    "Deliveries that were settled, by the status that the task was left in, or by what kept the worker from it.",
+    *("result", "settlement", "model", "error.type"),
+)
+ATTEMPT_SECONDS = _measures(
+    "darkroom.attempt.duration", _WORK, "Time from a claim to the settlement.", "model", "result"
+)
+CLAIMS_LOST = _counts(
+    "darkroom.claims.lost",
+    "{claim}",
+    "Claims that were another's, or gone, when they were to be renewed.",
+    "reason",
+)
+LEASES_LOST = _counts(
+    "darkroom.leases.lost",
+    "{delivery}",
+    "Deliveries of a task that a live worker holds: its lease was lost, or the message came twice.",
+    "holder",
+)
+
+# ── the engine ───────────────────────────────────────────────────────────────────────────────────────────
+
+STEP_SECONDS = _measures(
+    "darkroom.step.duration", _STEPS, "Time of one denoising step of one batch.", "model"
+)
+BATCH_SIZE = _measures(
+    "darkroom.batch.size", _BATCHES, "Images that shared a denoising step.", "model", unit="{image}"
+)
+ENGINE_BUSY = _counts(
+    "darkroom.engine.busy", "s", "Time that the engine worked; its rate is the engine's busy share."
+)
+ENGINES_ENDED = _counts(
+    "darkroom.engines.ended", "{process}", "Engine processes that ended by themselves, by cause.", "cause"
+)
+CHECKPOINTS_REFUSED = _counts(
+    "darkroom.checkpoints.refused",
+    "{checkpoint}",
+    "Checkpoints that were damaged or did not fit, so that an image was begun again.",
+    "model",
+)
+GPU_SECONDS = _counts(
+    "darkroom.gpu.time",
+    "s",
+    "Seconds of the device that images took: `useful` where they were kept, `wasted` where the attempt was lost.",
+    *("model", "use"),
+)
+COST = _counts(
+    "darkroom.cost",
+    "{currency}",
+    "What those seconds cost, where a second has a price.",
+    *("model", "use", "currency"),
+)
+GPU_UTILIZATION = _shows(
+    "hw.gpu.utilization", "1", "Share of the last moments in which the GPU computed, 0 to 1.", "hw.id"
+)
+GPU_MEMORY_USED = _shows("hw.gpu.memory.usage", "By", "GPU memory in use, by whomever.", "hw.id")
+GPU_MEMORY_LIMIT = _shows("hw.gpu.memory.limit", "By", "GPU memory that there is.", "hw.id")
+WORKER_READY = _shows(
+    "darkroom.worker.ready",
+    "{worker}",
+    "1 where a worker takes deliveries, 0 where it does not yet or no longer.",
+    "messaging.destination.subscription.name",
+)
+WORKER_TASKS = _shows("darkroom.worker.tasks", "{task}", "Tasks that a worker holds.")
+
+# ── webhooks ─────────────────────────────────────────────────────────────────────────────────────────────
+
+WEBHOOK_TRIES = _counts(
+    "darkroom.webhooks.tries",
+    "{try}",
+    "Tries to tell a receiver of an event: `delivered`, `refused` by its answer, or `failed` without one.",
+    "outcome",
+)
+WEBHOOK_SECONDS = _measures("darkroom.webhook.duration", _REQUESTS, "Time that a try took.", "outcome")
+
+ALL_METRICS = tuple(value for value in globals().copy().values() if isinstance(value, Metric))
 
 
 def counter(metric: Metric) -> metrics.Counter:
     """The counter of this name."""
-    return metrics.get_meter("darkroom").create_counter(
-        metric.name, unit=metric.unit, description=metric.meaning
-    )
+    return _meter().create_counter(metric.name, unit=metric.unit, description=metric.meaning)
 
 
 def histogram(metric: Metric) -> metrics.Histogram:
     """The histogram of this name."""
-    return metrics.get_meter("darkroom").create_histogram(
-        metric.name, unit=metric.unit, description=metric.meaning
+    return _meter().create_histogram(
+        metric.name,
+        unit=metric.unit,
+        description=metric.meaning,
+        explicit_bucket_boundaries_advisory=metric.bounds,
     )
+
+
+def gauge(metric: Metric, read: Callable[[], Reading]) -> None:
+    """Have the gauge of this name show what `read` says whenever it is looked at; nothing, if that is empty."""
+
+    def observed(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
+        for values, value in read().items():
+            yield metrics.Observation(value, dict(zip(metric.attributes, values, strict=True)))
+
+    _meter().create_observable_gauge(
+        metric.name, callbacks=[observed], unit=metric.unit, description=metric.meaning
+    )
+
+
+def _meter() -> metrics.Meter:
+    return metrics.get_meter("darkroom")

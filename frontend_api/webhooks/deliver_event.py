@@ -8,7 +8,7 @@ import structlog
 
 from common.domain.errors import DomainError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
-from common.observability.metrics import WEBHOOK_TRIES, counter
+from common.observability.metrics import WEBHOOK_SECONDS, WEBHOOK_TRIES, counter, histogram
 from common.ports import Clock, TaskStore
 from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
 from frontend_api.callback_rules import CallbackRefusedError, CallbackRules
@@ -20,6 +20,7 @@ from frontend_api.webhooks.signatures import signed_headers
 
 _log = structlog.get_logger(__name__)
 _tries = counter(WEBHOOK_TRIES)
+_try_seconds = histogram(WEBHOOK_SECONDS)
 BodyOf = Callable[[TaskEvent, Task], bytes]
 
 
@@ -84,7 +85,9 @@ class DeliverEvent:
             return self.sender.send(receiver, headers=headers, body=body)
 
     def _told(self, event: TaskEvent, outcome: Outcome) -> None:
-        _tries.add(1, {"delivered": outcome.is_success})
+        attributes = {"outcome": outcome.kind}
+        _tries.add(1, attributes)
+        _try_seconds.record(outcome.duration_seconds, attributes)
         _log.info(
             "webhook_tried",
             task_id=event.task_id,

@@ -47,6 +47,13 @@ class Outcome:
         """Only 2xx is."""
         return self.status is not None and 200 <= self.status < 300
 
+    @property
+    def kind(self) -> str:
+        """`delivered`, `refused` by an answer, or `failed` without one: what tries are counted by."""
+        if self.is_success:
+            return "delivered"
+        return "failed" if self.status is None else "refused"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookTry:

@@ -1,0 +1,48 @@
+"""docs/observability.md lists every metric there is, as it is, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.observability import metrics
+from common.observability.metrics import ALL_METRICS, Metric, MetricKind
+
+ROOT = Path(__file__).parents[3]
+EMITTERS = {"API": "frontend_api", "worker": "gpu_subscriber"}
+
+
+def listed() -> dict[str, tuple[str, ...]]:
+    """The columns kind, unit, attributes and emitter by name, of every row that begins with a metric's name."""
+    rows = re.findall(
+        r"^\| `([a-z._]+)` \| (\w+) \| `([^`]+)` \|([^|]*)\| ([^|]+) \|",
+        (ROOT / "docs" / "observability.md").read_text(),
+        re.MULTILINE,
+    )
+    return {name: rest for name, *rest in rows}
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"`([^`]+)`", text))
+
+
+def constant_of(metric: Metric) -> str:
+    (name,) = (name for name, value in vars(metrics).items() if value is metric)
+    return name
+
+
+def test_the_documents_list_exactly_the_metrics_there_are() -> None:
+    assert set(listed()) == {metric.name for metric in ALL_METRICS}
+
+
+@pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
+def test_a_metric_is_documented_as_it_is(metric: Metric) -> None:
+    kind, unit, attributes, _ = listed()[metric.name]
+    assert (kind, unit) == (metric.kind.value, metric.unit)
+    assert names_of(attributes) == metric.attributes
+
+
+def test_histograms_have_bounds_and_others_have_none() -> None:
+    for metric in ALL_METRICS:
+        assert bool(metric.bounds) == (metric.kind is MetricKind.HISTOGRAM), metric.name
+        assert list(metric.bounds) == sorted(set(metric.bounds)), metric.name
