@@ -14,10 +14,10 @@ from frontend_api.dead_letter import DeadLetter
 class TaskQueue(Protocol):
     """Where workers hear of tasks. At least once: a task may be published any number of times."""
 
-    def publish(self, task: Task) -> None:
-        """Return once the broker has confirmed a message for this task, within seconds.
+    def publish(self, *tasks: Task) -> None:
+        """Return once the broker has confirmed a message for each of these tasks, at least one, within seconds.
 
-        Raises DependencyUnavailableError when it did not confirm; the message may have arrived all the same.
+        Raises DependencyUnavailableError when it did not confirm; messages may have arrived all the same.
         """
         ...
 

@@ -21,7 +21,8 @@ from common.adapters.firestore_errors import (
     tried_again_within,
 )
 from common.adapters.firestore_revisions import revision_of, update_time_of
-from common.domain.errors import TaskAlreadyExistsError, TaskNotFoundError
+from common.adapters.firestore_writes import FirestoreWrites
+from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
 from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
@@ -47,6 +48,7 @@ class FirestoreTaskStore:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float = 10.0) -> None:
         self._client = client
         self._tasks = client.collection(COLLECTION)
+        self._writes = FirestoreWrites(client, COLLECTION, timeout_seconds=timeout_seconds)
         self._timeout = timeout_seconds
         self._retry = tried_again_within(timeout_seconds)
 
@@ -54,13 +56,12 @@ class FirestoreTaskStore:
         """See TaskStore.create."""
         with translated_errors():
             try:
-                # retry=None: a retried create that had arrived after all would report its own success as a conflict.
-                result = self._tasks.document(task.id).create(
-                    encode_task_document(task), retry=None, timeout=self._timeout
-                )
-            except google_errors.Conflict as exc:
+                written_at = self._writes.commit(self._writes.creation(task.id, encode_task_document(task)))
+            except google_errors.AlreadyExists as exc:
                 raise TaskAlreadyExistsError(task.id) from exc
-        return _with_revision(task, result.update_time)
+            except google_errors.Aborted as exc:
+                raise DependencyUnavailableError("firestore") from exc
+        return with_revision(task, written_at)
 
     def get(self, task_id: str) -> Task:
         """See TaskStore.get."""
@@ -68,7 +69,7 @@ class FirestoreTaskStore:
             snapshot = self._tasks.document(task_id).get(retry=self._retry, timeout=self._timeout)
         if not snapshot.exists:
             raise TaskNotFoundError(task_id)
-        return _decoded(snapshot)
+        return decoded_snapshot(snapshot)
 
     def update(self, task_id: str, change: Callable[[Task], Task], *, last_seen: Task | None = None) -> Task:
         """See TaskStore.update."""
@@ -168,7 +169,7 @@ class FirestoreTaskStore:
                 snapshots = query.limit(missing).get(retry=self._retry, timeout=self._timeout)
             for snapshot in snapshots:
                 try:
-                    found.append(_decoded(snapshot))
+                    found.append(decoded_snapshot(snapshot))
                 except UndecodableError as error:
                     _log.error("task_unreadable", task_id=snapshot.id, reason=error.reason)
             if len(snapshots) < missing:
@@ -178,14 +179,14 @@ class FirestoreTaskStore:
 
     def _written(self, before: Task, after: Task) -> Task | None:
         """Write what differs, if the document is still `before`; None when it is not."""
-        reference = self._tasks.document(before.id)
-        precondition = self._client.write_option(last_update_time=update_time_of(before.revision or ""))
-        changes = _changed_fields(encode_task_document(before), encode_task_document(after))
+        changes = changed_fields(encode_task_document(before), encode_task_document(after))
         if not changes:
             return after
         with translated_errors():
             try:
-                result = reference.update(changes, option=precondition, retry=None, timeout=self._timeout)
+                written_at = self._writes.commit(
+                    self._writes.change(before.id, changes, revision=before.revision or "")
+                )
             except CHANGED_MEANWHILE:
                 return None
             except google_errors.NotFound as exc:
@@ -199,10 +200,10 @@ class FirestoreTaskStore:
                 if stored.revision != before.revision:
                     return None
                 raise
-        return _with_revision(after, result.update_time)
+        return with_revision(after, written_at)
 
 
-def _changed_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def changed_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """The fields to write, by path. Maps are compared key by key, so a newer version's unknown keys survive.
 
     `parameters` and `labels` never change; the other maps have keys of ours only, plain in Firestore's grammar.
@@ -219,11 +220,11 @@ def _changed_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, 
     return changes
 
 
-def _decoded(snapshot: Any) -> Task:
+def decoded_snapshot(snapshot: Any) -> Task:
     return decode_task_document(snapshot.to_dict(), revision=revision_of(snapshot.update_time))
 
 
-def _with_revision(task: Task, update_time: Any) -> Task:
+def with_revision(task: Task, update_time: Any) -> Task:
     return replace(task, revision=revision_of(update_time))
 
 

@@ -1,9 +1,14 @@
 """PubSubTaskQueue: tasks as Pub/Sub messages, each confirmed before `publish` returns."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from google.api_core import exceptions as google_errors
+from google.api_core.gapic_v1 import routing_header
+from google.api_core.grpc_helpers import wrap_errors
 from google.api_core.retry import Retry, if_exception_type
 from google.pubsub_v1.services.publisher import PublisherClient
-from google.pubsub_v1.types import PubsubMessage
+from google.pubsub_v1.types import PublishRequest, PublishResponse
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
@@ -13,10 +18,15 @@ from common.wire_formats.task_message import encode_task_message, task_message_a
 _TRANSIENT = (google_errors.ServiceUnavailable, google_errors.Aborted, google_errors.InternalServerError)
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_PAUSE_SECONDS = 1.0
+_Request, _Response = PublishRequest.pb(), PublishResponse.pb()
 
 
 class PubSubTaskQueue:
-    """The TaskQueue of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The TaskQueue of production and, through the emulator, of the local stack. Safe to share between threads.
+
+    It calls Publish over the client's channel itself: the client would wrap each message in objects of Python's, which
+    costs as much of the processor as the call.
+    """
 
     def __init__(
         self,
@@ -27,27 +37,35 @@ class PubSubTaskQueue:
         images_bucket: str,
         timeout_seconds: float,
     ) -> None:
-        self._client = client
         self._topic = f"projects/{project_id}/topics/{topic}"
         self._images_bucket = images_bucket
         self._timeout = timeout_seconds
-        self._retry = Retry(
+        self._metadata = [routing_header.to_grpc_metadata((("topic", self._topic),))]
+        transport: Any = client.transport
+        call = transport.grpc_channel.unary_unary(
+            "/google.pubsub.v1.Publisher/Publish",
+            request_serializer=_Request.SerializeToString,
+            response_deserializer=_Response.FromString,
+        )
+        patiently = Retry(
             predicate=if_exception_type(*_TRANSIENT),
             initial=_FIRST_RETRY_SECONDS,
             maximum=_LONGEST_RETRY_PAUSE_SECONDS,
             timeout=timeout_seconds,
         )
+        self._call = patiently(wrap_errors(call))
 
-    def publish(self, task: Task) -> None:
+    def publish(self, *tasks: Task) -> None:
         """See TaskQueue.publish."""
-        message = PubsubMessage(
-            data=encode_task_message(task, result_bucket=self._images_bucket),
-            attributes=tracing.injected(task_message_attributes(task)),
-        )
+        request = _Request(topic=self._topic, messages=[self._message(task) for task in tasks])
         try:
-            self._client.publish(
-                topic=self._topic, messages=[message], retry=self._retry, timeout=self._timeout
-            )
+            self._call(request, timeout=self._timeout, metadata=self._metadata)
         except google_errors.GoogleAPIError as exc:
             # All of them: a topic that is missing or forbidden is an outage to the caller, and rescue will see to it.
             raise DependencyUnavailableError("pubsub") from exc
+
+    def _message(self, task: Task) -> Mapping[str, Any]:
+        return {
+            "data": encode_task_message(task, result_bucket=self._images_bucket),
+            "attributes": tracing.injected(task_message_attributes(task)),
+        }

@@ -14,8 +14,8 @@ class InMemoryTaskQueue:
         self.published: list[Task] = []
         self.unavailable = False
 
-    def publish(self, task: Task) -> None:
+    def publish(self, *tasks: Task) -> None:
         if self.unavailable:
             raise DependencyUnavailableError("pubsub")
         with self._lock:
-            self.published.append(task)
+            self.published.extend(tasks)

@@ -160,10 +160,10 @@ def test_of_two_rescues_at_once_one_works_and_the_other_is_refused(stored: Store
     publishing, refused = threading.Event(), threading.Event()
 
     class Halting(InMemoryTaskQueue):
-        def publish(self, task: Task) -> None:
+        def publish(self, *tasks: Task) -> None:
             publishing.set()
             assert refused.wait(30)
-            super().publish(task)
+            super().publish(*tasks)
 
     queue = Halting()
     with ThreadPoolExecutor(1) as pool:
@@ -210,10 +210,10 @@ def test_a_rescue_whose_holder_died_is_taken_up_when_its_turn_has_expired(stored
         """What ends a process ends this test's rescue: nothing is cleaned up."""
 
     class Dying(InMemoryTaskQueue):
-        def publish(self, task: Task) -> None:
+        def publish(self, *tasks: Task) -> None:
             if len(self.published) == 2:
                 raise DyingError
-            super().publish(task)
+            super().publish(*tasks)
 
     class NeverGivenBack:
         take, renew = stored.turns.take, stored.turns.renew

@@ -194,8 +194,8 @@ def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> N
     api.clock.advance(60)
     publish = api.queue.publish
 
-    def slow_publish(task: Task) -> None:
-        publish(task)
+    def slow_publish(*tasks: Task) -> None:
+        publish(*tasks)
         if len(api.queue.published) == 200:  # the page's last one: suspended, and overtaken
             api.clock.advance(61)
             assert api.turns.take("the next", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.domain.task import Lane, TaskStatus
+from common.domain.task import Lane, Task, TaskStatus
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 KEY = {"Idempotency-Key": "order-66"}
@@ -76,8 +76,8 @@ def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
 def test_a_note_that_fails_after_the_message_was_confirmed_changes_nothing(api: Api) -> None:
     publish = api.queue.publish
 
-    def publish_then_lose_firestore(task: object) -> None:
-        publish(task)  # type: ignore[arg-type]
+    def publish_then_lose_firestore(*tasks: Task) -> None:
+        publish(*tasks)
         api.store.unavailable = True
 
     api.queue.publish = publish_then_lose_firestore  # type: ignore[method-assign]
