@@ -43,7 +43,9 @@ from frontend_api.rescue_stale_tasks import RescueStaleTasks
 from frontend_api.rescue_verdicts import RescuePolicy
 from frontend_api.retry_task import RetryTask
 from frontend_api.revoke_api_key import RevokeApiKey
+from frontend_api.submit_batch import SubmitBatch
 from frontend_api.submit_task import SubmitTask
+from frontend_api.task_batches import TaskBatches
 from frontend_api.tell_ending import TellEnding
 from frontend_api.webhook_answers import webhook_body
 from frontend_api.webhooks.assembly import Webhooks
@@ -76,6 +78,7 @@ class Dependencies:
     read_usage: ReadUsage
     gpu_price: GpuPrice | None
     submit_task: SubmitTask
+    submit_batch: SubmitBatch
     read_task: ReadTask
     follow_task: FollowTask
     list_tasks: ListTasks
@@ -109,6 +112,7 @@ def assembled(
     *,
     catalog: ModelCatalog,
     store: TaskStore,
+    task_batches: TaskBatches,
     watch: TaskWatch,
     queue: TaskQueue,
     events: EventPublisher,
@@ -140,6 +144,15 @@ def assembled(
     quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
     unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
     tell_ending = TellEnding(store=store, events=events)
+    submit_task = SubmitTask(
+        catalog=catalog,
+        store=store,
+        queue=queue,
+        clock=clock,
+        keep_for=keep_for,
+        quotas=quotas,
+        callback_rules=webhooks.rules,
+    )
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(
         catalog=catalog,
@@ -148,15 +161,8 @@ def assembled(
         read_queue=ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock),
         read_usage=ReadUsage(book=usage_book),
         gpu_price=gpu_price,
-        submit_task=SubmitTask(
-            catalog=catalog,
-            store=store,
-            queue=queue,
-            clock=clock,
-            keep_for=keep_for,
-            quotas=quotas,
-            callback_rules=webhooks.rules,
-        ),
+        submit_task=submit_task,
+        submit_batch=SubmitBatch(submit_task=submit_task, batches=task_batches),
         read_task=ReadTask(store=store),
         follow_task=FollowTask(watch=watch, most=max_waiting),
         list_tasks=ListTasks(store=store),

@@ -3,12 +3,24 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class ProblemComplaint(BaseModel):
-    """One thing that was refused; exactly one of `pointer`, `parameter` and `header` says where."""
+class BodyComplaint(BaseModel):
+    """One thing in the body that was refused, and what would have been accepted."""
 
-    pointer: str | None = Field(default=None, description="JSON pointer into the body; empty for all of it.")
-    parameter: str | None = Field(default=None, description="The query parameter's name.")
-    header: str | None = Field(default=None, description="The header's name.")
+    pointer: str = Field(description="JSON pointer into the body; empty for all of it.")
+    detail: str
+
+
+class ParameterComplaint(BaseModel):
+    """One parameter of the query that was refused, and what would have been accepted."""
+
+    parameter: str = Field(description="The query parameter's name.")
+    detail: str
+
+
+class HeaderComplaint(BaseModel):
+    """One header that was refused, and what would have been accepted."""
+
+    header: str = Field(description="The header's name.")
     detail: str
 
 
@@ -22,7 +34,7 @@ class ProblemDocument(BaseModel):
     status: int
     code: str = Field(description="Stable; the same in answers, logs and task documents.")
     detail: str
-    errors: list[ProblemComplaint]
+    errors: list[BodyComplaint | ParameterComplaint | HeaderComplaint]
     retryable: bool
     trace_id: str | None
     task_id: str | None = Field(default=None, description="The task that was stored all the same.")

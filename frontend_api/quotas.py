@@ -94,23 +94,21 @@ class Quotas:
 
         Raises QuotaExceededError, QueueFullError, DependencyUnavailableError.
         """
-        caller = self._caller(user_id)
-        with (
-            _within(self._limits.active_tasks, caller.active, self._too_many),
-            _within(self._limits.submissions_per_minute, caller.submissions, self._too_fast),
-            _within(self._limits.queued_tasks, self._queued, _queue_full),
-        ):
+        with _one(self.submissions_of(user_id, 1)):
             yield
 
     @contextmanager
     def retry_of(self, user_id: str) -> Iterator[None]:
         """Around the queueing of a task that had ended: the same, but it is no submission."""
         caller = self._caller(user_id)
-        with (
-            _within(self._limits.active_tasks, caller.active, self._too_many),
-            _within(self._limits.queued_tasks, self._queued, _queue_full),
-        ):
+        with _one(_taken(1, self._active(caller), self._waiting())):
             yield
+
+    def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
+        """Room for so many new tasks, or for fewer. Raises DependencyUnavailableError."""
+        caller = self._caller(user_id)
+        submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._too_fast)
+        return _taken(wanted, self._active(caller), submissions, self._waiting())
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -137,6 +135,12 @@ class Quotas:
             )
             for policy in self.policies
         )
+
+    def _active(self, caller: _Caller) -> "_Limited":
+        return _Limited(self._limits.active_tasks, caller.active, self._too_many)
+
+    def _waiting(self) -> "_Limited":
+        return _Limited(self._limits.queued_tasks, self._queued, _queue_full)
 
     def _too_many(self) -> QuotaExceededError:
         return QuotaExceededError(
@@ -196,17 +200,54 @@ def _queue_full() -> QuotaExceededError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    limit: int
+    count: SharedCount
+    refusal: Callable[[], QuotaExceededError]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What was taken from the limits until it is known how many tasks were stored; settle it, whatever happens."""
+
+    granted: int
+    refusal: QuotaExceededError | None
+    """Why no more, where more were wanted."""
+    counts: tuple[SharedCount, ...]
+
+    def settle(self, *, stored: int) -> None:
+        """So many were stored; the others came to nothing."""
+        for count in self.counts:
+            count.keep(stored)
+            count.give_back(self.granted - stored)
+
+
+def _taken(wanted: int, *limits: _Limited) -> Allowance:
+    allowance = Allowance(granted=wanted, refusal=None, counts=())
+    try:
+        for limited in limits:
+            if not limited.limit:
+                continue
+            granted = limited.count.take(allowance.granted)
+            for count in allowance.counts:
+                count.give_back(allowance.granted - granted)
+            refusal = limited.refusal() if granted < allowance.granted else allowance.refusal
+            allowance = Allowance(granted=granted, refusal=refusal, counts=(*allowance.counts, limited.count))
+    except BaseException:
+        allowance.settle(stored=0)
+        raise
+    return allowance
+
+
 @contextmanager
-def _within(limit: int, count: SharedCount, refusal: Callable[[], QuotaExceededError]) -> Iterator[None]:
-    """Take one around the block, and give it back unless the block ends well."""
-    if not limit:
-        yield
-        return
-    if not count.take():
-        raise refusal()
+def _one(allowance: Allowance) -> Iterator[None]:
+    """Around the storing of one task."""
+    if allowance.refusal is not None:
+        raise allowance.refusal
+    stored = 0
     try:
         yield
-    except BaseException:
-        count.give_back()
-        raise
-    count.keep()
+        stored = 1
+    finally:
+        allowance.settle(stored=stored)

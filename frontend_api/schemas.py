@@ -3,10 +3,19 @@
 Types are checked here; how many steps or pixels are too many is the chosen model's business (ModelSpec).
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+)
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
@@ -18,6 +27,9 @@ MAX_LABELS = 16
 MAX_LABEL_CHARACTERS = 100
 MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 """Pub/Sub keeps a message for seven days."""
+MAX_BATCH_ITEMS = 100
+MAX_BATCH_BYTES = 4_000_000
+"""Room for a hundred submissions with the longest texts in the widest script."""
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
@@ -53,6 +65,9 @@ LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidat
 CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(_storable)]
 CallbackEvent = Literal["started", "progress", "finished"]
 ModelName = Annotated[str, Field(max_length=63), AfterValidator(_storable)]
+
+
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
 
 
 class TaskSubmission(BaseModel):
@@ -116,6 +131,31 @@ class TaskSubmission(BaseModel):
             callback_events=tuple(dict.fromkeys(self.callback_events or ("finished",))),
             idempotency_key=idempotency_key,
         )
+
+
+class BatchItem(TaskSubmission):
+    """One of many requests for images."""
+
+    idempotency_key: IdempotencyKey | None = Field(
+        default=None,
+        description="The same key and fields always lead to one task, here and as the header of a single submission.",
+    )
+
+
+class TaskBatch(BaseModel):
+    """Many requests for images. Each is checked, and accepted or refused, by itself."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    tasks: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
+
+    def checked(self) -> Iterator[BatchItem | ValidationError]:
+        """Each of them, or what is wrong with it."""
+        for item in self.tasks:
+            try:
+                yield BatchItem.model_validate(item)
+            except ValidationError as refusal:
+                yield refusal
 
 
 class TaskListQuery(BaseModel):

@@ -42,34 +42,37 @@ class SharedCount:
         with self._lock:
             return max(0, self._limit - self._estimate)
 
-    def take(self) -> bool:
-        """Add one, if that stays within the limit. Raises DependencyUnavailableError."""
+    def take(self, wanted: int = 1) -> int:
+        """Add as many as that, as far as the limit allows; how many. Raises DependencyUnavailableError."""
         with self._lock:
-            is_full = self._estimate >= self._limit
-            if not is_full and self._given - self._kept_at_look < max(1, self._limit // _OWN_SHARE):
-                self._given += 1
-                return True
+            room = self._limit - self._estimate
+            share = max(1, self._limit // _OWN_SHARE) - (self._given - self._kept_at_look)
+            if wanted <= min(room, share):
+                return self._given_away(wanted)
             now = self._clock.now()
-            if is_full and self._looked_at is not None and now - self._looked_at < _LOOKED_AGAIN_AFTER:
-                return False
+            looked_lately = self._looked_at is not None and now - self._looked_at < _LOOKED_AGAIN_AFTER
+            if wanted > room and looked_lately:
+                return self._given_away(wanted)
             kept = self._kept
         found = self._count(self._limit)
         with self._lock:
             self._looked_at, self._found, self._kept_at_look = now, found, kept
-            if self._estimate >= self._limit:
-                return False
-            self._given += 1
-            return True
+            return self._given_away(wanted)
 
-    def keep(self) -> None:
-        """What was taken is stored now, and will be found at the next look."""
+    def keep(self, count: int = 1) -> None:
+        """So many of what was taken are stored now, and will be found at the next look."""
         with self._lock:
-            self._kept += 1
+            self._kept += count
 
-    def give_back(self) -> None:
-        """What was taken came to nothing."""
+    def give_back(self, count: int = 1) -> None:
+        """So many of what was taken came to nothing."""
         with self._lock:
-            self._given -= 1
+            self._given -= count
+
+    def _given_away(self, wanted: int) -> int:
+        granted = max(0, min(wanted, self._limit - self._estimate))
+        self._given += granted
+        return granted
 
     @property
     def _estimate(self) -> int:

@@ -83,7 +83,7 @@ class SubmitTask:
         DependencyUnavailableError when it is perhaps not even stored, QuotaExceededError and QueueFullError for
         what is not a replay.
         """
-        task = self._new_task(submission)
+        task = self.new_task(submission)
         try:
             with self.quotas.submission_of(submission.user_id):
                 stored = self.store.create(task)
@@ -98,7 +98,8 @@ class SubmitTask:
                 raise refusal from None
         return Submitted(task=self._published(stored), replayed=False)
 
-    def _new_task(self, submission: Submission) -> Task:
+    def new_task(self, submission: Submission) -> Task:
+        """The task that a submission asks for, not stored yet. Raises as a call does before anything is stored."""
         if submission.callback_url is not None:
             self.callback_rules.checked_url(submission.callback_url)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
@@ -122,13 +123,8 @@ class SubmitTask:
 
     def _replayed(self, asked: Task) -> Task:
         stored = self.store.get(asked.id)
-        if not _is_same_request(stored, asked):
-            raise IdempotencyKeyReusedError("this Idempotency-Key was used before, for a different request")
-        # Nobody has confirmed a message for it: the first request died, timed out, or is still at it. One message
-        # too many does no harm, one too few would.
-        if stored.enqueued_at is None and stored.status is TaskStatus.QUEUED:
-            return self._published(stored)
-        return stored
+        check_same_request(stored, asked)
+        return self._published(stored) if needs_message(stored) else stored
 
     def _published(self, task: Task) -> Task:
         try:
@@ -156,11 +152,21 @@ def drawn_seed(task_id: str) -> int:
     return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
 
 
-def _is_same_request(stored: Task, asked: Task) -> bool:
+def needs_message(task: Task) -> bool:
+    """Whether nobody has confirmed a message for a task: the request that stored it died, timed out, or is still at it.
+
+    One message too many does no harm, one too few would.
+    """
+    return task.enqueued_at is None and task.status is TaskStatus.QUEUED
+
+
+def check_same_request(stored: Task, asked: Task) -> None:
+    """Raises IdempotencyKeyReusedError unless the request that made a stored task would make this one, too."""
     # A retry takes a task's deadline away, so of a retried task it is no longer known what was asked for.
     retried = stored.start_by is None and stored.queued_at > stored.created_at
     same_deadline = retried or _start_within(stored) == _start_within(asked)
-    return same_deadline and _request_of(stored) == _request_of(asked)
+    if not same_deadline or _request_of(stored) != _request_of(asked):
+        raise IdempotencyKeyReusedError("this Idempotency-Key was used before, for a different request")
 
 
 def _start_within(task: Task) -> timedelta | None:

@@ -25,6 +25,7 @@ from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLet
 from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
+from frontend_api.adapters.firestore_task_batches import FirestoreTaskBatches
 from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
@@ -108,6 +109,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     return assembled(
         catalog=settings.load_catalog(),
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
+        task_batches=FirestoreTaskBatches(firestore, timeout_seconds=settings.store_timeout_seconds),
         watch=FirestoreTaskWatch(firestore),
         queue=queue,
         events=PubSubEventPublisher(events_topic),

@@ -37,6 +37,7 @@ from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
 from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
+from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -80,6 +81,7 @@ class Api:
     def __post_init__(self) -> None:
         self.watch = InMemoryTaskWatch(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
+        self.batches = InMemoryTaskBatches(self.store)
         self.counts = InMemoryTaskCounts(self.store)
         self.gauge = InMemoryQueueGauge(self.store, self.dead_letters)
         self.usage_book = InMemoryUsageBook(self.store)
@@ -90,6 +92,7 @@ class Api:
         dependencies = assembled(
             catalog=EMBEDDED_CATALOG,
             store=self.store,
+            task_batches=self.batches,
             watch=self.watch,
             queue=self.queue,
             events=self.events,

@@ -1,0 +1,118 @@
+"""/v1/tasks:batch: many submissions in one call, each accepted or refused by itself."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flask import Blueprint, Response, request
+from pydantic import Field, ValidationError
+
+from common.observability.metrics import TASKS_SUBMITTED, counter
+from frontend_api.answers import AnswerBody, TaskAnswer
+from frontend_api.dependencies import wired
+from frontend_api.error_problems import body_problem, header_problem, problem_of
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.problem_schema import ProblemDocument
+from frontend_api.problems import Complaint, Problem, RequestRefusedError
+from frontend_api.request_log import current_trace_id
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.requests import BAD_BODY, authenticate, caller_id, json_body
+from frontend_api.schemas import MAX_BATCH_BYTES, BatchItem, TaskBatch
+from frontend_api.submit_batch import Outcome
+from frontend_api.submit_task import IdempotencyKeyReusedError, Submitted
+
+blueprint = Blueprint("batches", __name__, url_prefix="/v1/tasks:batch")
+blueprint.before_request(authenticate)
+
+_accepted = counter(TASKS_SUBMITTED)
+
+
+class BatchResultAnswer(AnswerBody):
+    """What became of one submission: a task, or a problem whose pointers lead into that submission."""
+
+    index: int = Field(description="The submission's place in `tasks`, from 0.")
+    status: int = Field(
+        description="What it would have been answered with alone: 202 accepted, 200 replayed, or the problem's."
+    )
+    task: TaskAnswer | None
+    problem: ProblemDocument | None
+    retry_after_seconds: int | None = Field(description="When a retryable problem may be over.")
+
+
+class BatchAnswer(AnswerBody):
+    """What became of each submission, in their order."""
+
+    accepted: int
+    replayed: int
+    refused: int
+    results: tuple[BatchResultAnswer, ...]
+
+
+@blueprint.post("")
+@described(
+    Operation(
+        id="submitBatch",
+        summary="Submit up to 100 tasks at once",
+        tag="tasks",
+        body=TaskBatch,
+        answers={
+            200: Answer(
+                meaning="Each is accepted or refused by itself: `results` says how.", body=BatchAnswer
+            )
+        },
+        problems=(*BAD_BODY, "unauthenticated", "dependency_unavailable"),
+    )
+)
+def submit() -> Response:
+    """Accept what can be accepted. Sent again, items with an `idempotency_key` make no second task."""
+    if "Idempotency-Key" in request.headers:
+        detail = "stands for one task; here give each item an idempotency_key"
+        raise RequestRefusedError(header_problem("Idempotency-Key", detail))
+    items = tuple(json_body(TaskBatch, max_bytes=MAX_BATCH_BYTES).checked())
+    fit = [item for item in items if isinstance(item, BatchItem)]
+    user_id = caller_id()
+    submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in fit]
+    outcomes = iter(wired().submit_batch(user_id, submissions))
+    results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
+    return json_answer(_answer(results))
+
+
+def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
+    new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
+    for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
+        _accepted.add(count, {"model": model, "lane": lane.value})
+    submitted = sum(isinstance(result, Submitted) for result in results)
+    return BatchAnswer(
+        accepted=len(new),
+        replayed=submitted - len(new),
+        refused=len(results) - submitted,
+        results=tuple(_result(index, result) for index, result in enumerate(results)),
+    )
+
+
+def _result(index: int, result: Outcome | ValidationError) -> BatchResultAnswer:
+    if isinstance(result, Submitted):
+        status = 200 if result.replayed else 202
+        task = TaskAnswer.of(result.task)
+        return BatchResultAnswer(
+            index=index, status=status, task=task, problem=None, retry_after_seconds=None
+        )
+    problem = _problem(result)
+    wait = problem.headers.get("Retry-After")
+    return BatchResultAnswer(
+        index=index,
+        status=problem.kind.status,
+        task=None,
+        problem=ProblemDocument.model_validate(problem.body(trace_id=current_trace_id())),
+        retry_after_seconds=None if wait is None else int(wait),
+    )
+
+
+def _problem(error: Exception) -> Problem:
+    problem = body_problem(error) if isinstance(error, ValidationError) else problem_of(error)
+    if problem is None:
+        raise error
+    if isinstance(error, IdempotencyKeyReusedError):  # which is no header here
+        complaint = Complaint("pointer", "/idempotency_key", "must be new for a new request")
+        return replace(problem, complaints=(complaint,))
+    return problem

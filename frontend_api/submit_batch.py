@@ -1,0 +1,152 @@
+"""Submit many tasks at once: each is accepted or refused by itself, all are stored and published together."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from common.domain.errors import (
+    DependencyUnavailableError,
+    DomainError,
+    TaskAlreadyExistsError,
+    TaskNotFoundError,
+)
+from common.domain.task import Task
+from frontend_api.quotas import QuotaExceededError
+from frontend_api.submit_task import (
+    IdempotencyKeyReusedError,
+    Submission,
+    SubmitTask,
+    Submitted,
+    TaskNotConfirmedError,
+    check_same_request,
+    needs_message,
+    noted_as_enqueued,
+)
+from frontend_api.task_batches import TaskBatches
+
+Outcome: TypeAlias = Submitted | DomainError
+"""What became of one submission: what SubmitTask would have returned for it, or raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitBatch:
+    """The use case. `submit_task` is its rules: what is accepted singly is accepted here, under the same ids."""
+
+    submit_task: SubmitTask
+    batches: TaskBatches
+
+    def __call__(self, user_id: str, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+        """Accept what can be accepted of one caller's submissions; what became of each, in their order.
+
+        Raises DependencyUnavailableError when quotas cannot be looked at, and then nothing was stored.
+        """
+        asked = [self._asked(submission) for submission in submissions]
+        first: dict[str, Task] = {}
+        for task in asked:
+            if isinstance(task, Task):
+                first.setdefault(task.id, task)
+        outcomes = self._stored(user_id, list(first.values()))
+        outcomes |= self._replayed({task_id: outcomes[task_id] for task_id in _keyed(asked, submissions)})
+        matched = [_matched(task, first, outcomes) for task in asked]
+        confirmed = self._confirmed(matched)
+        return tuple(_latest(outcome, confirmed) for outcome in matched)
+
+    def _asked(self, submission: Submission) -> Task | DomainError:
+        try:
+            return self.submit_task.new_task(submission)
+        except DomainError as refusal:
+            return refusal
+
+    def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
+        """By id, what came of storing these; beyond the caller's quotas nothing is stored."""
+        allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
+        within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
+        created: tuple[Task | DomainError, ...] = ()
+        try:
+            created = self.batches.create(within) if within else ()
+        except DependencyUnavailableError as error:
+            created = (error,) * len(within)
+        finally:
+            allowance.settle(stored=sum(isinstance(each, Task) for each in created))
+        outcomes: dict[str, Outcome] = {
+            task.id: Submitted(task=each, replayed=False) if isinstance(each, Task) else each
+            for task, each in zip(within, created, strict=True)
+        }
+        if allowance.refusal is not None:
+            outcomes |= dict.fromkeys((task.id for task in beyond), allowance.refusal)
+        return outcomes
+
+    def _replayed(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+        """Those of the refused that an earlier request has stored."""
+        kinds = (TaskAlreadyExistsError, QuotaExceededError)
+        perhaps = [task_id for task_id, outcome in outcomes.items() if isinstance(outcome, kinds)]
+        if not perhaps:
+            return {}
+        try:
+            known = self.batches.get(perhaps)
+        except DependencyUnavailableError as error:
+            return dict.fromkeys(perhaps, error)
+        replayed: dict[str, Outcome] = {}
+        for task_id in perhaps:
+            if task_id in known:
+                replayed[task_id] = Submitted(task=known[task_id], replayed=True)
+            elif isinstance(outcomes[task_id], TaskAlreadyExistsError):
+                replayed[task_id] = TaskNotFoundError(task_id)  # deleted between the two calls
+        return replayed
+
+    def _confirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, Task | DomainError]:
+        """By id, the tasks among these that needed a message, once they have it."""
+        found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
+        tasks = {task.id: task for task in found if needs_message(task)}
+        if not tasks:
+            return {}
+        try:
+            self.submit_task.queue.publish(*tasks.values())
+        except DependencyUnavailableError as error:
+            return {task_id: TaskNotConfirmedError(task_id, error) for task_id in tasks}
+        return {task.id: task for task in self._noted(list(tasks.values()))}
+
+    def _noted(self, tasks: Sequence[Task]) -> Iterable[Task]:
+        one, now = self.submit_task, self.submit_task.clock.now()
+        try:
+            noted = self.batches.update_unchanged(tasks, lambda task: task.enqueued(now))
+        except DependencyUnavailableError:
+            return tasks  # as where one is noted: it costs needless messages later, nothing else
+        return [
+            after or noted_as_enqueued(one.store, before, now)
+            for before, after in zip(tasks, noted, strict=True)
+        ]
+
+
+def _keyed(asked: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
+    """The ids that an earlier request may have used; without a key they are random."""
+    return {
+        task.id
+        for task, submission in zip(asked, submissions, strict=True)
+        if isinstance(task, Task) and submission.idempotency_key is not None
+    }
+
+
+def _matched(
+    asked: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
+) -> Outcome:
+    """What became of one: a later one of the same id is a replay of the first."""
+    if isinstance(asked, DomainError):
+        return asked
+    outcome = outcomes[asked.id]
+    is_first = first[asked.id] is asked
+    if isinstance(outcome, DomainError) or (is_first and not outcome.replayed):
+        return outcome
+    try:
+        check_same_request(outcome.task, asked)
+    except IdempotencyKeyReusedError as refusal:
+        return refusal
+    return Submitted(task=outcome.task, replayed=True)
+
+
+def _latest(outcome: Outcome, confirmed: Mapping[str, Task | DomainError]) -> Outcome:
+    """The same, as it stands after the publishing."""
+    if isinstance(outcome, DomainError):
+        return outcome
+    task = confirmed.get(outcome.task.id, outcome.task)
+    return task if isinstance(task, DomainError) else replace(outcome, task=task)

@@ -1,0 +1,97 @@
+"""The TaskBatches' contract, on the fake and on Firestore's emulator."""
+
+import uuid
+from dataclasses import dataclass, replace
+
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError
+from common.domain.task import Task
+from common.ports import TaskStore
+from frontend_api.adapters.firestore_task_batches import FirestoreTaskBatches
+from frontend_api.task_batches import TaskBatches
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import NOW, submitted_task
+from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+
+
+@dataclass
+class Arranged:
+    """Batches, the store of the same tasks, and batches that nobody answers."""
+
+    batches: TaskBatches
+    store: TaskStore
+    broken: TaskBatches
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def arranged(request: pytest.FixtureRequest) -> Arranged:
+    if request.param == "fake":
+        away = InMemoryTaskStore()
+        away.unavailable = True
+        store = InMemoryTaskStore()
+        return Arranged(InMemoryTaskBatches(store), store, InMemoryTaskBatches(away))
+    emulators: Emulators = request.getfixturevalue("emulators")
+    project = f"demo-{uuid.uuid4().hex[:12]}"
+    client = firestore_client(project, emulator_host=emulators.firestore_host)
+    nobody = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
+    return Arranged(
+        FirestoreTaskBatches(client, timeout_seconds=10),
+        FirestoreTaskStore(client),
+        FirestoreTaskBatches(nobody, timeout_seconds=1),
+    )
+
+
+def new_tasks(count: int) -> list[Task]:
+    return [submitted_task(task_id=uuid.uuid4().hex, labels={"team": "a & b"}) for _ in range(count)]
+
+
+def test_what_was_created_is_what_the_store_has(arranged: Arranged) -> None:
+    tasks = new_tasks(100)
+    created = arranged.batches.create(tasks)
+    assert list(created) == tasks
+    assert dict(arranged.batches.get([task.id for task in tasks])) == {task.id: task for task in tasks}
+    first = created[0]
+    assert isinstance(first, Task)
+    assert arranged.store.get(first.id).revision == first.revision
+
+
+def test_an_id_that_is_used_is_refused_and_the_others_are_stored(arranged: Arranged) -> None:
+    old, new = new_tasks(2)
+    arranged.store.create(old)
+    refused, created = arranged.batches.create([replace(old, user_id="mallory"), new])
+    assert isinstance(refused, TaskAlreadyExistsError)
+    assert created == new
+    assert arranged.store.get(old.id).user_id == old.user_id
+
+
+def test_those_that_do_not_exist_are_not_found(arranged: Arranged) -> None:
+    (task,) = new_tasks(1)
+    arranged.store.create(task)
+    assert set(arranged.batches.get([task.id, "nobody"])) == {task.id}
+
+
+def test_an_update_writes_to_those_that_are_as_they_were(arranged: Arranged) -> None:
+    unchanged, changed, deleted = (arranged.store.create(task) for task in new_tasks(3))
+    cancelled = arranged.store.update(changed.id, lambda task: task.cancelled(NOW))
+    arranged.store.delete(deleted.id)
+    written, *others = arranged.batches.update_unchanged(
+        [unchanged, changed, deleted], lambda task: task.enqueued(NOW)
+    )
+    assert others == [None, None]
+    assert written is not None
+    assert written == arranged.store.get(unchanged.id)
+    assert written.enqueued_at == NOW
+    assert arranged.store.get(changed.id) == cancelled
+
+
+def test_a_store_that_cannot_be_reached_says_so(arranged: Arranged) -> None:
+    (task,) = new_tasks(1)
+    with pytest.raises(DependencyUnavailableError):
+        arranged.broken.create([task])
+    with pytest.raises(DependencyUnavailableError):
+        arranged.broken.get([task.id])
