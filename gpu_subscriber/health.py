@@ -1,6 +1,6 @@
 """Health: a worker's state over HTTP, for Kubernetes' probes and the local stack.
 
-/healthz   200 while the worker lives: its heartbeat beats and no side thread is dead
+/healthz   200 while the worker lives: its heartbeat beats, no side thread is dead, deliveries can reach it
 /readyz    200 while it takes deliveries: engine ready, stream open, not draining
 """
 

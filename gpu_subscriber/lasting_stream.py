@@ -35,11 +35,19 @@ class LastingStream:
         self._opened_at = clock.now()
         self._due_at: datetime | None = None
         self._pause = _FIRST_PAUSE
+        self._down_since: datetime | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether deliveries can arrive."""
         return self._stream is not None and self._stream.is_open
+
+    @property
+    def down_for(self) -> timedelta:
+        """How long it is since the last steady stream ended; zero while there is a steady one, and before the first."""
+        now = self._clock.now()
+        steady = self.is_open and now - self._opened_at >= _STEADY
+        return timedelta() if steady or self._down_since is None else now - self._down_since
 
     @property
     def seconds_until_due(self) -> float | None:
@@ -65,7 +73,8 @@ class LastingStream:
         """The stream is over: the next one is due after a pause, which grows while streams do not last."""
         now = self._clock.now()
         if now - self._opened_at >= _STEADY:
-            self._pause = _FIRST_PAUSE
+            self._pause, self._down_since = _FIRST_PAUSE, None
+        self._down_since = self._down_since or now
         self._due_at = now + self._pause
         reason = None if self._stream is None else self._stream.ended_because
         _log.warning("stream_ended", reason=reason, pause_seconds=self._pause.total_seconds())

@@ -40,6 +40,8 @@ _FAREWELL_SECONDS = 5.0
 _DRAIN_LOOK_SECONDS = 0.1
 _SILENT_AFTER = timedelta(seconds=60)
 """A heartbeat that was not seen for this long is dead or stuck; claims are about to expire, too."""
+_CUT_OFF_AFTER = timedelta(minutes=10)
+"""Streams that have not lasted for so long may be this process's fault: nothing flows, so a restart costs nothing."""
 
 
 def deliveries_for(slots: int) -> int:
@@ -138,13 +140,18 @@ class Worker:
         silence = self._clock.now() - self._heartbeat.last_beat_at
         engine, is_open, draining = self._engine.ready, self._stream.is_open, self._hurry.is_set()
         return WorkerState(
-            alive=not self._broken and silence < _SILENT_AFTER,
+            alive=not self._broken and silence < _SILENT_AFTER and (draining or not self._cut_off),
             ready=is_open and engine is not None and not draining,
             draining=draining,
             stream_open=is_open,
             engine=engine,
             active_tasks=len(self._heartbeat.active_tasks),
         )
+
+    @property
+    def _cut_off(self) -> bool:
+        """Whether a process without a past might get deliveries where this one gets none."""
+        return self._stream.down_for >= _CUT_OFF_AFTER and not self._heartbeat.active_tasks
 
     def _serve(self) -> None:
         while True:

@@ -9,6 +9,7 @@ import pytest
 
 from common.adapters.system_clock import SystemClock
 from common.domain.task import Phase, TaskStatus
+from common.ports import Clock
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.errors import GenerationInterruptedError
@@ -17,7 +18,7 @@ from gpu_subscriber.lasting_stream import LastingStream
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
 from gpu_subscriber.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
 from tests.fakes.fake_clock import FakeClock
-from tests.fakes.fake_delivery_source import FakeDeliverySource
+from tests.fakes.fake_delivery_source import FakeDeliverySource, FakeDeliveryStream
 from tests.fakes.scripted_generator import ScriptedGeneration, grey_image
 from tests.fakes.worker_bench import WorkerBench, delivery_of
 
@@ -48,14 +49,38 @@ class FakeEngine:
         self.ended.set()
 
 
+class SourceThatHangs(FakeDeliverySource):
+    """Opens one stream; the next call does not come back until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs = threading.Event()
+        self.let_go = threading.Event()
+
+    def open(
+        self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
+    ) -> FakeDeliveryStream:
+        if self.streams:
+            self.hangs.set()
+            assert self.let_go.wait(PATIENCE_SECONDS)
+        return super().open(process, slots=slots, on_end=on_end)
+
+
 class RunningWorker:
     """A worker in a thread, on fakes, with a heartbeat of its own."""
 
-    def __init__(self, bench: WorkerBench, *, drain_deadline_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        bench: WorkerBench,
+        *,
+        drain_deadline_seconds: float = 5.0,
+        source: FakeDeliverySource | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.bench = bench
         self.engine = FakeEngine()
-        self.source = FakeDeliverySource()
-        clock = SystemClock()
+        self.source = source or FakeDeliverySource()
+        clock = clock or SystemClock()
         bench.heartbeat = Heartbeat(clock=clock, claim_ttl=timedelta(seconds=60), pace=Pace())
         self.worker = Worker(
             source=self.source,
@@ -112,6 +137,24 @@ def test_a_stream_that_ends_is_opened_again(running: RunningWorker) -> None:
     assert (
         running.source.stream(1).deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
     )
+
+
+def test_a_worker_that_is_cut_off_from_deliveries_for_long_is_not_alive(bench: WorkerBench) -> None:
+    source, clock = SourceThatHangs(), FakeClock()
+    running = RunningWorker(bench, source=source, clock=clock)
+    running.engine.come_up()
+    source.stream(0).break_off("NotFound")
+    assert source.hangs.wait(PATIENCE_SECONDS)
+
+    alive = []
+    for seconds in (590, 10):
+        clock.advance(seconds)
+        bench.heartbeat.beat()
+        alive.append(running.worker.state.alive)
+    assert alive == [True, False]
+
+    source.let_go.set()
+    running.stop()
 
 
 def test_a_delivery_that_breaks_everything_is_returned_and_the_next_one_processed(
@@ -222,6 +265,23 @@ def test_pauses_between_streams_grow_and_shrink_again() -> None:
     clock.advance(61)
     stream.ended()
     assert stream.seconds_until_due == 0.5
+
+
+def test_a_stream_is_down_until_one_has_lasted() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    assert stream.down_for == timedelta()
+    stream.begin(1)
+    clock.advance(3600)
+    stream.ended()
+    clock.advance(300)
+    stream.open()
+    clock.advance(59)
+    assert stream.down_for == timedelta(seconds=359)
+    stream.ended()
+    stream.open()
+    clock.advance(60)
+    assert stream.down_for == timedelta()
 
 
 def test_a_clock_that_is_set_back_makes_no_pause_between_streams_longer() -> None:
