@@ -28,6 +28,7 @@ from gpu_subscriber.active_task import Pace
 from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
+from gpu_subscriber.adapters.kubernetes_pod import KubernetesPod
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
@@ -42,6 +43,7 @@ from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
+from gpu_subscriber.removal_cost import RemovalCost
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
@@ -70,6 +72,10 @@ def main() -> int:
     on_shutdown_signals(worker.drain_soon)
     health = HealthServer(settings.health_port, lambda: worker.state)
     threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
+    if settings.pod_name is not None:
+        pod = KubernetesPod(name=settings.pod_name, namespace=settings.pod_namespace)
+        removal_cost = RemovalCost(pod, lambda: worker.state.active_tasks)
+        threading.Thread(target=removal_cost.run, name="removal_cost", daemon=True).start()
     _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)
     exit_code = worker.run()
     _log.info("worker_ended", exit_code=exit_code)

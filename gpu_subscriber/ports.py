@@ -179,6 +179,17 @@ class CheckpointStore(Protocol):
         ...
 
 
+class OwnPod(Protocol):
+    """The pod this worker runs in."""
+
+    def say_removal_cost(self, cost: int) -> None:
+        """Of several pods those with the lowest cost are removed first, when fewer are needed. Idempotent.
+
+        Raises DependencyUnavailableError when the cluster does not answer, or refuses.
+        """
+        ...
+
+
 class DeadLetters(Protocol):
     """Where deliveries go that nobody can process."""
 

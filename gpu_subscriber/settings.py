@@ -36,6 +36,10 @@ class WorkerSettings(SharedSettings):
     """How long a finished attempt tries to write its images and its ending to services that do not answer."""
     health_port: int = Field(default=8081, ge=0, le=65_535)
     """Where /healthz and /readyz answer; 0 takes any free port."""
+    pod_name: str | None = None
+    """The Kubernetes pod this worker runs in: it then says there what its removal would cost."""
+    pod_namespace: str = "darkroom"
+    """That pod's namespace."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to draw; `auto` takes a GPU where there is one."""
