@@ -1,7 +1,7 @@
 """SharedSettings: what both processes must agree on. Read from the environment, prefix `DARKROOM_`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,8 +29,22 @@ class SharedSettings(BaseSettings):
     log_level: str = "INFO"
     log_format: str = "json"
     """`json`, as Cloud Logging reads it, or `console` for people."""
-    trace_exporter: str = "none"
-    """`none`, or `console` to print spans."""
+    trace_exporter: Literal["auto", "none", "console", "file", "otlp", "google"] = "auto"
+    """Where spans go; `auto` is `otlp` where an endpoint is set, `google` on Google Cloud, else `none`."""
+    trace_folder: Path = Path("traces")
+    """Where `file` writes spans, a file per process, a line per span."""
+    metric_exporter: Literal["auto", "none", "prometheus", "otlp", "google"] = "auto"
+    """Where metrics go; `auto` as above, `prometheus` to be fetched from this process."""
+    price_per_gpu_second: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """What a useful second of a GPU costs, for callers and in the metrics; without it no prices are told."""
+    price_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    """What prices are in: an ISO 4217 code."""
+
+    otlp_endpoint: Annotated[str | None, Field(validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None
+    prometheus_host: Annotated[str, Field(validation_alias="OTEL_EXPORTER_PROMETHEUS_HOST")] = "localhost"
+    prometheus_port: Annotated[
+        int, Field(validation_alias="OTEL_EXPORTER_PROMETHEUS_PORT", ge=0, le=65_535)
+    ] = 9464
 
     firestore_emulator_host: Annotated[str | None, Field(validation_alias="FIRESTORE_EMULATOR_HOST")] = None
     pubsub_emulator_host: Annotated[str | None, Field(validation_alias="PUBSUB_EMULATOR_HOST")] = None

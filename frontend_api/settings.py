@@ -34,10 +34,6 @@ class ApiSettings(SharedSettings):
     """How many tasks one caller may submit in a minute; 0 is no limit."""
     max_queued_tasks: int = Field(default=20_000, ge=0)
     """How many tasks may be queued, of all callers; 0 is no limit."""
-    price_per_gpu_second: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """What callers are told that a useful second of a GPU costs; without it no prices are told."""
-    price_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    """What prices are in: an ISO 4217 code."""
     api_key_cache_seconds: float = Field(default=30, ge=0, le=3_600)
     """How long an API key that another instance revoked may go on opening doors here."""
     trusted_hosts: tuple[str, ...] = ()

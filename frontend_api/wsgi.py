@@ -3,6 +3,8 @@
 Nothing happens at import, and gunicorn must not preload: Google's clients do not survive the fork.
 """
 
+import socket
+import uuid
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +18,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
-from common.observability.logging import configure_logging
-from common.observability.tracing import configure_tracing
+from common.observability.telemetry import configure_telemetry
 from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
@@ -71,8 +72,9 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
     """The application as the environment asks for it. Raises SettingsError."""
     settings = settings or ApiSettings()
     settings.check()
-    configure_logging(process="api", level=settings.log_level, log_format=settings.log_format)
-    configure_tracing(process="api", exporter=settings.trace_exporter)
+    configure_telemetry(
+        settings, process="api", instance_id=f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+    )
     return create_app(_dependencies(settings), trusted_hosts=_trusted_hosts(settings))
 
 

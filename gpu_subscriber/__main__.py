@@ -20,8 +20,7 @@ from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.domain.errors import UnknownModelError
-from common.observability.logging import configure_logging
-from common.observability.tracing import configure_tracing
+from common.observability.telemetry import configure_telemetry, hand_over_telemetry
 from common.settings import SettingsError
 from common.shutdown_signals import on_shutdown_signals
 from gpu_subscriber.active_task import Pace
@@ -51,20 +50,21 @@ from gpu_subscriber.worker import Worker
 _log = structlog.get_logger(__name__)
 ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"
 EXIT_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h
+_FAREWELL_SECONDS = 1.0
+"""For the last spans and metrics. A pod that must go has no more to spare, and a lost metric is no lost task."""
 
 
 def main() -> int:
     """Run one worker to its end; its exit code."""
+    # Never the pod's name alone: a container that restarts in the same pod is another worker.
+    worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     try:
         settings = WorkerSettings()
         engine_settings = engine_settings_of(settings)
+        configure_telemetry(settings, process="worker", instance_id=worker_id)
     except (ValidationError, SettingsError) as error:
         print(f"darkroom worker: {error}", file=sys.stderr)  # noqa: T201 (logging is not set up yet)
         return EXIT_MISCONFIGURED
-    configure_logging(process="worker", level=settings.log_level, log_format=settings.log_format)
-    configure_tracing(process="worker", exporter=settings.trace_exporter)
-    # Never the pod's name alone: a container that restarts in the same pod is another worker.
-    worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     structlog.contextvars.bind_contextvars(worker_id=worker_id)
     worker = build_worker(
         settings, lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings), worker_id=worker_id
@@ -79,6 +79,7 @@ def main() -> int:
     _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)
     exit_code = worker.run()
     _log.info("worker_ended", exit_code=exit_code)
+    hand_over_telemetry(within_seconds=_FAREWELL_SECONDS)
     return exit_code
 
 

@@ -10,17 +10,20 @@ from opentelemetry import trace
 _SEVERITIES = {"warn": "WARNING", "exception": "ERROR"}
 
 
-def configure_logging(*, process: str, level: str = "INFO", log_format: str = "json") -> None:
+def configure_logging(
+    *, process: str, level: str = "INFO", log_format: str = "json", project_id: str | None = None
+) -> None:
     """Send every log line of this process, the libraries' included, to standard output in one shape.
 
-    `json` lines carry the fields Cloud Logging knows (severity, message, time); `console` is for people.
+    `json` lines carry the fields Cloud Logging knows (severity, message, time); `console` is for people. A line that
+    was written inside a span names its trace, with the `project_id` of a real project as Cloud Logging joins them.
     """
     for_machines = log_format == "json"
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _with_trace,
+        _traced(project_id),
         # A processor, not a bound variable: those do not reach the threads that gunicorn and the clients start.
         _naming(process),
     ]
@@ -64,11 +67,21 @@ def _naming(process: str) -> structlog.types.Processor:
     return named
 
 
-def _with_trace(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"] = trace.format_trace_id(context.trace_id)
-    return event
+def _traced(project_id: str | None) -> structlog.types.Processor:
+    def traced(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+        context = trace.get_current_span().get_span_context()
+        if not context.is_valid:
+            return event
+        trace_id, span_id = trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+        if project_id is None:
+            event.update({"trace_id": trace_id, "span_id": span_id})
+            return event
+        event["logging.googleapis.com/trace"] = f"projects/{project_id}/traces/{trace_id}"
+        event["logging.googleapis.com/spanId"] = span_id
+        event["logging.googleapis.com/trace_sampled"] = context.trace_flags.sampled
+        return event
+
+    return traced
 
 
 def _as_cloud_logging(

@@ -10,12 +10,11 @@ import logging
 import threading
 import structlog
 from common.observability.logging import configure_logging
-from common.observability.tracing import configure_tracing, tracer
+from opentelemetry.sdk.trace import TracerProvider
 
-configure_logging(process="worker")
-configure_tracing(process="worker")
+configure_logging(process="worker", project_id=PROJECT)
 log = structlog.get_logger()
-with tracer().start_as_current_span("attempt"):
+with TracerProvider().get_tracer("test").start_as_current_span("attempt"):
     log.info("attempt_finished", task_id="t1", seconds=1.5)
 logging.getLogger("library").warning("from a library")
 logging.getLogger("google.chatty").info("not worth a line")
@@ -30,8 +29,9 @@ thread.join()
 """
 
 
-def lines() -> list[dict[str, Any]]:
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+def lines(project_id: str | None = None) -> list[dict[str, Any]]:
+    program = f"PROJECT = {project_id!r}\n{PROGRAM}"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
@@ -39,11 +39,21 @@ def test_lines_are_json_with_the_fields_that_cloud_logging_reads() -> None:
     finished, library, failed = lines()
     assert finished["message"] == "attempt_finished"
     assert (finished["severity"], finished["process"], finished["task_id"]) == ("INFO", "worker", "t1")
-    assert len(finished["trace_id"]) == 32
+    assert (len(finished["trace_id"]), len(finished["span_id"])) == (32, 16)
+    assert "trace_id" not in library, "outside of any span"
     assert (library["message"], library["severity"]) == ("from a library", "WARNING")
     assert failed["severity"] == "ERROR"
     assert failed["exception"][0]["exc_type"] == "ZeroDivisionError"
     assert failed["process"] == "worker", "also on a thread that knows nothing of the main one's context"
+
+
+def test_of_a_real_project_lines_are_joined_to_their_trace_as_cloud_logging_has_it() -> None:
+    finished, library, _ = lines("my-project")
+    project, _, trace_id = finished["logging.googleapis.com/trace"].rpartition("/traces/")
+    assert (project, len(trace_id)) == ("projects/my-project", 32)
+    assert len(finished["logging.googleapis.com/spanId"]) == 16
+    assert finished["logging.googleapis.com/trace_sampled"] is True
+    assert not any(name.startswith("logging.googleapis.com") for name in library)
 
 
 def test_a_traceback_never_tells_what_the_variables_held() -> None:

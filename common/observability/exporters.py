@@ -1,0 +1,113 @@
+"""Where spans and metrics go: nowhere, to a terminal or a file, to any OTLP endpoint, to Google Cloud, to Prometheus.
+
+The vendors' exporters are imported when they are chosen, so that a process that exports nothing does not load them.
+docs/adr/0015 says why Google Cloud is reached by OTLP, too.
+"""
+
+# ruff: noqa: PLC0415
+
+import os
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+
+from common.observability.origin import Origin
+from common.settings import SettingsError, SharedSettings
+
+if TYPE_CHECKING:
+    from google.auth.transport.requests import AuthorizedSession
+
+GOOGLE_TRACES = "https://telemetry.googleapis.com/v1/traces"
+GOOGLE_METRICS = "https://telemetry.googleapis.com/v1/metrics"
+_GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+def span_processor(settings: SharedSettings, origin: Origin) -> SpanProcessor | None:
+    """What takes each span when it ends; None where nobody does."""
+    match _decided(settings.trace_exporter, settings, origin):
+        case "console":
+            return SimpleSpanProcessor(ConsoleSpanExporter())
+        case "file":
+            return _to_file(settings, origin)
+        case "otlp":
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            return BatchSpanProcessor(OTLPSpanExporter())
+        case "google":
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            return BatchSpanProcessor(OTLPSpanExporter(GOOGLE_TRACES, session=_google_session()))
+        case _:
+            return None
+
+
+def metric_reader(settings: SharedSettings, origin: Origin) -> MetricReader | None:
+    """What reads the instruments, every minute or when it is asked to; None where nobody does."""
+    match _decided(settings.metric_exporter, settings, origin):
+        case "prometheus":
+            return _for_prometheus(settings)
+        case "otlp":
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+            return PeriodicExportingMetricReader(OTLPMetricExporter())
+        case "google":
+            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
+            return PeriodicExportingMetricReader(
+                OTLPMetricExporter(GOOGLE_METRICS, session=_google_session())
+            )
+        case _:
+            return None
+
+
+def sampler() -> Sampler | None:
+    """Every span, unless OTEL_TRACES_SAMPLER says otherwise; None leaves it to that.
+
+    Not the caller's flag: Cloud Run's front end sets it on a request in ten seconds, and tasks would have no traces.
+    """
+    return None if os.environ.get("OTEL_TRACES_SAMPLER") else ALWAYS_ON
+
+
+def _decided(chosen: str, settings: SharedSettings, origin: Origin) -> str:
+    if chosen != "auto":
+        return chosen
+    if settings.otlp_endpoint:
+        return "otlp"
+    return "google" if origin.is_on_google_cloud else "none"
+
+
+def _to_file(settings: SharedSettings, origin: Origin) -> SpanProcessor:
+    name = f"{origin.process}-{os.getpid()}.jsonl"
+    try:
+        settings.trace_folder.mkdir(parents=True, exist_ok=True)
+        file = (settings.trace_folder / name).open("a", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"DARKROOM_TRACE_FOLDER: {settings.trace_folder} cannot be written") from error
+    # At once: what a process did before it was killed is what one wants to read.
+    return SimpleSpanProcessor(
+        ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n")
+    )
+
+
+def _for_prometheus(settings: SharedSettings) -> MetricReader:
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader
+    from prometheus_client import start_http_server
+
+    try:
+        start_http_server(settings.prometheus_port, addr=settings.prometheus_host)
+    except OSError as error:
+        where = f"{settings.prometheus_host}:{settings.prometheus_port}"
+        raise SettingsError(f"OTEL_EXPORTER_PROMETHEUS_PORT: {where} cannot be listened at") from error
+    return PrometheusMetricReader(scope_info_enabled=False)
+
+
+def _google_session() -> "AuthorizedSession":
+    """One that shows the machine's own identity with each request."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _project = google.auth.default(scopes=[_GOOGLE_SCOPE])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]

@@ -1,0 +1,125 @@
+"""Which exporter is chosen, and that what it is given arrives: at an OTLP endpoint, in a file, at a scrape."""
+
+import gzip
+import json
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from common.observability.exporters import metric_reader, sampler, span_processor
+from common.observability.origin import Origin, origin_of
+from common.settings import SettingsError, SharedSettings
+from local_stack.free_ports import free_port
+
+RESOURCE = Resource({"service.name": "darkroom-test"})
+ELSEWHERE = Origin(process="test", resource=RESOURCE, is_on_google_cloud=False)
+
+
+def settings(**given: Any) -> SharedSettings:
+    return SharedSettings.model_validate(given)
+
+
+def draw_a_span(processor: SpanProcessor | None) -> None:
+    assert processor is not None
+    provider = TracerProvider(resource=RESOURCE)
+    provider.add_span_processor(processor)
+    with provider.get_tracer("test").start_as_current_span("draw", attributes={"images": 2}):
+        pass
+    provider.shutdown()
+
+
+class Collector(BaseHTTPRequestHandler):
+    """An OTLP endpoint that keeps the last body it was sent."""
+
+    received = b""
+    path_asked = ""
+    has_come = Event()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        zipped = self.headers.get("Content-Encoding") == "gzip"
+        type(self).received = gzip.decompress(body) if zipped else body
+        type(self).path_asked = self.path
+        self.send_response(200)
+        self.end_headers()
+        self.has_come.set()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Tests are quiet."""
+
+
+@pytest.fixture
+def collector() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_by_default_nothing_is_exported_and_no_machine_is_asked_where_emulators_are() -> None:
+    local = settings(FIRESTORE_EMULATOR_HOST="localhost:1")
+    origin = origin_of(local, process="api", instance_id="one")
+    assert not origin.is_on_google_cloud
+    assert origin.resource.attributes["service.instance.id"] == "one"
+    assert span_processor(local, origin) is None
+    assert metric_reader(local, origin) is None
+
+
+def test_where_an_endpoint_is_set_spans_go_there(collector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
+    draw_a_span(span_processor(SharedSettings(), ELSEWHERE))
+    assert Collector.has_come.wait(10)
+    assert Collector.path_asked == "/v1/traces"
+    (told,) = ExportTraceServiceRequest.FromString(Collector.received).resource_spans
+    assert [span.name for span in told.scope_spans[0].spans] == ["draw"]
+    assert {one.key: one.value.string_value for one in told.resource.attributes} == {
+        "service.name": "darkroom-test"
+    }
+
+
+def test_a_file_has_a_line_for_each_span_as_soon_as_it_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "traces"
+    draw_a_span(span_processor(settings(trace_exporter="file", trace_folder=folder), ELSEWHERE))
+    (file,) = folder.glob("test-*.jsonl")
+    (span,) = (json.loads(line) for line in file.read_text().splitlines())
+    assert (span["name"], span["attributes"]) == ("draw", {"images": 2})
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "traces").write_text("a file")
+    with pytest.raises(SettingsError, match="DARKROOM_TRACE_FOLDER"):
+        span_processor(settings(trace_exporter="file", trace_folder=tmp_path / "traces"), ELSEWHERE)
+
+
+def test_prometheus_fetches_metrics_from_the_port_that_is_set_and_only_one_process_has_it() -> None:
+    asked = settings(metric_exporter="prometheus", OTEL_EXPORTER_PROMETHEUS_PORT=free_port())
+    reader = metric_reader(asked, ELSEWHERE)
+    assert reader is not None
+    meter = MeterProvider(resource=RESOURCE, metric_readers=[reader]).get_meter("test")
+    meter.create_counter("darkroom.tests.run", unit="{test}").add(3, {"kind": "unit"})
+    with urllib.request.urlopen(f"http://localhost:{asked.prometheus_port}/metrics") as answer:
+        text = answer.read().decode()
+    assert 'darkroom_tests_run_total{kind="unit"} 3.0' in text
+    with pytest.raises(SettingsError, match="OTEL_EXPORTER_PROMETHEUS_PORT"):
+        metric_reader(asked, ELSEWHERE)
+
+
+def test_every_span_is_recorded_unless_the_standard_variable_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = sampler()
+    assert chosen is not None
+    assert "AlwaysOn" in chosen.get_description()
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
+    assert sampler() is None
