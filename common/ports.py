@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from common.domain.task import Task, TaskStatus
+from common.domain.worker_report import WorkerReport
 
 
 class Clock(Protocol):
@@ -120,4 +121,20 @@ class TaskStore(Protocol):
 
     def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
         """A page of at most `limit` tasks that have ended and whose `expires_at` is past, oldest first."""
+        ...
+
+
+class WorkerReports(Protocol):
+    """Where workers say what they are and how fast. Every method raises DependencyUnavailableError."""
+
+    def publish(self, report: WorkerReport) -> None:
+        """Keep it in place of the same worker's earlier one."""
+        ...
+
+    def alive(self, now: datetime) -> tuple[WorkerReport, ...]:
+        """The reports of those workers that are alive, in any order."""
+        ...
+
+    def latest(self, limit: int) -> tuple[WorkerReport, ...]:
+        """The reports of at most `limit` workers, dead or alive, those that lived longest first."""
         ...

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
@@ -40,9 +41,11 @@ from gpu_subscriber.health import HealthServer
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
+from gpu_subscriber.measured_times import MeasuredTimes
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
 from gpu_subscriber.removal_cost import RemovalCost
+from gpu_subscriber.reporting import Reporting
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
@@ -101,6 +104,14 @@ def build_worker(
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
     bucket = open_bucket(settings.project_id, settings.images_bucket, connections=2 * settings.slots)
     events = PubSubEventPublisher(PubSubTopic(publisher, settings.project_id, settings.events_topic))
+    measured_times = MeasuredTimes()
+    reporting = Reporting(
+        worker_id=worker_id,
+        reports=FirestoreWorkerReports(firestore, timeout_seconds=settings.report_interval_seconds),
+        measured_times=measured_times,
+        clock=clock,
+        interval_seconds=settings.report_interval_seconds,
+    )
     process_task = ProcessTask(
         worker_id=worker_id,
         claim_ttl=claim_ttl,
@@ -117,6 +128,7 @@ def build_worker(
         heartbeat=heartbeat,
         patience=patience,
         holder_watch=HolderWatch(seconds=settings.holder_silence_seconds, hurry=hurry),
+        measured_times=measured_times,
         clock=clock,
     )
     source = PubSubDeliveries(
@@ -131,6 +143,7 @@ def build_worker(
         process=process_task,
         engine=engine,
         heartbeat=heartbeat,
+        reporting=reporting,
         hurry=hurry,
         clock=clock,
         drain_deadline_seconds=settings.drain_deadline_seconds,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from common.domain.errors import ClaimLostError
 from common.domain.task import Claim, Phase, Task
 from common.ports import Clock, TaskStore
-from gpu_subscriber.ports import Generation, ProgressListener
+from gpu_subscriber.ports import DrawnImage, Generation, ProgressListener
 from gpu_subscriber.progress_tracker import ProgressTracker
 
 
@@ -68,7 +68,7 @@ class ActiveTask(ProgressListener):
         self._state = threading.Lock()
         self._generation: Generation | None = None
         self._stop_reason: StopReason | None = None
-        self.began_at = clock.now()
+        self.began_at = self._drawn_at = clock.now()
         self._written_at = self._seen_at = self.began_at
         self._written_phase = Phase.WAITING
         self._written_value = 0.0
@@ -103,6 +103,16 @@ class ActiveTask(ProgressListener):
         """See ProgressListener."""
         self.tracker.preview_ready(index, step, jpeg)
         self._on_news()
+
+    def image_drawn(self, image: DrawnImage) -> None:
+        """The engine is through with an image; what follows is up to this process."""
+        self._drawn_at = self._clock.now()
+        self.tracker.image_finished(image.index)
+
+    @property
+    def drawing_seconds(self) -> float:
+        """From the beginning of the attempt to the latest image out of the engine; 0 before the first."""
+        return (self._drawn_at - self.began_at).total_seconds()
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -211,5 +211,6 @@ def _drawn(index: int, image: ImageReady, software: Mapping[str, str]) -> DrawnI
         pixels=image.pixels,
         gpu_seconds=image.gpu_seconds,
         resumed_at_step=image.resumed_at_step,
+        times=image.times,
         software=software,
     )

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from common.domain.task import Phase, Task
+from gpu_subscriber.engine.messages import RunTimes
 
 
 class Settlement(StrEnum):
@@ -80,6 +81,8 @@ class DrawnImage:
     resumed_at_step: int = 0
     software: Mapping[str, str] = field(default_factory=dict)
     """Versions of what decided the pixels, by package name."""
+    times: RunTimes | None = None
+    """Where the device's time went, where the engine tells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

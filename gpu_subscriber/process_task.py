@@ -36,6 +36,7 @@ from gpu_subscriber.errors import (
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
+from gpu_subscriber.measured_times import MeasuredTimes
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import (
     Checkpoint,
@@ -75,6 +76,7 @@ class ProcessTask:
     heartbeat: Heartbeat
     patience: Patience
     holder_watch: HolderWatch
+    measured_times: MeasuredTimes
     clock: Clock
 
     def __call__(self, delivery: Delivery) -> Settlement:
@@ -155,10 +157,12 @@ class ProcessTask:
                 ending = self._ending(active, generation)
             record.drawn(gpu_seconds=generation.gpu_seconds)
             try:
-                return self.patience(lambda: active.changed(ending))
+                ended = self.patience(lambda: active.changed(ending))
             except (ClaimLostError, InvalidTransitionError, TaskNotFoundError):
                 self._clear_up_after_losing(task)
                 raise
+            self.measured_times.task_ended(ended, drawing_seconds=active.drawing_seconds)
+            return ended
 
     def _clear_up_after_losing(self, task: Task) -> None:
         """Others decided how the task goes on, or deleted it: what this attempt has stored is nobody's."""
@@ -219,7 +223,8 @@ class ProcessTask:
         for piece in generation:
             match piece:
                 case DrawnImage():
-                    active.tracker.image_finished(piece.index)
+                    active.image_drawn(piece)
+                    self.measured_times.image_drawn(active.task.parameters, piece.times)
                     stored.append(self.images.store(active.task, piece))
                 case Checkpoint():
                     self.checkpoints.keep(active.task, piece)

@@ -27,6 +27,9 @@ class WorkerSettings(SharedSettings):
     """The shortest pause between two progress writes of one task; Firestore bears one a second for long."""
     progress_event_seconds: float = Field(default=5.0, ge=0.5)
     """The shortest pause between two events of a task's progress, for owners who asked for them."""
+    report_interval_seconds: float = Field(default=10.0, gt=0.0)
+    """How often the worker says that it is alive, what it serves and how long things take it; each costs one write.
+    Whoever has not been heard of for three times as long counts as gone."""
     attempt_timeout_seconds: float = Field(default=900.0, gt=0.0)
     """An attempt that takes longer is interrupted and counts as failed."""
     drain_deadline_seconds: float = Field(default=8.0, ge=0.0)

@@ -1,9 +1,9 @@
 """Worker: start, serve, drain, stop. The order matters and is said.
 
 Start   1. the engine, which takes longest · 2. the heartbeat, before there is anything to renew
-        3. the stream, once the engine is ready: what is delivered can be drawn at once
+        3. the stream, once the engine is ready: what is delivered can be drawn at once, and others may count on it
 Serve   whenever the stream ends, for whatever reason, open another, for ever, with back-off
-Drain   1. close the stream, so that nothing new comes and what waits goes back to others at once
+Drain   1. close the stream, so that nothing new comes and what waits goes back to others at once; say so
         2. let those tasks finish that will be through before the deadline
         3. interrupt the others now rather than then: a checkpoint and a hand-back take time, too
         4. wait until every delivery is settled and its settlement is sent
@@ -28,6 +28,7 @@ from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.lasting_stream import LastingStream
 from gpu_subscriber.ports import Delivery, DeliverySource, Settlement
+from gpu_subscriber.reporting import Reporting
 from gpu_subscriber.side_thread import SideThread
 
 _log = structlog.get_logger(__name__)
@@ -101,6 +102,7 @@ class Worker:
         process: Callable[[Delivery], Settlement],
         engine: Engine,
         heartbeat: Heartbeat,
+        reporting: Reporting,
         hurry: threading.Event,
         clock: Clock,
         drain_deadline_seconds: float,
@@ -108,6 +110,7 @@ class Worker:
         self._process = process
         self._engine = engine
         self._heartbeat = heartbeat
+        self._reporting = reporting
         self._hurry = hurry
         self._clock = clock
         self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
@@ -119,6 +122,7 @@ class Worker:
         self._side_threads = (
             SideThread("engine", lambda: engine.run(self._engine_ready), on_end=self._side_thread_ended),
             SideThread("heartbeat", heartbeat.run, on_end=self._side_thread_ended),
+            SideThread("reporting", reporting.run, on_end=self._side_thread_ended),
         )
 
     def run(self) -> int:
@@ -159,8 +163,7 @@ class Worker:
                 case None:
                     self._stream.open()
                 case News.ENGINE_READY:
-                    engine = self._engine.ready
-                    self._stream.begin(deliveries_for(1 if engine is None else engine.slots))
+                    self._begin(self._engine.ready)
                 case News.STREAM_ENDED:
                     self._stream.ended()
                 case News.SIDE_THREAD_ENDED:
@@ -168,6 +171,12 @@ class Worker:
                     return
                 case News.TOLD_TO_DRAIN:
                     return
+
+    def _begin(self, engine: EngineReady | None) -> None:
+        deliveries = deliveries_for(1 if engine is None else engine.slots)
+        self._stream.begin(deliveries)
+        if engine is not None:  # else it has died meanwhile, and the next one will be ready soon
+            self._reporting.engine_ready(engine, deliveries=deliveries)
 
     def _next_news(self, timeout_seconds: float | None) -> News | None:
         try:
@@ -189,6 +198,7 @@ class Worker:
         """Whether every delivery was settled before the end."""
         self._hurry.set()
         self._stream.close()
+        self._reporting.leave()
         deadline = self._clock.now() + self._drain_deadline
         farewell = timedelta(seconds=_FAREWELL_SECONDS)
         _log.info("drain_began", active_tasks=len(self._heartbeat.active_tasks), broken=self._broken)

@@ -6,6 +6,7 @@ from typing import Any
 from common.domain.model_catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Task
+from common.domain.worker_report import WorkerReport
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -29,3 +30,18 @@ def submitted_task(**changes: Any) -> Task:
         **changes,
     }
     return Task.submitted(**fields)
+
+
+def worker_report(worker_id: str = "worker-1", **changes: Any) -> WorkerReport:
+    """A worker that serves the demo model and has drawn nothing yet."""
+    fields: dict[str, Any] = {
+        "models": ("demo",),
+        "device": "cpu",
+        "slots": 4,
+        "deliveries": 5,
+        "reported_at": NOW,
+        "alive_until": NOW + timedelta(seconds=30),
+        "expires_at": NOW + timedelta(days=7),
+        **changes,
+    }
+    return WorkerReport(worker_id=worker_id, **fields)

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1
 """The largest seed torch's generators take that Firestore's signed 64-bit integers hold, too."""
+_PASSES_AROUND = 3
+"""Encoding the prompt and decoding the image cost about as much as so many forwards of the denoiser."""
 
 
 class Sampler(StrEnum):
@@ -62,6 +64,17 @@ class GenerationParameters(BaseModel):
     height: int = Field(ge=8, le=8_192)
     num_images: int = Field(ge=1, le=64)
     output_format: OutputFormat
+
+    @property
+    def passes_per_step(self) -> int:
+        """2 when classifier-free guidance doubles the batch, else 1; above 1 is what diffusers, too, calls guided."""
+        return 2 if self.guidance_scale > 1 else 1
+
+    @property
+    def work_units(self) -> float:
+        """How much there is to compute, on whatever device: millions of pixels × forwards, over all images."""
+        passes = self.steps * self.passes_per_step + _PASSES_AROUND
+        return self.num_images * passes * self.width * self.height / 1e6
 
     def seed_of(self, index: int) -> int:
         """The seed that image `index` of the task is drawn with."""

@@ -47,6 +47,9 @@ class TaskFields:
     usage: Usage = field(default_factory=Usage)
     untold_since: datetime | None = None
     """When it ended, if the API ended it and no event of that was confirmed yet."""
+    predicted_seconds: float | None = None
+    """How long it was expected to take from submission to its end, when it was submitted; None where nobody could tell
+    or it was retried. Uncorrected: workers compare it with what came true."""
     lane: Lane = Lane.INTERACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
     callback_url: str | None = None

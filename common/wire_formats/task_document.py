@@ -18,9 +18,9 @@ from common.domain.task_records import EndedAttempt
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.2"
-"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`; older documents are
-read without them."""
+VERSION = "1.3"
+"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3 `work_units` and
+`predicted_seconds`; older documents are read without them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -36,6 +36,8 @@ def encode_task_document(task: Task) -> Document:
         "status": task.status.value,
         "model": task.parameters.model,
         "parameters": task.parameters.model_dump(mode="json"),
+        "work_units": task.parameters.work_units,
+        "predicted_seconds": task.predicted_seconds,
         "lane": task.lane.value,
         "labels": dict(task.labels),
         "created_at": task.created_at,
@@ -101,6 +103,7 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         else Failure(code=failure["code"], message=failure["message"], retryable=failure["retryable"]),
         usage=_decode_usage(document["usage"]),
         untold_since=_moment_or_none(document.get("untold_since")),
+        predicted_seconds=_number_or_none(document.get("predicted_seconds")),
         lane=Lane(document["lane"]),
         labels=dict(document["labels"]),
         callback_url=document["callback_url"],
@@ -118,6 +121,10 @@ def _moment(value: object) -> datetime:
 
 def _moment_or_none(value: object) -> datetime | None:
     return None if value is None else _moment(value)
+
+
+def _number_or_none(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _decode_claim(claim: Mapping[str, Any]) -> Claim:

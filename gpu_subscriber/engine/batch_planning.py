@@ -26,12 +26,12 @@ class BatchKey:
 
     @classmethod
     def of(cls, parameters: GenerationParameters) -> "BatchKey":
-        """The key of a Run with these parameters; guidance above 1 is what diffusers, too, calls guided."""
+        """The key of a Run with these parameters."""
         return cls(
             model=parameters.model,
             width=parameters.width,
             height=parameters.height,
-            branches=2 if parameters.guidance_scale > 1 else 1,
+            branches=parameters.passes_per_step,
         )
 
 

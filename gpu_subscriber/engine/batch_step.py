@@ -50,7 +50,10 @@ class BatchStep:
                 self._prepare(family, run)
         ready = [run for run in runs if run in self._roster]
         if ready:
+            step_began = self._clock()
             self._predict_and_advance(family, ready)
+            for run in ready:
+                run.stopwatch.step_taken(self._clock() - step_began, shared_by=len(ready))
         for run in runs:
             run.gpu_seconds += (self._clock() - began) / len(runs)
         for run in ready:
@@ -59,9 +62,11 @@ class BatchStep:
 
     def _prepare(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
+        began = self._clock()
         with self._roster.blaming(run):
             prepare_run(family, run, self._send)
             run.began_at = run.checkpointed_at = self._clock()
+            run.stopwatch.preparing_seconds = run.began_at - began
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
 
     def _predict_and_advance(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
@@ -110,7 +115,8 @@ class BatchStep:
         began = self._clock()
         with self._roster.blaming(run):
             decoded = self._decoded(family, _state(run))
-            run.gpu_seconds += self._clock() - began
+            run.stopwatch.decoding_seconds = self._clock() - began
+            run.gpu_seconds += run.stopwatch.decoding_seconds
             self._roster.release(run)
             self._device.fetch(
                 decoded.pixels,

@@ -48,6 +48,36 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunTimes:
+    """Where a Run's time went, in seconds of the device: a batch's time divided by its Runs."""
+
+    preparing_seconds: float
+    stepping_seconds: float
+    decoding_seconds: float
+    steps: int
+    """Those that were taken here; fewer than asked for when the Run resumed."""
+    shared_by: float
+    """How many Runs took a step together, in the mean."""
+
+    @property
+    def step_seconds(self) -> float:
+        """One step's share; `steps` must not be 0."""
+        return self.stepping_seconds / self.steps
+
+    def seconds_of(self, steps: int) -> float:
+        """A whole image of so many steps, had all of them been taken here."""
+        return self.preparing_seconds + steps * self.step_seconds + self.decoding_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUpTimes:
+    """What a model was seen to take for an image with these parameters, drawn alone."""
+
+    parameters: GenerationParameters
+    times: RunTimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReady:
     """The models are loaded and warm. `slots`: how many Runs may share a step."""
 
@@ -57,6 +87,8 @@ class EngineReady:
     slots: int
     versions: dict[str, str]
     """Software that decides pixels, by package name."""
+    warm_up: WarmUpTimes | None = None
+    """Of the first model; None where nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +147,7 @@ class ImageReady:
     pixels: bytes
     gpu_seconds: float
     resumed_at_step: int = 0
+    times: RunTimes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,7 @@ class Roster:
                 pixels=pixels.numpy().tobytes(),
                 gpu_seconds=run.gpu_seconds,
                 resumed_at_step=run.resumed_at_step,
+                times=run.stopwatch.times,
             )
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from gpu_subscriber.engine.batch_planning import BatchKey, Candidate
-from gpu_subscriber.engine.messages import Start
+from gpu_subscriber.engine.messages import RunTimes, Start
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -66,6 +66,38 @@ class Denoising:
         self.step_index += 1
 
 
+@dataclass(slots=True)
+class Stopwatch:
+    """Where a Run's time goes, in seconds of the device. Gathered while it is drawn."""
+
+    preparing_seconds: float = 0.0
+    stepping_seconds: float = 0.0
+    decoding_seconds: float = 0.0
+    steps: int = 0
+    sharers: int = 0
+
+    def step_taken(self, seconds: float, *, shared_by: int) -> None:
+        """One step of a batch of so many Runs, which took so long as a whole."""
+        self.stepping_seconds += seconds / shared_by
+        self.steps += 1
+        self.sharers += shared_by
+
+    def whole_image_drawn(self, seconds: float, *, steps: int) -> None:
+        """All of it in one call, which does not tell its parts apart."""
+        self.stepping_seconds, self.steps, self.sharers = seconds, steps, steps
+
+    @property
+    def times(self) -> RunTimes:
+        """What was gathered."""
+        return RunTimes(
+            preparing_seconds=self.preparing_seconds,
+            stepping_seconds=self.stepping_seconds,
+            decoding_seconds=self.decoding_seconds,
+            steps=self.steps,
+            shared_by=self.sharers / max(1, self.steps),
+        )
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class Run:
     """One image on its way: what was asked, how far it is, what it has cost. `denoising` is None until prepared."""
@@ -75,6 +107,7 @@ class Run:
     denoising: Denoising | None = None
     resumed_at_step: int = 0
     gpu_seconds: float = 0.0
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
     steps_done: int = 0
     """Counted in the steps that were asked for, as reported."""
     began_at: float = 0.0
@@ -110,6 +143,7 @@ class Run:
         self.start = replace(self.start, checkpoint=None)
         self.denoising = self.previewed_at = None
         self.steps_done = self.resumed_at_step = 0
+        self.stopwatch = Stopwatch()
         self.is_redrawn = True
 
     def note_steps(self) -> int:

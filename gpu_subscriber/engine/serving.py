@@ -13,7 +13,7 @@ from gpu_subscriber.engine.checkpoint import software_versions
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
-from gpu_subscriber.engine.messages import EngineReady, Shutdown
+from gpu_subscriber.engine.messages import EngineReady, Shutdown, WarmUpTimes
 from gpu_subscriber.engine.model_shelf import Family, ModelShelf, load_family
 from gpu_subscriber.engine.parent_link import ParentLink
 from gpu_subscriber.engine.step_engine import StepEngine
@@ -57,6 +57,7 @@ class _Serving:
             send=link.send,
             pump=lambda: self._hear(wait=False),
         )
+        self._warm_up: WarmUpTimes | None = None
         self._shutdown: Shutdown | None = None
 
     def until_shutdown(self) -> int:
@@ -69,6 +70,7 @@ class _Serving:
                 dtype=str(self._device.dtype).removeprefix("torch."),
                 slots=self._caps.cap_of(BatchKey.of(default_parameters(first))),
                 versions=software_versions(),
+                warm_up=self._warm_up,
             )
         )
         while True:
@@ -91,5 +93,5 @@ class _Serving:
 
     def _load(self, spec: ModelSpec, device: Device) -> Family:
         family = load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)
-        warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
+        self._warm_up = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
         return family

@@ -143,6 +143,7 @@ class StepEngine:
             with self._roster.blaming(run):
                 drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
                 run.gpu_seconds += self._clock() - began
+                run.stopwatch.whole_image_drawn(self._clock() - began, steps=run.start.parameters.steps)
                 self._roster.release(run)
                 self._roster.deliver(run, drawn.pixels, drawn.finite, drawn.varied)
         except RunStoppedError:

@@ -1,4 +1,4 @@
-"""Warm-up: the first, slow passes of a model, and what is measured on them: batch caps and memory formats.
+"""Warm-up: the first, slow passes of a model, and what they tell: batch caps, memory formats, an image's time.
 
 Nothing is guessed because nothing transfers: on the same CPU convolutions over channels-last tensors were seen
 three times as fast and, for other widths, a third slower; batches that help one device only delay another.
@@ -6,6 +6,7 @@ three times as fast and, for other widths, a third slower; batches that help one
 
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stepping import SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 from gpu_subscriber.engine.model_shelf import Family
 
 _log = structlog.get_logger()
@@ -32,23 +34,55 @@ WORTH_IT = 0.95
 
 
 @torch.inference_mode()
-def warm_up(family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool) -> None:
-    """Run a model once at its default size and, with `measure`, choose its memory formats and its batch cap."""
+def warm_up(
+    family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool
+) -> WarmUpTimes | None:
+    """Run a model once at its default size and, with `measure`, choose its memory formats and its batch cap.
+
+    What an image takes, with `measure`: the wall clock's time, for that is what somebody will wait.
+    """
     if isinstance(family, WholePipeline):
-        return
+        return None
     if isinstance(family, StableDiffusion):
         _choose_memory_formats(family, spec, device, measure=measure)
     state = family.prepare(default_parameters(spec), seed=0)
     family.predict([state])
     family.decode(state)
     device.synchronize()
-    if measure:
-        _measure_batches(family, spec, device, caps)
+    if not measure:
+        return None
+    _measure_batches(family, spec, device, caps)
+    return _timed_image(family, spec, device)
 
 
 def default_parameters(spec: ModelSpec) -> GenerationParameters:
     """What a caller gets who names nothing but a prompt."""
     return GenerationParameters(prompt="warm up", model=spec.name, seed=0, **spec.defaults.model_dump())
+
+
+def _timed_image(family: SteppingFamily, spec: ModelSpec, device: Device) -> WarmUpTimes:
+    parameters = default_parameters(spec)
+    moments = [time.perf_counter()]
+
+    def lap() -> None:
+        device.synchronize()
+        moments.append(time.perf_counter())
+
+    state = family.prepare(parameters, seed=0)
+    lap()
+    family.predict([state])
+    lap()
+    family.decode(state)
+    lap()
+    preparing, stepping, decoding = (after - before for before, after in pairwise(moments))
+    times = RunTimes(
+        preparing_seconds=preparing,
+        stepping_seconds=stepping,
+        decoding_seconds=decoding,
+        steps=1,
+        shared_by=1,
+    )
+    return WarmUpTimes(parameters=parameters, times=times)
 
 
 def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, caps: BatchCaps) -> None:

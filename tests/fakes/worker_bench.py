@@ -12,6 +12,7 @@ from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
+from gpu_subscriber.measured_times import MeasuredTimes
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import Delivery, ImageGenerator
 from gpu_subscriber.process_task import ProcessTask
@@ -60,6 +61,7 @@ class WorkerBench:
     tell: Callable[[Callable[[], None]], object] = lambda job: job()
     """Where the course of tasks is told: here and now, unless a test says otherwise."""
     patience_seconds: float = 0.0
+    measured_times: MeasuredTimes = field(default_factory=MeasuredTimes)
     heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,5 +87,6 @@ class WorkerBench:
             heartbeat=self.heartbeat,
             patience=patience,
             holder_watch=_EventfulWatch(self.while_watching, self.hurry),
+            measured_times=self.measured_times,
             clock=self.clock,
         )

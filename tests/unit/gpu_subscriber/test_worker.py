@@ -16,9 +16,11 @@ from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.lasting_stream import LastingStream
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
+from gpu_subscriber.reporting import Reporting
 from gpu_subscriber.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_delivery_source import FakeDeliverySource, FakeDeliveryStream
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
 from tests.fakes.scripted_generator import ScriptedGeneration, grey_image
 from tests.fakes.worker_bench import WorkerBench, delivery_of
 
@@ -81,12 +83,20 @@ class RunningWorker:
         self.engine = FakeEngine()
         self.source = source or FakeDeliverySource()
         clock = clock or SystemClock()
+        self.reports = InMemoryWorkerReports()
         bench.heartbeat = Heartbeat(clock=clock, claim_ttl=timedelta(seconds=60), pace=Pace())
         self.worker = Worker(
             source=self.source,
             process=bench.worker(),
             engine=self.engine,
             heartbeat=bench.heartbeat,
+            reporting=Reporting(
+                worker_id="worker-a",
+                reports=self.reports,
+                measured_times=bench.measured_times,
+                clock=clock,
+                interval_seconds=1_000,
+            ),
             hurry=bench.hurry,
             clock=clock,
             drain_deadline_seconds=drain_deadline_seconds,
@@ -120,6 +130,22 @@ def test_the_stream_opens_when_the_engine_is_ready_with_its_slots(running: Runni
     running.engine.come_up()
     assert running.source.stream(0).slots == READY.slots + 1
     assert running.worker.state.alive
+
+
+def test_a_worker_says_when_it_can_be_counted_on_and_when_no_longer(running: RunningWorker) -> None:
+    assert not running.reports.published
+    running.engine.come_up()
+    assert running.reports.anything_published.wait(PATIENCE_SECONDS)
+    running.stop()
+    first, *_, last = running.reports.published
+    assert (first.models, first.slots, first.deliveries) == (("demo",), 3, 4)
+    assert first.is_alive(first.reported_at)
+    assert not last.is_alive(last.reported_at)
+
+
+def test_a_worker_that_never_was_ready_says_nothing(running: RunningWorker) -> None:
+    running.stop()
+    assert not running.reports.published
 
 
 def test_an_engine_that_restarts_opens_no_second_stream(running: RunningWorker) -> None:

@@ -12,6 +12,7 @@ import pytest
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Failure, Phase, Progress, Task, Usage
 from common.domain.task_records import EndedAttempt
+from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import (
     callback_event_of,
@@ -23,13 +24,16 @@ from common.wire_formats.task_event import (
 )
 from common.wire_formats.task_message import decode_task_message, encode_task_message, task_message_attributes
 from common.wire_formats.versions import UndecodableError, UnsupportedVersionError
+from common.wire_formats.worker_report import decode_worker_report, encode_worker_report
 from tests.factories import NOW, submitted_task
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 def full_task() -> Task:
-    task = submitted_task(labels={"team": "pictures"}, callback_url="https://example.com/hook")
+    task = submitted_task(
+        labels={"team": "pictures"}, callback_url="https://example.com/hook", predicted_seconds=4.25
+    )
     task = task.enqueued(NOW + timedelta(seconds=1))
     task = task.claimed_by("worker-1", NOW + timedelta(seconds=2), timedelta(seconds=60))
     assert task.claim is not None
@@ -67,6 +71,37 @@ def full_task() -> Task:
     )
 
 
+def worker_report() -> WorkerReport:
+    return WorkerReport(
+        worker_id="worker-1",
+        models=("demo", "another"),
+        device="cpu",
+        slots=4,
+        deliveries=5,
+        reported_at=NOW,
+        alive_until=NOW + timedelta(seconds=30),
+        expires_at=NOW + timedelta(days=7),
+        times=(
+            ModelTimes(
+                model="demo",
+                gpu_seconds_per_unit=0.5,
+                sizes=(
+                    SizeTimes(
+                        pass_pixels=131_072,
+                        step_seconds=0.05,
+                        alone_step_seconds=0.0625,
+                        preparing_seconds=0.01,
+                        decoding_seconds=0.125,
+                        images=17,
+                    ),
+                ),
+            ),
+        ),
+        handling_seconds=0.25,
+        foretold=(ForetoldTask(predicted_seconds=4.0, took_seconds=4.5),),
+    )
+
+
 def completed_task() -> Task:
     task = full_task()
     assert task.claim is not None
@@ -101,6 +136,27 @@ def test_the_message_is_the_golden_one() -> None:
 
 def test_the_event_is_the_golden_one() -> None:
     assert json.loads(encode_task_event(ending_of(completed_task()))) == golden("task_event.json")
+
+
+def test_the_worker_report_is_the_golden_one() -> None:
+    assert _plain(encode_worker_report(worker_report())) == golden("worker_report.json")
+
+
+def test_worker_reports_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+    silent = replace(worker_report(), times=(), foretold=(), handling_seconds=None)
+    for report in (worker_report(), silent):
+        document = encode_worker_report(report) | {"version": "1.7", "from_the_future": 1}
+        assert decode_worker_report(document) == report
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"version": "2.0"}, {"slots": "many"}, {"alive_until": None}, {"times": [{"model": "demo"}]}],
+    ids=str,
+)
+def test_a_broken_worker_report_is_an_undecodable_one(broken: dict[str, Any]) -> None:
+    with pytest.raises(UndecodableError):
+        decode_worker_report(encode_worker_report(worker_report()) | broken)
 
 
 def test_documents_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
@@ -157,6 +213,12 @@ def test_a_document_of_before_the_notes_on_telling_is_read_as_told() -> None:
     document = encode_task_document(full_task())
     del document["untold_since"]
     assert decode_task_document(document | {"version": "1.1"}).untold_since is None
+
+
+def test_a_document_of_before_the_predictions_is_read_as_having_none() -> None:
+    document = encode_task_document(full_task())
+    del document["work_units"], document["predicted_seconds"]
+    assert decode_task_document(document | {"version": "1.2"}).predicted_seconds is None
 
 
 def test_a_start_has_one_id_in_each_attempt_and_progress_one_for_each_step() -> None:

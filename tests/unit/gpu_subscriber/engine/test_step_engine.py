@@ -57,6 +57,34 @@ def test_device_time_is_shared_out_among_the_runs_of_a_batch(stock: Any) -> None
     assert [image.gpu_seconds for image in driven.of_kind(ImageReady)] == pytest.approx([4 * 6.0 / 3] * 3)
 
 
+def test_a_picture_tells_where_its_time_went(stock: Any) -> None:
+    class SlowFamily(RecordingFamily):
+        def prepare(self, *given: Any, **named: Any) -> Any:
+            driven.now += 1.0
+            return super().prepare(*given, **named)
+
+        def predict(self, states: Any) -> list[torch.Tensor]:
+            driven.now += 6.0
+            return super().predict(states)
+
+        def decode(self, *given: Any, **named: Any) -> Any:
+            driven.now += 3.0
+            return super().decode(*given, **named)
+
+    driven = DrivenEngine(SlowFamily(stock), checkpoint_interval_seconds=0)
+    driven.start("first", drawing(steps=4))
+    driven.step(2)
+    driven.start("second", drawing(steps=4))
+    driven.run_to_end()
+    first, second = (image.times for image in driven.of_kind(ImageReady))
+    # Two steps alone and two together; then the other way round.
+    for times in (first, second):
+        assert (times.preparing_seconds, times.decoding_seconds, times.steps) == (1.0, 3.0, 4)
+        assert times.shared_by == 1.5
+        assert times.stepping_seconds == pytest.approx(6.0 * 2 + 3.0 * 2)
+        assert times.seconds_of(8) == pytest.approx(1.0 + 8 * 4.5 + 3.0)
+
+
 def test_an_interrupted_run_stops_at_the_next_step_and_the_others_go_on(
     driven: DrivenEngine, stock: Any
 ) -> None:

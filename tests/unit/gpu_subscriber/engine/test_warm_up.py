@@ -56,7 +56,7 @@ def test_without_measuring_the_allowed_batch_is_taken_at_its_word(stock: Any) ->
     family = PacedFamily(stock)
     family.milliseconds = {1: 0}
     caps = BatchCaps(max_batch=5)
-    warm_up(family, TINY, CPU, caps, measure=False)
+    assert warm_up(family, TINY, CPU, caps, measure=False) is None
     assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 5
 
 
@@ -72,6 +72,16 @@ def test_a_batch_that_does_not_fit_ends_the_measurement(stock: Any) -> None:
     caps = BatchCaps(max_batch=8)
     warm_up(family, TINY, CPU, caps, measure=True)
     assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 2
+
+
+def test_what_an_image_takes_is_told(stock: Any) -> None:
+    family = PacedFamily(stock)
+    family.milliseconds = {1: 20, 2: 40}
+    told = warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=True)
+    assert told is not None
+    assert told.parameters == default_parameters(TINY)
+    assert told.times.step_seconds >= 0.02
+    assert min(told.times.preparing_seconds, told.times.decoding_seconds) > 0
 
 
 @pytest.mark.parametrize("measure", [True, False])

@@ -76,7 +76,9 @@ def test_a_run_that_waits_behind_it_can_be_interrupted_too(whole: WholePipeline)
     driven.start("waiting", whole_drawing())
     driven.run_to_end()
     assert [message.run_id for message in driven.of_kind(RunInterrupted)] == ["waiting"]
-    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["run"]
+    (image,) = driven.of_kind(ImageReady)
+    assert image.run_id == "run"
+    assert image.times.seconds_of(image.times.steps) == pytest.approx(image.gpu_seconds)
 
 
 def test_it_does_not_starve_runs_that_share_steps(whole: WholePipeline, stock: Any) -> None:

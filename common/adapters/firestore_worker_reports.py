@@ -1,0 +1,54 @@
+"""FirestoreWorkerReports: one small document `workers/{worker_id}` for each worker."""
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_values import plain
+from common.domain.worker_report import WorkerReport
+from common.wire_formats.versions import UndecodableError
+from common.wire_formats.worker_report import COLLECTION, decode_worker_report, encode_worker_report
+
+_log = structlog.get_logger(__name__)
+
+
+class FirestoreWorkerReports:
+    """The WorkerReports of production and, through the emulator, of the local stack. Safe to share between threads."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._workers = client.collection(COLLECTION)
+        self._calls: dict[str, Any] = {
+            "retry": tried_again_within(timeout_seconds),
+            "timeout": timeout_seconds,
+        }
+
+    def publish(self, report: WorkerReport) -> None:
+        """See WorkerReports.publish."""
+        with translated_errors():
+            self._workers.document(report.worker_id).set(encode_worker_report(report), **self._calls)
+
+    def alive(self, now: datetime) -> tuple[WorkerReport, ...]:
+        """See WorkerReports.alive."""
+        return self._read(self._workers.where(filter=FieldFilter("alive_until", ">", now)))
+
+    def latest(self, limit: int) -> tuple[WorkerReport, ...]:
+        """See WorkerReports.latest."""
+        newest_first = firestore.Query.DESCENDING
+        return self._read(self._workers.order_by("alive_until", direction=newest_first).limit(limit))
+
+    def _read(self, query: Any) -> tuple[WorkerReport, ...]:
+        with translated_errors():
+            snapshots = query.get(**self._calls)
+        reports = []
+        for snapshot in snapshots:
+            try:
+                reports.append(decode_worker_report(plain(snapshot.to_dict())))
+            except (
+                UndecodableError
+            ) as error:  # of a newer worker, perhaps: the others can be told all the same
+                _log.warning("worker_report_undecodable", worker_id=snapshot.id, reason=error.reason)
+        return tuple(reports)

@@ -1,0 +1,39 @@
+"""The Firestore document `workers/{worker_id}`: what a worker says of itself. Servers alone read it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from common.domain.worker_report import WorkerReport
+from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+
+COLLECTION = "workers"
+Document = dict[str, Any]
+_REPORT = TypeAdapter(WorkerReport)
+
+
+def encode_worker_report(report: WorkerReport) -> Document:
+    """The document of a report, ready for Firestore."""
+    fields = asdict(report)
+    times = [asdict(model) | {"sizes": [asdict(size) for size in model.sizes]} for model in report.times]
+    foretold = [asdict(task) for task in report.foretold]
+    return {
+        "version": WIRE_VERSION,
+        **fields,
+        "models": list(report.models),
+        "times": times,
+        "foretold": foretold,
+    }
+
+
+def decode_worker_report(document: Mapping[str, Any]) -> WorkerReport:
+    """Read a document; fields that this version does not know are left alone. Raises UndecodableError."""
+    check_version(document.get("version"))
+    try:
+        return _REPORT.validate_python(dict(document))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise UndecodableError(f"worker report: {where}: {first['type']}") from exc

@@ -1,0 +1,150 @@
+"""MeasuredTimes: what drawing takes this worker, learned from what it draws. Thread-safe, no I/O.
+
+Medians over the latest images: a neighbour that took the cores for a moment, or the first pass at a new size, must
+not speak for all. Sizes are told apart roughly, for a step costs nearly what its pixels say, but not quite.
+"""
+
+import math
+import threading
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from statistics import median
+
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Task
+from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes
+from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
+
+_IMAGES_REMEMBERED = 40
+"""Of each size: enough for a steady median, few enough to follow a device that changes its pace."""
+_UNITS_REMEMBERED = 200
+_MOST_SIZES = 16
+"""Of each model, so that a report stays small; the size that was drawn longest ago is forgotten first."""
+_TASKS_REMEMBERED = 100
+_ALONE = 1.05
+"""The most images that a step may have been shared by, in the mean, to count as drawn alone."""
+
+
+@dataclass(slots=True)
+class _Size:
+    warm_up: SizeTimes | None = None
+    pixels: deque[int] = field(default_factory=lambda: deque(maxlen=_IMAGES_REMEMBERED))
+    drawn: deque[RunTimes] = field(default_factory=lambda: deque(maxlen=_IMAGES_REMEMBERED))
+
+    def times(self) -> SizeTimes | None:
+        if not self.drawn:
+            return self.warm_up
+        alone = [one.step_seconds for one in self.drawn if one.shared_by <= _ALONE]
+        if not alone and self.warm_up is not None and self.warm_up.alone_step_seconds is not None:
+            alone = [self.warm_up.alone_step_seconds]
+        return SizeTimes(
+            pass_pixels=round(median(self.pixels)),
+            step_seconds=median(one.step_seconds for one in self.drawn),
+            alone_step_seconds=median(alone) if alone else None,
+            preparing_seconds=median(one.preparing_seconds for one in self.drawn),
+            decoding_seconds=median(one.decoding_seconds for one in self.drawn),
+            images=len(self.drawn),
+        )
+
+
+@dataclass(slots=True)
+class _Model:
+    sizes: OrderedDict[int, _Size] = field(default_factory=OrderedDict)
+    costs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_UNITS_REMEMBERED))
+    """Device seconds and work units of each image."""
+    warm_up_cost: tuple[float, float] | None = None
+
+    def size_of(self, pass_pixels: int) -> _Size:
+        # Halves of powers of two: a class reaches from 0.84 to 1.19 times its middle.
+        size = self.sizes.setdefault(round(2 * math.log2(pass_pixels)), _Size())
+        self.sizes.move_to_end(round(2 * math.log2(pass_pixels)))
+        if len(self.sizes) > _MOST_SIZES:
+            self.sizes.popitem(last=False)
+        return size
+
+
+class MeasuredTimes:
+    """Gathers while tasks are drawn; asked whenever the worker reports."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._models: dict[str, _Model] = {}
+        self._handling: deque[float] = deque(maxlen=_IMAGES_REMEMBERED)
+        self._foretold: deque[ForetoldTask] = deque(maxlen=_TASKS_REMEMBERED)
+
+    def warmed_up(self, warm_up: WarmUpTimes) -> None:
+        """What an image would take, measured before any was asked for; what was drawn outweighs it."""
+        parameters, times = warm_up.parameters, warm_up.times
+        pixels = _pass_pixels(parameters)
+        with self._lock:
+            model = self._models.setdefault(parameters.model, _Model())
+            model.size_of(pixels).warm_up = SizeTimes(
+                pass_pixels=pixels,
+                step_seconds=times.step_seconds,
+                alone_step_seconds=times.step_seconds,
+                preparing_seconds=times.preparing_seconds,
+                decoding_seconds=times.decoding_seconds,
+                images=0,
+            )
+            model.warm_up_cost = (times.seconds_of(parameters.steps), _image_units(parameters))
+
+    def image_drawn(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
+        """What one image took, where that is known. One that took no step here tells nothing."""
+        if times is None or times.steps == 0:
+            return
+        pixels = _pass_pixels(parameters)
+        with self._lock:
+            model = self._models.setdefault(parameters.model, _Model())
+            size = model.size_of(pixels)
+            size.pixels.append(pixels)
+            size.drawn.append(times)
+            model.costs.append((times.seconds_of(parameters.steps), _image_units(parameters)))
+
+    def task_ended(self, task: Task, *, drawing_seconds: float) -> None:
+        """How long a task took, if it was completed at once: what goes wrong cannot be foretold."""
+        usage, finished_at = task.usage, task.finished_at
+        if finished_at is None or usage.inference_seconds is None or task.attempt != 1:
+            return
+        with self._lock:
+            self._handling.append(max(0.0, usage.inference_seconds - drawing_seconds))
+            if task.predicted_seconds is not None:
+                took = (finished_at - task.created_at).total_seconds()
+                self._foretold.append(
+                    ForetoldTask(predicted_seconds=task.predicted_seconds, took_seconds=took)
+                )
+
+    @property
+    def handling_seconds(self) -> float | None:
+        """Of a task, beside its drawing; None before the first."""
+        with self._lock:
+            return median(self._handling) if self._handling else None
+
+    @property
+    def foretold(self) -> tuple[ForetoldTask, ...]:
+        """The latest tasks whose duration was predicted, oldest first."""
+        with self._lock:
+            return tuple(self._foretold)
+
+    @property
+    def models(self) -> tuple[ModelTimes, ...]:
+        """What is known of each model, by name."""
+        with self._lock:
+            return tuple(_times_of(name, model) for name, model in sorted(self._models.items()))
+
+
+def _times_of(name: str, model: _Model) -> ModelTimes:
+    sizes = [times for size in model.sizes.values() if (times := size.times()) is not None]
+    costs = list(model.costs) or [cost for cost in (model.warm_up_cost,) if cost is not None]
+    return ModelTimes(
+        model=name,
+        gpu_seconds_per_unit=sum(seconds for seconds, _ in costs) / sum(units for _, units in costs),
+        sizes=tuple(sorted(sizes, key=lambda times: times.pass_pixels)),
+    )
+
+
+def _pass_pixels(parameters: GenerationParameters) -> int:
+    return parameters.width * parameters.height * parameters.passes_per_step
+
+
+def _image_units(parameters: GenerationParameters) -> float:
+    return parameters.work_units / parameters.num_images

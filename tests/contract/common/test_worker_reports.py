@@ -1,0 +1,103 @@
+"""The contract of WorkerReports, on the fake and on Firestore's emulator."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_worker_reports import FirestoreWorkerReports
+from common.domain.errors import DependencyUnavailableError
+from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
+from common.ports import WorkerReports
+from common.wire_formats.worker_report import COLLECTION
+from local_stack.free_ports import free_port
+from tests.emulators import Emulators
+from tests.factories import NOW, worker_report
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
+def reports(request: pytest.FixtureRequest) -> WorkerReports:
+    if request.param == "fake":
+        return InMemoryWorkerReports()
+    emulators: Emulators = request.getfixturevalue("emulators")
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    return FirestoreWorkerReports(client, timeout_seconds=10)
+
+
+def ids(found: tuple[WorkerReport, ...]) -> list[str]:
+    return [report.worker_id for report in found]
+
+
+def test_nobody_is_alive_before_anybody_said_so(reports: WorkerReports) -> None:
+    assert reports.alive(NOW) == reports.latest(10) == ()
+
+
+def test_a_report_is_read_as_it_was_published(reports: WorkerReports) -> None:
+    size = SizeTimes(
+        pass_pixels=131_072,
+        step_seconds=0.05,
+        alone_step_seconds=None,
+        preparing_seconds=0.01,
+        decoding_seconds=0.1,
+        images=3,
+    )
+    report = replace(
+        worker_report(),
+        times=(ModelTimes(model="demo", gpu_seconds_per_unit=0.5, sizes=(size, size)),),
+        handling_seconds=0.25,
+        foretold=(ForetoldTask(predicted_seconds=4.0, took_seconds=5.0),) * 2,
+    )
+    reports.publish(report)
+    assert reports.alive(NOW) == (report,)
+
+
+def test_a_later_report_takes_the_place_of_an_earlier_one(reports: WorkerReports) -> None:
+    reports.publish(worker_report(slots=1))
+    reports.publish(worker_report(slots=2))
+    assert [report.slots for report in reports.alive(NOW)] == [2]
+
+
+def test_a_worker_is_alive_until_the_moment_it_named(reports: WorkerReports) -> None:
+    reports.publish(worker_report("short", alive_until=NOW + SECOND))
+    reports.publish(worker_report("long", alive_until=NOW + 3 * SECOND))
+    reports.publish(worker_report("left").leaving(NOW))
+    assert sorted(ids(reports.alive(NOW))) == ["long", "short"]
+    assert ids(reports.alive(NOW + SECOND)) == ["long"]
+
+
+def test_what_the_dead_measured_is_still_to_be_had_the_latest_first(reports: WorkerReports) -> None:
+    for name, seconds in (("first", 1), ("third", 3), ("second", 2)):
+        reports.publish(worker_report(name, alive_until=NOW + seconds * SECOND))
+    assert ids(reports.latest(2)) == ["third", "second"]
+
+
+@pytest.mark.emulator
+def test_a_report_that_cannot_be_read_hides_no_other(emulators: Emulators) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    reports = FirestoreWorkerReports(client, timeout_seconds=10)
+    reports.publish(worker_report())
+    client.collection(COLLECTION).document("newer").set({"version": "2.0", "alive_until": NOW + SECOND})
+    assert ids(reports.alive(NOW)) == ["worker-1"]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["fake", "emulator"])
+def test_a_store_out_of_reach_is_said_within_seconds(kind: str) -> None:
+    fake = InMemoryWorkerReports()
+    fake.unavailable = True
+    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
+    reports: WorkerReports = fake if kind == "fake" else FirestoreWorkerReports(nobody, timeout_seconds=0.5)
+    calls: list[Callable[[], object]] = [
+        lambda: reports.publish(worker_report()),
+        lambda: reports.alive(NOW),
+        lambda: reports.latest(1),
+    ]
+    for call in calls:
+        with pytest.raises(DependencyUnavailableError):
+            call()

@@ -1,0 +1,36 @@
+"""InMemoryWorkerReports: what workers said of themselves, in a dictionary."""
+
+import threading
+from datetime import datetime
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.worker_report import WorkerReport
+
+
+class InMemoryWorkerReports:
+    """WorkerReports for tests. `published` holds every report, oldest first."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, WorkerReport] = {}
+        self.published: list[WorkerReport] = []
+        self.anything_published = threading.Event()
+        self.unavailable = False
+
+    def publish(self, report: WorkerReport) -> None:
+        self._check()
+        self._reports[report.worker_id] = report
+        self.published.append(report)
+        self.anything_published.set()
+
+    def alive(self, now: datetime) -> tuple[WorkerReport, ...]:
+        self._check()
+        return tuple(report for report in self._reports.values() if report.is_alive(now))
+
+    def latest(self, limit: int) -> tuple[WorkerReport, ...]:
+        self._check()
+        newest_first = sorted(self._reports.values(), key=lambda report: report.alive_until, reverse=True)
+        return tuple(newest_first[:limit])
+
+    def _check(self) -> None:
+        if self.unavailable:
+            raise DependencyUnavailableError("firestore")
