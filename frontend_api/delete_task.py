@@ -23,9 +23,9 @@ class DeleteTask:
         The document goes last: were it gone and the others not, nobody could ask for their removal again.
         """
         task = self.cancel_task(user_id, task_id)
-        self.images.remove_all_of(task_id)
+        self.images.remove_folder(task.folder)
         self.webhook_logs.delete(task_id)
         self.store.delete(task_id)
         if not task.status.is_terminal:
             # A worker may have stored an image in between; from now on it finds no task and stores no more.
-            self.images.remove_all_of(task_id)
+            self.images.remove_folder(task.folder)

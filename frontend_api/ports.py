@@ -79,8 +79,8 @@ class ImageBucket(Protocol):
         """The object's bytes, whole. Raises ImageGoneError, DependencyUnavailableError."""
         ...
 
-    def remove_all_of(self, task_id: str) -> None:
-        """Remove every object of a task, of every attempt; none to remove is no error.
+    def remove_folder(self, folder: str) -> None:
+        """Remove every object of a task, of every attempt, checkpoints included; none to remove is no error.
 
         Raises DependencyUnavailableError, and may then be called again.
         """

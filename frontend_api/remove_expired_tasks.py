@@ -51,6 +51,6 @@ class RemoveExpiredTasks:
         """
         if not self.store.delete_unchanged(task):
             return False
-        self.images.remove_all_of(task.id)
+        self.images.remove_folder(task.folder)
         self.webhook_logs.delete(task.id)
         return True

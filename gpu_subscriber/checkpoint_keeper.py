@@ -26,7 +26,7 @@ class CheckpointKeeper:
         if task.attempt <= 1:
             return {}
         try:
-            found = self._store.load(task.id)
+            found = self._store.load(task.folder)
         except DependencyUnavailableError:
             _log.warning("checkpoints_not_loaded", task_id=task.id)
             return {}
@@ -37,17 +37,17 @@ class CheckpointKeeper:
     def keep(self, task: Task, checkpoint: Checkpoint) -> None:
         """Store it for the next attempt, if the store answers."""
         try:
-            self._store.save(task.id, checkpoint)
+            self._store.save(task.folder, checkpoint)
         except DependencyUnavailableError:
             _log.warning("checkpoint_not_saved", task_id=task.id, index=checkpoint.index)
         else:
             with self._lock:
-                self._kept.add(task.id)
+                self._kept.add(task.folder)
 
     def has_kept(self, task: Task) -> bool:
         """Whether this attempt has stored any."""
         with self._lock:
-            return task.id in self._kept
+            return task.folder in self._kept
 
     def attempt_ended(self, task: Task) -> None:
         """Forget what no later attempt should go on from."""
@@ -62,13 +62,13 @@ class CheckpointKeeper:
     def leave(self, task: Task) -> None:
         """The attempt is over, however it went: what it has kept is remembered no longer."""
         with self._lock:
-            self._kept.discard(task.id)
+            self._kept.discard(task.folder)
 
     def _may_have_some(self, task: Task) -> bool:
         return self.has_kept(task) or task.attempt > 1
 
     def _discard(self, task: Task) -> None:
         try:
-            self._store.discard(task.id)
+            self._store.discard(task.folder)
         except DependencyUnavailableError:
             _log.warning("checkpoints_not_discarded", task_id=task.id)

@@ -35,7 +35,7 @@ class ImageStorage:
         )
         digest = hashlib.sha256(data).hexdigest()
         extension = parameters.output_format.extension
-        name = image_object_name(task.id, attempt=task.attempt, index=drawn.index, extension=extension)
+        name = image_object_name(task.folder, attempt=task.attempt, index=drawn.index, extension=extension)
         content_type = parameters.output_format.content_type
         metadata = {"task_id": task.id, "sha256": digest}
         self.patience(lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata))
@@ -55,11 +55,11 @@ class ImageStorage:
 
         `task` as the attempt knew it, `stored` as it stands now; None when it was deleted.
         """
-        attempts = needless_attempts(task.attempt, stored)
+        attempts = needless_attempts(task, stored)
         if attempts == 0:
             return
         try:
-            removed = self.writer.remove_attempts(task.id, up_to=attempts)
+            removed = self.writer.remove_attempts(task.folder, up_to=attempts)
         except DependencyUnavailableError:
             _log.warning("images_not_removed", task_id=task.id, up_to_attempt=attempts)
         else:

@@ -155,8 +155,8 @@ class ImageWriter(Protocol):
         """
         ...
 
-    def remove_attempts(self, task_id: str, *, up_to: int) -> int:
-        """Remove every image of the task's attempts 1 to `up_to`; how many there were. None is no error.
+    def remove_attempts(self, folder: str, *, up_to: int) -> int:
+        """Remove every image of attempts 1 to `up_to` from a task's folder; how many there were. None is no error.
 
         Raises DependencyUnavailableError, perhaps after some are gone, and may then be called again.
         """
@@ -166,18 +166,18 @@ class ImageWriter(Protocol):
 class CheckpointStore(Protocol):
     """Where the state of unfinished Runs waits for the next attempt. Losing one costs time, never correctness.
 
-    Every method raises DependencyUnavailableError when the store does not answer.
+    `folder` is the task's own. Every method raises DependencyUnavailableError when the store does not answer.
     """
 
-    def save(self, task_id: str, checkpoint: Checkpoint) -> None:
+    def save(self, folder: str, checkpoint: Checkpoint) -> None:
         """Keep it in place of an earlier one of the same image."""
         ...
 
-    def load(self, task_id: str) -> Mapping[int, Checkpoint]:
+    def load(self, folder: str) -> Mapping[int, Checkpoint]:
         """The latest checkpoint of each image that has one, by index; none that is larger than the store reads."""
         ...
 
-    def discard(self, task_id: str) -> None:
+    def discard(self, folder: str) -> None:
         """Forget them all; when there are none, that is no error."""
         ...
 

@@ -90,14 +90,14 @@ def may_resume_after(task: Task) -> bool:
     return not task.status.is_terminal and not crashed
 
 
-def needless_attempts(attempt: int, stored: Task | None) -> int:
-    """Up to which attempt nobody needs the images any more, once attempt `attempt` is over; 0 when they may be needed.
+def needless_attempts(task: Task, stored: Task | None) -> int:
+    """Up to which attempt nobody needs the images any more, once this one is over; 0 when they may be needed.
 
-    Never beyond `attempt`: its heirs may be storing theirs already. Only a completed task refers to images, and
-    only to those of its own last attempt.
+    `task` as the attempt knew it. Never beyond its attempt: its heirs may be storing theirs already. Only a completed
+    task refers to images, and only to those of its own last attempt.
     """
-    if stored is None or stored.attempt > attempt:
-        return attempt
+    if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
+        return task.attempt
     if not stored.status.is_terminal:
         return 0
     return stored.attempt - 1 if stored.status is TaskStatus.COMPLETED else stored.attempt

@@ -1,6 +1,7 @@
 """StoredImage: an image object in the bucket, as the task records it; and the names such objects carry."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,15 @@ class Preview:
     jpeg: bytes
 
 
-def image_object_name(task_id: str, *, attempt: int, index: int, extension: str) -> str:
+def task_folder(task_id: str, created_at: datetime) -> str:
+    """The prefix of every object that is made for a task.
+
+    A task that was deleted and submitted anew under its old id has another folder than its predecessor: whoever
+    still draws for that one, or clears up after it, does not touch what is made for this one.
+    """
+    return f"tasks/{task_id}/{created_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}/"
+
+
+def image_object_name(folder: str, *, attempt: int, index: int, extension: str) -> str:
     """Where image `index` of an attempt lies. The attempt is in the name: a zombie cannot overwrite its heir."""
-    return f"tasks/{task_id}/attempt-{attempt}/{index}.{extension}"
+    return f"{folder}attempt-{attempt}/{index}.{extension}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from common.domain.images import Preview, StoredImage
+from common.domain.images import Preview, StoredImage, task_folder
 from common.domain.parameters import GenerationParameters
 from common.domain.task_records import Claim, EndedAttempt, Failure, Lane, Progress, TaskStatus, Usage
 
@@ -56,3 +56,8 @@ class TaskFields:
     callback_events: tuple[str, ...] = ("finished",)
     revision: str | None = field(default=None, compare=False)
     """Which stored state this value was read from; set by the TaskStore and opaque to everybody else."""
+
+    @property
+    def folder(self) -> str:
+        """The prefix of every object that is made for it; see task_folder."""
+        return task_folder(self.id, self.created_at)

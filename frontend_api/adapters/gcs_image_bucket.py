@@ -37,12 +37,10 @@ class GcsImageBucket:
             raise DependencyUnavailableError("storage") from exc
         return content
 
-    def remove_all_of(self, task_id: str) -> None:
-        """See ImageBucket.remove_all_of. Everything of a task lies under its prefix, checkpoints included."""
+    def remove_folder(self, folder: str) -> None:
+        """See ImageBucket.remove_folder."""
         try:
-            found = self._bucket.list_blobs(
-                prefix=f"tasks/{task_id}/", timeout=self._timeout, retry=self._retry
-            )
+            found = self._bucket.list_blobs(prefix=folder, timeout=self._timeout, retry=self._retry)
             for blob in found:
                 try:
                     blob.delete(timeout=self._timeout, retry=self._retry)

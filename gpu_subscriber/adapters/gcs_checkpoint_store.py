@@ -1,4 +1,4 @@
-"""GcsCheckpointStore: checkpoints beside the images they will become, under the task's own prefix.
+"""GcsCheckpointStore: checkpoints beside the images they will become, in the task's own folder.
 
 An object may be overwritten by a zombie with an older state. That costs steps and changes no pixel: a checkpoint
 of the same task and image always leads to the same picture.
@@ -28,32 +28,32 @@ class GcsCheckpointStore:
         self._max_bytes = max_bytes
         self._timeout = timeout_seconds
 
-    def save(self, task_id: str, checkpoint: Checkpoint) -> None:
+    def save(self, folder: str, checkpoint: Checkpoint) -> None:
         """See CheckpointStore.save."""
-        blob = self._bucket.blob(f"{_prefix(task_id)}{checkpoint.index}.safetensors")
+        blob = self._bucket.blob(f"{_prefix(folder)}{checkpoint.index}.safetensors")
         blob.metadata = {"index": str(checkpoint.index), "step": str(checkpoint.step)}
         with translated_storage_errors():
             blob.upload_from_string(
                 checkpoint.state, content_type=_CONTENT_TYPE, timeout=self._timeout, retry=None
             )
 
-    def load(self, task_id: str) -> Mapping[int, Checkpoint]:
+    def load(self, folder: str) -> Mapping[int, Checkpoint]:
         """See CheckpointStore.load."""
         with translated_storage_errors():
-            found = [self._loaded(blob) for blob in self._blobs_of(task_id)]
+            found = [self._loaded(blob) for blob in self._blobs_of(folder)]
         return {checkpoint.index: checkpoint for checkpoint in found if checkpoint is not None}
 
-    def discard(self, task_id: str) -> None:
+    def discard(self, folder: str) -> None:
         """See CheckpointStore.discard."""
         with translated_storage_errors():
-            for blob in self._blobs_of(task_id):
+            for blob in self._blobs_of(folder):
                 try:
                     blob.delete(timeout=self._timeout, retry=None)
                 except google_errors.NotFound:
                     continue
 
-    def _blobs_of(self, task_id: str) -> list[Blob]:
-        return list(self._bucket.list_blobs(prefix=_prefix(task_id), timeout=self._timeout, retry=None))
+    def _blobs_of(self, folder: str) -> list[Blob]:
+        return list(self._bucket.list_blobs(prefix=_prefix(folder), timeout=self._timeout, retry=None))
 
     def _loaded(self, blob: Blob) -> Checkpoint | None:
         metadata = blob.metadata or {}
@@ -69,5 +69,5 @@ class GcsCheckpointStore:
         return Checkpoint(index=int(metadata["index"]), step=int(metadata["step"]), state=state)
 
 
-def _prefix(task_id: str) -> str:
-    return f"tasks/{task_id}/checkpoints/"
+def _prefix(folder: str) -> str:
+    return f"{folder}checkpoints/"

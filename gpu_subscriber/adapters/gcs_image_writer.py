@@ -40,9 +40,9 @@ class GcsImageWriter:
                 if not self._holds(object_name, data):
                     raise ObjectConflictError(object_name) from exc
 
-    def remove_attempts(self, task_id: str, *, up_to: int) -> int:
+    def remove_attempts(self, folder: str, *, up_to: int) -> int:
         """See ImageWriter.remove_attempts. One listing: attempts may have been handed back any number of times."""
-        prefix = f"tasks/{task_id}/attempt-"
+        prefix = f"{folder}attempt-"
         removed = 0
         with translated_storage_errors():
             for blob in self._bucket.list_blobs(prefix=prefix, timeout=self._timeout, retry=None):

@@ -20,7 +20,7 @@ from common.domain.task import DEFAULT_ATTEMPTS, Task, TaskStatus
 from common.wire_formats.task_event import TaskEvent, ending_of
 from tests.chaos.evidence import Accepted, Evidence, SeenObject
 
-_IMAGE_NAME = re.compile(r"tasks/(?P<task_id>[^/]+)/attempt-(?P<attempt>\d+)/(?P<index>\d+)\.\w+")
+_IMAGE_NAME = re.compile(r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+)/(?P<index>\d+)\.\w+")
 
 
 class Kind(StrEnum):
@@ -126,7 +126,7 @@ def _images(accepted: Accepted, task: Task, evidence: Evidence) -> Told:
 
 def _image(accepted: Accepted, task: Task, image: StoredImage, seen: SeenObject | None) -> Told:
     found = _IMAGE_NAME.fullmatch(image.object_name)
-    if found is None or (found["task_id"], int(found["index"])) != (task.id, image.index):
+    if found is None or (found["folder"], int(found["index"])) != (task.folder, image.index):
         yield Kind.CORRUPT, f"{image.object_name} is no name for image {image.index}"
     elif int(found["attempt"]) != task.attempt:
         yield Kind.MISCOUNTED, f"{image.object_name} is not of attempt {task.attempt}"

@@ -6,11 +6,12 @@ Always from the services themselves, past every link that a case has disturbed.
 import hashlib
 import io
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import tenacity
 from google.api_core import exceptions as google_errors
 from PIL import Image
 
@@ -22,7 +23,7 @@ from gpu_subscriber.adapters.pubsub_clients import subscriber_client
 from local_stack.provisioning import ResourceNames
 from tests.chaos.evidence import SeenObject
 
-_AT_ONCE = 200
+_AT_ONCE = 50
 _FEW = 20
 _PULL_SECONDS = 5.0
 
@@ -102,13 +103,24 @@ class Documents:
 
     def of(self, task_ids: Iterable[str]) -> Mapping[str, Task]:
         """Those of these tasks that there are, by id."""
+        wanted = list(task_ids)
+        return {
+            task.id: task
+            for first in range(0, len(wanted), _AT_ONCE)
+            for task in self._read(wanted[first : first + _AT_ONCE])
+        }
+
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception_type(google_errors.ServerError),
+        stop=tenacity.stop_after_attempt(10),
+        wait=tenacity.wait_random_exponential(max=10),
+        reraise=True,
+    )
+    def _read(self, task_ids: Sequence[str]) -> list[Task]:
+        """With patience: an emulator that has had a hard hour lets a stream run into its deadline now and then."""
         references = [self._tasks.document(task_id) for task_id in task_ids]
-        found = {}
-        for first in range(0, len(references), _AT_ONCE):
-            for snapshot in self.client.get_all(references[first : first + _AT_ONCE], timeout=60):
-                if content := snapshot.to_dict():
-                    found[snapshot.id] = decode_task_document(content)
-        return found
+        snapshots = self.client.get_all(references, timeout=60)
+        return [decode_task_document(content) for each in snapshots if (content := each.to_dict())]
 
     def raw(self, task_id: str) -> dict[str, Any]:
         """A task's document as it is stored, unknown fields and all."""

@@ -13,8 +13,9 @@ from tests.chaos.checker import Kind, judge
 from tests.chaos.evidence import Accepted, Evidence, SeenObject
 from tests.factories import NOW, submitted_task
 
-NAME = "tasks/task-1/attempt-1/0.png"
-SECOND_NAME = "tasks/task-1/attempt-2/0.png"
+FOLDER = submitted_task().folder
+NAME = f"{FOLDER}attempt-1/0.png"
+SECOND_NAME = f"{FOLDER}attempt-2/0.png"
 IMAGE = StoredImage(
     index=0,
     object_name=NAME,
@@ -91,7 +92,7 @@ CORRUPT: dict[str, Callable[[], Evidence]] = {
     "another size": lambda: evidence(drawn(), objects={NAME: replace(SEEN, picture=("image/png", 64, 32))}),
     "another seed": lambda: evidence(replace(drawn(), images=(replace(IMAGE, seed=1),))),
     "somebody else's object": lambda: evidence(
-        replace(drawn(), images=(replace(IMAGE, object_name="tasks/task-2/attempt-1/0.png"),))
+        replace(drawn(), images=(replace(IMAGE, object_name=NAME.replace("task-1", "task-2")),))
     ),
     "a half image beside it": lambda: evidence(
         HANDED_BACK_ONCE,

@@ -19,9 +19,9 @@ class InMemoryImageBucket:
         except KeyError:
             raise ImageGoneError(image.object_name) from None
 
-    def remove_all_of(self, task_id: str) -> None:
+    def remove_folder(self, folder: str) -> None:
         self._check()
-        for name in [name for name in self.objects if name.startswith(f"tasks/{task_id}/")]:
+        for name in [name for name in self.objects if name.startswith(folder)]:
             del self.objects[name]
 
     def _check(self) -> None:

@@ -25,12 +25,12 @@ class InMemoryImageWriter:
             if self.objects.setdefault(object_name, data) != data:
                 raise ObjectConflictError(object_name)
 
-    def remove_attempts(self, task_id: str, *, up_to: int) -> int:
+    def remove_attempts(self, folder: str, *, up_to: int) -> int:
         with self._lock:
             if self.failures_left > 0:
                 self.failures_left -= 1
                 raise DependencyUnavailableError("cloud_storage")
-            prefixes = tuple(f"tasks/{task_id}/attempt-{number}/" for number in range(1, up_to + 1))
+            prefixes = tuple(f"{folder}attempt-{number}/" for number in range(1, up_to + 1))
             found = [name for name in self.objects if name.startswith(prefixes)]
             for name in found:
                 del self.objects[name]
@@ -46,22 +46,22 @@ class InMemoryCheckpointStore:
         self.unavailable = False
         self.calls = 0
 
-    def save(self, task_id: str, checkpoint: Checkpoint) -> None:
+    def save(self, folder: str, checkpoint: Checkpoint) -> None:
         self._check()
-        self._checkpoints.setdefault(task_id, {})[checkpoint.index] = checkpoint
+        self._checkpoints.setdefault(folder, {})[checkpoint.index] = checkpoint
 
-    def load(self, task_id: str) -> Mapping[int, Checkpoint]:
+    def load(self, folder: str) -> Mapping[int, Checkpoint]:
         self._check()
-        kept = self._checkpoints.get(task_id, {})
+        kept = self._checkpoints.get(folder, {})
         return {
             index: checkpoint
             for index, checkpoint in kept.items()
             if len(checkpoint.state) <= self._max_bytes
         }
 
-    def discard(self, task_id: str) -> None:
+    def discard(self, folder: str) -> None:
         self._check()
-        self._checkpoints.pop(task_id, None)
+        self._checkpoints.pop(folder, None)
 
     def _check(self) -> None:
         self.calls += 1

@@ -3,17 +3,19 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client as StorageClient
 
 from common.domain.errors import DependencyUnavailableError
-from common.domain.images import StoredImage, image_object_name
+from common.domain.images import StoredImage, image_object_name, task_folder
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.ports import ImageBucket, ImageGoneError
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
+from tests.factories import NOW
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 
 BODY = bytes(range(256)) * 300
@@ -54,10 +56,10 @@ def arranged(request: pytest.FixtureRequest) -> Arranged:
     )
 
 
-def image_of(task_id: str, *, attempt: int = 1) -> StoredImage:
+def image_of(folder: str, *, attempt: int = 1) -> StoredImage:
     return StoredImage(
         index=0,
-        object_name=image_object_name(task_id, attempt=attempt, index=0, extension="png"),
+        object_name=image_object_name(folder, attempt=attempt, index=0, extension="png"),
         width=64,
         height=64,
         seed=1,
@@ -69,7 +71,7 @@ def image_of(task_id: str, *, attempt: int = 1) -> StoredImage:
 
 @pytest.fixture
 def image() -> StoredImage:
-    return image_of(uuid.uuid4().hex)
+    return image_of(task_folder(uuid.uuid4().hex, NOW))
 
 
 def test_a_stored_image_is_read_whole(arranged: Arranged, image: StoredImage) -> None:
@@ -84,23 +86,27 @@ def test_an_image_that_is_not_stored_is_gone(arranged: Arranged, image: StoredIm
 
 def test_removal_takes_all_of_one_task_and_nothing_of_another(arranged: Arranged) -> None:
     task_id = uuid.uuid4().hex
-    mine = [image_of(task_id, attempt=1), image_of(task_id, attempt=2)]
-    # An id that begins with the other one's: prefixes are easily taken too short.
-    other = replace(mine[0], object_name=f"tasks/{task_id}0/attempt-1/0.png")
-    checkpoint = replace(mine[0], object_name=f"tasks/{task_id}/checkpoints/0.safetensors")
-    mine.append(checkpoint)
-    for image in (*mine, other):
+    folder = task_folder(task_id, NOW)
+    mine = [image_of(folder, attempt=1), image_of(folder, attempt=2)]
+    mine.append(replace(mine[0], object_name=f"{folder}checkpoints/0.safetensors"))
+    # An id that begins with the other one's: prefixes are easily taken too short. And the same id, submitted anew.
+    others = [
+        image_of(task_folder(f"{task_id}0", NOW)),
+        image_of(task_folder(task_id, NOW + timedelta(microseconds=1))),
+    ]
+    for image in (*mine, *others):
         arranged.store(image.object_name)
     for _ in range(2):
-        arranged.bucket.remove_all_of(task_id)
+        arranged.bucket.remove_folder(folder)
     for image in mine:
         with pytest.raises(ImageGoneError):
             arranged.bucket.read(image)
-    assert arranged.bucket.read(other) == BODY
+    for image in others:
+        assert arranged.bucket.read(image) == BODY
 
 
 def test_a_bucket_that_cannot_be_reached_says_so(arranged: Arranged, image: StoredImage) -> None:
     with pytest.raises(DependencyUnavailableError):
         arranged.broken.read(image)
     with pytest.raises(DependencyUnavailableError):
-        arranged.broken.remove_all_of("x")
+        arranged.broken.remove_folder("x")

@@ -22,32 +22,32 @@ def checkpoint(index: int = 0, step: int = 7) -> Checkpoint:
 
 
 def test_an_unknown_task_has_none(store: CheckpointStore) -> None:
-    assert store.load("task-1") == {}
+    assert store.load("tasks/task-1/") == {}
 
 
 def test_what_was_saved_is_loaded_by_image(store: CheckpointStore) -> None:
-    store.save("task-1", checkpoint(0))
-    store.save("task-1", checkpoint(11))
-    store.save("task-10", checkpoint(2))
-    assert store.load("task-1") == {0: checkpoint(0), 11: checkpoint(11)}
+    store.save("tasks/task-1/", checkpoint(0))
+    store.save("tasks/task-1/", checkpoint(11))
+    store.save("tasks/task-10/", checkpoint(2))
+    assert store.load("tasks/task-1/") == {0: checkpoint(0), 11: checkpoint(11)}
 
 
 def test_a_later_checkpoint_takes_the_place_of_an_earlier_one(store: CheckpointStore) -> None:
-    store.save("task-1", checkpoint(step=7))
-    store.save("task-1", checkpoint(step=9))
-    assert store.load("task-1") == {0: checkpoint(step=9)}
+    store.save("tasks/task-1/", checkpoint(step=7))
+    store.save("tasks/task-1/", checkpoint(step=9))
+    assert store.load("tasks/task-1/") == {0: checkpoint(step=9)}
 
 
 def test_discarding_forgets_one_task_and_may_be_repeated(store: CheckpointStore) -> None:
-    store.save("task-1", checkpoint())
-    store.save("task-10", checkpoint())
-    store.discard("task-1")
-    store.discard("task-1")
-    assert store.load("task-1") == {}
-    assert store.load("task-10") == {0: checkpoint()}
+    store.save("tasks/task-1/", checkpoint())
+    store.save("tasks/task-10/", checkpoint())
+    store.discard("tasks/task-1/")
+    store.discard("tasks/task-1/")
+    assert store.load("tasks/task-1/") == {}
+    assert store.load("tasks/task-10/") == {0: checkpoint()}
 
 
 def test_a_checkpoint_that_is_too_large_is_not_read(store: CheckpointStore) -> None:
-    store.save("task-1", Checkpoint(index=0, step=1, state=bytes(MAX_BYTES)))
-    store.save("task-1", Checkpoint(index=1, step=1, state=bytes(MAX_BYTES + 1)))
-    assert set(store.load("task-1")) == {0}
+    store.save("tasks/task-1/", Checkpoint(index=0, step=1, state=bytes(MAX_BYTES)))
+    store.save("tasks/task-1/", Checkpoint(index=1, step=1, state=bytes(MAX_BYTES + 1)))
+    assert set(store.load("tasks/task-1/")) == {0}

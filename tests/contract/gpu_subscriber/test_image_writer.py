@@ -2,13 +2,15 @@
 
 import pytest
 
+from common.domain.images import image_object_name
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
 from gpu_subscriber.errors import ObjectConflictError
 from gpu_subscriber.ports import ImageWriter
 from tests.fakes.in_memory_objects import InMemoryImageWriter
 from tests.fakes.own_resources import OwnResources
 
-NAME = "tasks/task-1/attempt-1/0.png"
+FOLDER = "tasks/task-1/20260101T120000.000000Z/"
+NAME = f"{FOLDER}attempt-1/0.png"
 METADATA = {"task_id": "task-1", "sha256": "0"}
 
 
@@ -65,22 +67,27 @@ def test_other_bytes_under_a_used_name_are_refused(written: Written, other: byte
 
 def test_names_do_not_disturb_one_another(written: Written) -> None:
     written.write(b"first")
-    written.write(b"second", "tasks/task-1/attempt-2/0.png")
-    assert (written.read(), written.read("tasks/task-1/attempt-2/0.png")) == (b"first", b"second")
+    written.write(b"second", f"{FOLDER}attempt-2/0.png")
+    assert (written.read(), written.read(f"{FOLDER}attempt-2/0.png")) == (b"first", b"second")
 
 
-def image(attempt: int, index: int = 0, *, task_id: str = "task-1") -> str:
-    return f"tasks/{task_id}/attempt-{attempt}/{index}.png"
+def image(attempt: int, index: int = 0, *, folder: str = FOLDER) -> str:
+    return image_object_name(folder, attempt=attempt, index=index, extension="png")
 
 
 def test_the_images_of_earlier_attempts_are_removed_and_no_others(written: Written) -> None:
     gone = [image(1), image(1, 1), image(2)]
-    kept = [image(3), image(11), image(1, task_id="task-10"), "tasks/task-1/checkpoints/0.safetensors"]
+    kept = [
+        image(3),
+        image(11),
+        image(1, folder=FOLDER.replace("2026", "2027")),
+        f"{FOLDER}checkpoints/0.safetensors",
+    ]
     for name in (*gone, *kept):
         written.write(b"picture", name)
-    assert written.writer.remove_attempts("task-1", up_to=2) == 3
+    assert written.writer.remove_attempts(FOLDER, up_to=2) == 3
     assert written.names() == set(kept)
 
 
 def test_removing_where_nothing_lies_is_no_error(written: Written) -> None:
-    assert written.writer.remove_attempts("task-1", up_to=5) == 0
+    assert written.writer.remove_attempts(FOLDER, up_to=5) == 0

@@ -200,7 +200,8 @@ def test_an_image_is_streamed_and_goes_with_its_task(
 ) -> None:
     client = app.test_client()  # nobody: the user `local`
     task_id = uuid.uuid4().hex
-    name = image_object_name(task_id, attempt=1, index=0, extension="png")
+    task = submitted_task(task_id=task_id, user_id="local")
+    name = image_object_name(task.folder, attempt=1, index=0, extension="png")
     bucket = StorageClient(
         project=emulators.names.project_id,
         credentials=AnonymousCredentials(),
@@ -211,7 +212,7 @@ def test_an_image_is_streamed_and_goes_with_its_task(
         index=0, object_name=name, width=64, height=64, seed=1, content_type="image/png", size_bytes=7,
         sha256="ab" * 32,
     )  # fmt: skip
-    store.create(submitted_task(task_id=task_id, user_id="local"))
+    store.create(task)
     claim = store.update(task_id, lambda task: task.claimed_by("worker-1", NOW, timedelta(seconds=60))).claim
     assert claim is not None
     store.update(task_id, lambda task: task.completed(claim, (image,), NOW))
@@ -226,14 +227,15 @@ def test_what_has_expired_is_removed_with_its_objects(
     emulators: Emulators, app: Flask, store: FirestoreTaskStore
 ) -> None:
     task_id = uuid.uuid4().hex
-    name = f"tasks/{task_id}/checkpoints/0.safetensors"
+    task = submitted_task(task_id=task_id, keep_for=timedelta(seconds=1))
+    name = f"{task.folder}checkpoints/0.safetensors"
     bucket = StorageClient(
         project=emulators.names.project_id,
         credentials=AnonymousCredentials(),
         client_options={"api_endpoint": emulators.storage_url},
     ).bucket(emulators.names.images_bucket)
     bucket.blob(name).upload_from_string(b"state")
-    store.create(submitted_task(task_id=task_id, keep_for=timedelta(seconds=1)))
+    store.create(task)
     scheduler = {"Authorization": f"Bearer {emulators.environment['DARKROOM_INTERNAL_TOKEN']}"}
     app.test_client().post("/internal/remove-expired", headers=scheduler)
     assert bucket.blob(name).exists()

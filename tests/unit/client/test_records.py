@@ -25,7 +25,7 @@ def test_whatever_the_api_says_of_a_task_is_read_and_written_back() -> None:
     queued = submitted_task(labels={"team": "a"}, start_within=timedelta(seconds=60))
     claimed = queued.claimed_by("worker-1", NOW, timedelta(seconds=60))
     assert claimed.claim is not None
-    drawn = claimed.completed(claimed.claim, (stored_image(queued.id),), NOW)
+    drawn = claimed.completed(claimed.claim, (stored_image(queued),), NOW)
     failed = claimed.failed(claimed.claim, Failure(code="x", message="y", retryable=False), NOW)
     for task in (queued, claimed, drawn, failed):
         told = written(TaskAnswer.of(task))

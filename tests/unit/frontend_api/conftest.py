@@ -174,7 +174,7 @@ class Api:
         """Have its holder store one image and finish it."""
         claim = self.store.get(task.id).claim
         assert claim is not None
-        image = stored_image(task.id)
+        image = stored_image(task)
         self.images.objects[image.object_name] = PNG
         return self.store.update(task.id, lambda t: t.completed(claim, (image,), self.clock.now()))
 
@@ -183,10 +183,10 @@ class Api:
         return not self.store.all_tasks and not self.queue.published
 
 
-def stored_image(task_id: str) -> StoredImage:
+def stored_image(task: Task) -> StoredImage:
     return StoredImage(
         index=0,
-        object_name=image_object_name(task_id, attempt=1, index=0, extension="png"),
+        object_name=image_object_name(task.folder, attempt=1, index=0, extension="png"),
         width=256,
         height=256,
         seed=12_345,

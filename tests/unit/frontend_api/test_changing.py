@@ -99,7 +99,7 @@ def test_a_retry_that_cannot_be_published_is_kept_for_rescue(api: Api) -> None:
 def test_a_deleted_task_leaves_nothing(api: Api) -> None:
     task = api.completed_task()
     for name in ("attempt-1/1.png", "attempt-2/0.png", "checkpoints/0.safetensors"):
-        api.images.objects[f"tasks/{task.id}/{name}"] = b"mine"
+        api.images.objects[f"{task.folder}{name}"] = b"mine"
     api.images.objects["tasks/task-10/attempt-1/0.png"] = b"somebody else's"
     answer = api.client.delete(f"/v1/tasks/{task.id}")
     assert (answer.status_code, answer.data) == (204, b"")
@@ -110,7 +110,7 @@ def test_a_deleted_task_leaves_nothing(api: Api) -> None:
 
 def test_a_running_task_can_be_deleted(api: Api) -> None:
     task = api.claimed_task()
-    api.images.objects[f"tasks/{task.id}/attempt-1/0.png"] = b"half of it"
+    api.images.objects[f"{task.folder}attempt-1/0.png"] = b"half of it"
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert not api.store.all_tasks
     assert not api.images.objects
@@ -120,16 +120,16 @@ def test_a_deletion_that_a_completion_overtakes_leaves_nothing(api: Api) -> None
     task = api.claimed_task()
     claim = task.claim
     assert claim is not None
-    image = stored_image(task.id)
-    remove = api.images.remove_all_of
+    image = stored_image(task)
+    remove = api.images.remove_folder
 
-    def completed_meanwhile(task_id: str) -> None:
-        remove(task_id)
-        if task_id in {stored.id for stored in api.store.all_tasks}:
+    def completed_meanwhile(folder: str) -> None:
+        remove(folder)
+        if task.id in {stored.id for stored in api.store.all_tasks}:
             api.images.objects[image.object_name] = PNG
-            api.store.update(task_id, lambda t: t.completed(claim, (image,), api.clock.now()))
+            api.store.update(task.id, lambda t: t.completed(claim, (image,), api.clock.now()))
 
-    api.images.remove_all_of = completed_meanwhile  # type: ignore[method-assign]
+    api.images.remove_folder = completed_meanwhile  # type: ignore[method-assign]
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert (api.store.all_tasks, api.images.objects) == ((), {})
     with pytest.raises(TaskNotFoundError):  # the worker learns of it at its next write

@@ -18,7 +18,7 @@ def removed(api: Api) -> int:
 
 def test_an_ended_task_goes_with_all_its_objects_when_its_time_is_up_and_no_sooner(api: Api) -> None:
     task = api.completed_task()
-    api.images.objects[f"tasks/{task.id}/checkpoints/0.safetensors"] = b"left by an attempt that was lost"
+    api.images.objects[f"{task.folder}checkpoints/0.safetensors"] = b"left by an attempt that was lost"
     told = api.client.get(f"/v1/tasks/{task.id}").get_json()["expires_at"]
     assert told == (api.clock.now() + KEPT).isoformat().replace("+00:00", "Z")
     api.clock.advance(KEPT.total_seconds())
@@ -32,11 +32,12 @@ def test_an_ended_task_goes_with_all_its_objects_when_its_time_is_up_and_no_soon
 def test_a_task_that_has_not_ended_stays_however_old_it_is(api: Api) -> None:
     waiting = api.stored_task(task_id="waiting")
     running = api.claimed_task(task_id="running")
-    api.images.objects["tasks/running/checkpoints/0.safetensors"] = b"where the next attempt goes on"
+    checkpoint = f"{running.folder}checkpoints/0.safetensors"
+    api.images.objects[checkpoint] = b"where the next attempt goes on"
     api.clock.advance(400 * 86_400)
     assert removed(api) == 0
     assert {task.id for task in api.store.all_tasks} == {waiting.id, running.id}
-    assert list(api.images.objects) == ["tasks/running/checkpoints/0.safetensors"]
+    assert list(api.images.objects) == [checkpoint]
     assert api.client.get("/v1/tasks/waiting").get_json()["expires_at"] is None
 
 
@@ -52,7 +53,8 @@ def test_a_retry_saves_a_task_from_its_end(api: Api) -> None:
 def test_a_retry_in_the_last_moment_keeps_the_task_and_its_objects(api: Api) -> None:
     task = api.stored_task(task_id="late")
     api.client.post(f"/v1/tasks/{task.id}/cancel")
-    api.images.objects["tasks/late/attempt-1/0.png"] = b"an object"
+    image = f"{task.folder}attempt-1/0.png"
+    api.images.objects[image] = b"an object"
     api.clock.advance(KEPT.total_seconds() + 1)
     delete = api.store.delete_unchanged
 
@@ -63,7 +65,7 @@ def test_a_retry_in_the_last_moment_keeps_the_task_and_its_objects(api: Api) -> 
     api.store.delete_unchanged = retried_first  # type: ignore[method-assign]
     assert removed(api) == 0
     assert api.stored(task.id).status is TaskStatus.QUEUED
-    assert list(api.images.objects) == ["tasks/late/attempt-1/0.png"]
+    assert list(api.images.objects) == [image]
 
 
 def test_more_than_a_page_is_removed_in_one_round(api: Api) -> None:

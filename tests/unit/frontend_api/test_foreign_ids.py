@@ -161,7 +161,7 @@ def test_somebody_elses_task_answers_as_one_that_never_was(
     assert api.stored(task.id) == task
     assert api.queue.published == published
     if task.images:
-        assert api.images.objects[stored_image(task.id).object_name] == PNG
+        assert api.images.objects[stored_image(task).object_name] == PNG
 
 
 @pytest.mark.parametrize("route", of_kind(Kind.OF_A_KEY))

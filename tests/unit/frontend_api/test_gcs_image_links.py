@@ -15,6 +15,7 @@ from google.oauth2.credentials import Credentials
 
 from common.domain.errors import DependencyUnavailableError
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
+from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.unit.frontend_api.conftest import stored_image
 
@@ -64,11 +65,12 @@ def links(clock: FakeClock) -> GcsImageLinks:
 def test_a_link_names_the_object_the_signer_and_its_end(
     links: GcsImageLinks, iam: Iam, clock: FakeClock
 ) -> None:
-    link = links.signed(stored_image("task-1"))
+    image = stored_image(submitted_task())
+    link = links.signed(image)
     assert link is not None
     parts = urlsplit(link.url)
     query = parse_qs(parts.query)
-    assert parts.path == "/images/tasks/task-1/attempt-1/0.png"
+    assert parts.path == f"/images/{image.object_name}"
     assert query["X-Goog-Expires"] == ["3600"]
     assert query["X-Goog-Credential"][0].startswith(ACCOUNT)
     assert query["X-Goog-Signature"] == [b"signature".hex()]
@@ -79,20 +81,20 @@ def test_a_link_names_the_object_the_signer_and_its_end(
 def test_a_link_is_signed_again_when_half_its_life_is_over(
     links: GcsImageLinks, iam: Iam, clock: FakeClock
 ) -> None:
-    first = links.signed(stored_image("task-1"))
+    first = links.signed(stored_image(submitted_task()))
     clock.advance(29 * 60)
-    assert links.signed(stored_image("task-1")) == first
+    assert links.signed(stored_image(submitted_task())) == first
     clock.advance(2 * 60)
-    assert links.signed(stored_image("task-1")) != first
-    links.signed(stored_image("task-2"))
+    assert links.signed(stored_image(submitted_task())) != first
+    links.signed(stored_image(submitted_task(task_id="task-2")))
     assert len(iam.asked) == 3
 
 
 def test_when_iam_refuses_the_links_are_unavailable(links: GcsImageLinks, iam: Iam) -> None:
     iam.answer.status = 403
     with pytest.raises(DependencyUnavailableError):
-        links.signed(stored_image("task-1"))
+        links.signed(stored_image(submitted_task()))
 
 
 def test_where_nothing_can_sign_there_are_no_links() -> None:
-    assert NoImageLinks().signed(stored_image("task-1")) is None
+    assert NoImageLinks().signed(stored_image(submitted_task())) is None

@@ -60,7 +60,7 @@ def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> 
 def test_images_lie_under_the_attempts_own_name(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.worker()(delivery_of(task))
-    assert set(bench.writer.objects) == {f"tasks/{task.id}/attempt-1/0.png"}
+    assert set(bench.writer.objects) == {f"{task.folder}attempt-1/0.png"}
 
 
 def test_a_permanent_failure_fails_the_task_and_is_acknowledged(bench: WorkerBench) -> None:
@@ -183,7 +183,7 @@ def test_an_expired_claim_is_taken_over(bench: WorkerBench) -> None:
     bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
     bench.clock.advance(61)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert set(bench.writer.objects) == {f"tasks/{task.id}/attempt-2/0.png"}
+    assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
 
 
 def test_a_claim_lost_midway_throws_the_work_away(bench: WorkerBench) -> None:
@@ -345,13 +345,13 @@ def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) 
 
     bench.generator.script = half_then_interrupted
     assert bench.worker()(delivery_of(first)) is Settlement.RETURN
-    assert set(bench.writer.objects) == {f"tasks/{first.id}/attempt-1/0.png"}
+    assert set(bench.writer.objects) == {f"{first.folder}attempt-1/0.png"}
 
     bench.generator.script = draw_everything
     assert bench.worker("worker-b")(delivery_of(first)) is Settlement.ACKNOWLEDGE
     assert set(bench.writer.objects) == {image.object_name for image in bench.store.get(first.id).images}
     assert len(bench.writer.objects) == 2
-    assert bench.checkpoints.load(first.id) == {}
+    assert bench.checkpoints.load(first.folder) == {}
 
 
 @pytest.mark.parametrize("ending", ["failed", "cancelled"])
@@ -382,7 +382,7 @@ def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: 
     bench.generator.script = deleted
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert bench.writer.objects == {}
-    assert bench.checkpoints.load(task.id) == {}
+    assert bench.checkpoints.load(task.folder) == {}
 
 
 def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_id_since(
@@ -406,6 +406,30 @@ def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_i
     assert bench.events.events == []
 
 
+def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -> None:
+    """The bucket did not answer when it was cleared up; the new task stores its images beside what lies there."""
+    predecessor = bench.submit()
+
+    def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        yield Checkpoint(index=0, step=7, state=b"latents of another prompt")
+        yield grey_image(generation.task, 0)
+        bench.store.delete(predecessor.id)
+        bench.writer.failures_left = 1
+
+    bench.generator.script = deleted
+    assert bench.worker()(delivery_of(predecessor)) is Settlement.ACKNOWLEDGE
+    left_behind = set(bench.writer.objects)
+    assert left_behind == {f"{predecessor.folder}attempt-1/0.png"}
+
+    bench.generator.script = draw_everything
+    bench.clock.advance(1)
+    task = bench.submit(parameters=parameters(prompt="a small blue square"))
+    assert task.id == predecessor.id
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    assert set(bench.writer.objects) - left_behind == {f"{task.folder}attempt-1/0.png"}
+
+
 def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench) -> None:
     task = bench.submit()
 
@@ -417,7 +441,7 @@ def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench)
 
     bench.generator.script = overtaken
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-    assert set(bench.writer.objects) == {f"tasks/{task.id}/attempt-2/0.png"}
+    assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
 
 
 def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None:
@@ -518,7 +542,7 @@ def test_an_interrupted_task_is_handed_back_with_its_attempt_and_its_checkpoint(
     bench.generator.script = draw_everything
     assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert bench.generator.generations[1].checkpoints[0].step == 7
-    assert bench.checkpoints.load(task.id) == {}  # nobody needs it any more
+    assert bench.checkpoints.load(task.folder) == {}  # nobody needs it any more
 
 
 def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: WorkerBench) -> None:
@@ -577,7 +601,7 @@ def test_after_a_crash_of_the_engine_the_next_attempt_starts_over(bench: WorkerB
     bench.generator.script = crashing
     task = bench.submit()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-    assert bench.checkpoints.load(task.id) == {}
+    assert bench.checkpoints.load(task.folder) == {}
 
 
 # ── a crash between any two steps ────────────────────────────────────────────────────────────────────────────

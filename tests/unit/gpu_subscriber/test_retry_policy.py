@@ -1,5 +1,6 @@
 """The rules at the end of an attempt, one by one. What they lead to is in test_process_task."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -80,18 +81,21 @@ def test_whose_images_nobody_needs_any_more() -> None:
     assert task.claim is not None
     failed = task.failed(task.claim, TIRED, NOW)
     again = claimed_or_ended(failed.resubmitted(NOW), "worker-c", NOW, TTL)
-    assert needless_attempts(2, task.completed(task.claim, (), NOW)) == 1
-    assert needless_attempts(2, failed) == 2
-    assert needless_attempts(2, task.released(task.claim, TIRED, NOW)) == 0
-    assert needless_attempts(2, again) == 2  # and never those of attempt 3
-    assert needless_attempts(2, None) == 2
+    assert needless_attempts(task, task.completed(task.claim, (), NOW)) == 1
+    assert needless_attempts(task, failed) == 2
+    assert needless_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
+    assert needless_attempts(task, again) == 2  # and never those of attempt 3
+    assert needless_attempts(task, None) == 2
+    successor = replace(claimed(), created_at=NOW + TTL)  # deleted, and submitted anew under the same id
+    assert needless_attempts(task, successor) == 2
 
 
 def test_a_zombie_never_counts_the_winners_images_among_the_needless() -> None:
-    winner = claimed_or_ended(claimed(), "worker-b", NOW + 2 * TTL, TTL)
+    zombies = claimed()
+    winner = claimed_or_ended(zombies, "worker-b", NOW + 2 * TTL, TTL)
     assert winner.claim is not None
-    assert needless_attempts(1, winner) == 1
-    assert needless_attempts(1, winner.completed(winner.claim, (), NOW)) == 1
+    assert needless_attempts(zombies, winner) == 1
+    assert needless_attempts(zombies, winner.completed(winner.claim, (), NOW)) == 1
 
 
 @pytest.mark.parametrize(

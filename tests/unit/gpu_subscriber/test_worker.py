@@ -230,7 +230,7 @@ def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> Non
     stored = bench.store.get(task.id)
     assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
     assert bench.generator.generations[0].wants_checkpoints
-    assert bench.checkpoints.load(task.id)[0].step == 3
+    assert bench.checkpoints.load(task.folder)[0].step == 3
 
 
 def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
