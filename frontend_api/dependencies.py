@@ -9,7 +9,7 @@ from typing import Any, cast
 from flask import current_app
 
 from common.domain.model_catalog import ModelCatalog
-from common.ports import Clock, EventPublisher, TaskStore
+from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
 from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
 from frontend_api.create_api_key import CreateApiKey
@@ -36,6 +36,7 @@ from frontend_api.quotas import QuotaLimits, Quotas
 from frontend_api.read_queue import ReadQueue
 from frontend_api.read_task import ReadTask
 from frontend_api.read_usage import GpuPrice, ReadUsage
+from frontend_api.read_workload import ReadWorkload
 from frontend_api.remove_expired_tasks import RemoveExpiredTasks
 from frontend_api.replay_dead_letter import ReplayDeadLetter
 from frontend_api.request_gate import RequestGate
@@ -75,6 +76,7 @@ class Dependencies:
     clock: Clock
     quotas: Quotas
     read_queue: ReadQueue
+    read_workload: ReadWorkload
     read_usage: ReadUsage
     gpu_price: GpuPrice | None
     submit_task: SubmitTask
@@ -125,6 +127,7 @@ def assembled(
     task_counts: TaskCounts,
     quota_limits: QuotaLimits,
     queue_gauge: QueueGauge,
+    worker_reports: WorkerReports,
     usage_book: UsageBook,
     gpu_price: GpuPrice | None,
     api_keys: ApiKeyStore,
@@ -159,6 +162,7 @@ def assembled(
         clock=clock,
         quotas=quotas,
         read_queue=ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock),
+        read_workload=ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock),
         read_usage=ReadUsage(book=usage_book),
         gpu_price=gpu_price,
         submit_task=submit_task,

@@ -9,6 +9,7 @@ from common.domain.images import StoredImage
 from common.domain.task import Task
 from frontend_api.api_key import ALL_SCOPES, ApiKey, Scope
 from frontend_api.dead_letter import DeadLetter
+from frontend_api.workload import Backlog
 
 
 class TaskQueue(Protocol):
@@ -166,6 +167,10 @@ class QueueGauge(Protocol):
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
         """How the queue of one model stands, or with None the queue of all."""
+        ...
+
+    def backlog(self, model: str) -> Backlog:
+        """How much work of one model has not ended."""
         ...
 
     def dead_letters(self) -> int:

@@ -15,6 +15,7 @@ from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
@@ -128,6 +129,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             queued_tasks=settings.max_queued_tasks,
         ),
         queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=settings.store_timeout_seconds),
+        worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=settings.store_timeout_seconds),
         usage_book=FirestoreUsageBook(firestore, timeout_seconds=settings.store_timeout_seconds),
         gpu_price=_gpu_price(settings),
         api_keys=api_keys,

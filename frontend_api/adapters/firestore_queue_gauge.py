@@ -8,10 +8,11 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import translated_errors, tried_again_within
 from common.adapters.firestore_values import plain
-from common.domain.task import TaskStatus
+from common.domain.task import Lane, TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_dead_letter_archive import COLLECTION as DEAD_LETTERS
 from frontend_api.ports import QueueLine
+from frontend_api.workload import Backlog, Work
 
 
 class FirestoreQueueGauge:
@@ -37,6 +38,14 @@ class FirestoreQueueGauge:
             completed_lately=self._counted(lately.order_by("finished_at")),
         )
 
+    def backlog(self, model: str) -> Backlog:
+        """See QueueGauge.backlog."""
+        queued, processing = (
+            {lane: self._work_of(model, status, lane) for lane in Lane}
+            for status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
+        )
+        return Backlog(queued=queued, processing=processing)
+
     def dead_letters(self) -> int:
         """See QueueGauge.dead_letters."""
         return self._counted(self._dead_letters)
@@ -44,6 +53,16 @@ class FirestoreQueueGauge:
     def _tasks_of(self, model: str | None, status: TaskStatus) -> Any:
         query = self._tasks.where(filter=FieldFilter("status", "==", status.value))
         return query if model is None else query.where(filter=FieldFilter("model", "==", model))
+
+    def _work_of(self, model: str, status: TaskStatus, lane: Lane) -> Work:
+        tasks = self._tasks_of(model, status).where(filter=FieldFilter("lane", "==", lane.value))
+        return self._added_up(tasks.count(alias="tasks").sum("work_units", alias="units"))
+
+    def _added_up(self, aggregation: Any) -> Work:
+        with translated_errors():
+            (results,) = aggregation.get(**self._calls)
+        found = {result.alias: result.value for result in results}
+        return Work(tasks=int(found["tasks"]), units=float(found["units"]))
 
     def _counted(self, query: Any) -> int:
         with translated_errors():

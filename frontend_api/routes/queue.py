@@ -1,4 +1,4 @@
-"""/v1/queue: how many tasks wait and since when, how many are drawn, and how fast they are done."""
+"""/v1/queue: how many tasks wait and since when, how much work they are, who draws, and how fast they are done."""
 
 from datetime import datetime
 
@@ -9,9 +9,10 @@ from frontend_api.answers import AnswerBody
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.ports import QueueLine
-from frontend_api.read_queue import LATELY
+from frontend_api.read_queue import LATELY, QueueStanding
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.requests import authenticate
+from frontend_api.workload import Workload
 
 blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
 blueprint.before_request(authenticate)
@@ -24,9 +25,15 @@ class QueueLineAnswer(AnswerBody):
     oldest_seconds: float | None = Field(description="How long the task has waited that waits longest.")
     processing: int
     completed_per_minute: float = Field(description="Over the last five minutes.")
+    backlog_gpu_seconds: float | None = Field(
+        description="How long one worker would draw at all that has not ended; null where nobody knows what it takes."
+    )
+    workers: int = Field(description="How many are alive and serve it.")
 
     @classmethod
-    def of(cls, line: QueueLine, as_of: datetime) -> "QueueLineAnswer":
+    def of(
+        cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int
+    ) -> "QueueLineAnswer":
         """The line, with moments told as ages."""
         oldest = line.oldest_queued_at
         waited = None if oldest is None else max(0.0, (as_of - oldest).total_seconds())
@@ -35,6 +42,8 @@ class QueueLineAnswer(AnswerBody):
             oldest_seconds=None if waited is None else round(waited, 3),
             processing=line.processing,
             completed_per_minute=round(line.completed_lately * 60 / LATELY.total_seconds(), 3),
+            backlog_gpu_seconds=None if gpu_seconds is None else round(gpu_seconds, 3),
+            workers=workers,
         )
 
 
@@ -66,16 +75,26 @@ class QueueAnswer(QueueLineAnswer):
 )
 def read() -> Response:
     """The queue of all callers."""
-    standing = wired().read_queue()
-    models = tuple(
-        ModelQueueAnswer(model=model, **dict(QueueLineAnswer.of(line, standing.as_of)))
-        for model, line in standing.by_model.items()
+    standing, workload = wired().read_queue(), wired().read_workload()
+    all_models = QueueLineAnswer.of(
+        standing.all_models,
+        standing.as_of,
+        gpu_seconds=workload.all_gpu_seconds_left,
+        workers=len(workload.workers),
     )
+    models = tuple(_model_answer(model, standing, workload) for model in standing.by_model)
     return json_answer(
         QueueAnswer(
-            **dict(QueueLineAnswer.of(standing.all_models, standing.as_of)),
-            as_of=standing.as_of,
-            dead_letters=standing.dead_letters,
-            models=models,
+            **dict(all_models), as_of=standing.as_of, dead_letters=standing.dead_letters, models=models
         )
     )
+
+
+def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueAnswer:
+    line = QueueLineAnswer.of(
+        standing.by_model[model],
+        standing.as_of,
+        gpu_seconds=workload.gpu_seconds_left(model),
+        workers=len(workload.workers_of(model)),
+    )
+    return ModelQueueAnswer(model=model, **dict(line))

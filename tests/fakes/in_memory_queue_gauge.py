@@ -3,19 +3,21 @@
 from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
-from common.domain.task import TaskStatus
+from common.domain.task import Lane, TaskStatus
 from frontend_api.ports import QueueLine
+from frontend_api.workload import Backlog, Work
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
 class InMemoryQueueGauge:
-    """A QueueGauge for tests. `measurements` is how often the whole queue was measured."""
+    """A QueueGauge for tests, which counts how often the whole queue and how often a model's backlog was measured."""
 
     def __init__(self, store: InMemoryTaskStore, dead_letters: InMemoryDeadLetterArchive) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self.measurements = 0
+        self.backlogs_measured = 0
         self.unavailable = False
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
@@ -32,6 +34,23 @@ class InMemoryQueueGauge:
                 task.finished_at is not None and task.finished_at >= completed_since for task in completed
             ),
         )
+
+    def backlog(self, model: str) -> Backlog:
+        self._check()
+        self.backlogs_measured += 1
+        queued, processing = (
+            {lane: self._work_of(model, status, lane) for lane in Lane}
+            for status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
+        )
+        return Backlog(queued=queued, processing=processing)
+
+    def _work_of(self, model: str, status: TaskStatus, lane: Lane) -> Work:
+        tasks = [
+            task
+            for task in self._store.all_tasks
+            if (task.parameters.model, task.status, task.lane) == (model, status, lane)
+        ]
+        return Work(tasks=len(tasks), units=sum(task.parameters.work_units for task in tasks))
 
     def dead_letters(self) -> int:
         self._check()

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
+from google.cloud import firestore
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
-from common.domain.task import Failure, Task, Usage
+from common.domain.task import Failure, Lane, Task, Usage
 from common.ports import TaskStore
+from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.dead_letter import DeadLetter, DeadMessage
 from frontend_api.ports import DeadLetterArchive, QueueGauge, QueueLine, UsageBook, UsageTotals
+from frontend_api.workload import NO_WORK, Backlog
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, submitted_task
@@ -38,10 +41,12 @@ class Measured:
     gauge: QueueGauge
     book: UsageBook
 
-    def queued(self, user_id: str = "ada", *, at: datetime = NOW, model: str = "demo") -> Task:
+    def queued(
+        self, user_id: str = "ada", *, at: datetime = NOW, model: str = "demo", **changes: object
+    ) -> Task:
         asked = parameters().model_copy(update={"model": model})
-        task_id = uuid.uuid4().hex
-        return self.store.create(submitted_task(task_id=task_id, user_id=user_id, now=at, parameters=asked))
+        fields = {"task_id": uuid.uuid4().hex, "user_id": user_id, "now": at, "parameters": asked, **changes}
+        return self.store.create(submitted_task(**fields))
 
     def claimed(self, user_id: str = "ada", *, at: datetime = NOW, model: str = "demo") -> Task:
         task = self.queued(user_id, at=at, model=model)
@@ -127,6 +132,42 @@ def test_the_queue_is_measured_in_all_and_per_model(measured: Measured) -> None:
     assert gauge.line("unknown", completed_since=NOW) == EMPTY
 
 
+def test_the_backlog_is_added_up_per_model_and_lane(measured: Measured) -> None:
+    small, large = parameters(), parameters(width=512, height=512, num_images=3)
+    for asked in (small, large):
+        measured.queued(parameters=asked)
+    measured.queued("bob", parameters=large, lane=Lane.BATCH)
+    measured.claimed()
+    measured.completed()
+    measured.queued(model="another")
+    backlog = measured.gauge.backlog("demo")
+    standing = [
+        backlog.queued[Lane.INTERACTIVE],
+        backlog.queued[Lane.BATCH],
+        backlog.processing[Lane.INTERACTIVE],
+    ]
+    assert [work.tasks for work in standing] == [2, 1, 1]
+    assert [work.units for work in standing] == pytest.approx(
+        [small.work_units + large.work_units, large.work_units, small.work_units]
+    )
+    assert backlog.processing[Lane.BATCH] == NO_WORK
+
+
+def test_without_tasks_there_is_no_backlog(measured: Measured) -> None:
+    nothing = dict.fromkeys(Lane, NO_WORK)
+    assert measured.gauge.backlog("demo") == Backlog(queued=nothing, processing=nothing)
+
+
+@pytest.mark.emulator
+def test_documents_of_before_the_units_do_no_harm(emulators: Emulators) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store = FirestoreTaskStore(client)
+    old, new = (store.create(submitted_task(task_id=uuid.uuid4().hex)) for _ in range(2))
+    client.collection(COLLECTION).document(old.id).update({"work_units": firestore.DELETE_FIELD})
+    backlog = FirestoreQueueGauge(client, timeout_seconds=10).backlog("demo")
+    assert backlog.queued[Lane.INTERACTIVE].units == pytest.approx(new.parameters.work_units)
+
+
 def test_dead_letters_are_counted(measured: Measured) -> None:
     for number in range(3):
         message = DeadMessage(message_id=str(number), published_at=NOW, body=b"junk", attributes={})
@@ -157,6 +198,7 @@ def test_what_cannot_be_measured_is_said_within_seconds(unreachable: tuple[Queue
     calls: list[Callable[[], object]] = [
         lambda: gauge.line(None, completed_since=NOW),
         lambda: gauge.line("demo", completed_since=NOW),
+        lambda: gauge.backlog("demo"),
         gauge.dead_letters,
         lambda: book.totals_of("ada", ended_from=NOW, ended_before=NOW + SECOND),
     ]

@@ -44,6 +44,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
 from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
 from tests.fakes.recording_publishers import RecordingEventPublisher
 from tests.fakes.scripted_webhook_sender import ScriptedWebhookSender
 
@@ -67,6 +68,7 @@ class Api:
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
     turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
+    reports: InMemoryWorkerReports = field(default_factory=InMemoryWorkerReports)
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
     webhook_key: bytes | None = b"known to the API only"
@@ -105,6 +107,7 @@ class Api:
             task_counts=self.counts,
             quota_limits=self.quota_limits,
             queue_gauge=self.gauge,
+            worker_reports=self.reports,
             usage_book=self.usage_book,
             gpu_price=self.gpu_price,
             api_keys=api_keys,

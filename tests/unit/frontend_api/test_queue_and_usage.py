@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from common.domain.task import Usage
+from common.domain.worker_report import ModelTimes
 from frontend_api.ports import QueueLine
 from frontend_api.read_usage import GpuPrice
+from tests.factories import worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 DAY_SECONDS = 86_400
@@ -39,7 +41,10 @@ def test_the_queue_is_told_in_all_and_per_model(api: Api) -> None:
     for _ in range(10):
         end_one(api, useful=1.0)
     api.claimed_task(task_id="drawn", user_id="carol")
-    line = {"queued": 2, "oldest_seconds": 60.0, "processing": 1, "completed_per_minute": 2.0}
+    line = {
+        "queued": 2, "oldest_seconds": 60.0, "processing": 1, "completed_per_minute": 2.0,
+        "backlog_gpu_seconds": None, "workers": 0,
+    }  # fmt: skip
     assert queue(api) == {
         **line,
         "as_of": "2026-01-01T12:01:00Z",
@@ -51,6 +56,30 @@ def test_the_queue_is_told_in_all_and_per_model(api: Api) -> None:
 def test_an_empty_queue_is_told_as_such(api: Api) -> None:
     told = queue(api)
     assert (told["queued"], told["oldest_seconds"], told["completed_per_minute"]) == (0, None, 0.0)
+    assert (told["backlog_gpu_seconds"], told["workers"]) == (0.0, 0)
+
+
+def test_the_work_that_waits_is_told_in_seconds_of_a_gpu(api: Api) -> None:
+    pace = ModelTimes(model="demo", gpu_seconds_per_unit=0.5, sizes=())
+    for worker_id, serves in (("worker-1", "demo"), ("worker-2", "demo"), ("worker-3", "another")):
+        times = (pace,) if serves == "demo" else ()
+        api.reports.publish(
+            worker_report(
+                worker_id, models=(serves,), times=times, alive_until=api.clock.now() + timedelta(minutes=1)
+            )
+        )
+    waiting = [api.stored_task(task_id=f"task-{n}") for n in range(3)]
+    api.claimed_task(task_id="drawn")
+    units = waiting[0].parameters.work_units
+    told = queue(api)
+    assert told["workers"] == 3
+    assert told["models"][0]["workers"] == 2
+    # Of what is drawn half is left.
+    assert told["backlog_gpu_seconds"] == pytest.approx(0.5 * units * 3.5, abs=0.001)
+    api.clock.advance(61)
+    gone = queue(api)
+    assert gone["workers"] == 0
+    assert gone["backlog_gpu_seconds"] == told["backlog_gpu_seconds"]
 
 
 def test_throughput_is_of_the_last_five_minutes(api: Api) -> None:

@@ -1,0 +1,112 @@
+"""Workload: what waits to be drawn and who is there to draw it, at one moment. Pure: what follows from it, and no I/O.
+
+Work is counted in work units (`GenerationParameters.work_units`), which mean the same on every device; what a unit
+takes is what workers say. So work can be told in seconds of a GPU before anybody has looked at a single task.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+
+from common.domain.task import Lane
+from common.domain.worker_report import ModelTimes, WorkerReport
+
+_DONE_ON_AVERAGE = 0.5
+"""Of what a worker draws right now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Some tasks, and how much there is to compute for them."""
+
+    tasks: int = 0
+    units: float = 0.0
+    """Of tasks that were stored before units were noted nothing is known: none."""
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(tasks=self.tasks + other.tasks, units=self.units + other.units)
+
+
+NO_WORK = Work()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """The tasks of one model that have not ended, by lane."""
+
+    queued: Mapping[Lane, Work] = field(default_factory=dict)
+    processing: Mapping[Lane, Work] = field(default_factory=dict)
+
+    @property
+    def all_queued(self) -> Work:
+        """Of both lanes."""
+        return sum(self.queued.values(), NO_WORK)
+
+    @property
+    def all_processing(self) -> Work:
+        """Of both lanes."""
+        return sum(self.processing.values(), NO_WORK)
+
+    def joined_by(self, newcomers: Mapping[Lane, Work]) -> "Backlog":
+        """The same with more tasks queued."""
+        queued = {lane: self.queued.get(lane, NO_WORK) + newcomers.get(lane, NO_WORK) for lane in Lane}
+        return Backlog(queued=queued, processing=self.processing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """The backlog of every model on offer, and the workers."""
+
+    as_of: datetime
+    backlogs: Mapping[str, Backlog]
+    workers: tuple[WorkerReport, ...]
+    """Those that are alive."""
+    former_workers: tuple[WorkerReport, ...] = ()
+    """Some that are gone, latest first, where none that is alive knows what a model takes."""
+
+    def workers_of(self, model: str) -> tuple[WorkerReport, ...]:
+        """Those that are alive and serve the model."""
+        return tuple(worker for worker in self.workers if model in worker.models)
+
+    def times_of(self, model: str) -> tuple[ModelTimes, ...]:
+        """What each worker that knows says of the model; one that is gone is asked where no other knows."""
+        alive = tuple(_times(self.workers, model))
+        return alive or tuple(_times(self.former_workers, model))[:1]
+
+    def gpu_seconds_per_unit(self, model: str) -> float | None:
+        """What a unit of the model's work takes one worker, each having its share; None when nobody knows."""
+        times = self.times_of(model)
+        if not times:
+            return None
+        return len(times) / sum(1 / one.gpu_seconds_per_unit for one in times)
+
+    def gpu_seconds_left(self, model: str) -> float | None:
+        """How long one worker would draw at all that has not ended; None when nobody knows what it takes."""
+        backlog = self.backlogs.get(model, Backlog())
+        if not (backlog.all_queued.tasks or backlog.all_processing.tasks):
+            return 0.0
+        per_unit = self.gpu_seconds_per_unit(model)
+        if per_unit is None:
+            return None
+        return per_unit * (backlog.all_queued.units + self.units_in_work(model))
+
+    def units_in_work(self, model: str) -> float:
+        """What is left of the tasks that workers hold: each draws at one of them, and the others wait inside it."""
+        held = self.backlogs.get(model, Backlog()).all_processing
+        if held.tasks == 0:
+            return 0.0
+        drawn_at = min(held.tasks, max(1, len(self.workers_of(model))))
+        return held.units * (1 - _DONE_ON_AVERAGE * drawn_at / held.tasks)
+
+    @property
+    def all_gpu_seconds_left(self) -> float | None:
+        """The same over all models; None when it is not known of each."""
+        each = [self.gpu_seconds_left(model) for model in self.backlogs]
+        known = [seconds for seconds in each if seconds is not None]
+        return sum(known) if len(known) == len(each) else None
+
+
+def _times(workers: Iterable[WorkerReport], model: str) -> Iterable[ModelTimes]:
+    every = chain.from_iterable(worker.times for worker in workers)
+    return (one for one in every if one.model == model)

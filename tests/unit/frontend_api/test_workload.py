@@ -1,0 +1,163 @@
+"""What waits and who draws: the rules, and how a measurement is remembered."""
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.model_catalog import EMBEDDED_CATALOG
+from common.domain.task import Lane, Task
+from common.domain.worker_report import ModelTimes, WorkerReport
+from frontend_api.read_workload import ReadWorkload
+from frontend_api.workload import Backlog, Work, Workload
+from tests.factories import NOW, parameters, submitted_task, worker_report
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
+from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
+
+
+def knowing(worker_id: str, seconds_per_unit: float, **changes: object) -> WorkerReport:
+    times = (ModelTimes(model="demo", gpu_seconds_per_unit=seconds_per_unit, sizes=()),)
+    return replace(worker_report(worker_id, **changes), times=times)
+
+
+def workload(*, queued: Work = Work(), processing: Work = Work(), **changes: object) -> Workload:  # noqa: B008 (frozen)
+    backlog = Backlog(queued={Lane.INTERACTIVE: queued}, processing={Lane.BATCH: processing})
+    fields = {"as_of": NOW, "backlogs": {"demo": backlog}, "workers": (), **changes}
+    return Workload(**fields)  # type: ignore[arg-type]
+
+
+def test_a_unit_of_work_is_a_million_pixels_through_the_network_once() -> None:
+    asked = parameters(width=256, height=256, steps=17, guidance_scale=1.0)
+    assert asked.work_units == pytest.approx(0.256 * 0.256 * 20)
+    assert parameters(
+        width=256, height=256, steps=17, guidance_scale=4.0, num_images=4
+    ).work_units == pytest.approx(4 * 0.256 * 0.256 * 37)
+
+
+def test_fast_and_slow_workers_share_the_work() -> None:
+    both = workload(queued=Work(tasks=3, units=12.0), workers=(knowing("fast", 1.0), knowing("slow", 3.0)))
+    # Together they do 4/3 units a second: each is busy for 9 seconds.
+    assert both.gpu_seconds_left("demo") == pytest.approx(18.0)
+
+
+def test_a_worker_that_does_not_know_is_taken_to_be_like_the_others() -> None:
+    some = workload(queued=Work(tasks=1, units=2.0), workers=(knowing("a", 1.5), worker_report("b")))
+    assert some.gpu_seconds_left("demo") == pytest.approx(3.0)
+
+
+def test_without_anybody_alive_the_last_who_knew_is_believed() -> None:
+    former = (worker_report("knew nothing"), knowing("last", 2.0), knowing("before", 9.0))
+    assert workload(queued=Work(tasks=1, units=2.0), former_workers=former).gpu_seconds_left(
+        "demo"
+    ) == pytest.approx(4.0)
+
+
+def test_what_nobody_knows_is_not_told_as_nothing() -> None:
+    unknown = workload(queued=Work(tasks=1, units=2.0), workers=(worker_report("new"),))
+    assert unknown.gpu_seconds_left("demo") is None
+    assert unknown.all_gpu_seconds_left is None
+    assert workload().all_gpu_seconds_left == 0.0
+
+
+def test_of_the_tasks_that_workers_hold_one_each_is_half_done() -> None:
+    held = workload(processing=Work(tasks=4, units=8.0), workers=(knowing("a", 1.0), knowing("b", 1.0)))
+    assert held.units_in_work("demo") == pytest.approx(2 * 2.0 + 2 * 1.0)
+
+
+class Reading:
+    """A ReadWorkload over fakes."""
+
+    def __init__(self) -> None:
+        self.store = InMemoryTaskStore()
+        self.gauge = InMemoryQueueGauge(self.store, InMemoryDeadLetterArchive())
+        self.reports = InMemoryWorkerReports()
+        self.clock = FakeClock()
+        self.read = ReadWorkload(
+            catalog=EMBEDDED_CATALOG, gauge=self.gauge, reports=self.reports, clock=self.clock
+        )
+
+    def submit(self, name: str) -> Task:
+        task = self.store.create(submitted_task(task_id=name, now=self.clock.now()))
+        self.read.note_queued(task)
+        return task
+
+    @property
+    def queued(self) -> int:
+        latest = self.read.at_once()
+        assert latest is not None
+        return latest.backlogs["demo"].all_queued.tasks
+
+
+@pytest.fixture
+def reading() -> Reading:
+    return Reading()
+
+
+def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> None:
+    assert reading.queued == 0
+    for name in ("one", "two"):
+        reading.submit(name)
+    assert reading.queued == 2
+    assert reading.gauge.backlogs_measured == 1
+    reading.clock.advance(2)
+    assert reading.read().backlogs["demo"].all_queued.tasks == 2
+    assert reading.gauge.backlogs_measured == 2
+
+
+def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.submit("one")
+    assert reading.queued == 1
+    may_go_on, measure = threading.Event(), reading.gauge.backlog
+
+    def slow(model: str) -> Backlog:
+        assert may_go_on.wait(10)
+        return measure(model)
+
+    monkeypatch.setattr(reading.gauge, "backlog", slow)
+    reading.clock.advance(2)
+    assert reading.queued == 1
+    reading.submit("two")  # stored while it is measured: perhaps seen, certainly not forgotten
+    assert reading.queued == 2
+    may_go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "workload":
+            thread.join(10)
+    assert reading.queued == 3
+    reading.clock.advance(2)
+    assert reading.read().backlogs["demo"].all_queued.tasks == 2
+
+
+def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
+    assert reading.queued == 0
+    reading.store.create(submitted_task())
+    reading.clock.advance(15)
+    assert reading.queued == 1
+
+
+def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading: Reading) -> None:
+    reading.gauge.unavailable = True
+    with pytest.raises(DependencyUnavailableError):
+        reading.read()
+    assert reading.read.at_once() is None
+    reading.gauge.unavailable = False
+    assert reading.read.at_once() is None
+    reading.clock.advance(5)
+    assert reading.read.at_once() is not None
+
+
+def test_the_dead_are_asked_only_where_the_living_do_not_know(reading: Reading) -> None:
+    reading.reports.publish(knowing("gone", 2.0).leaving(NOW - timedelta(seconds=1)))
+    reading.reports.publish(worker_report("new"))
+    found = reading.read()
+    assert [worker.worker_id for worker in found.workers] == ["new"]
+    assert found.gpu_seconds_per_unit("demo") == 2.0
+    reading.reports.publish(knowing("new", 1.0))
+    reading.clock.advance(2)
+    assert reading.read().former_workers == ()
