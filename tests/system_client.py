@@ -10,7 +10,7 @@ import httpx
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_client import firestore_client
-from common.domain.task import Task, TaskStatus
+from common.domain.task import Phase, Task, TaskStatus
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 
 _BY_ANOTHER_CLIENT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -72,6 +72,17 @@ class SystemClient:
             watch.unsubscribe()
         return found[0]
 
+    def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
+        """Block until the stored task tells of this step of this attempt, or of a later one."""
+        return self.wait_until(
+            task_id,
+            lambda task: (
+                task.attempt >= attempt
+                and task.progress.phase is Phase.DENOISING
+                and task.progress.step >= step
+            ),
+        )
+
     def wait_for_end(self, task_id: str, *, timeout_seconds: float = 120.0) -> Task:
         """Block until the task is terminal."""
         return self.wait_until(task_id, lambda task: task.status.is_terminal, timeout_seconds=timeout_seconds)
@@ -105,6 +116,11 @@ class SystemClient:
         finally:
             watch.unsubscribe()
         return ended
+
+    def webhook_secrets(self) -> list[str]:
+        """What the local user's webhooks are signed with now."""
+        answer = self.http.get("/v1/webhook-secrets").raise_for_status().json()
+        return [one["secret"] for one in answer["secrets"]]
 
     def image(self, task_id: str, index: int = 0) -> bytes:
         """The bytes of a finished image, as the API gives them."""

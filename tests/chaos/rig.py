@@ -20,7 +20,7 @@ import httpx
 from google.pubsub_v1.types import PubsubMessage
 from PIL import Image
 
-from common.domain.task import Phase, Task, TaskStatus
+from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
 from local_stack.leftovers import end_leftovers
@@ -282,15 +282,8 @@ class Rig:
             return picture.convert("RGB").tobytes()
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
-        """Wait until the document tells of this step of this attempt."""
-        return self.wait_until(
-            task_id,
-            lambda task: (
-                task.attempt >= attempt
-                and task.progress.phase is Phase.DENOISING
-                and task.progress.step >= step
-            ),
-        )
+        """See SystemClient.wait_until_drawn."""
+        return self.client.wait_until_drawn(task_id, step=step, attempt=attempt)
 
     # ── judgement ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -13,16 +13,12 @@ SILENT_SECONDS = 5
 """Longer than one try may take on the local stack."""
 
 
-def secrets_of(rig: Rig) -> list[str]:
-    answer = rig.client.http.get("/v1/webhook-secrets").raise_for_status().json()
-    return [one["secret"] for one in answer["secrets"]]
-
-
 @pytest.mark.parametrize("away_seconds", [5, pytest.param(60, marks=pytest.mark.chaos_long)])
 def test_a_receiver_that_fails_in_every_way_hears_of_every_task(rig: Rig, away_seconds: int) -> None:
     rig.start_worker()
     with WebhookReceiver(
-        secrets_of(rig), lambda _id, arrival: FAILURES[arrival - 1] if arrival <= len(FAILURES) else 204
+        rig.client.webhook_secrets(),
+        lambda _id, arrival: FAILURES[arrival - 1] if arrival <= len(FAILURES) else 204,
     ) as receiver:
         link = rig.site.network.link(lambda: receiver.port)
         link.refuse()
@@ -44,7 +40,7 @@ def test_a_receiver_that_fails_in_every_way_hears_of_every_task(rig: Rig, away_s
 
 def test_a_receiver_that_is_gone_for_good_is_called_once_and_holds_up_nobody(rig: Rig) -> None:
     rig.start_worker()
-    secrets = secrets_of(rig)
+    secrets = rig.client.webhook_secrets()
     with WebhookReceiver(secrets, lambda *_: 410) as gone, WebhookReceiver(secrets) as other:
         first = rig.submit(callback_url=gone.url)
         assert gone.wait_until(lambda: bool(gone.arrivals))

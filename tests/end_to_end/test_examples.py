@@ -57,10 +57,9 @@ def test_many_are_drawn_at_once(system: System, tmp_path: Path) -> None:
 
 
 def test_a_receiver_hears_of_the_end(system: System) -> None:
-    secrets = system.client.http.get("/v1/webhook-secrets").raise_for_status().json()["secrets"]
     receiver = subprocess.Popen(
         [*drawing("webhook_receiver.py"), "0"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "DARKROOM_WEBHOOK_SECRET": secrets[0]["secret"]},
+        env={**os.environ, "DARKROOM_WEBHOOK_SECRET": system.client.webhook_secrets()[0]},
     )  # fmt: skip
     assert receiver.stdout is not None
     assert receiver.stderr is not None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common.domain.task import Phase, Task, TaskStatus
+from common.domain.task import TaskStatus
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 from tests.end_to_end.conftest import StartSystem
@@ -16,15 +16,11 @@ PROMPT = "a large blue square on a white background"
 IMPATIENT = {"DARKROOM_CLAIM_TTL_SECONDS": "6", "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1"}
 
 
-def is_half_way(task: Task) -> bool:
-    return task.progress.phase is Phase.DENOISING and task.progress.step >= 10
-
-
 def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start_system: StartSystem) -> None:
     # On a quick machine the default deadline would do for all of it.
     system = start_system(extra_environment={"DARKROOM_DRAIN_DEADLINE_SECONDS": "1"})
     task_id = system.client.submit(PROMPT, steps=100, num_images=4, width=512, height=512, seed=5)
-    system.client.wait_until(task_id, is_half_way)
+    system.client.wait_until_drawn(task_id, step=10)
     worker = system.stack.process("worker-0")
     worker.ask_to_stop()
     assert worker.wait_stopped(timeout_seconds=15)
@@ -39,7 +35,7 @@ def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start
 def test_the_task_of_a_killed_worker_is_drawn_by_another(start_system: StartSystem) -> None:
     system = start_system(extra_environment=IMPATIENT)
     task_id = system.client.submit(PROMPT, steps=100, num_images=2)
-    system.client.wait_until(task_id, is_half_way)
+    system.client.wait_until_drawn(task_id, step=10)
     system.stack.process("worker-0").kill()
     system.stack.restart("worker-0")
     ended = system.client.wait_for_end(task_id, timeout_seconds=120)

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from common.domain.task import Phase, Task, TaskStatus
+from common.domain.task import TaskStatus
 from local_stack.data_directory import DataDirectory
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
@@ -34,10 +34,6 @@ def watched(stack: LocalStack) -> Iterator[None]:
         watching.join()
 
 
-def is_half_way(task: Task) -> bool:
-    return task.progress.phase is Phase.DENOISING and task.progress.step >= 10
-
-
 def ready_again(news: "SimpleQueue[str]", names: set[str]) -> None:
     """Waits until all of them are."""
     while names:
@@ -54,7 +50,7 @@ def test_a_task_is_completed_though_programs_are_killed(tmp_path: Path, killed: 
         assert stack.page_url is not None
         with SystemClient(stack.page_url, stack.environment) as client:
             task_id = client.submit(PROMPT, steps=100, num_images=2)
-            client.wait_until(task_id, is_half_way)
+            client.wait_until_drawn(task_id, step=10)
             for name in killed:
                 stack.process(name).kill()
             ended = client.wait_for_end(task_id)

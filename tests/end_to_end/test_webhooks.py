@@ -17,11 +17,6 @@ def quiet(start_system: StartSystem) -> System:
     return start_system(workers=0)
 
 
-def secrets_of(system: System) -> list[str]:
-    answer = system.client.http.get("/v1/webhook-secrets").raise_for_status().json()
-    return [one["secret"] for one in answer["secrets"]]
-
-
 def cancelled_task(system: System, callback_url: str) -> str:
     """Submit a task and cancel it; its id."""
     task_id = system.client.submit(PROMPT, callback_url=callback_url)
@@ -40,7 +35,7 @@ def test_an_owner_who_asked_for_it_is_told_that_the_drawing_began_how_far_it_is_
     system: System,
 ) -> None:
     everything = ["started", "progress", "finished"]
-    with WebhookReceiver(secrets_of(system)) as receiver:
+    with WebhookReceiver(system.client.webhook_secrets()) as receiver:
         task_id = system.client.submit(
             PROMPT, steps=60, callback_url=receiver.url, callback_events=everything
         )
@@ -59,7 +54,9 @@ def test_an_owner_is_told_again_and_again_until_the_receiver_takes_it_and_once_m
     quiet: System,
 ) -> None:
     answers = {1: 500, 2: 301, 3: 0}
-    with WebhookReceiver(secrets_of(quiet), lambda _id, arrival: answers.get(arrival, 204)) as receiver:
+    with WebhookReceiver(
+        quiet.client.webhook_secrets(), lambda _id, arrival: answers.get(arrival, 204)
+    ) as receiver:
         task_id = cancelled_task(quiet, receiver.url)
         assert receiver.wait_until(lambda: bool(receiver.taken), timeout_seconds=90)
         ((event_id, told),) = receiver.taken.items()

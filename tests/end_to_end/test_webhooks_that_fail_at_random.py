@@ -19,7 +19,6 @@ from common.wire_formats.task_event import ending_of
 from frontend_api.adapters.firestore_webhook_logs import COLLECTION
 from gpu_subscriber.adapters.pubsub_clients import publisher_client
 from tests.end_to_end.conftest import StartSystem, System
-from tests.end_to_end.test_webhooks import secrets_of
 from tests.factories import NOW, submitted_task
 from tests.fakes.webhook_receiver import WebhookReceiver
 
@@ -101,7 +100,7 @@ def test_each_event_is_received_at_least_once_and_every_try_is_in_the_log(
 ) -> None:
     # Patient with the emulator: a try that Firestore does not take down is made again, and this test counts them all.
     system = start_system(workers=0, extra_environment={"DARKROOM_STORE_TIMEOUT_SECONDS": "30"})
-    with WebhookReceiver(secrets_of(system), answered) as receiver:
+    with WebhookReceiver(system.client.webhook_secrets(), answered) as receiver:
         tasks = ended_tasks(system, count, receiver.url)
         assert receiver.wait_until(lambda: len(receiver.taken) == count, timeout_seconds=DEADLINE_SECONDS)
         # Its last try may not be in the log yet. Watched only now: the listener sorts everything at each change.

@@ -1,6 +1,7 @@
 """The API over fakes: `api` is everything a test may look at or break."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -205,5 +206,7 @@ def signed_in_as(user_id: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return Api(folder=tmp_path)
+def api(tmp_path: Path) -> Iterator[Api]:
+    api = Api(folder=tmp_path)
+    yield api
+    api.follow_task.end_all()

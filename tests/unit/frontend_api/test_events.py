@@ -1,12 +1,9 @@
 """GET /v1/tasks/{id}/events: a task's changes as server-sent events."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.server_sent_events import ServerSentEvent, events_of
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -35,13 +32,6 @@ class Stream:
         events = list(self._events)
         self.answer.close()
         return events
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
-    api = Api(folder=tmp_path)
-    yield api
-    api.follow_task.end_all()
 
 
 def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -81,13 +80,6 @@ class Caller:
         self.conversation.result(20)
         self.server.close()
         self._pool.shutdown()
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Iterator[Api]:
-    api = Api(folder=tmp_path)
-    yield api
-    api.follow_task.end_all()
 
 
 def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> None:
