@@ -48,7 +48,7 @@ from client.problem_errors import (
 )
 from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
-from client.submission import SubmissionFields
+from client.submission import Submission, SubmissionFields
 from client.sync_client import Client
 from client.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from client.usage import UsageReport
@@ -84,6 +84,7 @@ __all__ = [
     "RequestRefusedError",
     "RetryPolicy",
     "StoredImage",
+    "Submission",
     "SubmissionFields",
     "Task",
     "TaskCancelledError",

@@ -12,6 +12,7 @@ import httpx
 
 from client import (
     account_calls,
+    batch_calls,
     catalog_calls,
     dead_letter_calls,
     following,
@@ -23,13 +24,14 @@ from client.api_key import ApiKey, CreatedApiKey
 from client.calls import DEFAULT_TIMEOUT_SECONDS, Calls
 from client.credentials import resolve_address
 from client.dead_letter import DeadLetter
+from client.errors import ClientError
 from client.generation import Generation
 from client.image_file import ImageFile
 from client.model_spec import ModelSpec
 from client.playing import play_async, play_telling_async
 from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
-from client.submission import SubmissionFields
+from client.submission import Submission, SubmissionFields
 from client.task import Task, TaskStatus
 from client.task_calls import TaskRef
 from client.usage import UsageReport
@@ -71,6 +73,14 @@ class AsyncClient:
     ) -> Task:
         """Submit a task and return at once. A key is made up if need be: a lost answer makes no second task."""
         return await play_async(self._http, task_calls.submit(self._calls, prompt, fields, idempotency_key))
+
+    async def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
+        """Submit any number of tasks, a hundred with each call; what became of each, in their order.
+
+        A refusal is among the results, not raised: `isinstance(result, Task)` tells. What may be over soon is tried
+        again. Keys are made up where need be.
+        """
+        return await play_async(self._http, batch_calls.submit_many(self._calls, submissions))
 
     async def generate(
         self,

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 from client.errors import ConfigurationError
 
@@ -29,7 +29,14 @@ class SubmissionFields(TypedDict, total=False):
     callback_events: Sequence[str] | None
 
 
-def submission_body(prompt: str, fields: SubmissionFields) -> dict[str, Any]:
+class Submission(SubmissionFields, total=False):
+    """One of many: all that may be asked for, and the key that makes it one task however often it is sent."""
+
+    prompt: Required[str]
+    idempotency_key: str | None
+
+
+def submission_body(prompt: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON body of a submission."""
     return {"prompt": prompt, **{name: value for name, value in fields.items() if value is not None}}
 

@@ -27,6 +27,17 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 TaskIdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
 TaskIdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")]
 PromptArgument = Annotated[str, typer.Argument(help="What to draw.")]
+PromptOrNoneArgument = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="What to draw.")]
+BatchOption = Annotated[
+    typer.FileText | None,
+    typer.Option(
+        "--batch",
+        encoding="utf-8",
+        metavar="FILE",
+        help="Submit many: a JSON object in each line, with a prompt and any other fields; what a line leaves "
+        "out is as the other options say. - is standard input.",
+    ),
+]
 KeyOption = Annotated[
     str | None,
     typer.Option(

@@ -1,20 +1,27 @@
 """darkroom submit, generate, watch: a task from its prompt to its pictures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
+from client.command.batch_files import submissions_in, told_by_line
+from client.command.each_of_many import exit_with
 from client.command.exit_codes import ExitCode
-from client.command.json_output import plain, print_json, print_line, print_record
+from client.command.json_output import plain, print_json, print_line, print_record, print_records
 from client.command.live_view import LiveView
 from client.command.option_bundles import taking
 from client.command.options import (
+    BatchOption,
     CancelOption,
     FolderOption,
     JsonOption,
     KeyOption,
     PreviewOption,
     PromptArgument,
+    PromptOrNoneArgument,
     TaskIdArgument,
     TimeoutOption,
     client_of,
@@ -29,14 +36,20 @@ from client.task import Task
 
 @taking(fields=submission_fields, client=client_of)
 def submit(
-    prompt: PromptArgument,
+    prompt: PromptOrNoneArgument = None,
     *,
+    batch: BatchOption = None,
     idempotency_key: KeyOption = None,
     as_json: JsonOption = False,
     fields: SubmissionFields,
     client: Client,
 ) -> None:
-    """Submit a task and print its id."""
+    """Submit a task and print its id; with --batch many of them."""
+    if batch is not None and prompt is None:
+        _submit_lines(client, batch, fields, idempotency_key, as_json=as_json)
+        return
+    if batch is not None or prompt is None:
+        raise typer.BadParameter("give either a prompt or --batch FILE")
     task = _submitted(client, prompt, fields, idempotency_key)
     if as_json:
         print_record(task)
@@ -97,13 +110,35 @@ def watch(
 
 
 def _submitted(client: Client, prompt: str, fields: SubmissionFields, key: str | None) -> Task:
-    used = new_idempotency_key() if key is None else key
-    try:
+    with _telling_the_key(key) as used:
         return client.submit(prompt, idempotency_key=used, **fields)
+
+
+def _submit_lines(
+    client: Client, file: TextIO, fields: SubmissionFields, key: str | None, *, as_json: bool
+) -> None:
+    with _telling_the_key(key) as used:
+        numbered = submissions_in(file, usual=fields, key=used)
+        outcomes = client.submit_many(numbered.values())
+    tasks, code = told_by_line(dict(zip(numbered, outcomes, strict=True)))
+    if as_json:
+        print_records(tasks)
+    else:
+        for task in tasks:
+            typer.echo(printable(task.id))
+    exit_with(code)
+
+
+@contextmanager
+def _telling_the_key(given: str | None) -> Iterator[str]:
+    """The key to submit with; whoever interrupts is told how to come back without making a second task."""
+    used = new_idempotency_key() if given is None else given
+    try:
+        yield used
     except KeyboardInterrupt:
         typer.echo(
-            "\nInterrupted before the answer: the task may have been accepted. `darkroom list` shows it;\n"
-            f"the same command with --idempotency-key {printable(used)} makes no second one.",
+            "\nInterrupted before the answer: what was sent may have been accepted. `darkroom list` shows it;\n"
+            f"the same command with --idempotency-key {printable(used)} makes no second task.",
             err=True,
         )
         raise typer.Exit(ExitCode.INTERRUPTED) from None

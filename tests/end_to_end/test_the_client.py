@@ -120,6 +120,17 @@ def test_many_at_once_asynchronously(system: System) -> None:
     assert {task.status for task in drawn} == {TaskStatus.COMPLETED}
 
 
+def test_many_are_submitted_with_a_few_calls(darkroom: Client) -> None:
+    seeds = range(102)
+    outcomes = darkroom.submit_many(
+        {"prompt": PROMPT, "steps": 1, "width": 64, "height": 64, "seed": seed} for seed in seeds
+    )
+    tasks = [outcome for outcome in outcomes if isinstance(outcome, Task)]
+    assert [task.parameters.seed for task in tasks] == list(seeds)
+    ends = [darkroom.wait(task, timeout_seconds=120) for task in (tasks[0], tasks[-1])]
+    assert {end.status for end in ends} == {TaskStatus.COMPLETED}
+
+
 def test_one_key_makes_one_task(darkroom: Client) -> None:
     first = darkroom.submit(PROMPT, steps=2, idempotency_key="order-1815")
     assert darkroom.submit(PROMPT, steps=2, idempotency_key="order-1815").id == first.id

@@ -60,10 +60,55 @@ def test_a_refusal_names_field_and_limit(darkroom: Terminal) -> None:
     assert "  /width: must be a multiple of 64, got 100\n" in err
 
 
+def lines_file(folder: Path, *lines: str) -> str:
+    path = folder / "lines.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def test_a_file_of_submissions_is_one_task_for_each_line(
+    api: Api, darkroom: Terminal, tmp_path: Path
+) -> None:
+    file = lines_file(tmp_path, '{"prompt": "ein roter Kreis, groß", "seed": 1}', "", '{"prompt": "b"}')
+    words = ("submit", "--batch", file, "--steps", "4", "--idempotency-key", "night")
+    code, out, err = darkroom(*words)
+    tasks = [api.stored(task_id) for task_id in out.split()]
+    assert (code, err, len(api.store.all_tasks)) == (0, "", 2)
+    assert [(task.parameters.prompt, task.parameters.steps) for task in tasks] == [
+        ("ein roter Kreis, groß", 4),
+        ("b", 4),
+    ]
+    assert tasks[0].parameters.seed == 1
+    assert darkroom(*words) == (0, out, "")
+    assert len(api.store.all_tasks) == 2
+
+
+def test_a_refused_line_holds_up_no_other(
+    api: Api, darkroom: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"prompt": "a", "steps": 5000}\n{"prompt": "b"}\n'))
+    code, out, err = darkroom("submit", "--batch", "-", "--json")
+    (task,) = api.store.all_tasks
+    assert code == ExitCode.USAGE
+    assert [told["id"] for told in json.loads(out)] == [task.id]
+    assert err.startswith("line 1: Parameters rejected")
+    assert "/steps: must be between 1 and 100, got 5000" in err
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[]", "{}", '{"prompt": 5}'])
+def test_a_line_that_is_no_submission_is_named_and_nothing_is_sent(
+    api: Api, darkroom: Terminal, tmp_path: Path, line: str
+) -> None:
+    code, out, err = darkroom("submit", "--batch", lines_file(tmp_path, '{"prompt": "a"}', line))
+    assert (code, out, api.store.all_tasks) == (ExitCode.USAGE, "", ())
+    assert "line 2" in err
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("submit",),
+        ("submit", "x", "--batch", "-"),
         ("submit", "x", "--label", "nothing"),
         ("submit", "x", "--steps", "many"),
         ("list", "--status", "lost"),

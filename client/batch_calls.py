@@ -1,0 +1,89 @@
+"""Many submissions at once: as few calls as they take, and each item tried again by itself where that helps."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from client.calls import Calls, read_as
+from client.errors import ClientError
+from client.flow import Flow, Pause
+from client.problem_errors import ProblemError, problem_error
+from client.record import Record
+from client.submission import Submission, checked_idempotency_key, new_idempotency_key, submission_body
+from client.task import Task
+
+MOST_AT_ONCE = 100
+Outcome: TypeAlias = Task | ClientError
+"""What became of one submission."""
+_Item = TypeVar("_Item")
+_Body: TypeAlias = dict[str, Any]
+
+
+class _Result(Record):
+    status: int
+    task: Task | None
+    problem: dict[str, Any] | None
+    retry_after_seconds: float | None = None
+
+
+class _Batch(Record):
+    results: tuple[_Result, ...]
+
+
+def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Flow[tuple[Outcome, ...]]:
+    """Submit all; what became of each, in their order. Every try of an item carries the same key."""
+    bodies = [_body(submission) for submission in submissions]
+    outcomes: list[Outcome] = []
+    for some in _batched(bodies):
+        outcomes += yield from _submitted(calls, some)
+    failures = 0
+    while again := [place for place, outcome in enumerate(outcomes) if _may_be_over(outcome)]:
+        failures += 1
+        pause = calls.retries.pause_seconds(failures, max(_asked_for(outcomes[place]) for place in again))
+        if pause is None:
+            break
+        yield Pause(pause)
+        for places in _batched(again):
+            tried = yield from _submitted(calls, [bodies[place] for place in places])
+            for place, outcome in zip(places, tried, strict=True):
+                outcomes[place] = outcome
+    return tuple(outcomes)
+
+
+def _body(submission: Submission) -> _Body:
+    fields: dict[str, Any] = dict(submission)
+    prompt, key = fields.pop("prompt"), fields.pop("idempotency_key", None)
+    used = new_idempotency_key() if key is None else checked_idempotency_key(str(key))
+    return {**submission_body(prompt, fields), "idempotency_key": used}
+
+
+def _submitted(calls: Calls, bodies: Sequence[_Body]) -> Flow[list[Outcome]]:
+    """One call. Where it is refused or lost as a whole, that is what became of each: others may have been accepted."""
+    request = calls.request("POST", "/v1/tasks:batch", body={"tasks": list(bodies)})
+    try:
+        batch = read_as(_Batch, (yield from calls.answered(request)))
+        return [_outcome(result) for result in batch.results]
+    except ClientError as error:
+        return [error] * len(bodies)
+
+
+def _outcome(result: _Result) -> Outcome:
+    if result.task is not None:
+        return result.task
+    return problem_error(
+        result.problem or {}, status=result.status, retry_after_seconds=result.retry_after_seconds
+    )
+
+
+def _may_be_over(outcome: Outcome) -> bool:
+    """Whether an item may fare better now. A call that failed as a whole was tried often enough."""
+    return isinstance(outcome, ProblemError) and outcome.retryable and outcome.attempts == 1
+
+
+def _asked_for(outcome: Outcome) -> float:
+    return (outcome.retry_after_seconds or 0.0) if isinstance(outcome, ProblemError) else 0.0
+
+
+def _batched(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """As many at a time as one call takes."""
+    for start in range(0, len(items), MOST_AT_ONCE):
+        yield items[start : start + MOST_AT_ONCE]

@@ -1,0 +1,108 @@
+"""Many submissions at once: each has its own outcome, and its own tries where these help."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from client import batch_calls
+from client.errors import ConfigurationError, UnreachableError
+from client.problem_errors import ParametersRejectedError, TooManyRequestsError, UnavailableError
+from client.submission import Submission, SubmissionFields
+from client.task import Task
+from frontend_api.schemas import MAX_BATCH_ITEMS, BatchItem
+from tests.unit.client.scripted import Stage, answer, problem, task_json
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def accepted(name: str) -> dict[str, Any]:
+    return {"status": 202, "task": task_json(id=name), "problem": None, "retry_after_seconds": None}
+
+
+def refused(code: str, status: int, *, wait: int | None = None, retryable: bool = False) -> dict[str, Any]:
+    told = problem(code, status, retryable=retryable).json()
+    return {"status": status, "task": None, "problem": told, "retry_after_seconds": wait}
+
+
+def results(*each: dict[str, Any]) -> httpx.Response:
+    return answer({"results": list(each)})
+
+
+def sent(stage: Stage) -> list[list[dict[str, Any]]]:
+    return [json.loads(request.content)["tasks"] for request in stage.played.requests]
+
+
+def test_each_item_has_its_task_or_its_refusal(stage: Stage) -> None:
+    items: list[Submission] = [{"prompt": "a", "steps": 4}, {"prompt": "b", "seed": None}]
+    flow = batch_calls.submit_many(stage.calls, items)
+    task, refusal = stage.play(flow, results(accepted("one"), refused("parameters_rejected", 422))).result
+    assert isinstance(task, Task)
+    assert isinstance(refusal, ParametersRejectedError)
+    assert task.id == "one"
+    assert refusal.complaints[0].at == "/steps"
+    ((first, second),) = sent(stage)
+    assert (first["prompt"], first["steps"]) == ("a", 4)
+    assert set(second) == {"prompt", "idempotency_key"}
+    assert first["idempotency_key"] != second["idempotency_key"]
+
+
+def test_what_may_be_over_soon_is_tried_again_alone_and_with_its_key(stage: Stage) -> None:
+    flow = batch_calls.submit_many(stage.calls, [{"prompt": "a"}, {"prompt": "b", "idempotency_key": "k"}])
+    stage.play(
+        flow,
+        results(accepted("one"), refused("quota_exceeded", 429, wait=7, retryable=True)),
+        results(accepted("two")),
+    )
+    assert [task.id for task in stage.played.result] == ["one", "two"]
+    assert stage.played.pauses == [7.0]
+    assert sent(stage)[1] == [{"prompt": "b", "idempotency_key": "k"}]
+
+
+def test_what_is_not_over_in_time_is_the_outcome(stage: Stage) -> None:
+    full = results(refused("queue_full", 429, wait=3_600, retryable=True))
+    (outcome,) = stage.play(batch_calls.submit_many(stage.calls, [{"prompt": "a"}]), full).result
+    assert isinstance(outcome, TooManyRequestsError)
+    assert outcome.retry_after_seconds == 3_600
+    assert stage.played.pauses == []
+
+
+def test_a_lost_answer_is_asked_for_again_with_the_same_keys(stage: Stage) -> None:
+    flow = batch_calls.submit_many(stage.calls, [{"prompt": "a"}])
+    stage.play(flow, httpx.ReadTimeout("nothing came"), results(accepted("one")))
+    first, second = sent(stage)
+    assert first == second
+
+
+def test_more_than_one_call_takes_are_sent_in_several_and_a_lost_one_harms_no_other(stage: Stage) -> None:
+    count = batch_calls.MOST_AT_ONCE + 5
+    flow = batch_calls.submit_many(stage.calls, [{"prompt": str(number)} for number in range(count)])
+    first = results(*(accepted(str(number)) for number in range(batch_calls.MOST_AT_ONCE)))
+    outcomes = stage.play(flow, first, *[httpx.ConnectError("nobody")] * 5).result
+    assert [task.id for task in outcomes[:-5]] == [str(number) for number in range(batch_calls.MOST_AT_ONCE)]
+    assert all(isinstance(outcome, UnreachableError) for outcome in outcomes[-5:])
+
+
+def test_a_call_that_failed_as_a_whole_was_tried_often_enough(stage: Stage) -> None:
+    away = [problem("dependency_unavailable", 503, retryable=True) for _ in range(5)]
+    (outcome,) = stage.play(batch_calls.submit_many(stage.calls, [{"prompt": "a"}]), *away).result
+    assert isinstance(outcome, UnavailableError)
+
+
+def test_of_nothing_comes_nothing(stage: Stage) -> None:
+    assert stage.play(batch_calls.submit_many(stage.calls, [])).result == ()
+
+
+def test_a_key_that_cannot_be_right_is_refused_before_anything_is_sent(stage: Stage) -> None:
+    with pytest.raises(ConfigurationError):
+        stage.play(batch_calls.submit_many(stage.calls, [{"prompt": "a", "idempotency_key": "é"}]))
+    assert not stage.played.requests
+
+
+def test_the_client_knows_the_apis_limit_and_fields() -> None:
+    assert batch_calls.MOST_AT_ONCE == MAX_BATCH_ITEMS
+    assert {*Submission.__annotations__, *SubmissionFields.__annotations__} == set(BatchItem.model_fields)
