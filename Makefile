@@ -14,7 +14,7 @@ export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs install install-dev web browser test test-unit test-engine check format bench chaos clean
+.PHONY: help up down status logs install install-dev web browser test test-unit test-engine check terraform format bench chaos clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rule
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
+
+terraform: ## terraform/: format, validity, plans, its own tests, checkov's policies; as far as the tools are installed
+	@scripts/check_terraform
 
 format: install-dev ## let ruff tidy up
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,167 @@
+# The API on Cloud Run. Terraform says how it runs; which image runs, and who gets the traffic, cloudbuild.yaml says.
+
+locals {
+  api_name        = "darkroom-api"
+  api_network_tag = "darkroom-api"
+  # Known before the service is: its own environment, the pushes and the scheduler have to name it.
+  api_host = "${local.api_name}-${local.project_number}.${var.region}.run.app"
+  api_url  = "https://${local.api_host}"
+
+  # Those who wait for a task's changes and those who are worked for: docs/adr/0011-waiting-is-a-sleeping-thread.md.
+  api_max_waiting = 600
+  api_threads     = 32
+
+  api_environment = merge(
+    {
+      DARKROOM_API_THREADS                = tostring(local.api_threads)
+      DARKROOM_DEAD_LETTER_TOPIC          = local.topics.dead_letters
+      DARKROOM_EVENTS_TOPIC               = local.topics.events
+      DARKROOM_FIREBASE_WEB_CONFIG        = jsonencode(local.firebase_web_config)
+      DARKROOM_GIVE_UP_AFTER_DAYS         = tostring(var.give_up_after_days)
+      DARKROOM_IMAGES_BUCKET              = google_storage_bucket.images.name
+      DARKROOM_INTERNAL_AUDIENCE          = local.api_url
+      DARKROOM_INTERNAL_SERVICE_ACCOUNT   = google_service_account.caller.email
+      DARKROOM_KEEP_DEAD_LETTERS_FOR_DAYS = tostring(var.keep_tasks_for_days)
+      DARKROOM_KEEP_TASKS_FOR_DAYS        = tostring(var.keep_tasks_for_days)
+      DARKROOM_MAX_WAITING                = tostring(local.api_max_waiting)
+      DARKROOM_OPERATORS                  = jsonencode(var.operators)
+      DARKROOM_PROJECT_ID                 = var.project_id
+      DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email
+      DARKROOM_TASKS_TOPIC                = local.topics.tasks
+    },
+    var.price_per_gpu_second == null ? {} : { DARKROOM_PRICE_PER_GPU_SECOND = tostring(var.price_per_gpu_second) },
+    var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },
+  )
+}
+
+resource "google_cloud_run_v2_service" "api" {
+  project             = local.project
+  name                = local.api_name
+  location            = var.region
+  ingress             = "INGRESS_TRAFFIC_ALL"
+  deletion_protection = var.deletion_protection
+  # Callers show the API their Firebase tokens and API keys; it asks for credentials itself, on every route but the page.
+  invoker_iam_disabled = var.api.open_to_callers
+
+  template {
+    service_account                  = google_service_account.api.email
+    execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
+    max_instance_request_concurrency = local.api_max_waiting + local.api_threads
+    timeout                          = "3600s" # an event stream lasts as long as its task
+
+    scaling {
+      min_instance_count = var.api.min_instances
+      max_instance_count = var.api.max_instances
+    }
+
+    vpc_access {
+      # Everything, so that webhooks leave by the fixed addresses and pass the firewall.
+      egress = "ALL_TRAFFIC"
+      network_interfaces {
+        network    = google_compute_network.darkroom.id
+        subnetwork = google_compute_subnetwork.api.id
+        tags       = [local.api_network_tag]
+      }
+    }
+
+    containers {
+      image = var.api_image
+
+      ports {
+        container_port = 8080
+      }
+
+      resources {
+        limits            = { cpu = var.api.cpu, memory = var.api.memory }
+        cpu_idle          = !var.api.cpu_always
+        startup_cpu_boost = true
+      }
+
+      dynamic "env" {
+        for_each = local.api_environment
+        content {
+          name  = env.key
+          value = env.value
+        }
+      }
+      dynamic "env" {
+        for_each = local.secrets
+        content {
+          name = env.value.variable
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.secrets[env.key].secret_id
+              version = google_secret_manager_secret_version.secrets[env.key].version
+            }
+          }
+        }
+      }
+
+      # A revision that cannot reach Firestore and Pub/Sub gets no callers.
+      startup_probe {
+        period_seconds    = 5
+        timeout_seconds   = 4 # /readyz gives each dependency two seconds
+        failure_threshold = 24
+        http_get {
+          path = "/readyz"
+          port = 8080
+        }
+      }
+      # Only a process that is stuck is started anew: that a dependency is away is no reason to.
+      liveness_probe {
+        period_seconds    = 15
+        timeout_seconds   = 5
+        failure_threshold = 4
+        http_get {
+          path = "/healthz"
+          port = 8080
+        }
+      }
+
+      dynamic "volume_mounts" {
+        for_each = google_storage_bucket_object.model_catalog
+        content {
+          name       = "weights"
+          mount_path = "/weights"
+        }
+      }
+    }
+
+    dynamic "volumes" {
+      for_each = google_storage_bucket_object.model_catalog
+      content {
+        name = "weights"
+        gcs {
+          bucket    = google_storage_bucket.weights.name
+          read_only = true
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [
+      client,
+      client_version,
+      template[0].containers[0].image,
+      template[0].revision,
+      traffic,
+    ]
+  }
+
+  # Without these rights its first revision would not start.
+  depends_on = [
+    google_project_iam_member.documents,
+    google_pubsub_topic_iam_member.api_publishes,
+    google_secret_manager_secret_iam_member.api,
+    google_storage_bucket_iam_member.readers_of_weights,
+  ]
+}
+
+resource "google_cloud_run_v2_service_iam_member" "caller" {
+  project  = local.project
+  location = var.region
+  name     = google_cloud_run_v2_service.api.name
+  role     = "roles/run.invoker"
+  member   = google_service_account.caller.member
+}

@@ -1,0 +1,59 @@
+# The services of Google Cloud that darkroom is made of, and the agents by which two of them act on others.
+
+locals {
+  services = toset(concat(
+    [
+      "artifactregistry.googleapis.com",
+      "binaryauthorization.googleapis.com",
+      "cloudbuild.googleapis.com",
+      "cloudresourcemanager.googleapis.com",
+      "cloudscheduler.googleapis.com",
+      "cloudtrace.googleapis.com",
+      "compute.googleapis.com",
+      "container.googleapis.com",
+      "containerfilesystem.googleapis.com", # streams images to nodes
+      "containerscanning.googleapis.com",
+      "firebase.googleapis.com",
+      "firebaserules.googleapis.com",
+      "firestore.googleapis.com",
+      "iam.googleapis.com",
+      "iamcredentials.googleapis.com", # signs links to images
+      "identitytoolkit.googleapis.com",
+      "logging.googleapis.com",
+      "monitoring.googleapis.com",
+      "pubsub.googleapis.com",
+      "run.googleapis.com",
+      "secretmanager.googleapis.com",
+      "storage.googleapis.com",
+      "telemetry.googleapis.com", # takes OTLP
+    ],
+    var.budget == null ? [] : ["billingbudgets.googleapis.com"],
+  ))
+
+  # Everything names its project through the services, so that nothing is made before they are on.
+  project = distinct([for service in google_project_service.enabled : service.project])[0]
+}
+
+resource "google_project_service" "enabled" {
+  for_each = local.services
+
+  project = var.project_id
+  service = each.value
+  # Somebody else in the project may use it, too.
+  disable_on_destroy = false
+}
+
+# Made here because the service itself makes them only at first use, which is after their rights are needed.
+resource "google_project_service_identity" "pubsub" {
+  provider = google-beta
+
+  project = local.project
+  service = "pubsub.googleapis.com"
+}
+
+resource "google_project_service_identity" "scheduler" {
+  provider = google-beta
+
+  project = local.project
+  service = "cloudscheduler.googleapis.com"
+}

@@ -1,0 +1,54 @@
+# KEDA, which asks the API and Cloud Monitoring how many workers are wanted. What it scales, and by what, stands in
+# gpu_subscriber/k8s.
+
+locals {
+  keda_namespace = "keda"
+}
+
+resource "kubernetes_namespace_v1" "keda" {
+  for_each = google_container_cluster.darkroom
+
+  metadata {
+    name = local.keda_namespace
+    labels = {
+      "pod-security.kubernetes.io/enforce" = "restricted"
+    }
+  }
+
+  depends_on = [google_container_node_pool.system]
+}
+
+resource "helm_release" "keda" {
+  for_each = kubernetes_namespace_v1.keda
+
+  name       = "keda"
+  namespace  = each.value.metadata[0].name
+  repository = "https://kedacore.github.io/charts"
+  chart      = "keda"
+  version    = "2.20.2"
+  atomic     = true
+  timeout    = 600
+
+  values = [yamlencode({
+    podIdentity = {
+      gcp = { enabled = true, gcpIAMServiceAccount = google_service_account.keda[0].email }
+    }
+    # Two, so that a node's end does not stop the scaling; one of them leads.
+    operator      = { replicaCount = 2 }
+    metricsServer = { replicaCount = 2 }
+    podDisruptionBudget = {
+      operator     = { minAvailable = 1 }
+      metricServer = { minAvailable = 1 }
+      webhooks     = { minAvailable = 0 }
+    }
+  })]
+}
+
+# Cloud Monitoring has no smaller thing to grant on than the project.
+resource "google_project_iam_member" "keda_reads_metrics" {
+  count = var.cluster.enabled ? 1 : 0
+
+  project = local.project
+  role    = "roles/monitoring.viewer"
+  member  = google_service_account.keda[0].member
+}

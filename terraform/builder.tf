@@ -1,0 +1,61 @@
+# Cloud Build: tests, builds and rolls out as an identity that can do that and nothing else.
+
+resource "google_storage_bucket" "builds" {
+  #checkov:skip=CKV_GCP_62:who read what stands in Cloud Audit Logs, where the project turns them on
+  #checkov:skip=CKV_GCP_78:a build's source is uploaded once and never again
+  project                     = local.project
+  name                        = "${var.project_id}-darkroom-builds"
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = true
+
+  lifecycle_rule {
+    condition {
+      age = 30
+    }
+    action {
+      type = "Delete"
+    }
+  }
+}
+
+resource "google_storage_bucket_iam_member" "builder_reads_sources" {
+  bucket = google_storage_bucket.builds.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.builder.member
+}
+
+resource "google_artifact_registry_repository_iam_member" "builder_pushes" {
+  project    = local.project
+  location   = google_artifact_registry_repository.images.location
+  repository = google_artifact_registry_repository.images.name
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.builder.member
+}
+
+resource "google_cloud_run_v2_service_iam_member" "builder_deploys" {
+  project  = local.project
+  location = var.region
+  name     = google_cloud_run_v2_service.api.name
+  role     = "roles/run.developer"
+  member   = google_service_account.builder.member
+}
+
+# A revision runs as the API: whoever makes one must be allowed to.
+resource "google_service_account_iam_member" "builder_acts_as_api" {
+  service_account_id = google_service_account.api.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.builder.member
+}
+
+resource "google_project_iam_member" "builder" {
+  for_each = toset(concat(
+    ["roles/logging.logWriter"],
+    var.cluster.enabled ? ["roles/container.developer"] : [],
+  ))
+
+  project = local.project
+  role    = each.value
+  member  = google_service_account.builder.member
+}

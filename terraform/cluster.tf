@@ -1,0 +1,165 @@
+# The cluster that the workers run in: private, regional, and without an address that anybody could knock at.
+
+locals {
+  clusters      = toset(var.cluster.enabled ? ["darkroom"] : [])
+  cluster       = one(values(google_container_cluster.darkroom))
+  control_plane = try("https://${local.cluster.control_plane_endpoints_config[0].dns_endpoint_config[0].endpoint}", null)
+}
+
+resource "google_container_cluster" "darkroom" {
+  #checkov:skip=CKV_GCP_12:Dataplane V2 enforces network policies itself; the addon of that name is for clusters without
+  #checkov:skip=CKV_GCP_69:each node pool asks for the metadata server; the pool that is meant here lives for a minute
+  #checkov:skip=CKV_GCP_20:there is no IP endpoint whose callers could be restricted, see control_plane_endpoints_config
+  #checkov:skip=CKV_GCP_65:roles are bound to service accounts; groups belong to an organization that may not exist
+  for_each = local.clusters
+
+  project             = local.project
+  name                = each.value
+  location            = var.region
+  node_locations      = length(var.cluster.zones) > 0 ? var.cluster.zones : null
+  resource_labels     = local.labels
+  deletion_protection = var.deletion_protection
+
+  network           = google_compute_network.darkroom.id
+  subnetwork        = google_compute_subnetwork.nodes.id
+  networking_mode   = "VPC_NATIVE"
+  datapath_provider = "ADVANCED_DATAPATH"
+
+  ip_allocation_policy {
+    cluster_secondary_range_name  = "pods"
+    services_secondary_range_name = "services"
+  }
+  private_cluster_config {
+    enable_private_nodes = true
+  }
+  # By its DNS name the control plane is reached from anywhere, and asks IAM; by an address it is reached from nowhere.
+  control_plane_endpoints_config {
+    dns_endpoint_config {
+      allow_external_traffic = true
+    }
+    ip_endpoints_config {
+      enabled = false
+    }
+  }
+
+  # Its nodes come with pools of their own below; the one that GKE insists on is removed at once. It has no node_config
+  # here: once it is gone the provider would compare that with some other pool's, and replace the cluster.
+  remove_default_node_pool = true
+  initial_node_count       = 1
+
+  release_channel {
+    channel = var.cluster.release_channel
+  }
+  # Sundays, when fewest are drawn for.
+  maintenance_policy {
+    recurring_window {
+      start_time = "2026-01-04T02:00:00Z"
+      end_time   = "2026-01-04T08:00:00Z"
+      recurrence = "FREQ=WEEKLY;BYDAY=SU,SA"
+    }
+  }
+
+  master_auth {
+    client_certificate_config {
+      issue_client_certificate = false
+    }
+  }
+  workload_identity_config {
+    workload_pool = "${var.project_id}.svc.id.goog"
+  }
+  enable_shielded_nodes       = true
+  enable_intranode_visibility = true
+  binary_authorization {
+    evaluation_mode = "PROJECT_SINGLETON_POLICY_ENFORCE"
+  }
+  security_posture_config {
+    mode               = "BASIC"
+    vulnerability_mode = "VULNERABILITY_BASIC"
+  }
+
+  addons_config {
+    gcs_fuse_csi_driver_config {
+      enabled = true # weights, see gpu_subscriber/k8s/weights
+    }
+    gce_persistent_disk_csi_driver_config {
+      enabled = true
+    }
+    http_load_balancing {
+      disabled = true # nobody calls a worker
+    }
+  }
+  node_pool_defaults {
+    node_config_defaults {
+      insecure_kubelet_readonly_port_enabled = "FALSE"
+      gcfs_config {
+        enabled = true # streams images: a worker's is gigabytes
+      }
+    }
+  }
+  cluster_autoscaling {
+    autoscaling_profile = "OPTIMIZE_UTILIZATION" # an idle GPU node goes sooner
+  }
+
+  cost_management_config {
+    enabled = true
+  }
+  logging_config {
+    enable_components = ["SYSTEM_COMPONENTS", "WORKLOADS"]
+  }
+  monitoring_config {
+    enable_components = ["SYSTEM_COMPONENTS", "DEPLOYMENT", "HPA", "POD", "DCGM"]
+    managed_prometheus {
+      enabled = true
+    }
+  }
+}
+
+# KEDA and what GKE runs itself. One node in all zones together is enough while nothing is drawn.
+resource "google_container_node_pool" "system" {
+  for_each = google_container_cluster.darkroom
+
+  project  = local.project
+  name     = "system"
+  cluster  = each.value.name
+  location = var.region
+
+  autoscaling {
+    total_min_node_count = 1
+    total_max_node_count = var.cluster.system_nodes_max
+    location_policy      = "BALANCED"
+  }
+  management {
+    auto_repair  = true
+    auto_upgrade = true
+  }
+  upgrade_settings {
+    max_surge       = 1
+    max_unavailable = 0
+  }
+
+  node_config {
+    machine_type    = var.cluster.system_machine_type
+    disk_size_gb    = 50
+    disk_type       = "pd-balanced"
+    image_type      = "COS_CONTAINERD"
+    service_account = google_service_account.nodes.email
+    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"] # IAM says what the account may do
+
+    gcfs_config {
+      enabled = true
+    }
+    shielded_instance_config {
+      enable_secure_boot          = true
+      enable_integrity_monitoring = true
+    }
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
+  }
+}
+
+resource "google_project_iam_member" "nodes" {
+  project = local.project
+  role    = "roles/container.defaultNodeServiceAccount" # logs, metrics and the autoscaler's figures, and no more
+  member  = google_service_account.nodes.member
+}

@@ -1,0 +1,35 @@
+# What people wait for. The project is named on the command line: -var=project_id=…
+environment         = "prod"
+region              = "europe-west4"
+deletion_protection = true
+
+api = {
+  cpu           = "2"
+  memory        = "2Gi"
+  min_instances = 1
+  max_instances = 20
+  cpu_always    = true
+}
+
+cluster = {
+  release_channel     = "REGULAR"
+  system_machine_type = "e2-standard-4"
+  system_nodes_max    = 4
+}
+
+# Spot first; on-demand nodes for models that a Spot node could not finish.
+gpu_pools = {
+  l4-spot = {
+    machine_type = "g2-standard-4"
+    accelerator  = "nvidia-l4"
+    max_nodes    = 16
+  }
+  a100 = {
+    machine_type = "a2-highgpu-1g"
+    accelerator  = "nvidia-tesla-a100"
+    spot         = false
+    max_nodes    = 4
+  }
+}
+
+outbound_addresses = 2

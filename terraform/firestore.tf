@@ -1,0 +1,119 @@
+# The truth about every task. The rules are those of the local stack; the indexes are compared with every query by tests.
+
+locals {
+  firestore = jsondecode(file("${path.module}/firestore.indexes.json"))
+
+  composite_indexes = {
+    for index in local.firestore.indexes :
+    join(" ", concat([index.collectionGroup], [for field in index.fields : "${field.fieldPath}:${lower(field.order)}"])) => index
+  }
+  field_overrides = {
+    for override in local.firestore.fieldOverrides : "${override.collectionGroup}.${override.fieldPath}" => override
+  }
+}
+
+resource "google_firestore_database" "darkroom" {
+  project                           = local.project
+  name                              = "(default)" # the one that Firestore's web client, and so the page, opens
+  location_id                       = coalesce(var.firestore_location, var.region)
+  type                              = "FIRESTORE_NATIVE"
+  concurrency_mode                  = "OPTIMISTIC"
+  point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
+  delete_protection_state           = var.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
+  deletion_policy                   = var.deletion_protection ? "ABANDON" : "DELETE"
+}
+
+# Point-in-time recovery reaches back seven days; this reaches back further, at the price of what a day has changed.
+resource "google_firestore_backup_schedule" "daily" {
+  project   = local.project
+  database  = google_firestore_database.darkroom.name
+  retention = "${14 * 24 * 3600}s"
+
+  daily_recurrence {}
+}
+
+resource "google_firestore_index" "composite" {
+  for_each = local.composite_indexes
+
+  project     = local.project
+  database    = google_firestore_database.darkroom.name
+  collection  = each.value.collectionGroup
+  query_scope = each.value.queryScope
+
+  dynamic "fields" {
+    for_each = each.value.fields
+    content {
+      field_path = fields.value.fieldPath
+      order      = fields.value.order
+    }
+  }
+}
+
+resource "google_firestore_field" "overrides" {
+  for_each = local.field_overrides
+
+  project    = local.project
+  database   = google_firestore_database.darkroom.name
+  collection = each.value.collectionGroup
+  field      = each.value.fieldPath
+
+  index_config {
+    dynamic "indexes" {
+      for_each = each.value.indexes
+      content {
+        order        = try(indexes.value.order, null)
+        array_config = try(indexes.value.arrayConfig, null)
+        query_scope  = try(indexes.value.queryScope, "COLLECTION")
+      }
+    }
+  }
+
+  dynamic "ttl_config" {
+    for_each = try(each.value.ttl, false) ? [true] : []
+    content {}
+  }
+}
+
+resource "google_firebaserules_ruleset" "firestore" {
+  project = local.project
+
+  source {
+    files {
+      name    = "firestore.rules"
+      content = file("${path.module}/firestore.rules")
+    }
+  }
+
+  depends_on = [google_firestore_database.darkroom]
+
+  lifecycle {
+    create_before_destroy = true # the old rules hold until the new ones are released
+  }
+}
+
+resource "google_firebaserules_release" "firestore" {
+  project      = local.project
+  name         = "cloud.firestore"
+  ruleset_name = google_firebaserules_ruleset.firestore.name
+
+  lifecycle {
+    replace_triggered_by = [google_firebaserules_ruleset.firestore]
+  }
+}
+
+resource "google_project_iam_member" "documents" {
+  for_each = {
+    api    = google_service_account.api.member
+    worker = google_service_account.worker.member
+  }
+
+  project = local.project
+  role    = google_project_iam_custom_role.documents.name
+  member  = each.value
+
+  condition {
+    title       = "darkroom's database"
+    description = "A second database in the project is none of darkroom's business"
+    expression  = "resource.name == \"projects/${var.project_id}/databases/${google_firestore_database.darkroom.name}\""
+  }
+}

@@ -1,0 +1,90 @@
+# Nodes with GPUs. Each pool goes to zero: a node exists while a worker needs it.
+
+resource "google_container_node_pool" "gpu" {
+  for_each = var.cluster.enabled ? var.gpu_pools : {}
+
+  project        = local.project
+  name           = each.key
+  cluster        = google_container_cluster.darkroom["darkroom"].name
+  location       = var.region
+  node_locations = length(each.value.zones) > 0 ? each.value.zones : null
+
+  autoscaling {
+    total_min_node_count = each.value.min_nodes
+    total_max_node_count = each.value.max_nodes
+    # GPUs are scarce: wherever there is one.
+    location_policy = "ANY"
+  }
+  management {
+    auto_repair  = true
+    auto_upgrade = true
+  }
+  # A surge would need one GPU more than there may be.
+  upgrade_settings {
+    max_surge       = 0
+    max_unavailable = 1
+  }
+
+  node_config {
+    machine_type    = each.value.machine_type
+    spot            = each.value.spot
+    disk_size_gb    = each.value.disk_gb
+    disk_type       = "pd-balanced"
+    image_type      = "COS_CONTAINERD"
+    service_account = google_service_account.nodes.email
+    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]
+    labels          = merge(each.value.labels, { "darkroom/pool" = each.key })
+
+    guest_accelerator {
+      type  = each.value.accelerator
+      count = each.value.accelerators_per_node
+      gpu_driver_installation_config {
+        gpu_driver_version = each.value.driver
+      }
+    }
+
+    # GKE itself adds the taint nvidia.com/gpu.
+    dynamic "taint" {
+      for_each = concat(
+        each.value.spot ? [{ key = "cloud.google.com/gke-spot", value = "true", effect = "NO_SCHEDULE" }] : [],
+        each.value.taints,
+      )
+      content {
+        key    = taint.value.key
+        value  = taint.value.value
+        effect = taint.value.effect
+      }
+    }
+
+    dynamic "secondary_boot_disks" {
+      for_each = each.value.secondary_boot_disk == null ? [] : [each.value.secondary_boot_disk]
+      content {
+        disk_image = secondary_boot_disks.value.image
+        mode       = secondary_boot_disks.value.holds == "CONTAINER_IMAGES" ? "CONTAINER_IMAGE_CACHE" : null
+      }
+    }
+
+    kubelet_config {
+      insecure_kubelet_readonly_port_enabled = "FALSE"
+      # Main memory that runs out costs a worker its engine and not its life: it still hands back what it drew.
+      single_process_oom_kill = true
+      # A hundred and twenty seconds, of which the node's own pods get the last fifteen.
+      shutdown_grace_period_seconds               = each.value.extended_shutdown ? 120 : null
+      shutdown_grace_period_critical_pods_seconds = each.value.extended_shutdown ? 15 : null
+    }
+
+    gcfs_config {
+      enabled = true
+    }
+    gvnic {
+      enabled = true
+    }
+    shielded_instance_config {
+      enable_secure_boot          = true
+      enable_integrity_monitoring = true
+    }
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
+  }
+}

@@ -1,0 +1,123 @@
+# Who acts in the project. What each may do stands beside the thing it may do it to.
+
+resource "google_service_account" "api" {
+  project      = local.project
+  account_id   = "darkroom-api"
+  display_name = "darkroom: the API"
+}
+
+resource "google_service_account" "caller" {
+  project      = local.project
+  account_id   = "darkroom-caller"
+  display_name = "darkroom: whose OIDC tokens open /internal to Pub/Sub's pushes and the scheduler"
+}
+
+resource "google_service_account" "nodes" {
+  project      = local.project
+  account_id   = "darkroom-nodes"
+  display_name = "darkroom: the cluster's nodes"
+}
+
+resource "google_service_account" "builder" {
+  project      = local.project
+  account_id   = "darkroom-builder"
+  display_name = "darkroom: Cloud Build, which tests, builds and rolls out"
+}
+
+resource "google_service_account" "worker" {
+  project      = local.project
+  account_id   = "darkroom-worker"
+  display_name = "darkroom: the GPU workers"
+}
+
+resource "google_service_account" "keda" {
+  count = var.cluster.enabled ? 1 : 0
+
+  project      = local.project
+  account_id   = "darkroom-keda"
+  display_name = "darkroom: KEDA, which decides how many workers there are"
+}
+
+# Pods are these accounts by Workload Identity, which needs no key. The names are those of gpu_subscriber/k8s.
+resource "google_service_account_iam_member" "pods" {
+  for_each = var.cluster.enabled ? {
+    worker = { account = google_service_account.worker.name, pod = "darkroom/darkroom-worker" }
+    keda   = { account = google_service_account.keda[0].name, pod = "${local.keda_namespace}/keda-operator" }
+  } : {}
+
+  service_account_id = each.value.account
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "serviceAccount:${var.project_id}.svc.id.goog[${each.value.pod}]"
+
+  depends_on = [google_container_cluster.darkroom] # the pool of identities comes with the project's first cluster
+}
+
+# Firestore without the rights to create databases, read their statistics or change indexes.
+resource "google_project_iam_custom_role" "documents" {
+  project     = local.project
+  role_id     = "darkroomDocuments"
+  title       = "darkroom: documents"
+  description = "Read, write and listen to documents"
+  permissions = [
+    "datastore.databases.get",
+    "datastore.entities.create",
+    "datastore.entities.delete",
+    "datastore.entities.get",
+    "datastore.entities.list",
+    "datastore.entities.update",
+  ]
+}
+
+resource "google_project_iam_custom_role" "image_keeper" {
+  project     = local.project
+  role_id     = "darkroomImageKeeper"
+  title       = "darkroom: image keeper"
+  description = "Read, list and delete objects, but make none: the API draws nothing"
+  permissions = ["storage.objects.delete", "storage.objects.get", "storage.objects.list"]
+}
+
+resource "google_project_iam_custom_role" "link_signer" {
+  project     = local.project
+  role_id     = "darkroomLinkSigner"
+  title       = "darkroom: link signer"
+  description = "Sign bytes as a service account, and nothing else as it"
+  permissions = ["iam.serviceAccounts.signBlob"]
+}
+
+resource "google_service_account_iam_member" "api_signs_links" {
+  service_account_id = google_service_account.api.name
+  role               = google_project_iam_custom_role.link_signer.name
+  member             = google_service_account.api.member
+}
+
+# Pub/Sub and the scheduler may speak as the caller, and as nobody else.
+resource "google_service_account_iam_member" "speaks_as_caller" {
+  for_each = {
+    pubsub    = google_project_service_identity.pubsub.member
+    scheduler = google_project_service_identity.scheduler.member
+  }
+
+  service_account_id = google_service_account.caller.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = each.value
+}
+
+# Telemetry has no resource of its own to be granted on: the project is the smallest there is.
+resource "google_project_iam_member" "telemetry" {
+  for_each = {
+    for pair in setproduct(keys(local.telemetry_writers), local.telemetry_roles) :
+    "${pair[0]} ${pair[1]}" => { member = local.telemetry_writers[pair[0]], role = pair[1] }
+  }
+
+  project = local.project
+  role    = each.value.role
+  member  = each.value.member
+}
+
+locals {
+  telemetry_writers = {
+    api    = google_service_account.api.member
+    worker = google_service_account.worker.member
+  }
+  telemetry_roles = ["roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"] # by OTLP: docs/observability.md
+}

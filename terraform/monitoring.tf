@@ -1,0 +1,10 @@
+# Who is told. What they are told of stands in alerts.tf, what they look at in dashboards.tf.
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.alert_emails)
+
+  project      = local.project
+  display_name = "darkroom: ${each.value}"
+  type         = "email"
+  labels       = { email_address = each.value }
+}

@@ -1,0 +1,143 @@
+# Three topics and who hears them. local_stack/provisioning.py makes the same on the emulator; a test compares the two.
+
+locals {
+  topics = {
+    tasks        = "darkroom-tasks"
+    events       = "darkroom-task-events"
+    dead_letters = "darkroom-dead-letters"
+  }
+  # What Pub/Sub keeps nobody has to publish again: a week, so that a broken worker may be mended after a long weekend.
+  retention = "${7 * 24 * 3600}s"
+  # DARKROOM_LEASE_SECONDS of the worker, which extends each lease by as much.
+  lease_seconds = 60
+  # The most there may be: attempts are counted by the domain, this is the net under it.
+  max_delivery_attempts = 100
+
+  pushes = {
+    darkroom-task-events-push  = { topic = google_pubsub_topic.topics["events"].id, path = "/internal/events" }
+    darkroom-dead-letters-push = { topic = google_pubsub_topic.topics["dead_letters"].id, path = "/internal/dead-letters" }
+  }
+}
+
+resource "google_pubsub_topic" "topics" {
+  #checkov:skip=CKV_GCP_83:encrypted with Google's keys; prompts lie in Firestore, too, under the same
+  for_each = local.topics
+
+  project = local.project
+  name    = each.value
+
+  # Prompts do not leave the region by the queue.
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+}
+
+# Each pool of workers has a subscription of its own, so that a model whose workers are away delays no other.
+resource "google_pubsub_subscription" "tasks" {
+  for_each = var.model_pools
+
+  project                    = local.project
+  name                       = "${local.topics.tasks}-${each.key}"
+  topic                      = google_pubsub_topic.topics["tasks"].id
+  filter                     = join(" OR ", [for model in each.value : "attributes.model = \"${model}\""])
+  ack_deadline_seconds       = local.lease_seconds
+  message_retention_duration = local.retention
+
+  expiration_policy {
+    ttl = "" # never, however long a pool stands at zero
+  }
+  # A hundred deliveries with these pauses are three hours: an outage that long sends no task to the dead letters.
+  retry_policy {
+    minimum_backoff = "5s"
+    maximum_backoff = "120s"
+  }
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.topics["dead_letters"].id
+    max_delivery_attempts = local.max_delivery_attempts
+  }
+}
+
+resource "google_pubsub_subscription" "pushes" {
+  for_each = local.pushes
+
+  project = local.project
+  name    = each.key
+  topic   = each.value.topic
+  # Above DARKROOM_WEBHOOK_TIMEOUT_SECONDS and the calls to Firestore around it.
+  ack_deadline_seconds       = 60
+  message_retention_duration = local.retention
+
+  push_config {
+    push_endpoint = "${local.api_url}${each.value.path}"
+    oidc_token {
+      service_account_email = google_service_account.caller.email
+      audience              = local.api_url
+    }
+  }
+  expiration_policy {
+    ttl = ""
+  }
+  retry_policy {
+    minimum_backoff = "10s"
+    maximum_backoff = "600s"
+  }
+
+  depends_on = [google_service_account_iam_member.speaks_as_caller, google_cloud_run_v2_service_iam_member.caller]
+}
+
+# Nobody reads it but people, when the API has not kept what it should.
+resource "google_pubsub_subscription" "dead_letters_archive" {
+  project                    = local.project
+  name                       = "${local.topics.dead_letters}-archive"
+  topic                      = google_pubsub_topic.topics["dead_letters"].id
+  ack_deadline_seconds       = 60
+  message_retention_duration = local.retention
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+# Dead-lettering is done by Pub/Sub's own agent, which may not do it unless it is told so here.
+resource "google_pubsub_topic_iam_member" "agent_forwards_dead_letters" {
+  project = local.project
+  topic   = google_pubsub_topic.topics["dead_letters"].name
+  role    = "roles/pubsub.publisher"
+  member  = google_project_service_identity.pubsub.member
+}
+
+resource "google_pubsub_subscription_iam_member" "agent_acknowledges_what_it_forwards" {
+  for_each = google_pubsub_subscription.tasks
+
+  project      = local.project
+  subscription = each.value.name
+  role         = "roles/pubsub.subscriber"
+  member       = google_project_service_identity.pubsub.member
+}
+
+resource "google_pubsub_topic_iam_member" "api_publishes" {
+  for_each = toset(["tasks", "events"])
+
+  project = local.project
+  topic   = google_pubsub_topic.topics[each.value].name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.api.member
+}
+
+resource "google_pubsub_topic_iam_member" "workers_publish" {
+  for_each = toset(["events", "dead_letters"])
+
+  project = local.project
+  topic   = google_pubsub_topic.topics[each.value].name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.worker.member
+}
+
+resource "google_pubsub_subscription_iam_member" "workers_pull" {
+  for_each = google_pubsub_subscription.tasks
+
+  project      = local.project
+  subscription = each.value.name
+  role         = "roles/pubsub.subscriber"
+  member       = google_service_account.worker.member
+}

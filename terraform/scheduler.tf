@@ -1,0 +1,48 @@
+# What has to happen by the clock: rescue each minute, the removal of what has expired each hour.
+
+locals {
+  clockwork = {
+    darkroom-rescue = {
+      path        = "/internal/rescue"
+      schedule    = "* * * * *"
+      deadline    = "120s"
+      description = "Brings back every task that nobody will touch again"
+    }
+    darkroom-remove-expired = {
+      path        = "/internal/remove-expired"
+      schedule    = "17 * * * *"
+      deadline    = "600s"
+      description = "Removes ended tasks whose time is up, with their objects"
+    }
+  }
+}
+
+resource "google_cloud_scheduler_job" "clockwork" {
+  for_each = local.clockwork
+
+  project          = local.project
+  region           = coalesce(var.scheduler_region, var.region)
+  name             = each.key
+  description      = each.value.description
+  schedule         = each.value.schedule
+  time_zone        = "Etc/UTC"
+  attempt_deadline = each.value.deadline
+
+  # The next round is the retry; a rescue that is still running answers 409 and is none the worse.
+  retry_config {
+    retry_count = 0
+  }
+
+  http_target {
+    http_method = "POST"
+    uri         = "${local.api_url}${each.value.path}"
+    body        = base64encode("{}")
+    headers     = { "Content-Type" = "application/json" }
+    oidc_token {
+      service_account_email = google_service_account.caller.email
+      audience              = local.api_url
+    }
+  }
+
+  depends_on = [google_service_account_iam_member.speaks_as_caller, google_cloud_run_v2_service_iam_member.caller]
+}

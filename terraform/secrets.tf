@@ -1,0 +1,60 @@
+# Two secrets, made here once, sent to Secret Manager and kept nowhere else: an ephemeral value and a write-only
+# argument leave no trace in plan or state.
+
+locals {
+  secrets = {
+    # What callers' webhook secrets are derived from.
+    webhook_key = { id = "darkroom-webhook-key", variable = "DARKROOM_WEBHOOK_KEY" }
+    # What KEDA shows when it asks how many workers are wanted.
+    autoscaling_token = { id = "darkroom-autoscaling-token", variable = "DARKROOM_AUTOSCALING_TOKEN" }
+  }
+}
+
+ephemeral "random_password" "secrets" {
+  for_each = local.secrets
+
+  length  = 64
+  special = false
+}
+
+resource "google_secret_manager_secret" "secrets" {
+  for_each = local.secrets
+
+  project   = local.project
+  secret_id = each.value.id
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.region
+      }
+    }
+  }
+}
+
+resource "google_secret_manager_secret_version" "secrets" {
+  for_each = local.secrets
+
+  secret                 = google_secret_manager_secret.secrets[each.key].id
+  secret_data_wo         = ephemeral.random_password.secrets[each.key].result
+  secret_data_wo_version = var.secret_versions[each.key]
+  deletion_policy        = "DISABLE" # one that is replaced by mistake can be brought back
+}
+
+resource "google_secret_manager_secret_iam_member" "api" {
+  for_each = local.secrets
+
+  project   = local.project
+  secret_id = google_secret_manager_secret.secrets[each.key].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.api.member
+}
+
+resource "google_secret_manager_secret_iam_member" "keda" {
+  count = var.cluster.enabled ? 1 : 0
+
+  project   = local.project
+  secret_id = google_secret_manager_secret.secrets["autoscaling_token"].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.keda[0].member
+}

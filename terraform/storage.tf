@@ -1,0 +1,108 @@
+# Images and their checkpoints, and the weights that workers draw with.
+
+locals {
+  images_bucket  = "${var.project_id}-darkroom-images"
+  weights_bucket = "${var.project_id}-darkroom-weights"
+  # Where gpu_subscriber/k8s/weights looks for it, under the bucket's mount.
+  model_catalog = "model_catalog.json"
+}
+
+resource "google_storage_bucket" "images" {
+  #checkov:skip=CKV_GCP_62:who read what stands in Cloud Audit Logs, where the project turns them on
+  #checkov:skip=CKV_GCP_78:an image's name holds its attempt and is written once; old versions would be checkpoints
+  project                     = local.project
+  name                        = local.images_bucket
+  location                    = var.region
+  storage_class               = "STANDARD"
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = !var.deletion_protection
+
+  # The net under the TTL policy: see docs/adr/0009-what-expires-when.md, which derives the sum.
+  lifecycle_rule {
+    condition {
+      age = var.keep_tasks_for_days + var.give_up_after_days + 2
+    }
+    action {
+      type = "Delete"
+    }
+  }
+  lifecycle_rule {
+    condition {
+      age = 1
+    }
+    action {
+      type = "AbortIncompleteMultipartUpload"
+    }
+  }
+
+  # Off: each long Run overwrites its checkpoint every few seconds, and all of them would be kept and paid for a week;
+  # and an image that its owner deleted shall be gone.
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+
+  cors {
+    origin          = concat([local.api_url], var.browser_origins)
+    method          = ["GET", "HEAD"]
+    response_header = ["Content-Type", "Content-Length", "ETag", "Accept-Ranges", "Content-Range"]
+    max_age_seconds = 3600
+  }
+}
+
+resource "google_storage_bucket" "weights" {
+  #checkov:skip=CKV_GCP_62:who read what stands in Cloud Audit Logs, where the project turns them on
+  project                     = local.project
+  name                        = local.weights_bucket
+  location                    = var.region
+  storage_class               = "STANDARD"
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = !var.deletion_protection
+
+  versioning {
+    enabled = true
+  }
+  lifecycle_rule {
+    condition {
+      num_newer_versions = 2
+      with_state         = "ARCHIVED"
+    }
+    action {
+      type = "Delete"
+    }
+  }
+}
+
+# What is on offer, beside the weights it is drawn with. Processes read it at their start.
+resource "google_storage_bucket_object" "model_catalog" {
+  count = var.model_catalog_file == null ? 0 : 1
+
+  bucket       = google_storage_bucket.weights.name
+  name         = local.model_catalog
+  content      = file(var.model_catalog_file)
+  content_type = "application/json"
+}
+
+resource "google_storage_bucket_iam_member" "api_keeps_images" {
+  bucket = google_storage_bucket.images.name
+  role   = google_project_iam_custom_role.image_keeper.name
+  member = google_service_account.api.member
+}
+
+resource "google_storage_bucket_iam_member" "workers_write_images" {
+  bucket = google_storage_bucket.images.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.worker.member
+}
+
+resource "google_storage_bucket_iam_member" "readers_of_weights" {
+  for_each = merge(
+    { worker = google_service_account.worker.member },
+    var.model_catalog_file == null ? {} : { api = google_service_account.api.member },
+  )
+
+  bucket = google_storage_bucket.weights.name
+  role   = "roles/storage.objectViewer"
+  member = each.value
+}

@@ -1,0 +1,118 @@
+# The way of a task: topics, subscriptions, the API, the clock. Plans only, against mocked providers: no cloud is asked.
+
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
+mock_provider "google-beta" {}
+mock_provider "helm" {}
+mock_provider "kubernetes" {}
+
+variables {
+  project_id  = "example-project"
+  environment = "test"
+  model_pools = {
+    demo  = ["demo"]
+    large = ["sdxl", "flux"]
+  }
+}
+
+run "each_pool_pulls_its_own_models" {
+  command = plan
+
+  assert {
+    condition = { for name, subscription in google_pubsub_subscription.tasks : subscription.name => subscription.filter } == {
+      darkroom-tasks-demo  = "attributes.model = \"demo\""
+      darkroom-tasks-large = "attributes.model = \"sdxl\" OR attributes.model = \"flux\""
+    }
+    error_message = "each pool needs a subscription named after it that filters its models"
+  }
+  assert {
+    condition = alltrue([for subscription in google_pubsub_subscription.tasks : alltrue([
+      subscription.ack_deadline_seconds == 60,
+      subscription.message_retention_duration == "604800s",
+      subscription.expiration_policy[0].ttl == "",
+      subscription.dead_letter_policy[0].max_delivery_attempts == 100,
+      subscription.retry_policy[0].minimum_backoff == "5s",
+    ])])
+    error_message = "a task's subscription leases for a minute, keeps for a week, never expires and gives up late"
+  }
+}
+
+run "pubsub_may_forward_what_is_given_up" {
+  command = plan
+
+  assert {
+    condition = (
+      google_pubsub_topic_iam_member.agent_forwards_dead_letters.topic == "darkroom-dead-letters" &&
+      google_pubsub_topic_iam_member.agent_forwards_dead_letters.role == "roles/pubsub.publisher"
+    )
+    error_message = "without this right Pub/Sub silently keeps what it should forward"
+  }
+  assert {
+    condition = alltrue([
+      for name, member in google_pubsub_subscription_iam_member.agent_acknowledges_what_it_forwards :
+      member.role == "roles/pubsub.subscriber" && member.subscription == "darkroom-tasks-${name}"
+    ]) && length(google_pubsub_subscription_iam_member.agent_acknowledges_what_it_forwards) == 2
+    error_message = "Pub/Sub's agent must be a subscriber of every subscription that it takes dead letters from"
+  }
+}
+
+run "pushes_and_clock_speak_as_the_caller" {
+  command = plan
+
+  assert {
+    condition = alltrue([for push in concat(
+      [for subscription in google_pubsub_subscription.pushes : {
+        url      = subscription.push_config[0].push_endpoint
+        audience = subscription.push_config[0].oidc_token[0].audience
+      }],
+      [for job in google_cloud_scheduler_job.clockwork : {
+        url      = job.http_target[0].uri
+        audience = job.http_target[0].oidc_token[0].audience
+      }],
+    ) : push.audience == output.api_url && startswith(push.url, "${output.api_url}/internal/")])
+    error_message = "whoever calls /internal shows a token made for the address that the API knows as its own"
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.clockwork["darkroom-rescue"].schedule == "* * * * *"
+    error_message = "rescue runs each minute"
+  }
+}
+
+run "the_api_takes_as_many_as_it_has_threads_for" {
+  command = plan
+
+  assert {
+    condition     = google_cloud_run_v2_service.api.template[0].max_instance_request_concurrency == 632
+    error_message = "concurrency is those who wait (600) and those who are worked for (32)"
+  }
+  assert {
+    condition = (
+      google_cloud_run_v2_service.api.template[0].containers[0].startup_probe[0].http_get[0].path == "/readyz" &&
+      google_cloud_run_v2_service.api.template[0].containers[0].liveness_probe[0].http_get[0].path == "/healthz"
+    )
+    error_message = "a revision starts once it reaches what it needs, and is killed only when it is stuck itself"
+  }
+  assert {
+    condition = toset([
+      for env in google_cloud_run_v2_service.api.template[0].containers[0].env : env.name if length(env.value_source) > 0
+    ]) == toset(["DARKROOM_AUTOSCALING_TOKEN", "DARKROOM_WEBHOOK_KEY"])
+    error_message = "secrets, and only they, come from Secret Manager"
+  }
+}
+
+run "images_outlive_their_tasks" {
+  command = plan
+
+  variables {
+    keep_tasks_for_days = 7
+    give_up_after_days  = 10
+  }
+
+  assert {
+    condition     = one(google_storage_bucket.images.lifecycle_rule[0].condition).age == 19
+    error_message = "the images' age is the sum of both settings and two days"
+  }
+}

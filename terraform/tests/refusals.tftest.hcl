@@ -1,0 +1,79 @@
+# Values that must be refused, each with a sentence that names the variable and the limit.
+
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
+mock_provider "google-beta" {}
+mock_provider "helm" {}
+mock_provider "kubernetes" {}
+
+variables {
+  project_id  = "example-project"
+  environment = "test"
+}
+
+run "an_emulators_project" {
+  command = plan
+  variables {
+    project_id = "demo-darkroom"
+  }
+  expect_failures = [var.project_id]
+}
+
+run "a_model_in_two_pools" {
+  command = plan
+  variables {
+    model_pools = { a = ["demo"], b = ["demo"] }
+  }
+  expect_failures = [var.model_pools]
+}
+
+run "a_pool_whose_least_is_more_than_its_most" {
+  command = plan
+  variables {
+    gpu_pools = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", min_nodes = 3, max_nodes = 2 } }
+  }
+  expect_failures = [var.gpu_pools]
+}
+
+run "images_of_tasks_that_rescue_may_not_give_up_yet" {
+  command = plan
+  variables {
+    give_up_after_days = 3
+  }
+  expect_failures = [var.give_up_after_days]
+}
+
+run "any_origin" {
+  command = plan
+  variables {
+    browser_origins = ["*"]
+  }
+  expect_failures = [var.browser_origins]
+}
+
+run "a_budget_of_nobody" {
+  command = plan
+  variables {
+    budget = { billing_account = "mine", amount = 100 }
+  }
+  expect_failures = [var.budget]
+}
+
+run "workers_of_a_pool_that_is_not" {
+  command = plan
+  variables {
+    cloud_run_workers = { image = "image", model_pool = "absent" }
+  }
+  expect_failures = [var.cloud_run_workers]
+}
+
+run "a_secret_that_goes_back" {
+  command = plan
+  variables {
+    secret_versions = { webhook_key = 0 }
+  }
+  expect_failures = [var.secret_versions]
+}

@@ -1,0 +1,88 @@
+# Machines that draw: pools that go to zero, and Cloud Run for those who want no cluster.
+
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
+mock_provider "google-beta" {}
+mock_provider "helm" {}
+mock_provider "kubernetes" {}
+
+variables {
+  project_id  = "example-project"
+  environment = "test"
+  gpu_pools = {
+    spot = {
+      machine_type        = "g2-standard-8"
+      accelerator         = "nvidia-l4"
+      extended_shutdown   = true
+      secondary_boot_disk = { image = "global/images/weights", holds = "WEIGHTS" }
+    }
+    steady = {
+      machine_type = "a2-highgpu-1g"
+      accelerator  = "nvidia-tesla-a100"
+      spot         = false
+      min_nodes    = 1
+      max_nodes    = 2
+      taints       = [{ key = "team", value = "pictures", effect = "NO_SCHEDULE" }]
+    }
+  }
+}
+
+run "pools_go_to_zero_and_say_what_they_are" {
+  command = plan
+
+  assert {
+    condition = (
+      google_container_node_pool.gpu["spot"].autoscaling[0].total_min_node_count == 0 &&
+      google_container_node_pool.gpu["spot"].node_config[0].spot &&
+      google_container_node_pool.gpu["spot"].node_config[0].labels["darkroom/pool"] == "spot"
+    )
+    error_message = "a pool stands at zero until a worker wants a node of it"
+  }
+  assert {
+    condition = (
+      google_container_node_pool.gpu["spot"].node_config[0].taint[*].key == tolist(["cloud.google.com/gke-spot"]) &&
+      google_container_node_pool.gpu["steady"].node_config[0].taint[*].key == tolist(["team"])
+    )
+    error_message = "Spot nodes are tainted, for pods that can bear to lose them"
+  }
+  assert {
+    condition = (
+      google_container_node_pool.gpu["spot"].node_config[0].kubelet_config[0].shutdown_grace_period_seconds == 120 &&
+      google_container_node_pool.gpu["spot"].node_config[0].kubelet_config[0].shutdown_grace_period_critical_pods_seconds == 15
+    )
+    error_message = "an extended shutdown leaves pods 105 seconds"
+  }
+  assert {
+    condition     = google_container_node_pool.gpu["spot"].node_config[0].secondary_boot_disks[0].disk_image == "global/images/weights"
+    error_message = "the disk with the weights is attached"
+  }
+}
+
+run "small_users_need_no_cluster" {
+  command = plan
+
+  variables {
+    cluster           = { enabled = false }
+    cloud_run_workers = { image = "europe-west4-docker.pkg.dev/example-project/darkroom/darkroom-worker:1", model_pool = "demo", instances = 2 }
+  }
+
+  assert {
+    condition     = length(google_container_cluster.darkroom) + length(google_container_node_pool.gpu) + length(helm_release.keda) + length(google_service_account.keda) == 0
+    error_message = "without a cluster there is nothing of it"
+  }
+  assert {
+    condition = (
+      google_cloud_run_v2_worker_pool.workers[0].scaling[0].manual_instance_count == 2 &&
+      google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].resources[0].limits["nvidia.com/gpu"] == "1"
+    )
+    error_message = "two workers with a GPU each stand ready on Cloud Run"
+  }
+  assert {
+    condition = alltrue([for name, value in { DARKROOM_SUBSCRIPTION = "darkroom-tasks-demo", DARKROOM_MODELS = "[\"demo\"]", DARKROOM_DEVICE = "cuda" } :
+    contains([for env in google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].env : "${env.name}=${env.value}"], "${name}=${value}")])
+    error_message = "the worker pulls its pool's subscription"
+  }
+}

@@ -1,0 +1,123 @@
+# What draws: pools of models, and the machines that their workers run on.
+
+variable "cloud_run_workers" {
+  description = "Workers on Cloud Run's GPUs instead of a cluster, for those who need few: the image, which model pool they pull, and how many stand ready. Null: none."
+  type = object({
+    image      = string
+    model_pool = string
+    instances  = optional(number, 1)
+    gpu        = optional(string, "nvidia-l4")
+    cpu        = optional(string, "4")
+    memory     = optional(string, "16Gi")
+  })
+  default = null
+
+  validation {
+    condition     = var.cloud_run_workers == null ? true : contains(keys(var.model_pools), var.cloud_run_workers.model_pool)
+    error_message = "cloud_run_workers: model_pool must be one of the keys of model_pools."
+  }
+  validation {
+    condition     = var.cloud_run_workers == null ? true : var.cloud_run_workers.instances >= 0 && var.cloud_run_workers.instances <= 20
+    error_message = "cloud_run_workers: instances must be from 0 to 20: beyond that a cluster is cheaper, and follows the queue."
+  }
+}
+
+variable "cluster" {
+  description = "The GKE cluster: whether there is one, its release channel, the zones of its nodes (none: the region's own choice), and the machines that KEDA and GKE's own pods run on."
+  type = object({
+    enabled             = optional(bool, true)
+    release_channel     = optional(string, "REGULAR")
+    zones               = optional(list(string), [])
+    system_machine_type = optional(string, "e2-standard-2")
+    system_nodes_max    = optional(number, 3)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains(["RAPID", "REGULAR", "STABLE", "EXTENDED"], var.cluster.release_channel)
+    error_message = "cluster: release_channel must be RAPID, REGULAR, STABLE or EXTENDED."
+  }
+  validation {
+    condition     = alltrue([for zone in var.cluster.zones : startswith(zone, "${var.region}-")])
+    error_message = "cluster: zones must lie in the region, such as europe-west4-a in europe-west4."
+  }
+}
+
+variable "gpu_pools" {
+  description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
+  type = map(object({
+    machine_type          = string
+    accelerator           = string
+    accelerators_per_node = optional(number, 1)
+    spot                  = optional(bool, true)
+    zones                 = optional(list(string), [])
+    min_nodes             = optional(number, 0)
+    max_nodes             = optional(number, 4)
+    disk_gb               = optional(number, 100)
+    driver                = optional(string, "LATEST")
+    extended_shutdown     = optional(bool, false)
+    labels                = optional(map(string), {})
+    taints                = optional(list(object({ key = string, value = string, effect = string })), [])
+    secondary_boot_disk   = optional(object({ image = string, holds = optional(string, "CONTAINER_IMAGES") }))
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : can(regex("^[a-z][a-z0-9-]{0,30}$", name))])
+    error_message = "gpu_pools: a name has 1 to 31 lower-case letters, digits and hyphens, a letter first, such as l4-spot."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : pool.min_nodes >= 0 && pool.max_nodes >= 1 && pool.min_nodes <= pool.max_nodes])
+    error_message = "gpu_pools: min_nodes must be at least 0 and at most max_nodes, which must be at least 1."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : startswith(pool.accelerator, "nvidia-") && contains([1, 2, 4, 8], pool.accelerators_per_node)])
+    error_message = "gpu_pools: accelerator must be one of NVIDIA's, such as nvidia-l4, and accelerators_per_node 1, 2, 4 or 8."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : contains(["DEFAULT", "LATEST"], pool.driver)])
+    error_message = "gpu_pools: driver must be DEFAULT or LATEST."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : pool.spot || !pool.extended_shutdown])
+    error_message = "gpu_pools: extended_shutdown is for Spot nodes; others leave a pod all the time that it asks for."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : alltrue([for zone in pool.zones : startswith(zone, "${var.region}-")])])
+    error_message = "gpu_pools: zones must lie in the region, such as europe-west4-a in europe-west4."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : alltrue([for taint in pool.taints : contains(["NO_SCHEDULE", "PREFER_NO_SCHEDULE", "NO_EXECUTE"], taint.effect)])])
+    error_message = "gpu_pools: a taint's effect must be NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE."
+  }
+  validation {
+    condition     = alltrue([for name, pool in var.gpu_pools : pool.secondary_boot_disk == null ? true : contains(["CONTAINER_IMAGES", "WEIGHTS"], pool.secondary_boot_disk.holds)])
+    error_message = "gpu_pools: secondary_boot_disk holds CONTAINER_IMAGES or WEIGHTS."
+  }
+}
+
+variable "model_pools" {
+  description = "Which models share their workers: for each pool, which names the subscription darkroom-tasks-POOL, the catalog's models that it pulls. A model belongs to one pool."
+  type        = map(list(string))
+  default     = { demo = ["demo"] }
+  nullable    = false
+
+  validation {
+    condition     = length(var.model_pools) > 0 && alltrue([for name, models in var.model_pools : can(regex("^[a-z0-9][a-z0-9-]{0,30}$", name)) && length(models) > 0])
+    error_message = "model_pools: at least one pool, named with 1 to 31 lower-case letters, digits and hyphens, each with at least one model."
+  }
+  validation {
+    condition     = alltrue([for model in flatten(values(var.model_pools)) : can(regex("^[a-z0-9][a-z0-9._-]{0,62}$", model))])
+    error_message = "model_pools: a model is named as in the catalog, with lower-case letters, digits, dots, hyphens and underscores."
+  }
+  validation {
+    condition     = length(flatten(values(var.model_pools))) == length(distinct(flatten(values(var.model_pools))))
+    error_message = "model_pools: a model may be in one pool only; in two, each task would be drawn for twice."
+  }
+  validation {
+    condition     = alltrue([for name, models in var.model_pools : length(join(" OR ", [for model in models : "attributes.model = \"${model}\""])) <= 256])
+    error_message = "model_pools: the filter of a pool may have 256 characters; spread its models over two pools."
+  }
+}
