@@ -89,8 +89,9 @@ def up(
             _announce(stack.page_url, data, time.monotonic() - started)
             if emulators_only:
                 _print_exports(stack)
-            print("Ctrl-C stops it.", flush=True)
-            if ready_fd is not None:  # somebody waits at the other end of a pipe
+            if ready_fd is None:
+                print("Ctrl-C stops it.", flush=True)
+            else:  # detached: somebody waits at the other end of a pipe
                 os.write(ready_fd, b"1")
                 os.close(ready_fd)
             stack.watch()
@@ -139,13 +140,17 @@ def logs(
 ) -> None:
     """Show the processes' logs."""
     paths = chosen_logs(DataDirectory(data_dir).logs, name)
-    show(paths, lines=lines, write=print)
-    if following:
-        try:
+    try:
+        show(paths, lines=lines, write=print)
+        sys.stdout.flush()
+        if following:
             for _ in follow(paths, print):
                 sys.stdout.flush()
-        except KeyboardInterrupt:
-            return
+    except KeyboardInterrupt:
+        return
+    except BrokenPipeError:  # `| head` has seen enough
+        # What Python would still write at its end must find an open pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command()

@@ -43,8 +43,8 @@ export interface TaskDocument {
   readonly outputFormat: string;
   readonly createdAt: number;
   readonly updatedAt: number;
-  readonly startedAt: number | null;
-  readonly finishedAt: number | null;
+  /** Of the attempt that succeeded: what earlier ones took, or waiting between them, is not drawing. */
+  readonly inferenceSeconds: number | null;
   readonly attempt: number;
   readonly cancelRequested: boolean;
   readonly phase: string;
@@ -62,6 +62,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export function readTaskDocument(id: string, data: Fields): TaskDocument {
   const parameters = record(data.parameters);
   const progress = record(data.progress);
+  const usage = record(data.usage);
   const failure = data.failure === null || data.failure === undefined ? null : record(data.failure);
   const steps = number(parameters.steps, 1);
   const totalSteps = Math.max(1, number(progress.steps, steps) || steps);
@@ -82,8 +83,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     outputFormat: string(parameters.output_format),
     createdAt: milliseconds(data.created_at) ?? 0,
     updatedAt: milliseconds(data.updated_at) ?? 0,
-    startedAt: milliseconds(data.started_at),
-    finishedAt: milliseconds(data.finished_at),
+    inferenceSeconds: typeof usage.inference_seconds === "number" ? usage.inference_seconds : null,
     attempt: number(data.attempt, 0),
     cancelRequested: milliseconds(data.cancel_requested_at) !== null,
     phase: string(progress.phase) || "waiting",

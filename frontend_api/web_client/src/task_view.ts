@@ -84,8 +84,7 @@ function retryNote(task: TaskDocument): string | null {
 }
 
 function tookText(task: TaskDocument): string | null {
-  if (task.startedAt === null || task.finishedAt === null) return null;
-  return `Drawn in ${duration((task.finishedAt - task.startedAt) / 1_000)}`;
+  return task.inferenceSeconds === null ? null : `Drawn in ${duration(task.inferenceSeconds)}`;
 }
 
 function announcementOf(task: TaskDocument): string | null {

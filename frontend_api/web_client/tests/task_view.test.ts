@@ -10,7 +10,6 @@ const stored = {
   parameters: { prompt: "a red circle", steps: 20, seed: 7, width: 256, height: 128, num_images: 2, sampler: "ddim" },
   created_at: at(100),
   updated_at: at(101),
-  started_at: at(102),
   finished_at: null,
   attempt: 1,
   cancel_requested_at: null,
@@ -18,6 +17,7 @@ const stored = {
   previews: [{ index: 0, step: 7, content_type: "image/jpeg", data: { toUint8Array: () => new Uint8Array([1, 2]) } }],
   images: [],
   failure: null,
+  usage: { inference_seconds: null, gpu_seconds: null, wasted_gpu_seconds: 0 },
 };
 
 const read = (change: Record<string, unknown> = {}) => readTaskDocument("t1", { ...stored, ...change });
@@ -67,7 +67,8 @@ describe("a card", () => {
 
   test("completed: how long it took, and what can be done", () => {
     const images = [{ index: 0, seed: 7, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
-    expect(view({ status: "completed", finished_at: at(106), images })).toMatchObject({
+    const usage = { inference_seconds: 4, gpu_seconds: 3.5, wasted_gpu_seconds: 60 };
+    expect(view({ status: "completed", finished_at: at(206), images, usage })).toMatchObject({
       headline: "Drawn in 4.0 s",
       progress: 1,
       canDownload: true,

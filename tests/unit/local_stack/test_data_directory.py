@@ -102,6 +102,24 @@ def test_logs_are_shown_with_their_names_and_followed(tmp_path: Path) -> None:
     assert lines == ["four", "unfinished", "new"]
 
 
+def test_logs_whose_reader_has_seen_enough_end_quietly(tmp_path: Path) -> None:
+    data = DataDirectory(tmp_path)
+    data.make_logs()
+    (data.logs / "api.log").write_text("a line that fills the pipe\n" * 20_000)
+    showing = subprocess.Popen(
+        [sys.executable, "-m", "local_stack", "logs", "--data-dir", str(tmp_path), "--lines", "20000"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert showing.stdout is not None
+    assert b"fills the pipe" in showing.stdout.readline()
+    showing.stdout.close()
+    assert showing.stderr is not None
+    assert (showing.wait(timeout=60), showing.stderr.read()) == (0, b"")
+    showing.stderr.close()
+
+
 def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
