@@ -74,10 +74,9 @@ class MeasuredTimes:
 
     def warmed_up(self, warm_up: WarmUpTimes) -> None:
         """What an image would take, measured before any was asked for; what was drawn outweighs it."""
-        parameters, times = warm_up.parameters, warm_up.times
-        pixels = _pass_pixels(parameters)
+        pixels, times = warm_up.pass_pixels, warm_up.times
         with self._lock:
-            model = self._models.setdefault(parameters.model, _Model())
+            model = self._models.setdefault(warm_up.model, _Model())
             model.size_of(pixels).warm_up = SizeTimes(
                 pass_pixels=pixels,
                 step_seconds=times.step_seconds,
@@ -86,19 +85,19 @@ class MeasuredTimes:
                 decoding_seconds=times.decoding_seconds,
                 images=0,
             )
-            model.warm_up_cost = (times.seconds_of(parameters.steps), _image_units(parameters))
+            model.warm_up_cost = (times.seconds_of(warm_up.steps), warm_up.work_units)
 
     def image_drawn(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
         """What one image took, where that is known. One that took no step here tells nothing."""
         if times is None or times.steps == 0:
             return
-        pixels = _pass_pixels(parameters)
+        pixels = parameters.pass_pixels
         with self._lock:
             model = self._models.setdefault(parameters.model, _Model())
             size = model.size_of(pixels)
             size.pixels.append(pixels)
             size.drawn.append(times)
-            model.costs.append((times.seconds_of(parameters.steps), _image_units(parameters)))
+            model.costs.append((times.seconds_of(parameters.steps), parameters.image_work_units))
 
     def task_ended(self, task: Task, *, drawing_seconds: float) -> None:
         """How long a task took, if it was completed at once: what goes wrong cannot be foretold."""
@@ -140,11 +139,3 @@ def _times_of(name: str, model: _Model) -> ModelTimes:
         gpu_seconds_per_unit=sum(seconds for seconds, _ in costs) / sum(units for _, units in costs),
         sizes=tuple(sorted(sizes, key=lambda times: times.pass_pixels)),
     )
-
-
-def _pass_pixels(parameters: GenerationParameters) -> int:
-    return parameters.width * parameters.height * parameters.passes_per_step
-
-
-def _image_units(parameters: GenerationParameters) -> float:
-    return parameters.work_units / parameters.num_images

@@ -71,10 +71,20 @@ class GenerationParameters(BaseModel):
         return 2 if self.guidance_scale > 1 else 1
 
     @property
+    def pass_pixels(self) -> int:
+        """What a step computes: pixels × forwards."""
+        return self.width * self.height * self.passes_per_step
+
+    @property
     def work_units(self) -> float:
         """How much there is to compute, on whatever device: millions of pixels × forwards, over all images."""
+        return self.num_images * self.image_work_units
+
+    @property
+    def image_work_units(self) -> float:
+        """The same for one image."""
         passes = self.steps * self.passes_per_step + _PASSES_AROUND
-        return self.num_images * passes * self.width * self.height / 1e6
+        return passes * self.width * self.height / 1e6
 
     def seed_of(self, index: int) -> int:
         """The seed that image `index` of the task is drawn with."""

@@ -71,10 +71,27 @@ class RunTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUpTimes:
-    """What a model was seen to take for an image with these parameters, drawn alone."""
+    """What a model was seen to take for an image of its default size, drawn alone; JSON for whoever asks."""
 
-    parameters: GenerationParameters
+    model: str
+    pass_pixels: int
+    """Width × height × forwards per step."""
+    steps: int
+    """Those that a whole image takes by default."""
+    work_units: float
+    """Of a whole image."""
     times: RunTimes
+
+    @classmethod
+    def of(cls, parameters: GenerationParameters, times: RunTimes) -> "WarmUpTimes":
+        """What one image with these parameters takes."""
+        return cls(
+            model=parameters.model,
+            pass_pixels=parameters.pass_pixels,
+            steps=parameters.steps,
+            work_units=parameters.image_work_units,
+            times=times,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ def _timed_image(family: SteppingFamily, spec: ModelSpec, device: Device) -> War
         steps=1,
         shared_by=1,
     )
-    return WarmUpTimes(parameters=parameters, times=times)
+    return WarmUpTimes.of(parameters, times)
 
 
 def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, caps: BatchCaps) -> None:

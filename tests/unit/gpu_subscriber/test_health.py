@@ -9,16 +9,29 @@ from dataclasses import replace
 
 import pytest
 
-from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.engine.messages import EngineReady, RunTimes, WarmUpTimes
 from gpu_subscriber.health import HealthServer
 from gpu_subscriber.worker import WorkerState
+from tests.factories import parameters
 
 WELL = WorkerState(
     alive=True,
     ready=True,
     draining=False,
     stream_open=True,
-    engine=EngineReady(models=("demo",), device="cpu", dtype="float32", slots=8, versions={"torch": "2"}),
+    engine=EngineReady(
+        models=("demo",),
+        device="cpu",
+        dtype="float32",
+        slots=8,
+        versions={"torch": "2"},
+        warm_up=WarmUpTimes.of(
+            parameters(),
+            RunTimes(
+                preparing_seconds=0.01, stepping_seconds=0.1, decoding_seconds=0.2, steps=1, shared_by=1.0
+            ),
+        ),
+    ),
     active_tasks=1,
 )
 

@@ -103,7 +103,7 @@ def test_what_took_no_step_tells_nothing(measured: MeasuredTimes) -> None:
 
 
 def test_the_warm_up_speaks_until_something_was_drawn(measured: MeasuredTimes) -> None:
-    measured.warmed_up(WarmUpTimes(parameters=ASKED, times=times(step=0.08, steps=1)))
+    measured.warmed_up(WarmUpTimes.of(ASKED, times=times(step=0.08, steps=1)))
     (size,) = measured.models[0].sizes
     assert (size.images, size.step_seconds, size.alone_step_seconds) == (0, 0.08, 0.08)
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(1.71 / ASKED.work_units)
