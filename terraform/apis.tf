@@ -21,6 +21,7 @@ locals {
       "identitytoolkit.googleapis.com",
       "logging.googleapis.com",
       "monitoring.googleapis.com",
+      "ondemandscanning.googleapis.com",
       "pubsub.googleapis.com",
       "run.googleapis.com",
       "secretmanager.googleapis.com",

@@ -20,9 +20,10 @@ resource "google_storage_bucket" "builds" {
   }
 }
 
-resource "google_storage_bucket_iam_member" "builder_reads_sources" {
+# It reads its source there, and leaves beside it what each image contains.
+resource "google_storage_bucket_iam_member" "builder_keeps_builds" {
   bucket = google_storage_bucket.builds.name
-  role   = "roles/storage.objectViewer"
+  role   = "roles/storage.objectUser"
   member = google_service_account.builder.member
 }
 
@@ -51,7 +52,7 @@ resource "google_service_account_iam_member" "builder_acts_as_api" {
 
 resource "google_project_iam_member" "builder" {
   for_each = toset(concat(
-    ["roles/logging.logWriter"],
+    ["roles/logging.logWriter", "roles/ondemandscanning.admin"],
     var.cluster.enabled ? ["roles/container.developer"] : [],
   ))
 

@@ -7,7 +7,7 @@ locals {
     dead_letters = "darkroom-dead-letters"
   }
   # What Pub/Sub keeps nobody has to publish again: a week, so that a broken worker may be mended after a long weekend.
-  retention = "${7 * 24 * 3600}s"
+  retention = "604800s"
   # DARKROOM_LEASE_SECONDS of the worker, which extends each lease by as much.
   lease_seconds = 60
   # The most there may be: attempts are counted by the domain, this is the net under it.

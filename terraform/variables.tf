@@ -9,6 +9,28 @@ variable "alert_emails" {
   }
 }
 
+variable "alert_limits" {
+  description = "When alerts open: so many tasks waiting, so many seconds of the longest wait, these shares of failed tasks and of wasted GPU seconds; and the share of requests and tasks that is to end well each month."
+  type = object({
+    waiting_tasks  = optional(number, 500)
+    oldest_seconds = optional(number, 900)
+    failed_share   = optional(number, 0.05)
+    wasted_share   = optional(number, 0.2)
+    availability   = optional(number, 0.995)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for share in [var.alert_limits.failed_share, var.alert_limits.wasted_share, var.alert_limits.availability] : share > 0 && share < 1])
+    error_message = "alert_limits: failed_share, wasted_share and availability are shares between 0 and 1."
+  }
+  validation {
+    condition     = var.alert_limits.waiting_tasks >= 1 && var.alert_limits.oldest_seconds >= 60
+    error_message = "alert_limits: waiting_tasks must be at least 1, oldest_seconds at least 60."
+  }
+}
+
 variable "api" {
   description = "How the API runs on Cloud Run: cores and memory of an instance, how many instances, whether they have their CPU between requests, too, and whether callers need no Google identity (they always need darkroom's own credentials)."
   type = object({

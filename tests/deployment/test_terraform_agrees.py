@@ -1,0 +1,231 @@
+"""Names, limits and deadlines are the same in settings, Terraform, manifests and documents."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.settings import SharedSettings
+from frontend_api import gunicorn_conf
+from frontend_api.settings import ApiSettings
+from gpu_subscriber.settings import WorkerSettings
+from local_stack import provisioning
+from local_stack.provisioning import ResourceNames
+from tests.deployment.kustomizations import K8S, POOLS
+from tests.deployment.terraform_files import TERRAFORM, block, labels_of, local, resources, seconds, text
+from tests.unit.frontend_api.conftest import Api
+
+ROOT = TERRAFORM.parent
+CLOUD_RUN_MOST_REQUESTS = 1_000
+CLOUD_RUN_LAST_SECONDS = 10
+GOODBYE_SECONDS = 7
+
+
+def default_of(model: type[SharedSettings], name: str) -> object:
+    return model.model_fields[name].default
+
+
+def variables_of(model: type[SharedSettings]) -> set[str]:
+    return {f"DARKROOM_{name.upper()}" for name in model.model_fields}
+
+
+def variable_names(source: str) -> set[str]:
+    """The variables that are given values, as `NAME = value` or `NAME=value`."""
+    return set(re.findall(r"^\s*(DARKROOM_\w+)\s*=", source, re.MULTILINE))
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("topic", ["tasks", "events", "dead_letters"])
+def test_topics_are_called_as_the_processes_call_them(topic: str) -> None:
+    setting = {"tasks": "tasks_topic", "events": "events_topic", "dead_letters": "dead_letter_topic"}[topic]
+    name = local("pubsub.tf", "topics")[topic]
+    assert name == default_of(SharedSettings, setting) == getattr(ResourceNames(), setting)
+    assert f"{setting.upper()}={name}" in (K8S / "environment" / "settings.env").read_text()
+
+
+def test_subscriptions_are_called_as_on_one_machine() -> None:
+    names = ResourceNames()
+    pushes = set(local("pubsub.tf", "pushes"))
+    assert pushes == {names.events_push_subscription, names.dead_letter_push_subscription}
+    archive = resources("google_pubsub_subscription")["dead_letters_archive"]["name"]
+    assert archive.replace("${local.topics.dead_letters}", names.dead_letter_topic) == (
+        names.dead_letter_subscription
+    )
+    pattern = resources("google_pubsub_subscription")["tasks"]["name"]
+    (pool,) = block("variables_workers.tf", "variable", "model_pools")["default"]
+    named = pattern.replace("${local.topics.tasks}", names.tasks_topic).replace("${each.key}", pool)
+    assert named == names.tasks_subscription("demo") == default_of(WorkerSettings, "subscription")
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_pool_pulls_a_subscription_that_terraform_can_make(pool: str) -> None:
+    kustomization = (K8S / "overlays" / pool / "kustomization.yaml").read_text()
+    (subscription,) = re.findall(r"DARKROOM_SUBSCRIPTION=(\S+)", kustomization)
+    assert re.fullmatch(rf"{ResourceNames().tasks_topic}-[a-z0-9][a-z0-9-]{{0,30}}", subscription)
+
+
+def test_pods_are_who_terraform_says_they_are() -> None:
+    shared = {path.name: path.read_text() for path in (K8S / "shared").glob("*.yaml")}
+    pods = text("identity.tf")
+    (namespace,) = re.findall(r"name: (\S+)", shared["namespace.yaml"])
+    (account,) = re.findall(r"^  name: (\S+)", shared["service-account.yaml"], re.MULTILINE)
+    assert f'pod = "{namespace}/{account}"' in pods
+    worker = resources("google_service_account")["worker"]["account_id"]
+    assert f"WORKER_SERVICE_ACCOUNT={worker}@" in (K8S / "environment" / "parameters.env").read_text()
+
+
+def test_what_keda_shows_lies_where_terraform_put_it() -> None:
+    shown = (K8S / "shared" / "trigger-authentication.yaml").read_text()
+    (secret,) = re.findall(r"^        id: (\S+)", shown, re.MULTILINE)
+    assert secret == local("secrets.tf", "secrets")["autoscaling_token"]["id"]
+
+
+def test_spot_nodes_are_tainted_with_what_their_workers_tolerate() -> None:
+    (key, value) = re.findall(r'spot \? \[\{ key = "([^"]+)", value = "([^"]+)"', text("gpu_pools.tf"))[0]
+    tolerated = (K8S / "overlays" / "l4-spot" / "nodes.yaml").read_text()
+    assert f"key: {key}" in tolerated
+    assert f'value: "{value}"' in tolerated
+
+
+def test_the_catalog_lies_where_workers_look_for_it() -> None:
+    looked_for = (K8S / "weights" / "deployment.yaml").read_text()
+    assert f"value: /weights/{local('storage.tf', 'model_catalog')}" in looked_for
+
+
+def test_terraforms_outputs_fill_the_manifests_environment() -> None:
+    settings = variable_names((K8S / "environment" / "settings.env").read_text())
+    assert set(local("cloud_run_workers.tf", "worker_settings")) == settings
+    parameters = re.findall(r"^(\w+)=", (K8S / "environment" / "parameters.env").read_text(), re.MULTILINE)
+    output = re.search(r'output "worker_parameters" \{.*?\n\}', text("outputs.tf"), re.DOTALL)
+    assert output
+    given = re.findall(r"^    ([A-Z_]+)\s*=", output[0], re.MULTILINE)
+    assert {*given, "WORKER_IMAGE"} == set(parameters)
+
+
+# ── settings ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_api_is_told_nothing_that_it_does_not_read() -> None:
+    told = variable_names(text("api.tf")) | {local("secrets.tf", "secrets")["webhook_key"]["variable"]}
+    assert len(told) > 15
+    assert told <= variables_of(ApiSettings)
+
+
+def test_workers_are_told_nothing_that_they_do_not_read() -> None:
+    told = variable_names(text("cloud_run_workers.tf"))
+    assert len(told) > 8
+    assert told <= variables_of(WorkerSettings)
+
+
+@pytest.mark.parametrize("name", ["keep_tasks_for_days", "give_up_after_days"])
+def test_how_long_things_are_kept_begins_with_the_same_number(name: str) -> None:
+    assert block("variables.tf", "variable", name)["default"] == default_of(ApiSettings, name)
+
+
+def test_images_outlive_their_tasks_by_the_sum_that_was_derived() -> None:
+    assert "age = var.keep_tasks_for_days + var.give_up_after_days + 2" in text("storage.tf")
+    derived = (ROOT / "docs" / "adr" / "0009-what-expires-when.md").read_text()
+    assert "`DARKROOM_KEEP_TASKS_FOR_DAYS` + `DARKROOM_GIVE_UP_AFTER_DAYS` + 2" in derived
+
+
+def test_an_instance_is_sent_no_more_than_it_has_threads_for() -> None:
+    waiting, working = local("api.tf", "api_max_waiting"), local("api.tf", "api_threads")
+    assert (waiting, working) == (
+        default_of(ApiSettings, "max_waiting"),
+        default_of(ApiSettings, "api_threads"),
+    )
+    assert gunicorn_conf.threads == waiting + working <= CLOUD_RUN_MOST_REQUESTS
+    assert "max_instance_request_concurrency = local.api_max_waiting + local.api_threads" in text("api.tf")
+
+
+# ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lease_is_as_long_as_workers_extend_it() -> None:
+    assert local("pubsub.tf", "lease_seconds") == default_of(WorkerSettings, "lease_seconds")
+
+
+def test_messages_are_given_up_as_late_as_on_one_machine() -> None:
+    source = Path(provisioning.__file__).read_text()
+    assert f'"maxDeliveryAttempts": {local("pubsub.tf", "max_delivery_attempts")}' in source
+    assert f"ackDeadlineSeconds={local('pubsub.tf', 'lease_seconds')}" in source
+
+
+def test_messages_are_kept_for_a_week_and_subscriptions_for_ever() -> None:
+    assert local("pubsub.tf", "retention") == "604800s"
+    assert "a week unless the deployment says otherwise" in (ROOT / "docs" / "api.md").read_text()
+    for subscription in resources("google_pubsub_subscription").values():
+        assert subscription["message_retention_duration"] == "${local.retention}"
+        assert subscription["expiration_policy"] == [{"ttl": ""}]
+
+
+def test_a_push_is_waited_for_longer_than_a_webhook_may_take() -> None:
+    settings = ApiSettings.model_fields
+    longest = settings["webhook_timeout_seconds"].default + 4 * settings["store_timeout_seconds"].default
+    push = resources("google_pubsub_subscription")["pushes"]
+    assert longest < push["ack_deadline_seconds"]
+    assert seconds(push["retry_policy"][0]["minimum_backoff"]) >= 10
+
+
+def test_both_processes_are_gone_before_cloud_run_kills_them() -> None:
+    assert gunicorn_conf.graceful_timeout < CLOUD_RUN_LAST_SECONDS
+    (drain,) = re.findall(r'DARKROOM_DRAIN_DEADLINE_SECONDS = "(\d+)"', text("cloud_run_workers.tf"))
+    assert int(drain) + GOODBYE_SECONDS <= CLOUD_RUN_LAST_SECONDS
+
+
+def test_an_engine_may_load_for_as_long_as_the_startup_probe_waits() -> None:
+    probe = resources("google_cloud_run_v2_worker_pool")["workers"]["template"][0]["containers"][0][
+        "startup_probe"
+    ][0]
+    waited = probe["period_seconds"] * probe["failure_threshold"]
+    assert waited > WorkerSettings.model_fields["engine_loading_seconds"].default
+
+
+# ── routes, commands ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_whatever_calls_the_api_calls_a_route_that_there_is() -> None:
+    routes = {str(rule) for rule in Api(folder=Path()).app.url_map.iter_rules()}
+    called = set(re.findall(r'path\s*=\s*"(/[^"]+)"', text("pubsub.tf") + text("scheduler.tf")))
+    probed = set(re.findall(r'path = "(/[^"]+)"', text("api.tf"))) - {"/weights"}
+    assert called == {
+        "/internal/events",
+        "/internal/dead-letters",
+        "/internal/rescue",
+        "/internal/remove-expired",
+    }
+    assert probed == {"/healthz", "/readyz"}
+    assert called | probed <= routes
+
+
+def test_every_output_that_a_command_reads_exists() -> None:
+    documents = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "cloudbuild.yaml"]
+    read = set()
+    for path in documents:
+        if path.exists():
+            read |= set(re.findall(r"output (?:-raw )?([a-z]\w+_\w+)", path.read_text()))
+    assert {"api_url", "builder_service_account", "worker_settings"} <= read
+    assert read <= labels_of("outputs.tf", "output")
+
+
+@pytest.mark.parametrize("name", ["variables.tf", "variables_workers.tf"])
+def test_every_variable_is_described_and_typed(name: str) -> None:
+    variables = labels_of(name, "variable")
+    assert list(re.findall(r'^variable "(\w+)"', text(name), re.MULTILINE)) == sorted(variables)
+    for variable in variables:
+        assert {"description", "type"} <= set(block(name, "variable", variable)), variable
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_an_environment_names_pools_that_have_manifests(environment: str) -> None:
+    pools = set(
+        re.findall(
+            r"^  ([a-z0-9-]+) = \{\n    machine_type",
+            text(f"environments/{environment}.tfvars"),
+            re.MULTILINE,
+        )
+    )
+    assert pools
+    assert pools <= set(POOLS)
