@@ -10,7 +10,6 @@ import pytest
 from werkzeug.serving import make_server
 
 from tests.deployment.dockerfiles import ROOT
-from tests.fakes.fake_probe import FakeProbe
 from tests.unit.frontend_api.conftest import Api
 
 
