@@ -47,6 +47,7 @@ _SIGNED = {
     "webhook-id": "The event's id, the same at every try.",
     "webhook-timestamp": "When this try was made, in seconds since 1970.",
     "webhook-signature": "One or two of `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks describes it.",
+    "traceparent": "The trace that this try belongs to (W3C Trace Context), to go on with or to ignore.",
 }
 _ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
 poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""

@@ -24,3 +24,7 @@ class PushEnvelope(BaseModel):
 
     message: PushedMessage
     subscription: str = Field(default="", description="The push subscription's full name.")
+    deliveryAttempt: int | None = Field(  # noqa: N815 - Google's name
+        default=None,
+        description="How often Pub/Sub has pushed it, where the subscription has a dead-letter policy.",
+    )

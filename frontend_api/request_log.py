@@ -7,10 +7,14 @@ from typing import Any
 import structlog
 from flask import Flask, Response, g, request
 from opentelemetry import trace
+from opentelemetry.trace import SpanKind
 
-from common.observability import tracing
+from common.observability.metrics import HTTP_REQUEST_SECONDS, histogram
+from common.observability.tracing import extracted, mark_failed, spanned
 
 _QUIET_PATHS = frozenset(("/healthz", "/readyz"))
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_request_seconds = histogram(HTTP_REQUEST_SECONDS)
 _log = structlog.get_logger(__name__)
 _WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -21,8 +25,9 @@ def trace_requests(app: Flask) -> None:
 
     def traced(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         carried = {"traceparent": environ.get("HTTP_TRACEPARENT", "")}
-        context = tracing.extracted(carried)
-        with tracing.tracer().start_as_current_span(environ.get("REQUEST_METHOD", "?"), context=context):
+        method = _known(environ.get("REQUEST_METHOD", ""))
+        with spanned(method, kind=SpanKind.SERVER, parent=extracted(carried)) as span:
+            span.set_attribute("http.request.method", method)
             return inner(environ, start_response)
 
     app.wsgi_app = traced  # type: ignore[method-assign]
@@ -38,9 +43,9 @@ def log_requests(app: Flask) -> None:
     @app.after_request
     def log_finished(answer: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else None
-        span = trace.get_current_span()
-        span.update_name(f"{request.method} {route or 'unknown'}")
-        span.set_attribute("http.response.status_code", answer.status_code)
+        seconds = time.perf_counter() - g.started
+        _tell_span(route, answer.status_code)
+        _count(route, answer.status_code, seconds)
         if (trace_id := current_trace_id()) is not None:
             answer.headers["X-Trace-Id"] = trace_id
         if request.path in _QUIET_PATHS and answer.status_code < 400:
@@ -50,12 +55,36 @@ def log_requests(app: Flask) -> None:
             method=request.method,
             route=route,
             status=answer.status_code,
-            duration_ms=round((time.perf_counter() - g.started) * 1_000, 1),
+            duration_ms=round(seconds * 1_000, 1),
             user_id=g.get("user_id"),
             api_key_id=g.get("api_key_id"),
             task_id=g.get("task_id"),
         )
         return answer
+
+
+def _tell_span(route: str | None, status: int) -> None:
+    span = trace.get_current_span()
+    if not span.is_recording():
+        return
+    span.update_name(f"{_known(request.method)} {route or 'unknown'}")
+    told = {"http.route": route, "http.response.status_code": status, "darkroom.task_id": g.get("task_id")}
+    span.set_attributes({name: value for name, value in told.items() if value is not None})
+    if status >= 500:
+        mark_failed(span, str(status))
+
+
+def _count(route: str | None, status: int, seconds: float) -> None:
+    told: dict[str, str | int] = {
+        "http.request.method": _known(request.method),
+        "http.response.status_code": status,
+    }
+    _request_seconds.record(seconds, told if route is None else told | {"http.route": route})
+
+
+def _known(method: str) -> str:
+    """As the semantic conventions have it: whatever a stranger makes up is one method."""
+    return method if method in _METHODS else "_OTHER"
 
 
 def note_task(task_id: str) -> None:

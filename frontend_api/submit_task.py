@@ -15,6 +15,7 @@ from common.domain.errors import (
 )
 from common.domain.model_catalog import ModelCatalog
 from common.domain.task import Lane, Task, TaskStatus
+from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.callback_rules import CallbackRules
 from frontend_api.ports import TaskQueue
@@ -119,6 +120,7 @@ class SubmitTask:
             labels=submission.labels,
             callback_url=submission.callback_url,
             callback_events=submission.callback_events,
+            traceparent=current_traceparent(),
         )
 
     def _replayed(self, asked: Task) -> Task:

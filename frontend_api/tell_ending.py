@@ -10,9 +10,11 @@ import structlog
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import Task
+from common.observability.metrics import TASKS_FINISHED, counter
 from common.ports import EventPublisher, TaskStore
 
 _log = structlog.get_logger(__name__)
+_finished = counter(TASKS_FINISHED)
 
 
 def untold(ended: Task) -> Task:
@@ -49,7 +51,16 @@ class TellEnding:
             return replace(stored, untold_since=None) if stored.finished_at == ended_at else stored
 
         self.events.publish(task)
+        _count(task)
         try:
             return self.store.update(task.id, told, last_seen=task)
         except TaskNotFoundError:
             return task  # deleted meanwhile, and told all the same
+
+
+def _count(task: Task) -> None:
+    """Endings are counted when they are told, which each is, if not by this call then by rescue."""
+    attributes = {"model": task.parameters.model, "status": task.status.value}
+    if task.failure is not None:
+        attributes["error.type"] = task.failure.code
+    _finished.add(1, attributes)

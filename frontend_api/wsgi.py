@@ -56,6 +56,7 @@ from frontend_api.dependencies import Dependencies, WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.ports import ApiKeyStore, Authenticator, ImageLinks, InternalCallers, Operators
+from frontend_api.queue_metrics import show_queue
 from frontend_api.quotas import QuotaLimits
 from frontend_api.read_usage import GpuPrice
 from frontend_api.remembered_api_keys import RememberedApiKeys
@@ -76,7 +77,9 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
     configure_telemetry(
         settings, process="api", instance_id=f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     )
-    return create_app(_dependencies(settings), trusted_hosts=_trusted_hosts(settings))
+    dependencies = _dependencies(settings)
+    show_queue(dependencies.read_queue)
+    return create_app(dependencies, trusted_hosts=_trusted_hosts(settings))
 
 
 def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:

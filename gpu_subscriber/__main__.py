@@ -29,6 +29,7 @@ from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
 from gpu_subscriber.adapters.kubernetes_pod import KubernetesPod
+from gpu_subscriber.adapters.nvml_gpus import show_gpus
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
@@ -37,6 +38,7 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_client import EngineClient
 from gpu_subscriber.engine_silence import AllowedSilence
+from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.health import HealthServer
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
@@ -49,6 +51,7 @@ from gpu_subscriber.reporting import Reporting
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
+from gpu_subscriber.worker_metrics import show_worker
 
 _log = structlog.get_logger(__name__)
 ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"
@@ -72,6 +75,8 @@ def main() -> int:
     worker = build_worker(
         settings, lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings), worker_id=worker_id
     )
+    show_worker(lambda: worker.state, subscription=settings.subscription)
+    show_gpus()
     on_shutdown_signals(worker.drain_soon)
     health = HealthServer(settings.health_port, lambda: worker.state)
     threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
@@ -130,6 +135,7 @@ def build_worker(
         holder_watch=HolderWatch(seconds=settings.holder_silence_seconds, hurry=hurry),
         measured_times=measured_times,
         clock=clock,
+        bill=GpuBill(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
     )
     source = PubSubDeliveries(
         subscriber_client(emulator_host=settings.pubsub_emulator_host),

@@ -1,4 +1,4 @@
-"""AttemptRecord: what one delivery came to, told once at its end: one log line, one span, two metrics."""
+"""AttemptRecord: what one delivery came to, told once at its end: one log line, one span, and what is counted of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,23 +6,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
+from opentelemetry.trace import Span
 
-from common.domain.task import Task
+from common.domain.task import Claim, Task, TaskStatus
+from common.observability.messaging import processing
 from common.observability.metrics import (
     ATTEMPT_SECONDS,
     ATTEMPTS_FINISHED,
+    LEASES_LOST,
     QUEUE_SECONDS,
+    TASK_SECONDS,
+    TASKS_FINISHED,
     counter,
     histogram,
 )
-from common.observability.tracing import extracted, tracer
+from common.observability.tracing import link_to
 from common.ports import Clock
+from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.ports import Delivery, Settlement
 
 _log = structlog.get_logger(__name__)
 _attempts_finished = counter(ATTEMPTS_FINISHED)
 _attempt_seconds = histogram(ATTEMPT_SECONDS)
 _queue_seconds = histogram(QUEUE_SECONDS)
+_tasks_finished = counter(TASKS_FINISHED)
+_task_seconds = histogram(TASK_SECONDS)
+_leases_lost = counter(LEASES_LOST)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,56 +39,118 @@ class AttemptRecord:
     """Filled while a delivery is processed. Never holds a prompt."""
 
     clock: Clock
+    bill: GpuBill
     began_at: datetime
+    span: Span
     result: str = "crashed"
     """The status the task was left in, or the code of what kept the worker from it."""
     settlement: Settlement = Settlement.RETURN
     fields: dict[str, str | int | float] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    """What is counted by, once it is known: the model, and why the task failed."""
+    attempt_of: Task | None = None
+    """The task as this worker claimed it; None while, or because, it did not."""
+    left_as: Task | None = None
+    gpu_seconds: float = 0.0
 
     def decoded(self, task_id: str) -> None:
         """Note whose delivery this is."""
         self.fields["task_id"] = task_id
 
     def claimed(self, task: Task) -> None:
-        """Note whose attempt this is."""
+        """Note whose attempt this is, if it is one, and link its span to what it follows."""
         self.fields |= {
             "model": task.parameters.model,
             "lane": task.lane.value,
             "attempt": task.attempt,
             "claim_seconds": self.seconds(),
         }
+        self.labels["model"] = task.parameters.model
+        if task.claim is None:
+            return
+        self.attempt_of = task
+        self._link(task)
         if task.attempt == 1:
             self.fields["queue_seconds"] = round((self.clock.now() - task.created_at).total_seconds(), 4)
 
     def drawn(self, *, gpu_seconds: float) -> None:
         """Note what the drawing cost, images and uploads included."""
+        self.gpu_seconds = gpu_seconds
         self.fields |= {"gpu_seconds": round(gpu_seconds, 4), "drawn_seconds": self.seconds()}
 
     def ended(self, task: Task) -> None:
         """Note how the task was left."""
-        self.result = task.status.value
+        self.result, self.left_as = task.status.value, task
         self.fields |= {"attempts_left": task.attempts_left, "images": len(task.images)}
         if task.failure is not None:
-            self.fields["failure_code"] = task.failure.code
+            self.fields["failure_code"] = self.labels["error.type"] = task.failure.code
+        if task.finished_at is not None and task.finished_at >= self.began_at:
+            self._count_ending(task, task.finished_at)
+
+    def met_holder(self, claim: Claim, *, worker_id: str) -> None:
+        """Note that a live worker holds the task."""
+        _leases_lost.add(1, {"holder": "self" if claim.worker_id == worker_id else "other"})
 
     def seconds(self) -> float:
         """Since the delivery arrived."""
         return round((self.clock.now() - self.began_at).total_seconds(), 4)
 
+    def told(self) -> None:
+        """Count the delivery, and put what is known of it on its span."""
+        if self.attempt_of is not None:
+            self._count_attempt(self.attempt_of)
+        _attempts_finished.add(1, {"result": self.result, "settlement": self.settlement.value, **self.labels})
+        self.span.set_attributes({f"darkroom.{name}": value for name, value in self.fields.items()})
+
+    def _link(self, task: Task) -> None:
+        """To the attempt before this one; to the request that submitted the task, where another sent the message."""
+        follows = task.history[-1].traceparent if task.history else task.traceparent
+        own = self.span.get_span_context().trace_id
+        for link in link_to(follows):
+            if task.history or link.context.trace_id != own:
+                self.span.add_link(link.context)
+
+    def _count_ending(self, task: Task, at: datetime) -> None:
+        _tasks_finished.add(1, {"status": task.status.value, **self.labels})
+        if task.status is TaskStatus.COMPLETED:
+            attributes = {"model": task.parameters.model, "lane": task.lane.value}
+            _task_seconds.record((at - task.created_at).total_seconds(), attributes)
+
+    def _count_attempt(self, claimed: Task) -> None:
+        model = claimed.parameters.model
+        _attempt_seconds.record(self.seconds(), {"model": model, "result": self.result})
+        if "queue_seconds" in self.fields:
+            waited = float(self.fields["queue_seconds"])
+            _queue_seconds.record(waited, {"model": model, "lane": claimed.lane.value})
+        if self.left_as is None:  # its claim was lost, or its ending could not be stored
+            self.bill.count(model=model, wasted=self.gpu_seconds)
+            return
+        # What an attempt left in a checkpoint is neither useful yet nor wasted.
+        useful = self.gpu_seconds if self.left_as.status is TaskStatus.COMPLETED else 0.0
+        wasted = self.left_as.usage.wasted_gpu_seconds - claimed.usage.wasted_gpu_seconds
+        self.bill.count(model=model, useful=useful, wasted=wasted)
+
 
 @contextmanager
-def recorded_attempt(delivery: Delivery, clock: Clock) -> Iterator[AttemptRecord]:
-    """Continue the trace that the message carries, and tell at the end what became of it."""
-    record = AttemptRecord(clock=clock, began_at=clock.now())
-    with tracer().start_as_current_span("process_task", context=extracted(delivery.attributes)) as span:
+def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuBill) -> Iterator[AttemptRecord]:
+    """Continue the trace that the message carries, and tell at the end what became of the delivery."""
+    with processing(
+        delivery.subscription,
+        message_id=delivery.message_id,
+        attributes=delivery.attributes,
+        delivery_attempt=delivery.delivery_attempt,
+    ) as work:
+        record = AttemptRecord(clock=clock, bill=bill, began_at=clock.now(), span=work.span)
         try:
             yield record
         finally:
-            _tell(delivery, record)
-            span.set_attributes({f"darkroom.{name}": value for name, value in record.fields.items()})
+            if record.settlement is Settlement.RETURN:
+                work.returned_because = record.result
+            record.told()
+            _log_line(delivery, record)
 
 
-def _tell(delivery: Delivery, record: AttemptRecord) -> None:
+def _log_line(delivery: Delivery, record: AttemptRecord) -> None:
     _log.info(
         "attempt_finished",
         message_id=delivery.message_id,
@@ -89,7 +160,3 @@ def _tell(delivery: Delivery, record: AttemptRecord) -> None:
         seconds=record.seconds(),
         **record.fields,
     )
-    _attempts_finished.add(1, {"result": record.result, "settlement": record.settlement.value})
-    _attempt_seconds.record(record.seconds(), {"result": record.result})
-    if "queue_seconds" in record.fields:
-        _queue_seconds.record(float(record.fields["queue_seconds"]))

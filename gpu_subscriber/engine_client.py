@@ -14,18 +14,20 @@ import structlog
 
 from common.domain.task import Task
 from gpu_subscriber.engine.messages import (
+    EngineMeasured,
     EngineReady,
-    FromEngine,
     ImageReady,
     Interrupt,
     RunFailed,
     RunInterrupted,
+    RunReport,
     Shutdown,
     Start,
     ToEngine,
 )
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_generation import EngineGeneration, EngineLost
+from gpu_subscriber.engine_metrics import count_end, count_work
 from gpu_subscriber.engine_silence import AllowedSilence, EngineSilence
 from gpu_subscriber.errors import EngineGoneError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, ProgressListener
@@ -182,7 +184,9 @@ class EngineClient:
         try:
             while True:
                 message = child.receive(within_seconds=look_seconds)
-                if message is not None:
+                if isinstance(message, EngineMeasured):
+                    count_work(message)
+                elif message is not None:
                     silence.heard(message, now=time.monotonic())
                     came_up = self._hear(message, on_ready) or came_up
                 elif silence.lasted(look_seconds, busy=bool(self._unanswered)):
@@ -192,7 +196,7 @@ class EngineClient:
             self._bury(child)
         return came_up
 
-    def _hear(self, message: FromEngine, on_ready: Callable[[EngineReady], None]) -> bool:
+    def _hear(self, message: EngineReady | RunReport, on_ready: Callable[[EngineReady], None]) -> bool:
         if isinstance(message, EngineReady):
             with self._changed:
                 self._ready = message
@@ -225,6 +229,8 @@ class EngineClient:
             self._child = self._ready = None
             for victim in victims:
                 victim.engine_lost(EngineLost(guilty=guilty, failure=end.failure))
+        if not self._stopping.is_set():
+            count_end(end)
         report = _log.info if self._stopping.is_set() else _log.error
         report(
             "engine_ended",

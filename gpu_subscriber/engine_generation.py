@@ -25,6 +25,7 @@ from gpu_subscriber.engine.messages import (
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
 from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT
+from gpu_subscriber.run_spans import RunSpans
 
 _log = structlog.get_logger(__name__)
 _checkpoints_refused = counter(CHECKPOINTS_REFUSED)
@@ -79,6 +80,7 @@ class EngineGeneration:
         self._model = task.parameters.model
         self.interrupted = False
         self._listener = listener
+        self._spans = RunSpans()
         self._open = {start.index: start for start in starts}
         self._floor = floor
         self._deadline = time.monotonic() + timeout_seconds
@@ -112,11 +114,13 @@ class EngineGeneration:
     def close(self) -> None:
         """See Generation.close."""
         self._floor.dismiss(self)
+        self._spans.close()
 
     def heard(self, index: int, report: RunReport) -> None:
         """The engine's reading thread brings a report of Run `index`. Returns at once."""
         match report:
             case PhaseChanged():
+                self._spans.entered(index, report.phase)
                 self._listener.phase_changed(index, report.phase)
             case StepDone():
                 self._listener.step_done(index, report.step)
@@ -125,7 +129,10 @@ class EngineGeneration:
             case CheckpointRefused():
                 _log.warning("checkpoint_refused", task_id=self.task_id, index=index, reason=report.reason)
                 _checkpoints_refused.add(1, {"model": self._model})
+            case CheckpointReady():
+                self._answers.put((index, report))
             case _:
+                self._spans.ended(index, report)
                 self._answers.put((index, report))
 
     def engine_lost(self, loss: EngineLost) -> None:
@@ -163,6 +170,8 @@ class EngineGeneration:
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
 
     def _admitted(self) -> Mapping[str, str]:
+        for index, start in self._open.items():
+            self._spans.begin(index, resumes=start.checkpoint is not None)
         versions = self._floor.admit(self, timeout_seconds=max(0.0, self._deadline - time.monotonic()))
         if self.interrupted:
             # The interrupt may have overtaken the starts, and the engine ignores Runs it does not know yet.

@@ -14,10 +14,12 @@ from common.domain.errors import (
     InvalidTransitionError,
     TaskNotFoundError,
 )
+from common.observability.metrics import CLAIMS_LOST, counter
 from common.ports import Clock
 from gpu_subscriber.active_task import ActiveTask, Pace, StopReason
 
 _log = structlog.get_logger(__name__)
+_claims_lost = counter(CLAIMS_LOST)
 _IDLE_SECONDS = 1.0
 """The longest sleep between two beats: whoever watches the heartbeat sees it alive at least this often."""
 _PAUSE_AFTER_OUTAGE_SECONDS = 2.0
@@ -90,6 +92,8 @@ class Heartbeat:
         except (ClaimLostError, InvalidTransitionError, TaskNotFoundError) as error:
             task_id, attempt = active.task.id, active.claim.attempt
             _log.warning("claim_lost", task_id=task_id, attempt=attempt, reason=error.code)
+            if active.stop_reason is not StopReason.CLAIM_LOST:  # else it was counted
+                _claims_lost.add(1, {"reason": error.code})
             active.stop(StopReason.CLAIM_LOST)
             active.postpone(self._pace.renewal_seconds)
         except DependencyUnavailableError as error:

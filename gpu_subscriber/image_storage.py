@@ -7,10 +7,12 @@ import hashlib
 from dataclasses import dataclass
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Task
+from common.observability.tracing import spanned
 from gpu_subscriber.image_files import encode_image, parameters_record
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import DrawnImage, ImageWriter
@@ -38,7 +40,9 @@ class ImageStorage:
         name = image_object_name(task.folder, attempt=task.attempt, index=drawn.index, extension=extension)
         content_type = parameters.output_format.content_type
         metadata = {"task_id": task.id, "sha256": digest}
-        self.patience(lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata))
+        told = {"darkroom.image.index": drawn.index, "darkroom.image.size_bytes": len(data)}
+        with spanned("store image", kind=SpanKind.CLIENT, attributes=told):
+            self.patience(lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata))
         return StoredImage(
             index=drawn.index,
             object_name=name,

@@ -29,6 +29,8 @@ class Delivery:
     message_id: str
     body: bytes
     attributes: Mapping[str, str] = field(default_factory=dict)
+    subscription: str = ""
+    """Where it came from."""
     delivery_attempt: int | None = None
     """How often the broker says it has delivered this message. For the log only: the domain counts attempts."""
 

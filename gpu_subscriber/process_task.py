@@ -21,6 +21,7 @@ from common.domain.errors import (
 )
 from common.domain.images import StoredImage
 from common.domain.task import Claim, Task
+from common.observability.tracing import current_traceparent, spanned
 from common.ports import Clock, EventPublisher, TaskStore
 from common.wire_formats.task_message import decode_task_message
 from common.wire_formats.versions import UndecodableError
@@ -33,6 +34,7 @@ from gpu_subscriber.errors import (
     ObjectConflictError,
     WorkerError,
 )
+from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
@@ -78,10 +80,11 @@ class ProcessTask:
     holder_watch: HolderWatch
     measured_times: MeasuredTimes
     clock: Clock
+    bill: GpuBill
 
     def __call__(self, delivery: Delivery) -> Settlement:
         """What to do with the delivery. Returns only when all that this says is true is stored."""
-        with recorded_attempt(delivery, self.clock) as record:
+        with recorded_attempt(delivery, self.clock, self.bill) as record:
             record.settlement = self._settled(delivery, record)
             return record.settlement
 
@@ -101,7 +104,11 @@ class ProcessTask:
         except TaskNotFoundError as error:
             record.result = error.code  # deleted: nobody waits for it any more
             return Settlement.ACKNOWLEDGE
-        except (ClaimHeldError, ClaimLostError, InvalidTransitionError, DependencyUnavailableError) as error:
+        except ClaimHeldError as error:
+            record.met_holder(error.claim, worker_id=self.worker_id)
+            record.result = error.code
+            return Settlement.RETURN
+        except (ClaimLostError, InvalidTransitionError, DependencyUnavailableError) as error:
             record.result = error.code
             return Settlement.RETURN
         return settlement_of(task)
@@ -115,19 +122,25 @@ class ProcessTask:
         return Settlement.ACKNOWLEDGE
 
     def _claimed(self, task_id: str, record: AttemptRecord) -> Task:
-        try:
-            task = self._claimed_at_once(task_id)
-        except ClaimHeldError as error:
-            if error.claim.worker_id == self.worker_id or not self.holder_watch.outwaited():
-                raise
-            task = self._claimed_at_once(task_id, silent=error.claim)
+        attempt = current_traceparent()
+        with spanned("claim"):
+            try:
+                task = self._claimed_at_once(task_id, attempt)
+            except ClaimHeldError as error:
+                if error.claim.worker_id == self.worker_id or not self.holder_watch.outwaited():
+                    raise
+                task = self._claimed_at_once(task_id, attempt, silent=error.claim)
         record.claimed(task)
         return task
 
-    def _claimed_at_once(self, task_id: str, *, silent: Claim | None = None) -> Task:
-        now = self.clock.now()
+    def _claimed_at_once(self, task_id: str, traceparent: str | None, *, silent: Claim | None = None) -> Task:
         claimed = partial(
-            claimed_or_ended, worker_id=self.worker_id, now=now, ttl=self.claim_ttl, silent=silent
+            claimed_or_ended,
+            worker_id=self.worker_id,
+            now=self.clock.now(),
+            ttl=self.claim_ttl,
+            silent=silent,
+            traceparent=traceparent,
         )
         return self.store.update(task_id, claimed)
 
@@ -157,7 +170,8 @@ class ProcessTask:
                 ending = self._ending(active, generation)
             record.drawn(gpu_seconds=generation.gpu_seconds)
             try:
-                ended = self.patience(lambda: active.changed(ending))
+                with spanned("end attempt"):
+                    ended = self.patience(lambda: active.changed(ending))
             except (ClaimLostError, InvalidTransitionError, TaskNotFoundError):
                 self._clear_up_after_losing(task)
                 raise

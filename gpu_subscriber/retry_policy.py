@@ -24,7 +24,13 @@ def settlement_of(task: Task) -> Settlement:
 
 
 def claimed_or_ended(
-    task: Task, worker_id: str, now: datetime, ttl: timedelta, *, silent: Claim | None = None
+    task: Task,
+    worker_id: str,
+    now: datetime,
+    ttl: timedelta,
+    *,
+    silent: Claim | None = None,
+    traceparent: str | None = None,
 ) -> Task:
     """Take the task, or end one that nobody may take any more. A terminal task comes back unchanged.
 
@@ -35,7 +41,7 @@ def claimed_or_ended(
     if task.started_at is None and task.start_by is not None and now > task.start_by:
         return task.abandoned(DEADLINE_EXCEEDED, now)
     try:
-        claimed = task.claimed_by(worker_id, now, ttl, silent=silent)
+        claimed = task.claimed_by(worker_id, now, ttl, silent=silent, traceparent=traceparent)
     except AttemptsExhaustedError:
         return task.abandoned(_attempts_exhausted(task), now)
     if claimed.cancel_requested_at is not None and claimed.claim is not None:

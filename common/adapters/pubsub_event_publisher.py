@@ -2,7 +2,7 @@
 
 from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
-from common.observability.tracing import injected
+from common.observability.tracing import carried_on
 from common.wire_formats.task_event import (
     TaskEvent,
     encode_task_event,
@@ -25,11 +25,16 @@ class PubSubEventPublisher:
 
     def publish_start(self, task: Task) -> None:
         """See EventPublisher.publish_start."""
-        self._publish(start_of(task))
+        self._publish_of_attempt(start_of(task), task)
 
     def publish_progress(self, task: Task) -> None:
         """See EventPublisher.publish_progress."""
-        self._publish(progress_of(task))
+        self._publish_of_attempt(progress_of(task), task)
+
+    def _publish_of_attempt(self, event: TaskEvent, task: Task) -> None:
+        """In the attempt's trace: the thread that tells of it is another than the one that draws."""
+        with carried_on(None if task.claim is None else task.claim.traceparent):
+            self._publish(event)
 
     def _publish(self, event: TaskEvent) -> None:
-        self._topic.publish(encode_task_event(event), injected(task_event_attributes(event)))
+        self._topic.publish(encode_task_event(event), task_event_attributes(event))

@@ -7,6 +7,8 @@ from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.types import PubsubMessage
 
 from common.domain.errors import DependencyUnavailableError
+from common.observability.messaging import sending
+from common.observability.tracing import injected
 
 
 class PubSubTopic:
@@ -20,10 +22,11 @@ class PubSubTopic:
         self._timeout = timeout_seconds
 
     def publish(self, body: bytes, attributes: Mapping[str, str]) -> None:
-        """Returns when the broker has the message. Raises DependencyUnavailableError."""
-        message = PubsubMessage(data=body, attributes=dict(attributes))
+        """Returns when the broker has the message, which carries the trace on. Raises DependencyUnavailableError."""
         try:
-            # The client's default would go on for 600 s; our callers know better what to do meanwhile.
-            self._client.publish(topic=self._path, messages=[message], retry=None, timeout=self._timeout)
+            with sending(self._path):
+                message = PubsubMessage(data=body, attributes=injected(attributes))
+                # The client's default would go on for 600 s; our callers know better what to do meanwhile.
+                self._client.publish(topic=self._path, messages=[message], retry=None, timeout=self._timeout)
         except (google_errors.GoogleAPICallError, google_errors.RetryError) as exc:
             raise DependencyUnavailableError("pubsub", f"refused a message: {type(exc).__name__}") from exc

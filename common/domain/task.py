@@ -55,6 +55,7 @@ class Task(TaskFields):
         labels: Mapping[str, str] | None = None,
         callback_url: str | None = None,
         callback_events: tuple[str, ...] = ("finished",),
+        traceparent: str | None = None,
     ) -> "Task":
         """A new task, queued, that no worker has seen yet."""
         return cls(
@@ -74,6 +75,7 @@ class Task(TaskFields):
             labels=dict(labels or {}),
             callback_url=callback_url,
             callback_events=callback_events,
+            traceparent=traceparent,
         )
 
     # ── the queue's side ─────────────────────────────────────────────────────────────────────────────────
@@ -136,7 +138,13 @@ class Task(TaskFields):
     # ── the worker's side ────────────────────────────────────────────────────────────────────────────────
 
     def claimed_by(
-        self, worker_id: str, now: datetime, ttl: timedelta, *, silent: Claim | None = None
+        self,
+        worker_id: str,
+        now: datetime,
+        ttl: timedelta,
+        *,
+        silent: Claim | None = None,
+        traceparent: str | None = None,
     ) -> "Task":
         """Take the task: queued, or processing under a claim that is dead → processing.
 
@@ -161,7 +169,13 @@ class Task(TaskFields):
             started_at=self.started_at or now,
             attempt=attempt,
             attempts_left=self.attempts_left - 1,
-            claim=Claim(worker_id=worker_id, attempt=attempt, expires_at=now + ttl, claimed_at=now),
+            claim=Claim(
+                worker_id=worker_id,
+                attempt=attempt,
+                expires_at=now + ttl,
+                claimed_at=now,
+                traceparent=traceparent,
+            ),
             history=unclaimed.history,
             progress=Progress(steps=self.parameters.steps),
             previews=(),

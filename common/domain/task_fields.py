@@ -45,6 +45,8 @@ class TaskFields:
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
     usage: Usage = field(default_factory=Usage)
+    traceparent: str | None = None
+    """The request that submitted it, as W3C Trace Context has it."""
     untold_since: datetime | None = None
     """When it ended, if the API ended it and no event of that was confirmed yet."""
     predicted_seconds: float | None = None

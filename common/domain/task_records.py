@@ -62,6 +62,8 @@ class EndedAttempt:
     started_at: datetime | None
     """None of an attempt that began before this was noted."""
     ended_at: datetime
+    traceparent: str | None = None
+    """Its span, as W3C Trace Context has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class Claim:
     expires_at: datetime
     claimed_at: datetime | None = None
     """When the attempt began; None in a claim that was written before this was noted."""
+    traceparent: str | None = None
+    """The attempt's span, as W3C Trace Context has it."""
 
     def stands_for_attempt_of(self, other: "Claim") -> bool:
         """Whether both are one attempt's claim, renewed or not.
@@ -94,6 +98,7 @@ class Claim:
             ending=str(ending),
             started_at=self.claimed_at,
             ended_at=at,
+            traceparent=self.traceparent,
         )
 
 

@@ -89,7 +89,7 @@ SEND_SECONDS = _measures(
 MESSAGES_CONSUMED = _counts(
     "messaging.client.consumed.messages",
     "{message}",
-    "Deliveries that came.",
+    "Deliveries and pushes that came.",
     *("messaging.system", "messaging.operation.name", "messaging.destination.subscription.name"),
 )
 PROCESS_SECONDS = _measures(

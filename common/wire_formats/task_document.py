@@ -18,9 +18,9 @@ from common.domain.task_records import EndedAttempt
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.3"
+VERSION = "1.4"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3 `work_units` and
-`predicted_seconds`; older documents are read without them."""
+`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts; older documents are read without them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -59,6 +59,7 @@ def encode_task_document(task: Task) -> Document:
         "images": [asdict(image) for image in task.images],
         "failure": None if task.failure is None else asdict(task.failure),
         "usage": asdict(task.usage),
+        "traceparent": task.traceparent,
         "untold_since": task.untold_since,
         "callback_url": task.callback_url,
         "callback_events": list(task.callback_events),
@@ -102,6 +103,7 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         if failure is None
         else Failure(code=failure["code"], message=failure["message"], retryable=failure["retryable"]),
         usage=_decode_usage(document["usage"]),
+        traceparent=document.get("traceparent"),
         untold_since=_moment_or_none(document.get("untold_since")),
         predicted_seconds=_number_or_none(document.get("predicted_seconds")),
         lane=Lane(document["lane"]),
@@ -133,6 +135,7 @@ def _decode_claim(claim: Mapping[str, Any]) -> Claim:
         attempt=claim["attempt"],
         expires_at=_moment(claim["expires_at"]),
         claimed_at=_moment_or_none(claim.get("claimed_at")),
+        traceparent=claim.get("traceparent"),
     )
 
 
@@ -143,6 +146,7 @@ def _decode_ended_attempt(attempt: Mapping[str, Any]) -> EndedAttempt:
         ending=attempt["ending"],
         started_at=_moment_or_none(attempt["started_at"]),
         ended_at=_moment(attempt["ended_at"]),
+        traceparent=attempt.get("traceparent"),
     )
 
 

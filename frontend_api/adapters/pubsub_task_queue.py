@@ -12,7 +12,8 @@ from google.pubsub_v1.types import PublishRequest, PublishResponse
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
-from common.observability import tracing
+from common.observability.messaging import sending
+from common.observability.tracing import injected
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 
 _TRANSIENT = (google_errors.ServiceUnavailable, google_errors.Aborted, google_errors.InternalServerError)
@@ -57,9 +58,10 @@ class PubSubTaskQueue:
 
     def publish(self, *tasks: Task) -> None:
         """See TaskQueue.publish."""
-        request = _Request(topic=self._topic, messages=[self._message(task) for task in tasks])
         try:
-            self._call(request, timeout=self._timeout, metadata=self._metadata)
+            with sending(self._topic, messages=len(tasks)):
+                request = _Request(topic=self._topic, messages=[self._message(task) for task in tasks])
+                self._call(request, timeout=self._timeout, metadata=self._metadata)
         except google_errors.GoogleAPIError as exc:
             # All of them: a topic that is missing or forbidden is an outage to the caller, and rescue will see to it.
             raise DependencyUnavailableError("pubsub") from exc
@@ -67,5 +69,5 @@ class PubSubTaskQueue:
     def _message(self, task: Task) -> Mapping[str, Any]:
         return {
             "data": encode_task_message(task, result_bucket=self._images_bucket),
-            "attributes": tracing.injected(task_message_attributes(task)),
+            "attributes": injected(task_message_attributes(task)),
         }

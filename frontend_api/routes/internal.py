@@ -2,8 +2,11 @@
 
 import structlog
 from flask import Blueprint, Response, request
+from opentelemetry import trace
 
+from common.observability.messaging import processing
 from common.observability.metrics import DEAD_LETTERS_ARCHIVED, counter
+from common.observability.tracing import link_to_span
 from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.versions import UndecodableError
 from frontend_api.answers import AnswerBody
@@ -101,14 +104,23 @@ def remove_expired() -> Response:
 )
 def deliver_event() -> Response:
     """A push of the events' subscription: one try. Safe to repeat; any other answer has Pub/Sub push again."""
-    message = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES).message
+    envelope = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES)
+    message = envelope.message
     try:
         event = decode_task_event(message.data)
     except UndecodableError as error:
         _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
         return Response(status=204)  # it would not be any more readable the next time
     note_task(event.task_id)
-    wired().deliver_event(event)
+    # Pub/Sub shows the trace in the message, not in the push, whose own request is linked.
+    with processing(
+        envelope.subscription,
+        message_id=message.messageId,
+        attributes=message.attributes,
+        delivery_attempt=envelope.deliveryAttempt,
+        links=link_to_span(trace.get_current_span()),
+    ):
+        wired().deliver_event(event)
     return Response(status=204)
 
 

@@ -1,17 +1,19 @@
 """Deliver an event: one try to tell the task's owner, and what became of it in the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from opentelemetry.trace import SpanKind
 
 from common.domain.errors import DomainError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import WEBHOOK_SECONDS, WEBHOOK_TRIES, counter, histogram
+from common.observability.tracing import injected, mark_failed, spanned
 from common.ports import Clock, TaskStore
 from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
-from frontend_api.callback_rules import CallbackRefusedError, CallbackRules
+from frontend_api.callback_rules import CallbackRefusedError, CallbackRules, CallbackUrl
 from frontend_api.webhooks.caller_secrets import CallerSecrets
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.host_slots import HostSlots
@@ -82,7 +84,22 @@ class DeliverEvent:
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
             body = self.body_of(event, task)
             headers = signed_headers(event.id, at=at, body=body, keys=keys)
-            return self.sender.send(receiver, headers=headers, body=body)
+            return self._sent(receiver, headers, body)
+
+    def _sent(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """The receiver may go on with the trace. Its host is told, not its path, which may hold a secret."""
+        told: dict[str, str | int] = {
+            "http.request.method": "POST",
+            "server.address": receiver.host,
+            "server.port": receiver.port,
+        }
+        with spanned("POST", kind=SpanKind.CLIENT, attributes=told) as span:
+            outcome = self.sender.send(receiver, headers=injected(headers), body=body)
+            if outcome.status is not None:
+                span.set_attribute("http.response.status_code", outcome.status)
+            if not outcome.is_success:
+                mark_failed(span, str(outcome.status or outcome.kind))
+            return outcome
 
     def _told(self, event: TaskEvent, outcome: Outcome) -> None:
         attributes = {"outcome": outcome.kind}

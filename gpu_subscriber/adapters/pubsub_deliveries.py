@@ -29,6 +29,7 @@ class PubSubDeliveries:
         attempt_timeout_seconds: float,
     ) -> None:
         self._client = client
+        self._subscription = subscription
         self._path = client.subscription_path(project_id, subscription)
         self._lease_seconds = lease_seconds
         # Past max_lease_duration the client drops a message and takes another in its place, while the first is still
@@ -47,7 +48,7 @@ class PubSubDeliveries:
         )
         future = self._client.subscribe(
             self._path,
-            callback=lambda message: _settle(message, process(_delivery(message))),
+            callback=lambda message: _settle(message, process(self._delivery(message))),
             flow_control=FlowControl(
                 max_messages=slots,
                 max_lease_duration=self._max_lease_seconds,
@@ -59,6 +60,15 @@ class PubSubDeliveries:
             await_callbacks_on_shutdown=True,
         )
         return PubSubStream(future, on_end)
+
+    def _delivery(self, message: Message) -> Delivery:
+        return Delivery(
+            message_id=message.message_id,
+            body=message.data,
+            attributes=dict(message.attributes),
+            subscription=self._subscription,
+            delivery_attempt=message.delivery_attempt,
+        )
 
 
 class PubSubStream:
@@ -102,15 +112,6 @@ def _inherit(context: contextvars.Context) -> None:
     """Give this thread the fields that every log line of the worker carries."""
     for variable, value in context.items():
         variable.set(value)
-
-
-def _delivery(message: Message) -> Delivery:
-    return Delivery(
-        message_id=message.message_id,
-        body=message.data,
-        attributes=dict(message.attributes),
-        delivery_attempt=message.delivery_attempt,
-    )
 
 
 def _settle(message: Message, settlement: Settlement) -> None:

@@ -14,6 +14,7 @@ from gpu_subscriber.engine.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
 from gpu_subscriber.engine.messages import PhaseChanged
+from gpu_subscriber.engine.meter import Meter
 from gpu_subscriber.engine.preparation import prepare_run
 from gpu_subscriber.engine.roster import Roster, Send
 from gpu_subscriber.engine.run import Denoising, Run
@@ -32,6 +33,7 @@ class BatchStep:
         watching: Watching,
         device: Device,
         caps: BatchCaps,
+        meter: Meter,
         send: Send,
         clock: Callable[[], float],
     ) -> None:
@@ -39,6 +41,7 @@ class BatchStep:
         self._watching = watching
         self._device = device
         self._caps = caps
+        self._meter = meter
         self._send = send
         self._clock = clock
 
@@ -52,8 +55,10 @@ class BatchStep:
         if ready:
             step_began = self._clock()
             self._predict_and_advance(family, ready)
+            step_seconds = self._clock() - step_began
+            self._meter.stepped(ready[0].candidate.key.model, batch=len(ready), seconds=step_seconds)
             for run in ready:
-                run.stopwatch.step_taken(self._clock() - step_began, shared_by=len(ready))
+                run.stopwatch.step_taken(step_seconds, shared_by=len(ready))
         for run in runs:
             run.gpu_seconds += (self._clock() - began) / len(runs)
         for run in ready:

@@ -1,8 +1,8 @@
 """What the worker's two processes say to each other over their pipe. Small, frozen, free of torch.
 
     parent → engine    Start · Interrupt · Shutdown
-    engine → parent    EngineReady · PhaseChanged · StepDone · PreviewReady · CheckpointReady · CheckpointRefused ·
-                       ImageReady · RunInterrupted · RunFailed
+    engine → parent    EngineReady · EngineMeasured · PhaseChanged · StepDone · PreviewReady · CheckpointReady ·
+                       CheckpointRefused · ImageReady · RunInterrupted · RunFailed
 
 Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFailed, unless the process dies.
 A Run is one image: `run_id` names it within this worker's life and is never used twice.
@@ -109,6 +109,23 @@ class EngineReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepMeasured:
+    """One denoising step of one batch: how many images shared it, and how long it took."""
+
+    model: str
+    batch: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineMeasured:
+    """What the engine did since it last said so. `busy_seconds` include loading, preparing and decoding."""
+
+    steps: tuple[StepMeasured, ...]
+    busy_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseChanged:
     """The Run entered another phase."""
 
@@ -197,4 +214,4 @@ RunReport = (
     | RunInterrupted
     | RunFailed
 )
-FromEngine = EngineReady | RunReport
+FromEngine = EngineReady | EngineMeasured | RunReport

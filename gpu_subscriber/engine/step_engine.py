@@ -18,6 +18,7 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, Start
+from gpu_subscriber.engine.meter import Meter
 from gpu_subscriber.engine.model_shelf import Family, ModelShelf
 from gpu_subscriber.engine.preparation import checkpoint_of
 from gpu_subscriber.engine.roster import Roster, Send
@@ -51,8 +52,15 @@ class StepEngine:
         )
         self._roster = Roster(send=send, clock=clock)
         self._watching = Watching(settings=settings, device=device, send=send, clock=clock)
+        self._meter = Meter(send=send, clock=clock)
         self._batch_step = BatchStep(
-            roster=self._roster, watching=self._watching, device=device, caps=caps, send=send, clock=clock
+            roster=self._roster,
+            watching=self._watching,
+            device=device,
+            caps=caps,
+            meter=self._meter,
+            send=send,
+            clock=clock,
         )
         self._last_load_at = float("-inf")
         self._drawing: Run | None = None
@@ -104,12 +112,14 @@ class StepEngine:
         runs = [run for candidate in batch if (run := self._roster.get(candidate.run_id)) is not None]
         if not runs:
             return
+        began = self._clock()
         family = self._family(runs[0].start.parameters.model)
         if isinstance(family, WholePipeline):
             self._draw(family, runs[0])
         elif family is not None:
             self._batch_step.take(family, runs)
         self._device.land()
+        self._meter.worked(self._clock() - began, is_done=not self._roster)
 
     def _family(self, model: str) -> Family | None:
         """The model, loaded now if need be; None when it cannot be, and then its Runs have failed."""
@@ -128,10 +138,14 @@ class StepEngine:
 
     def _draw(self, family: WholePipeline, run: Run) -> None:
         """A whole image in one call. Only this Run can be stopped inside it; new ones wait for its end."""
-        began = run.began_at = self._clock()
+        began = stepped_at = run.began_at = self._clock()
         self._drawing, self._stop_drawing = run, False
 
         def on_step(step: int, steps: int, latents: torch.Tensor | None) -> None:
+            nonlocal stepped_at
+            now = self._clock()
+            self._meter.stepped(run.candidate.key.model, batch=1, seconds=now - stepped_at)
+            stepped_at = now
             self._watching.note_step(family.colours, run, step=step, steps=steps, latents=latents)
             self._device.land()
             self._pump()

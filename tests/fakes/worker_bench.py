@@ -9,6 +9,7 @@ from common.domain.task import Task
 from common.wire_formats.task_message import encode_task_message
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
+from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
@@ -89,4 +90,5 @@ class WorkerBench:
             holder_watch=_EventfulWatch(self.while_watching, self.hurry),
             measured_times=self.measured_times,
             clock=self.clock,
+            bill=GpuBill(),
         )

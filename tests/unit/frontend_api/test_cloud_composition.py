@@ -35,6 +35,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
             environment.delenv(name, raising=False)
         environment.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials))
         environment.setenv("DARKROOM_PROJECT_ID", PROJECT)
+        for exporter in ("DARKROOM_TRACE_EXPORTER", "DARKROOM_METRIC_EXPORTER"):
+            environment.setenv(exporter, "none")
         return build_app().test_client()
 
 

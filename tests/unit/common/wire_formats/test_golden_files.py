@@ -27,15 +27,24 @@ from common.wire_formats.versions import UndecodableError, UnsupportedVersionErr
 from common.wire_formats.worker_report import decode_worker_report, encode_worker_report
 from tests.factories import NOW, submitted_task
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 def full_task() -> Task:
     task = submitted_task(
-        labels={"team": "pictures"}, callback_url="https://example.com/hook", predicted_seconds=4.25
+        labels={"team": "pictures"},
+        callback_url="https://example.com/hook",
+        predicted_seconds=4.25,
+        traceparent=f"00-{TRACE}-b7ad6b7169203331-01",
     )
     task = task.enqueued(NOW + timedelta(seconds=1))
-    task = task.claimed_by("worker-1", NOW + timedelta(seconds=2), timedelta(seconds=60))
+    task = task.claimed_by(
+        "worker-1",
+        NOW + timedelta(seconds=2),
+        timedelta(seconds=60),
+        traceparent=f"00-{TRACE}-00f067aa0ba902b7-01",
+    )
     assert task.claim is not None
     return replace(
         task.renewed(
@@ -52,6 +61,7 @@ def full_task() -> Task:
                 ending="claim_expired",
                 started_at=NOW + timedelta(seconds=1),
                 ended_at=NOW + timedelta(seconds=2),
+                traceparent=f"00-{TRACE}-c7ad6b7169203331-01",
             ),
         ),
         failure=Failure(code="engine_crashed", message="the engine process died", retryable=True),
@@ -219,6 +229,19 @@ def test_a_document_of_before_the_predictions_is_read_as_having_none() -> None:
     document = encode_task_document(full_task())
     del document["work_units"], document["predicted_seconds"]
     assert decode_task_document(document | {"version": "1.2"}).predicted_seconds is None
+
+
+def test_a_document_of_before_traces_is_read_as_having_none_and_an_attempt_takes_its_own_into_the_history() -> (
+    None
+):
+    task = full_task()
+    assert task.claim is not None
+    assert task.handed_back(task.claim, NOW).history[-1].traceparent == task.claim.traceparent
+    document = encode_task_document(task)
+    del document["traceparent"], document["claim"]["traceparent"], document["history"][0]["traceparent"]
+    read = decode_task_document(document | {"version": "1.3"})
+    assert read.claim is not None
+    assert (read.traceparent, read.claim.traceparent, read.history[0].traceparent) == (None, None, None)
 
 
 def test_a_start_has_one_id_in_each_attempt_and_progress_one_for_each_step() -> None:

@@ -1,0 +1,103 @@
+"""Messages sent and processed, as OpenTelemetry's messaging conventions have it: a span and some metrics for each."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from opentelemetry.trace import Link, Span, SpanKind
+
+from common.observability.metrics import (
+    MESSAGES_CONSUMED,
+    MESSAGES_SENT,
+    PROCESS_SECONDS,
+    SEND_SECONDS,
+    counter,
+    histogram,
+)
+from common.observability.tracing import error_type_of, extracted, mark_failed, spanned
+
+_SYSTEM = {"messaging.system": "gcp_pubsub"}
+_sent = counter(MESSAGES_SENT)
+_send_seconds = histogram(SEND_SECONDS)
+_consumed = counter(MESSAGES_CONSUMED)
+_process_seconds = histogram(PROCESS_SECONDS)
+
+
+@contextmanager
+def sending(topic: str, *, messages: int = 1) -> Iterator[None]:
+    """Around one call that publishes: inside, the current trace context is the one for the messages to carry.
+
+    `topic` may be its whole path.
+    """
+    told = _SYSTEM | {
+        "messaging.operation.name": "send",
+        "messaging.destination.name": topic.rpartition("/")[2],
+    }
+    began = time.perf_counter()
+    try:
+        with spanned(
+            f"send {told['messaging.destination.name']}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                **told,
+                "messaging.operation.type": "send",
+                "messaging.batch.message_count": messages,
+            },
+        ):
+            yield
+    except Exception as error:
+        told["error.type"] = error_type_of(error)
+        raise
+    finally:
+        _sent.add(messages, told)
+        _send_seconds.record(time.perf_counter() - began, told)
+
+
+@dataclass(slots=True)
+class Processing:
+    """One delivery being processed. `returned_because` is set, to a code, where it will come again."""
+
+    span: Span
+    returned_because: str | None = None
+
+
+@contextmanager
+def processing(
+    subscription: str,
+    *,
+    message_id: str,
+    attributes: Mapping[str, str],
+    delivery_attempt: int | None = None,
+    links: Sequence[Link] = (),
+) -> Iterator[Processing]:
+    """Around the processing of one delivery, in the trace that the message carries. `subscription` may be a path."""
+    told = _SYSTEM | {
+        "messaging.operation.name": "process",
+        "messaging.destination.subscription.name": subscription.rpartition("/")[2],
+    }
+    began = time.perf_counter()
+    _consumed.add(1, told)
+    with spanned(
+        f"process {told['messaging.destination.subscription.name']}",
+        kind=SpanKind.CONSUMER,
+        parent=extracted(attributes),
+        links=links,
+        attributes={
+            **told,
+            "messaging.operation.type": "process",
+            "messaging.message.id": message_id,
+            "messaging.gcp_pubsub.message.delivery_attempt": delivery_attempt or 1,
+        },
+    ) as span:
+        work = Processing(span)
+        try:
+            yield work
+        except Exception as error:
+            work.returned_because = error_type_of(error)
+            raise
+        finally:
+            if work.returned_because is not None:
+                mark_failed(span, work.returned_because)
+                told["error.type"] = work.returned_because
+            _process_seconds.record(time.perf_counter() - began, told)

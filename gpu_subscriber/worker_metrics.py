@@ -1,0 +1,12 @@
+"""How the worker stands, as gauges: whether it takes deliveries, and how many tasks it holds."""
+
+from collections.abc import Callable
+
+from common.observability.metrics import WORKER_READY, WORKER_TASKS, gauge
+from gpu_subscriber.worker import WorkerState
+
+
+def show_worker(state: Callable[[], WorkerState], *, subscription: str) -> None:
+    """Have the worker's gauges show `state`, whenever a collector asks."""
+    gauge(WORKER_READY, lambda: {(subscription,): int(state().ready)})
+    gauge(WORKER_TASKS, lambda: {(): state().active_tasks})
