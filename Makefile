@@ -14,20 +14,26 @@ export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs install install-dev web browser test test-unit test-engine check terraform format bench chaos clean
+.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check terraform format bench chaos clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS) DETACH=1 (up returns when all is ready)'
+	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS) DETACH=1 (up returns when all is ready) OBSERVE=1 (it writes traces)'
 
 up: install web ## install, start the whole system, say where the page is
-	@exec $(BIN)/python -m local_stack up --workers $(WORKERS) $(if $(DETACH),--detach)
+	@exec $(BIN)/python -m local_stack up --workers $(WORKERS) $(if $(OBSERVE),--observe) $(if $(DETACH),--detach)
 
 down: ## stop what `make up DETACH=1` started
 	@$(BIN)/python -m local_stack down
 
 status: ## what runs, on which ports
 	@$(BIN)/python -m local_stack status
+
+metrics: ## what the API and the workers count
+	@$(BIN)/python -m local_stack metrics
+
+traces: ## the latest tasks, span by span, of what `make up OBSERVE=1` started
+	@$(BIN)/python -m local_stack traces
 
 logs: ## the end of every process's log
 	@$(BIN)/python -m local_stack logs

@@ -16,6 +16,7 @@ BENCHMARKS = (
     "browser_latency",
     "engine_batching",
     "checkpoint_cost",
+    "telemetry_cost",
 )
 
 

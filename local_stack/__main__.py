@@ -18,8 +18,10 @@ from local_stack.emulator_jars import FIRESTORE, PUBSUB, find_jar, java_needed
 from local_stack.errors import LocalStackError, StartInterruptedError
 from local_stack.java_runtime import find_java
 from local_stack.log_view import chosen_logs, follow, show
+from local_stack.metrics_view import fetched_metrics, told_metrics
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import PROJECT_RULES, StackSettings
+from local_stack.trace_view import read_spans, told_traces
 
 NOT_RUNNING_EXIT_CODE = 3  # as `systemctl status` has it
 
@@ -54,6 +56,9 @@ def up(
             help="Firestore's security rules.", dir_okay=False, exists=True, show_default="the project's"
         ),
     ] = PROJECT_RULES,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Write traces under the data directory, to read with `traces`.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -71,6 +76,7 @@ def up(
         options = ["--port", str(port), "--workers", str(workers), "--rules", str(rules)]
         options += ["--java", str(java)] if java else []
         options += ["--emulators-only"] if emulators_only else []
+        options += ["--observe"] if observe else []
         state = start_detached(data, options)
         _announce(state.page_url, data, time.monotonic() - started)
         return
@@ -79,6 +85,7 @@ def up(
         port=port,
         serves_api=not emulators_only,
         workers=0 if emulators_only else workers,
+        observes=observe,
         rules=rules.resolve(),
         java=java,
     )
@@ -129,6 +136,31 @@ def status(
         print(data.why_nothing_runs())
     if state is None:
         raise typer.Exit(NOT_RUNNING_EXIT_CODE)
+
+
+@app.command()
+def metrics(data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
+    """Show what the API and the workers count. Exits with 3 when nothing runs."""
+    data = DataDirectory(data_dir)
+    state = data.state() if data.is_in_use() else None
+    if state is None:
+        print(data.why_nothing_runs())
+        raise typer.Exit(NOT_RUNNING_EXIT_CODE)
+    for name, text in fetched_metrics(state.ports).items():
+        print(name)
+        for line in told_metrics(text):
+            print(f"  {line}")
+
+
+@app.command()
+def traces(
+    data_dir: DataDirOption = DEFAULT_DATA_DIR,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the latest.")] = 5,
+) -> None:
+    """Show the latest traces of tasks, span by span, of a stack that was started with --observe."""
+    folder = DataDirectory(data_dir).traces
+    for line in told_traces(read_spans(folder), count=count):
+        print(line)
 
 
 @app.command()

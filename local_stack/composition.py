@@ -10,6 +10,7 @@ from local_stack.bucket_server.process import bucket_server
 from local_stack.data_directory import DataDirectory
 from local_stack.emulators import firestore_emulator, pubsub_emulator
 from local_stack.free_ports import LOOPBACK, free_port
+from local_stack.metrics_view import METRICS_SUFFIX
 from local_stack.processes import ProcessSpec
 from local_stack.provisioning import PushEndpoints
 from local_stack.pubsub_proxy.process import pubsub_proxy
@@ -100,11 +101,13 @@ class Composition:
         )
 
     def api(self) -> ProcessSpec:
-        return application.api(port=self._port("api"), environment=self.environment)
+        return application.api(port=self._port("api"), environment=self._observed("api"))
 
     def worker(self, number: int) -> ProcessSpec:
-        health_port = self._port(f"worker-{number}")
-        return application.worker(number=number, health_port=health_port, environment=self.environment)
+        name = f"worker-{number}"
+        return application.worker(
+            number=number, health_port=self._port(name), environment=self._observed(name)
+        )
 
     def rescue_tick(self, *, queue_began_at: datetime) -> ProcessSpec:
         return application.rescue_tick(
@@ -113,6 +116,17 @@ class Composition:
             queue_began_at=queue_began_at,
             environment=self.environment,
         )
+
+    def _observed(self, name: str) -> dict[str, str]:
+        """The environment of a program of the project's own, with a place where its metrics are fetched."""
+        telling = {
+            "DARKROOM_METRIC_EXPORTER": "prometheus",
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX)),
+        }
+        if self._settings.observes:
+            telling["DARKROOM_TRACE_EXPORTER"] = "file"
+            telling["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
+        return telling | self.environment
 
     def _port(self, name: str) -> int:
         if name not in self._ports:

@@ -5,6 +5,7 @@ state.json      the running stack's ports and processes; when nobody holds the l
 logs/           one file per process, and the one of the start before as `.1`
 firestore/      exports of the documents
 bucket/         the stored images
+traces/         spans of the latest start that was to be observed, a file per process
 """
 
 import fcntl
@@ -46,6 +47,7 @@ class DataDirectory:
         self.logs = self.path / "logs"
         self.firestore = self.path / "firestore"
         self.bucket = self.path / "bucket"
+        self.traces = self.path / "traces"
         self._lock_file: TextIOWrapper | None = None
 
     def acquire(self) -> None:
@@ -86,6 +88,11 @@ class DataDirectory:
             self.logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unusable(error) from error
+
+    def forget_traces(self) -> None:
+        """Begin anew: traces of a stack that has ended tell of ports and processes that are no more."""
+        for file in self.traces.glob("*.jsonl"):
+            file.unlink()
 
     def state(self) -> StackState | None:
         """What the last writer wrote; None when there is nothing, or nothing legible."""

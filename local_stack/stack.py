@@ -151,6 +151,7 @@ class LocalStack:
     def _start_all(self) -> None:
         """Everything at once: loading libraries takes the workers and the API longer than the emulators need."""
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
+        self._data.forget_traces()
         infrastructure = composition.infrastructure(self._exports.latest())
         supervisor.start(*infrastructure)
         for _ in range(settings.workers):

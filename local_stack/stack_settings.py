@@ -18,6 +18,8 @@ class StackSettings:
     """The page's port; None takes a free one."""
     serves_api: bool = True
     workers: int = 1
+    observes: bool = False
+    """Whether API and workers write what they do as traces, under the data directory."""
     rescue_interval_seconds: float = 10
     export_interval_seconds: float = 60
     names: ResourceNames = field(default_factory=ResourceNames)

@@ -8,6 +8,8 @@ import structlog
 
 from common.observability.metrics import GPU_MEMORY_LIMIT, GPU_MEMORY_USED, GPU_UTILIZATION, Reading, gauge
 
+Handles = dict[tuple[str, ...], Any]
+"""The driver's own, by index as text."""
 _log = structlog.get_logger(__name__)
 
 
@@ -18,7 +20,7 @@ def show_gpus() -> None:
     except pynvml.NVMLError as error:
         _log.info("gpus_not_shown", reason=str(error))
         return
-    handles = {
+    handles: Handles = {
         (str(index),): pynvml.nvmlDeviceGetHandleByIndex(index)
         for index in range(pynvml.nvmlDeviceGetCount())
     }
@@ -27,7 +29,7 @@ def show_gpus() -> None:
     gauge(GPU_MEMORY_LIMIT, lambda: _read(handles, _memory_limit))
 
 
-def _read(handles: dict[tuple[str, ...], Any], ask: Callable[[Any], float]) -> Reading:
+def _read(handles: Handles, ask: Callable[[Any], float]) -> Reading:
     """By index. A GPU that does not answer, as one that fell off the bus, is left out."""
     found = {}
     for index, handle in handles.items():

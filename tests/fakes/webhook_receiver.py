@@ -22,6 +22,8 @@ class WebhookReceiver:
         self.forged = 0
         self._arrivals: Counter[str] = Counter()
         self._taken: dict[str, dict[str, Any]] = {}
+        self.traceparents: list[str] = []
+        """What came with each arrival, in order."""
         self._changed = threading.Condition()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -71,6 +73,7 @@ class WebhookReceiver:
             except WebhookVerificationError:
                 continue
         with self._changed:
+            self.traceparents.append(headers.get("traceparent", ""))
             if told is None:
                 self.forged += 1
                 return 401

@@ -46,3 +46,15 @@ def test_histograms_have_bounds_and_others_have_none() -> None:
     for metric in ALL_METRICS:
         assert bool(metric.bounds) == (metric.kind is MetricKind.HISTOGRAM), metric.name
         assert list(metric.bounds) == sorted(set(metric.bounds)), metric.name
+
+
+@pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
+def test_a_metric_comes_from_where_the_documents_say(metric: Metric) -> None:
+    users = {
+        emitter
+        for emitter, package in EMITTERS.items()
+        for place in (package, "common/observability")
+        for path in (ROOT / place).rglob("*.py")
+        if path.name != "metrics.py" and re.search(rf"\b{constant_of(metric)}\b", path.read_text())
+    }
+    assert users == set(listed()[metric.name][3].strip().split(", "))

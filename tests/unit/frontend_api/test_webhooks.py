@@ -20,6 +20,7 @@ from common.wire_formats.task_event import (
     start_of,
 )
 from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome
+from tests.recorded_telemetry import RecordedSpans
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
 from tests.unit.frontend_api.test_dead_letters import envelope
 
@@ -81,7 +82,8 @@ def test_an_ending_is_told_with_the_task_as_its_owner_reads_it(api: Api) -> None
     assert sent.headers["webhook-id"] == event.id
 
 
-def test_what_is_told_is_what_the_openapi_document_says(api: Api) -> None:
+def test_what_is_told_is_what_the_openapi_document_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    RecordedSpans(monkeypatch)  # an API whose spans have ids
     push_of(api, completed(api))
     (sent,) = api.receiver.sent
     document = api.client.get("/openapi.json").get_json()

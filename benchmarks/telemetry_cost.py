@@ -1,0 +1,127 @@
+"""What being observed costs: 20 tasks through a stack that tells everything, against one that tells nothing.
+
+Both stand side by side, and each round asks both, in turns. `everything`: spans of every task, sent over OTLP to a
+collector that takes them, and metrics that are fetched once a second. Of a submission alone the same is measured.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+
+from benchmarks.measurement import percentile, spread_of
+from benchmarks.prompts import PROMPTS
+from common.domain.task import TaskStatus
+from local_stack.metrics_view import fetched_metrics
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+from tests.system_client import SystemClient
+
+ROUNDS = 7
+SUBMISSIONS = 40
+SILENT = {"DARKROOM_TRACE_EXPORTER": "none", "DARKROOM_METRIC_EXPORTER": "none"}
+
+
+class _Collector(BaseHTTPRequestHandler):
+    """Takes what it is sent, and counts it."""
+
+    requests = 0
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).requests += 1
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Benchmarks report figures only."""
+
+
+@contextmanager
+def _collector() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Collector) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def _system(environment: Mapping[str, str]) -> Iterator[tuple[LocalStack, SystemClient]]:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = StackSettings(data_directory=Path(folder), extra_environment=environment)
+        with LocalStack(settings) as stack:
+            assert stack.page_url is not None
+            with SystemClient(stack.page_url, stack.environment) as client:
+                _all_drawn(
+                    client
+                )  # a round that does not count: a JVM compiles what it runs only after a while
+                yield stack, client
+
+
+@contextmanager
+def _fetching(stack: LocalStack) -> Iterator[None]:
+    done = Event()
+
+    def fetch() -> None:
+        while not done.wait(1.0):
+            fetched_metrics(stack.ports)
+
+    thread = Thread(target=fetch)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def _all_drawn(client: SystemClient) -> float:
+    """Seconds from the first submission to the last image."""
+    began = time.perf_counter()
+    ids = [client.submit(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
+    ended = client.wait_for_all(ids)
+    seconds = time.perf_counter() - began
+    assert all(task.status is TaskStatus.COMPLETED for task in ended.values())
+    return seconds
+
+
+def _submission(client: SystemClient) -> float:
+    """Median milliseconds of a submission while nothing is drawn; the tasks are cancelled at once."""
+    took = []
+    for _ in range(SUBMISSIONS):
+        began = time.perf_counter()
+        task_id = client.submit("a large red circle", lane="batch")
+        took.append((time.perf_counter() - began) * 1_000)
+        client.http.post(f"/v1/tasks/{task_id}/cancel").raise_for_status()
+    return percentile(took, 50)
+
+
+def run() -> list[str]:
+    """Measure, and return the report's lines."""
+    drawing: list[float] = []
+    submitting: list[float] = []
+    with ExitStack() as exits:
+        endpoint = exits.enter_context(_collector())
+        told = {"DARKROOM_TRACE_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        _, silent = exits.enter_context(_system(SILENT))
+        stack, observed = exits.enter_context(_system(told))
+        exits.enter_context(_fetching(stack))
+        for number in range(ROUNDS):
+            # Each goes first every other time: a machine that slows down midway slows both alike.
+            first, second = (silent, observed) if number % 2 else (observed, silent)
+            seconds = {id(client): _all_drawn(client) for client in (first, second)}
+            milliseconds = {id(client): _submission(client) for client in (first, second)}
+            drawing.append(seconds[id(observed)] / seconds[id(silent)])
+            submitting.append(milliseconds[id(observed)] / milliseconds[id(silent)])
+    assert _Collector.requests, "nothing was told"
+    return [
+        f"20 images, observed: {spread_of(drawing).said(' x', 3)} the time of a silent stack",
+        f"a submission, observed: {spread_of(submitting).said(' x', 3)} the time at a silent stack",
+    ]
+
+
+if __name__ == "__main__":
+    print("\n".join(run()))

@@ -1,0 +1,64 @@
+"""What the API and the workers count, fetched from where they show it, for a terminal."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from local_stack.free_ports import LOOPBACK
+
+METRICS_SUFFIX = "-metrics"
+"""A process's second port in the stack's state: the one where its metrics are fetched."""
+_OURS = ("darkroom_", "http_", "messaging_", "hw_")
+_TIMEOUT_SECONDS = 5.0
+
+
+def fetched_metrics(ports: Mapping[str, int]) -> dict[str, str]:
+    """What each process shows, by its name; of one that does not answer, nothing."""
+    places = {
+        name.removesuffix(METRICS_SUFFIX): f"http://{LOOPBACK}:{port}/metrics"
+        for name, port in ports.items()
+        if name.endswith(METRICS_SUFFIX)
+    }
+    with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
+        texts = pool.map(_fetched, places.values())
+        return {name: text for name, text in zip(places, texts, strict=True) if text is not None}
+
+
+def told_metrics(text: str) -> Iterator[str]:
+    """A line for each of our metrics and each set of its labels; of a histogram how many values, and their mean."""
+    for family in text_string_to_metric_families(text):
+        if not family.name.startswith(_OURS):
+            continue
+        if family.type == "histogram":
+            yield from _told_histogram(family.name, family.samples)
+        else:
+            yield from (
+                _line(family.name, sample.labels, f"{sample.value:.6g}")
+                for sample in family.samples
+                if not sample.name.endswith("_created")
+            )
+
+
+def _told_histogram(name: str, samples: Iterable[Sample]) -> Iterator[str]:
+    sums = {
+        frozenset(sample.labels.items()): sample.value for sample in samples if sample.name == f"{name}_sum"
+    }
+    for sample in samples:
+        if sample.name == f"{name}_count" and sample.value:
+            mean = sums[frozenset(sample.labels.items())] / sample.value
+            yield _line(name, sample.labels, f"{sample.value:.0f} values, mean {mean:.4g}")
+
+
+def _line(name: str, labels: Mapping[str, str], value: str) -> str:
+    told = ", ".join(f"{label}={labels[label]}" for label in sorted(labels))
+    return f"{name}{{{told}}}  {value}" if told else f"{name}  {value}"
+
+
+def _fetched(url: str) -> str | None:
+    try:
+        return httpx.get(url, timeout=_TIMEOUT_SECONDS).raise_for_status().text
+    except httpx.HTTPError:
+        return None

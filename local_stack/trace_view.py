@@ -1,0 +1,88 @@
+"""The spans that an observed stack writes, read back and shown trace by trace."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenSpan:
+    """One span of one process. Ids are in hexadecimal; `links` are the ids of linked traces and spans."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    name: str
+    kind: str
+    process: str
+    began_at: datetime
+    ended_at: datetime
+    attributes: Mapping[str, Any]
+    events: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return (self.ended_at - self.began_at).total_seconds()
+
+
+def read_spans(folder: Path) -> tuple[WrittenSpan, ...]:
+    """All that were written, those that began first first. Half a line, as a killed process leaves it, is left out."""
+    spans = [
+        _decoded(json.loads(line))
+        for path in folder.glob("*.jsonl")
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.endswith("}\n")
+    ]
+    return tuple(sorted(spans, key=lambda span: span.began_at))
+
+
+def told_traces(spans: Iterable[WrittenSpan], *, count: int) -> Iterator[str]:
+    """The latest traces in which a task was processed, each span below its parent with when it began and how long."""
+    by_trace: dict[str, list[WrittenSpan]] = defaultdict(list)
+    for span in spans:
+        by_trace[span.trace_id].append(span)
+    of_tasks = [trace for trace in by_trace.values() if any(span.kind == "CONSUMER" for span in trace)]
+    for trace in of_tasks[-count:]:
+        yield f"trace {trace[0].trace_id}, {trace[0].began_at:%H:%M:%S}"
+        known = {span.span_id for span in trace}
+        for root in trace:
+            if root.parent_id not in known:
+                yield from _told(root, trace, since=trace[0].began_at, depth=1)
+
+
+def _told(span: WrittenSpan, trace: list[WrittenSpan], *, since: datetime, depth: int) -> Iterator[str]:
+    offset = (span.began_at - since).total_seconds()
+    events = f"  [{', '.join(span.events)}]" if span.events else ""
+    yield f"{'  ' * depth}{offset:7.3f} s +{span.seconds:.3f} s  {span.process}: {span.name}{events}"
+    for child in trace:
+        if child.parent_id == span.span_id:
+            yield from _told(child, trace, since=since, depth=depth + 1)
+
+
+def _decoded(span: Mapping[str, Any]) -> WrittenSpan:
+    context, parent = span["context"], span["parent_id"]
+    return WrittenSpan(
+        trace_id=_hex(context["trace_id"]),
+        span_id=_hex(context["span_id"]),
+        parent_id=None if parent is None else _hex(parent),
+        name=span["name"],
+        kind=span["kind"].removeprefix("SpanKind."),
+        process=span["resource"]["attributes"]["service.name"],
+        began_at=datetime.fromisoformat(span["start_time"]),
+        ended_at=datetime.fromisoformat(span["end_time"]),
+        attributes=span["attributes"],
+        events=tuple(event["name"] for event in span["events"]),
+        links=tuple(
+            (_hex(link["context"]["trace_id"]), _hex(link["context"]["span_id"])) for link in span["links"]
+        ),
+    )
+
+
+def _hex(identifier: str) -> str:
+    return identifier.removeprefix("0x")

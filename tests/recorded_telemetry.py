@@ -1,0 +1,77 @@
+"""Spans and metrics as a test may look at them: everything is recorded in memory while a test asks for it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from common.observability.exporters import sampler
+
+Point = NumberDataPoint | HistogramDataPoint
+_reader = InMemoryMetricReader()
+_provided: list[MeterProvider] = []
+
+
+class RecordedSpans:
+    """Those that ended since the test began."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._exporter = InMemorySpanExporter()
+        provider = TracerProvider(sampler=sampler())
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        # The global provider can be set once in a process; whoever asks for a tracer meanwhile is given this one's.
+        monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+
+    @property
+    def all(self) -> tuple[ReadableSpan, ...]:
+        """In the order in which they ended."""
+        return self._exporter.get_finished_spans()
+
+    def one(self, name: str) -> ReadableSpan:
+        """The only one of this name."""
+        (span,) = (span for span in self.all if span.name == name)
+        return span
+
+
+class CountedMetrics:
+    """What instruments counted since this was made: their global provider is one for all tests of a process."""
+
+    def __init__(self) -> None:
+        if not _provided:
+            _provided.append(MeterProvider(metric_readers=[_reader]))
+            metrics.set_meter_provider(_provided[0])
+        self._before = _totals()
+
+    def of(self, name: str) -> dict[frozenset[tuple[str, Any]], float]:
+        """How much a counter rose, or how many values a histogram took, by attributes; what did not is left out."""
+        now = _totals().get(name, {})
+        before = self._before.get(name, {})
+        risen = {key: value - before.get(key, 0) for key, value in now.items()}
+        return {key: value for key, value in risen.items() if value}
+
+
+def labelled(**attributes: Any) -> frozenset[tuple[str, Any]]:
+    """Attributes as `CountedMetrics.of` has them; `error_type` stands for `error.type`."""
+    return frozenset((name.replace("error_type", "error.type"), value) for name, value in attributes.items())
+
+
+def _totals() -> Mapping[str, Mapping[frozenset[tuple[str, Any]], float]]:
+    found = _reader.get_metrics_data()
+    return {
+        metric.name: {
+            frozenset((point.attributes or {}).items()): _total(point) for point in metric.data.data_points
+        }
+        for resource in (found.resource_metrics if found else ())
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+
+
+def _total(point: Any) -> float:
+    return float(point.count if isinstance(point, HistogramDataPoint) else point.value)
