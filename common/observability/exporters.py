@@ -9,6 +9,7 @@ docs/adr/0015 says why Google Cloud is reached by OTLP, too.
 import os
 from typing import TYPE_CHECKING
 
+import structlog
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 GOOGLE_TRACES = "https://telemetry.googleapis.com/v1/traces"
 GOOGLE_METRICS = "https://telemetry.googleapis.com/v1/metrics"
+_log = structlog.get_logger(__name__)
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -92,15 +94,17 @@ def _to_file(settings: SharedSettings, origin: Origin) -> SpanProcessor:
     )
 
 
-def _for_prometheus(settings: SharedSettings) -> MetricReader:
+def _for_prometheus(settings: SharedSettings) -> MetricReader | None:
+    """None where the port is another's, as of a process that is just ending: no reason not to do one's work."""
     from opentelemetry.exporter.prometheus import PrometheusMetricReader
     from prometheus_client import start_http_server
 
+    host, port = settings.prometheus_host, settings.prometheus_port
     try:
-        start_http_server(settings.prometheus_port, addr=settings.prometheus_host)
+        start_http_server(port, addr=host)
     except OSError as error:
-        where = f"{settings.prometheus_host}:{settings.prometheus_port}"
-        raise SettingsError(f"OTEL_EXPORTER_PROMETHEUS_PORT: {where} cannot be listened at") from error
+        _log.warning("metrics_not_served", host=host, port=port, reason=error.strerror)
+        return None
     return PrometheusMetricReader(scope_info_enabled=False)
 
 

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from structlog.testing import capture_logs
 
 from common.observability.exporters import metric_reader, sampler, span_processor
 from common.observability.origin import Origin, origin_of
@@ -111,8 +112,9 @@ def test_prometheus_fetches_metrics_from_the_port_that_is_set_and_only_one_proce
     with urllib.request.urlopen(f"http://localhost:{asked.prometheus_port}/metrics") as answer:
         text = answer.read().decode()
     assert 'darkroom_tests_run_total{kind="unit"} 3.0' in text
-    with pytest.raises(SettingsError, match="OTEL_EXPORTER_PROMETHEUS_PORT"):
-        metric_reader(asked, ELSEWHERE)
+    with capture_logs() as lines:
+        assert metric_reader(asked, ELSEWHERE) is None
+    assert [line["event"] for line in lines] == ["metrics_not_served"]
 
 
 def test_every_span_is_recorded_unless_the_standard_variable_says_otherwise(
