@@ -10,12 +10,15 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from structlog.testing import capture_logs
 
+from common.observability import exporters
 from common.observability.exporters import metric_reader, sampler, span_processor
 from common.observability.origin import Origin, origin_of
 from common.settings import SettingsError, SharedSettings
@@ -39,13 +42,18 @@ def draw_a_span(processor: SpanProcessor | None) -> None:
 
 
 class Collector(BaseHTTPRequestHandler):
-    """An OTLP endpoint that keeps the last body it was sent."""
+    """An OTLP endpoint that keeps the last body it was sent. At /token it knows everybody, as Google's does some."""
 
     received = b""
     path_asked = ""
+    shown: str | None = None
     has_come = Event()
 
     def do_POST(self) -> None:
+        if self.path == "/token":
+            self._hand_out_a_token()
+            return
+        type(self).shown = self.headers["Authorization"]
         body = self.rfile.read(int(self.headers["Content-Length"]))
         zipped = self.headers.get("Content-Encoding") == "gzip"
         type(self).received = gzip.decompress(body) if zipped else body
@@ -53,6 +61,13 @@ class Collector(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.has_come.set()
+
+    def _hand_out_a_token(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps({"access_token": "for-the-machine", "expires_in": 3_600}).encode())
 
     def log_message(self, format: str, *args: object) -> None:
         """Tests are quiet."""
@@ -81,12 +96,34 @@ def test_where_an_endpoint_is_set_spans_go_there(collector: str, monkeypatch: py
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
     draw_a_span(span_processor(SharedSettings(), ELSEWHERE))
     assert Collector.has_come.wait(10)
+    assert Collector.shown is None
     assert Collector.path_asked == "/v1/traces"
     (told,) = ExportTraceServiceRequest.FromString(Collector.received).resource_spans
     assert [span.name for span in told.scope_spans[0].spans] == ["draw"]
     assert {one.key: one.value.string_value for one in told.resource.attributes} == {
         "service.name": "darkroom-test"
     }
+
+
+def test_google_cloud_is_shown_the_machines_own_identity(
+    collector: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "project_id": "p",
+        "client_email": "worker@p.iam.gserviceaccount.com",
+        "private_key": key.decode(),
+        "token_uri": f"{collector}/token",
+    }
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    monkeypatch.setattr(exporters, "GOOGLE_TRACES", f"{collector}/v1/traces")
+    on_google_cloud = Origin(process="test", resource=RESOURCE, is_on_google_cloud=True)
+    draw_a_span(span_processor(SharedSettings(), on_google_cloud))
+    assert Collector.shown == "Bearer for-the-machine"
 
 
 def test_a_file_has_a_line_for_each_span_as_soon_as_it_ends(tmp_path: Path) -> None:
