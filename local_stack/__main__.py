@@ -159,8 +159,8 @@ def traces(
 ) -> None:
     """Show the latest traces of tasks, span by span, of a stack that was started with --observe."""
     folder = DataDirectory(data_dir).traces
-    for line in told_traces(read_spans(folder), count=count):
-        print(line)
+    lines = list(told_traces(read_spans(folder), count=count))
+    print("\n".join(lines) or f"No task was traced in {folder} yet; `make up OBSERVE=1` writes traces.")
 
 
 @app.command()
