@@ -131,6 +131,12 @@ class FollowTask:
         follower.follow(task)
         return follower
 
+    @property
+    def waiting(self) -> int:
+        """How many places are taken."""
+        with self._lock:
+            return len(self._followers)
+
     def end_all(self) -> None:
         """Have nobody wait any longer, now or later: the process is stopping."""
         with self._lock:

@@ -19,6 +19,7 @@ from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
+from common.observability.metrics import FOLLOWERS, gauge
 from common.observability.telemetry import configure_telemetry
 from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
@@ -79,6 +80,7 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
     )
     dependencies = _dependencies(settings)
     show_queue(dependencies.read_queue)
+    gauge(FOLLOWERS, lambda: {(): dependencies.follow_task.waiting})
     return create_app(dependencies, trusted_hosts=_trusted_hosts(settings))
 
 

@@ -74,6 +74,11 @@ HTTP_REQUEST_SECONDS = _measures(
     "Time from a request's arrival to the first byte of its answer.",
     *("http.request.method", "http.route", "http.response.status_code"),
 )
+FOLLOWERS = _shows(
+    "darkroom.followers",
+    "{follower}",
+    "Callers of this process who wait for a task's changes: held answers, event streams and sockets.",
+)
 MESSAGES_SENT = _counts(
     "messaging.client.sent.messages",
     "{message}",

@@ -9,8 +9,8 @@ from frontend_api.client_connection import ClientConnection, Heard
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.routes.answering import Snapshot
-from frontend_api.routes.requests import authenticate, caller_id, checked_task_id
-from frontend_api.routes.telling import Deleted, telling
+from frontend_api.routes.requests import authenticate, caller_id, checked_task_id, standing_permission
+from frontend_api.routes.telling import Deleted, Told, telling
 
 blueprint = Blueprint("events", __name__, url_prefix="/v1/tasks/<task_id>/events")
 blueprint.before_request(authenticate)
@@ -50,13 +50,20 @@ def stream(task_id: str) -> Response:
     follower = wired().follow_task(task)
     connection = ClientConnection(request.environ)
     connection.send_no_backlog()
-    told = telling(follower, connection, task, wired=wired(), known_etag=last_event_id)
+    told = telling(
+        follower,
+        connection,
+        task,
+        wired=wired(),
+        may_go_on=standing_permission(),
+        known_etag=last_event_id,
+    )
     answer = Response(_events(told), content_type="text/event-stream", headers=_HEADERS)
     answer.call_on_close(follower.close)  # not by the generator, which never ends if nobody begins to read it
     return answer
 
 
-def _events(told: Iterator[Snapshot | Deleted | Heard]) -> Iterator[str]:
+def _events(told: Iterator[Told]) -> Iterator[str]:
     for each in told:
         match each:
             case Snapshot():

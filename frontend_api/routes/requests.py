@@ -1,18 +1,19 @@
 """What every route asks of a request: who is calling, and its body or query as a checked record."""
 
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
 from flask import current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from common.domain.errors import TaskNotFoundError
+from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from frontend_api.dependencies import wired
 from frontend_api.error_problems import body_problem, header_problem, query_problem
 from frontend_api.json_body import MAX_BODY_BYTES, parse_json_object
 from frontend_api.operations import operation_of
-from frontend_api.ports import Principal
+from frontend_api.ports import NotAuthenticatedError, Principal
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.request_log import note_task
 
@@ -35,6 +36,27 @@ def admit(principal: Principal) -> None:
     if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
         detail = f"this API key lacks the scope {scope.value!r}"
         raise RequestRefusedError(Problem(code="forbidden", detail=detail))
+
+
+def standing_permission() -> Callable[[], bool]:
+    """For an answer that goes on for long: whether the API key that the caller has shown is good still.
+
+    May be called on any thread, when the request itself is over. A token speaks for a person for an hour at most.
+    """
+    if g.api_key_id is None:
+        return lambda: True
+    headers, authenticator = dict(request.headers), wired().authenticator
+
+    def holds() -> bool:
+        try:
+            authenticator.principal(headers)
+        except NotAuthenticatedError:
+            return False
+        except DependencyUnavailableError:
+            return True  # nobody said that it was revoked
+        return True
+
+    return holds
 
 
 def caller() -> Principal:

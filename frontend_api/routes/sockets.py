@@ -13,15 +13,15 @@ from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.problems import Problem, RequestRefusedError
 from frontend_api.routes.answering import Snapshot
-from frontend_api.routes.requests import admit, caller_id, checked_task_id
-from frontend_api.routes.telling import Deleted, telling
+from frontend_api.routes.requests import admit, caller_id, checked_task_id, standing_permission
+from frontend_api.routes.telling import Deleted, NoLongerAllowed, Told, telling
 from frontend_api.web_socket import VERSION, WebSocket, accept_token
 
 blueprint = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")
 
 SUBPROTOCOL = "darkroom"
 _TOKEN = "bearer."  # noqa: S105 (a prefix)
-_TASK_DELETED = 4404
+_NO_LONGER_ALLOWED, _TASK_DELETED = 4401, 4404
 """Of the codes that the standard leaves to applications."""
 
 
@@ -69,7 +69,14 @@ def connect(task_id: str) -> Response:
         raise RequestRefusedError(_upgrade_required())
     follower = wired().follow_task(task)
     connection.send_no_backlog()
-    told = telling(follower, connection, task, wired=wired(), listening=True)
+    told = telling(
+        follower,
+        connection,
+        task,
+        wired=wired(),
+        may_go_on=standing_permission(),
+        listening=True,
+    )
     answer = _Upgraded(
         _conversation(connection, WebSocket(connection.socket), told), status=101, headers=headers
     )
@@ -90,9 +97,7 @@ class _Upgraded(Response):
         return ClosingIterator(conversation, self.close)
 
 
-def _conversation(
-    connection: ClientConnection, socket: WebSocket, told: Iterator[Snapshot | Deleted | Heard]
-) -> Iterator[bytes]:
+def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterator[Told]) -> Iterator[bytes]:
     yield b""
     with suppress(OSError):  # the caller is gone without a word
         for each in told:
@@ -101,6 +106,8 @@ def _conversation(
                     socket.send(each.answer.model_dump_json(by_alias=True))
                 case Deleted():
                     socket.close(_TASK_DELETED, "the task is deleted")
+                case NoLongerAllowed():
+                    socket.close(_NO_LONGER_ALLOWED, "the API key is no longer valid")
                 case Heard.CALLER_SPEAKS:
                     socket.listen()
                 case Heard.NOTHING if not socket.ping():

@@ -1,7 +1,9 @@
 """What a caller who follows a task is told, one thing after another, whatever the wire: event stream or socket."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from common.domain.task import Task
 from frontend_api.client_connection import ClientConnection, Heard
@@ -17,25 +19,41 @@ class Deleted:
     id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLongerAllowed:
+    """The API key that opened the door has been revoked, or has ended."""
+
+
+Told: TypeAlias = Snapshot | Deleted | NoLongerAllowed | Heard
+
+
 def telling(
     follower: Follower,
     connection: ClientConnection,
     task: Task,
     *,
     wired: Dependencies,
+    may_go_on: Callable[[], bool],
     known_etag: str | None = None,
     listening: bool = False,
-) -> Iterator[Snapshot | Deleted | Heard]:
+) -> Iterator[Told]:
     """The task as it stands, then each change, until it has ended or is deleted.
 
     A state that the caller knows is left out; a caller who reads slowly gets the newest state, not all of them. In
     between come Heard.NOTHING, whenever the heartbeat's time has passed, and what else was heard; when the caller has
-    gone or the process must end, that comes last.
+    gone or the process must end, that comes last. `may_go_on` is asked whenever the heartbeat's time has passed, with
+    news or without; a no comes last, too.
     """
+    asked_at = time.monotonic()
     told = Snapshot.of(task, wired.image_links)
     yield Heard.NOTHING if told.etag == known_etag else told
     while not told.answer.status.is_terminal:
         heard = connection.wait(follower, wired.heartbeat_seconds, listening=listening)
+        if time.monotonic() - asked_at >= wired.heartbeat_seconds:
+            if not may_go_on():
+                yield NoLongerAllowed()
+                return
+            asked_at = time.monotonic()
         if heard is not Heard.NEWS:
             if heard is Heard.CALLER_GONE:
                 connection.hang_up()

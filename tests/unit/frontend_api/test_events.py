@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.server_sent_events import ServerSentEvent, events_of
-from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.conftest import API_KEYS_KNOWN_FOR, Api, signed_in_as
 
 
 class Stream:
@@ -107,6 +107,31 @@ def test_a_silent_stream_says_that_it_is_alive(tmp_path: Path) -> None:
     stream.task()
     assert [stream.next().is_comment for _ in range(3)] == [True] * 3
     api.follow_task.end_all()
+
+
+def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, heartbeat_seconds=0.05)
+    body = {"name": "watcher", "scopes": ["read"]}
+    key = api.client.post("/v1/keys", json=body).get_json()
+    task = api.stored_task()
+    stream = Stream(api, task.id, X_API_Key=key["key"])
+    stream.task()
+    assert stream.next().is_comment
+    api.client.delete(f"/v1/keys/{key['id']}")
+    assert stream.rest() == []
+    assert api.follow_task.waiting == 0
+
+
+def test_a_stream_outlives_an_outage_of_what_knows_the_keys(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, heartbeat_seconds=0.05)
+    key = api.client.post("/v1/keys", json={"name": "watcher", "scopes": ["read"]}).get_json()
+    stream = Stream(api, api.stored_task().id, X_API_Key=key["key"])
+    stream.task()
+    api.clock.advance(API_KEYS_KNOWN_FOR.total_seconds())
+    api.api_keys.unavailable = True
+    assert [stream.next().is_comment for _ in range(3)] == [True] * 3
+    api.follow_task.end_all()
+    assert stream.rest() == []
 
 
 def test_streams_end_when_the_process_does(api: Api) -> None:

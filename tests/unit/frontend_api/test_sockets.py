@@ -132,6 +132,23 @@ def test_when_the_process_stops_callers_are_asked_to_come_back(api: Api) -> None
     caller.hang_up()
 
 
+def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, heartbeat_seconds=0.05)
+    body = {"name": "watcher", "scopes": ["read"]}
+    key = api.client.post("/v1/keys", json=body).get_json()
+    caller = Caller(api, api.stored_task().id, X_API_Key=key["key"])
+    caller.task()
+    ping = caller.next()
+    assert isinstance(ping, Ping)
+    caller.say(ping.response())
+    api.client.delete(f"/v1/keys/{key['id']}")
+    while isinstance(event := caller.next(), Ping):
+        caller.say(event.response())
+    assert isinstance(event, CloseConnection)
+    assert event.code == 4401
+    caller.hang_up()
+
+
 def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=0.2)
     caller = Caller(api, api.stored_task().id)
