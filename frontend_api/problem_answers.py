@@ -5,7 +5,7 @@ from typing import IO
 
 import structlog
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.routing import RequestRedirect
 
 from frontend_api.error_problems import body_too_large, problem_of
@@ -15,6 +15,7 @@ from frontend_api.request_log import current_trace_id
 PROBLEM_TYPE = "application/problem+json"
 _MAX_DISCARDED_BYTES = 32 * 1024 * 1024
 """What Cloud Run lets through at most."""
+_MAX_PATH_CHARACTERS = 100
 _CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _log = structlog.get_logger(__name__)
 
@@ -52,10 +53,14 @@ def _answer(error: Exception) -> Response:
 
 def _http_problem(error: HTTPException) -> Problem:
     code = _CODES.get(error.code or 500, "bad_request")
-    headers = {}
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return Problem(code=code, detail=error.description or error.name, headers=headers)
+    path = request.path[:_MAX_PATH_CHARACTERS]
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        detail = f"{path} does not know {request.method[:20]}; it knows {allowed}"
+        return Problem(code=code, detail=detail, headers={"Allow": allowed})
+    if isinstance(error, NotFound):
+        return Problem(code=code, detail=f"there is nothing at {path}")
+    return Problem(code=code, detail=error.description or error.name)
 
 
 def _discard(unread: IO[bytes]) -> None:

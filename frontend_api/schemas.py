@@ -11,11 +11,13 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SkipValidation,
     ValidationError,
 )
+from pydantic_core import PydanticKnownError
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
@@ -52,14 +54,13 @@ def _telling(text: str) -> str:
     return text
 
 
-def _of_64_bits(number: int) -> int:
-    if not -(2**63) <= number < 2**63:
-        raise ValueError("must fit in 64 bits")
-    return number
+def _given(prompt: object) -> object:
+    if prompt is None:
+        raise PydanticKnownError("missing")
+    return prompt
 
 
 Text = Annotated[str, AfterValidator(_storable)]
-Integer = Annotated[int, AfterValidator(_of_64_bits)]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(_storable)]
 CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(_storable)]
@@ -75,26 +76,26 @@ class TaskSubmission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    prompt: Annotated[Text, AfterValidator(_telling)] = Field(
+    prompt: Annotated[Text, BeforeValidator(_given), AfterValidator(_telling)] = Field(
         description="What to draw.", examples=["a large red circle above a small blue square"]
     )
     negative_prompt: Text | None = Field(default=None, description="What to keep out of the picture.")
     model: ModelName | None = Field(
         default=None, description="A name from `/v1/models`; without it the first one there."
     )
-    steps: Integer | None = Field(default=None, description="Denoising steps.", examples=[20])
+    steps: int | None = Field(default=None, description="Denoising steps.", examples=[20])
     guidance_scale: float | None = Field(
         default=None, allow_inf_nan=False, description="How closely to follow the prompt."
     )
-    seed: Integer | None = Field(
+    seed: int | None = Field(
         default=None, description="0 to 2⁶³−1. The same seed draws the same picture; image k uses seed + k."
     )
     sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
         default=None, description="One that the model offers."
     )
-    width: Integer | None = Field(default=None, description="Pixels.", examples=[256])
-    height: Integer | None = Field(default=None, description="Pixels.", examples=[256])
-    num_images: Integer | None = Field(default=None, description="How many images to draw.")
+    width: int | None = Field(default=None, description="Pixels.", examples=[256])
+    height: int | None = Field(default=None, description="Pixels.", examples=[256])
+    num_images: int | None = Field(default=None, description="How many images to draw.")
     output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
         default=None, description="How the images are stored."
     )

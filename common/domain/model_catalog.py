@@ -14,6 +14,9 @@ from common.domain.parameters import (
     Sampler,
 )
 
+_UNSPEAKABLE = 10**30
+"""A number from which on nobody wants to read its digits; JSON allows thousands of them."""
+
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -125,7 +128,8 @@ class ModelSpec(_Record):
 def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:
     if low <= got <= high:
         return None
-    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {got}")
+    said = str(got) if abs(got) < _UNSPEAKABLE else "a number of too many digits"
+    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {said}")
 
 
 def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProblem | None:
