@@ -15,6 +15,7 @@ from frontend_api.problem_schema import ProblemDocument
 from frontend_api.problems import PROBLEMS
 from frontend_api.webhook_answers import WebhookBody
 
+Json = dict[str, Any]
 _TAGS = (
     "tasks",
     "results",
@@ -39,6 +40,10 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "name": {"description": "The model's name.", "schema": {"type": "string"}},
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }
+_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7E]+$"},
+}
+"""Those that are more than text."""
 _EVERYWHERE_BELOW_V1 = {
     "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
     "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
@@ -51,7 +56,6 @@ _SIGNED = {
 }
 _ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
 poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""
-Json = dict[str, Any]
 
 
 def openapi_document(app: Flask) -> Json:
@@ -160,7 +164,7 @@ def _header_parameters(operation: Operation) -> Iterator[Json]:
             "in": "header",
             "required": False,
             "description": meaning,
-            "schema": {"type": "string"},
+            "schema": _HEADERS.get(name, {"type": "string"}),
         }
 
 

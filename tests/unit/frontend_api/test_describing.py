@@ -1,7 +1,9 @@
 """Models, health, headers, documentation and the page."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -153,6 +155,30 @@ def test_every_route_problem_and_setting_is_in_the_documentation(api: Api) -> No
             assert f"`{shown}`" in text, shown
     for setting in ApiSettings.model_fields.keys() - SharedSettings.model_fields.keys():
         assert f"`DARKROOM_{setting.upper()}`" in text, setting
+
+
+def test_every_field_parameter_and_header_is_in_the_documentation(api: Api) -> None:
+    code = re.findall(r"```.*?```|`[^`]+`", DOCS.read_text(), re.DOTALL)
+    told = set(re.findall(r"[\w-]+", " ".join(code)))
+    document = openapi_document(api.app)
+    calls = [call for verbs in document["paths"].values() for call in verbs.values()]
+    sent = {parameter["name"] for call in calls for parameter in call["parameters"]}
+    answers = [answer for call in calls for answer in call["responses"].values()]
+    headers = {name for answer in answers for name in answer.get("headers", ())}
+    path_parameters = {"name", "index", "number", "letter_id", "key_id", "task_id"}
+    assert (sent | headers | set(fields_of(document["components"]["schemas"]))) - path_parameters <= told
+
+
+def fields_of(schema: Any) -> Iterator[str]:
+    """The names of all properties, at any depth."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties", {})
+        yield from properties
+        for inner in (*properties.values(), *(each for name, each in schema.items() if name != "properties")):
+            yield from fields_of(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from fields_of(inner)
 
 
 def test_the_page_is_served_as_it_was_built(api: Api) -> None:
