@@ -1,6 +1,8 @@
 """PushEnvelope: how Pub/Sub hands a message to an HTTP endpoint. Its fields are Google's; unknown ones are ignored."""
 
-from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from frontend_api.moments import Moment
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
 """Pub/Sub's largest message, 10 MB, in base64 with room for its attributes."""
@@ -12,7 +14,7 @@ class PushedMessage(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     messageId: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")  # noqa: N815 - Google's name
-    publishTime: AwareDatetime  # noqa: N815 - Google's name
+    publishTime: Moment  # noqa: N815 - Google's name
     data: Base64Bytes = b""
     attributes: dict[str, str] = Field(default_factory=dict)
 

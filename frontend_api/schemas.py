@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +22,7 @@ from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
 from frontend_api.callback_rules import MAX_URL_CHARACTERS
 from frontend_api.json_body import is_unicode
+from frontend_api.moments import Moment
 from frontend_api.submit_task import Submission
 
 MAX_LABELS = 16
@@ -188,7 +188,7 @@ class DeadLetterPurgeQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    older_than: AwareDatetime = Field(description="Those that died before this moment.")
+    older_than: Moment = Field(description="Those that died before this moment.")
 
 
 class RescueRequest(BaseModel):
@@ -196,6 +196,6 @@ class RescueRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    queue_lost_at: AwareDatetime | None = Field(
+    queue_lost_at: Moment | None = Field(
         default=None, description="Every message confirmed before this moment is gone: publish anew."
     )

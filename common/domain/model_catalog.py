@@ -128,7 +128,8 @@ class ModelSpec(_Record):
 def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:
     if low <= got <= high:
         return None
-    said = str(got) if abs(got) < _UNSPEAKABLE else "a number of too many digits"
+    is_endless = isinstance(got, int) and abs(got) >= _UNSPEAKABLE
+    said = "a number of too many digits" if is_endless else str(got)
     return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {said}")
 
 

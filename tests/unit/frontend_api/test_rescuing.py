@@ -205,7 +205,7 @@ def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> N
     assert api.rescue().status_code == 409  # the turn is still the next one's
 
 
-@pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00:00", [], "x" * 100])
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00:00", "2026-01-01", 0, "0", [], "x" * 100])
 def test_a_moment_without_meaning_is_refused(api: Api, moment: object) -> None:
     answer = api.rescue(queue_lost_at=moment)
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/queue_lost_at")
