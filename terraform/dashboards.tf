@@ -98,6 +98,9 @@ locals {
     { title = "A webhook's try", unit = "s", lines = {
       "{{outcome}}, 0.95" = "histogram_quantile(0.95, sum by (le, outcome) (rate({\"darkroom.webhook.duration_bucket\"}[5m])))"
     } },
+    { title = "Callers who wait for changes", unit = "1", lines = {
+      "of all instances" = "sum({\"darkroom.followers\"})"
+    } },
     { title = "Instances of the API", unit = "1", lines = {
       "{{state}}" = "sum by (state) (run_googleapis_com:container_instance_count{monitored_resource=\"cloud_run_revision\", service_name=\"${local.api_name}\"})"
     } },
