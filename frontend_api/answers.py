@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
 from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Provenance
 from common.domain.task import Lane, Phase, Task, TaskStatus
 from frontend_api.ports import ImageLinks, SignedLink
 
@@ -42,6 +43,9 @@ class ImageAnswer(AnswerBody):
     content_type: str
     size_bytes: int
     sha256: str
+    provenance: Provenance | None = Field(
+        description="How it came about; null: it was stored before this was noted."
+    )
 
 
 class FailureAnswer(AnswerBody):
@@ -181,6 +185,7 @@ def _image_answer(task_id: str, image: StoredImage, link: SignedLink | None) -> 
         content_type=image.content_type,
         size_bytes=image.size_bytes,
         sha256=image.sha256,
+        provenance=image.provenance,
     )
 
 

@@ -104,21 +104,20 @@ class EngineClient:
 
     # ── for generations ──────────────────────────────────────────────────────────────────────────────────
 
-    def admit(self, generation: EngineGeneration, *, timeout_seconds: float) -> Mapping[str, str]:
+    def admit(self, generation: EngineGeneration, *, timeout_seconds: float) -> None:
         """See Floor.admit."""
         with self._changed:
             self._changed.wait_for(
                 lambda: generation.interrupted or self._has_room_for(generation), timeout_seconds
             )
-            child, ready = self._child, self._ready
-            if generation.interrupted or child is None or ready is None or not self._has_room_for(generation):
+            child = self._child
+            if generation.interrupted or child is None or not self._has_room_for(generation):
                 raise GenerationInterruptedError(f"no engine took task {generation.task_id!r}")
             starts = generation.open_starts
             self._runs |= {start.run_id: (generation, start.index) for start in starts}
             self._unanswered |= {start.run_id for start in starts}
         for start in starts:
             _send(child, start)
-        return ready.versions
 
     def interrupt(self, generation: EngineGeneration, *, want_checkpoints: bool) -> None:
         """See Floor.interrupt."""

@@ -2,7 +2,7 @@
 
 import queue
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -43,8 +43,8 @@ class EngineLost:
 class Floor(Protocol):
     """What a generation needs of the client that owns the engine. Where Runs dance together, or alone."""
 
-    def admit(self, generation: "EngineGeneration", *, timeout_seconds: float) -> Mapping[str, str]:
-        """Wait until its open Runs may start, start them, and return the engine's software versions.
+    def admit(self, generation: "EngineGeneration", *, timeout_seconds: float) -> None:
+        """Wait until its open Runs may start, and start them.
 
         Raises GenerationInterruptedError when it is interrupted meanwhile, or when no engine came in time.
         """
@@ -141,18 +141,18 @@ class EngineGeneration:
 
     def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
         """See Generation.__iter__."""
-        software = self._admitted()
+        self._admit()
         while self._open:
             answer = self._answer()
             if isinstance(answer, EngineLost):
                 self._start_over(answer)
-                software = self._admitted()
+                self._admit()
                 continue
             index, report = answer
             match report:
                 case ImageReady():
                     self._run_ended(index, report.gpu_seconds)
-                    yield _drawn(index, report, software)
+                    yield _drawn(index, report)
                 case CheckpointReady():
                     self._open[index] = replace(self._open[index], checkpoint=report.checkpoint)
                     yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
@@ -169,14 +169,13 @@ class EngineGeneration:
         if self._stopped_early:
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
 
-    def _admitted(self) -> Mapping[str, str]:
+    def _admit(self) -> None:
         for index, start in self._open.items():
             self._spans.begin(index, resumes=start.checkpoint is not None)
-        versions = self._floor.admit(self, timeout_seconds=max(0.0, self._deadline - time.monotonic()))
+        self._floor.admit(self, timeout_seconds=max(0.0, self._deadline - time.monotonic()))
         if self.interrupted:
             # The interrupt may have overtaken the starts, and the engine ignores Runs it does not know yet.
             self._floor.interrupt(self, want_checkpoints=self._want_checkpoints)
-        return versions
 
     def _answer(self) -> tuple[int, RunReport] | EngineLost:
         while True:
@@ -212,14 +211,14 @@ class EngineGeneration:
         del self._open[index]
 
 
-def _drawn(index: int, image: ImageReady, software: Mapping[str, str]) -> DrawnImage:
+def _drawn(index: int, image: ImageReady) -> DrawnImage:
     return DrawnImage(
         index=index,
         width=image.width,
         height=image.height,
         pixels=image.pixels,
         gpu_seconds=image.gpu_seconds,
+        circumstances=image.circumstances,
         resumed_at_step=image.resumed_at_step,
         times=image.times,
-        software=software,
     )

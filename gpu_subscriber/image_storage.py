@@ -13,7 +13,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Task
 from common.observability.tracing import spanned
-from gpu_subscriber.image_files import encode_image, parameters_record
+from gpu_subscriber.image_files import encode_image, recorded
 from gpu_subscriber.patience import Patience
 from gpu_subscriber.ports import DrawnImage, ImageWriter
 from gpu_subscriber.retry_policy import needless_attempts
@@ -23,18 +23,24 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageStorage:
-    """Encodes finished pictures with their parameters inside and writes them under the attempt's own names."""
+    """Encodes finished pictures with their records inside and writes them under the attempt's own names."""
 
     writer: ImageWriter
     patience: Patience
 
     def store(self, task: Task, drawn: DrawnImage) -> StoredImage:
         """Raises ObjectConflictError, and DependencyUnavailableError when patience is at its end."""
-        parameters = task.parameters
-        record = parameters_record(parameters, task_id=task.id, index=drawn.index, software=drawn.software)
-        data = encode_image(
-            drawn.pixels, (drawn.width, drawn.height), output_format=parameters.output_format, record=record
+        parameters, size = task.parameters, (drawn.width, drawn.height)
+        record = recorded(
+            drawn.pixels,
+            size,
+            parameters.of_image(drawn.index),
+            drawn.circumstances,
+            task_id=task.id,
+            index=drawn.index,
+            attempt=task.attempt,
         )
+        data = encode_image(drawn.pixels, size, record)
         digest = hashlib.sha256(data).hexdigest()
         extension = parameters.output_format.extension
         name = image_object_name(task.folder, attempt=task.attempt, index=drawn.index, extension=extension)
@@ -52,6 +58,7 @@ class ImageStorage:
             content_type=content_type,
             size_bytes=len(data),
             sha256=digest,
+            provenance=record.provenance,
         )
 
     def clear_up(self, task: Task, stored: Task | None) -> None:

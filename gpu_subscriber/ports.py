@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from common.domain.provenance import Circumstances
 from common.domain.task import Phase, Task
 from gpu_subscriber.engine.messages import RunTimes
 
@@ -80,9 +81,8 @@ class DrawnImage:
     height: int
     pixels: bytes
     gpu_seconds: float
+    circumstances: Circumstances
     resumed_at_step: int = 0
-    software: Mapping[str, str] = field(default_factory=dict)
-    """Versions of what decided the pixels, by package name."""
     times: RunTimes | None = None
     """Where the device's time went, where the engine tells."""
 

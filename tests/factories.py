@@ -5,6 +5,7 @@ from typing import Any
 
 from common.domain.model_catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Circumstances, Environment, Provenance
 from common.domain.task import Task
 from common.domain.worker_report import WorkerReport
 
@@ -45,3 +46,41 @@ def worker_report(worker_id: str = "worker-1", **changes: Any) -> WorkerReport:
         **changes,
     }
     return WorkerReport(worker_id=worker_id, **fields)
+
+
+def environment(**changes: Any) -> Environment:
+    """Where a picture was drawn, for those who draw none."""
+    fields: dict[str, Any] = {
+        "device": "cpu",
+        "capability": "AVX2",
+        "threads": 2,
+        "dtype": "float32",
+        "channels_last": ("vae",),
+        "versions": {"darkroom": "0.1.0", "python": "3.11.0", "torch": "2.13.0"},
+        **changes,
+    }
+    return Environment(**fields)
+
+
+def circumstances(**changes: Any) -> Circumstances:
+    """What an engine tells of a Run."""
+    fields: dict[str, Any] = {
+        "weights": {"unet/diffusion_pytorch_model.safetensors": "cd" * 32},
+        "sampler_config": {"class": "DDIMScheduler", "clip_sample": False, "steps_offset": 1},
+        "environment": environment(),
+        "batches": (1,) * 20,
+        **changes,
+    }
+    return Circumstances(**fields)
+
+
+def provenance(**changes: Any) -> Provenance:
+    """How a stored image came about."""
+    fields: dict[str, Any] = {
+        **dict(circumstances()),
+        "attempt": 1,
+        "pixels_sha256": "ef" * 32,
+        "decoded_sha256": "ef" * 32,
+        **changes,
+    }
+    return Provenance(**fields)

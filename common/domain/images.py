@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from common.domain.provenance import Provenance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
@@ -16,6 +18,8 @@ class StoredImage:
     content_type: str
     size_bytes: int
     sha256: str
+    provenance: Provenance | None = None
+    """How it came about; None of images that were stored before this was noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,3 +89,7 @@ class GenerationParameters(BaseModel):
     def seed_of(self, index: int) -> int:
         """The seed that image `index` of the task is drawn with."""
         return (self.seed + index) % (MAX_SEED + 1)
+
+    def of_image(self, index: int) -> "GenerationParameters":
+        """Of a task that would be image `index` of this one, alone."""
+        return self.model_copy(update={"seed": self.seed_of(index), "num_images": 1})

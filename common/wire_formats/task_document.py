@@ -13,14 +13,16 @@ from pydantic import ValidationError
 
 from common.domain.images import Preview, StoredImage
 from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Provenance
 from common.domain.task import Claim, Failure, Lane, Phase, Progress, Task, TaskStatus, Usage
 from common.domain.task_records import EndedAttempt
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.4"
+VERSION = "1.5"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3 `work_units` and
-`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts; older documents are read without them."""
+`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's `provenance`; older documents are
+read without them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -56,7 +58,7 @@ def encode_task_document(task: Task) -> Document:
         "cancel_requested_at": task.cancel_requested_at,
         "progress": {**asdict(task.progress), "phase": task.progress.phase.value},
         "previews": [_encode_preview(preview) for preview in task.previews],
-        "images": [asdict(image) for image in task.images],
+        "images": [_encode_image(image) for image in task.images],
         "failure": None if task.failure is None else asdict(task.failure),
         "usage": asdict(task.usage),
         "traceparent": task.traceparent,
@@ -172,8 +174,17 @@ def _decode_preview(preview: Mapping[str, Any]) -> Preview:
     return Preview(index=preview["index"], step=preview["step"], jpeg=preview["data"])
 
 
+def _encode_image(image: StoredImage) -> Document:
+    provenance = None if image.provenance is None else image.provenance.model_dump(mode="json")
+    return {**asdict(image), "provenance": provenance}
+
+
 def _decode_image(image: Mapping[str, Any]) -> StoredImage:
-    return StoredImage(**{name: image[name] for name in StoredImage.__dataclass_fields__})
+    provenance = image.get("provenance")
+    return StoredImage(
+        **{name: image[name] for name in StoredImage.__dataclass_fields__ if name != "provenance"},
+        provenance=None if provenance is None else Provenance.model_validate(provenance),
+    )
 
 
 def _decode_usage(usage: Mapping[str, Any]) -> Usage:

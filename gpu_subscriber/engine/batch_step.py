@@ -5,6 +5,7 @@ changes no Run; a picture that does not fit is decoded in tiles; only a Run that
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 import torch
@@ -86,7 +87,7 @@ class BatchStep:
         with self._roster.blaming(run):
             (prediction,) = family.predict([_state(run)])
             self._caps.fitted(run.candidate.key, batch=1)
-            self._watching.take_step(family.colours, run, prediction)
+            self._watching.take_step(family.colours, run, prediction, batch=1)
         if run not in self._roster:
             self._device.free_memory()
 
@@ -113,30 +114,35 @@ class BatchStep:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):
             with self._roster.blaming(run):
-                self._watching.take_step(family.colours, run, prediction)
+                self._watching.take_step(family.colours, run, prediction, batch=len(runs))
 
     def _finish(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
         began = self._clock()
         with self._roster.blaming(run):
-            decoded = self._decoded(family, _state(run))
+            state = _state(run)
+            decoded, in_tiles = self._decoded(family, state)
             run.stopwatch.decoding_seconds = self._clock() - began
             run.gpu_seconds += run.stopwatch.decoding_seconds
+            circumstances = family.origin.circumstances(
+                state.scheduler, state.past, decoded_in_tiles=in_tiles
+            )
             self._roster.release(run)
             self._device.fetch(
                 decoded.pixels,
                 decoded.finite,
                 decoded.varied,
-                deliver=lambda pixels, finite, varied: self._roster.deliver(run, pixels, finite, varied),
+                deliver=partial(self._roster.deliver, run, circumstances),
             )
 
-    def _decoded(self, family: SteppingFamily, state: Denoising) -> Decoded:
+    def _decoded(self, family: SteppingFamily, state: Denoising) -> tuple[Decoded, bool]:
+        """The picture, and whether it was decoded in tiles."""
         try:
-            return family.decode(state)
+            return family.decode(state), False
         except torch.OutOfMemoryError:
             _log.warning("decoding_tiled")
         self._device.free_memory()
-        return family.decode(state, tiled=True)
+        return family.decode(state, tiled=True), True
 
 
 def _state(run: Run) -> Denoising:

@@ -12,8 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -24,19 +22,14 @@ import torch
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import CheckpointRefusedError
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
+from gpu_subscriber.engine.origin import software_versions
+from gpu_subscriber.engine.past import Past
 from gpu_subscriber.engine.run import Denoising
 
 MAGIC = b"DRKRCKPT"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the JSON's and the tensors' meaning. A reader takes its own version and no other."""
-VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
 _START = len(MAGIC) + hashlib.sha256().digest_size
-
-
-@cache
-def software_versions() -> dict[str, str]:
-    """The packages that decide pixels, by name."""
-    return {name: version(name) for name in VERSIONED_PACKAGES}
 
 
 def identity_of(state: Denoising, parameters: GenerationParameters, *, index: int) -> dict[str, Any]:
@@ -76,6 +69,7 @@ class Snapshot:
             "identity": identity_of(state, parameters, index=index),
             "step_index": state.step_index,
             "history": history,
+            "past": state.past.packed(state.origin.environment),
         }
         return cls(metadata=metadata, tensors=tensors)
 
@@ -112,9 +106,11 @@ def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameter
         raise CheckpointRefusedError("its sampler keeps another history")
     device = state.latents.device
     history = {name: _unpacked(value, tensors, device) for name, value in metadata["history"].items()}
+    past = Past.resumed(metadata["past"], step=step_index, here=state.origin.environment)
     state.generator.set_state(tensors["generator"])
     state.latents = latents.to(device)
     state.step_index = step_index
+    state.past = past
     for name, value in history.items():
         setattr(state.scheduler, name, value)
 

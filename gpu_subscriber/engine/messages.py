@@ -11,6 +11,7 @@ A Run is one image: `run_id` names it within this worker's life and is never use
 from dataclasses import dataclass
 
 from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Circumstances
 from common.domain.task import Failure, Lane, Phase
 
 MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
@@ -180,6 +181,7 @@ class ImageReady:
     height: int
     pixels: bytes
     gpu_seconds: float
+    circumstances: Circumstances
     resumed_at_step: int = 0
     times: RunTimes | None = None
 

@@ -62,20 +62,22 @@ class ModelShelf:
 
 def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = False) -> Family:
     """Load a model from its source and wrap it in the family its ModelSpec names. Raises ModelUnavailableError."""
-    folder = model_folder(spec.source)
+    own_folder = model_folder(spec.source)
     try:
-        pipeline = _load_pipeline(spec, folder, device)
+        folder = own_folder or _fetched(spec)
+        pipeline = _load_pipeline(folder, device)
     except (OSError, ValueError, RuntimeError, TypeError, AttributeError, ImportError, KeyError) as error:
         if is_device_lost(error):
             raise
         _log.error("model_load_failed", model=spec.name, error=type(error).__name__, reason=str(error))
         raise ModelUnavailableError(f"model {spec.name!r} cannot be loaded") from error
+    revision = None if own_folder else folder.name
     if spec.family == "whole_pipeline":
-        return WholePipeline(pipeline, folder=folder)
+        return WholePipeline(pipeline, folder=folder, revision=revision)
     if spec.family == "stable_diffusion" and isinstance(pipeline, StableDiffusionPipeline):
         if device.is_cuda:
             _tune_for_cuda(pipeline, compile_denoiser=compile_denoiser)
-        return StableDiffusion(pipeline, folder=folder)
+        return StableDiffusion(pipeline, folder=folder, revision=revision)
     raise ModelUnavailableError(
         f"model {spec.name!r}: family {spec.family!r} does not draw with a {type(pipeline).__name__}"
     )
@@ -92,14 +94,18 @@ def model_folder(source: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _load_pipeline(spec: ModelSpec, folder: Path | None, device: Device) -> Any:
+def _fetched(spec: ModelSpec) -> Path:
+    """What `from_pretrained` fetches of a hub id first: a folder of the hub's cache, named after the commit."""
+    return Path(DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True))
+
+
+def _load_pipeline(folder: Path, device: Device) -> Any:
     """`DiffusionPipeline.from_pretrained`; pickled weights are refused, a folder never reaches for the network."""
     for bars in (diffusers_logging, transformers_logging):
         bars.disable_progress_bar()  # nobody watches; the log says when a model is loaded
     pipeline = DiffusionPipeline.from_pretrained(
-        spec.source if folder is None else folder,
-        revision=spec.revision if folder is None else None,
-        local_files_only=folder is not None,
+        folder,
+        local_files_only=True,
         torch_dtype=device.dtype,
         use_safetensors=True,
     )

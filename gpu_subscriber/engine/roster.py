@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import structlog
 import torch
 
+from common.domain.provenance import Circumstances
 from common.domain.task import Failure
 from gpu_subscriber.engine.devices import is_device_lost
 from gpu_subscriber.engine.errors import EngineError, InvalidOutputError, OutOfMemoryError, RunStoppedError
@@ -60,7 +61,14 @@ class Roster:
         """No step is left; `deliver` says the last word as soon as the pixels have landed."""
         del self._runs[run.run_id]
 
-    def deliver(self, run: Run, pixels: torch.Tensor, finite: torch.Tensor, varied: torch.Tensor) -> None:
+    def deliver(
+        self,
+        run: Run,
+        circumstances: Circumstances,
+        pixels: torch.Tensor,
+        finite: torch.Tensor,
+        varied: torch.Tensor,
+    ) -> None:
         """The answer of a released Run: `pixels` (H, W, 3) uint8, the verdicts 0-dim, all on the CPU.
 
         What is wrong with a picture may be the device's mistake, so the Run is drawn once more. Numbers that are
@@ -82,6 +90,7 @@ class Roster:
                 height=height,
                 pixels=pixels.numpy().tobytes(),
                 gpu_seconds=run.gpu_seconds,
+                circumstances=circumstances,
                 resumed_at_step=run.resumed_at_step,
                 times=run.stopwatch.times,
             )

@@ -7,6 +7,8 @@ import torch
 
 from gpu_subscriber.engine.batch_planning import BatchKey, Candidate
 from gpu_subscriber.engine.messages import RunTimes, Start
+from gpu_subscriber.engine.origin import Origin
+from gpu_subscriber.engine.past import Past
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -31,6 +33,8 @@ class Denoising:
     step_arguments: dict[str, Any]
     fingerprint: str
     """Of the weights: a checkpoint of other weights is refused."""
+    origin: Origin
+    past: Past = field(default_factory=Past)
     timestep_condition: torch.Tensor | None = None
     step_index: int = 0
     pristine: dict[str, Any] = field(init=False)

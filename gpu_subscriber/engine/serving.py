@@ -9,12 +9,12 @@ from common.domain.model_catalog import ModelSpec
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batch_caps import BatchCaps
 from gpu_subscriber.engine.batch_planning import BatchKey
-from gpu_subscriber.engine.checkpoint import software_versions
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.messages import EngineReady, Shutdown, WarmUpTimes
 from gpu_subscriber.engine.model_shelf import Family, ModelShelf, load_family
+from gpu_subscriber.engine.origin import software_versions
 from gpu_subscriber.engine.parent_link import ParentLink
 from gpu_subscriber.engine.step_engine import StepEngine
 from gpu_subscriber.engine.warm_up import default_parameters, warm_up

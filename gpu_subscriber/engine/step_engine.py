@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from common.domain.provenance import Circumstances
 from common.domain.task import Phase
 from gpu_subscriber.engine.batch_caps import BatchCaps
 from gpu_subscriber.engine.batch_planning import Patience, plan_batch
@@ -20,6 +21,7 @@ from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, Start
 from gpu_subscriber.engine.meter import Meter
 from gpu_subscriber.engine.model_shelf import Family, ModelShelf
+from gpu_subscriber.engine.past import Past
 from gpu_subscriber.engine.preparation import checkpoint_of
 from gpu_subscriber.engine.roster import Roster, Send
 from gpu_subscriber.engine.run import Run
@@ -159,12 +161,19 @@ class StepEngine:
                 run.gpu_seconds += self._clock() - began
                 run.stopwatch.whole_image_drawn(self._clock() - began, steps=run.start.parameters.steps)
                 self._roster.release(run)
-                self._roster.deliver(run, drawn.pixels, drawn.finite, drawn.varied)
+                self._roster.deliver(
+                    run, self._told_of(family, run), drawn.pixels, drawn.finite, drawn.varied
+                )
         except RunStoppedError:
             run.gpu_seconds += self._clock() - began
             self._roster.interrupt(run)
         finally:
             self._drawing = None
+
+    def _told_of(self, family: WholePipeline, run: Run) -> Circumstances:
+        parameters = run.start.parameters
+        past = Past(batches=[1] * parameters.steps)
+        return family.origin.circumstances(family.scheduler_for(parameters), past)
 
     def _interrupt(self, run: Run, *, want_checkpoint: bool) -> None:
         self._roster.interrupt(run, checkpoint=checkpoint_of(run) if want_checkpoint else None)

@@ -31,8 +31,11 @@ class Watching:
         self._clock = clock
         self._no_checkpoint_before = float("-inf")
 
-    def take_step(self, colours: LatentColours, run: Run, prediction: torch.Tensor) -> None:
-        """Take the sampler's step with this prediction, (1, C, h, w), and tell what there is to tell."""
+    def take_step(self, colours: LatentColours, run: Run, prediction: torch.Tensor, *, batch: int) -> None:
+        """Take the sampler's step with this prediction, (1, C, h, w), and tell what there is to tell.
+
+        `batch`: how many Runs shared the forward.
+        """
         state = run.denoising
         if state is None:
             raise ValueError(f"run {run.run_id} has not been prepared")
@@ -41,6 +44,7 @@ class Watching:
         if self._preview_is_due(run, run.steps_done + 1, now):
             self._show(colours, run, clean_estimate(state, prediction), now)
         state.advance(prediction)
+        state.past.batches.append(batch)
         self._send(StepDone(run_id=run.run_id, step=run.note_steps(), steps=run.start.parameters.steps))
         if self._checkpoint_interval and not state.is_done:
             self._save_when_due(run, now)

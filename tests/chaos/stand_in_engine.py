@@ -28,6 +28,7 @@ from gpu_subscriber.engine.messages import (
     StepDone,
     ToEngine,
 )
+from tests.factories import circumstances
 
 STEP_SECONDS = float(os.environ.get("CHAOS_STEP_SECONDS", "0.02"))
 
@@ -137,6 +138,7 @@ def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: fl
                 height=parameters.height,
                 pixels=colour * (parameters.width * parameters.height),
                 gpu_seconds=run.gpu_seconds,
+                circumstances=circumstances(batches=(1,) * parameters.steps),
                 resumed_at_step=run.resumed_at,
             )
         )

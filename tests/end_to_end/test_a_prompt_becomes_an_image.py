@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from common.domain.task import Phase, Task, TaskStatus
-from gpu_subscriber.image_files import read_parameters
+from gpu_subscriber.image_files import read_record
 from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end
@@ -36,10 +36,10 @@ def test_a_prompt_becomes_the_stored_image_that_the_task_describes(system: Syste
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
 def test_the_file_carries_the_parameters_that_made_it(system: System, output_format: str) -> None:
     task = system.client.completed(PROMPT, seed=3, steps=4, output_format=output_format)
-    written = read_parameters(system.client.image(task.id))
-    assert written["prompt"] == PROMPT
-    assert written["seed"] == 3
-    assert written["steps"] == 4
+    written = read_record(system.client.image(task.id))
+    asked = written.parameters
+    assert (asked.prompt, asked.seed, asked.steps) == (PROMPT, 3, 4)
+    assert written.provenance == task.images[0].provenance
     assert task.images[0].content_type == f"image/{output_format}"
 
 

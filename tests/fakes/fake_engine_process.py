@@ -28,6 +28,7 @@ from gpu_subscriber.engine.messages import (
     Start,
     StepDone,
 )
+from tests.factories import circumstances
 
 FAKE_ENGINE = "tests.fakes.fake_engine_process:run_fake_engine"
 
@@ -133,6 +134,7 @@ def _draw(pipe: Connection, start: Start) -> None:
             height=parameters.height,
             pixels=bytes([start.index]) * (parameters.width * parameters.height * 3),
             gpu_seconds=1.0,
+            circumstances=circumstances(),
             resumed_at_step=0 if start.checkpoint is None else 1,
         )
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from common.domain.task import Phase, Task
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
+from tests.factories import circumstances
 
 Act = Callable[["ScriptedGeneration"], Iterator[DrawnImage | Checkpoint]]
 
@@ -72,5 +73,10 @@ def grey_image(task: Task, index: int) -> DrawnImage:
     width, height = task.parameters.width, task.parameters.height
     pixels = bytes([100 + index]) * (width * height * 3)
     return DrawnImage(
-        index=index, width=width, height=height, pixels=pixels, gpu_seconds=0.5, software={"torch": "0"}
+        index=index,
+        width=width,
+        height=height,
+        pixels=pixels,
+        gpu_seconds=0.5,
+        circumstances=circumstances(),
     )

@@ -17,6 +17,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.origin import Origin
 from gpu_subscriber.engine.previews import LatentColours
 from gpu_subscriber.engine.run import Denoising
 from gpu_subscriber.engine.samplers import new_scheduler
@@ -28,8 +29,9 @@ REMEMBERED_PROMPTS = 64
 class StableDiffusion:
     """The three functions over the components of a loaded StableDiffusionPipeline."""
 
-    def __init__(self, pipeline: Any, *, folder: Path | None = None) -> None:
+    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
         self.pipeline = pipeline
+        self.origin = Origin(pipeline, folder=folder, revision=revision)
         self.device: torch.device = pipeline.unet.device
         self.colours = LatentColours.beside(folder, self.device)
         self._fingerprint = _fingerprint(pipeline.unet)
@@ -62,6 +64,7 @@ class StableDiffusion:
             generator=generator,
             step_arguments=_step_arguments(scheduler, generator),
             fingerprint=self._fingerprint,
+            origin=self.origin,
             timestep_condition=self._timestep_condition(parameters.guidance_scale, positive.dtype),
         )
 

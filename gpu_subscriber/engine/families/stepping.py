@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 
 from common.domain.parameters import GenerationParameters
+from gpu_subscriber.engine.origin import Origin
 from gpu_subscriber.engine.previews import LatentColours
 from gpu_subscriber.engine.run import Denoising
 
@@ -30,6 +31,7 @@ class SteppingFamily(Protocol):
     """Three functions over a stock pipeline, which called alone is the oracle for each of them."""
 
     colours: LatentColours
+    origin: Origin
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
         """Everything up to the first step; raises whatever the prompt's encoding raises."""

@@ -15,6 +15,7 @@ import torch
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.stepping import Decoded
+from gpu_subscriber.engine.origin import Origin
 from gpu_subscriber.engine.previews import LatentColours
 from gpu_subscriber.engine.samplers import RECIPES, new_scheduler
 
@@ -25,8 +26,9 @@ OnStep = Callable[[int, int, torch.Tensor | None], None]
 class WholePipeline:
     """A loaded pipeline of a class that has no stepping family."""
 
-    def __init__(self, pipeline: Any, *, folder: Path | None = None) -> None:
+    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
         self.pipeline = pipeline
+        self.origin = Origin(pipeline, folder=folder, revision=revision)
         pipeline.set_progress_bar_config(disable=True)
         self.colours = LatentColours.beside(folder, pipeline.device)
         self._accepted = frozenset(inspect.signature(pipeline.__call__).parameters)
@@ -34,7 +36,7 @@ class WholePipeline:
     def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
         """The stock call with a CPU generator of this seed; only arguments that the pipeline's call names."""
         own_scheduler = self.pipeline.scheduler
-        self.pipeline.scheduler = self._scheduler_for(parameters)
+        self.pipeline.scheduler = self.scheduler_for(parameters)
         try:
             output = self.pipeline(**self._arguments(parameters, seed=seed, on_step=on_step))
         finally:
@@ -52,6 +54,17 @@ class WholePipeline:
             # Clamped already: a picture that is all black by right is drawn twice here, and delivered.
             varied=torch.tensor(bool((image.max((0, 1)) > image.min((0, 1))).any())),
         )
+
+    def scheduler_for(self, parameters: GenerationParameters) -> Any:
+        """The sampler that was asked for where this pipeline can use it, else a fresh one of its own kind.
+
+        Flow-matching models, for one, understand none of the offered samplers.
+        """
+        own = self.pipeline.scheduler
+        recipe = RECIPES[parameters.sampler]
+        if recipe.scheduler in getattr(own, "compatibles", ()):
+            return new_scheduler(parameters.sampler, own.config, steps=parameters.steps)
+        return type(own).from_config(own.config)
 
     def _arguments(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> dict[str, Any]:
         def after_step(pipeline: Any, step: int, timestep: Any, shown: dict[str, Any]) -> dict[str, Any]:
@@ -74,14 +87,3 @@ class WholePipeline:
         return {
             name: value for name, value in offered.items() if name in self._accepted and value is not None
         }
-
-    def _scheduler_for(self, parameters: GenerationParameters) -> Any:
-        """The sampler that was asked for where this pipeline can use it, else a fresh one of its own kind.
-
-        Flow-matching models, for one, understand none of the offered samplers.
-        """
-        own = self.pipeline.scheduler
-        recipe = RECIPES[parameters.sampler]
-        if recipe.scheduler in getattr(own, "compatibles", ()):
-            return new_scheduler(parameters.sampler, own.config, steps=parameters.steps)
-        return type(own).from_config(own.config)

@@ -53,7 +53,7 @@ def test_each_image_comes_once_whole_and_its_steps_are_told(
     generation.close()
     assert sorted(image.index for image in images) == [0, 1]
     assert all(len(image.pixels) == image.width * image.height * 3 for image in images)
-    assert all(image.software for image in images)
+    assert all(image.circumstances.environment.versions for image in images)
     assert generation.gpu_seconds == sum(image.gpu_seconds for image in images)
     progress = tracker.standing().progress
     assert (progress.step, progress.value, progress.phase) == (STEPS, 1.0, Phase.DENOISING)

@@ -16,7 +16,7 @@ from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.__main__ import build_worker
 from gpu_subscriber.engine_child import EngineChild
-from gpu_subscriber.image_files import read_parameters
+from gpu_subscriber.image_files import read_record
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.worker import EXIT_DRAINED
 from tests.emulators import Emulators
@@ -122,7 +122,7 @@ def test_a_task_becomes_images_in_the_bucket_and_one_event(system: System) -> No
             "image/webp",
             "private, max-age=31536000, immutable",
         )
-        assert read_parameters(data)["task_id"] == task.id
+        assert read_record(data).task_id == task.id
     [event] = system.own.pull(system.own.names.events_subscription)
     assert decode_task_event(event.body).task_id == task.id
 

@@ -15,7 +15,7 @@ from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage
-from tests.factories import parameters, submitted_task
+from tests.factories import circumstances, parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
 from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener, Piece
 
@@ -55,7 +55,7 @@ def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnde
     pieces = engine.drawn(task("draw", num_images=3), listener)
     images = [piece for piece in pieces if isinstance(piece, DrawnImage)]
     assert sorted(image.index for image in images) == [0, 1, 2]
-    assert images[0].software == {"fake": "1"}
+    assert all(image.circumstances == circumstances() for image in images)
     assert all(image.pixels == bytes([image.index]) * (64 * 64 * 3) for image in images)
     assert listener.steps.count((2, 3)) == 1
     assert (0, Phase.DENOISING) in listener.phases

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from common.domain.task import Claim, Failure, Task, TaskStatus
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.image_files import read_parameters
+from gpu_subscriber.image_files import read_record
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
 from tests.factories import parameters
 from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything, grey_image
@@ -54,7 +54,10 @@ def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> 
         data = bench.writer.objects[image.object_name]
         assert hashlib.sha256(data).hexdigest() == image.sha256
         assert len(data) == image.size_bytes
-        assert read_parameters(data)["seed"] == image.seed
+        record = read_record(data)
+        assert (record.task_id, record.index, record.parameters.seed) == (task.id, image.index, image.seed)
+        assert (record.provenance, record.provenance.attempt) == (image.provenance, 1)
+        assert task.user_id.encode() not in data, "a file goes from hand to hand"
 
 
 def test_images_lie_under_the_attempts_own_name(bench: WorkerBench) -> None:

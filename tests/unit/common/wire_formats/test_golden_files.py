@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.domain.images import Preview, StoredImage
+from common.domain.provenance import Resume
 from common.domain.task import Failure, Phase, Progress, Task, Usage
 from common.domain.task_records import EndedAttempt
 from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
@@ -25,7 +26,7 @@ from common.wire_formats.task_event import (
 from common.wire_formats.task_message import decode_task_message, encode_task_message, task_message_attributes
 from common.wire_formats.versions import UndecodableError, UnsupportedVersionError
 from common.wire_formats.worker_report import decode_worker_report, encode_worker_report
-from tests.factories import NOW, submitted_task
+from tests.factories import NOW, provenance, submitted_task
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -76,6 +77,7 @@ def full_task() -> Task:
                 content_type="image/png",
                 size_bytes=51_234,
                 sha256="ab" * 32,
+                provenance=provenance(resumes=(Resume(step=7),)),
             ),
         ),
     )

@@ -22,6 +22,7 @@ from gpu_subscriber.engine.messages import (
     RunInterrupted,
     StepDone,
 )
+from gpu_subscriber.engine.origin import software_versions
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
@@ -154,9 +155,9 @@ def test_how_many_images_and_which_format_do_not_change_a_picture(stock: Any) ->
 
 def test_a_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = stopped_after(stock, 3)
-    torch_version = checkpoints.software_versions()["torch"]
-    patched = {**checkpoints.software_versions(), "torch": torch_version + ".post9"}
-    other = {**checkpoints.software_versions(), "torch": "9.9.1"}
+    torch_version = software_versions()["torch"]
+    patched = {**software_versions(), "torch": torch_version + ".post9"}
+    other = {**software_versions(), "torch": "9.9.1"}
     for versions, step in ((patched, 3), (other, 0)):
         monkeypatch.setattr(checkpoints, "software_versions", lambda versions=versions: versions)
         _, driven = resumed(stock, checkpoint)

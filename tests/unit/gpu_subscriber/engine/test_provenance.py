@@ -1,0 +1,117 @@
+"""What the engine tells of the circumstances it drew an image in."""
+
+import hashlib
+import platform
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from common.domain.parameters import Sampler
+from common.domain.provenance import Circumstances, Resume
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
+from gpu_subscriber.engine.origin import Origin, software_versions, weights_of
+from gpu_subscriber.engine.past import Past
+from tests.factories import environment
+from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+
+
+def told(driven: DrivenEngine, run_id: str) -> Circumstances:
+    (image,) = driven.of_kind(ImageReady, run_id)
+    circumstances: Circumstances = image.circumstances
+    return circumstances
+
+
+def test_each_file_of_weights_is_named_with_its_hash(stable_diffusion_folder: Path) -> None:
+    weights = weights_of(stable_diffusion_folder)
+    assert set(weights) == {
+        f"{part}.safetensors"
+        for part in ("text_encoder/model", "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model")
+    }
+    for name, digest in weights.items():
+        assert hashlib.sha256((stable_diffusion_folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "unet.safetensors"
+    file.write_bytes(b"before")
+    before = weights_of(tmp_path)
+    file.write_bytes(b"afterwards")
+    assert weights_of(tmp_path) == {file.name: hashlib.sha256(b"afterwards").hexdigest()} != before
+
+
+def test_the_environment_is_this_one(stable_diffusion_folder: Path) -> None:
+    pipeline = DiffusionPipeline.from_pretrained(stable_diffusion_folder, use_safetensors=True)
+    pipeline.unet.to(memory_format=torch.channels_last)
+    here = Origin(pipeline).environment
+    assert (here.device, here.dtype, here.threads) == ("cpu", "float32", torch.get_num_threads())
+    assert here.channels_last == ("unet",)
+    assert not here.compiled
+    assert software_versions().items() <= here.versions.items()
+    assert here.versions["python"] == platform.python_version()
+    pipeline.vae.decoder.compile()
+    assert Origin(pipeline).environment.compiled
+
+
+def test_the_size_of_each_steps_batch_is_told(driven: DrivenEngine) -> None:
+    driven.start("first", drawing(steps=5))
+    driven.step(2)
+    driven.start("second", drawing(steps=4, seed=8))
+    driven.run_to_end()
+    assert told(driven, "first").batches == (1, 1, 2, 2, 2)
+    assert told(driven, "second").batches == (2, 2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "said"),
+    [
+        (Sampler.DDIM, {"class": "DDIMScheduler"}),
+        (Sampler.DPMPP_2M_KARRAS, {"class": "DPMSolverMultistepScheduler", "use_karras_sigmas": True}),
+    ],
+)
+def test_the_samplers_configuration_is_told(
+    driven: DrivenEngine, sampler: Sampler, said: dict[str, Any]
+) -> None:
+    driven.start("run", drawing(sampler=sampler))
+    driven.run_to_end()
+    assert said.items() <= told(driven, "run").sampler_config.items()
+    assert "num_train_timesteps" not in told(driven, "run").sampler_config, "as diffusers has it anyway"
+
+
+def test_what_happened_before_a_run_was_resumed_is_told(stock: Any) -> None:
+    checkpoint = None
+    for steps in (2, 1):
+        driven = DrivenEngine(RecordingFamily(stock))
+        driven.start("part", drawing(steps=5), checkpoint=checkpoint)
+        driven.step(steps)
+        driven.interrupt("part", want_checkpoint=True)
+        checkpoint = driven.of_kind(RunInterrupted)[0].checkpoint
+    driven = DrivenEngine(RecordingFamily(stock))
+    driven.start("rest", drawing(steps=5), checkpoint=checkpoint)
+    driven.start("other", drawing(steps=5, seed=8))
+    driven.run_to_end()
+    assert told(driven, "rest").batches == (1, 1, 1, 2, 2)
+    assert told(driven, "rest").resumes == (Resume(step=2), Resume(step=3))
+
+
+def test_a_run_that_changed_places_says_where_it_was() -> None:
+    here, there, elsewhere = (environment(device=name) for name in ("here", "there", "elsewhere"))
+    past = Past(batches=[1, 1])
+    past = Past.resumed(past.packed(there), step=2, here=elsewhere)
+    past.batches.append(1)
+    past = Past.resumed(past.packed(elsewhere), step=3, here=here)
+    assert past.resumes == (Resume(step=2, before=there), Resume(step=3, before=elsewhere))
+    back = Past.resumed(past.packed(here), step=3, here=there)
+    assert [resume.before for resume in back.resumes] == [None, elsewhere, here]
+
+
+def test_a_whole_pipeline_tells_the_same(whole: WholePipeline) -> None:
+    driven = DrivenEngine(whole)
+    driven.start("run", drawing(steps=3, sampler=Sampler.LCM))
+    driven.run_to_end()
+    assert told(driven, "run").batches == (1, 1, 1)
+    assert told(driven, "run").sampler_config["class"] == "LCMScheduler"
