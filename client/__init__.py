@@ -15,6 +15,8 @@ from client.errors import (
     ClientError,
     ConfigurationError,
     DamagedImageError,
+    EditedImageError,
+    NoImageRecordError,
     TaskCancelledError,
     TaskDeletedError,
     TaskFailedError,
@@ -26,6 +28,7 @@ from client.errors import (
 )
 from client.generation import Generation
 from client.image_file import ImageFile
+from client.image_record import ImageRecord, read_image_record
 from client.model_spec import ModelSpec
 from client.problem_errors import (
     Complaint,
@@ -46,12 +49,14 @@ from client.problem_errors import (
     UnavailableError,
     UnknownModelError,
 )
+from client.provenance import Environment, Provenance, Resume
 from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
 from client.submission import Submission, SubmissionFields
 from client.sync_client import Client
 from client.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from client.usage import UsageReport
+from client.verification import Difference, RecordDifference, Verification
 from client.webhooks import WebhookEvent, verify_webhook
 
 __all__ = [
@@ -67,21 +72,29 @@ __all__ = [
     "DamagedImageError",
     "DeadLetter",
     "DeadLetterNotFoundError",
+    "Difference",
+    "EditedImageError",
+    "Environment",
     "ForbiddenError",
     "Generation",
     "GenerationParameters",
     "IdempotencyKeyReusedError",
     "ImageFile",
     "ImageNotFoundError",
+    "ImageRecord",
     "InvalidTransitionError",
     "ModelNotFoundError",
     "ModelSpec",
+    "NoImageRecordError",
     "NotFoundError",
     "ParametersRejectedError",
     "ProblemError",
     "Progress",
+    "Provenance",
     "QueueStanding",
+    "RecordDifference",
     "RequestRefusedError",
+    "Resume",
     "RetryPolicy",
     "StoredImage",
     "Submission",
@@ -100,8 +113,10 @@ __all__ = [
     "UnknownModelError",
     "UnreachableError",
     "UsageReport",
+    "Verification",
     "WaitTimeoutError",
     "WebhookEvent",
     "WebhookRejectedError",
+    "read_image_record",
     "verify_webhook",
 ]

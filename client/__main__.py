@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from client.command import account, dead_letters, models, submissions, tasks
+from client.command import account, dead_letters, models, submissions, tasks, verification
 from client.command.exit_codes import MEANINGS, ExitCode, exit_code_of
 from client.credentials import URL_VARIABLE
 from client.errors import ClientError, UnreachableError
@@ -26,6 +26,7 @@ app.command()(tasks.cancel)
 app.command()(tasks.retry)
 app.command()(tasks.delete)
 app.command()(tasks.download)
+app.command()(verification.verify)
 app.command()(models.models)
 app.command()(account.queue)
 app.command()(account.usage)

@@ -19,6 +19,7 @@ from client import (
     generation,
     image_calls,
     task_calls,
+    verification,
 )
 from client.api_key import ApiKey, CreatedApiKey
 from client.calls import DEFAULT_TIMEOUT_SECONDS, Calls
@@ -27,6 +28,7 @@ from client.dead_letter import DeadLetter
 from client.errors import ClientError
 from client.generation import Generation
 from client.image_file import ImageFile
+from client.image_record import ImageSource, RecordedImage
 from client.model_spec import ModelSpec
 from client.playing import play_async, play_telling_async
 from client.queue_standing import QueueStanding
@@ -35,6 +37,7 @@ from client.submission import Submission, SubmissionFields
 from client.task import Task, TaskStatus
 from client.task_calls import TaskRef
 from client.usage import UsageReport
+from client.verification import Verification
 
 
 class AsyncClient:
@@ -148,6 +151,11 @@ class AsyncClient:
         """Write the images of a task into a directory; returns where they lie."""
         images = await self.images(task)
         return await anyio.to_thread.run_sync(lambda: tuple(image.save(directory) for image in images))
+
+    async def verify(self, image: ImageSource, *, wait_seconds: float | None = None) -> Verification:
+        """An image drawn again from the record in its file, and compared."""
+        original = await anyio.to_thread.run_sync(RecordedImage.read_unedited, image)
+        return await play_async(self._http, verification.verify(self._calls, original, wait_seconds))
 
     async def models(self) -> tuple[ModelSpec, ...]:
         """Every model on offer, the default first."""

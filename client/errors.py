@@ -26,6 +26,8 @@ ClientError
 ├── TaskDeletedError         the task was deleted while somebody waited for it
 ├── WaitTimeoutError         the time is up; the task goes on
 ├── DamagedImageError        the bytes that came are not those that were stored
+├── NoImageRecordError       an image file does not say how it was made
+├── EditedImageError         an image file shows other pixels than darkroom has written
 └── WebhookRejectedError     not signed with the secret, or not now
 """
 
@@ -107,6 +109,23 @@ class DamagedImageError(ClientError):
 
     def __init__(self, task_id: str, index: int) -> None:
         super().__init__(f"image {index} of task {printable(task_id)} arrived damaged: its SHA-256 differs")
+
+
+class NoImageRecordError(ClientError):
+    """An image file does not say how it was made, or not as this version understands."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{printable(name)} holds no record of darkroom's\n"
+            "  Most programs that save or send pictures leave such records out."
+        )
+
+
+class EditedImageError(ClientError):
+    """An image file shows other pixels than darkroom has written into it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{printable(name)} was edited: its pixels are not those that its record tells of")
 
 
 class WebhookRejectedError(ClientError):

@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from client.image_record import ImageRecord, read_image_record
 from client.task import StoredImage
 
 
@@ -20,6 +21,11 @@ class ImageFile:
     def file_name(self) -> str:
         """A name that no other image has."""
         return f"darkroom-{self.task_id}-{self.stored.index}.{self.stored.extension}"
+
+    @property
+    def record(self) -> ImageRecord:
+        """What the file says of itself. Raises NoImageRecordError for images that older versions have drawn."""
+        return read_image_record(self.content)
 
     def save(self, directory: str | os.PathLike[str] = ".") -> Path:
         """Write it into a directory, which is made where it is missing. Whoever looks sees all of it or nothing."""

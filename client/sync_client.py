@@ -18,6 +18,7 @@ from client import (
     generation,
     image_calls,
     task_calls,
+    verification,
 )
 from client.api_key import ApiKey, CreatedApiKey
 from client.calls import DEFAULT_TIMEOUT_SECONDS, Calls
@@ -26,6 +27,7 @@ from client.dead_letter import DeadLetter
 from client.errors import ClientError
 from client.generation import Generation
 from client.image_file import ImageFile
+from client.image_record import ImageSource, RecordedImage
 from client.model_spec import ModelSpec
 from client.playing import play, play_telling
 from client.queue_standing import QueueStanding
@@ -34,6 +36,7 @@ from client.submission import Submission, SubmissionFields
 from client.task import Task, TaskStatus
 from client.task_calls import TaskRef
 from client.usage import UsageReport
+from client.verification import Verification
 
 
 class Client:
@@ -150,6 +153,14 @@ class Client:
     def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
         """Write the images of a task into a directory; returns where they lie."""
         return tuple(image.save(directory) for image in self.images(task))
+
+    def verify(self, image: ImageSource, *, wait_seconds: float | None = None) -> Verification:
+        """Draw an image again from the record in its file, and compare. A task like any other: it costs what it costs.
+
+        Raises NoImageRecordError, EditedImageError before anything is drawn, and as `generate` does.
+        """
+        original = RecordedImage.read_unedited(image)
+        return play(self._http, verification.verify(self._calls, original, wait_seconds))
 
     def models(self) -> tuple[ModelSpec, ...]:
         """Every model on offer, the default first."""

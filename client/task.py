@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from client.provenance import Provenance
 from client.record import Record
 
 _ENDINGS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
@@ -62,6 +63,7 @@ class StoredImage(Record):
     content_type: str
     size_bytes: int
     sha256: str
+    provenance: Provenance | None = None
 
     @property
     def extension(self) -> str:

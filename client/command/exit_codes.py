@@ -6,6 +6,8 @@ from typing import Final
 from client.errors import (
     ClientError,
     ConfigurationError,
+    EditedImageError,
+    NoImageRecordError,
     TaskCancelledError,
     TaskDeletedError,
     TaskFailedError,
@@ -35,6 +37,9 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 6
     NOT_ALLOWED = 7
     TIMED_OUT = 8
+    DIFFERENT = 9
+    NO_RECORD = 10
+    EDITED = 11
     INTERRUPTED = 130
 
 
@@ -48,6 +53,9 @@ MEANINGS: Final = {
     ExitCode.UNAVAILABLE: "nobody answers, or not now, or not as darkroom does",
     ExitCode.NOT_ALLOWED: "no credentials, or not enough",
     ExitCode.TIMED_OUT: "the time that --timeout gave is up; the task goes on",
+    ExitCode.DIFFERENT: "the image was drawn again, and is not the same",
+    ExitCode.NO_RECORD: "the image holds no record of how it was made",
+    ExitCode.EDITED: "the image was edited since darkroom wrote it",
     ExitCode.INTERRUPTED: "interrupted; the task goes on, unless --cancel-on-interrupt",
 }
 
@@ -62,6 +70,8 @@ _OF_ERRORS: Final = (
     ),
     ((UnauthenticatedError, ForbiddenError), ExitCode.NOT_ALLOWED),
     ((WaitTimeoutError,), ExitCode.TIMED_OUT),
+    ((NoImageRecordError,), ExitCode.NO_RECORD),
+    ((EditedImageError,), ExitCode.EDITED),
 )
 
 

@@ -1,0 +1,95 @@
+"""ImageRecord: what an image file says of itself, and reading it out of PNG, JPEG and WebP files."""
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeAlias
+from xml.sax.saxutils import unescape
+
+from PIL import Image, UnidentifiedImageError
+
+from client.errors import EditedImageError, NoImageRecordError
+from client.provenance import Provenance
+from client.record import Record
+from client.task import GenerationParameters
+
+ImageSource: TypeAlias = bytes | str | os.PathLike[str]
+"""The bytes of an image file, or where it lies."""
+_MAJOR_VERSION = "1"
+_XMP_ATTRIBUTE = "darkroom:record"
+_FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+class ImageRecord(Record):
+    """How this one image was made. Whoever can write a file can write a record: only drawing it again proves it."""
+
+    version: str
+    task_id: str
+    index: int
+    parameters: GenerationParameters
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedImage:
+    """An image file: its record, and its `pixels` as it shows them: RGB, row by row."""
+
+    name: str
+    record: ImageRecord
+    size: tuple[int, int]
+    pixels: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, source: ImageSource) -> Self:
+        """Raises NoImageRecordError, and OSError when there is no such file."""
+        name, data = (
+            ("the image", source) if isinstance(source, bytes) else (str(source), Path(source).read_bytes())
+        )
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                image.load()  # a PNG's text may follow its pixels
+                record = _record_in(image)
+                pixels = image.convert("RGB").tobytes()
+                return cls(name=name, record=record, size=image.size, pixels=pixels)
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+            raise NoImageRecordError(name) from error
+
+    @classmethod
+    def read_unedited(cls, source: ImageSource) -> Self:
+        """The same; raises EditedImageError, too."""
+        found = cls.read(source)
+        if found.is_edited:
+            raise EditedImageError(found.name)
+        return found
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether it shows other pixels than darkroom has written."""
+        asked = self.record.parameters
+        digest = hashlib.sha256(self.pixels).hexdigest()
+        return (asked.width, asked.height) != self.size or digest != self.record.provenance.decoded_sha256
+
+
+def read_image_record(source: ImageSource) -> ImageRecord:
+    """What an image file says of itself, edited or not. Raises NoImageRecordError."""
+    return RecordedImage.read(source).record
+
+
+def _record_in(image: Image.Image) -> ImageRecord:
+    """Raises ValueError, and its kind ValidationError."""
+    record = ImageRecord.model_validate_json(
+        image.info.get("darkroom") or _from_xmp(image.info.get("xmp", b""))
+    )
+    if record.version.partition(".")[0] != _MAJOR_VERSION:
+        raise ValueError("written by a newer darkroom")
+    return record
+
+
+def _from_xmp(packet: bytes | str) -> str:
+    """The record's JSON out of darkroom's own packet. No XML parser for bytes that anybody may have written."""
+    text = packet if isinstance(packet, str) else packet.decode("utf-8", "replace")
+    _, _, rest = text.partition(f"{_XMP_ATTRIBUTE}=")
+    value, _, _ = rest[1:].partition(rest[:1] or "'")
+    return unescape(value, {"&quot;": '"', "&#10;": "\n", "&#13;": "\r", "&#9;": "\t"})
