@@ -39,7 +39,6 @@ resource "helm_release" "keda" {
     podDisruptionBudget = {
       operator     = { minAvailable = 1 }
       metricServer = { minAvailable = 1 }
-      webhooks     = { minAvailable = 0 }
     }
   })]
 }

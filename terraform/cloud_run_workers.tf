@@ -20,14 +20,6 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
     node_selector {
       accelerator = var.cloud_run_workers.gpu
     }
-    vpc_access {
-      egress = "PRIVATE_RANGES_ONLY" # it calls nobody but Google
-      network_interfaces {
-        network    = google_compute_network.darkroom.id
-        subnetwork = google_compute_subnetwork.api.id
-        tags       = [local.api_network_tag]
-      }
-    }
 
     containers {
       image = var.cloud_run_workers.image

@@ -73,8 +73,7 @@ resource "google_container_cluster" "darkroom" {
     evaluation_mode = "PROJECT_SINGLETON_POLICY_ENFORCE"
   }
   security_posture_config {
-    mode               = "BASIC"
-    vulnerability_mode = "VULNERABILITY_BASIC"
+    mode = "BASIC"
   }
 
   addons_config {

@@ -29,7 +29,7 @@ resource "google_container_node_pool" "gpu" {
     machine_type    = each.value.machine_type
     spot            = each.value.spot
     disk_size_gb    = each.value.disk_gb
-    disk_type       = "pd-balanced"
+    disk_type       = each.value.disk_type
     image_type      = "COS_CONTAINERD"
     service_account = google_service_account.nodes.email
     oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]

@@ -15,19 +15,14 @@ resource "google_artifact_registry_repository" "images" {
     enablement_config = "INHERITED"
   }
 
-  # A roll-back may go ten releases back; everything older than a month beyond that is dropped.
+  # Releases stay, so that any of them can be gone back to: a tag that never changes is never dropped either. They share
+  # the layers that are large.
   cleanup_policies {
-    id     = "keep-the-last-ten"
-    action = "KEEP"
-    most_recent_versions {
-      keep_count = 10
-    }
-  }
-  cleanup_policies {
-    id     = "drop-after-a-month"
+    id     = "drop-what-no-tag-names"
     action = "DELETE"
     condition {
-      older_than = "2592000s"
+      tag_state  = "UNTAGGED"
+      older_than = "86400s"
     }
   }
 }

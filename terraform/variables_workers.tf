@@ -55,6 +55,7 @@ variable "gpu_pools" {
     min_nodes             = optional(number, 0)
     max_nodes             = optional(number, 4)
     disk_gb               = optional(number, 100)
+    disk_type             = optional(string, "pd-balanced")
     driver                = optional(string, "LATEST")
     extended_shutdown     = optional(bool, false)
     labels                = optional(map(string), {})
