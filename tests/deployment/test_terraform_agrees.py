@@ -104,6 +104,29 @@ def test_terraforms_outputs_fill_the_manifests_environment() -> None:
     assert {*given, "WORKER_IMAGE"} == set(parameters)
 
 
+def test_the_pipeline_deploys_to_what_terraform_makes() -> None:
+    pipeline = (ROOT / "cloudbuild.yaml").read_text()
+    repository = resources("google_artifact_registry_repository")["images"]["repository_id"]
+    assert f"-docker.pkg.dev/${{PROJECT_ID}}/{repository}/" in pipeline
+    builds = resources("google_storage_bucket")["builds"]["name"].replace(
+        "${var.project_id}", "${PROJECT_ID}"
+    )
+    assert f"gs://{builds}/" in pipeline
+    assert f"/{resources('google_service_account')['builder']['account_id']}@" in pipeline
+    assert f"gcloud run services update {local('api.tf', 'api_name')} " in pipeline
+    (cluster,) = re.findall(r'var.cluster.enabled \? \["(\w+)"\]', text("cluster.tf"))
+    assert f"_CLUSTER: {cluster}\n" in pipeline
+
+
+def test_the_builder_may_do_what_the_documents_say() -> None:
+    documented = re.findall(
+        r"^\| `(roles/[\w.]+)` \|", (ROOT / "docs" / "releases.md").read_text(), re.MULTILINE
+    )
+    given = re.findall(r'"(roles/[\w.]+)"', text("builder.tf"))
+    assert len(given) > 5
+    assert set(documented) == set(given)
+
+
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
