@@ -14,7 +14,7 @@ export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check terraform format bench chaos clean
+.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check terraform format bench chaos images-check clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ chaos: install-dev ## kills, cuts and stalls, all cases; MINUTES=30 soaks at ran
 
 bench: install-dev web ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
+
+images-check: install-dev ## each Dockerfile's steps in a Debian root, then both programs (needs root and debootstrap)
+	$(BIN)/python -m tests.deployment.rehearsal
 
 browser: ## a Chromium for the browser tests
 	@scripts/install_chromium

@@ -1,0 +1,266 @@
+"""Rehearses the images without a container engine: each Dockerfile's steps in a Debian root, from a clean checkout.
+
+python -m tests.deployment.rehearsal [api|worker]     needs root, debootstrap and Node; `make images-check`
+
+Each stage begins with a fresh copy of its base, sees nothing but what its Dockerfile brings, and runs its steps by
+chroot. Then the last stage's command is started as its user, on a root it cannot write to, and has to answer. The
+bases are Debian's own Python and this machine's Node instead of the images that FROM names; the kernel's walls
+between containers are missing. What it finds is a file that was not copied, a package that was not installed.
+"""
+
+import argparse
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.deployment.dockerfiles import (
+    DOCKERFILES,
+    ROOT,
+    Copy,
+    Instruction,
+    Stage,
+    build_files,
+    copied,
+    stages,
+)
+
+_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
+_SYSTEM_PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
+_IN_FOLDER = 'cd "$0" && exec "$@"'
+_PATIENCE_SECONDS = 300.0
+_NOWHERE = {
+    "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
+    "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+    "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1",
+    "DARKROOM_DEVICE": "cpu",
+    "DARKROOM_MEASURE_AT_START": "false",
+}
+_ANSWERS = {
+    "api": (("/healthz", b"{"), ("/", b"<script"), ("/openapi.json", b"openapi"), ("/docs", b"<html")),
+    "worker": (("/healthz", b'"alive": true'), ("/readyz", b'"models": ["demo"]')),
+}
+_PORT_VARIABLE = {"api": "PORT", "worker": "DARKROOM_HEALTH_PORT"}
+
+
+@dataclass(slots=True)
+class Room:
+    """A stage being built: its root, and what ENV, ARG, WORKDIR and USER have set."""
+
+    root: Path
+    variables: dict[str, str] = field(default_factory=lambda: {"PATH": _SYSTEM_PATH})
+    folder: str = "/"
+    user: str = "0:0"
+
+    def inside(self, path: str) -> Path:
+        return self.root / str(Path(self.folder, path)).lstrip("/")
+
+    def command(self, argv: list[str], *, binds: list[Path], read_only: bool = False) -> list[str]:
+        """This command in a mount namespace of its own: whatever is mounted is gone when it ends."""
+        root = shlex.quote(str(self.root))
+        lines = [
+            f"mount --bind {root} {root}",
+            f"mount -t proc proc {root}/proc",
+            f"mount --rbind /dev {root}/dev",
+        ]
+        for path in binds:
+            inner = self.root / str(path).lstrip("/")
+            inner.mkdir(parents=True, exist_ok=True) if path.is_dir() else _touch(inner)
+            lines.append(f"mount --bind {shlex.quote(str(path))} {shlex.quote(str(inner))}")
+        if read_only:
+            lines += [f"mount -o remount,ro,bind {root}", f"mount -t tmpfs -o mode=1777 tmpfs {root}/tmp"]
+        lines.append(
+            f"exec chroot --userspec={self.user} {root} /bin/sh -c '{_IN_FOLDER}' {self.folder} \"$@\""
+        )
+        return ["unshare", "--mount", "sh", "-euc", "\n".join(lines), "sh", *argv]
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+class Rehearsal:
+    """The stages of one image, one after another."""
+
+    def __init__(self, image: str, work: Path, bases: dict[str, Path], binds: list[Path]) -> None:
+        self._image, self._work, self._bases, self._binds = image, work, bases, binds
+        self._files = build_files()
+        self._rooms: dict[str | None, Room] = {}
+
+    def build(self) -> Room:
+        """Run every step; the last stage's room."""
+        room = None
+        for number, stage in enumerate(stages(self._image)):
+            room = self._rooms[stage.name] = Room(self._work / f"{self._image}-{number}")
+            _copy_tree(self._bases[stage.base.partition(":")[0]], room.root)
+            for instruction in stage.instructions:
+                self._step(stage, room, instruction)
+        assert room is not None
+        return room
+
+    def _step(self, stage: Stage, room: Room, instruction: Instruction) -> None:
+        value = instruction.value
+        if instruction.name != "RUN":  # there it is the shell's affair
+            value = string.Template(value).safe_substitute(room.variables)
+        match instruction.name:
+            case "ARG" | "ENV":
+                pairs = [word.partition("=") for word in Instruction("", value).words]
+                room.variables |= {name: given for name, _, given in pairs}
+            case "WORKDIR":
+                room.folder = value
+                room.inside(".").mkdir(parents=True, exist_ok=True)
+            case "USER":
+                room.user = value
+            case "COPY":
+                self._copy(room, Copy.of(Instruction("COPY", value)))
+            case "RUN":
+                self._say(f"{stage.name or 'last stage'}: {value}")
+                command = room.command(["/bin/sh", "-c", value], binds=self._binds)
+                subprocess.run(command, check=True, env={"HOME": "/root", **_passed_on(), **room.variables})
+            case _:
+                pass  # what is said about an image builds nothing
+
+    def _copy(self, room: Room, copy: Copy) -> None:
+        several = len(copy.sources) > 1 or copy.target.endswith("/")
+        for source in copy.sources:
+            if copy.stage is not None:
+                origin = self._rooms[copy.stage].inside(source)
+                _copy_tree(origin, room.inside(copy.target))
+                continue
+            for file in copied(source, self._files):
+                target = room.inside(copy.target)
+                if str(file) != source:
+                    target /= file.relative_to(source)
+                elif several:
+                    target /= file.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / file, target)
+
+    def serve(self, room: Room) -> None:
+        """Start what CMD says and hold it to its answers."""
+        (command,) = stages(self._image)[-1].all("CMD")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = {**room.variables, **_NOWHERE, _PORT_VARIABLE[self._image]: str(port)}
+        self._say(f"as {room.user}: {' '.join(command.words)}")
+        process = subprocess.Popen(
+            room.command(command.words, binds=[], read_only=True), env=environment, start_new_session=True
+        )
+        try:
+            for path, expected in _ANSWERS[self._image]:
+                _await_answer(f"http://127.0.0.1:{port}{path}", expected, process)
+                self._say(f"{path} answers")
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(30)
+            self._say(f"after SIGTERM it exits with {code}")
+            if code != 0:
+                raise SystemExit(f"{self._image}: exit code {code}")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _say(self, line: str) -> None:
+        sys.stdout.write(f"[{self._image}] {line}\n")
+        sys.stdout.flush()
+
+
+def _passed_on() -> dict[str, str]:
+    """How this machine's package clients reach their registries."""
+    return {
+        name: value for name, value in os.environ.items() if name.lower().startswith(("pip_", "npm_config_"))
+    }
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.mkdir(exist_ok=True)
+    subprocess.run(["cp", "--archive", "--reflink=auto", f"{source}/.", str(target)], check=True)
+
+
+def _await_answer(url: str, expected: bytes, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    answer = b""
+    while expected not in answer:
+        if process.poll() is not None:
+            raise SystemExit(f"it ended with {process.returncode} before {url} answered")
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{url} does not answer with {expected!r}: {answer[:400]!r}")
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                answer = response.read()
+        except urllib.error.HTTPError as error:  # a worker that is not ready says so with its state
+            answer = error.read()
+        except OSError:
+            time.sleep(0.5)
+
+
+def _bases(work: Path) -> dict[str, Path]:
+    """A root with Debian's Python, and the same with this machine's Node."""
+    python, node = work / "debian", work / "debian-with-node"
+    if not (python / "usr/local/bin/pip").exists():
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", python], check=True
+        )
+        for name, program in (("python", "python3"), ("pip", "pip3")):
+            (python / "usr/local/bin" / name).symlink_to(f"/usr/bin/{program}")
+        for marker in python.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
+            marker.unlink()  # the images' Python is nobody else's
+    if not node.exists():
+        _copy_tree(python, node)
+        interpreter = shutil.which("node")
+        if interpreter is None:
+            raise SystemExit("the rehearsal needs Node, for the page")
+        shutil.copy2(interpreter, node / "usr/local/bin/node")
+        packages = subprocess.check_output(["npm", "root", "--global"], text=True).strip()
+        _copy_tree(Path(packages) / "npm", node / "usr/local/lib/node_modules/npm")
+        (node / "usr/local/bin/npm").symlink_to("../lib/node_modules/npm/bin/npm-cli.js")
+    for root in (python, node):
+        shutil.copy2("/etc/resolv.conf", root / "etc/resolv.conf")
+    return {"python": python, "node": node}
+
+
+def main() -> None:
+    """Rehearse the images that are named, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("image", nargs="?", choices=sorted(DOCKERFILES), help="both when none is named")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / ".darkroom" / "images", help="where the roots are made"
+    )
+    parser.add_argument(
+        "--bind",
+        type=Path,
+        action="append",
+        default=[],
+        help="a file or folder of this machine that the steps may see",
+    )
+    arguments = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+        raise SystemExit("the rehearsal needs root, for chroot, and debootstrap")
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    work = arguments.work.resolve()
+    bases = _bases(work)
+    for image in [arguments.image] if arguments.image else sorted(DOCKERFILES):
+        rehearsal = Rehearsal(image, work, bases, arguments.bind)
+        try:
+            rehearsal.serve(rehearsal.build())
+        finally:
+            for root in work.glob(f"{image}-*"):
+                shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()
