@@ -34,6 +34,7 @@ class Provenance(Record):
     environment: Environment
     batches: tuple[int, ...]
     resumes: tuple[Resume, ...] = ()
+    started_over_because: str | None = None
     decoded_in_tiles: bool = False
     pixels_sha256: str
     decoded_sha256: str

@@ -15,7 +15,7 @@ from client.record import Record
 from client.submission import SubmissionFields
 
 _LARGEST = 255
-_DECIDE_NOTHING = {"attempt", "pixels_sha256", "decoded_sha256", "resumes"}
+_DECIDE_NOTHING = {"attempt", "pixels_sha256", "decoded_sha256", "resumes", "started_over_because"}
 """Parts of a provenance that differ between equal pictures, too: a resumed Run draws what it would have drawn."""
 
 

@@ -52,6 +52,8 @@ class Circumstances(_Record):
     """How many Runs shared each of the sampler's steps: sums differ in their last bits between batch sizes."""
     resumes: tuple[Resume, ...] = ()
     """The latest ones, oldest first. A Run that is resumed draws what it would have drawn undisturbed."""
+    started_over_because: str | None = None
+    """Why an earlier attempt's checkpoint was refused; None if none was. What it had drawn was drawn again."""
     decoded_in_tiles: bool = False
     """Memory was short, and the seams may show."""
 

@@ -88,6 +88,7 @@ class Origin:
             environment=self.environment,
             batches=tuple(past.batches),
             resumes=past.resumes,
+            started_over_because=past.started_over_because,
             decoded_in_tiles=decoded_in_tiles,
         )
 

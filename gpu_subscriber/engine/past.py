@@ -8,16 +8,21 @@ from common.domain.provenance import MAX_RESUMES, Environment, Resume
 
 @dataclass(slots=True, kw_only=True)
 class Past:
-    """`batches`: how many Runs shared each step so far. `resumes`: the latest checkpoints it went on from."""
+    """`batches`: how many Runs shared each step so far. `resumes`: the latest checkpoints it went on from.
+
+    `started_over_because`: why one was refused.
+    """
 
     batches: list[int] = field(default_factory=list)
     resumes: tuple[Resume, ...] = ()
+    started_over_because: str | None = None
 
     def packed(self, here: Environment) -> dict[str, Any]:
         """As JSON, for whoever goes on elsewhere; `here` is where the latest steps were computed."""
         return {
             "batches": list(self.batches),
             "resumes": [resume.model_dump(mode="json") for resume in self.resumes],
+            "started_over_because": self.started_over_because,
             "environment": here.model_dump(mode="json"),
         }
 
@@ -33,4 +38,8 @@ class Past:
             Resume(step=at, before=None if before == here else before)
             for at, before in [*earlier, (step, there)]
         ]
-        return cls(batches=list(packed["batches"]), resumes=tuple(resumes[-MAX_RESUMES:]))
+        return cls(
+            batches=list(packed["batches"]),
+            resumes=tuple(resumes[-MAX_RESUMES:]),
+            started_over_because=packed["started_over_because"],
+        )

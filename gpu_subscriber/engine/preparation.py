@@ -23,6 +23,7 @@ def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
         try:
             restore(state, run.start.checkpoint, parameters, index=index)
         except CheckpointRefusedError as error:
+            state.past.started_over_because = str(error)
             send(CheckpointRefused(run_id=run.run_id, reason=str(error)))
     run.denoising = state
     run.resumed_at_step = run.note_steps()

@@ -100,13 +100,14 @@ def test_what_happened_before_a_run_was_resumed_is_told(stock: Any) -> None:
 
 def test_a_run_that_changed_places_says_where_it_was() -> None:
     here, there, elsewhere = (environment(device=name) for name in ("here", "there", "elsewhere"))
-    past = Past(batches=[1, 1])
+    past = Past(batches=[1, 1], started_over_because="made for another software")
     past = Past.resumed(past.packed(there), step=2, here=elsewhere)
     past.batches.append(1)
     past = Past.resumed(past.packed(elsewhere), step=3, here=here)
     assert past.resumes == (Resume(step=2, before=there), Resume(step=3, before=elsewhere))
     back = Past.resumed(past.packed(here), step=3, here=there)
     assert [resume.before for resume in back.resumes] == [None, elsewhere, here]
+    assert back.started_over_because == "made for another software"
 
 
 def test_a_whole_pipeline_tells_the_same(whole: WholePipeline) -> None:
