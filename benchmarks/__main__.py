@@ -17,6 +17,7 @@ BENCHMARKS = (
     "engine_batching",
     "checkpoint_cost",
     "telemetry_cost",
+    "autoscaling",
 )
 
 

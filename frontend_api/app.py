@@ -12,6 +12,7 @@ from frontend_api.rate_limit_headers import add_rate_limit_headers
 from frontend_api.request_gate import gate_requests
 from frontend_api.request_log import log_requests, trace_requests
 from frontend_api.routes import (
+    autoscaling,
     batches,
     dead_letters,
     documentation,
@@ -53,7 +54,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
         tasks, batches, events, sockets, results, webhooks, images, previews, models, queue, usage, keys, dead_letters,
-        internal, health, documentation, web_page,
+        internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

@@ -75,15 +75,16 @@ def unsigned_token(user_id: str, *, project_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InternalToken:
-    """The InternalCallers of the local stack: whoever holds the token that the stack made up for this run."""
+    """The InternalCallers who hold a token: the local stack's, which is made up for its run, and the autoscaler."""
 
     token: str
+    whose: str = "darkroom's own scheduler"
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """See InternalCallers.check."""
         given = bearer_token(headers) or url_token or ""
         if not hmac.compare_digest(given.encode(), self.token.encode()):
-            raise NotAuthenticatedError("only darkroom's own scheduler may call this")
+            raise NotAuthenticatedError(f"only {self.whose} may call this")
 
 
 @dataclass(frozen=True, slots=True)

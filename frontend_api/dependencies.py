@@ -33,6 +33,7 @@ from frontend_api.ports import (
     UsageBook,
 )
 from frontend_api.quotas import QuotaLimits, Quotas
+from frontend_api.read_fleet_demand import ReadFleetDemand
 from frontend_api.read_queue import ReadQueue
 from frontend_api.read_task import ReadTask
 from frontend_api.read_usage import GpuPrice, ReadUsage
@@ -77,6 +78,7 @@ class Dependencies:
     quotas: Quotas
     read_queue: ReadQueue
     read_workload: ReadWorkload
+    read_fleet_demand: ReadFleetDemand
     read_usage: ReadUsage
     gpu_price: GpuPrice | None
     submit_task: SubmitTask
@@ -102,6 +104,7 @@ class Dependencies:
     revoke_api_key: RevokeApiKey
     authenticator: Authenticator
     internal_callers: InternalCallers
+    autoscaling_callers: InternalCallers
     operators: Operators
     probes: tuple[Probe, ...]
     web_page: WebPage
@@ -133,6 +136,7 @@ def assembled(
     api_keys: ApiKeyStore,
     authenticator: Authenticator,
     internal_callers: InternalCallers,
+    autoscaling_callers: InternalCallers,
     operators: Operators,
     probes: tuple[Probe, ...],
     web_page: WebPage,
@@ -157,12 +161,14 @@ def assembled(
         callback_rules=webhooks.rules,
     )
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
+    read_workload = ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
     return Dependencies(
         catalog=catalog,
         clock=clock,
         quotas=quotas,
         read_queue=ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock),
-        read_workload=ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock),
+        read_workload=read_workload,
+        read_fleet_demand=ReadFleetDemand(catalog=catalog, read_workload=read_workload, clock=clock),
         read_usage=ReadUsage(book=usage_book),
         gpu_price=gpu_price,
         submit_task=submit_task,
@@ -221,6 +227,7 @@ def assembled(
         revoke_api_key=RevokeApiKey(keys=api_keys),
         authenticator=authenticator,
         internal_callers=internal_callers,
+        autoscaling_callers=autoscaling_callers,
         operators=operators,
         probes=probes,
         web_page=web_page,

@@ -44,6 +44,8 @@ class ApiSettings(SharedSettings):
     """For whom the cloud scheduler's OIDC tokens are made: this service's URL."""
     internal_service_account: str | None = None
     """Whose OIDC tokens open /internal."""
+    autoscaling_token: SecretStr | None = Field(default=None, min_length=32)
+    """What the autoscaler shows at /internal/autoscaling; without it those who may call the rest of /internal ask."""
     firebase_web_config: dict[str, Any] | None = None
     """The Firebase web app's configuration (JSON), for the page to sign in with. Public by nature."""
     webhook_key: SecretStr | None = Field(default=None, min_length=32)

@@ -140,6 +140,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         api_keys=api_keys,
         authenticator=authenticator,
         internal_callers=_internal_callers(settings),
+        autoscaling_callers=_autoscaling_callers(settings),
         operators=_operators(settings, authenticator),
         probes=(FirestoreProbe(client=firestore), PubSubProbe(client=publisher, topic_path=topic_path)),
         web_page=_web_page(settings),
@@ -212,6 +213,12 @@ def _internal_callers(settings: ApiSettings) -> InternalCallers:
         accounts = ServiceAccountAuthenticator(audience=settings.internal_audience)
         return OidcCallers(accounts=accounts, service_account=settings.internal_service_account)
     return NoInternalCallers()
+
+
+def _autoscaling_callers(settings: ApiSettings) -> InternalCallers:
+    if settings.autoscaling_token is None:
+        return _internal_callers(settings)
+    return InternalToken(token=settings.autoscaling_token.get_secret_value(), whose="the autoscaler")
 
 
 def _operators(settings: ApiSettings, authenticator: Authenticator) -> Operators:

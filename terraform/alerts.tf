@@ -60,7 +60,7 @@ locals {
     no_worker = {
       title    = "No worker is alive while tasks wait"
       severity = "CRITICAL"
-      runbook  = "Tasks stay `queued`, `enqueued_at` is set, workers are idle."
+      runbook  = "Workers do not come, or do not go."
       query    = "max by (subscription_id) (${local.undelivered}) > 0 unless on (subscription_id) sum by (subscription_id) (label_replace({\"darkroom.worker.ready\"}, \"subscription_id\", \"$1\", ${local.pulled_by}, \"(.*)\")) > 0"
       lasts    = "1200s" # a node, an image and a model take minutes to come up from nothing
       says     = "Nobody pulls this subscription. `kubectl -n darkroom get pods,events` says whether pods are missing, pending or failing."

@@ -52,6 +52,7 @@ from tests.fakes.scripted_webhook_sender import ScriptedWebhookSender
 PROJECT = "demo-unit"
 API_KEYS_KNOWN_FOR = timedelta(seconds=30)
 INTERNAL_TOKEN = "known to the scheduler only"
+AUTOSCALING_TOKEN = "known to the autoscaler only"
 PNG = b"\x89PNG, as far as these tests go"
 
 
@@ -114,6 +115,7 @@ class Api:
             api_keys=api_keys,
             authenticator=authenticator,
             internal_callers=InternalToken(token=INTERNAL_TOKEN),
+            autoscaling_callers=InternalToken(token=AUTOSCALING_TOKEN, whose="the autoscaler"),
             operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),

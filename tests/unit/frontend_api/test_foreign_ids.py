@@ -63,6 +63,7 @@ KINDS = {
     "POST /internal/remove-expired": Kind.MACHINES,
     "POST /internal/dead-letters": Kind.MACHINES,
     "POST /internal/events": Kind.MACHINES,
+    "GET /internal/autoscaling": Kind.MACHINES,
     "GET /v1/usage": Kind.THE_CALLERS,
     "GET /v1/queue": Kind.EVERYBODYS,
     "GET /v1/models": Kind.EVERYBODYS,

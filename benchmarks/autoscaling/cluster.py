@@ -1,0 +1,300 @@
+"""The cluster: GPU nodes that take minutes to come, pods that take a while to start, and the tasks that workers draw.
+
+The physics that every policy meets; the figures and where they come from are in `Physics`. One GPU, one pod, one worker
+to a node, and one task at a time to a worker: sharing batches makes a GPU second worth more, for all policies alike.
+"""
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import simpy
+
+from benchmarks.autoscaling.traces import Submission
+
+Process = Generator[simpy.Event, Any, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Physics:
+    """How long things take, seconds. Medians; what varies is log-normal about them."""
+
+    node_seconds: float = 225.0
+    """From the pending pod to the node it runs on: Google's own measurement with a diffusion model on GKE
+    (cloud.google.com/blog, "Improving launch time of Stable Diffusion on GKE by 4X", 2023)."""
+    node_spread: float = 0.15
+    """Of the logarithm."""
+    container_seconds: float = 20.0
+    """By image streaming; reported of a deep learning image that takes 3 m 50 s to pull without it."""
+    cached_container_seconds: float = 3.0
+    """The same where the node has had it."""
+    load_seconds: float = 30.0
+    """Process, model into GPU memory, first warm-up; weights on a secondary boot disk. An assumption."""
+    node_linger_seconds: float = 600.0
+    """An unneeded node is paid for this long: `--scale-down-unneeded-time` of the cluster autoscaler."""
+    drain_seconds: float = 8.0
+    """How long a worker that must go draws on before it hands its task back: `DARKROOM_DRAIN_DEADLINE_SECONDS`."""
+    spot_life_hours: float | None = None
+    """Mean life of a Spot node; None: nodes stay."""
+    max_nodes: int = 20
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """A task on its way; times in seconds since the beginning."""
+
+    submission: Submission
+    remaining_seconds: float
+    ended_at: float | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A GPU node that is paid for."""
+
+    created_at: float
+    has_image: bool = False
+    needed_again: simpy.Event | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Pod:
+    """A pod of the Deployment, and the worker in it once it is ready."""
+
+    node: Node | None = None
+    process: simpy.Process | None = None
+    ready_at: float | None = None
+    drawing: Task | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """The fleet and its work at one moment."""
+
+    at: float
+    replicas: int
+    """Asked for."""
+    ready: int
+    tasks: int
+    """Not ended, waiting or drawn."""
+    gpu_seconds: float
+    """Left of them."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What happened, for the measures."""
+
+    node_seconds: float = 0.0
+    busy_removed: int = 0
+    """Workers that were removed while they drew, though not by losing their node."""
+    fleet: list[Glance] = field(default_factory=list)
+
+
+class Cluster:
+    """Nodes, pods, the queue. `set_replicas` is the one lever; `waiting`, `drawing` and `pods` are what can be seen."""
+
+    def __init__(self, env: simpy.Environment, physics: Physics, random: Random) -> None:
+        self.env = env
+        self.ledger = Ledger()
+        self.tasks: list[Task] = []
+        self.waiting: list[Task] = []
+        self.pods: list[Pod] = []
+        self._physics = physics
+        self._random = random
+        self._idle_nodes: list[Node] = []
+        self._nodes: dict[Node, None] = {}
+        self._coming = 0
+        self._news = env.event()
+
+    @property
+    def replicas(self) -> int:
+        """How many pods the Deployment is asked to have."""
+        return len(self.pods)
+
+    @property
+    def drawing(self) -> list[Task]:
+        """The tasks that workers hold."""
+        return [pod.drawing for pod in self.pods if pod.drawing is not None]
+
+    @property
+    def ready(self) -> int:
+        """How many workers can draw or do."""
+        return sum(pod.ready_at is not None for pod in self.pods)
+
+    def submit(self, task: Task) -> None:
+        """A task joins the queue."""
+        self.tasks.append(task)
+        self._enqueue(task)
+
+    def set_replicas(self, replicas: int) -> None:
+        """What the Deployment's controller does.
+
+        Of too many it removes first who is not ready, then who is idle, for workers say what their removal would
+        cost, then who is youngest.
+        """
+        while len(self.pods) < replicas:
+            self._start_pod()
+        excess = len(self.pods) - replicas
+        for pod in sorted(self.pods, key=_removal_rank)[: max(0, excess)]:
+            self._remove(pod)
+        self._provision()
+
+    def note_fleet(self) -> None:
+        """Write down how the fleet stands."""
+        tasks = (*self.waiting, *self.drawing)
+        glance = Glance(
+            at=self.env.now,
+            replicas=self.replicas,
+            ready=self.ready,
+            tasks=len(tasks),
+            gpu_seconds=sum(task.remaining_seconds for task in tasks),
+        )
+        self.ledger.fleet.append(glance)
+
+    def settle_accounts(self) -> None:
+        """Count what the nodes that still stand have cost."""
+        self.ledger.node_seconds += sum(self.env.now - node.created_at for node in self._nodes)
+
+    def _start_pod(self) -> None:
+        pod = Pod()
+        self.pods.append(pod)
+        self._bind_pending()
+
+    def _remove(self, pod: Pod) -> None:
+        self.pods.remove(pod)
+        self.ledger.busy_removed += pod.drawing is not None
+        if pod.process is not None:
+            pod.process.interrupt("scaled in")
+
+    def _bind_pending(self) -> None:
+        for pod in [pod for pod in self.pods if pod.node is None]:
+            if not self._idle_nodes:
+                return
+            node = self._idle_nodes.pop()
+            if node.needed_again is not None:
+                node.needed_again.succeed()
+            pod.node = node
+            pod.process = self.env.process(self._worker(pod, node))
+
+    def _provision(self) -> None:
+        pending = sum(pod.node is None for pod in self.pods)
+        room = self._physics.max_nodes - len(self._nodes) - self._coming
+        for _ in range(min(pending - self._coming, room)):
+            self._coming += 1
+            self.env.process(self._new_node())
+
+    def _new_node(self) -> Process:
+        asked_at = self.env.now
+        spread = self._physics.node_spread
+        yield self.env.timeout(self._random.lognormvariate(math.log(self._physics.node_seconds), spread))
+        self._coming -= 1
+        node = Node(
+            created_at=asked_at
+        )  # paid from the moment it was asked for: a little too much, for all alike
+        self._nodes[node] = None
+        if self._physics.spot_life_hours is not None:
+            self.env.process(self._spot(node))
+        self._offer(node)
+
+    def _offer(self, node: Node) -> None:
+        node.needed_again = self.env.event()
+        self._idle_nodes.append(node)
+        self.env.process(self._linger(node, node.needed_again))
+        self._bind_pending()
+
+    def _linger(self, node: Node, needed_again: simpy.Event) -> Process:
+        yield needed_again | self.env.timeout(self._physics.node_linger_seconds)
+        if not needed_again.triggered and node in self._nodes:
+            self._idle_nodes.remove(node)
+            self._end(node)
+
+    def _end(self, node: Node) -> None:
+        self.ledger.node_seconds += self.env.now - node.created_at
+        del self._nodes[node]
+
+    def _spot(self, node: Node) -> Process:
+        assert self._physics.spot_life_hours is not None
+        yield self.env.timeout(self._random.expovariate(1 / (self._physics.spot_life_hours * 3_600)))
+        if node not in self._nodes:
+            return
+        if node in self._idle_nodes:
+            self._idle_nodes.remove(node)
+            assert node.needed_again is not None
+            node.needed_again.succeed()
+            self._end(node)
+            return
+        pod = next((pod for pod in self.pods if pod.node is node), None)
+        if pod is not None and pod.process is not None:
+            # The Deployment puts another in its place, which waits for another node.
+            self.pods.remove(pod)
+            pod.process.interrupt("spot")
+            self._start_pod()
+            self._provision()
+
+    def _worker(self, pod: Pod, node: Node) -> Process:
+        cause: str | None = None
+        try:
+            known = node.has_image
+            physics = self._physics
+            yield self.env.timeout(physics.cached_container_seconds if known else physics.container_seconds)
+            node.has_image = True
+            yield self.env.timeout(physics.load_seconds)
+            pod.ready_at = self.env.now
+            yield from self._draw_all(pod)
+        except simpy.Interrupt as interrupt:
+            cause = str(interrupt.cause)
+            yield from self._drain(pod)
+        if node in self._nodes:
+            if cause == "spot":
+                self._end(node)
+            else:
+                self._offer(node)
+
+    def _draw_all(self, pod: Pod) -> Process:
+        while True:
+            while not self.waiting:
+                yield self._news
+            task = pod.drawing = self.waiting.pop(0)
+            began = self.env.now
+            try:
+                yield self.env.timeout(task.remaining_seconds)
+            finally:
+                task.remaining_seconds = max(0.0, task.remaining_seconds - (self.env.now - began))
+            self._finish(pod, task)
+
+    def _drain(self, pod: Pod) -> Process:
+        task = pod.drawing
+        if task is None:
+            return
+        if task.remaining_seconds <= self._physics.drain_seconds:
+            yield self.env.timeout(task.remaining_seconds)
+            self._finish(pod, task)
+            return
+        yield self.env.timeout(self._physics.drain_seconds)
+        task.remaining_seconds -= self._physics.drain_seconds
+        pod.drawing = None
+        self._enqueue(task, first=True)
+
+    def _finish(self, pod: Pod, task: Task) -> None:
+        task.remaining_seconds = 0.0
+        task.ended_at = self.env.now
+        pod.drawing = None
+
+    def _enqueue(self, task: Task, *, first: bool = False) -> None:
+        self.waiting.insert(0 if first else len(self.waiting), task)
+        news, self._news = self._news, self.env.event()
+        news.succeed()
+
+
+def _removal_rank(pod: Pod) -> tuple[bool, bool, float]:
+    return pod.ready_at is not None, pod.drawing is not None, -(pod.ready_at or 0.0)
+
+
+def sampled(cluster: Cluster, every_seconds: float, look: Callable[[], None]) -> Process:
+    """Have somebody look at the cluster again and again."""
+    while True:
+        look()
+        yield cluster.env.timeout(every_seconds)

@@ -1,0 +1,104 @@
+"""What autoscalers can read of the queue: the API's own figure, and Cloud Monitoring's count of messages."""
+
+import math
+from collections.abc import Sequence
+from random import Random
+from typing import Protocol
+
+from benchmarks.autoscaling.cluster import Cluster, Process, Task
+from frontend_api.fleet_demand import workers_demanded
+
+SAMPLE_SECONDS = 60.0
+VISIBLE_AFTER_SECONDS = 120.0
+"""num_undelivered_messages is "sampled every 60 seconds; after sampling, data is not visible for up to 120 seconds"
+(cloud.google.com/monitoring/api/metrics_gcp_p_z)."""
+HORIZON_SECONDS = 300.0
+"""A sample that is older is no answer any more."""
+
+Outage = tuple[float, float]
+"""From and until, seconds."""
+
+
+class Signal(Protocol):
+    """One metric."""
+
+    def read(self) -> float | None:
+        """What it says now; None where it says nothing."""
+        ...
+
+
+class DemandFigure:
+    """GET /v1/autoscaling: measured when asked, or 503."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        random: Random,
+        *,
+        outages: Sequence[Outage] = (),
+        failing_share: float = 0.0,
+        target_seconds: float,
+    ) -> None:
+        self._cluster = cluster
+        self._random = random
+        self._outages = outages
+        self._failing_share = failing_share
+        self._target_seconds = target_seconds
+
+    def read(self) -> float | None:
+        """The very function that the API serves, over what it could know: predictions, and no task's progress."""
+        if _is_in(self._cluster.env.now, self._outages) or self._random.random() < self._failing_share:
+            return None
+        waiting, drawing = self._cluster.waiting, self._cluster.drawing
+        return workers_demanded(
+            gpu_seconds=_predicted(waiting) + _predicted(drawing) / 2,
+            tasks=len(waiting) + len(drawing),
+            busy_workers=len(drawing),
+            target_seconds=self._target_seconds,
+        )
+
+
+class UndeliveredMessages:
+    """Cloud Monitoring's `subscription/num_undelivered_messages`: what waits and what is leased, late."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        random: Random,
+        *,
+        outages: Sequence[Outage] = (),
+        visible_after_seconds: float = VISIBLE_AFTER_SECONDS,
+    ) -> None:
+        self._cluster = cluster
+        self._random = random
+        self._outages = outages
+        self._visible_after = visible_after_seconds
+        self._samples: list[tuple[float, float, int]] = []
+        cluster.env.process(self._sampling())
+
+    def read(self) -> float | None:
+        """The newest sample that can be seen, unless it is too old."""
+        now = self._cluster.env.now
+        seen = [(at, count) for at, visible, count in self._samples if visible <= now]
+        newest_at, count = max(seen, default=(-math.inf, 0))
+        return float(count) if now - newest_at <= HORIZON_SECONDS else None
+
+    def _sampling(self) -> Process:
+        env = self._cluster.env
+        yield env.timeout(self._random.uniform(0, SAMPLE_SECONDS))
+        while True:
+            if not _is_in(env.now, self._outages):
+                visible = env.now + self._random.uniform(0, self._visible_after)
+                self._samples = [*self._samples[-10:], (env.now, visible, self._messages())]
+            yield env.timeout(SAMPLE_SECONDS)
+
+    def _messages(self) -> int:
+        return len(self._cluster.waiting) + len(self._cluster.drawing)
+
+
+def _predicted(tasks: Sequence[Task]) -> float:
+    return sum(task.submission.predicted_gpu_seconds for task in tasks)
+
+
+def _is_in(now: float, outages: Sequence[Outage]) -> bool:
+    return any(begin <= now < end for begin, end in outages)

@@ -1,0 +1,89 @@
+"""/internal/autoscaling: how many workers a pool should have, for KEDA's metrics-api trigger."""
+
+from datetime import datetime
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.domain.errors import UnknownModelError
+from frontend_api.answers import AnswerBody
+from frontend_api.dependencies import wired
+from frontend_api.fleet_demand import TARGET_SECONDS
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.problems import Complaint, RequestRefusedError, rejected
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.requests import query
+
+blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
+
+
+class AutoscalingQuery(BaseModel):
+    """Which pool, and how fast it should be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    models: str = Field(
+        default="",
+        max_length=2_000,
+        description="Those that the pool serves, separated by commas; all if left out.",
+    )
+    target_seconds: float = Field(
+        default=TARGET_SECONDS,
+        ge=10,
+        le=3_600,
+        allow_inf_nan=False,
+        description="Within what time the pool is to work off its tasks once the workers are there.",
+    )
+
+
+class AutoscalingAnswer(AnswerBody):
+    """What a pool's tasks ask of it."""
+
+    as_of: datetime = Field(description="When it was measured: at most 30 seconds ago.")
+    workers: float = Field(
+        description="How many the pool should have, to be rounded up; 0 without any task only."
+    )
+    gpu_seconds: float | None = Field(
+        description="How long one worker would draw at all that has not ended; null while nobody has measured a model."
+    )
+    tasks: int = Field(description="How many have not ended.")
+    busy_workers: int = Field(description="How many workers draw at them, at most.")
+
+
+@blueprint.before_request
+def check_caller() -> None:
+    """Only the autoscaler may ask. The address is no place for its token: addresses are logged."""
+    wired().autoscaling_callers.check(dict(request.headers))
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readFleetDemand",
+        summary="How many workers a pool should have",
+        tag="internal",
+        query=AutoscalingQuery,
+        answers={200: Answer(meaning="Measured just now.", body=AutoscalingAnswer)},
+        problems=("unauthenticated", "parameters_rejected", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """The demand. Whatever is not known for certain is a refusal and never a small number."""
+    asked = query(AutoscalingQuery)
+    models = [name.strip() for name in asked.models.split(",") if name.strip()]
+    try:
+        demand = wired().read_fleet_demand(models, target_seconds=asked.target_seconds)
+    except UnknownModelError as error:
+        complaint = Complaint(
+            "parameter", "models", f"{error.name[:100]!r} is none of {', '.join(error.offered)}"
+        )
+        raise RequestRefusedError(rejected([complaint])) from error
+    return json_answer(
+        AutoscalingAnswer(
+            as_of=demand.as_of,
+            workers=round(demand.workers, 3),
+            gpu_seconds=None if demand.gpu_seconds is None else round(demand.gpu_seconds, 3),
+            tasks=demand.tasks,
+            busy_workers=demand.busy_workers,
+        )
+    )

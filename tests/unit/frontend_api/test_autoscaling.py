@@ -1,0 +1,114 @@
+"""GET /internal/autoscaling: the figure rises with the queue, and is refused rather than guessed."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from common.domain.worker_report import ModelTimes
+from tests.factories import parameters, worker_report
+from tests.unit.frontend_api.conftest import AUTOSCALING_TOKEN, INTERNAL_TOKEN, Api
+
+BY_TOKEN = {"Authorization": f"Bearer {AUTOSCALING_TOKEN}"}
+
+
+def asked(api: Api, query: str = "") -> dict[str, Any]:
+    answer = api.client.get(f"/internal/autoscaling{query}", headers=BY_TOKEN)
+    assert answer.status_code == 200, answer.get_json()
+    body: dict[str, Any] = answer.get_json()
+    return body
+
+
+def measured_worker(api: Api, worker_id: str = "one", *, seconds_per_task: float) -> None:
+    per_unit = seconds_per_task / parameters().work_units
+    times = ModelTimes(model="demo", gpu_seconds_per_unit=per_unit, sizes=())
+    api.reports.publish(replace(worker_report(worker_id), times=(times,)))
+
+
+def queue(api: Api, count: int) -> None:
+    for number in range(count):
+        api.stored_task(task_id=f"task-{number}", parameters=parameters())
+
+
+def test_it_is_zero_only_without_a_task(api: Api) -> None:
+    nothing = {"workers": 0, "gpu_seconds": 0, "tasks": 0, "busy_workers": 0}
+    assert {**asked(api), "as_of": None} == {**nothing, "as_of": None}
+    queue(api, 1)
+    api.clock.advance(2)
+    assert asked(api)["workers"] == 1
+
+
+def test_it_rises_with_the_work_and_falls_with_the_target(api: Api) -> None:
+    measured_worker(api, seconds_per_task=20)
+    queue(api, 44)
+    told = asked(api)
+    assert told["gpu_seconds"] == pytest.approx(880, abs=0.01)
+    assert told["workers"] == pytest.approx(4, abs=0.001)
+    assert asked(api, "?target_seconds=88")["workers"] == pytest.approx(10, abs=0.001)
+
+
+def test_a_worker_that_draws_counts_as_one(api: Api) -> None:
+    for name in ("one", "two", "three"):
+        measured_worker(api, name, seconds_per_task=1)
+    for name in ("a", "b"):
+        api.claimed_task(task_id=name)
+    told = asked(api)
+    assert (told["workers"], told["busy_workers"], told["tasks"]) == (2, 2, 2)
+
+
+def test_what_nobody_has_measured_is_one_workers_work(api: Api) -> None:
+    queue(api, 500)
+    told = asked(api)
+    assert (told["workers"], told["gpu_seconds"], told["tasks"]) == (1, None, 500)
+
+
+def test_a_pool_is_told_of_its_own_models(api: Api) -> None:
+    queue(api, 3)
+    assert asked(api, "?models=demo")["tasks"] == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("?models=demo,unheard-of", "models"),
+        ("?target_seconds=0", "target_seconds"),
+        ("?target_seconds=nan", "target_seconds"),
+        ("?model=demo", "model"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_by_name(api: Api, query: str, parameter: str) -> None:
+    answer = api.client.get(f"/internal/autoscaling{query}", headers=BY_TOKEN)
+    assert (answer.status_code, answer.get_json()["errors"][0]["parameter"]) == (422, parameter)
+
+
+def test_without_firestore_there_is_no_figure(api: Api) -> None:
+    queue(api, 3)
+    assert asked(api)["tasks"] == 3
+    api.gauge.unavailable = True
+    api.clock.advance(2)
+    answer = api.client.get("/internal/autoscaling", headers=BY_TOKEN)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")
+
+
+def test_an_outdated_workload_is_no_figure(api: Api) -> None:
+    asked(api)
+    reading = api.app.extensions["darkroom"].read_workload
+    api.clock.advance(31)
+    with reading._measuring:  # somebody measures, and Firestore keeps them waiting
+        answer = api.client.get("/internal/autoscaling", headers=BY_TOKEN)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")
+    assert asked(api)["tasks"] == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Authorization": f"Bearer {INTERNAL_TOKEN}"}, {"X-API-Key": AUTOSCALING_TOKEN}],
+    ids=["nobody", "the scheduler", "as an API key"],
+)
+def test_nobody_else_is_told(api: Api, headers: dict[str, str]) -> None:
+    assert api.client.get("/internal/autoscaling", headers=headers).status_code == 401
+    assert api.client.get(f"/internal/autoscaling?token={AUTOSCALING_TOKEN}").status_code == 401
+
+
+def test_its_token_opens_nothing_else(api: Api) -> None:
+    assert api.client.post("/internal/rescue", headers=BY_TOKEN).status_code == 401
