@@ -1,4 +1,4 @@
-"""Every package that the project installs, its own dependencies' dependencies included, has its version written down."""
+"""Every package that the project installs, with all that it brings along, has its version written down."""
 
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
