@@ -14,7 +14,8 @@ A Link is one such proxy. It passes everything on until it is told otherwise:
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import TracebackType
@@ -102,6 +103,16 @@ class Link:
         """Break what is open, and with it whatever was held."""
         self._now(self._break_connections)
 
+    @contextmanager
+    def leading_to(self, port: int) -> Iterator[None]:
+        """Within the block, as if the service were on this port. Connections are broken at both ends of it."""
+        usual = self._service_port
+        self._now(lambda: self._lead(lambda: port))
+        try:
+            yield
+        finally:
+            self._now(lambda: self._lead(usual))
+
     def hold(self, sent: bytes, *, arrives: bool) -> threading.Event:
         """From the request on that carries `sent`: stall before it arrives, or let it arrive and drop the answers.
 
@@ -146,6 +157,10 @@ class Link:
             if connection.lost_answers:
                 connection.abort()  # its streams lack bytes: no client could go on with them
         self._set(_Flow.PASS)
+
+    def _lead(self, service_port: Callable[[], int]) -> None:
+        self._service_port = service_port
+        self._break_connections()
 
     def _freeze(self) -> None:
         for connection in self._connections:

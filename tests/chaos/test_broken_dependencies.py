@@ -137,6 +137,24 @@ def test_a_storm_of_aborted_commits_passes_over(rig: Rig) -> None:
     assert {task.attempt for task in tasks.values()} == {1}
 
 
+@pytest.mark.parametrize("tasks", [100, pytest.param(1_000, marks=long)])
+def test_of_what_was_submitted_while_one_publish_in_ten_fails_all_is_drawn(rig: Rig, tasks: int) -> None:
+    dice, link = random.Random(2), rig.site.api_links.pubsub
+    with GrpcGate(rig.site.address("pubsub-proxy")) as gate, link.leading_to(gate.port):
+        # Not a code that the API tries again by itself: each of these is a submission without its message.
+        gate.refuse("Publish", grpc.StatusCode.RESOURCE_EXHAUSTED, applies=lambda: dice.random() < 0.1)
+        rig.start_worker()
+        unconfirmed = 0
+        for _ in range(tasks):
+            answer = rig.try_submit()
+            if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+                rig.expect(answer.json()["task_id"])
+                unconfirmed += 1
+        assert unconfirmed >= tasks / 20
+        assert len(rig.accepted) == tasks
+        assert set(rig.every_promise_kept(timeout_seconds=120 + tasks / 4)) == set(rig.accepted)
+
+
 @pytest.mark.parametrize("code", [grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND])
 def test_a_stream_that_is_ended_for_good_is_opened_again_for_ever(rig: Rig, code: grpc.StatusCode) -> None:
     with GrpcGate(rig.site.address("pubsub-proxy")) as gate:
