@@ -13,6 +13,7 @@ BENCHMARKS = (
     "service_tax",
     "submit_latency",
     "open_streams",
+    "eta_calibration",
     "browser_latency",
     "engine_batching",
     "checkpoint_cost",

@@ -26,6 +26,7 @@ from client.errors import (
     WaitTimeoutError,
     WebhookRejectedError,
 )
+from client.estimate import Estimate
 from client.generation import Generation
 from client.image_file import ImageFile
 from client.image_record import ImageRecord, read_image_record
@@ -75,6 +76,7 @@ __all__ = [
     "Difference",
     "EditedImageError",
     "Environment",
+    "Estimate",
     "ForbiddenError",
     "Generation",
     "GenerationParameters",

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from client.command import account, dead_letters, models, submissions, tasks, verification
+from client.command import account, dead_letters, estimates, models, submissions, tasks, verification
 from client.command.exit_codes import MEANINGS, ExitCode, exit_code_of
 from client.credentials import URL_VARIABLE
 from client.errors import ClientError, UnreachableError
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(submissions.generate)
 app.command()(submissions.submit)
 app.command()(submissions.watch)
+app.command()(estimates.estimate)
 app.command("list")(tasks.list_tasks)
 app.command()(tasks.show)
 app.command()(tasks.cancel)

@@ -12,6 +12,10 @@ class QueueLine(Record):
     oldest_seconds: float | None = None
     processing: int
     completed_per_minute: float
+    backlog_gpu_seconds: float | None = None
+    """How long one worker would draw at all that has not ended; None where nobody knows."""
+    workers: int | None = None
+    """How many are alive and serve it."""
 
 
 class ModelQueue(QueueLine):

@@ -25,6 +25,7 @@ from client.calls import DEFAULT_TIMEOUT_SECONDS, Calls
 from client.credentials import resolve_address
 from client.dead_letter import DeadLetter
 from client.errors import ClientError
+from client.estimate import Estimate
 from client.generation import Generation
 from client.image_file import ImageFile
 from client.image_record import ImageSource, RecordedImage
@@ -79,6 +80,10 @@ class Client:
     ) -> Task:
         """Submit a task and return at once. A key is made up if need be: a lost answer makes no second task."""
         return play(self._http, task_calls.submit(self._calls, prompt, fields, idempotency_key))
+
+    def estimate(self, prompt: str, **fields: Unpack[SubmissionFields]) -> Estimate:
+        """What a task would take, wait and cost if it were submitted now. Nothing is submitted."""
+        return play(self._http, task_calls.estimate(self._calls, prompt, fields))
 
     def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
         """Submit any number of tasks, a hundred with each call; what became of each, in their order.

@@ -96,6 +96,13 @@ class Eta(Record):
     p90_seconds: float | None = None
 
 
+class Cost(Record):
+    """What the task costs its owner; `price` is None until it is completed."""
+
+    price: float | None = None
+    currency: str
+
+
 class Metrics(Record):
     """What the task cost, in seconds; None until it is known."""
 
@@ -138,6 +145,7 @@ class Task(Record):
     callback_url: str | None = None
     callback_events: tuple[str, ...] | None = None
     metrics: Metrics = Metrics()
+    cost: Cost | None = None
     urls: Urls
 
 

@@ -3,6 +3,7 @@
 from typing import TypeAlias
 
 from client.calls import Calls, path_of
+from client.estimate import Estimate
 from client.flow import Flow, Tell, TellingFlow
 from client.problem_errors import InvalidTransitionError, TaskNotFoundError
 from client.submission import SubmissionFields, checked_idempotency_key, new_idempotency_key, submission_body
@@ -23,6 +24,12 @@ def submit(calls: Calls, prompt: str, fields: SubmissionFields, idempotency_key:
     headers = {"Idempotency-Key": key}
     body = submission_body(prompt, fields)
     return calls.record(Task, calls.request("POST", path_of("tasks"), body=body, headers=headers))
+
+
+def estimate(calls: Calls, prompt: str, fields: SubmissionFields) -> Flow[Estimate]:
+    """What would become of a submission; nothing is stored."""
+    body = submission_body(prompt, fields)
+    return calls.record(Estimate, calls.request("POST", path_of("tasks:estimate"), body=body))
 
 
 def get(calls: Calls, task: TaskRef) -> Flow[Task]:

@@ -11,7 +11,10 @@ from common.domain.images import StoredImage
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
 from common.domain.task import Lane, Phase, Task, TaskStatus
+from frontend_api.calibration import Eta
+from frontend_api.outlook import NOTHING_KNOWN, Outlook
 from frontend_api.ports import ImageLinks, SignedLink
+from frontend_api.read_usage import GpuPrice
 
 NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
 
@@ -69,10 +72,31 @@ class AttemptAnswer(AnswerBody):
 
 
 class EtaAnswer(AnswerBody):
-    """When the task is expected to end, in seconds from now."""
+    """When the task is expected to end, in seconds from now: half of all such tasks end by p50, nine of ten by p90."""
 
     p50_seconds: float
     p90_seconds: float
+
+    @classmethod
+    def of(cls, eta: Eta | None) -> "EtaAnswer | None":
+        """To the millisecond."""
+        if eta is None:
+            return None
+        return cls(p50_seconds=round(eta.p50_seconds, 3), p90_seconds=round(eta.p90_seconds, 3))
+
+
+class CostAnswer(AnswerBody):
+    """What the task costs its owner. Attempts that were lost cost nobody anything: see `wasted_gpu_seconds`."""
+
+    price: float | None = Field(description="Of `gpu_seconds`; null until the task is completed.")
+    currency: str
+
+    @classmethod
+    def of(cls, gpu_seconds: float | None, price: GpuPrice | None) -> "CostAnswer | None":
+        """None where no price is set."""
+        if price is None:
+            return None
+        return cls(price=None if gpu_seconds is None else price.of(gpu_seconds), currency=price.currency)
 
 
 class MetricsAnswer(AnswerBody):
@@ -109,18 +133,30 @@ class TaskAnswer(AnswerBody):
     cancel_requested_at: datetime | None
     attempt: int
     history: tuple[AttemptAnswer, ...] = Field(description="The latest attempts that are over, oldest first.")
-    queue_position: int | None
-    eta: EtaAnswer | None
+    queue_position: int | None = Field(
+        description="How many tasks of the model wait before it; null once a worker holds it, and in lists."
+    )
+    eta: EtaAnswer | None = Field(
+        description="null once it has ended, where nobody can tell, and in lists and webhooks."
+    )
     progress: ProgressAnswer
     images: tuple[ImageAnswer, ...]
     failure: FailureAnswer | None
     callback_url: str | None
     callback_events: tuple[str, ...]
     metrics: MetricsAnswer
+    cost: CostAnswer | None = Field(description="null where no price is set.")
     urls: UrlsAnswer
 
     @classmethod
-    def of(cls, task: Task, links: Mapping[int, SignedLink] = NO_LINKS) -> "TaskAnswer":
+    def of(
+        cls,
+        task: Task,
+        links: Mapping[int, SignedLink] = NO_LINKS,
+        *,
+        outlook: Outlook = NOTHING_KNOWN,
+        price: GpuPrice | None,
+    ) -> "TaskAnswer":
         """The task as its owner sees it; `links` by image index, for those images that have one."""
         return cls(
             id=task.id,
@@ -137,14 +173,15 @@ class TaskAnswer(AnswerBody):
             cancel_requested_at=task.cancel_requested_at,
             attempt=task.attempt,
             history=tuple(AttemptAnswer.model_validate(attempt) for attempt in task.history),
-            queue_position=None,
-            eta=None,
+            queue_position=outlook.queue_position,
+            eta=EtaAnswer.of(outlook.eta),
             progress=ProgressAnswer.model_validate(task.progress),
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
             callback_url=task.callback_url,
             callback_events=task.callback_events,
             metrics=_metrics_answer(task),
+            cost=CostAnswer.of(task.usage.gpu_seconds, price),
             urls=UrlsAnswer(
                 self_=task_path(task.id),
                 events=f"{task_path(task.id)}/events",

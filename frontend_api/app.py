@@ -16,6 +16,7 @@ from frontend_api.routes import (
     batches,
     dead_letters,
     documentation,
+    estimates,
     events,
     health,
     images,
@@ -53,8 +54,8 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
-        tasks, batches, events, sockets, results, webhooks, images, previews, models, queue, usage, keys, dead_letters,
-        internal, autoscaling, health, documentation, web_page,
+        tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, queue, usage, keys,
+        dead_letters, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

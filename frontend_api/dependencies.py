@@ -15,6 +15,7 @@ from frontend_api.cancel_task import CancelTask
 from frontend_api.create_api_key import CreateApiKey
 from frontend_api.delete_task import DeleteTask
 from frontend_api.follow_task import FollowTask
+from frontend_api.foretell_task import ForetellTask
 from frontend_api.list_tasks import ListTasks
 from frontend_api.ports import (
     ApiKeyStore,
@@ -81,6 +82,7 @@ class Dependencies:
     read_fleet_demand: ReadFleetDemand
     read_usage: ReadUsage
     gpu_price: GpuPrice | None
+    foretell_task: ForetellTask
     submit_task: SubmitTask
     submit_batch: SubmitBatch
     read_task: ReadTask
@@ -151,6 +153,8 @@ def assembled(
     quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
     unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
     tell_ending = TellEnding(store=store, events=events)
+    read_workload = ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
+    foretell_task = ForetellTask(read_workload=read_workload, gauge=queue_gauge, clock=clock)
     submit_task = SubmitTask(
         catalog=catalog,
         store=store,
@@ -159,9 +163,9 @@ def assembled(
         keep_for=keep_for,
         quotas=quotas,
         callback_rules=webhooks.rules,
+        foretell_task=foretell_task,
     )
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
-    read_workload = ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
     return Dependencies(
         catalog=catalog,
         clock=clock,
@@ -169,6 +173,7 @@ def assembled(
         read_queue=ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock),
         read_workload=read_workload,
         read_fleet_demand=ReadFleetDemand(catalog=catalog, read_workload=read_workload, clock=clock),
+        foretell_task=foretell_task,
         read_usage=ReadUsage(book=usage_book),
         gpu_price=gpu_price,
         submit_task=submit_task,
@@ -215,7 +220,7 @@ def assembled(
             slots=webhooks.slots,
             rules=webhooks.rules,
             clock=clock,
-            body_of=lambda event, task: webhook_body(event, task, image_links),
+            body_of=lambda event, task: webhook_body(event, task, image_links, price=gpu_price),
         ),
         replay_delivery=ReplayDelivery(logs=webhooks.logs, events=events),
         webhooks=webhooks,

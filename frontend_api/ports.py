@@ -169,6 +169,10 @@ class QueueGauge(Protocol):
         """How the queue of one model stands, or with None the queue of all."""
         ...
 
+    def queued_before(self, model: str, moment: datetime) -> int:
+        """How many tasks of one model are queued that became so before a moment."""
+        ...
+
     def backlog(self, model: str) -> Backlog:
         """How much work of one model has not ended."""
         ...

@@ -17,6 +17,10 @@ class GpuPrice:
     currency: str
     """An ISO 4217 code."""
 
+    def of(self, gpu_seconds: float) -> float:
+        """What so many useful seconds cost."""
+        return round(gpu_seconds * self.per_second, 6)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayOfUsage:

@@ -59,6 +59,8 @@ class SubmitBatch:
 
     def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
         """By id, what came of storing these; beyond the caller's quotas nothing is stored."""
+        foretell_task = self.submit_task.foretell_task
+        tasks = foretell_task.foretold(tasks)
         allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
         within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
         created: tuple[Task | DomainError, ...] = ()
@@ -68,6 +70,9 @@ class SubmitBatch:
             created = (error,) * len(within)
         finally:
             allowance.settle(stored=sum(isinstance(each, Task) for each in created))
+        for each in created:
+            if isinstance(each, Task):
+                foretell_task.note_stored(each)
         outcomes: dict[str, Outcome] = {
             task.id: Submitted(task=each, replayed=False) if isinstance(each, Task) else each
             for task, each in zip(within, created, strict=True)

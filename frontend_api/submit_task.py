@@ -18,6 +18,7 @@ from common.domain.task import Lane, Task, TaskStatus
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.callback_rules import CallbackRules
+from frontend_api.foretell_task import ForetellTask
 from frontend_api.ports import TaskQueue
 from frontend_api.quotas import QuotaExceededError, Quotas
 
@@ -74,6 +75,7 @@ class SubmitTask:
     keep_for: timedelta
     callback_rules: CallbackRules
     quotas: Quotas
+    foretell_task: ForetellTask
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
@@ -84,7 +86,7 @@ class SubmitTask:
         DependencyUnavailableError when it is perhaps not even stored, QuotaExceededError and QueueFullError for
         what is not a replay.
         """
-        task = self.new_task(submission)
+        (task,) = self.foretell_task.foretold([self.new_task(submission)])
         try:
             with self.quotas.submission_of(submission.user_id):
                 stored = self.store.create(task)
@@ -97,6 +99,7 @@ class SubmitTask:
                 return Submitted(task=self._replayed(task), replayed=True)
             except TaskNotFoundError:
                 raise refusal from None
+        self.foretell_task.note_stored(stored)
         return Submitted(task=self._published(stored), replayed=False)
 
     def new_task(self, submission: Submission) -> Task:

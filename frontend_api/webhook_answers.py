@@ -9,6 +9,7 @@ from common.domain.task import Task
 from common.wire_formats.task_event import TaskEvent
 from frontend_api.answers import AnswerBody, TaskAnswer, signed_links
 from frontend_api.ports import ImageLinks
+from frontend_api.read_usage import GpuPrice
 from frontend_api.webhooks.caller_secrets import ValidSecret
 from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, WebhookLog
 
@@ -98,9 +99,9 @@ class WebhookSecretsAnswer(AnswerBody):
         )
 
 
-def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks) -> bytes:
+def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks, *, price: GpuPrice | None) -> bytes:
     """The body that tells an event, with links to the images where they can be signed."""
-    told = TaskAnswer.of(task, signed_links(task, image_links))
+    told = TaskAnswer.of(task, signed_links(task, image_links), price=price)
     return (
         WebhookBody(type=event.type, timestamp=event.timestamp, data=told)
         .model_dump_json(by_alias=True)

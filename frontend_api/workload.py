@@ -5,11 +5,11 @@ takes is what workers say. So work can be told in seconds of a GPU before anybod
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
-from common.domain.task import Lane
+from common.domain.task import Lane, Task
 from common.domain.worker_report import ModelTimes, WorkerReport
 
 _DONE_ON_AVERAGE = 0.5
@@ -64,6 +64,12 @@ class Workload:
     """Those that are alive."""
     former_workers: tuple[WorkerReport, ...] = ()
     """Some that are gone, latest first, where none that is alive knows what a model takes."""
+
+    def joined_by(self, task: Task) -> "Workload":
+        """The same with one more task queued."""
+        model, work = task.parameters.model, Work(tasks=1, units=task.parameters.work_units)
+        joined = self.backlogs.get(model, Backlog()).joined_by({task.lane: work})
+        return replace(self, backlogs={**self.backlogs, model: joined})
 
     def workers_of(self, model: str) -> tuple[WorkerReport, ...]:
         """Those that are alive and serve the model."""

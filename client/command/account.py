@@ -24,14 +24,16 @@ _Day = Annotated[
 
 @taking(client=client_of)
 def queue(*, as_json: JsonOption = False, client: Client) -> None:
-    """Show how long the queue is, and how fast it moves: everybody's tasks."""
+    """Show how long the queue is, how much work, and how fast it moves: everybody's tasks."""
     standing = client.queue()
     if as_json:
         print_record(standing)
         return
     lines = [(printable(line.model), line) for line in standing.models]
     rows = [_queue_row(name, line) for name, line in [*lines, ("all", standing)]]
-    typer.echo(table(("MODEL", "QUEUED", "OLDEST", "PROCESSING", "COMPLETED/MIN"), rows))
+    typer.echo(
+        table(("MODEL", "QUEUED", "OLDEST", "PROCESSING", "COMPLETED/MIN", "BACKLOG", "WORKERS"), rows)
+    )
     typer.echo(f"Dead letters: {standing.dead_letters}")
 
 
@@ -112,7 +114,10 @@ def _day(moment: datetime | None) -> date | None:
 
 def _queue_row(name: str, line: QueueLine) -> tuple[str, ...]:
     oldest = "–" if line.oldest_seconds is None else f"{line.oldest_seconds:.0f} s"
-    return (name, str(line.queued), oldest, str(line.processing), f"{line.completed_per_minute:g}")
+    backlog = "–" if line.backlog_gpu_seconds is None else f"{line.backlog_gpu_seconds:.0f} s"
+    workers = "–" if line.workers is None else str(line.workers)
+    pace = f"{line.completed_per_minute:g}"
+    return (name, str(line.queued), oldest, str(line.processing), pace, backlog, workers)
 
 
 def _usage_row(name: str, cost: Usage, currency: str | None) -> tuple[str, ...]:

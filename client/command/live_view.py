@@ -23,11 +23,16 @@ def says(task: Task) -> str:
     if task.cancel_requested_at is not None:
         return "being cancelled"
     if task.status is TaskStatus.QUEUED:
-        ahead = "" if task.queue_position is None else f", number {task.queue_position}"
-        return f"queued{ahead}{_eta(task)}"
+        return f"queued{_place(task.queue_position)}{_eta(task)}"
     phase = _PHASES.get(task.progress.phase, task.progress.phase.replace("_", " "))
     steps = f" {task.progress.step}/{task.progress.steps}" if task.progress.phase == "denoising" else ""
     return one_line(f"{phase}{steps}{_eta(task)}", at_most=60)
+
+
+def _place(ahead: int | None) -> str:
+    if ahead is None:
+        return ""
+    return f", {ahead} before it" if ahead else ", next in line"
 
 
 def _eta(task: Task) -> str:

@@ -141,6 +141,8 @@ def _known(task: Task) -> dict[str, str]:
         f"image {image.index}": f"{image.width}×{image.height}, {image.size_bytes} bytes, seed {image.seed}"
         for image in task.images
     }
+    if task.cost is not None and task.cost.price is not None:
+        known["price"] = f"{task.cost.price:g} {task.cost.currency}"
     if task.failure is not None:
         known["failure"] = f"{task.failure.message} ({task.failure.code})"
     return known

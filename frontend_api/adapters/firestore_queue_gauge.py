@@ -38,6 +38,11 @@ class FirestoreQueueGauge:
             completed_lately=self._counted(lately.order_by("finished_at")),
         )
 
+    def queued_before(self, model: str, moment: datetime) -> int:
+        """See QueueGauge.queued_before."""
+        queued = self._tasks_of(model, TaskStatus.QUEUED)
+        return self._counted(queued.where(filter=FieldFilter("queued_at", "<", moment)).order_by("queued_at"))
+
     def backlog(self, model: str) -> Backlog:
         """See QueueGauge.backlog."""
         queued, processing = (

@@ -8,8 +8,7 @@ from pydantic import BaseModel
 
 from common.domain.task import Task
 from frontend_api.answers import TaskAnswer, signed_links
-from frontend_api.dependencies import wired
-from frontend_api.ports import ImageLinks
+from frontend_api.dependencies import Dependencies, wired
 
 
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
@@ -29,18 +28,19 @@ class Snapshot:
     etag: str
 
     @classmethod
-    def of(cls, task: Task, image_links: ImageLinks) -> "Snapshot":
-        """With signed links to the images, where they can be had."""
-        links = signed_links(task, image_links)
+    def of(cls, task: Task, wired: Dependencies) -> "Snapshot":
+        """With signed links to the images, where they can be had, and with what can be foretold."""
+        links = signed_links(task, wired.image_links)
         # The links' age is part of it: a 304 must not keep a link alive that has expired.
         told = (task.revision or "", *(link.expires_at.isoformat() for link in links.values()))
         etag = hashlib.sha256(" ".join(told).encode()).hexdigest()[:20]
-        return cls(answer=TaskAnswer.of(task, links), etag=etag)
+        outlook, price = wired.foretell_task(task), wired.gpu_price
+        return cls(answer=TaskAnswer.of(task, links, outlook=outlook, price=price), etag=etag)
 
 
 def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
     """A task, with its ETag."""
-    snapshot = Snapshot.of(task, wired().image_links)
+    snapshot = Snapshot.of(task, wired())
     answer = json_answer(snapshot.answer, status, **headers)
     answer.set_etag(snapshot.etag)
     # Kept, but asked about each time: If-None-Match then costs no body.

@@ -93,7 +93,8 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
 def _result(index: int, result: Outcome | ValidationError) -> BatchResultAnswer:
     if isinstance(result, Submitted):
         status = 200 if result.replayed else 202
-        task = TaskAnswer.of(result.task)
+        outlook = wired().foretell_task(result.task)
+        task = TaskAnswer.of(result.task, outlook=outlook, price=wired().gpu_price)
         return BatchResultAnswer(
             index=index, status=status, task=task, problem=None, retry_after_seconds=None
         )

@@ -45,7 +45,7 @@ def stream(task_id: str) -> Response:
     """The task as it stands, then each change, until it has ended."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     last_event_id = request.headers.get("Last-Event-ID")
-    if task.status.is_terminal and Snapshot.of(task, wired().image_links).etag == last_event_id:
+    if task.status.is_terminal and Snapshot.of(task, wired()).etag == last_event_id:
         return Response(status=204, headers=_HEADERS)
     follower = wired().follow_task(task)
     connection = ClientConnection(request.environ)

@@ -156,7 +156,7 @@ def list_page() -> Response:
         page_size=asked.page_size,
         page_token=asked.page_token,
     )
-    tasks = tuple(TaskAnswer.of(task) for task in page.tasks)
+    tasks = tuple(TaskAnswer.of(task, price=wired().gpu_price) for task in page.tasks)
     return json_answer(TaskPageAnswer(tasks=tasks, next_page_token=page.next_page_token))
 
 

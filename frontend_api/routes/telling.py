@@ -45,7 +45,7 @@ def telling(
     news or without; a no comes last, too.
     """
     asked_at = time.monotonic()
-    told = Snapshot.of(task, wired.image_links)
+    told = Snapshot.of(task, wired)
     yield Heard.NOTHING if told.etag == known_etag else told
     while not told.answer.status.is_terminal:
         heard = connection.wait(follower, wired.heartbeat_seconds, listening=listening)
@@ -64,6 +64,6 @@ def telling(
             if sighting.task is None:
                 yield Deleted(id=task.id)
                 return
-            before, told = told, Snapshot.of(sighting.task, wired.image_links)
+            before, told = told, Snapshot.of(sighting.task, wired)
             if told.etag != before.etag:
                 yield told

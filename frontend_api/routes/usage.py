@@ -61,7 +61,7 @@ class UsageAnswer(AnswerBody):
             tasks=totals.tasks,
             gpu_seconds=round(totals.gpu_seconds, 3),
             wasted_gpu_seconds=round(totals.wasted_gpu_seconds, 3),
-            price=None if price is None else round(totals.gpu_seconds * price.per_second, 6),
+            price=None if price is None else price.of(totals.gpu_seconds),
         )
 
 

@@ -18,6 +18,7 @@ class InMemoryQueueGauge:
         self._dead_letters = dead_letters
         self.measurements = 0
         self.backlogs_measured = 0
+        self.places_counted = 0
         self.unavailable = False
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
@@ -33,6 +34,14 @@ class InMemoryQueueGauge:
             completed_lately=sum(
                 task.finished_at is not None and task.finished_at >= completed_since for task in completed
             ),
+        )
+
+    def queued_before(self, model: str, moment: datetime) -> int:
+        self._check()
+        self.places_counted += 1
+        return sum(
+            (task.parameters.model, task.status) == (model, TaskStatus.QUEUED) and task.queued_at < moment
+            for task in self._store.all_tasks
         )
 
     def backlog(self, model: str) -> Backlog:

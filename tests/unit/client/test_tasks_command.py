@@ -223,7 +223,7 @@ def test_some_are_refused_and_the_others_are_not_held_up(api: Api, darkroom: Ter
     assert (code, out) == (ExitCode.NOT_FOUND, "Task task-1 is cancelled.\n")
     assert err.startswith("nobody: Task not found (task_not_found)\n")
     assert api.stored("task-1").status is TaskStatus.CANCELLED
-    assert darkroom("retry", "task-1") == (0, "Task task-1 is queued.\n", "")
+    assert darkroom("retry", "task-1") == (0, "Task task-1 is queued, next in line.\n", "")
     code, out, err = darkroom("retry", "task-1", "--json")
     assert (code, json.loads(out)) == (ExitCode.REFUSED, [])
     assert "invalid_transition" in err
@@ -257,7 +257,11 @@ def test_images_are_downloaded_again(api: Api, darkroom: Terminal, tmp_path: Pat
 
 def test_before_the_end_there_is_nothing_to_download(api: Api, darkroom: Terminal) -> None:
     queued(api)
-    assert darkroom("download", "task-1") == (0, "", "Task task-1 is queued: there are no images yet.\n")
+    assert darkroom("download", "task-1") == (
+        0,
+        "",
+        "Task task-1 is queued, next in line: there are no images yet.\n",
+    )
 
 
 def test_damage_is_not_written(api: Api, darkroom: Terminal, tmp_path: Path) -> None:

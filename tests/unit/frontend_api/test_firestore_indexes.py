@@ -71,6 +71,7 @@ def recorded_queries() -> list[Any]:
     gauge, counts = _RecordingGauge(queries), _RecordingCounts(queries)
     for model in (None, "demo"):
         gauge.line(model, completed_since=NOW)
+    gauge.queued_before("demo", NOW)
     counts.active_of("ada", at_most=1)
     counts.submitted_by("ada", since=NOW, at_most=1)
     counts.queued(1)

@@ -37,6 +37,7 @@ class Kind(Enum):
 KINDS = {
     "POST /v1/tasks": Kind.SUBMITS,
     "POST /v1/tasks:batch": Kind.SUBMITS,
+    "POST /v1/tasks:estimate": Kind.EVERYBODYS,
     "GET /v1/tasks": Kind.THE_CALLERS,
     "GET /v1/tasks/<task_id>": Kind.OF_A_TASK,
     "DELETE /v1/tasks/<task_id>": Kind.OF_A_TASK,

@@ -1,0 +1,35 @@
+"""darkroom estimate: what a task would take, wait and cost, before it is submitted."""
+
+import typer
+
+from client.command.json_output import print_record
+from client.command.option_bundles import taking
+from client.command.options import JsonOption, PromptArgument, client_of, submission_fields
+from client.estimate import Estimate
+from client.plain_text import facts
+from client.submission import SubmissionFields
+from client.sync_client import Client
+
+
+@taking(fields=submission_fields, client=client_of)
+def estimate(
+    prompt: PromptArgument, *, as_json: JsonOption = False, fields: SubmissionFields, client: Client
+) -> None:
+    """Show what a task would take, wait and cost; nothing is submitted."""
+    foretold = client.estimate(prompt, **fields)
+    print_record(foretold) if as_json else typer.echo(facts(_known(foretold)))
+
+
+def _known(foretold: Estimate) -> dict[str, str]:
+    known = {"model": foretold.model, "waiting before it": str(foretold.queue_position)}
+    if not foretold.feasible:
+        known["not feasible"] = foretold.reason or "nobody could draw it"
+    if foretold.gpu_seconds is not None:
+        known["drawing"] = f"{foretold.gpu_seconds:g} s of a GPU"
+    if (eta := foretold.eta) is not None and eta.p50_seconds is not None and eta.p90_seconds is not None:
+        known["done in"] = (
+            f"about {eta.p50_seconds:.0f} s, at most {eta.p90_seconds:.0f} s in nine of ten cases"
+        )
+    if foretold.price is not None:
+        known["price"] = f"{foretold.price:g} {foretold.currency or ''}".rstrip()
+    return known

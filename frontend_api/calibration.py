@@ -1,0 +1,78 @@
+"""Calibration: from predicted seconds to p50 and p90, by what became of earlier predictions. Pure.
+
+A prediction knows nothing of its own errors: of neighbours on the machine, of others' submissions a moment later, of
+what a message takes to arrive. So each is multiplied by how much longer (or shorter) things took than predicted, in
+the half and in nine tenths of those earlier cases whose predictions were about as long: a short one errs in other ways
+than a long one.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+from common.domain.worker_report import ForetoldTask
+
+_BAND = 40
+"""Cases that are taken together at least: p90 then rests on the four worst of them."""
+_BEFORE_EXPERIENCE = (0.8, 0.9, 1.0, 1.1, 1.3, 1.7)
+"""What is assumed of predictions while there are few to learn from."""
+_ENOUGH = 20
+_SHORTEST_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eta:
+    """When a task is expected to end, in seconds from now: in half of all cases by then, in nine of ten by then."""
+
+    p50_seconds: float
+    p90_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Band:
+    p50: float
+    p90: float
+
+    @classmethod
+    def of(cls, cases: Sequence[ForetoldTask]) -> "_Band":
+        ratios = sorted(chain(map(_ratio, cases), _BEFORE_EXPERIENCE if len(cases) < _ENOUGH else ()))
+        return cls(p50=_quantile(ratios, 0.5), p90=_quantile(ratios, 0.9))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What became of earlier predictions, in bands of their length."""
+
+    _bands: tuple[_Band, ...]
+    _limits: tuple[float, ...]
+    """The predicted seconds between one band and the next."""
+
+    @classmethod
+    def of(cls, cases: Iterable[ForetoldTask]) -> "Calibration":
+        """From all that is known, in any order."""
+        ordered = sorted(cases, key=lambda case: case.predicted_seconds)
+        count = max(1, len(ordered) // _BAND)
+        edges = [len(ordered) * number // count for number in range(count + 1)]
+        bands = [ordered[begin:end] for begin, end in pairwise(edges)]
+        limits = [
+            (below[-1].predicted_seconds + above[0].predicted_seconds) / 2 for below, above in pairwise(bands)
+        ]
+        return cls(tuple(map(_Band.of, bands)), tuple(limits))
+
+    def eta(self, predicted_seconds: float) -> Eta:
+        """What may be told of a prediction."""
+        band = self._bands[bisect_left(self._limits, predicted_seconds)]
+        seconds = max(_SHORTEST_SECONDS, predicted_seconds)
+        return Eta(p50_seconds=seconds * band.p50, p90_seconds=seconds * band.p90)
+
+
+def _ratio(case: ForetoldTask) -> float:
+    return case.took_seconds / max(_SHORTEST_SECONDS, case.predicted_seconds)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """The value that the next one of the same kind stays below with this probability, at least (split conformal)."""
+    rank = math.ceil((len(ordered) + 1) * share)
+    return ordered[min(rank, len(ordered)) - 1]

@@ -1,0 +1,61 @@
+"""/v1/tasks:estimate: what a submission would take, wait and cost. Nothing is stored."""
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from frontend_api.answers import AnswerBody, EtaAnswer
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.requests import BAD_BODY, authenticate, caller_id, json_body
+from frontend_api.schemas import TaskSubmission
+
+blueprint = Blueprint("estimates", __name__, url_prefix="/v1/tasks:estimate")
+blueprint.before_request(authenticate)
+
+
+class EstimateAnswer(AnswerBody):
+    """What would become of a submission that is made now."""
+
+    model: str
+    feasible: bool = Field(description="Whether a worker that is alive serves the model.")
+    reason: str | None = Field(description="Why it is not feasible; null if it is.")
+    gpu_seconds: float | None = Field(description="What drawing it takes; null while no worker has said so.")
+    queue_position: int = Field(description="How many tasks of the model would wait before it.")
+    eta: EtaAnswer | None = Field(description="null where it is not feasible, or nobody can tell.")
+    price: float | None = Field(
+        description="Of `gpu_seconds`; null where it is not known, or no price is set."
+    )
+    currency: str | None = Field(description="null where no price is set.")
+
+
+@blueprint.post("")
+@described(
+    Operation(
+        id="estimateTask",
+        summary="Ask what a task would take and cost",
+        tag="tasks",
+        body=TaskSubmission,
+        answers={200: Answer(meaning="The estimate. Nothing was stored.", body=EstimateAnswer)},
+        problems=(*BAD_BODY, "unauthenticated", "unknown_model", "dependency_unavailable"),
+    )
+)
+def estimate() -> Response:
+    """Refuses whatever a submission would be refused for, but quotas; they are no property of the task."""
+    task = wired().submit_task.new_task(
+        json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)
+    )
+    outlook = wired().foretell_task.estimate(task.parameters, task.lane)
+    price, gpu_seconds = wired().gpu_price, outlook.gpu_seconds
+    return json_answer(
+        EstimateAnswer(
+            model=task.parameters.model,
+            feasible=outlook.feasible,
+            reason=outlook.reason,
+            gpu_seconds=None if gpu_seconds is None else round(gpu_seconds, 3),
+            queue_position=outlook.queue_position or 0,
+            eta=EtaAnswer.of(outlook.eta),
+            price=None if price is None or gpu_seconds is None else price.of(gpu_seconds),
+            currency=None if price is None else price.currency,
+        )
+    )
