@@ -4,6 +4,7 @@ import type { Model } from "./catalog";
 import { ProblemError, problemFrom, unreachable } from "./problems";
 import { parsedWithExactSeeds, type Seed } from "./seeds";
 import type { Session } from "./session";
+import type { Outlook } from "./waiting_line";
 
 export class Api {
   constructor(private readonly session: () => Session | null) {}
@@ -29,6 +30,15 @@ export class Api {
     await this.#send("DELETE", pathOf(taskId)).catch((error: unknown) => {
       if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
     });
+  }
+
+  /** Where a waiting task stands, and about how long it will take. */
+  async outlookOf(taskId: string): Promise<Outlook> {
+    const task = (await this.#json("GET", pathOf(taskId))) as {
+      queue_position?: number | null;
+      eta?: { p50_seconds?: number | null } | null;
+    };
+    return { position: task.queue_position ?? null, seconds: task.eta?.p50_seconds ?? null };
   }
 
   /** The exact seed of a task whose seed Firestore's JavaScript numbers cannot hold. */

@@ -25,6 +25,7 @@ export function actionsWith(api: Api, form: ParameterForm, opened: Opened): Acti
     cancel: (task) => api.cancel(task.id),
     delete: (task) => api.delete(task.id),
     retry: (task) => api.retry(task.id),
+    outlook: (task) => api.outlookOf(task.id),
     imageSource: (task, index) => api.imageSource(task.id, index),
     open: opened,
     async download(task, index) {

@@ -7,6 +7,7 @@ import { ProblemError } from "./problems";
 import type { TaskDocument } from "./task_document";
 import { type TaskView, viewOf } from "./task_view";
 import { Tile } from "./tile";
+import { type Outlook, WaitingLine } from "./waiting_line";
 
 export interface TaskActions {
   cancel(task: TaskDocument): Promise<void>;
@@ -16,6 +17,7 @@ export interface TaskActions {
   reuseSeed(task: TaskDocument): Promise<void>;
   open(task: TaskDocument, index: number, shownSource: string): void;
   imageSource(task: TaskDocument, index: number): Promise<string>;
+  outlook(task: TaskDocument): Promise<Outlook>;
 }
 
 type ActionName = "cancel" | "download" | "retry" | "seed" | "delete";
@@ -31,6 +33,10 @@ export class TaskCard {
   #confirming: ReturnType<typeof setTimeout> | undefined;
   readonly #parts: Record<"tray" | "bar" | "fill" | "prompt" | "headline" | "step" | "explanation" | "message", HTMLElement>;
   readonly #tilesElement: HTMLElement;
+  readonly #waiting = new WaitingLine(
+    () => this.actions.outlook(this.#task),
+    (text) => { say(this.#parts.step, text); },
+  );
 
   constructor(template: HTMLTemplateElement, task: TaskDocument, private readonly actions: TaskActions) {
     const fragment = template.content.cloneNode(true) as DocumentFragment;
@@ -67,6 +73,7 @@ export class TaskCard {
 
   dispose(): void {
     clearTimeout(this.#confirming);
+    this.#waiting.stop();
     for (const tile of this.#tiles) tile.dispose();
     this.element.remove();
   }
@@ -77,7 +84,7 @@ export class TaskCard {
     setAttribute(this.element, "data-status", view.status);
     setAttribute(this.element, "data-phase", this.#task.phase);
     say(parts.headline, view.headline);
-    say(parts.step, view.stepText ?? "");
+    this.#showStep();
     say(parts.explanation, view.explanation ?? "");
     parts.explanation.hidden = view.explanation === null;
     setAttribute(parts.bar, "data-shown", view.isActive ? "" : null);
@@ -89,6 +96,15 @@ export class TaskCard {
     parts.tray.style.setProperty("--undeveloped", String(1 - view.progress));
     this.#showTiles();
     this.#showButtons();
+  }
+
+  /** While a task waits, the line of its steps tells where it stands. */
+  #showStep(): void {
+    const isWaiting = this.#view.status === "queued";
+    if (isWaiting && this.#waiting.isAsking) return;
+    if (isWaiting) this.#waiting.start();
+    else this.#waiting.stop();
+    say(this.#parts.step, this.#view.stepText ?? "");
   }
 
   #showTiles(): void {

@@ -1,0 +1,52 @@
+/** Where a waiting task stands and about how long it will take: asked of the API now and then, for nobody pushes it. */
+
+import { duration } from "./formatting";
+
+export interface Outlook {
+  readonly position: number | null;
+  /** Until it has ended, in half of all cases. */
+  readonly seconds: number | null;
+}
+
+const FIRST_MILLISECONDS = 1_500;
+const LONGEST_MILLISECONDS = 15_000;
+
+/** Pure. Empty where nothing is known. */
+export function waitingText({ position, seconds }: Outlook): string {
+  const place = position === null ? [] : [position === 0 ? "next in line" : `${position} before it`];
+  const time = seconds === null ? [] : [`about ${duration(seconds)}`];
+  return [...place, ...time].join(", ");
+}
+
+/** Asks while it is started, less and less often, and not while the page is out of sight. */
+export class WaitingLine {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly ask: () => Promise<Outlook>, private readonly tell: (text: string) => void) {}
+
+  get isAsking(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  start(): void {
+    if (!this.isAsking) this.#askIn(FIRST_MILLISECONDS);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #askIn(milliseconds: number): void {
+    this.#timer = setTimeout(() => { void this.#asked(milliseconds); }, milliseconds);
+  }
+
+  async #asked(milliseconds: number): Promise<void> {
+    const timer = this.#timer;
+    // What cannot be told is left out: the card says all the same that the task waits.
+    const text = document.hidden ? null : waitingText(await this.ask().catch(() => ({ position: null, seconds: null })));
+    if (this.#timer !== timer) return;
+    if (text !== null) this.tell(text);
+    this.#askIn(Math.min(2 * milliseconds, LONGEST_MILLISECONDS));
+  }
+}
