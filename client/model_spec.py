@@ -18,6 +18,8 @@ class ModelSpec(Record):
     output_formats: tuple[str, ...] = ()
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)
+    workers: int | None = None
+    """How many that are alive serve it; None where nobody can tell."""
 
 
 class ModelList(Record):

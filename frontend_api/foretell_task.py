@@ -49,7 +49,7 @@ class ForetellTask:
     def estimate(self, parameters: GenerationParameters, lane: Lane) -> Outlook:
         """What would become of a task submitted now. Raises DependencyUnavailableError."""
         workload = self._read_workload()
-        place = place_of_newest(workload, parameters.model, lane)
+        place = place_of_newest(workload, parameters.model, lane, self._clock.now())
         return self._outlook_of_queued(workload, parameters, place)
 
     def foretold(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
@@ -59,7 +59,7 @@ class ForetellTask:
             return tuple(tasks)
         told = []
         for task in tasks:
-            place = place_of_newest(workload, task.parameters.model, task.lane)
+            place = place_of_newest(workload, task.parameters.model, task.lane, self._clock.now())
             if self._known_place_of(task) is None:  # else this is a replay, within the same moment
                 self._remember(task, place)
             drawing = drawing_of(workload, task.parameters)
@@ -120,7 +120,7 @@ class ForetellTask:
             ahead = self._gauge.queued_before(model, task.queued_at)
         except DependencyUnavailableError:
             return known
-        place = replace(place_behind(workload, model, task.lane, tasks_ahead=ahead), as_of=self._clock.now())
+        place = place_behind(workload, model, task.lane, self._clock.now(), tasks_ahead=ahead)
         self._remember(task, place)
         return place
 

@@ -7,7 +7,7 @@ along with it, so that work ahead is done in the time that it takes in shared ba
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 
@@ -15,7 +15,7 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane, Phase, Task
 from common.domain.worker_report import ModelTimes, SizeTimes
 from frontend_api.calibration import Eta
-from frontend_api.workload import Backlog, Work, Workload
+from frontend_api.workload import Work, Workload
 
 _HANDLING_SECONDS = 0.2
 """Of a task beside its drawing, until a worker has said what that takes it."""
@@ -59,17 +59,21 @@ class Drawing:
     alone_seconds: float
 
 
-def place_of_newest(workload: Workload, model: str, lane: Lane) -> Place:
-    """Where a task stands that is submitted now."""
-    return place_behind(workload, model, lane, tasks_ahead=_backlog(workload, model).all_queued.tasks)
+def place_of_newest(workload: Workload, model: str, lane: Lane, now: datetime) -> Place:
+    """Where a task stands that is submitted now; workers have gone on since the workload was measured."""
+    gone_on = max(0.0, (now - workload.as_of).total_seconds())
+    wait_seconds = _wait_seconds(workload, model, lane, gone_on_seconds=gone_on)
+    return Place(
+        as_of=now, tasks_ahead=workload.backlog_of(model).all_queued.tasks, wait_seconds=wait_seconds
+    )
 
 
-def place_behind(workload: Workload, model: str, lane: Lane, *, tasks_ahead: int) -> Place:
-    """Where a task stands before which so many of its model are queued."""
-    queued = _backlog(workload, model).all_queued.tasks
+def place_behind(workload: Workload, model: str, lane: Lane, now: datetime, *, tasks_ahead: int) -> Place:
+    """Where a task stands before which so many of its model are queued now."""
+    queued = workload.backlog_of(model).all_queued.tasks
     share = min(1.0, tasks_ahead / queued) if queued else 1.0
     wait_seconds = _wait_seconds(workload, model, lane, share=share)
-    return Place(as_of=workload.as_of, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
+    return Place(as_of=now, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
 
 
 def drawing_of(workload: Workload, parameters: GenerationParameters) -> Drawing | None:
@@ -104,16 +108,20 @@ def infeasible(model: str) -> str:
     return f"no worker that serves the model {model!r} is alive"
 
 
-def _wait_seconds(workload: Workload, model: str, lane: Lane, *, share: float) -> float:
+def _wait_seconds(
+    workload: Workload, model: str, lane: Lane, *, share: float = 1.0, gone_on_seconds: float = 0.0
+) -> float:
     """Until the work ahead is done: what waits of all models that the same workers serve, and what they hold."""
     workers = workload.workers_of(model)
     if not workers:
         return 0.0
-    sharing = {name for worker in workers for name in worker.models} & set(workload.backlogs)
+    sharing = workload.models & {name for worker in workers for name in worker.models}
     ahead = sum((_work_ahead(workload, name, share=share) for name in sharing), Work())
     if ahead.tasks < len(workers):
         return 0.0
-    gpu_seconds = ahead.units
+    # What arrived since it was measured has hardly been begun.
+    measured = sum((_work_ahead(replace(workload, arrivals={}), name) for name in sharing), Work())
+    gpu_seconds = ahead.units - min(measured.units, gone_on_seconds * len(workers))
     if lane is Lane.INTERACTIVE:
         batch = sum((_work_ahead(workload, name, share=share, lane=Lane.BATCH) for name in sharing), Work())
         held_at_once = sum(worker.deliveries for worker in workers)
@@ -121,9 +129,9 @@ def _wait_seconds(workload: Workload, model: str, lane: Lane, *, share: float) -
     return max(0.0, gpu_seconds) / len(workers)
 
 
-def _work_ahead(workload: Workload, model: str, *, share: float, lane: Lane | None = None) -> Work:
+def _work_ahead(workload: Workload, model: str, *, share: float = 1.0, lane: Lane | None = None) -> Work:
     """Tasks of one model, and as `units` the seconds of a GPU they take; of one lane, or of both."""
-    backlog, per_unit = _backlog(workload, model), workload.gpu_seconds_per_unit(model) or 0.0
+    backlog, per_unit = workload.backlog_of(model), workload.gpu_seconds_per_unit(model) or 0.0
     queued = backlog.all_queued if lane is None else backlog.queued.get(lane, Work())
     held = backlog.all_processing if lane is None else backlog.processing.get(lane, Work())
     held_share = held.units / backlog.all_processing.units if backlog.all_processing.units else 0.0
@@ -136,7 +144,7 @@ def _drawing(times: ModelTimes, parameters: GenerationParameters) -> Drawing:
     if not times.sizes:
         seconds = times.gpu_seconds_per_unit * parameters.work_units
         return Drawing(gpu_seconds=seconds, alone_seconds=seconds)
-    pixels = parameters.width * parameters.height * parameters.passes_per_step
+    pixels = parameters.pass_pixels
     size = _most_like(times.sizes, pixels)
     scale = pixels / size.pass_pixels
     alone_step = size.step_seconds if size.alone_step_seconds is None else size.alone_step_seconds
@@ -154,7 +162,3 @@ def _most_like(sizes: Sequence[SizeTimes], pass_pixels: int) -> SizeTimes:
 def _handling_seconds(workload: Workload) -> float:
     known = [worker.handling_seconds for worker in workload.workers if worker.handling_seconds is not None]
     return median(known) if known else _HANDLING_SECONDS
-
-
-def _backlog(workload: Workload, model: str) -> Backlog:
-    return workload.backlogs.get(model, Backlog())

@@ -112,7 +112,7 @@ class ReadWorkload:
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload") as pool:
             reports = pool.submit(self._reports.alive, now)
             backlogs = dict(zip(self._models, pool.map(self._gauge.backlog, self._models), strict=True))
-            measured = Workload(as_of=now, backlogs=backlogs, workers=reports.result())
+            measured = Workload(as_of=now, measured=backlogs, workers=reports.result())
         if any(not measured.times_of(model) for model in self._models):
             measured = replace(measured, former_workers=self._reports.latest(_FORMER_WORKERS))
         with self._lock:
@@ -124,13 +124,8 @@ class ReadWorkload:
             latest = self._latest
             if latest is None:
                 raise DependencyUnavailableError("firestore", "the workload was not measured yet")
-            if not self._arrivals:
-                return latest
-            backlogs = {
-                model: backlog.joined_by(self._arrivals[model]) if model in self._arrivals else backlog
-                for model, backlog in latest.backlogs.items()
-            }
-        return replace(latest, backlogs=backlogs)
+            arrivals = {model: dict(lanes) for model, lanes in self._arrivals.items()}
+        return replace(latest, arrivals=arrivals) if arrivals else latest
 
     def _note_failure(self, error: DependencyUnavailableError) -> None:
         self._failed_at = self._clock.now()

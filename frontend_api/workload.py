@@ -59,17 +59,31 @@ class Workload:
     """The backlog of every model on offer, and the workers."""
 
     as_of: datetime
-    backlogs: Mapping[str, Backlog]
+    measured: Mapping[str, Backlog]
+    """As it stood then, by model."""
     workers: tuple[WorkerReport, ...]
     """Those that are alive."""
+    arrivals: Mapping[str, Mapping[Lane, Work]] = field(default_factory=dict)
+    """What has been queued since, as far as is known."""
     former_workers: tuple[WorkerReport, ...] = ()
     """Some that are gone, latest first, where none that is alive knows what a model takes."""
 
     def joined_by(self, task: Task) -> "Workload":
         """The same with one more task queued."""
         model, work = task.parameters.model, Work(tasks=1, units=task.parameters.work_units)
-        joined = self.backlogs.get(model, Backlog()).joined_by({task.lane: work})
-        return replace(self, backlogs={**self.backlogs, model: joined})
+        lanes = self.arrivals.get(model, {})
+        joined = {**lanes, task.lane: lanes.get(task.lane, NO_WORK) + work}
+        return replace(self, arrivals={**self.arrivals, model: joined})
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Those on offer."""
+        return frozenset(self.measured)
+
+    def backlog_of(self, model: str) -> Backlog:
+        """What waits of a model, and what is being drawn."""
+        measured = self.measured.get(model, Backlog())
+        return measured.joined_by(self.arrivals[model]) if model in self.arrivals else measured
 
     def workers_of(self, model: str) -> tuple[WorkerReport, ...]:
         """Those that are alive and serve the model."""
@@ -89,7 +103,7 @@ class Workload:
 
     def gpu_seconds_left(self, model: str) -> float | None:
         """How long one worker would draw at all that has not ended; None when nobody knows what it takes."""
-        backlog = self.backlogs.get(model, Backlog())
+        backlog = self.backlog_of(model)
         if not (backlog.all_queued.tasks or backlog.all_processing.tasks):
             return 0.0
         per_unit = self.gpu_seconds_per_unit(model)
@@ -99,7 +113,7 @@ class Workload:
 
     def units_in_work(self, model: str) -> float:
         """What is left of the tasks that workers hold: each draws at one of them, and the others wait inside it."""
-        held = self.backlogs.get(model, Backlog()).all_processing
+        held = self.backlog_of(model).all_processing
         if held.tasks == 0:
             return 0.0
         drawn_at = min(held.tasks, max(1, len(self.workers_of(model))))
@@ -108,7 +122,7 @@ class Workload:
     @property
     def all_gpu_seconds_left(self) -> float | None:
         """The same over all models; None when it is not known of each."""
-        each = [self.gpu_seconds_left(model) for model in self.backlogs]
+        each = [self.gpu_seconds_left(model) for model in self.measured]
         known = [seconds for seconds in each if seconds is not None]
         return sum(known) if len(known) == len(each) else None
 

@@ -34,6 +34,7 @@ def models(
 
 def _known(spec: ModelSpec) -> dict[str, str]:
     known = {"name": spec.name, "title": spec.title, "description": spec.description, "family": spec.family}
+    known |= {} if spec.workers is None else {"workers": str(spec.workers)}
     known |= {"samplers": ", ".join(spec.samplers), "output_formats": ", ".join(spec.output_formats)}
     known |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
     known |= {f"default {field}": str(value) for field, value in spec.defaults.items() if value is not None}

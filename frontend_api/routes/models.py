@@ -3,6 +3,7 @@
 from typing import Any
 
 from flask import Blueprint, Response
+from pydantic import Field
 
 from common.domain.errors import UnknownModelError
 from common.domain.model_catalog import ModelSpec
@@ -12,6 +13,7 @@ from frontend_api.operations import Answer, Operation, described
 from frontend_api.problems import Problem, RequestRefusedError
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.requests import authenticate
+from frontend_api.workload import Workload
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
@@ -28,12 +30,16 @@ class ModelAnswer(AnswerBody):
     output_formats: tuple[str, ...]
     limits: dict[str, Any]
     defaults: dict[str, Any]
+    workers: int | None = Field(
+        description="How many workers that are alive serve it; null while that cannot be told. Tasks for 0 wait."
+    )
 
     @classmethod
-    def of(cls, spec: ModelSpec) -> "ModelAnswer":
+    def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelAnswer":
         """The model without where it is loaded from."""
         shown = spec.model_dump(mode="json", exclude={"source", "revision"})
-        return cls.model_validate(shown)
+        workers = None if workload is None else len(workload.workers_of(spec.name))
+        return cls.model_validate({**shown, "workers": workers})
 
 
 class ModelListAnswer(AnswerBody):
@@ -54,7 +60,8 @@ class ModelListAnswer(AnswerBody):
 )
 def list_all() -> Response:
     """The model catalog."""
-    models = tuple(ModelAnswer.of(spec) for spec in wired().catalog.models)
+    workload = wired().read_workload.at_once()
+    models = tuple(ModelAnswer.of(spec, workload) for spec in wired().catalog.models)
     return json_answer(ModelListAnswer(models=models))
 
 
@@ -71,7 +78,7 @@ def list_all() -> Response:
 def read(name: str) -> Response:
     """One model."""
     try:
-        return json_answer(ModelAnswer.of(wired().catalog.get(name)))
+        return json_answer(ModelAnswer.of(wired().catalog.get(name), wired().read_workload.at_once()))
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc

@@ -41,7 +41,7 @@ def test_the_client_names_every_field_of_a_task() -> None:
 
 
 def test_whatever_the_api_says_of_a_model_is_read_and_written_back() -> None:
-    told = written(ModelAnswer.of(DEMO_MODEL))
+    told = written(ModelAnswer.of(DEMO_MODEL, None))
     assert plain(ModelSpec.model_validate(told)) == told
 
 

@@ -46,7 +46,7 @@ def workload(
     processing: dict[Lane, Work] | None = None,
 ) -> Workload:
     backlog = Backlog(queued=queued or {}, processing=processing or {})
-    return Workload(as_of=NOW, backlogs={"demo": backlog}, workers=workers or (worker(),))
+    return Workload(as_of=NOW, measured={"demo": backlog}, workers=workers or (worker(),))
 
 
 # ── what drawing takes ───────────────────────────────────────────────────────────────────────────────────────
@@ -88,7 +88,7 @@ def test_what_no_worker_knows_nobody_can_tell() -> None:
 
 def test_with_a_worker_to_spare_nobody_waits() -> None:
     busy = workload(worker("a"), worker("b"), processing={Lane.INTERACTIVE: Work(tasks=1, units=5.0)})
-    assert place_of_newest(busy, "demo", Lane.INTERACTIVE).wait_seconds == 0.0
+    assert place_of_newest(busy, "demo", Lane.INTERACTIVE, NOW).wait_seconds == 0.0
 
 
 def test_what_is_queued_and_half_of_what_is_drawn_comes_first_and_workers_share_it() -> None:
@@ -97,9 +97,19 @@ def test_what_is_queued_and_half_of_what_is_drawn_comes_first_and_workers_share_
         {Lane.INTERACTIVE: Work(tasks=2, units=4.0)},
     )
     place = place_of_newest(
-        workload(worker("a"), worker("b"), queued=queued, processing=drawn), "demo", Lane.INTERACTIVE
+        workload(worker("a"), worker("b"), queued=queued, processing=drawn), "demo", Lane.INTERACTIVE, NOW
     )
     assert (place.tasks_ahead, place.wait_seconds) == pytest.approx((6, (12.0 + 2.0) / 2))
+
+
+def test_workers_go_on_with_what_was_measured_and_not_with_what_came_later() -> None:
+    later = workload(queued={Lane.INTERACTIVE: Work(tasks=3, units=3.0)})
+    for _ in range(2):
+        later = later.joined_by(submitted_task())
+    arrived = 2 * submitted_task().parameters.work_units
+    for passed, left in ((0, 3.0), (2, 1.0), (60, 0.0)):
+        place = place_of_newest(later, "demo", Lane.INTERACTIVE, NOW + timedelta(seconds=passed))
+        assert place.wait_seconds == pytest.approx(left + arrived)
 
 
 def test_models_that_share_a_worker_wait_for_each_other() -> None:
@@ -107,25 +117,25 @@ def test_models_that_share_a_worker_wait_for_each_other() -> None:
     other = replace(both.times[0], model="other", gpu_seconds_per_unit=3.0)
     shared = Workload(
         as_of=NOW,
-        backlogs={"demo": Backlog(), "other": Backlog(queued={Lane.BATCH: Work(tasks=2, units=2.0)})},
+        measured={"demo": Backlog(), "other": Backlog(queued={Lane.BATCH: Work(tasks=2, units=2.0)})},
         workers=(replace(both, times=(*both.times, other)),),
     )
-    place = place_of_newest(shared, "demo", Lane.BATCH)
+    place = place_of_newest(shared, "demo", Lane.BATCH, NOW)
     assert (place.tasks_ahead, place.wait_seconds) == pytest.approx((0, 6.0))
 
 
 def test_interactive_tasks_overtake_those_batch_tasks_that_a_worker_holds_with_them() -> None:
     queued = {Lane.BATCH: Work(tasks=20, units=20.0)}
     ahead = workload(worker("w", deliveries=5), queued=queued)
-    assert place_of_newest(ahead, "demo", Lane.BATCH).wait_seconds == pytest.approx(20.0)
-    assert place_of_newest(ahead, "demo", Lane.INTERACTIVE).wait_seconds == pytest.approx(15.0)
+    assert place_of_newest(ahead, "demo", Lane.BATCH, NOW).wait_seconds == pytest.approx(20.0)
+    assert place_of_newest(ahead, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(15.0)
     few = workload(worker("w", deliveries=5), queued={Lane.BATCH: Work(tasks=3, units=3.0)})
-    assert place_of_newest(few, "demo", Lane.INTERACTIVE).wait_seconds == pytest.approx(0.0)
+    assert place_of_newest(few, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(0.0)
 
 
 def test_whoever_stands_in_the_middle_waits_for_those_before() -> None:
     queued = {Lane.INTERACTIVE: Work(tasks=10, units=20.0)}
-    place = place_behind(workload(queued=queued), "demo", Lane.INTERACTIVE, tasks_ahead=4)
+    place = place_behind(workload(queued=queued), "demo", Lane.INTERACTIVE, NOW, tasks_ahead=4)
     assert (place.tasks_ahead, place.wait_seconds) == pytest.approx((4, 8.0))
     assert place.wait_seconds_at(NOW + timedelta(seconds=3)) == pytest.approx(5.0)
     assert place.wait_seconds_at(NOW + timedelta(seconds=30)) == 0.0
@@ -311,6 +321,16 @@ def test_an_estimate_that_cannot_be_made_is_to_be_asked_for_again(api: Api) -> N
     api.gauge.unavailable = True
     refused = estimated(api)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
+
+
+def test_models_tell_how_many_serve_them(api: Api) -> None:
+    with_worker(api)
+    assert [model["workers"] for model in api.client.get("/v1/models").get_json()["models"]] == [1]
+    api.clock.advance(601)
+    assert api.client.get("/v1/models/demo").get_json()["workers"] == 0
+    api.reports.unavailable = True
+    api.clock.advance(20)
+    assert api.client.get("/v1/models/demo").get_json()["workers"] is None
 
 
 def test_prices_are_told_before_and_after(api: Api, tmp_path: Any) -> None:

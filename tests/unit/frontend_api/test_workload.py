@@ -27,7 +27,7 @@ def knowing(worker_id: str, seconds_per_unit: float, **changes: object) -> Worke
 
 def workload(*, queued: Work = Work(), processing: Work = Work(), **changes: object) -> Workload:  # noqa: B008 (frozen)
     backlog = Backlog(queued={Lane.INTERACTIVE: queued}, processing={Lane.BATCH: processing})
-    fields = {"as_of": NOW, "backlogs": {"demo": backlog}, "workers": (), **changes}
+    fields = {"as_of": NOW, "measured": {"demo": backlog}, "workers": (), **changes}
     return Workload(**fields)  # type: ignore[arg-type]
 
 
@@ -90,7 +90,7 @@ class Reading:
     def queued(self) -> int:
         latest = self.read.at_once()
         assert latest is not None
-        return latest.backlogs["demo"].all_queued.tasks
+        return latest.backlog_of("demo").all_queued.tasks
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> N
     assert reading.queued == 2
     assert reading.gauge.backlogs_measured == 1
     reading.clock.advance(2)
-    assert reading.read().backlogs["demo"].all_queued.tasks == 2
+    assert reading.read().backlog_of("demo").all_queued.tasks == 2
     assert reading.gauge.backlogs_measured == 2
 
 
@@ -131,7 +131,7 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
             thread.join(10)
     assert reading.queued == 3
     reading.clock.advance(2)
-    assert reading.read().backlogs["demo"].all_queued.tasks == 2
+    assert reading.read().backlog_of("demo").all_queued.tasks == 2
 
 
 def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
