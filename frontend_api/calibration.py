@@ -14,8 +14,8 @@ from itertools import chain, pairwise
 
 from common.domain.worker_report import ForetoldTask
 
-_BAND = 40
-"""Cases that are taken together at least: p90 then rests on the four worst of them."""
+_BAND = 30
+"""Cases that are taken together at least: p90 then rests on the three worst of them."""
 _BEFORE_EXPERIENCE = (0.8, 0.9, 1.0, 1.1, 1.3, 1.7)
 """What is assumed of predictions while there are few to learn from."""
 _ENOUGH = 20

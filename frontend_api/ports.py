@@ -173,8 +173,8 @@ class QueueGauge(Protocol):
         """How many tasks of one model are queued that became so before a moment."""
         ...
 
-    def backlog(self, model: str) -> Backlog:
-        """How much work of one model has not ended."""
+    def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
+        """How much work of one model has not ended; of what is queued only that which became so before a moment."""
         ...
 
     def dead_letters(self) -> int:

@@ -4,7 +4,8 @@ import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -45,7 +46,8 @@ class ReadWorkload:
         self._arrivals = _no_arrivals()
         """What this process has stored since the latest measurement began; others are seen by the next one."""
         self._arrivals_meanwhile = _no_arrivals()
-        """The same since the one began that is under way."""
+        """The same since the one began that is under way, which looks at nothing that was queued later."""
+        self._measuring_as_of: datetime | None = None
         self._failed_at = clock.now() - _PAUSE_AFTER_OUTAGE
 
     def __call__(self) -> Workload:
@@ -84,8 +86,9 @@ class ReadWorkload:
         work = Work(tasks=1, units=task.parameters.work_units)
         model, lane = task.parameters.model, task.lane
         with self._lock:
-            for arrivals in (self._arrivals, self._arrivals_meanwhile):
-                arrivals[model][lane] += work
+            self._arrivals[model][lane] += work
+            if self._measuring_as_of is not None and task.queued_at >= self._measuring_as_of:
+                self._arrivals_meanwhile[model][lane] += work
 
     def _measured_for_want_of_any(self) -> Workload | None:
         if not self._may_try():
@@ -107,17 +110,18 @@ class ReadWorkload:
     def _measure(self) -> None:
         """The caller holds `_measuring`."""
         with self._lock:
-            now = self._clock.now()
+            now = self._measuring_as_of = self._clock.now()
             self._arrivals_meanwhile = _no_arrivals()
+        backlog = partial(self._gauge.backlog, queued_before=now)
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload") as pool:
             reports = pool.submit(self._reports.alive, now)
-            backlogs = dict(zip(self._models, pool.map(self._gauge.backlog, self._models), strict=True))
+            backlogs = dict(zip(self._models, pool.map(backlog, self._models), strict=True))
             measured = Workload(as_of=now, measured=backlogs, workers=reports.result())
         if any(not measured.times_of(model) for model in self._models):
             measured = replace(measured, former_workers=self._reports.latest(_FORMER_WORKERS))
         with self._lock:
             self._latest, self._arrivals = measured, self._arrivals_meanwhile
-            self._arrivals_meanwhile = _no_arrivals()
+            self._arrivals_meanwhile, self._measuring_as_of = _no_arrivals(), None
 
     def _with_arrivals(self) -> Workload:
         with self._lock:

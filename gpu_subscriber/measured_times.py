@@ -20,7 +20,7 @@ _IMAGES_REMEMBERED = 40
 _UNITS_REMEMBERED = 200
 _MOST_SIZES = 16
 """Of each model, so that a report stays small; the size that was drawn longest ago is forgotten first."""
-_TASKS_REMEMBERED = 200
+_TASKS_REMEMBERED = 120
 _ALONE = 1.05
 """The most images that a step may have been shared by, in the mean, to count as drawn alone."""
 

@@ -43,13 +43,13 @@ class FirestoreQueueGauge:
         queued = self._tasks_of(model, TaskStatus.QUEUED)
         return self._counted(queued.where(filter=FieldFilter("queued_at", "<", moment)).order_by("queued_at"))
 
-    def backlog(self, model: str) -> Backlog:
+    def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
         """See QueueGauge.backlog."""
         queued, processing = (
-            {lane: self._work_of(model, status, lane) for lane in Lane}
-            for status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
+            self._tasks_of(model, status) for status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
         )
-        return Backlog(queued=queued, processing=processing)
+        queued = queued.where(filter=FieldFilter("queued_at", "<", queued_before))
+        return Backlog(queued=self._work_by_lane(queued), processing=self._work_by_lane(processing))
 
     def dead_letters(self) -> int:
         """See QueueGauge.dead_letters."""
@@ -59,9 +59,12 @@ class FirestoreQueueGauge:
         query = self._tasks.where(filter=FieldFilter("status", "==", status.value))
         return query if model is None else query.where(filter=FieldFilter("model", "==", model))
 
-    def _work_of(self, model: str, status: TaskStatus, lane: Lane) -> Work:
-        tasks = self._tasks_of(model, status).where(filter=FieldFilter("lane", "==", lane.value))
-        return self._added_up(tasks.count(alias="tasks").sum("work_units", alias="units"))
+    def _work_by_lane(self, tasks: Any) -> dict[Lane, Work]:
+        of_lane = {lane: tasks.where(filter=FieldFilter("lane", "==", lane.value)) for lane in Lane}
+        return {
+            lane: self._added_up(some.count(alias="tasks").sum("work_units", alias="units"))
+            for lane, some in of_lane.items()
+        }
 
     def _added_up(self, aggregation: Any) -> Work:
         with translated_errors():

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
-from common.domain.task import Lane, TaskStatus
+from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.ports import QueueLine
 from frontend_api.workload import Backlog, Work
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
@@ -44,22 +44,15 @@ class InMemoryQueueGauge:
             for task in self._store.all_tasks
         )
 
-    def backlog(self, model: str) -> Backlog:
+    def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
         self._check()
         self.backlogs_measured += 1
-        queued, processing = (
-            {lane: self._work_of(model, status, lane) for lane in Lane}
-            for status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
-        )
-        return Backlog(queued=queued, processing=processing)
-
-    def _work_of(self, model: str, status: TaskStatus, lane: Lane) -> Work:
-        tasks = [
-            task
-            for task in self._store.all_tasks
-            if (task.parameters.model, task.status, task.lane) == (model, status, lane)
+        tasks = [task for task in self._store.all_tasks if task.parameters.model == model]
+        queued = [
+            task for task in tasks if task.status is TaskStatus.QUEUED and task.queued_at < queued_before
         ]
-        return Work(tasks=len(tasks), units=sum(task.parameters.work_units for task in tasks))
+        processing = [task for task in tasks if task.status is TaskStatus.PROCESSING]
+        return Backlog(queued=_work_by_lane(queued), processing=_work_by_lane(processing))
 
     def dead_letters(self) -> int:
         self._check()
@@ -68,3 +61,11 @@ class InMemoryQueueGauge:
     def _check(self) -> None:
         if self.unavailable:
             raise DependencyUnavailableError("firestore")
+
+
+def _work_by_lane(tasks: list[Task]) -> dict[Lane, Work]:
+    of_lane = {lane: [task for task in tasks if task.lane is lane] for lane in Lane}
+    return {
+        lane: Work(tasks=len(some), units=sum(task.parameters.work_units for task in some))
+        for lane, some in of_lane.items()
+    }

@@ -140,7 +140,8 @@ def test_the_backlog_is_added_up_per_model_and_lane(measured: Measured) -> None:
     measured.claimed()
     measured.completed()
     measured.queued(model="another")
-    backlog = measured.gauge.backlog("demo")
+    measured.queued(at=NOW + SECOND)
+    backlog = measured.gauge.backlog("demo", queued_before=NOW + SECOND)
     standing = [
         backlog.queued[Lane.INTERACTIVE],
         backlog.queued[Lane.BATCH],
@@ -155,7 +156,9 @@ def test_the_backlog_is_added_up_per_model_and_lane(measured: Measured) -> None:
 
 def test_without_tasks_there_is_no_backlog(measured: Measured) -> None:
     nothing = dict.fromkeys(Lane, NO_WORK)
-    assert measured.gauge.backlog("demo") == Backlog(queued=nothing, processing=nothing)
+    assert measured.gauge.backlog("demo", queued_before=NOW + SECOND) == Backlog(
+        queued=nothing, processing=nothing
+    )
 
 
 @pytest.mark.emulator
@@ -164,7 +167,7 @@ def test_documents_of_before_the_units_do_no_harm(emulators: Emulators) -> None:
     store = FirestoreTaskStore(client)
     old, new = (store.create(submitted_task(task_id=uuid.uuid4().hex)) for _ in range(2))
     client.collection(COLLECTION).document(old.id).update({"work_units": firestore.DELETE_FIELD})
-    backlog = FirestoreQueueGauge(client, timeout_seconds=10).backlog("demo")
+    backlog = FirestoreQueueGauge(client, timeout_seconds=10).backlog("demo", queued_before=NOW + SECOND)
     assert backlog.queued[Lane.INTERACTIVE].units == pytest.approx(new.parameters.work_units)
 
 
@@ -198,7 +201,7 @@ def test_what_cannot_be_measured_is_said_within_seconds(unreachable: tuple[Queue
     calls: list[Callable[[], object]] = [
         lambda: gauge.line(None, completed_since=NOW),
         lambda: gauge.line("demo", completed_since=NOW),
-        lambda: gauge.backlog("demo"),
+        lambda: gauge.backlog("demo", queued_before=NOW + SECOND),
         gauge.dead_letters,
         lambda: book.totals_of("ada", ended_from=NOW, ended_before=NOW + SECOND),
     ]

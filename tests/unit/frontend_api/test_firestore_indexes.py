@@ -100,7 +100,7 @@ def test_the_query_has_an_index(query: Any) -> None:
 def test_the_sums_have_an_index_that_holds_what_is_added_up() -> None:
     aggregations: list[Any] = []
     _RecordingBook(aggregations).totals_of("ada", ended_from=NOW, ended_before=NOW)
-    _RecordingSums(aggregations).backlog("demo")
+    _RecordingSums(aggregations).backlog("demo", queued_before=NOW)
     assert len(aggregations) == 5
     for aggregation in aggregations:
         assert_has_an_index_with_its_sums(aggregation)

@@ -70,6 +70,7 @@ def test_the_work_that_waits_is_told_in_seconds_of_a_gpu(api: Api) -> None:
         )
     waiting = [api.stored_task(task_id=f"task-{n}") for n in range(3)]
     api.claimed_task(task_id="drawn")
+    api.clock.advance(0.1)
     units = waiting[0].parameters.work_units
     told = queue(api)
     assert told["workers"] == 3

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -113,30 +113,32 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.submit("one")
+    reading.clock.advance(0.1)
     assert reading.queued == 1
     may_go_on, measure = threading.Event(), reading.gauge.backlog
 
-    def slow(model: str) -> Backlog:
+    def slow(model: str, *, queued_before: datetime) -> Backlog:
         assert may_go_on.wait(10)
-        return measure(model)
+        return measure(model, queued_before=queued_before)
 
     monkeypatch.setattr(reading.gauge, "backlog", slow)
     reading.clock.advance(2)
     assert reading.queued == 1
-    reading.submit("two")  # stored while it is measured: perhaps seen, certainly not forgotten
+    reading.submit("two")  # while it is measured: neither forgotten nor counted twice
     assert reading.queued == 2
     may_go_on.set()
     for thread in threading.enumerate():
         if thread.name == "workload":
             thread.join(10)
-    assert reading.queued == 3
+    assert reading.queued == 2
+    assert reading.gauge.backlogs_measured == 2
     reading.clock.advance(2)
     assert reading.read().backlog_of("demo").all_queued.tasks == 2
 
 
 def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
     assert reading.queued == 0
-    reading.store.create(submitted_task())
+    reading.store.create(submitted_task(now=reading.clock.now()))
     reading.clock.advance(15)
     assert reading.queued == 1
 

@@ -129,7 +129,7 @@ def test_what_nobody_could_foretell_teaches_nothing(measured: MeasuredTimes) -> 
 def test_what_is_remembered_is_bounded(measured: MeasuredTimes) -> None:
     for number in range(250):
         measured.task_ended(completed(took=number, predicted=1.0), drawing_seconds=0.0)
-    assert [task.took_seconds for task in measured.foretold] == list(range(50, 250))
+    assert [task.took_seconds for task in measured.foretold] == list(range(130, 250))
 
 
 def test_a_delivery_teaches_what_its_task_took() -> None:
