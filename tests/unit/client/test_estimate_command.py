@@ -14,6 +14,7 @@ def test_an_estimate_is_shown_and_nothing_submitted(api: Api, darkroom: Terminal
     times = ModelTimes(model="demo", gpu_seconds_per_unit=2.0, sizes=())
     api.reports.publish(worker_report(times=(times,), alive_until=api.clock.now() + timedelta(seconds=60)))
     api.stored_task()
+    api.clock.advance(0.1)
     code, out, err = darkroom("estimate", "a red circle", "--steps", "10")
     known = dict(line.split("  ", 1) for line in out.splitlines())
     assert (code, err) == (0, "")
