@@ -9,7 +9,7 @@ from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock
 from frontend_api.fleet_demand import workers_demanded
 from frontend_api.read_workload import ReadWorkload
-from frontend_api.workload import Backlog, Workload
+from frontend_api.workload import Workload
 
 _USABLE_FOR = timedelta(seconds=30)
 """An older workload decides nothing: no answer keeps the fleet as it is, an outdated one may take it apart."""
@@ -52,7 +52,7 @@ class ReadFleetDemand:
 
 
 def _demand(workload: Workload, models: frozenset[str], target_seconds: float) -> FleetDemand:
-    backlogs = [workload.backlogs.get(model, Backlog()) for model in models]
+    backlogs = [workload.backlog_of(model) for model in models]
     drawn = sum(backlog.all_processing.tasks for backlog in backlogs)
     tasks = drawn + sum(backlog.all_queued.tasks for backlog in backlogs)
     serving = sum(not models.isdisjoint(worker.models) for worker in workload.workers)
