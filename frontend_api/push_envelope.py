@@ -28,5 +28,6 @@ class PushEnvelope(BaseModel):
     subscription: str = Field(default="", description="The push subscription's full name.")
     deliveryAttempt: int | None = Field(  # noqa: N815 - Google's name
         default=None,
+        strict=True,
         description="How often Pub/Sub has pushed it, where the subscription has a dead-letter policy.",
     )

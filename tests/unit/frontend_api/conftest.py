@@ -21,6 +21,7 @@ from frontend_api.callback_rules import CallbackRules
 from frontend_api.dependencies import WebPage, assembled
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
+from frontend_api.ports import Authenticator
 from frontend_api.quotas import QuotaLimits
 from frontend_api.read_usage import GpuPrice
 from frontend_api.remembered_api_keys import RememberedApiKeys
@@ -76,6 +77,7 @@ class Api:
     webhook_key: bytes | None = b"known to the API only"
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     gpu_price: GpuPrice | None = None
+    people: Authenticator = field(default_factory=lambda: EmulatorAuthenticator(project_id=PROJECT))
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
     max_waiting: int = 3
@@ -90,9 +92,7 @@ class Api:
         self.gauge = InMemoryQueueGauge(self.store, self.dead_letters)
         self.usage_book = InMemoryUsageBook(self.store)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
-        authenticator = KeyOrTokenAuthenticator(
-            keys=api_keys, others=EmulatorAuthenticator(project_id=PROJECT), clock=self.clock
-        )
+        authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
         dependencies = assembled(
             catalog=EMBEDDED_CATALOG,
             store=self.store,
