@@ -12,6 +12,7 @@ import platform
 BENCHMARKS = (
     "service_tax",
     "submit_latency",
+    "submission_cost",
     "open_streams",
     "eta_calibration",
     "browser_latency",

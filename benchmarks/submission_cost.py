@@ -1,0 +1,126 @@
+"""What a submission costs the API's process, and what it takes beyond the round trips that it cannot do without.
+
+No worker draws. Processor time is that of gunicorn's worker, user and system; the round trips are a Firestore create
+and a Pub/Sub publish, made by this process itself, each pair right before the POST that it is compared with.
+"""
+
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measurement import percentile, spread_of
+from benchmarks.prompts import PROMPTS
+from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.system_clock import SystemClock
+from common.domain.model_catalog import DEMO_MODEL
+from common.domain.task import Task
+from frontend_api.adapters.publisher_client import publisher_client
+from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
+from local_stack.provisioning import ResourceNames
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+from tests.system_client import SystemClient
+
+SUBMISSIONS = 2_000
+ROUNDS = 4
+WARM_UP = 100
+BATCHES = 5
+BATCH = 100
+
+
+def run() -> list[str]:
+    """Measure, and return the report's lines."""
+    with ExitStack() as exits:
+        folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
+        names = ResourceNames()
+        stack = exits.enter_context(LocalStack(StackSettings(data_directory=folder, names=names, workers=0)))
+        assert stack.page_url is not None
+        client = exits.enter_context(SystemClient(stack.page_url, stack.environment))
+        (worker,) = psutil.Process(stack.process("api").pid).children()
+        by_hand = _round_trips(stack, names)
+        for number in range(WARM_UP):
+            client.submit(PROMPTS[0], seed=number)
+            by_hand(number)
+        costs = [_cost(worker, client, SUBMISSIONS // ROUNDS) for _ in range(ROUNDS)]
+        added = [_added(client, by_hand, number) for number in range(SUBMISSIONS)]
+        batches = [_batch_cost(worker, client) for _ in range(BATCHES)]
+    return [
+        f"processor time of the API for a submission: {spread_of(costs).said(' ms')}, {SUBMISSIONS} submissions",
+        (
+            f"added to the round trips: median {percentile(added, 50):.1f} ms, p99 {percentile(added, 99):.1f} ms, "
+            f"{SUBMISSIONS} submissions one after the other"
+        ),
+        f"processor time for each of {BATCH} in a batch: {spread_of([cost for cost, _ in batches]).said(' ms')}",
+        f"a batch of {BATCH}, sent and answered: {spread_of([took for _, took in batches]).said(' ms', 0)}",
+    ]
+
+
+def _cost(worker: psutil.Process, client: SystemClient, submissions: int) -> float:
+    """Milliseconds of the processor for each."""
+    before = _processor_ms(worker)
+    for number in range(submissions):
+        client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
+    return (_processor_ms(worker) - before) / submissions
+
+
+def _added(client: SystemClient, by_hand: Callable[[int], None], number: int) -> float:
+    """Milliseconds that the POST takes longer than the round trips beside it."""
+    began = time.perf_counter()
+    by_hand(number)
+    between = time.perf_counter()
+    client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
+    return (time.perf_counter() - between - (between - began)) * 1_000
+
+
+def _batch_cost(worker: psutil.Process, client: SystemClient) -> tuple[float, float]:
+    """Milliseconds of the processor for each item, and from sending to the answer."""
+    items = [{"prompt": PROMPTS[number % len(PROMPTS)], "seed": number} for number in range(BATCH)]
+    before, began = _processor_ms(worker), time.perf_counter()
+    answer = client.http.post("/v1/tasks:batch", json={"tasks": items})
+    took = (time.perf_counter() - began) * 1_000
+    assert answer.json()["accepted"] == BATCH, answer.text
+    return (_processor_ms(worker) - before) / BATCH, took
+
+
+def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], None]:
+    """What a submission cannot do without, through the adapters that the API has."""
+    environment, clock = stack.environment, SystemClock()
+    store = FirestoreTaskStore(
+        firestore_client(names.project_id, emulator_host=environment["FIRESTORE_EMULATOR_HOST"])
+    )
+    queue = PubSubTaskQueue(
+        publisher_client(emulator_host=environment["PUBSUB_EMULATOR_HOST"]),
+        project_id=names.project_id,
+        topic=names.tasks_topic,
+        images_bucket=names.images_bucket,
+        timeout_seconds=5,
+    )
+
+    def by_hand(number: int) -> None:
+        task = Task.submitted(
+            task_id=uuid.uuid4().hex,
+            user_id="benchmark",
+            parameters=DEMO_MODEL.completed({"prompt": PROMPTS[number % len(PROMPTS)]}, seed=number),
+            now=clock.now(),
+            keep_for=timedelta(days=1),
+        )
+        store.create(task)
+        queue.publish(task)
+
+    return by_hand
+
+
+def _processor_ms(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system) * 1_000
+
+
+if __name__ == "__main__":
+    print("\n".join(run()))
