@@ -48,14 +48,14 @@ def test_an_api_that_lets_strangers_in_does_not_pass(url: str) -> None:
     assert done.stderr.startswith("/v1/models 200 instead of 401")
 
 
-def test_an_api_that_cannot_reach_what_it_needs_does_not_pass(api: Api, url: str) -> None:
-    api.probes[1].reachable = False
+def test_an_api_without_its_page_does_not_pass(api: Api, url: str) -> None:
+    (api.folder / "index.html").unlink()
     done = smoke_test("--open", url)
     assert done.returncode == 1
-    assert done.stderr.startswith("/readyz 503 instead of 200")
+    assert done.stderr.startswith("/ 404 instead of 200")
 
 
 def test_an_api_that_is_not_there_does_not_pass() -> None:
     done = smoke_test("http://127.0.0.1:1")
     assert done.returncode == 1
-    assert "/healthz 0 instead of 200" in done.stderr
+    assert "/ 0 instead of 200" in done.stderr
