@@ -21,8 +21,10 @@ def add_security_headers(app: Flask) -> None:
 
     @app.after_request
     def add(answer: Response) -> Response:
-        for name, value in _EVERYWHERE.items():
-            answer.headers.setdefault(name, value)
+        own = {name.lower() for name, _ in answer.headers}
+        answer.headers.extend(
+            [(name, value) for name, value in _EVERYWHERE.items() if name.lower() not in own]
+        )
         return answer
 
 

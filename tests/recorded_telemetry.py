@@ -26,7 +26,7 @@ class RecordedSpans:
         provider = TracerProvider(sampler=sampler())
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         # The global provider can be set once in a process; whoever asks for a tracer meanwhile is given this one's.
-        monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
     @property
     def all(self) -> tuple[ReadableSpan, ...]:

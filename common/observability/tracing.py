@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
@@ -23,7 +24,7 @@ def spanned(
     attributes: Attributes = None,
 ) -> Iterator[Span]:
     """A span around the block, current inside it. An error marks it by its kind: its text may quote a prompt."""
-    with trace.get_tracer("darkroom").start_as_current_span(
+    with _tracer(trace.get_tracer_provider()).start_as_current_span(
         name,
         kind=kind,
         context=parent,
@@ -41,7 +42,7 @@ def spanned(
 
 def begun(name: str, *, parent: Context, attributes: Attributes = None) -> Span:
     """A span that somebody else will end; not current."""
-    return trace.get_tracer("darkroom").start_span(name, context=parent, attributes=attributes)
+    return _tracer(trace.get_tracer_provider()).start_span(name, context=parent, attributes=attributes)
 
 
 def mark_failed(span: Span, error_type: str) -> None:
@@ -94,3 +95,9 @@ def link_to_span(span: Span) -> tuple[Link, ...]:
     """A link to a span, unless it is none."""
     context = span.get_span_context()
     return (Link(context),) if context.is_valid else ()
+
+
+@cache
+def _tracer(provider: trace.TracerProvider) -> trace.Tracer:
+    """Kept, because looking it up costs as much as a span."""
+    return provider.get_tracer("darkroom")
