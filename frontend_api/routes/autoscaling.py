@@ -24,7 +24,7 @@ class AutoscalingQuery(BaseModel):
 
     models: str = Field(
         default="",
-        max_length=2_000,
+        max_length=500,
         description="Those that the pool serves, separated by commas; all if left out.",
     )
     target_seconds: float = Field(
