@@ -13,6 +13,14 @@ from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 
+IMPATIENT = {
+    # What a killed worker held comes to another within seconds; nothing else differs from the defaults.
+    "DARKROOM_CLAIM_TTL_SECONDS": "6",
+    "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1",
+    "DARKROOM_LEASE_SECONDS": "10",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
     """A running stack, and a client of it."""

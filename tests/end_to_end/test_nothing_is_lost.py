@@ -7,13 +7,11 @@ import pytest
 from common.domain.task import TaskStatus
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
-from tests.end_to_end.conftest import StartSystem
+from tests.end_to_end.conftest import IMPATIENT, StartSystem
 from tests.system_client import SystemClient
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
-# Claims of a killed worker run out quickly here; nothing else differs from the defaults.
-IMPATIENT = {"DARKROOM_CLAIM_TTL_SECONDS": "6", "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1"}
 
 
 def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start_system: StartSystem) -> None:

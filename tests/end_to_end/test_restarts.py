@@ -12,12 +12,11 @@ from common.domain.task import TaskStatus
 from local_stack.data_directory import DataDirectory
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
+from tests.end_to_end.conftest import IMPATIENT
 from tests.system_client import SystemClient
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
-# Claims of a killed worker run out quickly here; nothing else differs from the defaults.
-IMPATIENT = {"DARKROOM_CLAIM_TTL_SECONDS": "6", "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1"}
 PROGRAMS = ("pubsub-proxy", "bucket-server", "api", "worker-0", "rescue-tick")
 """All but the emulators, which have their state in memory."""
 
