@@ -12,7 +12,6 @@ from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
-
 IMPATIENT = {
     # What a killed worker held comes to another within seconds; nothing else differs from the defaults.
     "DARKROOM_CLAIM_TTL_SECONDS": "6",
