@@ -33,9 +33,9 @@ class System:
 
     def __init__(self, emulators: Emulators) -> None:
         self.own = OwnResources(emulators)
-        client = firestore_client(self.own.names.project_id, emulator_host=emulators.firestore_host)
-        self.store = FirestoreTaskStore(client, timeout_seconds=PATIENCE_SECONDS)
-        self._tasks = client.collection("tasks")
+        self._firestore = firestore_client(self.own.names.project_id, emulator_host=emulators.firestore_host)
+        self.store = FirestoreTaskStore(self._firestore, timeout_seconds=PATIENCE_SECONDS)
+        self._tasks = self._firestore.collection("tasks")
         self._pool = ThreadPoolExecutor()
         self._leave: list[Callable[[], object]] = []
 
@@ -91,6 +91,7 @@ class System:
         for drain in self._leave:
             drain()
         self._pool.shutdown()
+        self._firestore.close()  # a watch that was just being opened again when it ended would go on for ever
 
 
 @pytest.fixture
