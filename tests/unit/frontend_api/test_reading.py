@@ -69,7 +69,7 @@ def test_a_finished_task_tells_its_images_and_times(api: Api) -> None:
         {
             "index": 0, "url": f"/v1/tasks/{task.id}/images/0", "url_expires_at": None, "width": 256,
             "height": 256, "seed": 12345, "content_type": "image/png", "size_bytes": len(PNG),
-            "sha256": hashlib.sha256(PNG).hexdigest(),
+            "sha256": hashlib.sha256(PNG).hexdigest(), "provenance": None,
         }
     ]  # fmt: skip
     assert body["metrics"]["queue_seconds"] == 0.0
