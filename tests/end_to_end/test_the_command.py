@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,11 @@ def _all_of(terminal: int) -> str:
 
 
 @pytest.fixture
-def terminal(system: System, tmp_path: Path) -> Terminal:
-    return Terminal(system, tmp_path)
+def terminal(system: System, tmp_path: Path) -> Iterator[Terminal]:
+    # A shell's background jobs, and all that they start, ignore Ctrl-C unless somebody on the way heeds it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Terminal(system, tmp_path)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_prompt_becomes_files(terminal: Terminal, tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ TINY = spec()
 
 
 class PacedFamily(RecordingFamily):
-    """A forward of `batch` Runs takes `milliseconds[batch]` of processor time."""
+    """A forward of `batch` Runs takes `milliseconds[batch]` of its thread's processor time."""
 
     milliseconds: dict[int, float]
 
     def predict(self, states: Any) -> list[torch.Tensor]:
         self.batches.append(len(states))
-        until = time.process_time() + self.milliseconds[len(states)] / 1000
-        while time.process_time() < until:
+        until = time.thread_time() + self.milliseconds[len(states)] / 1000
+        while time.thread_time() < until:
             pass
         return [state.latents for state in states]
 
@@ -80,7 +80,7 @@ def test_what_an_image_takes_is_told(stock: Any) -> None:
     told = warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=True)
     assert told is not None
     assert (told.model, told.steps) == ("tiny", default_parameters(TINY).steps)
-    assert told.times.step_seconds >= 0.02
+    assert told.times.step_seconds >= 0.0199  # two clocks do not agree to the last digit
     assert min(told.times.preparing_seconds, told.times.decoding_seconds) > 0
 
 
