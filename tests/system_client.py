@@ -1,20 +1,22 @@
 """SystemClient: a running local stack as a client sees it, over HTTP, and Firestore's listener to wait with."""
 
 import threading
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_client import firestore_client
+from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Phase, Task, TaskStatus
-from common.wire_formats.task_document import COLLECTION, decode_task_document
+from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
+from frontend_api.ports import Sighting
 
-_BY_ANOTHER_CLIENT = datetime(2000, 1, 1, tzinfo=UTC)
-"""When a task was submitted that this client knows nothing of: at some time or other."""
+_PATIENCE_SECONDS = 60.0
+"""For a Firestore that a test holds up."""
 
 
 class SystemClient:
@@ -22,10 +24,11 @@ class SystemClient:
 
     def __init__(self, page_url: str, environment: Mapping[str, str]) -> None:
         self.http = httpx.Client(base_url=page_url, timeout=30)
-        self._submitted_at: dict[str, datetime] = {}
         self._firestore = firestore_client(
             environment["DARKROOM_PROJECT_ID"], emulator_host=environment["FIRESTORE_EMULATOR_HOST"]
         )
+        self._store = FirestoreTaskStore(self._firestore, timeout_seconds=_PATIENCE_SECONDS)
+        self._watch = FirestoreTaskWatch(self._firestore)
 
     def __enter__(self) -> Self:
         return self
@@ -38,39 +41,15 @@ class SystemClient:
 
     def submit(self, prompt: str, **fields: Any) -> str:
         """Submit a task and return its id."""
-        now = datetime.now(UTC)
         answer = self.http.post("/v1/tasks", json={"prompt": prompt, **fields})
         assert answer.status_code == 202, answer.text
-        task_id = str(answer.json()["id"])
-        self._submitted_at.setdefault(task_id, now)
-        return task_id
+        return str(answer.json()["id"])
 
     def wait_until(
         self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 120.0
     ) -> Task:
         """Block until the stored task satisfies `holds`; raises TimeoutError naming how it stands."""
-        found: list[Task] = []
-        latest: list[Task] = []
-        done = threading.Event()
-
-        def look(documents: list[Any], _changes: object, _time: object) -> None:
-            for document in documents:
-                if document.exists:
-                    latest[:] = [decode_task_document(document.to_dict())]
-                    if holds(latest[0]) and not found:
-                        found.append(latest[0])
-                        done.set()
-
-        watch = self._firestore.collection(COLLECTION).document(task_id).on_snapshot(look)
-        try:
-            if not done.wait(timeout_seconds):
-                stands = (
-                    f"{latest[0].status}, {latest[0].progress}, {latest[0].failure}" if latest else "unknown"
-                )
-                raise TimeoutError(f"task {task_id} after {timeout_seconds:g} s: {stands}")
-        finally:
-            watch.unsubscribe()
-        return found[0]
+        return self._wait([task_id], holds, timeout_seconds)[task_id]
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
         """Block until the stored task tells of this step of this attempt, or of a later one."""
@@ -89,33 +68,35 @@ class SystemClient:
 
     def wait_for_all(self, task_ids: list[str], *, timeout_seconds: float = 300.0) -> dict[str, Task]:
         """Block until all of these tasks are terminal."""
-        ended: dict[str, Task] = {}
+        return self._wait(task_ids, lambda task: task.status.is_terminal, timeout_seconds)
+
+    def _wait(
+        self, task_ids: Iterable[str], holds: Callable[[Task], bool], timeout_seconds: float
+    ) -> dict[str, Task]:
+        latest = {task_id: self._store.get(task_id) for task_id in task_ids}
+        found = {task_id: task for task_id, task in latest.items() if holds(task)}
         done = threading.Event()
-        wanted = set(task_ids)
 
-        def look(_documents: object, changes: list[Any], _time: object) -> None:
-            for document in (change.document for change in changes):
-                if document.id in wanted:
-                    ended[document.id] = decode_task_document(document.to_dict())
-            if wanted <= ended.keys():
-                done.set()
+        def look(task_id: str, sighting: Sighting) -> None:
+            if sighting.task is None or task_id in found:
+                return
+            latest[task_id] = sighting.task
+            if holds(sighting.task):
+                found[task_id] = sighting.task
+                if found.keys() == latest.keys():
+                    done.set()
 
-        # Only these tasks' ends: Firestore's Python listener sorts all that it holds anew with each change, and one
-        # that heard of every step of every task would keep a core busy by itself.
-        terminal = [status.value for status in TaskStatus if status.is_terminal]
-        since = min(self._submitted_at.get(each, _BY_ANOTHER_CLIENT) for each in wanted)
-        watch = (
-            self._firestore.collection(COLLECTION)
-            .where(filter=FieldFilter("status", "in", terminal))
-            .where(filter=FieldFilter("created_at", ">=", since))
-            .on_snapshot(look)
-        )
-        try:
-            if not done.wait(timeout_seconds):
-                raise TimeoutError(f"{len(wanted - ended.keys())} of {len(wanted)} tasks have not ended")
-        finally:
-            watch.unsubscribe()
-        return ended
+        with ExitStack() as following:
+            for task_id in latest.keys() - found.keys():
+                following.callback(self._watch.follow(latest[task_id], partial(look, task_id)))
+            if found.keys() != latest.keys() and not done.wait(timeout_seconds):
+                missing = {
+                    task_id: f"{task.status}, {task.progress}, {task.failure}"
+                    for task_id, task in latest.items()
+                    if task_id not in found
+                }
+                raise TimeoutError(f"after {timeout_seconds:g} s {len(missing)} of {len(latest)}: {missing}")
+        return found
 
     def webhook_secrets(self) -> list[str]:
         """What the local user's webhooks are signed with now."""

@@ -1,10 +1,10 @@
 """The whole parent on Google's emulators, with an engine process that draws nothing."""
 
 import hashlib
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 
@@ -14,6 +14,8 @@ from common.adapters.system_clock import SystemClock
 from common.domain.task import Phase, Task, TaskStatus
 from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
+from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
+from frontend_api.ports import Sighting
 from gpu_subscriber.__main__ import build_worker
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.image_files import read_record
@@ -35,7 +37,7 @@ class System:
         self.own = OwnResources(emulators)
         self._firestore = firestore_client(self.own.names.project_id, emulator_host=emulators.firestore_host)
         self.store = FirestoreTaskStore(self._firestore, timeout_seconds=PATIENCE_SECONDS)
-        self._tasks = self._firestore.collection("tasks")
+        self._watch = FirestoreTaskWatch(self._firestore)
         self._pool = ThreadPoolExecutor()
         self._leave: list[Callable[[], object]] = []
 
@@ -74,24 +76,26 @@ class System:
 
     def wait_for(self, task: Task, is_so: Callable[[Task], bool]) -> Task:
         """The task as soon as it is as described; told by a Firestore listener."""
-        reached = threading.Event()
+        reached: SimpleQueue[Task] = SimpleQueue()
 
-        def look(*_: object) -> None:
-            if is_so(self.store.get(task.id)):
-                reached.set()
+        def look(sighting: Sighting) -> None:
+            if sighting.task is not None and is_so(sighting.task):
+                reached.put(sighting.task)
 
-        watch = self._tasks.document(task.id).on_snapshot(look)
+        stands = self.store.get(task.id)
+        if is_so(stands):
+            return stands
+        unfollow = self._watch.follow(stands, look)
         try:
-            assert reached.wait(PATIENCE_SECONDS), f"still {self.store.get(task.id)}"
+            return reached.get(timeout=PATIENCE_SECONDS)
         finally:
-            watch.unsubscribe()
-        return self.store.get(task.id)
+            unfollow()
 
     def leave(self) -> None:
         for drain in self._leave:
             drain()
         self._pool.shutdown()
-        self._firestore.close()  # a watch that was just being opened again when it ended would go on for ever
+        self._firestore.close()
 
 
 @pytest.fixture
