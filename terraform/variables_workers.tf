@@ -45,7 +45,7 @@ variable "cluster" {
 }
 
 variable "gpu_pools" {
-  description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
+  description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. disk_gb has to hold the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
   type = map(object({
     machine_type          = string
     accelerator           = string

@@ -29,6 +29,7 @@ gpu_pools = {
     accelerator  = "nvidia-tesla-a100"
     spot         = false
     max_nodes    = 4
+    disk_gb      = 200 # the cache of gpu_subscriber/k8s/weights does not fit on less
   }
 }
 

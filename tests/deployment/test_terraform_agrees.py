@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,14 +12,24 @@ from frontend_api.settings import ApiSettings
 from gpu_subscriber.settings import WorkerSettings
 from local_stack import provisioning
 from local_stack.provisioning import ResourceNames
-from tests.deployment.kustomizations import K8S, POOLS
-from tests.deployment.terraform_files import TERRAFORM, block, labels_of, local, resources, seconds, text
+from tests.deployment.kustomizations import K8S, POOLS, pool
+from tests.deployment.terraform_files import (
+    TERRAFORM,
+    block,
+    labels_of,
+    local,
+    parsed,
+    resources,
+    seconds,
+    text,
+)
 from tests.unit.frontend_api.conftest import Api
 
 ROOT = TERRAFORM.parent
 CLOUD_RUN_MOST_REQUESTS = 1_000
 CLOUD_RUN_LAST_SECONDS = 10
 GOODBYE_SECONDS = 7
+GIBIBYTE = 2**30
 
 
 def default_of(model: type[SharedSettings], name: str) -> object:
@@ -242,14 +253,36 @@ def test_every_variable_is_described_and_typed(name: str) -> None:
         assert {"description", "type"} <= set(block(name, "variable", variable)), variable
 
 
+def node_pools(environment: str) -> dict[str, dict[str, Any]]:
+    pools: dict[str, dict[str, Any]] = parsed(f"environments/{environment}.tfvars")["gpu_pools"]
+    return pools
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_an_environment_names_pools_that_have_manifests(environment: str) -> None:
-    pools = set(
-        re.findall(
-            r"^  ([a-z0-9-]+) = \{\n    machine_type",
-            text(f"environments/{environment}.tfvars"),
-            re.MULTILINE,
+    assert node_pools(environment)
+    assert node_pools(environment).keys() <= set(POOLS)
+
+
+def left_for_pods(disk_gb: float) -> float:
+    """Bytes of a boot disk that GKE leaves for pods, less its threshold of eviction and its own reserve.
+
+    https://cloud.google.com/kubernetes-engine/docs/concepts/plan-node-sizes#ephemeral_storage_allocatable
+    """
+    disk = disk_gb * 10**9
+    return disk - 0.1 * disk - min(0.5 * disk, 6 * GIBIBYTE + 0.35 * disk, 100 * GIBIBYTE)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_node_has_the_disk_that_its_pod_asks_for(environment: str) -> None:
+    """Else the pod fits on no node that could be made, and waits for ever."""
+    default = float(re.findall(r"disk_gb\s*= optional\(number, (\d+)\)", text("variables_workers.tf"))[0])
+    for name, nodes in node_pools(environment).items():
+        build = pool(name)
+        asked = [build.worker["resources"]["requests"]["ephemeral-storage"]]
+        # Cloud Storage FUSE's sidecar asks for as much as it is allowed, where nothing else is said.
+        asked += filter(
+            None, [build.pod["metadata"]["annotations"].get("gke-gcsfuse/ephemeral-storage-limit")]
         )
-    )
-    assert pools
-    assert pools <= set(POOLS)
+        total = sum(float(quantity.removesuffix("Gi")) * GIBIBYTE for quantity in asked)
+        assert total < left_for_pods(nodes.get("disk_gb", default)), name
