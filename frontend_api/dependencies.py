@@ -14,6 +14,7 @@ from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
 from frontend_api.create_api_key import CreateApiKey
 from frontend_api.delete_task import DeleteTask
+from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.follow_task import FollowTask
 from frontend_api.foretell_task import ForetellTask
 from frontend_api.list_tasks import ListTasks
@@ -120,6 +121,7 @@ def assembled(
     catalog: ModelCatalog,
     store: TaskStore,
     task_batches: TaskBatches,
+    enqueued_notes: EnqueuedNotes,
     watch: TaskWatch,
     queue: TaskQueue,
     events: EventPublisher,
@@ -164,6 +166,7 @@ def assembled(
         quotas=quotas,
         callback_rules=webhooks.rules,
         foretell_task=foretell_task,
+        enqueued_notes=enqueued_notes,
     )
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
     return Dependencies(

@@ -1,7 +1,7 @@
 """Submit many tasks at once: each is accepted or refused by itself, all are stored and published together."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from common.domain.errors import (
@@ -19,8 +19,6 @@ from frontend_api.submit_task import (
     Submitted,
     TaskNotConfirmedError,
     check_same_request,
-    needs_message,
-    noted_as_enqueued,
 )
 from frontend_api.task_batches import TaskBatches
 
@@ -48,8 +46,11 @@ class SubmitBatch:
         outcomes = self._stored(user_id, list(first.values()))
         outcomes |= self._replayed({task_id: outcomes[task_id] for task_id in _keyed(asked, submissions)})
         matched = [_matched(task, first, outcomes) for task in asked]
-        confirmed = self._confirmed(matched)
-        return tuple(_latest(outcome, confirmed) for outcome in matched)
+        unconfirmed = self._unconfirmed(matched)
+        return tuple(
+            unconfirmed.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
+            for outcome in matched
+        )
 
     def _asked(self, submission: Submission) -> Task | DomainError:
         try:
@@ -99,28 +100,19 @@ class SubmitBatch:
                 replayed[task_id] = TaskNotFoundError(task_id)  # deleted between the two calls
         return replayed
 
-    def _confirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, Task | DomainError]:
-        """By id, the tasks among these that needed a message, once they have it."""
+    def _unconfirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
+        """Publish the tasks among these that need a message; by id, those that are still without."""
+        one = self.submit_task
         found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
-        tasks = {task.id: task for task in found if needs_message(task)}
+        tasks = {task.id: task for task in found if one.needs_message(task)}
         if not tasks:
             return {}
         try:
-            self.submit_task.queue.publish(*tasks.values())
+            one.queue.publish(*tasks.values())
         except DependencyUnavailableError as error:
             return {task_id: TaskNotConfirmedError(task_id, error) for task_id in tasks}
-        return {task.id: task for task in self._noted(list(tasks.values()))}
-
-    def _noted(self, tasks: Sequence[Task]) -> Iterable[Task]:
-        one, now = self.submit_task, self.submit_task.clock.now()
-        try:
-            noted = self.batches.update_unchanged(tasks, lambda task: task.enqueued(now))
-        except DependencyUnavailableError:
-            return tasks  # as where one is noted: it costs needless messages later, nothing else
-        return [
-            after or noted_as_enqueued(one.store, before, now)
-            for before, after in zip(tasks, noted, strict=True)
-        ]
+        one.enqueued_notes.note(tasks.values(), one.clock.now())
+        return {}
 
 
 def _keyed(asked: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
@@ -147,11 +139,3 @@ def _matched(
     except IdempotencyKeyReusedError as refusal:
         return refusal
     return Submitted(task=outcome.task, replayed=True)
-
-
-def _latest(outcome: Outcome, confirmed: Mapping[str, Task | DomainError]) -> Outcome:
-    """The same, as it stands after the publishing."""
-    if isinstance(outcome, DomainError):
-        return outcome
-    task = confirmed.get(outcome.task.id, outcome.task)
-    return task if isinstance(task, DomainError) else replace(outcome, task=task)

@@ -18,6 +18,7 @@ from common.domain.task import Lane, Task, TaskStatus
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.callback_rules import CallbackRules
+from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.foretell_task import ForetellTask
 from frontend_api.ports import TaskQueue
 from frontend_api.quotas import QuotaExceededError, Quotas
@@ -76,6 +77,7 @@ class SubmitTask:
     callback_rules: CallbackRules
     quotas: Quotas
     foretell_task: ForetellTask
+    enqueued_notes: EnqueuedNotes
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
@@ -129,14 +131,24 @@ class SubmitTask:
     def _replayed(self, asked: Task) -> Task:
         stored = self.store.get(asked.id)
         check_same_request(stored, asked)
-        return self._published(stored) if needs_message(stored) else stored
+        return self._published(stored) if self.needs_message(stored) else stored
+
+    def needs_message(self, task: Task) -> bool:
+        """Whether nobody has confirmed a message for a stored task: the request that stored it died, timed out, or is
+        still at it.
+
+        One message too many does no harm, one too few would.
+        """
+        is_unconfirmed = task.enqueued_at is None and task.status is TaskStatus.QUEUED
+        return is_unconfirmed and not self.enqueued_notes.holds(task.id)
 
     def _published(self, task: Task) -> Task:
         try:
             self.queue.publish(task)
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc
-        return noted_as_enqueued(self.store, task, self.clock.now())
+        self.enqueued_notes.note([task], self.clock.now())
+        return task
 
 
 def noted_as_enqueued(store: TaskStore, task: Task, now: datetime) -> Task:
@@ -155,14 +167,6 @@ def task_id_of(user_id: str, idempotency_key: str) -> str:
 def drawn_seed(task_id: str) -> int:
     """The seed of a caller who named none: as random as the id, and the same for every replay of a request."""
     return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
-
-
-def needs_message(task: Task) -> bool:
-    """Whether nobody has confirmed a message for a task: the request that stored it died, timed out, or is still at it.
-
-    One message too many does no harm, one too few would.
-    """
-    return task.enqueued_at is None and task.status is TaskStatus.QUEUED
 
 
 def check_same_request(stored: Task, asked: Task) -> None:

@@ -5,6 +5,7 @@ Nothing happens at import, and gunicorn must not preload: Google's clients do no
 
 import socket
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -54,6 +55,7 @@ from frontend_api.authentication import (
 )
 from frontend_api.callback_rules import CallbackRules
 from frontend_api.dependencies import Dependencies, WebPage, assembled
+from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.ports import ApiKeyStore, Authenticator, ImageLinks, InternalCallers, Operators
@@ -114,10 +116,15 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         known_for=timedelta(seconds=settings.api_key_cache_seconds),
     )
     authenticator = _authenticator(settings, api_keys)
+    task_batches = FirestoreTaskBatches(firestore, timeout_seconds=settings.store_timeout_seconds)
     return assembled(
         catalog=settings.load_catalog(),
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
-        task_batches=FirestoreTaskBatches(firestore, timeout_seconds=settings.store_timeout_seconds),
+        task_batches=task_batches,
+        enqueued_notes=EnqueuedNotes(
+            batches=task_batches,
+            writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueued-notes"),
+        ),
         watch=FirestoreTaskWatch(firestore),
         queue=queue,
         events=PubSubEventPublisher(events_topic),

@@ -166,6 +166,7 @@ class Task(TaskFields):
             self,
             status=TaskStatus.PROCESSING,
             updated_at=now,
+            enqueued_at=self.enqueued_at or now,  # whoever claims has had a message
             started_at=self.started_at or now,
             attempt=attempt,
             attempts_left=self.attempts_left - 1,

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from google.auth.credentials import AnonymousCredentials
+from google.cloud.firestore import Client
 from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
@@ -17,6 +18,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import TaskNotFoundError
 from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Usage as SpentUsage
+from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.authentication import unsigned_token
 from frontend_api.settings import ApiSettings
 from frontend_api.wsgi import build_app
@@ -46,22 +48,34 @@ def client(app: Flask, emulators: Emulators) -> FlaskClient:
 
 
 @pytest.fixture
-def store(emulators: Emulators) -> Iterator[FirestoreTaskStore]:
+def firestore(emulators: Emulators) -> Iterator[Client]:
     client = firestore_client(emulators.names.project_id, emulator_host=emulators.firestore_host)
-    yield FirestoreTaskStore(client)
+    yield client
     client.close()
 
 
+@pytest.fixture
+def store(firestore: Client) -> FirestoreTaskStore:
+    return FirestoreTaskStore(firestore)
+
+
+@pytest.fixture
+def watch(firestore: Client) -> FirestoreTaskWatch:
+    return FirestoreTaskWatch(firestore)
+
+
 def test_a_submission_is_stored_confirmed_and_found_again(
-    client: FlaskClient, store: FirestoreTaskStore
+    client: FlaskClient, store: FirestoreTaskStore, watch: FirestoreTaskWatch
 ) -> None:
     accepted = client.post("/v1/tasks", json=PROMPT)
     assert accepted.status_code == 202
     task_id = accepted.get_json()["id"]
+    noted = threading.Event()
+    watch.follow(store.get(task_id), lambda sighting: noted.set())
+    assert store.get(task_id).enqueued_at is not None or noted.wait(20)
     assert store.get(task_id).enqueued_at is not None
     read = client.get(accepted.headers["Location"])
     assert read.get_json() == accepted.get_json()
-    assert read.headers["ETag"] == accepted.headers["ETag"]
     assert [task["id"] for task in client.get("/v1/tasks").get_json()["tasks"]] == [task_id]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from frontend_api.app import create_app
 from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
 from frontend_api.callback_rules import CallbackRules
 from frontend_api.dependencies import WebPage, assembled
+from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.foreign_requests import LOOPBACK_NAMES
 from frontend_api.key_authentication import KeyOrTokenAuthenticator
 from frontend_api.ports import Authenticator
@@ -33,6 +35,7 @@ from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
 from tests.fakes.fake_probe import FakeProbe
+from tests.fakes.immediate_executor import ImmediateExecutor
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
@@ -83,6 +86,7 @@ class Api:
     max_waiting: int = 3
     heartbeat_seconds: float = 30
     requests_at_once: int = 8
+    background: Executor = field(default_factory=ImmediateExecutor)
 
     def __post_init__(self) -> None:
         self.watch = InMemoryTaskWatch(self.store)
@@ -97,6 +101,7 @@ class Api:
             catalog=EMBEDDED_CATALOG,
             store=self.store,
             task_batches=self.batches,
+            enqueued_notes=EnqueuedNotes(batches=self.batches, writer=self.background, gather_seconds=0),
             watch=self.watch,
             queue=self.queue,
             events=self.events,

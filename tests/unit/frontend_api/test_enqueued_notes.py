@@ -1,0 +1,108 @@
+"""That a message was confirmed is noted after the answer: together, once, and never over somebody else's change."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.domain.task import TaskStatus
+from tests.unit.frontend_api.conftest import Api
+
+KEY = {"Idempotency-Key": "order-66"}
+TTL = timedelta(seconds=90)
+
+
+class Later(Executor):
+    """Does what it was given when it is told to."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], object]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.jobs.append(lambda: fn(*args, **kwargs))
+        return Future()
+
+    def do_all(self) -> None:
+        while self.jobs:
+            self.jobs.pop(0)()
+
+
+@pytest.fixture
+def later() -> Later:
+    return Later()
+
+
+@pytest.fixture
+def api(tmp_path: Path, later: Later) -> Api:
+    return Api(folder=tmp_path, background=later)
+
+
+def test_what_comes_close_together_is_noted_together(api: Api, later: Later) -> None:
+    ids = [api.submit().get_json()["id"] for _ in range(3)]
+    assert [api.stored(task_id).enqueued_at for task_id in ids] == [None] * 3
+    confirmed_at = api.clock.now()
+    api.clock.advance(5)
+    later.do_all()
+    assert [api.stored(task_id).enqueued_at for task_id in ids] == [confirmed_at] * 3
+    assert api.batches.calls == 1
+
+
+def test_what_comes_after_is_noted_after(api: Api, later: Later) -> None:
+    for _ in range(2):
+        task_id = api.submit().get_json()["id"]
+        later.do_all()
+        assert api.stored(task_id).enqueued_at is not None
+
+
+def test_more_than_fit_in_one_call_are_noted_in_several(api: Api, later: Later) -> None:
+    for _ in range(6):
+        answer = api.client.post("/v1/tasks:batch", json={"tasks": [{"prompt": "a large red circle"}] * 100})
+        assert answer.get_json()["accepted"] == 100
+    calls = api.batches.calls
+    later.do_all()
+    assert api.batches.calls == calls + 2
+    assert all(task.enqueued_at is not None for task in api.store.all_tasks)
+
+
+def test_a_replay_before_the_note_needs_no_second_message(api: Api, later: Later) -> None:
+    body = {"prompt": "a large red circle"}
+    for _ in range(2):
+        assert api.client.post("/v1/tasks", json=body, headers=KEY).status_code in (200, 202)
+    batch = {"tasks": [{**body, "idempotency_key": "order-66"}]}
+    (item,) = api.client.post("/v1/tasks:batch", json=batch).get_json()["results"]
+    assert item["status"] == 200
+    assert len(api.queue.published) == 1
+    later.do_all()
+    api.client.post("/v1/tasks", json=body, headers=KEY)
+    assert len(api.queue.published) == 1
+
+
+def test_a_task_that_was_claimed_meanwhile_is_left_alone(api: Api, later: Later) -> None:
+    task_id = api.submit().get_json()["id"]
+    claimed = api.store.update(task_id, lambda task: task.claimed_by("worker", api.clock.now(), TTL))
+    later.do_all()
+    assert api.stored(task_id) == claimed
+    assert (claimed.status, claimed.enqueued_at) == (TaskStatus.PROCESSING, api.clock.now())
+
+
+def test_notes_that_cannot_be_written_are_given_up(api: Api, later: Later) -> None:
+    lost = api.submit().get_json()["id"]
+    api.store.unavailable = True
+    later.do_all()
+    api.store.unavailable = False
+    kept = api.submit().get_json()["id"]
+    later.do_all()
+    assert (api.stored(lost).enqueued_at, api.stored(kept).enqueued_at) == (None, api.clock.now())
+
+
+def test_a_process_that_ends_answers_all_the_same(
+    api: Api, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Future[Any]:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(later, "submit", refuse)
+    assert api.submit().status_code == 202
