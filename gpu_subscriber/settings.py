@@ -1,8 +1,9 @@
 """WorkerSettings: what an operator may set on a worker. Read from the environment, prefix `DARKROOM_`."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from common.settings import SharedSettings
 
@@ -50,8 +51,9 @@ class WorkerSettings(SharedSettings):
     """The numbers to draw with; `auto` suits the device."""
     slots: int = Field(default=8, ge=1, le=64)
     """How many images may be drawn at once, and so how many deliveries are taken at once."""
-    models: tuple[str, ...] = ()
-    """The catalog's models that this worker serves, as a JSON list; the first is loaded at the start. Empty: all."""
+    models: Annotated[tuple[str, ...], NoDecode] = ()
+    """The catalog's models that this worker serves, separated by commas; the first is loaded at the start. Empty: all.
+    Its pool's autoscaler asks for the same, in an address, so that this is no JSON."""
     compile_denoiser: bool = False
     """Compile the network at the start: minutes of waiting for some percent of speed. CUDA only."""
     cpu_threads: int | None = Field(default=None, ge=1)
@@ -66,6 +68,13 @@ class WorkerSettings(SharedSettings):
     """The same while the engine starts, or loads and warms up a model."""
     engine_niceness: int = Field(default=5, ge=0, le=19)
     """How far the engine steps back behind the heartbeat when both want a core."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(name for name in (part.strip() for part in value.split(",")) if name)
 
     @model_validator(mode="after")
     def _heartbeats_fit_the_claim(self) -> Self:

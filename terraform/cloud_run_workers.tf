@@ -36,7 +36,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
         for_each = merge(local.worker_settings, {
           DARKROOM_DEVICE       = "cuda"
           DARKROOM_HEALTH_PORT  = "8081"
-          DARKROOM_MODELS       = jsonencode(var.model_pools[var.cloud_run_workers.model_pool])
+          DARKROOM_MODELS       = join(",", var.model_pools[var.cloud_run_workers.model_pool])
           DARKROOM_SUBSCRIPTION = google_pubsub_subscription.tasks[var.cloud_run_workers.model_pool].name
           # Cloud Run kills 10 s after SIGTERM, and the goodbye takes 7.
           DARKROOM_DRAIN_DEADLINE_SECONDS = "3"

@@ -81,7 +81,7 @@ run "small_users_need_no_cluster" {
     error_message = "two workers with a GPU each stand ready on Cloud Run"
   }
   assert {
-    condition = alltrue([for name, value in { DARKROOM_SUBSCRIPTION = "darkroom-tasks-demo", DARKROOM_MODELS = "[\"demo\"]", DARKROOM_DEVICE = "cuda" } :
+    condition = alltrue([for name, value in { DARKROOM_SUBSCRIPTION = "darkroom-tasks-demo", DARKROOM_MODELS = "demo", DARKROOM_DEVICE = "cuda" } :
     contains([for env in google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].env : "${env.name}=${env.value}"], "${name}=${value}")])
     error_message = "the worker pulls its pool's subscription"
   }

@@ -57,7 +57,7 @@ class Build:
 
 @functools.cache
 def built(folder: str) -> Build:
-    """Build `gpu_subscriber/k8s/{folder}`; skips the test where neither kubectl nor kustomize is installed."""
+    """Build a folder of `gpu_subscriber/k8s`, or an absolute one; skips the test where nothing can build it."""
     commands = {"kubectl": ["kubectl", "kustomize"], "kustomize": ["kustomize", "build"]}
     command = next((command for name, command in commands.items() if shutil.which(name)), None)
     if command is None:

@@ -1,5 +1,7 @@
 """The ScaledObjects have the numbers that the simulation ran with, and ask for a figure that the API gives."""
 
+import shutil
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -8,7 +10,7 @@ from benchmarks.autoscaling.autoscalers import DEMAND, MESSAGES, OURS
 from benchmarks.autoscaling.hpa import RatePolicy, ScalingRules, Unit
 from frontend_api.routes.autoscaling import AutoscalingAnswer, AutoscalingQuery
 from frontend_api.routes.autoscaling import blueprint as autoscaling
-from tests.deployment.kustomizations import POOLS, Manifest, pool
+from tests.deployment.kustomizations import K8S, POOLS, Build, Manifest, built, pool
 
 TARGETS = {trigger.signal: trigger.target for trigger in OURS.triggers}
 
@@ -61,13 +63,27 @@ def test_a_missing_metric_decides_nothing(scaled: Manifest) -> None:
     assert net["ignoreNullValues"] == "false"
 
 
+def asked_for(build: Build) -> list[str]:
+    """The models whose demand a pool's ScaledObject asks for."""
+    triggers = build.one("ScaledObject")["spec"]["triggers"]
+    (figure,) = (each["metadata"] for each in triggers if each["type"] == "metrics-api")
+    (models,) = parse_qs(urlsplit(figure["url"]).query)["models"]
+    return models.split(",")
+
+
 @pytest.mark.parametrize("name", POOLS)
 def test_a_pool_asks_for_the_models_that_it_serves(name: str) -> None:
-    (trigger,) = (
-        each["metadata"]
-        for each in pool(name).one("ScaledObject")["spec"]["triggers"]
-        if each["type"] == "metrics-api"
-    )
-    (models,) = parse_qs(urlsplit(trigger["url"]).query)["models"]
-    served = ", ".join(f'"{model}"' for model in models.split(","))
-    assert pool(name).environment["DARKROOM_MODELS"] == f"[{served}]"
+    assert asked_for(pool(name)) == pool(name).environment["DARKROOM_MODELS"].split(",")
+
+
+def test_a_pool_of_several_models_asks_for_all_of_them(tmp_path: Path) -> None:
+    copied = shutil.copytree(K8S, tmp_path / "k8s")
+    kustomization = copied / "overlays" / "a100" / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("MODELS=sdxl", "MODELS=sdxl,flux.1-dev"))
+    assert asked_for(built(str(kustomization.parent))) == ["sdxl", "flux.1-dev"]
+
+
+def test_no_model_is_in_two_pools() -> None:
+    """Both would be told of all its tasks, and each would count the other's busy workers as its own."""
+    models = [model for name in POOLS for model in asked_for(pool(name))]
+    assert len(models) == len(set(models))

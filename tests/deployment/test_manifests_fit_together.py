@@ -153,7 +153,11 @@ def test_every_parameter_reaches_its_place(folder: str) -> None:
     lines = (K8S / "environment" / "parameters.env").read_text().splitlines()
     parameters = dict(line.split("=", 1) for line in lines)
     text = built(folder).text
-    assert not [placeholder for placeholder in (*parameters, "/PROJECT_ID/") if placeholder in text]
+    assert not [
+        placeholder
+        for placeholder in (*parameters, "/PROJECT_ID/", "=MODEL", '"SUBSCRIPTION"')
+        if placeholder in text
+    ]
     wanted = {"WORKER_SERVICE_ACCOUNT"} if folder == "shared" else {"WORKER_IMAGE", "API_HOST"}
     if "csi:" in text:
         wanted.add("WEIGHTS_BUCKET")

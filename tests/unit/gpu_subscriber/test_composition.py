@@ -36,9 +36,11 @@ def test_a_model_that_is_not_on_offer_is_refused_by_name() -> None:
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_SUBSCRIPTION", "darkroom-tasks-sdxl")
-    monkeypatch.setenv("DARKROOM_MODELS", '["demo"]')
+    monkeypatch.setenv("DARKROOM_MODELS", "sdxl, flux,")
     settings = WorkerSettings()
-    assert (settings.subscription, settings.models) == ("darkroom-tasks-sdxl", ("demo",))
+    assert (settings.subscription, settings.models) == ("darkroom-tasks-sdxl", ("sdxl", "flux"))
+    monkeypatch.setenv("DARKROOM_MODELS", "")
+    assert WorkerSettings().models == ()
 
 
 def test_the_parent_process_never_loads_torch() -> None:
