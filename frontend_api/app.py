@@ -23,6 +23,7 @@ from frontend_api.routes import (
     internal,
     keys,
     models,
+    operations,
     previews,
     queue,
     results,
@@ -55,7 +56,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (
         tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, queue, usage, keys,
-        dead_letters, internal, autoscaling, health, documentation, web_page,
+        dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
         app.register_blueprint(resource.blueprint)
     return app

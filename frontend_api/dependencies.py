@@ -12,6 +12,7 @@ from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
 from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
+from frontend_api.conditions import AlertLimits
 from frontend_api.create_api_key import CreateApiKey
 from frontend_api.delete_task import DeleteTask
 from frontend_api.enqueued_notes import EnqueuedNotes
@@ -36,6 +37,7 @@ from frontend_api.ports import (
 )
 from frontend_api.quotas import QuotaLimits, Quotas
 from frontend_api.read_fleet_demand import ReadFleetDemand
+from frontend_api.read_operations import ReadOperations
 from frontend_api.read_queue import ReadQueue
 from frontend_api.read_task import ReadTask
 from frontend_api.read_usage import GpuPrice, ReadUsage
@@ -50,6 +52,7 @@ from frontend_api.revoke_api_key import RevokeApiKey
 from frontend_api.submit_batch import SubmitBatch
 from frontend_api.submit_task import SubmitTask
 from frontend_api.task_batches import TaskBatches
+from frontend_api.task_flow import TaskFlow
 from frontend_api.tell_ending import TellEnding
 from frontend_api.webhook_answers import webhook_body
 from frontend_api.webhooks.assembly import Webhooks
@@ -80,6 +83,7 @@ class Dependencies:
     quotas: Quotas
     read_queue: ReadQueue
     read_workload: ReadWorkload
+    read_operations: ReadOperations
     read_fleet_demand: ReadFleetDemand
     read_usage: ReadUsage
     gpu_price: GpuPrice | None
@@ -134,6 +138,8 @@ def assembled(
     task_counts: TaskCounts,
     quota_limits: QuotaLimits,
     queue_gauge: QueueGauge,
+    task_flow: TaskFlow,
+    alert_limits: AlertLimits,
     worker_reports: WorkerReports,
     usage_book: UsageBook,
     gpu_price: GpuPrice | None,
@@ -155,6 +161,7 @@ def assembled(
     quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
     unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
     tell_ending = TellEnding(store=store, events=events)
+    read_queue = ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock)
     read_workload = ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
     foretell_task = ForetellTask(read_workload=read_workload, gauge=queue_gauge, clock=clock)
     submit_task = SubmitTask(
@@ -173,8 +180,15 @@ def assembled(
         catalog=catalog,
         clock=clock,
         quotas=quotas,
-        read_queue=ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock),
+        read_queue=read_queue,
         read_workload=read_workload,
+        read_operations=ReadOperations(
+            read_queue=read_queue,
+            read_workload=read_workload,
+            flow=task_flow,
+            limits=alert_limits,
+            clock=clock,
+        ),
         read_fleet_demand=ReadFleetDemand(catalog=catalog, read_workload=read_workload, clock=clock),
         foretell_task=foretell_task,
         read_usage=ReadUsage(book=usage_book),

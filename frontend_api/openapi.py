@@ -26,6 +26,7 @@ _TAGS = (
     "webhooks",
     "keys",
     "dead letters",
+    "operations",
     "health",
     "internal",
 )

@@ -1,6 +1,5 @@
 """Read how the queue stands: measured in the store, and remembered for a moment, for many may ask."""
 
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from datetime import datetime, timedelta
 from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock
 from frontend_api.ports import QueueGauge, QueueLine
+from frontend_api.remembered import Remembered
 
 LATELY = timedelta(minutes=5)
 """What throughput is told over."""
@@ -31,29 +31,13 @@ class ReadQueue:
     def __init__(self, *, catalog: ModelCatalog, gauge: QueueGauge, clock: Clock) -> None:
         self._models = tuple(spec.name for spec in catalog.models)
         self._gauge = gauge
-        self._clock = clock
-        self._measuring = threading.Lock()
-        self._latest: QueueStanding | None = None
+        self._standing = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
 
     def __call__(self) -> QueueStanding:
         """How the queue stands, or stood two seconds ago. Raises DependencyUnavailableError."""
-        latest = self._latest
-        if latest is None:
-            with self._measuring:
-                return self._latest or self._measured()
-        # Whoever comes while somebody measures takes what there is.
-        if self._is_fresh(latest) or not self._measuring.acquire(blocking=False):
-            return latest
-        try:
-            return self._measured()
-        finally:
-            self._measuring.release()
+        return self._standing()
 
-    def _is_fresh(self, standing: QueueStanding) -> bool:
-        return self._clock.now() - standing.as_of < _GOOD_FOR
-
-    def _measured(self) -> QueueStanding:
-        now = self._clock.now()
+    def _measured(self, now: datetime) -> QueueStanding:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="queue-gauge") as pool:
             dead_letters = pool.submit(self._gauge.dead_letters)
             lines = [
@@ -61,10 +45,9 @@ class ReadQueue:
                 for model in (None, *self._models)
             ]
             all_models, *each = [line.result() for line in lines]
-            self._latest = standing = QueueStanding(
+            return QueueStanding(
                 as_of=now,
                 all_models=all_models,
                 by_model=dict(zip(self._models, each, strict=True)),
                 dead_letters=dead_letters.result(),
             )
-        return standing

@@ -27,7 +27,18 @@ class ApiSettings(SharedSettings):
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)
     keep_dead_letters_for_days: int = Field(default=30, ge=1)
     operators: tuple[str, ...] = ()
-    """Who may look after dead letters: user ids and service accounts' emails (JSON list). Nobody by default."""
+    """Who may see how everything stands and look after dead letters: user ids and service accounts' emails (JSON list).
+
+    Nobody by default.
+    """
+    alert_waiting_tasks: int = Field(default=500, ge=1)
+    """Operators are told of more tasks of a model waiting than this, if ever more come."""
+    alert_oldest_seconds: float = Field(default=900, ge=60)
+    """Operators are told of a task that has waited for longer."""
+    alert_failed_share: float = Field(default=0.05, gt=0, lt=1)
+    """Operators are told when a larger share of the tasks that ended within half an hour has failed."""
+    alert_wasted_share: float = Field(default=0.2, gt=0, lt=1)
+    """Operators are told when a larger share of an hour's GPU seconds was drawn for nothing."""
     max_active_tasks: int = Field(default=500, ge=0)
     """How many tasks of one caller may be queued or processing; 0 is no limit."""
     max_submissions_per_minute: int = Field(default=600, ge=0)

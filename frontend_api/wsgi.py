@@ -31,6 +31,7 @@ from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
 from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore_task_batches import FirestoreTaskBatches
 from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
+from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
 from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.adapters.firestore_webhook_logs import FirestoreWebhookLogs
@@ -54,6 +55,7 @@ from frontend_api.authentication import (
     unsigned_token,
 )
 from frontend_api.callback_rules import CallbackRules
+from frontend_api.conditions import AlertLimits
 from frontend_api.dependencies import Dependencies, WebPage, assembled
 from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.foreign_requests import LOOPBACK_NAMES
@@ -141,6 +143,13 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             queued_tasks=settings.max_queued_tasks,
         ),
         queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=settings.store_timeout_seconds),
+        task_flow=FirestoreTaskFlow(firestore, timeout_seconds=settings.store_timeout_seconds),
+        alert_limits=AlertLimits(
+            waiting_tasks=settings.alert_waiting_tasks,
+            oldest_seconds=settings.alert_oldest_seconds,
+            failed_share=settings.alert_failed_share,
+            wasted_share=settings.alert_wasted_share,
+        ),
         worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=settings.store_timeout_seconds),
         usage_book=FirestoreUsageBook(firestore, timeout_seconds=settings.store_timeout_seconds),
         gpu_price=_gpu_price(settings),

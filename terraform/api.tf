@@ -13,6 +13,10 @@ locals {
 
   api_environment = merge(
     {
+      DARKROOM_ALERT_FAILED_SHARE         = tostring(var.alert_limits.failed_share)
+      DARKROOM_ALERT_OLDEST_SECONDS       = tostring(var.alert_limits.oldest_seconds)
+      DARKROOM_ALERT_WAITING_TASKS        = tostring(var.alert_limits.waiting_tasks)
+      DARKROOM_ALERT_WASTED_SHARE         = tostring(var.alert_limits.wasted_share)
       DARKROOM_API_THREADS                = tostring(local.api_threads)
       DARKROOM_DEAD_LETTER_TOPIC          = local.topics.dead_letters
       DARKROOM_EVENTS_TOPIC               = local.topics.events

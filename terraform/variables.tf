@@ -185,7 +185,7 @@ variable "network_ranges" {
 }
 
 variable "operators" {
-  description = "DARKROOM_OPERATORS: user ids and service accounts' e-mail addresses that may look after dead letters."
+  description = "DARKROOM_OPERATORS: user ids and service accounts' e-mail addresses that may see how everything stands and look after dead letters."
   type        = list(string)
   default     = []
 }

@@ -62,6 +62,20 @@ class QueueAnswer(QueueLineAnswer):
     dead_letters: int = Field(description="How many messages that were given up on are kept.")
     models: tuple[ModelQueueAnswer, ...]
 
+    @classmethod
+    def of_all(cls, standing: QueueStanding, workload: Workload) -> "QueueAnswer":
+        """In all and per model."""
+        all_models = QueueLineAnswer.of(
+            standing.all_models,
+            standing.as_of,
+            gpu_seconds=workload.all_gpu_seconds_left,
+            workers=len(workload.workers),
+        )
+        models = tuple(_model_answer(model, standing, workload) for model in standing.by_model)
+        return cls(
+            **dict(all_models), as_of=standing.as_of, dead_letters=standing.dead_letters, models=models
+        )
+
 
 @blueprint.get("")
 @described(
@@ -75,19 +89,7 @@ class QueueAnswer(QueueLineAnswer):
 )
 def read() -> Response:
     """The queue of all callers."""
-    standing, workload = wired().read_queue(), wired().read_workload()
-    all_models = QueueLineAnswer.of(
-        standing.all_models,
-        standing.as_of,
-        gpu_seconds=workload.all_gpu_seconds_left,
-        workers=len(workload.workers),
-    )
-    models = tuple(_model_answer(model, standing, workload) for model in standing.by_model)
-    return json_answer(
-        QueueAnswer(
-            **dict(all_models), as_of=standing.as_of, dead_letters=standing.dead_letters, models=models
-        )
-    )
+    return json_answer(QueueAnswer.of_all(wired().read_queue(), wired().read_workload()))
 
 
 def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueAnswer:

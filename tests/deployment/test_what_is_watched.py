@@ -5,7 +5,10 @@ import re
 import pytest
 
 from common.observability.metrics import ALL_METRICS, MetricKind
-from tests.deployment.terraform_files import TERRAFORM, text
+from frontend_api.conditions import ALL_WATCHED, FEW_FAILURES, AlertLimits, Watched
+from frontend_api.read_operations import HALF_HOUR, HOUR
+from frontend_api.settings import ApiSettings
+from tests.deployment.terraform_files import TERRAFORM, local, seconds, text
 
 RUNBOOK = (TERRAFORM.parent / "docs" / "runbook.md").read_text()
 SERIES = {
@@ -62,3 +65,53 @@ def test_every_row_of_the_runbook_has_an_alert() -> None:
 def test_every_alert_names_a_row_of_the_runbook() -> None:
     missing = [row for row in rows_with_an_alert() if row not in RUNBOOK]
     assert not missing
+
+
+# ── what the API tells operators of the same ─────────────────────────────────────────────────────────────
+
+
+def alert_of(watched: Watched) -> dict[str, str]:
+    alerts = local("alerts.tf", "queue_alerts") | local("alerts.tf", "task_alerts")
+    alert: dict[str, str] = alerts[watched.name]
+    return alert
+
+
+@pytest.mark.parametrize("watched", ALL_WATCHED, ids=lambda watched: watched.name)
+def test_a_condition_is_an_alert(watched: Watched) -> None:
+    alert = alert_of(watched)
+    told = (watched.title, watched.severity, watched.runbook, watched.lasts.total_seconds())
+    assert told == (alert["title"], alert["severity"], alert["runbook"], seconds(alert["lasts"]))
+
+
+LIMIT_OF = {
+    "backlog_grows": "waiting_tasks",
+    "oldest_waits": "oldest_seconds",
+    "tasks_fail": "failed_share",
+    "seconds_wasted": "wasted_share",
+}
+
+
+def test_conditions_and_alerts_have_the_same_limits() -> None:
+    variable = text("variables.tf")
+    for name in LIMIT_OF.values():
+        (default,) = re.findall(rf"{name}\s*= optional\(number, ([\d.]+)\)", variable)
+        setting = ApiSettings.model_fields[f"alert_{name}"].default
+        assert float(default) == setting == getattr(AlertLimits(), name), name
+        given = local("api.tf", "api_environment")
+        assert f"DARKROOM_ALERT_{name.upper()} = tostring(var.alert_limits.{name})" in given, name
+
+
+@pytest.mark.parametrize("watched", ALL_WATCHED, ids=lambda watched: watched.name)
+def test_a_condition_is_measured_against_what_its_alert_is(watched: Watched) -> None:
+    query = alert_of(watched)["query"]
+    limits = set(re.findall(r"var\.alert_limits\.(\w+)", query))
+    assert limits == ({LIMIT_OF[watched.name]} if watched.name in LIMIT_OF else set())
+
+
+def test_conditions_look_as_far_back_as_their_alerts_do() -> None:
+    queries = {watched.name: alert_of(watched)["query"] for watched in ALL_WATCHED}
+    assert (HALF_HOUR.total_seconds(), HOUR.total_seconds()) == (30 * 60, 3_600)
+    assert "[30m:" in queries["backlog_grows"]
+    assert set(re.findall(r"\[(\w+)\]", queries["tasks_fail"])) == {"30m"}
+    assert set(re.findall(r"\[(\w+)\]", queries["seconds_wasted"])) == {"1h"}
+    assert queries["tasks_fail"].endswith(f"> {FEW_FAILURES}")

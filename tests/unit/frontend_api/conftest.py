@@ -19,6 +19,7 @@ from common.domain.task import Task
 from frontend_api.app import create_app
 from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
 from frontend_api.callback_rules import CallbackRules
+from frontend_api.conditions import AlertLimits
 from frontend_api.dependencies import WebPage, assembled
 from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.foreign_requests import LOOPBACK_NAMES
@@ -44,6 +45,7 @@ from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
+from tests.fakes.in_memory_task_flow import InMemoryTaskFlow
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
@@ -80,6 +82,7 @@ class Api:
     webhook_key: bytes | None = b"known to the API only"
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     gpu_price: GpuPrice | None = None
+    alert_limits: AlertLimits = field(default_factory=AlertLimits)
     people: Authenticator = field(default_factory=lambda: EmulatorAuthenticator(project_id=PROJECT))
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 
@@ -94,6 +97,7 @@ class Api:
         self.batches = InMemoryTaskBatches(self.store)
         self.counts = InMemoryTaskCounts(self.store)
         self.gauge = InMemoryQueueGauge(self.store, self.dead_letters)
+        self.flow = InMemoryTaskFlow(self.store)
         self.usage_book = InMemoryUsageBook(self.store)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
@@ -114,6 +118,8 @@ class Api:
             task_counts=self.counts,
             quota_limits=self.quota_limits,
             queue_gauge=self.gauge,
+            task_flow=self.flow,
+            alert_limits=self.alert_limits,
             worker_reports=self.reports,
             usage_book=self.usage_book,
             gpu_price=self.gpu_price,

@@ -7,8 +7,10 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
+from common.domain.task import TaskStatus
 from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
+from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.ports import UsageTotals
 from frontend_api.workload import NO_WORK, Work
@@ -66,6 +68,24 @@ class _RecordingBook(FirestoreUsageBook):
         return UsageTotals(tasks=0, gpu_seconds=0, wasted_gpu_seconds=0)
 
 
+class _RecordingFlow(FirestoreTaskFlow):
+    def __init__(self, queries: list[Any]) -> None:
+        super().__init__(NOBODY, timeout_seconds=1)
+        self._queries = queries
+
+    def _counted(self, query: Any) -> int:
+        self._queries.append(query._to_protobuf())
+        return 0
+
+    def _codes(self, query: Any) -> list[str]:
+        self._queries.append(query._to_protobuf())
+        return []
+
+    def _added_up(self, aggregation: Any) -> UsageTotals:
+        self._queries.append(aggregation._to_protobuf())
+        return UsageTotals(tasks=0, gpu_seconds=0, wasted_gpu_seconds=0)
+
+
 def recorded_queries() -> list[Any]:
     queries: list[Any] = []
     gauge, counts = _RecordingGauge(queries), _RecordingCounts(queries)
@@ -75,6 +95,10 @@ def recorded_queries() -> list[Any]:
     counts.active_of("ada", at_most=1)
     counts.submitted_by("ada", since=NOW, at_most=1)
     counts.queued(1)
+    flow = _RecordingFlow(queries)
+    flow.arrived("demo", since=NOW)
+    flow.ended("demo", since=NOW)
+    flow.failure_codes(since=NOW, at_most=1)
     return queries
 
 
@@ -101,7 +125,8 @@ def test_the_sums_have_an_index_that_holds_what_is_added_up() -> None:
     aggregations: list[Any] = []
     _RecordingBook(aggregations).totals_of("ada", ended_from=NOW, ended_before=NOW)
     _RecordingSums(aggregations).backlog("demo", queued_before=NOW)
-    assert len(aggregations) == 5
+    _RecordingFlow(aggregations).totals(TaskStatus.FAILED, since=NOW)
+    assert len(aggregations) == 6
     for aggregation in aggregations:
         assert_has_an_index_with_its_sums(aggregation)
 

@@ -1,0 +1,81 @@
+"""FirestoreTaskFlow: tasks counted by aggregation queries, and their failures' codes alone read."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.domain.task import TaskStatus
+from common.wire_formats.task_document import COLLECTION
+from frontend_api.ports import UsageTotals
+
+
+class FirestoreTaskFlow:
+    """The TaskFlow of production and, through the emulator, of the local stack. Safe to share between threads."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._tasks = client.collection(COLLECTION)
+        self._calls: dict[str, Any] = {
+            "retry": tried_again_within(timeout_seconds),
+            "timeout": timeout_seconds,
+        }
+
+    def arrived(self, model: str, *, since: datetime) -> int:
+        """See TaskFlow.arrived."""
+        return self._counted(_since(self._tasks_of(model, tuple(TaskStatus)), "queued_at", since))
+
+    def ended(self, model: str, *, since: datetime) -> int:
+        """See TaskFlow.ended."""
+        endings = tuple(status for status in TaskStatus if status.is_terminal)
+        return self._counted(_since(self._tasks_of(model, endings), "finished_at", since))
+
+    def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
+        """See TaskFlow.totals."""
+        ended = _since(self._tasks_with(status), "finished_at", since)
+        return self._added_up(
+            ended.count(alias="tasks")
+            .sum("usage.gpu_seconds", alias="gpu_seconds")
+            .sum("usage.wasted_gpu_seconds", alias="wasted_gpu_seconds")
+        )
+
+    def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:
+        """See TaskFlow.failure_codes."""
+        failed = _since(self._tasks_with(TaskStatus.FAILED), "finished_at", since)
+        return Counter(self._codes(failed.select(["failure.code"]).limit(at_most)))
+
+    def _tasks_with(self, status: TaskStatus) -> Any:
+        return self._tasks.where(filter=FieldFilter("status", "==", status.value))
+
+    def _tasks_of(self, model: str, statuses: tuple[TaskStatus, ...]) -> Any:
+        # Whatever the status: an index that began with a moment would have all its newest entries in one place.
+        names = [status.value for status in statuses]
+        return self._tasks.where(filter=FieldFilter("model", "==", model)).where(
+            filter=FieldFilter("status", "in", names)
+        )
+
+    def _counted(self, query: Any) -> int:
+        with translated_errors():
+            ((result,),) = query.count().get(**self._calls)
+        return int(result.value)
+
+    def _added_up(self, aggregation: Any) -> UsageTotals:
+        with translated_errors():
+            (results,) = aggregation.get(**self._calls)
+        found = {result.alias: result.value for result in results}
+        return UsageTotals(
+            tasks=int(found["tasks"]),
+            gpu_seconds=float(found["gpu_seconds"]),
+            wasted_gpu_seconds=float(found["wasted_gpu_seconds"]),
+        )
+
+    def _codes(self, query: Any) -> list[str]:
+        with translated_errors():
+            return [str(snapshot.get("failure.code")) for snapshot in query.get(**self._calls)]
+
+
+def _since(tasks: Any, moment: str, since: datetime) -> Any:
+    return tasks.where(filter=FieldFilter(moment, ">=", since)).order_by(moment)

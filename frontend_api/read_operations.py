@@ -1,0 +1,96 @@
+"""Read how the whole system stands, for its operators."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from common.domain.task import TaskStatus
+from common.ports import Clock
+from frontend_api.conditions import AlertLimits, Condition, Conditions
+from frontend_api.ports import UsageTotals
+from frontend_api.read_queue import QueueStanding, ReadQueue
+from frontend_api.read_workload import ReadWorkload
+from frontend_api.remembered import Remembered
+from frontend_api.task_flow import Lately, TaskFlow
+from frontend_api.workload import Workload
+
+MOST_FAILURES = 500
+"""So many are looked at for their codes: each is a document that is read."""
+HALF_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
+_GOOD_FOR = timedelta(seconds=10)
+"""What is counted over an hour changes slowly, and costs more than the queue does."""
+_ENDINGS = tuple(status for status in TaskStatus if status.is_terminal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationsStanding:
+    """The queue, the workers, what became of tasks lately, and what of it wants somebody."""
+
+    queue: QueueStanding
+    workload: Workload
+    lately: Lately
+    conditions: tuple[Condition, ...]
+
+
+class ReadOperations:
+    """The use case. Safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        read_queue: ReadQueue,
+        read_workload: ReadWorkload,
+        flow: TaskFlow,
+        limits: AlertLimits,
+        clock: Clock,
+    ) -> None:
+        self._read_queue = read_queue
+        self._read_workload = read_workload
+        self._flow = flow
+        self._limits = limits
+        self._lately = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
+
+    def __call__(self) -> OperationsStanding:
+        """How everything stands, or stood two seconds ago, and what became of tasks until ten seconds ago.
+
+        Raises DependencyUnavailableError.
+        """
+        queue, workload, lately = self._read_queue(), self._read_workload(), self._lately()
+        conditions = Conditions(
+            limits=self._limits,
+            as_of=queue.as_of,
+            lines=queue.by_model,
+            workload=workload,
+            dead_letters=queue.dead_letters,
+            lately=lately,
+        )
+        return OperationsStanding(queue=queue, workload=workload, lately=lately, conditions=tuple(conditions))
+
+    def _measured(self, now: datetime) -> Lately:
+        half_an_hour_ago, an_hour_ago = now - HALF_HOUR, now - HOUR
+        crowded = self._crowded()
+        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="task-flow") as pool:
+            codes = pool.submit(self._flow.failure_codes, since=an_hour_ago, at_most=MOST_FAILURES)
+            growth = pool.map(partial(self._growth, since=half_an_hour_ago), crowded)
+            return Lately(
+                half_hour=self._totals(pool, (TaskStatus.COMPLETED, TaskStatus.FAILED), half_an_hour_ago),
+                hour=self._totals(pool, _ENDINGS, an_hour_ago),
+                failure_codes=codes.result(),
+                growth=dict(zip(crowded, growth, strict=True)),
+            )
+
+    def _totals(
+        self, pool: ThreadPoolExecutor, statuses: Iterable[TaskStatus], since: datetime
+    ) -> dict[TaskStatus, UsageTotals]:
+        statuses = tuple(statuses)
+        return dict(zip(statuses, pool.map(partial(self._flow.totals, since=since), statuses), strict=True))
+
+    def _crowded(self) -> tuple[str, ...]:
+        """Models with more waiting than the limit: whether a short queue grows is no matter, and not counted."""
+        lines = self._read_queue().by_model
+        return tuple(model for model, line in lines.items() if line.queued > self._limits.waiting_tasks)
+
+    def _growth(self, model: str, *, since: datetime) -> int:
+        return self._flow.arrived(model, since=since) - self._flow.ended(model, since=since)

@@ -1,0 +1,173 @@
+"""/v1/operations: how the whole system stands; for operators only."""
+
+from datetime import datetime
+from typing import Literal
+
+from flask import Blueprint, Response, request
+from pydantic import Field
+
+from common.domain.task import TaskStatus
+from common.domain.worker_report import ModelTimes, WorkerReport
+from frontend_api.answers import AnswerBody
+from frontend_api.api_key import Scope
+from frontend_api.conditions import Condition
+from frontend_api.dependencies import wired
+from frontend_api.operations import Answer, Operation, described
+from frontend_api.read_operations import MOST_FAILURES
+from frontend_api.routes.answering import json_answer
+from frontend_api.routes.queue import QueueAnswer
+from frontend_api.routes.requests import admit
+from frontend_api.task_flow import NO_TASKS, Lately
+
+blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
+
+
+@blueprint.before_request
+def check_caller() -> None:
+    """Workers, failures and dead letters are nobody's own: only operators may see them."""
+    admit(wired().operators.check(dict(request.headers)))
+
+
+class ConditionAnswer(AnswerBody):
+    """Something that an alert watches, as the store tells it now."""
+
+    name: str = Field(description="The alert's.")
+    title: str
+    severity: Literal["CRITICAL", "ERROR", "WARNING"]
+    state: Literal["fine", "watch", "wants_you"] = Field(
+        description="`watch`: it holds, but not for as long as the alert waits before it tells anybody."
+    )
+    says: str = Field(description="The figures, in a sentence.")
+    runbook: str = Field(description="How the runbook's row begins that says what to do.")
+
+    @classmethod
+    def of(cls, condition: Condition) -> "ConditionAnswer":
+        """The condition with its alert."""
+        watched = condition.watched
+        return cls.model_validate(
+            {
+                "name": watched.name,
+                "title": watched.title,
+                "severity": watched.severity,
+                "state": condition.state.value,
+                "says": condition.says,
+                "runbook": watched.runbook,
+            }
+        )
+
+
+class WorkerTimesAnswer(AnswerBody):
+    """What a model takes a worker, as it measured lately."""
+
+    model: str
+    gpu_seconds_per_unit: float = Field(description="Of a million pixels through the network once.")
+    step_seconds: float = Field(
+        description="Of an image's share of a step, at the size that it drew most of."
+    )
+    pass_pixels: int = Field(description="That size: width × height × forwards per step.")
+    images: int = Field(description="How many images that was learned from; 0 while warming up.")
+
+    @classmethod
+    def of(cls, times: ModelTimes) -> "WorkerTimesAnswer":
+        """At the size that says most."""
+        size = max(times.sizes, key=lambda one: one.images)
+        return cls(
+            model=times.model,
+            gpu_seconds_per_unit=round(times.gpu_seconds_per_unit, 6),
+            step_seconds=round(size.step_seconds, 6),
+            pass_pixels=size.pass_pixels,
+            images=size.images,
+        )
+
+
+class WorkerAnswer(AnswerBody):
+    """A worker that is alive, as it says of itself."""
+
+    worker_id: str
+    models: tuple[str, ...] = Field(description="Those it serves, loaded or not.")
+    device: str
+    slots: int = Field(description="How many images it draws at once.")
+    deliveries: int = Field(description="How many tasks it takes at once.")
+    reported_at: datetime
+    times: tuple[WorkerTimesAnswer, ...] = Field(description="Of those models that it has drawn with.")
+
+    @classmethod
+    def of(cls, report: WorkerReport) -> "WorkerAnswer":
+        """The report, without what only predictions need."""
+        return cls(
+            worker_id=report.worker_id,
+            models=report.models,
+            device=report.device,
+            slots=report.slots,
+            deliveries=report.deliveries,
+            reported_at=report.reported_at,
+            times=tuple(WorkerTimesAnswer.of(times) for times in report.times if times.sizes),
+        )
+
+
+class FailureCountAnswer(AnswerBody):
+    """How many tasks failed alike."""
+
+    code: str
+    tasks: int
+
+
+class LastHourAnswer(AnswerBody):
+    """What became of the tasks that ended within the last hour and still exist."""
+
+    completed: int
+    failed: int
+    cancelled: int
+    gpu_seconds: float = Field(description="Made the images that were kept.")
+    wasted_gpu_seconds: float = Field(description="Went into attempts that were lost.")
+    failures: tuple[FailureCountAnswer, ...] = Field(
+        description=f"By code, the most frequent first; of more than {MOST_FAILURES} those that failed first."
+    )
+
+    @classmethod
+    def of(cls, lately: Lately) -> "LastHourAnswer":
+        """All statuses together."""
+        of_status = {status: lately.hour.get(status, NO_TASKS) for status in TaskStatus}
+        by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
+        return cls(
+            completed=of_status[TaskStatus.COMPLETED].tasks,
+            failed=of_status[TaskStatus.FAILED].tasks,
+            cancelled=of_status[TaskStatus.CANCELLED].tasks,
+            gpu_seconds=round(sum(one.gpu_seconds for one in of_status.values()), 3),
+            wasted_gpu_seconds=round(sum(one.wasted_gpu_seconds for one in of_status.values()), 3),
+            failures=tuple(FailureCountAnswer(code=code, tasks=tasks) for code, tasks in by_frequency),
+        )
+
+
+class OperationsAnswer(AnswerBody):
+    """Whether the system is well."""
+
+    queue: QueueAnswer
+    workers: tuple[WorkerAnswer, ...] = Field(description="Those that are alive, by their ids.")
+    last_hour: LastHourAnswer
+    conditions: tuple[ConditionAnswer, ...] = Field(description="The gravest first.")
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readOperations",
+        summary="Whether the system is well",
+        scope=Scope.ADMIN,
+        tag="operations",
+        answers={200: Answer(meaning="How everything stands.", body=OperationsAnswer)},
+        problems=("unauthenticated", "forbidden", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """The queue, the workers, the last hour, and what of it wants an operator."""
+    standing = wired().read_operations()
+    workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
+    return json_answer(
+        OperationsAnswer(
+            queue=QueueAnswer.of_all(standing.queue, standing.workload),
+            workers=tuple(WorkerAnswer.of(report) for report in workers),
+            last_hour=LastHourAnswer.of(standing.lately),
+            conditions=tuple(ConditionAnswer.of(condition) for condition in standing.conditions),
+        )
+    )
