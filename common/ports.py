@@ -135,6 +135,6 @@ class WorkerReports(Protocol):
         """The reports of those workers that are alive, in any order."""
         ...
 
-    def latest(self, limit: int) -> tuple[WorkerReport, ...]:
-        """The reports of at most `limit` workers, dead or alive, those that lived longest first."""
+    def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:
+        """Of the workers that know what the model takes, dead or alive, at most `limit`; the last to live first."""
         ...

@@ -2,16 +2,19 @@
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 
 import structlog
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.model_catalog import ModelCatalog
 from common.domain.task import Lane, Task
+from common.domain.worker_report import WorkerReport
 from common.ports import Clock, WorkerReports
 from frontend_api.ports import QueueGauge
 from frontend_api.workload import Work, Workload
@@ -21,7 +24,8 @@ _GOOD_FOR = timedelta(seconds=2)
 _USABLE_FOR = timedelta(seconds=15)
 """Somebody in a hurry takes one as old as this while a new one is being measured."""
 _PAUSE_AFTER_OUTAGE = timedelta(seconds=5)
-_FORMER_WORKERS = 10
+_FORMER_WORKERS = 3
+"""Of each model that nobody knows who is alive: one to go by, and a few more for what became of predictions."""
 
 _Arrivals = defaultdict[str, defaultdict[Lane, Work]]
 
@@ -117,8 +121,9 @@ class ReadWorkload:
             reports = pool.submit(self._reports.alive, now)
             backlogs = dict(zip(self._models, pool.map(backlog, self._models), strict=True))
             measured = Workload(as_of=now, measured=backlogs, workers=reports.result())
-        if any(not measured.times_of(model) for model in self._models):
-            measured = replace(measured, former_workers=self._reports.latest(_FORMER_WORKERS))
+            unknown = [model for model in self._models if not measured.times_of(model)]
+            former = pool.map(partial(self._reports.latest, limit=_FORMER_WORKERS), unknown)
+            measured = replace(measured, former_workers=_latest_first(chain.from_iterable(former)))
         with self._lock:
             self._latest, self._arrivals = measured, self._arrivals_meanwhile
             self._arrivals_meanwhile, self._measuring_as_of = _no_arrivals(), None
@@ -140,3 +145,9 @@ class ReadWorkload:
 
     def _is_younger(self, workload: Workload, age: timedelta) -> bool:
         return self._clock.now() - workload.as_of < age
+
+
+def _latest_first(reports: Iterable[WorkerReport]) -> tuple[WorkerReport, ...]:
+    """Each worker once."""
+    by_id = {report.worker_id: report for report in reports}
+    return tuple(sorted(by_id.values(), key=lambda report: report.alive_until, reverse=True))

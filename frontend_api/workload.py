@@ -66,7 +66,7 @@ class Workload:
     arrivals: Mapping[str, Mapping[Lane, Work]] = field(default_factory=dict)
     """What has been queued since, as far as is known."""
     former_workers: tuple[WorkerReport, ...] = ()
-    """Some that are gone, latest first, where none that is alive knows what a model takes."""
+    """Of each model that none who is alive knows, the last who did; the last to live first."""
 
     def joined_by(self, task: Task) -> "Workload":
         """The same with one more task queued."""

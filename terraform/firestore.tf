@@ -5,7 +5,7 @@ locals {
 
   composite_indexes = {
     for index in local.firestore.indexes :
-    join(" ", concat([index.collectionGroup], [for field in index.fields : "${field.fieldPath}:${lower(field.order)}"])) => index
+    join(" ", concat([index.collectionGroup], [for field in index.fields : "${field.fieldPath}:${lower(try(field.order, field.arrayConfig))}"])) => index
   }
   field_overrides = {
     for override in local.firestore.fieldOverrides : "${override.collectionGroup}.${override.fieldPath}" => override
@@ -43,8 +43,9 @@ resource "google_firestore_index" "composite" {
   dynamic "fields" {
     for_each = each.value.fields
     content {
-      field_path = fields.value.fieldPath
-      order      = fields.value.order
+      field_path   = fields.value.fieldPath
+      order        = try(fields.value.order, null)
+      array_config = try(fields.value.arrayConfig, null)
     }
   }
 }

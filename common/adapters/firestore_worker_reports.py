@@ -11,7 +11,12 @@ from common.adapters.firestore_errors import translated_errors, tried_again_with
 from common.adapters.firestore_values import plain
 from common.domain.worker_report import WorkerReport
 from common.wire_formats.versions import UndecodableError
-from common.wire_formats.worker_report import COLLECTION, decode_worker_report, encode_worker_report
+from common.wire_formats.worker_report import (
+    COLLECTION,
+    MEASURED_MODELS,
+    decode_worker_report,
+    encode_worker_report,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -35,10 +40,11 @@ class FirestoreWorkerReports:
         """See WorkerReports.alive."""
         return self._read(self._workers.where(filter=FieldFilter("alive_until", ">", now)))
 
-    def latest(self, limit: int) -> tuple[WorkerReport, ...]:
+    def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:
         """See WorkerReports.latest."""
-        newest_first = firestore.Query.DESCENDING
-        return self._read(self._workers.order_by("alive_until", direction=newest_first).limit(limit))
+        knowing = self._workers.where(filter=FieldFilter(MEASURED_MODELS, "array_contains", model))
+        newest_first = knowing.order_by("alive_until", direction=firestore.Query.DESCENDING)
+        return self._read(newest_first.limit(limit))
 
     def _read(self, query: Any) -> tuple[WorkerReport, ...]:
         with translated_errors():

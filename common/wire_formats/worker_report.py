@@ -10,6 +10,8 @@ from common.domain.worker_report import WorkerReport
 from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
 
 COLLECTION = "workers"
+MEASURED_MODELS = "measured_models"
+"""The models in `times`, once more by name alone: what Firestore can look for."""
 Document = dict[str, Any]
 _REPORT = TypeAdapter(WorkerReport)
 
@@ -24,6 +26,7 @@ def encode_worker_report(report: WorkerReport) -> Document:
         **fields,
         "models": list(report.models),
         "times": times,
+        MEASURED_MODELS: [model.model for model in report.times],
         "foretold": foretold,
     }
 

@@ -26,10 +26,12 @@ class InMemoryWorkerReports:
         self._check()
         return tuple(report for report in self._reports.values() if report.is_alive(now))
 
-    def latest(self, limit: int) -> tuple[WorkerReport, ...]:
+    def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:
         self._check()
-        newest_first = sorted(self._reports.values(), key=lambda report: report.alive_until, reverse=True)
-        return tuple(newest_first[:limit])
+        knowing = [
+            report for report in self._reports.values() if model in {times.model for times in report.times}
+        ]
+        return tuple(sorted(knowing, key=lambda report: report.alive_until, reverse=True)[:limit])
 
     def _check(self) -> None:
         if self.unavailable:

@@ -30,12 +30,16 @@ def reports(request: pytest.FixtureRequest) -> WorkerReports:
     return FirestoreWorkerReports(client, timeout_seconds=10)
 
 
+def times_of(model: str) -> ModelTimes:
+    return ModelTimes(model=model, gpu_seconds_per_unit=0.5, sizes=())
+
+
 def ids(found: tuple[WorkerReport, ...]) -> list[str]:
     return [report.worker_id for report in found]
 
 
 def test_nobody_is_alive_before_anybody_said_so(reports: WorkerReports) -> None:
-    assert reports.alive(NOW) == reports.latest(10) == ()
+    assert reports.alive(NOW) == reports.latest("demo", limit=10) == ()
 
 
 def test_a_report_is_read_as_it_was_published(reports: WorkerReports) -> None:
@@ -73,8 +77,18 @@ def test_a_worker_is_alive_until_the_moment_it_named(reports: WorkerReports) -> 
 
 def test_what_the_dead_measured_is_still_to_be_had_the_latest_first(reports: WorkerReports) -> None:
     for name, seconds in (("first", 1), ("third", 3), ("second", 2)):
-        reports.publish(worker_report(name, alive_until=NOW + seconds * SECOND))
-    assert ids(reports.latest(2)) == ["third", "second"]
+        reports.publish(worker_report(name, alive_until=NOW + seconds * SECOND, times=(times_of("demo"),)))
+    assert ids(reports.latest("demo", limit=2)) == ["third", "second"]
+
+
+def test_who_knows_a_model_is_found_behind_any_number_who_do_not(reports: WorkerReports) -> None:
+    both = (times_of("demo"), times_of("rare"))
+    reports.publish(worker_report("knows both", alive_until=NOW, times=both))
+    for number in range(12):
+        later = NOW + (number + 1) * SECOND
+        reports.publish(worker_report(f"serves it {number}", models=("demo", "rare"), alive_until=later))
+    assert ids(reports.latest("rare", limit=3)) == ["knows both"]
+    assert reports.latest("unheard-of", limit=3) == ()
 
 
 @pytest.mark.emulator
@@ -96,7 +110,7 @@ def test_a_store_out_of_reach_is_said_within_seconds(kind: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: reports.publish(worker_report()),
         lambda: reports.alive(NOW),
-        lambda: reports.latest(1),
+        lambda: reports.latest("demo", limit=1),
     ]
     for call in calls:
         with pytest.raises(DependencyUnavailableError):

@@ -163,3 +163,11 @@ def test_the_dead_are_asked_only_where_the_living_do_not_know(reading: Reading) 
     reading.reports.publish(knowing("new", 1.0))
     reading.clock.advance(2)
     assert reading.read().former_workers == ()
+
+
+def test_of_each_unknown_model_the_last_who_knew_is_asked(reading: Reading) -> None:
+    reading.reports.publish(knowing("knew", 2.0, alive_until=NOW - timedelta(days=3)))
+    for number in range(40):  # of other models, or gone before they had drawn
+        gone = NOW - timedelta(seconds=number + 1)
+        reading.reports.publish(worker_report(f"gone-{number}", alive_until=gone))
+    assert reading.read().gpu_seconds_per_unit("demo") == 2.0

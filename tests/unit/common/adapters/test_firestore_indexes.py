@@ -10,7 +10,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.domain.task import Task, TaskStatus
+from common.domain.worker_report import WorkerReport
 from common.ports import Unattended
 
 INDEXES = Path(__file__).parents[4] / "terraform" / "firestore.indexes.json"
@@ -68,7 +70,9 @@ def unindexed_fields(collection: str = "tasks") -> set[str]:
 def declared_indexes() -> set[tuple[tuple[str, str], ...]]:
     declared = set()
     for index in json.loads(INDEXES.read_text())["indexes"]:
-        fields = [(field["fieldPath"], field["order"]) for field in index["fields"]]
+        fields = [
+            (field["fieldPath"], field.get("order") or field["arrayConfig"]) for field in index["fields"]
+        ]
         declared.add(tuple(fields))
     return declared
 
@@ -80,6 +84,32 @@ def test_the_query_has_an_index(query: Any) -> None:
     needed = needed_index(query)
     is_kept_by_firestore_itself = len(needed) == 1 and needed[0][0] not in unindexed_fields()
     assert is_kept_by_firestore_itself or needed in declared_indexes()
+
+
+class _RecordingReports(FirestoreWorkerReports):
+    """The same for what workers say of themselves."""
+
+    def __init__(self) -> None:
+        client = firestore.Client(project="none", credentials=AnonymousCredentials())
+        super().__init__(client, timeout_seconds=1)
+        self.queries: list[Any] = []
+
+    def _read(self, query: Any) -> tuple[WorkerReport, ...]:
+        self.queries.append(query._to_protobuf())
+        return ()
+
+
+def test_who_knows_a_model_is_found_by_an_index() -> None:
+    reports = _RecordingReports()
+    reports.latest("demo", limit=1)
+    (query,) = reports.queries
+    assert query.where.field_filter.op.name == "ARRAY_CONTAINS"
+    (order, *_by_name) = query.order_by
+    asked = (
+        (query.where.field_filter.field.field_path, "CONTAINS"),
+        (order.field.field_path, order.direction.name),
+    )
+    assert asked in declared_indexes()
 
 
 def test_moments_that_only_grow_have_no_index_of_their_own() -> None:
