@@ -90,12 +90,15 @@ class TaskStore(Protocol):
         """
         ...
 
-    def delete(self, task_id: str) -> None:
-        """Remove the task; deleting twice is no error."""
+    def delete(self, task_id: str, *, now: datetime) -> None:
+        """Remove the task and keep its UsageEntry, both or neither; deleting twice is no error and one entry."""
         ...
 
     def delete_unchanged(self, task: Task) -> bool:
-        """Remove a task that this store returned if it still is as it was; False when it has changed or is gone."""
+        """Remove a task that this store returned if it still is as it was, and what it had cost with it.
+
+        False when it has changed or is gone.
+        """
         ...
 
     def list_for(

@@ -200,7 +200,7 @@ def assembled(
         list_tasks=ListTasks(store=store),
         cancel_task=cancel_task,
         delete_task=DeleteTask(
-            store=store, images=images, webhook_logs=webhooks.logs, cancel_task=cancel_task
+            store=store, images=images, webhook_logs=webhooks.logs, cancel_task=cancel_task, clock=clock
         ),
         retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=quotas),
         rescue_stale_tasks=RescueStaleTasks(

@@ -1,14 +1,15 @@
 """The doors that only the API uses. Adapters live in `frontend_api/adapters`, fakes in `tests/fakes`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from common.domain.images import StoredImage
 from common.domain.task import Task
 from frontend_api.api_key import ALL_SCOPES, ApiKey, Scope
 from frontend_api.dead_letter import DeadLetter
+from frontend_api.usage_totals import UsageTotals
 from frontend_api.workload import Backlog
 
 
@@ -182,22 +183,14 @@ class QueueGauge(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageTotals:
-    """What tasks have cost, in seconds of a GPU."""
-
-    tasks: int
-    gpu_seconds: float
-    """Made the images that were kept."""
-    wasted_gpu_seconds: float
-    """Went into attempts that were lost."""
-
-
 class UsageBook(Protocol):
     """Adds up what tasks have cost, in the store itself. Raises DependencyUnavailableError."""
 
-    def totals_of(self, user_id: str, *, ended_from: datetime, ended_before: datetime) -> UsageTotals:
-        """Over one user's tasks that ended in the interval and still exist."""
+    def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
+        """Over one user's tasks that ended on each of these days in UTC; those that were deleted count as before.
+
+        All are read as of one moment, so that a task that is deleted meanwhile is counted once.
+        """
         ...
 
 

@@ -9,11 +9,11 @@ from functools import partial
 from common.domain.task import TaskStatus
 from common.ports import Clock
 from frontend_api.conditions import AlertLimits, Condition, Conditions
-from frontend_api.ports import UsageTotals
 from frontend_api.read_queue import QueueStanding, ReadQueue
 from frontend_api.read_workload import ReadWorkload
 from frontend_api.remembered import Remembered
 from frontend_api.task_flow import Lately, TaskFlow
+from frontend_api.usage_totals import UsageTotals
 from frontend_api.workload import Workload
 
 MOST_FAILURES = 500

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from common.domain.task import TaskStatus
-from frontend_api.ports import UsageTotals
+from frontend_api.usage_totals import UsageTotals
 
 NO_TASKS = UsageTotals(tasks=0, gpu_seconds=0.0, wasted_gpu_seconds=0.0)
 

@@ -13,6 +13,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.field_path import get_nested_value
 
+from common.adapters import firestore_usage_entries
 from common.adapters.firestore_conflicts import give_way, starved
 from common.adapters.firestore_errors import (
     CHANGED_MEANWHILE,
@@ -20,10 +21,11 @@ from common.adapters.firestore_errors import (
     translated_errors,
     tried_again_within,
 )
-from common.adapters.firestore_revisions import revision_of, update_time_of
+from common.adapters.firestore_revisions import revision_of
 from common.adapters.firestore_writes import FirestoreWrites
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
+from common.domain.usage_entry import UsageEntry
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
 from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
 from common.wire_formats.versions import UndecodableError
@@ -46,9 +48,11 @@ class FirestoreTaskStore:
     """The TaskStore of production and, through the emulator, of the local stack. Safe to share between threads."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float = 10.0) -> None:
-        self._client = client
         self._tasks = client.collection(COLLECTION)
         self._writes = FirestoreWrites(client, COLLECTION, timeout_seconds=timeout_seconds)
+        self._usage = FirestoreWrites(
+            client, firestore_usage_entries.COLLECTION, timeout_seconds=timeout_seconds
+        )
         self._timeout = timeout_seconds
         self._retry = tried_again_within(timeout_seconds)
 
@@ -91,18 +95,29 @@ class FirestoreTaskStore:
             before = self.get(task_id)
         raise starved(_MAX_CONFLICTS)
 
-    def delete(self, task_id: str) -> None:
-        """See TaskStore.delete."""
-        with translated_errors():
-            self._tasks.document(task_id).delete(retry=self._retry, timeout=self._timeout)
+    def delete(self, task_id: str, *, now: datetime) -> None:
+        """See TaskStore.delete. What the task had cost is added to the same day's document by the same commit."""
+        # Tried again, unlike other writes: one that had arrived after all finds the task gone, and adds nothing.
+        commit = self._retry(self._writes.commit)
+        for conflicts in range(_MAX_CONFLICTS):
+            try:
+                task = self.get(task_id)
+            except TaskNotFoundError:
+                return
+            kept = firestore_usage_entries.addition(self._usage, UsageEntry.of_deleted(task, now))
+            if self._deleted(task, kept, commit=commit):
+                return
+            give_way(conflicts)
+        raise starved(_MAX_CONFLICTS)
 
     def delete_unchanged(self, task: Task) -> bool:
         """See TaskStore.delete_unchanged."""
-        unchanged = self._client.write_option(last_update_time=update_time_of(task.revision or ""))
+        return self._deleted(task, commit=self._writes.commit)
+
+    def _deleted(self, task: Task, *also: Any, commit: Callable[..., object]) -> bool:
         with translated_errors():
             try:
-                # retry=None: a retried delete that had arrived after all would find nothing and report a change.
-                self._tasks.document(task.id).delete(option=unchanged, retry=None, timeout=self._timeout)
+                commit(self._writes.deletion(task.id, revision=task.revision or ""), *also)
             except (*CHANGED_MEANWHILE, google_errors.NotFound):
                 return False
         return True

@@ -1,4 +1,4 @@
-"""FirestoreWrites: documents created, and changed if unchanged, by plain protobuf messages over the client's channel.
+"""FirestoreWrites: documents created, and changed or deleted if unchanged, by plain protobuf messages.
 
 Not the library's own `create` and `update`: these wrap each value of a document in an object of Python's, several times
 over, and spend four times as much of the processor on it as everything else that a submission needs.
@@ -65,9 +65,29 @@ class FirestoreWrites:
             _put(fields[name], value)
         return write
 
-    def commit(self, write: Any) -> Timestamp:
-        """Make one write; its moment."""
-        request = _CommitRequest(database=self._database, writes=[write])
+    def addition(self, document_id: str, amounts: Mapping[str, float], fields: Mapping[str, Any]) -> Any:
+        """A write that sets these fields and adds the amounts to what others hold, or to 0.
+
+        The document is made if there is none. The names are plain.
+        """
+        write = _Write()
+        write.update.name = f"{self._documents}/{document_id}"
+        write.update_mask.field_paths.extend(fields)
+        for name, value in fields.items():
+            _put(write.update.fields[name], value)
+        for name, amount in amounts.items():
+            _put(write.update_transforms.add(field_path=name).increment, amount)
+        return write
+
+    def deletion(self, document_id: str, *, revision: str) -> Any:
+        """A write that removes a document that has this revision still."""
+        write = _Write(delete=f"{self._documents}/{document_id}")
+        write.current_document.update_time.CopyFrom(update_time_of(revision))
+        return write
+
+    def commit(self, *made: Any) -> Timestamp:
+        """Make all of the writes or none; the moment of the first."""
+        request = _CommitRequest(database=self._database, writes=made)
         answer = self._commit(request, timeout=self._timeout, metadata=self._metadata)
         return answer.write_results[0].update_time
 

@@ -11,7 +11,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from common.adapters.firestore_errors import translated_errors, tried_again_within
 from common.domain.task import TaskStatus
 from common.wire_formats.task_document import COLLECTION
-from frontend_api.ports import UsageTotals
+from frontend_api.usage_totals import UsageTotals
 
 
 class FirestoreTaskFlow:

@@ -1,46 +1,74 @@
-"""FirestoreUsageBook: totals by one aggregation query each: a count and two sums over the same index."""
+"""FirestoreUsageBook: for each day one aggregation over the tasks that exist, and one document on those that do not."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
+from common.adapters import firestore_usage_entries
 from common.adapters.firestore_errors import translated_errors, tried_again_within
 from common.wire_formats.task_document import COLLECTION
-from frontend_api.ports import UsageTotals
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 
 
 class FirestoreUsageBook:
     """The UsageBook of production and, through the emulator, of the local stack. Safe to share between threads."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._client = client
         self._tasks = client.collection(COLLECTION)
+        self._entries = client.collection(firestore_usage_entries.COLLECTION)
         self._calls: dict[str, Any] = {
             "retry": tried_again_within(timeout_seconds),
             "timeout": timeout_seconds,
         }
 
-    def totals_of(self, user_id: str, *, ended_from: datetime, ended_before: datetime) -> UsageTotals:
-        """See UsageBook.totals_of."""
+    def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
+        """See UsageBook.totals_of. The moment is Firestore's own, at which it answered the first question."""
+        deleted, as_of = self._of_deleted(user_id, days)
+
+        def totals_on(day: date) -> UsageTotals:
+            return self._added_up(self._ended_on(user_id, day), as_of) + deleted.get(day, NO_USAGE)
+
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="usage") as pool:
+            return tuple(pool.map(totals_on, days))
+
+    def _of_deleted(self, user_id: str, days: Sequence[date]) -> tuple[Mapping[date, UsageTotals], datetime]:
+        days_by_id = {firestore_usage_entries.document_id(user_id, day): day for day in days}
+        with translated_errors():
+            found = list(
+                self._client.get_all([self._entries.document(id) for id in days_by_id], **self._calls)
+            )
+        # Each was read when the last one was, or not changed since.
+        as_of = max(snapshot.read_time for snapshot in found)
+        return {days_by_id[one.id]: _totals(one.to_dict() or {}) for one in found if one.exists}, as_of
+
+    def _ended_on(self, user_id: str, day: date) -> Any:
+        midnight = datetime.combine(day, time.min, tzinfo=UTC)
         ended: Any = (
             self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
-            .where(filter=FieldFilter("finished_at", ">=", ended_from))
-            .where(filter=FieldFilter("finished_at", "<", ended_before))
+            .where(filter=FieldFilter("finished_at", ">=", midnight))
+            .where(filter=FieldFilter("finished_at", "<", midnight + timedelta(days=1)))
             .order_by("finished_at")
         )
-        return self._added_up(
+        return (
             ended.count(alias="tasks")
             .sum("usage.gpu_seconds", alias="gpu_seconds")
             .sum("usage.wasted_gpu_seconds", alias="wasted_gpu_seconds")
         )
 
-    def _added_up(self, aggregation: Any) -> UsageTotals:
+    def _added_up(self, aggregation: Any, as_of: datetime) -> UsageTotals:
         with translated_errors():
-            (results,) = aggregation.get(**self._calls)
-        found = {result.alias: result.value for result in results}
-        return UsageTotals(
-            tasks=int(found["tasks"]),
-            gpu_seconds=float(found["gpu_seconds"]),
-            wasted_gpu_seconds=float(found["wasted_gpu_seconds"]),
-        )
+            (results,) = aggregation.get(read_time=as_of, **self._calls)
+        return _totals({result.alias: result.value for result in results})
+
+
+def _totals(found: Mapping[str, Any]) -> UsageTotals:
+    return UsageTotals(
+        tasks=int(found["tasks"]),
+        gpu_seconds=float(found["gpu_seconds"]),
+        wasted_gpu_seconds=float(found["wasted_gpu_seconds"]),
+    )

@@ -10,10 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from frontend_api.answers import AnswerBody
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
-from frontend_api.ports import UsageTotals
 from frontend_api.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.requests import authenticate, caller_id, query
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 
 blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
 blueprint.before_request(authenticate)
@@ -94,13 +94,8 @@ def read() -> Response:
     """The caller's own usage."""
     first, last = _interval(query(UsageQuery))
     days = wired().read_usage(caller_id(), first=first, last=last)
-    each = [one.totals for one in days]
     price = wired().gpu_price
-    total = UsageTotals(
-        tasks=sum(totals.tasks for totals in each),
-        gpu_seconds=sum(totals.gpu_seconds for totals in each),
-        wasted_gpu_seconds=sum(totals.wasted_gpu_seconds for totals in each),
-    )
+    total = sum((one.totals for one in days), NO_USAGE)
     return json_answer(
         UsageReportAnswer(
             currency=None if price is None else price.currency,

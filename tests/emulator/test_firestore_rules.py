@@ -37,6 +37,7 @@ def firestore(emulators: Emulators) -> Iterator[httpx.Client]:
             ("api_keys/1", "alice"),
             ("dead_letters/1", "alice"),
             ("workers/1", "alice"),
+            ("usage_of_deleted_tasks/1", "alice"),
         ]:
             written = client.patch(f"{DOCUMENTS}/{path}", json=_document(user_id), headers=OWNER)
             assert written.status_code == 200, written.text
@@ -141,6 +142,15 @@ def test_no_client_deletes(firestore: httpx.Client) -> None:
     assert firestore.delete(f"{DOCUMENTS}/tasks/of-alice", headers=_as("alice")).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["tasks/of-alice/deliveries/1", "api_keys/1", "dead_letters/1", "workers/1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tasks/of-alice/deliveries/1",
+        "api_keys/1",
+        "dead_letters/1",
+        "workers/1",
+        "usage_of_deleted_tasks/1",
+    ],
+)
 def test_everything_that_is_not_a_task_is_closed(firestore: httpx.Client, path: str) -> None:
     assert firestore.get(f"{DOCUMENTS}/{path}", headers=_as("alice", admin=True)).status_code == 403

@@ -37,6 +37,9 @@ def test_a_program_works_with_a_key_within_its_scopes_and_its_owner_sees_the_cos
         assert 0 < total["gpu_seconds"] == pytest.approx(task["metrics"]["gpu_seconds"], abs=0.001)
         assert program.get("/v1/queue").json()["completed_per_minute"] > 0
 
+        assert program.delete(f"/v1/tasks/{task_id}").status_code == 204
+        assert owner.get("/v1/usage").json()["total"] == total
+
         assert program.get("/v1/keys").status_code == 403
         assert owner.delete(f"/v1/keys/{made['id']}").status_code == 204
         assert program.get(f"/v1/tasks/{task_id}").status_code == 401

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
+from common.domain.usage_entry import UsageEntry
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
 
 
@@ -15,6 +16,7 @@ class InMemoryTaskStore:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
+        self._usage_entries: list[UsageEntry] = []
         self._lock = threading.RLock()
         self._writes = 0
         self.unavailable = False
@@ -23,8 +25,13 @@ class InMemoryTaskStore:
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
+        return self.tasks_and_usage_entries[0]
+
+    @property
+    def tasks_and_usage_entries(self) -> tuple[tuple[Task, ...], tuple[UsageEntry, ...]]:
+        """Those that exist, and what those left that were deleted, at one moment."""
         with self._lock:
-            return tuple(self._tasks.values())
+            return tuple(self._tasks.values()), tuple(self._usage_entries)
 
     def create(self, task: Task) -> Task:
         with self._lock:
@@ -46,10 +53,13 @@ class InMemoryTaskStore:
             after = change(before)
             return before if after is before else self._stored(after)
 
-    def delete(self, task_id: str) -> None:
+    def delete(self, task_id: str, *, now: datetime) -> None:
         with self._lock:
             self._check()
-            self._removed(task_id)
+            task = self._tasks.get(task_id)
+            if task is not None:
+                self._usage_entries.append(UsageEntry.of_deleted(task, now))
+                self._removed(task_id)
 
     def delete_unchanged(self, task: Task) -> bool:
         with self._lock:
@@ -135,9 +145,9 @@ class InMemoryTaskStore:
         return stored
 
     def _removed(self, task_id: str) -> None:
-        if self._tasks.pop(task_id, None) is not None:
-            for observer in self.observers:
-                observer(task_id, None)
+        del self._tasks[task_id]
+        for observer in self.observers:
+            observer(task_id, None)
 
     def _check(self) -> None:
         if self.unavailable:

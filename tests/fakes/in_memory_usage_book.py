@@ -1,9 +1,11 @@
-"""InMemoryUsageBook: totals over an InMemoryTaskStore."""
+"""InMemoryUsageBook: totals over an InMemoryTaskStore, and over what it has deleted."""
 
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.ports import UsageTotals
+from common.domain.usage_entry import UsageEntry
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
@@ -14,18 +16,18 @@ class InMemoryUsageBook:
         self._store = store
         self.unavailable = False
 
-    def totals_of(self, user_id: str, *, ended_from: datetime, ended_before: datetime) -> UsageTotals:
+    def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
         if self.unavailable:
             raise DependencyUnavailableError("firestore")
-        usage = [
-            task.usage
-            for task in self._store.all_tasks
-            if task.user_id == user_id
-            and task.finished_at is not None
-            and ended_from <= task.finished_at < ended_before
-        ]
-        return UsageTotals(
-            tasks=len(usage),
-            gpu_seconds=sum(one.gpu_seconds or 0.0 for one in usage),
-            wasted_gpu_seconds=sum(one.wasted_gpu_seconds for one in usage),
-        )
+        tasks, entries = self._store.tasks_and_usage_entries
+        ended = [UsageEntry.of_deleted(task, task.finished_at) for task in tasks if task.finished_at]
+        mine = [entry for entry in (*ended, *entries) if entry.user_id == user_id]
+        return tuple(_added_up(entry for entry in mine if entry.day == day) for day in days)
+
+
+def _added_up(entries: Iterable[UsageEntry]) -> UsageTotals:
+    each = (
+        UsageTotals(tasks=1, gpu_seconds=one.gpu_seconds, wasted_gpu_seconds=one.wasted_gpu_seconds)
+        for one in entries
+    )
+    return sum(each, NO_USAGE)

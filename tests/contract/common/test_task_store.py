@@ -153,8 +153,8 @@ def test_changes_at_once_are_all_written(store: TaskStore) -> None:
 
 def test_deleting_is_idempotent(store: TaskStore) -> None:
     task = stored_task(store)
-    store.delete(task.id)
-    store.delete(task.id)
+    store.delete(task.id, now=NOW)
+    store.delete(task.id, now=NOW)
     with pytest.raises(TaskNotFoundError):
         store.get(task.id)
 

@@ -1,13 +1,16 @@
 """The contracts of QueueGauge and UsageBook, on the fakes and on Firestore's emulator."""
 
+import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from google.cloud import firestore
 
+from common.adapters import firestore_usage_entries
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
@@ -18,7 +21,8 @@ from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLet
 from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.dead_letter import DeadLetter, DeadMessage
-from frontend_api.ports import DeadLetterArchive, QueueGauge, QueueLine, UsageBook, UsageTotals
+from frontend_api.ports import DeadLetterArchive, QueueGauge, QueueLine, UsageBook
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import NO_WORK, Backlog
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
@@ -30,6 +34,9 @@ from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 
 EMPTY = QueueLine(queued=0, oldest_queued_at=None, processing=0, completed_lately=0)
 SECOND = timedelta(seconds=1)
+TODAY = NOW.date()
+MIDNIGHT = datetime.combine(TODAY, time.min, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @dataclass
@@ -60,19 +67,19 @@ class Measured:
         model: str = "demo",
         useful: float = 2.0,
         wasted: float = 0.0,
-    ) -> None:
+    ) -> Task:
         task = self.claimed(user_id, at=at, model=model)
         claim = task.claim
         assert claim is not None
         usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
-        self.store.update(task.id, lambda t: t.completed(claim, (), at, usage=usage))
+        return self.store.update(task.id, lambda t: t.completed(claim, (), at, usage=usage))
 
-    def failed(self, user_id: str = "ada", *, at: datetime = NOW, wasted: float) -> None:
+    def failed(self, user_id: str = "ada", *, at: datetime = NOW, wasted: float) -> Task:
         task = self.claimed(user_id, at=at)
         claim = task.claim
         assert claim is not None
         failure = Failure(code="invalid_output", message="not finite")
-        self.store.update(task.id, lambda t: t.failed(claim, failure, at, wasted_gpu_seconds=wasted))
+        return self.store.update(task.id, lambda t: t.failed(claim, failure, at, wasted_gpu_seconds=wasted))
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
@@ -178,21 +185,106 @@ def test_dead_letters_are_counted(measured: Measured) -> None:
     assert measured.gauge.dead_letters() == 3
 
 
-def test_usage_is_added_up_over_one_users_tasks_that_ended_in_the_interval(measured: Measured) -> None:
-    measured.completed(at=NOW - SECOND, useful=100.0)
-    measured.completed(at=NOW, useful=2.5, wasted=0.25)
-    measured.completed(at=NOW + SECOND, useful=4.0)
-    measured.failed(at=NOW + 2 * SECOND, wasted=1.5)
-    measured.completed(at=NOW + 3 * SECOND, useful=100.0)
-    measured.completed("bob", at=NOW, useful=100.0)
+def test_usage_is_added_up_over_one_users_tasks_that_ended_on_the_day(measured: Measured) -> None:
+    measured.completed(at=MIDNIGHT - SECOND, useful=100.0)
+    measured.completed(at=MIDNIGHT, useful=2.5, wasted=0.25)
+    measured.completed(at=NOW, useful=4.0)
+    measured.failed(at=MIDNIGHT + DAY - SECOND, wasted=1.5)
+    measured.completed(at=MIDNIGHT + DAY, useful=10.0)
+    measured.completed("bob", at=NOW, useful=1_000.0)
     measured.claimed(at=NOW)
-    totals = measured.book.totals_of("ada", ended_from=NOW, ended_before=NOW + 3 * SECOND)
-    assert totals == UsageTotals(tasks=3, gpu_seconds=6.5, wasted_gpu_seconds=1.75)
+    assert measured.book.totals_of("ada", [TODAY + DAY, TODAY]) == (
+        UsageTotals(tasks=1, gpu_seconds=10.0, wasted_gpu_seconds=0.0),
+        UsageTotals(tasks=3, gpu_seconds=6.5, wasted_gpu_seconds=1.75),
+    )
 
 
 def test_whoever_has_used_nothing_has_used_nothing(measured: Measured) -> None:
-    totals = measured.book.totals_of("ada", ended_from=NOW, ended_before=NOW + SECOND)
-    assert totals == UsageTotals(tasks=0, gpu_seconds=0.0, wasted_gpu_seconds=0.0)
+    assert measured.book.totals_of("ada", [TODAY, TODAY + DAY]) == (NO_USAGE, NO_USAGE)
+
+
+@pytest.mark.parametrize("owner", ["ada", "../ada/__x__", "Ä" * 200, "."])
+def test_deleting_a_task_that_ended_changes_no_total(measured: Measured, owner: str) -> None:
+    tasks = [
+        measured.completed(owner, at=MIDNIGHT, useful=2.5, wasted=0.25),
+        measured.failed(owner, at=NOW, wasted=1.5),
+        measured.completed(owner, at=MIDNIGHT - SECOND, useful=4.0),
+    ]
+    measured.completed(owner, at=NOW, useful=8.0)
+    days = [TODAY - DAY, TODAY, TODAY + DAY]
+    before = measured.book.totals_of(owner, days)
+    for task in tasks:
+        measured.store.delete(task.id, now=NOW + DAY)
+    assert measured.book.totals_of(owner, days) == before
+    assert measured.book.totals_of("bob", days) == (NO_USAGE,) * 3
+
+
+def test_a_task_that_is_deleted_before_its_end_counts_on_that_day_with_what_was_wasted(
+    measured: Measured,
+) -> None:
+    task = measured.claimed(at=MIDNIGHT - SECOND)
+    claim, failure = task.claim, Failure(code="engine_crashed", message="died", retryable=True)
+    assert claim is not None
+    measured.store.update(task.id, lambda t: t.released(claim, failure, NOW, wasted_gpu_seconds=1.5))
+    retried = measured.failed(at=MIDNIGHT - SECOND, wasted=2.0)
+    measured.store.update(retried.id, lambda t: t.resubmitted(NOW))
+    for deleted in (task, retried):
+        measured.store.delete(deleted.id, now=NOW)
+    assert measured.book.totals_of("ada", [TODAY - DAY, TODAY]) == (
+        NO_USAGE,
+        UsageTotals(tasks=2, gpu_seconds=0.0, wasted_gpu_seconds=3.5),
+    )
+
+
+def test_a_task_that_is_deleted_again_and_at_once_by_many_counts_once(measured: Measured) -> None:
+    task, start = measured.completed(useful=2.5), threading.Barrier(8)
+
+    def delete(_: int) -> None:
+        start.wait()
+        measured.store.delete(task.id, now=NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(delete, range(8)))
+    measured.store.delete(task.id, now=NOW)
+    once = UsageTotals(tasks=1, gpu_seconds=2.5, wasted_gpu_seconds=0.0)
+    assert measured.book.totals_of("ada", [TODAY]) == (once,)
+
+
+def test_whoever_reads_while_tasks_are_deleted_counts_each_once(measured: Measured) -> None:
+    tasks = [measured.completed(useful=1.0) for _ in range(24)]
+    total = (UsageTotals(tasks=24, gpu_seconds=24.0, wasted_gpu_seconds=0.0),)
+    with ThreadPoolExecutor(4) as pool:
+        deletions = [pool.submit(measured.store.delete, task.id, now=NOW) for task in tasks]
+        read = [measured.book.totals_of("ada", [TODAY])]
+        while not all(deletion.done() for deletion in deletions):
+            read.append(measured.book.totals_of("ada", [TODAY]))
+        for deletion in deletions:
+            deletion.result()
+    assert {*read, measured.book.totals_of("ada", [TODAY])} == {total}
+
+
+def test_what_an_expired_task_had_cost_goes_with_it(measured: Measured) -> None:
+    assert measured.store.delete_unchanged(measured.completed(useful=2.5))
+    assert measured.book.totals_of("ada", [TODAY]) == (NO_USAGE,)
+
+
+@pytest.mark.emulator
+def test_what_is_kept_of_deleted_tasks_expires_as_they_would_have(emulators: Emulators) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store = FirestoreTaskStore(client)
+    for number in range(2):
+        task = store.create(submitted_task(task_id=str(number), keep_for=7 * DAY))
+        store.update(task.id, lambda t: t.cancelled(NOW))
+        store.delete(task.id, now=NOW + DAY)
+    (kept,) = client.collection(firestore_usage_entries.COLLECTION).get()
+    assert kept.to_dict() == {
+        "user_id": "ada",
+        "day": TODAY.isoformat(),
+        "tasks": 2,
+        "gpu_seconds": 0.0,
+        "wasted_gpu_seconds": 0.0,
+        "expires_at": MIDNIGHT + 8 * DAY,
+    }
 
 
 @pytest.mark.timeout(30)
@@ -203,7 +295,7 @@ def test_what_cannot_be_measured_is_said_within_seconds(unreachable: tuple[Queue
         lambda: gauge.line("demo", completed_since=NOW),
         lambda: gauge.backlog("demo", queued_before=NOW + SECOND),
         gauge.dead_letters,
-        lambda: book.totals_of("ada", ended_from=NOW, ended_before=NOW + SECOND),
+        lambda: book.totals_of("ada", [TODAY]),
     ]
     for call in calls:
         with pytest.raises(DependencyUnavailableError):

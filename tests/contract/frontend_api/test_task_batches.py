@@ -78,7 +78,7 @@ def test_those_that_do_not_exist_are_not_found(arranged: Arranged) -> None:
 def test_an_update_writes_to_those_that_are_as_they_were(arranged: Arranged) -> None:
     unchanged, changed, deleted = (arranged.store.create(task) for task in new_tasks(3))
     cancelled = arranged.store.update(changed.id, lambda task: task.cancelled(NOW))
-    arranged.store.delete(deleted.id)
+    arranged.store.delete(deleted.id, now=NOW)
     written, *others = arranged.batches.update_unchanged(
         [unchanged, changed, deleted], lambda task: task.enqueued(NOW)
     )

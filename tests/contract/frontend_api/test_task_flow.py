@@ -12,8 +12,8 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Failure, Task, TaskStatus, Usage
 from common.ports import TaskStore
 from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
-from frontend_api.ports import UsageTotals
 from frontend_api.task_flow import NO_TASKS, TaskFlow
+from frontend_api.usage_totals import UsageTotals
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, submitted_task

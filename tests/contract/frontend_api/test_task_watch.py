@@ -89,14 +89,14 @@ def test_whoever_follows_from_an_old_state_is_told_at_once(watched: Watched) -> 
 def test_a_deletion_is_told(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     stop = watched.watch.follow(task, ear.hear)
-    watched.store.delete(task.id)
+    watched.store.delete(task.id, now=NOW)
     assert ear.next() is None
     stop()
 
 
 def test_a_task_deleted_before_anybody_followed_it_is_told_to_be_gone(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
-    watched.store.delete(task.id)
+    watched.store.delete(task.id, now=NOW)
     stop = watched.watch.follow(task, ear.hear)
     assert ear.next() is None
     stop()
@@ -111,7 +111,7 @@ def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
     stop_late = watched.watch.follow(task, late.hear)
     assert late.next() == claimed  # from what is known already, or from the store: there is no telling
     stop_first()
-    watched.store.delete(task.id)
+    watched.store.delete(task.id, now=NOW)
     assert second.next() is None
     assert late.next() is None
     assert not first.has_heard_more()
@@ -124,7 +124,7 @@ def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) 
     watched.watch.follow(task, ear.hear)()
     claimed = watched.claimed(task)
     stop = watched.watch.follow(claimed, again.hear)
-    watched.store.delete(task.id)
+    watched.store.delete(task.id, now=NOW)
     assert again.next() is None
     assert not ear.has_heard_more()
     stop()
@@ -167,7 +167,7 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
     watched.store.update(task.id, lambda found: found.cancelled_by_holder(claim, NOW))
     link.pass_on()
     assert ear.next() == watched.store.get(task.id)  # the newest state, none of those before it
-    watched.store.delete(other.id)
+    watched.store.delete(other.id, now=NOW)
     assert other_ear.next() is None
     assert not ear.has_heard_more()
     for stop in stops:

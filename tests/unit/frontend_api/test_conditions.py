@@ -21,8 +21,9 @@ from frontend_api.conditions import (
     State,
     Watched,
 )
-from frontend_api.ports import QueueLine, UsageTotals
+from frontend_api.ports import QueueLine
 from frontend_api.task_flow import Lately
+from frontend_api.usage_totals import UsageTotals
 from frontend_api.workload import Workload
 from tests.factories import NOW, worker_report
 

@@ -143,7 +143,7 @@ def test_ended_and_deleted_tasks_stay_as_they_are(api: Api) -> None:
     died_of(api, ended)
     assert api.stored("done") == ended
     gone = api.stored_task(task_id="gone")
-    api.store.delete("gone")
+    api.store.delete("gone", now=api.clock.now())
     died_of(api, gone)
     assert [task.id for task in api.store.all_tasks] == ["done"]
 
@@ -313,7 +313,7 @@ def test_what_has_ended_well_or_was_cancelled_is_not_replayed(api: Api) -> None:
 def test_a_letter_of_a_deleted_task_says_so(api: Api) -> None:
     task = api.stored_task()
     letter_id = died_of(api, task)
-    api.store.delete(task.id)
+    api.store.delete(task.id, now=api.clock.now())
     answer = replayed(api, letter_id)
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 

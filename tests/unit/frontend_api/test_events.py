@@ -96,7 +96,7 @@ def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
     task = api.stored_task()
     stream = Stream(api, task.id)
     stream.task()
-    api.store.delete(task.id)
+    api.store.delete(task.id, now=api.clock.now())
     (gone,) = stream.rest()
     assert gone == ServerSentEvent(event="deleted", data=json.dumps({"id": task.id}))
 

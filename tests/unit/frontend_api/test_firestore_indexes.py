@@ -1,6 +1,7 @@
 """Every query of the API's own adapters has its composite index in terraform/, or needs none."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
-from frontend_api.ports import UsageTotals
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import NO_WORK, Work
 from tests.unit.common.adapters.test_firestore_indexes import (
     declared_indexes,
@@ -63,9 +64,12 @@ class _RecordingBook(FirestoreUsageBook):
         super().__init__(NOBODY, timeout_seconds=1)
         self._aggregations = aggregations
 
-    def _added_up(self, aggregation: Any) -> UsageTotals:
+    def _of_deleted(self, user_id: str, days: Sequence[date]) -> tuple[Mapping[date, UsageTotals], datetime]:
+        return {}, NOW
+
+    def _added_up(self, aggregation: Any, as_of: datetime) -> UsageTotals:
         self._aggregations.append(aggregation._to_protobuf())
-        return UsageTotals(tasks=0, gpu_seconds=0, wasted_gpu_seconds=0)
+        return NO_USAGE
 
 
 class _RecordingFlow(FirestoreTaskFlow):
@@ -123,7 +127,7 @@ def test_the_query_has_an_index(query: Any) -> None:
 
 def test_the_sums_have_an_index_that_holds_what_is_added_up() -> None:
     aggregations: list[Any] = []
-    _RecordingBook(aggregations).totals_of("ada", ended_from=NOW, ended_before=NOW)
+    _RecordingBook(aggregations).totals_of("ada", [NOW.date()])
     _RecordingSums(aggregations).backlog("demo", queued_before=NOW)
     _RecordingFlow(aggregations).totals(TaskStatus.FAILED, since=NOW)
     assert len(aggregations) == 6

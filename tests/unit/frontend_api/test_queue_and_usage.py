@@ -209,11 +209,19 @@ def test_usage_is_the_callers_own(api: Api) -> None:
     assert (mine["total"]["tasks"], bobs["total"]["tasks"]) == (0, 1)
 
 
-def test_a_deleted_task_is_in_no_total(api: Api) -> None:
-    end_one(api, useful=10.0)
-    api.client.delete("/v1/tasks/task-0")
-    api.clock.advance(timedelta(seconds=1).total_seconds())
-    assert usage(api)["total"]["tasks"] == 0
+def test_a_task_that_is_deleted_counts_as_before(api: Api) -> None:
+    end_one(api, useful=10.0, wasted=2.0)
+    before = usage(api)
+    api.clock.advance(DAY_SECONDS)
+    assert api.client.delete("/v1/tasks/task-0").status_code == 204
+    assert usage(api, to="2026-01-01") == before
+
+
+def test_a_task_that_is_deleted_while_it_is_drawn_ends_with_that(api: Api) -> None:
+    task = api.claimed_task()
+    api.clock.advance(DAY_SECONDS)
+    assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
+    assert [day["tasks"] for day in usage(api)["days"][-2:]] == [0, 1]
 
 
 def test_without_firestore_usage_is_to_be_asked_again(api: Api) -> None:

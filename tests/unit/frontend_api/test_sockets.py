@@ -119,7 +119,7 @@ def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
     task = api.stored_task()
     caller = Caller(api, task.id)
     caller.task()
-    api.store.delete(task.id)
+    api.store.delete(task.id, now=api.clock.now())
     assert caller.farewell() == 4404
     caller.hang_up()
 

@@ -109,7 +109,7 @@ def test_a_task_that_does_not_change_is_told_as_it_stands(api: Api) -> None:
 def test_a_task_deleted_meanwhile_is_not_found(api: Api) -> None:
     task = api.stored_task()
     ask = lambda: api.client.get(f"/v1/tasks/{task.id}", headers=LONG)  # noqa: E731 (said once, used once)
-    answer = held(api, ask, lambda: api.store.delete(task.id))
+    answer = held(api, ask, lambda: api.store.delete(task.id, now=api.clock.now()))
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 

@@ -109,7 +109,7 @@ def test_an_event_that_comes_twice_is_told_once(api: Api) -> None:
 
 def test_of_a_deleted_task_nothing_is_told(api: Api) -> None:
     task = completed(api)
-    api.store.delete(task.id)
+    api.store.delete(task.id, now=api.clock.now())
     assert push_of(api, task).status_code == 204
     assert not api.receiver.sent
 

@@ -144,7 +144,7 @@ def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, se
             task_id, lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now())
         )
     else:
-        setting.store.delete(task_id)
+        setting.store.delete(task_id, now=setting.clock.now())
     setting.clock.advance(seconds)
     with setting.heartbeat.holding(setting.active):
         setting.heartbeat.beat()
@@ -153,7 +153,7 @@ def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, se
 
 def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_it(setting: Setting) -> None:
     """The old drawing is stopped; the new one, of the same worker and number, lives on."""
-    setting.store.delete(setting.active.task.id)
+    setting.store.delete(setting.active.task.id, now=setting.clock.now())
     setting.clock.advance(1)
     anew = setting.store.create(submitted_task(now=setting.clock.now()))
     claimed = setting.store.update(anew.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))

@@ -228,7 +228,7 @@ def test_a_terminal_task_is_told_again_and_acknowledged(bench: WorkerBench, endi
 
 def test_a_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
     task = bench.submit()
-    bench.store.delete(task.id)
+    bench.store.delete(task.id, now=bench.clock.now())
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
 
 
@@ -236,7 +236,7 @@ def test_a_task_deleted_while_it_is_drawn_is_acknowledged(bench: WorkerBench) ->
     task = bench.submit()
 
     def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-        bench.store.delete(task.id)
+        bench.store.delete(task.id, now=bench.clock.now())
         yield grey_image(generation.task, 0)
 
     bench.generator.script = deleted
@@ -379,7 +379,7 @@ def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: 
 
     def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
         yield Checkpoint(index=0, step=7, state=b"latents")
-        bench.store.delete(task.id)
+        bench.store.delete(task.id, now=bench.clock.now())
         yield grey_image(generation.task, 0)
 
     bench.generator.script = deleted
@@ -396,7 +396,7 @@ def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_i
 
     def replaced(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
         yield grey_image(generation.task, 0)
-        bench.store.delete(task.id)
+        bench.store.delete(task.id, now=bench.clock.now())
         bench.writer.objects.clear()
         bench.clock.advance(1)
         bench.submit(parameters=parameters(prompt="a small blue square", num_images=2))
@@ -416,7 +416,7 @@ def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -
     def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
         yield Checkpoint(index=0, step=7, state=b"latents of another prompt")
         yield grey_image(generation.task, 0)
-        bench.store.delete(predecessor.id)
+        bench.store.delete(predecessor.id, now=bench.clock.now())
         bench.writer.failures_left = 1
 
     bench.generator.script = deleted

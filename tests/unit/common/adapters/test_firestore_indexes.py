@@ -126,5 +126,6 @@ def test_what_expires_is_taken_away_by_firestore_too() -> None:
         override["collectionGroup"]: override["fieldPath"] for override in overrides if override.get("ttl")
     }
     assert expiring == dict.fromkeys(
-        ("api_keys", "dead_letters", "tasks", "webhook_logs", "workers"), "expires_at"
+        ("api_keys", "dead_letters", "tasks", "usage_of_deleted_tasks", "webhook_logs", "workers"),
+        "expires_at",
     )
