@@ -148,7 +148,7 @@ resource "google_cloud_run_v2_service" "api" {
       client,
       client_version,
       template[0].containers[0].image,
-      template[0].revision,
+      template[0].labels, # gcloud marks each revision of its own with a nonce
       traffic,
     ]
   }
