@@ -33,7 +33,7 @@ locals {
       DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email
       DARKROOM_TASKS_TOPIC                = local.topics.tasks
     },
-    var.price_per_gpu_second == null ? {} : { DARKROOM_PRICE_PER_GPU_SECOND = tostring(var.price_per_gpu_second) },
+    local.prices,
     var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },
   )
 }

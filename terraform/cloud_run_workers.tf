@@ -33,7 +33,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
       }
 
       dynamic "env" {
-        for_each = merge(local.worker_settings, {
+        for_each = merge(local.worker_settings, local.prices, {
           DARKROOM_DEVICE       = "cuda"
           DARKROOM_HEALTH_PORT  = "8081"
           DARKROOM_MODELS       = join(",", var.model_pools[var.cloud_run_workers.model_pool])
@@ -87,7 +87,13 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
     ignore_changes = [client, client_version]
   }
 
-  depends_on = [google_project_iam_member.documents, google_pubsub_subscription_iam_member.workers_pull]
+  # Without these rights its instances would not start.
+  depends_on = [
+    google_project_iam_member.documents,
+    google_pubsub_subscription_iam_member.workers_pull,
+    google_storage_bucket_iam_member.readers_of_weights,
+    google_storage_bucket_iam_member.workers_write_images,
+  ]
 }
 
 locals {
@@ -98,5 +104,10 @@ locals {
     DARKROOM_IMAGES_BUCKET     = google_storage_bucket.images.name
     DARKROOM_PROJECT_ID        = var.project_id
     DARKROOM_TASKS_TOPIC       = local.topics.tasks
+  }
+  # The API tells callers, workers count by them.
+  prices = var.price_per_gpu_second == null ? {} : {
+    DARKROOM_PRICE_CURRENCY       = var.price_currency
+    DARKROOM_PRICE_PER_GPU_SECOND = tostring(var.price_per_gpu_second)
   }
 }

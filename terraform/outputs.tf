@@ -74,5 +74,5 @@ output "worker_parameters" {
 
 output "worker_settings" {
   description = "gpu_subscriber/k8s/environment/settings.env."
-  value       = join("\n", [for name, value in local.worker_settings : "${name}=${value}"])
+  value       = join("\n", [for name, value in merge(local.worker_settings, local.prices) : "${name}=${value}"])
 }

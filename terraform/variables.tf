@@ -32,7 +32,7 @@ variable "alert_limits" {
 }
 
 variable "api" {
-  description = "How the API runs on Cloud Run: cores and memory of an instance, how many instances, whether they have their CPU between requests, too, and whether callers need no Google identity (they always need darkroom's own credentials)."
+  description = "How the API runs on Cloud Run: cores and memory of an instance, how many instances, whether they have their CPU between requests, too, and whether callers need no Google identity (they always need darkroom's own credentials). Closed to callers, neither browsers nor KEDA's prediction nor the pipeline's smoke test get in."
   type = object({
     cpu             = optional(string, "1")
     memory          = optional(string, "1Gi")
@@ -202,8 +202,20 @@ variable "outbound_addresses" {
   }
 }
 
+variable "price_currency" {
+  description = "DARKROOM_PRICE_CURRENCY: what price_per_gpu_second is in, an ISO 4217 code."
+  type        = string
+  default     = "USD"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Z]{3}$", var.price_currency))
+    error_message = "price_currency: must be an ISO 4217 code, such as USD."
+  }
+}
+
 variable "price_per_gpu_second" {
-  description = "DARKROOM_PRICE_PER_GPU_SECOND: what callers are told that a useful second of a GPU costs. Null: no prices are told."
+  description = "DARKROOM_PRICE_PER_GPU_SECOND: what a useful second of a GPU costs, for callers and for the metrics of what was spent. Null: no prices are told."
   type        = number
   default     = null
 
