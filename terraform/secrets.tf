@@ -38,7 +38,9 @@ resource "google_secret_manager_secret_version" "secrets" {
   secret                 = google_secret_manager_secret.secrets[each.key].id
   secret_data_wo         = ephemeral.random_password.secrets[each.key].result
   secret_data_wo_version = var.secret_versions[each.key]
-  deletion_policy        = "DISABLE" # one that is replaced by mistake can be brought back
+  # A replaced version stays enabled: revisions name theirs, and could start no instance without it. docs/deploy.md says
+  # when to disable it.
+  deletion_policy = "ABANDON"
 }
 
 resource "google_secret_manager_secret_iam_member" "api" {
