@@ -115,9 +115,10 @@ resource "google_monitoring_dashboard" "darkroom" {
     mosaicLayout = {
       columns = 48
       tiles = [
-        for place, chart in local.charts : {
-          xPos   = 16 * (place % 3)
-          yPos   = 16 * floor(place / 3)
+        # Cloud Monitoring leaves zeros out of what it answers, and a plan would never be empty.
+        for place, chart in local.charts : merge({
+          for side, units in { xPos = 16 * (place % 3), yPos = 16 * floor(place / 3) } : side => units if units > 0
+          }, {
           width  = 16
           height = 16
           widget = {
@@ -137,7 +138,7 @@ resource "google_monitoring_dashboard" "darkroom" {
               yAxis = { scale = "LINEAR" }
             }
           }
-        }
+        })
       ]
     }
   })
