@@ -30,9 +30,13 @@ resource "google_billing_budget" "month" {
     }
   }
 
-  all_updates_rule {
-    monitoring_notification_channels = values(google_monitoring_notification_channel.email)[*].id
-    disable_default_iam_recipients   = false
+  # Beside the billing account's administrators, who are told in any case. A budget takes five channels.
+  dynamic "all_updates_rule" {
+    for_each = length(var.alert_emails) > 0 ? [values(google_monitoring_notification_channel.email)[*].id] : []
+    content {
+      monitoring_notification_channels = slice(all_updates_rule.value, 0, min(5, length(all_updates_rule.value)))
+      disable_default_iam_recipients   = false
+    }
   }
 
   depends_on = [google_project_service.enabled]
