@@ -43,7 +43,8 @@ resource "google_container_cluster" "darkroom" {
   }
 
   # Its nodes come with pools of their own below; the one that GKE insists on is removed at once. It has no node_config
-  # here: once it is gone the provider would compare that with some other pool's, and replace the cluster.
+  # here: once it is gone the provider would compare that with some other pool's, and replace the cluster. So it runs,
+  # for a minute, as the project's default account, which has to exist; it needs no rights.
   remove_default_node_pool = true
   initial_node_count       = 1
 
@@ -121,6 +122,8 @@ resource "google_container_node_pool" "system" {
   name     = "system"
   cluster  = each.value.name
   location = var.region
+  # In each zone, to begin with: the autoscaler keeps to its least, but does not make a pool that is empty that large.
+  initial_node_count = 1
 
   autoscaling {
     total_min_node_count = 1
@@ -154,6 +157,10 @@ resource "google_container_node_pool" "system" {
     workload_metadata_config {
       mode = "GKE_METADATA"
     }
+  }
+
+  lifecycle {
+    ignore_changes = [initial_node_count] # another number of zones would make the pool anew
   }
 }
 

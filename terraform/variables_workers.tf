@@ -42,10 +42,14 @@ variable "cluster" {
     condition     = alltrue([for zone in var.cluster.zones : startswith(zone, "${var.region}-")])
     error_message = "cluster: zones must lie in the region, such as europe-west4-a in europe-west4."
   }
+  validation {
+    condition     = var.cluster.system_nodes_max >= (length(var.cluster.zones) > 0 ? length(var.cluster.zones) : 3)
+    error_message = "cluster: system_nodes_max must be at least one for each zone (3 where zones are the region's own choice): so many there are to begin with."
+  }
 }
 
 variable "gpu_pools" {
-  description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. disk_gb has to hold the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
+  description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. disk_gb has to hold the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; none: the cluster's. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
   type = map(object({
     machine_type          = string
     accelerator           = string
