@@ -17,7 +17,7 @@ cluster = {
   system_nodes_max    = 4
 }
 
-# Spot first; on-demand nodes for models that a Spot node could not finish.
+# Spot first; on-demand nodes for models that a Spot node could not finish. Not every zone of a region has every GPU.
 gpu_pools = {
   l4-spot = {
     machine_type = "g2-standard-4"
@@ -28,9 +28,16 @@ gpu_pools = {
     machine_type = "a2-highgpu-1g"
     accelerator  = "nvidia-tesla-a100"
     spot         = false
+    zones        = ["europe-west4-a", "europe-west4-b"]
     max_nodes    = 4
     disk_gb      = 200 # the cache of gpu_subscriber/k8s/weights does not fit on less
   }
+}
+
+# Each is pulled by an overlay of gpu_subscriber/k8s. What `sdxl` draws with, your model_catalog_file says.
+model_pools = {
+  demo = ["demo"]
+  sdxl = ["sdxl"]
 }
 
 outbound_addresses = 2
