@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
-from common.wire_formats.versions import UndecodableError, check_version
+from common.wire_formats.decoding import first_complaint, read_object
+from common.wire_formats.versions import UndecodableError
 
 VERSION = "1.0"
 
@@ -35,16 +36,8 @@ def encode_image_record(record: ImageRecord) -> str:
 
 def decode_image_record(text: str | bytes) -> ImageRecord:
     """Read a record. Raises UndecodableError, or its kind UnsupportedVersionError for a 2.x."""
-    try:
-        raw = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise UndecodableError("the record is not JSON") from exc
-    if not isinstance(raw, dict):
-        raise UndecodableError("the record is not a JSON object")
-    check_version(raw.get("version"))
+    raw = read_object(text, called="the record")
     try:
         return ImageRecord.model_validate(raw)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise UndecodableError(f"{where}: {first['type']}") from exc
+        raise UndecodableError(first_complaint(exc)) from exc

@@ -5,16 +5,15 @@ same ending twice publishes the same id twice, and consumers stay idempotent by 
 ends a second time, perhaps before any other attempt, has another ending.
 """
 
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from common.domain.task import Task
-from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+from common.wire_formats.decoding import read_object
+from common.wire_formats.versions import WIRE_VERSION, UndecodableError
 
 _EVENT_IDS = uuid.UUID("6c0bdb0e-0d4f-5f0c-9d38-5a8c1f1f5f52")
 
@@ -106,13 +105,7 @@ def task_event_attributes(event: TaskEvent) -> dict[str, str]:
 
 def decode_task_event(body: bytes) -> TaskEvent:
     """Read an event's message body. Raises UndecodableError."""
-    try:
-        raw: Any = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise UndecodableError("body is not JSON") from exc
-    if not isinstance(raw, dict):
-        raise UndecodableError("body is not a JSON object")
-    check_version(raw.get("version"))
+    raw = read_object(body, called="body")
     try:
         read = _Body.model_validate(raw)
     except ValidationError as exc:

@@ -1,6 +1,5 @@
 """TaskMessage: the Pub/Sub message that carries a task to a worker. Self-contained: it can be drawn from alone."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Task
-from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
+from common.wire_formats.decoding import first_complaint, read_object
+from common.wire_formats.versions import WIRE_VERSION, UndecodableError
 
 MAX_BODY_BYTES = 1_000_000
 """Far above what any accepted task needs; a larger body is junk and is not parsed."""
@@ -61,19 +61,11 @@ def decode_task_message(body: bytes) -> TaskMessage:
     """Read a message body. Raises UndecodableError, or its kind UnsupportedVersionError for a 2.x."""
     if len(body) > MAX_BODY_BYTES:
         raise UndecodableError(f"body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
-    try:
-        raw = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise UndecodableError("body is not JSON") from exc
-    if not isinstance(raw, dict):
-        raise UndecodableError("body is not a JSON object")
-    check_version(raw.get("version"))
+    raw = read_object(body, called="body")
     try:
         read = _Body.model_validate(raw)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise UndecodableError(f"{where}: {first['type']}") from exc
+        raise UndecodableError(first_complaint(exc)) from exc
     return TaskMessage(
         task_id=read.task_id,
         user_id=read.user_id,

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from common.domain.worker_report import WorkerReport
+from common.wire_formats.decoding import first_complaint
 from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_version
 
 COLLECTION = "workers"
@@ -37,6 +38,4 @@ def decode_worker_report(document: Mapping[str, Any]) -> WorkerReport:
     try:
         return _REPORT.validate_python(dict(document))
     except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = "/".join(str(part) for part in first["loc"])
-        raise UndecodableError(f"worker report: {where}: {first['type']}") from exc
+        raise UndecodableError(f"worker report: {first_complaint(exc)}") from exc
