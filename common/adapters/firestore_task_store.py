@@ -194,7 +194,7 @@ class FirestoreTaskStore:
 
     def _written(self, before: Task, after: Task) -> Task | None:
         """Write what differs, if the document is still `before`; None when it is not."""
-        changes = changed_fields(encode_task_document(before), encode_task_document(after))
+        changes = changed_fields(before, after)
         if not changes:
             return after
         with translated_errors():
@@ -218,14 +218,15 @@ class FirestoreTaskStore:
         return with_revision(after, written_at)
 
 
-def changed_fields(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def changed_fields(before: Task, after: Task) -> dict[str, Any]:
     """The fields to write, by path. Maps are compared key by key, so a newer version's unknown keys survive.
 
     `parameters` and `labels` never change; the other maps have keys of ours only, plain in Firestore's grammar.
     """
     changes: dict[str, Any] = {}
-    for name, value in after.items():
-        old = before.get(name)
+    stored = encode_task_document(before)
+    for name, value in encode_task_document(after).items():
+        old = stored[name]
         if old == value:
             continue
         if isinstance(old, dict) and isinstance(value, dict):

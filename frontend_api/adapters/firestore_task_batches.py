@@ -43,17 +43,16 @@ class FirestoreTaskBatches:
     ) -> tuple[Task | None, ...]:
         """See TaskBatches.update_unchanged."""
         changed = [change(task) for task in tasks]
-        writes = [self._change(before, after) for before, after in zip(tasks, changed, strict=True)]
+        writes = [
+            self._writes.change(before.id, changed_fields(before, after), revision=before.revision or "")
+            for before, after in zip(tasks, changed, strict=True)
+        ]
         with translated_errors():
             outcomes = self._writes.each(writes)
         return tuple(
             with_revision(task, outcome) if isinstance(outcome, Timestamp) else None
             for task, outcome in zip(changed, outcomes, strict=True)
         )
-
-    def _change(self, before: Task, after: Task) -> object:
-        changes = changed_fields(encode_task_document(before), encode_task_document(after))
-        return self._writes.change(before.id, changes, revision=before.revision or "")
 
 
 def _created(task: Task, outcome: Timestamp | google_errors.GoogleAPICallError) -> Task | DomainError:
