@@ -87,8 +87,7 @@ class ReadWorkload:
 
     def note_queued(self, task: Task) -> None:
         """A task was stored: it waits, though no measurement has seen it yet."""
-        work = Work(tasks=1, units=task.parameters.work_units)
-        model, lane = task.parameters.model, task.lane
+        model, lane, work = task.parameters.model, task.lane, Work.of(task)
         with self._lock:
             self._arrivals[model][lane] += work
             if self._measuring_as_of is not None and task.queued_at >= self._measuring_as_of:

@@ -24,6 +24,11 @@ class Work:
     units: float = 0.0
     """Of tasks that were stored before units were noted nothing is known: none."""
 
+    @classmethod
+    def of(cls, task: Task) -> "Work":
+        """One task, all of it."""
+        return cls(tasks=1, units=task.parameters.work_units)
+
     def __add__(self, other: "Work") -> "Work":
         return Work(tasks=self.tasks + other.tasks, units=self.units + other.units)
 
@@ -70,9 +75,9 @@ class Workload:
 
     def joined_by(self, task: Task) -> "Workload":
         """The same with one more task queued."""
-        model, work = task.parameters.model, Work(tasks=1, units=task.parameters.work_units)
+        model = task.parameters.model
         lanes = self.arrivals.get(model, {})
-        joined = {**lanes, task.lane: lanes.get(task.lane, NO_WORK) + work}
+        joined = {**lanes, task.lane: lanes.get(task.lane, NO_WORK) + Work.of(task)}
         return replace(self, arrivals={**self.arrivals, model: joined})
 
     @property
