@@ -258,5 +258,17 @@ locals {
         says     = "The next larger batch will be halved, or not fit at all."
       }
     },
+    { for name, alert in local.autoscaling_alerts : name => alert if var.cluster.enabled },
   )
+  # What is missing decides nothing (docs/autoscaling.md), so somebody has to be told that it is.
+  autoscaling_alerts = {
+    autoscaler_is_blind = {
+      title    = "The autoscaler gets no figure"
+      severity = "ERROR"
+      runbook  = "Workers do not come, or do not go."
+      query    = "(sum(increase({\"http.server.request.duration_count\", \"http.route\"=\"/internal/autoscaling\", \"http.response.status_code\"=\"200\"}[15m])) or vector(0)) < 1"
+      lasts    = "600s"
+      says     = "For a quarter of an hour KEDA was not told how many workers are wanted, though it asks every ten seconds: it is refused, it cannot reach the API, it does not run, or no pool is rolled out yet. Meanwhile no worker is taken away."
+    }
+  }
 }

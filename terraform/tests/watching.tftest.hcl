@@ -37,6 +37,19 @@ run "alerts_reach_people_and_say_what_to_do" {
   }
 }
 
+run "without_a_cluster_nobody_misses_the_autoscaler" {
+  command = plan
+
+  variables {
+    cluster = { enabled = false }
+  }
+
+  assert {
+    condition     = !contains(keys(google_monitoring_alert_policy.alerts), "autoscaler_is_blind")
+    error_message = "nothing asks how many workers are wanted where none are made"
+  }
+}
+
 run "limits_reach_the_queries" {
   command = plan
 
