@@ -36,6 +36,7 @@ locals {
     local.prices,
     var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },
   )
+  api_decided = toset(concat(keys(local.api_environment), [for secret in local.secrets : secret.variable]))
 }
 
 resource "google_cloud_run_v2_service" "api" {
@@ -82,7 +83,7 @@ resource "google_cloud_run_v2_service" "api" {
       }
 
       dynamic "env" {
-        for_each = local.api_environment
+        for_each = merge(var.api_settings, local.api_environment)
         content {
           name  = env.key
           value = env.value
@@ -151,6 +152,11 @@ resource "google_cloud_run_v2_service" "api" {
       template[0].labels, # gcloud marks each revision of its own with a nonce
       traffic,
     ]
+
+    precondition {
+      condition     = length(setintersection(keys(var.api_settings), local.api_decided)) == 0
+      error_message = "api_settings: ${join(", ", setintersection(keys(var.api_settings), local.api_decided))} follows from other variables and cannot be set here."
+    }
   }
 
   # Without these rights its first revision would not start.

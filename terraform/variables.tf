@@ -65,6 +65,18 @@ variable "api_image" {
   nullable    = false
 }
 
+variable "api_settings" {
+  description = "Further settings of the API, by the names that docs/api.md lists, such as { DARKROOM_MAX_ACTIVE_TASKS = \"100\" }. What follows from other variables cannot be among them."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.api_settings) : can(regex("^(DARKROOM|OTEL)_[A-Z0-9_]+$", name))])
+    error_message = "api_settings: names begin with DARKROOM_ or OTEL_, such as DARKROOM_MAX_ACTIVE_TASKS."
+  }
+}
+
 variable "browser_origins" {
   description = "Further origins whose pages may read images and sign people in, such as https://pictures.example.com. The API's own is always among them."
   type        = list(string)

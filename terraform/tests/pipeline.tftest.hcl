@@ -103,6 +103,28 @@ run "the_api_takes_as_many_as_it_has_threads_for" {
   }
 }
 
+run "the_price_is_told_to_callers_and_to_workers" {
+  command = plan
+
+  variables {
+    price_per_gpu_second = 0.0002
+    price_currency       = "EUR"
+    api_settings         = { DARKROOM_MAX_ACTIVE_TASKS = "100" }
+  }
+
+  assert {
+    condition = alltrue([for line in ["DARKROOM_PRICE_PER_GPU_SECOND=0.0002", "DARKROOM_PRICE_CURRENCY=EUR"] :
+      strcontains(output.worker_settings, line) &&
+      contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], line)
+    ])
+    error_message = "what the API tells and what workers count by is one price"
+  }
+  assert {
+    condition     = contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], "DARKROOM_MAX_ACTIVE_TASKS=100")
+    error_message = "any other setting of the API can be set"
+  }
+}
+
 run "images_outlive_their_tasks" {
   command = plan
 

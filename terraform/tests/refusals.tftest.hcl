@@ -54,6 +54,30 @@ run "any_origin" {
   expect_failures = [var.browser_origins]
 }
 
+run "a_setting_that_no_process_reads" {
+  command = plan
+  variables {
+    api_settings = { MAX_ACTIVE_TASKS = "100" }
+  }
+  expect_failures = [var.api_settings]
+}
+
+run "a_setting_that_other_variables_decide" {
+  command = plan
+  variables {
+    api_settings = { DARKROOM_KEEP_TASKS_FOR_DAYS = "1" }
+  }
+  expect_failures = [google_cloud_run_v2_service.api]
+}
+
+run "more_zones_than_nodes_of_the_system" {
+  command = plan
+  variables {
+    cluster = { system_nodes_max = 2 }
+  }
+  expect_failures = [var.cluster]
+}
+
 run "a_budget_of_nobody" {
   command = plan
   variables {

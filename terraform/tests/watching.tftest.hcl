@@ -76,6 +76,29 @@ run "a_budget_is_made_when_somebody_pays" {
   }
 }
 
+run "a_budget_needs_nobody_to_be_told_by_mail" {
+  command = plan
+
+  variables {
+    alert_emails = []
+    budget       = { billing_account = "01ABCD-234567-89EFAB", amount = 250 }
+  }
+
+  assert {
+    condition     = length(google_billing_budget.month[0].all_updates_rule) == 0
+    error_message = "an empty list of channels is refused: whoever pays is told without one"
+  }
+}
+
+run "the_dashboard_names_no_zero" {
+  command = plan
+
+  assert {
+    condition     = !strcontains(google_monitoring_dashboard.darkroom.dashboard_json, "Pos\":0,")
+    error_message = "Cloud Monitoring answers without zeros, and each plan would put them back"
+  }
+}
+
 run "without_a_payer_there_is_none" {
   command = plan
 

@@ -29,6 +29,31 @@ ROOT = TERRAFORM.parent
 CLOUD_RUN_MOST_REQUESTS = 1_000
 CLOUD_RUN_LAST_SECONDS = 10
 GOODBYE_SECONDS = 7
+LEFT_TO_OPERATORS = {
+    f"DARKROOM_{name}"
+    for name in (
+        *(
+            "API_KEY_CACHE_SECONDS",
+            "LOG_FORMAT",
+            "LOG_LEVEL",
+            "METRIC_EXPORTER",
+            "TRACE_EXPORTER",
+            "TRUSTED_HOSTS",
+        ),
+        *("MAX_ACTIVE_TASKS", "MAX_QUEUED_TASKS", "MAX_SUBMISSIONS_PER_MINUTE", "SIGNED_LINK_MINUTES"),
+        *("PUBLISH_TIMEOUT_SECONDS", "STORE_TIMEOUT_SECONDS", "STREAM_HEARTBEAT_SECONDS"),
+        *("RESCUE_CLAIM_DEAD_SECONDS", "RESCUE_ENQUEUED_SECONDS", "RESCUE_NEVER_ENQUEUED_SECONDS"),
+        *(
+            "WEBHOOKS_AT_ONCE",
+            "WEBHOOKS_AT_ONCE_PER_HOST",
+            "WEBHOOK_ROTATION_HOURS",
+            "WEBHOOK_TIMEOUT_SECONDS",
+        ),
+        # Of one machine, or read by another name.
+        *("INTERNAL_TOKEN", "TRACE_FOLDER", "OTLP_ENDPOINT", "PROMETHEUS_HOST", "PROMETHEUS_PORT"),
+        *("FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"),
+    )
+}
 GIBIBYTE = 2**30
 
 
@@ -146,6 +171,14 @@ def test_the_api_is_told_nothing_that_it_does_not_read() -> None:
     told = variable_names(text("api.tf")) | secrets
     assert len(told) > 15
     assert told <= variables_of(ApiSettings)
+
+
+def test_every_setting_of_the_api_is_told_or_left_to_operators() -> None:
+    """A new setting fails here until somebody decides: a variable of Terraform's own, or `api_settings`."""
+    secrets = {secret["variable"] for secret in local("secrets.tf", "secrets").values()}
+    told = variable_names(text("api.tf")) | variable_names(text("cloud_run_workers.tf")) | secrets
+    told |= set(re.findall(r"\{ (DARKROOM_\w+) =", text("api.tf")))
+    assert variables_of(ApiSettings) - told == LEFT_TO_OPERATORS
 
 
 def test_workers_are_told_nothing_that_they_do_not_read() -> None:
