@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from common.domain.task import TaskStatus
 from frontend_api.ports import QueueLine
-from frontend_api.task_flow import NO_TASKS, Lately
+from frontend_api.task_flow import Lately
+from frontend_api.usage_totals import NO_USAGE
 from frontend_api.workload import Workload
 
 FEW_FAILURES = 3
@@ -162,8 +163,8 @@ class Conditions:
 
     def _tasks_fail(self) -> Condition:
         within = self.lately.half_hour
-        failed = within.get(TaskStatus.FAILED, NO_TASKS).tasks
-        ended = failed + within.get(TaskStatus.COMPLETED, NO_TASKS).tasks
+        failed = within.get(TaskStatus.FAILED, NO_USAGE).tasks
+        ended = failed + within.get(TaskStatus.COMPLETED, NO_USAGE).tasks
         fails = failed > self.limits.failed_share * ended and failed > FEW_FAILURES
         says = f"{failed} of {ended} that ended within half an hour failed; {_percent(self.limits.failed_share)} may."
         return Condition(watched=TASKS_FAIL, state=State.WANTS_YOU if fails else State.FINE, says=says)

@@ -8,8 +8,6 @@ from typing import Protocol
 from common.domain.task import TaskStatus
 from frontend_api.usage_totals import UsageTotals
 
-NO_TASKS = UsageTotals(tasks=0, gpu_seconds=0.0, wasted_gpu_seconds=0.0)
-
 
 class TaskFlow(Protocol):
     """Counts tasks of all users that still exist, in the store itself. Raises DependencyUnavailableError."""

@@ -11,6 +11,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from common.adapters.firestore_errors import translated_errors, tried_again_within
 from common.domain.task import TaskStatus
 from common.wire_formats.task_document import COLLECTION
+from frontend_api.adapters.firestore_usage_sums import answered_totals, usage_of
 from frontend_api.usage_totals import UsageTotals
 
 
@@ -35,12 +36,7 @@ class FirestoreTaskFlow:
 
     def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
         """See TaskFlow.totals."""
-        ended = _since(self._tasks_with(status), "finished_at", since)
-        return self._added_up(
-            ended.count(alias="tasks")
-            .sum("usage.gpu_seconds", alias="gpu_seconds")
-            .sum("usage.wasted_gpu_seconds", alias="wasted_gpu_seconds")
-        )
+        return self._added_up(usage_of(_since(self._tasks_with(status), "finished_at", since)))
 
     def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:
         """See TaskFlow.failure_codes."""
@@ -64,13 +60,7 @@ class FirestoreTaskFlow:
 
     def _added_up(self, aggregation: Any) -> UsageTotals:
         with translated_errors():
-            (results,) = aggregation.get(**self._calls)
-        found = {result.alias: result.value for result in results}
-        return UsageTotals(
-            tasks=int(found["tasks"]),
-            gpu_seconds=float(found["gpu_seconds"]),
-            wasted_gpu_seconds=float(found["wasted_gpu_seconds"]),
-        )
+            return answered_totals(aggregation.get(**self._calls))
 
     def _codes(self, query: Any) -> list[str]:
         with translated_errors():

@@ -11,6 +11,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from common.adapters import firestore_usage_entries
 from common.adapters.firestore_errors import translated_errors, tried_again_within
 from common.wire_formats.task_document import COLLECTION
+from frontend_api.adapters.firestore_usage_sums import answered_totals, stored_totals, usage_of
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
 
 
@@ -38,13 +39,12 @@ class FirestoreUsageBook:
 
     def _of_deleted(self, user_id: str, days: Sequence[date]) -> tuple[Mapping[date, UsageTotals], datetime]:
         days_by_id = {firestore_usage_entries.document_id(user_id, day): day for day in days}
+        documents = [self._entries.document(name) for name in days_by_id]
         with translated_errors():
-            found = list(
-                self._client.get_all([self._entries.document(id) for id in days_by_id], **self._calls)
-            )
+            found = list(self._client.get_all(documents, **self._calls))
         # Each was read when the last one was, or not changed since.
         as_of = max(snapshot.read_time for snapshot in found)
-        return {days_by_id[one.id]: _totals(one.to_dict() or {}) for one in found if one.exists}, as_of
+        return {days_by_id[one.id]: stored_totals(one.to_dict() or {}) for one in found if one.exists}, as_of
 
     def _ended_on(self, user_id: str, day: date) -> Any:
         midnight = datetime.combine(day, time.min, tzinfo=UTC)
@@ -54,21 +54,8 @@ class FirestoreUsageBook:
             .where(filter=FieldFilter("finished_at", "<", midnight + timedelta(days=1)))
             .order_by("finished_at")
         )
-        return (
-            ended.count(alias="tasks")
-            .sum("usage.gpu_seconds", alias="gpu_seconds")
-            .sum("usage.wasted_gpu_seconds", alias="wasted_gpu_seconds")
-        )
+        return usage_of(ended)
 
     def _added_up(self, aggregation: Any, as_of: datetime) -> UsageTotals:
         with translated_errors():
-            (results,) = aggregation.get(read_time=as_of, **self._calls)
-        return _totals({result.alias: result.value for result in results})
-
-
-def _totals(found: Mapping[str, Any]) -> UsageTotals:
-    return UsageTotals(
-        tasks=int(found["tasks"]),
-        gpu_seconds=float(found["gpu_seconds"]),
-        wasted_gpu_seconds=float(found["wasted_gpu_seconds"]),
-    )
+            return answered_totals(aggregation.get(read_time=as_of, **self._calls))

@@ -17,7 +17,8 @@ from frontend_api.read_operations import MOST_FAILURES
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.queue import QueueAnswer
 from frontend_api.routes.requests import admit
-from frontend_api.task_flow import NO_TASKS, Lately
+from frontend_api.task_flow import Lately
+from frontend_api.usage_totals import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
 
@@ -127,7 +128,7 @@ class LastHourAnswer(AnswerBody):
     @classmethod
     def of(cls, lately: Lately) -> "LastHourAnswer":
         """All statuses together."""
-        of_status = {status: lately.hour.get(status, NO_TASKS) for status in TaskStatus}
+        of_status = {status: lately.hour.get(status, NO_USAGE) for status in TaskStatus}
         by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
         return cls(
             completed=of_status[TaskStatus.COMPLETED].tasks,

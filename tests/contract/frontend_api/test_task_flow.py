@@ -12,8 +12,8 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Failure, Task, TaskStatus, Usage
 from common.ports import TaskStore
 from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
-from frontend_api.task_flow import NO_TASKS, TaskFlow
-from frontend_api.usage_totals import UsageTotals
+from frontend_api.task_flow import TaskFlow
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, submitted_task
@@ -76,7 +76,7 @@ def unreachable(request: pytest.FixtureRequest) -> TaskFlow:
 
 def test_where_nothing_happened_nothing_is_counted(flowing: Flowing) -> None:
     assert flowing.flow.arrived("demo", since=NOW) == flowing.flow.ended("demo", since=NOW) == 0
-    assert flowing.flow.totals(TaskStatus.COMPLETED, since=NOW) == NO_TASKS
+    assert flowing.flow.totals(TaskStatus.COMPLETED, since=NOW) == NO_USAGE
     assert not flowing.flow.failure_codes(since=NOW, at_most=10)
 
 
@@ -113,7 +113,7 @@ def test_endings_are_added_up_by_status(flowing: Flowing) -> None:
     assert flow.totals(TaskStatus.FAILED, since=NOW) == UsageTotals(
         tasks=1, gpu_seconds=0.0, wasted_gpu_seconds=1.5
     )
-    assert flow.totals(TaskStatus.CANCELLED, since=NOW) == NO_TASKS
+    assert flow.totals(TaskStatus.CANCELLED, since=NOW) == NO_USAGE
 
 
 def test_failures_are_counted_by_code_those_that_failed_first_first(flowing: Flowing) -> None:
@@ -129,7 +129,7 @@ def test_failures_are_counted_by_code_those_that_failed_first_first(flowing: Flo
 def test_a_task_that_is_retried_has_not_failed_any_more(flowing: Flowing) -> None:
     failed = flowing.failed()
     flowing.store.update(failed.id, lambda t: t.resubmitted(NOW + MINUTE))
-    assert flowing.flow.totals(TaskStatus.FAILED, since=NOW) == NO_TASKS
+    assert flowing.flow.totals(TaskStatus.FAILED, since=NOW) == NO_USAGE
     assert not flowing.flow.failure_codes(since=NOW, at_most=10)
     assert flowing.flow.arrived("demo", since=NOW + MINUTE) == 1
 
