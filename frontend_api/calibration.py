@@ -3,22 +3,24 @@
 A prediction knows nothing of its own errors: of neighbours on the machine, of others' submissions a moment later, of
 what a message takes to arrive. So each is multiplied by how much longer (or shorter) things took than predicted, in
 the half and in nine tenths of those earlier cases whose predictions were about as long: a short one errs in other ways
-than a long one.
+than a long one. The latest cases weigh most: a system errs today as it did a moment ago, not as it did when it began.
 """
 
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import accumulate, pairwise
 
 from common.domain.worker_report import ForetoldTask
 
 _BAND = 30
 """Cases that are taken together at least: p90 then rests on the three worst of them."""
+_MOST_BANDS = 4
+_HALF_LIFE = 25
+"""After so many more of the same worker's tasks a case weighs half of what it did."""
 _BEFORE_EXPERIENCE = (0.8, 0.9, 1.0, 1.1, 1.3, 1.7)
-"""What is assumed of predictions while there are few to learn from."""
-_ENOUGH = 20
+"""What is assumed of predictions while there is nothing to learn from; together they weigh as much as one case."""
 _SHORTEST_SECONDS = 0.01
 
 
@@ -31,13 +33,23 @@ class Eta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    predicted_seconds: float
+    ratio: float
+    """What it took, as a multiple of that."""
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Band:
     p50: float
     p90: float
 
     @classmethod
-    def of(cls, cases: Sequence[ForetoldTask]) -> "_Band":
-        ratios = sorted(chain(map(_ratio, cases), _BEFORE_EXPERIENCE if len(cases) < _ENOUGH else ()))
+    def of(cls, cases: Sequence[_Case]) -> "_Band":
+        ratios = [(case.ratio, case.weight) for case in cases]
+        ratios += [(ratio, 1 / len(_BEFORE_EXPERIENCE)) for ratio in _BEFORE_EXPERIENCE]
+        ratios.sort()
         return cls(p50=_quantile(ratios, 0.5), p90=_quantile(ratios, 0.9))
 
 
@@ -50,10 +62,11 @@ class Calibration:
     """The predicted seconds between one band and the next."""
 
     @classmethod
-    def of(cls, cases: Iterable[ForetoldTask]) -> "Calibration":
-        """From all that is known, in any order."""
+    def of(cls, workers: Iterable[Sequence[ForetoldTask]]) -> "Calibration":
+        """From what each worker knows, its oldest case first."""
+        cases = (_weighed(case, age) for worker in workers for age, case in enumerate(reversed(worker)))
         ordered = sorted(cases, key=lambda case: case.predicted_seconds)
-        count = max(1, len(ordered) // _BAND)
+        count = min(_MOST_BANDS, max(1, len(ordered) // _BAND))
         edges = [len(ordered) * number // count for number in range(count + 1)]
         bands = [ordered[begin:end] for begin, end in pairwise(edges)]
         limits = [
@@ -68,11 +81,21 @@ class Calibration:
         return Eta(p50_seconds=seconds * band.p50, p90_seconds=seconds * band.p90)
 
 
-def _ratio(case: ForetoldTask) -> float:
-    return case.took_seconds / max(_SHORTEST_SECONDS, case.predicted_seconds)
+def _weighed(case: ForetoldTask, age: int) -> _Case:
+    return _Case(
+        predicted_seconds=case.predicted_seconds,
+        ratio=case.took_seconds / max(_SHORTEST_SECONDS, case.predicted_seconds),
+        weight=0.5 ** (age / _HALF_LIFE),
+    )
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """The value that the next one of the same kind stays below with this probability, at least (split conformal)."""
-    rank = math.ceil((len(ordered) + 1) * share)
-    return ordered[min(rank, len(ordered)) - 1]
+def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
+    """The value that the next one of the same kind stays below with this probability, at least.
+
+    Split conformal prediction, with weights: as many cases count as would, equally weighed, be as sure.
+    """
+    weights = [weight for _, weight in ordered]
+    total = math.fsum(weights)
+    as_many = total**2 / math.fsum(weight**2 for weight in weights)
+    rank = bisect_left(list(accumulate(weights)), total * share * (1 + 1 / as_many))
+    return ordered[min(rank, len(ordered) - 1)][0]

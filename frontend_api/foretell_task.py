@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import chain
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.parameters import GenerationParameters
@@ -140,9 +139,7 @@ class ForetellTask:
         """Made once for each measurement."""
         workers, calibration = self._calibrated
         if workers is not workload.workers:
-            cases = chain.from_iterable(
-                worker.foretold for worker in workload.workers or workload.former_workers
-            )
-            calibration = Calibration.of(cases)
+            known = workload.workers or workload.former_workers
+            calibration = Calibration.of(worker.foretold for worker in known)
             self._calibrated = (workload.workers, calibration)
         return calibration

@@ -17,7 +17,8 @@ from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 
 _IMAGES_REMEMBERED = 40
 """Of each size: enough for a steady median, few enough to follow a device that changes its pace."""
-_UNITS_REMEMBERED = 200
+_UNITS_REMEMBERED = 60
+"""Of all sizes together: what waits is about what came lately."""
 _MOST_SIZES = 16
 """Of each model, so that a report stays small; the size that was drawn longest ago is forgotten first."""
 _TASKS_REMEMBERED = 120

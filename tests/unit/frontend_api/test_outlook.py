@@ -174,7 +174,8 @@ def cases(count: int, *, about: float, error: float, spread: float, seed: int = 
 def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
     error: float, spread: float
 ) -> None:
-    calibration = Calibration.of(cases(400, about=5.0, error=error, spread=spread))
+    workers = [cases(100, about=5.0, error=error, spread=spread, seed=seed) for seed in range(10, 20)]
+    calibration = Calibration.of(workers)
     later = cases(2_000, about=5.0, error=error, spread=spread, seed=2)
     told = [(case.took_seconds, calibration.eta(case.predicted_seconds)) for case in later]
     assert sum(took <= eta.p50_seconds for took, eta in told) / len(told) == pytest.approx(0.5, abs=0.05)
@@ -182,10 +183,16 @@ def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
 
 
 def test_short_predictions_err_in_other_ways_than_long_ones() -> None:
-    both = cases(100, about=0.5, error=4.0, spread=0.1) + cases(100, about=50.0, error=1.0, spread=0.1)
-    calibration = Calibration.of(both)
+    short, long = cases(100, about=0.5, error=4.0, spread=0.1), cases(100, about=50.0, error=1.0, spread=0.1)
+    calibration = Calibration.of([short, long])
     assert calibration.eta(0.5).p50_seconds == pytest.approx(2.0, rel=0.1)
     assert calibration.eta(60.0).p50_seconds == pytest.approx(60.0, rel=0.1)
+
+
+def test_what_became_true_lately_counts_most() -> None:
+    slow, fast = cases(60, about=5.0, error=3.0, spread=0.1), cases(60, about=5.0, error=1.0, spread=0.1)
+    assert Calibration.of([slow + fast]).eta(5.0).p50_seconds == pytest.approx(5.0, rel=0.2)
+    assert Calibration.of([fast + slow]).eta(5.0).p50_seconds == pytest.approx(15.0, rel=0.2)
 
 
 def test_without_experience_predictions_are_nearly_believed() -> None:
