@@ -2,6 +2,7 @@
 
 import re
 
+import promql_parser
 import pytest
 
 from common.observability.metrics import ALL_METRICS, MetricKind
@@ -32,6 +33,29 @@ def asked_for(name: str) -> list[tuple[str, list[str]]]:
     """Every series of darkroom's own that a file's queries name, with the labels that select from it."""
     selectors = re.findall(r'\{"([a-z._]+)"((?:, (?:"[\w.]+"|\w+)(?:=~|!=|=)"[^"]*")*)\}', queries(name))
     return [(series, re.findall(r', "?([\w.]+)"?(?:=~|!=|=)', labels)) for series, labels in selectors]
+
+
+def spoken(name: str) -> list[str]:
+    """A file's queries as PromQL, its variables filled in with something."""
+    read = text(name)
+    for known, value in re.findall(r'^  (\w+)\s*= "((?:[^"\\]|\\.)*)"$', text("alerts.tf"), re.MULTILINE):
+        read = read.replace(f"${{local.{known}}}", value)
+    read = re.sub(r"\[(%s|\$\{window\})\]", "[5m]", read)
+    read = re.sub(r"\$\{[^{}]*\}", "1", read)
+    strings = re.findall(r'"((?:[^"\\]|\\.)*)"', read)
+    return [each.replace('\\"', '"') for each in strings if '{\\"' in each or "_googleapis_com:" in each]
+
+
+@pytest.mark.parametrize("name", ["alerts.tf", "dashboards.tf"])
+def test_every_query_is_promql(name: str) -> None:
+    assert len(spoken(name)) > 20
+    for query in spoken(name):
+        promql_parser.parse(query)
+
+
+def test_a_broken_query_is_found() -> None:
+    with pytest.raises(ValueError, match="unclosed left parenthesis"):
+        promql_parser.parse(spoken("alerts.tf")[-1].removesuffix(")") + "(")
 
 
 @pytest.mark.parametrize("name", ["alerts.tf", "dashboards.tf"])
