@@ -7,7 +7,6 @@ import selectors
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ import psutil
 
 from benchmarks.measurement import percentile, spread_of
 from benchmarks.prompts import PROMPTS
+from benchmarks.whole_system import steady_submissions
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from local_stack.stack import LocalStack
@@ -100,16 +100,7 @@ def _changing(store: FirestoreTaskStore, task_ids: list[str], *, per_second: flo
 
 
 def _submissions(client: SystemClient) -> list[float]:
-    """Milliseconds of each, at a steady rate."""
-    milliseconds: list[float] = []
-    due = time.perf_counter()
-    for number in range(SUBMISSIONS):
-        due += 1 / SUBMISSIONS_PER_SECOND
-        time.sleep(max(0.0, due - time.perf_counter()))
-        started = time.perf_counter()
-        client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
-        milliseconds.append((time.perf_counter() - started) * 1_000)
-    return milliseconds
+    return steady_submissions(client, count=SUBMISSIONS, per_second=SUBMISSIONS_PER_SECOND)
 
 
 def _api_worker(stack: LocalStack) -> psutil.Process:

@@ -6,18 +6,11 @@ to a worker of one slot (no sharing), and to one with the default slots (tasks s
 
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from benchmarks.measurement import spread_of
-from benchmarks.prompts import PROMPTS
-from common.domain.task import TaskStatus
-from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
-from tests.system_client import SystemClient
+from benchmarks.whole_system import all_drawn, warm_system
 
 ROUNDS = 5
 
@@ -41,41 +34,20 @@ def _stock_round(process: subprocess.Popen[str]) -> float:
     return float(process.stdout.readline())
 
 
-@contextmanager
-def _system(environment: Mapping[str, str]) -> Iterator[SystemClient]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = StackSettings(data_directory=Path(folder), extra_environment=environment)
-        with LocalStack(settings) as stack:
-            assert stack.page_url is not None
-            with SystemClient(stack.page_url, stack.environment) as client:
-                # A round that does not count: a JVM compiles what it runs only after a while.
-                _all_at_once(client)
-                yield client
-
-
-def _all_at_once(client: SystemClient) -> float:
-    started = time.perf_counter()
-    ids = [client.submit(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
-    ended = client.wait_for_all(ids)
-    seconds = time.perf_counter() - started
-    assert all(task.status is TaskStatus.COMPLETED for task in ended.values())
-    return seconds
-
-
 def run() -> list[str]:
     """Measure, and return the report's lines."""
     ratios: dict[str, list[float]] = {"no sharing": [], "sharing": []}
     stock: list[float] = []
     with ExitStack() as stack:
         pipeline = stack.enter_context(_stock_pipeline())
-        alone = stack.enter_context(_system({"DARKROOM_SLOTS": "1"}))
-        sharing = stack.enter_context(_system({}))
+        _, alone = stack.enter_context(warm_system({"DARKROOM_SLOTS": "1"}))
+        _, sharing = stack.enter_context(warm_system({}))
         for _ in range(ROUNDS):
             # The yardstick stands on both sides of what it measures: a machine that slows down midway slows both.
             before = _stock_round(pipeline)
             seconds = {
-                "no sharing": _all_at_once(alone),
-                "sharing": _all_at_once(sharing),
+                "no sharing": all_drawn(alone),
+                "sharing": all_drawn(sharing),
             }
             after = _stock_round(pipeline)
             stock.append((before + after) / 2)

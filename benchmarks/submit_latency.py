@@ -1,11 +1,11 @@
 """How long a POST takes while the worker draws: the answer must not wait for anybody's picture."""
 
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.measurement import percentile
 from benchmarks.prompts import PROMPTS
+from benchmarks.whole_system import steady_submissions
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
@@ -23,8 +23,7 @@ def run() -> list[str]:
         assert stack.page_url is not None
         with SystemClient(stack.page_url, stack.environment) as client:
             client.completed(PROMPTS[0])
-            seconds = _submissions(client)
-    milliseconds = [value * 1_000 for value in seconds]
+            milliseconds = steady_submissions(client, count=SUBMISSIONS, per_second=SUBMISSIONS_PER_SECOND)
     return [
         (
             f"POST /v1/tasks with the worker drawing, {SUBMISSIONS} at {SUBMISSIONS_PER_SECOND} a second: "
@@ -32,18 +31,6 @@ def run() -> list[str]:
             f"p99 {percentile(milliseconds, 99):.1f} ms"
         )
     ]
-
-
-def _submissions(client: SystemClient) -> list[float]:
-    seconds: list[float] = []
-    due = time.perf_counter()
-    for number in range(SUBMISSIONS):
-        due += 1 / SUBMISSIONS_PER_SECOND
-        time.sleep(max(0.0, due - time.perf_counter()))
-        started = time.perf_counter()
-        client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
-        seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 if __name__ == "__main__":

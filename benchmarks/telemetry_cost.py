@@ -4,20 +4,16 @@ Both stand side by side, and each round asks both, in turns. `everything`: spans
 collector that takes them, and metrics that are fetched once a second. Of a submission alone the same is measured.
 """
 
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Thread
 
 from benchmarks.measurement import percentile, spread_of
-from benchmarks.prompts import PROMPTS
-from common.domain.task import TaskStatus
+from benchmarks.whole_system import all_drawn, warm_system
 from local_stack.metrics_view import fetched_metrics
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 ROUNDS = 7
@@ -51,19 +47,6 @@ def _collector() -> Iterator[str]:
 
 
 @contextmanager
-def _system(environment: Mapping[str, str]) -> Iterator[tuple[LocalStack, SystemClient]]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = StackSettings(data_directory=Path(folder), extra_environment=environment)
-        with LocalStack(settings) as stack:
-            assert stack.page_url is not None
-            with SystemClient(stack.page_url, stack.environment) as client:
-                _all_drawn(
-                    client
-                )  # a round that does not count: a JVM compiles what it runs only after a while
-                yield stack, client
-
-
-@contextmanager
 def _fetching(stack: LocalStack) -> Iterator[None]:
     done = Event()
 
@@ -76,16 +59,6 @@ def _fetching(stack: LocalStack) -> Iterator[None]:
     yield
     done.set()
     thread.join()
-
-
-def _all_drawn(client: SystemClient) -> float:
-    """Seconds from the first submission to the last image."""
-    began = time.perf_counter()
-    ids = [client.submit(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
-    ended = client.wait_for_all(ids)
-    seconds = time.perf_counter() - began
-    assert all(task.status is TaskStatus.COMPLETED for task in ended.values())
-    return seconds
 
 
 def _submission(client: SystemClient) -> float:
@@ -106,13 +79,13 @@ def run() -> list[str]:
     with ExitStack() as exits:
         endpoint = exits.enter_context(_collector())
         told = {"DARKROOM_TRACE_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        _, silent = exits.enter_context(_system(SILENT))
-        stack, observed = exits.enter_context(_system(told))
+        _, silent = exits.enter_context(warm_system(SILENT))
+        stack, observed = exits.enter_context(warm_system(told))
         exits.enter_context(_fetching(stack))
         for number in range(ROUNDS):
             # Each goes first every other time: a machine that slows down midway slows both alike.
             first, second = (silent, observed) if number % 2 else (observed, silent)
-            seconds = {id(client): _all_drawn(client) for client in (first, second)}
+            seconds = {id(client): all_drawn(client) for client in (first, second)}
             milliseconds = {id(client): _submission(client) for client in (first, second)}
             drawing.append(seconds[id(observed)] / seconds[id(silent)])
             submitting.append(milliseconds[id(observed)] / milliseconds[id(silent)])
