@@ -12,7 +12,7 @@ from enum import StrEnum
 from common.domain.task import TaskStatus
 from frontend_api.ports import QueueLine
 from frontend_api.task_flow import Lately
-from frontend_api.usage_totals import NO_USAGE
+from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import Workload
 
 FEW_FAILURES = 3
@@ -179,17 +179,36 @@ class Conditions:
         return Condition(watched=BACKLOG_GROWS, state=State.WANTS_YOU, says=says)
 
     def _seconds_wasted(self) -> Condition:
-        useful = sum(totals.gpu_seconds for totals in self.lately.hour.values())
-        wasted = sum(totals.wasted_gpu_seconds for totals in self.lately.hour.values())
-        share = wasted / (useful + wasted) if useful + wasted else 0.0
-        limit = self.limits.wasted_share
+        limit, lately = self.limits.wasted_share, self.lately
+        hour, late = _spent(lately.hour), _spent(lately.half_hour)
+        share = _wasted_share(hour)
         says = f"{_percent(share)} of the last hour's were drawn for nothing; {_percent(limit)} may be."
-        state = State.WANTS_YOU if share > limit else State.FINE
+        state = State.FINE
+        if share > limit:
+            # It has lasted for half an hour when it is true of both halves of the hour.
+            early_useful = hour.gpu_seconds - late.gpu_seconds
+            early_wasted = hour.wasted_gpu_seconds - late.wasted_gpu_seconds
+            halves = _share(early_wasted, early_useful), _wasted_share(late)
+            state = State.WANTS_YOU if min(halves) > limit else State.WATCH
         return Condition(watched=SECONDS_WASTED, state=state, says=says)
 
     def _age(self, model: str) -> timedelta:
         oldest = self.lines[model].oldest_queued_at
         return timedelta(0) if oldest is None else self.as_of - oldest
+
+
+def _spent(ended: Mapping[TaskStatus, UsageTotals]) -> UsageTotals:
+    """Of all but what was cancelled: somebody wanted it so."""
+    counted = (TaskStatus.COMPLETED, TaskStatus.FAILED)
+    return sum((ended.get(status, NO_USAGE) for status in counted), NO_USAGE)
+
+
+def _wasted_share(totals: UsageTotals) -> float:
+    return _share(totals.wasted_gpu_seconds, totals.gpu_seconds)
+
+
+def _share(wasted: float, useful: float) -> float:
+    return wasted / (useful + wasted) if useful + wasted > 0 else 0.0
 
 
 def _state(*, held_for: timedelta, watched: Watched) -> State:

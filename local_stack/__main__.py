@@ -193,6 +193,8 @@ def java() -> None:
 
 def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:
     print(f"darkroom is ready after {seconds:.1f} s: {page_url or 'emulators only, no page'}")
+    if page_url is not None:
+        print(f"For its operators: {page_url}operator")
     print(f"State and logs: {data.path}", flush=True)
 
 

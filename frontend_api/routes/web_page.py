@@ -1,4 +1,4 @@
-"""The browser client at /, as built, and what it must know at /config.json."""
+"""The browser client at / and the operators' page at /operator, as built, and what it must know at /config.json."""
 
 import json
 
@@ -26,8 +26,18 @@ def config() -> Response:
 @blueprint.get("/")
 def index() -> Response:
     """The page."""
+    return _page("index.html")
+
+
+@blueprint.get("/operator")
+def operator() -> Response:
+    """The operators' page. There is nothing secret in it: what it shows it asks for as whoever has signed in."""
+    return _page("operator.html")
+
+
+def _page(name: str) -> Response:
     try:
-        answer = send_from_directory(wired().web_page.folder, "index.html")
+        answer = send_from_directory(wired().web_page.folder, name)
     except NotFound:
         answer = Response(_NOT_BUILT, status=404, content_type="text/html; charset=utf-8")
     answer.headers["Content-Security-Policy"] = page_policy(wired().web_page.connects_to)

@@ -1,11 +1,13 @@
-"""The page in a real browser: a prompt is written, the picture emerges, and stays."""
+"""The pages in a real browser: a picture emerges and stays; operators see whether all is well."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from google.pubsub_v1.types import PubsubMessage
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from gpu_subscriber.adapters.pubsub_clients import publisher_client
 from local_stack.stack import LocalStack
 from tests.browser.conftest import screenshot_folder
 
@@ -115,3 +117,105 @@ def test_the_page_never_asks_the_api_for_news(page: Page) -> None:
     about_tasks = [line for line in asked if "/v1/tasks" in line and "/images/" not in line]
     assert len(about_tasks) == 1, f"one POST and no polling, but: {about_tasks}"
     assert about_tasks[0].startswith("POST ")
+
+
+# ── the operators' page ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def operators_page(context: BrowserContext) -> Page:
+    """The operators' page, open, with its first figures."""
+    opened = context.new_page()
+    opened.goto("/operator")
+    expect(opened.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
+    return opened
+
+
+def figure(page: Page, name: str) -> Locator:
+    return page.get_by_test_id(f"figure-{name}")
+
+
+def condition(page: Page, name: str) -> Locator:
+    return page.locator(f'[data-testid="condition"][data-name="{name}"]')
+
+
+def publish_what_nobody_can_read(stack: LocalStack) -> None:
+    told = stack.environment
+    topic = f"projects/{told['DARKROOM_PROJECT_ID']}/topics/{told['DARKROOM_TASKS_TOPIC']}"
+    messages = [PubsubMessage(data=b"not a task", attributes={"model": "demo"})]
+    publisher = publisher_client(emulator_host=told["PUBSUB_EMULATOR_HOST"])
+    publisher.publish(topic=topic, messages=messages, timeout=20)
+
+
+def test_operators_see_the_queue_move_and_who_draws(operators_page: Page) -> None:
+    page = operators_page
+    expect(page.get_by_test_id("worker-row")).to_have_count(1)
+    expect(page.get_by_test_id("worker-row")).to_contain_text("demo")
+    expect(figure(page, "workers")).to_have_text("1")
+    submitted = [
+        page.request.post("/v1/tasks", data={"prompt": PROMPT, "steps": 100}).json()["id"] for _ in range(30)
+    ]
+    expect(figure(page, "queued")).not_to_have_text("0")
+    expect(figure(page, "processing")).not_to_have_text("0")
+    expect(page.get_by_role("img", name="Waiting: Between 0 and ")).to_be_visible()
+    show(page, "operator")
+    for task_id in submitted:
+        page.request.post(f"/v1/tasks/{task_id}/cancel")
+    expect(figure(page, "queued")).to_have_text("0")
+    expect(figure(page, "processing")).to_have_text("0")
+
+
+def test_a_dead_letter_wants_an_operator_who_deletes_it_without_a_mouse(
+    operators_page: Page, running_stack: LocalStack
+) -> None:
+    page = operators_page
+    watched = condition(page, "dead_letters")
+    expect(watched).to_have_attribute("data-state", "fine")
+    publish_what_nobody_can_read(running_stack)
+    expect(watched).to_have_attribute("data-state", "wants_you")
+    expect(page.get_by_test_id("verdict")).to_have_attribute("data-verdict", "wants_you")
+    assert page.title().startswith("(")
+    watched.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(watched.locator(".advice")).to_contain_text("a message was given up on")
+    letter = page.get_by_test_id("dead-letter")
+    expect(letter).to_contain_text("body is not JSON")
+    show(page, "operator-wanted")
+    letter.get_by_test_id("delete-letter-button").focus()
+    page.keyboard.press("Enter")  # asks first: nobody could bring it back
+    expect(letter.get_by_test_id("delete-letter-button")).to_have_text("Really delete?")
+    page.keyboard.press("Enter")
+    expect(letter).to_have_count(0)
+    expect(watched).to_have_attribute("data-state", "fine")
+
+
+def test_figures_that_may_be_over_are_shown_as_such(operators_page: Page) -> None:
+    page = operators_page
+    page.route("**/v1/operations", lambda route: route.abort())
+    expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "offline")
+    expect(page.get_by_test_id("notice")).to_contain_text("The API does not answer.")
+    page.unroute("**/v1/operations")
+    expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
+    expect(page.get_by_test_id("notice")).to_be_hidden()
+
+
+def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
+    page = context.new_page()
+    refusal = {
+        "status": 403,
+        "code": "forbidden",
+        "title": "Forbidden",
+        "detail": "only an operator may do this",
+    }
+    page.route("**/v1/operations", lambda route: route.fulfill(status=403, json=refusal))
+    page.goto("/operator")
+    expect(page.get_by_test_id("notice")).to_contain_text("Only operators may see this")
+    page.unroute("**/v1/operations")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
+
+
+def test_the_operators_page_fits_a_narrow_screen(operators_page: Page) -> None:
+    operators_page.set_viewport_size({"width": 360, "height": 740})
+    assert operators_page.evaluate("document.documentElement.scrollWidth") <= 360
+    show(operators_page, "operator-narrow")

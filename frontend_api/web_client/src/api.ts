@@ -1,33 +1,38 @@
 /** The REST API, as far as the page uses it. Everything live comes from Firestore instead. */
 
+import { Calls } from "./calls";
 import type { Model } from "./catalog";
-import { ProblemError, problemFrom, unreachable } from "./problems";
+import { ProblemError } from "./problems";
 import { parsedWithExactSeeds, type Seed } from "./seeds";
 import type { Session } from "./session";
 import type { Outlook } from "./waiting_line";
 
 export class Api {
-  constructor(private readonly session: () => Session | null) {}
+  readonly #calls: Calls;
+
+  constructor(private readonly session: () => Session | null) {
+    this.#calls = new Calls(session);
+  }
 
   async models(): Promise<readonly Model[]> {
     return ((await this.#json("GET", "/v1/models")) as { models: Model[] }).models;
   }
 
   async submit(body: string, idempotencyKey: string): Promise<void> {
-    await this.#send("POST", "/v1/tasks", { body, headers: { "idempotency-key": idempotencyKey } });
+    await this.#calls.send("POST", "/v1/tasks", { body, headers: { "idempotency-key": idempotencyKey } });
   }
 
   async cancel(taskId: string): Promise<void> {
-    await this.#send("POST", `${pathOf(taskId)}/cancel`);
+    await this.#calls.send("POST", `${pathOf(taskId)}/cancel`);
   }
 
   async retry(taskId: string): Promise<void> {
-    await this.#send("POST", `${pathOf(taskId)}/retry`);
+    await this.#calls.send("POST", `${pathOf(taskId)}/retry`);
   }
 
   /** A task that is gone already is what was asked for. */
   async delete(taskId: string): Promise<void> {
-    await this.#send("DELETE", pathOf(taskId)).catch((error: unknown) => {
+    await this.#calls.send("DELETE", pathOf(taskId)).catch((error: unknown) => {
       if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
     });
   }
@@ -62,25 +67,11 @@ export class Api {
   }
 
   async imageBytes(taskId: string, index: number): Promise<Blob> {
-    return (await this.#send("GET", imageAddress(taskId, index))).blob();
+    return (await this.#calls.send("GET", imageAddress(taskId, index))).blob();
   }
 
   async #json(method: string, path: string): Promise<unknown> {
-    return parsedWithExactSeeds(await (await this.#send(method, path)).text());
-  }
-
-  async #send(method: string, path: string, more: { body?: string; headers?: Record<string, string> } = {}) {
-    const token = await this.session()?.token();
-    const headers = new Headers({ accept: "application/json", ...more.headers });
-    if (more.body !== undefined) headers.set("content-type", "application/json");
-    if (token) headers.set("authorization", `Bearer ${token}`);
-    const answer = await fetch(path, { method, headers, ...(more.body === undefined ? {} : { body: more.body }) }).catch(
-      () => {
-        throw new ProblemError(unreachable());
-      },
-    );
-    if (answer.ok) return answer;
-    throw new ProblemError(problemFrom(answer.status, await answer.text(), answer.headers.get("retry-after")));
+    return parsedWithExactSeeds(await (await this.#calls.send(method, path)).text());
   }
 }
 

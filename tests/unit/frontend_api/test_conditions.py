@@ -129,13 +129,31 @@ def test_a_long_queue_is_fine_as_long_as_it_does_not_grow(growth: int, state: St
     assert told(lately=Lately(growth={"demo": growth}))[BACKLOG_GROWS].state is state
 
 
+def spent(useful: float, wasted: float) -> dict[TaskStatus, UsageTotals]:
+    return {TaskStatus.COMPLETED: totals(9, useful=useful), TaskStatus.FAILED: totals(1, wasted=wasted)}
+
+
 @pytest.mark.parametrize(
-    ("useful", "wasted", "state"),
-    [(0, 0, State.FINE), (80, 20, State.FINE), (79, 21, State.WANTS_YOU), (0, 1, State.WANTS_YOU)],
+    ("of_hour", "of_its_second_half", "state"),
+    [
+        ((0, 0), (0, 0), State.FINE),
+        ((80, 20), (0, 20), State.FINE),
+        ((79, 21), (40, 0), State.WATCH),
+        ((79, 21), (0, 21), State.WATCH),
+        ((78, 22), (39, 11), State.WANTS_YOU),
+        ((0, 1), (0, 1), State.WATCH),
+    ],
 )
-def test_a_share_of_the_seconds_may_be_wasted(useful: float, wasted: float, state: State) -> None:
-    hour = {TaskStatus.COMPLETED: totals(9, useful=useful), TaskStatus.FAILED: totals(1, wasted=wasted)}
-    assert told(lately=Lately(hour=hour))[SECONDS_WASTED].state is state
+def test_a_share_of_the_seconds_may_be_wasted_and_more_for_half_an_hour(
+    of_hour: tuple[float, float], of_its_second_half: tuple[float, float], state: State
+) -> None:
+    lately = Lately(hour=spent(*of_hour), half_hour=spent(*of_its_second_half))
+    assert told(lately=lately)[SECONDS_WASTED].state is state
+
+
+def test_what_was_cancelled_was_not_wasted_by_the_system() -> None:
+    hour = {**spent(10, 0), TaskStatus.CANCELLED: totals(5, wasted=100)}
+    assert told(lately=Lately(hour=hour))[SECONDS_WASTED].state is State.FINE
 
 
 def test_limits_are_the_deployments_own() -> None:

@@ -77,6 +77,7 @@ KINDS = {
     "GET /docs/<name>": Kind.EVERYBODYS,
     "GET /problems/<slug>": Kind.EVERYBODYS,
     "GET /": Kind.EVERYBODYS,
+    "GET /operator": Kind.EVERYBODYS,
     "GET /config.json": Kind.EVERYBODYS,
     "GET /assets/<path:name>": Kind.EVERYBODYS,
     "GET /<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>": Kind.EVERYBODYS,

@@ -136,7 +136,7 @@ def test_what_goes_wrong_shows(api: Api) -> None:
         "dead_letters": "fine",
         "tasks_fail": "wants_you",
         "backlog_grows": "fine",
-        "seconds_wasted": "wants_you",
+        "seconds_wasted": "watch",
     }
     api.clock.advance(1_200)
     assert states(api)["no_worker"] == states(api)["oldest_waits"] == "wants_you"
@@ -171,3 +171,12 @@ def test_what_cannot_be_counted_is_to_be_asked_again(api: Api) -> None:
     assert "Retry-After" in refused.headers
     api.flow.unavailable = False
     assert told(api)["last_hour"]["failed"] == 0
+
+
+def test_the_operators_page_is_served_as_it_was_built(api: Api) -> None:
+    assert api.client.get("/operator").status_code == 404
+    (api.folder / "operator.html").write_text("<title>Operations</title>")
+    page = api.client.get("/operator")
+    assert (page.status_code, page.text) == (200, "<title>Operations</title>")
+    assert page.headers["Cache-Control"] == "no-cache"
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]

@@ -1,0 +1,78 @@
+/** What the API tells operators, as it is sent: `GET /v1/operations` and `GET /v1/dead-letters`. */
+
+export type ConditionState = "fine" | "watch" | "wants_you";
+
+export interface Condition {
+  readonly name: string;
+  readonly title: string;
+  readonly severity: "CRITICAL" | "ERROR" | "WARNING";
+  readonly state: ConditionState;
+  readonly says: string;
+  /** How the runbook's row begins. */
+  readonly runbook: string;
+}
+
+export interface QueueLine {
+  readonly queued: number;
+  readonly oldest_seconds: number | null;
+  readonly processing: number;
+  readonly completed_per_minute: number;
+  readonly backlog_gpu_seconds: number | null;
+  readonly workers: number;
+}
+
+export interface Queue extends QueueLine {
+  readonly as_of: string;
+  readonly dead_letters: number;
+  readonly models: readonly (QueueLine & { readonly model: string })[];
+}
+
+export interface WorkerTimes {
+  readonly model: string;
+  readonly gpu_seconds_per_unit: number;
+  readonly step_seconds: number;
+  readonly pass_pixels: number;
+  readonly images: number;
+}
+
+export interface Worker {
+  readonly worker_id: string;
+  readonly models: readonly string[];
+  readonly device: string;
+  readonly slots: number;
+  readonly deliveries: number;
+  readonly reported_at: string;
+  readonly times: readonly WorkerTimes[];
+}
+
+export interface LastHour {
+  readonly completed: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly gpu_seconds: number;
+  readonly wasted_gpu_seconds: number;
+  readonly failures: readonly { readonly code: string; readonly tasks: number }[];
+}
+
+export interface Operations {
+  readonly queue: Queue;
+  readonly workers: readonly Worker[];
+  readonly last_hour: LastHour;
+  readonly conditions: readonly Condition[];
+}
+
+export interface DeadLetter {
+  readonly id: string;
+  readonly died_at: string;
+  readonly reason: string;
+  readonly task_id: string | null;
+  readonly is_replayable: boolean;
+  readonly replayed_at: string | null;
+  readonly subscription: string | null;
+  readonly delivery_count: number | null;
+}
+
+export interface DeadLetterPage {
+  readonly dead_letters: readonly DeadLetter[];
+  readonly next_page_token: string | null;
+}

@@ -1,0 +1,28 @@
+/** A figure's last minutes, drawn small. */
+
+import { setAttribute } from "../dom";
+import { type Sample, described, joinedBy, outline } from "./series";
+
+const SVG = "http://www.w3.org/2000/svg";
+const [WIDTH, HEIGHT] = [240, 36];
+
+export class Sparkline {
+  readonly element = document.createElementNS(SVG, "svg");
+  readonly #line = document.createElementNS(SVG, "path");
+  #samples: readonly Sample[] = [];
+
+  constructor(private readonly name: string, private readonly written: (value: number) => string) {
+    this.element.setAttribute("class", "sparkline");
+    this.element.setAttribute("role", "img");
+    this.element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this.element.setAttribute("preserveAspectRatio", "none");
+    this.#line.setAttribute("vector-effect", "non-scaling-stroke");
+    this.element.append(this.#line);
+  }
+
+  add(sample: Sample): void {
+    this.#samples = joinedBy(this.#samples, sample);
+    setAttribute(this.#line, "d", outline(this.#samples, WIDTH, HEIGHT));
+    setAttribute(this.element, "aria-label", `${this.name}: ${described(this.#samples, this.written)}`);
+  }
+}

@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+
+import type { Condition, Worker, WorkerTimes } from "../../src/operator/operations";
+import {
+  ago, brief, headline, mostUrgentFirst, rate, seconds, share, stepTimes, throughput, titleFor, unbroken, verdictOf,
+} from "../../src/operator/wording";
+
+function condition(name: string, state: Condition["state"]): Condition {
+  return { name, title: `The ${name}`, severity: "ERROR", state, says: "", runbook: "" };
+}
+
+function worker(...times: Pick<WorkerTimes, "model" | "step_seconds" | "gpu_seconds_per_unit">[]): Worker {
+  return {
+    worker_id: "worker-1", models: ["demo"], device: "cuda", slots: 8, deliveries: 10,
+    reported_at: "2026-01-01T12:00:00Z", times: times.map((one) => ({ pass_pixels: 131_072, images: 9, ...one })),
+  };
+}
+
+test.each<[Condition["state"][], string, string]>([
+  [["fine", "fine"], "well", "All is well."],
+  [["fine", "watch"], "watch", "The b."],
+  [["watch", "watch", "fine"], "watch", "Two things to watch."],
+  [["watch", "wants_you"], "wants_you", "The b."],
+  [["wants_you", "fine", "wants_you", "watch", "wants_you"], "wants_you", "Three things want you."],
+  [Array<Condition["state"]>(8).fill("wants_you"), "wants_you", "8 things want you."],
+])("%j is %s: %s", (states, verdict, words) => {
+  const conditions = states.map((state, index) => condition("abcdefgh".charAt(index), state));
+  expect(verdictOf(conditions)).toBe(verdict);
+  expect(headline(conditions)).toBe(words);
+});
+
+test("those that want somebody come first, and otherwise the order stays", () => {
+  const told = [condition("a", "fine"), condition("b", "watch"), condition("c", "wants_you"), condition("d", "wants_you")];
+  expect(mostUrgentFirst(told).map(({ name }) => name)).toEqual(["c", "d", "b", "a"]);
+});
+
+test("the tab says how many want somebody", () => {
+  expect(titleFor([condition("a", "watch")])).toBe("darkroom operations");
+  expect(titleFor([condition("a", "wants_you"), condition("b", "wants_you")])).toBe("(2) darkroom operations");
+});
+
+test.each([
+  [null, "–"], [0, "0 s"], [3.21, "3.2 s"], [125, "2 min 05 s"], [9_000, "2.5 h"],
+])("%s seconds read as %s", (value, words) => {
+  expect(seconds(value)).toBe(words);
+});
+
+test("where there is little room minutes have fractions", () => {
+  expect([brief(null), brief(7.2), brief(451), brief(7_200)]).toEqual(["–", "7.2 s", "7.5 min", "2.0 h"]);
+});
+
+test("a number and its unit stay on one line", () => {
+  expect(unbroken("0 of 9 failed; 5 % may, for 15 min or 90 s")).toBe("0 of 9 failed; 5\u00a0% may, for 15\u00a0min or 90\u00a0s");
+});
+
+test.each([[0, "0"], [2.44, "2.4"], [12.6, "13"]])("%s a minute reads as %s", (value, words) => {
+  expect(rate(value)).toBe(words);
+});
+
+test("a share of nothing is unknown", () => {
+  expect(share(0, 0)).toBe("–");
+  expect(share(1, 3)).toBe("33 %");
+  expect(share(1, 800)).toBe("0.13 %");
+});
+
+test("a worker tells its pace, of each model where it has several", () => {
+  expect([stepTimes(worker()), throughput(worker())]).toEqual(["–", "–"]);
+  const one = worker({ model: "demo", step_seconds: 0.0448, gpu_seconds_per_unit: 0.3123 });
+  expect([stepTimes(one), throughput(one)]).toEqual(["45 ms", "3.2 Mpx/s"]);
+  const two = worker(
+    { model: "demo", step_seconds: 0.02, gpu_seconds_per_unit: 0.01 },
+    { model: "flux", step_seconds: 1.5, gpu_seconds_per_unit: 2 },
+  );
+  expect(stepTimes(two)).toBe("demo 20 ms, flux 1.50 s");
+  expect(throughput(two)).toBe("demo 100 Mpx/s, flux 0.5 Mpx/s");
+});
+
+test("how long ago is told by the server's clock, and never of the future", () => {
+  expect(ago("2026-01-01T12:00:00Z", "2026-01-01T12:00:07.2Z")).toBe("7 s ago");
+  expect(ago("2026-01-01T12:00:00Z", "2026-01-01T12:02:05Z")).toBe("2 min 05 s ago");
+  expect(ago("2026-01-01T12:00:01Z", "2026-01-01T12:00:00Z")).toBe("0 s ago");
+});
