@@ -78,7 +78,7 @@ resource "google_cloud_run_v2_service" "api" {
 
       resources {
         limits            = { cpu = var.api.cpu, memory = var.api.memory }
-        cpu_idle          = !var.api.cpu_always
+        cpu_idle          = !var.api.cpu_always # see docs/adr/0021-confirmed-is-noted-after-the-answer.md
         startup_cpu_boost = true
       }
 

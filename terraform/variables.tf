@@ -32,13 +32,13 @@ variable "alert_limits" {
 }
 
 variable "api" {
-  description = "How the API runs on Cloud Run: cores and memory of an instance, how many instances, whether they have their CPU between requests, too, and whether callers need no Google identity (they always need darkroom's own credentials). Closed to callers, neither browsers nor KEDA's prediction nor the pipeline's smoke test get in."
+  description = "How the API runs on Cloud Run: cores and memory of an instance, how many instances, whether they have their CPU between requests, too (without it what follows an answer waits for the next request: notes that a message was confirmed come late, tasks get a second message, metrics are sparse), and whether callers need no Google identity (they always need darkroom's own credentials). Closed to callers, neither browsers nor KEDA's prediction nor the pipeline's smoke test get in."
   type = object({
     cpu             = optional(string, "1")
     memory          = optional(string, "1Gi")
     min_instances   = optional(number, 0)
     max_instances   = optional(number, 10)
-    cpu_always      = optional(bool, false)
+    cpu_always      = optional(bool, true)
     open_to_callers = optional(bool, true)
   })
   default  = {}

@@ -7,6 +7,8 @@ keep_tasks_for_days = 7
 api = {
   min_instances = 0
   max_instances = 2
+  # Nothing is paid for while nobody asks. Then a task may get a message too many, and metrics are sparse.
+  cpu_always = false
 }
 
 cluster = {

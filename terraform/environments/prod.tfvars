@@ -8,7 +8,6 @@ api = {
   memory        = "2Gi"
   min_instances = 1
   max_instances = 20
-  cpu_always    = true
 }
 
 cluster = {

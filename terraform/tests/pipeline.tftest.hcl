@@ -103,6 +103,19 @@ run "the_api_takes_as_many_as_it_has_threads_for" {
   }
 }
 
+run "what_follows_an_answer_has_a_processor" {
+  command = plan
+
+  variables {
+    api = {}
+  }
+
+  assert {
+    condition     = !google_cloud_run_v2_service.api.template[0].containers[0].resources[0].cpu_idle
+    error_message = "confirmations are noted and metrics leave after the answer, which Cloud Run would throttle"
+  }
+}
+
 run "the_price_is_told_to_callers_and_to_workers" {
   command = plan
 
