@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from google.api_core.exceptions import ServiceUnavailable
 from google.cloud import firestore
 
 from common.adapters import firestore_usage_entries
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
-from common.domain.errors import DependencyUnavailableError
+from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import Failure, Lane, Task, Usage
 from common.ports import TaskStore
 from common.wire_formats.task_document import COLLECTION
@@ -266,6 +267,30 @@ def test_whoever_reads_while_tasks_are_deleted_counts_each_once(measured: Measur
 def test_what_an_expired_task_had_cost_goes_with_it(measured: Measured) -> None:
     assert measured.store.delete_unchanged(measured.completed(useful=2.5))
     assert measured.book.totals_of("ada", [TODAY]) == (NO_USAGE,)
+
+
+@pytest.mark.emulator
+def test_a_deletion_whose_answer_was_lost_counts_once(
+    emulators: Emulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store, book = FirestoreTaskStore(client), FirestoreUsageBook(client, timeout_seconds=10)
+    task = store.create(submitted_task())
+    commit, answers = store._writes.commit, 0
+
+    def cut_off_once(*writes: object) -> object:
+        nonlocal answers
+        made = commit(*writes)
+        answers += 1
+        if answers == 1:
+            raise ServiceUnavailable("the connection broke")
+        return made
+
+    monkeypatch.setattr(store._writes, "commit", cut_off_once)
+    store.delete(task.id, now=NOW)
+    assert book.totals_of("ada", [TODAY])[0].tasks == 1
+    with pytest.raises(TaskNotFoundError):
+        store.get(task.id)
 
 
 @pytest.mark.emulator
