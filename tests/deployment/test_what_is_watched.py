@@ -1,6 +1,7 @@
 """Dashboards and alerts speak of metrics that there are, and every row of the runbook has an alert or needs none."""
 
 import re
+from pathlib import Path
 
 import promql_parser
 import pytest
@@ -65,6 +66,17 @@ def test_only_what_is_measured_is_asked_for(name: str) -> None:
     for series, labels in asked:
         assert series in SERIES, series
         assert set(labels) <= set(SERIES[series].attributes), (series, labels)
+
+
+def test_what_alerts_select_by_is_what_the_processes_say() -> None:
+    """A value that nobody ever records is an alert that never opens."""
+    asked = " ".join(spoken("alerts.tf"))
+    verdicts = "|".join(re.findall(r'verdict=~?"([^"]+)"', asked)).split("|")
+    assert verdicts
+    assert set(verdicts) <= {verdict.value for verdict in Verdict}
+    routes = set(re.findall(r'"http\.route"="([^"]+)"', asked))
+    assert routes
+    assert routes <= {str(rule) for rule in Api(folder=Path()).app.url_map.iter_rules()}
 
 
 def test_everything_that_is_measured_is_on_the_dashboard() -> None:
