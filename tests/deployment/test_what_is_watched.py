@@ -9,8 +9,10 @@ import pytest
 from common.observability.metrics import ALL_METRICS, MetricKind
 from frontend_api.conditions import ALL_WATCHED, FEW_FAILURES, AlertLimits, Watched
 from frontend_api.read_operations import HALF_HOUR, HOUR
+from frontend_api.rescue_verdicts import Verdict
 from frontend_api.settings import ApiSettings
 from tests.deployment.terraform_files import TERRAFORM, local, seconds, text
+from tests.unit.frontend_api.conftest import Api
 
 RUNBOOK = (TERRAFORM.parent / "docs" / "runbook.md").read_text()
 SERIES = {
