@@ -10,7 +10,6 @@ from common.settings import SharedSettings
 from frontend_api import gunicorn_conf
 from frontend_api.settings import ApiSettings
 from gpu_subscriber.settings import WorkerSettings
-from local_stack import provisioning
 from local_stack.provisioning import ResourceNames
 from tests.deployment.kustomizations import K8S, POOLS, pool
 from tests.deployment.terraform_files import (
@@ -20,15 +19,12 @@ from tests.deployment.terraform_files import (
     local,
     parsed,
     resources,
-    seconds,
     text,
 )
 from tests.unit.frontend_api.conftest import Api
 
 ROOT = TERRAFORM.parent
 CLOUD_RUN_MOST_REQUESTS = 1_000
-CLOUD_RUN_LAST_SECONDS = 10
-GOODBYE_SECONDS = 7
 LEFT_TO_OPERATORS = {
     f"DARKROOM_{name}"
     for name in (
@@ -206,49 +202,6 @@ def test_an_instance_is_sent_no_more_than_it_has_threads_for() -> None:
     )
     assert gunicorn_conf.threads == waiting + working <= CLOUD_RUN_MOST_REQUESTS
     assert "max_instance_request_concurrency = local.api_max_waiting + local.api_threads" in text("api.tf")
-
-
-# ── deadlines ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_lease_is_as_long_as_workers_extend_it() -> None:
-    assert local("pubsub.tf", "lease_seconds") == default_of(WorkerSettings, "lease_seconds")
-
-
-def test_messages_are_given_up_as_late_as_on_one_machine() -> None:
-    source = Path(provisioning.__file__).read_text()
-    assert f'"maxDeliveryAttempts": {local("pubsub.tf", "max_delivery_attempts")}' in source
-    assert f"ackDeadlineSeconds={local('pubsub.tf', 'lease_seconds')}" in source
-
-
-def test_messages_are_kept_for_a_week_and_subscriptions_for_ever() -> None:
-    assert local("pubsub.tf", "retention") == "604800s"
-    assert "a week unless the deployment says otherwise" in (ROOT / "docs" / "api.md").read_text()
-    for subscription in resources("google_pubsub_subscription").values():
-        assert subscription["message_retention_duration"] == "${local.retention}"
-        assert subscription["expiration_policy"] == [{"ttl": ""}]
-
-
-def test_a_push_is_waited_for_longer_than_a_webhook_may_take() -> None:
-    settings = ApiSettings.model_fields
-    longest = settings["webhook_timeout_seconds"].default + 4 * settings["store_timeout_seconds"].default
-    push = resources("google_pubsub_subscription")["pushes"]
-    assert longest < push["ack_deadline_seconds"]
-    assert seconds(push["retry_policy"][0]["minimum_backoff"]) >= 10
-
-
-def test_both_processes_are_gone_before_cloud_run_kills_them() -> None:
-    assert gunicorn_conf.graceful_timeout < CLOUD_RUN_LAST_SECONDS
-    (drain,) = re.findall(r'DARKROOM_DRAIN_DEADLINE_SECONDS = "(\d+)"', text("cloud_run_workers.tf"))
-    assert int(drain) + GOODBYE_SECONDS <= CLOUD_RUN_LAST_SECONDS
-
-
-def test_an_engine_may_load_for_as_long_as_the_startup_probe_waits() -> None:
-    probe = resources("google_cloud_run_v2_worker_pool")["workers"]["template"][0]["containers"][0][
-        "startup_probe"
-    ][0]
-    waited = probe["period_seconds"] * probe["failure_threshold"]
-    assert waited > WorkerSettings.model_fields["engine_loading_seconds"].default
 
 
 # ── routes, commands ─────────────────────────────────────────────────────────────────────────────────────
