@@ -5,6 +5,9 @@ Times are medians of what the worker drew lately. Work units are `GenerationPara
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class ModelTimes:
     """What one model takes a worker."""
 
     model: str
-    gpu_seconds_per_unit: float
+    gpu_seconds_per_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Over all sizes, as they were asked for lately."""
     sizes: tuple[SizeTimes, ...]
     """By `pass_pixels`, each about half as large again as the one before; at least one."""

@@ -171,6 +171,15 @@ def test_a_broken_worker_report_is_an_undecodable_one(broken: dict[str, Any]) ->
         decode_worker_report(encode_worker_report(worker_report()) | broken)
 
 
+@pytest.mark.parametrize("pace", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_worker_that_says_nonsense_of_its_pace_is_not_believed(pace: float) -> None:
+    """Others divide by it: one worker's nonsense would stop every submission."""
+    document = encode_worker_report(worker_report())
+    document["times"][0]["gpu_seconds_per_unit"] = pace
+    with pytest.raises(UndecodableError, match="gpu_seconds_per_unit"):
+        decode_worker_report(document)
+
+
 def test_documents_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
     for task in (submitted_task(), full_task(), completed_task()):
         document = encode_task_document(task)
