@@ -210,6 +210,8 @@ def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
     page.route("**/v1/operations", lambda route: route.fulfill(status=403, json=refusal))
     page.goto("/operator")
     expect(page.get_by_test_id("notice")).to_contain_text("Only operators may see this")
+    expect(page.get_by_test_id("verdict")).to_contain_text("For operators only.")
+    expect(figure(page, "queued")).to_be_hidden()
     page.unroute("**/v1/operations")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")

@@ -52,7 +52,7 @@ export class Freshness {
   #show(state: State, words: string | null): void {
     setAttribute(this.#lamp, "data-state", state);
     say(found(this.#lamp, ".lamp__text", HTMLElement), WORDS[state]);
-    setAttribute(this.#room, "data-freshness", state === "live" ? "fresh" : "stale");
+    setAttribute(this.#room, "data-freshness", state);
     this.#notice.hidden = words === null;
     this.#again.hidden = state !== "refused";
     say(found(this.#notice, ".notice__text", HTMLElement), words ?? "");

@@ -44,6 +44,7 @@ const watch = new Watch<Operations>(() => api.operations(), {
   },
   refused(error) {
     const isKnown = error.problem.status === 403;
+    verdict.refused(isKnown ? "For operators only." : "Signed out.");
     freshness.refused(isKnown ? "Only operators may see this, and you are none of them." : "Please sign in again.");
   },
 });

@@ -10,6 +10,13 @@ export class VerdictView {
   readonly #line = found(this.#panel, ".verdict__line", HTMLElement);
   readonly #time = found(this.#panel, "time", HTMLTimeElement);
 
+  /** There is nothing to show to whoever asks. */
+  refused(words: string): void {
+    say(this.#line, words);
+    say(this.#time, "");
+    document.title = titleFor([]);
+  }
+
   show({ conditions, queue }: Operations): void {
     const words = headline(conditions);
     if (this.#line.textContent !== words) announce(words);
