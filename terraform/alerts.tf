@@ -215,7 +215,7 @@ locals {
         runbook  = "the API answers 503 `dependency_unavailable`"
         query    = "sum(increase({\"http.server.request.duration_count\", \"http.response.status_code\"=\"503\"}[10m])) > 10"
         lasts    = "0s"
-        says     = "`curl $API/readyz` names which one. Nothing that was accepted is lost."
+        says     = "The answers' `detail` names which one. Nothing that was accepted is lost."
       }
       rescue_is_silent = {
         title    = "Rescue does not run"
