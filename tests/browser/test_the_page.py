@@ -220,4 +220,6 @@ def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
 def test_the_operators_page_fits_a_narrow_screen(operators_page: Page) -> None:
     operators_page.set_viewport_size({"width": 360, "height": 740})
     assert operators_page.evaluate("document.documentElement.scrollWidth") <= 360
+    # Rows have become blocks, and are a table's all the same to those who do not see them.
+    expect(operators_page.get_by_role("table", name="Workers").get_by_role("row")).to_have_count(2)
     show(operators_page, "operator-narrow")

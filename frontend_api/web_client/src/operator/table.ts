@@ -1,4 +1,9 @@
-/** A table whose rows come and go, and whose cells are written only when they say something else. */
+/**
+ * A table whose rows come and go, and whose cells are written only when they say something else.
+ *
+ * Roles are said although the elements have them: where there is no room the styles turn rows into blocks, and
+ * browsers then no longer take them for a table's.
+ */
 
 import { say } from "../dom";
 
@@ -18,15 +23,19 @@ export class Table<Row> {
     private readonly keyOf: (row: Row) => string,
     private readonly testId: string,
   ) {
+    table.role = "table";
     const head = table.createTHead().insertRow();
+    head.role = "row";
     for (const { title, isNumber } of columns) {
       const cell = document.createElement("th");
       cell.scope = "col";
+      cell.role = "columnheader";
       cell.textContent = title;
       cell.classList.toggle("is-number", isNumber ?? false);
       head.append(cell);
     }
     this.#body = table.createTBody();
+    for (const group of [table.tHead, this.#body]) group?.setAttribute("role", "rowgroup");
   }
 
   show(rows: readonly Row[]): void {
@@ -51,11 +60,13 @@ export class Table<Row> {
     const known = this.#rows.get(key);
     if (known !== undefined) return known;
     const row = document.createElement("tr");
+    row.role = "row";
     row.dataset.testid = this.testId;
     row.dataset.key = key;
     this.columns.forEach(({ title, isNumber }, index) => {
       const cell = document.createElement(index === 0 ? "th" : "td");
-      if (cell instanceof HTMLTableCellElement && index === 0) cell.scope = "row";
+      cell.role = index === 0 ? "rowheader" : "cell";
+      if (index === 0) cell.scope = "row";
       // Where there is no room for columns, each cell says what it is.
       cell.dataset.title = title;
       cell.classList.toggle("is-number", isNumber ?? false);
