@@ -24,9 +24,12 @@ class TaskQueue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Sighting:
-    """A task as it stood at some moment; `task` is None when it was deleted."""
+    """A task as it stood at some moment; `task` is None when it was deleted.
+
+    All who follow the task are given the same one.
+    """
 
     task: Task | None
 

@@ -1,6 +1,7 @@
 """How answers are written: JSON from pydantic, with the caching that each deserves."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask import Response, request
@@ -13,8 +14,16 @@ from frontend_api.dependencies import Dependencies, wired
 
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
     """A JSON answer that no cache keeps."""
-    answer = Response(body.model_dump_json(by_alias=True), status=status, content_type="application/json")
-    answer.headers["Cache-Control"] = "private, no-store"
+    return _answer(_written(body), status, "private, no-store", headers)
+
+
+def _written(body: BaseModel) -> str:
+    return body.model_dump_json(by_alias=True)
+
+
+def _answer(json: str, status: int, caching: str, headers: Mapping[str, str]) -> Response:
+    answer = Response(json, status=status, content_type="application/json")
+    answer.headers["Cache-Control"] = caching
     for name, value in headers.items():
         answer.headers[name.replace("_", "-")] = value
     return answer
@@ -24,8 +33,10 @@ def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
 class Snapshot:
     """A task as its owner is told of it. The ETag changes whenever the stored task does."""
 
-    answer: TaskAnswer
+    json: str
     etag: str
+    is_last: bool
+    """The task has ended."""
 
     @classmethod
     def of(cls, task: Task, wired: Dependencies) -> "Snapshot":
@@ -35,16 +46,16 @@ class Snapshot:
         told = (task.revision or "", *(link.expires_at.isoformat() for link in links.values()))
         etag = hashlib.sha256(" ".join(told).encode()).hexdigest()[:20]
         outlook, price = wired.foretell_task(task), wired.gpu_price
-        return cls(answer=TaskAnswer.of(task, links, outlook=outlook, price=price), etag=etag)
+        answer = TaskAnswer.of(task, links, outlook=outlook, price=price)
+        return cls(json=_written(answer), etag=etag, is_last=task.status.is_terminal)
 
 
 def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
     """A task, with its ETag."""
     snapshot = Snapshot.of(task, wired())
-    answer = json_answer(snapshot.answer, status, **headers)
-    answer.set_etag(snapshot.etag)
     # Kept, but asked about each time: If-None-Match then costs no body.
-    answer.headers["Cache-Control"] = "private, no-cache"
+    answer = _answer(snapshot.json, status, "private, no-cache", headers)
+    answer.set_etag(snapshot.etag)
     return answer
 
 

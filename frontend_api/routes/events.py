@@ -67,7 +67,7 @@ def _events(told: Iterator[Told]) -> Iterator[str]:
     for each in told:
         match each:
             case Snapshot():
-                yield f"event: task\nid: {each.etag}\ndata: {each.answer.model_dump_json(by_alias=True)}\n\n"
+                yield f"event: task\nid: {each.etag}\ndata: {each.json}\n\n"
             case Deleted():
                 yield f"event: deleted\ndata: {json.dumps({'id': each.id})}\n\n"
             case Heard.NOTHING:

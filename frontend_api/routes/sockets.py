@@ -103,7 +103,7 @@ def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterato
         for each in told:
             match each:
                 case Snapshot():
-                    socket.send(each.answer.model_dump_json(by_alias=True))
+                    socket.send(each.json)
                 case Deleted():
                     socket.close(_TASK_DELETED, "the task is deleted")
                 case NoLongerAllowed():

@@ -1,14 +1,18 @@
 """What a caller who follows a task is told, one thing after another, whatever the wire: event stream or socket."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 from common.domain.task import Task
 from frontend_api.client_connection import ClientConnection, Heard
 from frontend_api.dependencies import Dependencies
 from frontend_api.follow_task import Follower
+from frontend_api.ports import Sighting
 from frontend_api.routes.answering import Snapshot
 
 
@@ -24,6 +28,29 @@ class NoLongerAllowed:
     """The API key that opened the door has been revoked, or has ended."""
 
 
+class SharedSnapshots:
+    """Of what is seen of a task a snapshot is made once, however many follow it: they all wake at the same moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: WeakKeyDictionary[Sighting, Future[Snapshot]] = WeakKeyDictionary()
+
+    def of(self, sighting: Sighting, task: Task, wired: Dependencies) -> Snapshot:
+        """The snapshot of a sighting; who comes first makes it, and the others wait."""
+        with self._lock:
+            made = self._made.get(sighting)
+            is_first = made is None
+            if made is None:
+                made = self._made[sighting] = Future()
+        if is_first:
+            try:
+                made.set_result(Snapshot.of(task, wired))
+            except BaseException as error:
+                made.set_exception(error)
+        return made.result()
+
+
+_snapshots = SharedSnapshots()
 Told: TypeAlias = Snapshot | Deleted | NoLongerAllowed | Heard
 
 
@@ -47,7 +74,7 @@ def telling(
     asked_at = time.monotonic()
     told = Snapshot.of(task, wired)
     yield Heard.NOTHING if told.etag == known_etag else told
-    while not told.answer.status.is_terminal:
+    while not told.is_last:
         heard = connection.wait(follower, wired.heartbeat_seconds, listening=listening)
         if time.monotonic() - asked_at >= wired.heartbeat_seconds:
             if not may_go_on():
@@ -64,6 +91,6 @@ def telling(
             if sighting.task is None:
                 yield Deleted(id=task.id)
                 return
-            before, told = told, Snapshot.of(sighting.task, wired)
+            before, told = told, _snapshots.of(sighting, sighting.task, wired)
             if told.etag != before.etag:
                 yield told
