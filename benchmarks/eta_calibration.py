@@ -18,7 +18,7 @@ from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 
 TASKS = 200
-TASKS_BEFORE = 60
+TASKS_BEFORE = 160
 LARGEST_BURST = 16
 SIDES = (64, 128, 192, 256)
 STEPS = (4, 8, 12, 20)
