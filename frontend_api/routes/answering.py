@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Response, request
 from pydantic import BaseModel
@@ -15,6 +16,17 @@ from frontend_api.dependencies import Dependencies, wired
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
     """A JSON answer that no cache keeps."""
     return _answer(_written(body), status, "private, no-store", headers)
+
+
+# A link is new each time, but its age counts: a 304 must not keep a link alive that has expired.
+_CHANGES_BY_ITSELF: Any = {"queue_position": True, "eta": True, "images": {"__all__": {"url"}}}
+
+
+def _etag(answer: TaskAnswer, task: Task) -> str:
+    """Not of the stored document: claims are renewed in it, and more is noted there, that no owner is told."""
+    lasting = answer.model_dump_json(exclude=_CHANGES_BY_ITSELF)
+    previews = [(preview.index, preview.step) for preview in task.previews]
+    return hashlib.sha256(f"{lasting}{previews}".encode()).hexdigest()[:20]
 
 
 def _written(body: BaseModel) -> str:
@@ -31,7 +43,7 @@ def _answer(json: str, status: int, caching: str, headers: Mapping[str, str]) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A task as its owner is told of it. The ETag changes whenever the stored task does."""
+    """A task as its owner is told of it. The ETag changes whenever that does, but for what changes by itself."""
 
     json: str
     etag: str
@@ -42,12 +54,8 @@ class Snapshot:
     def of(cls, task: Task, wired: Dependencies) -> "Snapshot":
         """With signed links to the images, where they can be had, and with what can be foretold."""
         links = signed_links(task, wired.image_links)
-        # The links' age is part of it: a 304 must not keep a link alive that has expired.
-        told = (task.revision or "", *(link.expires_at.isoformat() for link in links.values()))
-        etag = hashlib.sha256(" ".join(told).encode()).hexdigest()[:20]
-        outlook, price = wired.foretell_task(task), wired.gpu_price
-        answer = TaskAnswer.of(task, links, outlook=outlook, price=price)
-        return cls(json=_written(answer), etag=etag, is_last=task.status.is_terminal)
+        answer = TaskAnswer.of(task, links, outlook=wired.foretell_task(task), price=wired.gpu_price)
+        return cls(json=_written(answer), etag=_etag(answer, task), is_last=task.status.is_terminal)
 
 
 def task_answer(task: Task, status: int = 200, **headers: str) -> Response:

@@ -131,7 +131,7 @@ def read(task_id: str) -> Response:
     known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
         with wired().follow_task(task) as follower:
-            answer = task_answer(awaited_change(follower, task, seconds))
+            answer = awaited_change(follower, answer, task, seconds)
     return applied(conditional(answer), seconds)
 
 

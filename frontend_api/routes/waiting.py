@@ -11,6 +11,7 @@ from frontend_api.dependencies import wired
 from frontend_api.follow_task import Follower
 from frontend_api.ports import Sighting
 from frontend_api.preferences import wait_seconds
+from frontend_api.routes.answering import task_answer
 
 PREFER = {
     "Prefer": "`wait=N` holds the answer for up to N seconds, 60 at most (RFC 7240); `wait` alone asks for all of them."
@@ -42,10 +43,18 @@ def awaited_end(follower: Follower, task: Task, seconds: float) -> Task:
     return task
 
 
-def awaited_change(follower: Follower, task: Task, seconds: float) -> Task:
-    """The task once it is no longer as it was, or unchanged when the time is up. Raises TaskNotFoundError."""
+def awaited_change(follower: Follower, known: Response, task: Task, seconds: float) -> Response:
+    """The answer once it is another than the `known` one of this task, or that when the time is up.
+
+    Raises TaskNotFoundError.
+    """
+    until = time.monotonic() + seconds
     follower.follow(task)
-    return _next_state(follower, task, time.monotonic() + seconds) or task
+    while (changed := _next_state(follower, task, until)) is not None:
+        answer = task_answer(changed)
+        if answer.get_etag() != known.get_etag():
+            return answer
+    return known
 
 
 def _next_state(follower: Follower, task: Task, until: float) -> Task | None:

@@ -71,11 +71,13 @@ def test_a_submission_is_stored_confirmed_and_found_again(
     assert accepted.status_code == 202
     task_id = accepted.get_json()["id"]
     noted = threading.Event()
-    watch.follow(store.get(task_id), lambda sighting: noted.set())
+    unfollow = watch.follow(store.get(task_id), lambda _: noted.set())
     assert store.get(task_id).enqueued_at is not None or noted.wait(20)
+    unfollow()
     assert store.get(task_id).enqueued_at is not None
     read = client.get(accepted.headers["Location"])
     assert read.get_json() == accepted.get_json()
+    assert read.headers["ETag"] == accepted.headers["ETag"]
     assert [task["id"] for task in client.get("/v1/tasks").get_json()["tasks"]] == [task_id]
 
 

@@ -50,6 +50,13 @@ def test_what_comes_close_together_is_noted_together(api: Api, later: Later) -> 
     assert api.batches.calls == 1
 
 
+def test_the_owner_sees_no_change_in_the_note(api: Api, later: Later) -> None:
+    answer = api.submit()
+    later.do_all()
+    read = api.client.get(answer.headers["Location"])
+    assert (read.headers["ETag"], read.get_json()) == (answer.headers["ETag"], answer.get_json())
+
+
 def test_what_comes_after_is_noted_after(api: Api, later: Later) -> None:
     for _ in range(2):
         task_id = api.submit().get_json()["id"]
