@@ -1,11 +1,12 @@
 """The pages in a real browser: a picture emerges and stays; operators see whether all is well."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from google.pubsub_v1.types import PubsubMessage
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from gpu_subscriber.adapters.pubsub_clients import publisher_client
 from local_stack.stack import LocalStack
@@ -56,6 +57,26 @@ def test_a_picture_emerges_step_by_step(page: Page) -> None:
     steps = [change["step"] for change in heard if change["phase"] == "denoising"]
     assert len(set(steps)) >= 3, f"at least three progress updates arrive, heard of steps {steps}"
     assert steps == sorted(steps)
+
+
+def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContext) -> None:
+    page = context.new_page()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/models", hold)
+    with page.expect_request("**/v1/models"):
+        page.goto("/")
+    page.get_by_test_id("prompt-input").fill(PROMPT)
+    set_steps(page, 7)
+    expect(page.get_by_test_id("submit-button")).to_be_disabled()
+    held[0].continue_()
+    with page.expect_request("**/v1/tasks") as asked:
+        page.get_by_test_id("submit-button").click()
+    body = json.loads(asked.value.post_data or "")
+    assert (body["prompt"], body["steps"]) == (PROMPT, 7)
 
 
 def test_a_running_task_can_be_cancelled(page: Page) -> None:

@@ -41,13 +41,15 @@ export class ParameterForm {
 
   /** The catalog has arrived: the form can be used. */
   offer(models: readonly Model[]): void {
+    const typed = this.#models.length === 0 ? this.#typedMeanwhile() : {};
     this.#models = models;
     const choice = this.#control("model") as HTMLSelectElement;
     choice.replaceChildren(...models.map((model) => new Option(model.title || model.name, model.name)));
     const draft = recall();
     if (models.some((model) => model.name === draft.model)) choice.value = draft.model ?? "";
     this.#showModel();
-    this.fill({ ...defaultsOf(this.#model()), ...(draft.model === choice.value ? draft : { prompt: draft.prompt ?? "" }) });
+    const remembered = draft.model === choice.value ? draft : { prompt: draft.prompt ?? "" };
+    this.fill({ ...defaultsOf(this.#model()), ...remembered, ...typed });
     this.#submit.disabled = false;
   }
 
@@ -109,6 +111,14 @@ export class ParameterForm {
       this.#isSending = false;
       this.#submit.removeAttribute("aria-disabled");
     }
+  }
+
+  /** What somebody was quick enough to type before the catalog arrived, perhaps before this script was listening. */
+  #typedMeanwhile(): Partial<FormValues> {
+    const typed = NAMES.map((name) => [name, this.#control(name)] as const).filter(
+      ([, control]) => !(control instanceof HTMLSelectElement) && control.value !== control.defaultValue,
+    );
+    return Object.fromEntries(typed.map(([name, control]) => [name, control.value]));
   }
 
   #edited(control: Element): void {
