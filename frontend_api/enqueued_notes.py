@@ -35,11 +35,10 @@ class EnqueuedNotes:
         self._unwritten: dict[str, tuple[Task, datetime]] = {}
 
     def note(self, tasks: Iterable[Task], now: datetime) -> None:
-        """A message for each of these, as the store returned them, was confirmed."""
+        """A message for each of these, one at least, as the store returned them, was confirmed."""
         with self._lock:
             must_begin = not self._unwritten
             self._unwritten |= {task.id: (task, now) for task in tasks}
-            must_begin = must_begin and bool(self._unwritten)
         if must_begin:
             self._begin()
 

@@ -1,6 +1,6 @@
 """/v1/dead-letters: what Pub/Sub or a worker gave up on; for operators only."""
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
 from frontend_api.answers import TaskAnswer, task_path
 from frontend_api.api_key import Scope
@@ -14,21 +14,16 @@ from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.request_log import note_task
 from frontend_api.routes.answering import json_answer, task_answer
-from frontend_api.routes.requests import admit, query
+from frontend_api.routes.requests import authenticate_operator, query
 from frontend_api.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
+blueprint.before_request(authenticate_operator)
 
 _ANY = ("unauthenticated", "forbidden", "dependency_unavailable")
 _ONE = (*_ANY, "dead_letter_not_found")
 _MOST_PURGED = 2_000
 """In one call, so that it ends within seconds."""
-
-
-@blueprint.before_request
-def check_caller() -> None:
-    """Dead letters belong to nobody and hold anybody's words: only operators may see them."""
-    admit(wired().operators.check(dict(request.headers)))
 
 
 @blueprint.get("")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from pydantic import Field
 
 from common.domain.task import TaskStatus
@@ -16,17 +16,12 @@ from frontend_api.operations import Answer, Operation, described
 from frontend_api.read_operations import MOST_FAILURES
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.queue import QueueAnswer
-from frontend_api.routes.requests import admit
+from frontend_api.routes.requests import authenticate_operator
 from frontend_api.task_flow import Lately
 from frontend_api.usage_totals import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
-
-
-@blueprint.before_request
-def check_caller() -> None:
-    """Workers, failures and dead letters are nobody's own: only operators may see them."""
-    admit(wired().operators.check(dict(request.headers)))
+blueprint.before_request(authenticate_operator)
 
 
 class ConditionAnswer(AnswerBody):

@@ -29,6 +29,11 @@ def authenticate() -> None:
     admit(wired().authenticator.principal(dict(request.headers)))
 
 
+def authenticate_operator() -> None:
+    """The same where only operators may look: at what is nobody's own, or everybody's."""
+    admit(wired().operators.check(dict(request.headers)))
+
+
 def admit(principal: Principal) -> None:
     """Let a caller in whose API key, if one speaks for them, has the scope that the route asks for."""
     g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
