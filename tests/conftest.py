@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local_stack.errors import DownloadError, EmulatorMissingError, JavaMissingError
 from local_stack.provisioning import ResourceNames
@@ -12,6 +13,12 @@ from local_stack.stack import LocalStack
 from tests.emulators import Emulators
 
 RULES = Path(__file__).parents[1] / "terraform" / "firestore.rules"
+
+# The same examples every time, however slow the machine: --hypothesis-profile=default looks for others.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

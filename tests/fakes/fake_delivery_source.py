@@ -75,7 +75,7 @@ class FakeDeliverySource:
             threading.Thread(target=self.streams[-1].break_off, args=("NotFound",)).start()
         return self.streams[-1]
 
-    def stream(self, number: int, *, timeout_seconds: float = 20.0) -> FakeDeliveryStream:
+    def stream(self, number: int, *, timeout_seconds: float = 60.0) -> FakeDeliveryStream:
         """The stream opened as number so-and-so, from 0; waits for it."""
         with self._opened:
             assert self._opened.wait_for(lambda: len(self.streams) > number, timeout_seconds)

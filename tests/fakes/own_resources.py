@@ -10,6 +10,8 @@ from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_
 from local_stack.provisioning import ResourceNames, provision_bucket
 from tests.emulators import Emulators
 
+_PATIENCE_SECONDS = 60.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -48,14 +50,16 @@ class OwnResources:
     def publish(self, topic: str, body: bytes, attributes: dict[str, str]) -> None:
         """Put a message on a topic."""
         messages = [PubsubMessage(data=body, attributes=attributes)]
-        self.publisher.publish(topic=self._topic(topic), messages=messages, timeout=20)
+        self.publisher.publish(topic=self._topic(topic), messages=messages, timeout=_PATIENCE_SECONDS)
 
     def pull(self, subscription: str, *, count: int = 1) -> list[Message]:
         """Wait for so many messages and acknowledge them."""
         path = self._subscription(subscription)
         pulled: list[Message] = []
         while len(pulled) < count:
-            answer = self.subscriber.pull(subscription=path, max_messages=count - len(pulled), timeout=20)
+            answer = self.subscriber.pull(
+                subscription=path, max_messages=count - len(pulled), timeout=_PATIENCE_SECONDS
+            )
             received = answer.received_messages
             if received:
                 self.subscriber.acknowledge(subscription=path, ack_ids=[one.ack_id for one in received])

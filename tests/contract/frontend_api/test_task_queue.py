@@ -33,13 +33,13 @@ class Arranged:
     broken: TaskQueue
 
 
-def emulated(host: str, topic: str) -> PubSubTaskQueue:
+def emulated(host: str, topic: str, *, timeout_seconds: float = 20) -> PubSubTaskQueue:
     return PubSubTaskQueue(
         publisher_client(emulator_host=host),
         project_id=PROJECT,
         topic=topic,
         images_bucket="images",
-        timeout_seconds=1,
+        timeout_seconds=timeout_seconds,
     )
 
 
@@ -72,13 +72,13 @@ def arranged(request: pytest.FixtureRequest) -> Arranged:
     def pulled() -> list[str]:
         return [decode_task_message(message.data).task_id for message in received(subscriber, topic)]
 
-    nobody = emulated(f"127.0.0.1:{free_port()}", topic)
+    nobody = emulated(f"127.0.0.1:{free_port()}", topic, timeout_seconds=1)
     return Arranged(emulated(emulators.pubsub_host, topic), pulled, nobody)
 
 
 def received(subscriber: SubscriberClient, topic: str) -> list[PubsubMessage]:
     subscription = subscriber.subscription_path(PROJECT, topic)
-    response = subscriber.pull(subscription=subscription, max_messages=10, timeout=3)
+    response = subscriber.pull(subscription=subscription, max_messages=10, timeout=20)
     return [message.message for message in response.received_messages]
 
 

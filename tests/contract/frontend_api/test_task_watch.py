@@ -21,7 +21,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
 
 TTL = timedelta(seconds=60)
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from gpu_subscriber.ports import Delivery, DeliverySource, DeliveryStream, Settl
 from tests.fakes.fake_delivery_source import FakeDeliverySource
 from tests.fakes.own_resources import OwnResources
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Processing:

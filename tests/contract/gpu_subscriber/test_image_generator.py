@@ -31,7 +31,7 @@ def generator(request: pytest.FixtureRequest) -> Iterator[ImageGenerator]:
     supervisor.start()
     yield client
     client.stop(within_seconds=20)
-    supervisor.join(20)
+    supervisor.join(60)
 
 
 @pytest.fixture

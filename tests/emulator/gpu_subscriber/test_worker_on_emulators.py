@@ -27,7 +27,7 @@ from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
 from tests.fakes.own_resources import OwnResources
 
 pytestmark = pytest.mark.emulator
-PATIENCE_SECONDS = 40.0
+PATIENCE_SECONDS = 100.0
 
 
 class System:

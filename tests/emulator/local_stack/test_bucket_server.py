@@ -140,8 +140,8 @@ def test_idle_connections_block_nobody(bucket: storage.Bucket, emulators: Emulat
     with ExitStack() as connections:
         for _ in range(80):
             connections.enter_context(socket.create_connection((address.hostname, address.port or 0)))
-        bucket.blob("a").upload_from_string(b"x", timeout=5)
-        assert bucket.blob("a").download_as_bytes(timeout=5) == b"x"
+        bucket.blob("a").upload_from_string(b"x", timeout=20)
+        assert bucket.blob("a").download_as_bytes(timeout=20) == b"x"
 
 
 def test_many_clients_at_once_get_what_they_wrote(bucket: storage.Bucket) -> None:

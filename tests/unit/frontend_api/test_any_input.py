@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.frontend_api.conftest import Api
@@ -48,13 +48,11 @@ def answered(api: Api, body: bytes, headers: dict[str, str]) -> None:
     assert len(api.store.all_tasks) == before + taken == len(api.queue.published)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=5))
 def test_any_object_is_answered(api: Api, fields: dict[str, Any]) -> None:
     answered(api, json.dumps({"prompt": "a circle", **fields}).encode(), {})
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60))
 @example(b"-")
 @example(b'{"prompt": "\\u0000"}')
@@ -63,7 +61,6 @@ def test_any_bytes_are_answered(api: Api, body: bytes) -> None:
     answered(api, body, {})
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=80))
 def test_any_header_is_answered(api: Api, value: str) -> None:
     answered(api, b'{"prompt": "a"}', {"Authorization": f"Bearer {value}", "Idempotency-Key": value})

@@ -133,7 +133,7 @@ def test_when_the_process_stops_callers_are_asked_to_come_back(api: Api) -> None
 
 
 def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, heartbeat_seconds=0.05)
+    api = Api(folder=tmp_path, heartbeat_seconds=0.5)
     body = {"name": "watcher", "scopes": ["read"]}
     key = api.client.post("/v1/keys", json=body).get_json()
     caller = Caller(api, api.stored_task().id, X_API_Key=key["key"])
@@ -150,10 +150,10 @@ def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
 
 
 def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: Path) -> None:
-    api = Api(folder=tmp_path, heartbeat_seconds=0.2)
+    api = Api(folder=tmp_path, heartbeat_seconds=0.5)
     caller = Caller(api, api.stored_task().id)
     caller.task()
-    for _ in range(3):
+    for _ in range(2):
         ping = caller.next()
         assert isinstance(ping, Ping)
         caller.say(ping.response())

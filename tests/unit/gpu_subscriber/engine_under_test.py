@@ -12,7 +12,7 @@ from gpu_subscriber.engine_client import EngineClient
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.ports import Checkpoint, DrawnImage
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 Piece = DrawnImage | Checkpoint
 
 

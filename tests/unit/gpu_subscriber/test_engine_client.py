@@ -206,7 +206,7 @@ def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: Thread
         engine.stop()
 
 
-IMPATIENT = AllowedSilence(drawing_seconds=0.4, loading_seconds=PATIENCE_SECONDS)
+IMPATIENT = AllowedSilence(drawing_seconds=1.0, loading_seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("prompt", ["stuck", "mumble"])
@@ -274,7 +274,7 @@ def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
 
 
 def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on() -> None:
-    engine = fake_engine(attempt_timeout_seconds=0.5)
+    engine = fake_engine(attempt_timeout_seconds=1.0)
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         before = engine.client.ready

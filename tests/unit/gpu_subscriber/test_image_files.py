@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
@@ -49,7 +49,7 @@ def test_the_record_is_read_back(output_format: OutputFormat, prompt: str) -> No
 
 
 @given(prompt=st.text(min_size=1, max_size=200), output_format=st.sampled_from(OutputFormat))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_any_prompt_survives(prompt: str, output_format: OutputFormat) -> None:
     said = record(output_format=output_format)
     said = said.model_copy(update={"parameters": said.parameters.model_copy(update={"prompt": prompt})})

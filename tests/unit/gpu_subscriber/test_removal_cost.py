@@ -7,7 +7,7 @@ import pytest
 from common.domain.errors import DependencyUnavailableError
 from gpu_subscriber.removal_cost import RemovalCost, removal_cost
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Pod:

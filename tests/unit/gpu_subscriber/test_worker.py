@@ -24,7 +24,7 @@ from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
 from tests.fakes.scripted_generator import ScriptedGeneration, grey_image
 from tests.fakes.worker_bench import WorkerBench, delivery_of
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 READY = EngineReady(models=("demo",), device="fake", dtype="none", slots=3, versions={})
 
 

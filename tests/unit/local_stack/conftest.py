@@ -16,7 +16,7 @@ ProgramMaker = Callable[..., ProcessSpec]
 def program(tmp_path: Path) -> ProgramMaker:
     """Makes a ProcessSpec of a Python source; it is ready when the source has called `ready()`."""
 
-    def make(name: str, source: str, *, ready_within: float = 10, stop_within: float = 5) -> ProcessSpec:
+    def make(name: str, source: str, *, ready_within: float = 60, stop_within: float = 30) -> ProcessSpec:
         sign, script = tmp_path / f"{name}.ready", tmp_path / f"{name}.py"
         preamble = f"import pathlib, signal, subprocess, sys, time\ndef ready(): pathlib.Path({str(sign)!r}).touch()\n"
         script.write_text(preamble + textwrap.dedent(source))

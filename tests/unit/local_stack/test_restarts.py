@@ -53,12 +53,12 @@ class Watch:
             self._thread.join()
 
     def given_up(self) -> ProcessFailedError:
-        self._thread.join(20)
+        self._thread.join(60)
         assert self.failure is not None, "still watching"
         return self.failure
 
     def next_news(self) -> str:
-        return self.news.get(timeout=10)
+        return self.news.get(timeout=60)
 
     def _watch(self) -> None:
         try:
@@ -127,12 +127,12 @@ def test_a_program_that_keeps_ending_before_it_is_ready_is_given_up(
 def test_a_program_that_runs_and_is_never_ready_is_given_up(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
-    spec = restarted("deaf", f"{ONCE}\n    time.sleep(600)", ready_within=1)
-    impatient = replace(HURRIED, give_up_after=2)
+    spec = restarted("deaf", f"{ONCE}\n    time.sleep(600)", ready_within=3)
+    impatient = replace(HURRIED, give_up_after=1)
     with Watch(tmp_path, spec, policy=impatient) as watch:
         (tmp_path / "deaf.ready").unlink()
         watch.supervisor.processes["deaf"].kill()
-        assert "was not ready after 1 s: it has not said so" in str(watch.given_up())
+        assert "was not ready after 3 s: it has not said so" in str(watch.given_up())
         assert not watch.supervisor.processes["deaf"].is_running
 
 

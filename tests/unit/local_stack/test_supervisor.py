@@ -43,7 +43,7 @@ def has_ended(pid: int) -> bool:
     """Waits for it. A zombie that nobody collects has ended, too."""
     try:
         process = psutil.Process(pid)
-        process.wait(timeout=5)
+        process.wait(timeout=30)
     except psutil.NoSuchProcess:
         return True
     except psutil.TimeoutExpired:
@@ -223,7 +223,7 @@ def test_no_process_outlives_its_supervisor(tmp_path: Path, stack_id: str, endin
         pids = [int(pid) for pid in supervising.stdout.readline().split()]
         assert len(pids) == 2
         supervising.send_signal(ending)
-        supervising.wait(10)
+        supervising.wait(60)
     assert all(has_ended(pid) for pid in pids)
 
 
@@ -253,4 +253,4 @@ def test_an_end_is_seen_by_those_who_did_not_start_the_process() -> None:
         assert not ended_within(stranger.pid, 0)
         stranger.communicate(b"\n")
         pid = stranger.pid
-        assert ended_within(pid, 5)
+        assert ended_within(pid, 30)
