@@ -21,6 +21,9 @@ from frontend_api.workload import Work, Workload
 
 _log = structlog.get_logger(__name__)
 _GOOD_FOR = timedelta(seconds=2)
+_TASKS_PER_READ = 1_000
+"""So many more make it dearer by a read, as Firestore counts them, and less changed by what a second brings."""
+_AT_MOST_GOOD_FOR = timedelta(seconds=10)
 _USABLE_FOR = timedelta(seconds=15)
 """Somebody in a hurry takes one as old as this while a new one is being measured."""
 _PAUSE_AFTER_OUTAGE = timedelta(seconds=5)
@@ -55,14 +58,14 @@ class ReadWorkload:
         self._failed_at = clock.now() - _PAUSE_AFTER_OUTAGE
 
     def __call__(self) -> Workload:
-        """The workload, or that of two seconds ago. Raises DependencyUnavailableError."""
+        """The workload, or that of some seconds ago. Raises DependencyUnavailableError."""
         latest = self._latest
         if latest is None:
             with self._measuring:
                 if self._latest is None:
                     self._measure()
         # Whoever comes while somebody measures takes what there is.
-        elif not self._is_younger(latest, _GOOD_FOR) and self._measuring.acquire(blocking=False):
+        elif not self._is_younger(latest, _good_for(latest)) and self._measuring.acquire(blocking=False):
             try:
                 self._measure()
             finally:
@@ -78,7 +81,7 @@ class ReadWorkload:
         if latest is None or not self._is_younger(latest, _USABLE_FOR):
             return self._measured_for_want_of_any()
         if (
-            not self._is_younger(latest, _GOOD_FOR)
+            not self._is_younger(latest, _good_for(latest))
             and self._may_try()
             and self._measuring.acquire(blocking=False)
         ):
@@ -144,6 +147,13 @@ class ReadWorkload:
 
     def _is_younger(self, workload: Workload, age: timedelta) -> bool:
         return self._clock.now() - workload.as_of < age
+
+
+def _good_for(workload: Workload) -> timedelta:
+    """The longer the backlog the longer: two seconds, and two more for each read that measuring it takes."""
+    backlogs = workload.measured.values()
+    tasks = sum(backlog.all_queued.tasks + backlog.all_processing.tasks for backlog in backlogs)
+    return min(_GOOD_FOR * (1 + tasks // _TASKS_PER_READ), _AT_MOST_GOOD_FOR)
 
 
 def _latest_first(reports: Iterable[WorkerReport]) -> tuple[WorkerReport, ...]:

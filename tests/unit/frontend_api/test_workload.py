@@ -143,6 +143,19 @@ def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
     assert reading.queued == 1
 
 
+@pytest.mark.parametrize(("tasks", "good_for"), [(0, 2), (999, 2), (1_000, 4), (3_500, 8), (90_000, 10)])
+def test_a_long_backlog_is_measured_less_often(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch, tasks: int, good_for: float
+) -> None:
+    long = Backlog(queued={Lane.BATCH: Work(tasks=tasks, units=1.0 * tasks)})
+    monkeypatch.setattr(reading.gauge, "backlog", lambda _model, *, queued_before: long)
+    measured = reading.read()
+    reading.clock.advance(good_for - 0.1)
+    assert reading.read() is measured
+    reading.clock.advance(0.1)
+    assert reading.read() is not measured
+
+
 def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading: Reading) -> None:
     reading.gauge.unavailable = True
     with pytest.raises(DependencyUnavailableError):
