@@ -21,6 +21,8 @@ _HALF_LIFE = 25
 """After so many more of the same worker's tasks a case weighs half of what it did."""
 _BEFORE_EXPERIENCE = (0.8, 0.9, 1.0, 1.1, 1.3, 1.7)
 """What is assumed of predictions while there is nothing to learn from; together they weigh as much as one case."""
+_CASES_LIKE_ONE = 2
+"""Tasks that come together err together: when one is late its neighbours are, and each of them teaches less."""
 _SHORTEST_SECONDS = 0.01
 
 
@@ -50,7 +52,7 @@ class _Band:
         ratios = [(case.ratio, case.weight) for case in cases]
         ratios += [(ratio, 1 / len(_BEFORE_EXPERIENCE)) for ratio in _BEFORE_EXPERIENCE]
         ratios.sort()
-        return cls(p50=_quantile(ratios, 0.5), p90=_quantile(ratios, 0.9))
+        return cls(p50=_quantile(ratios, 0.5), p90=_quantile(ratios, 0.9, cases_like_one=_CASES_LIKE_ONE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,14 @@ def _weighed(case: ForetoldTask, age: int) -> _Case:
     )
 
 
-def _quantile(ordered: Sequence[tuple[float, float]], share: float) -> float:
+def _quantile(ordered: Sequence[tuple[float, float]], share: float, *, cases_like_one: int = 1) -> float:
     """The value that the next one of the same kind stays below with this probability, at least.
 
-    Split conformal prediction, with weights: as many cases count as would, equally weighed, be as sure.
+    Split conformal prediction, with weights: as many cases count as would, equally weighed and each by itself, be as
+    sure.
     """
     weights = [weight for _, weight in ordered]
     total = math.fsum(weights)
-    as_many = total**2 / math.fsum(weight**2 for weight in weights)
+    as_many = total**2 / math.fsum(weight**2 for weight in weights) / cases_like_one
     rank = bisect_left(list(accumulate(weights)), total * share * (1 + 1 / as_many))
     return ordered[min(rank, len(ordered) - 1)][0]

@@ -127,8 +127,11 @@ class AttemptRecord:
             return
         # What an attempt left in a checkpoint is neither useful yet nor wasted.
         useful = self.gpu_seconds if self.left_as.status is TaskStatus.COMPLETED else 0.0
-        wasted = self.left_as.usage.wasted_gpu_seconds - claimed.usage.wasted_gpu_seconds
-        self.bill.count(model=model, useful=useful, wasted=wasted)
+        lost = self.left_as.usage.wasted_gpu_seconds - claimed.usage.wasted_gpu_seconds
+        if self.left_as.status is TaskStatus.CANCELLED:  # to operators no loss: nothing of theirs went wrong
+            self.bill.count(model=model, cancelled=lost)
+        else:
+            self.bill.count(model=model, useful=useful, wasted=lost)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""GpuBill: the device's seconds, useful and wasted, and what they cost."""
+"""GpuBill: the device's seconds by what they were good for, and what they cost."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ class GpuBill:
     price_per_second: float | None = None
     currency: str = "USD"
 
-    def count(self, *, model: str, useful: float = 0.0, wasted: float = 0.0) -> None:
-        """So many seconds made images that were kept, and so many were lost."""
-        for use, seconds in (("useful", useful), ("wasted", wasted)):
+    def count(self, *, model: str, useful: float = 0.0, cancelled: float = 0.0, wasted: float = 0.0) -> None:
+        """So many seconds made images that were kept, nobody wanted so many any more, and so many were lost."""
+        for use, seconds in (("useful", useful), ("cancelled", cancelled), ("wasted", wasted)):
             if seconds <= 0:
                 continue
             attributes = {"model": model, "use": use}

@@ -193,7 +193,8 @@ CHECKPOINTS_REFUSED = _counts(
 GPU_SECONDS = _counts(
     "darkroom.gpu.time",
     "s",
-    "Seconds of the device that images took: `useful` where they were kept, `wasted` where the attempt was lost.",
+    "Seconds of the device that images took: `useful` where they were kept, `cancelled` where nobody wanted them any "
+    "more, `wasted` where the attempt was lost.",
     *("model", "use"),
 )
 COST = _counts(

@@ -182,6 +182,19 @@ def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
     assert sum(took <= eta.p90_seconds for took, eta in told) / len(told) == pytest.approx(0.9, abs=0.04)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_nearly_as_many_do_when_neighbours_are_late_together(seed: int) -> None:
+    chance, past, in_time = random.Random(seed), [], []
+    for _ in range(300):
+        eta = Calibration.of([past[-120:]]).eta(1.0)
+        together = chance.lognormvariate(0, 0.4)
+        wave = [together * chance.lognormvariate(0, 0.1) for _ in range(6)]
+        if len(past) >= 120:
+            in_time += [took <= eta.p90_seconds for took in wave]
+        past += [ForetoldTask(predicted_seconds=1.0, took_seconds=took) for took in wave]
+    assert sum(in_time) / len(in_time) > 0.86
+
+
 def test_short_predictions_err_in_other_ways_than_long_ones() -> None:
     short, long = cases(100, about=0.5, error=4.0, spread=0.1), cases(100, about=50.0, error=1.0, spread=0.1)
     calibration = Calibration.of([short, long])

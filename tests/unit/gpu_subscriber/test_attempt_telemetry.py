@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from common.domain.task import Failure, TaskStatus
 from common.observability.tracing import current_traceparent, injected, spanned
-from gpu_subscriber.errors import GenerationFailedError
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
 from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything
@@ -121,6 +121,22 @@ def test_what_attempts_came_to_is_counted_with_the_seconds_they_made_and_lost(
     }
     assert counted.of("darkroom.tasks.finished") == {labelled(status="completed", model="demo"): 1}
     assert counted.of("darkroom.queue.duration") == {labelled(model="demo", lane="interactive"): 1}
+
+
+def test_what_a_cancelled_task_had_taken_is_not_counted_as_lost(
+    bench: WorkerBench, counted: CountedMetrics
+) -> None:
+    task = bench.submit()
+
+    def cancelled(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        generation.gpu_seconds = 2.0
+        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        raise GenerationInterruptedError("cancelled")
+
+    bench.generator.script = cancelled
+    bench.worker()(delivery_of(task))
+    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
+    assert counted.of("darkroom.gpu.time") == {labelled(model="demo", use="cancelled"): 2.0}
 
 
 def test_an_ending_is_counted_once_however_often_it_is_delivered(
