@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from google.api_core import exceptions as google_errors
 from google.api_core.retry import Retry, if_exception_type
@@ -31,6 +32,11 @@ def tried_again_within(seconds: float) -> Retry:
         maximum=1.0,
         timeout=seconds,
     )
+
+
+def repeatable_within(seconds: float) -> dict[str, Any]:
+    """The keyword arguments of such a call: tried again, and given up after so long."""
+    return {"retry": tried_again_within(seconds), "timeout": seconds}
 
 
 @contextmanager

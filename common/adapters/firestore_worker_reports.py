@@ -7,7 +7,7 @@ import structlog
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
 from common.domain.worker_report import WorkerReport
 from common.wire_formats.versions import UndecodableError
@@ -26,10 +26,7 @@ class FirestoreWorkerReports:
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._workers = client.collection(COLLECTION)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
 
     def publish(self, report: WorkerReport) -> None:
         """See WorkerReports.publish."""

@@ -10,7 +10,7 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
 from frontend_api.api_key import ApiKey, ApiKeyNotFoundError, Scope, is_key_id
 
@@ -25,10 +25,7 @@ class FirestoreApiKeys:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._keys = client.collection(COLLECTION)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
         self._timeout = timeout_seconds
 
     def add(self, key: ApiKey) -> None:

@@ -11,7 +11,7 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
 from common.ports import InvalidPageTokenError
 from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
@@ -29,10 +29,7 @@ class FirestoreDeadLetterArchive:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._letters = client.collection(COLLECTION)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
         self._timeout = timeout_seconds
 
     def add(self, letter: DeadLetter) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
 from common.domain.task import Lane, TaskStatus
 from common.wire_formats.task_document import COLLECTION
@@ -21,10 +21,7 @@ class FirestoreQueueGauge:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._tasks = client.collection(COLLECTION)
         self._dead_letters = client.collection(DEAD_LETTERS)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
         """See QueueGauge.line."""

@@ -6,7 +6,7 @@ from typing import Any
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.domain.task import TaskStatus
 from common.wire_formats.task_document import COLLECTION
 
@@ -18,10 +18,7 @@ class FirestoreTaskCounts:
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._tasks = client.collection(COLLECTION)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
 
     def active_of(self, user_id: str, *, at_most: int) -> int:
         """See TaskCounts.active_of. Equalities only: Firestore merges single-field indexes for it."""

@@ -8,7 +8,7 @@ from typing import Any
 from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.domain.task import TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_usage_sums import answered_totals, usage_of
@@ -20,10 +20,7 @@ class FirestoreTaskFlow:
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._tasks = client.collection(COLLECTION)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
 
     def arrived(self, model: str, *, since: datetime) -> int:
         """See TaskFlow.arrived."""

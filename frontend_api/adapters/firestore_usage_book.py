@@ -9,7 +9,7 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters import firestore_usage_entries
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_usage_sums import answered_totals, stored_totals, usage_of
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
@@ -22,10 +22,7 @@ class FirestoreUsageBook:
         self._client = client
         self._tasks = client.collection(COLLECTION)
         self._entries = client.collection(firestore_usage_entries.COLLECTION)
-        self._calls: dict[str, Any] = {
-            "retry": tried_again_within(timeout_seconds),
-            "timeout": timeout_seconds,
-        }
+        self._calls = repeatable_within(timeout_seconds)
 
     def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
         """See UsageBook.totals_of. The moment is Firestore's own, at which it answered the first question."""

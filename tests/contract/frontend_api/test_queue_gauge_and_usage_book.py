@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 from google.api_core.exceptions import ServiceUnavailable
@@ -90,8 +91,15 @@ def measured(request: pytest.FixtureRequest) -> Measured:
         gauge, book = InMemoryQueueGauge(store, letters), InMemoryUsageBook(store)
         return Measured(store=store, dead_letters=letters, gauge=gauge, book=book)
     emulators: Emulators = request.getfixturevalue("emulators")
-    # A project of its own per test: nobody else's documents in any query.
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    return measured_by(own_client(emulators))
+
+
+def own_client(emulators: Emulators) -> firestore.Client:
+    """Of a project of its own: nobody else's documents in any query."""
+    return firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+
+
+def measured_by(client: firestore.Client) -> Measured:
     return Measured(
         store=FirestoreTaskStore(client),
         dead_letters=FirestoreDeadLetterArchive(client, timeout_seconds=10),
@@ -171,7 +179,7 @@ def test_without_tasks_there_is_no_backlog(measured: Measured) -> None:
 
 @pytest.mark.emulator
 def test_documents_of_before_the_units_do_no_harm(emulators: Emulators) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    client = own_client(emulators)
     store = FirestoreTaskStore(client)
     old, new = (store.create(submitted_task(task_id=uuid.uuid4().hex)) for _ in range(2))
     client.collection(COLLECTION).document(old.id).update({"work_units": firestore.DELETE_FIELD})
@@ -251,17 +259,35 @@ def test_a_task_that_is_deleted_again_and_at_once_by_many_counts_once(measured: 
     assert measured.book.totals_of("ada", [TODAY]) == (once,)
 
 
-def test_whoever_reads_while_tasks_are_deleted_counts_each_once(measured: Measured) -> None:
-    tasks = [measured.completed(useful=1.0) for _ in range(24)]
-    total = (UsageTotals(tasks=24, gpu_seconds=24.0, wasted_gpu_seconds=0.0),)
+def test_tasks_that_are_deleted_side_by_side_count_each_once(measured: Measured) -> None:
+    tasks = [measured.completed(useful=1.0) for _ in range(12)]
     with ThreadPoolExecutor(4) as pool:
-        deletions = [pool.submit(measured.store.delete, task.id, now=NOW) for task in tasks]
-        read = [measured.book.totals_of("ada", [TODAY])]
-        while not all(deletion.done() for deletion in deletions):
-            read.append(measured.book.totals_of("ada", [TODAY]))
-        for deletion in deletions:
+        for deletion in [pool.submit(measured.store.delete, task.id, now=NOW) for task in tasks]:
             deletion.result()
-    assert {*read, measured.book.totals_of("ada", [TODAY])} == {total}
+    total = UsageTotals(tasks=12, gpu_seconds=12.0, wasted_gpu_seconds=0.0)
+    assert measured.book.totals_of("ada", [TODAY]) == (total,)
+
+
+@pytest.mark.emulator
+def test_a_task_that_is_deleted_between_the_readings_counts_once(
+    emulators: Emulators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = own_client(emulators)
+    measured = measured_by(client)
+    deleted, _kept = (measured.completed(useful=1.0) for _ in range(2))
+    read_documents = client.get_all
+
+    def get_all(*arguments: Any, **options: Any) -> list[firestore.DocumentSnapshot]:
+        found = list(read_documents(*arguments, **options))
+        measured.store.delete(deleted.id, now=NOW)
+        return found
+
+    monkeypatch.setattr(client, "get_all", get_all)
+    total = UsageTotals(tasks=2, gpu_seconds=2.0, wasted_gpu_seconds=0.0)
+    assert measured.book.totals_of("ada", [TODAY]) == (total,)
+    with pytest.raises(TaskNotFoundError):
+        measured.store.get(deleted.id)
+    assert measured.book.totals_of("ada", [TODAY]) == (total,)
 
 
 def test_what_an_expired_task_had_cost_goes_with_it(measured: Measured) -> None:
@@ -273,7 +299,7 @@ def test_what_an_expired_task_had_cost_goes_with_it(measured: Measured) -> None:
 def test_a_deletion_whose_answer_was_lost_counts_once(
     emulators: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    client = own_client(emulators)
     store, book = FirestoreTaskStore(client), FirestoreUsageBook(client, timeout_seconds=10)
     task = store.create(submitted_task())
     commit, answers = store._writes.commit, 0
@@ -295,7 +321,7 @@ def test_a_deletion_whose_answer_was_lost_counts_once(
 
 @pytest.mark.emulator
 def test_what_is_kept_of_deleted_tasks_expires_as_they_would_have(emulators: Emulators) -> None:
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    client = own_client(emulators)
     store = FirestoreTaskStore(client)
     for number in range(2):
         task = store.create(submitted_task(task_id=str(number), keep_for=7 * DAY))
