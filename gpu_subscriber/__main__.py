@@ -138,7 +138,9 @@ def build_worker(
         bill=GpuBill(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
     )
     source = PubSubDeliveries(
-        subscriber_client(emulator_host=settings.pubsub_emulator_host),
+        subscriber_client(
+            emulator_host=settings.pubsub_emulator_host, makes_spans=settings.pubsub_client_spans
+        ),
         settings.project_id,
         settings.subscription,
         lease_seconds=settings.lease_seconds,

@@ -16,6 +16,8 @@ class WorkerSettings(SharedSettings):
     lease_seconds: int = Field(default=60, ge=10, le=600)
     """Each extension of a delivery's lease: what a stalled worker survives unnoticed, and how long Pub/Sub waits
     before it delivers a dead worker's tasks again."""
+    pubsub_client_spans: bool = False
+    """Have Google's client tell of each delivery in spans of its own: waiting, lease extensions, acknowledgement."""
     claim_ttl_seconds: float = Field(default=60.0, ge=5.0)
     """How long a claim outlives its last renewal: how soon another worker may take over from a dead one."""
     heartbeat_interval_seconds: float = Field(default=3.0, gt=0.0)

@@ -126,6 +126,7 @@ class Composition:
         if self._settings.observes:
             telling["DARKROOM_TRACE_EXPORTER"] = "file"
             telling["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
+            telling["DARKROOM_PUBSUB_CLIENT_SPANS"] = "true"
         return telling | self.environment
 
     def _port(self, name: str) -> int:

@@ -1,13 +1,16 @@
 """Spans and metrics as a test may look at them: everything is recorded in memory while a test asks for it."""
 
-from collections.abc import Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -18,13 +21,32 @@ _reader = InMemoryMetricReader()
 _provided: list[MeterProvider] = []
 
 
+class _Begun(SpanProcessor):
+    """The names of those that began, and a way to wait for what happens to spans."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+        self.changed = threading.Condition()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        with self.changed:
+            self.names[span.name] += 1
+            self.changed.notify_all()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+
 class RecordedSpans:
     """Those that ended since the test began."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._exporter = InMemorySpanExporter()
+        self._begun = _Begun()
         provider = TracerProvider(sampler=sampler())
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        provider.add_span_processor(self._begun)
         # The global provider can be set once in a process; whoever asks for a tracer meanwhile is given this one's.
         monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
@@ -32,6 +54,16 @@ class RecordedSpans:
     def all(self) -> tuple[ReadableSpan, ...]:
         """In the order in which they ended."""
         return self._exporter.get_finished_spans()
+
+    @property
+    def begun(self) -> Counter[str]:
+        """How many of each name began, whether or not they ended."""
+        return self._begun.names
+
+    def wait_until(self, is_so: Callable[[], bool], *, timeout_seconds: float) -> bool:
+        """Whether it is so in time; looks whenever a span begins or ends."""
+        with self._begun.changed:
+            return self._begun.changed.wait_for(is_so, timeout_seconds)
 
     def one(self, name: str) -> ReadableSpan:
         """The only one of this name."""

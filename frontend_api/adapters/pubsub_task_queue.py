@@ -19,6 +19,7 @@ from common.wire_formats.task_message import encode_task_message, task_message_a
 _TRANSIENT = (google_errors.ServiceUnavailable, google_errors.Aborted, google_errors.InternalServerError)
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_PAUSE_SECONDS = 1.0
+_READ_BY_GOOGLES_CLIENT = "googclient_"
 _Request, _Response = PublishRequest.pb(), PublishResponse.pb()
 
 
@@ -67,7 +68,10 @@ class PubSubTaskQueue:
             raise DependencyUnavailableError("pubsub") from exc
 
     def _message(self, task: Task) -> Mapping[str, Any]:
+        trace = injected({})
+        # Always: a message may wait for a worker whose client makes spans, and this process does not know.
+        for_the_client = {f"{_READ_BY_GOOGLES_CLIENT}{name}": value for name, value in trace.items()}
         return {
             "data": encode_task_message(task, result_bucket=self._images_bucket),
-            "attributes": injected(task_message_attributes(task)),
+            "attributes": task_message_attributes(task) | trace | for_the_client,
         }

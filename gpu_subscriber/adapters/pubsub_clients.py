@@ -2,9 +2,12 @@
 
 import grpc
 from google.cloud.pubsub_v1 import SubscriberClient
+from google.cloud.pubsub_v1.types import SubscriberOptions
 from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
+
+from gpu_subscriber.adapters.pubsub_client_spans import mend_client_spans
 
 _CHANNEL_OPTIONS = (
     # gRPC's defaults reconnect 20 to 55 s after a server is back; these do within about a second.
@@ -18,14 +21,19 @@ _CHANNEL_OPTIONS = (
 )
 
 
-def subscriber_client(*, emulator_host: str | None) -> SubscriberClient:
-    """The client with streaming pull and lease management."""
+def subscriber_client(*, emulator_host: str | None, makes_spans: bool = False) -> SubscriberClient:
+    """The client with streaming pull and lease management. With `makes_spans` it tells of each delivery (ADR 22)."""
+    if makes_spans:
+        mend_client_spans()
     channel = (
         grpc.insecure_channel(emulator_host, options=_CHANNEL_OPTIONS)
         if emulator_host
         else SubscriberGrpcTransport.create_channel(options=_CHANNEL_OPTIONS)
     )
-    return SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+    return SubscriberClient(
+        subscriber_options=SubscriberOptions(enable_open_telemetry_tracing=makes_spans),
+        transport=SubscriberGrpcTransport(channel=channel),
+    )
 
 
 def publisher_client(*, emulator_host: str | None) -> PublisherClient:

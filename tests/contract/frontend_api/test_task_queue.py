@@ -20,6 +20,7 @@ from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import submitted_task
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
+from tests.recorded_telemetry import RecordedSpans
 
 PROJECT = "demo-queue"
 
@@ -121,3 +122,16 @@ def test_a_message_says_what_subscriptions_filter_on(
     assert (attributes["model"], attributes["lane"]) == ("demo", "batch")
     decoded = decode_task_message(message.data)
     assert (decoded.parameters, decoded.result_bucket) == (published.parameters, "images")
+
+
+@pytest.mark.emulator
+def test_a_message_carries_the_trace_as_workers_read_it_and_as_googles_client_does(
+    emulators: Emulators, topic: str, subscriber: SubscriberClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = RecordedSpans(monkeypatch)
+    emulated(emulators.pubsub_host, topic).publish(task())
+    sent = spans.one(f"send {topic}").context
+    (message,) = received(subscriber, topic)
+    carried = message.attributes["traceparent"]
+    assert carried.startswith(f"00-{sent.trace_id:032x}-{sent.span_id:016x}-")
+    assert message.attributes["googclient_traceparent"] == carried
