@@ -16,18 +16,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.end_to_end]
 PROMPT = "a large red circle above a small blue square on a white background"
 
 
-def set_steps(page: Page, steps: int) -> None:
+def set_fields(page: Page, **fields: int) -> None:
     settings = page.locator("#settings")
     if settings.get_attribute("open") is None:
         settings.locator("summary").click()
-    page.locator("#steps").fill(str(steps))
+    for name, value in fields.items():
+        page.locator(f"#{name}").fill(str(value))
 
 
-def submit(page: Page, prompt: str, *, steps: int | None = None) -> Locator:
+def submit(page: Page, prompt: str, **fields: int) -> Locator:
     """Write a prompt, press the button, and return the new task's card."""
     page.get_by_test_id("prompt-input").fill(prompt)
-    if steps is not None:
-        set_steps(page, steps)
+    set_fields(page, **fields)
     with page.expect_response("**/v1/tasks") as answered:
         page.get_by_test_id("submit-button").click()
     return card_of(page, answered.value.json()["id"])
@@ -70,7 +70,7 @@ def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContex
     with page.expect_request("**/v1/models"):
         page.goto("/")
     page.get_by_test_id("prompt-input").fill(PROMPT)
-    set_steps(page, 7)
+    set_fields(page, steps=7)
     expect(page.get_by_test_id("submit-button")).to_be_disabled()
     held[0].continue_()
     with page.expect_request("**/v1/tasks") as asked:
@@ -80,7 +80,7 @@ def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContex
 
 
 def test_a_running_task_can_be_cancelled(page: Page) -> None:
-    card = submit(page, PROMPT, steps=100)
+    card = submit(page, PROMPT, steps=100, num_images=4)
     card.get_by_test_id("cancel-button").click()
     expect(card).to_have_attribute("data-status", "cancelled")
 
@@ -125,7 +125,7 @@ def test_a_seed_can_be_used_again(page: Page) -> None:
 
 def test_a_refused_field_is_told_where_it_stands(page: Page) -> None:
     page.get_by_test_id("prompt-input").fill("x")
-    set_steps(page, 5000)
+    set_fields(page, steps=5000)
     page.get_by_test_id("submit-button").click()
     expect(page.locator("#steps-error")).to_have_text("Between 1 and 100.")
 

@@ -61,7 +61,7 @@ def test_progress_and_a_preview_are_told_on_the_way(system: System) -> None:
         seen.append(task)
         return task.status.is_terminal
 
-    task_id = system.client.submit(PROMPT, steps=100)
+    task_id = system.client.submit(PROMPT, steps=100, num_images=2)
     system.client.wait_until(task_id, look)
     denoising = [task.progress.step for task in seen if task.progress.phase is Phase.DENOISING]
     assert len(denoising) >= 3

@@ -66,7 +66,7 @@ class Terminal:
         os.close(inside)
         try:
             sent = _all_of(outside)
-            assert process.wait(60) == 0, sent
+            assert process.wait(120) == 0, sent
         finally:
             process.kill()
             os.close(outside)
@@ -121,7 +121,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(
     assert process.stderr is not None
     task_id = process.stderr.readline().partition(":")[0]
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
     assert f"Task {task_id} goes on.\n  Come back to it: darkroom watch {task_id}\n" in err
     assert "Traceback" not in err
@@ -132,7 +132,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(
     assert again.stderr is not None
     again.stderr.readline()
     again.send_signal(signal.SIGINT)
-    _, err = again.communicate(timeout=60)
+    _, err = again.communicate(timeout=120)
     assert again.returncode == ExitCode.INTERRUPTED
     assert re.search(rf"Task {task_id} is (being )?cancelled\.\n", err)
     assert system.client.wait_for_end(task_id).status is TaskStatus.CANCELLED
@@ -178,8 +178,8 @@ def test_what_a_person_can_cause_is_told_in_a_few_lines(terminal: Terminal) -> N
 
 
 def test_a_terminal_sees_a_bar(terminal: Terminal) -> None:
-    sent = terminal.seen("generate", PROMPT, "--steps", "20", environment={"TERM": "xterm-256color"})
-    assert re.search(r"drawing \d+/20", sent)
+    sent = terminal.seen("generate", PROMPT, "--steps", "100", environment={"TERM": "xterm-256color"})
+    assert re.search(r"drawing \d+/100", sent)
     assert "completed" in sent
     assert ITERM2_PICTURE not in sent
     assert KITTY_PICTURE not in sent

@@ -7,13 +7,14 @@ from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large red circle on a white background"
+MORE_THAN_ARE_DRAWN_AT_ONCE = 12
 
 
 def test_what_was_told_at_submission_is_of_the_order_of_what_came_true(system: System) -> None:
     with Client(system.stack.page_url) as client:
         client.generate(PROMPT, steps=4)
-        burst = [client.submit(PROMPT, steps=6, seed=seed) for seed in range(4)]
-        estimate = client.estimate(PROMPT, steps=6)
+        burst = [client.submit(PROMPT, steps=20, seed=seed) for seed in range(MORE_THAN_ARE_DRAWN_AT_ONCE)]
+        estimate = client.estimate(PROMPT, steps=20)
         ended = [client.wait(task, timeout_seconds=120) for task in burst]
         assert client.queue().workers == client.model("demo").workers == 1
     assert (estimate.feasible, estimate.reason) == (True, None)
