@@ -1,11 +1,9 @@
 """Many events and a receiver that fails three times in ten: each is received, and the log says how."""
 
 import random
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,8 +14,8 @@ from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
 from common.wire_formats.task_event import ending_of
-from frontend_api.adapters.firestore_webhook_logs import COLLECTION
 from gpu_subscriber.adapters.pubsub_clients import publisher_client
+from tests.chaos.waiting import wait_for
 from tests.end_to_end.conftest import StartSystem, System
 from tests.factories import NOW, submitted_task
 from tests.fakes.webhook_receiver import WebhookReceiver
@@ -35,36 +33,15 @@ def answered(event_id: str, arrival: int) -> int:
     return dice.choice(FAILURES) if dice.random() < FAILING_SHARE else 204
 
 
-class Logs:
-    """The delivery logs as they are written, by a listener."""
+def deliveries_of(system: System, task: Task) -> list[dict[str, Any]]:
+    """Its log."""
+    answer = system.client.http.get(f"/v1/tasks/{task.id}/webhook-deliveries").raise_for_status()
+    deliveries: list[dict[str, Any]] = answer.json()["deliveries"]
+    return deliveries
 
-    def __init__(self, system: System) -> None:
-        environment = system.stack.environment
-        self._client = firestore_client(
-            environment["DARKROOM_PROJECT_ID"], emulator_host=environment["FIRESTORE_EMULATOR_HOST"]
-        )
-        self._delivered: set[str] = set()
-        self._changed = threading.Condition()
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        def look(_documents: object, changes: list[Any], _time: object) -> None:
-            with self._changed:
-                for fields in (change.document.to_dict() for change in changes):
-                    if all(delivery["delivered_at"] for delivery in fields["deliveries"]):
-                        self._delivered.add(fields["task_id"])
-                self._changed.notify_all()
-
-        watch = self._client.collection(COLLECTION).on_snapshot(look)
-        try:
-            yield
-        finally:
-            watch.unsubscribe()
-            self._client.close()
-
-    def wait_until_delivered(self, task_ids: set[str]) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: task_ids <= self._delivered, DEADLINE_SECONDS)
+def is_delivered(system: System, task: Task) -> bool:
+    return [delivery["state"] for delivery in deliveries_of(system, task)] == ["delivered"]
 
 
 def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
@@ -103,18 +80,15 @@ def test_each_event_is_received_at_least_once_and_every_try_is_in_the_log(
     with WebhookReceiver(system.client.webhook_secrets(), answered) as receiver:
         tasks = ended_tasks(system, count, receiver.url)
         assert receiver.wait_until(lambda: len(receiver.taken) == count, timeout_seconds=DEADLINE_SECONDS)
-        # Its last try may not be in the log yet. Watched only now: the listener sorts everything at each change.
-        logs = Logs(system)
-        with logs.watched():
-            assert logs.wait_until_delivered({task.id for task in tasks})
+        for task in tasks:  # their last tries may not be in the log yet
+            delivered = partial(is_delivered, system, task)
+            wait_for(delivered, f"the log of {task.id}", timeout_seconds=DEADLINE_SECONDS)
         assert receiver.forged == 0
         assert set(receiver.taken) == {ending_of(task).id for task in tasks}
 
     statuses: Counter[int | None] = Counter()
     for task in tasks:
-        answer = system.client.http.get(f"/v1/tasks/{task.id}/webhook-deliveries").raise_for_status()
-        (delivery,) = answer.json()["deliveries"]
-        event_id = ending_of(task).id
+        (delivery,), event_id = deliveries_of(system, task), ending_of(task).id
         logged = [one["status"] for one in delivery["tries"]]
         expected = [answered(event_id, arrival) or None for arrival in range(1, len(logged) + 1)]
         assert (delivery["event_id"], delivery["state"], logged) == (event_id, "delivered", expected)
