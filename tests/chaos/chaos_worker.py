@@ -92,7 +92,7 @@ class ChaosWorker:
     @property
     def active_tasks(self) -> int:
         """How many tasks it says that it holds."""
-        return int(httpx.get(f"{self.health_url}/readyz", timeout=10).json()["active_tasks"])
+        return int(httpx.get(f"{self.health_url}/readyz", timeout=60).json()["active_tasks"])
 
     def kill(self) -> None:
         """SIGKILL to the whole process tree; what it had said but not sent is lost with it."""
@@ -103,7 +103,7 @@ class ChaosWorker:
     def kill_parent(self) -> None:
         """SIGKILL to the parent alone: the engine has to find out by itself."""
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait_stopped(10)
+        self.process.wait_stopped(60)
         self.links.cut()
 
     def stop(self, *, within_seconds: float = 40.0) -> int | None:
@@ -120,7 +120,7 @@ class ChaosWorker:
     def _last_words(self) -> str:
         """The end of its log, and with it what each of its threads was at: faulthandler tells on SIGABRT."""
         self.process.send_signal(signal.SIGABRT)
-        self.process.wait_stopped(10)
+        self.process.wait_stopped(60)
         return self.process.log_path.read_text("utf-8", "replace")[-20_000:]
 
     def log_lines(self, event: str) -> Iterator[dict[str, Any]]:

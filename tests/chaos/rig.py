@@ -120,7 +120,7 @@ class Site:
         """Put a message on the tasks' topic."""
         message = PubsubMessage(data=body, attributes=dict(attributes))
         topic = f"projects/{self.names.project_id}/topics/{self.names.tasks_topic}"
-        self._publisher.publish(topic=topic, messages=[message], timeout=20)
+        self._publisher.publish(topic=topic, messages=[message], timeout=60)
 
     def dead_letters(self, count: int) -> list[PubsubMessage]:
         """Wait for so many dead letters and take them."""
@@ -129,7 +129,7 @@ class Site:
         )
         letters: list[PubsubMessage] = []
         while len(letters) < count:
-            answer = self._subscriber.pull(subscription=subscription, max_messages=count, timeout=30)
+            answer = self._subscriber.pull(subscription=subscription, max_messages=count, timeout=60)
             received = answer.received_messages
             if received:
                 self._subscriber.acknowledge(

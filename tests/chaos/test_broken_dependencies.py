@@ -63,7 +63,7 @@ def test_nobody_waits_longer_for_firestore_than_was_said(site: Site, verb: Calla
     began = time.monotonic()
     with pytest.raises(DependencyUnavailableError):
         store.get("nobody")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10  # where the library would go on for five minutes
 
 
 @long
@@ -93,7 +93,7 @@ def test_an_upload_that_is_cut_short_leaves_no_half_image(rig: Rig) -> None:
     worker = rig.start_worker()
     cut = worker.links.storage.truncate(b"attempt-1/0", more_bytes=150)
     task_id = rig.submit()
-    assert cut.wait(20)
+    assert cut.wait(60)
     assert rig.every_promise_kept()[task_id].attempt == 1
 
 
@@ -102,7 +102,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(rig: Rig, written: byte
     worker = rig.start_worker()
     lost = worker.links.firestore.hold(written, arrives=True)
     task_id = rig.submit()
-    assert lost.wait(20)
+    assert lost.wait(60)
     rig.wait_until(task_id, lambda task: task.status == status)
     worker.links.firestore.cut()
     worker.links.firestore.pass_on()
@@ -163,7 +163,7 @@ def test_a_stream_that_is_ended_for_good_is_opened_again_for_ever(rig: Rig, code
         gate.refuse("StreamingPull", code)
         link.cut()
         task_id = rig.submit()
-        assert gate.wait_until_refused("StreamingPull", 2, timeout_seconds=20)
+        assert gate.wait_until_refused("StreamingPull", 2, timeout_seconds=60)
         gate.allow("StreamingPull")
         assert rig.every_promise_kept()[task_id].attempt == 1
 

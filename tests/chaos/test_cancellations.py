@@ -70,7 +70,7 @@ def test_cancelled_at_the_end(rig: Rig, arrives: bool) -> None:
     worker = rig.start_worker()
     reached = worker.links.storage.hold(b"attempt-1/0", arrives=arrives)
     task_id = rig.submit()
-    assert reached.wait(20)
+    assert reached.wait(60)
     rig.cancel(task_id)
     worker.links.storage.cut()
     worker.links.storage.pass_on()

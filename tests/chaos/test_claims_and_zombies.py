@@ -27,7 +27,7 @@ def test_a_delivery_that_comes_again_and_again_is_drawn_once(rig: Rig) -> None:
     rig.deliver_again(task_id, times=3)
     rig.every_promise_kept()
     rig.deliver_again(task_id)
-    assert rig.site.mailbox.wait_for_copies(task_id, 2, timeout_seconds=20)
+    assert rig.site.mailbox.wait_for_copies(task_id, 2, timeout_seconds=60)
     task = rig.every_promise_kept()[task_id]
     assert (task.attempt, task.attempts_left) == (1, 3)
 

@@ -22,7 +22,7 @@ def test_killed(rig: Rig, published: bool) -> None:
     reached = rig.site.api_links.pubsub.hold(prompt.encode(), arrives=published)
     with ThreadPoolExecutor(1) as pool, suppress(httpx.TransportError):
         submission = pool.submit(rig.try_submit, prompt)
-        assert reached.wait(20)
+        assert reached.wait(60)
         if published:
             wait_for(lambda: any(worker.log_lines("attempt_finished")), "what was published to be drawn")
         rig.site.stack.process("api").kill()

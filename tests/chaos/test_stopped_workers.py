@@ -33,7 +33,7 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
     rig.wait_until_drawn(task_id, attempt=2)
     took = time.monotonic() - told_at
 
-    assert first.process.wait_stopped(10)
+    assert first.process.wait_stopped(60)
     assert first.process.exit_code == 0
     task = rig.every_promise_kept(timeout_seconds=300)[task_id]
     assert (task.attempt, task.attempts_left) == (2, 3)

@@ -21,7 +21,7 @@ def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start
     system.client.wait_until_drawn(task_id, step=10)
     worker = system.stack.process("worker-0")
     worker.ask_to_stop()
-    assert worker.wait_stopped(timeout_seconds=15)
+    assert worker.wait_stopped(timeout_seconds=60)
     assert worker.exit_code == 0
     handed_back = system.client.wait_until(task_id, lambda task: task.status is TaskStatus.QUEUED)
     assert handed_back.attempts_left == 4

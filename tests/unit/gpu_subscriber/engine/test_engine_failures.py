@@ -35,7 +35,7 @@ def engine(stable_diffusion_folder: Path) -> Iterator[EngineUnderTest]:
     running = EngineUnderTest(
         lambda: EngineChild.spawned(ODD_ENGINE, settings),
         attempt_timeout_seconds=START_SECONDS,
-        allowed_silence=AllowedSilence(drawing_seconds=3.0, loading_seconds=START_SECONDS),
+        allowed_silence=AllowedSilence(drawing_seconds=5.0, loading_seconds=START_SECONDS),
     )
     yield running
     running.stop()
