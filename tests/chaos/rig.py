@@ -66,8 +66,6 @@ RecordProperty = Callable[[str, object], None]
 """pytest's fixture: what a case measured, for its report."""
 CANCELLED = frozenset({TaskStatus.CANCELLED})
 _API = {
-    "DARKROOM_PUBLISH_TIMEOUT_SECONDS": "2",
-    "DARKROOM_STORE_TIMEOUT_SECONDS": "2",
     "DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS": "2",
     "DARKROOM_RESCUE_CLAIM_DEAD_SECONDS": "1",
 }
