@@ -62,6 +62,10 @@ class SystemClient:
             ),
         )
 
+    def wait_until_under_way(self, task_id: str) -> Task:
+        """Block until a tenth of the task is drawn, be it of one of its images or some of each."""
+        return self.wait_until(task_id, lambda task: task.progress.value >= 0.1)
+
     def wait_for_end(self, task_id: str, *, timeout_seconds: float = 120.0) -> Task:
         """Block until the task is terminal."""
         return self.wait_until(task_id, lambda task: task.status.is_terminal, timeout_seconds=timeout_seconds)

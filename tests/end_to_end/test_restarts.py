@@ -49,7 +49,7 @@ def test_a_task_is_completed_though_programs_are_killed(tmp_path: Path, killed: 
         assert stack.page_url is not None
         with SystemClient(stack.page_url, stack.environment) as client:
             task_id = client.submit(PROMPT, steps=100, num_images=2)
-            client.wait_until_drawn(task_id, step=10)
+            client.wait_until_under_way(task_id)
             for name in killed:
                 stack.process(name).kill()
             ended = client.wait_for_end(task_id)
