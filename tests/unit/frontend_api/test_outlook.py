@@ -184,7 +184,9 @@ def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nearly_as_many_do_when_neighbours_are_late_together(seed: int) -> None:
-    chance, past, in_time = random.Random(seed), [], []
+    chance = random.Random(seed)
+    past: list[ForetoldTask] = []
+    in_time: list[bool] = []
     for _ in range(300):
         eta = Calibration.of([past[-120:]]).eta(1.0)
         together = chance.lognormvariate(0, 0.4)
