@@ -88,7 +88,7 @@ def test_a_signal_that_the_system_hands_to_another_thread_is_heard_all_the_same(
             if "engine_ready" in line:  # from now on the main thread waits, and for nothing else
                 break
         threads = {int(thread.name) for thread in Path(f"/proc/{worker.pid}/task").iterdir()}
-        for thread in sorted(threads - {worker.pid}):
+        for thread in sorted(threads - {worker.pid}, reverse=True):
             with suppress(ProcessLookupError):  # this one has just ended
                 send_to_thread(worker.pid, thread, signal.SIGTERM)
                 break
