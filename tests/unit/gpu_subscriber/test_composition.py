@@ -78,7 +78,7 @@ def test_a_worker_that_is_told_to_leave_before_it_is_ready_exits_0(how: signal.S
             if "engine_started" in line:
                 break
         worker.send_signal(how)
-        assert worker.wait(120) == 0
+        assert_left_in_good_order(worker)
 
 
 def test_a_signal_that_the_system_hands_to_another_thread_is_heard_all_the_same() -> None:
@@ -92,7 +92,12 @@ def test_a_signal_that_the_system_hands_to_another_thread_is_heard_all_the_same(
             with suppress(ProcessLookupError):  # this one has just ended
                 send_to_thread(worker.pid, thread, signal.SIGTERM)
                 break
-        assert worker.wait(120) == 0
+        assert_left_in_good_order(worker)
+
+
+def assert_left_in_good_order(worker: subprocess.Popen[str]) -> None:
+    said, complained = worker.communicate(timeout=120)
+    assert worker.returncode == 0, f"{said}\n{complained}"
 
 
 def send_to_thread(process_id: int, thread_id: int, number: signal.Signals) -> None:
