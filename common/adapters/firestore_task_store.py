@@ -23,7 +23,7 @@ from common.adapters.firestore_errors import (
 )
 from common.adapters.firestore_revisions import revision_of
 from common.adapters.firestore_writes import FirestoreWrites
-from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
+from common.domain.errors import TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
@@ -58,14 +58,16 @@ class FirestoreTaskStore:
 
     def create(self, task: Task) -> Task:
         """See TaskStore.create."""
-        with translated_errors():
-            try:
-                written_at = self._writes.commit(self._writes.creation(task.id, encode_task_document(task)))
-            except google_errors.AlreadyExists as exc:
-                raise TaskAlreadyExistsError(task.id) from exc
-            except google_errors.Aborted as exc:
-                raise DependencyUnavailableError("firestore") from exc
-        return with_revision(task, written_at)
+        creation = self._writes.creation(task.id, encode_task_document(task))
+        for conflicts in range(_MAX_CONFLICTS):
+            with translated_errors():
+                try:
+                    return with_revision(task, self._writes.commit(creation))
+                except google_errors.AlreadyExists as exc:
+                    raise TaskAlreadyExistsError(task.id) from exc
+                except google_errors.Aborted:  # it met others that create the same task: one of them has won
+                    give_way(conflicts)
+        raise starved(_MAX_CONFLICTS)
 
     def get(self, task_id: str) -> Task:
         """See TaskStore.get."""

@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
+from google.api_core.exceptions import Aborted
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import (
     ClaimHeldError,
+    DependencyUnavailableError,
     DomainError,
     InvalidTransitionError,
     TaskAlreadyExistsError,
@@ -280,6 +283,28 @@ def test_expired_tasks_come_in_pages_and_whatever_has_not_ended_never_does(store
     assert ids(first) == [failed.id]
     assert ids(store.list_expired(now=MINUTES[60], limit=5, after=first[0])) == [cancelled.id]
     assert waiting.expires_at is None
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("times", [2, None])
+def test_a_creation_that_met_another_is_tried_again_though_not_for_ever(
+    emulators: Emulators, monkeypatch: pytest.MonkeyPatch, times: int | None
+) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store, task = FirestoreTaskStore(client), submitted_task()
+    commit, left = store._writes.commit, count() if times is None else iter(range(times))
+
+    def contended(*writes: object) -> object:
+        if next(left, None) is not None:
+            raise Aborted("too much contention on these documents")
+        return commit(*writes)
+
+    monkeypatch.setattr(store._writes, "commit", contended)
+    if times is None:
+        with pytest.raises(DependencyUnavailableError, match="conflicting writes"):
+            store.create(task)
+    else:
+        assert store.create(task) == store.get(task.id)
 
 
 @pytest.mark.emulator
