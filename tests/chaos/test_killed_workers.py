@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from common.domain.task import TaskStatus
+from common.domain.task import Task, TaskStatus
 from tests.chaos.chaos_worker import ChaosWorker
 from tests.chaos.rig import PRODUCTION, RecordProperty, Rig
 from tests.chaos.waiting import let_pass
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.chaos
 
 CHECKPOINT_SECONDS = PRODUCTION["DARKROOM_CHECKPOINT_INTERVAL_SECONDS"]
 Arm = Callable[[ChaosWorker], threading.Event]
+Effect = Callable[[Rig, str], object]
 
 MOMENTS: dict[str, Arm] = {
     # Each is a breakpoint on the wire: the request that carries these bytes is held, or arrives and stays unanswered.
@@ -27,6 +28,24 @@ MOMENTS: dict[str, Arm] = {
     "after completed is written": lambda worker: worker.links.firestore.hold(b"completed", arrives=True),
     "before its acknowledgement": lambda worker: worker.links.pubsub.hold(b"task.completed", arrives=True),
 }
+
+
+EFFECTS: dict[str, Effect] = {
+    # Whoever is killed as soon as a request is on its way takes it along, if the service is slow.
+    "after its claim is written": lambda rig, task_id: rig.wait_until(
+        task_id, _has_status(TaskStatus.PROCESSING)
+    ),
+    "after completed is written": lambda rig, task_id: rig.wait_until(
+        task_id, _has_status(TaskStatus.COMPLETED)
+    ),
+    "before its acknowledgement": lambda rig, task_id: rig.site.mailbox.wait_for_copies(
+        task_id, 1, timeout_seconds=60
+    ),
+}
+
+
+def _has_status(status: TaskStatus) -> Callable[[Task], bool]:
+    return lambda task: task.status is status
 
 
 SHORT = ("after its claim is written", "after completed is written")
@@ -42,6 +61,8 @@ def test_killed(rig: Rig, moment: str) -> None:
     reached = MOMENTS[moment](victim)
     task_id = rig.submit()
     assert reached.wait(60), f"it never came to the moment {moment}"
+    if moment in EFFECTS:
+        EFFECTS[moment](rig, task_id)
     victim.kill()
     rig.start_worker()
     copies = 2 if moment == "before its acknowledgement" else 1  # its event was published, and will be again
