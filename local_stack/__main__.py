@@ -18,7 +18,9 @@ from local_stack.emulator_jars import FIRESTORE, PUBSUB, find_jar, java_needed
 from local_stack.errors import LocalStackError, StartInterruptedError
 from local_stack.java_runtime import find_java
 from local_stack.log_view import chosen_logs, follow, show
+from local_stack.loopback import no_proxy_environment
 from local_stack.metrics_view import fetched_metrics, told_metrics
+from local_stack.shell_exports import shell_exports
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import PROJECT_RULES, StackSettings
 from local_stack.trace_view import read_spans, told_traces
@@ -199,10 +201,9 @@ def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None
 
 
 def _print_exports(stack: LocalStack) -> None:
-    """For a shell in which the API or a worker is run by hand. The internal token is nobody's to see."""
-    for name, value in stack.environment.items():
-        if name != "DARKROOM_INTERNAL_TOKEN":
-            print(f"export {name}={value}")
+    """For a shell in which the API or a worker is run by hand."""
+    for line in shell_exports({**stack.environment, **no_proxy_environment(os.environ)}):
+        print(line, flush=True)
 
 
 def _stop_on_signals(stack: LocalStack) -> None:

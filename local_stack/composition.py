@@ -15,13 +15,15 @@ from local_stack.processes import ProcessSpec
 from local_stack.provisioning import PushEndpoints
 from local_stack.pubsub_proxy.process import pubsub_proxy
 from local_stack.stack_settings import (
-    LOCAL_OPERATORS,
-    LOCAL_PACE,
-    LOCAL_QUOTAS,
-    LOCAL_WEBHOOKS,
+    LOCAL_DEFAULTS,
+    OBSERVED_DEFAULTS,
     StackSettings,
+    honoured,
     names_as_environment,
 )
+
+_PAGE_PORT = "PORT"
+"""Also the variable behind the command's --port, which wins over it."""
 
 
 class Composition:
@@ -62,13 +64,22 @@ class Composition:
             "FIRESTORE_EMULATOR_HOST": self.host("firestore-emulator"),
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
-            **LOCAL_PACE,
-            **LOCAL_OPERATORS,
-            **LOCAL_WEBHOOKS,
-            **LOCAL_QUOTAS,
+            **honoured(LOCAL_DEFAULTS, self._settings.caller_environment),
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
         }
+
+    @property
+    def overruled_variables(self) -> tuple[str, ...]:
+        """Variables of the caller that the stack replaces, because they wire its processes together."""
+        caller, given = self._settings.caller_environment, self._settings.extra_environment
+        told = {
+            **self.environment,
+            **(self.api().environment if self._settings.serves_api else {}),
+            **(self.worker(0).environment if self._settings.workers else {}),
+        }
+        overruled = {name for name, value in told.items() if caller.get(name, value) != value}
+        return tuple(sorted(overruled - {_PAGE_PORT, *given}))
 
     def host(self, name: str) -> str:
         """A process's address, `host:port`."""
@@ -119,14 +130,11 @@ class Composition:
 
     def _observed(self, name: str) -> dict[str, str]:
         """The environment of a program of the project's own, with a place where its metrics are fetched."""
-        telling = {
-            "DARKROOM_METRIC_EXPORTER": "prometheus",
-            "OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX)),
-        }
+        telling = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX))}
         if self._settings.observes:
+            telling |= honoured(OBSERVED_DEFAULTS, self._settings.caller_environment)
             telling["DARKROOM_TRACE_EXPORTER"] = "file"
             telling["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
-            telling["DARKROOM_PUBSUB_CLIENT_SPANS"] = "true"
         return telling | self.environment
 
     def _port(self, name: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local_stack.emulators import FIRESTORE_OWNER
+from local_stack.loopback import open_loopback
 
 _TIMEOUT_SECONDS = 60
 
@@ -49,7 +50,7 @@ class FirestoreExports:
                 data=json.dumps(body).encode(),
                 headers={"Content-Type": "application/json", **FIRESTORE_OWNER},
             )
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+            with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
                 pass
             temporary = self._folder / ".latest.new"
             temporary.write_text(name + "\n", "utf-8")

@@ -59,6 +59,6 @@ def _line(name: str, labels: Mapping[str, str], value: str) -> str:
 
 def _fetched(url: str) -> str | None:
     try:
-        return httpx.get(url, timeout=_TIMEOUT_SECONDS).raise_for_status().text
+        return httpx.get(url, timeout=_TIMEOUT_SECONDS, trust_env=False).raise_for_status().text
     except httpx.HTTPError:
         return None

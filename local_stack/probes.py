@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import psutil
 
+from local_stack.loopback import open_loopback
+
 Probe = Callable[[int], str | None]
 """Called with the process's pid. None means ready; otherwise the reason, as the end of "… is not ready: "."""
 
@@ -27,7 +29,7 @@ def answers_ok(
     def probe(_pid: int) -> str | None:
         request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - loopback addresses
         try:
-            with urllib.request.urlopen(request, timeout=2) as response:  # noqa: S310
+            with open_loopback(request, timeout_seconds=2) as response:
                 return None if response.status == 200 else f"{url} answers {response.status}"
         except urllib.error.HTTPError as error:
             with error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from local_stack import die_with_parent
 from local_stack.errors import ProcessFailedError
+from local_stack.loopback import no_proxy_environment
 from local_stack.probes import NeverReadyError, Probe, always_ready
 from local_stack.process_end import ended_within
 
@@ -152,7 +153,12 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self.spec.working_directory,
-                env={**os.environ, **self._stack_environment, **self.spec.environment},
+                env={
+                    **os.environ,
+                    **no_proxy_environment(os.environ),
+                    **self._stack_environment,
+                    **self.spec.environment,
+                },
             ).result()
         self._suspended = False
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from local_stack.errors import ProvisioningError
+from local_stack.loopback import open_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ def _create(method: str, url: str, body: Mapping[str, object]) -> None:
         url, method=method, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=20):  # noqa: S310
+        with open_loopback(request, timeout_seconds=20):
             pass
     except urllib.error.HTTPError as error:
         with error:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import structlog
 
 from common.shutdown_signals import on_shutdown_signals
+from local_stack.loopback import open_loopback
 
 logger = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ def _posted(url: str, token: str, body: Mapping[str, str]) -> str:
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        with open_loopback(request, timeout_seconds=30) as response:
             return str(response.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -152,6 +152,8 @@ class LocalStack:
         """Everything at once: loading libraries takes the workers and the API longer than the emulators need."""
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
         self._data.forget_traces()
+        if overruled := composition.overruled_variables:
+            self._say(f"Ignored, because the stack sets them itself: {', '.join(overruled)}.")
         infrastructure = composition.infrastructure(self._exports.latest())
         supervisor.start(*infrastructure)
         for _ in range(settings.workers):

@@ -1,5 +1,6 @@
 """What a stack is to be like, and how the project's programs are told the names of things."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,31 +28,35 @@ class StackSettings:
     """Firestore's security rules; None leaves the emulator open to everybody."""
     java: Path | None = None
     extra_environment: Mapping[str, str] = field(default_factory=dict)
-    """For the API and the workers."""
+    """For the API and the workers, before everything else."""
+    caller_environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    """The environment that the stack was started in: its settings win over the stack's defaults."""
 
 
-LOCAL_PACE = {
+LOCAL_DEFAULTS = {
     # The demo model draws in a second or two, and an emulator's writes cost nobody anything: show more of the way.
     "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.25",
-}
-"""Settings that differ from the cloud's, because everything here is smaller and somebody is watching."""
-
-LOCAL_OPERATORS = {"DARKROOM_OPERATORS": '["local"]'}
-"""Whoever comes without credentials, which on this machine is everybody."""
-
-LOCAL_WEBHOOKS = {
+    # The caller without credentials, which on this machine is every caller.
+    "DARKROOM_OPERATORS": '["local"]',
     # The same at each start, so that a receiver's secret stays what it was.
     "DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody",
     # The emulator pushes one message at a time: here, and only here, a receiver that is silent delays the others.
     "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "3",
-}
-
-LOCAL_QUOTAS = {
     # Here everybody is the same caller: the limits are where only a program that has run wild meets them.
     "DARKROOM_MAX_ACTIVE_TASKS": "100000",
     "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE": "60000",
     "DARKROOM_MAX_QUEUED_TASKS": "100000",
+    "DARKROOM_METRIC_EXPORTER": "prometheus",
 }
+"""Settings that differ from the cloud's; a variable in the caller's environment wins over each of them."""
+
+OBSERVED_DEFAULTS = {"DARKROOM_PUBSUB_CLIENT_SPANS": "true"}
+"""The same, of a stack that writes traces."""
+
+
+def honoured(defaults: Mapping[str, str], caller_environment: Mapping[str, str]) -> dict[str, str]:
+    """The defaults, each replaced by the caller's variable where that is set."""
+    return {name: caller_environment.get(name, value) for name, value in defaults.items()}
 
 
 def names_as_environment(names: ResourceNames) -> dict[str, str]:

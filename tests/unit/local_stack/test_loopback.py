@@ -1,0 +1,110 @@
+"""Loopback addresses are reached directly, whatever proxies the environment names."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from local_stack.firestore_exports import FirestoreExports
+from local_stack.loopback import no_proxy_environment
+from local_stack.metrics_view import fetched_metrics
+from local_stack.probes import answers_ok
+from local_stack.processes import ProcessSpec
+from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
+from local_stack.rescue_tick import tick
+from local_stack.supervisor import Supervisor
+
+UNUSABLE = "http://127.0.0.1:9"
+PROXIES = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), UNUSABLE),
+    **dict.fromkeys(("all_proxy", "ALL_PROXY"), "socks5://127.0.0.1:9"),
+}
+
+
+class Server(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    do_POST = do_PUT = do_GET  # noqa: N815 - names of the base class
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server on loopback, in an environment whose proxies do not work."""
+    for name in (*PROXIES, "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in PROXIES.items():
+        monkeypatch.setenv(name, value)
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
+    assert answers_ok(f"http://{address}/")(os.getpid()) is None
+    provision_pubsub(address, ResourceNames())
+    provision_bucket(f"http://{address}", ResourceNames())
+    FirestoreExports(tmp_path).export(address, "demo-darkroom")
+    assert fetched_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
+    assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}
+
+
+def test_child_processes_reach_loopback_without_a_proxy(address: str, tmp_path: Path) -> None:
+    script = tmp_path / "fetch.py"
+    script.write_text(
+        "import sys, urllib.request, requests\n"
+        "print(urllib.request.urlopen(sys.argv[1]).read(), requests.get(sys.argv[1]).text, flush=True)\n"
+        "import time; time.sleep(600)\n"
+    )
+    log = tmp_path / "logs" / "fetch.log"
+    spec = ProcessSpec(
+        name="fetch",
+        argv=(sys.executable, str(script), f"http://{address}/"),
+        why_not_ready=lambda _pid: None if log.read_text().strip() else "nothing printed yet",
+    )
+    with Supervisor(logs_directory=tmp_path / "logs", stack_id="loopback") as supervisor:
+        supervisor.start(spec)
+        supervisor.wait_until_ready()
+    assert log.read_text().split() == ["b'ok'", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "127.0.0.1,localhost,::1"),
+        ({"no_proxy": "corp.example"}, "corp.example,127.0.0.1,localhost,::1"),
+        (
+            {"no_proxy": "a.example", "NO_PROXY": "b.example,localhost"},
+            "a.example,b.example,localhost,127.0.0.1,::1",
+        ),
+        ({"NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_no_proxy_keeps_the_callers_hosts(given: dict[str, str], expected: str) -> None:
+    told = no_proxy_environment(given)
+    assert told["no_proxy"] == told["NO_PROXY"] == expected
+
+
+def test_no_proxy_extends_grpcs_own_variable_when_it_is_set() -> None:
+    """gRPC reads `no_grpc_proxy` instead of `no_proxy` where both are set."""
+    assert "no_grpc_proxy" not in no_proxy_environment({})
+    told = no_proxy_environment({"no_grpc_proxy": "x.example"})
+    assert told["no_grpc_proxy"] == "x.example,127.0.0.1,localhost,::1"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_no_proxy_is_understood_by_requests(host: str) -> None:
+    no_proxy = no_proxy_environment({})["no_proxy"]
+    assert requests.utils.should_bypass_proxies(f"http://{host}:8080/", no_proxy=no_proxy)

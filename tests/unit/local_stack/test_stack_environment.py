@@ -1,0 +1,91 @@
+"""Which of the caller's variables the stack honours, and which it sets itself and reports."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local_stack.composition import Composition
+from local_stack.data_directory import DataDirectory
+from local_stack.shell_exports import shell_exports
+from local_stack.stack_settings import StackSettings
+
+WIRING = {
+    "DARKROOM_DEAD_LETTER_TOPIC",
+    "DARKROOM_EVENTS_TOPIC",
+    "DARKROOM_HEALTH_PORT",
+    "DARKROOM_IMAGES_BUCKET",
+    "DARKROOM_INTERNAL_TOKEN",
+    "DARKROOM_PROJECT_ID",
+    "DARKROOM_SUBSCRIPTION",
+    "DARKROOM_TASKS_TOPIC",
+    "DARKROOM_TRACE_EXPORTER",  # only of a stack that was started with --observe
+    "DARKROOM_TRACE_FOLDER",
+    "FIRESTORE_EMULATOR_HOST",
+    "GOOGLE_CLOUD_PROJECT",
+    "OTEL_EXPORTER_PROMETHEUS_PORT",
+    "PUBSUB_EMULATOR_HOST",
+    "STORAGE_EMULATOR_HOST",
+}
+DEFAULTS = {
+    "DARKROOM_MAX_ACTIVE_TASKS",
+    "DARKROOM_MAX_QUEUED_TASKS",
+    "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE",
+    "DARKROOM_METRIC_EXPORTER",
+    "DARKROOM_OPERATORS",
+    "DARKROOM_PROGRESS_INTERVAL_SECONDS",
+    "DARKROOM_PUBSUB_CLIENT_SPANS",
+    "DARKROOM_WEBHOOK_KEY",
+    "DARKROOM_WEBHOOK_TIMEOUT_SECONDS",
+}
+
+
+def compose(tmp_path: Path, caller: dict[str, str], **settings: object) -> Composition:
+    wanted = StackSettings(
+        data_directory=tmp_path,
+        observes=True,
+        caller_environment=caller,
+        **settings,  # type: ignore[arg-type]
+    )
+    return Composition(wanted, DataDirectory(tmp_path), lambda _: None)
+
+
+def child_environment(composition: Composition) -> dict[str, str]:
+    return {**composition.api().environment, **composition.worker(0).environment}
+
+
+def test_every_setting_of_the_composition_is_a_default_or_wiring(tmp_path: Path) -> None:
+    assert set(child_environment(compose(tmp_path, {}))) - {"PORT"} == WIRING | DEFAULTS
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS))
+def test_a_default_gives_way_to_the_callers_variable(name: str, tmp_path: Path) -> None:
+    composition = compose(tmp_path, {name: "the caller's"})
+    assert child_environment(composition)[name] == "the caller's"
+    assert composition.overruled_variables == ()
+
+
+@pytest.mark.parametrize("name", sorted(WIRING))
+def test_wiring_overrules_the_callers_variable_and_is_reported(name: str, tmp_path: Path) -> None:
+    composition = compose(tmp_path, {name: "the caller's"})
+    assert child_environment(composition)[name] != "the caller's"
+    assert composition.overruled_variables == (name,)
+
+
+def test_settings_given_by_a_program_win_and_are_no_conflict(tmp_path: Path) -> None:
+    composition = compose(tmp_path, {"DARKROOM_SLOTS": "4"}, extra_environment={"DARKROOM_SLOTS": "2"})
+    assert child_environment(composition)["DARKROOM_SLOTS"] == "2"
+    assert composition.overruled_variables == ()
+
+
+def test_exports_reach_a_shell_unchanged(tmp_path: Path) -> None:
+    values = {"DARKROOM_OPERATORS": '["local", "it\'s me"]', "DARKROOM_WEBHOOK_KEY": "two words; $HOME `id`"}
+    script = "\n".join([*shell_exports(values), *(f'printf "%s\\n" "${name}"' for name in values)])
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == list(values.values())
+
+
+def test_exports_are_one_line_each_and_hold_no_token() -> None:
+    (line,) = shell_exports({"DARKROOM_INTERNAL_TOKEN": "secret", "A": "b c"})
+    assert shlex.split(line) == ["export", "A=b c"]
