@@ -32,6 +32,7 @@ from client.image_file import ImageFile
 from client.image_record import ImageSource, RecordedImage
 from client.model_spec import ModelSpec
 from client.playing import play_async, play_telling_async
+from client.proxies import http_client
 from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
 from client.submission import Submission, SubmissionFields
@@ -58,7 +59,7 @@ class AsyncClient:
         self._calls = Calls(
             address=address, timeout_seconds=timeout_seconds, retries=retries or RetryPolicy()
         )
-        self._http = httpx.AsyncClient(transport=transport)
+        self._http = http_client(httpx.AsyncClient, address.url, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self

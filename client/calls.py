@@ -13,6 +13,7 @@ from client.credentials import Address
 from client.errors import ClientError, UnexpectedAnswerError, UnreachableError
 from client.flow import Flow, Pause, Send
 from client.problem_errors import ProblemError, problem_error
+from client.proxies import proxy_for
 from client.record import Record
 from client.retrying import RETRIED_STATUSES, RetryPolicy, retry_after_seconds
 
@@ -97,7 +98,11 @@ class Calls:
 
     def unreachable(self, failure: httpx.RequestError) -> UnreachableError:
         """What a transport's failure means to the caller."""
-        return UnreachableError(self.address.url, str(failure) or type(failure).__name__)
+        reason = str(failure) or type(failure).__name__
+        proxy = proxy_for(self.address.url)
+        return UnreachableError(
+            self.address.url, f"{reason} (through the proxy {proxy})" if proxy else reason
+        )
 
     def _timeout(self, patience_seconds: float) -> dict[str, float | None]:
         usual = self.timeout_seconds

@@ -31,6 +31,7 @@ from client.image_file import ImageFile
 from client.image_record import ImageSource, RecordedImage
 from client.model_spec import ModelSpec
 from client.playing import play, play_telling
+from client.proxies import http_client
 from client.queue_standing import QueueStanding
 from client.retrying import RetryPolicy
 from client.submission import Submission, SubmissionFields
@@ -61,7 +62,7 @@ class Client:
         self._calls = Calls(
             address=address, timeout_seconds=timeout_seconds, retries=retries or RetryPolicy()
         )
-        self._http = httpx.Client(transport=transport)
+        self._http = http_client(httpx.Client, address.url, transport=transport)
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,10 @@
 set -euo pipefail
 api=${DARKROOM_URL:-http://localhost:8080}
 
+# A proxy that the environment names cannot reach this machine's own addresses.
+no_proxy=${no_proxy:-${NO_PROXY:-}}
+[[ $no_proxy == '*' ]] || export no_proxy="localhost,127.0.0.1,::1${no_proxy:+,$no_proxy}"
+
 refused() {
   jq --raw-output '.detail, (.errors[] | "\(.pointer): \(.detail)")' <<<"$task" >&2
   exit 1

@@ -8,9 +8,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from local_stack.errors import DownloadError, EmulatorMissingError, JavaMissingError
+from local_stack.loopback import no_proxy_environment
 from local_stack.provisioning import ResourceNames
 from local_stack.stack import LocalStack
 from tests.emulators import Emulators
+
+# Tests reach their own servers directly, also where the environment names proxies.
+os.environ.update(no_proxy_environment(os.environ))
 
 RULES = Path(__file__).parents[1] / "terraform" / "firestore.rules"
 
