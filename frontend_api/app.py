@@ -10,7 +10,7 @@ from frontend_api.json_body import MAX_BODY_BYTES
 from frontend_api.problem_answers import answer_problems
 from frontend_api.rate_limit_headers import add_rate_limit_headers
 from frontend_api.request_gate import gate_requests
-from frontend_api.request_log import log_requests, trace_requests
+from frontend_api.request_log import HEALTH_PATHS, log_requests, trace_requests
 from frontend_api.routes import (
     autoscaling,
     batches,
@@ -48,7 +48,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     app.extensions[EXTENSION] = dependencies
     trace_requests(app)
     log_requests(app)
-    gate_requests(app, dependencies.request_gate)
+    gate_requests(app, dependencies.request_gate, exempt_paths=HEALTH_PATHS)
     add_security_headers(app)
     add_rate_limit_headers(app)
     answer_problems(app)

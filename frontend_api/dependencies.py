@@ -12,6 +12,7 @@ from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
 from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
+from frontend_api.check_readiness import CheckReadiness
 from frontend_api.conditions import AlertLimits
 from frontend_api.create_api_key import CreateApiKey
 from frontend_api.delete_task import DeleteTask
@@ -113,7 +114,7 @@ class Dependencies:
     internal_callers: InternalCallers
     autoscaling_callers: InternalCallers
     operators: Operators
-    probes: tuple[Probe, ...]
+    check_readiness: CheckReadiness
     web_page: WebPage
     request_gate: RequestGate
     heartbeat_seconds: float
@@ -251,7 +252,7 @@ def assembled(
         internal_callers=internal_callers,
         autoscaling_callers=autoscaling_callers,
         operators=operators,
-        probes=probes,
+        check_readiness=CheckReadiness(probes=probes, clock=clock),
         web_page=web_page,
         request_gate=RequestGate(at_once=requests_at_once),
         heartbeat_seconds=heartbeat_seconds,

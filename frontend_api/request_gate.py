@@ -5,10 +5,10 @@ them, each gets a small share of the processor, and all of them are late togethe
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
-from flask import Flask, g
+from flask import Flask, g, request
 
 
 class RequestGate:
@@ -37,7 +37,15 @@ class RequestGate:
             self.enter()
 
 
-def gate_requests(app: Flask, gate: RequestGate) -> None:
-    """Have every request pass the gate. What is left to stream after its view has answered is outside."""
-    app.before_request(gate.enter)
+def gate_requests(app: Flask, gate: RequestGate, *, exempt_paths: Container[str] = ()) -> None:
+    """Have every request pass the gate, but those of `exempt_paths`, which must answer however busy the process is.
+
+    A response that is still streamed after its view has returned is outside the gate.
+    """
+
+    @app.before_request
+    def enter() -> None:
+        if request.path not in exempt_paths:
+            gate.enter()
+
     app.teardown_request(lambda _error: gate.leave())

@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from common.observability.metrics import HTTP_REQUEST_SECONDS, histogram
 from common.observability.tracing import extracted, mark_failed, spanned
 
-_QUIET_PATHS = frozenset(("/healthz", "/readyz"))
+HEALTH_PATHS = frozenset(("/healthz", "/readyz"))
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _request_seconds = histogram(HTTP_REQUEST_SECONDS)
 _log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ def log_requests(app: Flask) -> None:
         _count(route, answer.status_code, seconds)
         if (trace_id := current_trace_id()) is not None:
             answer.headers["X-Trace-Id"] = trace_id
-        if request.path in _QUIET_PATHS and answer.status_code < 400:
+        if request.path in HEALTH_PATHS and answer.status_code < 400:
             return answer
         _log.info(
             "request_finished",

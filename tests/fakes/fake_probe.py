@@ -11,7 +11,9 @@ class FakeProbe:
 
     name: str
     reachable: bool = True
+    checks: int = 0
 
     def check(self) -> None:
+        self.checks += 1
         if not self.reachable:
             raise DependencyUnavailableError(self.name)

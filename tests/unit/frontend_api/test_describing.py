@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
@@ -13,6 +14,7 @@ from common.settings import SharedSettings
 from frontend_api.openapi import openapi_document
 from frontend_api.operations import operation_of
 from frontend_api.problems import PROBLEMS, Problem
+from frontend_api.routes import documentation
 from frontend_api.settings import ApiSettings
 from tests.unit.frontend_api.conftest import Api
 
@@ -35,10 +37,44 @@ def test_readiness_names_each_dependency(api: Api) -> None:
     assert [d["name"] for d in ready.get_json()["dependencies"]] == ["firestore", "pubsub"]
     assert all(d["latency_ms"] >= 0 for d in ready.get_json()["dependencies"])
     api.probes[1].reachable = False
+    api.clock.advance(1)
     unready = api.client.get("/readyz")
     assert (unready.status_code, unready.get_json()["status"]) == (503, "unavailable")
     assert [d["reachable"] for d in unready.get_json()["dependencies"]] == [True, False]
     assert api.client.get("/healthz").status_code == 200
+
+
+def test_readiness_probes_each_dependency_at_most_once_a_second(api: Api) -> None:
+    for _ in range(5):
+        assert api.client.get("/readyz").status_code == 200
+    assert [probe.checks for probe in api.probes] == [1, 1]
+    api.clock.advance(1)
+    api.client.get("/readyz")
+    assert [probe.checks for probe in api.probes] == [2, 2]
+
+
+def test_health_answers_while_the_gate_is_full(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=1)
+    with api.app.test_request_context():
+        api.app.extensions["darkroom"].request_gate.enter()
+        assert api.client.get("/healthz").status_code == 200
+        assert api.client.get("/readyz").status_code == 200
+
+
+def test_the_openapi_document_is_built_once_and_cached(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Flask] = []
+
+    def counted(app: Flask) -> dict[str, Any]:
+        built.append(app)
+        return openapi_document(app)
+
+    monkeypatch.setattr(documentation, "openapi_document", counted)
+    first, second = (api.client.get("/openapi.json") for _ in range(2))
+    assert first.data == second.data
+    assert len(built) == 1
+    assert first.headers["Cache-Control"] == "public, max-age=300"
+    known = api.client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
+    assert (known.status_code, known.data) == (304, b"")
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/tasks", "/v1/nothing", "/healthz", "/config.json"])

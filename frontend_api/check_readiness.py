@@ -1,0 +1,52 @@
+"""CheckReadiness: whether every dependency of a submission can be reached, probed at most once a second."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.domain.errors import DependencyUnavailableError
+from common.ports import Clock
+from frontend_api.ports import Probe
+from frontend_api.remembered import Remembered
+
+_GOOD_FOR = timedelta(seconds=1)
+"""Anyone may ask, and each probe is a call to another service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reachability:
+    """One dependency, and how long its probe took."""
+
+    name: str
+    is_reachable: bool
+    latency_seconds: float
+
+
+class CheckReadiness:
+    """Probes all dependencies at once, so that the result takes as long as the slowest."""
+
+    def __init__(self, *, probes: Sequence[Probe], clock: Clock) -> None:
+        self._probes = tuple(probes)
+        self._remembered = Remembered(self._probed, good_for=_GOOD_FOR, clock=clock)
+
+    def __call__(self) -> tuple[Reachability, ...]:
+        """Each dependency as of the last second; a request that arrives during a probe gets the result before."""
+        return self._remembered()
+
+    def _probed(self, _now: datetime) -> tuple[Reachability, ...]:
+        with ThreadPoolExecutor(max_workers=max(1, len(self._probes))) as pool:
+            return tuple(pool.map(_reachability, self._probes))
+
+
+def _reachability(probe: Probe) -> Reachability:
+    started = time.perf_counter()
+    try:
+        probe.check()
+        is_reachable = True
+    except DependencyUnavailableError:
+        is_reachable = False
+    return Reachability(
+        name=probe.name, is_reachable=is_reachable, latency_seconds=time.perf_counter() - started
+    )
