@@ -13,6 +13,7 @@ BENCHMARKS = (
     "service_tax",
     "submit_latency",
     "submission_cost",
+    "refused_bodies",
     "open_streams",
     "eta_calibration",
     "browser_latency",

@@ -19,7 +19,7 @@ from frontend_api.callback_rules import CallbackRefusedError
 from frontend_api.create_api_key import BeyondOwnRightsError, TooManyApiKeysError
 from frontend_api.dead_letter import DeadLetterNotFoundError, DeadLetterUndecodableError
 from frontend_api.follow_task import NoPlaceLeftError
-from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError
+from frontend_api.json_body import MAX_BODY_BYTES, MalformedBodyError, TooManyValuesError
 from frontend_api.ports import ImageGoneError, NotAnOperatorError, NotAuthenticatedError
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.quotas import QueueFullError, QuotaExceededError
@@ -134,6 +134,7 @@ def _no_place_left(error: NoPlaceLeftError) -> Problem:
 _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     RequestRefusedError: lambda error: error.problem,
     MalformedBodyError: _malformed,
+    TooManyValuesError: lambda error: rejected([Complaint("pointer", "", str(error))]),
     ParametersRejectedError: _parameters_rejected,
     UnknownModelError: _unknown_model,
     IdempotencyKeyReusedError: _key_reused,

@@ -4,21 +4,38 @@ import json
 from typing import Any, NoReturn
 
 MAX_BODY_BYTES = 1_000_000
+MAX_VALUES = 1_000
+"""Far more than any single request has; a bound on the work that a refused body can cause."""
+_MAX_INTEGER_DIGITS = 400
+_QUOTES_PER_VALUE = 4
+"""A name and a text have two each."""
 
 
 class MalformedBodyError(ValueError):
     """The bytes are not one unambiguous JSON object; the message says why, free of secrets."""
 
 
-def parse_json_object(body: bytes) -> dict[str, Any]:
-    """The object that `body` holds. Raises MalformedBodyError.
+class TooManyValuesError(ValueError):
+    """The body has more values than any acceptable one; it was not parsed."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"must have at most {limit} values, those inside arrays and objects included")
+
+
+def parse_json_object(body: bytes, *, max_values: int = MAX_VALUES) -> dict[str, Any]:
+    """The object that `body` holds. Raises MalformedBodyError and TooManyValuesError.
 
     Refused beyond what JSON refuses: NaN and Infinity, a name given twice, names that are not valid Unicode,
-    numbers of thousands of digits, nesting deeper than the parser goes.
+    integers of more than 400 digits, nesting deeper than the parser goes.
     """
+    # Counted before anything is parsed: each value costs an object, and each wrong one an error with its location.
+    _check_values(body, max_values)
     try:
         parsed = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_refused_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refused_constant,
+            parse_int=_bounded_integer,
         )
     except UnicodeDecodeError as exc:
         raise MalformedBodyError(f"is not UTF-8 at byte {exc.start}") from exc
@@ -33,6 +50,29 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise MalformedBodyError(f"must be a JSON object, got {_kind(parsed)}")
     return parsed
+
+
+def _check_values(body: bytes, limit: int) -> None:
+    """Refuse a JSON text of more values than `limit`, in a few passes at the speed of memory.
+
+    Exact for valid JSON. Of invalid JSON the part before the first error is counted correctly, and the parser reads
+    no further than that.
+    """
+    text = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
+    if text.count(b'"') > _QUOTES_PER_VALUE * limit:
+        raise TooManyValuesError(limit)
+    outside_strings = b"".join(text.split(b'"')[::2])
+    if outside_strings.count(b",") >= limit:
+        raise TooManyValuesError(limit)
+    # Values beside one another have commas between them; what has none is one inside the other.
+    if outside_strings.count(b"[") + outside_strings.count(b"{") > limit:
+        raise MalformedBodyError("is nested too deeply")
+
+
+def _bounded_integer(digits: str) -> int:
+    if len(digits) > _MAX_INTEGER_DIGITS:
+        raise MalformedBodyError("holds a number with too many digits")
+    return int(digits)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

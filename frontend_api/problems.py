@@ -112,4 +112,5 @@ def rejected(complaints: Iterable[Complaint]) -> Problem:
     """The problem for what is wrong with single fields, parameters or headers."""
     found = tuple(complaints)
     count = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
-    return Problem(code="parameters_rejected", detail=f"{count} not acceptable", complaints=found)
+    more = f"; `errors` lists the first {_MAX_COMPLAINTS}" if len(found) > _MAX_COMPLAINTS else ""
+    return Problem(code="parameters_rejected", detail=f"{count} not acceptable{more}", complaints=found)

@@ -15,7 +15,7 @@ from frontend_api.ports import TaskCounts
 from frontend_api.shared_count import SharedCount
 
 WINDOW = timedelta(minutes=1)
-_SUBMISSIONS, _ACTIVE_TASKS = "submissions", "active-tasks"
+_SUBMISSIONS, _REFUSED, _ACTIVE_TASKS = "submissions", "refused-submissions", "active-tasks"
 _MOST_REMEMBERED = 10_000
 """Callers. Whoever is forgotten has a tenth of each limit without a look again, which is what it is for."""
 _ACTIVE_RETRY_AFTER_SECONDS = 10
@@ -30,6 +30,8 @@ class QuotaLimits:
     """Queued or processing, of one caller."""
     submissions_per_minute: int = 0
     """Of one caller, in each minute of the clock."""
+    refused_per_minute: int = 0
+    """Requests of one caller that each process refuses for their content, in each minute of the clock."""
     queued_tasks: int = 0
     """Of all callers."""
 
@@ -75,6 +77,8 @@ class _Caller:
     active: SharedCount
     window: datetime
     submissions: SharedCount
+    refused: int = 0
+    """Requests of this window that this process refused for their content."""
 
 
 class Quotas:
@@ -110,6 +114,25 @@ class Quotas:
         submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._too_fast)
         return _taken(wanted, self._active(caller), submissions, self._waiting())
 
+    def check_refusals(self, user_id: str) -> None:
+        """Raise QuotaExceededError for a caller with too many refused submissions in this minute.
+
+        For use before a body is parsed: a refusal costs processor time, and the other limits count only what is
+        accepted. Each process counts its own refusals.
+        """
+        limit = self._limits.refused_per_minute
+        if limit and self._caller(user_id).refused >= limit:
+            raise QuotaExceededError(
+                f"more than {limit} submissions were refused within a minute; correct them before the next try",
+                retry_after_seconds=self._seconds_to_next_window(),
+            )
+
+    def count_refused(self, user_id: str) -> None:
+        """Count a submission that was refused for its content."""
+        caller = self._caller(user_id)
+        with self._lock:
+            caller.refused += 1
+
     @property
     def policies(self) -> tuple[Policy, ...]:
         """The limits of each caller, without those that are none."""
@@ -119,6 +142,7 @@ class Quotas:
                 limit=self._limits.submissions_per_minute,
                 window_seconds=WINDOW.seconds,
             ),
+            Policy(name=_REFUSED, limit=self._limits.refused_per_minute, window_seconds=WINDOW.seconds),
             Policy(name=_ACTIVE_TASKS, limit=self._limits.active_tasks, window_seconds=None),
         )
         return tuple(policy for policy in every if policy.limit)
@@ -126,7 +150,11 @@ class Quotas:
     def standings(self, user_id: str) -> tuple[Standing, ...]:
         """Where a caller stands with each of the policies; asks nobody."""
         caller = self._caller(user_id)
-        left = {_SUBMISSIONS: caller.submissions.left, _ACTIVE_TASKS: caller.active.left}
+        left = {
+            _SUBMISSIONS: caller.submissions.left,
+            _REFUSED: max(0, self._limits.refused_per_minute - caller.refused),
+            _ACTIVE_TASKS: caller.active.left,
+        }
         return tuple(
             Standing(
                 policy=policy.name,
@@ -169,6 +197,7 @@ class Quotas:
                     self._callers.pop(next(iter(self._callers)))
             elif caller.window != window:
                 caller.window, caller.submissions = window, self._submission_count(user_id, window)
+                caller.refused = 0
         return caller
 
     def _active_count(self, user_id: str) -> SharedCount:

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     SkipValidation,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import PydanticKnownError
 
@@ -32,6 +33,10 @@ MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 MAX_BATCH_ITEMS = 100
 MAX_BATCH_BYTES = 4_000_000
 """Room for a hundred submissions with the longest texts in the widest script."""
+MAX_BATCH_VALUES = 5_000
+"""Room for a hundred submissions with every field and all their labels."""
+_MAX_FIELDS = 40
+"""Of one submission: more than there are, so that a few unknown ones are named, and not thousands."""
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
@@ -52,6 +57,21 @@ def _telling(text: str) -> str:
     if text and not text.strip():
         raise ValueError("must not be white space only")
     return text
+
+
+def _few_fields(fields: object) -> object:
+    if isinstance(fields, dict) and len(fields) > _MAX_FIELDS:
+        raise ValueError(f"must have at most {_MAX_FIELDS} fields (got {len(fields)})")
+    return fields
+
+
+def _few_labels(labels: object) -> object:
+    """The limit, before each name and value is checked."""
+    if isinstance(labels, dict) and len(labels) > MAX_LABELS:
+        raise PydanticKnownError(
+            "too_long", {"field_type": "Dictionary", "max_length": MAX_LABELS, "actual_length": len(labels)}
+        )
+    return labels
 
 
 def _given(prompt: object) -> object:
@@ -103,7 +123,7 @@ class TaskSubmission(BaseModel):
         default=Lane.INTERACTIVE,
         description="Whether somebody waits for it (`interactive`) or nobody does (`batch`).",
     )
-    labels: dict[LabelName, LabelValue] = Field(
+    labels: Annotated[dict[LabelName, LabelValue], BeforeValidator(_few_labels)] = Field(
         default_factory=dict, max_length=MAX_LABELS, description="Your own notes, returned as they are."
     )
     deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
@@ -116,6 +136,11 @@ class TaskSubmission(BaseModel):
     callback_events: Annotated[list[CallbackEvent], Field(min_length=1, max_length=3)] | None = Field(
         default=None, description="Which events; `finished` by default."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, fields: object) -> object:
+        return _few_fields(fields)
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
         """The same in the use case's words."""
@@ -149,6 +174,11 @@ class TaskBatch(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     tasks: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, fields: object) -> object:
+        return _few_fields(fields)
 
     def checked(self) -> Iterator[BatchItem | ValidationError]:
         """Each of them, or what is wrong with it."""

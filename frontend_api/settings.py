@@ -43,6 +43,9 @@ class ApiSettings(SharedSettings):
     """How many tasks of one caller may be queued or processing; 0 is no limit."""
     max_submissions_per_minute: int = Field(default=600, ge=0)
     """How many tasks one caller may submit in a minute; 0 is no limit."""
+    max_refused_per_minute: int = Field(default=120, ge=0)
+    """How many submissions of one caller each process refuses for their content in a minute before it refuses all of
+    them unread; 0 is no limit."""
     max_queued_tasks: int = Field(default=20_000, ge=0)
     """How many tasks may be queued, of all callers; 0 is no limit."""
     api_key_cache_seconds: float = Field(default=30, ge=0, le=3_600)

@@ -140,6 +140,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         quota_limits=QuotaLimits(
             active_tasks=settings.max_active_tasks,
             submissions_per_minute=settings.max_submissions_per_minute,
+            refused_per_minute=settings.max_refused_per_minute,
             queued_tasks=settings.max_queued_tasks,
         ),
         queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=settings.store_timeout_seconds),

@@ -45,6 +45,7 @@ LOCAL_DEFAULTS = {
     # Here everybody is the same caller: the limits are where only a program that has run wild meets them.
     "DARKROOM_MAX_ACTIVE_TASKS": "100000",
     "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE": "60000",
+    "DARKROOM_MAX_REFUSED_PER_MINUTE": "12000",
     "DARKROOM_MAX_QUEUED_TASKS": "100000",
     "DARKROOM_METRIC_EXPORTER": "prometheus",
 }

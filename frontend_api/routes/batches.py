@@ -16,8 +16,15 @@ from frontend_api.problem_schema import ProblemDocument
 from frontend_api.problems import Complaint, Problem, RequestRefusedError
 from frontend_api.request_log import current_trace_id
 from frontend_api.routes.answering import json_answer
-from frontend_api.routes.requests import BAD_BODY, authenticate, caller_id, json_body
-from frontend_api.schemas import MAX_BATCH_BYTES, BatchItem, TaskBatch
+from frontend_api.routes.requests import (
+    BAD_BODY,
+    REFUSED_FOR_ITS_CONTENT,
+    authenticate,
+    caller_id,
+    json_body,
+    limit_refusals,
+)
+from frontend_api.schemas import MAX_BATCH_BYTES, MAX_BATCH_VALUES, BatchItem, TaskBatch
 from frontend_api.submit_batch import Outcome
 from frontend_api.submit_task import IdempotencyKeyReusedError, Submitted
 
@@ -60,15 +67,16 @@ class BatchAnswer(AnswerBody):
                 meaning="Each is accepted or refused by itself: `results` says how.", body=BatchAnswer
             )
         },
-        problems=(*BAD_BODY, "unauthenticated", "dependency_unavailable"),
+        problems=(*BAD_BODY, "unauthenticated", "quota_exceeded", "dependency_unavailable"),
     )
 )
 def submit() -> Response:
     """Accept what can be accepted. Sent again, items with an `idempotency_key` make no second task."""
+    limit_refusals()
     if "Idempotency-Key" in request.headers:
         detail = "stands for one task; here give each item an idempotency_key"
         raise RequestRefusedError(header_problem("Idempotency-Key", detail))
-    items = tuple(json_body(TaskBatch, max_bytes=MAX_BATCH_BYTES).checked())
+    items = tuple(json_body(TaskBatch, max_bytes=MAX_BATCH_BYTES, max_values=MAX_BATCH_VALUES).checked())
     fit = [item for item in items if isinstance(item, BatchItem)]
     user_id = caller_id()
     submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in fit]
@@ -82,11 +90,14 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
     for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
         _accepted.add(count, {"model": model, "lane": lane.value})
     submitted = sum(isinstance(result, Submitted) for result in results)
+    told = tuple(_result(index, result) for index, result in enumerate(results))
+    if any(one.status in REFUSED_FOR_ITS_CONTENT for one in told):
+        wired().quotas.count_refused(caller_id())
     return BatchAnswer(
         accepted=len(new),
         replayed=submitted - len(new),
         refused=len(results) - submitted,
-        results=tuple(_result(index, result) for index, result in enumerate(results)),
+        results=told,
     )
 
 

@@ -7,7 +7,7 @@ from frontend_api.answers import AnswerBody, EtaAnswer
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.routes.answering import json_answer
-from frontend_api.routes.requests import BAD_BODY, authenticate, caller_id, json_body
+from frontend_api.routes.requests import BAD_BODY, authenticate, caller_id, json_body, limit_refusals
 from frontend_api.schemas import TaskSubmission
 
 blueprint = Blueprint("estimates", __name__, url_prefix="/v1/tasks:estimate")
@@ -37,11 +37,12 @@ class EstimateAnswer(AnswerBody):
         tag="tasks",
         body=TaskSubmission,
         answers={200: Answer(meaning="The estimate. Nothing was stored.", body=EstimateAnswer)},
-        problems=(*BAD_BODY, "unauthenticated", "unknown_model", "dependency_unavailable"),
+        problems=(*BAD_BODY, "unauthenticated", "unknown_model", "quota_exceeded", "dependency_unavailable"),
     )
 )
 def estimate() -> Response:
     """Refuses whatever a submission would be refused for, but quotas; they are no property of the task."""
+    limit_refusals()
     task = wired().submit_task.new_task(
         json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)
     )

@@ -4,14 +4,14 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from flask import current_app, g, request
+from flask import Response, after_this_request, current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from frontend_api.dependencies import wired
 from frontend_api.error_problems import body_problem, header_problem, query_problem
-from frontend_api.json_body import MAX_BODY_BYTES, parse_json_object
+from frontend_api.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
 from frontend_api.operations import operation_of
 from frontend_api.ports import NotAuthenticatedError, Principal
 from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejected
@@ -20,6 +20,8 @@ from frontend_api.request_log import note_task
 _Body = TypeVar("_Body", bound=BaseModel)
 BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
 """What `json_body` may answer."""
+REFUSED_FOR_ITS_CONTENT = frozenset((400, 413, 415, 422))
+"""Statuses of submissions that cost processor time and can never succeed."""
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
@@ -83,10 +85,17 @@ def checked_task_id(task_id: str) -> str:
     return task_id
 
 
-def json_body(schema: type[_Body], *, optional: bool = False, max_bytes: int = MAX_BODY_BYTES) -> _Body:
+def json_body(
+    schema: type[_Body],
+    *,
+    optional: bool = False,
+    max_bytes: int = MAX_BODY_BYTES,
+    max_values: int = MAX_VALUES,
+) -> _Body:
     """The request's body as a record; with `optional` an empty body is an empty object."""
     request.max_content_length = max_bytes + 1  # see create_app
-    raw = request.get_data(cache=False)
+    with wired().request_gate.stepped_out():  # a caller who sends slowly keeps no other request waiting
+        raw = request.get_data(cache=False)
     if len(raw) > max_bytes:
         raise RequestEntityTooLarge
     if optional and not raw:
@@ -103,9 +112,21 @@ def json_body(schema: type[_Body], *, optional: bool = False, max_bytes: int = M
             )
         )
     try:
-        return schema.model_validate(parse_json_object(raw))
+        return schema.model_validate(parse_json_object(raw, max_values=max_values))
     except ValidationError as exc:
         raise RequestRefusedError(body_problem(exc)) from exc
+
+
+def limit_refusals() -> None:
+    """Before a submission's body is read: answer 429 after too many refused ones, and count this if it is refused."""
+    quotas, user_id = wired().quotas, caller_id()
+    quotas.check_refusals(user_id)
+
+    @after_this_request
+    def count(answer: Response) -> Response:
+        if answer.status_code in REFUSED_FOR_ITS_CONTENT:
+            quotas.count_refused(user_id)
+        return answer
 
 
 def query(schema: type[_Body]) -> _Body:

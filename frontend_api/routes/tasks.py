@@ -18,6 +18,7 @@ from frontend_api.routes.requests import (
     checked_task_id,
     idempotency_key,
     json_body,
+    limit_refusals,
     query,
 )
 from frontend_api.routes.waiting import (
@@ -77,6 +78,7 @@ _LOCATION = {"Location": "Where the task is read."}
 )
 def submit() -> Response:
     """Accept a task. A 503 names the task when it was stored but not queued yet: nothing is lost."""
+    limit_refusals()
     key = idempotency_key()
     submission = json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=key)
     seconds = preferred_wait()

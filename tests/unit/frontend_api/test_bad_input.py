@@ -223,6 +223,46 @@ def test_a_body_at_the_limit_is_read(api: Api) -> None:
     assert post(api, json.dumps(VALID).encode().ljust(MAX_BODY_BYTES)).status_code == 202
 
 
+MANY_VALUES = {
+    "label names": {"labels": {f"L{number}": "" for number in range(70_000)}},
+    "unknown fields": {f"f{number}": 1 for number in range(80_000)},
+    "array entries": {"callback_events": [0] * 400_000},
+    "empty objects": {"labels": [{}] * 300_000},
+}
+
+
+@pytest.mark.parametrize("changes", MANY_VALUES.values(), ids=MANY_VALUES)
+def test_too_many_values_are_refused_before_parsing(api: Api, changes: dict[str, Any]) -> None:
+    body = json.dumps({**VALID, **changes}, separators=(",", ":")).encode() + b"which is not JSON"
+    assert len(body) <= MAX_BODY_BYTES
+    problem = problem_in(post(api, body), "parameters_rejected", 422)
+    assert problem["errors"] == [
+        {"pointer": "", "detail": "must have at most 1000 values, those inside arrays and objects included"}
+    ]
+    assert api.has_taken_nothing()
+
+
+def test_punctuation_in_a_prompt_is_no_value(api: Api) -> None:
+    prompt = 'a "red", {[blue]}, \\ '[:20] * 100
+    assert api.submit(prompt=prompt, labels={f"l{n}": ',"{[' * 25 for n in range(16)}).status_code == 202
+
+
+def test_more_fields_than_there_are_is_one_error(api: Api) -> None:
+    problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(50)}), "parameters_rejected", 422)
+    assert problem["errors"] == [{"pointer": "", "detail": "must have at most 40 fields (got 51)"}]
+
+
+def test_more_errors_than_are_listed_are_announced(api: Api) -> None:
+    problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(30)}), "parameters_rejected", 422)
+    assert len(problem["errors"]) == 20
+    assert problem["detail"] == "30 fields are not acceptable; `errors` lists the first 20"
+
+
+def test_too_many_labels_are_one_error_whatever_their_names(api: Api) -> None:
+    problem = problem_in(api.submit(labels={f"L{n}": "" for n in range(200)}), "parameters_rejected", 422)
+    assert problem["errors"] == [{"pointer": "/labels", "detail": "must have at most 16 entries"}]
+
+
 def test_a_body_of_nothing_but_unknown_fields_gets_a_short_answer(api: Api) -> None:
     answer = post(api, json.dumps({"x" * 300 + str(n): n for n in range(2_000)}).encode())
     problem_in(answer, "parameters_rejected", 422)

@@ -123,6 +123,27 @@ def test_what_is_refused_costs_nothing(tmp_path: Path) -> None:
     assert left(api.client.get("/v1/models")) == before
 
 
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/tasks:batch", "/v1/tasks:estimate"])
+@pytest.mark.parametrize("body", [b"x", b'{"prompt": "a", "steps": 0}', b'{"tasks": [{"prompt": ""}]}'])
+def test_refused_submissions_are_limited_before_they_are_parsed(
+    tmp_path: Path, path: str, body: bytes
+) -> None:
+    api = limited(tmp_path, refused_per_minute=3)
+    sent = [api.client.post(path, data=body, content_type="application/json") for _ in range(4)]
+    assert [answer.status_code == 429 for answer in sent] == [False, False, False, True]
+    assert refusal(sent[-1]) == (429, "quota_exceeded", "60", True)
+    assert left(sent[-1]) == {"refused-submissions": 0}
+    assert submit(api).status_code == 429
+    assert submit(api, headers=BOB).status_code == 202
+    api.clock.advance(60)
+    assert submit(api).status_code == 202
+
+
+def test_accepted_submissions_are_no_refusals(tmp_path: Path) -> None:
+    api = limited(tmp_path, refused_per_minute=1)
+    assert [submit(api, key="order-1815").status_code for _ in range(3)] == [202, 200, 200]
+
+
 def test_a_retry_is_one_more_that_waits_but_no_submission(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=2, submissions_per_minute=100)
     ended = submit(api).get_json()["id"]
