@@ -3,7 +3,7 @@
 PYTHON   ?= python3.11
 PORT     ?= 8080
 DATA_DIR ?= .darkroom
-WORKERS  ?= 1
+WORKERS  ?=
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -18,10 +18,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=$(WORKERS) DETACH=1 (up returns when all is ready) OBSERVE=1 (it writes traces)'
+	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=2 DETACH=1 (up returns when all is ready) OBSERVE=1 (it writes traces)'
+	@echo '  models of your own: DARKROOM_MODEL_CATALOG=models.json WORKER_MODELS="a,b;c" (one worker serves a and b, another c)'
 
 up: install web ## install, start the whole system, say where the page is
-	@exec $(BIN)/python -m local_stack up --workers $(WORKERS) $(if $(OBSERVE),--observe) $(if $(DETACH),--detach)
+	@exec $(BIN)/python -m local_stack up $(if $(WORKERS),--workers $(WORKERS)) $(if $(OBSERVE),--observe) $(if $(DETACH),--detach)
 
 down: ## stop what `make up DETACH=1` started
 	@$(BIN)/python -m local_stack down

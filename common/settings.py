@@ -57,13 +57,16 @@ class SharedSettings(BaseSettings):
 
     def load_catalog(self) -> ModelCatalog:
         """The model catalog in force; raises SettingsError when the file is missing or does not fit."""
-        if self.model_catalog is None:
-            return EMBEDDED_CATALOG
-        try:
-            return ModelCatalog.model_validate_json(self.model_catalog.read_bytes())
-        except OSError as exc:
-            raise SettingsError(f"DARKROOM_MODEL_CATALOG: {self.model_catalog} cannot be read") from exc
-        except ValidationError as exc:
-            first = exc.errors(include_url=False)[0]
-            where = "/".join(str(part) for part in first["loc"])
-            raise SettingsError(f"DARKROOM_MODEL_CATALOG: {where}: {first['msg']}") from exc
+        return EMBEDDED_CATALOG if self.model_catalog is None else read_catalog(self.model_catalog)
+
+
+def read_catalog(path: Path) -> ModelCatalog:
+    """Read the model catalog in a file; raises SettingsError when the file is missing or not valid."""
+    try:
+        return ModelCatalog.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise SettingsError(f"DARKROOM_MODEL_CATALOG: {path} cannot be read") from exc
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise SettingsError(f"DARKROOM_MODEL_CATALOG: {where}: {first['msg']}") from exc

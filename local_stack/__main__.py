@@ -20,6 +20,7 @@ from local_stack.java_runtime import find_java
 from local_stack.log_view import chosen_logs, follow, show
 from local_stack.loopback import no_proxy_environment
 from local_stack.metrics_view import fetched_metrics, told_metrics
+from local_stack.models_view import model_lines, workers_by_model
 from local_stack.shell_exports import shell_exports
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import PROJECT_RULES, StackSettings
@@ -45,7 +46,35 @@ def up(
         int, typer.Option(envvar="PORT", min=1, max=65535, help="The page's port; all others are free ones.")
     ] = 8080,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    workers: Annotated[int, typer.Option(envvar="WORKERS", min=0, help="How many workers to start.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            envvar="WORKERS",
+            min=0,
+            help="How many workers to start.",
+            show_default="1, or one for each share",
+        ),
+    ] = None,
+    worker_models: Annotated[
+        str | None,
+        typer.Option(
+            envvar="WORKER_MODELS",
+            metavar="SHARES",
+            help="Which models each worker serves: a share for each worker, separated by semicolons, its models by "
+            "commas, as in 'tiny-a,tiny-b;tiny-xl'. The same share twice is two workers.",
+            show_default="every worker serves every model",
+        ),
+    ] = None,
+    model_catalog: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="DARKROOM_MODEL_CATALOG",
+            dir_okay=False,
+            exists=True,
+            help="The model catalog, a JSON file.",
+            show_default="the embedded one, with the demo model",
+        ),
+    ] = None,
     java: Annotated[
         Path | None, typer.Option(envvar="DARKROOM_JAVA", help="The Java to run the emulators with.")
     ] = None,
@@ -71,26 +100,34 @@ def up(
     """
     started = time.monotonic()
     data = DataDirectory(data_dir)
-    # Before anything runs and while Ctrl-C still simply ends this program: it may download for minutes.
-    for product in (PUBSUB, FIRESTORE):
-        find_java(at_least=find_jar(product, say=print).java_needed, given=java)
-    if detach:
-        options = ["--port", str(port), "--workers", str(workers), "--rules", str(rules)]
-        options += ["--java", str(java)] if java else []
-        options += ["--emulators-only"] if emulators_only else []
-        options += ["--observe"] if observe else []
-        state = start_detached(data, options)
-        _announce(state.page_url, data, time.monotonic() - started)
-        return
     settings = StackSettings(
         data_directory=data.path,
         port=port,
         serves_api=not emulators_only,
         workers=0 if emulators_only else workers,
+        worker_models=None if emulators_only else worker_models,
+        model_catalog=model_catalog,
         observes=observe,
         rules=rules.resolve(),
         java=java,
     )
+    settings.pools()  # a model that does not fit is an error at once
+    # Before anything runs and while Ctrl-C still simply ends this program: it may download for minutes.
+    for product in (PUBSUB, FIRESTORE):
+        find_java(at_least=find_jar(product, say=print).java_needed, given=java)
+    if detach:
+        options = ["--port", str(port), "--rules", str(rules.resolve())]
+        options += ["--workers", str(workers)] if workers is not None else []
+        options += ["--worker-models", worker_models] if worker_models else []
+        options += ["--model-catalog", str(model_catalog.resolve())] if model_catalog else []
+        options += ["--java", str(java)] if java else []
+        options += ["--emulators-only"] if emulators_only else []
+        options += ["--observe"] if observe else []
+        state = start_detached(data, options)
+        for notice in state.notices:
+            print(notice)
+        _announce(state.page_url, data, time.monotonic() - started)
+        return
     stack = LocalStack(settings, say=partial(print, flush=True))  # also into the log of a detached one
     _stop_on_signals(stack)
     try:
@@ -122,18 +159,24 @@ def status(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Show what runs, on which ports, and how often it was restarted. Exits with 3 when nothing runs, and says why."""
+    """Show what runs, on which ports, how often it was restarted, and how many workers serve each model.
+
+    Exits with 3 when nothing runs, and says why.
+    """
     data = DataDirectory(data_dir)
     last = data.state()
     state = last if data.is_in_use() else None
+    models = workers_by_model(state.ports.get("api")) if state else {}
     if as_json:
         stopped = {"phase": "stopped", "failure": last.failure if last else None}
-        print(json.dumps(asdict(state) if state else stopped, indent=2))
+        print(json.dumps({**asdict(state), "models": models} if state else stopped, indent=2))
     elif state is not None:
         print(f"{state.phase} since {state.started_at}, page: {state.page_url}, logs: {data.logs}")
         for name in sorted({*state.ports, *state.pids}):
             port, pid = state.ports.get(name, "–"), state.pids.get(name, "–")
             print(f"  {name:<20} port {port:<7} pid {pid:<9} restarts {state.restarts.get(name, 0)}")
+        for line in (*model_lines(models), *state.notices):
+            print(f"  {line}")
     else:
         print(data.why_nothing_runs())
     if state is None:

@@ -16,6 +16,8 @@ from local_stack.provisioning import PushEndpoints
 from local_stack.pubsub_proxy.process import pubsub_proxy
 from local_stack.stack_settings import (
     LOCAL_DEFAULTS,
+    MODEL_CATALOG_VARIABLE,
+    MODELS_VARIABLE,
     OBSERVED_DEFAULTS,
     StackSettings,
     honoured,
@@ -35,6 +37,8 @@ class Composition:
         self._say = say
         self._token = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
+        self.pools = settings.pools()
+        """Those with workers first."""
 
     @property
     def ports(self) -> Mapping[str, int]:
@@ -64,6 +68,8 @@ class Composition:
             "FIRESTORE_EMULATOR_HOST": self.host("firestore-emulator"),
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
+            "DARKROOM_SUBSCRIPTION": self._settings.names.tasks_subscription(self.pools[0].name),
+            **self._catalog_variable,
             **honoured(LOCAL_DEFAULTS, self._settings.caller_environment),
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
@@ -76,10 +82,26 @@ class Composition:
         told = {
             **self.environment,
             **(self.api().environment if self._settings.serves_api else {}),
-            **(self.worker(0).environment if self._settings.workers else {}),
+            **(self.worker(0).environment if self.worker_count else {}),
         }
         overruled = {name for name, value in told.items() if caller.get(name, value) != value}
-        return tuple(sorted(overruled - {_PAGE_PORT, *given}))
+        return tuple(sorted(overruled - {_PAGE_PORT, MODEL_CATALOG_VARIABLE, MODELS_VARIABLE, *given}))
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers a stack starts with."""
+        return sum(pool.workers for pool in self.pools)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Sentences for the person who starts the stack."""
+        idle = [pool for pool in self.pools if pool.workers == 0 and self._settings.serves_api]
+        unserved = [model for pool in idle for model in pool.models]
+        overruled = self.overruled_variables
+        return (
+            *([f"Ignored, because the stack sets them itself: {', '.join(overruled)}."] if overruled else []),
+            *([f"No worker serves {', '.join(unserved)}: such tasks wait."] if unserved else []),
+        )
 
     def host(self, name: str) -> str:
         """A process's address, `host:port`."""
@@ -117,7 +139,9 @@ class Composition:
     def worker(self, number: int) -> ProcessSpec:
         name = f"worker-{number}"
         return application.worker(
-            number=number, health_port=self._port(name), environment=self._observed(name)
+            number=number,
+            health_port=self._port(name),
+            environment=self._observed(name) | self._share(number),
         )
 
     def rescue_tick(self, *, queue_began_at: datetime) -> ProcessSpec:
@@ -136,6 +160,18 @@ class Composition:
             telling["DARKROOM_TRACE_EXPORTER"] = "file"
             telling["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
         return telling | self.environment
+
+    @property
+    def _catalog_variable(self) -> dict[str, str]:
+        path = self._settings.catalog_path
+        return {} if path is None else {MODEL_CATALOG_VARIABLE: str(path)}
+
+    def _share(self, number: int) -> dict[str, str]:
+        """The settings that say which models a worker serves; one more than planned joins the first pool."""
+        planned = [pool for pool in self.pools for _ in range(pool.workers)]
+        pool = planned[number] if number < len(planned) else self.pools[0]
+        subscription = self._settings.names.tasks_subscription(pool.name)
+        return {"DARKROOM_SUBSCRIPTION": subscription, MODELS_VARIABLE: ",".join(pool.models)}
 
     def _port(self, name: str) -> int:
         if name not in self._ports:

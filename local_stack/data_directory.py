@@ -35,6 +35,8 @@ class StackState:
     """Of those that run just now."""
     restarts: Mapping[str, int] = field(default_factory=dict)
     """How many times each was started again after it had ended by itself."""
+    notices: tuple[str, ...] = ()
+    """What the stack said when it was started: variables it ignored, models without a worker."""
     failure: str | None = None
     """Which process ended the stack, and the last lines of its log."""
 
@@ -98,7 +100,7 @@ class DataDirectory:
         """What the last writer wrote; None when there is nothing, or nothing legible."""
         try:
             content: dict[str, Any] = json.loads((self.path / "state.json").read_text("utf-8"))
-            return StackState(**content)
+            return StackState(**{**content, "notices": tuple(content.get("notices", ()))})
         except (OSError, ValueError, TypeError):
             return None
 

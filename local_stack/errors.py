@@ -8,6 +8,8 @@ LocalStackError
 ├── PortTakenError             the page's port is not free
 ├── JavaMissingError           no Java that can run the emulators
 ├── EmulatorMissingError       no jar: neither given, nor installed, nor downloadable
+├── WorkerModelsError          WORKER_MODELS or DARKROOM_MODELS does not fit the model catalog
+├── ModelCatalogError          the file that DARKROOM_MODEL_CATALOG names cannot be used
 ├── DownloadError              a pinned file could not be fetched whole and true
 └── ProvisioningError          a topic, subscription or bucket could not be created
 """
@@ -49,6 +51,14 @@ class DownloadError(LocalStackError):
 
 class ProvisioningError(LocalStackError):
     """An emulator refused to create a topic, a subscription or a bucket."""
+
+
+class WorkerModelsError(LocalStackError):
+    """The models that the workers are to serve do not fit the model catalog, or one another."""
+
+
+class ModelCatalogError(LocalStackError):
+    """The model catalog is missing or not valid."""
 
 
 class ProcessFailedError(LocalStackError):

@@ -7,12 +7,13 @@ than everything else it does.
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from local_stack.errors import ProvisioningError
 from local_stack.loopback import open_loopback
+from local_stack.worker_pools import WorkerPool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +30,10 @@ class ResourceNames:
     """Nobody reads it but people, when the API has not kept what it should: Pub/Sub forgets after a week."""
     dead_letter_push_subscription: str = "darkroom-dead-letters-push"
     images_bucket: str = "darkroom-images"
-    models: tuple[str, ...] = ("demo",)
-    """Each model has a subscription of its own, with a filter, as each has its own workers."""
 
-    def tasks_subscription(self, model: str) -> str:
-        return f"{self.tasks_topic}-{model}"
+    def tasks_subscription(self, pool: str) -> str:
+        """The subscription that the workers of a pool pull from."""
+        return f"{self.tasks_topic}-{pool}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,13 @@ class PushEndpoints:
     events: str
 
 
-def provision_pubsub(host: str, names: ResourceNames, *, endpoints: PushEndpoints | None = None) -> None:
+def provision_pubsub(
+    host: str,
+    names: ResourceNames,
+    pools: Sequence[WorkerPool],
+    *,
+    endpoints: PushEndpoints | None = None,
+) -> None:
     """Create topics and subscriptions, those that push only with endpoints to push to. Raises ProvisioningError."""
     project = f"http://{host}/v1/projects/{names.project_id}"
     for topic in (names.tasks_topic, names.events_topic, names.dead_letter_topic):
@@ -54,12 +60,12 @@ def provision_pubsub(host: str, names: ResourceNames, *, endpoints: PushEndpoint
         body = {"topic": f"projects/{names.project_id}/topics/{topic}", **settings}
         _create("PUT", f"{project}/subscriptions/{subscription}", body)
 
-    for model in names.models:
+    for pool in pools:
         subscribe(
-            names.tasks_subscription(model),
+            names.tasks_subscription(pool.name),
             names.tasks_topic,
             ackDeadlineSeconds=60,
-            filter=f'attributes.model = "{model}"',
+            filter=pool.subscription_filter(pools),
             # No retry policy: the emulator loses messages by it. The proxy slows what is returned.
             deadLetterPolicy={
                 "deadLetterTopic": f"projects/{names.project_id}/topics/{names.dead_letter_topic}",

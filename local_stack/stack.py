@@ -40,6 +40,7 @@ class LocalStack:
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._data = DataDirectory(settings.data_directory)
         self._composition = Composition(settings, self._data, say)
+        self._notices = self._composition.notices
         self._supervisor = Supervisor(logs_directory=self._data.logs, stack_id=self._stack_id)
         self._exports = FirestoreExports(self._data.firestore)
         self._periodic_export: PeriodicExport | None = None
@@ -152,11 +153,11 @@ class LocalStack:
         """Everything at once: loading libraries takes the workers and the API longer than the emulators need."""
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
         self._data.forget_traces()
-        if overruled := composition.overruled_variables:
-            self._say(f"Ignored, because the stack sets them itself: {', '.join(overruled)}.")
+        for notice in self._notices:
+            self._say(notice)
         infrastructure = composition.infrastructure(self._exports.latest())
         supervisor.start(*infrastructure)
-        for _ in range(settings.workers):
+        for _ in range(composition.worker_count):
             self._start_worker()
         if settings.serves_api:
             supervisor.start(composition.api())
@@ -178,6 +179,7 @@ class LocalStack:
         provision_pubsub(
             self._composition.host("pubsub-emulator"),
             self._settings.names,
+            self._composition.pools,
             endpoints=self._composition.push_endpoints,
         )
         self._queue_began_at = datetime.now(UTC)
@@ -240,5 +242,6 @@ class LocalStack:
                 pids={process.name: process.pid for process in processes if process.is_running},
                 restarts=self._supervisor.restarts,
                 failure=failure,
+                notices=self._notices,
             )
         )

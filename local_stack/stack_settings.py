@@ -5,8 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.domain.model_catalog import EMBEDDED_CATALOG
+from common.settings import SettingsError, read_catalog
+from local_stack.errors import ModelCatalogError
 from local_stack.provisioning import ResourceNames
+from local_stack.worker_pools import WorkerPool, plan_pools
 
+MODEL_CATALOG_VARIABLE = "DARKROOM_MODEL_CATALOG"
+MODELS_VARIABLE = "DARKROOM_MODELS"
 PROJECT_RULES = Path(__file__).resolve().parents[1] / "terraform" / "firestore.rules"
 
 
@@ -18,7 +24,12 @@ class StackSettings:
     port: int | None = None
     """The page's port; None takes a free one."""
     serves_api: bool = True
-    workers: int = 1
+    workers: int | None = None
+    """None starts one, or one for each share of `worker_models`."""
+    worker_models: str | None = None
+    """Which models each worker serves, as WORKER_MODELS has it; None: every worker serves every model."""
+    model_catalog: Path | None = None
+    """None takes the one of the environment, else the embedded one."""
     observes: bool = False
     """Whether API and workers write what they do as traces, under the data directory."""
     rescue_interval_seconds: float = 10
@@ -31,6 +42,30 @@ class StackSettings:
     """For the API and the workers, before everything else."""
     caller_environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     """The environment that the stack was started in: its settings win over the stack's defaults."""
+
+    @property
+    def catalog_path(self) -> Path | None:
+        """The model catalog's file as an absolute path: the processes run in a folder of their own."""
+        path = self.model_catalog or self._variable(MODEL_CATALOG_VARIABLE)
+        return Path(path).absolute() if path else None
+
+    def pools(self) -> tuple[WorkerPool, ...]:
+        """The pools of workers. Raises ModelCatalogError and WorkerModelsError."""
+        path = self.catalog_path
+        try:
+            catalog = EMBEDDED_CATALOG if path is None else read_catalog(path)
+        except SettingsError as error:
+            raise ModelCatalogError(str(error)) from error
+        given = (self._variable(MODELS_VARIABLE) or "").split(",")
+        return plan_pools(
+            tuple(spec.name for spec in catalog.models),
+            workers=self.workers,
+            shares=self.worker_models,
+            models=tuple(name.strip() for name in given if name.strip()),
+        )
+
+    def _variable(self, name: str) -> str | None:
+        return self.extra_environment.get(name) or self.caller_environment.get(name) or None
 
 
 LOCAL_DEFAULTS = {
@@ -68,6 +103,5 @@ def names_as_environment(names: ResourceNames) -> dict[str, str]:
         "DARKROOM_TASKS_TOPIC": names.tasks_topic,
         "DARKROOM_EVENTS_TOPIC": names.events_topic,
         "DARKROOM_DEAD_LETTER_TOPIC": names.dead_letter_topic,
-        "DARKROOM_SUBSCRIPTION": names.tasks_subscription(names.models[0]),
         "DARKROOM_IMAGES_BUCKET": names.images_bucket,
     }

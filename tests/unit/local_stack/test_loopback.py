@@ -18,6 +18,7 @@ from local_stack.processes import ProcessSpec
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
 from local_stack.rescue_tick import tick
 from local_stack.supervisor import Supervisor
+from local_stack.worker_pools import WorkerPool
 
 UNUSABLE = "http://127.0.0.1:9"
 PROXIES = {
@@ -54,7 +55,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
     assert answers_ok(f"http://{address}/")(os.getpid()) is None
-    provision_pubsub(address, ResourceNames())
+    provision_pubsub(address, ResourceNames(), [WorkerPool(models=("demo",), workers=1)])
     provision_bucket(f"http://{address}", ResourceNames())
     FirestoreExports(tmp_path).export(address, "demo-darkroom")
     assert fetched_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}

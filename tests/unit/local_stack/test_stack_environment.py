@@ -1,5 +1,7 @@
 """Which of the caller's variables the stack honours, and which it sets itself and reports."""
 
+import json
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
+from local_stack.errors import ModelCatalogError
 from local_stack.shell_exports import shell_exports
 from local_stack.stack_settings import StackSettings
 
@@ -40,6 +43,8 @@ DEFAULTS = {
     "DARKROOM_WEBHOOK_TIMEOUT_SECONDS",
 }
 
+_WORKERS_OWN = {"PORT", "DARKROOM_MODELS"}  # the page's port, and the models that the worker's pool serves
+
 
 def compose(tmp_path: Path, caller: dict[str, str], **settings: object) -> Composition:
     wanted = StackSettings(
@@ -56,7 +61,7 @@ def child_environment(composition: Composition) -> dict[str, str]:
 
 
 def test_every_setting_of_the_composition_is_a_default_or_wiring(tmp_path: Path) -> None:
-    assert set(child_environment(compose(tmp_path, {}))) - {"PORT"} == WIRING | DEFAULTS
+    assert set(child_environment(compose(tmp_path, {}))) - _WORKERS_OWN == WIRING | DEFAULTS
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULTS))
@@ -71,6 +76,61 @@ def test_wiring_overrules_the_callers_variable_and_is_reported(name: str, tmp_pa
     composition = compose(tmp_path, {name: "the caller's"})
     assert child_environment(composition)[name] != "the caller's"
     assert composition.overruled_variables == (name,)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """A model catalog with three models, named by a path that is relative to the working directory."""
+    path = tmp_path / "models.json"
+    models = [
+        {"name": name, "title": name, "family": "stable_diffusion", "source": "somewhere"}
+        for name in ("tiny-a", "tiny-b", "tiny-xl")
+    ]
+    path.write_text(json.dumps({"models": models}))
+    return Path(os.path.relpath(path))
+
+
+def test_a_catalog_in_the_environment_reaches_every_process_as_an_absolute_path(
+    tmp_path: Path, catalog: Path
+) -> None:
+    composition = compose(tmp_path, {"DARKROOM_MODEL_CATALOG": str(catalog)})
+    for process in (composition.api(), composition.worker(0)):
+        assert process.environment["DARKROOM_MODEL_CATALOG"] == str(catalog.absolute())
+    assert composition.worker(0).environment["DARKROOM_MODELS"] == "tiny-a,tiny-b,tiny-xl"
+    assert composition.notices == ()
+
+
+def test_each_worker_serves_its_share_and_an_unserved_model_is_reported(
+    tmp_path: Path, catalog: Path
+) -> None:
+    composition = compose(tmp_path, {}, model_catalog=catalog, worker_models="tiny-b;tiny-xl")
+    shares = [composition.worker(number).environment for number in range(composition.worker_count)]
+    assert [share["DARKROOM_MODELS"] for share in shares] == ["tiny-b", "tiny-xl"]
+    assert [share["DARKROOM_SUBSCRIPTION"] for share in shares] == [
+        "darkroom-tasks-tiny-b",
+        "darkroom-tasks-tiny-xl",
+    ]
+    assert composition.notices == ("No worker serves tiny-a: such tasks wait.",)
+
+
+def test_the_callers_models_restrict_the_workers(tmp_path: Path, catalog: Path) -> None:
+    composition = compose(tmp_path, {"DARKROOM_MODELS": "tiny-xl, tiny-a"}, model_catalog=catalog)
+    assert composition.worker(0).environment["DARKROOM_MODELS"] == "tiny-xl,tiny-a"
+    assert composition.notices == ("No worker serves tiny-b: such tasks wait.",)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(None, "cannot be read"), ('{"models": []}', "DARKROOM_MODEL_CATALOG: models: ")],
+)
+def test_a_catalog_that_cannot_be_used_is_a_sentence(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    path = tmp_path / "models.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ModelCatalogError, match=complaint):
+        compose(tmp_path, {}, model_catalog=path)
 
 
 def test_settings_given_by_a_program_win_and_are_no_conflict(tmp_path: Path) -> None:

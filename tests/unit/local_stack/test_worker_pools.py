@@ -1,0 +1,88 @@
+"""Which models each worker of the local stack serves, and which messages it gets."""
+
+from typing import Any
+
+import pytest
+
+from local_stack.errors import WorkerModelsError
+from local_stack.pubsub_proxy.subscription_filter import parse_filter
+from local_stack.worker_pools import WorkerPool, plan_pools
+
+CATALOG = ("tiny-a", "tiny-b", "tiny-xl")
+
+
+def planned(catalog: tuple[str, ...] = CATALOG, **wishes: Any) -> tuple[WorkerPool, ...]:
+    return plan_pools(catalog, **{"workers": None, "shares": None, **wishes})
+
+
+def served(pools: tuple[WorkerPool, ...]) -> list[tuple[str, int]]:
+    return [(",".join(pool.models), pool.workers) for pool in pools]
+
+
+def test_one_worker_serves_every_model_by_default() -> None:
+    assert served(planned()) == [("tiny-a,tiny-b,tiny-xl", 1)]
+
+
+def test_several_workers_serve_every_model_each() -> None:
+    assert served(planned(workers=3)) == [("tiny-a,tiny-b,tiny-xl", 3)]
+
+
+def test_each_share_is_a_worker() -> None:
+    assert served(planned(shares="tiny-a, tiny-b ; tiny-xl")) == [("tiny-a,tiny-b", 1), ("tiny-xl", 1)]
+
+
+def test_a_repeated_share_is_one_pool_of_several_workers() -> None:
+    assert served(planned(shares="tiny-a;tiny-b,tiny-xl;tiny-a")) == [("tiny-a", 2), ("tiny-b,tiny-xl", 1)]
+
+
+def test_a_model_in_no_share_is_a_pool_without_workers() -> None:
+    assert served(planned(shares="tiny-xl")) == [("tiny-xl", 1), ("tiny-a", 0), ("tiny-b", 0)]
+
+
+def test_no_worker_at_all_leaves_every_message_to_one_subscription() -> None:
+    assert served(planned(workers=0)) == [("tiny-a,tiny-b,tiny-xl", 0)]
+
+
+def test_the_workers_own_setting_restricts_all_of_them() -> None:
+    assert served(planned(workers=2, models=("tiny-b",))) == [("tiny-b", 2), ("tiny-a", 0), ("tiny-xl", 0)]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "complaint"),
+    [
+        ({"shares": "tiny-a;huge"}, "WORKER_MODELS names the model 'huge', .*: tiny-a, tiny-b, tiny-xl"),
+        ({"models": ("huge",)}, "DARKROOM_MODELS names the model 'huge'"),
+        ({"shares": "tiny-a,tiny-b;tiny-b"}, "'tiny-b' in two different shares"),
+        ({"shares": "tiny-a;;tiny-b"}, "Share 2 of WORKER_MODELS names no model"),
+        ({"shares": "tiny-a,tiny-a"}, "'tiny-a' twice in one share"),
+        ({"shares": "tiny-a;tiny-b", "workers": 3}, "WORKER_MODELS has 2 shares, .* WORKERS is 3"),
+        ({"shares": "tiny-a", "models": ("tiny-a",)}, "both set; set one of them"),
+    ],
+)
+def test_shares_that_make_no_sense_are_refused(wishes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(WorkerModelsError, match=complaint):
+        planned(**wishes)
+
+
+def test_pools_of_one_catalog_have_different_names() -> None:
+    names = [pool.name for pool in planned(shares="tiny-a,tiny-b;tiny-xl")]
+    assert names == ["tiny-a+1", "tiny-xl"]
+
+
+@pytest.mark.parametrize("shares", [None, "tiny-a;tiny-b;tiny-xl", "tiny-b,tiny-xl;tiny-a", "tiny-xl"])
+def test_each_message_goes_to_exactly_one_pool(shares: str | None) -> None:
+    """Also one of an unknown model, or of none: a worker dead-letters it, where a filter would drop it silently."""
+    pools = planned(shares=shares)
+    filters = [parse_filter(pool.subscription_filter(pools)) for pool in pools]
+    for attributes in ({"model": "huge"}, {}, *({"model": model} for model in CATALOG)):
+        takers = [pool for pool, takes in zip(pools, filters, strict=True) if takes(attributes)]
+        assert len(takers) == 1
+        assert attributes.get("model", "none") not in CATALOG or attributes["model"] in takers[0].models
+
+
+def test_a_share_whose_filter_is_too_long_for_pubsub_is_refused() -> None:
+    many = tuple(f"a-model-with-quite-a-long-name-{number}" for number in range(12))
+    assert planned(many)[0].subscription_filter(planned(many)) == ""
+    assert planned(many, shares=f"{','.join(many[:-1])};{many[-1]}")
+    with pytest.raises(WorkerModelsError, match=r"too many models: .* 256 bytes"):
+        planned(many, shares=f"{','.join(many[:6])};{','.join(many[6:])}")
