@@ -175,7 +175,7 @@ def status(
         for name in sorted({*state.ports, *state.pids}):
             port, pid = state.ports.get(name, "–"), state.pids.get(name, "–")
             print(f"  {name:<20} port {port:<7} pid {pid:<9} restarts {state.restarts.get(name, 0)}")
-        for line in (*model_lines(models), *state.notices):
+        for line in model_lines(models):
             print(f"  {line}")
     else:
         print(data.why_nothing_runs())
