@@ -28,7 +28,7 @@ from frontend_api.ports import QueueGauge
 from frontend_api.read_workload import ReadWorkload
 from frontend_api.workload import Workload
 
-_PLACE_GOOD_FOR = timedelta(seconds=3)
+_PLACE_GOOD_FOR = timedelta(seconds=1)
 _MOST_PLACES = 2_000
 """Whose place is forgotten is counted anew when somebody asks."""
 
@@ -47,13 +47,13 @@ class ForetellTask:
 
     def estimate(self, parameters: GenerationParameters, lane: Lane) -> Outlook:
         """What would become of a task submitted now. Raises DependencyUnavailableError."""
-        workload = self._read_workload()
+        workload = self._read_workload(checked=True)
         place = place_of_newest(workload, parameters.model, lane, self._clock.now())
         return self._outlook_of_queued(workload, parameters, place)
 
     def foretold(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
         """New tasks, to be submitted in this order, with their predictions."""
-        workload = self._read_workload.at_once()
+        workload = self._read_workload.at_once(checked=True)
         if workload is None:
             return tuple(tasks)
         told = []

@@ -1,16 +1,16 @@
 """The doors that only the API uses. Adapters live in `frontend_api/adapters`, fakes in `tests/fakes`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from common.domain.images import StoredImage
-from common.domain.task import Task
+from common.domain.task import Task, TaskStatus
 from frontend_api.api_key import ALL_SCOPES, ApiKey, Scope
 from frontend_api.dead_letter import DeadLetter
 from frontend_api.usage_totals import UsageTotals
-from frontend_api.workload import Backlog
+from frontend_api.workload import ActiveTask, Backlog
 
 
 class TaskQueue(Protocol):
@@ -179,6 +179,14 @@ class QueueGauge(Protocol):
 
     def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
         """How much work of one model has not ended; of what is queued only that which became so before a moment."""
+        ...
+
+    def active(self, *, at_most: int) -> tuple[ActiveTask, ...]:
+        """The queued and processing tasks of all models, in any order; some of them when there are more."""
+        ...
+
+    def statuses(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
+        """The status of each of these tasks; a deleted task is left out."""
         ...
 
     def dead_letters(self) -> int:

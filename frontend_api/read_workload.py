@@ -1,10 +1,18 @@
-"""Read the workload: measured in the store and remembered for a moment, for every submission asks for it."""
+"""Read the workload: measured in the store and cached for at most a second or so, because every submission needs it.
 
+The cache follows arrivals at once and finished tasks without delay where it matters:
+
+- This process adds each task that it stores.
+- A submission or an estimate first checks the statuses of the tasks that are cached, while they are few. The documents
+  are read by name. Checks are so seldom that they read at most 20 documents a second.
+- Few tasks are listed again by one query after a second. Many tasks are added up by aggregation queries, less often the
+  more there are.
+"""
+
+import enum
 import threading
-from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
@@ -13,28 +21,42 @@ import structlog
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.model_catalog import ModelCatalog
-from common.domain.task import Lane, Task
+from common.domain.task import Task
 from common.domain.worker_report import WorkerReport
 from common.ports import Clock, WorkerReports
+from frontend_api.known_tasks import MOST_KEPT_SINGLY, KnownTasks
 from frontend_api.ports import QueueGauge
-from frontend_api.workload import Work, Workload
+from frontend_api.workload import Workload
 
 _log = structlog.get_logger(__name__)
-_GOOD_FOR = timedelta(seconds=2)
+_GOOD_FOR = timedelta(seconds=1)
+_EARLY = timedelta(seconds=0.25)
+"""A caller who comes so long before a measurement is too old starts the next one in the background."""
 _TASKS_PER_READ = 1_000
-"""So many more make it dearer by a read, as Firestore counts them, and less changed by what a second brings."""
+"""Firestore charges a read for so many counted tasks; beyond, a second changes little in proportion."""
+_MORE_PER_READ = timedelta(seconds=2)
 _AT_MOST_GOOD_FOR = timedelta(seconds=10)
 _USABLE_FOR = timedelta(seconds=15)
-"""Somebody in a hurry takes one as old as this while a new one is being measured."""
+"""A measurement as old as this is used while the store does not answer."""
+_SHORTEST_BETWEEN_CHECKS = timedelta(seconds=0.1)
+_BETWEEN_CHECKS_PER_TASK = timedelta(seconds=1 / 20)
+_CREW_GOOD_FOR = timedelta(seconds=2)
 _PAUSE_AFTER_OUTAGE = timedelta(seconds=5)
+_LONGEST_WAIT_SECONDS = 0.25
+"""For a measurement that another thread has begun."""
 _FORMER_WORKERS = 3
-"""Of each model that nobody knows who is alive: one to go by, and a few more for what became of predictions."""
+"""Per model that no live worker has measured: one for its times, and more for calibration."""
 
-_Arrivals = defaultdict[str, defaultdict[Lane, Work]]
+_Crew = tuple[tuple[WorkerReport, ...], tuple[WorkerReport, ...]]
+"""The live workers, and of each model that none of them has measured the latest that had."""
 
 
-def _no_arrivals() -> _Arrivals:
-    return defaultdict(lambda: defaultdict(Work))
+class _Due(enum.Enum):
+    NOTHING = enum.auto()
+    CHECK = enum.auto()
+    """Of the statuses of the tasks that are cached."""
+    MEASUREMENT = enum.auto()
+    MEASUREMENT_IN_BACKGROUND = enum.auto()
 
 
 class ReadWorkload:
@@ -47,96 +69,88 @@ class ReadWorkload:
         self._gauge = gauge
         self._reports = reports
         self._clock = clock
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload-query")
         self._measuring = threading.Lock()
         self._lock = threading.Lock()
-        self._latest: Workload | None = None
-        self._arrivals = _no_arrivals()
-        """What this process has stored since the latest measurement began; others are seen by the next one."""
-        self._arrivals_meanwhile = _no_arrivals()
-        """The same since the one began that is under way, which looks at nothing that was queued later."""
-        self._measuring_as_of: datetime | None = None
+        self._known = KnownTasks(self._models)
+        self._crew: _Crew = ((), ())
+        self._crew_as_of: datetime | None = None
+        self._measured_at: datetime | None = None
+        """When the latest measurement began."""
+        self._as_of: datetime | None = None
+        """When the latest measurement or check began."""
+        self._stored_meanwhile: dict[str, Task] | None = None
+        """The tasks that this process stored since the measurement or check began that is under way."""
         self._failed_at = clock.now() - _PAUSE_AFTER_OUTAGE
 
-    def __call__(self) -> Workload:
-        """The workload, or that of some seconds ago. Raises DependencyUnavailableError."""
-        latest = self._latest
-        if latest is None:
-            with self._measuring:
-                if self._latest is None:
-                    self._measure()
-        # Whoever comes while somebody measures takes what there is.
-        elif not self._is_younger(latest, _good_for(latest)) and self._measuring.acquire(blocking=False):
-            try:
-                self._measure()
-            finally:
-                self._measuring.release()
-        return self._with_arrivals()
+    def __call__(self, *, checked: bool = False) -> Workload:
+        """The workload of at most a second ago, longer where many tasks wait. Raises DependencyUnavailableError.
 
-    def at_once(self) -> Workload | None:
-        """For those who must not wait for it, nor fail for want of it: a recent one, None when none can be had.
-
-        Only the first to ask after a pause waits for a measurement.
+        `checked` also drops the tasks that have finished since, while there are few.
         """
-        latest = self._latest
-        if latest is None or not self._is_younger(latest, _USABLE_FOR):
-            return self._measured_for_want_of_any()
-        if (
-            not self._is_younger(latest, _good_for(latest))
-            and self._may_try()
-            and self._measuring.acquire(blocking=False)
-        ):
-            threading.Thread(target=self._measure_and_let_go, name="workload", daemon=True).start()
-        return self._with_arrivals()
+        self._refresh(checked=checked, patient=True)
+        return self._workload()
+
+    def at_once(self, *, checked: bool = False) -> Workload | None:
+        """The same for callers that must not fail without it: None when the store does not answer.
+
+        Of a long backlog only the first caller after a pause waits for a measurement.
+        """
+        if self._may_try():
+            try:
+                self._refresh(checked=checked, patient=False)
+            except DependencyUnavailableError as error:
+                self._note_failure(error)
+        return self._workload() if self._is_younger(_USABLE_FOR) else None
 
     def note_queued(self, task: Task) -> None:
-        """A task was stored: it waits, though no measurement has seen it yet."""
-        model, lane, work = task.parameters.model, task.lane, Work.of(task)
+        """Count a task that this process has stored."""
         with self._lock:
-            self._arrivals[model][lane] += work
-            if self._measuring_as_of is not None and task.queued_at >= self._measuring_as_of:
-                self._arrivals_meanwhile[model][lane] += work
+            self._known.add(task)
+            if self._stored_meanwhile is not None:
+                self._stored_meanwhile[task.id] = task
 
-    def _measured_for_want_of_any(self) -> Workload | None:
-        if not self._may_try():
-            return None
-        try:
-            return self()
-        except DependencyUnavailableError as error:
-            self._note_failure(error)
-            return None
+    # ── when to read ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _measure_and_let_go(self) -> None:
-        try:
-            self._measure()
-        except DependencyUnavailableError as error:
-            self._note_failure(error)
-        finally:
-            self._measuring.release()
+    def _refresh(self, *, checked: bool, patient: bool) -> None:
+        due = self._due(checked=checked, patient=patient)
+        if due is _Due.MEASUREMENT_IN_BACKGROUND:
+            if self._measuring.acquire(blocking=False):
+                threading.Thread(target=self._measure_and_unlock, name="workload", daemon=True).start()
+        elif due is not _Due.NOTHING and self._acquired():
+            try:
+                due = self._due(checked=checked, patient=patient)  # another thread may have been faster
+                if due is _Due.CHECK:
+                    self._check()
+                elif due is _Due.MEASUREMENT:
+                    self._measure()
+            finally:
+                self._measuring.release()
 
-    def _measure(self) -> None:
-        """The caller holds `_measuring`."""
+    def _acquired(self) -> bool:
+        """Without any measurement there is no answer; otherwise an old one is better than a long wait."""
+        return self._measuring.acquire(timeout=-1 if self._measured_at is None else _LONGEST_WAIT_SECONDS)
+
+    def _due(self, *, checked: bool, patient: bool) -> _Due:
         with self._lock:
-            now = self._measuring_as_of = self._clock.now()
-            self._arrivals_meanwhile = _no_arrivals()
-        backlog = partial(self._gauge.backlog, queued_before=now)
-        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload") as pool:
-            reports = pool.submit(self._reports.alive, now)
-            backlogs = dict(zip(self._models, pool.map(backlog, self._models), strict=True))
-            measured = Workload(as_of=now, measured=backlogs, workers=reports.result())
-            unknown = [model for model in self._models if not measured.times_of(model)]
-            former = pool.map(partial(self._reports.latest, limit=_FORMER_WORKERS), unknown)
-            measured = replace(measured, former_workers=_latest_first(chain.from_iterable(former)))
-        with self._lock:
-            self._latest, self._arrivals = measured, self._arrivals_meanwhile
-            self._arrivals_meanwhile, self._measuring_as_of = _no_arrivals(), None
+            count, are_few = self._known.count, self._known.are_few
+        good_for = _good_for(count)
+        # A long backlog takes longer to measure: a steady flow of callers never waits for it.
+        grace = timedelta(0) if are_few or patient else _GOOD_FOR
+        if not self._is_younger(good_for + grace):
+            return _Due.MEASUREMENT
+        between_checks = max(_SHORTEST_BETWEEN_CHECKS, count * _BETWEEN_CHECKS_PER_TASK)
+        if checked and are_few and count and not self._was_read_within(between_checks):
+            return _Due.CHECK
+        if not self._is_younger(good_for - _EARLY):
+            return _Due.MEASUREMENT_IN_BACKGROUND
+        return _Due.NOTHING
 
-    def _with_arrivals(self) -> Workload:
-        with self._lock:
-            latest = self._latest
-            if latest is None:
-                raise DependencyUnavailableError("firestore", "the workload was not measured yet")
-            arrivals = {model: dict(lanes) for model, lanes in self._arrivals.items()}
-        return replace(latest, arrivals=arrivals) if arrivals else latest
+    def _is_younger(self, age: timedelta) -> bool:
+        return self._measured_at is not None and self._clock.now() - self._measured_at < age
+
+    def _was_read_within(self, age: timedelta) -> bool:
+        return self._as_of is not None and self._clock.now() - self._as_of < age
 
     def _note_failure(self, error: DependencyUnavailableError) -> None:
         self._failed_at = self._clock.now()
@@ -145,15 +159,84 @@ class ReadWorkload:
     def _may_try(self) -> bool:
         return self._clock.now() - self._failed_at >= _PAUSE_AFTER_OUTAGE
 
-    def _is_younger(self, workload: Workload, age: timedelta) -> bool:
-        return self._clock.now() - workload.as_of < age
+    # ── reading; the caller holds `_measuring` ───────────────────────────────────────────────────────────
+
+    def _measure_and_unlock(self) -> None:
+        try:
+            self._measure()
+        except DependencyUnavailableError as error:
+            self._note_failure(error)
+        finally:
+            self._measuring.release()
+
+    def _check(self) -> None:
+        now = self._clock.now()
+        with self._lock:
+            ids = self._known.ids
+        statuses = self._gauge.statuses(ids)
+        with self._lock:
+            self._known.check(ids, statuses)
+            self._as_of = now
+
+    def _measure(self) -> None:
+        with self._lock:
+            now = self._clock.now()
+            are_few = self._known.count <= MOST_KEPT_SINGLY
+            self._stored_meanwhile = {}
+        try:
+            crew = self._pool.submit(self._read_crew, now)
+            known = self._listed() if are_few else None
+            known = known or self._added_up(now)
+            crew.result()
+        except BaseException:
+            with self._lock:
+                self._stored_meanwhile = None
+            raise
+        with self._lock:
+            for task in self._stored_meanwhile.values():
+                # Of many tasks only those were added up that were queued before the measurement began.
+                if known.are_few or task.queued_at >= now:
+                    known.add(task)
+            self._known, self._stored_meanwhile = known, None
+            self._measured_at = self._as_of = now
+
+    def _listed(self) -> KnownTasks | None:
+        """The tasks one by one; None when there are too many."""
+        found = self._gauge.active(at_most=MOST_KEPT_SINGLY + 1)
+        return KnownTasks.few(self._models, found) if len(found) <= MOST_KEPT_SINGLY else None
+
+    def _added_up(self, now: datetime) -> KnownTasks:
+        backlogs = self._pool.map(partial(self._gauge.backlog, queued_before=now), self._models)
+        return KnownTasks.many(dict(zip(self._models, backlogs, strict=True)))
+
+    def _read_crew(self, now: datetime) -> None:
+        if self._crew_as_of is not None and now - self._crew_as_of < _CREW_GOOD_FOR:
+            return
+        alive = self._reports.alive(now)
+        known = {times.model for worker in alive for times in worker.times}
+        unknown = (name for name in self._models if name not in known)
+        former = _latest_first(
+            chain.from_iterable(self._reports.latest(name, limit=_FORMER_WORKERS) for name in unknown)
+        )
+        self._crew, self._crew_as_of = (alive, former), now
+
+    def _workload(self) -> Workload:
+        with self._lock:
+            if self._as_of is None:
+                raise DependencyUnavailableError("firestore", "the workload was not measured yet")
+            alive, former = self._crew
+            return Workload(
+                as_of=self._as_of,
+                measured=self._known.measured,
+                arrivals=self._known.arrivals,
+                workers=alive,
+                former_workers=former,
+            )
 
 
-def _good_for(workload: Workload) -> timedelta:
-    """The longer the backlog the longer: two seconds, and two more for each read that measuring it takes."""
-    backlogs = workload.measured.values()
-    tasks = sum(backlog.all_queued.tasks + backlog.all_processing.tasks for backlog in backlogs)
-    return min(_GOOD_FOR * (1 + tasks // _TASKS_PER_READ), _AT_MOST_GOOD_FOR)
+def _good_for(tasks: int) -> timedelta:
+    """A second, and two more for each read that counting the tasks takes."""
+    return min(_GOOD_FOR + _MORE_PER_READ * (tasks // _TASKS_PER_READ), _AT_MOST_GOOD_FOR)
 
 
 def _latest_first(reports: Iterable[WorkerReport]) -> tuple[WorkerReport, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 
-from common.domain.task import Lane, Task
+from common.domain.task import Lane, Task, TaskStatus
 from common.domain.worker_report import ModelTimes, WorkerReport
 
 _DONE_ON_AVERAGE = 0.5
@@ -37,11 +37,47 @@ NO_WORK = Work()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveTask:
+    """A task that is queued or processing, with the fields that the backlog is computed from."""
+
+    id: str
+    model: str
+    lane: Lane
+    status: TaskStatus
+    units: float
+
+    @classmethod
+    def of(cls, task: Task) -> "ActiveTask":
+        """The same fields of a stored task."""
+        return cls(
+            id=task.id,
+            model=task.parameters.model,
+            lane=task.lane,
+            status=task.status,
+            units=task.parameters.work_units,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """The tasks of one model that have not ended, by lane."""
 
     queued: Mapping[Lane, Work] = field(default_factory=dict)
     processing: Mapping[Lane, Work] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tasks: Iterable[ActiveTask]) -> "Backlog":
+        """The sum of some tasks of one model."""
+        queued, processing = dict.fromkeys(Lane, NO_WORK), dict.fromkeys(Lane, NO_WORK)
+        for task in tasks:
+            by_lane = queued if task.status is TaskStatus.QUEUED else processing
+            by_lane[task.lane] += Work(tasks=1, units=task.units)
+        return cls(queued=queued, processing=processing)
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks are queued or processing."""
+        return self.all_queued.tasks + self.all_processing.tasks
 
     @property
     def all_queued(self) -> Work:

@@ -1,5 +1,6 @@
 """FirestoreQueueGauge: the queue by Firestore's aggregation queries, which cost one read for a thousand tasks."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +13,16 @@ from common.domain.task import Lane, TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_dead_letter_archive import COLLECTION as DEAD_LETTERS
 from frontend_api.ports import QueueLine
-from frontend_api.workload import Backlog, Work
+from frontend_api.workload import ActiveTask, Backlog, Work
+
+_ACTIVE_FIELDS = ("model", "lane", "status", "work_units")
 
 
 class FirestoreQueueGauge:
     """The QueueGauge of production and, through the emulator, of the local stack. Safe to share between threads."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._client = client
         self._tasks = client.collection(COLLECTION)
         self._dead_letters = client.collection(DEAD_LETTERS)
         self._calls = repeatable_within(timeout_seconds)
@@ -47,6 +51,21 @@ class FirestoreQueueGauge:
         )
         queued = queued.where(filter=FieldFilter("queued_at", "<", queued_before))
         return Backlog(queued=self._work_by_lane(queued), processing=self._work_by_lane(processing))
+
+    def active(self, *, at_most: int) -> tuple[ActiveTask, ...]:
+        """See QueueGauge.active."""
+        unfinished = [status.value for status in TaskStatus if not status.is_terminal]
+        query = self._tasks.where(filter=FieldFilter("status", "in", unfinished))
+        with translated_errors():
+            found = query.select(_ACTIVE_FIELDS).limit(at_most).get(**self._calls)
+        return tuple(_active_task(document) for document in found)
+
+    def statuses(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        """See QueueGauge.statuses. Documents are read by name, which costs the same however many are stored."""
+        documents = [self._tasks.document(task_id) for task_id in task_ids]
+        with translated_errors():
+            found = list(self._client.get_all(documents, ["status"], **self._calls))
+        return {document.id: TaskStatus(document.get("status")) for document in found if document.exists}
 
     def dead_letters(self) -> int:
         """See QueueGauge.dead_letters."""
@@ -81,3 +100,14 @@ class FirestoreQueueGauge:
             return None
         oldest: datetime = plain(found[0].get("queued_at"))
         return oldest
+
+
+def _active_task(document: Any) -> ActiveTask:
+    fields = document.to_dict()
+    return ActiveTask(
+        id=document.id,
+        model=fields["model"],
+        lane=Lane(fields["lane"]),
+        status=TaskStatus(fields["status"]),
+        units=float(fields.get("work_units") or 0.0),
+    )

@@ -1,11 +1,12 @@
 """InMemoryQueueGauge: the queue measured over an InMemoryTaskStore."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.ports import QueueLine
-from frontend_api.workload import Backlog, Work
+from frontend_api.workload import ActiveTask, Backlog, Work
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
@@ -18,6 +19,8 @@ class InMemoryQueueGauge:
         self._dead_letters = dead_letters
         self.measurements = 0
         self.backlogs_measured = 0
+        self.lists_read = 0
+        self.statuses_read = 0
         self.places_counted = 0
         self.unavailable = False
 
@@ -53,6 +56,17 @@ class InMemoryQueueGauge:
         ]
         processing = [task for task in tasks if task.status is TaskStatus.PROCESSING]
         return Backlog(queued=_work_by_lane(queued), processing=_work_by_lane(processing))
+
+    def active(self, *, at_most: int) -> tuple[ActiveTask, ...]:
+        self._check()
+        self.lists_read += 1
+        active = [ActiveTask.of(task) for task in self._store.all_tasks if not task.status.is_terminal]
+        return tuple(active[:at_most])
+
+    def statuses(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
+        self._check()
+        self.statuses_read += 1
+        return {task.id: task.status for task in self._store.all_tasks if task.id in task_ids}
 
     def dead_letters(self) -> int:
         self._check()

@@ -25,7 +25,7 @@ from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.dead_letter import DeadLetter, DeadMessage
 from frontend_api.ports import DeadLetterArchive, QueueGauge, QueueLine, UsageBook
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
-from frontend_api.workload import NO_WORK, Backlog
+from frontend_api.workload import NO_WORK, ActiveTask, Backlog
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, submitted_task
@@ -177,6 +177,23 @@ def test_without_tasks_there_is_no_backlog(measured: Measured) -> None:
     )
 
 
+def test_active_tasks_are_listed_with_what_their_backlog_needs(measured: Measured) -> None:
+    queued, claimed = measured.queued(lane=Lane.BATCH), measured.claimed("bob", model="another")
+    measured.completed()
+    measured.failed(wasted=1.0)
+    listed = measured.gauge.active(at_most=3)
+    assert {task.id: task for task in listed} == {task.id: ActiveTask.of(task) for task in (queued, claimed)}
+    assert len(measured.gauge.active(at_most=1)) == 1
+
+
+def test_statuses_are_read_by_task_and_leave_out_deleted_tasks(measured: Measured) -> None:
+    tasks = (measured.queued(), measured.claimed(), measured.completed(), measured.failed(wasted=1.0))
+    deleted = measured.queued()
+    measured.store.delete(deleted.id, now=NOW)
+    found = measured.gauge.statuses([task.id for task in (*tasks, deleted)])
+    assert found == {task.id: task.status for task in tasks}
+
+
 @pytest.mark.emulator
 def test_documents_of_before_the_units_do_no_harm(emulators: Emulators) -> None:
     client = own_client(emulators)
@@ -185,6 +202,8 @@ def test_documents_of_before_the_units_do_no_harm(emulators: Emulators) -> None:
     client.collection(COLLECTION).document(old.id).update({"work_units": firestore.DELETE_FIELD})
     backlog = FirestoreQueueGauge(client, timeout_seconds=10).backlog("demo", queued_before=NOW + SECOND)
     assert backlog.queued[Lane.INTERACTIVE].units == pytest.approx(new.parameters.work_units)
+    listed = FirestoreQueueGauge(client, timeout_seconds=10).active(at_most=20)
+    assert {task.id: task.units for task in listed} == {old.id: 0.0, new.id: new.parameters.work_units}
 
 
 def test_dead_letters_are_counted(measured: Measured) -> None:
@@ -345,6 +364,8 @@ def test_what_cannot_be_measured_is_said_within_seconds(unreachable: tuple[Queue
         lambda: gauge.line(None, completed_since=NOW),
         lambda: gauge.line("demo", completed_since=NOW),
         lambda: gauge.backlog("demo", queued_before=NOW + SECOND),
+        lambda: gauge.active(at_most=20),
+        lambda: gauge.statuses(["task-1"]),
         gauge.dead_letters,
         lambda: book.totals_of("ada", [TODAY]),
     ]

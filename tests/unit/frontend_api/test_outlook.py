@@ -236,7 +236,20 @@ def test_each_of_a_burst_is_told_its_own_place_and_time(api: Api) -> None:
     stored = [api.stored(task["id"]).predicted_seconds or 0.0 for task in told]
     assert stored == sorted(set(stored))
     # One measurement was enough for all of them.
-    assert (api.gauge.backlogs_measured, api.gauge.places_counted) == (1, 0)
+    assert (api.gauge.lists_read, api.gauge.backlogs_measured, api.gauge.places_counted) == (1, 0, 0)
+
+
+def test_each_task_in_an_idle_system_is_first_and_its_eta_is_its_own(api: Api) -> None:
+    with_worker(api)
+    etas = []
+    for _ in range(8):
+        task = api.submit().get_json()
+        assert task["queue_position"] == 0
+        etas.append(task["eta"]["p50_seconds"])
+        api.clock.advance(0.2)
+        api.complete(api.claim(api.stored(task["id"])))
+    assert etas == etas[:1] * 8
+    assert estimated(api).get_json()["queue_position"] == 0
 
 
 def test_so_is_each_of_a_batch(api: Api) -> None:
@@ -251,11 +264,11 @@ def test_a_waiting_task_moves_up_and_is_looked_for_now_and_then_only(api: Api) -
     first = api.submit().get_json()["id"]
     api.clock.advance(0.1)
     second = api.submit().get_json()["id"]
-    api.clock.advance(3)
+    api.clock.advance(1)
     assert [told_of(api, second)["queue_position"] for _ in range(5)] == [1] * 5
     assert api.gauge.places_counted == 1
     api.claim(api.stored(first))
-    api.clock.advance(3)
+    api.clock.advance(1)
     assert told_of(api, second)["queue_position"] == 0
     assert told_of(api, first)["queue_position"] is None
     assert told_of(api, first)["eta"]["p50_seconds"] > 0

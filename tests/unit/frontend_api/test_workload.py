@@ -11,7 +11,7 @@ from common.domain.model_catalog import EMBEDDED_CATALOG
 from common.domain.task import Lane, Task
 from common.domain.worker_report import ModelTimes, WorkerReport
 from frontend_api.read_workload import ReadWorkload
-from frontend_api.workload import Backlog, Work, Workload
+from frontend_api.workload import ActiveTask, Backlog, Work, Workload
 from tests.factories import NOW, parameters, submitted_task, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
@@ -86,9 +86,25 @@ class Reading:
         self.read.note_queued(task)
         return task
 
+    def claim(self, task: Task) -> Task:
+        return self.store.update(
+            task.id, lambda t: t.claimed_by("worker-1", self.clock.now(), timedelta(seconds=60))
+        )
+
+    def finish(self, task: Task) -> None:
+        claim = self.claim(task).claim
+        assert claim is not None
+        self.store.update(task.id, lambda t: t.completed(claim, (), self.clock.now()))
+
     @property
     def queued(self) -> int:
         latest = self.read.at_once()
+        assert latest is not None
+        return latest.backlog_of("demo").all_queued.tasks
+
+    @property
+    def queued_before_submission(self) -> int:
+        latest = self.read.at_once(checked=True)
         assert latest is not None
         return latest.backlog_of("demo").all_queued.tasks
 
@@ -103,10 +119,10 @@ def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> N
     for name in ("one", "two"):
         reading.submit(name)
     assert reading.queued == 2
-    assert reading.gauge.backlogs_measured == 1
-    reading.clock.advance(2)
+    assert reading.gauge.lists_read == 1
+    reading.clock.advance(1)
     assert reading.read().backlog_of("demo").all_queued.tasks == 2
-    assert reading.gauge.backlogs_measured == 2
+    assert (reading.gauge.lists_read, reading.gauge.backlogs_measured) == (2, 0)
 
 
 def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made(
@@ -115,14 +131,14 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
     reading.submit("one")
     reading.clock.advance(0.1)
     assert reading.queued == 1
-    may_go_on, measure = threading.Event(), reading.gauge.backlog
+    may_go_on, read = threading.Event(), reading.gauge.active
 
-    def slow(model: str, *, queued_before: datetime) -> Backlog:
+    def slow(*, at_most: int) -> tuple[ActiveTask, ...]:
         assert may_go_on.wait(10)
-        return measure(model, queued_before=queued_before)
+        return read(at_most=at_most)
 
-    monkeypatch.setattr(reading.gauge, "backlog", slow)
-    reading.clock.advance(2)
+    monkeypatch.setattr(reading.gauge, "active", slow)
+    reading.clock.advance(0.8)
     assert reading.queued == 1
     reading.submit("two")  # while it is measured: neither forgotten nor counted twice
     assert reading.queued == 2
@@ -131,7 +147,7 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
         if thread.name == "workload":
             thread.join(10)
     assert reading.queued == 2
-    assert reading.gauge.backlogs_measured == 2
+    assert reading.gauge.lists_read == 2
     reading.clock.advance(2)
     assert reading.read().backlog_of("demo").all_queued.tasks == 2
 
@@ -143,17 +159,111 @@ def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
     assert reading.queued == 1
 
 
-@pytest.mark.parametrize(("tasks", "good_for"), [(0, 2), (999, 2), (1_000, 4), (3_500, 8), (90_000, 10)])
+@pytest.mark.parametrize(("tasks", "good_for"), [(21, 1), (999, 1), (1_000, 3), (3_500, 7), (90_000, 10)])
 def test_a_long_backlog_is_measured_less_often(
     reading: Reading, monkeypatch: pytest.MonkeyPatch, tasks: int, good_for: float
 ) -> None:
     long = Backlog(queued={Lane.BATCH: Work(tasks=tasks, units=1.0 * tasks)})
-    monkeypatch.setattr(reading.gauge, "backlog", lambda _model, *, queued_before: long)
-    measured = reading.read()
-    reading.clock.advance(good_for - 0.1)
-    assert reading.read() is measured
-    reading.clock.advance(0.1)
-    assert reading.read() is not measured
+    times_measured = 0
+
+    def measure(_model: str, *, queued_before: datetime) -> Backlog:
+        nonlocal times_measured
+        times_measured += 1
+        return long
+
+    monkeypatch.setattr(reading.gauge, "backlog", measure)
+    some = ActiveTask.of(submitted_task())
+    monkeypatch.setattr(reading.gauge, "active", lambda *, at_most: (some,) * at_most)
+    reading.read()
+    reading.clock.advance(good_for - 0.3)
+    reading.read()
+    assert times_measured == 1
+    reading.clock.advance(0.3)
+    reading.read()
+    assert times_measured == 2
+
+
+def test_submission_counts_no_finished_task_when_tasks_come_one_by_one(reading: Reading) -> None:
+    for number in range(20):
+        assert reading.queued_before_submission == 0
+        task = reading.submit(f"task-{number}")
+        reading.clock.advance(0.1)
+        reading.finish(task)
+
+
+def test_other_process_counts_arrivals_and_finished_tasks_within_a_second(reading: Reading) -> None:
+    other = ReadWorkload(
+        catalog=EMBEDDED_CATALOG, gauge=reading.gauge, reports=reading.reports, clock=reading.clock
+    )
+
+    def queued_there() -> int:
+        latest = other.at_once(checked=True)
+        assert latest is not None
+        return latest.backlog_of("demo").all_queued.tasks
+
+    assert (reading.queued, queued_there()) == (0, 0)
+    tasks = [reading.submit(name) for name in ("one", "two", "three")]
+    reading.clock.advance(1)
+    assert queued_there() == 3
+    for task in tasks:
+        reading.finish(task)
+    reading.clock.advance(0.2)
+    assert (reading.queued_before_submission, queued_there()) == (0, 0)
+
+
+def test_check_counts_a_claimed_task_as_processing(reading: Reading) -> None:
+    assert reading.queued == 0
+    claimed, queued = reading.submit("claimed"), reading.submit("queued")
+    reading.claim(claimed)
+    reading.clock.advance(0.2)
+    backlog = reading.read(checked=True).backlog_of("demo")
+    assert (backlog.all_queued.tasks, backlog.all_processing.tasks) == (1, 1)
+    reading.store.delete(queued.id, now=reading.clock.now())
+    reading.clock.advance(0.2)
+    assert reading.queued_before_submission == 0
+
+
+def test_burst_is_counted_once_and_forgotten_within_a_second(reading: Reading) -> None:
+    assert reading.queued == 0
+    tasks = [reading.submit(f"task-{number}") for number in range(30)]
+    assert reading.queued == 30
+    for task in tasks:
+        reading.finish(task)
+    reading.clock.advance(1)
+    assert reading.read().backlog_of("demo").all_queued.tasks == 0
+    assert reading.gauge.backlogs_measured == 1
+    reading.clock.advance(1)
+    assert reading.queued_before_submission == 0
+    assert reading.gauge.backlogs_measured == 1  # so few are listed again
+
+
+@pytest.mark.parametrize(("tasks", "seconds"), [(1, 0.1), (8, 0.4), (14, 0.7)])
+def test_checks_read_at_most_20_documents_a_second(reading: Reading, tasks: int, seconds: float) -> None:
+    assert reading.queued == 0
+    for number in range(tasks):
+        reading.submit(f"task-{number}")
+    reading.clock.advance(seconds - 0.01)
+    assert reading.queued_before_submission == tasks
+    assert reading.gauge.statuses_read == 0
+    reading.clock.advance(0.01)
+    assert reading.queued_before_submission == tasks
+    assert reading.gauge.statuses_read == 1
+
+
+def test_task_stored_while_it_is_listed_is_counted_once(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = reading.gauge.active
+
+    def stored_meanwhile(*, at_most: int) -> tuple[ActiveTask, ...]:
+        seen = reading.submit("seen by the query")
+        found = read(at_most=at_most)
+        reading.submit("stored after the query")
+        reading.read.note_queued(seen)
+        return found
+
+    monkeypatch.setattr(reading.gauge, "active", stored_meanwhile)
+    assert reading.queued == 2
 
 
 def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading: Reading) -> None:
