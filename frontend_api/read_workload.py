@@ -34,7 +34,7 @@ _EARLY = timedelta(seconds=0.25)
 """A caller who comes so long before a measurement is too old starts the next one in the background."""
 _TASKS_PER_READ = 1_000
 """Firestore charges a read for so many counted tasks; beyond, a second changes little in proportion."""
-_MORE_PER_READ = timedelta(seconds=2)
+_GOOD_FOR_PER_READ = timedelta(seconds=2)
 _AT_MOST_GOOD_FOR = timedelta(seconds=10)
 _USABLE_FOR = timedelta(seconds=15)
 """A measurement as old as this is used while the store does not answer."""
@@ -235,8 +235,9 @@ class ReadWorkload:
 
 
 def _good_for(tasks: int) -> timedelta:
-    """A second, and two more for each read that counting the tasks takes."""
-    return min(_GOOD_FOR + _MORE_PER_READ * (tasks // _TASKS_PER_READ), _AT_MOST_GOOD_FOR)
+    """A second; where counting the tasks takes several reads, two seconds for each of them."""
+    reads = 1 + tasks // _TASKS_PER_READ
+    return _GOOD_FOR if reads == 1 else min(_GOOD_FOR_PER_READ * reads, _AT_MOST_GOOD_FOR)
 
 
 def _latest_first(reports: Iterable[WorkerReport]) -> tuple[WorkerReport, ...]:

@@ -159,7 +159,7 @@ def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
     assert reading.queued == 1
 
 
-@pytest.mark.parametrize(("tasks", "good_for"), [(21, 1), (999, 1), (1_000, 3), (3_500, 7), (90_000, 10)])
+@pytest.mark.parametrize(("tasks", "good_for"), [(21, 1), (999, 1), (1_000, 4), (3_500, 8), (90_000, 10)])
 def test_a_long_backlog_is_measured_less_often(
     reading: Reading, monkeypatch: pytest.MonkeyPatch, tasks: int, good_for: float
 ) -> None:
