@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from common.domain.task import TaskStatus
-from frontend_api.ports import QueueLine
+from frontend_api.queue_gauge import QueueLine
 from frontend_api.task_flow import Lately
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import Workload

@@ -29,13 +29,13 @@ from frontend_api.ports import (
     InternalCallers,
     Operators,
     Probe,
-    QueueGauge,
     RescueTurns,
     TaskCounts,
     TaskQueue,
     TaskWatch,
     UsageBook,
 )
+from frontend_api.queue_gauge import QueueGauge
 from frontend_api.quotas import QuotaLimits, Quotas
 from frontend_api.read_fleet_demand import ReadFleetDemand
 from frontend_api.read_operations import ReadOperations

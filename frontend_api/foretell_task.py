@@ -24,7 +24,7 @@ from frontend_api.outlook import (
     predicted_seconds,
     predicted_seconds_left,
 )
-from frontend_api.ports import QueueGauge
+from frontend_api.queue_gauge import QueueGauge
 from frontend_api.read_workload import ReadWorkload
 from frontend_api.workload import Workload
 

@@ -14,7 +14,7 @@ from common.observability.metrics import (
     Reading,
     gauge,
 )
-from frontend_api.ports import QueueLine
+from frontend_api.queue_gauge import QueueLine
 from frontend_api.read_queue import QueueStanding, ReadQueue
 
 _log = structlog.get_logger(__name__)

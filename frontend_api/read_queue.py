@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from common.domain.model_catalog import ModelCatalog
 from common.ports import Clock
-from frontend_api.ports import QueueGauge, QueueLine
+from frontend_api.queue_gauge import QueueGauge, QueueLine
 from frontend_api.remembered import Remembered
 
 LATELY = timedelta(minutes=5)

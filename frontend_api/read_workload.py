@@ -25,7 +25,7 @@ from common.domain.task import Task
 from common.domain.worker_report import WorkerReport
 from common.ports import Clock, WorkerReports
 from frontend_api.known_tasks import MOST_KEPT_SINGLY, KnownTasks
-from frontend_api.ports import QueueGauge
+from frontend_api.queue_gauge import QueueGauge
 from frontend_api.workload import Workload
 
 _log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from common.adapters.firestore_values import plain
 from common.domain.task import Lane, TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore_dead_letter_archive import COLLECTION as DEAD_LETTERS
-from frontend_api.ports import QueueLine
+from frontend_api.queue_gauge import QueueLine
 from frontend_api.workload import ActiveTask, Backlog, Work
 
 _ACTIVE_FIELDS = ("model", "lane", "status", "work_units")

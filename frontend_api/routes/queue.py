@@ -8,7 +8,7 @@ from pydantic import Field
 from frontend_api.answers import AnswerBody
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
-from frontend_api.ports import QueueLine
+from frontend_api.queue_gauge import QueueLine
 from frontend_api.read_queue import LATELY, QueueStanding
 from frontend_api.routes.answering import json_answer
 from frontend_api.routes.requests import authenticate

@@ -23,7 +23,8 @@ from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLet
 from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.dead_letter import DeadLetter, DeadMessage
-from frontend_api.ports import DeadLetterArchive, QueueGauge, QueueLine, UsageBook
+from frontend_api.ports import DeadLetterArchive, UsageBook
+from frontend_api.queue_gauge import QueueGauge, QueueLine
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import NO_WORK, ActiveTask, Backlog
 from local_stack.free_ports import free_port

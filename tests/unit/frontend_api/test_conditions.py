@@ -21,7 +21,7 @@ from frontend_api.conditions import (
     State,
     Watched,
 )
-from frontend_api.ports import QueueLine
+from frontend_api.queue_gauge import QueueLine
 from frontend_api.task_flow import Lately
 from frontend_api.usage_totals import UsageTotals
 from frontend_api.workload import Workload

@@ -10,7 +10,7 @@ import pytest
 
 from common.domain.task import Usage
 from common.domain.worker_report import ModelTimes
-from frontend_api.ports import QueueLine
+from frontend_api.queue_gauge import QueueLine
 from frontend_api.read_usage import GpuPrice
 from tests.factories import worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
