@@ -18,6 +18,8 @@ class ModelSpec(Record):
     output_formats: tuple[str, ...] = ()
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)
+    served: bool | None = None
+    """Whether a live worker serves it now; None where nobody can tell."""
     workers: int | None = None
     """How many that are alive serve it; None where nobody can tell."""
 

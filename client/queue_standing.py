@@ -29,4 +29,6 @@ class QueueStanding(QueueLine):
 
     as_of: datetime
     dead_letters: int
+    unserved_models: tuple[str, ...] = ()
+    """The models that no live worker serves: their tasks wait."""
     models: tuple[ModelQueue, ...] = ()

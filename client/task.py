@@ -139,6 +139,8 @@ class Task(Record):
     history: tuple[EndedAttempt, ...] = ()
     queue_position: int | None = None
     eta: Eta | None = None
+    model_served: bool | None = None
+    """Whether a live worker serves the model; the task waits where none does. None where the API cannot tell."""
     progress: Progress
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None

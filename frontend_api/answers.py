@@ -139,6 +139,10 @@ class TaskAnswer(AnswerBody):
     eta: EtaAnswer | None = Field(
         description="null once it has ended, where nobody can tell, and in lists and webhooks."
     )
+    model_served: bool | None = Field(
+        description="Whether a live worker serves the model; where none does, the task waits. null once it has ended, "
+        "where nobody can tell, and in lists and webhooks."
+    )
     progress: ProgressAnswer
     images: tuple[ImageAnswer, ...]
     failure: FailureAnswer | None
@@ -175,6 +179,7 @@ class TaskAnswer(AnswerBody):
             history=tuple(AttemptAnswer.model_validate(attempt) for attempt in task.history),
             queue_position=outlook.queue_position,
             eta=EtaAnswer.of(outlook.eta),
+            model_served=outlook.model_served,
             progress=ProgressAnswer.model_validate(task.progress),
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),

@@ -78,6 +78,10 @@ class ForetellTask:
         workload = self._read_workload.at_once()
         if workload is None:
             return NOTHING_KNOWN
+        is_served = bool(workload.workers_of(task.parameters.model))
+        return replace(self._outlook_of_active(workload, task), model_served=is_served)
+
+    def _outlook_of_active(self, workload: Workload, task: Task) -> Outlook:
         if task.status is TaskStatus.PROCESSING:
             return self._outlook_of_held(workload, task)
         place = self._place_of(task, workload)

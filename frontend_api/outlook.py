@@ -32,6 +32,8 @@ class Outlook:
     queue_position: int | None = None
     """How many tasks of its model wait before it; None once a worker holds it."""
     eta: Eta | None = None
+    model_served: bool | None = None
+    """Whether a live worker serves its model."""
 
 
 NOTHING_KNOWN = Outlook()

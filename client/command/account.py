@@ -34,6 +34,8 @@ def queue(*, as_json: JsonOption = False, client: Client) -> None:
     typer.echo(
         table(("MODEL", "QUEUED", "OLDEST", "PROCESSING", "COMPLETED/MIN", "BACKLOG", "WORKERS"), rows)
     )
+    if standing.unserved_models:
+        typer.echo(f"No live worker serves: {printable(', '.join(standing.unserved_models))}")
     typer.echo(f"Dead letters: {standing.dead_letters}")
 
 

@@ -23,7 +23,7 @@ def says(task: Task) -> str:
     if task.cancel_requested_at is not None:
         return "being cancelled"
     if task.status is TaskStatus.QUEUED:
-        return f"queued{_place(task.queue_position)}{_eta(task)}"
+        return f"queued{_place(task.queue_position)}{_eta(task)}{_unserved(task)}"
     phase = _PHASES.get(task.progress.phase, task.progress.phase.replace("_", " "))
     steps = f" {task.progress.step}/{task.progress.steps}" if task.progress.phase == "denoising" else ""
     return one_line(f"{phase}{steps}{_eta(task)}", at_most=60)
@@ -38,6 +38,11 @@ def _place(ahead: int | None) -> str:
 def _eta(task: Task) -> str:
     seconds = None if task.eta is None else task.eta.p50_seconds
     return "" if seconds is None else f", about {seconds:.0f} s"
+
+
+def _unserved(task: Task) -> str:
+    model = one_line(task.model, at_most=64)
+    return f", no live worker serves the model {model}" if task.model_served is False else ""
 
 
 class LiveView:

@@ -28,8 +28,12 @@ def models(
     if as_json:
         print_records(offered)
     else:
-        rows = [(printable(spec.name), printable(spec.title), ", ".join(spec.samplers)) for spec in offered]
-        typer.echo(table(("NAME", "TITLE", "SAMPLERS"), rows))
+        typer.echo(table(("NAME", "TITLE", "WORKERS", "SAMPLERS"), [_row(spec) for spec in offered]))
+
+
+def _row(spec: ModelSpec) -> tuple[str, ...]:
+    workers = "–" if spec.workers is None else str(spec.workers)
+    return (printable(spec.name), printable(spec.title), workers, ", ".join(spec.samplers))
 
 
 def _known(spec: ModelSpec) -> dict[str, str]:

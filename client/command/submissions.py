@@ -1,6 +1,6 @@
 """darkroom submit, generate, watch: a task from its prompt to its pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -51,6 +51,7 @@ def submit(
     if batch is not None or prompt is None:
         raise typer.BadParameter("give either a prompt or --batch FILE")
     task = _submitted(client, prompt, fields, idempotency_key)
+    _warn_of_unserved([task])
     if as_json:
         print_record(task)
     else:
@@ -121,12 +122,21 @@ def _submit_lines(
         numbered = submissions_in(file, usual=fields, key=used)
         outcomes = client.submit_many(numbered.values())
     tasks, code = told_by_line(dict(zip(numbered, outcomes, strict=True)))
+    _warn_of_unserved(tasks)
     if as_json:
         print_records(tasks)
     else:
         for task in tasks:
             typer.echo(printable(task.id))
     exit_with(code)
+
+
+def _warn_of_unserved(tasks: Iterable[Task]) -> None:
+    """Say that tasks wait for a worker that does not exist yet, a line for each such model."""
+    for model in dict.fromkeys(task.model for task in tasks if task.model_served is False):
+        typer.echo(
+            f"No live worker serves the model {printable(model)}: the task waits until one does.", err=True
+        )
 
 
 @contextmanager

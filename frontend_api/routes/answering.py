@@ -19,7 +19,12 @@ def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
 
 
 # A link is new each time, but its age counts: a 304 must not keep a link alive that has expired.
-_CHANGES_BY_ITSELF: Any = {"queue_position": True, "eta": True, "images": {"__all__": {"url"}}}
+_CHANGES_BY_ITSELF: Any = {
+    "queue_position": True,
+    "eta": True,
+    "model_served": True,
+    "images": {"__all__": {"url"}},
+}
 
 
 def _etag(answer: TaskAnswer, task: Task) -> str:

@@ -30,6 +30,10 @@ class ModelAnswer(AnswerBody):
     output_formats: tuple[str, ...]
     limits: dict[str, Any]
     defaults: dict[str, Any]
+    served: bool | None = Field(
+        description="Whether a live worker serves it; null while that cannot be told. Tasks of a model that none "
+        "serves wait."
+    )
     workers: int | None = Field(
         description="How many workers that are alive serve it; null while that cannot be told. Tasks for 0 wait."
     )
@@ -39,7 +43,8 @@ class ModelAnswer(AnswerBody):
         """The model without where it is loaded from."""
         shown = spec.model_dump(mode="json", exclude={"source", "revision"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
-        return cls.model_validate({**shown, "workers": workers})
+        served = None if workers is None else workers > 0
+        return cls.model_validate({**shown, "served": served, "workers": workers})
 
 
 class ModelListAnswer(AnswerBody):

@@ -60,6 +60,9 @@ class QueueAnswer(QueueLineAnswer):
         description="When it was measured: at most two seconds ago, unless the store was slow."
     )
     dead_letters: int = Field(description="How many messages that were given up on are kept.")
+    unserved_models: tuple[str, ...] = Field(
+        description="The models that no live worker serves: their tasks wait."
+    )
     models: tuple[ModelQueueAnswer, ...]
 
     @classmethod
@@ -73,7 +76,11 @@ class QueueAnswer(QueueLineAnswer):
         )
         models = tuple(_model_answer(model, standing, workload) for model in standing.by_model)
         return cls(
-            **dict(all_models), as_of=standing.as_of, dead_letters=standing.dead_letters, models=models
+            **dict(all_models),
+            as_of=standing.as_of,
+            dead_letters=standing.dead_letters,
+            unserved_models=tuple(model.model for model in models if model.workers == 0),
+            models=models,
         )
 
 

@@ -15,6 +15,7 @@ class InMemoryWorkerReports:
         self.published: list[WorkerReport] = []
         self.anything_published = threading.Event()
         self.unavailable = False
+        self.reads = 0
 
     def publish(self, report: WorkerReport) -> None:
         self._check()
@@ -24,6 +25,7 @@ class InMemoryWorkerReports:
 
     def alive(self, now: datetime) -> tuple[WorkerReport, ...]:
         self._check()
+        self.reads += 1
         return tuple(report for report in self._reports.values() if report.is_alive(now))
 
     def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:

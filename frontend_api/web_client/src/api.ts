@@ -7,6 +7,11 @@ import { parsedWithExactSeeds, type Seed } from "./seeds";
 import type { Session } from "./session";
 import type { Outlook } from "./waiting_line";
 
+export interface Submitted {
+  /** Whether a live worker serves the task's model. */
+  readonly served: boolean | null;
+}
+
 export class Api {
   readonly #calls: Calls;
 
@@ -18,8 +23,11 @@ export class Api {
     return ((await this.#json("GET", "/v1/models")) as { models: Model[] }).models;
   }
 
-  async submit(body: string, idempotencyKey: string): Promise<void> {
-    await this.#calls.send("POST", "/v1/tasks", { body, headers: { "idempotency-key": idempotencyKey } });
+  async submit(body: string, idempotencyKey: string): Promise<Submitted> {
+    const headers = { "idempotency-key": idempotencyKey };
+    const answer = await this.#calls.send("POST", "/v1/tasks", { body, headers });
+    const task = parsedWithExactSeeds(await answer.text()) as { model_served?: boolean | null };
+    return { served: task.model_served ?? null };
   }
 
   async cancel(taskId: string): Promise<void> {
@@ -42,8 +50,13 @@ export class Api {
     const task = (await this.#json("GET", pathOf(taskId))) as {
       queue_position?: number | null;
       eta?: { p50_seconds?: number | null } | null;
+      model_served?: boolean | null;
     };
-    return { position: task.queue_position ?? null, seconds: task.eta?.p50_seconds ?? null };
+    return {
+      position: task.queue_position ?? null,
+      seconds: task.eta?.p50_seconds ?? null,
+      served: task.model_served ?? null,
+    };
   }
 
   /** The exact seed of a task whose seed Firestore's JavaScript numbers cannot hold. */

@@ -32,9 +32,10 @@ const list = new TaskList(actions, () => {
 
 async function submit(body: string): Promise<void> {
   try {
-    await api.submit(body, intent.keyFor(body));
+    const { served } = await api.submit(body, intent.keyFor(body));
     intent.settled();
-    form.say("Accepted. It comes up in the tray.");
+    if (served === false) form.say("Accepted, but no worker serves this model now: the task waits until one does.", true);
+    else form.say("Accepted. It comes up in the tray.");
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
     if (!error.problem.retryable) intent.settled();

@@ -6,13 +6,18 @@ export interface Outlook {
   readonly position: number | null;
   /** Until it has ended, in half of all cases. */
   readonly seconds: number | null;
+  /** Whether a live worker serves the task's model. */
+  readonly served: boolean | null;
 }
+
+const UNKNOWN: Outlook = { position: null, seconds: null, served: null };
 
 const FIRST_MILLISECONDS = 1_500;
 const LONGEST_MILLISECONDS = 15_000;
 
 /** Pure. Empty where nothing is known. */
-export function waitingText({ position, seconds }: Outlook): string {
+export function waitingText({ position, seconds, served }: Outlook): string {
+  if (served === false) return "no worker serves this model";
   const place = position === null ? [] : [position === 0 ? "next in line" : `${position} before it`];
   const time = seconds === null ? [] : [`about ${duration(seconds)}`];
   return [...place, ...time].join(", ");
@@ -44,7 +49,7 @@ export class WaitingLine {
   async #asked(milliseconds: number): Promise<void> {
     const timer = this.#timer;
     // What cannot be told is left out: the card says all the same that the task waits.
-    const text = document.hidden ? null : waitingText(await this.ask().catch(() => ({ position: null, seconds: null })));
+    const text = document.hidden ? null : waitingText(await this.ask().catch(() => UNKNOWN));
     if (this.#timer !== timer) return;
     if (text !== null) this.tell(text);
     this.#askIn(Math.min(2 * milliseconds, LONGEST_MILLISECONDS));

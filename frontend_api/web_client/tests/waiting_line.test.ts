@@ -13,16 +13,17 @@ afterEach(() => {
 });
 
 test.each<[Outlook, string]>([
-  [{ position: 3, seconds: 12.4 }, "3 before it, about 12 s"],
-  [{ position: 0, seconds: 2.04 }, "next in line, about 2.0 s"],
-  [{ position: 7, seconds: null }, "7 before it"],
-  [{ position: null, seconds: null }, ""],
+  [{ position: 3, seconds: 12.4, served: true }, "3 before it, about 12 s"],
+  [{ position: 0, seconds: 2.04, served: true }, "next in line, about 2.0 s"],
+  [{ position: 7, seconds: null, served: null }, "7 before it"],
+  [{ position: null, seconds: null, served: null }, ""],
+  [{ position: 3, seconds: null, served: false }, "no worker serves this model"],
 ])("%o reads as %s", (outlook, text) => {
   expect(waitingText(outlook)).toBe(text);
 });
 
 test("asks less and less often, and no more once it is stopped", async () => {
-  const ask = vi.fn(() => Promise.resolve({ position: 1, seconds: null }));
+  const ask = vi.fn(() => Promise.resolve({ position: 1, seconds: null, served: null }));
   const told: string[] = [];
   const line = new WaitingLine(ask, (text) => told.push(text));
   line.start();
@@ -45,7 +46,7 @@ test("tells nothing of an answer that came after the wait was over", async () =>
   line.start();
   await vi.advanceTimersByTimeAsync(1_500);
   line.stop();
-  answer({ position: 2, seconds: null });
+  answer({ position: 2, seconds: null, served: null });
   await vi.advanceTimersByTimeAsync(60_000);
   expect(told).toEqual([]);
 });
@@ -60,7 +61,7 @@ test("says nothing where nothing can be told, and asks again", async () => {
 
 test("does not ask for a page that nobody sees", async () => {
   vi.stubGlobal("document", { hidden: true });
-  const ask = vi.fn(() => Promise.resolve({ position: 1, seconds: null }));
+  const ask = vi.fn(() => Promise.resolve({ position: 1, seconds: null, served: null }));
   new WaitingLine(ask, () => undefined).start();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(ask).not.toHaveBeenCalled();

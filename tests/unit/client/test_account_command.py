@@ -10,7 +10,8 @@ from tests.unit.frontend_api.conftest import Api
 def test_the_queue_is_shown_by_model(api: Api, darkroom: Terminal) -> None:
     api.stored_task()
     code, out, err = darkroom("queue")
-    head, *lines, letters = out.splitlines()
+    head, *lines, unserved, letters = out.splitlines()
+    assert unserved == "No live worker serves: demo"
     assert (code, err, head.split()[:2], letters) == (0, "", ["MODEL", "QUEUED"], "Dead letters: 0")
     assert [line.split()[:2] for line in lines] == [["demo", "1"], ["all", "1"]]
     assert json.loads(darkroom("queue", "--json")[1])["queued"] == 1

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,22 @@ import pytest
 from client.command.exit_codes import ExitCode
 from common.domain.task import Failure, Task, TaskStatus
 from frontend_api.authentication import unsigned_token
-from tests.factories import parameters
+from tests.factories import parameters, worker_report
 from tests.unit.client.conftest import Terminal
 from tests.unit.frontend_api.conftest import PNG, PROJECT, Api
 
 MINE: dict[str, Any] = {"user_id": "olga"}
+
+
+@pytest.fixture
+def no_worker() -> None:
+    """Asked for by the tests of what is said without a live worker."""
+
+
+@pytest.fixture(autouse=True)
+def a_worker(api: Api, request: pytest.FixtureRequest) -> None:
+    if "no_worker" not in request.fixturenames:
+        api.reports.publish(worker_report(alive_until=api.clock.now() + timedelta(days=1)))
 
 
 def queued(api: Api, task_id: str = "task-1", **changes: Any) -> Task:
@@ -40,6 +53,36 @@ def test_a_submission_prints_the_id_of_its_task(api: Api, darkroom: Terminal) ->
     (task,) = api.store.all_tasks
     assert (code, out, err) == (0, f"{task.id}\n", "")
     assert (task.parameters.steps, task.parameters.seed, task.labels) == (4, 7, {"team": "a", "x": "y=z"})
+
+
+@pytest.mark.usefixtures("no_worker")
+def test_a_submission_says_at_once_that_no_worker_serves_the_model(
+    api: Api, darkroom: Terminal, tmp_path: Path
+) -> None:
+    warning = "No live worker serves the model demo: the task waits until one does.\n"
+    code, out, err = darkroom("submit", "a large red circle")
+    assert (code, out, err) == (0, f"{api.store.all_tasks[0].id}\n", warning)
+    code, out, err = darkroom("submit", "a large red circle", "--json")
+    assert (code, json.loads(out)["model_served"], err) == (0, False, warning)
+    code, _, err = darkroom("submit", "--batch", lines_file(tmp_path, '{"prompt": "a"}', '{"prompt": "b"}'))
+    assert (code, err) == (0, warning)
+
+
+@pytest.mark.usefixtures("no_worker")
+def test_waiting_says_at_once_that_no_worker_serves_the_model(api: Api, darkroom: Terminal) -> None:
+    queued(api)
+    code, _, err = darkroom("watch", "task-1", "--timeout", "1")
+    assert code == ExitCode.TIMED_OUT
+    assert err.startswith("task-1: queued, next in line, no live worker serves the model demo\n")
+    code, out, err = darkroom("generate", "a large red circle", "--to", "/tmp", "--timeout", "1")
+    assert (code, out, "no live worker serves the model demo" in err) == (ExitCode.TIMED_OUT, "", True)
+
+
+@pytest.mark.usefixtures("no_worker")
+def test_models_and_queue_say_which_models_are_served(api: Api, darkroom: Terminal) -> None:
+    head, row = (re.split("  +", line) for line in darkroom("models")[1].splitlines())
+    assert dict(zip(head, row, strict=True))["WORKERS"] == "0"
+    assert "No live worker serves: demo\n" in darkroom("queue")[1]
 
 
 def test_a_submission_for_programs_is_the_task_as_the_api_has_it(api: Api, darkroom: Terminal) -> None:

@@ -312,6 +312,58 @@ def test_what_cannot_be_foretold_keeps_no_task_from_being_accepted(api: Api) -> 
     assert told_of(api, accepted.get_json()["id"])["status"] == "queued"
 
 
+def test_a_task_says_whether_a_live_worker_serves_its_model(api: Api) -> None:
+    waiting = api.submit().get_json()
+    assert waiting["model_served"] is False
+    with_worker(api)
+    api.clock.advance(16)
+    served = api.submit().get_json()
+    assert served["model_served"] is True
+    api.claim(api.stored(served["id"]))
+    assert told_of(api, served["id"])["model_served"] is True
+    assert api.client.get("/v1/tasks").get_json()["tasks"][0]["model_served"] is None
+
+
+def test_each_task_of_a_batch_says_whether_its_model_is_served(api: Api) -> None:
+    answer = api.client.post("/v1/tasks:batch", json={"tasks": [{"prompt": "a red circle"}] * 2}).get_json()
+    assert [result["task"]["model_served"] for result in answer["results"]] == [False, False]
+
+
+def test_whether_a_model_is_served_is_unknown_without_a_measurement(api: Api) -> None:
+    api.reports.unavailable = True
+    assert api.submit().get_json()["model_served"] is None
+    assert api.client.get("/v1/models").get_json()["models"][0]["served"] is None
+
+
+def test_a_submission_reads_no_report_of_its_own_for_it(api: Api) -> None:
+    api.submit()
+    read = api.reports.reads
+    for _ in range(5):
+        assert api.submit().get_json()["model_served"] is False
+    assert api.reports.reads == read
+
+
+def test_the_etag_does_not_follow_the_workers(api: Api) -> None:
+    task_id = api.submit().get_json()["id"]
+    before = api.client.get(f"/v1/tasks/{task_id}")
+    with_worker(api)
+    api.clock.advance(16)
+    after = api.client.get(f"/v1/tasks/{task_id}")
+    assert (before.get_json()["model_served"], after.get_json()["model_served"]) == (False, True)
+    assert before.headers["ETag"] == after.headers["ETag"]
+
+
+def test_models_and_the_queue_say_which_models_are_served(api: Api) -> None:
+    unserved = api.client.get("/v1/models").get_json()["models"][0]
+    assert (unserved["served"], unserved["workers"]) == (False, 0)
+    assert api.client.get("/v1/queue").get_json()["unserved_models"] == ["demo"]
+    with_worker(api)
+    api.clock.advance(16)
+    served = api.client.get("/v1/models/demo").get_json()
+    assert (served["served"], served["workers"]) == (True, 1)
+    assert api.client.get("/v1/queue").get_json()["unserved_models"] == []
+
+
 def estimated(api: Api, **body: Any) -> Any:
     return api.client.post("/v1/tasks:estimate", json={"prompt": "a large red circle", **body})
 

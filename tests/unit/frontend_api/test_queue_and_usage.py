@@ -49,6 +49,7 @@ def test_the_queue_is_told_in_all_and_per_model(api: Api) -> None:
         **line,
         "as_of": "2026-01-01T12:01:00Z",
         "dead_letters": 0,
+        "unserved_models": ["demo"],
         "models": [{"model": "demo", **line}],
     }
 
