@@ -8,8 +8,9 @@ from typing import Protocol
 
 import structlog
 
-from common.domain.task import Failure, Task
+from common.domain.task import Failure, Phase, Task
 from common.observability.metrics import CHECKPOINTS_REFUSED, counter
+from gpu_subscriber.attempt_clock import AttemptClock
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
     CheckpointRefused,
@@ -83,7 +84,10 @@ class EngineGeneration:
         self._spans = RunSpans()
         self._open = {start.index: start for start in starts}
         self._floor = floor
-        self._deadline = time.monotonic() + timeout_seconds
+        self._clock = AttemptClock(
+            now=time.monotonic(), waiting_seconds=timeout_seconds, generating_seconds=timeout_seconds
+        )
+        self._answer_by: float | None = None
         self._grace_seconds = grace_seconds
         self._want_checkpoints = False
         self._timed_out = False
@@ -105,7 +109,7 @@ class EngineGeneration:
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
         """See Generation.interrupt."""
         if not self.interrupted:
-            self._deadline = time.monotonic() + self._grace_seconds
+            self._answer_by = time.monotonic() + self._grace_seconds
             self.interrupted = True
             self._answers.put(None)  # whoever waits must learn of the new deadline
         self._want_checkpoints = self._want_checkpoints or want_checkpoints
@@ -120,9 +124,11 @@ class EngineGeneration:
         """The engine's reading thread brings a report of Run `index`. Returns at once."""
         match report:
             case PhaseChanged():
+                self._engine_reports(report.phase)
                 self._spans.entered(index, report.phase)
                 self._listener.phase_changed(index, report.phase)
             case StepDone():
+                self._engine_reports(Phase.DENOISING)
                 self._listener.step_done(index, report.step)
             case PreviewReady():
                 self._listener.preview_ready(index, report.step, report.jpeg)
@@ -169,10 +175,21 @@ class EngineGeneration:
         if self._stopped_early:
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
 
+    @property
+    def _seconds_left(self) -> float:
+        deadline = self._clock.deadline if self._answer_by is None else self._answer_by
+        return max(0.0, deadline - time.monotonic())
+
+    def _engine_reports(self, phase: Phase) -> None:
+        """The engine works on one of the Runs; loading a model is not the task's own time."""
+        if phase is not Phase.LOADING_MODEL and not self._clock.is_generating:
+            self._clock.generate(time.monotonic())
+            self._answers.put(None)  # the waiting thread must learn of the new deadline
+
     def _admit(self) -> None:
         for index, start in self._open.items():
             self._spans.begin(index, resumes=start.checkpoint is not None)
-        self._floor.admit(self, timeout_seconds=max(0.0, self._deadline - time.monotonic()))
+        self._floor.admit(self, timeout_seconds=self._seconds_left)
         if self.interrupted:
             # The interrupt may have overtaken the starts, and the engine ignores Runs it does not know yet.
             self._floor.interrupt(self, want_checkpoints=self._want_checkpoints)
@@ -180,9 +197,10 @@ class EngineGeneration:
     def _answer(self) -> tuple[int, RunReport] | EngineLost:
         while True:
             try:
-                answer = self._answers.get(timeout=max(0.0, self._deadline - time.monotonic()))
+                answer = self._answers.get(timeout=self._seconds_left)
             except queue.Empty:
-                self._time_is_up()
+                if self._seconds_left <= 0.0:  # else the clock has changed over to another budget meanwhile
+                    self._time_is_up()
             else:
                 if answer is not None:
                     return answer
@@ -193,6 +211,8 @@ class EngineGeneration:
             raise GenerationFailedError(ATTEMPT_TIMED_OUT)
         if self.interrupted:  # it loads a model, perhaps: nobody needs to wait for that
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
+        if not self._clock.is_generating:  # other tasks were first, for too long: another worker may be free
+            raise GenerationInterruptedError(f"the engine did not start task {self.task_id!r} in time")
         self._timed_out = True
         self.interrupt()
 
@@ -201,6 +221,7 @@ class EngineGeneration:
             raise GenerationInterruptedError(f"the engine died while task {self.task_id!r} was interrupted")
         if loss.guilty:
             raise GenerationFailedError(loss.failure)
+        self._clock.wait(time.monotonic())
         self._lives += 1
         _log.info("generation_started_over", task_id=self.task_id, runs=len(self._open))
         for index, start in self._open.items():

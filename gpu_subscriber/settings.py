@@ -34,7 +34,8 @@ class WorkerSettings(SharedSettings):
     """How often the worker says that it is alive, what it serves and how long things take it; each costs one write.
     Whoever has not been heard of for three times as long counts as gone."""
     attempt_timeout_seconds: float = Field(default=900.0, gt=0.0)
-    """An attempt that takes longer is interrupted and counts as failed."""
+    """An attempt that generates for longer is interrupted and counts as failed. Waiting inside the worker for other
+    tasks and for a model to load does not count; a task that waits for as long is handed back."""
     drain_deadline_seconds: float = Field(default=8.0, ge=0.0)
     """After SIGTERM: tasks that will be drawn by then are finished, the others handed back. The whole goodbye takes
     up to 7 s more, and a Spot node gives a pod 15."""
@@ -52,7 +53,8 @@ class WorkerSettings(SharedSettings):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """The numbers to draw with; `auto` suits the device."""
     slots: int = Field(default=8, ge=1, le=64)
-    """How many images may be drawn at once, and so how many deliveries are taken at once."""
+    """How many images may share a step at most; measured at the start. With a few in reserve, as many deliveries are
+    taken at once. Models of the family `whole_pipeline` generate one image at a time, whatever this says."""
     models: Annotated[tuple[str, ...], NoDecode] = ()
     """The catalog's models that this worker serves, separated by commas; the first is loaded at the start. Empty: all.
     Its pool's autoscaler asks for the same, in an address, so that this is no JSON."""

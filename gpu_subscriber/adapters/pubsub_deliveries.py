@@ -33,8 +33,8 @@ class PubSubDeliveries:
         self._path = client.subscription_path(project_id, subscription)
         self._lease_seconds = lease_seconds
         # Past max_lease_duration the client drops a message and takes another in its place, while the first is still
-        # being drawn: no attempt may last so long.
-        self._max_lease_seconds = attempt_timeout_seconds + _LEASE_MARGIN_SECONDS
+        # being drawn: no attempt may last so long. It may wait for as long as it may generate.
+        self._max_lease_seconds = 2 * attempt_timeout_seconds + _LEASE_MARGIN_SECONDS
 
     def open(
         self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]

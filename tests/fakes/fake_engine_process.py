@@ -5,6 +5,7 @@ wait    one step, then nothing until an Interrupt    die     SIGKILL to itself
 deaf    as `wait`, and Interrupts are ignored        wait once    `wait`, but `draw` when started over
 stuck   one step, then nothing is heard or said      SIGSEGV      that signal to itself, or any other by its name
 exit 70 that exit code, or any other                 eaten        as the kernel's OOM killer does it, and counts it
+behind  nothing until an Interrupt: as for a task that others are ahead of
 mumble  as `stuck`, in the middle of a message       heir    `die`, survived by a process that holds the pipe
 """
 
@@ -103,6 +104,8 @@ def _start(pipe: Connection, start: Start, waiting: dict[str, Start], settings: 
             pipe.send(RunFailed(run_id=run_id, failure=failure, gpu_seconds=0.5))
         case "draw":
             _draw(pipe, start)
+        case "behind":
+            waiting[run_id] = start
         case _:
             waiting[run_id] = start
             _take_one_step(pipe, start)

@@ -286,6 +286,18 @@ def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on()
         engine.stop()
 
 
+def test_a_task_that_waits_too_long_inside_the_worker_is_handed_back() -> None:
+    engine = fake_engine(attempt_timeout_seconds=0.5)
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        with pytest.raises(GenerationInterruptedError):
+            engine.drawn(task("behind"))
+        assert engine.drawn(task("draw", task_id="task-2"))
+        assert not engine.lives.acquire(blocking=False)
+    finally:
+        engine.stop()
+
+
 def test_an_engine_that_never_starts_is_given_up() -> None:
     engine = fake_engine(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
     engine.supervisor.join(PATIENCE_SECONDS)
