@@ -117,7 +117,7 @@ def _wait_seconds(
     workers = workload.workers_of(model)
     if not workers:
         return 0.0
-    sharing = workload.models & {name for worker in workers for name in worker.models}
+    sharing = workload.models & {name for worker in workers for name in worker.served_models}
     ahead = sum((_work_ahead(workload, name, share=share) for name in sharing), Work())
     if ahead.tasks < len(workers):
         return 0.0

@@ -55,7 +55,7 @@ def _demand(workload: Workload, models: frozenset[str], target_seconds: float) -
     backlogs = [workload.backlog_of(model) for model in models]
     drawn = sum(backlog.all_processing.tasks for backlog in backlogs)
     tasks = drawn + sum(backlog.all_queued.tasks for backlog in backlogs)
-    serving = sum(not models.isdisjoint(worker.models) for worker in workload.workers)
+    serving = sum(not models.isdisjoint(worker.served_models) for worker in workload.workers)
     each = [workload.gpu_seconds_left(model) for model in models]
     # What nobody has measured is worth one worker: it measures while it warms up.
     assumed = sum(target_seconds if seconds is None else seconds for seconds in each)

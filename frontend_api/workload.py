@@ -127,8 +127,8 @@ class Workload:
         return measured.joined_by(self.arrivals[model]) if model in self.arrivals else measured
 
     def workers_of(self, model: str) -> tuple[WorkerReport, ...]:
-        """Those that are alive and serve the model."""
-        return tuple(worker for worker in self.workers if model in worker.models)
+        """Those that are alive and can serve the model."""
+        return tuple(worker for worker in self.workers if model in worker.served_models)
 
     def times_of(self, model: str) -> tuple[ModelTimes, ...]:
         """What each worker that knows says of the model; one that is gone is asked where no other knows."""

@@ -73,7 +73,7 @@ class EngineClient:
 
     @property
     def ready(self) -> EngineReady | None:
-        """What the running engine said of itself; None while there is none."""
+        """What the running engine reported last; None while there is none."""
         return self._ready
 
     def start(
@@ -200,7 +200,13 @@ class EngineClient:
             with self._changed:
                 self._ready = message
                 self._changed.notify_all()
-            _log.info("engine_ready", models=message.models, device=message.device, slots=message.slots)
+            _log.info(
+                "engine_ready",
+                models=message.models,
+                broken=[broken.model for broken in message.broken],
+                device=message.device,
+                slots=message.slots,
+            )
             on_ready(message)
             return True
         with self._changed:

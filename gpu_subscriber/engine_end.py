@@ -7,7 +7,7 @@
     device_lost         its exit code: the device's context is poisoned      device_lost
     hung                killed by the worker: it said nothing for too long   engine_hung
 
-The others (stopped, forced, parent_gone, model_unavailable) are nobody's fault.
+The others (stopped, forced, parent_gone) are nobody's fault.
 """
 
 import signal
@@ -25,7 +25,6 @@ class EngineEndCause(StrEnum):
     FORCED = "forced"
     """The worker killed it for a reason that lies outside: it had to leave, or an interrupt was not answered."""
     PARENT_GONE = "parent_gone"
-    MODEL_UNAVAILABLE = "model_unavailable"
     HUNG = "hung"
     OUT_OF_MEMORY = "out_of_memory"
     KILLED = "killed"
@@ -36,7 +35,6 @@ class EngineEndCause(StrEnum):
 _CAUSE_OF_CODE = {
     exit_codes.STOPPED: EngineEndCause.STOPPED,
     exit_codes.PARENT_GONE: EngineEndCause.PARENT_GONE,
-    exit_codes.MODEL_UNAVAILABLE: EngineEndCause.MODEL_UNAVAILABLE,
     exit_codes.DEVICE_LOST: EngineEndCause.DEVICE_LOST,
 }
 ENGINE_CRASHED = "engine_crashed"

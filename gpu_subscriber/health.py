@@ -1,7 +1,8 @@
 """Health: a worker's state over HTTP, for Kubernetes' probes and the local stack.
 
 /healthz   200 while the worker lives: its heartbeat beats, no side thread is dead, deliveries can reach it
-/readyz    200 while it takes deliveries: engine ready, stream open, not draining
+/readyz    200 while it takes deliveries: engine ready with at least one model that works, stream open, not draining.
+           `engine.broken` names the models that could not be loaded, with the reason and the time of the next attempt
 """
 
 import json
@@ -41,7 +42,7 @@ class _Probe(BaseHTTPRequestHandler):
         """Probes come every few seconds: they are not news."""
 
     def _answer(self, ok: bool, body: dict[str, object]) -> None:
-        data = json.dumps(body).encode()
+        data = json.dumps(body, default=str).encode()
         self.send_response(HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

@@ -31,6 +31,8 @@ class LastingStream:
         self._on_end = on_end
         self._clock = clock
         self._slots = 1
+        self._suspended = False
+        self._closing = False
         self._stream: DeliveryStream | None = None
         self._opened_at = clock.now()
         self._due_at: datetime | None = None
@@ -58,10 +60,19 @@ class LastingStream:
         return max(0.0, left.total_seconds())
 
     def begin(self, slots: int) -> None:
-        """There is an engine for `slots` Runs. Opens the first stream; later calls change nothing but the slots."""
-        self._slots = slots
-        if self._stream is None:
+        """Take up to `slots` deliveries at once. An open stream of another number is closed, and opened again."""
+        resized = self.is_open and slots != self._slots
+        self._slots, self._suspended = slots, False
+        if self._stream is None and self._due_at is None:
             self.open()
+        elif resized:
+            self._close_for_now()
+
+    def suspend(self) -> None:
+        """Take no deliveries until `begin`: nothing that they ask for can be served."""
+        self._suspended, self._due_at = True, None
+        if self.is_open:
+            self._close_for_now()
 
     def open(self) -> None:
         """Open a stream."""
@@ -70,13 +81,21 @@ class LastingStream:
         _log.info("stream_opened", slots=self._slots)
 
     def ended(self) -> None:
-        """The stream is over: the next one is due after a pause, which grows while streams do not last."""
+        """The stream is over: the next one is due after a pause, which grows while streams do not last.
+
+        One that was closed on purpose is followed at once, or by `begin`.
+        """
         now = self._clock.now()
+        if self._closing or self._suspended:
+            self._closing, self._stream, self._down_since, self._pause = False, None, None, _FIRST_PAUSE
+            self._due_at = None if self._suspended else now
+            return
         if now - self._opened_at >= _STEADY:
             self._pause, self._down_since = _FIRST_PAUSE, None
         self._down_since = self._down_since or now
         self._due_at = now + self._pause
         reason = None if self._stream is None else self._stream.ended_because
+        self._stream = None
         _log.warning("stream_ended", reason=reason, pause_seconds=self._pause.total_seconds())
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)
 
@@ -84,6 +103,10 @@ class LastingStream:
         """Take no more deliveries."""
         if self._stream is not None:
             self._stream.close()
+
+    def _close_for_now(self) -> None:
+        self._closing = True
+        self.close()
 
     def wait_until_ended(self, timeout_seconds: float) -> bool:
         """Whether every delivery was settled in time."""

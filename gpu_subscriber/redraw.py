@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from common.domain.errors import UnknownModelError
 from common.settings import SettingsError
-from gpu_subscriber.engine.errors import EngineError
+from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
 from gpu_subscriber.engine.redrawing import draw_like, load_like
 from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.image_files import encode_image, read_record, recorded
@@ -28,6 +28,9 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         asked.again.write_bytes(_drawn_again(asked.image.read_bytes()))
+    except ModelUnavailableError as error:
+        print(f"redraw: {error} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        return 1
     except (
         UnreadableImageError,
         UnknownModelError,

@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 
 from common.domain.errors import DependencyUnavailableError
-from common.domain.worker_report import WorkerReport
+from common.domain.worker_report import BrokenModel, WorkerReport
 from common.ports import Clock, WorkerReports
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.measured_times import MeasuredTimes
@@ -28,6 +28,7 @@ class _Presence:
     device: str
     slots: int
     deliveries: int
+    broken_models: tuple[BrokenModel, ...]
 
 
 class Reporting:
@@ -52,11 +53,15 @@ class Reporting:
         self._presence: _Presence | None = None
 
     def engine_ready(self, engine: EngineReady, *, deliveries: int) -> None:
-        """The worker takes deliveries from now on. Returns at once."""
+        """The engine's models have changed; the worker takes so many deliveries from now on. Returns at once."""
         if engine.warm_up is not None:
             self._measured.warmed_up(engine.warm_up)
         self._presence = _Presence(
-            models=engine.models, device=engine.device, slots=engine.slots, deliveries=deliveries
+            models=engine.models,
+            device=engine.device,
+            slots=engine.slots,
+            deliveries=deliveries,
+            broken_models=engine.broken,
         )
         self._news.set()
 
@@ -90,6 +95,7 @@ class Reporting:
             times=self._measured.models,
             handling_seconds=self._measured.handling_seconds,
             foretold=self._measured.foretold,
+            broken_models=presence.broken_models,
         )
         try:
             self._reports.publish(report.leaving(now) if leaving else report)

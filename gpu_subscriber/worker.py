@@ -24,6 +24,7 @@ import structlog
 
 from common.ports import Clock
 from gpu_subscriber.active_task import StopReason
+from gpu_subscriber.delivery_admission import DeliveryAdmission
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.lasting_stream import LastingStream
@@ -45,13 +46,16 @@ _CUT_OFF_AFTER = timedelta(minutes=10)
 """Streams that have not lasted for so long may be this process's fault: nothing flows, so a restart costs nothing."""
 
 
-def deliveries_for(slots: int) -> int:
-    """How many deliveries to take at once for an engine that draws `slots` Runs at once.
+def deliveries_for(engine: EngineReady) -> int:
+    """How many deliveries to take at once.
 
-    A few more than it draws, and at least one: so that it goes on with the next while this one is uploaded and
-    settled. Not many: whatever waits here could be drawn elsewhere.
+    A few more than the engine has slots, and at least one: so that it goes on with the next while this one is uploaded
+    and settled. Not many: what waits here could be generated elsewhere. Where all models generate one image at a time
+    a waiting task would wait for a whole image or more, so that none is taken in advance.
     """
-    return slots + max(1, slots // 4)
+    if set(engine.models) <= set(engine.exclusive):
+        return 1
+    return engine.slots + max(1, engine.slots // 4)
 
 
 class News(StrEnum):
@@ -113,6 +117,7 @@ class Worker:
         self._reporting = reporting
         self._hurry = hurry
         self._clock = clock
+        self._admission = DeliveryAdmission(clock)
         self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._stream = LastingStream(
@@ -145,7 +150,7 @@ class Worker:
         engine, is_open, draining = self._engine.ready, self._stream.is_open, self._hurry.is_set()
         return WorkerState(
             alive=not self._broken and silence < _SILENT_AFTER and (draining or not self._cut_off),
-            ready=is_open and engine is not None and not draining,
+            ready=is_open and engine is not None and engine.serves_any and not draining,
             draining=draining,
             stream_open=is_open,
             engine=engine,
@@ -173,10 +178,14 @@ class Worker:
                     return
 
     def _begin(self, engine: EngineReady | None) -> None:
-        deliveries = deliveries_for(1 if engine is None else engine.slots)
-        self._stream.begin(deliveries)
-        if engine is not None:  # else it has died meanwhile, and the next one will be ready soon
-            self._reporting.engine_ready(engine, deliveries=deliveries)
+        if engine is None:  # it has died meanwhile, and the next one will be ready soon
+            return
+        deliveries = deliveries_for(engine) if engine.serves_any else 0
+        if engine.serves_any:
+            self._stream.begin(deliveries)
+        else:
+            self._stream.suspend()
+        self._reporting.engine_ready(engine, deliveries=deliveries)
 
     def _next_news(self, timeout_seconds: float | None) -> News | None:
         try:
@@ -189,7 +198,8 @@ class Worker:
         if self._hurry.is_set():
             return Settlement.RETURN
         try:
-            return self._process(delivery)
+            with self._admission.admitted(delivery, self._engine.ready) as is_admitted:
+                return self._process(delivery) if is_admitted else Settlement.RETURN
         except Exception:
             _log.exception("delivery_crashed", message_id=delivery.message_id)
             return Settlement.RETURN

@@ -39,6 +39,19 @@ class ModelTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrokenModel:
+    """A model that a worker could not load or warm up. It is tried again with backoff."""
+
+    model: str
+    reason: str
+    """For operators: the error's type and text, which may name paths."""
+    failures: int
+    """In a row."""
+    retry_at: datetime
+    """No attempt to load it is made before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForetoldTask:
     """A task that ended well: what its owner could have been told on submission, and what it took, in seconds."""
 
@@ -52,7 +65,7 @@ class WorkerReport:
 
     worker_id: str
     models: tuple[str, ...]
-    """Those it serves, loaded or not."""
+    """Those it is configured to serve, loaded or not."""
     device: str
     slots: int
     """How many images it draws at once."""
@@ -69,6 +82,13 @@ class WorkerReport:
     """Of a task, beside the drawing: claiming, encoding and storing the images, writing the end."""
     foretold: tuple[ForetoldTask, ...] = ()
     """The latest tasks it completed at the first attempt, oldest first."""
+    broken_models: tuple[BrokenModel, ...] = ()
+    """Those of `models` that it cannot serve at present."""
+
+    @property
+    def served_models(self) -> frozenset[str]:
+        """The models that it can serve."""
+        return frozenset(self.models) - {broken.model for broken in self.broken_models}
 
     def is_alive(self, now: datetime) -> bool:
         """Whether it is there to draw."""

@@ -29,6 +29,7 @@ def encode_worker_report(report: WorkerReport) -> Document:
         "times": times,
         MEASURED_MODELS: [model.model for model in report.times],
         "foretold": foretold,
+        "broken_models": [asdict(broken) for broken in report.broken_models],
     }
 
 

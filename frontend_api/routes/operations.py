@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from common.domain.task import TaskStatus
-from common.domain.worker_report import ModelTimes, WorkerReport
+from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
 from frontend_api.answers import AnswerBody
 from frontend_api.api_key import Scope
 from frontend_api.conditions import Condition
@@ -76,11 +76,30 @@ class WorkerTimesAnswer(AnswerBody):
         )
 
 
+class BrokenModelAnswer(AnswerBody):
+    """A model that a worker cannot serve at present."""
+
+    model: str
+    reason: str = Field(description="What went wrong when it was loaded or warmed up.")
+    failures: int = Field(description="How many attempts to load it have failed in a row.")
+    retry_at: datetime = Field(description="When it may be loaded again, at the earliest.")
+
+    @classmethod
+    def of(cls, broken: BrokenModel) -> "BrokenModelAnswer":
+        """The same as an answer."""
+        return cls(
+            model=broken.model, reason=broken.reason, failures=broken.failures, retry_at=broken.retry_at
+        )
+
+
 class WorkerAnswer(AnswerBody):
     """A worker that is alive, as it says of itself."""
 
     worker_id: str
-    models: tuple[str, ...] = Field(description="Those it serves, loaded or not.")
+    models: tuple[str, ...] = Field(description="Those it is configured to serve, loaded or not.")
+    broken_models: tuple[BrokenModelAnswer, ...] = Field(
+        description="Those of `models` that it cannot serve at present, and why."
+    )
     device: str
     slots: int = Field(description="How many images it draws at once.")
     deliveries: int = Field(description="How many tasks it takes at once.")
@@ -93,6 +112,7 @@ class WorkerAnswer(AnswerBody):
         return cls(
             worker_id=report.worker_id,
             models=report.models,
+            broken_models=tuple(BrokenModelAnswer.of(broken) for broken in report.broken_models),
             device=report.device,
             slots=report.slots,
             deliveries=report.deliveries,

@@ -29,6 +29,10 @@ class BatchCaps:
         """`batch` Runs of this key were measured to be the most that pay."""
         self._work_by_model[key.model] = batch * _work(key)
 
+    def is_measured(self, model: str) -> bool:
+        """Whether `learn` was called for the model."""
+        return model in self._work_by_model
+
     def failed(self, key: BatchKey, *, batch: int) -> None:
         """A batch of this many did not fit into memory: from now on half of it, or what fitted before it grew."""
         lowered = self._lowered.get(key)
@@ -51,11 +55,15 @@ class BatchCaps:
 
     def cap_of(self, key: BatchKey) -> int:
         """The most Runs of this key that may share a step; at least 1."""
-        work = self._work_by_model.get(key.model)
-        paying = self._max_batch if work is None else int(work / _work(key))
         lowered = self._lowered.get(key)
         fitting = self._max_batch if lowered is None else lowered.cap
-        return max(1, min(paying, self._max_batch, fitting))
+        return min(self.measured_cap_of(key), fitting)
+
+    def measured_cap_of(self, key: BatchKey) -> int:
+        """The same by measurement alone: memory that was short for a moment does not count."""
+        work = self._work_by_model.get(key.model)
+        paying = self._max_batch if work is None else int(work / _work(key))
+        return max(1, min(paying, self._max_batch))
 
 
 def _work(key: BatchKey) -> float:

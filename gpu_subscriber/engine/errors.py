@@ -1,7 +1,7 @@
 """What can go wrong with one Run or one model, with the failure codes the task's owner sees.
 
 EngineError
-├── ModelUnavailableError      model_unavailable
+├── ModelUnavailableError      model_unavailable     retryable
 ├── InvalidOutputError         invalid_output
 ├── ContentFilteredError       content_filtered
 ├── OutOfMemoryError           out_of_gpu_memory     retryable
@@ -27,9 +27,18 @@ class EngineError(Exception):
 
 
 class ModelUnavailableError(EngineError):
-    """The model cannot be loaded from its source."""
+    """This worker cannot serve the model at present. `reason` is for operators: it may name paths."""
 
     code = "model_unavailable"
+    retryable = True  # on another worker, or here once the cause is mended
+
+    def __init__(self, model: str, *, reason: str) -> None:
+        super().__init__(f"The worker could not load the model {model!r}.")
+        self.reason = reason
+
+
+class ModelRefusedError(Exception):
+    """The catalog entry and the model do not fit. The text is for operators: what to change in the entry."""
 
 
 class InvalidOutputError(EngineError):

@@ -6,7 +6,5 @@ PARENT_GONE = 3
 """The pipe was closed without a Shutdown: nobody is left to draw for."""
 DEVICE_LOST = 70
 """The device's context is poisoned (illegal access, device-side assert, ECC error): only a new process helps."""
-MODEL_UNAVAILABLE = 71
-"""The first model could not be loaded; the log says why. A new process fails alike until that is mended."""
 ENGINE_BROKEN = 72
 """An error in the engine itself, outside any one Run."""

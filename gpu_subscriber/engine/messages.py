@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Circumstances
 from common.domain.task import Failure, Lane, Phase
+from common.domain.worker_report import BrokenModel
 
 MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
 """Larger checkpoints are neither made nor read: the latents of 4096² with a third-order history take a third of it."""
@@ -97,7 +98,10 @@ class WarmUpTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReady:
-    """The models are loaded and warm. `slots`: how many Runs may share a step."""
+    """The engine can serve, and what it can serve. Sent again whenever a model breaks, recovers or is measured.
+
+    `slots`: how many Runs may share a step.
+    """
 
     models: tuple[str, ...]
     device: str
@@ -106,7 +110,16 @@ class EngineReady:
     versions: dict[str, str]
     """Software that decides pixels, by package name."""
     warm_up: WarmUpTimes | None = None
-    """Of the first model; None where nothing was measured."""
+    """Of the model that was loaded last; None where nothing was measured."""
+    broken: tuple[BrokenModel, ...] = ()
+    """Those of `models` that could not be loaded or warmed up."""
+    exclusive: tuple[str, ...] = ()
+    """Those of `models` that generate one image at a time, and nothing else meanwhile."""
+
+    @property
+    def serves_any(self) -> bool:
+        """Whether any model can be served."""
+        return len(self.broken) < len(self.models)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

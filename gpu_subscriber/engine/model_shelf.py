@@ -1,5 +1,6 @@
 """The models that are loaded, and loading more: safetensors only, the least recently used one makes room."""
 
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib.resources import files
@@ -7,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from diffusers import AutoencoderKL, DiffusionPipeline, StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from common.domain.model_catalog import ModelSpec
 from gpu_subscriber.engine.devices import Device, is_device_lost
-from gpu_subscriber.engine.errors import ModelUnavailableError
+from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stepping import SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.model_backoff import ModelBackoff
 
 _log = structlog.get_logger()
 
+WHOLE_PIPELINE = "whole_pipeline"
 EMBEDDED_PREFIX = "embedded:"
 EMBEDDED_FOLDERS = {"demo": "demo_model/weights"}
 
@@ -28,14 +31,27 @@ Load = Callable[[ModelSpec, Device], Family]
 
 
 class ModelShelf:
-    """Up to `capacity` loaded models by name; `load` is a parameter so that tests bring families of their own."""
+    """Up to `capacity` loaded models by name; `load` is a parameter so that tests bring families of their own.
 
-    def __init__(self, specs: tuple[ModelSpec, ...], device: Device, *, capacity: int, load: Load) -> None:
+    `load` covers everything up to the last measurement of the warm-up. What it raises concerns its model alone, unless
+    the device is lost.
+    """
+
+    def __init__(
+        self,
+        specs: tuple[ModelSpec, ...],
+        device: Device,
+        *,
+        capacity: int,
+        load: Load,
+        backoff: ModelBackoff | None = None,
+    ) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._device = device
         self._capacity = max(1, capacity)
         self._load = load
         self._loaded: OrderedDict[str, Family] = OrderedDict()
+        self.backoff = backoff or ModelBackoff()
 
     @property
     def loaded(self) -> frozenset[str]:
@@ -47,39 +63,76 @@ class ModelShelf:
         return name in self._specs
 
     def get(self, name: str) -> Family:
-        """The model's family, loaded now if need be, which may take minutes. Raises ModelUnavailableError."""
+        """The model's family, loaded now if need be, which may take minutes.
+
+        Raises ModelUnavailableError, without an attempt to load it while the model is in its backoff.
+        """
         if name in self._loaded:
             self._loaded.move_to_end(name)
             return self._loaded[name]
+        if self.backoff.seconds_left(name) > 0:
+            raise ModelUnavailableError(name, reason="it failed to load, and is in its backoff")
         while len(self._loaded) >= self._capacity:
             evicted, _ = self._loaded.popitem(last=False)
             _log.info("model_unloaded", model=evicted)
         self._device.free_memory()
-        family = self._loaded[name] = self._load(self._specs[name], self._device)
+        family = self._loaded[name] = self._load_or_record_failure(self._specs[name])
+        self.backoff.recovered(name)
         _log.info("model_loaded", model=name)
         return family
 
+    def _load_or_record_failure(self, spec: ModelSpec) -> Family:
+        try:
+            return self._load(spec, self._device)
+        except Exception as error:
+            if is_device_lost(error):
+                raise
+            reason = reason_of(error)
+            frames = traceback.format_tb(error.__traceback__)
+        # Outside of the `except` block: the traceback would keep the half-loaded model in the device's memory.
+        self._device.free_memory()
+        broken = self.backoff.failed(spec.name, reason)
+        _log.error(
+            "model_broken",
+            model=spec.name,
+            reason=reason,
+            failures=broken.failures,
+            retry_at=broken.retry_at.isoformat(),
+            frames=frames,
+        )
+        raise ModelUnavailableError(spec.name, reason=reason)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a model could not be loaded, for operators."""
+    if isinstance(error, ModelUnavailableError):
+        return error.reason
+    return str(error) if isinstance(error, ModelRefusedError) else f"{type(error).__name__}: {error}"
+
+
+def is_exclusive(spec: ModelSpec) -> bool:
+    """Whether the model generates one image at a time, and the engine nothing else meanwhile."""
+    return spec.family == WHOLE_PIPELINE
+
 
 def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = False) -> Family:
-    """Load a model from its source and wrap it in the family its ModelSpec names. Raises ModelUnavailableError."""
+    """Load a model from its source and wrap it in the family its ModelSpec names.
+
+    Raises ModelRefusedError where entry and model do not fit, and whatever diffusers, torch and the file system raise.
+    """
     own_folder = model_folder(spec.source)
-    try:
-        folder = own_folder or _fetched(spec)
-        pipeline = _load_pipeline(folder, device)
-    except (OSError, ValueError, RuntimeError, TypeError, AttributeError, ImportError, KeyError) as error:
-        if is_device_lost(error):
-            raise
-        _log.error("model_load_failed", model=spec.name, error=type(error).__name__, reason=str(error))
-        raise ModelUnavailableError(f"model {spec.name!r} cannot be loaded") from error
+    folder = own_folder or _fetched(spec)
+    pipeline = _load_pipeline(folder, device)
     revision = None if own_folder else folder.name
-    if spec.family == "whole_pipeline":
+    if is_exclusive(spec):
         return WholePipeline(pipeline, folder=folder, revision=revision)
     if spec.family == "stable_diffusion" and isinstance(pipeline, StableDiffusionPipeline):
         if device.is_cuda:
             _tune_for_cuda(pipeline, compile_denoiser=compile_denoiser)
         return StableDiffusion(pipeline, folder=folder, revision=revision)
-    raise ModelUnavailableError(
-        f"model {spec.name!r}: family {spec.family!r} does not draw with a {type(pipeline).__name__}"
+    raise ModelRefusedError(
+        f"family {spec.family!r} cannot serve a {type(pipeline).__name__}; the catalog entry may say "
+        "'whole_pipeline' instead"
     )
 
 
@@ -88,7 +141,7 @@ def model_folder(source: str) -> Path | None:
     if source.startswith(EMBEDDED_PREFIX):
         name = source.removeprefix(EMBEDDED_PREFIX)
         if name not in EMBEDDED_FOLDERS:
-            raise ModelUnavailableError(f"no embedded model {name!r}")
+            raise ModelRefusedError(f"there is no embedded model {name!r}")
         return Path(str(files("gpu_subscriber").joinpath(EMBEDDED_FOLDERS[name])))
     folder = Path(source)
     return folder if folder.is_dir() else None
@@ -114,6 +167,7 @@ def _load_pipeline(folder: Path, device: Device) -> Any:
 
 
 def _tune_for_cuda(pipeline: Any, *, compile_denoiser: bool) -> None:
-    pipeline.fuse_qkv_projections()
+    # Other autoencoders have nothing to fuse, and the call raises.
+    pipeline.fuse_qkv_projections(vae=isinstance(pipeline.vae, AutoencoderKL))
     if compile_denoiser:
         pipeline.unet.compile_repeated_blocks()

@@ -46,10 +46,10 @@ class ParentLink:
         """Queue a message for the parent."""
         self._unsaid.put(message)
 
-    def next(self, *, wait: bool) -> ToEngine | None:
-        """The oldest message not yet taken; None when there is none and `wait` is off."""
+    def next(self, *, wait: bool, within_seconds: float | None = None) -> ToEngine | None:
+        """The oldest message not yet taken; None when there is none and `wait` is off, or when none came in time."""
         try:
-            return self._heard.get(block=wait)
+            return self._heard.get(block=wait, timeout=within_seconds)
         except Empty:
             return None
 

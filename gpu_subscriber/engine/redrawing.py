@@ -9,10 +9,10 @@ from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Circumstances, Environment
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.errors import EngineError
+from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
 from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.model_shelf import Family, load_family
+from gpu_subscriber.engine.model_shelf import Family, load_family, reason_of
 from gpu_subscriber.engine.past import Past
 
 LARGEST_BATCH = 64
@@ -27,7 +27,10 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
     if there.threads is not None:
         settings["cpu_threads"] = max(1, min(there.threads, MOST_THREADS))
     device = Device.chosen(EngineSettings(models=(spec,), **settings))
-    family = load_family(spec, device, compile_denoiser=there.compiled)
+    try:
+        family = load_family(spec, device, compile_denoiser=there.compiled)
+    except Exception as error:
+        raise ModelUnavailableError(spec.name, reason=reason_of(error)) from error
     for name, network in family.origin.networks.items():
         lies_last = name in there.channels_last
         network.to(memory_format=torch.channels_last if lies_last else torch.contiguous_format)

@@ -8,27 +8,23 @@ import structlog
 from common.domain.model_catalog import ModelSpec
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.messages import EngineReady, Shutdown, WarmUpTimes
-from gpu_subscriber.engine.model_shelf import Family, ModelShelf, load_family
+from gpu_subscriber.engine.model_shelf import Family, ModelShelf, is_exclusive, load_family
 from gpu_subscriber.engine.origin import software_versions
 from gpu_subscriber.engine.parent_link import ParentLink
 from gpu_subscriber.engine.step_engine import StepEngine
-from gpu_subscriber.engine.warm_up import default_parameters, warm_up
+from gpu_subscriber.engine.warm_up import default_key, warm_up
 
 _log = structlog.get_logger()
 
 
 def serve(link: ParentLink, settings: EngineSettings) -> int:
-    """Load the first model, say EngineReady, and work until Shutdown. Returns the exit code, never raises."""
+    """Load a model, send EngineReady, and work until Shutdown. Returns the exit code, never raises."""
     try:
         return _Serving(link, settings).until_shutdown()
-    except ModelUnavailableError as error:
-        _log.error("engine_gave_up", code=error.code, reason=str(error))
-        return exit_codes.MODEL_UNAVAILABLE
     except Exception as error:
         lost = is_device_lost(error)
         frames = traceback.format_tb(error.__traceback__)
@@ -59,30 +55,64 @@ class _Serving:
         )
         self._warm_up: WarmUpTimes | None = None
         self._shutdown: Shutdown | None = None
+        self._reported: object = None
 
     def until_shutdown(self) -> int:
-        first = self._settings.models[0]
-        self._shelf.get(first.name)
-        self._link.send(
-            EngineReady(
-                models=tuple(spec.name for spec in self._settings.models),
-                device=self._device.name,
-                dtype=str(self._device.dtype).removeprefix("torch."),
-                slots=self._caps.cap_of(BatchKey.of(default_parameters(first))),
-                versions=software_versions(),
-                warm_up=self._warm_up,
-            )
-        )
         while True:
-            self._hear(wait=not self._engine.is_busy)
+            self._load_any()
+            self._report_changes()
+            self._hear(wait=not self._engine.is_busy, within_seconds=self._seconds_until_retry())
             if self._shutdown is not None:
                 self._engine.interrupt_all(want_checkpoints=self._shutdown.want_checkpoints)
                 return exit_codes.STOPPED
             self._engine.advance()
 
-    def _hear(self, *, wait: bool) -> None:
-        """Take in every message that is there; with `wait`, at least one."""
-        message = self._link.next(wait=wait)
+    def _load_any(self) -> None:
+        """At the start, and while every model is broken: without deliveries no Run asks for a model."""
+        if self._shelf.loaded or self._engine.is_busy:
+            return
+        for spec in self._settings.models:
+            try:
+                self._shelf.get(spec.name)
+            except ModelUnavailableError:
+                continue
+            return
+
+    def _seconds_until_retry(self) -> float | None:
+        """How long an engine that serves no model waits; None: until a message comes."""
+        if self._shelf.loaded:
+            return None
+        return min(self._shelf.backoff.seconds_left(spec.name) for spec in self._settings.models)
+
+    def _report_changes(self) -> None:
+        """Send what the engine can serve, when it has changed."""
+        standing = (self._shelf.loaded, self._shelf.backoff.broken)
+        if standing == self._reported:
+            return
+        self._reported = standing
+        self._link.send(self._ready())
+
+    def _ready(self) -> EngineReady:
+        return EngineReady(
+            models=tuple(spec.name for spec in self._settings.models),
+            device=self._device.name,
+            dtype=str(self._device.dtype).removeprefix("torch."),
+            slots=self._slots(),
+            versions=software_versions(),
+            warm_up=self._warm_up,
+            broken=self._shelf.backoff.broken,
+            exclusive=tuple(spec.name for spec in self._settings.models if is_exclusive(spec)),
+        )
+
+    def _slots(self) -> int:
+        """The largest measured cap of a model that shares steps; `max_batch` while none is measured; else 1."""
+        sharing = [spec for spec in self._settings.models if not is_exclusive(spec)]
+        measured = [spec for spec in sharing if self._caps.is_measured(spec.name)]
+        return max((self._caps.measured_cap_of(default_key(spec)) for spec in measured or sharing), default=1)
+
+    def _hear(self, *, wait: bool, within_seconds: float | None = None) -> None:
+        """Take in every message that is there; with `wait`, at least one, unless none comes in time."""
+        message = self._link.next(wait=wait, within_seconds=within_seconds)
         while message is not None:
             if isinstance(message, Shutdown):
                 self._shutdown = message

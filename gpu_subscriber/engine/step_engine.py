@@ -78,7 +78,8 @@ class StepEngine:
         if isinstance(message, Start):
             run = self._roster.add(message)
             if not self._shelf.offers(message.parameters.model):
-                self._roster.fail(run, ModelUnavailableError(f"no model {message.parameters.model!r} here"))
+                model = message.parameters.model
+                self._roster.fail(run, ModelUnavailableError(model, reason="this worker does not offer it"))
             return
         if self._roster.get(message.run_id) is None:
             self._device.land(wait=True)  # its picture is on its way, and may have to be drawn again
@@ -127,8 +128,9 @@ class StepEngine:
         """The model, loaded now if need be; None when it cannot be, and then its Runs have failed."""
         if model in self._shelf.loaded:
             return self._shelf.get(model)
-        for run in self._roster.of_model(model):
-            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
+        if self._shelf.backoff.seconds_left(model) == 0:
+            for run in self._roster.of_model(model):
+                self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
         try:
             return self._shelf.get(model)
         except ModelUnavailableError as error:

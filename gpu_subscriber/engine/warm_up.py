@@ -60,6 +60,11 @@ def default_parameters(spec: ModelSpec) -> GenerationParameters:
     return GenerationParameters(prompt="warm up", model=spec.name, seed=0, **spec.defaults.model_dump())
 
 
+def default_key(spec: ModelSpec) -> BatchKey:
+    """The batch key of such a task."""
+    return BatchKey.of(default_parameters(spec))
+
+
 def _timed_image(family: SteppingFamily, spec: ModelSpec, device: Device) -> WarmUpTimes:
     parameters = default_parameters(spec)
     moments = [time.perf_counter()]

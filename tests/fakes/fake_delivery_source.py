@@ -19,8 +19,14 @@ class FakeDeliveryStream:
         self._running: list[Future[Settlement]] = []
         self._closing = False
         self._over = threading.Event()
+        self._ending = threading.Lock()
         self.slots = slots
         self.ended_because: str | None = None
+
+    @property
+    def ended(self) -> threading.Event:
+        """Set once the stream has ended."""
+        return self._over
 
     @property
     def is_open(self) -> bool:
@@ -38,7 +44,9 @@ class FakeDeliveryStream:
         self._on_end()
 
     def close(self) -> None:
+        """As the real one: the end comes by itself once the running deliveries are settled."""
         self._closing = True
+        threading.Thread(target=self.wait_until_ended, args=(60.0,), daemon=True).start()
 
     def wait_until_ended(self, timeout_seconds: float) -> bool:
         for future in self._running:
@@ -47,9 +55,10 @@ class FakeDeliveryStream:
             except TimeoutError:
                 return False
         self._pool.shutdown()
-        if not self._over.is_set():
-            self._over.set()
-            self._on_end()
+        with self._ending:
+            if not self._over.is_set():
+                self._over.set()
+                self._on_end()
         return True
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from common.domain.task import Task
-from common.wire_formats.task_message import encode_task_message
+from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
 from gpu_subscriber.gpu_bill import GpuBill
@@ -30,7 +30,11 @@ CLAIM_TTL = timedelta(seconds=60)
 
 def delivery_of(task: Task) -> Delivery:
     """The delivery of a task's message."""
-    return Delivery(message_id=f"m-{task.id}", body=encode_task_message(task, result_bucket="images"))
+    return Delivery(
+        message_id=f"m-{task.id}",
+        body=encode_task_message(task, result_bucket="images"),
+        attributes=task_message_attributes(task),
+    )
 
 
 class _EventfulWatch(HolderWatch):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.domain.task import Failure
-from common.domain.worker_report import ModelTimes, SizeTimes
+from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
 from frontend_api.conditions import ALL_WATCHED, AlertLimits
 from tests.factories import worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -56,13 +56,15 @@ def test_workers_tell_how_fast_they_are_at_what_they_draw_most(api: Api) -> None
     sizes = (size(65_536, step=0.01, images=2), size(131_072, step=0.0212345678, images=40))
     times = (ModelTimes(model="demo", gpu_seconds_per_unit=0.162345678, sizes=sizes),)
     alive = {"reported_at": api.clock.now(), "alive_until": api.clock.now() + timedelta(seconds=30)}
-    api.reports.publish(worker_report("worker-2", **alive))
+    broken = BrokenModel(model="demo", reason="OSError: no weights", failures=2, retry_at=api.clock.now())
+    api.reports.publish(worker_report("worker-2", broken_models=(broken,), **alive))
     api.reports.publish(worker_report("worker-1", device="cuda", times=times, **alive))
     told_of = told(api)["workers"]
     assert told_of == [
         {
             "worker_id": "worker-1",
             "models": ["demo"],
+            "broken_models": [],
             "device": "cuda",
             "slots": 4,
             "deliveries": 5,
@@ -80,6 +82,14 @@ def test_workers_tell_how_fast_they_are_at_what_they_draw_most(api: Api) -> None
         {
             "worker_id": "worker-2",
             "models": ["demo"],
+            "broken_models": [
+                {
+                    "model": "demo",
+                    "reason": "OSError: no weights",
+                    "failures": 2,
+                    "retry_at": "2026-01-01T12:00:00Z",
+                }
+            ],
             "device": "cpu",
             "slots": 4,
             "deliveries": 5,

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from common.adapters.system_clock import SystemClock
 from common.domain.task import Phase, TaskStatus
+from common.domain.worker_report import BrokenModel
 from common.ports import Clock
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.engine.messages import EngineReady
@@ -42,10 +44,10 @@ class FakeEngine:
         self.started.set()
         self.ended.wait(PATIENCE_SECONDS)
 
-    def come_up(self) -> None:
+    def come_up(self, ready: EngineReady = READY) -> None:
         assert self.started.wait(PATIENCE_SECONDS)
-        self.ready = READY
-        self._on_ready(READY)
+        self.ready = ready
+        self._on_ready(ready)
 
     def stop(self, *, within_seconds: float) -> None:
         self.ended.set()
@@ -154,6 +156,86 @@ def test_an_engine_that_restarts_opens_no_second_stream(running: RunningWorker) 
     running.engine.come_up()
     running.stop()
     assert len(running.source.streams) == 1
+
+
+def broken(model: str, *, minutes: float = 60.0) -> BrokenModel:
+    retry_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    return BrokenModel(model=model, reason="OSError: no weights", failures=2, retry_at=retry_at)
+
+
+def test_a_worker_without_a_working_model_takes_no_deliveries_and_reports_why(bench: WorkerBench) -> None:
+    running = RunningWorker(bench)
+    running.engine.come_up(replace(READY, broken=(broken("demo"),)))
+    assert running.reports.anything_published.wait(PATIENCE_SECONDS)
+    assert not running.source.streams
+    unable = running.worker.state
+    assert (unable.ready, unable.alive) == (False, True)
+    (report,) = running.reports.published
+    assert (report.deliveries, report.served_models) == (0, frozenset())
+    assert report.broken_models[0].reason == "OSError: no weights"
+    running.engine.come_up()
+    running.source.stream(0)
+    assert running.worker.state.ready
+    running.stop()
+    assert running.reports.published[-1].served_models == {"demo"}
+
+
+def test_a_worker_whose_last_model_breaks_closes_its_stream_until_one_works(running: RunningWorker) -> None:
+    running.engine.come_up()
+    first = running.source.stream(0)
+    running.engine.come_up(replace(READY, broken=(broken("demo"),)))
+    assert first.ended.wait(PATIENCE_SECONDS)
+    assert not running.worker.state.ready
+    running.engine.come_up()
+    assert running.source.stream(1).slots == READY.slots + 1
+    assert len(running.source.streams) == 2
+
+
+def test_a_delivery_of_a_model_in_its_backoff_is_returned_unclaimed(running: RunningWorker) -> None:
+    both = replace(READY, models=("demo", "other"))
+    task = running.bench.submit()
+    running.engine.come_up(replace(both, broken=(broken("demo"),)))
+    delivery = delivery_of(task)
+    assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert running.bench.store.get(task.id).attempt == 0
+    running.engine.come_up(replace(both, broken=(broken("demo", minutes=-1.0),)))
+    assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+
+
+def test_an_engine_with_another_number_of_slots_gets_a_stream_of_that_size(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.engine.come_up(replace(READY, slots=8))
+    assert running.source.stream(1).slots == 10
+
+
+def test_a_worker_of_whole_pipelines_takes_one_delivery(running: RunningWorker) -> None:
+    running.engine.come_up(replace(READY, slots=1, exclusive=("demo",)))
+    assert running.source.stream(0).slots == 1
+
+
+def test_a_worker_of_both_kinds_takes_one_task_of_a_whole_pipeline(bench: WorkerBench) -> None:
+    drawing, finish = threading.Event(), threading.Event()
+
+    def long(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        drawing.set()
+        assert finish.wait(PATIENCE_SECONDS)
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = long
+    running = RunningWorker(bench)
+    running.engine.come_up(replace(READY, models=("demo", "other"), exclusive=("demo",)))
+    stream = running.source.stream(0)
+    assert stream.slots == READY.slots + 1
+    first, second = bench.submit(task_id="first"), bench.submit(task_id="second")
+    settled = stream.deliver(delivery_of(first))
+    assert drawing.wait(PATIENCE_SECONDS)
+    assert stream.deliver(delivery_of(second)).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert bench.store.get(second.id).attempt == 0
+    finish.set()
+    assert settled.result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    assert stream.deliver(delivery_of(second)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    running.stop()
 
 
 def test_a_stream_that_ends_is_opened_again(running: RunningWorker) -> None:

@@ -13,7 +13,7 @@ from common.domain.images import Preview, StoredImage
 from common.domain.provenance import Resume
 from common.domain.task import Failure, Phase, Progress, Task, Usage
 from common.domain.task_records import EndedAttempt
-from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
+from common.domain.worker_report import BrokenModel, ForetoldTask, ModelTimes, SizeTimes, WorkerReport
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import (
     callback_event_of,
@@ -111,6 +111,14 @@ def worker_report() -> WorkerReport:
         ),
         handling_seconds=0.25,
         foretold=(ForetoldTask(predicted_seconds=4.0, took_seconds=4.5),),
+        broken_models=(
+            BrokenModel(
+                model="another",
+                reason="OSError: no weights",
+                failures=2,
+                retry_at=NOW + timedelta(seconds=10),
+            ),
+        ),
     )
 
 
@@ -155,6 +163,9 @@ def test_the_worker_report_is_the_golden_one() -> None:
 
 
 def test_worker_reports_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+    older = encode_worker_report(worker_report())
+    del older["broken_models"]
+    assert decode_worker_report(older) == replace(worker_report(), broken_models=())
     silent = replace(worker_report(), times=(), foretold=(), handling_seconds=None)
     for report in (worker_report(), silent):
         document = encode_worker_report(report) | {"version": "1.7", "from_the_future": 1}

@@ -13,6 +13,7 @@ from gpu_subscriber.engine.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, Start, StepDone
+from gpu_subscriber.engine.model_backoff import ModelBackoff
 from gpu_subscriber.engine.model_shelf import Family, ModelShelf
 from gpu_subscriber.engine.step_engine import StepEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
@@ -70,7 +71,11 @@ class DrivenEngine:
         models = tuple(spec(name) for name in self.families)
         chosen = EngineSettings(models=models, max_batch=max_batch, **settings)
         self.shelf = ModelShelf(
-            models, CPU, capacity=chosen.loaded_models, load=lambda model, device: fetch(model.name)
+            models,
+            CPU,
+            capacity=chosen.loaded_models,
+            load=lambda model, device: fetch(model.name),
+            backoff=ModelBackoff(clock=lambda: self.now),
         )
         self.engine = StepEngine(
             shelf=self.shelf,

@@ -122,11 +122,6 @@ def test_shutdown_hands_back_checkpoints_and_exits_cleanly(stable_diffusion_fold
     assert child.end() == exit_codes.STOPPED
 
 
-def test_a_model_that_cannot_be_loaded_ends_the_engine_with_its_own_code(tmp_path: Path) -> None:
-    child = Child(settings_for(tmp_path))
-    assert child.end() == exit_codes.MODEL_UNAVAILABLE
-
-
 def test_the_engine_ends_when_its_parent_is_killed(stable_diffusion_folder: Path) -> None:
     """A parent that is killed with SIGKILL says nothing; the end of the pipe does."""
     program = """

@@ -11,6 +11,7 @@ from common.domain.task import Lane, Phase
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.messages import ImageReady, PhaseChanged, RunFailed, RunInterrupted, StepDone
+from gpu_subscriber.engine.model_backoff import FIRST_PAUSE_SECONDS
 from gpu_subscriber.engine.run import Denoising
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
@@ -368,7 +369,7 @@ def test_a_model_that_nobody_offers_fails_the_run(driven: DrivenEngine) -> None:
 def test_a_model_that_cannot_be_loaded_fails_its_runs_alone(family: RecordingFamily) -> None:
     def load(name: str) -> RecordingFamily:
         if name == "broken":
-            raise ModelUnavailableError("no weights")
+            raise ModelUnavailableError(name, reason="no weights")
         return family
 
     driven = DrivenEngine({"tiny": family, "broken": family}, load=load)
@@ -377,6 +378,31 @@ def test_a_model_that_cannot_be_loaded_fails_its_runs_alone(family: RecordingFam
     driven.run_to_end()
     assert [message.run_id for message in driven.of_kind(RunFailed)] == ["bad"]
     assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
+
+
+def test_a_broken_model_is_not_loaded_again_before_its_backoff_ends(family: RecordingFamily) -> None:
+    loads: list[str] = []
+
+    def load(name: str) -> RecordingFamily:
+        loads.append(name)
+        if name == "broken" and loads.count("broken") == 1:
+            raise ArithmeticError("an unexpected error")
+        return family
+
+    driven = DrivenEngine({"tiny": family, "broken": family}, load=load)
+    for run_id in ("first", "second"):
+        driven.start(run_id, drawing(model="broken"))
+        driven.run_to_end()
+    driven.start("tiny", drawing())
+    driven.run_to_end()
+    assert loads == ["broken", "tiny"]
+    driven.now += FIRST_PAUSE_SECONDS
+    driven.start("later", drawing(model="broken"))
+    driven.run_to_end()
+    assert loads == ["broken", "tiny", "broken"]
+    assert [message.run_id for message in driven.of_kind(RunFailed)] == ["first", "second"]
+    assert [message.run_id for message in driven.of_kind(ImageReady)] == ["tiny", "later"]
+    assert driven.shelf.backoff.broken == ()
 
 
 def test_models_make_room_for_each_other_and_runs_survive_it(stock: Any) -> None:

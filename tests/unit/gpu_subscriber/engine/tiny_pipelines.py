@@ -21,15 +21,17 @@ SIDE = 32
 """Pixels: 4 × 4 latents of the tiny autoencoder's factor 8."""
 
 
-def tiny_stable_diffusion(folder: Path, *, prediction_type: str = "v_prediction", seed: int = 0) -> Path:
-    """Save a StableDiffusionPipeline into `folder`."""
+def tiny_stable_diffusion(
+    folder: Path, *, prediction_type: str = "v_prediction", seed: int = 0, **unet: object
+) -> Path:
+    """Save a StableDiffusionPipeline into `folder`; `unet` replaces parts of its network's configuration."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         pipeline: Any = StableDiffusionPipeline(
             vae=_autoencoder(),
             text_encoder=_text_encoder(),
             tokenizer=_tokenizer(folder / "tokenizer-source"),
-            unet=_unet(),
+            unet=_unet(**unet),
             scheduler=DDIMScheduler(
                 beta_start=1e-4,
                 beta_end=0.02,
@@ -77,20 +79,21 @@ def _autoencoder() -> AutoencoderKL:
 
 
 def _unet(**more: object) -> UNet2DConditionModel:
-    return UNet2DConditionModel(
-        sample_size=SIDE // 8,
-        in_channels=4,
-        out_channels=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        mid_block_type=None,
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=2,
-        norm_num_groups=4,
+    config: dict[str, Any] = {
+        "sample_size": SIDE // 8,
+        "in_channels": 4,
+        "out_channels": 4,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "mid_block_type": None,
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "cross_attention_dim": TEXT_WIDTH,
+        "attention_head_dim": 2,
+        "norm_num_groups": 4,
         **more,
-    )
+    }
+    return UNet2DConditionModel(**config)
 
 
 def _text_encoder() -> CLIPTextModel:

@@ -1,0 +1,46 @@
+"""DeliveryAdmission: which deliveries a worker takes on, by their model. No I/O.
+
+Two kinds go back to Pub/Sub at once, unclaimed, so that they cost the task no attempt and another worker may take them:
+
+- of a model that failed to load here and is in its backoff: a worker that fails tasks at once would take most of a
+  healthy worker's;
+- of a model that generates one image at a time, while this worker holds a task of such a model: it would only wait.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from common.ports import Clock
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.ports import Delivery
+
+
+class DeliveryAdmission:
+    """One for all deliveries of a worker; from any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._exclusive = threading.Semaphore()
+
+    @contextmanager
+    def admitted(self, delivery: Delivery, engine: EngineReady | None) -> Iterator[bool]:
+        """Whether to process the delivery inside this context."""
+        model = delivery.attributes.get("model", "")
+        if engine is None:
+            yield True
+        elif self._is_in_backoff(model, engine):
+            yield False
+        elif model not in engine.exclusive:
+            yield True
+        elif self._exclusive.acquire(blocking=False):
+            try:
+                yield True
+            finally:
+                self._exclusive.release()
+        else:
+            yield False
+
+    def _is_in_backoff(self, model: str, engine: EngineReady) -> bool:
+        now = self._clock.now()
+        return any(broken.model == model and now < broken.retry_at for broken in engine.broken)

@@ -1,0 +1,52 @@
+"""ModelBackoff: which models failed to load, and when each may be tried again. No torch, no I/O.
+
+A load takes seconds to minutes, evicts another model and fails alike until its cause is mended, so each failure in a
+row doubles the pause before the next attempt.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from common.domain.worker_report import BrokenModel
+
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 300.0
+_LONGEST_REASON = 1_000
+
+
+class ModelBackoff:
+    """The broken models by name. `clock` is monotonic: a system clock that is set back must not prolong a pause."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._broken: dict[str, BrokenModel] = {}
+        self._due_at: dict[str, float] = {}
+
+    @property
+    def broken(self) -> tuple[BrokenModel, ...]:
+        """Every broken model, in the order in which they failed first."""
+        return tuple(self._broken.values())
+
+    def seconds_left(self, model: str) -> float:
+        """How long the model must not be tried; 0 when it may be."""
+        return max(0.0, self._due_at.get(model, 0.0) - self._clock()) if model in self._broken else 0.0
+
+    def failed(self, model: str, reason: str) -> BrokenModel:
+        """Record one more failure in a row."""
+        before = self._broken.get(model)
+        failures = 1 if before is None else before.failures + 1
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
+        self._due_at[model] = self._clock() + pause
+        self._broken[model] = BrokenModel(
+            model=model,
+            reason=reason[:_LONGEST_REASON],
+            failures=failures,
+            retry_at=datetime.now(UTC) + timedelta(seconds=pause),
+        )
+        return self._broken[model]
+
+    def recovered(self, model: str) -> None:
+        """Record that the model was loaded."""
+        self._broken.pop(model, None)
+        self._due_at.pop(model, None)

@@ -1,0 +1,49 @@
+"""When a model that failed to load may be tried again."""
+
+from datetime import UTC, datetime, timedelta
+
+from gpu_subscriber.engine.model_backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, ModelBackoff
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_model_that_never_failed_may_be_tried() -> None:
+    assert ModelBackoff().seconds_left("m") == 0
+
+
+def test_each_failure_in_a_row_doubles_the_pause_up_to_the_longest() -> None:
+    clock = Clock()
+    backoff = ModelBackoff(clock=clock)
+    pauses = []
+    for _ in range(9):
+        backoff.failed("m", "reason")
+        pauses.append(backoff.seconds_left("m"))
+        clock.now += pauses[-1]
+        assert backoff.seconds_left("m") == 0
+    assert pauses[:3] == [FIRST_PAUSE_SECONDS, 2 * FIRST_PAUSE_SECONDS, 4 * FIRST_PAUSE_SECONDS]
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+
+
+def test_a_broken_model_states_its_reason_and_when_it_is_tried_again() -> None:
+    backoff = ModelBackoff()
+    backoff.failed("m", "first")
+    backoff.failed("m", "x" * 5_000)
+    (broken,) = backoff.broken
+    assert (broken.model, broken.failures, len(broken.reason)) == ("m", 2, 1_000)
+    assert timedelta(0) < broken.retry_at - datetime.now(UTC) <= timedelta(seconds=2 * FIRST_PAUSE_SECONDS)
+
+
+def test_a_model_that_recovers_is_not_broken_and_starts_over() -> None:
+    backoff = ModelBackoff(clock=Clock())
+    backoff.failed("m", "reason")
+    backoff.failed("m", "reason")
+    backoff.recovered("m")
+    assert backoff.broken == ()
+    backoff.failed("m", "reason")
+    assert backoff.seconds_left("m") == FIRST_PAUSE_SECONDS
