@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -12,8 +13,9 @@ from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
 from local_stack.shell_exports import shell_exports
-from local_stack.stack_settings import StackSettings
+from local_stack.stack_settings import LOCAL_DEFAULTS, OBSERVED_DEFAULTS, StackSettings
 
+RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
 WIRING = {
     "DARKROOM_DEAD_LETTER_TOPIC",
     "DARKROOM_EVENTS_TOPIC",
@@ -31,17 +33,7 @@ WIRING = {
     "PUBSUB_EMULATOR_HOST",
     "STORAGE_EMULATOR_HOST",
 }
-DEFAULTS = {
-    "DARKROOM_MAX_ACTIVE_TASKS",
-    "DARKROOM_MAX_QUEUED_TASKS",
-    "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE",
-    "DARKROOM_METRIC_EXPORTER",
-    "DARKROOM_OPERATORS",
-    "DARKROOM_PROGRESS_INTERVAL_SECONDS",
-    "DARKROOM_PUBSUB_CLIENT_SPANS",
-    "DARKROOM_WEBHOOK_KEY",
-    "DARKROOM_WEBHOOK_TIMEOUT_SECONDS",
-}
+DEFAULTS = {*LOCAL_DEFAULTS, *OBSERVED_DEFAULTS}
 
 _WORKERS_OWN = {"PORT", "DARKROOM_MODELS"}  # the page's port, and the models that the worker's pool serves
 
@@ -62,6 +54,11 @@ def child_environment(composition: Composition) -> dict[str, str]:
 
 def test_every_setting_of_the_composition_is_a_default_or_wiring(tmp_path: Path) -> None:
     assert set(child_environment(compose(tmp_path, {}))) - _WORKERS_OWN == WIRING | DEFAULTS
+
+
+def test_every_default_of_the_local_stack_is_documented() -> None:
+    section = RUNBOOK.read_text().partition("## Settings on one machine")[2].partition("\n## ")[0]
+    assert set(re.findall(r"DARKROOM_\w+", section)) >= DEFAULTS
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULTS))
