@@ -61,12 +61,21 @@ class SharedSettings(BaseSettings):
 
 
 def read_catalog(path: Path) -> ModelCatalog:
-    """Read the model catalog in a file; raises SettingsError when the file is missing or not valid."""
+    """Read the model catalog in a file; raises SettingsError when the file is missing or not valid.
+
+    A source that names a folder relative to the catalog's own becomes an absolute path.
+    """
     try:
-        return ModelCatalog.model_validate_json(path.read_bytes())
+        catalog = ModelCatalog.model_validate_json(path.read_bytes())
     except OSError as exc:
         raise SettingsError(f"DARKROOM_MODEL_CATALOG: {path} cannot be read") from exc
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         where = "/".join(str(part) for part in first["loc"])
         raise SettingsError(f"DARKROOM_MODEL_CATALOG: {where}: {first['msg']}") from exc
+    models = [(spec, path.parent.absolute() / spec.source) for spec in catalog.models]
+    located = [
+        spec.model_copy(update={"source": str(folder)}) if folder.is_dir() else spec
+        for spec, folder in models
+    ]
+    return catalog.model_copy(update={"models": tuple(located)})

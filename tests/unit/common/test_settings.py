@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.domain.model_catalog import DEMO_MODEL, EMBEDDED_CATALOG
-from common.settings import SettingsError, SharedSettings
+from common.settings import SettingsError, SharedSettings, read_catalog
 
 
 def test_the_environment_names_the_clouds_things(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,6 +27,18 @@ def test_a_catalog_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (tmp_path / "models.json").write_text(json.dumps({"models": [other.model_dump(mode="json")]}))
     monkeypatch.setenv("DARKROOM_MODEL_CATALOG", str(tmp_path / "models.json"))
     assert SharedSettings().load_catalog().default == other
+
+
+def test_a_source_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    sources = {"beside": "weights", "absolute": str(tmp_path / "weights"), "hub": "owner/name"}
+    models = [
+        {"name": name, "title": name, "family": "stable_diffusion", "source": source}
+        for name, source in sources.items()
+    ]
+    (tmp_path / "models.json").write_text(json.dumps({"models": models}))
+    found = {spec.name: spec.source for spec in read_catalog(tmp_path / "models.json").models}
+    assert found == {**sources, "beside": str(tmp_path / "weights")}
 
 
 @pytest.mark.parametrize(
