@@ -1,7 +1,7 @@
 """Estimate: what would become of a submission that is made now, as the API foretells it."""
 
 from client.record import Record
-from client.task import Eta
+from client.task import Eta, TaskWarning
 
 
 class Estimate(Record):
@@ -17,3 +17,5 @@ class Estimate(Record):
     eta: Eta | None = None
     price: float | None = None
     currency: str | None = None
+    warnings: tuple[TaskWarning, ...] = ()
+    """The warnings that the task would have."""

@@ -16,6 +16,8 @@ class ModelSpec(Record):
     family: str
     samplers: tuple[str, ...] = ()
     output_formats: tuple[str, ...] = ()
+    max_prompt_tokens: int | None = None
+    """How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest."""
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)
     served: bool | None = None

@@ -79,6 +79,14 @@ class Failure(Record):
     retryable: bool
 
 
+class TaskWarning(Record):
+    """A part of the request that the model does not obey; `pointer` leads into the request."""
+
+    code: str
+    pointer: str
+    detail: str
+
+
 class EndedAttempt(Record):
     """One attempt that is over."""
 
@@ -144,6 +152,8 @@ class Task(Record):
     progress: Progress
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
+    warnings: tuple[TaskWarning, ...] = ()
+    """What the model does not obey; a worker may add to them."""
     callback_url: str | None = None
     callback_events: tuple[str, ...] | None = None
     metrics: Metrics = Metrics()

@@ -59,6 +59,17 @@ class FailureAnswer(AnswerBody):
     retryable: bool
 
 
+class WarningAnswer(AnswerBody):
+    """A part of the request that has no effect, or not the expected one. The task is accepted all the same."""
+
+    code: str = Field(
+        description="`prompt_truncated`, `negative_prompt_without_effect`, `prompt_weights_ignored`, `seed_folded`, "
+        "or a code of a later version."
+    )
+    pointer: str = Field(description="The field of the request, as a JSON pointer.")
+    detail: str
+
+
 class AttemptAnswer(AnswerBody):
     """One attempt that is over."""
 
@@ -146,6 +157,9 @@ class TaskAnswer(AnswerBody):
     progress: ProgressAnswer
     images: tuple[ImageAnswer, ...]
     failure: FailureAnswer | None
+    warnings: tuple[WarningAnswer, ...] = Field(
+        description="Parts of the request that the model does not obey. A worker may add to them."
+    )
     callback_url: str | None
     callback_events: tuple[str, ...]
     metrics: MetricsAnswer
@@ -183,6 +197,7 @@ class TaskAnswer(AnswerBody):
             progress=ProgressAnswer.model_validate(task.progress),
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
+            warnings=warning_answers(task),
             callback_url=task.callback_url,
             callback_events=task.callback_events,
             metrics=_metrics_answer(task),
@@ -214,6 +229,11 @@ def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
 def task_path(task_id: str) -> str:
     """Where a task is read."""
     return f"/v1/tasks/{task_id}"
+
+
+def warning_answers(task: Task) -> tuple[WarningAnswer, ...]:
+    """The warnings of a task."""
+    return tuple(WarningAnswer.model_validate(warning) for warning in task.warnings)
 
 
 def _image_answer(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageAnswer:

@@ -29,6 +29,7 @@ from frontend_api.ports import (
     InternalCallers,
     Operators,
     Probe,
+    PromptTokenizers,
     RescueTurns,
     TaskCounts,
     TaskQueue,
@@ -142,6 +143,7 @@ def assembled(
     task_flow: TaskFlow,
     alert_limits: AlertLimits,
     worker_reports: WorkerReports,
+    prompt_tokenizers: PromptTokenizers,
     usage_book: UsageBook,
     gpu_price: GpuPrice | None,
     api_keys: ApiKeyStore,
@@ -174,6 +176,7 @@ def assembled(
         quotas=quotas,
         callback_rules=webhooks.rules,
         foretell_task=foretell_task,
+        prompt_tokenizers=prompt_tokenizers,
         enqueued_notes=enqueued_notes,
     )
     cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)

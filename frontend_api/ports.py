@@ -154,6 +154,17 @@ class TaskCounts(Protocol):
         ...
 
 
+class PromptTokenizers(Protocol):
+    """Splits prompts into tokens as the models do."""
+
+    def token_starts(self, model: str, text: str) -> Sequence[int] | None:
+        """The index of the first character of each token, without begin and end tokens.
+
+        None where the model's tokenizer cannot be read here.
+        """
+        ...
+
+
 class UsageBook(Protocol):
     """Adds up what tasks have cost, in the store itself. Raises DependencyUnavailableError."""
 

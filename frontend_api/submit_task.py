@@ -3,8 +3,9 @@
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from common.domain.errors import (
@@ -15,12 +16,13 @@ from common.domain.errors import (
 )
 from common.domain.model_catalog import ModelCatalog
 from common.domain.task import Lane, Task, TaskStatus
+from common.domain.task_warnings import warnings_of
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.callback_rules import CallbackRules
 from frontend_api.enqueued_notes import EnqueuedNotes
 from frontend_api.foretell_task import ForetellTask
-from frontend_api.ports import TaskQueue
+from frontend_api.ports import PromptTokenizers, TaskQueue
 from frontend_api.quotas import QuotaExceededError, Quotas
 
 
@@ -77,6 +79,7 @@ class SubmitTask:
     callback_rules: CallbackRules
     quotas: Quotas
     foretell_task: ForetellTask
+    prompt_tokenizers: PromptTokenizers
     enqueued_notes: EnqueuedNotes
     new_task_id: Callable[[], str] = _random_task_id
 
@@ -114,10 +117,11 @@ class SubmitTask:
             if submission.idempotency_key is None
             else task_id_of(submission.user_id, submission.idempotency_key)
         )
-        return Task.submitted(
+        parameters = spec.completed(submission.asked, seed=drawn_seed(task_id))
+        task = Task.submitted(
             task_id=task_id,
             user_id=submission.user_id,
-            parameters=spec.completed(submission.asked, seed=drawn_seed(task_id)),
+            parameters=parameters,
             now=self.clock.now(),
             keep_for=self.keep_for,
             start_within=submission.start_within,
@@ -127,6 +131,12 @@ class SubmitTask:
             callback_events=submission.callback_events,
             traceparent=current_traceparent(),
         )
+        warnings = warnings_of(
+            parameters,
+            max_prompt_tokens=spec.max_prompt_tokens,
+            token_starts=partial(self.prompt_tokenizers.token_starts, spec.name),
+        )
+        return replace(task, warnings=warnings) if warnings else task
 
     def _replayed(self, asked: Task) -> Task:
         stored = self.store.get(asked.id)

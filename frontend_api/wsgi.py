@@ -43,6 +43,7 @@ from frontend_api.adapters.google_tokens import (
     ServiceAccountAuthenticator,
 )
 from frontend_api.adapters.pinned_webhook_sender import PinnedWebhookSender
+from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_prompt_limits
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.app import create_app
@@ -119,8 +120,9 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     )
     authenticator = _authenticator(settings, api_keys)
     task_batches = FirestoreTaskBatches(firestore, timeout_seconds=settings.store_timeout_seconds)
+    catalog = with_prompt_limits(settings.load_catalog())
     return assembled(
-        catalog=settings.load_catalog(),
+        catalog=catalog,
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
         task_batches=task_batches,
         enqueued_notes=EnqueuedNotes(
@@ -152,6 +154,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             wasted_share=settings.alert_wasted_share,
         ),
         worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=settings.store_timeout_seconds),
+        prompt_tokenizers=FilePromptTokenizers(catalog),
         usage_book=FirestoreUsageBook(firestore, timeout_seconds=settings.store_timeout_seconds),
         gpu_price=_gpu_price(settings),
         api_keys=api_keys,

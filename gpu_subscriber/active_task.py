@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from common.domain.errors import ClaimLostError
 from common.domain.task import Claim, Phase, Task
+from common.domain.task_records import TaskWarning
+from common.domain.task_warnings import warned
 from common.ports import Clock, TaskStore
 from gpu_subscriber.ports import DrawnImage, Generation, ProgressListener
 from gpu_subscriber.progress_tracker import ProgressTracker
@@ -77,8 +79,8 @@ class ActiveTask(ProgressListener):
 
     @property
     def task(self) -> Task:
-        """The task as it was last written or read."""
-        return self._task
+        """The task as it was last written or read, with the warnings that the engine has reported since."""
+        return warned(self._task, self.tracker.warnings)
 
     @property
     def stop_reason(self) -> StopReason | None:
@@ -91,6 +93,10 @@ class ActiveTask(ProgressListener):
         """See ProgressListener."""
         self.tracker.phase_changed(index, phase)
         self._on_news()
+
+    def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
+        """See ProgressListener. The warnings are stored with the next write."""
+        self.tracker.warned(warnings)
 
     def step_done(self, index: int, step: int) -> None:
         """See ProgressListener. The heartbeat is woken only by steps worth telling."""
@@ -193,7 +199,9 @@ class ActiveTask(ProgressListener):
         self._not_before = min(self._not_before, now + timedelta(seconds=pace.renewal_seconds))
 
     def _changed(self, change: Callable[[Task], Task]) -> Task:
-        self._task = self._store.update(self._task.id, change, last_seen=self._task)
+        self._task = self._store.update(
+            self._task.id, lambda task: warned(change(task), self.tracker.warnings), last_seen=self._task
+        )
         return self._task
 
     def _patience_with_news(self, pace: Pace) -> float:

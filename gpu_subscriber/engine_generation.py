@@ -20,6 +20,7 @@ from gpu_subscriber.engine.messages import (
     RunFailed,
     RunInterrupted,
     RunReport,
+    RunWarned,
     Start,
     StepDone,
 )
@@ -127,6 +128,8 @@ class EngineGeneration:
                 self._engine_reports(report.phase)
                 self._spans.entered(index, report.phase)
                 self._listener.phase_changed(index, report.phase)
+            case RunWarned():
+                self._listener.warned(report.warnings)
             case StepDone():
                 self._engine_reports(Phase.DENOISING)
                 self._listener.step_done(index, report.step)

@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Task
+from common.domain.task_warnings import parameters_with_effect
 from common.observability.tracing import spanned
 from gpu_subscriber.image_files import encode_image, recorded
 from gpu_subscriber.patience import Patience
@@ -34,7 +35,7 @@ class ImageStorage:
         record = recorded(
             drawn.pixels,
             size,
-            parameters.of_image(drawn.index),
+            parameters_with_effect(task).of_image(drawn.index),
             drawn.circumstances,
             task_id=task.id,
             index=drawn.index,

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from common.domain.provenance import Circumstances
 from common.domain.task import Phase, Task
+from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.messages import RunTimes
 
 
@@ -101,6 +102,10 @@ class ProgressListener(Protocol):
 
     def phase_changed(self, index: int, phase: Phase) -> None:
         """Image `index` entered another phase."""
+        ...
+
+    def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
+        """The model does not obey all of the task's parameters."""
         ...
 
     def step_done(self, index: int, step: int) -> None:

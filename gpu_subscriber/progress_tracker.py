@@ -6,6 +6,7 @@ from datetime import datetime
 
 from common.domain.images import Preview
 from common.domain.task import Phase, Progress
+from common.domain.task_records import TaskWarning
 from common.ports import Clock
 
 _TELLING_ORDER = (
@@ -38,6 +39,8 @@ class ProgressTracker:
         self._phase_of = dict.fromkeys(range(images), Phase.WAITING)
         self._step_of = dict.fromkeys(range(images), 0)
         self._previews: dict[int, Preview] = {}
+        self.warnings: tuple[TaskWarning, ...] = ()
+        """What the model does not obey of the task's parameters."""
         self._first_report: tuple[datetime, float] | None = None
         self._last_report: tuple[datetime, float] | None = None
 
@@ -45,6 +48,10 @@ class ProgressTracker:
         """See ProgressListener."""
         with self._lock:
             self._phase_of[index] = phase
+
+    def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
+        """See ProgressListener. The same for each image."""
+        self.warnings = warnings
 
     def step_done(self, index: int, step: int) -> None:
         """See ProgressListener. Steps never go back, not even when an image is drawn once more after a crash."""

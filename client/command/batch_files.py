@@ -7,6 +7,7 @@ from typing import cast
 import typer
 
 from client.command.exit_codes import ExitCode, exit_code_of
+from client.command.warning_lines import print_warnings
 from client.errors import ClientError
 from client.submission import Submission, SubmissionFields
 from client.task import Task
@@ -39,6 +40,7 @@ def told_by_line(outcomes: Mapping[int, Task | ClientError]) -> tuple[list[Task]
     for number, outcome in outcomes.items():
         if isinstance(outcome, Task):
             tasks.append(outcome)
+            print_warnings(outcome.warnings, line=number)
         else:
             typer.echo(f"line {number}: {outcome}", err=True)
             code = exit_code_of(outcome)

@@ -5,6 +5,7 @@ import typer
 from client.command.json_output import print_record
 from client.command.option_bundles import taking
 from client.command.options import JsonOption, PromptArgument, client_of, submission_fields
+from client.command.warning_lines import warning_facts
 from client.estimate import Estimate
 from client.plain_text import facts
 from client.submission import SubmissionFields
@@ -32,4 +33,5 @@ def _known(foretold: Estimate) -> dict[str, str]:
         )
     if foretold.price is not None:
         known["price"] = f"{foretold.price:g} {foretold.currency or ''}".rstrip()
+    known |= warning_facts(foretold.warnings)
     return known

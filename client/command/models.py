@@ -40,6 +40,8 @@ def _known(spec: ModelSpec) -> dict[str, str]:
     known = {"name": spec.name, "title": spec.title, "description": spec.description, "family": spec.family}
     known |= {} if spec.workers is None else {"workers": str(spec.workers)}
     known |= {"samplers": ", ".join(spec.samplers), "output_formats": ", ".join(spec.output_formats)}
+    if spec.max_prompt_tokens is not None:
+        known["max_prompt_tokens"] = str(spec.max_prompt_tokens)
     known |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
     known |= {f"default {field}": str(value) for field, value in spec.defaults.items() if value is not None}
     return known

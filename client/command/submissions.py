@@ -28,6 +28,7 @@ from client.command.options import (
     submission_fields,
 )
 from client.command.waiting import follow, interruptible, raise_unless_completed, show_first, shown_in
+from client.command.warning_lines import print_warnings
 from client.plain_text import printable
 from client.submission import SubmissionFields, new_idempotency_key
 from client.sync_client import Client
@@ -52,6 +53,7 @@ def submit(
         raise typer.BadParameter("give either a prompt or --batch FILE")
     task = _submitted(client, prompt, fields, idempotency_key)
     _warn_of_unserved([task])
+    print_warnings(task.warnings)
     if as_json:
         print_record(task)
     else:
@@ -74,11 +76,13 @@ def generate(
     """Draw a prompt: submit, wait, write the images into a folder and print where they lie."""
     to.mkdir(parents=True, exist_ok=True)  # better known now than when the pictures are there
     task = _submitted(client, prompt, fields, idempotency_key)
+    print_warnings(task.warnings)
     with interruptible(client, task.id, cancels=cancel_on_interrupt):
         with LiveView(preview=preview) as view:
             ended = follow(client, task.id, shown_in(view, client), timeout)
             images = client.images(ended)
             show_first(view, images)
+        print_warnings([warning for warning in ended.warnings if warning not in task.warnings])
         files = [str(image.save(to)) for image in images]
     if as_json:
         print_json({"task": plain(ended), "files": files})

@@ -21,6 +21,7 @@ from client.command.options import (
     client_of,
 )
 from client.command.waiting import raise_unless_completed
+from client.command.warning_lines import warning_facts
 from client.plain_text import age, facts, one_line, printable, table
 from client.sync_client import Client
 from client.task import Task, TaskStatus
@@ -143,6 +144,7 @@ def _known(task: Task) -> dict[str, str]:
     }
     if task.cost is not None and task.cost.price is not None:
         known["price"] = f"{task.cost.price:g} {task.cost.currency}"
+    known |= warning_facts(task.warnings)
     if task.failure is not None:
         known["failure"] = f"{task.failure.message} ({task.failure.code})"
     return known

@@ -67,6 +67,10 @@ class ModelSpec(_Record):
     revision: str | None = None
     samplers: tuple[Sampler, ...] = tuple(Sampler)
     output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    """How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest. None: unknown."""
+    tokenizer: str | None = None
+    """A folder that the API reads the tokenizer from; without it `tokenizer` in `source`, where that is a folder."""
     limits: ModelLimits = ModelLimits()
     defaults: ModelDefaults = ModelDefaults()
 
@@ -170,6 +174,7 @@ DEMO_MODEL = ModelSpec(
     "blue square on a white background'.",
     family="stable_diffusion",
     source="embedded:demo",
+    max_prompt_tokens=30,
     limits=ModelLimits(max_side=512, side_multiple=64),
     defaults=ModelDefaults(steps=20, guidance_scale=2.5, width=256, height=256),
 )

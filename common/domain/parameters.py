@@ -66,9 +66,14 @@ class GenerationParameters(BaseModel):
     output_format: OutputFormat
 
     @property
+    def is_guided(self) -> bool:
+        """Whether classifier-free guidance is on, as diffusers has it; without it a negative prompt has no effect."""
+        return self.guidance_scale > 1
+
+    @property
     def passes_per_step(self) -> int:
-        """2 when classifier-free guidance doubles the batch, else 1; above 1 is what diffusers, too, calls guided."""
-        return 2 if self.guidance_scale > 1 else 1
+        """2 when classifier-free guidance doubles the batch, else 1."""
+        return 2 if self.is_guided else 1
 
     @property
     def pass_pixels(self) -> int:

@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 
 from common.domain.images import Preview, StoredImage, task_folder
 from common.domain.parameters import GenerationParameters
-from common.domain.task_records import Claim, EndedAttempt, Failure, Lane, Progress, TaskStatus, Usage
+from common.domain.task_records import (
+    Claim,
+    EndedAttempt,
+    Failure,
+    Lane,
+    Progress,
+    TaskStatus,
+    TaskWarning,
+    Usage,
+)
 
 DEFAULT_ATTEMPTS = 4
 
@@ -44,6 +53,8 @@ class TaskFields:
     previews: tuple[Preview, ...] = ()
     images: tuple[StoredImage, ...] = ()
     failure: Failure | None = None
+    warnings: tuple[TaskWarning, ...] = ()
+    """What the model does not obey of the request."""
     usage: Usage = field(default_factory=Usage)
     traceparent: str | None = None
     """The request that submitted it, as W3C Trace Context has it."""

@@ -122,6 +122,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWarning:
+    """A part of an accepted request that has no effect, or not the expected one. `pointer` leads into the request."""
+
+    code: str
+    pointer: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What a task has cost so far, in seconds of a GPU (or of the CPU that stands in for it).
 

@@ -14,15 +14,24 @@ from pydantic import ValidationError
 from common.domain.images import Preview, StoredImage
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
-from common.domain.task import Claim, Failure, Lane, Phase, Progress, Task, TaskStatus, Usage
-from common.domain.task_records import EndedAttempt
+from common.domain.task import (
+    Claim,
+    Failure,
+    Lane,
+    Phase,
+    Progress,
+    Task,
+    TaskStatus,
+    Usage,
+)
+from common.domain.task_records import EndedAttempt, TaskWarning
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.5"
+VERSION = "1.6"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3 `work_units` and
-`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's `provenance`; older documents are
-read without them."""
+`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's `provenance`, 1.6 `warnings`;
+older documents are read without them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -60,6 +69,7 @@ def encode_task_document(task: Task) -> Document:
         "previews": [_encode_preview(preview) for preview in task.previews],
         "images": [_encode_image(image) for image in task.images],
         "failure": None if task.failure is None else asdict(task.failure),
+        "warnings": [asdict(warning) for warning in task.warnings],
         "usage": asdict(task.usage),
         "traceparent": task.traceparent,
         "untold_since": task.untold_since,
@@ -104,6 +114,7 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         failure=None
         if failure is None
         else Failure(code=failure["code"], message=failure["message"], retryable=failure["retryable"]),
+        warnings=tuple(_decode_warning(warning) for warning in document.get("warnings", ())),
         usage=_decode_usage(document["usage"]),
         traceparent=document.get("traceparent"),
         untold_since=_moment_or_none(document.get("untold_since")),
@@ -185,6 +196,10 @@ def _decode_image(image: Mapping[str, Any]) -> StoredImage:
         **{name: image[name] for name in StoredImage.__dataclass_fields__ if name != "provenance"},
         provenance=None if provenance is None else Provenance.model_validate(provenance),
     )
+
+
+def _decode_warning(warning: Mapping[str, Any]) -> TaskWarning:
+    return TaskWarning(code=warning["code"], pointer=warning["pointer"], detail=warning["detail"])
 
 
 def _decode_usage(usage: Mapping[str, Any]) -> Usage:

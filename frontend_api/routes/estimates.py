@@ -3,7 +3,7 @@
 from flask import Blueprint, Response
 from pydantic import Field
 
-from frontend_api.answers import AnswerBody, EtaAnswer
+from frontend_api.answers import AnswerBody, EtaAnswer, WarningAnswer, warning_answers
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.routes.answering import json_answer
@@ -27,6 +27,7 @@ class EstimateAnswer(AnswerBody):
         description="Of `gpu_seconds`; null where it is not known, or no price is set."
     )
     currency: str | None = Field(description="null where no price is set.")
+    warnings: tuple[WarningAnswer, ...] = Field(description="The warnings that the task would have.")
 
 
 @blueprint.post("")
@@ -58,5 +59,6 @@ def estimate() -> Response:
             eta=EtaAnswer.of(outlook.eta),
             price=None if price is None or gpu_seconds is None else price.of(gpu_seconds),
             currency=None if price is None else price.currency,
+            warnings=warning_answers(task),
         )
     )

@@ -28,6 +28,10 @@ class ModelAnswer(AnswerBody):
     family: str
     samplers: tuple[str, ...]
     output_formats: tuple[str, ...]
+    max_prompt_tokens: int | None = Field(
+        description="How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest, "
+        "and the task has a warning. null: unknown."
+    )
     limits: dict[str, Any]
     defaults: dict[str, Any]
     served: bool | None = Field(
@@ -41,7 +45,7 @@ class ModelAnswer(AnswerBody):
     @classmethod
     def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelAnswer":
         """The model without where it is loaded from."""
-        shown = spec.model_dump(mode="json", exclude={"source", "revision"})
+        shown = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
         served = None if workers is None else workers > 0
         return cls.model_validate({**shown, "served": served, "workers": workers})

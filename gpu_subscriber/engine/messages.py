@@ -1,8 +1,8 @@
 """What the worker's two processes say to each other over their pipe. Small, frozen, free of torch.
 
     parent → engine    Start · Interrupt · Shutdown
-    engine → parent    EngineReady · EngineMeasured · PhaseChanged · StepDone · PreviewReady · CheckpointReady ·
-                       CheckpointRefused · ImageReady · RunInterrupted · RunFailed
+    engine → parent    EngineReady · EngineMeasured · PhaseChanged · RunWarned · StepDone · PreviewReady ·
+                       CheckpointReady · CheckpointRefused · ImageReady · RunInterrupted · RunFailed
 
 Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFailed, unless the process dies.
 A Run is one image: `run_id` names it within this worker's life and is never used twice.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Circumstances
 from common.domain.task import Failure, Lane, Phase
+from common.domain.task_records import TaskWarning
 from common.domain.worker_report import BrokenModel
 
 MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
@@ -148,6 +149,14 @@ class PhaseChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunWarned:
+    """The model does not obey all of the Run's parameters."""
+
+    run_id: str
+    warnings: tuple[TaskWarning, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
     """`step` of `steps` denoising steps are done; the first report of a Run that resumes starts above 1."""
 
@@ -221,6 +230,7 @@ class RunFailed:
 ToEngine = Start | Interrupt | Shutdown
 RunReport = (
     PhaseChanged
+    | RunWarned
     | StepDone
     | PreviewReady
     | CheckpointReady

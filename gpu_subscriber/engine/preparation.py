@@ -8,7 +8,7 @@ import torch
 from gpu_subscriber.engine.checkpoint import Snapshot, restore
 from gpu_subscriber.engine.errors import CheckpointRefusedError
 from gpu_subscriber.engine.families.stepping import SteppingFamily
-from gpu_subscriber.engine.messages import CheckpointRefused
+from gpu_subscriber.engine.messages import CheckpointRefused, RunWarned
 from gpu_subscriber.engine.roster import Send
 from gpu_subscriber.engine.run import Run
 
@@ -25,6 +25,8 @@ def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
         except CheckpointRefusedError as error:
             state.past.started_over_because = str(error)
             send(CheckpointRefused(run_id=run.run_id, reason=str(error)))
+    if state.warnings:
+        send(RunWarned(run_id=run.run_id, warnings=state.warnings))
     run.denoising = state
     run.resumed_at_step = run.note_steps()
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.batch_planning import BatchKey, Candidate
 from gpu_subscriber.engine.messages import RunTimes, Start
 from gpu_subscriber.engine.origin import Origin
@@ -36,6 +37,8 @@ class Denoising:
     origin: Origin
     past: Past = field(default_factory=Past)
     timestep_condition: torch.Tensor | None = None
+    warnings: tuple[TaskWarning, ...] = ()
+    """What the model does not obey of the parameters."""
     step_index: int = 0
     pristine: dict[str, Any] = field(init=False)
     """The scheduler's attributes before the first step; what differs later is the solver's history."""

@@ -18,7 +18,7 @@ from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, Start
+from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, RunWarned, Start
 from gpu_subscriber.engine.meter import Meter
 from gpu_subscriber.engine.model_shelf import Family, ModelShelf
 from gpu_subscriber.engine.past import Past
@@ -159,6 +159,8 @@ class StepEngine:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
         try:
             with self._roster.blaming(run):
+                if warnings := family.warnings_of(run.start.parameters):
+                    self._send(RunWarned(run_id=run.run_id, warnings=warnings))
                 drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
                 run.gpu_seconds += self._clock() - began
                 run.stopwatch.whole_image_drawn(self._clock() - began, steps=run.start.parameters.steps)

@@ -15,10 +15,12 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 
 from common.domain.parameters import GenerationParameters
+from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.origin import Origin
 from gpu_subscriber.engine.previews import LatentColours
+from gpu_subscriber.engine.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.run import Denoising
 from gpu_subscriber.engine.samplers import new_scheduler
 
@@ -34,13 +36,15 @@ class StableDiffusion:
         self.origin = Origin(pipeline, folder=folder, revision=revision)
         self.device: torch.device = pipeline.unet.device
         self.colours = LatentColours.beside(folder, self.device)
+        self._tokens = PromptTokens(pipeline)
         self._fingerprint = _fingerprint(pipeline.unet)
         self._embeddings: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._conditioning: tuple[tuple[Denoising, ...], torch.Tensor, torch.Tensor | None] | None = None
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
         """Steps 1 to 6 of the stock call: embeddings, timesteps, seeded noise × `init_noise_sigma`."""
-        guided = parameters.guidance_scale > 1 and self.pipeline.unet.config.time_cond_proj_dim is None
+        can_guide = self.pipeline.unet.config.time_cond_proj_dim is None
+        guided = parameters.is_guided and can_guide
         positive = self._encoded(parameters.prompt)
         negative = self._encoded(parameters.negative_prompt or "") if guided else None
         scheduler = new_scheduler(parameters.sampler, self.pipeline.scheduler.config, steps=parameters.steps)
@@ -66,6 +70,12 @@ class StableDiffusion:
             fingerprint=self._fingerprint,
             origin=self.origin,
             timestep_condition=self._timestep_condition(parameters.guidance_scale, positive.dtype),
+            warnings=warnings_of(
+                parameters,
+                max_prompt_tokens=self._tokens.limit,
+                token_starts=self._tokens.starts,
+                can_guide=can_guide,
+            ),
         )
 
     def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:

@@ -13,10 +13,13 @@ import numpy as np
 import torch
 
 from common.domain.parameters import GenerationParameters
+from common.domain.task_records import TaskWarning
+from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.origin import Origin
 from gpu_subscriber.engine.previews import LatentColours
+from gpu_subscriber.engine.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.samplers import RECIPES, new_scheduler
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
@@ -31,6 +34,7 @@ class WholePipeline:
         self.origin = Origin(pipeline, folder=folder, revision=revision)
         pipeline.set_progress_bar_config(disable=True)
         self.colours = LatentColours.beside(folder, pipeline.device)
+        self._tokens = PromptTokens(pipeline)
         self._accepted = frozenset(inspect.signature(pipeline.__call__).parameters)
 
     def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
@@ -54,6 +58,10 @@ class WholePipeline:
             # Clamped already: a picture that is all black by right is drawn twice here, and delivered.
             varied=torch.tensor(bool((image.max((0, 1)) > image.min((0, 1))).any())),
         )
+
+    def warnings_of(self, parameters: GenerationParameters) -> tuple[TaskWarning, ...]:
+        """What the pipeline does not obey of the parameters."""
+        return warnings_of(parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts)
 
     def scheduler_for(self, parameters: GenerationParameters) -> Any:
         """The sampler that was asked for where this pipeline can use it, else a fresh one of its own kind.

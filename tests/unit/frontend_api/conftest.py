@@ -54,6 +54,7 @@ from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
 from tests.fakes.recording_publishers import RecordingEventPublisher
 from tests.fakes.scripted_webhook_sender import ScriptedWebhookSender
+from tests.fakes.word_tokenizers import WordTokenizers
 
 PROJECT = "demo-unit"
 API_KEYS_KNOWN_FOR = timedelta(seconds=30)
@@ -80,6 +81,7 @@ class Api:
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
     webhook_key: bytes | None = b"known to the API only"
+    tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     gpu_price: GpuPrice | None = None
     alert_limits: AlertLimits = field(default_factory=AlertLimits)
@@ -121,6 +123,7 @@ class Api:
             task_flow=self.flow,
             alert_limits=self.alert_limits,
             worker_reports=self.reports,
+            prompt_tokenizers=self.tokenizers,
             usage_book=self.usage_book,
             gpu_price=self.gpu_price,
             api_keys=api_keys,

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from common.domain.task import Phase, Task
+from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_client import EngineClient
@@ -23,10 +24,14 @@ class Listener:
     phases: list[tuple[int, Phase]] = field(default_factory=list)
     steps: list[tuple[int, int]] = field(default_factory=list)
     previews: list[bytes] = field(default_factory=list)
+    warnings: tuple[TaskWarning, ...] = ()
     drawing: threading.Event = field(default_factory=threading.Event)
 
     def phase_changed(self, index: int, phase: Phase) -> None:
         self.phases.append((index, phase))
+
+    def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
+        self.warnings = warnings
 
     def step_done(self, index: int, step: int) -> None:
         self.steps.append((index, step))

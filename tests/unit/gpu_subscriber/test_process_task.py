@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.domain.task import Claim, Failure, Task, TaskStatus
+from common.domain.task_records import TaskWarning
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.image_files import read_record
 from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
@@ -58,6 +59,31 @@ def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> 
         assert (record.task_id, record.index, record.parameters.seed) == (task.id, image.index, image.seed)
         assert (record.provenance, record.provenance.attempt) == (image.provenance, 1)
         assert task.user_id.encode() not in data, "a file goes from hand to hand"
+
+
+def test_warnings_of_the_engine_are_stored_with_the_task(bench: WorkerBench) -> None:
+    exact = TaskWarning(code="prompt_truncated", pointer="/prompt", detail="31 tokens, 30 are read.")
+
+    def warning_first(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+        generation.listener.warned((exact,))
+        yield from draw_everything(generation)
+
+    bench.generator.script = warning_first
+    task = bench.submit()
+    bench.worker()(delivery_of(task))
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.warnings) == (TaskStatus.COMPLETED, (exact,))
+
+
+def test_file_states_no_negative_prompt_that_had_no_effect(bench: WorkerBench) -> None:
+    for task_id, guidance_scale, stated in (("off", 1.0, None), ("on", 2.5, "a blue square")):
+        asked = parameters(negative_prompt="a blue square", guidance_scale=guidance_scale)
+        task = bench.submit(task_id=task_id, parameters=asked)
+        bench.worker()(delivery_of(task))
+        data = bench.writer.objects[f"{task.folder}attempt-1/0.png"]
+        record = read_record(data)
+        assert record.parameters.negative_prompt == stated
+        assert (b"Negative prompt" in data) is (stated is not None)
 
 
 def test_images_lie_under_the_attempts_own_name(bench: WorkerBench) -> None:

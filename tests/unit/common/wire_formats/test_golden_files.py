@@ -12,7 +12,7 @@ import pytest
 from common.domain.images import Preview, StoredImage
 from common.domain.provenance import Resume
 from common.domain.task import Failure, Phase, Progress, Task, Usage
-from common.domain.task_records import EndedAttempt
+from common.domain.task_records import EndedAttempt, TaskWarning
 from common.domain.worker_report import BrokenModel, ForetoldTask, ModelTimes, SizeTimes, WorkerReport
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import (
@@ -66,6 +66,7 @@ def full_task() -> Task:
             ),
         ),
         failure=Failure(code="engine_crashed", message="the engine process died", retryable=True),
+        warnings=(TaskWarning(code="seed_folded", pointer="/seed", detail="Only 32 bits are used."),),
         usage=Usage(inference_seconds=1.5, gpu_seconds=1.25, wasted_gpu_seconds=0.5),
         images=(
             StoredImage(
@@ -203,6 +204,12 @@ def test_a_document_of_the_first_days_is_kept_for_a_month_and_has_waited_since_i
     del document["keep_for_seconds"], document["queued_at"]
     task = decode_task_document(document)
     assert (task.keep_for, task.queued_at) == (timedelta(days=30), task.created_at)
+
+
+def test_a_document_of_before_the_warnings_has_none() -> None:
+    document = encode_task_document(full_task())
+    del document["warnings"]
+    assert decode_task_document(document | {"version": "1.5"}).warnings == ()
 
 
 def test_a_document_of_before_the_history_is_read_as_having_none() -> None:

@@ -1,0 +1,121 @@
+"""Warnings of a submission that is accepted although the model does not obey all of it. Pure.
+
+The API computes them at submission, the worker again when it prepares the prompt. Both use this module, so that they
+agree.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from common.domain.parameters import GenerationParameters
+from common.domain.task import Task
+from common.domain.task_records import TaskWarning
+
+TokenStarts = Callable[[str], Sequence[int] | None]
+"""The index of the first character of each token of a text, without begin and end tokens; None where the tokenizer is
+not available."""
+
+PROMPT_TRUNCATED = "prompt_truncated"
+NEGATIVE_PROMPT_WITHOUT_EFFECT = "negative_prompt_without_effect"
+PROMPT_WEIGHTS_IGNORED = "prompt_weights_ignored"
+SEED_FOLDED = "seed_folded"
+
+_SEED_VALUES = 2**32
+"""The CPU generator of torch is seeded with the lowest 32 bits of a seed."""
+_WEIGHTED = re.compile(r"[(\[][^()\[\]]+:\d+(?:\.\d+)?[)\]]")
+_MOST_QUOTED = 30
+
+
+def warnings_of(
+    parameters: GenerationParameters,
+    *,
+    max_prompt_tokens: int | None = None,
+    token_starts: TokenStarts | None = None,
+    can_guide: bool = True,
+) -> tuple[TaskWarning, ...]:
+    """Every warning of these parameters. Without a limit and a tokenizer truncation cannot be predicted.
+
+    `can_guide` is False for a model that never uses a negative prompt, whatever the guidance scale.
+    """
+    texts = [("/prompt", parameters.prompt)]
+    warnings = []
+    if parameters.negative_prompt and not (can_guide and parameters.is_guided):
+        warnings.append(_negative_prompt_without_effect(parameters, can_guide=can_guide))
+    elif parameters.negative_prompt:
+        texts.append(("/negative_prompt", parameters.negative_prompt))
+    for pointer, text in texts:
+        warnings += _of_text(pointer, text, max_prompt_tokens, token_starts)
+    largest = parameters.seed + parameters.num_images - 1
+    if largest >= _SEED_VALUES:
+        warnings.append(_seed_folded(parameters))
+    return tuple(sorted(warnings, key=lambda warning: (warning.pointer != "/prompt", warning.pointer)))
+
+
+def warned(task: Task, exact: Iterable[TaskWarning]) -> Task:
+    """The task with these warnings; each takes the place of one of the same code and pointer."""
+    by_key = {(warning.code, warning.pointer): warning for warning in (*task.warnings, *exact)}
+    warnings = tuple(by_key.values())
+    return task if warnings == task.warnings else replace(task, warnings=warnings)
+
+
+def parameters_with_effect(task: Task) -> GenerationParameters:
+    """The parameters that an image's record states: without a negative prompt that had no effect."""
+    parameters = task.parameters
+    warned_of = any(warning.code == NEGATIVE_PROMPT_WITHOUT_EFFECT for warning in task.warnings)
+    if parameters.negative_prompt is None or (parameters.is_guided and not warned_of):
+        return parameters
+    return parameters.model_copy(update={"negative_prompt": None})
+
+
+def _of_text(
+    pointer: str, text: str, limit: int | None, token_starts: TokenStarts | None
+) -> Iterable[TaskWarning]:
+    starts = None if limit is None or token_starts is None else token_starts(text)
+    if limit is not None and starts is not None and len(starts) > limit:
+        yield TaskWarning(
+            code=PROMPT_TRUNCATED,
+            pointer=pointer,
+            detail=f"{_name(pointer)} has {len(starts)} tokens and the model reads {limit}. It ignores everything from "
+            f"character {starts[limit] + 1} on: {_quoted(text[starts[limit] :])}.",
+        )
+    if found := _WEIGHTED.search(text):
+        yield TaskWarning(
+            code=PROMPT_WEIGHTS_IGNORED,
+            pointer=pointer,
+            detail=f"The model reads {_quoted(found[0])} literally: prompt weights are not supported.",
+        )
+
+
+def _negative_prompt_without_effect(parameters: GenerationParameters, *, can_guide: bool) -> TaskWarning:
+    reason = (
+        f"`guidance_scale` is {parameters.guidance_scale:g}. A negative prompt needs a `guidance_scale` above 1."
+        if can_guide
+        else f"the model {parameters.model!r} uses no negative prompt."
+    )
+    return TaskWarning(
+        code=NEGATIVE_PROMPT_WITHOUT_EFFECT,
+        pointer="/negative_prompt",
+        detail=f"The negative prompt has no effect: {reason}",
+    )
+
+
+def _seed_folded(parameters: GenerationParameters) -> TaskWarning:
+    if parameters.seed < _SEED_VALUES:
+        folded, same = _SEED_VALUES, 0
+    else:
+        folded, same = parameters.seed, parameters.seed % _SEED_VALUES
+    return TaskWarning(
+        code=SEED_FOLDED,
+        pointer="/seed",
+        detail=f"Only the lowest 32 bits of a seed are used: seed {folded} gives the same image as seed {same}.",
+    )
+
+
+def _name(pointer: str) -> str:
+    return "The negative prompt" if pointer == "/negative_prompt" else "The prompt"
+
+
+def _quoted(text: str) -> str:
+    shown = " ".join(text.split())
+    return f"“{shown}”" if len(shown) <= _MOST_QUOTED else f"“{shown[:_MOST_QUOTED].rstrip()}…”"
