@@ -1,5 +1,6 @@
 """ApiSettings: what the API reads from the environment, prefix `DARKROOM_`, beside what both processes share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, SecretStr
@@ -80,6 +81,32 @@ class ApiSettings(SharedSettings):
 
     give_up_after_days: int = Field(default=14, ge=7)
     """Rescue gives up a task that no worker has taken for so long; no deadline that a caller may set is longer."""
+
+    model_pools: dict[str, tuple[str, ...]] | None = None
+    """Which models share a pool of workers (JSON: models by pool). Each message names its model's pool, and a pool's
+    subscription filters by that name, so that its filter outlives any change of its models. By default each model is
+    a pool of its own."""
+
+    def pool_of_each_model(self) -> Mapping[str, str]:
+        """Map each model to its pool; empty where none are set. Raises SettingsError where messages would be lost."""
+        if self.model_pools is None:
+            return {}
+        pools: dict[str, str] = {}
+        for pool, models in self.model_pools.items():
+            for model in models:
+                if model in pools:
+                    raise SettingsError(
+                        f"DARKROOM_MODEL_POOLS: model {model!r} is in the pools {pools[model]!r} and {pool!r}; "
+                        "a model must be in exactly one pool"
+                    )
+                pools[model] = pool
+        # No subscription would get the messages of such a model, and Pub/Sub drops them without an error.
+        if missing := [model.name for model in self.load_catalog().models if model.name not in pools]:
+            raise SettingsError(
+                f"DARKROOM_MODEL_POOLS: no pool has the models {', '.join(missing)} of the model catalog; "
+                "add each to a pool"
+            )
+        return pools
 
     def check(self) -> None:
         """Raise SettingsError for a configuration that must not run.

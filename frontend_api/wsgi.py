@@ -105,6 +105,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         topic=settings.tasks_topic,
         images_bucket=settings.images_bucket,
         timeout_seconds=settings.publish_timeout_seconds,
+        pools=settings.pool_of_each_model(),
     )
     events_topic = PubSubTopic(
         publisher,

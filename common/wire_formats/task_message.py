@@ -52,9 +52,10 @@ def encode_task_message(task: Task, *, result_bucket: str) -> bytes:
     return body.model_dump_json().encode()
 
 
-def task_message_attributes(task: Task) -> dict[str, str]:
-    """What subscriptions filter on."""
-    return {"model": task.parameters.model, "lane": task.lane.value, "task_id": task.id}
+def task_message_attributes(task: Task, *, pool: str | None = None) -> dict[str, str]:
+    """Build the attributes that subscriptions filter on. Without a `pool` the model is a pool of its own."""
+    model = task.parameters.model
+    return {"model": model, "pool": pool or model, "lane": task.lane.value, "task_id": task.id}
 
 
 def decode_task_message(body: bytes) -> TaskMessage:

@@ -38,10 +38,13 @@ class PubSubTaskQueue:
         topic: str,
         images_bucket: str,
         timeout_seconds: float,
+        pools: Mapping[str, str] | None = None,
     ) -> None:
+        """Create the queue. `pools` maps a model to the pool whose subscription gets its messages."""
         self._topic = f"projects/{project_id}/topics/{topic}"
         self._images_bucket = images_bucket
         self._timeout = timeout_seconds
+        self._pools = pools or {}
         self._metadata = [routing_header.to_grpc_metadata((("topic", self._topic),))]
         transport: Any = client.transport
         call = transport.grpc_channel.unary_unary(
@@ -73,5 +76,8 @@ class PubSubTaskQueue:
         for_the_client = {f"{_READ_BY_GOOGLES_CLIENT}{name}": value for name, value in trace.items()}
         return {
             "data": encode_task_message(task, result_bucket=self._images_bucket),
-            "attributes": task_message_attributes(task) | trace | for_the_client,
+            "attributes": self._attributes(task) | trace | for_the_client,
         }
+
+    def _attributes(self, task: Task) -> dict[str, str]:
+        return task_message_attributes(task, pool=self._pools.get(task.parameters.model))

@@ -1,7 +1,7 @@
 """The TaskQueue's contract, on the fake and on Pub/Sub's emulator."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -18,7 +18,7 @@ from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.ports import TaskQueue
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
-from tests.factories import submitted_task
+from tests.factories import parameters, submitted_task
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.recorded_telemetry import RecordedSpans
 
@@ -34,13 +34,16 @@ class Arranged:
     broken: TaskQueue
 
 
-def emulated(host: str, topic: str, *, timeout_seconds: float = 20) -> PubSubTaskQueue:
+def emulated(
+    host: str, topic: str, *, timeout_seconds: float = 20, pools: Mapping[str, str] | None = None
+) -> PubSubTaskQueue:
     return PubSubTaskQueue(
         publisher_client(emulator_host=host),
         project_id=PROJECT,
         topic=topic,
         images_bucket="images",
         timeout_seconds=timeout_seconds,
+        pools=pools,
     )
 
 
@@ -122,6 +125,31 @@ def test_a_message_says_what_subscriptions_filter_on(
     assert (attributes["model"], attributes["lane"]) == ("demo", "batch")
     decoded = decode_task_message(message.data)
     assert (decoded.parameters, decoded.result_bucket) == (published.parameters, "images")
+
+
+@pytest.mark.emulator
+def test_pool_subscription_gets_models_added_later_and_no_other_pools(
+    emulators: Emulators, topic: str, subscriber: SubscriberClient
+) -> None:
+    subscriber.create_subscription(
+        request={
+            "name": subscriber.subscription_path(PROJECT, f"{topic}-large"),
+            "topic": f"projects/{PROJECT}/topics/{topic}",
+            "filter": 'attributes.pool = "large"',
+        }
+    )
+    before, added, elsewhere = (
+        submitted_task(task_id=uuid.uuid4().hex, parameters=parameters().model_copy(update={"model": model}))
+        for model in ("sdxl", "flux", "demo")
+    )
+    emulated(emulators.pubsub_host, topic, pools={"sdxl": "large"}).publish(before)
+    emulated(emulators.pubsub_host, topic, pools={"sdxl": "large", "flux": "large"}).publish(elsewhere, added)
+
+    delivered: list[str] = []
+    while len(delivered) < 2:
+        delivered += [message.attributes["task_id"] for message in received(subscriber, f"{topic}-large")]
+
+    assert sorted(delivered) == sorted([before.id, added.id])
 
 
 @pytest.mark.emulator

@@ -82,3 +82,27 @@ def test_the_process_ends_at_its_start_and_says_why() -> None:
     )
     assert started.returncode != 0
     assert "the emulators believe every caller; with them the project must be a demo- one" in started.stderr
+
+
+def test_model_pools_map_each_model_to_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MODEL_POOLS", '{"small": ["demo"], "large": ["sdxl", "flux"]}')
+    assert ApiSettings().pool_of_each_model() == {"demo": "small", "sdxl": "large", "flux": "large"}
+
+
+def test_model_pools_are_empty_by_default() -> None:
+    assert ApiSettings().pool_of_each_model() == {}
+
+
+@pytest.mark.parametrize(
+    ("pools", "complaint"),
+    [
+        ('{"large": ["sdxl"]}', "no pool has the models demo of the model catalog"),
+        ('{"a": ["demo"], "b": ["demo"]}', "model 'demo' is in the pools 'a' and 'b'"),
+    ],
+)
+def test_model_pools_are_refused_when_messages_would_be_lost(
+    pools: str, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DARKROOM_MODEL_POOLS", pools)
+    with pytest.raises(SettingsError, match=complaint):
+        ApiSettings().pool_of_each_model()

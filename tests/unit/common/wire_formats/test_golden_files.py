@@ -152,7 +152,9 @@ def test_the_document_is_the_golden_one() -> None:
 def test_the_message_is_the_golden_one() -> None:
     task = full_task()
     assert json.loads(encode_task_message(task, result_bucket="images")) == golden("task_message.json")
-    assert task_message_attributes(task) == {"model": "demo", "lane": "interactive", "task_id": "task-1"}
+    attributes = {"model": "demo", "pool": "demo", "lane": "interactive", "task_id": "task-1"}
+    assert task_message_attributes(task) == attributes
+    assert task_message_attributes(task, pool="large") == attributes | {"pool": "large"}
 
 
 def test_the_event_is_the_golden_one() -> None:
