@@ -48,6 +48,7 @@ from gpu_subscriber.patience import Patience
 from gpu_subscriber.process_task import ProcessTask
 from gpu_subscriber.removal_cost import RemovalCost
 from gpu_subscriber.reporting import Reporting
+from gpu_subscriber.served_models import ServedModelsOnly
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.task_course import TaskCourse
 from gpu_subscriber.worker import Worker
@@ -73,7 +74,10 @@ def main() -> int:
         return EXIT_MISCONFIGURED
     structlog.contextvars.bind_contextvars(worker_id=worker_id)
     worker = build_worker(
-        settings, lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings), worker_id=worker_id
+        settings,
+        lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings),
+        worker_id=worker_id,
+        models=frozenset(model.name for model in engine_settings.models),
     )
     show_worker(lambda: worker.state, subscription=settings.subscription)
     show_gpus()
@@ -92,7 +96,11 @@ def main() -> int:
 
 
 def build_worker(
-    settings: WorkerSettings, spawn_engine: Callable[[], EngineChild], *, worker_id: str
+    settings: WorkerSettings,
+    spawn_engine: Callable[[], EngineChild],
+    *,
+    worker_id: str,
+    models: frozenset[str],
 ) -> Worker:
     """Put the parts together."""
     clock = SystemClock()
@@ -117,10 +125,11 @@ def build_worker(
         clock=clock,
         interval_seconds=settings.report_interval_seconds,
     )
+    store = FirestoreTaskStore(firestore)
     process_task = ProcessTask(
         worker_id=worker_id,
         claim_ttl=claim_ttl,
-        store=FirestoreTaskStore(firestore),
+        store=store,
         generator=engine,
         images=ImageStorage(writer=GcsImageWriter(bucket), patience=patience),
         checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
@@ -148,7 +157,7 @@ def build_worker(
     )
     return Worker(
         source=source,
-        process=process_task,
+        process=ServedModelsOnly(models=models, store=store, process=process_task),
         engine=engine,
         heartbeat=heartbeat,
         reporting=reporting,
