@@ -28,6 +28,7 @@ locals {
       DARKROOM_KEEP_DEAD_LETTERS_FOR_DAYS = tostring(var.keep_tasks_for_days)
       DARKROOM_KEEP_TASKS_FOR_DAYS        = tostring(var.keep_tasks_for_days)
       DARKROOM_MAX_WAITING                = tostring(local.api_max_waiting)
+      DARKROOM_MODEL_POOLS                = jsonencode(var.model_pools)
       DARKROOM_OPERATORS                  = jsonencode(var.operators)
       DARKROOM_PROJECT_ID                 = var.project_id
       DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email

@@ -38,6 +38,11 @@ output "internal_service_account" {
   value       = google_service_account.caller.email
 }
 
+output "model_pools" {
+  description = "Models by pool, for scripts/drain_subscription."
+  value       = var.model_pools
+}
+
 output "project_id" {
   description = "The project, for the commands that follow."
   value       = var.project_id
@@ -49,7 +54,7 @@ output "region" {
 }
 
 output "task_subscriptions" {
-  description = "Each model pool's subscription: DARKROOM_SUBSCRIPTION of its workers."
+  description = "Each pool's subscription, draining pools included: DARKROOM_SUBSCRIPTION of its workers."
   value       = { for pool, subscription in google_pubsub_subscription.tasks : pool => subscription.name }
 }
 

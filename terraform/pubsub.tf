@@ -12,6 +12,8 @@ locals {
   lease_seconds = 60
   # The most there may be: attempts are counted by the domain, this is the net under it.
   max_delivery_attempts = 100
+  # Messages are deleted with their topic or subscription: an apply that would destroy one fails first.
+  deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 
   pushes = {
     darkroom-task-events-push  = { topic = google_pubsub_topic.topics["events"].id, path = "/internal/events" }
@@ -26,22 +28,28 @@ resource "google_pubsub_topic" "topics" {
   project = local.project
   name    = each.value
 
+  deletion_policy = local.deletion_policy
+
   # Prompts do not leave the region by the queue.
   message_storage_policy {
     allowed_persistence_regions = [var.region]
   }
 }
 
-# Each pool of workers has a subscription of its own, so that a model whose workers are away delays no other.
+# Each pool of workers has a subscription, so that a pool without workers delays no other pool. A filter is immutable, and
+# replacing a subscription deletes its messages. So the filter names the pool and not its models: the API writes the pool
+# into each message (docs/adr/0025-a-subscription-follows-its-pool.md).
 resource "google_pubsub_subscription" "tasks" {
-  for_each = var.model_pools
+  for_each = toset(concat(keys(var.model_pools), var.draining_pools))
 
   project                    = local.project
   name                       = "${local.topics.tasks}-${each.key}"
   topic                      = google_pubsub_topic.topics["tasks"].id
-  filter                     = join(" OR ", [for model in each.value : "attributes.model = \"${model}\""])
+  filter                     = "attributes.pool = \"${each.key}\""
   ack_deadline_seconds       = local.lease_seconds
   message_retention_duration = local.retention
+  # A drained subscription may be removed; one that gets messages may not.
+  deletion_policy = contains(var.draining_pools, each.key) ? "DELETE" : local.deletion_policy
 
   expiration_policy {
     ttl = "" # never, however long a pool stands at zero
@@ -66,6 +74,7 @@ resource "google_pubsub_subscription" "pushes" {
   # Above DARKROOM_WEBHOOK_TIMEOUT_SECONDS and the calls to Firestore around it.
   ack_deadline_seconds       = 60
   message_retention_duration = local.retention
+  deletion_policy            = local.deletion_policy
 
   push_config {
     push_endpoint = "${local.api_url}${each.value.path}"
@@ -92,6 +101,7 @@ resource "google_pubsub_subscription" "dead_letters_archive" {
   topic                      = google_pubsub_topic.topics["dead_letters"].id
   ack_deadline_seconds       = 60
   message_retention_duration = local.retention
+  deletion_policy            = local.deletion_policy
 
   expiration_policy {
     ttl = ""
@@ -113,6 +123,11 @@ resource "google_pubsub_subscription_iam_member" "agent_acknowledges_what_it_for
   subscription = each.value.name
   role         = "roles/pubsub.subscriber"
   member       = google_project_service_identity.pubsub.member
+
+  # A replaced subscription loses its grants, and its unchanged name would not grant them again.
+  lifecycle {
+    replace_triggered_by = [google_pubsub_subscription.tasks[each.key].id]
+  }
 }
 
 resource "google_pubsub_topic_iam_member" "api_publishes" {
@@ -140,4 +155,9 @@ resource "google_pubsub_subscription_iam_member" "workers_pull" {
   subscription = each.value.name
   role         = "roles/pubsub.subscriber"
   member       = google_service_account.worker.member
+
+  # A replaced subscription loses its grants, and its unchanged name would not grant them again.
+  lifecycle {
+    replace_triggered_by = [google_pubsub_subscription.tasks[each.key].id]
+  }
 }

@@ -48,6 +48,22 @@ variable "cluster" {
   }
 }
 
+variable "draining_pools" {
+  description = "Pools that were removed from model_pools, or renamed: their subscriptions get no new messages and stay until they are drained. docs/deploy.md, \"Change the pools\", says how to drain one and when to remove it from here."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setintersection(var.draining_pools, keys(var.model_pools))) == 0
+    error_message = "draining_pools: ${join(", ", setintersection(var.draining_pools, keys(var.model_pools)))} is in model_pools, too, and gets new messages. Remove it from one of them."
+  }
+  validation {
+    condition     = alltrue([for name in var.draining_pools : can(regex("^[a-z0-9][a-z0-9-]{0,30}$", name))])
+    error_message = "draining_pools: a pool is named as in model_pools, with 1 to 31 lower-case letters, digits and hyphens."
+  }
+}
+
 variable "gpu_pools" {
   description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. disk_gb has to hold the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; none: the cluster's. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
   type = map(object({
@@ -104,7 +120,7 @@ variable "gpu_pools" {
 }
 
 variable "model_pools" {
-  description = "Which models share their workers: for each pool, which names the subscription darkroom-tasks-POOL, the catalog's models that it pulls. A model belongs to one pool."
+  description = "Which models share their workers: for each pool, which names the subscription darkroom-tasks-POOL, the catalog's models. A model belongs to one pool. Models may be added, removed and moved between pools; a pool that is removed or renamed belongs into draining_pools."
   type        = map(list(string))
   default     = { demo = ["demo"] }
   nullable    = false
@@ -121,8 +137,28 @@ variable "model_pools" {
     condition     = length(flatten(values(var.model_pools))) == length(distinct(flatten(values(var.model_pools))))
     error_message = "model_pools: a model may be in one pool only; in two, each task would be drawn for twice."
   }
+  # Pub/Sub drops a message that no subscription's filter matches.
   validation {
-    condition     = alltrue([for name, models in var.model_pools : length(join(" OR ", [for model in models : "attributes.model = \"${model}\""])) <= 256])
-    error_message = "model_pools: the filter of a pool may have 256 characters; spread its models over two pools."
+    condition     = local.catalog_models == null ? true : length(setsubtract(local.catalog_models, flatten(values(var.model_pools)))) == 0
+    error_message = "model_pools: no pool has ${join(", ", try(setsubtract(local.catalog_models, flatten(values(var.model_pools))), []))} of ${coalesce(var.model_catalog_file, "the built-in catalog, which holds while model_catalog_file is null")}: no worker would get their tasks. Add each model to one pool."
+  }
+  validation {
+    condition     = var.model_catalog_file == null ? true : length(setsubtract(flatten(values(var.model_pools)), local.catalog_models)) == 0
+    error_message = "model_pools: ${coalesce(var.model_catalog_file, "model_catalog_file")} does not have ${join(", ", try(setsubtract(flatten(values(var.model_pools)), local.catalog_models), []))}: the pool's workers would not start. Add each model to the catalog, or remove it from its pool."
+  }
+}
+
+# Null where api_settings names a catalog that Terraform does not read.
+locals {
+  catalog_models = var.model_catalog_file != null ? try(jsondecode(file(var.model_catalog_file)).models[*].name, []) : (
+    contains(keys(var.api_settings), "DARKROOM_MODEL_CATALOG") ? null : ["demo"]
+  )
+}
+
+# A warning, because pools may be made before the catalog that fills them.
+check "pools_name_models_on_offer" {
+  assert {
+    condition     = local.catalog_models == null ? true : length(setsubtract(flatten(values(var.model_pools)), local.catalog_models)) == 0
+    error_message = "model_pools: ${join(", ", try(setsubtract(flatten(values(var.model_pools)), local.catalog_models), []))} will not be on offer, because the built-in catalog has the model demo only. Set model_catalog_file."
   }
 }

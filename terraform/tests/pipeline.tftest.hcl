@@ -10,23 +10,28 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
-  project_id  = "example-project"
-  environment = "test"
+  project_id         = "example-project"
+  environment        = "test"
+  model_catalog_file = "tests/three_models.json"
   model_pools = {
     demo  = ["demo"]
     large = ["sdxl", "flux"]
   }
 }
 
-run "each_pool_pulls_its_own_models" {
+run "a_subscription_filters_by_the_name_of_its_pool" {
   command = plan
 
   assert {
     condition = { for name, subscription in google_pubsub_subscription.tasks : subscription.name => subscription.filter } == {
-      darkroom-tasks-demo  = "attributes.model = \"demo\""
-      darkroom-tasks-large = "attributes.model = \"sdxl\" OR attributes.model = \"flux\""
+      darkroom-tasks-demo  = "attributes.pool = \"demo\""
+      darkroom-tasks-large = "attributes.pool = \"large\""
     }
-    error_message = "each pool needs a subscription named after it that filters its models"
+    error_message = "a filter is immutable: it must not contain what may change, which the models of a pool do"
+  }
+  assert {
+    condition     = contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], "DARKROOM_MODEL_POOLS={\"demo\":[\"demo\"],\"large\":[\"sdxl\",\"flux\"]}")
+    error_message = "the API writes the pool into each message, so it needs the pools"
   }
   assert {
     condition = alltrue([for subscription in google_pubsub_subscription.tasks : alltrue([
@@ -37,6 +42,93 @@ run "each_pool_pulls_its_own_models" {
       subscription.retry_policy[0].minimum_backoff == "5s",
     ])])
     error_message = "a task's subscription leases for a minute, keeps for a week, never expires and gives up late"
+  }
+}
+
+run "a_moved_model_changes_no_subscription" {
+  command = plan
+
+  variables {
+    model_pools = {
+      demo  = ["demo", "sdxl"]
+      large = ["flux"]
+    }
+  }
+
+  assert {
+    condition     = [for subscription in google_pubsub_subscription.tasks : subscription.filter] == ["attributes.pool = \"demo\"", "attributes.pool = \"large\""]
+    error_message = "the same pools need the same subscriptions"
+  }
+}
+
+run "a_subscription_in_use_cannot_be_destroyed" {
+  command = plan
+
+  variables {
+    deletion_protection = true
+    draining_pools      = ["old"]
+  }
+
+  assert {
+    condition = { for name, subscription in google_pubsub_subscription.tasks : name => subscription.deletion_policy } == {
+      demo  = "PREVENT"
+      large = "PREVENT"
+      old   = "DELETE"
+    }
+    error_message = "messages are deleted with their subscription: only that of a draining pool may be removed"
+  }
+  assert {
+    condition = (
+      toset(keys(google_pubsub_subscription_iam_member.workers_pull)) == toset(["demo", "large", "old"]) &&
+      toset(keys(google_pubsub_subscription_iam_member.agent_acknowledges_what_it_forwards)) == toset(["demo", "large", "old"])
+    )
+    error_message = "a draining subscription is pulled and gives up dead letters as before"
+  }
+  assert {
+    condition = alltrue([for resource in concat(
+      values(google_pubsub_topic.topics),
+      values(google_pubsub_subscription.pushes),
+      [google_pubsub_subscription.dead_letters_archive],
+    ) : resource.deletion_policy == "PREVENT"])
+    error_message = "topics and the other subscriptions hold messages, too"
+  }
+}
+
+run "what_is_not_protected_can_be_destroyed" {
+  command = plan
+
+  variables {
+    deletion_protection = false
+  }
+
+  assert {
+    condition     = alltrue([for resource in concat(values(google_pubsub_topic.topics), values(google_pubsub_subscription.tasks)) : resource.deletion_policy == "DELETE"])
+    error_message = "deletion_protection is the one switch"
+  }
+}
+
+run "a_pool_may_be_made_before_its_catalog" {
+  command = plan
+
+  variables {
+    model_catalog_file = null
+  }
+
+  expect_failures = [check.pools_name_models_on_offer]
+}
+
+run "a_catalog_that_terraform_does_not_read_is_not_compared" {
+  command = plan
+
+  variables {
+    model_catalog_file = null
+    model_pools        = { large = ["sdxl"] }
+    api_settings       = { DARKROOM_MODEL_CATALOG = "/elsewhere/catalog.json" }
+  }
+
+  assert {
+    condition     = length(google_pubsub_subscription.tasks) == 1
+    error_message = "the API itself refuses to start with a model in no pool"
   }
 }
 

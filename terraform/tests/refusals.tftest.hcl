@@ -30,6 +30,40 @@ run "a_model_in_two_pools" {
   expect_failures = [var.model_pools]
 }
 
+run "a_model_of_the_catalog_in_no_pool" {
+  command = plan
+  variables {
+    model_catalog_file = "tests/three_models.json"
+    model_pools        = { demo = ["demo"], large = ["sdxl"] }
+  }
+  expect_failures = [var.model_pools]
+}
+
+run "the_built_in_model_in_no_pool" {
+  command = plan
+  variables {
+    model_pools = { large = ["sdxl"] }
+  }
+  expect_failures = [var.model_pools]
+}
+
+run "a_pool_of_a_model_that_the_catalog_lacks" {
+  command = plan
+  variables {
+    model_catalog_file = "tests/three_models.json"
+    model_pools        = { demo = ["demo"], large = ["sdxl", "flux", "dream"] }
+  }
+  expect_failures = [var.model_pools]
+}
+
+run "a_draining_pool_that_gets_messages" {
+  command = plan
+  variables {
+    draining_pools = ["demo"]
+  }
+  expect_failures = [var.draining_pools]
+}
+
 run "a_pool_whose_least_is_more_than_its_most" {
   command = plan
   variables {
