@@ -77,7 +77,6 @@ def main() -> int:
         settings,
         lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings),
         worker_id=worker_id,
-        models=frozenset(model.name for model in engine_settings.models),
     )
     show_worker(lambda: worker.state, subscription=settings.subscription)
     show_gpus()
@@ -100,7 +99,6 @@ def build_worker(
     spawn_engine: Callable[[], EngineChild],
     *,
     worker_id: str,
-    models: frozenset[str],
 ) -> Worker:
     """Put the parts together."""
     clock = SystemClock()
@@ -157,7 +155,9 @@ def build_worker(
     )
     return Worker(
         source=source,
-        process=ServedModelsOnly(models=models, store=store, process=process_task),
+        process=ServedModelsOnly(
+            elsewhere=models_served_elsewhere(settings), store=store, process=process_task
+        ),
         engine=engine,
         heartbeat=heartbeat,
         reporting=reporting,
@@ -165,6 +165,12 @@ def build_worker(
         clock=clock,
         drain_deadline_seconds=settings.drain_deadline_seconds,
     )
+
+
+def models_served_elsewhere(settings: WorkerSettings) -> frozenset[str]:
+    """The catalog's models that other workers serve."""
+    offered = frozenset(model.name for model in settings.load_catalog().models)
+    return offered - frozenset(settings.models) if settings.models else frozenset()
 
 
 def engine_settings_of(settings: WorkerSettings) -> EngineSettings:

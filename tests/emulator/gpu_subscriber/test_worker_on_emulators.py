@@ -55,7 +55,6 @@ class System:
             settings,
             lambda: EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings()),
             worker_id=f"worker-{uuid.uuid4().hex[:6]}",
-            models=frozenset({"demo"}),
         )
         running = self._pool.submit(worker.run)
 
