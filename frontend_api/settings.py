@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from pydantic import Field, SecretStr
 
+from common.domain.model_catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
+
+_log = structlog.get_logger(__name__)
 
 
 class ApiSettings(SharedSettings):
@@ -88,7 +92,7 @@ class ApiSettings(SharedSettings):
     a pool of its own."""
 
     def pool_of_each_model(self) -> Mapping[str, str]:
-        """Map each model to its pool; empty where none are set. Raises SettingsError where messages would be lost."""
+        """Map each model to its pool; empty where none are set. Raises SettingsError for a model in two pools."""
         if self.model_pools is None:
             return {}
         pools: dict[str, str] = {}
@@ -100,13 +104,28 @@ class ApiSettings(SharedSettings):
                         "a model must be in exactly one pool"
                     )
                 pools[model] = pool
-        # No subscription would get the messages of such a model, and Pub/Sub drops them without an error.
-        if missing := [model.name for model in self.load_catalog().models if model.name not in pools]:
-            raise SettingsError(
-                f"DARKROOM_MODEL_POOLS: no pool has the models {', '.join(missing)} of the model catalog; "
-                "add each to a pool"
-            )
         return pools
+
+    def load_catalog(self) -> ModelCatalog:
+        """Load the models on offer: those of the catalog that a pool serves.
+
+        Pub/Sub drops the messages of any other model without an error, because no subscription's filter matches. The
+        catalog's file may be newer than the pools: a process of an older revision reads it when it starts.
+        """
+        catalog = super().load_catalog()
+        if self.model_pools is None:
+            return catalog
+        pools = self.pool_of_each_model()
+        pooled = tuple(model for model in catalog.models if model.name in pools)
+        if not pooled:
+            raise SettingsError(
+                "DARKROOM_MODEL_POOLS: no pool has a model of the model catalog "
+                f"({', '.join(model.name for model in catalog.models)}); add each model to a pool"
+            )
+        if len(pooled) < len(catalog.models):
+            hidden = [model.name for model in catalog.models if model.name not in pools]
+            _log.warning("models_in_no_pool", models=hidden)
+        return catalog.model_copy(update={"models": pooled})
 
     def check(self) -> None:
         """Raise SettingsError for a configuration that must not run.

@@ -128,7 +128,7 @@ run "a_catalog_that_terraform_does_not_read_is_not_compared" {
 
   assert {
     condition     = length(google_pubsub_subscription.tasks) == 1
-    error_message = "the API itself refuses to start with a model in no pool"
+    error_message = "the API offers no model that is in no pool"
   }
 }
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.settings import SettingsError
 from frontend_api.settings import ApiSettings
 
+THREE_MODELS = Path(__file__).parents[3] / "terraform" / "tests" / "three_models.json"
 EMULATORS = {
     "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
     "PUBSUB_EMULATOR_HOST": "127.0.0.1:2",
@@ -93,16 +95,22 @@ def test_model_pools_are_empty_by_default() -> None:
     assert ApiSettings().pool_of_each_model() == {}
 
 
-@pytest.mark.parametrize(
-    ("pools", "complaint"),
-    [
-        ('{"large": ["sdxl"]}', "no pool has the models demo of the model catalog"),
-        ('{"a": ["demo"], "b": ["demo"]}', "model 'demo' is in the pools 'a' and 'b'"),
-    ],
-)
-def test_model_pools_are_refused_when_messages_would_be_lost(
-    pools: str, complaint: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DARKROOM_MODEL_POOLS", pools)
-    with pytest.raises(SettingsError, match=complaint):
+def test_model_pools_are_refused_when_a_model_is_in_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MODEL_POOLS", '{"a": ["demo"], "b": ["demo"]}')
+    with pytest.raises(SettingsError, match="model 'demo' is in the pools 'a' and 'b'"):
         ApiSettings().pool_of_each_model()
+
+
+def test_models_in_no_pool_are_not_on_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MODEL_CATALOG", str(THREE_MODELS))
+    monkeypatch.setenv("DARKROOM_MODEL_POOLS", '{"small": ["demo"], "large": ["sdxl"]}')
+    with capture_logs() as logs:
+        offered = ApiSettings().load_catalog()
+    assert [model.name for model in offered.models] == ["demo", "sdxl"]
+    assert [(line["event"], line["models"]) for line in logs] == [("models_in_no_pool", ["flux"])]
+
+
+def test_model_pools_are_refused_when_none_has_a_model_on_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MODEL_POOLS", '{"large": ["sdxl"]}')
+    with pytest.raises(SettingsError, match=r"no pool has a model of the model catalog \(demo\)"):
+        ApiSettings().load_catalog()
