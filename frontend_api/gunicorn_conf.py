@@ -11,7 +11,8 @@ bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PO
 
 # Threads, because each request mostly waits for Firestore and Pub/Sub; one process per instance, because Cloud Run
 # adds instances and every process would bring its own gRPC channels.
-worker_class = "gthread"
+# It is gthread, but no thread waits for a caller who sends slowly.
+worker_class = "frontend_api.buffering_worker.BufferingWorker"
 workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
 # Whoever waits for changes holds a thread that sleeps. These come on top, so that a submission always finds one free;
 # how many work at once is the request gate's matter. docs/adr/0011 has the figures.

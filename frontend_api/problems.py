@@ -32,6 +32,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "webhooks_not_offered": ProblemKind(404, "Webhooks are not on offer"),
     "api_key_not_found": ProblemKind(404, "API key not found"),
     "method_not_allowed": ProblemKind(405, "Method not allowed"),
+    "request_timeout": ProblemKind(408, "Request timeout", retryable=True),
     "invalid_transition": ProblemKind(409, "The task's status does not allow this"),
     "too_many_api_keys": ProblemKind(409, "Too many API keys"),
     "rescue_running": ProblemKind(409, "Another rescue is running", retryable=True),
@@ -49,6 +50,7 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "too_many_waiting": ProblemKind(429, "Too many callers are waiting", retryable=True),
     "internal_error": ProblemKind(500, "Internal error", retryable=True),
     "webhook_not_delivered": ProblemKind(502, "The receiver did not take it", retryable=True),
+    "server_busy": ProblemKind(503, "Server busy", retryable=True),
     "dependency_unavailable": ProblemKind(503, "A dependency is unavailable", retryable=True),
 }
 

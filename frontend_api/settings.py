@@ -25,6 +25,12 @@ class ApiSettings(SharedSettings):
     """How many requests are worked on at once in one process, beside those that wait."""
     max_waiting: int = Field(default=600, ge=0, le=10_000)
     """How many callers may wait for a task's changes at once in one process: held answers, event streams, sockets."""
+    request_deadline_seconds: float = Field(default=20, gt=0, le=3_600)
+    """How long a request may take to arrive, from the first byte of its head to the last of its body."""
+    max_unfinished_per_caller: int = Field(default=100, ge=1)
+    """How many requests of one network address may be arriving at once in one process; the oldest are given up."""
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
+    """How many proxies in front append to X-Forwarded-For; without any a caller's address is the connection's."""
     stream_heartbeat_seconds: float = Field(default=15, gt=0, le=300)
     """How long an event stream or a socket is silent before it says that it is alive."""
     signing_service_account: str | None = None

@@ -33,6 +33,7 @@ locals {
       DARKROOM_PROJECT_ID                 = var.project_id
       DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email
       DARKROOM_TASKS_TOPIC                = local.topics.tasks
+      DARKROOM_TRUSTED_PROXIES            = "1" # Cloud Run's front end appends the caller's address to X-Forwarded-For
     },
     local.prices,
     var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },

@@ -1,0 +1,194 @@
+"""Callers who send slowly, or nothing, or too much, against a real gunicorn: they keep no other caller waiting."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from local_stack.free_ports import LOOPBACK
+from tests.served_api import served_by_gunicorn
+
+pytestmark = pytest.mark.end_to_end
+MANY = 150
+SOON_SECONDS = 10.0
+"""Not how long it should take, but how far that is from never."""
+JSON = {"Content-Type": "application/json"}
+BODY = b'{"prompt": "a large red circle"}'
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with served_by_gunicorn() as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def strict_port() -> Iterator[int]:
+    """Of a process that waits for a request for a second only, and for five of one caller."""
+    with served_by_gunicorn(
+        DARKROOM_REQUEST_DEADLINE_SECONDS="1", DARKROOM_MAX_UNFINISHED_PER_CALLER="5"
+    ) as port:
+        yield port
+
+
+def head(length: int, path: str = "/v1/tasks", *more: str) -> bytes:
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *more)
+    return "\r\n".join((*lines, f"Content-Length: {length}", "", "")).encode()
+
+
+def connected(exits: ExitStack, port: int, sent: bytes = b"") -> socket.socket:
+    connection = exits.enter_context(socket.create_connection((LOOPBACK, port), timeout=SOON_SECONDS))
+    connection.sendall(sent)
+    return connection
+
+
+def answers_on(connection: socket.socket, count: int = 1) -> list[tuple[int, Any]]:
+    """Status and JSON of so many answers; informational ones come without a body."""
+    found: list[tuple[int, Any]] = []
+    reader = connection.makefile("rb")
+    while len(found) < count:
+        status = int(reader.readline().split()[1])
+        headers = {}
+        while (line := reader.readline().strip()) != b"":
+            name, _, value = line.partition(b":")
+            headers[name.lower()] = value.strip()
+        body = reader.read(int(headers.get(b"content-length", 0)))
+        found.append((status, json.loads(body) if body else None))
+    return found
+
+
+def answer_on(connection: socket.socket) -> tuple[int, Any]:
+    return answers_on(connection)[0]
+
+
+def assert_others_are_served(port: int) -> None:
+    with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=SOON_SECONDS, trust_env=False) as others:
+        for path in ("/healthz", "/readyz"):
+            assert others.get(path).status_code == 200
+        assert others.post("/v1/tasks", content=BODY, headers=JSON).status_code == 202
+
+
+UNFINISHED = {
+    "bodies": head(500_000) + BODY,
+    "bodies of batches": head(500_000, "/v1/tasks:batch") + b'{"tasks": [',
+    "chunked bodies": head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"5\r\nabc",
+    "heads": b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+    "request lines": b"GET /v1/mod",
+    "connections without a byte": b"",
+    "health checks": head(500_000, "/healthz") + BODY,
+}
+
+
+@pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
+def test_unfinished_requests_of_one_caller_delay_no_other(port: int, sent: bytes) -> None:
+    with ExitStack() as exits:
+        for _ in range(MANY):
+            connected(exits, port, sent)
+        assert_others_are_served(port)
+
+
+def test_more_idle_connections_than_a_process_holds_leave_room_for_others() -> None:
+    with (
+        served_by_gunicorn(DARKROOM_API_THREADS="4", DARKROOM_MAX_WAITING="4") as port,
+        ExitStack() as exits,
+    ):
+        for number in range(1_100):
+            connected(exits, port, UNFINISHED["heads"] if number % 2 else b"")
+        assert_others_are_served(port)
+
+
+def test_a_request_that_takes_too_long_is_given_up_however_steady(strict_port: int) -> None:
+    with ExitStack() as exits:
+        slow = connected(exits, strict_port, head(1_000))
+        began = time.monotonic()
+        slow.settimeout(0.05)
+        answer = b""
+        while not answer:
+            assert time.monotonic() < began + SOON_SECONDS, "the connection is still read from"
+            slow.send(b" ")
+            try:
+                answer = slow.recv(4_096)
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"code": "request_timeout"' in answer
+        assert time.monotonic() >= began + 0.9
+
+
+def test_of_too_many_unfinished_requests_the_oldest_is_given_up() -> None:
+    with (
+        served_by_gunicorn(DARKROOM_MAX_UNFINISHED_PER_CALLER="5") as port,
+        ExitStack() as exits,
+    ):
+        slow = [connected(exits, port, head(len(BODY)) + b"{") for _ in range(5)]
+        assert_others_are_served(port)  # these five have arrived at the process now
+        latest = connected(exits, port, head(len(BODY)) + b"{")
+        status, problem = answer_on(slow[0])
+        assert (status, problem["code"], problem["retryable"]) == (408, "request_timeout", True)
+        for connection in (*slow[1:], latest):
+            connection.sendall(BODY[1:])
+            assert answer_on(connection)[0] == 202
+
+
+def test_a_body_in_pieces_is_read_whole(port: int) -> None:
+    with ExitStack() as exits:
+        connection = connected(exits, port, head(len(BODY)))
+        for position in range(len(BODY)):
+            connection.sendall(BODY[position : position + 1])
+        assert answer_on(connection)[0] == 202
+
+
+def test_a_chunked_body_is_read_whole(port: int) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield BODY[:10]
+        yield BODY[10:]
+
+    url = f"http://{LOOPBACK}:{port}/v1/tasks"
+    answer = httpx.post(url, content=pieces(), headers=JSON, timeout=SOON_SECONDS, trust_env=False)
+    assert answer.status_code == 202
+
+
+def test_a_caller_who_waits_for_permission_to_send_gets_it_once(port: int) -> None:
+    with ExitStack() as exits:
+        connection = connected(exits, port, head(len(BODY), "/v1/tasks", "Expect: 100-continue"))
+        reader = connection.makefile("rb")
+        assert reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+        assert reader.readline() == b"\r\n"
+        connection.sendall(BODY)
+        assert reader.readline().startswith(b"HTTP/1.1 202 ")
+
+
+def test_requests_that_follow_without_waiting_are_answered_in_order(port: int) -> None:
+    with ExitStack() as exits:
+        connection = connected(exits, port, head(1) + b"x" + head(len(BODY)) + BODY + head(2) + b"{}")
+        assert [status for status, _ in answers_on(connection, 3)] == [400, 202, 422]
+
+
+def test_a_body_beyond_every_limit_is_refused_and_the_answer_arrives(port: int) -> None:
+    url = f"http://{LOOPBACK}:{port}/v1/tasks:batch"
+    answer = httpx.post(url, content=b" " * 20_000_000, headers=JSON, timeout=SOON_SECONDS, trust_env=False)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
+)
+def test_what_is_no_http_is_answered_and_closed(port: int, sent: bytes) -> None:
+    with ExitStack() as exits:
+        connection = connected(exits, port, sent)
+        told = connection.makefile("rb").read()
+        assert told.startswith(b"HTTP/1.1 400 ") or told == b""
+    assert_others_are_served(port)
+
+
+def test_callers_who_keep_their_side_open_delay_no_other(port: int) -> None:
+    with ExitStack() as exits:
+        sent = head(1, "/v1/tasks", "Connection: close") + b"x"
+        kept_open = [connected(exits, port, sent) for _ in range(30)]
+        assert_others_are_served(port)
+        assert {answer_on(connection)[0] for connection in kept_open} == {400}
