@@ -1,6 +1,7 @@
 """How each error becomes a problem: the other half of `problems.py`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,7 +26,7 @@ from frontend_api.problems import Complaint, Problem, RequestRefusedError, rejec
 from frontend_api.quotas import QueueFullError, QuotaExceededError
 from frontend_api.read_task import ImageNotFoundError
 from frontend_api.rescue_stale_tasks import RescueRunningError
-from frontend_api.submit_task import IdempotencyKeyReusedError, TaskNotConfirmedError
+from frontend_api.submit_task import IdempotencyKeyReusedError, OutcomeUnknownError, TaskNotConfirmedError
 from frontend_api.validation_details import detail_of, pointer_of
 from frontend_api.webhooks.caller_secrets import WebhooksNotOfferedError
 from frontend_api.webhooks.deliver_event import WebhookNotDeliveredError
@@ -113,14 +114,23 @@ def _busy(error: ReceiverBusyError) -> Problem:
 
 
 def _unavailable(error: DependencyUnavailableError) -> Problem:
-    task_id = error.task_id if isinstance(error, TaskNotConfirmedError) else None
-    saved = "; the task is stored and will be queued once it is back" if task_id else ""
     return Problem(
         code=error.code,
-        detail=f"{error.dependency} cannot be reached{saved}",
+        detail=f"{error.dependency} cannot be reached",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        task_id=task_id,
     )
+
+
+def _outcome_unknown(error: OutcomeUnknownError) -> Problem:
+    detail = (
+        f"{error.dependency} did not confirm in time whether the task is stored; read the task by `task_id`, "
+        "or send the request again with the same idempotency key"
+    )
+    if isinstance(error, TaskNotConfirmedError):
+        detail = (
+            f"{error.dependency} cannot be reached; the task is stored and will be queued once it is back"
+        )
+    return replace(_unavailable(error), detail=detail, task_id=error.task_id)
 
 
 def _no_place_left(error: NoPlaceLeftError) -> Problem:
@@ -162,5 +172,6 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
     NotAuthenticatedError: _not_authenticated,
     NoPlaceLeftError: _no_place_left,
+    OutcomeUnknownError: _outcome_unknown,
     DependencyUnavailableError: _unavailable,
 }

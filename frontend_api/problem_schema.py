@@ -37,4 +37,7 @@ class ProblemDocument(BaseModel):
     errors: list[BodyComplaint | ParameterComplaint | HeaderComplaint]
     retryable: bool
     trace_id: str | None
-    task_id: str | None = Field(default=None, description="The task that was stored all the same.")
+    task_id: str | None = Field(
+        default=None,
+        description="The task that is stored, or may be: read it, or send the same request with the same key.",
+    )

@@ -14,6 +14,7 @@ from common.domain.task import Task
 from frontend_api.quotas import QuotaExceededError
 from frontend_api.submit_task import (
     IdempotencyKeyReusedError,
+    OutcomeUnknownError,
     Submission,
     SubmitTask,
     Submitted,
@@ -66,9 +67,7 @@ class SubmitBatch:
         within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
         created: tuple[Task | DomainError, ...] = ()
         try:
-            created = self.batches.create(within) if within else ()
-        except DependencyUnavailableError as error:
-            created = (error,) * len(within)
+            created = self._created(within) if within else ()
         finally:
             allowance.settle(stored=sum(isinstance(each, Task) for each in created))
         for each in created:
@@ -82,6 +81,17 @@ class SubmitBatch:
             outcomes |= dict.fromkeys((task.id for task in beyond), allowance.refusal)
         return outcomes
 
+    def _created(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
+        """What became of each; where the store gave no answer in time, each may be stored all the same."""
+        try:
+            created = self.batches.create(tasks)
+        except DependencyUnavailableError as error:
+            created = (error,) * len(tasks)
+        return tuple(
+            OutcomeUnknownError(task.id, each) if isinstance(each, DependencyUnavailableError) else each
+            for task, each in zip(tasks, created, strict=True)
+        )
+
     def _replayed(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """Those of the refused that an earlier request has stored."""
         kinds = (TaskAlreadyExistsError, QuotaExceededError)
@@ -91,7 +101,7 @@ class SubmitBatch:
         try:
             known = self.batches.get(perhaps)
         except DependencyUnavailableError as error:
-            return dict.fromkeys(perhaps, error)
+            return {task_id: OutcomeUnknownError(task_id, error) for task_id in perhaps}
         replayed: dict[str, Outcome] = {}
         for task_id in perhaps:
             if task_id in known:

@@ -32,12 +32,16 @@ class IdempotencyKeyReusedError(DomainError):
     code = "idempotency_key_reused"
 
 
-class TaskNotConfirmedError(DependencyUnavailableError):
-    """The task is stored but no message for it was confirmed; rescue, or a replay, publishes it."""
+class OutcomeUnknownError(DependencyUnavailableError):
+    """A dependency gave no answer in time: the task with this id may be stored, now or in a moment, or not."""
 
     def __init__(self, task_id: str, unavailable: DependencyUnavailableError) -> None:
         super().__init__(unavailable.dependency)
         self.task_id = task_id
+
+
+class TaskNotConfirmedError(OutcomeUnknownError):
+    """The task is stored but no message for it was confirmed; rescue, or a replay, publishes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +92,13 @@ class SubmitTask:
 
         Raises UnknownModelError, ParametersRejectedError and CallbackRefusedError before anything is stored,
         IdempotencyKeyReusedError, TaskNotConfirmedError when the task is stored but not published,
-        DependencyUnavailableError when it is perhaps not even stored, QuotaExceededError and QueueFullError for
-        what is not a replay.
+        OutcomeUnknownError when it is perhaps not even stored, DependencyUnavailableError when it certainly is not,
+        QuotaExceededError and QueueFullError for what is not a replay.
         """
         (task,) = self.foretell_task.foretold([self.new_task(submission)])
         try:
             with self.quotas.submission_of(submission.user_id):
-                stored = self.store.create(task)
+                stored = self._created(task)
         except TaskAlreadyExistsError:
             return Submitted(task=self._replayed(task), replayed=True)
         except QuotaExceededError as refusal:
@@ -138,8 +142,17 @@ class SubmitTask:
         )
         return replace(task, warnings=warnings) if warnings else task
 
+    def _created(self, task: Task) -> Task:
+        try:
+            return self.store.create(task)
+        except DependencyUnavailableError as exc:
+            raise OutcomeUnknownError(task.id, exc) from exc
+
     def _replayed(self, asked: Task) -> Task:
-        stored = self.store.get(asked.id)
+        try:
+            stored = self.store.get(asked.id)
+        except DependencyUnavailableError as exc:
+            raise OutcomeUnknownError(asked.id, exc) from exc
         check_same_request(stored, asked)
         return self._published(stored) if self.needs_message(stored) else stored
 

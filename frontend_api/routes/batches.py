@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 
 from flask import Blueprint, Response, request
 from pydantic import Field, ValidationError
@@ -34,10 +35,27 @@ blueprint.before_request(authenticate)
 _accepted = counter(TASKS_SUBMITTED)
 
 
+class BatchOutcome(StrEnum):
+    """What became of one submission."""
+
+    ACCEPTED = "accepted"
+    REPLAYED = "replayed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    """A dependency did not confirm in time: the task is stored, or may be."""
+
+
 class BatchResultAnswer(AnswerBody):
     """What became of one submission: a task, or a problem whose pointers lead into that submission."""
 
     index: int = Field(description="The submission's place in `tasks`, from 0.")
+    outcome: BatchOutcome = Field(
+        description="`refused`: there is no task. `unknown`: there is a task, or may be; "
+        "the same item with the same `idempotency_key` makes no second one."
+    )
+    task_id: str | None = Field(
+        description="The task's id, also where the outcome is unknown; null if refused."
+    )
     status: int = Field(
         description="What it would have been answered with alone: 202 accepted, 200 replayed, or the problem's."
     )
@@ -52,6 +70,7 @@ class BatchAnswer(AnswerBody):
     accepted: int
     replayed: int
     refused: int
+    unknown: int
     results: tuple[BatchResultAnswer, ...]
 
 
@@ -64,7 +83,8 @@ class BatchAnswer(AnswerBody):
         body=TaskBatch,
         answers={
             200: Answer(
-                meaning="Each is accepted or refused by itself: `results` says how.", body=BatchAnswer
+                meaning="Each is accepted or refused by itself: `results` says how. An unknown outcome is neither.",
+                body=BatchAnswer,
             )
         },
         problems=(*BAD_BODY, "unauthenticated", "quota_exceeded", "dependency_unavailable"),
@@ -89,30 +109,37 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
     new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
     for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
         _accepted.add(count, {"model": model, "lane": lane.value})
-    submitted = sum(isinstance(result, Submitted) for result in results)
     told = tuple(_result(index, result) for index, result in enumerate(results))
     if any(one.status in REFUSED_FOR_ITS_CONTENT for one in told):
         wired().quotas.count_refused(caller_id())
+    counts = Counter(one.outcome for one in told)
     return BatchAnswer(
-        accepted=len(new),
-        replayed=submitted - len(new),
-        refused=len(results) - submitted,
+        accepted=counts[BatchOutcome.ACCEPTED],
+        replayed=counts[BatchOutcome.REPLAYED],
+        refused=counts[BatchOutcome.REFUSED],
+        unknown=counts[BatchOutcome.UNKNOWN],
         results=told,
     )
 
 
 def _result(index: int, result: Outcome | ValidationError) -> BatchResultAnswer:
     if isinstance(result, Submitted):
-        status = 200 if result.replayed else 202
         outlook = wired().foretell_task(result.task)
-        task = TaskAnswer.of(result.task, outlook=outlook, price=wired().gpu_price)
         return BatchResultAnswer(
-            index=index, status=status, task=task, problem=None, retry_after_seconds=None
+            index=index,
+            outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,
+            task_id=result.task.id,
+            status=200 if result.replayed else 202,
+            task=TaskAnswer.of(result.task, outlook=outlook, price=wired().gpu_price),
+            problem=None,
+            retry_after_seconds=None,
         )
     problem = _problem(result)
     wait = problem.headers.get("Retry-After")
     return BatchResultAnswer(
         index=index,
+        outcome=BatchOutcome.REFUSED if problem.task_id is None else BatchOutcome.UNKNOWN,
+        task_id=problem.task_id,
         status=problem.kind.status,
         task=None,
         problem=ProblemDocument.model_validate(problem.body(trace_id=current_trace_id())),

@@ -17,7 +17,10 @@ class InMemoryTaskBatches:
 
     def create(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
         self._ask()
-        return tuple(self._created(task) for task in tasks)
+        created = tuple(self._created(task) for task in tasks)
+        if self._store.loses_answers:
+            raise DependencyUnavailableError("firestore")
+        return created
 
     def get(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         self._ask()

@@ -12,7 +12,10 @@ from common.ports import InvalidPageTokenError, TaskPage, Unattended
 
 
 class InMemoryTaskStore:
-    """A TaskStore for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+    """A TaskStore for tests. Set `unavailable` to have every call fail as an unreachable Firestore does.
+
+    With `loses_answers` creations are carried out, and fail as those do whose answer comes too late.
+    """
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
@@ -20,6 +23,7 @@ class InMemoryTaskStore:
         self._lock = threading.RLock()
         self._writes = 0
         self.unavailable = False
+        self.loses_answers = False
         self.observers: list[Callable[[str, Task | None], None]] = []
         """Called with the id and the new state, None for a deletion, of each task that is written."""
 
@@ -38,7 +42,10 @@ class InMemoryTaskStore:
             self._check()
             if task.id in self._tasks:
                 raise TaskAlreadyExistsError(task.id)
-            return self._stored(task)
+            stored = self._stored(task)
+            if self.loses_answers:
+                raise DependencyUnavailableError("firestore")
+            return stored
 
     def get(self, task_id: str) -> Task:
         with self._lock:

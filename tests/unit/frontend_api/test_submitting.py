@@ -68,9 +68,27 @@ def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
     api.store.unavailable = True
     answer = api.submit()
     assert answer.status_code == 503
-    assert "task_id" not in answer.get_json()
     assert "Retry-After" in answer.headers
     assert not api.queue.published
+
+
+def test_an_unknown_outcome_names_the_task_and_a_replay_finds_it(api: Api) -> None:
+    api.store.loses_answers = True
+    lost = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+    problem = lost.get_json()
+    assert (lost.status_code, problem["code"], problem["retryable"]) == (503, "dependency_unavailable", True)
+    assert [task.id for task in api.store.all_tasks] == [problem["task_id"]]
+    api.store.loses_answers = False
+    again = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+    assert (again.status_code, again.get_json()["id"]) == (200, problem["task_id"])
+    assert [task.id for task in api.queue.published] == [problem["task_id"]]
+
+
+def test_a_replay_that_cannot_be_read_names_the_task(api: Api) -> None:
+    first = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY).get_json()
+    api.store.unavailable = True
+    again = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
+    assert (again.status_code, again.get_json()["task_id"]) == (503, first["id"])
 
 
 def test_a_note_that_fails_after_the_message_was_confirmed_changes_nothing(api: Api) -> None:

@@ -117,6 +117,44 @@ def test_when_pubsub_is_away_the_tasks_are_kept_and_named(api: Api) -> None:
     assert all(api.stored(task_id).enqueued_at is not None for task_id in named)
 
 
+@pytest.mark.parametrize("keys", [True, False])
+def test_a_store_that_answers_late_leaves_the_outcome_unknown_and_named(api: Api, keys: bool) -> None:
+    items = [
+        {**CIRCLE, "seed": seed} | ({"idempotency_key": f"k{seed}"} if keys else {}) for seed in range(60)
+    ]
+    api.store.loses_answers = True
+    body = submit(api, *items, {"steps": 1}).get_json()
+    assert (body["accepted"], body["replayed"], body["refused"], body["unknown"]) == (0, 0, 1, 60)
+    unknown, (refused,) = body["results"][:60], body["results"][60:]
+    assert {result["outcome"] for result in unknown} == {"unknown"}
+    assert [result["task_id"] for result in unknown] == [task.id for task in api.store.all_tasks]
+    assert all(result["task_id"] == result["problem"]["task_id"] for result in unknown)
+    assert (refused["outcome"], refused["task_id"]) == ("refused", None)
+    if keys:
+        api.store.loses_answers = False
+        again = submit(api, *items).get_json()
+        assert (again["replayed"], len(api.store.all_tasks), len(api.queue.published)) == (60, 60, 60)
+        assert [result["task_id"] for result in again["results"]] == [r["task_id"] for r in unknown]
+
+
+def test_each_result_has_its_outcome_and_its_id(api: Api) -> None:
+    keyed = {**CIRCLE, "idempotency_key": "order-1"}
+    submit(api, keyed)
+    results = submit(api, CIRCLE, keyed, {**CIRCLE, "steps": 0}).get_json()["results"]
+    assert [result["outcome"] for result in results] == ["accepted", "replayed", "refused"]
+    assert [result["task_id"] for result in results] == [
+        results[0]["task"]["id"], results[1]["task"]["id"], None,
+    ]  # fmt: skip
+
+
+def test_replays_that_cannot_be_read_are_unknown(api: Api) -> None:
+    keyed = {**CIRCLE, "idempotency_key": "order-1"}
+    first = submit(api, keyed).get_json()["results"][0]["task_id"]
+    api.store.unavailable = True
+    (result,) = submit(api, keyed).get_json()["results"]
+    assert (result["outcome"], result["task_id"]) == ("unknown", first)
+
+
 def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
     api.store.unavailable = True
     assert told(submit(api, CIRCLE, CIRCLE)) == [(503, "dependency_unavailable")] * 2
