@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosedOK
+from websockets.sync.client import connect
 
 from local_stack.free_ports import LOOPBACK
 from tests.served_api import served_by_gunicorn
@@ -167,6 +169,24 @@ def test_requests_that_follow_without_waiting_are_answered_in_order(port: int) -
     with ExitStack() as exits:
         connection = connected(exits, port, head(1) + b"x" + head(len(BODY)) + BODY + head(2) + b"{}")
         assert [status for status, _ in answers_on(connection, 3)] == [400, 202, 422]
+
+
+def test_streams_and_sockets_talk_on_their_connection(port: int) -> None:
+    address = f"{LOOPBACK}:{port}"
+    with httpx.Client(base_url=f"http://{address}", timeout=SOON_SECONDS, trust_env=False) as caller:
+        task_id = caller.post("/v1/tasks", content=BODY, headers=JSON).json()["id"]
+        with (
+            caller.stream("GET", f"/v1/tasks/{task_id}/events") as events,
+            connect(f"ws://{address}/v1/tasks/{task_id}/ws", proxy=None) as messages,
+        ):
+            lines = events.iter_lines()
+            assert next(lines) == "event: task"
+            assert json.loads(messages.recv(SOON_SECONDS))["status"] == "queued"
+            caller.post(f"/v1/tasks/{task_id}/cancel")
+            assert json.loads(messages.recv(SOON_SECONDS))["status"] == "cancelled"
+            assert sum(line == "event: task" for line in lines) == 1
+            with pytest.raises(ConnectionClosedOK):
+                messages.recv(SOON_SECONDS)
 
 
 def test_a_body_beyond_every_limit_is_refused_and_the_answer_arrives(port: int) -> None:
