@@ -7,6 +7,8 @@ resource "google_artifact_registry_repository" "images" {
   repository_id = "darkroom"
   description   = "darkroom-api and darkroom-worker"
   format        = "DOCKER"
+  # Without its images no release can be gone back to, and no worker can start.
+  deletion_policy = local.deletion_policy
 
   docker_config {
     immutable_tags = true

@@ -22,6 +22,8 @@ resource "google_secret_manager_secret" "secrets" {
 
   project   = local.project
   secret_id = each.value.id
+  # Callers' webhook secrets cannot be derived again from another key.
+  deletion_protection = var.deletion_protection
 
   replication {
     user_managed {

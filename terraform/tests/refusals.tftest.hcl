@@ -10,6 +10,8 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
+  # Of their own, so that the tests do not depend on the environment they run with.
+  model_pools = { demo = ["demo"] }
   project_id  = "example-project"
   environment = "test"
 }

@@ -10,6 +10,8 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
+  # Of their own, so that the tests do not depend on the environment they run with.
+  model_pools = { demo = ["demo"] }
   project_id  = "example-project"
   environment = "test"
 }
@@ -36,6 +38,14 @@ run "nothing_is_public_and_nothing_is_lost" {
       google_cloud_run_v2_service.api.deletion_protection
     )
     error_message = "what holds data or serves people refuses to be destroyed"
+  }
+  assert {
+    condition = (
+      alltrue([for secret in google_secret_manager_secret.secrets : secret.deletion_protection]) &&
+      google_artifact_registry_repository.images.deletion_policy == "PREVENT" &&
+      !google_storage_bucket.images.force_destroy && !google_storage_bucket.weights.force_destroy
+    )
+    error_message = "another region replaces the webhook key, the releases' images and the buckets"
   }
 }
 
