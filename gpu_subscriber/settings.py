@@ -12,7 +12,7 @@ class WorkerSettings(SharedSettings):
     """How this worker claims, draws and leaves."""
 
     subscription: str = "darkroom-tasks-demo"
-    """The subscription to pull from; each model has its own, so that each can have its own workers."""
+    """The subscription to pull from; each pool of workers has its own."""
     lease_seconds: int = Field(default=60, ge=10, le=600)
     """Each extension of a delivery's lease: what a stalled worker survives unnoticed, and how long Pub/Sub waits
     before it delivers a dead worker's tasks again."""

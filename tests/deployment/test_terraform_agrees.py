@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.settings import SharedSettings
+from common.wire_formats.task_message import task_message_attributes
 from frontend_api import gunicorn_conf
 from frontend_api.settings import ApiSettings
 from gpu_subscriber.settings import WorkerSettings
@@ -21,6 +22,7 @@ from tests.deployment.terraform_files import (
     resources,
     text,
 )
+from tests.factories import submitted_task
 from tests.unit.frontend_api.conftest import Api
 
 ROOT = TERRAFORM.parent
@@ -95,6 +97,20 @@ def test_subscriptions_are_called_as_on_one_machine() -> None:
     (pool,) = block("variables_workers.tf", "variable", "model_pools")["default"]
     named = pattern.replace("${local.topics.tasks}", names.tasks_topic).replace("${each.key}", pool)
     assert named == names.tasks_subscription("demo") == default_of(WorkerSettings, "subscription")
+
+
+def test_subscriptions_filter_by_the_pool_that_messages_name() -> None:
+    pattern = resources("google_pubsub_subscription")["tasks"]["filter"]
+    attributes = task_message_attributes(submitted_task(), pool="large")
+    (name,) = re.findall(r"attributes\.(\w+) =", pattern)
+    assert attributes[name] == "large"
+    assert '"${each.key}"' in pattern.replace('\\"', '"')
+    assert "for_each = toset(concat(keys(var.model_pools), var.draining_pools))" in text("pubsub.tf")
+
+
+def test_drain_script_publishes_to_the_topic_that_terraform_makes() -> None:
+    script = (ROOT / "scripts" / "drain_subscription").read_text()
+    assert f'"--topic", default="{local("pubsub.tf", "topics")["tasks"]}"' in script
 
 
 @pytest.mark.parametrize("pool", POOLS)
