@@ -59,6 +59,20 @@ def test_a_picture_emerges_step_by_step(page: Page) -> None:
     assert steps == sorted(steps)
 
 
+def test_page_shows_warnings_while_typing_and_on_the_card(page: Page) -> None:
+    expect(page.locator("#model-hint")).to_contain_text("reads up to 30 tokens")
+    page.get_by_test_id("prompt-input").fill("quixotic xylophone wyvern zeppelin oak a large red circle")
+    expect(page.locator("#prompt-warning")).to_contain_text("the model reads 30")
+    show(page, "warning")
+    card = submit(page, "quixotic xylophone wyvern zeppelin oak a large blue square", steps=2)
+    expect(card.get_by_test_id("task-warnings")).to_contain_text("large blue square")
+    page.get_by_test_id("prompt-input").fill(PROMPT)
+    expect(page.locator("#prompt-warning")).to_be_empty()
+    fine = submit(page, PROMPT, steps=2)
+    expect(fine).to_have_attribute("data-status", "completed")
+    expect(fine.get_by_test_id("task-warnings")).to_be_hidden()
+
+
 def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContext) -> None:
     page = context.new_page()
     held: list[Route] = []

@@ -6,6 +6,7 @@ import { ProblemError } from "./problems";
 import { parsedWithExactSeeds, type Seed } from "./seeds";
 import type { Session } from "./session";
 import type { Outlook } from "./waiting_line";
+import type { Warning } from "./warnings";
 
 export interface Submitted {
   /** Whether a live worker serves the task's model. */
@@ -28,6 +29,12 @@ export class Api {
     const answer = await this.#calls.send("POST", "/v1/tasks", { body, headers });
     const task = parsedWithExactSeeds(await answer.text()) as { model_served?: boolean | null };
     return { served: task.model_served ?? null };
+  }
+
+  /** The warnings that a submission with this body would have. */
+  async warningsOf(body: string): Promise<readonly Warning[]> {
+    const answer = await this.#calls.send("POST", "/v1/tasks:estimate", { body });
+    return ((await answer.json()) as { warnings?: Warning[] }).warnings ?? [];
   }
 
   async cancel(taskId: string): Promise<void> {

@@ -27,6 +27,8 @@ export interface Model {
   readonly name: string;
   readonly title: string;
   readonly description: string;
+  /** Without begin and end tokens; null or missing: unknown. */
+  readonly max_prompt_tokens?: number | null;
   readonly limits: ModelLimits;
   readonly defaults: ModelDefaults;
   readonly samplers: readonly string[];

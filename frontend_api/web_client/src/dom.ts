@@ -16,6 +16,14 @@ export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Write the texts as items of a list, which is hidden without any. */
+export function sayEach(list: HTMLElement, texts: readonly string[]): void {
+  list.hidden = texts.length === 0;
+  const shown = Array.from(list.children, (item) => item.textContent);
+  if (shown.length === texts.length && shown.every((text, index) => text === texts[index])) return;
+  list.replaceChildren(...texts.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+}
+
 export function setAttribute(element: Element, name: string, value: string | number | null): void {
   if (value === null) element.removeAttribute(name);
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, String(value));

@@ -21,7 +21,7 @@ let shownCount = PAGE_SIZE;
 
 const api = new Api(() => session);
 const intent = new SubmitIntent();
-const form = new ParameterForm(submit);
+const form = new ParameterForm(submit, (body) => api.warningsOf(body));
 const connection = new Connection(() => { watch?.(shownCount); });
 const actions = actionsWith(api, form, (task, index, source) => { viewer.open(task, index, source); });
 const viewer = new Viewer(actions);

@@ -2,10 +2,12 @@
 
 import type { FieldErrors, FieldName, Model } from "./catalog";
 import { recall, remember } from "./draft";
-import { byId, found, say, setAttribute } from "./dom";
+import { byId, say, setAttribute } from "./dom";
+import { modelHint, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, problemsOf, shapesOf } from "./form_values";
 import { samplerTitle } from "./formatting";
 import { markShape, showShapes } from "./shapes";
+import { FormWarnings, type Warning } from "./warnings";
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
 
@@ -21,9 +23,13 @@ export class ParameterForm {
   readonly #settings = byId("settings", HTMLDetailsElement);
   #models: readonly Model[] = [];
   #isSending = false;
+  readonly #warnings: FormWarnings;
 
-  /** `send` takes the body of `POST /v1/tasks` and reports through `refuse` and `say`. */
-  constructor(send: (body: string) => Promise<void>) {
+  /** `send` takes the body of `POST /v1/tasks` and reports through `refuse` and `say`; `ask` returns a body's warnings. */
+  constructor(send: (body: string) => Promise<void>, ask: (body: string) => Promise<readonly Warning[]>) {
+    this.#warnings = new FormWarnings(ask, (fields) => {
+      for (const name of NAMES) showAtField(this.#form, name, "warning", fields[name] ?? "");
+    });
     // Room for the settings beside the pictures: no need to hide them.
     this.#settings.open = matchMedia("(min-width: 60rem)").matches;
     this.#form.addEventListener("submit", (event) => {
@@ -141,12 +147,15 @@ export class ParameterForm {
     markShape(values.width, values.height);
     say(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
     remember(values);
+    if (this.#models.length === 0) return;
+    const isComplete = Object.keys(problemsOf(values, this.#model())).length === 0;
+    this.#warnings.edited(isComplete ? bodyOf(values) : null);
   }
 
   #showModel(): void {
     const model = this.#model();
     const { limits } = model;
-    say(byId("model-hint", HTMLElement), model.description);
+    say(byId("model-hint", HTMLElement), modelHint(model));
     const bound = (name: FieldName, low: number, high: number, step: string) => {
       for (const control of this.#form.querySelectorAll(`#${name}, [data-range-for="${name}"]`)) {
         setAttribute(control, "min", low);
@@ -168,17 +177,8 @@ export class ParameterForm {
   }
 
   #showError(name: FieldName, message: string): void {
+    const id = showAtField(this.#form, name, "error", message);
     const control = this.#control(name);
-    const id = `${name}-error`;
-    let error = document.getElementById(id);
-    if (error === null && message === "") return;
-    if (error === null) {
-      error = document.createElement("p");
-      error.id = id;
-      error.className = "field__error";
-      found(this.#form, `[data-field="${name}"]`, HTMLElement).append(error);
-    }
-    say(error, message);
     setAttribute(control, "aria-invalid", message ? "true" : null);
     setAttribute(control, "aria-describedby", message ? id : null);
   }

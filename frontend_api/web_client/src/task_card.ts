@@ -1,7 +1,7 @@
 /** A task's card: built once from the template in index.html, then brought up to date with each document. */
 
 import { announce } from "./announcer";
-import { found, say, setAttribute } from "./dom";
+import { found, say, sayEach, setAttribute } from "./dom";
 import { momentOf, shortened } from "./formatting";
 import { ProblemError } from "./problems";
 import type { TaskDocument } from "./task_document";
@@ -31,7 +31,7 @@ export class TaskCard {
   #view: TaskView;
   #tiles: Tile[] = [];
   #confirming: ReturnType<typeof setTimeout> | undefined;
-  readonly #parts: Record<"tray" | "bar" | "fill" | "prompt" | "headline" | "step" | "explanation" | "message", HTMLElement>;
+  readonly #parts: Record<"tray" | "bar" | "fill" | "prompt" | "headline" | "step" | "explanation" | "warnings" | "message", HTMLElement>;
   readonly #tilesElement: HTMLElement;
   readonly #waiting = new WaitingLine(
     () => this.actions.outlook(this.#task),
@@ -51,6 +51,7 @@ export class TaskCard {
       headline: part(".task__headline"),
       step: part(".task__step"),
       explanation: part(".task__explanation"),
+      warnings: part(".task__warnings"),
       message: part(".task__message"),
     };
     this.element.dataset.taskId = task.id;
@@ -87,6 +88,7 @@ export class TaskCard {
     this.#showStep();
     say(parts.explanation, view.explanation ?? "");
     parts.explanation.hidden = view.explanation === null;
+    sayEach(parts.warnings, this.#task.warnings.map((warning) => warning.detail));
     setAttribute(parts.bar, "data-shown", view.isActive ? "" : null);
     setAttribute(parts.bar, "data-indeterminate", view.isIndeterminate ? "" : null);
     setAttribute(parts.bar, "aria-valuenow", this.#task.step);

@@ -26,6 +26,11 @@ export interface StoredImage {
   readonly sha256: string;
 }
 
+export interface TaskWarning {
+  readonly code: string;
+  readonly detail: string;
+}
+
 export interface TaskDocument {
   readonly id: string;
   readonly status: Status;
@@ -54,6 +59,8 @@ export interface TaskDocument {
   readonly progress: number;
   readonly previews: readonly Preview[];
   readonly images: readonly StoredImage[];
+  /** What the model does not obey of the request. */
+  readonly warnings: readonly TaskWarning[];
   readonly failure: { readonly code: string; readonly message: string; readonly retryable: boolean } | null;
 }
 
@@ -92,6 +99,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     progress: Math.min(1, Math.max(0, number(progress.value, step / totalSteps))),
     previews: list(data.previews).flatMap(previewIn),
     images: list(data.images).map(imageIn),
+    warnings: list(data.warnings).map(warningIn),
     failure: failure && {
       code: string(failure.code),
       message: string(failure.message),
@@ -124,6 +132,11 @@ function imageIn(value: unknown, position: number): StoredImage {
     contentType: string(fields.content_type) || "image/png",
     sha256: string(fields.sha256),
   };
+}
+
+function warningIn(value: unknown): TaskWarning {
+  const fields = record(value);
+  return { code: string(fields.code), detail: string(fields.detail) };
 }
 
 function statusOf(value: unknown): Status {

@@ -37,6 +37,12 @@ describe("reading a document", () => {
   });
 });
 
+test("a document's warnings are read, and an older one has none", () => {
+  const warning = { code: "prompt_truncated", pointer: "/prompt", detail: "41 tokens, 30 are read." };
+  expect(read({ warnings: [warning] }).warnings).toEqual([{ code: warning.code, detail: warning.detail }]);
+  expect(read().warnings).toEqual([]);
+});
+
 describe("a card", () => {
   test("counts steps while denoising, and says so in words", () => {
     expect(view()).toMatchObject({
