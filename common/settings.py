@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
+from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog, ModelSpec
 
 
 class SettingsError(Exception):
@@ -63,7 +63,7 @@ class SharedSettings(BaseSettings):
 def read_catalog(path: Path) -> ModelCatalog:
     """Read the model catalog in a file; raises SettingsError when the file is missing or not valid.
 
-    A source that names a folder relative to the catalog's own becomes an absolute path.
+    A source or tokenizer that names a folder relative to the catalog's own becomes an absolute path.
     """
     try:
         catalog = ModelCatalog.model_validate_json(path.read_bytes())
@@ -73,9 +73,12 @@ def read_catalog(path: Path) -> ModelCatalog:
         first = exc.errors(include_url=False)[0]
         where = "/".join(str(part) for part in first["loc"])
         raise SettingsError(f"DARKROOM_MODEL_CATALOG: {where}: {first['msg']}") from exc
-    models = [(spec, path.parent.absolute() / spec.source) for spec in catalog.models]
-    located = [
-        spec.model_copy(update={"source": str(folder)}) if folder.is_dir() else spec
-        for spec, folder in models
-    ]
-    return catalog.model_copy(update={"models": tuple(located)})
+    located = tuple(_located(spec, path.parent.absolute()) for spec in catalog.models)
+    return catalog.model_copy(update={"models": located})
+
+
+def _located(spec: ModelSpec, beside: Path) -> ModelSpec:
+    named = {"source": spec.source, "tokenizer": spec.tokenizer}
+    found = {name: beside / value for name, value in named.items() if value is not None}
+    folders = {name: str(folder) for name, folder in found.items() if folder.is_dir()}
+    return spec.model_copy(update=folders)
