@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from client.calls import Calls, read_as
-from client.errors import ClientError
+from client.errors import ClientError, ConfigurationError
 from client.flow import Flow, Pause
 from client.problem_errors import ProblemError, problem_error
 from client.record import Record
@@ -30,8 +30,11 @@ class _Batch(Record):
 
 
 def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Flow[tuple[Outcome, ...]]:
-    """Submit all; what became of each, in their order. Every try of an item carries the same key."""
-    bodies = [_body(submission) for submission in submissions]
+    """Submit all; what became of each, in their order. Every try of an item carries the same key.
+
+    Raises ConfigurationError before anything is sent.
+    """
+    bodies = list(_bodies(submissions))
     outcomes: list[Outcome] = []
     for some in _batched(bodies):
         outcomes += yield from _submitted(calls, some)
@@ -49,11 +52,22 @@ def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Flow[tuple[O
     return tuple(outcomes)
 
 
-def _body(submission: Submission) -> _Body:
+def batch_item(submission: Submission) -> _Body:
+    """The JSON of one item, with a key of its own if it has none. Raises ConfigurationError."""
     fields: dict[str, Any] = dict(submission)
+    if "prompt" not in fields:
+        raise ConfigurationError("/prompt: is required")
     prompt, key = fields.pop("prompt"), fields.pop("idempotency_key", None)
-    used = new_idempotency_key() if key is None else checked_idempotency_key(str(key))
+    used = new_idempotency_key() if key is None else checked_idempotency_key(key)
     return {**submission_body(prompt, fields), "idempotency_key": used}
+
+
+def _bodies(submissions: Iterable[Submission]) -> Iterator[_Body]:
+    for index, submission in enumerate(submissions):
+        try:
+            yield batch_item(submission)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"submission {index} (from 0): {error}") from error
 
 
 def _submitted(calls: Calls, bodies: Sequence[_Body]) -> Flow[list[Outcome]]:

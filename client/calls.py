@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from client.credentials import Address
 from client.errors import ClientError, UnexpectedAnswerError, UnreachableError
 from client.flow import Flow, Pause, Send
+from client.json_values import json_value
 from client.problem_errors import ProblemError, problem_error
 from client.proxies import proxy_for
 from client.record import Record
@@ -48,7 +49,7 @@ class Calls:
             method,
             f"{self.address.url}{path}",
             params=query or None,
-            json=body,
+            json=None if body is None else json_value(body),
             headers={**_USUAL_HEADERS, **self.address.credentials, **(headers or {})},
             extensions={"timeout": self._timeout(patience_seconds)},
         )
@@ -69,7 +70,7 @@ class Calls:
         Whoever has a better idea than to try again names the statuses that are `raised_at_once`. What must not be done
         twice is tried again only while it is certain that it was not done.
         """
-        attempts = 0
+        attempts, is_unknown = 0, False
         while True:
             attempts += 1
             error: ClientError | None
@@ -78,17 +79,21 @@ class Calls:
                 error = refusal(response)
                 if error is None:
                     return response
+                is_unknown = error.outcome_is_unknown or (is_unknown and not _is_final(error))
                 may_help = _may_help(response, error, is_repeatable) and (
                     response.status_code not in raised_at_once
                 )
             except httpx.RequestError as failure:
                 error = self.unreachable(failure)
-                may_help = is_repeatable or isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout)
+                was_sent = not isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout)
+                may_help = is_repeatable or not was_sent
+                is_unknown = is_unknown or was_sent
             asked = error.retry_after_seconds if isinstance(error, ProblemError) else None
             pause = self.retries.pause_seconds(attempts, asked) if may_help else None
             if pause is None:
                 if isinstance(error, ProblemError):
                     error.attempts = attempts
+                error.outcome_is_unknown = is_unknown
                 raise error
             yield Pause(pause)
 
@@ -151,6 +156,12 @@ def _may_help(response: httpx.Response, error: ClientError, is_repeatable: bool)
         return response.status_code == httpx.codes.TOO_MANY_REQUESTS
     says_so = isinstance(error, ProblemError) and error.retryable
     return says_so or response.status_code in RETRIED_STATUSES
+
+
+def _is_final(error: ClientError) -> bool:
+    """Whether a refusal shows that no earlier try was carried out either: it would have been found by its key."""
+    is_refusal = isinstance(error, ProblemError) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
+    return is_refusal and not (isinstance(error, ProblemError) and error.retryable)
 
 
 def _origin(response: httpx.Response) -> str:

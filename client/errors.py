@@ -1,7 +1,7 @@
 """What can go wrong between a caller and the API, told so that they know what to do next.
 
 ClientError
-├── ConfigurationError       address, credentials or key that cannot be right; nothing was sent
+├── ConfigurationError       address, credentials, key or value that cannot be right; nothing was sent
 ├── UnreachableError         nobody answers
 ├── UnexpectedAnswerError    whoever answers is not darkroom, or not well
 ├── ProblemError             the API refuses, and says why (RFC 9457); see problem_errors.py
@@ -19,7 +19,7 @@ ClientError
 │   ├── ConflictError              409
 │   │   └── InvalidTransitionError
 │   ├── TooManyRequestsError       429
-│   └── UnavailableError           500, 502, 503, 504
+│   └── UnavailableError           408, 500, 502, 503, 504
 ├── TaskNotCompletedError    images were wanted of a task that ended without
 │   ├── TaskFailedError
 │   └── TaskCancelledError
@@ -34,13 +34,18 @@ ClientError
 from client.plain_text import printable
 from client.task import Task
 
+_REDIRECTS, _SERVER_ERRORS = 300, 500
+
 
 class ClientError(Exception):
     """The message is for a person, several lines at most."""
 
+    outcome_is_unknown: bool = False
+    """Whether the request may have been carried out all the same. The same idempotency key makes no second task."""
+
 
 class ConfigurationError(ClientError):
-    """The address, the credentials or the Idempotency-Key cannot be right; nothing was sent."""
+    """The address, the credentials, the Idempotency-Key or a value cannot be right; nothing was sent."""
 
 
 class UnreachableError(ClientError):
@@ -59,6 +64,7 @@ class UnexpectedAnswerError(ClientError):
             "  Is the address right?"
         )
         self.status = status
+        self.outcome_is_unknown = status < _REDIRECTS or status >= _SERVER_ERRORS
 
 
 class TaskNotCompletedError(ClientError):

@@ -36,6 +36,7 @@ class ProblemError(ClientError):
         self.retry_after_seconds = retry_after_seconds
         self.task_id: str | None = problem.get("task_id")
         self.trace_id: str | None = problem.get("trace_id")
+        self.outcome_is_unknown = self.task_id is not None or self.code == "internal_error"
         self.attempts = 1
         """How often the request was sent before this was raised."""
         super().__init__(printable("\n".join(self._lines())))
@@ -47,7 +48,7 @@ class ProblemError(ClientError):
             *(f"  {each}" for each in self.complaints),
         ]
         if self.task_id:
-            lines.append(f"  The task is stored all the same: {self.task_id}")
+            lines.append(f"  The task is stored, or may be: {self.task_id}")
         if self.retry_after_seconds is not None:
             lines.append(f"  Try again in {self.retry_after_seconds:g} s.")
         if self.trace_id:
@@ -130,6 +131,7 @@ _BY_STATUS: Mapping[int, type[ProblemError]] = {
     401: UnauthenticatedError,
     403: ForbiddenError,
     404: NotFoundError,
+    408: UnavailableError,
     409: ConflictError,
     413: RequestRefusedError,
     415: RequestRefusedError,

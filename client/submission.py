@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Required, TypedDict
 
 from client.errors import ConfigurationError
+from client.json_values import json_value
 
 _LONGEST_KEY = 255
 
@@ -37,13 +38,19 @@ class Submission(SubmissionFields, total=False):
 
 
 def submission_body(prompt: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON body of a submission."""
-    return {"prompt": prompt, **{name: value for name, value in fields.items() if value is not None}}
+    """The JSON body of a submission. Raises ConfigurationError for what JSON cannot say."""
+    given = {"prompt": prompt, **{name: value for name, value in fields.items() if value is not None}}
+    return {name: json_value(value, f"/{name}") for name, value in given.items()}
 
 
-def checked_idempotency_key(key: str) -> str:
+def checked_idempotency_key(key: Any) -> str:
     """A key that a header can hold. Raises ConfigurationError."""
-    if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+    if (
+        not isinstance(key, str)
+        or not 0 < len(key) <= _LONGEST_KEY
+        or not key.isascii()
+        or not key.isprintable()
+    ):
         raise ConfigurationError(f"an Idempotency-Key is 1 to {_LONGEST_KEY} printable ASCII characters")
     return key
 

@@ -1,47 +1,107 @@
-"""Files of submissions, one JSON object in each line; and what became of the lines."""
+"""Files of submissions, one JSON object in each line; and the outcome of each line."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import cast
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NoReturn, cast
 
 import typer
 
+from client.batch_calls import Outcome, batch_item
 from client.command.exit_codes import ExitCode, exit_code_of
-from client.command.warning_lines import print_warnings
 from client.errors import ClientError
+from client.plain_text import printable
 from client.submission import Submission, SubmissionFields
 from client.task import Task
+
+_BYTE_ORDER_MARK = "\ufeff"
+_MAX_DIGITS = 400
 
 
 def submissions_in(lines: Iterable[str], *, usual: SubmissionFields, key: str) -> dict[int, Submission]:
     """The submissions by their lines' numbers, from 1; empty lines are none.
 
-    `usual` is what a line leaves out. A line without an `idempotency_key` has one that its number and `key` make.
+    Bytes that are not UTF-8 are expected as lone surrogates (`errors="surrogateescape"`). `usual` is what a line leaves
+    out. A line without an `idempotency_key` has one that its number and `key` make. Raises typer.BadParameter, which
+    names the line.
     """
     found: dict[int, Submission] = {}
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+        if not text.strip():
             continue
         try:
-            fields = json.loads(line)
-        except ValueError as error:
-            raise typer.BadParameter(f"line {number} is not JSON: {error}", param_hint="--batch") from error
-        if not isinstance(fields, dict) or not isinstance(fields.get("prompt"), str):
-            raise typer.BadParameter(
-                f"line {number} must be an object with a prompt, a text", param_hint="--batch"
-            )
-        found[number] = cast("Submission", {**usual, "idempotency_key": f"{key}-{number}", **fields})
+            fields = _parsed(text)
+            submission = cast("Submission", {**usual, "idempotency_key": f"{key}-{number}", **fields})
+            batch_item(submission)  # refused values are found before anything is sent
+        except (ValueError, RecursionError) as error:
+            why = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise typer.BadParameter(f"line {number} {why}", param_hint="--batch") from error
+        except ClientError as error:
+            raise typer.BadParameter(f"line {number}: {error}", param_hint="--batch") from error
+        found[number] = submission
     return found
 
 
-def told_by_line(outcomes: Mapping[int, Task | ClientError]) -> tuple[list[Task], ExitCode]:
-    """The tasks that were accepted, and what to exit with. Refusals are told, by line."""
-    tasks, code = [], ExitCode.DONE
-    for number, outcome in outcomes.items():
-        if isinstance(outcome, Task):
-            tasks.append(outcome)
-            print_warnings(outcome.warnings, line=number)
-        else:
-            typer.echo(f"line {number}: {outcome}", err=True)
-            code = exit_code_of(outcome)
+def report_by_line(outcomes: Mapping[int, Outcome], *, key: str) -> tuple[dict[int, Task], ExitCode]:
+    """The accepted tasks by line, and the exit code. Refusals and unknown outcomes go to standard error."""
+    tasks = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Task)}
+    errors = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, ClientError)}
+    code = ExitCode.DONE
+    for message, group in groupby(errors.items(), key=lambda item: str(item[1])):
+        members = list(group)
+        typer.echo(f"{_lines([number for number, _ in members])}: {message}", err=True)
+        code = exit_code_of(members[-1][1])
+    unknown = [number for number, error in errors.items() if error.outcome_is_unknown]
+    if unknown:
+        typer.echo(
+            f"The outcome of {_lines(unknown)} is unknown: tasks may have been accepted. The same command with\n"
+            f"--idempotency-key {printable(key)} finds them and makes no second task.",
+            err=True,
+        )
     return tasks, code
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """A line's object. Raises ValueError, whose message follows `line 1`."""
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not UTF-8") from None
+    try:
+        fields = json.loads(line, parse_constant=_refused, parse_float=_finite, parse_int=_bounded)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg}, column {error.colno}") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("prompt"), str):
+        raise ValueError("must be an object with a prompt, a text")
+    return fields
+
+
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(f"holds {constant}, which is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"holds {digits[:40]}, which is too large for a number")
+    return number
+
+
+def _bounded(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"holds a number of {len(digits)} digits, which is too large")
+    return int(digits)
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    """`line 3`, or `lines 1-4, 7`."""
+    spans: list[tuple[int, int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1] = (spans[-1][0], number)
+        else:
+            spans.append((number, number))
+    said = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+    return f"line {said}" if len(numbers) == 1 else f"lines {said}"

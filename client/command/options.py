@@ -33,6 +33,7 @@ BatchOption = Annotated[
     typer.Option(
         "--batch",
         encoding="utf-8",
+        errors="surrogateescape",  # the line is named where bytes are no UTF-8
         metavar="FILE",
         help="Submit many: a JSON object in each line, with a prompt and any other fields; what a line leaves "
         "out is as the other options say. - is standard input.",

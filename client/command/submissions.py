@@ -7,7 +7,7 @@ from typing import TextIO
 
 import typer
 
-from client.command.batch_files import submissions_in, told_by_line
+from client.command.batch_files import report_by_line, submissions_in
 from client.command.each_of_many import exit_with
 from client.command.exit_codes import ExitCode
 from client.command.json_output import plain, print_json, print_line, print_record, print_records
@@ -29,6 +29,7 @@ from client.command.options import (
 )
 from client.command.waiting import follow, interruptible, raise_unless_completed, show_first, shown_in
 from client.command.warning_lines import print_warnings
+from client.errors import ClientError
 from client.plain_text import printable
 from client.submission import SubmissionFields, new_idempotency_key
 from client.sync_client import Client
@@ -125,13 +126,13 @@ def _submit_lines(
     with _telling_the_key(key) as used:
         numbered = submissions_in(file, usual=fields, key=used)
         outcomes = client.submit_many(numbered.values())
-    tasks, code = told_by_line(dict(zip(numbered, outcomes, strict=True)))
-    _warn_of_unserved(tasks)
+    tasks, code = report_by_line(dict(zip(numbered, outcomes, strict=True)), key=used)
+    _warn_of_unserved(tasks.values())
     if as_json:
-        print_records(tasks)
+        print_records(tasks.values())
     else:
-        for task in tasks:
-            typer.echo(printable(task.id))
+        for number, task in tasks.items():
+            typer.echo(f"{number}\t{printable(task.id)}")
     exit_with(code)
 
 
@@ -145,7 +146,7 @@ def _warn_of_unserved(tasks: Iterable[Task]) -> None:
 
 @contextmanager
 def _telling_the_key(given: str | None) -> Iterator[str]:
-    """The key to submit with; whoever interrupts is told how to come back without making a second task."""
+    """The key to submit with. Where the outcome stays unknown, say how to find the task without making a second one."""
     used = new_idempotency_key() if given is None else given
     try:
         yield used
@@ -156,3 +157,11 @@ def _telling_the_key(given: str | None) -> Iterator[str]:
             err=True,
         )
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except ClientError as error:
+        if error.outcome_is_unknown:
+            typer.echo(
+                "The outcome is unknown: the task may have been accepted. The same command with\n"
+                f"--idempotency-key {printable(used)} finds it and makes no second task.",
+                err=True,
+            )
+        raise

@@ -1,6 +1,7 @@
 """Many submissions at once: each has its own outcome, and its own tries where these help."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -101,6 +102,38 @@ def test_a_key_that_cannot_be_right_is_refused_before_anything_is_sent(stage: St
     with pytest.raises(ConfigurationError):
         stage.play(batch_calls.submit_many(stage.calls, [{"prompt": "a", "idempotency_key": "é"}]))
     assert not stage.played.requests
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"steps": 1}, "submission 1 (from 0): /prompt: is required"),
+        (
+            {"prompt": "a", "guidance_scale": float("nan")},
+            "submission 1 (from 0): /guidance_scale: must be a finite",
+        ),
+        ({"prompt": "a", "idempotency_key": b"k"}, "submission 1 (from 0): an Idempotency-Key is"),
+    ],
+)
+def test_a_submission_that_cannot_be_right_is_named_before_anything_is_sent(
+    stage: Stage, second: Any, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        stage.play(batch_calls.submit_many(stage.calls, [{"prompt": "a"}, second]))
+    assert not stage.played.requests
+
+
+def test_an_unknown_outcome_is_resolved_with_the_same_key(stage: Stage) -> None:
+    unknown = refused("dependency_unavailable", 503, wait=2, retryable=True)
+    unknown["problem"]["task_id"] = "one"
+    stage.play(
+        batch_calls.submit_many(stage.calls, [{"prompt": "a"}, {"prompt": "b"}]),
+        results(unknown, accepted("two")),
+        results(accepted("one")),
+    )
+    assert [task.id for task in stage.played.result] == ["one", "two"]
+    first, again = sent(stage)
+    assert again == first[:1]
 
 
 def test_the_client_knows_the_apis_limit_and_fields() -> None:

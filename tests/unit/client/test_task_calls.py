@@ -1,9 +1,15 @@
 """What may be done with tasks, when answers get lost, too."""
 
+import json
+import re
+from typing import Any
+
 import httpx
+import numpy
 import pytest
 
 from client import task_calls
+from client.errors import ClientError, ConfigurationError
 from client.problem_errors import InvalidTransitionError, TaskNotFoundError
 from client.submission import SubmissionFields
 from client.task import TaskStatus
@@ -44,7 +50,7 @@ def test_a_submission_that_was_stored_but_not_published_is_named(stage: Stage) -
     unconfirmed = [httpx.Response(503, json=body, headers=stored.headers) for _ in range(5)]
     for each in unconfirmed:
         each.headers["Content-Type"] = "application/problem+json"
-    with pytest.raises(Exception, match="stored all the same: task-1") as caught:
+    with pytest.raises(Exception, match="stored, or may be: task-1") as caught:
         stage.play(task_calls.submit(stage.calls, "x", {}, None), *unconfirmed)
     assert caught.value.task_id == "task-1"  # type: ignore[attr-defined]
 
@@ -89,3 +95,67 @@ def test_a_deletion_whose_answer_was_lost_has_happened(stage: Stage) -> None:
     stage.play(task_calls.delete(stage.calls, "task-1"), LOST, problem("task_not_found", 404))
     with pytest.raises(TaskNotFoundError):
         stage.play(task_calls.delete(stage.calls, "task-1"), problem("task_not_found", 404))
+
+
+def test_numbers_of_numpy_are_sent_as_numbers(stage: Stage) -> None:
+    fields: Any = {"seed": numpy.int64(3), "guidance_scale": numpy.float32(2), "steps": numpy.uint8(4)}
+    flow = task_calls.submit(stage.calls, "a", fields, None)
+    stage.play(flow, answer(task_json(), 202))
+    sent = json.loads(stage.played.requests[0].content)
+    assert sent == {"prompt": "a", "seed": 3, "guidance_scale": 2.0, "steps": 4}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields", "said"),
+    [
+        ("a", {"guidance_scale": float("nan")}, "/guidance_scale: must be a finite number (got nan)"),
+        ("a", {"guidance_scale": numpy.float64("inf")}, "/guidance_scale: must be a finite number (got inf)"),
+        ("a\ud83d", {}, "/prompt: must be valid Unicode"),
+        (b"a", {}, "/prompt: must be text, a number, a list or a mapping (got bytes)"),
+        ("a", {"labels": {"team": b"x"}}, "/labels/team: must be text"),
+        ("a", {"labels": {"\udc00": "x"}}, "/labels: must be valid Unicode"),
+        ("a", {"labels": {1: "x"}}, "/labels: has a field name that is not text (got int)"),
+        ("a", {"callback_events": ["finished", {1, 2}]}, "/callback_events/1: must be text"),
+        ("a", {"seed": numpy.arange(2)}, "/seed: must be text, a number, a list or a mapping (got ndarray)"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_before_anything_is_sent(
+    stage: Stage, prompt: Any, fields: Any, said: str
+) -> None:
+    for call in (lambda: task_calls.submit(stage.calls, prompt, fields, None),
+                 lambda: task_calls.estimate(stage.calls, prompt, fields)):  # fmt: skip
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            stage.play(call())
+    assert not stage.played.requests
+
+
+UNCONFIRMED = problem("dependency_unavailable", 503, retryable=True)
+NEVER_SENT = httpx.ConnectError("refused")
+
+
+def named(answered: httpx.Response) -> httpx.Response:
+    """The same problem, with the id of a task."""
+    return httpx.Response(503, json=answered.json() | {"task_id": "task-1"}, headers=answered.headers)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_unknown"),
+    [
+        ([NEVER_SENT] * 5, False),
+        ([UNCONFIRMED] * 5, False),
+        ([LOST, *[NEVER_SENT] * 4], True),
+        ([LOST] * 5, True),
+        ([named(UNCONFIRMED), *[NEVER_SENT] * 4], True),
+        ([httpx.Response(502)] * 5, True),
+        ([LOST, problem("parameters_rejected", 422)], False),
+        ([LOST, *[problem("quota_exceeded", 429, retryable=True)] * 4], True),
+    ],
+)
+def test_an_error_says_whether_the_task_may_have_been_accepted(
+    stage: Stage, outcomes: list[Any], is_unknown: bool
+) -> None:
+    flow = task_calls.submit(stage.calls, "a", {}, None)
+    with pytest.raises(ClientError) as caught:
+        stage.play(flow, *outcomes)
+    assert caught.value.outcome_is_unknown is is_unknown
+    assert len({request.headers["Idempotency-Key"] for request in stage.played.requests}) == 1

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from client.command import options
 from client.command.exit_codes import ExitCode
+from client.retrying import RetryPolicy
 from common.domain.task import Failure, Task, TaskStatus
 from frontend_api.authentication import unsigned_token
+from local_stack.free_ports import free_port
 from tests.factories import parameters, worker_report
 from tests.unit.client.conftest import Terminal
 from tests.unit.frontend_api.conftest import PNG, PROJECT, Api
@@ -115,7 +118,9 @@ def test_a_file_of_submissions_is_one_task_for_each_line(
     file = lines_file(tmp_path, '{"prompt": "ein roter Kreis, groß", "seed": 1}', "", '{"prompt": "b"}')
     words = ("submit", "--batch", file, "--steps", "4", "--idempotency-key", "night")
     code, out, err = darkroom(*words)
-    tasks = [api.stored(task_id) for task_id in out.split()]
+    printed = [line.split("\t") for line in out.splitlines()]
+    assert [number for number, _ in printed] == ["1", "3"]
+    tasks = [api.stored(task_id) for _, task_id in printed]
     assert (code, err, len(api.store.all_tasks)) == (0, "", 2)
     assert [(task.parameters.prompt, task.parameters.steps) for task in tasks] == [
         ("ein roter Kreis, groß", 4),
@@ -136,6 +141,91 @@ def test_a_refused_line_holds_up_no_other(
     assert [told["id"] for told in json.loads(out)] == [task.id]
     assert err.startswith("line 1: Parameters rejected")
     assert "/steps: must be between 1 and 100, got 5000" in err
+
+
+BAD_FILES = {
+    "Latin-1": ('{"prompt": "groß"}'.encode("latin-1"), "line 1 is not UTF-8"),
+    "Latin-1 in line 3": (b'{"prompt": "a"}\n\n{"prompt": "\xe9"}\n', "line 3 is not UTF-8"),
+    "UTF-16": ('{"prompt": "a"}'.encode("utf-16"), "line 1 is not UTF-8"),
+    "an image": (b"\x89PNG\r\n\x1a\n\x00\x00", "line 1 is not UTF-8"),
+    "zero bytes": (b"\x00" * 100, "line 1 is not JSON"),
+    "NaN": (b'{"prompt": "a", "guidance_scale": NaN}', "line 1 holds NaN, which is not JSON"),
+    "1e999": (
+        b'{"prompt": "a", "guidance_scale": 1e999}',
+        "line 1 holds 1e999, which is too large for a number",
+    ),
+    "half of a pair": (b'{"prompt": "a\\ud83d"}', "line 1: /prompt: must be valid Unicode"),
+    "deep nesting": (b'{"prompt": "a", "labels": ' + b"[" * 100_000, "line 1 is nested too deeply"),
+    "endless digits": (
+        b'{"prompt": "a", "seed": ' + b"9" * 5_000 + b"}",
+        "line 1 holds a number of 5000 digits",
+    ),
+    "a key that is no text": (b'{"prompt": "a", "idempotency_key": 5}', "line 1: an Idempotency-Key is"),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_cannot_be_read_is_one_sentence_and_nothing_is_sent(
+    api: Api, darkroom: Terminal, tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(content)
+    code, out, err = darkroom("submit", "--batch", str(path))
+    assert (code, out, api.store.all_tasks) == (ExitCode.USAGE, "", ())
+    assert said in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+
+
+def test_a_file_with_a_byte_order_mark_is_read(api: Api, darkroom: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes('\ufeff{"prompt": "größer"}\r\n'.encode())
+    assert darkroom("submit", "--batch", str(path))[0] == 0
+    assert [task.parameters.prompt for task in api.store.all_tasks] == ["größer"]
+
+
+def test_lines_whose_outcome_is_unknown_are_named_and_found_with_the_key(
+    api: Api, darkroom: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "_PATIENCE", RetryPolicy(max_retries=0))
+    file = lines_file(
+        tmp_path, *['{"prompt": "a"}'] * 3, "", '{"prompt": "b", "steps": 5000}', '{"prompt": "c"}'
+    )
+    api.store.loses_answers = True
+    code, out, err = darkroom("submit", "--batch", file)
+    assert (code, out, len(api.store.all_tasks)) == (ExitCode.UNAVAILABLE, "", 4)
+    assert "line 5: Parameters rejected" in err
+    found = re.search(r"The outcome of lines 1-3, 6 is unknown: .*\n--idempotency-key (\S+) finds them", err)
+    assert found is not None
+    api.store.loses_answers = False
+    _, out, _ = darkroom("submit", "--batch", file, "--idempotency-key", found[1])
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["1", "2", "3", "6"]
+    assert (len(api.store.all_tasks), len(api.queue.published)) == (4, 4)
+
+
+def test_a_submission_whose_outcome_is_unknown_is_found_with_the_key(
+    api: Api, darkroom: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "_PATIENCE", RetryPolicy(max_retries=0))
+    api.store.loses_answers = True
+    code, out, err = darkroom("submit", "a circle")
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
+    found = re.search(r"The outcome is unknown: .*\n--idempotency-key (\S+) finds it", err)
+    assert found is not None
+    api.store.loses_answers = False
+    (task,) = api.store.all_tasks
+    assert darkroom("submit", "a circle", "--idempotency-key", found[1])[:2] == (0, f"{task.id}\n")
+    assert len(api.store.all_tasks) == 1
+
+
+def test_a_server_that_was_never_reached_leaves_no_outcome_unknown(
+    darkroom: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "_PATIENCE", RetryPolicy(max_retries=0))
+    nowhere = ("--url", f"http://127.0.0.1:{free_port()}")
+    code, _, err = darkroom("submit", "--batch", lines_file(tmp_path, *['{"prompt": "a"}'] * 250), *nowhere)
+    assert code == ExitCode.UNAVAILABLE
+    assert err.startswith("lines 1-250: ")
+    assert "unknown" not in err
 
 
 @pytest.mark.parametrize("line", ["no JSON", "[]", "{}", '{"prompt": 5}'])
