@@ -21,6 +21,7 @@ from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.domain.errors import UnknownModelError
+from common.observability.gpu_bill import GpuBill
 from common.observability.telemetry import configure_telemetry, hand_over_telemetry
 from common.settings import SettingsError
 from common.shutdown_signals import on_shutdown_signals
@@ -38,7 +39,6 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_client import EngineClient
 from gpu_subscriber.engine_silence import AllowedSilence
-from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.health import HealthServer
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from common.domain.errors import ClaimLostError
-from common.domain.task import Claim, Phase, Task
+from common.domain.images import StoredImage
+from common.domain.task import AttemptOutput, Claim, FailedImage, Phase, Task
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warned
 from common.ports import Clock, TaskStore
@@ -28,8 +29,8 @@ class Pace:
     """How often a task's document is written while it is drawn.
 
     A claim is renewed every `renewal_seconds` at the latest. News waits for `progress_seconds` since the last
-    write and for a tenth of the way, so that a task of any length writes about ten times; a first preview waits
-    for `preview_seconds` only, and the first denoising step for nothing.
+    write and for a tenth of the way, so that a task of any length writes about ten times; a first preview, and a
+    finished image of several, waits for `preview_seconds` only, and the first denoising step for nothing.
     """
 
     renewal_seconds: float = 3.0
@@ -58,9 +59,17 @@ class ActiveTask(ProgressListener):
         if task.claim is None:
             raise ClaimLostError(f"task {task.id!r} is claimed by nobody")
         self.claim: Claim = task.claim
+        self._missing = frozenset(task.missing_images)
         self.tracker = ProgressTracker(
-            images=task.parameters.num_images, steps=task.parameters.steps, clock=clock
+            images=task.parameters.num_images,
+            steps=task.parameters.steps,
+            clock=clock,
+            finished=set(range(task.parameters.num_images)) - self._missing,
         )
+        self._images: tuple[StoredImage, ...] = ()
+        self._failed_images: tuple[FailedImage, ...] = ()
+        self._written_images = 0
+        self._reported_seconds = 0.0
         self._task = task
         self._store = store
         self._clock = clock
@@ -115,6 +124,29 @@ class ActiveTask(ProgressListener):
         self._drawn_at = self._clock.now()
         self.tracker.image_finished(image.index)
 
+    def image_stored(self, image: StoredImage) -> None:
+        """The image is in the bucket; the owner learns of it with the next write."""
+        self._images = (*self._images, image)
+        self._on_news()
+
+    def image_failed(self, image: FailedImage) -> None:
+        """No attempt will generate this image."""
+        self._failed_images = (*self._failed_images, image)
+        self.tracker.image_finished(image.index)
+        self._on_news()
+
+    @property
+    def output(self) -> AttemptOutput:
+        """What the attempt has produced so far."""
+        with self._state:
+            runs = () if self._generation is None else self._generation.runs
+        return AttemptOutput(images=self._images, failed_images=self._failed_images, runs=runs)
+
+    @property
+    def reported_seconds(self) -> float:
+        """The device seconds of this attempt that its claim's latest renewal wrote."""
+        return self._reported_seconds
+
     @property
     def drawing_seconds(self) -> float:
         """From the beginning of the attempt to the latest image out of the engine; 0 before the first."""
@@ -151,15 +183,19 @@ class ActiveTask(ProgressListener):
 
         Does nothing once the attempt has ended: the heartbeat may come between the last write and the farewell.
         """
-        now, standing = self._clock.now(), self.tracker.standing()
+        now, standing, output = self._clock.now(), self.tracker.standing(), self.output
 
         def renewed(task: Task) -> Task:
-            return task.renewed(self.claim, now, ttl, progress=standing.progress, previews=standing.previews)
+            return task.renewed(
+                self.claim, now, ttl, progress=standing.progress, previews=standing.previews, output=output
+            )
 
         with self._writing:
             if self._task.claim is not None:
                 self._on_progress(self._changed(renewed))
+                self._reported_seconds = sum(run.gpu_seconds for run in output.runs)
         self._written_at = self._seen_at = self._not_before = now
+        self._written_images = len(output.images) + len(output.failed_images)
         self._written_phase = standing.progress.phase
         self._written_value = standing.progress.value
         if standing.previews:
@@ -208,6 +244,9 @@ class ActiveTask(ProgressListener):
         phase, value = self.tracker.phase, self.tracker.value
         if phase is Phase.DENOISING and self._written_value == 0.0 and self._written_phase is not phase:
             return 0.0
+        finished = len(self._images) + len(self._failed_images)
+        if self._written_images < finished < len(self._missing):  # the last one comes with the attempt's end
+            return pace.preview_seconds
         if self.tracker.newest_preview is not None and self._previewed_value is None:
             return pace.preview_seconds
         if phase is not self._written_phase or value - self._written_value >= pace.worth_telling:

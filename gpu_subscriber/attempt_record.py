@@ -8,7 +8,8 @@ from datetime import datetime
 import structlog
 from opentelemetry.trace import Span
 
-from common.domain.task import Claim, Task, TaskStatus
+from common.domain.task import Claim, RunSeconds, Task, TaskStatus
+from common.observability.gpu_bill import GpuBill
 from common.observability.messaging import processing
 from common.observability.metrics import (
     ATTEMPT_SECONDS,
@@ -22,7 +23,6 @@ from common.observability.metrics import (
 )
 from common.observability.tracing import link_to
 from common.ports import Clock
-from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.ports import Delivery, Settlement
 
 _log = structlog.get_logger(__name__)
@@ -57,8 +57,9 @@ class AttemptRecord:
         """Note whose delivery this is."""
         self.fields["task_id"] = task_id
 
-    def claimed(self, task: Task) -> None:
+    def claimed(self, task: Task, *, before: Task) -> None:
         """Note whose attempt this is, if it is one, and link its span to what it follows."""
+        self.bill.count_settled(before, task)
         self.fields |= {
             "model": task.parameters.model,
             "lane": task.lane.value,
@@ -73,13 +74,21 @@ class AttemptRecord:
         if task.attempt == 1:
             self.fields["queue_seconds"] = round((self.clock.now() - task.created_at).total_seconds(), 4)
 
-    def drawn(self, *, gpu_seconds: float) -> None:
+    def drawn(self, runs: tuple[RunSeconds, ...]) -> None:
         """Note what the drawing cost, images and uploads included."""
-        self.gpu_seconds = gpu_seconds
-        self.fields |= {"gpu_seconds": round(gpu_seconds, 4), "drawn_seconds": self.seconds()}
+        self.gpu_seconds = sum((run.gpu_seconds for run in runs), 0.0)
+        self.fields |= {"gpu_seconds": round(self.gpu_seconds, 4), "drawn_seconds": self.seconds()}
+
+    def lost(self, *, reported_seconds: float) -> None:
+        """The attempt's end cannot be stored; a later attempt settles the seconds that were reported before."""
+        if self.attempt_of is not None:
+            lost = max(0.0, self.gpu_seconds - reported_seconds)
+            self.bill.count(model=self.attempt_of.parameters.model, wasted=lost)
 
     def ended(self, task: Task) -> None:
         """Note how the task was left."""
+        if self.attempt_of is not None:
+            self.bill.count_settled(self.attempt_of, task)
         self.result, self.left_as = task.status.value, task
         self.fields |= {"attempts_left": task.attempts_left, "images": len(task.images)}
         if task.failure is not None:
@@ -122,16 +131,6 @@ class AttemptRecord:
         if "queue_seconds" in self.fields:
             waited = float(self.fields["queue_seconds"])
             _queue_seconds.record(waited, {"model": model, "lane": claimed.lane.value})
-        if self.left_as is None:  # its claim was lost, or its ending could not be stored
-            self.bill.count(model=model, wasted=self.gpu_seconds)
-            return
-        # What an attempt left in a checkpoint is neither useful yet nor wasted.
-        useful = self.gpu_seconds if self.left_as.status is TaskStatus.COMPLETED else 0.0
-        lost = self.left_as.usage.wasted_gpu_seconds - claimed.usage.wasted_gpu_seconds
-        if self.left_as.status is TaskStatus.CANCELLED:  # to operators no loss: nothing of theirs went wrong
-            self.bill.count(model=model, cancelled=lost)
-        else:
-            self.bill.count(model=model, useful=useful, wasted=lost)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ class EngineClient:
                 submitted_at=task.created_at.timestamp(),
                 checkpoint=checkpoints[index].state if index in checkpoints else None,
             )
-            for index in range(task.parameters.num_images)
+            for index in task.missing_images
         )
         return EngineGeneration(
             task,

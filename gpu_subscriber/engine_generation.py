@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from common.domain.task import Failure, Phase, Task
+from common.domain.task import Failure, Phase, RunSeconds, Task
 from common.observability.metrics import CHECKPOINTS_REFUSED, counter
 from gpu_subscriber.attempt_clock import AttemptClock
 from gpu_subscriber.engine.messages import (
@@ -25,8 +25,9 @@ from gpu_subscriber.engine.messages import (
     StepDone,
 )
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
+from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece, ProgressListener
 from gpu_subscriber.retry_policy import ATTEMPT_TIMED_OUT
+from gpu_subscriber.run_ledger import RunLedger
 from gpu_subscriber.run_spans import RunSpans
 
 _log = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ class EngineGeneration:
         self._stopped_early = False
         self._lives = 0
         self._answers: queue.SimpleQueue[tuple[int, RunReport] | EngineLost | None] = queue.SimpleQueue()
-        self._gpu_seconds = 0.0
+        self._ledger = RunLedger(starts)
 
     @property
     def open_starts(self) -> tuple[Start, ...]:
@@ -103,9 +104,9 @@ class EngineGeneration:
         return tuple(self._open.values())
 
     @property
-    def gpu_seconds(self) -> float:
-        """See Generation.gpu_seconds."""
-        return self._gpu_seconds
+    def runs(self) -> tuple[RunSeconds, ...]:
+        """See Generation.runs."""
+        return self._ledger.runs
 
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
         """See Generation.interrupt."""
@@ -132,15 +133,18 @@ class EngineGeneration:
                 self._listener.warned(report.warnings)
             case StepDone():
                 self._engine_reports(Phase.DENOISING)
+                self._ledger.reported(index, report.gpu_seconds)
                 self._listener.step_done(index, report.step)
             case PreviewReady():
                 self._listener.preview_ready(index, report.step, report.jpeg)
             case CheckpointRefused():
                 _log.warning("checkpoint_refused", task_id=self.task_id, index=index, reason=report.reason)
+                self._ledger.checkpoint_refused(index)
                 _checkpoints_refused.add(1, {"model": self._model})
             case CheckpointReady():
                 self._answers.put((index, report))
             case _:
+                self._ledger.reported(index, report.gpu_seconds)
                 self._spans.ended(index, report)
                 self._answers.put((index, report))
 
@@ -148,9 +152,10 @@ class EngineGeneration:
         """The engine's reading thread says that there will be no more reports of the Runs it had."""
         self._answers.put(loss)
 
-    def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
+    def __iter__(self) -> Iterator[Piece]:
         """See Generation.__iter__."""
-        self._admit()
+        if self._open:
+            self._admit()
         while self._open:
             answer = self._answer()
             if isinstance(answer, EngineLost):
@@ -160,19 +165,19 @@ class EngineGeneration:
             index, report = answer
             match report:
                 case ImageReady():
-                    self._run_ended(index, report.gpu_seconds)
+                    del self._open[index]
                     yield _drawn(index, report)
                 case CheckpointReady():
                     self._open[index] = replace(self._open[index], checkpoint=report.checkpoint)
                     yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
                 case RunInterrupted():
-                    self._run_ended(index, report.gpu_seconds)
+                    del self._open[index]
                     self._stopped_early = True
                     if report.checkpoint is not None:
                         yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
                 case RunFailed():
-                    self._run_ended(index, report.gpu_seconds)
-                    raise GenerationFailedError(report.failure)
+                    del self._open[index]
+                    yield FailedRun(index=index, failure=report.failure)
         if self._timed_out and self._stopped_early:
             raise GenerationFailedError(ATTEMPT_TIMED_OUT)
         if self._stopped_early:
@@ -228,11 +233,8 @@ class EngineGeneration:
         self._lives += 1
         _log.info("generation_started_over", task_id=self.task_id, runs=len(self._open))
         for index, start in self._open.items():
+            self._ledger.engine_lost(index, resumes=start.checkpoint is not None)
             self._open[index] = replace(start, run_id=f"{start.run_id}+{self._lives}")
-
-    def _run_ended(self, index: int, gpu_seconds: float) -> None:
-        self._gpu_seconds += gpu_seconds
-        del self._open[index]
 
 
 def _drawn(index: int, image: ImageReady) -> DrawnImage:

@@ -63,15 +63,16 @@ class ImageStorage:
         )
 
     def clear_up(self, task: Task, stored: Task | None) -> None:
-        """Remove the images that nobody will ask for once this attempt is over, if the bucket answers.
+        """Remove the images that the task does not refer to once this attempt is over, if the bucket answers.
 
         `task` as the attempt knew it, `stored` as it stands now; None when it was deleted.
         """
         attempts = needless_attempts(task, stored)
         if attempts == 0:
             return
+        keep = set() if stored is None else {image.object_name for image in stored.images}
         try:
-            removed = self.writer.remove_attempts(task.folder, up_to=attempts)
+            removed = self.writer.remove_attempts(task.folder, up_to=attempts, keep=keep)
         except DependencyUnavailableError:
             _log.warning("images_not_removed", task_id=task.id, up_to_attempt=attempts)
         else:

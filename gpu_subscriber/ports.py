@@ -4,13 +4,13 @@ TaskStore, EventPublisher and Clock are shared with the API and live in `common.
 `adapters` and in `engine_client`, fakes in `tests/fakes`; one contract suite runs on both.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from common.domain.provenance import Circumstances
-from common.domain.task import Phase, Task
+from common.domain.task import Failure, Phase, RunSeconds, Task
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.messages import RunTimes
 
@@ -97,6 +97,18 @@ class Checkpoint:
     state: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRun:
+    """Image `index` could not be generated in this attempt; the others go on."""
+
+    index: int
+    failure: Failure
+
+
+Piece = DrawnImage | FailedRun | Checkpoint
+"""What a generation yields."""
+
+
 class ProgressListener(Protocol):
     """Who is told how far a drawing is. Called on the engine's reading thread: must return at once."""
 
@@ -120,10 +132,11 @@ class ProgressListener(Protocol):
 class Generation(Protocol):
     """The images of one task being drawn."""
 
-    def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
-        """Each image as soon as it is drawn, in any order, and checkpoints in between. Blocks the caller only.
+    def __iter__(self) -> Iterator[Piece]:
+        """Each image as soon as it is finished or has failed, in any order, and checkpoints in between.
 
-        Raises GenerationInterruptedError, after the checkpoints that were asked for, and GenerationFailedError.
+        Blocks the caller only. Raises GenerationInterruptedError, after the checkpoints that were asked for, and
+        GenerationFailedError when the whole attempt failed.
         """
         ...
 
@@ -136,8 +149,8 @@ class Generation(Protocol):
         ...
 
     @property
-    def gpu_seconds(self) -> float:
-        """What the engine has spent on it so far, finished or not."""
+    def runs(self) -> tuple[RunSeconds, ...]:
+        """The device seconds spent so far, finished or not, for each image that is generated. From any thread."""
         ...
 
 
@@ -147,7 +160,7 @@ class ImageGenerator(Protocol):
     def start(
         self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
     ) -> Generation:
-        """Begin to draw every image of the task, going on from a checkpoint where there is one."""
+        """Begin to draw every missing image of the task, going on from a checkpoint where there is one."""
         ...
 
 
@@ -162,8 +175,10 @@ class ImageWriter(Protocol):
         """
         ...
 
-    def remove_attempts(self, folder: str, *, up_to: int) -> int:
-        """Remove every image of attempts 1 to `up_to` from a task's folder; how many there were. None is no error.
+    def remove_attempts(self, folder: str, *, up_to: int, keep: Collection[str] = ()) -> int:
+        """Remove the images of attempts 1 to `up_to` from a task's folder, but for the object names in `keep`.
+
+        Returns how many were removed. None is no error.
 
         Raises DependencyUnavailableError, perhaps after some are gone, and may then be called again.
         """

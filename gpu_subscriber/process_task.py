@@ -19,8 +19,8 @@ from common.domain.errors import (
     InvalidTransitionError,
     TaskNotFoundError,
 )
-from common.domain.images import StoredImage
-from common.domain.task import Claim, Task
+from common.domain.task import Claim, Failure, Task
+from common.observability.gpu_bill import GpuBill
 from common.observability.tracing import current_traceparent, spanned
 from common.ports import Clock, EventPublisher, TaskStore
 from common.wire_formats.task_message import decode_task_message
@@ -34,7 +34,6 @@ from gpu_subscriber.errors import (
     ObjectConflictError,
     WorkerError,
 )
-from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage
@@ -45,6 +44,7 @@ from gpu_subscriber.ports import (
     DeadLetters,
     Delivery,
     DrawnImage,
+    FailedRun,
     Generation,
     ImageGenerator,
     Settlement,
@@ -52,8 +52,9 @@ from gpu_subscriber.ports import (
 from gpu_subscriber.retry_policy import (
     cancelled_or_handed_back,
     claimed_or_ended,
-    completed,
+    failed_image,
     failure_of,
+    finished,
     released_or_failed,
     settlement_of,
 )
@@ -125,24 +126,28 @@ class ProcessTask:
         attempt = current_traceparent()
         with spanned("claim"):
             try:
-                task = self._claimed_at_once(task_id, attempt)
+                task, before = self._claimed_at_once(task_id, attempt)
             except ClaimHeldError as error:
                 if error.claim.worker_id == self.worker_id or not self.holder_watch.outwaited():
                     raise
-                task = self._claimed_at_once(task_id, attempt, silent=error.claim)
-        record.claimed(task)
+                task, before = self._claimed_at_once(task_id, attempt, silent=error.claim)
+        record.claimed(task, before=before)
         return task
 
-    def _claimed_at_once(self, task_id: str, traceparent: str | None, *, silent: Claim | None = None) -> Task:
-        claimed = partial(
-            claimed_or_ended,
-            worker_id=self.worker_id,
-            now=self.clock.now(),
-            ttl=self.claim_ttl,
-            silent=silent,
-            traceparent=traceparent,
-        )
-        return self.store.update(task_id, claimed)
+    def _claimed_at_once(
+        self, task_id: str, traceparent: str | None, *, silent: Claim | None = None
+    ) -> tuple[Task, Task]:
+        """The task afterwards, and as it was before."""
+        found: list[Task] = []
+        now = self.clock.now()
+
+        def claimed(task: Task) -> Task:
+            found.append(task)  # the last one is the one that the write was conditional on
+            return claimed_or_ended(
+                task, self.worker_id, now, self.claim_ttl, silent=silent, traceparent=traceparent
+            )
+
+        return self.store.update(task_id, claimed), found[-1]
 
     def _attempted(self, task: Task, record: AttemptRecord) -> Task:
         """Draw and store the images, and write how the attempt ended."""
@@ -168,12 +173,20 @@ class ProcessTask:
             with closing(generation):
                 active.drawn_by(generation)
                 ending = self._ending(active, generation)
-            record.drawn(gpu_seconds=generation.gpu_seconds)
+            record.drawn(generation.runs)
             try:
                 with spanned("end attempt"):
                     ended = self.patience(lambda: active.changed(ending))
-            except (ClaimLostError, InvalidTransitionError, TaskNotFoundError):
+            except (ClaimLostError, InvalidTransitionError):
+                record.lost(reported_seconds=active.reported_seconds)
                 self._clear_up_after_losing(task)
+                raise
+            except TaskNotFoundError:
+                record.lost(reported_seconds=0.0)  # what was reported is deleted, too
+                self._clear_up_after_losing(task)
+                raise
+            except DependencyUnavailableError:
+                record.lost(reported_seconds=active.reported_seconds)
                 raise
             self.measured_times.task_ended(ended, drawing_seconds=active.drawing_seconds)
             return ended
@@ -193,53 +206,65 @@ class ProcessTask:
     def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
         """Draw and store; the change that says how it went."""
         try:
-            images = self._drawn_and_stored(active, generation)
+            failures = self._drawn_and_stored(active, generation)
         except (GenerationFailedError, ObjectConflictError) as error:
-            return self._failing(active, generation, error)
+            return self._failing(active, error)
         except DependencyUnavailableError as error:
-            if not self.patience.is_cut_short:
-                return self._failing(active, generation, error)
-            return self._stopping(active, generation)
+            return self._stopping(active) if self.patience.is_cut_short else self._failing(active, error)
         except GenerationInterruptedError:
-            return self._stopping(active, generation)
-        return partial(
-            completed,
-            claim=active.claim,
-            images=images,
-            now=self.clock.now(),
-            began_at=active.began_at,
-            gpu_seconds=generation.gpu_seconds,
-        )
+            return self._stopping(active)
+        now = self.clock.now()
+        return partial(finished, claim=active.claim, now=now, output=active.output, failures=failures)
 
-    def _stopping(self, active: ActiveTask, generation: Generation) -> Ending:
-        return partial(
-            cancelled_or_handed_back,
-            claim=active.claim,
-            now=self.clock.now(),
-            gpu_seconds=generation.gpu_seconds,
-            can_go_on=self.checkpoints.has_kept(active.task),
-        )
+    def _stopping(self, active: ActiveTask) -> Ending:
+        now = self.clock.now()
+        return partial(cancelled_or_handed_back, claim=active.claim, now=now, output=active.output)
 
-    def _failing(
-        self, active: ActiveTask, generation: Generation, error: WorkerError | DependencyUnavailableError
-    ) -> Ending:
+    def _failing(self, active: ActiveTask, error: WorkerError | DependencyUnavailableError) -> Ending:
         return partial(
             released_or_failed,
             claim=active.claim,
             failure=failure_of(error),
             now=self.clock.now(),
-            wasted_gpu_seconds=generation.gpu_seconds,
+            output=active.output,
         )
 
-    def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> tuple[StoredImage, ...]:
-        """Encode and upload each image on this thread while the GPU goes on with the others."""
-        stored = []
-        for piece in generation:
-            match piece:
-                case DrawnImage():
-                    active.image_drawn(piece)
-                    self.measured_times.image_drawn(active.task.parameters, piece.times)
-                    stored.append(self.images.store(active.task, piece))
-                case Checkpoint():
-                    self.checkpoints.keep(active.task, piece)
-        return tuple(sorted(stored, key=lambda image: image.index))
+    def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
+        """Encode and upload each image on this thread while the GPU goes on with the others; the failures by index.
+
+        An image that cannot be stored stops the others, and their last seconds are waited for.
+        """
+        failures: dict[int, Failure] = {}
+        trouble: ObjectConflictError | DependencyUnavailableError | None = None
+        try:
+            for piece in generation:
+                match piece:
+                    case DrawnImage():
+                        active.image_drawn(piece)
+                        self.measured_times.image_drawn(active.task.parameters, piece.times)
+                        if trouble is None:
+                            trouble = self._stored(active, piece)
+                            if trouble is not None:
+                                generation.interrupt(want_checkpoints=True)
+                    case FailedRun():
+                        failures[piece.index] = piece.failure
+                        if not piece.failure.retryable:
+                            active.image_failed(failed_image(piece.index, piece.failure))
+                    case Checkpoint():
+                        self.checkpoints.keep(active.task, piece)
+        except GenerationInterruptedError:
+            if trouble is None:
+                raise
+        if trouble is not None:
+            raise trouble
+        return failures
+
+    def _stored(
+        self, active: ActiveTask, drawn: DrawnImage
+    ) -> ObjectConflictError | DependencyUnavailableError | None:
+        """Store the image; the error that kept it from being stored, if there was one."""
+        try:
+            active.image_stored(self.images.store(active.task, drawn))
+        except (ObjectConflictError, DependencyUnavailableError) as error:
+            return error
+        return None

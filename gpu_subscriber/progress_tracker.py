@@ -1,6 +1,7 @@
 """ProgressTracker: how far the images of one task are, gathered from the engine's reports. Thread-safe, no I/O."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,12 +33,14 @@ class Standing:
 class ProgressTracker:
     """A ProgressListener that remembers the latest report of each image."""
 
-    def __init__(self, *, images: int, steps: int, clock: Clock) -> None:
+    def __init__(self, *, images: int, steps: int, clock: Clock, finished: Iterable[int] = ()) -> None:
         self._lock = threading.Lock()
         self._clock = clock
         self._steps = steps
         self._phase_of = dict.fromkeys(range(images), Phase.WAITING)
         self._step_of = dict.fromkeys(range(images), 0)
+        for index in finished:  # by earlier attempts
+            self._phase_of[index], self._step_of[index] = Phase.UPLOADING, steps
         self._previews: dict[int, Preview] = {}
         self.warnings: tuple[TaskWarning, ...] = ()
         """What the model does not obey of the task's parameters."""
@@ -68,7 +71,7 @@ class ProgressTracker:
                 self._previews[index] = Preview(index=index, step=step, jpeg=jpeg)
 
     def image_finished(self, index: int) -> None:
-        """Image `index` is drawn; only its upload is left."""
+        """Image `index` is drawn and only its upload is left, or it has failed."""
         with self._lock:
             self._phase_of[index] = Phase.UPLOADING
             self._step_of[index] = self._steps

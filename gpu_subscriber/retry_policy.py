@@ -1,11 +1,11 @@
 """Which end an attempt comes to: pure rules, no I/O. What is acknowledged follows from what is stored alone."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from common.domain.errors import AttemptsExhaustedError, DependencyUnavailableError
-from common.domain.images import StoredImage
-from common.domain.task import Claim, Failure, Task, TaskStatus
+from common.domain.task import AttemptOutput, Claim, FailedImage, Failure, Task, TaskStatus
 from gpu_subscriber.engine_end import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, WorkerError
 from gpu_subscriber.ports import Settlement
@@ -50,41 +50,49 @@ def claimed_or_ended(
     return claimed
 
 
-def completed(
-    task: Task,
-    claim: Claim,
-    images: tuple[StoredImage, ...],
-    now: datetime,
-    *,
-    began_at: datetime,
-    gpu_seconds: float,
+def finished(
+    task: Task, claim: Claim, now: datetime, *, output: AttemptOutput, failures: Mapping[int, Failure]
 ) -> Task:
-    """After the last image is stored: completed, with what it cost. `began_at` is when this attempt claimed."""
-    usage = replace(task.usage, inference_seconds=(now - began_at).total_seconds(), gpu_seconds=gpu_seconds)
-    return task.completed(claim, images, now, usage=usage)
+    """After every Run has ended by itself; `failures` by image index.
+
+    Another attempt follows if it may help an image and one is left; it generates only what is missing then.
+    Otherwise the finished images are kept, and the task fails only if there is none.
+    """
+    retryable = next((failure for _, failure in sorted(failures.items()) if failure.retryable), None)
+    if retryable is not None and task.cancel_requested_at is not None:
+        return task.cancelled_by_holder(claim, now, output=output)
+    if retryable is not None and task.attempts_left > 0:
+        return task.released(claim, retryable, now, output=output)
+    failed = {image.index: image for image in (*task.failed_images, *output.failed_images)}
+    failed |= {index: failed_image(index, failure) for index, failure in failures.items()}
+    if failed and not (task.images or output.images):
+        index, first = min(failed.items())
+        failure = failures.get(index, Failure(code=first.code, message=first.message))
+        return task.failed(claim, failure, now, output=replace(output, failed_images=tuple(failed.values())))
+    return task.completed(claim, output.images, now, failed_images=tuple(failed.values()), runs=output.runs)
+
+
+def failed_image(index: int, failure: Failure) -> FailedImage:
+    """An image that no attempt will generate."""
+    return FailedImage(index=index, code=failure.code, message=failure.message)
 
 
 def released_or_failed(
-    task: Task, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float
+    task: Task, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput
 ) -> Task:
-    """After a failure: another attempt if one may help and one is left, the end otherwise."""
+    """After a failure of the whole attempt: another one if it may help and one is left, the end otherwise."""
     if task.cancel_requested_at is not None:
-        return task.cancelled_by_holder(claim, now, wasted_gpu_seconds=wasted_gpu_seconds)
+        return task.cancelled_by_holder(claim, now, output=output)
     if failure.retryable and task.attempts_left > 0:
-        return task.released(claim, failure, now, wasted_gpu_seconds=wasted_gpu_seconds)
-    return task.failed(claim, failure, now, wasted_gpu_seconds=wasted_gpu_seconds)
+        return task.released(claim, failure, now, output=output)
+    return task.failed(claim, failure, now, output=output)
 
 
-def cancelled_or_handed_back(
-    task: Task, claim: Claim, now: datetime, *, gpu_seconds: float, can_go_on: bool
-) -> Task:
-    """After an interruption: cancelled if its owner asked for that, else back to the queue with its attempt.
-
-    What was drawn is not wasted when the next attempt `can_go_on` from a checkpoint.
-    """
+def cancelled_or_handed_back(task: Task, claim: Claim, now: datetime, *, output: AttemptOutput) -> Task:
+    """After an interruption: cancelled if its owner asked for that, else back to the queue with its attempt."""
     if task.cancel_requested_at is not None:
-        return task.cancelled_by_holder(claim, now, wasted_gpu_seconds=gpu_seconds)
-    return task.handed_back(claim, now, wasted_gpu_seconds=0.0 if can_go_on else gpu_seconds)
+        return task.cancelled_by_holder(claim, now, output=output)
+    return task.handed_back(claim, now, output=output)
 
 
 def may_resume_after(task: Task) -> bool:
@@ -97,16 +105,17 @@ def may_resume_after(task: Task) -> bool:
 
 
 def needless_attempts(task: Task, stored: Task | None) -> int:
-    """Up to which attempt nobody needs the images any more, once this one is over; 0 when they may be needed.
+    """The last attempt whose images may be removed, except for those that `stored` refers to; 0 for none.
 
-    `task` as the attempt knew it. Never beyond its attempt: its heirs may be storing theirs already. Only a completed
-    task refers to images, and only to those of its own last attempt.
+    `task` as the attempt knew it. Never beyond its attempt: the holder of a later one may have stored an image that
+    is not in the document yet. No other attempt can add one: the fence refuses it.
     """
     if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
         return task.attempt
     if not stored.status.is_terminal:
         return 0
-    return stored.attempt - 1 if stored.status is TaskStatus.COMPLETED else stored.attempt
+    is_whole = stored.status is TaskStatus.COMPLETED and not stored.failed_images
+    return stored.attempt - 1 if is_whole else stored.attempt
 
 
 def failure_of(error: WorkerError | DependencyUnavailableError) -> Failure:

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from common.domain.images import StoredImage, image_object_name
 from common.domain.model_catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Circumstances, Environment, Provenance
-from common.domain.task import Task
+from common.domain.task import AttemptOutput, RunSeconds, Task
 from common.domain.worker_report import WorkerReport
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -31,6 +32,31 @@ def submitted_task(**changes: Any) -> Task:
         **changes,
     }
     return Task.submitted(**fields)
+
+
+def stored_image(task: Task, index: int = 0, *, attempt: int | None = None) -> StoredImage:
+    """An image as an attempt of the task stores it, the present one unless told otherwise."""
+    name = image_object_name(
+        task.folder,
+        attempt=attempt or task.attempt,
+        index=index,
+        extension=task.parameters.output_format.extension,
+    )
+    return StoredImage(
+        index=index,
+        object_name=name,
+        width=task.parameters.width,
+        height=task.parameters.height,
+        seed=task.parameters.seed_of(index),
+        content_type=task.parameters.output_format.content_type,
+        size_bytes=10,
+        sha256="ab" * 32,
+    )
+
+
+def spent(gpu_seconds: float, *, index: int = 0) -> AttemptOutput:
+    """An attempt that has produced nothing in so many seconds."""
+    return AttemptOutput(runs=(RunSeconds(index=index, gpu_seconds=gpu_seconds),))
 
 
 def worker_report(worker_id: str = "worker-1", **changes: Any) -> WorkerReport:

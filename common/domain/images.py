@@ -23,6 +23,15 @@ class StoredImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedImage:
+    """An image that could not be generated. `message` is for the owner: no secrets, no stack trace."""
+
+    index: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """A small JPEG of what image `index` looks like so far, after `step` steps."""
 

@@ -17,11 +17,13 @@ from common.domain.errors import (
     ClaimLostError,
     InvalidTransitionError,
 )
-from common.domain.images import Preview, StoredImage
+from common.domain.gpu_usage import RunSeconds, Usage
+from common.domain.images import FailedImage, Preview, StoredImage
 from common.domain.parameters import GenerationParameters
-from common.domain.task_fields import DEFAULT_ATTEMPTS, TaskFields
+from common.domain.task_fields import DEFAULT_ATTEMPTS
 from common.domain.task_records import (
-    MAX_HISTORY,
+    NO_OUTPUT,
+    AttemptOutput,
     Claim,
     Ending,
     Failure,
@@ -29,14 +31,27 @@ from common.domain.task_records import (
     Phase,
     Progress,
     TaskStatus,
-    Usage,
 )
+from common.domain.task_steps import TaskSteps
 
-__all__ = ["DEFAULT_ATTEMPTS", "Claim", "Failure", "Lane", "Phase", "Progress", "Task", "TaskStatus", "Usage"]
+__all__ = [
+    "DEFAULT_ATTEMPTS",
+    "AttemptOutput",
+    "Claim",
+    "FailedImage",
+    "Failure",
+    "Lane",
+    "Phase",
+    "Progress",
+    "RunSeconds",
+    "Task",
+    "TaskStatus",
+    "Usage",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(TaskFields):
+class Task(TaskSteps):
     """One user's request for images, from acceptance to a terminal status."""
 
     @classmethod
@@ -85,18 +100,24 @@ class Task(TaskFields):
         return replace(self, enqueued_at=now, updated_at=now)
 
     def abandoned(self, failure: Failure, now: datetime) -> "Task":
-        """Nobody will finish it: queued or processing → failed; cancelled if that is what its owner had asked for."""
+        """No worker will finish it: queued or processing → failed; cancelled if its owner had asked for that.
+
+        A task that has finished images completes with those.
+        """
         self._must_not_be_terminal("abandoned")
         given_up = self._without_dead_claim(now)
         if self.cancel_requested_at is not None:
             return given_up._ended(TaskStatus.CANCELLED, now)
-        return given_up._ended(TaskStatus.FAILED, now, failure=failure)
+        return given_up._failed_or_partial(failure, now)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
-        """Failed or cancelled → queued, same id and seed, attempts restored; the attempt number keeps growing."""
-        if self.status not in (TaskStatus.FAILED, TaskStatus.CANCELLED):
+        """Failed, cancelled or partial → queued, same id and seed, attempts restored; the attempt number keeps growing.
+
+        Finished images stay; the next attempt generates the others.
+        """
+        if not self.can_be_retried:
             raise InvalidTransitionError(
-                f"only a failed or cancelled task can be retried; this is {self.status}"
+                f"only a failed or cancelled task, or one with failed images, can be retried; this is {self.status}"
             )
         return replace(
             self,
@@ -112,9 +133,9 @@ class Task(TaskFields):
             untold_since=None,
             cancel_requested_at=None,
             failure=None,
-            images=(),
+            failed_images=(),
             previews=(),
-            progress=Progress(steps=self.parameters.steps),
+            progress=self._first_progress(),
         )
 
     # ── the owner's side ─────────────────────────────────────────────────────────────────────────────────
@@ -163,7 +184,7 @@ class Task(TaskFields):
             raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
         attempt = self.attempt + 1
         return replace(
-            self,
+            unclaimed,
             status=TaskStatus.PROCESSING,
             updated_at=now,
             enqueued_at=self.enqueued_at or now,  # whoever claims has had a message
@@ -177,8 +198,7 @@ class Task(TaskFields):
                 claimed_at=now,
                 traceparent=traceparent,
             ),
-            history=unclaimed.history,
-            progress=Progress(steps=self.parameters.steps),
+            progress=self._first_progress(),
             previews=(),
         )
 
@@ -190,28 +210,37 @@ class Task(TaskFields):
         *,
         progress: Progress | None = None,
         previews: tuple[Preview, ...] | None = None,
+        output: AttemptOutput = NO_OUTPUT,
     ) -> "Task":
-        """Keep the claim for another `ttl` and tell how far the work is."""
+        """Keep the claim for another `ttl`, with the progress and the output so far."""
         held = self._must_be_held(claim)
+        kept = self._with_output(output)
+        finished = {image.index for image in kept.images}
+        previews = self.previews if previews is None else previews
         return replace(
-            self,
+            kept,
             updated_at=now,
-            claim=replace(held, expires_at=now + ttl),
+            claim=replace(kept.claim or held, expires_at=now + ttl),
             progress=self.progress if progress is None else progress,
-            previews=self.previews if previews is None else previews,
+            previews=tuple(preview for preview in previews if preview.index not in finished),
         )
 
     def completed(
-        self, claim: Claim, images: tuple[StoredImage, ...], now: datetime, *, usage: Usage | None = None
+        self,
+        claim: Claim,
+        images: tuple[StoredImage, ...],
+        now: datetime,
+        *,
+        failed_images: tuple[FailedImage, ...] = (),
+        runs: tuple[RunSeconds, ...] = (),
     ) -> "Task":
         """Processing → completed. The images must lie in the bucket before this is written."""
         self._must_be_held(claim)
-        done = Progress(phase=Phase.DONE, step=self.parameters.steps, steps=self.parameters.steps, value=1.0)
-        ended = self._ended(TaskStatus.COMPLETED, now)
-        return replace(ended, images=images, progress=done, usage=usage or self.usage)
+        output = AttemptOutput(images=images, failed_images=failed_images, runs=runs)
+        return self._with_output(output)._completed(now)
 
     def released(
-        self, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float = 0.0
+        self, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput = NO_OUTPUT
     ) -> "Task":
         """The attempt failed but another may succeed: processing → queued. The attempt stays spent."""
         self._must_be_held(claim)
@@ -219,29 +248,29 @@ class Task(TaskFields):
             raise InvalidTransitionError("a permanent failure cannot be released; it is failed")
         if self.attempts_left <= 0:
             raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
-        return replace(self._given_up(failure.code, now, wasted_gpu_seconds), failure=failure)
+        return replace(self._with_output(output)._given_up(failure.code, now), failure=failure)
 
-    def handed_back(self, claim: Claim, now: datetime, *, wasted_gpu_seconds: float = 0.0) -> "Task":
+    def handed_back(self, claim: Claim, now: datetime, *, output: AttemptOutput = NO_OUTPUT) -> "Task":
         """Shutdown or preemption, not the task's fault: processing → queued, and the attempt is given back."""
         self._must_be_held(claim)
-        back = self._given_up(Ending.HANDED_BACK, now, wasted_gpu_seconds)
+        back = self._with_output(output)._given_up(Ending.HANDED_BACK, now)
         return replace(back, attempts_left=self.attempts_left + 1)
 
     def failed(
-        self, claim: Claim, failure: Failure, now: datetime, *, wasted_gpu_seconds: float = 0.0
+        self, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput = NO_OUTPUT
     ) -> "Task":
-        """Processing → failed, for good."""
+        """Processing → failed, for good; completed with `failed_images` when some of its images are finished."""
         self._must_be_held(claim)
-        ended = self._ended(TaskStatus.FAILED, now, failure=failure)
-        return replace(ended, usage=self.usage.wasted(wasted_gpu_seconds))
+        return self._with_output(output)._failed_or_partial(failure, now)
 
-    def cancelled_by_holder(self, claim: Claim, now: datetime, *, wasted_gpu_seconds: float = 0.0) -> "Task":
-        """Processing → cancelled: the holder saw the flag and stopped."""
+    def cancelled_by_holder(
+        self, claim: Claim, now: datetime, *, output: AttemptOutput = NO_OUTPUT
+    ) -> "Task":
+        """Processing → cancelled: the holder saw the flag and stopped. Finished images stay."""
         self._must_be_held(claim)
-        ended = self._ended(TaskStatus.CANCELLED, now)
-        return replace(ended, usage=self.usage.wasted(wasted_gpu_seconds))
+        return self._with_output(output)._ended(TaskStatus.CANCELLED, now)
 
-    # ── guards, and what several transitions have in common ──────────────────────────────────────────────
+    # ── guards ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _must_not_be_terminal(self, verb: str) -> None:
         if self.status.is_terminal:
@@ -255,38 +284,3 @@ class Task(TaskFields):
                 f"attempt {claim.attempt} of {claim.worker_id!r} no longer holds task {self.id!r}"
             )
         return held
-
-    def _given_up(self, ending: str, now: datetime, wasted_gpu_seconds: float) -> "Task":
-        return replace(
-            self._with_attempt_ended(ending, now),
-            status=TaskStatus.QUEUED,
-            updated_at=now,
-            queued_at=now,
-            previews=(),
-            progress=Progress(steps=self.parameters.steps),
-            usage=self.usage.wasted(wasted_gpu_seconds),
-        )
-
-    def _ended(self, status: TaskStatus, now: datetime, *, failure: Failure | None = None) -> "Task":
-        return replace(
-            self._with_attempt_ended(status.value if failure is None else failure.code, now),
-            status=status,
-            updated_at=now,
-            finished_at=now,
-            expires_at=now + self.keep_for,
-            failure=failure,
-            previews=(),
-        )
-
-    def _without_dead_claim(self, now: datetime, *, silent: Claim | None = None) -> "Task":
-        """The same, with a claim that nobody renewed put down in the history: as of when it ran out, if it did."""
-        if self.claim is not None and self.claim.expires_at <= now:
-            return self._with_attempt_ended(Ending.CLAIM_EXPIRED, self.claim.expires_at)
-        if self.claim is not None and self.claim == silent:
-            return self._with_attempt_ended(Ending.HOLDER_SILENT, now)
-        return self
-
-    def _with_attempt_ended(self, ending: str, at: datetime) -> "Task":
-        if self.claim is None:
-            return self
-        return replace(self, claim=None, history=(*self.history, self.claim.ended(ending, at))[-MAX_HISTORY:])

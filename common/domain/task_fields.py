@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from common.domain.images import Preview, StoredImage, task_folder
+from common.domain.gpu_usage import Usage
+from common.domain.images import FailedImage, Preview, StoredImage, task_folder
 from common.domain.parameters import GenerationParameters
 from common.domain.task_records import (
     Claim,
@@ -14,7 +15,6 @@ from common.domain.task_records import (
     Progress,
     TaskStatus,
     TaskWarning,
-    Usage,
 )
 
 DEFAULT_ATTEMPTS = 4
@@ -52,6 +52,9 @@ class TaskFields:
     progress: Progress = field(default_factory=Progress)
     previews: tuple[Preview, ...] = ()
     images: tuple[StoredImage, ...] = ()
+    """The finished images by index, from the moment each is stored; a cancelled or failed task keeps them."""
+    failed_images: tuple[FailedImage, ...] = ()
+    """The images that are not coming, by index."""
     failure: Failure | None = None
     warnings: tuple[TaskWarning, ...] = ()
     """What the model does not obey of the request."""
@@ -74,3 +77,26 @@ class TaskFields:
     def folder(self) -> str:
         """The prefix of every object that is made for it; see task_folder."""
         return task_folder(self.id, self.created_at)
+
+    @property
+    def missing_images(self) -> tuple[int, ...]:
+        """The indices of the images that are neither finished nor failed."""
+        settled = {image.index for image in self.images} | {image.index for image in self.failed_images}
+        return tuple(index for index in range(self.parameters.num_images) if index not in settled)
+
+    @property
+    def usage_if_ended(self) -> Usage:
+        """Its usage if no other second were spent on it: an attempt in progress counts as of its latest heartbeat."""
+        runs = () if self.claim is None else self.claim.runs
+        kept, lost = {image.index for image in self.images}, {image.index for image in self.failed_images}
+        return self.usage.with_attempt(runs, kept=kept, lost=lost).closed()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it completed without all of its images."""
+        return self.status is TaskStatus.COMPLETED and bool(self.failed_images)
+
+    @property
+    def can_be_retried(self) -> bool:
+        """Whether a retry could add an image."""
+        return self.status in (TaskStatus.FAILED, TaskStatus.CANCELLED) or self.is_partial

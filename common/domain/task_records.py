@@ -1,8 +1,11 @@
-"""What a task is made of besides its parameters and images: status, claim, history, progress, failure, usage."""
+"""What a task is made of besides its parameters and images: status, claim, history, progress, failure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from common.domain.gpu_usage import RunSeconds
+from common.domain.images import FailedImage, StoredImage
 
 
 class TaskStatus(StrEnum):
@@ -64,6 +67,8 @@ class EndedAttempt:
     ended_at: datetime
     traceparent: str | None = None
     """Its span, as W3C Trace Context has it."""
+    gpu_seconds: float | None = None
+    """Device seconds of the attempt; for a worker that died, as of its last heartbeat. None before 1.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +82,8 @@ class Claim:
     """When the attempt began; None in a claim that was written before this was noted."""
     traceparent: str | None = None
     """The attempt's span, as W3C Trace Context has it."""
+    runs: tuple[RunSeconds, ...] = ()
+    """Device seconds of the attempt so far, as of the latest renewal."""
 
     def stands_for_attempt_of(self, other: "Claim") -> bool:
         """Whether both are one attempt's claim, renewed or not.
@@ -99,6 +106,7 @@ class Claim:
             started_at=self.claimed_at,
             ended_at=at,
             traceparent=self.traceparent,
+            gpu_seconds=sum((run.gpu_seconds for run in self.runs), 0.0),
         )
 
 
@@ -131,17 +139,14 @@ class TaskWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a task has cost so far, in seconds of a GPU (or of the CPU that stands in for it).
+class AttemptOutput:
+    """What one attempt has produced so far. The images must be in the bucket before this is written."""
 
-    `gpu_seconds` made the images that were kept; `wasted_gpu_seconds` went into attempts that were lost.
-    `inference_seconds` is the wall time from the claim to the last image of the attempt that succeeded.
-    """
+    images: tuple[StoredImage, ...] = ()
+    failed_images: tuple[FailedImage, ...] = ()
+    """Those that no other attempt can generate."""
+    runs: tuple[RunSeconds, ...] = ()
+    """Device seconds, one entry for each image that the attempt works on."""
 
-    inference_seconds: float | None = None
-    gpu_seconds: float | None = None
-    wasted_gpu_seconds: float = 0.0
 
-    def wasted(self, seconds: float) -> "Usage":
-        """The same with another attempt that was lost."""
-        return replace(self, wasted_gpu_seconds=self.wasted_gpu_seconds + seconds)
+NO_OUTPUT = AttemptOutput()

@@ -20,12 +20,13 @@ class UsageEntry:
 
     @classmethod
     def of_deleted(cls, task: Task, now: datetime) -> "UsageEntry":
-        """The entry of a task that is deleted now; an attempt that is under way has told no costs yet."""
+        """The entry of a task that is deleted now; an attempt in progress counts as of its latest heartbeat."""
         day = (task.finished_at or now).astimezone(UTC).date()
+        usage = task.usage_if_ended
         return cls(
             user_id=task.user_id,
             day=day,
-            gpu_seconds=task.usage.gpu_seconds or 0.0,
-            wasted_gpu_seconds=task.usage.wasted_gpu_seconds,
+            gpu_seconds=usage.gpu_seconds or 0.0,
+            wasted_gpu_seconds=usage.wasted_gpu_seconds,
             expires_at=datetime.combine(day, time.min, tzinfo=UTC) + timedelta(days=1) + task.keep_for,
         )

@@ -4,14 +4,15 @@ Timestamps are Firestore timestamps (aware datetimes here), previews carry raw J
 present; `null` means "not yet". Fields that this version does not know are left alone, in reading and writing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
-from common.domain.images import Preview, StoredImage
+from common.domain.gpu_usage import RunSeconds
+from common.domain.images import FailedImage, Preview, StoredImage
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
 from common.domain.task import (
@@ -30,8 +31,9 @@ from common.wire_formats.versions import UndecodableError, check_version
 COLLECTION = "tasks"
 VERSION = "1.6"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3 `work_units` and
-`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's `provenance`, 1.6 `warnings`;
-older documents are read without them."""
+`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's `provenance`, 1.6 `warnings`,
+`failed_images`, `claim.runs`, `usage.open_runs` and an attempt's `gpu_seconds`; older documents are read without
+them."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Of documents that do not say so themselves: the first ones did not."""
@@ -62,15 +64,16 @@ def encode_task_document(task: Task) -> Document:
         "start_by": task.start_by,
         "attempt": task.attempt,
         "attempts_left": task.attempts_left,
-        "claim": None if task.claim is None else asdict(task.claim),
+        "claim": None if task.claim is None else _encode_claim(task.claim),
         "history": [asdict(attempt) for attempt in task.history],
         "cancel_requested_at": task.cancel_requested_at,
         "progress": {**asdict(task.progress), "phase": task.progress.phase.value},
         "previews": [_encode_preview(preview) for preview in task.previews],
         "images": [_encode_image(image) for image in task.images],
+        "failed_images": [asdict(image) for image in task.failed_images],
         "failure": None if task.failure is None else asdict(task.failure),
         "warnings": [asdict(warning) for warning in task.warnings],
-        "usage": asdict(task.usage),
+        "usage": {**asdict(task.usage), "open_runs": _encode_runs(task.usage.open_runs)},
         "traceparent": task.traceparent,
         "untold_since": task.untold_since,
         "callback_url": task.callback_url,
@@ -111,6 +114,10 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         progress=_decode_progress(document["progress"]),
         previews=tuple(_decode_preview(preview) for preview in document["previews"]),
         images=tuple(_decode_image(image) for image in document["images"]),
+        failed_images=tuple(
+            FailedImage(index=image["index"], code=image["code"], message=image["message"])
+            for image in document.get("failed_images", ())
+        ),
         failure=None
         if failure is None
         else Failure(code=failure["code"], message=failure["message"], retryable=failure["retryable"]),
@@ -142,6 +149,26 @@ def _number_or_none(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
+def _encode_claim(claim: Claim) -> Document:
+    return {**asdict(claim), "runs": _encode_runs(claim.runs)}
+
+
+def _encode_runs(runs: tuple[RunSeconds, ...]) -> list[Document]:
+    return [asdict(run) for run in runs]
+
+
+def _decode_runs(runs: Iterable[Mapping[str, Any]]) -> tuple[RunSeconds, ...]:
+    return tuple(
+        RunSeconds(
+            index=run["index"],
+            gpu_seconds=float(run["gpu_seconds"]),
+            resumed=run["resumed"],
+            lost_seconds=float(run["lost_seconds"]),
+        )
+        for run in runs
+    )
+
+
 def _decode_claim(claim: Mapping[str, Any]) -> Claim:
     return Claim(
         worker_id=claim["worker_id"],
@@ -149,6 +176,7 @@ def _decode_claim(claim: Mapping[str, Any]) -> Claim:
         expires_at=_moment(claim["expires_at"]),
         claimed_at=_moment_or_none(claim.get("claimed_at")),
         traceparent=claim.get("traceparent"),
+        runs=_decode_runs(claim.get("runs", ())),
     )
 
 
@@ -160,6 +188,7 @@ def _decode_ended_attempt(attempt: Mapping[str, Any]) -> EndedAttempt:
         started_at=_moment_or_none(attempt["started_at"]),
         ended_at=_moment(attempt["ended_at"]),
         traceparent=attempt.get("traceparent"),
+        gpu_seconds=_number_or_none(attempt.get("gpu_seconds")),
     )
 
 
@@ -207,4 +236,5 @@ def _decode_usage(usage: Mapping[str, Any]) -> Usage:
         inference_seconds=usage["inference_seconds"],
         gpu_seconds=usage["gpu_seconds"],
         wasted_gpu_seconds=usage["wasted_gpu_seconds"],
+        open_runs=_decode_runs(usage.get("open_runs", ())),
     )

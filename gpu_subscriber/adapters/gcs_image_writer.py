@@ -1,7 +1,7 @@
 """GcsImageWriter: images as objects that are written once and never changed."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import google_crc32c
 from google.api_core import exceptions as google_errors
@@ -40,14 +40,14 @@ class GcsImageWriter:
                 if not self._holds(object_name, data):
                     raise ObjectConflictError(object_name) from exc
 
-    def remove_attempts(self, folder: str, *, up_to: int) -> int:
+    def remove_attempts(self, folder: str, *, up_to: int, keep: Collection[str] = ()) -> int:
         """See ImageWriter.remove_attempts. One listing: attempts may have been handed back any number of times."""
         prefix = f"{folder}attempt-"
         removed = 0
         with translated_storage_errors():
             for blob in self._bucket.list_blobs(prefix=prefix, timeout=self._timeout, retry=None):
                 number, _, _ = blob.name.removeprefix(prefix).partition("/")
-                if number.isdecimal() and int(number) <= up_to:
+                if number.isdecimal() and int(number) <= up_to and blob.name not in keep:
                     removed += self._delete(blob)
         return removed
 

@@ -158,11 +158,15 @@ class RunWarned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """`step` of `steps` denoising steps are done; the first report of a Run that resumes starts above 1."""
+    """`step` of `steps` denoising steps are done; the first report of a Run that resumes starts above 1.
+
+    `gpu_seconds` is the Run's share so far; steps whose time the device has not reported yet are missing from it.
+    """
 
     run_id: str
     step: int
     steps: int
+    gpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

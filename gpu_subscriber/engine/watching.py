@@ -45,7 +45,14 @@ class Watching:
             self._show(colours, run, clean_estimate(state, prediction), now)
         state.advance(prediction)
         state.past.batches.append(batch)
-        self._send(StepDone(run_id=run.run_id, step=run.note_steps(), steps=run.start.parameters.steps))
+        self._send(
+            StepDone(
+                run_id=run.run_id,
+                step=run.note_steps(),
+                steps=run.start.parameters.steps,
+                gpu_seconds=run.gpu_seconds,
+            )
+        )
         if self._checkpoint_interval and not state.is_done:
             self._save_when_due(run, now)
 
@@ -55,7 +62,7 @@ class Watching:
         """A stock pipeline has taken step `step` of `steps`; its latents, of any shape, are still noisy."""
         asked = run.start.parameters.steps
         run.steps_done = min(asked, -(-step * asked // max(1, steps)))
-        self._send(StepDone(run_id=run.run_id, step=run.steps_done, steps=asked))
+        self._send(StepDone(run_id=run.run_id, step=run.steps_done, steps=asked, gpu_seconds=run.gpu_seconds))
         now = self._clock()
         if latents is not None and colours.fits(latents) and self._preview_is_due(run, run.steps_done, now):
             self._show(colours, run, latents, now)

@@ -1,7 +1,7 @@
 """InMemoryImageWriter and InMemoryCheckpointStore: the worker's bucket in dictionaries."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from common.domain.errors import DependencyUnavailableError
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
@@ -25,13 +25,13 @@ class InMemoryImageWriter:
             if self.objects.setdefault(object_name, data) != data:
                 raise ObjectConflictError(object_name)
 
-    def remove_attempts(self, folder: str, *, up_to: int) -> int:
+    def remove_attempts(self, folder: str, *, up_to: int, keep: Collection[str] = ()) -> int:
         with self._lock:
             if self.failures_left > 0:
                 self.failures_left -= 1
                 raise DependencyUnavailableError("cloud_storage")
             prefixes = tuple(f"{folder}attempt-{number}/" for number in range(1, up_to + 1))
-            found = [name for name in self.objects if name.startswith(prefixes)]
+            found = [name for name in self.objects if name.startswith(prefixes) and name not in keep]
             for name in found:
                 del self.objects[name]
             return len(found)

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from common.domain.task import Phase, Task
+from common.domain.task import Phase, RunSeconds, Task
 from gpu_subscriber.errors import GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, DrawnImage, ProgressListener
+from gpu_subscriber.ports import Checkpoint, DrawnImage, Piece, ProgressListener
 from tests.factories import circumstances
 
-Act = Callable[["ScriptedGeneration"], Iterator[DrawnImage | Checkpoint]]
+Act = Callable[["ScriptedGeneration"], Iterator[Piece]]
 
 
 @dataclass(slots=True)
@@ -20,13 +20,24 @@ class ScriptedGeneration:
     listener: ProgressListener
     checkpoints: Mapping[int, Checkpoint]
     script: Act
-    gpu_seconds: float = 0.0
+    seconds: dict[int, float] = field(default_factory=dict)
     told_to_stop: threading.Event = field(default_factory=threading.Event)
     wants_checkpoints: bool = False
     closed: bool = False
 
-    def __iter__(self) -> Iterator[DrawnImage | Checkpoint]:
+    def __iter__(self) -> Iterator[Piece]:
         yield from self.script(self)
+
+    def spend(self, index: int, seconds: float) -> None:
+        """The device worked on an image."""
+        self.seconds[index] = self.seconds.get(index, 0.0) + seconds
+
+    @property
+    def runs(self) -> tuple[RunSeconds, ...]:
+        return tuple(
+            RunSeconds(index=index, gpu_seconds=seconds, resumed=index in self.checkpoints)
+            for index, seconds in self.seconds.items()
+        )
 
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
         self.told_to_stop.set()
@@ -55,16 +66,16 @@ class ScriptedGenerator:
         return generation
 
 
-def draw_everything(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-    """Every step of every image, then the images, half a GPU second each. Stops when it is interrupted."""
+def draw_everything(generation: ScriptedGeneration) -> Iterator[Piece]:
+    """Every step of every missing image, then the image, half a GPU second each. Stops when it is interrupted."""
     parameters = generation.task.parameters
-    for index in range(parameters.num_images):
+    for index in generation.task.missing_images:
         generation.listener.phase_changed(index, Phase.DENOISING)
         for step in range(1, parameters.steps + 1):
             if generation.interrupted:
                 raise GenerationInterruptedError("told to")
             generation.listener.step_done(index, step)
-        generation.gpu_seconds += 0.5
+        generation.spend(index, 0.5)
         yield grey_image(generation.task, index)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from common.domain.task import Task
+from common.observability.gpu_bill import GpuBill
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.active_task import Pace
 from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
-from gpu_subscriber.gpu_bill import GpuBill
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.holder_watch import HolderWatch
 from gpu_subscriber.image_storage import ImageStorage

@@ -25,7 +25,7 @@ from common.domain.images import Preview
 from common.domain.task import Failure, Phase, Progress, Task, TaskStatus
 from common.ports import InvalidPageTokenError, TaskStore, Unattended
 from tests.emulators import Emulators
-from tests.factories import NOW, submitted_task
+from tests.factories import NOW, spent, submitted_task
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 TTL = timedelta(seconds=60)
@@ -89,7 +89,7 @@ def test_every_field_survives_storage(store: TaskStore) -> None:
     )
     assert store.get(task.id) == renewed
     failure = Failure(code="engine_crashed", message="the engine died", retryable=True)
-    failed = store.update(task.id, lambda found: found.failed(claim, failure, NOW, wasted_gpu_seconds=1.5))
+    failed = store.update(task.id, lambda found: found.failed(claim, failure, NOW, output=spent(1.5)))
     assert store.get(task.id) == failed
     assert [attempt.ending for attempt in failed.history] == [failure.code]
 

@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import NO_WORK, ActiveTask, Backlog
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
-from tests.factories import NOW, parameters, submitted_task
+from tests.factories import NOW, parameters, spent, submitted_task
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -75,14 +75,14 @@ class Measured:
         claim = task.claim
         assert claim is not None
         usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
-        return self.store.update(task.id, lambda t: t.completed(claim, (), at, usage=usage))
+        return self.store.update(task.id, lambda t: replace(t.completed(claim, (), at), usage=usage))
 
     def failed(self, user_id: str = "ada", *, at: datetime = NOW, wasted: float) -> Task:
         task = self.claimed(user_id, at=at)
         claim = task.claim
         assert claim is not None
         failure = Failure(code="invalid_output", message="not finite")
-        return self.store.update(task.id, lambda t: t.failed(claim, failure, at, wasted_gpu_seconds=wasted))
+        return self.store.update(task.id, lambda t: t.failed(claim, failure, at, output=spent(wasted)))
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
@@ -254,7 +254,7 @@ def test_a_task_that_is_deleted_before_its_end_counts_on_that_day_with_what_was_
     task = measured.claimed(at=MIDNIGHT - SECOND)
     claim, failure = task.claim, Failure(code="engine_crashed", message="died", retryable=True)
     assert claim is not None
-    measured.store.update(task.id, lambda t: t.released(claim, failure, NOW, wasted_gpu_seconds=1.5))
+    measured.store.update(task.id, lambda t: t.released(claim, failure, NOW, output=spent(1.5)))
     retried = measured.failed(at=MIDNIGHT - SECOND, wasted=2.0)
     measured.store.update(retried.id, lambda t: t.resubmitted(NOW))
     for deleted in (task, retried):

@@ -1,7 +1,7 @@
 """The contract of TaskFlow, on the fake and on Firestore's emulator."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,7 +16,7 @@ from frontend_api.task_flow import TaskFlow
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
-from tests.factories import NOW, parameters, submitted_task
+from tests.factories import NOW, parameters, spent, submitted_task
 from tests.fakes.in_memory_task_flow import InMemoryTaskFlow
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
@@ -43,14 +43,14 @@ class Flowing:
         claim = task.claim
         assert claim is not None
         usage = Usage(inference_seconds=2.0, gpu_seconds=2.0, wasted_gpu_seconds=wasted)
-        self.store.update(task.id, lambda t: t.completed(claim, (), at, usage=usage))
+        self.store.update(task.id, lambda t: replace(t.completed(claim, (), at), usage=usage))
 
     def failed(self, code: str = "invalid_output", *, at: datetime = NOW, wasted: float = 0.0) -> Task:
         task = self.claimed(at=at)
         claim = task.claim
         assert claim is not None
         failure = Failure(code=code, message="no picture")
-        return self.store.update(task.id, lambda t: t.failed(claim, failure, at, wasted_gpu_seconds=wasted))
+        return self.store.update(task.id, lambda t: t.failed(claim, failure, at, output=spent(wasted)))
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])

@@ -54,7 +54,9 @@ def test_each_image_comes_once_whole_and_its_steps_are_told(
     assert sorted(image.index for image in images) == [0, 1]
     assert all(len(image.pixels) == image.width * image.height * 3 for image in images)
     assert all(image.circumstances.environment.versions for image in images)
-    assert generation.gpu_seconds == sum(image.gpu_seconds for image in images)
+    assert [(run.index, run.gpu_seconds) for run in generation.runs] == [
+        (image.index, image.gpu_seconds) for image in sorted(images, key=lambda image: image.index)
+    ]
     progress = tracker.standing().progress
     assert (progress.step, progress.value, progress.phase) == (STEPS, 1.0, Phase.DENOISING)
 
@@ -74,4 +76,4 @@ def test_a_drawing_may_be_closed_before_it_began_and_twice(
     generation = generator.start(task(), tracker, {})
     generation.close()
     generation.close()
-    assert generation.gpu_seconds == 0.0
+    assert sum(run.gpu_seconds for run in generation.runs) == 0.0

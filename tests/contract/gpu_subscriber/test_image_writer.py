@@ -78,6 +78,7 @@ def image(attempt: int, index: int = 0, *, folder: str = FOLDER) -> str:
 def test_the_images_of_earlier_attempts_are_removed_and_no_others(written: Written) -> None:
     gone = [image(1), image(1, 1), image(2)]
     kept = [
+        image(2, 1),  # the task refers to it
         image(3),
         image(11),
         image(1, folder=FOLDER.replace("2026", "2027")),
@@ -85,7 +86,7 @@ def test_the_images_of_earlier_attempts_are_removed_and_no_others(written: Writt
     ]
     for name in (*gone, *kept):
         written.write(b"picture", name)
-    assert written.writer.remove_attempts(FOLDER, up_to=2) == 3
+    assert written.writer.remove_attempts(FOLDER, up_to=2, keep={image(2, 1)}) == 3
     assert written.names() == set(kept)
 
 

@@ -11,10 +11,9 @@ from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_client import EngineClient
 from gpu_subscriber.engine_silence import AllowedSilence
-from gpu_subscriber.ports import Checkpoint, DrawnImage
+from gpu_subscriber.ports import Piece
 
 PATIENCE_SECONDS = 60.0
-Piece = DrawnImage | Checkpoint
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from common.domain.task import Failure, TaskStatus
+from common.observability.gpu_bill import GpuBill
 from common.observability.tracing import current_traceparent, injected, spanned
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.gpu_bill import GpuBill
-from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
+from gpu_subscriber.ports import Delivery, Piece, Settlement
 from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything
 from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
 from tests.recorded_telemetry import CountedMetrics, RecordedSpans, labelled
@@ -33,11 +33,11 @@ def counted() -> CountedMetrics:
     return CountedMetrics()
 
 
-def first_fails(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+def first_fails(generation: ScriptedGeneration) -> Iterator[Piece]:
     if generation.task.attempt > 1:
         yield from draw_everything(generation)
         return
-    generation.gpu_seconds = 2.0
+    generation.spend(0, 2.0)
     raise GenerationFailedError(OUT_OF_MEMORY)
 
 
@@ -128,8 +128,8 @@ def test_what_a_cancelled_task_had_taken_is_not_counted_as_lost(
 ) -> None:
     task = bench.submit()
 
-    def cancelled(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-        generation.gpu_seconds = 2.0
+    def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.spend(0, 2.0)
         bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
         raise GenerationInterruptedError("cancelled")
 

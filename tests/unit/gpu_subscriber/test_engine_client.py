@@ -14,10 +14,10 @@ from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, DrawnImage
+from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece
 from tests.factories import circumstances, parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
-from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener, Piece
+from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener
 
 
 def fake_engine(settings: FakeEngineSettings | None = None, **patience: Any) -> EngineUnderTest:
@@ -85,13 +85,18 @@ def test_two_drawings_of_one_id_and_attempt_get_their_own_answers(
         old.interrupt()
         with pytest.raises(GenerationInterruptedError):
             waiting.result(PATIENCE_SECONDS)
-    assert (old.gpu_seconds, new.gpu_seconds) == (0.25, 1.0)
+    assert [run.gpu_seconds for run in (*old.runs, *new.runs)] == [0.25, 1.0]
 
 
-def test_a_failed_run_fails_its_generation_and_no_other(engine: EngineUnderTest) -> None:
-    with pytest.raises(GenerationFailedError) as raised:
-        engine.drawn(task("fail"))
-    assert raised.value.failure.code == "out_of_gpu_memory"
+def test_a_failed_run_concerns_its_image_alone(engine: EngineUnderTest) -> None:
+    generation = engine.client.start(task("fail", num_images=2), Listener(), {})
+    failed = [piece for piece in generation if isinstance(piece, FailedRun)]
+    generation.close()
+    assert {(piece.index, piece.failure.code) for piece in failed} == {
+        (0, "out_of_gpu_memory"),
+        (1, "out_of_gpu_memory"),
+    }
+    assert [run.gpu_seconds for run in generation.runs] == [0.5, 0.5]
     assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
     assert engine.client.ready is not None
 
@@ -116,7 +121,7 @@ def test_an_interrupted_generation_hands_over_its_checkpoints_first(
         (0, b"state"),
         (1, b"state"),
     }
-    assert generation.gpu_seconds == 0.5
+    assert [run.gpu_seconds for run in generation.runs] == [0.25, 0.25]
 
 
 def test_an_interrupt_before_the_first_look_is_not_forgotten(engine: EngineUnderTest) -> None:

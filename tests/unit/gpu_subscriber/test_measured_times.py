@@ -41,7 +41,7 @@ def completed(*, took: float, predicted: float | None = None, inference: float =
     task = submitted_task(predicted_seconds=predicted).claimed_by("w", NOW, timedelta(seconds=60))
     assert task.claim is not None
     usage = Usage(inference_seconds=inference, gpu_seconds=inference)
-    return task.completed(task.claim, (), NOW + timedelta(seconds=took), usage=usage)
+    return replace(task.completed(task.claim, (), NOW + timedelta(seconds=took)), usage=usage)
 
 
 def test_one_stray_image_does_not_speak_for_all(measured: MeasuredTimes) -> None:

@@ -12,7 +12,7 @@ from common.domain.task import Claim, Failure, Task, TaskStatus
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.image_files import read_record
-from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
+from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from tests.factories import parameters
 from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything, grey_image
 from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
@@ -26,9 +26,9 @@ def bench() -> WorkerBench:
     return WorkerBench()
 
 
-def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[DrawnImage | Checkpoint]]:
-    def script(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-        generation.gpu_seconds = 2.0
+def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[Piece]]:
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.spend(0, 2.0)
         yield from ()
         raise GenerationFailedError(failure)
 
@@ -171,7 +171,7 @@ def test_silence_alone_fails_no_task_whose_holder_may_still_finish_its_last_atte
 ) -> None:
     task = bench.submit(attempts=1)
 
-    def delivered_again(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def delivered_again(generation: ScriptedGeneration) -> Iterator[Piece]:
         # The holder stands still for longer than a watch lasts, and its task is delivered a second time.
         assert bench.worker("worker-b")(delivery_of(task)) is Settlement.RETURN
         yield grey_image(generation.task, 0)
@@ -218,7 +218,7 @@ def test_an_expired_claim_is_taken_over(bench: WorkerBench) -> None:
 def test_a_claim_lost_midway_throws_the_work_away(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def overtaken(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
         bench.clock.advance(61)
         bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
         yield grey_image(generation.task, 0)
@@ -234,7 +234,7 @@ def test_a_claim_lost_midway_throws_the_work_away(bench: WorkerBench) -> None:
 def test_a_task_that_ended_meanwhile_keeps_its_ending(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def abandoned(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def abandoned(generation: ScriptedGeneration) -> Iterator[Piece]:
         bench.store.update(task.id, lambda t: t.abandoned(PERMANENT, bench.clock.now()))
         yield grey_image(generation.task, 0)
 
@@ -261,7 +261,7 @@ def test_a_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
 def test_a_task_deleted_while_it_is_drawn_is_acknowledged(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
         bench.store.delete(task.id, now=bench.clock.now())
         yield grey_image(generation.task, 0)
 
@@ -307,7 +307,7 @@ def test_what_a_leaving_worker_has_no_time_to_store_is_handed_back_and_not_faile
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     stored = bench.store.get(task.id)
     assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, 1)
-    assert stored.usage.wasted_gpu_seconds == 0.5
+    assert stored.usage.total_seconds == 0.5
 
 
 def test_an_unpublished_event_returns_the_delivery_and_is_published_by_the_next(bench: WorkerBench) -> None:
@@ -367,7 +367,7 @@ def test_a_task_that_was_started_in_time_may_be_started_again_later(bench: Worke
 def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) -> None:
     first = submitted_with_two_images(bench)
 
-    def half_then_interrupted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def half_then_interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield grey_image(generation.task, 0)
         yield Checkpoint(index=1, step=7, state=b"latents")
         raise GenerationInterruptedError("drain")
@@ -383,27 +383,10 @@ def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) 
     assert bench.checkpoints.load(first.folder) == {}
 
 
-@pytest.mark.parametrize("ending", ["failed", "cancelled"])
-def test_a_task_that_ends_without_images_leaves_no_objects(bench: WorkerBench, ending: str) -> None:
-    task = submitted_with_two_images(bench)
-
-    def half(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-        yield grey_image(generation.task, 0)
-        if ending == "failed":
-            raise GenerationFailedError(PERMANENT)
-        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
-        raise GenerationInterruptedError("cancelled")
-
-    bench.generator.script = half
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status.value == ending
-    assert bench.writer.objects == {}
-
-
 def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"latents")
         bench.store.delete(task.id, now=bench.clock.now())
         yield grey_image(generation.task, 0)
@@ -420,7 +403,7 @@ def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_i
     """The same Idempotency-Key leads to the same id, and the attempts of the new task begin at one again."""
     task = bench.submit(parameters=parameters(num_images=2))
 
-    def replaced(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def replaced(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield grey_image(generation.task, 0)
         bench.store.delete(task.id, now=bench.clock.now())
         bench.writer.objects.clear()
@@ -439,7 +422,7 @@ def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -
     """The bucket did not answer when it was cleared up; the new task stores its images beside what lies there."""
     predecessor = bench.submit()
 
-    def deleted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"latents of another prompt")
         yield grey_image(generation.task, 0)
         bench.store.delete(predecessor.id, now=bench.clock.now())
@@ -462,7 +445,7 @@ def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -
 def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def overtaken(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
         bench.clock.advance(61)
         bench.generator.script = draw_everything
         assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
@@ -478,7 +461,7 @@ def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None
     bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
     bench.clock.advance(61)
 
-    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw_everything(generation)
         bench.writer.failures_left = 1_000
 
@@ -488,7 +471,7 @@ def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None
 
 
 def test_a_first_attempt_that_succeeds_asks_the_bucket_for_nothing_more(bench: WorkerBench) -> None:
-    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw_everything(generation)
         bench.writer.failures_left = 1
 
@@ -508,7 +491,7 @@ def test_a_cancelled_drawing_stops_at_the_next_step_after_a_heartbeat(bench: Wor
     task = bench.submit()
     steps_after: list[int] = []
 
-    def cancelled(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
         bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
         bench.clock.advance(11)
         bench.heartbeat.beat()
@@ -545,7 +528,7 @@ def test_a_cancelled_task_whose_last_worker_died_is_cancelled_and_not_failed(ben
 def test_a_cancellation_that_comes_after_the_last_image_is_too_late(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def late(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def late(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw_everything(generation)
         bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
 
@@ -554,8 +537,8 @@ def test_a_cancellation_that_comes_after_the_last_image_is_too_late(bench: Worke
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
-def interrupted_with_checkpoint(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-    generation.gpu_seconds = 1.0
+def interrupted_with_checkpoint(generation: ScriptedGeneration) -> Iterator[Piece]:
+    generation.spend(0, 1.0)
     yield Checkpoint(index=0, step=7, state=b"latents")
     raise GenerationInterruptedError("drain")
 
@@ -566,18 +549,20 @@ def test_an_interrupted_task_is_handed_back_with_its_attempt_and_its_checkpoint(
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     stored = bench.store.get(task.id)
     assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
-    assert stored.usage.wasted_gpu_seconds == 0.0  # the checkpoint kept what was drawn
+    assert stored.usage.wasted_gpu_seconds == 0.0  # the checkpoint may keep what was drawn
 
     bench.generator.script = draw_everything
     assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert bench.generator.generations[1].checkpoints[0].step == 7
     assert bench.checkpoints.load(task.folder) == {}  # nobody needs it any more
+    usage = bench.store.get(task.id).usage
+    assert (usage.gpu_seconds, usage.wasted_gpu_seconds) == (1.5, 0.0)
 
 
 def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def script(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
         yield from interrupted_with_checkpoint(generation)
 
@@ -589,7 +574,7 @@ def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: Wo
 def test_a_checkpoint_of_an_attempt_that_was_lost_is_none_of_a_later_attempts(bench: WorkerBench) -> None:
     task, worker = bench.submit(), bench.worker()
 
-    def kept_then_overtaken(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def kept_then_overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"latents")
         bench.clock.advance(61)
         bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
@@ -598,14 +583,18 @@ def test_a_checkpoint_of_an_attempt_that_was_lost_is_none_of_a_later_attempts(be
     assert worker(delivery_of(task)) is Settlement.RETURN
     bench.clock.advance(61)
 
-    def interrupted(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
-        generation.gpu_seconds = 2.0
+    def interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.spend(0, 2.0)
         yield from ()
         raise GenerationInterruptedError("told to")
 
+    bench.checkpoints.discard(task.folder)
     bench.generator.script = interrupted
     assert worker(delivery_of(task)) is Settlement.RETURN
-    assert bench.store.get(task.id).usage.wasted_gpu_seconds == 2.0
+    bench.generator.script = draw_everything
+    assert worker(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    usage = bench.store.get(task.id).usage
+    assert (usage.wasted_gpu_seconds, usage.gpu_seconds) == (2.0, 0.5)
 
 
 def test_a_first_attempt_asks_for_no_checkpoint(bench: WorkerBench) -> None:
@@ -623,7 +612,7 @@ def test_checkpoints_that_cannot_be_kept_or_read_stop_nobody(bench: WorkerBench)
 
 
 def test_after_a_crash_of_the_engine_the_next_attempt_starts_over(bench: WorkerBench) -> None:
-    def crashing(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def crashing(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"poison")
         raise GenerationFailedError(Failure(code="engine_crashed", message="gone", retryable=True))
 
@@ -701,7 +690,7 @@ def test_two_workers_at_once_draw_once(bench: WorkerBench) -> None:
     task = bench.submit()
     settlements: list[Settlement] = []
 
-    def nested(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def nested(generation: ScriptedGeneration) -> Iterator[Piece]:
         settlements.append(bench.worker("worker-b")(delivery_of(task)))
         yield from draw_everything(generation)
 
@@ -720,7 +709,7 @@ def test_an_unreachable_store_at_the_end_returns_the_delivery_and_keeps_the_clai
 ) -> None:
     task = bench.submit()
 
-    def script(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw_everything(generation)
         bench.store.unavailable = True
 

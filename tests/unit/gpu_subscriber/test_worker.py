@@ -17,7 +17,7 @@ from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.heartbeat import Heartbeat
 from gpu_subscriber.lasting_stream import LastingStream
-from gpu_subscriber.ports import Checkpoint, Delivery, DrawnImage, Settlement
+from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from gpu_subscriber.reporting import Reporting
 from gpu_subscriber.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
 from tests.fakes.fake_clock import FakeClock
@@ -292,7 +292,7 @@ def test_a_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> N
 def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> None:
     drawing = threading.Event()
 
-    def endless(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def endless(generation: ScriptedGeneration) -> Iterator[Piece]:
         drawing.set()
         assert generation.told_to_stop.wait(PATIENCE_SECONDS)
         yield Checkpoint(index=0, step=3, state=b"state")
@@ -318,7 +318,7 @@ def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> Non
 def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
     drawn, finish = threading.Event(), threading.Event()
 
-    def nearly_done(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def nearly_done(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.listener.phase_changed(0, Phase.DECODING)
         generation.listener.step_done(0, generation.task.parameters.steps)
         drawn.set()

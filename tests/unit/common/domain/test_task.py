@@ -15,9 +15,9 @@ from common.domain.errors import (
     InvalidTransitionError,
 )
 from common.domain.images import Preview, StoredImage
-from common.domain.task import Claim, Failure, Phase, Progress, Task, TaskStatus, Usage
+from common.domain.task import Claim, Failure, Phase, Progress, RunSeconds, Task, TaskStatus, Usage
 from common.domain.task_records import MAX_HISTORY, EndedAttempt
-from tests.factories import NOW, submitted_task
+from tests.factories import NOW, spent, submitted_task
 
 TTL = timedelta(seconds=60)
 LATER = NOW + timedelta(seconds=5)
@@ -134,7 +134,8 @@ def test_renewing_extends_the_claim_and_tells_the_progress() -> None:
 def test_completion_keeps_the_images_and_drops_the_previews() -> None:
     task, claim = processing_task()
     task = task.renewed(claim, LATER, TTL, previews=(Preview(index=0, step=1, jpeg=b"jpeg"),))
-    done = task.completed(claim, (IMAGE,), LATER, usage=Usage(inference_seconds=1.0, gpu_seconds=0.5))
+    done = task.completed(claim, (IMAGE,), LATER, runs=(RunSeconds(index=0, gpu_seconds=0.5),))
+    assert done.usage == Usage(inference_seconds=5.0, gpu_seconds=0.5)
     assert (done.status, done.images, done.previews, done.claim) == (TaskStatus.COMPLETED, (IMAGE,), (), None)
     assert done.progress.phase is Phase.DONE
     assert done.progress.value == 1.0
@@ -143,10 +144,11 @@ def test_completion_keeps_the_images_and_drops_the_previews() -> None:
 
 def test_release_returns_the_task_but_not_the_attempt() -> None:
     task, claim = processing_task()
-    released = task.released(claim, BROKEN, LATER, wasted_gpu_seconds=2.5)
+    released = task.released(claim, BROKEN, LATER, output=spent(2.5))
     assert (released.status, released.attempt, released.attempts_left) == (TaskStatus.QUEUED, 1, 3)
     assert released.failure == BROKEN
-    assert released.usage.wasted_gpu_seconds == 2.5
+    assert released.usage == Usage(open_runs=(RunSeconds(index=0, gpu_seconds=2.5),))
+    assert released.history[-1].gpu_seconds == 2.5
 
 
 def test_release_is_refused_for_permanent_failures_and_for_the_last_attempt() -> None:
@@ -225,7 +227,11 @@ def test_a_task_knows_since_when_it_waits() -> None:
 
 
 def ended(ending: str, *, at: datetime = LATER) -> tuple[EndedAttempt, ...]:
-    return (EndedAttempt(attempt=1, worker_id="worker-1", ending=ending, started_at=NOW, ended_at=at),)
+    return (
+        EndedAttempt(
+            attempt=1, worker_id="worker-1", ending=ending, started_at=NOW, ended_at=at, gpu_seconds=0.0
+        ),
+    )
 
 
 def test_the_history_tells_how_each_attempt_ended() -> None:

@@ -11,7 +11,16 @@ import pytest
 
 from common.domain.images import Preview, StoredImage
 from common.domain.provenance import Resume
-from common.domain.task import Failure, Phase, Progress, Task, Usage
+from common.domain.task import (
+    AttemptOutput,
+    FailedImage,
+    Failure,
+    Phase,
+    Progress,
+    RunSeconds,
+    Task,
+    Usage,
+)
 from common.domain.task_records import EndedAttempt, TaskWarning
 from common.domain.worker_report import BrokenModel, ForetoldTask, ModelTimes, SizeTimes, WorkerReport
 from common.wire_formats.task_document import decode_task_document, encode_task_document
@@ -54,6 +63,9 @@ def full_task() -> Task:
             timedelta(seconds=60),
             progress=Progress(phase=Phase.DENOISING, step=7, steps=20, value=0.35),
             previews=(Preview(index=0, step=7, jpeg=b"\xff\xd8jpeg"),),
+            output=AttemptOutput(
+                runs=(RunSeconds(index=0, gpu_seconds=0.5, resumed=True, lost_seconds=0.125),)
+            ),
         ),
         history=(
             EndedAttempt(
@@ -63,11 +75,20 @@ def full_task() -> Task:
                 started_at=NOW + timedelta(seconds=1),
                 ended_at=NOW + timedelta(seconds=2),
                 traceparent=f"00-{TRACE}-c7ad6b7169203331-01",
+                gpu_seconds=0.75,
             ),
         ),
         failure=Failure(code="engine_crashed", message="the engine process died", retryable=True),
         warnings=(TaskWarning(code="seed_folded", pointer="/seed", detail="Only 32 bits are used."),),
-        usage=Usage(inference_seconds=1.5, gpu_seconds=1.25, wasted_gpu_seconds=0.5),
+        usage=Usage(
+            inference_seconds=1.5,
+            gpu_seconds=1.25,
+            wasted_gpu_seconds=0.5,
+            open_runs=(RunSeconds(index=0, gpu_seconds=0.75),),
+        ),
+        failed_images=(
+            FailedImage(index=1, code="content_filtered", message="the safety checker refused the picture"),
+        ),
         images=(
             StoredImage(
                 index=0,

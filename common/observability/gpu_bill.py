@@ -1,7 +1,12 @@
-"""GpuBill: the device's seconds by what they were good for, and what they cost."""
+"""GpuBill: the device seconds by their use, and their cost, as metrics.
+
+A task's seconds are open until a write settles them as useful or wasted; who makes that write counts them here. So each
+second is counted once, by the worker that spent it, by a later one, or by the API when it ends the task.
+"""
 
 from dataclasses import dataclass
 
+from common.domain.task import Task, TaskStatus
 from common.observability.metrics import COST, GPU_SECONDS, counter
 
 _gpu_seconds = counter(GPU_SECONDS)
@@ -14,6 +19,15 @@ class GpuBill:
 
     price_per_second: float | None = None
     currency: str = "USD"
+
+    def count_settled(self, before: Task, after: Task) -> None:
+        """Count what a write of the task has settled. Seconds of a cancelled task are no loss to operators."""
+        useful = (after.usage.gpu_seconds or 0.0) - (before.usage.gpu_seconds or 0.0)
+        unused = after.usage.wasted_gpu_seconds - before.usage.wasted_gpu_seconds
+        cancelled = unused if after.status is TaskStatus.CANCELLED else 0.0
+        self.count(
+            model=after.parameters.model, useful=useful, cancelled=cancelled, wasted=unused - cancelled
+        )
 
     def count(self, *, model: str, useful: float = 0.0, cancelled: float = 0.0, wasted: float = 0.0) -> None:
         """So many seconds made images that were kept, nobody wanted so many any more, and so many were lost."""
