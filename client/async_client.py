@@ -138,7 +138,10 @@ class AsyncClient:
         return await play_async(self._http, task_calls.cancel(self._calls, task))
 
     async def retry(self, task: TaskRef) -> Task:
-        """Queue a failed or cancelled task anew, with the same id and seed. Raises InvalidTransitionError."""
+        """Queue a task that lacks images again, with the same id and seed; finished images stay.
+
+        Raises InvalidTransitionError unless it failed, was cancelled or has `failed_images`.
+        """
         return await play_async(self._http, task_calls.retry(self._calls, task))
 
     async def delete(self, task: TaskRef) -> None:

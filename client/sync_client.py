@@ -141,7 +141,10 @@ class Client:
         return play(self._http, task_calls.cancel(self._calls, task))
 
     def retry(self, task: TaskRef) -> Task:
-        """Queue a failed or cancelled task anew, with the same id and seed. Raises InvalidTransitionError."""
+        """Queue a task that lacks images again, with the same id and seed; finished images stay.
+
+        Raises InvalidTransitionError unless it failed, was cancelled or has `failed_images`.
+        """
         return play(self._http, task_calls.retry(self._calls, task))
 
     def delete(self, task: TaskRef) -> None:

@@ -22,7 +22,7 @@ class TaskStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing more will happen, unless somebody retries a task that failed or was cancelled."""
+        """Whether nothing more will happen, unless the owner retries a task that lacks images."""
         return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
@@ -87,6 +87,14 @@ class TaskWarning(Record):
     detail: str
 
 
+class FailedImage(Record):
+    """An image that could not be generated, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
 class EndedAttempt(Record):
     """One attempt that is over."""
 
@@ -95,6 +103,7 @@ class EndedAttempt(Record):
     ending: str
     started_at: datetime | None = None
     ended_at: datetime
+    gpu_seconds: float | None = None
 
 
 class Eta(Record):
@@ -105,7 +114,7 @@ class Eta(Record):
 
 
 class Cost(Record):
-    """What the task costs its owner; `price` is None until it is completed."""
+    """What the task costs its owner; `price` is None until it has ended with an image."""
 
     price: float | None = None
     currency: str
@@ -151,6 +160,8 @@ class Task(Record):
     """Whether a live worker serves the model; the task waits where none does. None where the API cannot tell."""
     progress: Progress
     images: tuple[StoredImage, ...] = ()
+    """The finished images: they fill while the task is processing, and a cancelled or failed task keeps them."""
+    failed_images: tuple[FailedImage, ...] = ()
     failure: Failure | None = None
     warnings: tuple[TaskWarning, ...] = ()
     """What the model does not obey; a worker may add to them."""

@@ -70,6 +70,14 @@ class WarningAnswer(AnswerBody):
     detail: str
 
 
+class FailedImageAnswer(AnswerBody):
+    """An image that is not coming, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
 class AttemptAnswer(AnswerBody):
     """One attempt that is over."""
 
@@ -80,6 +88,9 @@ class AttemptAnswer(AnswerBody):
     )
     started_at: datetime | None = Field(description="null: it began before this was noted.")
     ended_at: datetime
+    gpu_seconds: float | None = Field(
+        description="Seconds of the device; of a worker that died as of its last heartbeat. null: not recorded."
+    )
 
 
 class EtaAnswer(AnswerBody):
@@ -99,7 +110,7 @@ class EtaAnswer(AnswerBody):
 class CostAnswer(AnswerBody):
     """What the task costs its owner. Attempts that were lost cost nobody anything: see `wasted_gpu_seconds`."""
 
-    price: float | None = Field(description="Of `gpu_seconds`; null until the task is completed.")
+    price: float | None = Field(description="Of `gpu_seconds`; null until the task has ended with an image.")
     currency: str
 
     @classmethod
@@ -115,8 +126,11 @@ class MetricsAnswer(AnswerBody):
 
     queue_seconds: float | None
     inference_seconds: float | None
-    gpu_seconds: float | None
-    wasted_gpu_seconds: float
+    gpu_seconds: float | None = Field(description="Produced the images that are kept.")
+    wasted_gpu_seconds: float = Field(
+        description="Produced no image that is kept. Until the task has ended, seconds that a later attempt may "
+        "still use are in neither."
+    )
 
 
 class UrlsAnswer(AnswerBody):
@@ -155,7 +169,12 @@ class TaskAnswer(AnswerBody):
         "where nobody can tell, and in lists and webhooks."
     )
     progress: ProgressAnswer
-    images: tuple[ImageAnswer, ...]
+    images: tuple[ImageAnswer, ...] = Field(
+        description="The finished images, each from the moment it is stored; a cancelled or failed task keeps them."
+    )
+    failed_images: tuple[FailedImageAnswer, ...] = Field(
+        description="The images that could not be generated. A completed task with some can be retried."
+    )
     failure: FailureAnswer | None
     warnings: tuple[WarningAnswer, ...] = Field(
         description="Parts of the request that the model does not obey. A worker may add to them."
@@ -196,6 +215,7 @@ class TaskAnswer(AnswerBody):
             model_served=outlook.model_served,
             progress=ProgressAnswer.model_validate(task.progress),
             images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
+            failed_images=tuple(FailedImageAnswer.model_validate(image) for image in task.failed_images),
             failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
             warnings=warning_answers(task),
             callback_url=task.callback_url,

@@ -52,8 +52,10 @@ class ArchiveDeadLetter:
 
     def _give_up(self, task_id: str, letter: DeadLetter) -> None:
         now = self.clock.now()
+        found: list[Task] = []
 
         def change(task: Task) -> Task:
+            found.append(task)
             claim_lives = task.claim is not None and task.claim.expires_at > now
             # Whoever touched the task after the message had died is at it, or has sent another message.
             is_tended = task.updated_at > letter.died_at
@@ -65,6 +67,8 @@ class ArchiveDeadLetter:
             return untold(task.abandoned(DEAD_LETTERED, now))
 
         try:
-            self.tell_ending(self.store.update(task_id, change))
+            ended = self.store.update(task_id, change)
+            self.tell_ending.bill.count_settled(found[-1], ended)
+            self.tell_ending(ended)
         except TaskNotFoundError:
             return  # deleted: nobody waits for it any more

@@ -24,9 +24,15 @@ class CancelTask:
         """
         owned = ReadTask(store=self.store)(user_id, task_id)
         now = self.clock.now()
-        return self.tell_ending(
-            self.store.update(task_id, lambda task: _cancelled(task, now), last_seen=owned)
-        )
+        found: list[Task] = []
+
+        def change(task: Task) -> Task:
+            found.append(task)
+            return _cancelled(task, now)
+
+        cancelled = self.store.update(task_id, change, last_seen=owned)
+        self.tell_ending.bill.count_settled(found[-1], cancelled)
+        return self.tell_ending(cancelled)
 
 
 def _cancelled(task: Task, now: datetime) -> Task:

@@ -28,6 +28,9 @@ class DeleteTask:
         self.images.remove_folder(task.folder)
         self.webhook_logs.delete(task_id)
         self.store.delete(task_id, now=self.clock.now())
+        # The worker that finds no task any more counts its own seconds; no attempt will use the earlier ones.
+        earlier = sum(run.gpu_seconds for run in task.usage.open_runs)
+        self.cancel_task.tell_ending.bill.count(model=task.parameters.model, cancelled=earlier)
         if not task.status.is_terminal:
             # A worker may have stored an image in between; from now on it finds no task and stores no more.
             self.images.remove_folder(task.folder)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from flask import current_app
 
 from common.domain.model_catalog import ModelCatalog
+from common.observability.gpu_bill import GpuBill
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
 from frontend_api.archive_dead_letter import ArchiveDeadLetter
 from frontend_api.cancel_task import CancelTask
@@ -163,7 +164,10 @@ def assembled(
     """The use cases over these ports."""
     quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
     unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
-    tell_ending = TellEnding(store=store, events=events)
+    bill = GpuBill()
+    if gpu_price is not None:
+        bill = GpuBill(price_per_second=gpu_price.per_second, currency=gpu_price.currency)
+    tell_ending = TellEnding(store=store, events=events, bill=bill)
     read_queue = ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock)
     read_workload = ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
     foretell_task = ForetellTask(read_workload=read_workload, gauge=queue_gauge, clock=clock)

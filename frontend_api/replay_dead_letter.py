@@ -32,7 +32,7 @@ class ReplayDeadLetter:
         return replayed
 
     def _sent_again(self, task: Task) -> Task:
-        if task.status is TaskStatus.FAILED:
+        if task.status is TaskStatus.FAILED or task.is_partial:
             return self.retry_task(task.user_id, task.id)
         if task.status.is_terminal:
             raise InvalidTransitionError(f"task {task.id!r} is {task.status}; there is nothing to replay")

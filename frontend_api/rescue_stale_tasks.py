@@ -132,16 +132,19 @@ class RescueStaleTasks:
 
     def _abandoned(self, task: Task, judge: Judge, given_up: list[Task]) -> Verdict:
         decided = Verdict.LEFT
+        found = task
 
         def change(stored: Task) -> Task:
             # Judged again on what is stored now: a worker may have claimed the task since it was listed.
-            nonlocal decided
+            nonlocal decided, found
+            found = stored
             decided = judge.verdict(stored)
             return stored if decided.failure is None else untold(stored.abandoned(decided.failure, judge.now))
 
         with suppress(TaskNotFoundError):
             ended = self.store.update(task.id, change, last_seen=task)
             if decided.failure is not None:
+                self.tell_ending.bill.count_settled(found, ended)
                 given_up.append(ended)
         return Verdict.LEFT if decided.failure is None else decided
 

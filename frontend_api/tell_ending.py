@@ -4,12 +4,13 @@ The note is what makes it certain. An ending is stored as untold, together with 
 its event, or dies before, leaves a task that rescue finds, and a repeated call finds it sooner.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import Task
+from common.observability.gpu_bill import GpuBill
 from common.observability.metrics import TASKS_FINISHED, counter
 from common.ports import EventPublisher, TaskStore
 
@@ -28,6 +29,8 @@ class TellEnding:
 
     store: TaskStore
     events: EventPublisher
+    bill: GpuBill = field(default_factory=GpuBill)
+    """Counts the device seconds that become wasted because no worker goes on from their checkpoints."""
 
     def __call__(self, task: Task) -> Task:
         """The task afterwards; the same when there is nothing to tell.

@@ -19,14 +19,21 @@ _PHASES = {"loading_model": "loading the model", "denoising": "drawing"}
 def says(task: Task) -> str:
     """How a task stands, in a few words."""
     if task.status.is_terminal:
-        return task.status.value
+        return f"{task.status.value}{_finished(task)}"
     if task.cancel_requested_at is not None:
         return "being cancelled"
     if task.status is TaskStatus.QUEUED:
         return f"queued{_place(task.queue_position)}{_eta(task)}{_unserved(task)}"
     phase = _PHASES.get(task.progress.phase, task.progress.phase.replace("_", " "))
     steps = f" {task.progress.step}/{task.progress.steps}" if task.progress.phase == "denoising" else ""
-    return one_line(f"{phase}{steps}{_eta(task)}", at_most=60)
+    return one_line(f"{phase}{steps}{_finished(task)}{_eta(task)}", at_most=60)
+
+
+def _finished(task: Task) -> str:
+    """How many of several images are finished, where that does not follow from the status."""
+    wanted, finished = task.parameters.num_images, len(task.images)
+    is_obvious = wanted == 1 or finished == 0 or (task.status is TaskStatus.COMPLETED and finished == wanted)
+    return "" if is_obvious else f", {finished} of {wanted} images"
 
 
 def _place(ahead: int | None) -> str:

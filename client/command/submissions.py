@@ -27,7 +27,14 @@ from client.command.options import (
     client_of,
     submission_fields,
 )
-from client.command.waiting import follow, interruptible, raise_unless_completed, show_first, shown_in
+from client.command.waiting import (
+    follow,
+    interruptible,
+    raise_unless_completed,
+    show_first,
+    shown_in,
+    tell_failed_images,
+)
 from client.command.warning_lines import print_warnings
 from client.errors import ClientError
 from client.plain_text import printable
@@ -90,6 +97,7 @@ def generate(
     else:
         for file in files:
             typer.echo(file)
+    tell_failed_images(ended)
     raise_unless_completed(ended)
 
 
@@ -112,6 +120,7 @@ def watch(
                 ended = follow(client, task_id, shown_in(view, client), timeout)
                 if view.shows_pictures:
                     show_first(view, client.images(ended))
+    tell_failed_images(ended)
     raise_unless_completed(ended)
 
 

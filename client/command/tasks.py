@@ -20,7 +20,7 @@ from client.command.options import (
     YesOption,
     client_of,
 )
-from client.command.waiting import raise_unless_completed
+from client.command.waiting import raise_unless_completed, tell_failed_images
 from client.command.warning_lines import warning_facts
 from client.plain_text import age, facts, one_line, printable, table
 from client.sync_client import Client
@@ -74,7 +74,7 @@ def cancel(task_ids: TaskIdsArgument, *, as_json: JsonOption = False, client: Cl
 
 @taking(client=client_of)
 def retry(task_ids: TaskIdsArgument, *, as_json: JsonOption = False, client: Client) -> None:
-    """Queue failed or cancelled tasks anew, with the same ids and seeds."""
+    """Queue tasks that lack images again, with the same ids and seeds. Finished images stay."""
     tasks, code = each(task_ids, client.retry)
     _tell(tasks, as_json=as_json)
     exit_with(code)
@@ -113,6 +113,7 @@ def download(
     else:
         for file in files:
             typer.echo(file)
+    tell_failed_images(task)
     raise_unless_completed(task)
     if not files:
         typer.echo(f"Task {printable(task_id)} is {says(task)}: there are no images yet.", err=True)
@@ -141,6 +142,9 @@ def _known(task: Task) -> dict[str, str]:
     known |= {
         f"image {image.index}": f"{image.width}×{image.height}, {image.size_bytes} bytes, seed {image.seed}"
         for image in task.images
+    }
+    known |= {
+        f"failed image {image.index}": f"{image.message} ({image.code})" for image in task.failed_images
     }
     if task.cost is not None and task.cost.price is not None:
         known["price"] = f"{task.cost.price:g} {task.cost.currency}"

@@ -41,6 +41,14 @@ def show_first(view: LiveView, images: tuple[ImageFile, ...]) -> None:
         view.show_picture(images[0].content)
 
 
+def tell_failed_images(task: Task) -> None:
+    """Print to standard error which images are not coming, and why."""
+    for image in task.failed_images:
+        typer.echo(
+            f"Image {image.index} failed: {printable(image.message)} ({printable(image.code)})", err=True
+        )
+
+
 def raise_unless_completed(task: Task) -> None:
     """So that the exit code says how the task ended."""
     if task.status is TaskStatus.FAILED:

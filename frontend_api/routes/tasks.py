@@ -185,14 +185,16 @@ def cancel(task_id: str) -> Response:
 @described(
     Operation(
         id="retryTask",
-        summary="Try a failed or cancelled task again",
+        summary="Generate the missing images of a task",
         tag="tasks",
-        answers={202: Answer(meaning="Queued again, with the same id and seed.", body=TaskAnswer)},
+        answers={
+            202: Answer(meaning="Queued again, with the same id, seed and finished images.", body=TaskAnswer)
+        },
         problems=(*_ONE_TASK, "invalid_transition", "quota_exceeded", "queue_full"),
     )
 )
 def retry(task_id: str) -> Response:
-    """The task is drawn anew; its earlier images, if any, are no longer its own."""
+    """For a failed or cancelled task, and for a completed one with `failed_images`. Finished images stay."""
     task = wired().retry_task(caller_id(), checked_task_id(task_id))
     return task_answer(task, 202, Location=task_path(task.id))
 

@@ -19,7 +19,7 @@ type Actions = Omit<TaskActions, "download"> & Pick<ViewerActions, "reuseSetting
 export function actionsWith(api: Api, form: ParameterForm, opened: Opened): Actions {
   /** Firestore's JavaScript numbers hold most seeds exactly; the API tells the rest. */
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
-    task.images[index]?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
+    task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
 
   return {
     cancel: (task) => api.cancel(task.id),

@@ -128,7 +128,8 @@ export class TaskCard {
       const source = () => this.actions.imageSource(task, image.index);
       void this.#tiles[image.index]?.showImage(image.sha256 || "stored", source, task.prompt);
     }
-    const isBlank = task.previews.length === 0 && task.images.length === 0 && task.status !== "completed";
+    // A tile that has its picture keeps it.
+    const isBlank = task.previews.length === 0 && (task.status !== "completed" || task.failedImages.length > 0);
     if (isBlank) for (const tile of this.#tiles) tile.clearPreviews();
   }
 

@@ -31,6 +31,12 @@ export interface TaskWarning {
   readonly detail: string;
 }
 
+export interface FailedImage {
+  readonly index: number;
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface TaskDocument {
   readonly id: string;
   readonly status: Status;
@@ -58,9 +64,11 @@ export interface TaskDocument {
   /** 0 to 1, the mean over the task's images. */
   readonly progress: number;
   readonly previews: readonly Preview[];
+  /** The finished images: they fill while the task is processing, and stay when it is cancelled. */
   readonly images: readonly StoredImage[];
   /** What the model does not obey of the request. */
   readonly warnings: readonly TaskWarning[];
+  readonly failedImages: readonly FailedImage[];
   readonly failure: { readonly code: string; readonly message: string; readonly retryable: boolean } | null;
 }
 
@@ -100,6 +108,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     previews: list(data.previews).flatMap(previewIn),
     images: list(data.images).map(imageIn),
     warnings: list(data.warnings).map(warningIn),
+    failedImages: list(data.failed_images).map(failedImageIn),
     failure: failure && {
       code: string(failure.code),
       message: string(failure.message),
@@ -137,6 +146,11 @@ function imageIn(value: unknown, position: number): StoredImage {
 function warningIn(value: unknown): TaskWarning {
   const fields = record(value);
   return { code: string(fields.code), detail: string(fields.detail) };
+}
+
+function failedImageIn(value: unknown, position: number): FailedImage {
+  const fields = record(value);
+  return { index: number(fields.index, position), code: string(fields.code), message: string(fields.message) };
 }
 
 function statusOf(value: unknown): Status {

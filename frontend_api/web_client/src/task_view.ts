@@ -7,7 +7,7 @@ export interface TaskView {
   readonly status: Status;
   /** Short and calm: what is happening, or what came of it. */
   readonly headline: string;
-  /** What a failed task says to its owner; null otherwise. */
+  /** Why images are missing; null when none is. */
   readonly explanation: string | null;
   /** "7 / 20" while steps are counted, else null. */
   readonly stepText: string | null;
@@ -46,7 +46,7 @@ export function viewOf(task: TaskDocument): TaskView {
   return {
     status: task.status,
     headline,
-    explanation: task.status === "failed" ? (task.failure?.message ?? "No reason was given.") : retryNote(task),
+    explanation: task.status === "failed" ? (task.failure?.message ?? "No reason was given.") : missingNote(task) ?? retryNote(task),
     stepText: isCounting ? `${task.step} / ${task.totalSteps}` : null,
     progressText: isCounting ? `${headline}, step ${task.step} of ${task.totalSteps}` : headline,
     progress: task.status === "completed" ? 1 : task.progress,
@@ -55,11 +55,29 @@ export function viewOf(task: TaskDocument): TaskView {
     canCancel: isActive,
     isCancelling: isActive && task.cancelRequested,
     canDelete: !isActive,
-    deleteNeedsConfirmation: task.status === "completed",
-    canDownload: task.status === "completed" && task.images.length > 0,
-    canRetry: task.status === "failed" || task.status === "cancelled",
+    deleteNeedsConfirmation: task.images.length > 0,
+    canDownload: task.images.length > 0,
+    canRetry: task.status === "failed" || task.status === "cancelled" || isPartial(task),
     announcement: announcementOf(task),
   };
+}
+
+/** Whether it completed without all of its images. */
+function isPartial(task: TaskDocument): boolean {
+  return task.status === "completed" && task.failedImages.length > 0;
+}
+
+/** Which images are not coming, by their reasons; people count from one. */
+function missingNote(task: TaskDocument): string | null {
+  if (task.failedImages.length === 0) return null;
+  const numbersOf = new Map<string, number[]>();
+  for (const { index, message } of task.failedImages) {
+    const reason = message || "No reason was given.";
+    numbersOf.set(reason, [...(numbersOf.get(reason) ?? []), index + 1]);
+  }
+  return [...numbersOf]
+    .map(([reason, numbers]) => `${numbers.length > 1 ? "Images" : "Image"} ${numbers.join(", ")} of ${task.imageCount} failed: ${reason}`)
+    .join(" ");
 }
 
 function headlineOf(task: TaskDocument): string {
@@ -70,17 +88,21 @@ function headlineOf(task: TaskDocument): string {
       if (task.cancelRequested) return "Stopping";
       return PHASES[task.phase] ?? "Working";
     case "completed":
-      return tookText(task) ?? "Done";
+      return isPartial(task) ? countText(task) : (tookText(task) ?? "Done");
     case "failed":
       return "Could not be drawn";
     case "cancelled":
-      return "Cancelled";
+      return task.images.length > 0 ? `Cancelled, ${countText(task)} kept` : "Cancelled";
   }
 }
 
 /** A task that is queued again after a failed attempt says why, so that waiting is understood. */
 function retryNote(task: TaskDocument): string | null {
   return task.status === "queued" && task.failure !== null ? task.failure.message : null;
+}
+
+function countText(task: TaskDocument): string {
+  return `${task.images.length} of ${task.imageCount} pictures`;
 }
 
 function tookText(task: TaskDocument): string | null {

@@ -56,7 +56,7 @@ function factsOf(task: TaskDocument, index: number): [string, string][] {
     ["Steps", String(task.steps)],
     ["Guidance", String(task.guidanceScale)],
     ["Sampler", samplerTitle(task.sampler)],
-    ["Seed", task.images[index]?.seed ?? task.seed ?? "beyond 2^53"],
+    ["Seed", task.images.find((image) => image.index === index)?.seed ?? task.seed ?? "beyond 2^53"],
   ];
   return task.negativePrompt ? [...facts, ["Without", task.negativePrompt]] : facts;
 }

@@ -71,6 +71,28 @@ describe("a card", () => {
     expect(view({ cancel_requested_at: at(103) })).toMatchObject({ headline: "Stopping", isCancelling: true });
   });
 
+  test("offers the finished images of a task that is still processing", () => {
+    const images = [{ index: 1, seed: 8, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
+    expect(view({ images })).toMatchObject({ canDownload: true, canCancel: true, canDelete: false });
+    expect(view({ status: "cancelled", images })).toMatchObject({
+      headline: "Cancelled, 1 of 2 pictures kept",
+      canDownload: true,
+      canRetry: true,
+      deleteNeedsConfirmation: true,
+    });
+  });
+
+  test("says which image of a completed task failed, and why", () => {
+    const images = [{ index: 0, seed: 7, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
+    const failed_images = [{ index: 1, code: "content_filtered", message: "The safety checker refused it." }];
+    expect(view({ status: "completed", images, failed_images })).toMatchObject({
+      headline: "1 of 2 pictures",
+      explanation: "Image 2 of 2 failed: The safety checker refused it.",
+      canDownload: true,
+      canRetry: true,
+    });
+  });
+
   test("completed: how long it took, and what can be done", () => {
     const images = [{ index: 0, seed: 7, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
     const usage = { inference_seconds: 4, gpu_seconds: 3.5, wasted_gpu_seconds: 60 };

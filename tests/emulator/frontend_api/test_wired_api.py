@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -172,7 +173,7 @@ def test_the_queue_and_the_usage_are_told_from_what_is_stored(
     claim = store.update(task_id, lambda task: task.claimed_by("worker-1", now, timedelta(seconds=60))).claim
     assert claim is not None
     spent = SpentUsage(inference_seconds=2.0, gpu_seconds=1.5, wasted_gpu_seconds=0.5)
-    store.update(task_id, lambda task: task.completed(claim, (), now, usage=spent))
+    store.update(task_id, lambda task: replace(task.completed(claim, (), now), usage=spent))
     monkeypatch.setenv("DARKROOM_PRICE_PER_GPU_SECOND", "0.001")
     priced = build_app().test_client()
     day = f"{now:%Y-%m-%d}"

@@ -8,7 +8,7 @@ import pytest
 from common.domain.task import Failure
 from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
 from frontend_api.conditions import ALL_WATCHED, AlertLimits
-from tests.factories import worker_report
+from tests.factories import spent, worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 OPERATOR = signed_in_as("olga")
@@ -28,7 +28,7 @@ def fail(api: Api, code: str, task_id: str) -> None:
     claim = api.claimed_task(task_id=task_id).claim
     assert claim is not None
     failure = Failure(code=code, message="no picture")
-    api.store.update(task_id, lambda t: t.failed(claim, failure, api.clock.now(), wasted_gpu_seconds=1.5))
+    api.store.update(task_id, lambda t: t.failed(claim, failure, api.clock.now(), output=spent(1.5)))
 
 
 def size(pixels: int, *, step: float, images: int) -> SizeTimes:

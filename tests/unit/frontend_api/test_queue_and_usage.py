@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ def end_one(api: Api, *, useful: float, wasted: float = 0.0, user_id: str = "loc
     claim = api.claimed_task(task_id=f"task-{number}", user_id=user_id).claim
     assert claim is not None
     usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
-    api.store.update(f"task-{number}", lambda t: t.completed(claim, (), api.clock.now(), usage=usage))
+    api.store.update(
+        f"task-{number}", lambda t: replace(t.completed(claim, (), api.clock.now()), usage=usage)
+    )
 
 
 def queue(api: Api) -> Any:
