@@ -3,12 +3,17 @@
 lost        an accepted task has no document, no ending, an ending it must not have, no event, or lacks an image
 doubled     it ended more than once: a second event id, an event of another ending, an image twice
 corrupt     an image is missing, not the bytes the document names, no picture, or another one; or any object is half
-miscounted  attempts that do not add up, a claim that outlived its task, an image of another attempt
+miscounted  attempts that do not add up, a claim that outlived its task, an image of an attempt to come,
+            device seconds that the attempts spent and the usage lacks
+
+A task may end with a part of its images: cancelled, or completed with `failed_images` where it may fail. Those that
+it has are held to the same promise; those that it lacks must be named.
 
 Litter is no finding: what an attempt that died had stored, under its own number, and checkpoints that nobody needs
 any more. Nobody is led there, and the bucket's lifecycle removes it with its task. It must still be whole.
 """
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,6 +22,7 @@ from enum import StrEnum
 
 from common.domain.images import StoredImage
 from common.domain.task import DEFAULT_ATTEMPTS, Task, TaskStatus
+from common.domain.task_records import MAX_HISTORY
 from common.wire_formats.task_event import TaskEvent, ending_of
 from tests.chaos.evidence import Accepted, Evidence, SeenObject
 
@@ -94,8 +100,10 @@ def _ending(accepted: Accepted, task: Task) -> Told:
         yield Kind.LOST, f"{task.status}: {task.failure}"
     if task.status is TaskStatus.COMPLETED and task.failure is not None:
         yield Kind.MISCOUNTED, f"completed with a failure: {task.failure.code}"
-    if task.status is not TaskStatus.COMPLETED and task.images:
-        yield Kind.MISCOUNTED, f"{task.status} with images"
+    if task.status is TaskStatus.FAILED and task.images:
+        yield Kind.MISCOUNTED, "failed, though it has images"
+    if task.failed_images and TaskStatus.FAILED not in accepted.endings:
+        yield Kind.LOST, f"failed images: {[(image.index, image.code) for image in task.failed_images]}"
 
 
 def _telling(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -> Told:
@@ -113,10 +121,12 @@ def _telling(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -
 
 
 def _images(accepted: Accepted, task: Task, evidence: Evidence) -> Told:
-    if task.status is not TaskStatus.COMPLETED:
-        return
     indices = Counter(image.index for image in task.images)
-    if missing := set(range(accepted.images)) - indices.keys():
+    named = {image.index for image in task.failed_images}
+    if both := named & indices.keys():
+        yield Kind.MISCOUNTED, f"images {sorted(both)} are there and failed"
+    missing = set(range(accepted.images)) - indices.keys() - named
+    if missing and task.status is TaskStatus.COMPLETED:
         yield Kind.LOST, f"images {sorted(missing)} are missing"
     if extra := [index for index, times in indices.items() if times > 1 or index >= accepted.images]:
         yield Kind.DOUBLED, f"images {extra} are too many"
@@ -128,8 +138,8 @@ def _image(accepted: Accepted, task: Task, image: StoredImage, seen: SeenObject 
     found = _IMAGE_NAME.fullmatch(image.object_name)
     if found is None or (found["folder"], int(found["index"])) != (task.folder, image.index):
         yield Kind.CORRUPT, f"{image.object_name} is no name for image {image.index}"
-    elif int(found["attempt"]) != task.attempt:
-        yield Kind.MISCOUNTED, f"{image.object_name} is not of attempt {task.attempt}"
+    elif not 1 <= int(found["attempt"]) <= task.attempt:
+        yield Kind.MISCOUNTED, f"{image.object_name} is not of attempts 1 to {task.attempt}"
     if image.seed != task.parameters.seed_of(image.index):
         yield Kind.CORRUPT, f"image {image.index} was drawn with another seed"
     if seen is None:
@@ -162,5 +172,9 @@ def _counters(task: Task) -> Told:
         task.attempt >= 1 and task.attempts_left < DEFAULT_ATTEMPTS
     ):
         yield Kind.MISCOUNTED, f"completed in attempt {task.attempt} with {task.attempts_left} left"
+    if task.status.is_terminal and len(task.history) < MAX_HISTORY:
+        spent = sum(attempt.gpu_seconds or 0.0 for attempt in task.history)
+        if not math.isclose(task.usage.total_seconds, spent, abs_tol=1e-3) or task.usage.open_runs:
+            yield Kind.MISCOUNTED, f"{task.usage.total_seconds} GPU seconds, and the attempts took {spent}"
     if task.status.is_terminal and task.claim is not None:
         yield Kind.MISCOUNTED, f"{task.status} and still claimed by {task.claim.worker_id}"

@@ -33,7 +33,7 @@ class SoakReport:
     miscounted: int
     gpu_seconds: float
     wasted_gpu_seconds: float
-    """As the tasks' documents have it. What a killed process had drawn is known to nobody."""
+    """As the tasks' documents have it; of a killed worker, what it did until its last heartbeat."""
     litter: int
     findings: tuple[str, ...]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from common.domain.images import StoredImage
-from common.domain.task import Claim, Task, TaskStatus
+from common.domain.task import Claim, FailedImage, RunSeconds, Task, TaskStatus, Usage
 from common.wire_formats.task_event import ending_of
 from tests.chaos.checker import Kind, judge
 from tests.chaos.evidence import Accepted, Evidence, SeenObject
@@ -61,11 +61,19 @@ def test_when_all_is_well_nothing_is_found() -> None:
 
 HANDED_BACK_ONCE = replace(drawn(), attempt=2, images=(replace(IMAGE, object_name=SECOND_NAME),))
 
+REFUSED = FailedImage(index=0, code="content_filtered", message="refused")
+MAY_FAIL = Accepted(
+    task_id="task-1", width=64, height=64, endings=frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED})
+)
+
 LOST: dict[str, Callable[[], Evidence]] = {
     "no document": lambda: evidence(None),
     "no ending": lambda: evidence(replace(drawn(), status=TaskStatus.PROCESSING), events=()),
     "another ending": lambda: evidence(replace(drawn(), status=TaskStatus.FAILED, images=())),
     "no event": lambda: evidence(drawn(), events=()),
+    "an image that must not fail": lambda: evidence(
+        replace(drawn(), images=(), failed_images=(REFUSED,)), objects={}
+    ),
     "no image": lambda: evidence(replace(drawn(), images=())),
 }
 DOUBLED: dict[str, Callable[[], Evidence]] = {
@@ -107,7 +115,20 @@ MISCOUNTED: dict[str, Callable[[], Evidence]] = {
     "an attempt that cost two": lambda: evidence(replace(drawn(), attempts_left=2)),
     "no attempt": lambda: evidence(replace(drawn(), attempt=0)),
     "more attempts than there are": lambda: evidence(replace(drawn(), attempts_left=5)),
-    "an image of another attempt": lambda: evidence(replace(HANDED_BACK_ONCE, images=(IMAGE,))),
+    "an image of an attempt to come": lambda: evidence(
+        replace(drawn(), images=(replace(IMAGE, object_name=SECOND_NAME),)),
+        objects={SECOND_NAME: replace(SEEN, name=SECOND_NAME)},
+    ),
+    "an image that is there and failed": lambda: evidence(replace(drawn(), failed_images=(REFUSED,))),
+    "failed though it has an image": lambda: evidence(
+        replace(drawn(), status=TaskStatus.FAILED), accepted=(MAY_FAIL,)
+    ),
+    "seconds that are in no figure": lambda: evidence(
+        replace(drawn(), history=(replace(drawn().history[0], gpu_seconds=29.6),))
+    ),
+    "seconds that are still open": lambda: evidence(
+        replace(drawn(), usage=Usage(open_runs=(RunSeconds(index=0, gpu_seconds=1.0),)))
+    ),
     "an object of an attempt to come": lambda: evidence(
         drawn(),
         objects={
@@ -134,6 +155,17 @@ MISCOUNTED: dict[str, Callable[[], Evidence]] = {
 )
 def test_what_is_wrong_is_found(kind: Kind, wrong: Callable[[], Evidence]) -> None:
     assert kind in kinds(wrong())
+
+
+def test_a_part_of_the_images_is_no_finding_where_the_others_are_named() -> None:
+    two = replace(MAY_FAIL, images=2)
+    partial = replace(drawn(), failed_images=(replace(REFUSED, index=1),))
+    assert not judge(evidence(partial, accepted=(two,))).findings
+    cancelled = replace(drawn(), status=TaskStatus.CANCELLED)
+    ends = replace(two, endings=frozenset({TaskStatus.CANCELLED}))
+    assert not judge(evidence(cancelled, accepted=(ends,))).findings
+    earlier = replace(HANDED_BACK_ONCE, images=(IMAGE,))
+    assert not judge(evidence(earlier)).findings, "an earlier attempt's image that the task refers to"
 
 
 def test_what_a_dead_attempt_stored_is_litter_and_no_finding() -> None:
