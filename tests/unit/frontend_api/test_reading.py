@@ -58,7 +58,14 @@ def test_a_task_tells_how_its_attempts_ended(api: Api) -> None:
     task = api.completed_task()
     began = task.created_at.isoformat().replace("+00:00", "Z")
     assert api.client.get(f"/v1/tasks/{task.id}").get_json()["history"] == [
-        {"attempt": 1, "worker_id": "worker-1", "ending": "completed", "started_at": began, "ended_at": began}
+        {
+            "attempt": 1,
+            "worker_id": "worker-1",
+            "ending": "completed",
+            "started_at": began,
+            "ended_at": began,
+            "gpu_seconds": 0.0,
+        }
     ]
 
 

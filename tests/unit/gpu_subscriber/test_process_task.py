@@ -64,7 +64,7 @@ def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> 
 def test_warnings_of_the_engine_are_stored_with_the_task(bench: WorkerBench) -> None:
     exact = TaskWarning(code="prompt_truncated", pointer="/prompt", detail="31 tokens, 30 are read.")
 
-    def warning_first(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def warning_first(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.listener.warned((exact,))
         yield from draw_everything(generation)
 

@@ -217,7 +217,7 @@ def test_a_worker_of_whole_pipelines_takes_one_delivery(running: RunningWorker) 
 def test_a_worker_of_both_kinds_takes_one_task_of_a_whole_pipeline(bench: WorkerBench) -> None:
     drawing, finish = threading.Event(), threading.Event()
 
-    def long(generation: ScriptedGeneration) -> Iterator[DrawnImage | Checkpoint]:
+    def long(generation: ScriptedGeneration) -> Iterator[Piece]:
         drawing.set()
         assert finish.wait(PATIENCE_SECONDS)
         yield grey_image(generation.task, 0)
