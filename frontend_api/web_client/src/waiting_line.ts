@@ -11,7 +11,6 @@ export interface Outlook {
 }
 
 const UNKNOWN: Outlook = { position: null, seconds: null, served: null };
-
 const FIRST_MILLISECONDS = 1_500;
 const LONGEST_MILLISECONDS = 15_000;
 
@@ -23,7 +22,13 @@ export function waitingText({ position, seconds, served }: Outlook): string {
   return [...place, ...time].join(", ");
 }
 
-/** Asks while it is started, less and less often, and not while the page is out of sight. */
+/** Pure. The next in line changes soon; a task far behind, or one of which nothing is known, less and less often. */
+export function pauseAfter({ position, served }: Outlook, lastPause: number): number {
+  const longest = position === null || served === false ? LONGEST_MILLISECONDS : FIRST_MILLISECONDS * (1 + position / 3);
+  return Math.min(2 * lastPause, longest, LONGEST_MILLISECONDS);
+}
+
+/** Asks while it is started, more often near the head of the queue, and not while the page is out of sight. */
 export class WaitingLine {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -49,9 +54,9 @@ export class WaitingLine {
   async #asked(milliseconds: number): Promise<void> {
     const timer = this.#timer;
     // What cannot be told is left out: the card says all the same that the task waits.
-    const text = document.hidden ? null : waitingText(await this.ask().catch(() => UNKNOWN));
+    const outlook = document.hidden ? null : await this.ask().catch(() => UNKNOWN);
     if (this.#timer !== timer) return;
-    if (text !== null) this.tell(text);
-    this.#askIn(Math.min(2 * milliseconds, LONGEST_MILLISECONDS));
+    if (outlook !== null) this.tell(waitingText(outlook));
+    this.#askIn(pauseAfter(outlook ?? UNKNOWN, milliseconds));
   }
 }

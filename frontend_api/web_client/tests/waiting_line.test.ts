@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { type Outlook, WaitingLine, waitingText } from "../src/waiting_line";
+import { type Outlook, WaitingLine, pauseAfter, waitingText } from "../src/waiting_line";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -22,14 +22,26 @@ test.each<[Outlook, string]>([
   expect(waitingText(outlook)).toBe(text);
 });
 
-test("asks less and less often, and no more once it is stopped", async () => {
-  const ask = vi.fn(() => Promise.resolve({ position: 1, seconds: null, served: null }));
+test.each([
+  [0, true, 1_500],
+  [3, true, 3_000],
+  [60, true, 15_000],
+  [0, false, 15_000],
+  [null, null, 15_000],
+])("asks about position %d, served %s, again after at most %d ms", (position, served, milliseconds) => {
+  const outlook = { position, seconds: null, served };
+  expect(pauseAfter(outlook, 60_000)).toBe(milliseconds);
+  expect(pauseAfter(outlook, 1_500)).toBeLessThanOrEqual(3_000);
+});
+
+test("asks less and less often far from the head of the queue, and no more once it is stopped", async () => {
+  const ask = vi.fn(() => Promise.resolve({ position: 9, seconds: null, served: null }));
   const told: string[] = [];
   const line = new WaitingLine(ask, (text) => told.push(text));
   line.start();
   line.start();
   await vi.advanceTimersByTimeAsync(1_500);
-  expect(told).toEqual(["1 before it"]);
+  expect(told).toEqual(["9 before it"]);
   await vi.advanceTimersByTimeAsync(3_000);
   expect(ask).toHaveBeenCalledTimes(2);
   await vi.advanceTimersByTimeAsync(3_000);
