@@ -59,9 +59,7 @@ class FirestoreQueueGauge:
         """See QueueGauge.active."""
         unfinished = [status.value for status in TaskStatus if not status.is_terminal]
         query = self._tasks.where(filter=FieldFilter("status", "in", unfinished))
-        with translated_errors():
-            found = query.select(_ACTIVE_FIELDS).limit(at_most).get(**self._brief_calls)
-        return tuple(_active_task(document) for document in found)
+        return self._listed(query.select(_ACTIVE_FIELDS).limit(at_most))
 
     def statuses(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
         """See QueueGauge.statuses. Documents are read by name, which costs the same however many are stored."""
@@ -95,6 +93,11 @@ class FirestoreQueueGauge:
         with translated_errors():
             ((result,),) = query.count().get(**self._calls)
         return int(result.value)
+
+    def _listed(self, query: Any) -> tuple[ActiveTask, ...]:
+        with translated_errors():
+            found = query.get(**self._brief_calls)
+        return tuple(_active_task(document) for document in found)
 
     def _oldest(self, query: Any) -> datetime | None:
         with translated_errors():

@@ -14,7 +14,7 @@ from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
 from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
 from frontend_api.usage_totals import NO_USAGE, UsageTotals
-from frontend_api.workload import NO_WORK, Work
+from frontend_api.workload import NO_WORK, ActiveTask, Work
 from tests.unit.common.adapters.test_firestore_indexes import (
     declared_indexes,
     needed_index,
@@ -37,6 +37,10 @@ class _RecordingGauge(FirestoreQueueGauge):
     def _oldest(self, query: Any) -> datetime | None:
         self._queries.append(query._to_protobuf())
         return None
+
+    def _listed(self, query: Any) -> tuple[ActiveTask, ...]:
+        self._queries.append(query._to_protobuf())
+        return ()
 
 
 class _RecordingSums(FirestoreQueueGauge):
@@ -96,6 +100,7 @@ def recorded_queries() -> list[Any]:
     for model in (None, "demo"):
         gauge.line(model, completed_since=NOW)
     gauge.queued_before("demo", NOW)
+    gauge.active(at_most=20)
     counts.active_of("ada", at_most=1)
     counts.submitted_by("ada", since=NOW, at_most=1)
     counts.queued(1)
