@@ -80,7 +80,7 @@ class ReadWorkload:
         self._as_of: datetime | None = None
         """When the latest measurement or check began."""
         self._stored_meanwhile: dict[str, Task] | None = None
-        """The tasks that this process stored since the measurement or check began that is under way."""
+        """The tasks that this process has stored since the running measurement began."""
         self._failed_at = clock.now() - _PAUSE_AFTER_OUTAGE
 
     def __call__(self, *, checked: bool = False) -> Workload:
