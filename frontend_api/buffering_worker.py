@@ -18,6 +18,7 @@ from functools import partial
 from selectors import EVENT_READ
 from typing import Any
 
+import structlog
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
@@ -30,6 +31,7 @@ from frontend_api.schemas import MAX_BATCH_BYTES
 from frontend_api.settings import ApiSettings
 from frontend_api.unfinished_requests import UnfinishedLimits, UnfinishedRequests
 
+_log = structlog.get_logger(__name__)
 _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 _HEALTH_THREADS = 4
@@ -231,6 +233,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _refuse(self, conn: _Connection, problem: Problem) -> None:
         """Answer without a thread. A kernel that takes no few hundred bytes at once belongs to no honest caller."""
+        _log.warning(
+            "request_refused_unread", status=problem.kind.status, code=problem.code, detail=problem.detail
+        )
         with contextlib.suppress(OSError):
             conn.sock.send(_written(problem))
         self._linger(conn)

@@ -45,6 +45,8 @@ _HEADERS: dict[str, Json] = {
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7E]+$"},
 }
 """Those that are more than text."""
+_BEFORE_ANY_ROUTE = ("request_timeout", "server_busy")
+"""Problems of a request that has not arrived, or that the process cannot hold."""
 _EVERYWHERE_BELOW_V1 = {
     "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
     "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
@@ -188,7 +190,7 @@ def _problem_answers(operation: Operation) -> Json:
     # An API key may not be allowed to do this, and whether one is good may be impossible to tell just now.
     asks_who = "unauthenticated" in operation.problems and operation.tag != "internal"
     known = ("forbidden", "dependency_unavailable") if asks_who else ()
-    for code in dict.fromkeys((*operation.problems, *known, "internal_error")):
+    for code in dict.fromkeys((*operation.problems, *known, *_BEFORE_ANY_ROUTE, "internal_error")):
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     return {
         str(status): {

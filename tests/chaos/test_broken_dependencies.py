@@ -14,7 +14,7 @@ from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import TaskStatus
 from tests.chaos.grpc_gate import GrpcGate
 from tests.chaos.network import Link
-from tests.chaos.rig import Rig, Site
+from tests.chaos.rig import SIDE, Rig, Site
 from tests.chaos.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -123,6 +123,37 @@ def test_a_submission_whose_storing_was_not_confirmed_is_one_task_when_it_is_rep
     again = rig.try_submit("an unconfirmed circle", headers=key)
     assert again.is_success, again.text
     assert rig.every_promise_kept()[again.json()["id"]].attempt == 1
+
+
+def test_a_batch_whose_storing_was_not_confirmed_has_unknown_outcomes_and_no_second_tasks(rig: Rig) -> None:
+    count, run, link = 60, f"unconfirmed-{random.random()}", rig.site.api_links.firestore
+    batch = {
+        "tasks": [
+            {
+                "prompt": "a silent square",
+                "width": SIDE,
+                "height": SIDE,
+                "steps": 2,
+                "idempotency_key": f"{run}-{n}",
+            }
+            for n in range(count)
+        ]
+    }
+    lost = link.hold(b"a silent square", arrives=True)
+    answer = rig.client.http.post("/v1/tasks:batch", json=batch).raise_for_status().json()
+    assert lost.is_set()
+    assert (answer["unknown"], answer["refused"]) == (count, 0)
+    ids = [result["task_id"] for result in answer["results"]]
+    link.cut()
+    link.pass_on()
+    wait_for(lambda: rig.client.http.get("/readyz").is_success, "the API to find Firestore again")
+    again = rig.client.http.post("/v1/tasks:batch", json=batch).raise_for_status().json()
+    assert [result["task_id"] for result in again["results"]] == ids
+    assert again["replayed"] == count
+    for task_id in ids:
+        rig.expect(task_id)
+    rig.start_worker()
+    assert set(rig.every_promise_kept()) >= set(ids)
 
 
 def test_a_storm_of_aborted_commits_passes_over(rig: Rig) -> None:

@@ -22,9 +22,10 @@ SERIES = {
 }
 NO_METRIC_SHOWS_IT = {
     "An API key has leaked.",
+    "Callers are answered 408 or 503 `server_busy`.",
     "Everything is answered with `untrusted_host`, or changes with `foreign_origin`.",
 }
-"""Somebody has to notice the first; the second is about one machine."""
+"""The first has no symptom; the second is answered before a request is counted; the third is about one machine."""
 
 
 def queries(name: str) -> str:

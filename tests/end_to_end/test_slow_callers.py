@@ -137,6 +137,21 @@ def test_of_too_many_unfinished_requests_the_oldest_is_given_up() -> None:
             assert answer_on(connection)[0] == 202
 
 
+def test_behind_a_trusted_proxy_callers_are_told_apart_by_what_it_forwards() -> None:
+    def slow(caller: str) -> bytes:
+        return head(len(BODY), "/v1/tasks", f"X-Forwarded-For: 6.6.6.6, {caller}") + b"{"
+
+    with (
+        served_by_gunicorn(DARKROOM_MAX_UNFINISHED_PER_CALLER="5", DARKROOM_TRUSTED_PROXIES="1") as port,
+        ExitStack() as exits,
+    ):
+        honest = connected(exits, port, slow("192.0.2.1"))
+        greedy = [connected(exits, port, slow("192.0.2.2")) for _ in range(6)]
+        assert answer_on(greedy[0])[0] == 408
+        honest.sendall(BODY[1:])
+        assert answer_on(honest)[0] == 202
+
+
 def test_a_body_in_pieces_is_read_whole(port: int) -> None:
     with ExitStack() as exits:
         connection = connected(exits, port, head(len(BODY)))
