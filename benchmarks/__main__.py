@@ -14,6 +14,7 @@ BENCHMARKS = (
     "submit_latency",
     "submission_cost",
     "refused_bodies",
+    "slow_callers",
     "open_streams",
     "eta_calibration",
     "browser_latency",
