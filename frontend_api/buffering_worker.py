@@ -118,7 +118,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: _Connection) -> bool:
         """Runs in a thread. The body is here already, so the caller is not asked for it."""
         req._expected_100_continue = False
-        return bool(super().handle_request(req, conn))
+        try:
+            return bool(super().handle_request(req, conn))
+        except BlockingIOError as error:  # see _TAKES_NOTHING: the caller's doing, and nothing to log
+            raise BrokenPipeError(errno.EPIPE, "the caller takes nothing of the answer") from error
 
     def murder_pending(self) -> None:
         """At each turn of the loop: give up what is overdue."""

@@ -125,7 +125,7 @@ def test_a_submission_whose_storing_was_not_confirmed_is_one_task_when_it_is_rep
     assert rig.every_promise_kept()[again.json()["id"]].attempt == 1
 
 
-def test_a_batch_whose_storing_was_not_confirmed_has_unknown_outcomes_and_no_second_tasks(rig: Rig) -> None:
+def test_a_batch_with_unconfirmed_storing_makes_no_second_tasks(rig: Rig) -> None:
     count, run, link = 60, f"unconfirmed-{random.random()}", rig.site.api_links.firestore
     batch = {
         "tasks": [
