@@ -1,4 +1,5 @@
-# Three topics and who hears them. local_stack/provisioning.py makes the same on the emulator; a test compares the two.
+# Three topics and their subscriptions. local_stack/provisioning.py makes the same on the emulator, and a test compares the
+# two. Only the filters differ: the emulator keeps nothing, so a local pool's filter may name its models.
 
 locals {
   topics = {
