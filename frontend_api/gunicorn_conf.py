@@ -1,5 +1,6 @@
 """gunicorn's production configuration; the same file serves the local stack, told apart by the environment."""
 
+import gc
 import os
 import resource
 import signal
@@ -52,7 +53,13 @@ def on_starting(_server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let nobody wait for changes any longer once the worker is told to stop: gunicorn would wait for them."""
+    """Prepare the worker once the application is loaded.
+
+    Callers who wait for changes are released when the worker is asked to stop: gunicorn would wait for them. What
+    was imported is left out of garbage collections: visiting it took some 50 ms of a request each time.
+    """
+    gc.collect()
+    gc.freeze()
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
         _end_waits_at(number, worker)
     signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it; setting a handler undoes it
