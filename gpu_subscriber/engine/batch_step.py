@@ -47,32 +47,33 @@ class BatchStep:
         self._clock = clock
 
     def take(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
-        """One step for all of `runs`. Each is charged an equal share of the time it took."""
-        began = self._clock()
+        """One step for all of `runs`. Each is charged an equal share of the device's time that it took."""
+        began = self._device.mark()
         for run in runs:
             if run.denoising is None:
                 self._prepare(family, run)
         ready = [run for run in runs if run in self._roster]
         if ready:
-            step_began = self._clock()
+            step_began = self._device.mark()
             self._predict_and_advance(family, ready)
-            step_seconds = self._clock() - step_began
-            self._meter.stepped(ready[0].candidate.key.model, batch=len(ready), seconds=step_seconds)
-            for run in ready:
-                run.stopwatch.step_taken(step_seconds, shared_by=len(ready))
-        for run in runs:
-            run.gpu_seconds += (self._clock() - began) / len(runs)
+            self._device.charge(step_began, partial(self._stepped, ready))
+        self._device.charge(began, partial(_charge_equally, runs))
         for run in ready:
             if run in self._roster and run.denoising is not None and run.denoising.is_done:
                 self._finish(family, run)
 
+    def _stepped(self, runs: Sequence[Run], seconds: float) -> None:
+        self._meter.stepped(runs[0].candidate.key.model, batch=len(runs), seconds=seconds)
+        for run in runs:
+            run.stopwatch.step_taken(seconds, shared_by=len(runs))
+
     def _prepare(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
-        began = self._clock()
+        began = self._device.mark()
         with self._roster.blaming(run):
             prepare_run(family, run, self._send)
             run.began_at = run.checkpointed_at = self._clock()
-            run.stopwatch.preparing_seconds = run.began_at - began
+            self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
             self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
 
     def _predict_and_advance(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
@@ -118,12 +119,13 @@ class BatchStep:
 
     def _finish(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
-        began = self._clock()
+        began = self._device.mark()
         with self._roster.blaming(run):
             state = _state(run)
-            decoded, in_tiles = self._decoded(family, state)
-            run.stopwatch.decoding_seconds = self._clock() - began
-            run.gpu_seconds += run.stopwatch.decoding_seconds
+            try:
+                decoded, in_tiles = self._decoded(family, state)
+            finally:
+                self._device.charge(began, partial(_charge_decoding, run))
             circumstances = family.origin.circumstances(
                 state.scheduler, state.past, decoded_in_tiles=in_tiles
             )
@@ -143,6 +145,16 @@ class BatchStep:
             _log.warning("decoding_tiled")
         self._device.free_memory()
         return family.decode(state, tiled=True), True
+
+
+def _charge_equally(runs: Sequence[Run], seconds: float) -> None:
+    for run in runs:
+        run.gpu_seconds += seconds / len(runs)
+
+
+def _charge_decoding(run: Run, seconds: float) -> None:
+    run.stopwatch.decoding_seconds = seconds
+    run.gpu_seconds += seconds
 
 
 def _state(run: Run) -> Denoising:

@@ -1,10 +1,11 @@
 """The device: which one, in which precision, how far the CPU may run ahead of it, how results come back from it."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -17,9 +18,33 @@ POISONED = ("CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_EXECUT
 """How libraries under torch report a lost context in plain RuntimeErrors."""
 
 
+class DeviceEvent(Protocol):
+    """A point in the device's queue of work; `torch.cuda.Event` is one."""
+
+    def record(self) -> None:
+        """Put it behind all work that is queued now."""
+        ...
+
+    def query(self) -> bool:
+        """Whether the device has passed it."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device has passed it."""
+        ...
+
+    def elapsed_time(self, end_event: Any) -> float:
+        """Milliseconds of the device from here to another event; both must have passed."""
+        ...
+
+
+Mark = DeviceEvent | float
+"""A moment of the device: an event where work is queued, the clock's seconds where it is done at once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
-    """Tensors on their way to the CPU; `deliver` gets them once `event` has passed."""
+    """Tensors on their way to the CPU, or a time to be read; `deliver` gets them once `event` has passed."""
 
     tensors: tuple[torch.Tensor, ...]
     deliver: Callable[..., None]
@@ -28,10 +53,14 @@ class Landing:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Device:
-    """A torch device with its precision. All waiting on the device happens here."""
+    """A torch device with its precision. All waiting on the device, and all timing of it, happens here."""
 
     torch_device: torch.device
     dtype: torch.dtype
+    new_event: Callable[[], DeviceEvent] | None = None
+    """Where work is queued: makes events that carry times. None where each call returns with its work done."""
+    clock: Callable[[], float] = time.perf_counter
+    """Times a device without events."""
     _steps: deque[Any] = field(default_factory=deque)
     _landings: deque[Landing] = field(default_factory=deque)
 
@@ -46,7 +75,8 @@ class Device:
         name = settings.dtype
         if name == "auto":
             name = "bfloat16" if kind == "cuda" else "float32"
-        return cls(torch_device=torch.device(kind), dtype=getattr(torch, name))
+        new_event = _timed_event if kind == "cuda" else None
+        return cls(torch_device=torch.device(kind), dtype=getattr(torch, name), new_event=new_event)
 
     @property
     def is_cuda(self) -> bool:
@@ -60,17 +90,37 @@ class Device:
 
     @property
     def has_landings(self) -> bool:
-        """Whether results are on their way."""
+        """Whether results or times are on their way."""
         return bool(self._landings)
 
     def fetch(self, *tensors: torch.Tensor, deliver: Callable[..., None]) -> None:
         """Start copying to the CPU without waiting; a later `land` hands the copies to `deliver`."""
         copies = tuple(tensor.to("cpu", non_blocking=True) for tensor in tensors)
-        event = None
-        if any(tensor.is_cuda for tensor in tensors):
-            event = torch.cuda.Event()
-            event.record()
+        event = self._recorded() if any(tensor.is_cuda for tensor in tensors) else None
         self._landings.append(Landing(tensors=copies, deliver=deliver, event=event))
+
+    def mark(self) -> Mark:
+        """The moment at which the device will have done all that is queued now."""
+        return self.clock() if self.new_event is None else self._recorded()
+
+    def charge(self, began: Mark, pay: Callable[[float], None]) -> None:
+        """Call `pay` with the device's seconds from `began` to what is queued last, as soon as they are known.
+
+        That is at once where work is not queued, else when a later `land` finds that the device has passed it.
+        """
+        if isinstance(began, float):
+            pay(self.clock() - began)
+            return
+        ended = self._recorded()
+
+        def deliver() -> None:
+            pay(began.elapsed_time(ended) / 1_000)
+
+        self._landings.append(Landing(tensors=(), deliver=deliver, event=ended))
+
+    def defer(self, deliver: Callable[[], None]) -> None:
+        """Have a later `land` call this, after all that is on its way now: then every time so far is known."""
+        self._landings.append(Landing(tensors=(), deliver=deliver))
 
     def land(self, *, wait: bool = False) -> None:
         """Deliver what has arrived, in order; with `wait`, everything."""
@@ -85,13 +135,18 @@ class Device:
 
     def keep_pace(self) -> None:
         """Called after each step: wait until no more than STEPS_IN_FLIGHT are queued on the GPU."""
-        if not self.is_cuda:
+        if self.new_event is None:
             return
-        event = torch.cuda.Event()
-        event.record()
-        self._steps.append(event)
+        self._steps.append(self._recorded())
         while len(self._steps) > STEPS_IN_FLIGHT:
             self._steps.popleft().synchronize()
+
+    def _recorded(self) -> DeviceEvent:
+        if self.new_event is None:
+            raise RuntimeError("this device has no events")
+        event = self.new_event()
+        event.record()
+        return event
 
     def synchronize(self) -> None:
         """Wait until all that was queued is done."""
@@ -102,6 +157,10 @@ class Device:
         """Give cached blocks back after an allocation failed; leave the `except` block first, it pins tensors."""
         if self.is_cuda:
             torch.cuda.empty_cache()
+
+
+def _timed_event() -> DeviceEvent:
+    return torch.cuda.Event(enable_timing=True)
 
 
 def is_device_lost(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ answer, and what is not on the roster is never answered again.
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 import torch
@@ -27,11 +28,19 @@ Send = Callable[[FromEngine], None]
 class Roster:
     """The Runs by id, in order of arrival."""
 
-    def __init__(self, *, send: Send, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        send: Send,
+        clock: Callable[[], float],
+        defer: Callable[[Callable[[], None]], None],
+    ) -> None:
         self._send = send
+        self._defer = defer
         self._clock = clock
         self._runs: dict[str, Run] = {}
         self._arrivals = 0
+        self._failed: list[tuple[Run, Failure]] = []
 
     def __iter__(self) -> Iterator[Run]:
         return iter(tuple(self._runs.values()))
@@ -97,16 +106,20 @@ class Roster:
         )
 
     def interrupt(self, run: Run, *, checkpoint: bytes | None = None) -> None:
-        """The Run was told to stop, and has."""
+        """The Run was told to stop, and has. Its answer is sent once its last steps are timed."""
         del self._runs[run.run_id]
-        self._send(
-            RunInterrupted(
-                run_id=run.run_id, step=run.steps_done, gpu_seconds=run.gpu_seconds, checkpoint=checkpoint
+
+        def answer() -> None:
+            self._send(
+                RunInterrupted(
+                    run_id=run.run_id, step=run.steps_done, gpu_seconds=run.gpu_seconds, checkpoint=checkpoint
+                )
             )
-        )
+
+        self._defer(answer)
 
     def fail(self, run: Run, error: Exception) -> None:
-        """The Run cannot go on."""
+        """The Run cannot go on. `answer_failures` says so, once what it cost has been charged."""
         del self._runs[run.run_id]
         failure = failure_of(error)
         unexpected = not isinstance(error, EngineError | torch.OutOfMemoryError)
@@ -118,7 +131,13 @@ class Roster:
             # The frames alone: an error's text and a frame's variables may quote the prompt.
             frames=traceback.format_tb(error.__traceback__) if unexpected else None,
         )
-        self._send_failure(run, failure)
+        self._failed.append((run, failure))
+
+    def answer_failures(self) -> None:
+        """Send the answers of the Runs that have failed, once their last steps are timed."""
+        failed, self._failed = self._failed, []
+        for run, failure in failed:
+            self._defer(partial(self._send_failure, run, failure))
 
     @contextmanager
     def blaming(self, run: Run) -> Iterator[None]:

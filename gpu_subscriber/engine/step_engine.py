@@ -52,7 +52,7 @@ class StepEngine:
             model_switch_seconds=settings.model_switch_patience_seconds,
             batch_lane_seconds=settings.batch_lane_patience_seconds,
         )
-        self._roster = Roster(send=send, clock=clock)
+        self._roster = Roster(send=send, clock=clock, defer=device.defer)
         self._watching = Watching(settings=settings, device=device, send=send, clock=clock)
         self._meter = Meter(send=send, clock=clock)
         self._batch_step = BatchStep(
@@ -80,6 +80,7 @@ class StepEngine:
             if not self._shelf.offers(message.parameters.model):
                 model = message.parameters.model
                 self._roster.fail(run, ModelUnavailableError(model, reason="this worker does not offer it"))
+                self._answer()
             return
         if self._roster.get(message.run_id) is None:
             self._device.land(wait=True)  # its picture is on its way, and may have to be drawn again
@@ -88,12 +89,14 @@ class StepEngine:
             self._stop_drawing = True
         elif stopped is not None:
             self._interrupt(stopped, want_checkpoint=message.want_checkpoint)
+            self._answer()
 
     def interrupt_all(self, *, want_checkpoints: bool) -> None:
         """Stop every Run; images already on their way from the device are still delivered."""
         self._device.land(wait=True)  # first: one of them may have to be drawn again
         for run in self._roster:
             self._interrupt(run, want_checkpoint=want_checkpoints)
+        self._device.land(wait=True)
 
     def stop_drawing(self) -> None:
         """Leave a whole pipeline at its next step, if one is drawing."""
@@ -115,14 +118,19 @@ class StepEngine:
         runs = [run for candidate in batch if (run := self._roster.get(candidate.run_id)) is not None]
         if not runs:
             return
-        began = self._clock()
+        began = self._device.mark()
         family = self._family(runs[0].start.parameters.model)
         if isinstance(family, WholePipeline):
             self._draw(family, runs[0])
         elif family is not None:
             self._batch_step.take(family, runs)
+        self._answer()
+        self._device.charge(began, lambda seconds: self._meter.worked(seconds, is_done=not self._roster))
+
+    def _answer(self) -> None:
+        """Send what the device is through with; answers of Runs that ended wait for the times of their last steps."""
+        self._roster.answer_failures()
         self._device.land()
-        self._meter.worked(self._clock() - began, is_done=not self._roster)
 
     def _family(self, model: str) -> Family | None:
         """The model, loaded now if need be; None when it cannot be, and then its Runs have failed."""
@@ -142,14 +150,21 @@ class StepEngine:
 
     def _draw(self, family: WholePipeline, run: Run) -> None:
         """A whole image in one call. Only this Run can be stopped inside it; new ones wait for its end."""
-        began = stepped_at = run.began_at = self._clock()
+        run.began_at = self._clock()
+        stepped_at, earlier_seconds = self._device.mark(), run.gpu_seconds
         self._drawing, self._stop_drawing = run, False
+
+        def pay(seconds: float) -> None:
+            run.gpu_seconds += seconds
+
+        def pay_step(seconds: float) -> None:
+            self._meter.stepped(run.candidate.key.model, batch=1, seconds=seconds)
+            pay(seconds)
 
         def on_step(step: int, steps: int, latents: torch.Tensor | None) -> None:
             nonlocal stepped_at
-            now = self._clock()
-            self._meter.stepped(run.candidate.key.model, batch=1, seconds=now - stepped_at)
-            stepped_at = now
+            self._device.charge(stepped_at, pay_step)
+            stepped_at = self._device.mark()
             self._watching.note_step(family.colours, run, step=step, steps=steps, latents=latents)
             self._device.land()
             self._pump()
@@ -161,15 +176,18 @@ class StepEngine:
             with self._roster.blaming(run):
                 if warnings := family.warnings_of(run.start.parameters):
                     self._send(RunWarned(run_id=run.run_id, warnings=warnings))
-                drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
-                run.gpu_seconds += self._clock() - began
-                run.stopwatch.whole_image_drawn(self._clock() - began, steps=run.start.parameters.steps)
+                try:
+                    drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
+                finally:
+                    self._device.charge(stepped_at, pay)
+                self._device.land(wait=True)  # the pixels are here, so every time is known
+                seconds = run.gpu_seconds - earlier_seconds
+                run.stopwatch.whole_image_drawn(seconds, steps=run.start.parameters.steps)
                 self._roster.release(run)
                 self._roster.deliver(
                     run, self._told_of(family, run), drawn.pixels, drawn.finite, drawn.varied
                 )
         except RunStoppedError:
-            run.gpu_seconds += self._clock() - began
             self._roster.interrupt(run)
         finally:
             self._drawing = None

@@ -10,7 +10,7 @@ from common.domain.model_catalog import ModelDefaults, ModelLimits, ModelSpec
 from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
 from common.domain.task import Lane
 from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, Start, StepDone
 from gpu_subscriber.engine.model_backoff import ModelBackoff
@@ -60,26 +60,33 @@ class DrivenEngine:
         families: dict[str, Family] | Family,
         *,
         max_batch: int = 8,
+        new_event: Callable[[], DeviceEvent] | None = None,
         load: Callable[[str], Family] | None = None,
         **settings: Any,
     ) -> None:
         self.families = families if isinstance(families, dict) else {"tiny": families}
         self.sent: list[FromEngine] = []
         self.now = 0.0
+        self.device = Device(
+            torch_device=torch.device("cpu"),
+            dtype=torch.float32,
+            new_event=new_event,
+            clock=lambda: self.now,
+        )
         self.caps = BatchCaps(max_batch=max_batch)
         fetch = load or self.families.__getitem__
         models = tuple(spec(name) for name in self.families)
         chosen = EngineSettings(models=models, max_batch=max_batch, **settings)
         self.shelf = ModelShelf(
             models,
-            CPU,
+            self.device,
             capacity=chosen.loaded_models,
             load=lambda model, device: fetch(model.name),
             backoff=ModelBackoff(clock=lambda: self.now),
         )
         self.engine = StepEngine(
             shelf=self.shelf,
-            device=CPU,
+            device=self.device,
             caps=self.caps,
             settings=chosen,
             send=self.hear,
