@@ -108,7 +108,7 @@ class Device:
 
         That is at once where work is not queued, else when a later `land` finds that the device has passed it.
         """
-        if isinstance(began, float):
+        if isinstance(began, int | float):
             pay(self.clock() - began)
             return
         ended = self._recorded()

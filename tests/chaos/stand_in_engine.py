@@ -1,18 +1,20 @@
 """An engine that speaks the engine's messages and paints one colour. It starts at once and costs no processor time.
 
 The colour is the last link of a chain with one link a step: only a Run that took each of its steps once, resumed or
-not, comes to the picture that its parameters stand for.
+not, comes to the picture that its parameters stand for. A prompt with IN_TURN has its images one after another, and
+one with REFUSED and an index never gets that image.
 """
 
 import hashlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from common.domain.parameters import GenerationParameters
-from common.domain.task import Phase
+from common.domain.task import Failure, Phase
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.exit_codes import PARENT_GONE
 from gpu_subscriber.engine.messages import (
@@ -22,6 +24,7 @@ from gpu_subscriber.engine.messages import (
     ImageReady,
     Interrupt,
     PhaseChanged,
+    RunFailed,
     RunInterrupted,
     Shutdown,
     Start,
@@ -30,6 +33,8 @@ from gpu_subscriber.engine.messages import (
 )
 from tests.factories import circumstances
 
+IN_TURN = "in turn"
+REFUSED = "refused image"
 STEP_SECONDS = float(os.environ.get("CHAOS_STEP_SECONDS", "0.02"))
 
 
@@ -98,9 +103,24 @@ def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
         except (EOFError, OSError):
             os._exit(PARENT_GONE)
         for run_id, run in list(runs.items()):
+            if _waits(run, runs.values()):
+                continue
+            if f"{REFUSED} {run.start.index}" in run.start.parameters.prompt:
+                failure = Failure(code="content_filtered", message="The safety checker refused the picture.")
+                pipe.send(RunFailed(run_id=run_id, failure=failure, gpu_seconds=run.gpu_seconds))
+                del runs[run_id]
+                continue
             _advance(pipe, run_id, run, settings.checkpoint_interval_seconds)
             if run.step >= run.start.parameters.steps:
                 del runs[run_id]
+
+
+def _waits(run: _Run, runs: Iterable[_Run]) -> bool:
+    """Whether the prompt wants the images of its task one after another, and an earlier one is under way."""
+    start = run.start
+    return IN_TURN in start.parameters.prompt and any(
+        other.start.parameters == start.parameters and other.start.index < start.index for other in runs
+    )
 
 
 def _heard(pipe: Pipe, message: ToEngine, runs: dict[str, _Run]) -> bool:
@@ -128,7 +148,7 @@ def _heard(pipe: Pipe, message: ToEngine, runs: dict[str, _Run]) -> bool:
 def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: float) -> None:
     parameters, now = run.start.parameters, time.monotonic()
     run.advance()
-    pipe.send(StepDone(run_id=run_id, step=run.step, steps=parameters.steps))
+    pipe.send(StepDone(run_id=run_id, step=run.step, steps=parameters.steps, gpu_seconds=run.gpu_seconds))
     if run.step == parameters.steps:
         colour = bytes(run.state[:3])
         pipe.send(
