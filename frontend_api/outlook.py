@@ -17,6 +17,8 @@ from common.domain.worker_report import ModelTimes, SizeTimes
 from frontend_api.calibration import Eta
 from frontend_api.workload import Work, Workload
 
+_MEASURED_EVERY_SECONDS = 1.0
+"""Until then a measured position is as good as an estimated one."""
 _HANDLING_SECONDS = 0.2
 """Of a task beside its drawing, until a worker has said what that takes it."""
 
@@ -65,9 +67,8 @@ def place_of_newest(workload: Workload, model: str, lane: Lane, now: datetime) -
     """Where a task stands that is submitted now; workers have gone on since the workload was measured."""
     gone_on = max(0.0, (now - workload.as_of).total_seconds())
     wait_seconds = _wait_seconds(workload, model, lane, gone_on_seconds=gone_on)
-    return Place(
-        as_of=now, tasks_ahead=workload.backlog_of(model).all_queued.tasks, wait_seconds=wait_seconds
-    )
+    tasks_ahead = workload.backlog_of(model).all_queued.tasks - _claimed_since(workload, model, gone_on)
+    return Place(as_of=now, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
 
 
 def place_behind(workload: Workload, model: str, lane: Lane, now: datetime, *, tasks_ahead: int) -> Place:
@@ -129,6 +130,18 @@ def _wait_seconds(
         held_at_once = sum(worker.deliveries for worker in workers)
         gpu_seconds -= batch.units * min(1.0, held_at_once / ahead.tasks)
     return max(0.0, gpu_seconds) / len(workers)
+
+
+def _claimed_since(workload: Workload, model: str, gone_on_seconds: float) -> int:
+    """About how many of the measured tasks workers have claimed since: a long backlog is measured every few seconds."""
+    measured = replace(workload, arrivals={})
+    queued, workers = measured.backlog_of(model).all_queued, workload.workers_of(model)
+    if not workers or gone_on_seconds <= _MEASURED_EVERY_SECONDS or not queued.tasks:
+        return 0
+    sharing = workload.models & {name for worker in workers for name in worker.models}
+    seconds = sum((_work_ahead(measured, name) for name in sharing), Work()).units
+    share = gone_on_seconds * len(workers) / seconds if seconds else 0.0
+    return min(queued.tasks, int(share * queued.tasks))
 
 
 def _work_ahead(workload: Workload, model: str, *, share: float = 1.0, lane: Lane | None = None) -> Work:

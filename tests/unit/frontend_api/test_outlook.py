@@ -112,6 +112,16 @@ def test_workers_go_on_with_what_was_measured_and_not_with_what_came_later() -> 
         assert place.wait_seconds == pytest.approx(left + arrived)
 
 
+def test_position_in_a_long_backlog_follows_the_work_done_since_it_was_measured() -> None:
+    long = workload(worker("a"), worker("b"), queued={Lane.BATCH: Work(tasks=2_000, units=1_000.0)})
+    long = long.joined_by(submitted_task())
+    for passed, ahead in ((0.0, 2_001), (1.0, 2_001), (5.0, 1_981), (9_999.0, 1)):
+        place = place_of_newest(long, "demo", Lane.BATCH, NOW + timedelta(seconds=passed))
+        assert place.tasks_ahead == ahead
+    nobody = Workload(as_of=NOW, measured=long.measured, workers=())
+    assert place_of_newest(nobody, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead == 2_000
+
+
 def test_models_that_share_a_worker_wait_for_each_other() -> None:
     both = worker("w", models=("demo", "other"))
     other = replace(both.times[0], model="other", gpu_seconds_per_unit=3.0)
