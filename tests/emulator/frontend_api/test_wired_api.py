@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -23,11 +24,13 @@ from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.authentication import unsigned_token
 from frontend_api.settings import ApiSettings
 from frontend_api.wsgi import build_app
+from gpu_subscriber.adapters.pubsub_clients import subscriber_client
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 
 pytestmark = pytest.mark.emulator
+THREE_MODELS = Path(__file__).parents[3] / "terraform" / "tests" / "three_models.json"
 PROMPT = {"prompt": "a large red circle"}
 
 
@@ -279,3 +282,38 @@ def test_on_the_emulators_only_this_machines_names_and_the_configured_ones_are_a
     monkeypatch.setenv("DARKROOM_TRUSTED_HOSTS", '["stack.example"]')
     configured = build_app()
     assert [asked_as(host, configured) for host in ("localhost", "stack.example:80")] == [200, 200]
+
+
+def test_api_publishes_a_model_added_to_a_pool_to_the_pools_subscription(
+    emulators: Emulators, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber = subscriber_client(emulator_host=emulators.pubsub_host)
+    project = f"projects/{emulators.names.project_id}"
+    subscription = f"{project}/subscriptions/pool-{uuid.uuid4().hex}"
+    topic = f"{project}/topics/{emulators.names.tasks_topic}"
+    subscriber.create_subscription(
+        request={"name": subscription, "topic": topic, "filter": 'attributes.pool = "large"'}
+    )
+
+    def submitted_with(pools: str, model: str) -> str:
+        monkeypatch.setenv("DARKROOM_MODEL_POOLS", pools)
+        answer = build_app().test_client().post(
+            "/v1/tasks", json=PROMPT | {"model": model}, headers=dict(headers)
+        )  # fmt: skip
+        assert answer.status_code == 202, answer.text
+        return str(answer.get_json()["id"])
+
+    headers = {"Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
+    monkeypatch.setenv("DARKROOM_MODEL_CATALOG", str(THREE_MODELS))
+    expected = {
+        submitted_with('{"small": ["demo"], "large": ["sdxl"]}', "sdxl"),
+        submitted_with('{"small": ["demo"], "large": ["sdxl", "flux"]}', "flux"),
+    }
+    elsewhere = submitted_with('{"small": ["demo"], "large": ["sdxl", "flux"]}', "demo")
+
+    delivered: set[str] = set()
+    while not expected <= delivered:
+        pulled = subscriber.pull(subscription=subscription, max_messages=10, timeout=60).received_messages
+        delivered |= {message.message.attributes["task_id"] for message in pulled}
+    assert elsewhere not in delivered
+    subscriber.delete_subscription(subscription=subscription)
