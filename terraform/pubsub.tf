@@ -1,5 +1,4 @@
-# Three topics and their subscriptions. local_stack/provisioning.py makes the same on the emulator, and a test compares the
-# two. Only the filters differ: the emulator keeps nothing, so a local pool's filter may name its models.
+# Three topics and their subscriptions. local_stack/provisioning.py makes the same on the emulator; a test compares the two.
 
 locals {
   topics = {
