@@ -9,6 +9,8 @@ import importlib
 import os
 import platform
 
+from local_stack.loopback import no_proxy_environment
+
 BENCHMARKS = (
     "service_tax",
     "submit_latency",
@@ -34,6 +36,7 @@ def main() -> None:
     chosen = parser.parse_args().names or BENCHMARKS
     if unknown := set(chosen) - set(BENCHMARKS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    os.environ.update(no_proxy_environment(os.environ))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name in chosen:
         print(f"\n{name}", flush=True)

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from gpu_subscriber.adapters.pubsub_clients import publisher_client
 from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
 from tests.browser.conftest import screenshot_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end]
@@ -91,6 +92,17 @@ def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContex
         page.get_by_test_id("submit-button").click()
     body = json.loads(asked.value.post_data or "")
     assert (body["prompt"], body["steps"]) == (PROMPT, 7)
+
+
+def test_the_page_says_that_no_worker_serves_the_model(chromium: Browser, tmp_path: Path) -> None:
+    with LocalStack(StackSettings(data_directory=tmp_path, workers=0)) as stack:
+        page = chromium.new_page(base_url=stack.page_url)
+        page.goto("/")
+        card = submit(page, PROMPT)
+        expect(page.locator("#form-message")).to_contain_text("no worker serves this model")
+        expect(card).to_contain_text("no worker serves this model")
+        show(page, "no_worker")
+        page.close()
 
 
 def test_a_running_task_can_be_cancelled(page: Page) -> None:

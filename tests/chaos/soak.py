@@ -7,6 +7,7 @@ Exits with 1 when any promise was broken. The report lies in the folder that `--
 """
 
 import argparse
+import os
 import random
 import secrets
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 import httpx
 
 from common.domain.task import TaskStatus
+from local_stack.loopback import no_proxy_environment
 from tests.chaos.engines import DEADLY, DEMO_MODEL, STAND_IN
 from tests.chaos.faults import Faults
 from tests.chaos.rig import Rig, Site
@@ -154,6 +156,7 @@ def main() -> int:
     parser.add_argument("--fault-every", type=float, default=3.0, metavar="SECONDS", help="on average")
     parser.add_argument("--report", type=Path, default=Path(".darkroom/chaos"), metavar="FOLDER")
     arguments = parser.parse_args()
+    os.environ.update(no_proxy_environment(os.environ))
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1_000_000)
     _say(f"A soak of {arguments.minutes:g} minutes with seed {seed}; SEED={seed} repeats it.")
     with tempfile.TemporaryDirectory(prefix="darkroom-soak-") as folder:
