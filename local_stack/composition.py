@@ -1,5 +1,6 @@
 """Which processes a stack consists of, and what each is told: ports, directories, environment. Starts nothing."""
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -17,6 +18,7 @@ from local_stack.pubsub_proxy.process import pubsub_proxy
 from local_stack.stack_settings import (
     LOCAL_DEFAULTS,
     MODEL_CATALOG_VARIABLE,
+    MODEL_POOLS_VARIABLE,
     MODELS_VARIABLE,
     OBSERVED_DEFAULTS,
     StackSettings,
@@ -69,6 +71,7 @@ class Composition:
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
             "DARKROOM_SUBSCRIPTION": self._settings.names.tasks_subscription(self.pools[0].name),
+            MODEL_POOLS_VARIABLE: json.dumps({pool.name: pool.models for pool in self.pools}),
             **self._catalog_variable,
             **honoured(LOCAL_DEFAULTS, self._settings.caller_environment),
             "DARKROOM_INTERNAL_TOKEN": self._token,

@@ -12,6 +12,7 @@ from local_stack.provisioning import ResourceNames
 from local_stack.worker_pools import WorkerPool, plan_pools
 
 MODEL_CATALOG_VARIABLE = "DARKROOM_MODEL_CATALOG"
+MODEL_POOLS_VARIABLE = "DARKROOM_MODEL_POOLS"
 MODELS_VARIABLE = "DARKROOM_MODELS"
 PROJECT_RULES = Path(__file__).resolve().parents[1] / "terraform" / "firestore.rules"
 

@@ -1,7 +1,7 @@
 """Which models each worker of the stack serves, and the subscription it pulls from. Pure rules.
 
-A pool is one subscription and the workers that pull from it, as in the cloud. A model belongs to exactly one pool: in
-two, Pub/Sub would deliver each of its messages twice.
+A pool is one subscription and the workers that pull from it, as in the cloud: each message names its model's pool,
+and the subscription filters by that name. A model belongs to exactly one pool.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,15 @@ class WorkerPool:
     def subscription_filter(self, pools: Sequence["WorkerPool"]) -> str:
         """The filter of the pool's subscription, one of all the `pools` of a stack.
 
-        The first pool also gets the messages of unknown models and of none, so that a worker moves them to the dead
-        letters. Where no filter mentions them, Pub/Sub drops such messages without a trace.
+        The first pool also gets the messages of unknown pools and of none, so that a worker moves them to the dead
+        letters. Where no filter matches them, Pub/Sub drops such messages without a trace.
         """
-        others = [model for pool in pools if pool != self for model in pool.models]
+        own = f'attributes.pool = "{self.name}"'
         if self != pools[0]:
-            return _any_of(self.models)
-        every_other = f"NOT ({_any_of(others)})" if others else ""
-        return every_other if _fits(every_other) else _any_of(self.models)
+            return own
+        others = " OR ".join(f'attributes.pool = "{pool.name}"' for pool in pools[1:])
+        every_other = f"NOT ({others})" if others else ""
+        return every_other if len(every_other.encode()) <= _MAX_FILTER_BYTES else own
 
 
 def plan_pools(
@@ -49,21 +50,18 @@ def plan_pools(
     """
     if shares is None:
         _check_known(models, catalog, variable="DARKROOM_MODELS")
-        served = [WorkerPool(models=tuple(models or catalog), workers=1 if workers is None else workers)]
+        served = [
+            WorkerPool(
+                models=tuple(dict.fromkeys(models or catalog)), workers=1 if workers is None else workers
+            )
+        ]
     else:
         if models:
             raise WorkerModelsError("WORKER_MODELS and DARKROOM_MODELS are both set; set one of them.")
         served = _pools_of(_shares_in(shares, catalog), workers)
     covered = {model for pool in served for model in pool.models}
     unserved = [WorkerPool(models=(model,), workers=0) for model in catalog if model not in covered]
-    pools = (*served, *unserved)
-    for pool in pools:
-        if not _fits(pool.subscription_filter(pools)):
-            raise WorkerModelsError(
-                f"The share {','.join(pool.models)} of WORKER_MODELS has too many models: Pub/Sub allows a filter of "
-                f"{_MAX_FILTER_BYTES} bytes. Make it the first share, or split it in two."
-            )
-    return pools
+    return (*served, *unserved)
 
 
 def _shares_in(text: str, catalog: Sequence[str]) -> list[tuple[str, ...]]:
@@ -108,11 +106,3 @@ def _check_known(models: Sequence[str], catalog: Sequence[str], *, variable: str
         raise WorkerModelsError(
             f"{variable} names the model {unknown!r}, which is not in the model catalog: {', '.join(catalog)}."
         )
-
-
-def _any_of(models: Sequence[str]) -> str:
-    return " OR ".join(f'attributes.model = "{model}"' for model in models)
-
-
-def _fits(subscription_filter: str) -> bool:
-    return len(subscription_filter.encode()) <= _MAX_FILTER_BYTES

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from common.wire_formats.task_message import task_message_attributes
+from frontend_api.settings import ApiSettings
 from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
+from local_stack.pubsub_proxy.subscription_filter import parse_filter
 from local_stack.shell_exports import shell_exports
 from local_stack.stack_settings import LOCAL_DEFAULTS, OBSERVED_DEFAULTS, StackSettings
+from tests.factories import parameters, submitted_task
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
 WIRING = {
@@ -22,6 +26,7 @@ WIRING = {
     "DARKROOM_HEALTH_PORT",
     "DARKROOM_IMAGES_BUCKET",
     "DARKROOM_INTERNAL_TOKEN",
+    "DARKROOM_MODEL_POOLS",
     "DARKROOM_PROJECT_ID",
     "DARKROOM_SUBSCRIPTION",
     "DARKROOM_TASKS_TOPIC",
@@ -108,6 +113,27 @@ def test_each_worker_serves_its_share_and_an_unserved_model_is_reported(
         "darkroom-tasks-tiny-xl",
     ]
     assert composition.notices == ("No worker serves tiny-a: such tasks wait.",)
+
+
+def test_the_api_sends_each_models_messages_to_its_pool(
+    tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composition = compose(tmp_path, {}, model_catalog=catalog, worker_models="tiny-b,tiny-xl")
+    for name, value in composition.api().environment.items():
+        monkeypatch.setenv(name, value)
+    settings = ApiSettings()
+    settings.check()
+    pool_of = settings.pool_of_each_model()
+    for model in settings.load_catalog().models:
+        task = submitted_task(parameters=parameters(model=model.name))
+        attributes = task_message_attributes(task, pool=pool_of.get(model.name))
+        takers = [
+            pool
+            for pool in composition.pools
+            if parse_filter(pool.subscription_filter(composition.pools))(attributes)
+        ]
+        assert [model.name in pool.models for pool in takers] == [True]
+    assert set(pool_of) == {"tiny-a", "tiny-b", "tiny-xl"}
 
 
 def test_the_callers_models_restrict_the_workers(tmp_path: Path, catalog: Path) -> None:
