@@ -71,6 +71,8 @@ class ApiSettings(SharedSettings):
     """Whose OIDC tokens open /internal."""
     autoscaling_token: SecretStr | None = Field(default=None, min_length=32)
     """What the autoscaler shows at /internal/autoscaling; without it those who may call the rest of /internal ask."""
+    firestore_browser_host: str | None = None
+    """Where pages reach Firestore's emulator, `host:port`; without it at FIRESTORE_EMULATOR_HOST."""
     firebase_web_config: dict[str, Any] | None = None
     """The Firebase web app's configuration (JSON), for the page to sign in with. Public by nature."""
     webhook_key: SecretStr | None = Field(default=None, min_length=32)

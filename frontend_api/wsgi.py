@@ -259,6 +259,7 @@ def _web_page(settings: ApiSettings) -> WebPage:
             "user_id": None,
         }
         return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=_CLOUD_ORIGINS)
+    emulator = settings.firestore_browser_host or emulator
     host, _, port = emulator.rpartition(":")
     config = {
         "project_id": settings.project_id,

@@ -10,6 +10,7 @@ from local_stack import application
 from local_stack.bucket_server.process import bucket_server
 from local_stack.data_directory import DataDirectory
 from local_stack.emulators import firestore_emulator, pubsub_emulator
+from local_stack.firestore_proxy.process import firestore_proxy
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.metrics_view import METRICS_SUFFIX
 from local_stack.processes import ProcessSpec
@@ -28,6 +29,10 @@ from local_stack.stack_settings import (
 
 _PAGE_PORT = "PORT"
 """Also the variable behind the command's --port, which wins over it."""
+
+
+FIRESTORE_BROWSER_PORT = "firestore-browser"
+"""The name of the port at which the Firestore proxy serves pages."""
 
 
 class Composition:
@@ -67,7 +72,8 @@ class Composition:
         """What a program needs to talk to this stack, with the settings that API and worker read."""
         return {
             "PUBSUB_EMULATOR_HOST": self.host("pubsub-proxy"),
-            "FIRESTORE_EMULATOR_HOST": self.host("firestore-emulator"),
+            "FIRESTORE_EMULATOR_HOST": self.host("firestore-proxy"),
+            "DARKROOM_FIRESTORE_BROWSER_HOST": self.host(FIRESTORE_BROWSER_PORT),
             "STORAGE_EMULATOR_HOST": f"http://{self.host('bucket-server')}",
             **names_as_environment(self._settings.names),
             "DARKROOM_SUBSCRIPTION": self._settings.names.tasks_subscription(self.pools[0].name),
@@ -110,7 +116,7 @@ class Composition:
         """A process's address, `host:port`."""
         return f"{LOOPBACK}:{self._port(name)}"
 
-    def infrastructure(self, exported: Path | None) -> tuple[ProcessSpec, ...]:
+    def infrastructure(self, latest_export: Callable[[], Path | None]) -> tuple[ProcessSpec, ...]:
         """All that the project's own programs need."""
         pubsub_port = self._port("pubsub-emulator")
         return (
@@ -120,20 +126,28 @@ class Composition:
                 java=self._settings.java,
                 say=self._say,
             ),
-            self.firestore(exported),
+            self.firestore(latest_export),
             bucket_server(port=self._port("bucket-server"), directory=self._data.bucket),
             pubsub_proxy(port=self._port("pubsub-proxy"), emulator_port=pubsub_port),
+            firestore_proxy(
+                port=self._port("firestore-proxy"),
+                browser_port=self._port(FIRESTORE_BROWSER_PORT),
+                emulator_port=self._port("firestore-emulator"),
+                journal=self._data.firestore_journal,
+            ),
         )
 
-    def firestore(self, exported: Path | None) -> ProcessSpec:
+    def firestore(self, latest_export: Callable[[], Path | None]) -> ProcessSpec:
+        """`latest_export` is called at each start: an emulator that is started again has the latest documents."""
         return firestore_emulator(
             port=self._port("firestore-emulator"),
             websocket_port=self._port("firestore-websocket"),
             project_id=self._settings.names.project_id,
             rules=self._settings.rules,
-            exported=exported,
+            exported=latest_export(),
             java=self._settings.java,
             say=self._say,
+            renew=lambda: self.firestore(latest_export),
         )
 
     def api(self) -> ProcessSpec:

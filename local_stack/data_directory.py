@@ -2,8 +2,8 @@
 
 lock            held (flock) by the running supervisor
 state.json      the running stack's ports and processes; when nobody holds the lock, why it ended or a crash's leftover
-logs/           one file per process, and the one of the start before as `.1`
-firestore/      exports of the documents
+logs/           one file of bounded size per process, and what was logged before as `.1`
+firestore/      exports of the documents, and a journal of what was written since
 bucket/         the stored images
 traces/         spans of the latest start that was to be observed, a file per process
 """
@@ -48,6 +48,7 @@ class DataDirectory:
         self.path = path.resolve()
         self.logs = self.path / "logs"
         self.firestore = self.path / "firestore"
+        self.firestore_journal = self.firestore / "journal"
         self.bucket = self.path / "bucket"
         self.traces = self.path / "traces"
         self._lock_file: TextIOWrapper | None = None

@@ -14,7 +14,11 @@ from local_stack.processes import ProcessSpec
 
 # One collector thread and only the quick compiler: the JVMs start in half the time. Firestore's keeps every version of
 # every document, some 30 kB a task by its end: half a gigabyte is full, and the emulator stands still, at 14,000 tasks.
-_JVM_FLAGS = ("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.language=en")
+_JVM_FLAGS = (
+    *("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.language=en"),
+    # One that has run out of memory stands still for minutes; one that has ended is started again, or reported.
+    "-XX:+ExitOnOutOfMemoryError",
+)
 
 FIRESTORE_OWNER = {"Authorization": "Bearer owner"}
 """The emulator's administrator, whom no security rule stops."""
@@ -42,9 +46,11 @@ def firestore_emulator(
     exported: Path | None = None,
     java: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    renew: Callable[[], ProcessSpec] | None = None,
 ) -> ProcessSpec:
     """The Firestore emulator, with the documents of `exported` (an export's `.overall_export_metadata` file) if given.
 
+    `renew` makes the spec to start it again with, from the last export; without it its end is final.
     Ready when a read works: with rules that do not compile it starts, answers `GET /`, and refuses every request.
     """
     arguments = [f"--host={LOOPBACK}", f"--port={port}", f"--websocket_port={websocket_port}"]
@@ -60,6 +66,8 @@ def firestore_emulator(
             answers_ok(f"{documents}/readiness", FIRESTORE_OWNER, hopeless=frozenset({400})),
             listens_itself(port),
         ),
+        restarts=renew is not None,
+        renew=renew,
     )
 
 

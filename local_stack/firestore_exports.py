@@ -1,7 +1,8 @@
 """Saving the Firestore emulator's documents on disk, and finding the last good save.
 
 The emulator's own --export-on-exit writes nothing when it is ended by a signal; its REST export works. An export
-counts when the file `latest` names it, and that file is replaced as the last step.
+counts when the file `latest` names it, and that file is replaced as the last step. Then the segments of the Firestore
+proxy's journal that it covers are removed.
 """
 
 import json
@@ -14,16 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local_stack.emulators import FIRESTORE_OWNER
+from local_stack.firestore_proxy.journal import Journal
+from local_stack.firestore_proxy.marker import MARKER
 from local_stack.loopback import open_loopback
 
 _TIMEOUT_SECONDS = 60
+_LONG_JOURNAL_BYTES = 64_000_000
+"""Replaying so much takes seconds; a longer journal is worth an export before its time."""
+_LOOK_SECONDS = 1.0
 
 
 class FirestoreExports:
     """The exports in one folder. Thread-safe: one export at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, journal_folder: Path) -> None:
         self._folder = folder
+        self._journal = Journal(journal_folder)
         self._lock = threading.Lock()
 
     def latest(self) -> Path | None:
@@ -36,8 +43,13 @@ class FirestoreExports:
         return path if path.is_file() else None
 
     def export(self, host: str, project_id: str) -> None:
-        """Save all documents. Raises OSError when the emulator does not answer or refuses; the last one then stays."""
+        """Save all documents.
+
+        Raises OSError when the emulator does not answer, refuses or is not restored yet; the last one then stays.
+        """
         with self._lock:
+            began_ns = time.time_ns()
+            self._check_restored(host)
             self._folder.mkdir(parents=True, exist_ok=True)
             name = f"export-{time.time_ns()}"
             body = {
@@ -56,6 +68,17 @@ class FirestoreExports:
             temporary.write_text(name + "\n", "utf-8")
             os.replace(temporary, self._folder / "latest")  # noqa: PTH105 - the name says what happens
             self._forget_all_but(name)
+            self._journal.discard_before(began_ns)
+
+    def journal_is_long(self) -> bool:
+        """Whether so much was written since the last export that another one should not wait."""
+        return self._journal.size_bytes() > _LONG_JOURNAL_BYTES
+
+    def _check_restored(self, host: str) -> None:
+        """An emulator that has just started lacks what the proxy is about to replay. Raises OSError."""
+        request = urllib.request.Request(f"http://{host}/v1/{MARKER}", headers=FIRESTORE_OWNER)
+        with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
+            return
 
     def _forget_all_but(self, name: str) -> None:
         for path in self._folder.glob("export-*"):
@@ -67,11 +90,18 @@ class FirestoreExports:
 
 
 class PeriodicExport:
-    """Exports now and then in a thread, so that a crash of everything costs no more than the interval."""
+    """Exports now and then in a thread, so that the journal stays short."""
 
-    def __init__(self, export: Callable[[], None], *, interval_seconds: float) -> None:
-        """`export` may raise OSError."""
+    def __init__(
+        self,
+        export: Callable[[], None],
+        *,
+        interval_seconds: float,
+        is_due: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`export` may raise OSError. It is called after each interval, and sooner when it `is_due`."""
         self._export = export
+        self._is_due = is_due
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="periodic-export", daemon=True)
@@ -85,8 +115,12 @@ class PeriodicExport:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._interval_seconds):
+        exported_at = time.monotonic()
+        while not self._stopping.wait(min(_LOOK_SECONDS, self._interval_seconds)):
             try:
+                if time.monotonic() - exported_at < self._interval_seconds and not self._is_due():
+                    continue
+                exported_at = time.monotonic()
                 self._export()
-            except OSError:  # the emulator is busy or gone; if it is gone, the supervisor reports it
+            except OSError:  # the emulator is busy or gone; if it is gone, the supervisor starts it again
                 continue

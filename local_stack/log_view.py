@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from local_stack.bounded_log import older_part
 from local_stack.errors import LocalStackError
 from local_stack.processes import log_tail
 
@@ -30,26 +32,43 @@ def show(paths: list[Path], *, lines: int, write: Callable[[str], None]) -> None
 
 
 def follow(paths: list[Path], write: Callable[[str], None]) -> Iterator[None]:
-    """Write whatever is added to the logs from now on. Yields after each look: the caller decides when to end."""
-    positions = {path: path.stat().st_size for path in paths}
+    """Write whatever is added to the logs from now on. Yields after each poll: the caller decides when to end."""
+    positions = {path: _Position(file=path.stat().st_ino, offset=path.stat().st_size) for path in paths}
     while True:
-        for path in paths:
-            positions[path] = _write_new_lines(path, positions[path], paths, write)
+        for path, position in positions.items():
+            for line in _new_lines(path, position):
+                write(_labelled(path, line, paths))
         yield
-        time.sleep(_POLL_SECONDS)  # a growing file wakes nobody, but through inotify: much ado for a terminal
+        time.sleep(_POLL_SECONDS)  # inotify would be the event, and is much for a terminal
 
 
-def _write_new_lines(path: Path, position: int, paths: list[Path], write: Callable[[str], None]) -> int:
+@dataclass(slots=True, kw_only=True)
+class _Position:
+    """How far a log has been read. Another file by the same name is recognized by its number."""
+
+    file: int
+    offset: int
+
+
+def _new_lines(path: Path, position: _Position) -> list[str]:
+    found = path.stat()
+    lines: list[str] = []
+    if found.st_ino != position.file:
+        older = older_part(path)
+        if older.exists() and older.stat().st_ino == position.file:
+            lines += _read(older, position.offset).decode("utf-8", "replace").splitlines()
+        position.file, position.offset = found.st_ino, 0
+    elif found.st_size < position.offset:
+        position.offset = 0
+    whole_lines, line_break, _ = _read(path, position.offset).rpartition(b"\n")
+    position.offset += len(whole_lines) + len(line_break)
+    return lines + whole_lines.decode("utf-8", "replace").splitlines()
+
+
+def _read(path: Path, offset: int) -> bytes:
     with path.open("rb") as log:
-        if path.stat().st_size < position:  # a new start, a new log
-            position = 0
-        log.seek(position)
-        whole_lines, _, _ = log.read().rpartition(b"\n")
-    if not whole_lines:
-        return position
-    for line in whole_lines.decode("utf-8", "replace").splitlines():
-        write(_labelled(path, line, paths))
-    return position + len(whole_lines) + 1
+        log.seek(offset)
+        return log.read()
 
 
 def _labelled(path: Path, line: str, paths: list[Path]) -> str:

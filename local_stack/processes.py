@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_stack import die_with_parent
+from local_stack.bounded_log import BoundedLog
 from local_stack.errors import ProcessFailedError
 from local_stack.loopback import no_proxy_environment
 from local_stack.probes import NeverReadyError, Probe, always_ready
@@ -34,6 +35,8 @@ class ProcessSpec:
     working_directory: Path | None = None
     restarts: bool = False
     """Whether it may be started again when it ends by itself: it keeps nothing in memory that others rely on."""
+    renew: "Callable[[], ProcessSpec] | None" = None
+    """The spec to start it again with, where it is not this one: what it restores changes while it runs."""
 
 
 class ChildProcess:
@@ -44,6 +47,7 @@ class ChildProcess:
     ) -> None:
         self.spec = spec
         self.log_path = logs_directory / f"{spec.name}.log"
+        self._log = BoundedLog(self.log_path)
         self._stack_environment = stack_environment
         self._process: subprocess.Popen[bytes] | None = None
         self._suspended = False
@@ -64,18 +68,21 @@ class ChildProcess:
 
     @property
     def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        if self._process is None:
+            return False
+        if self._process.poll() is None:
+            return True
+        self._log.drain()  # whoever learns that it has ended may read what it said last
+        return False
 
     def start(self) -> None:
         """Start it, with a new log; the log of the last start is kept beside it as `.1`."""
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        if self.log_path.exists():
-            self.log_path.replace(self.log_path.with_name(self.log_path.name + ".1"))
+        self._log.begin()
         self._launch()
 
     def restart(self, spec: ProcessSpec | None = None) -> None:
         """Start it again after it ended, going on in the same log. Readiness is the caller's to await."""
-        self.spec = spec or self.spec
+        self.spec = spec or (self.spec.renew() if self.spec.renew else self.spec)
         self._launch()
 
     def why_not_ready(self) -> str | None:
@@ -92,6 +99,7 @@ class ChildProcess:
             raise self.failure(f"ended by itself {_how(self.exit_code)}")
 
     def failure(self, reason: str) -> ProcessFailedError:
+        self._log.drain()
         return ProcessFailedError(
             name=self.name, reason=reason, log_path=self.log_path, log_tail=log_tail(self.log_path)
         )
@@ -144,7 +152,8 @@ class ChildProcess:
 
     def _launch(self) -> None:
         command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.spec.argv]
-        with self.log_path.open("ab") as log:
+        log = self._log.new_pipe()
+        try:
             self._process = _starter.submit(
                 subprocess.Popen,
                 command,
@@ -160,6 +169,8 @@ class ChildProcess:
                     **self.spec.environment,
                 },
             ).result()
+        finally:
+            os.close(log)
         self._suspended = False
 
     def _started(self) -> subprocess.Popen[bytes]:

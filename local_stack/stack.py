@@ -20,6 +20,7 @@ from local_stack.errors import PortTakenError, ProcessFailedError
 from local_stack.firestore_exports import FirestoreExports, PeriodicExport
 from local_stack.free_ports import is_free
 from local_stack.leftovers import end_leftovers
+from local_stack.memory_relief import MemoryRelief
 from local_stack.processes import ChildProcess
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
 from local_stack.stack_settings import StackSettings
@@ -42,8 +43,9 @@ class LocalStack:
         self._composition = Composition(settings, self._data, say)
         self._notices = self._composition.notices
         self._supervisor = Supervisor(logs_directory=self._data.logs, stack_id=self._stack_id)
-        self._exports = FirestoreExports(self._data.firestore)
+        self._exports = FirestoreExports(self._data.firestore, self._data.firestore_journal)
         self._periodic_export: PeriodicExport | None = None
+        self._memory_relief = MemoryRelief(self.save_documents, most_bytes=settings.firestore_most_bytes)
         self.interrupted = self._supervisor.interrupted
         """Set it, also from a signal handler, to end a start or `watch`."""
         self.hurry = self._supervisor.hurry
@@ -88,12 +90,13 @@ class LocalStack:
     def restart(self, name: str) -> None:
         """Start an ended process again, on its port, and wait for it.
 
-        Pub/Sub comes back provisioned and without messages, Firestore with the documents of the last save.
+        Pub/Sub comes back provisioned and without messages, Firestore with every document that was confirmed.
         """
         process = self.process(name)
-        is_firestore = name == "firestore-emulator"
-        process.restart(self._composition.firestore(self._exports.latest()) if is_firestore else None)
+        process.restart()
         process.wait_until_ready()
+        if name == "firestore-emulator":
+            self.process("firestore-proxy").wait_until_ready()
         if name == "pubsub-emulator":
             self._provision_pubsub()
             self._start_rescue_tick()
@@ -107,16 +110,19 @@ class LocalStack:
         return name
 
     def save_documents(self) -> None:
-        """Save Firestore's documents now, as is done each minute and at the end. Raises OSError."""
+        """Save Firestore's documents now, as is done each minute and at the end. Raises OSError.
+
+        This bounds what is replayed after a restart; nothing that was confirmed depends on it.
+        """
         host = self._composition.host("firestore-emulator")
         self._exports.export(host, self._settings.names.project_id)
 
     def watch(self) -> None:
         """Block until interrupted, starting again what ends by itself.
 
-        Raises ProcessFailedError when an emulator ends, or a program ends again and again before it is ready.
+        Raises ProcessFailedError when the Pub/Sub emulator ends, or a program ends again and again before it is ready.
         """
-        self._supervisor.watch(self._tell_change)
+        self._supervisor.watch(self._tell_change, also=self._relieve_firestore)
 
     def __enter__(self) -> Self:
         self._data.acquire()
@@ -155,7 +161,7 @@ class LocalStack:
         self._data.forget_traces()
         for notice in self._notices:
             self._say(notice)
-        infrastructure = composition.infrastructure(self._exports.latest())
+        infrastructure = composition.infrastructure(self._exports.latest)
         supervisor.start(*infrastructure)
         for _ in range(composition.worker_count):
             self._start_worker()
@@ -171,7 +177,9 @@ class LocalStack:
         self._provision_pubsub()
         provision_bucket(f"http://{self._composition.host('bucket-server')}", self._settings.names)
         self._periodic_export = PeriodicExport(
-            self.save_documents, interval_seconds=self._settings.export_interval_seconds
+            self.save_documents,
+            interval_seconds=self._settings.export_interval_seconds,
+            is_due=self._exports.journal_is_long,
         )
         self._periodic_export.start()
 
@@ -196,6 +204,10 @@ class LocalStack:
         self._supervisor.start(spec)
         return spec.name
 
+    def _relieve_firestore(self) -> None:
+        if (news := self._memory_relief.look(self.process("firestore-emulator"))) is not None:
+            self._say(news)
+
     def _tell_change(self, news: str) -> None:
         self._write_state("ready")
         self._say(news)
@@ -211,7 +223,7 @@ class LocalStack:
             supervisor.stop([name for name in supervisor.processes if name.startswith("worker-")])
             supervisor.stop(["rescue-tick"])
             supervisor.stop(["api"])
-            supervisor.stop(["pubsub-proxy"])
+            supervisor.stop(["pubsub-proxy", "firestore-proxy"])
             self._save_documents_for_the_last_time()
             supervisor.stop(["pubsub-emulator", "firestore-emulator", "bucket-server"])
         if isinstance(error, ProcessFailedError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from common.domain.model_catalog import EMBEDDED_CATALOG
 from common.settings import SettingsError, read_catalog
 from local_stack.errors import ModelCatalogError
+from local_stack.memory_relief import MOST_BYTES
 from local_stack.provisioning import ResourceNames
 from local_stack.worker_pools import WorkerPool, plan_pools
 
@@ -35,6 +36,8 @@ class StackSettings:
     """Whether API and workers write what they do as traces, under the data directory."""
     rescue_interval_seconds: float = 10
     export_interval_seconds: float = 60
+    firestore_most_bytes: int = MOST_BYTES
+    """The memory of the Firestore emulator at which it is restarted."""
     names: ResourceNames = field(default_factory=ResourceNames)
     rules: Path | None = PROJECT_RULES
     """Firestore's security rules; None leaves the emulator open to everybody."""

@@ -81,12 +81,15 @@ class Supervisor:
             if pending and self.interrupted.wait(_POLL_SECONDS):
                 raise StartInterruptedError("Interrupted before everything was ready.")
 
-    def watch(self, tell: Callable[[str], None]) -> None:
+    def watch(self, tell: Callable[[str], None], *, also: Callable[[], None] = lambda: None) -> None:
         """Block until interrupted; processes that may be restarted are, and `tell` hears of it. All must be ready.
+
+        `also` is called with each look at the processes.
 
         Raises ProcessFailedError when one ends that may not be restarted, or did so too often before it was ready.
         """
         while not self.interrupted.wait(_WATCH_SECONDS):
+            also()
             for name, process in self._processes.items():
                 if name not in self._kept or self._kept[name].process is not process:
                     self._kept[name] = KeptProcess(

@@ -8,9 +8,13 @@ from local_stack.provisioning import ResourceNames
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emulators:
-    """Addresses are `host:port`; `storage_url` is a URL. The environment variables of Google's clients are set, too."""
+    """Addresses are `host:port`; `firestore_rest_host` is the emulator itself, which also serves REST.
+
+    `storage_url` is a URL. The environment variables of Google's clients are set, too.
+    """
 
     firestore_host: str
+    firestore_rest_host: str
     pubsub_host: str
     storage_url: str
     names: ResourceNames

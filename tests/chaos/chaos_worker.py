@@ -22,7 +22,7 @@ class Links:
     """The three links of one program."""
 
     def __init__(self, network: Network, port_of: Callable[[str], int]) -> None:
-        self.firestore = network.link(partial(port_of, "firestore-emulator"))
+        self.firestore = network.link(partial(port_of, "firestore-proxy"))
         self.pubsub = network.link(partial(port_of, "pubsub-proxy"))
         self.storage = network.link(partial(port_of, "bucket-server"))
 

@@ -95,13 +95,13 @@ class Site:
             exits.enter_context(self.stack)
             direct = {
                 **self.stack.environment,
-                "FIRESTORE_EMULATOR_HOST": self.address("firestore-emulator"),
+                "FIRESTORE_EMULATOR_HOST": self.address("firestore-proxy"),
             }
             assert self.stack.page_url is not None
             self.client = exits.enter_context(SystemClient(self.stack.page_url, direct))
             self._publisher = publisher_client(emulator_host=self.address("pubsub-proxy"))
             self._subscriber = subscriber_client(emulator_host=self.address("pubsub-proxy"))
-            self.documents = Documents(self.address("firestore-emulator"), self.names)
+            self.documents = Documents(self.address("firestore-proxy"), self.names)
             self.objects = Objects(f"http://{self.address('bucket-server')}", self.names)
             exits.callback(self.objects.close)
             self.mailbox = OwnersMailbox(self.address("pubsub-proxy"), self.names)
@@ -140,6 +140,11 @@ class Site:
         """Kill the emulator, which keeps nothing on disk, and start it again: empty."""
         self.stack.process("pubsub-emulator").kill()
         self.stack.restart("pubsub-emulator")
+
+    def restart_firestore(self) -> None:
+        """Kill the emulator, which keeps nothing on disk, and start it again with what the proxy journaled."""
+        self.stack.process("firestore-emulator").kill()
+        self.stack.restart("firestore-emulator")
 
     def port_of(self, process: str) -> int:
         """Where a process of the stack listens, past every link."""

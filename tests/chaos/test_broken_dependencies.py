@@ -53,7 +53,7 @@ def test_while_firestore_is_unreachable_the_api_says_so_and_nothing_is_lost(rig:
 
 @pytest.mark.parametrize("verb", [Link.stall, Link.refuse], ids=["silent", "refusing"])
 def test_nobody_waits_longer_for_firestore_than_was_said(site: Site, verb: Callable[[Link], None]) -> None:
-    link = site.network.link(lambda: site.port_of("firestore-emulator"))
+    link = site.network.link(lambda: site.port_of("firestore-proxy"))
     store = FirestoreTaskStore(
         firestore_client(site.names.project_id, emulator_host=link.host), timeout_seconds=2
     )
@@ -158,7 +158,7 @@ def test_a_batch_with_unconfirmed_storing_makes_no_second_tasks(rig: Rig) -> Non
 
 def test_a_storm_of_aborted_commits_passes_over(rig: Rig) -> None:
     dice = random.Random(1)
-    with GrpcGate(rig.site.address("firestore-emulator")) as gate:
+    with GrpcGate(rig.site.address("firestore-proxy")) as gate:
         rig.start_worker(FIRESTORE_EMULATOR_HOST=gate.host)
         gate.refuse("Commit", grpc.StatusCode.ABORTED, applies=lambda: dice.random() < 0.6)
         for _ in range(10):

@@ -55,7 +55,12 @@ LEFT_TO_OPERATORS = {
         ),
         # Of one machine, or read by another name.
         *("INTERNAL_TOKEN", "TRACE_FOLDER", "OTLP_ENDPOINT", "PROMETHEUS_HOST", "PROMETHEUS_PORT"),
-        *("FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"),
+        *(
+            "FIRESTORE_BROWSER_HOST",
+            "FIRESTORE_EMULATOR_HOST",
+            "PUBSUB_EMULATOR_HOST",
+            "STORAGE_EMULATOR_HOST",
+        ),
     )
 }
 GIBIBYTE = 2**30

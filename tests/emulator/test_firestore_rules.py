@@ -26,7 +26,7 @@ OWNER = {"Authorization": "Bearer owner"}
 @pytest.fixture(scope="module")
 def firestore(emulators: Emulators) -> Iterator[httpx.Client]:
     """Firestore with the rules in force and one task each of alice and bob."""
-    with httpx.Client(base_url=f"http://{emulators.firestore_host}/", timeout=30) as client:
+    with httpx.Client(base_url=f"http://{emulators.firestore_rest_host}/", timeout=30) as client:
         files = [{"name": "firestore.rules", "content": RULES.read_text(encoding="utf-8")}]
         loaded = client.put(f"emulator/v1/projects/{PROJECT}:securityRules", json={"rules": {"files": files}})
         assert loaded.status_code == 200, loaded.text

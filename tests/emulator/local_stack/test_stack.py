@@ -63,7 +63,7 @@ def test_documents_and_images_survive_and_two_never_share(
         with pytest.raises(StackAlreadyRunningError), LocalStack.emulators_only(tmp_path):
             pass
         pids = list(DataDirectory(tmp_path).state().pids.values())  # type: ignore[union-attr]
-        assert len(pids) == 4
+        assert len(pids) == 5
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not DataDirectory(tmp_path).is_in_use()
     with LocalStack.emulators_only(tmp_path) as second:
@@ -117,27 +117,37 @@ def test_a_restarted_pubsub_emulator_is_found_again_and_old_acknowledgements_hit
             stack.process("nobody")
 
 
-def test_a_crash_costs_no_more_than_the_time_since_the_last_save(
+def test_a_crash_costs_nothing_that_was_confirmed_since_the_last_save(
     tmp_path: Path, as_client_of: pytest.MonkeyPatch
 ) -> None:
+    said: list[str] = []
+    settings = StackSettings(data_directory=tmp_path, serves_api=False, workers=0, rules=None)
+    with LocalStack(settings, said.append) as stack:
+        here = documents(stack, as_client_of)
+        here.document("tasks/saved").set({"status": "queued"})
+        stack.save_documents()
+        here.document("tasks/later").set({"status": "queued"})
+        stack.process("firestore-emulator").kill()
+    assert "the last save is kept" in said[0]
+    with LocalStack(settings) as stack:
+        here = documents(stack, as_client_of)
+        assert {found.id for found in here.collection("tasks").stream()} == {"saved", "later"}
+
+
+def test_a_save_that_covers_the_journal_empties_it(tmp_path: Path, as_client_of: pytest.MonkeyPatch) -> None:
     settings = StackSettings(
         data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=0.05
     )
-    said: list[str] = []
-    with LocalStack(settings, said.append) as stack:
-        documents(stack, as_client_of).document("tasks/t").set({"status": "queued"})
-        latest = tmp_path / "firestore" / "latest"
-        saves: set[str] = set()
-        while len(saves) < 3:  # the third one certainly began after the document was written
-            saves.add(latest.read_text() if latest.exists() else "")
-            saves.discard("")
+    with LocalStack(settings) as stack:
+        here, journal = documents(stack, as_client_of), tmp_path / "firestore" / "journal"
+        here.document("tasks/t").set({"step": 0})
+        first, step = min(journal.iterdir()), 0
+        while first.exists():  # segments are exchanged every few seconds
+            step += 1
+            here.document("tasks/t").set({"step": step})
         stack.process("firestore-emulator").kill()
         stack.restart("firestore-emulator")
-        assert documents(stack, as_client_of).document("tasks/t").get().exists
-        stack.process("firestore-emulator").kill()
-    assert "the last save is kept" in said[0]
-    with LocalStack.emulators_only(tmp_path) as stack:
-        assert documents(stack, as_client_of).document("tasks/t").get().exists
+        assert here.document("tasks/t").get().to_dict() == {"step": step}
 
 
 CRASHING = """
@@ -191,6 +201,7 @@ def test_the_command_line_from_start_to_end(tmp_path: Path) -> None:
         assert set(state["pids"]) == {
             "pubsub-emulator",
             "firestore-emulator",
+            "firestore-proxy",
             "pubsub-proxy",
             "bucket-server",
         }

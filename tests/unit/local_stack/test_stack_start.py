@@ -40,7 +40,7 @@ def test_every_process_has_a_port_of_its_own_and_the_page_the_wanted_one(tmp_pat
     composition = compose(tmp_path, port=18123)
     environments = [composition.api().environment, *(composition.worker(n).environment for n in range(3))]
     assert environments[0]["PORT"] == "18123"
-    assert len({composition.ports[name] for name in composition.ports}) == len(composition.ports) == 11
+    assert len({composition.ports[name] for name in composition.ports}) == len(composition.ports) == 12
     assert composition.page_url == "http://localhost:18123/"
     assert composition.host("api") == composition.host("api") == "127.0.0.1:18123"
 

@@ -1,0 +1,110 @@
+"""One process's log: what it prints, in a file of bounded size whose older part is kept beside it as `.1`.
+
+The process writes into a pipe, so that no line is lost when the file is exchanged: a process that writes into the file
+itself would go on in the old one.
+"""
+
+import fcntl
+import os
+import select
+import struct
+import termios
+import threading
+from pathlib import Path
+
+MOST_BYTES = 16 * 1024 * 1024
+_CHUNK_BYTES = 65_536
+
+
+class BoundedLog:
+    """The file of one process, for all its starts. Thread-safe."""
+
+    def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES) -> None:
+        self.path = path
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._pipes: list[int] = []
+        self._file: int | None = None
+        self._size = 0
+        self._is_at_line_start = True
+
+    def begin(self) -> None:
+        """Begin with an empty file; an existing one becomes `.1`."""
+        with self._lock:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._exchange()
+
+    def new_pipe(self) -> int:
+        """A descriptor for a process to write to; close it here once the process has it."""
+        reading, writing = os.pipe()
+        with self._lock:
+            self._pipes.append(reading)
+        threading.Thread(
+            target=self._copy, args=(reading,), name=f"log-{self.path.stem}", daemon=True
+        ).start()
+        return writing
+
+    def drain(self) -> None:
+        """Return when the file has everything that was printed before this call."""
+        with self._lock:
+            for pipe in self._pipes:
+                unread = _unread_bytes(pipe)  # and not what a living child adds meanwhile
+                while unread > 0:
+                    chunk = os.read(pipe, min(unread, _CHUNK_BYTES))
+                    self._write(chunk)
+                    unread -= len(chunk)
+
+    def _copy(self, pipe: int) -> None:
+        while True:
+            select.select([pipe], [], [])
+            with self._lock:
+                unread = _unread_bytes(pipe)
+                chunk = os.read(pipe, min(unread, _CHUNK_BYTES)) if unread else b""
+                if chunk:
+                    self._write(chunk)
+                elif select.select([pipe], [], [], 0)[0] and not _unread_bytes(pipe):  # every writer is gone
+                    self._pipes.remove(pipe)
+                    os.close(pipe)
+                    return
+
+    def _write(self, chunk: bytes) -> None:
+        if self._size + len(chunk) > self._most_bytes and self._size:
+            if not self._is_at_line_start:  # the line that was begun stays in one file
+                end = chunk.find(b"\n") + 1
+                self._append(chunk[:end])
+                chunk = chunk[end:]
+            if self._is_at_line_start:
+                self._exchange()
+        self._append(chunk)
+
+    def _append(self, data: bytes) -> None:
+        if not data:
+            return
+        file = self._file if self._file is not None else self._open()
+        self._is_at_line_start = data.endswith(b"\n")
+        self._size += len(data)
+        while data:
+            data = data[os.write(file, data) :]
+
+    def _exchange(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        if self.path.exists():
+            self.path.replace(older_part(self.path))
+        self._size, self._is_at_line_start = 0, True
+        self._open()
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._file = file = os.open(self.path, flags, 0o644)
+        self._size = os.fstat(file).st_size
+        return file
+
+
+def older_part(path: Path) -> Path:
+    """Where the lines before those in this log are: of the same start, or of the one before."""
+    return path.with_name(path.name + ".1")
+
+
+def _unread_bytes(pipe: int) -> int:
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0])

@@ -1,0 +1,142 @@
+"""The connection to the emulator: calls wait while it restarts, and none reaches one that is not restored yet.
+
+Each run of the emulator gets a channel of its own, which is handed out only after the journal has been replayed. A
+marker document, in a project that no export covers, tells a restored emulator from one that has just started.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import structlog
+from google.cloud.firestore_v1.types import firestore as calls
+
+from local_stack.firestore_proxy.journal import Journal
+from local_stack.firestore_proxy.marker import MARKER, MARKER_DATABASE
+from local_stack.firestore_proxy.replay import batches
+
+logger = structlog.get_logger(__name__)
+
+SERVICE = "/google.firestore.v1.Firestore/"
+OWNER = (("authorization", "Bearer owner"),)
+"""The emulator's administrator, whom no security rule stops."""
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 250),
+    ("grpc.client_idle_timeout_ms", 2_147_483_647),
+    # Two channels to one address share a connection otherwise, and one run's calls could reach the next run.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+LONGEST_WAIT_SECONDS = 20.0
+"""How long a call without a deadline waits for an emulator that restarts."""
+_SPARE_SECONDS = 0.25
+"""A call is refused so long before its deadline, so that its caller learns that it was not made."""
+_TIMEOUT_SECONDS = 10
+_PAUSE_SECONDS = 0.1
+
+
+def as_it_is(message: bytes) -> bytes:
+    """The (de)serializer of calls that are passed through."""
+    return message
+
+
+class EmulatorUnavailableError(Exception):
+    """Raised when no restored emulator is connected within the time that a call may wait."""
+
+
+class EmulatorLink:
+    """Run `keep_connected` in a task of the event loop; the other methods belong to the same loop."""
+
+    def __init__(self, address: str, journal: Journal) -> None:
+        self._address = address
+        self._journal = journal
+        self._channel: grpc.aio.Channel | None = None
+        self._is_open = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls reach a restored emulator now."""
+        return self._is_open.is_set()
+
+    async def channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
+        """The channel to the restored emulator. Waits for one. Raises EmulatorUnavailableError."""
+        if not self._is_open.is_set():
+            wait = LONGEST_WAIT_SECONDS if remaining_seconds is None else remaining_seconds - _SPARE_SECONDS
+            try:
+                await asyncio.wait_for(
+                    self._is_open.wait(), timeout=max(0.0, min(wait, LONGEST_WAIT_SECONDS))
+                )
+            except TimeoutError:
+                raise EmulatorUnavailableError("The Firestore emulator is restarting.") from None
+        if self._channel is None:
+            raise EmulatorUnavailableError("The Firestore emulator is restarting.")
+        return self._channel
+
+    async def keep_connected(self) -> None:
+        """Connect, restore and watch, for ever."""
+        while True:
+            channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+            try:
+                await channel.channel_ready()
+                await self._restore(channel)
+                self._channel = channel
+                self._is_open.set()
+                await _until_lost(channel)
+                logger.warning("firestore_emulator_lost")
+            except grpc.aio.AioRpcError as error:
+                logger.warning("firestore_emulator_not_restored", reason=error.details())
+                await asyncio.sleep(_PAUSE_SECONDS)
+            finally:
+                self._is_open.clear()
+                self._channel = None
+                with suppress(asyncio.CancelledError):
+                    await channel.close(None)
+
+    async def _restore(self, channel: grpc.aio.Channel) -> None:
+        """Replay the journal, unless this run of the emulator has had it. Raises AioRpcError."""
+        batch_write = channel.unary_unary(SERVICE + "BatchWrite", as_it_is, as_it_is)
+        if await _is_marked(channel):
+            return
+        began = asyncio.get_running_loop().time()
+        requests = await asyncio.to_thread(
+            lambda: [one.SerializeToString() for one in batches(self._journal.records())]
+        )
+        writes = 0
+        for request in requests:
+            answer = calls.BatchWriteResponse.pb().FromString(
+                await batch_write(request, timeout=_TIMEOUT_SECONDS, metadata=OWNER)
+            )
+            writes += len(answer.status)
+            for status in answer.status:
+                if status.code:
+                    logger.error("journal_write_refused", code=status.code, reason=status.message)
+        marker = calls.BatchWriteRequest.pb()(database=MARKER_DATABASE)
+        marker.writes.add().update.name = MARKER
+        await batch_write(marker.SerializeToString(), timeout=_TIMEOUT_SECONDS, metadata=OWNER)
+        seconds = round(asyncio.get_running_loop().time() - began, 3)
+        logger.info("firestore_emulator_restored", documents_written=writes, seconds=seconds)
+
+
+async def _is_marked(channel: grpc.aio.Channel) -> bool:
+    get = channel.unary_unary(SERVICE + "GetDocument", as_it_is, as_it_is)
+    request: Any = calls.GetDocumentRequest.pb()(name=MARKER)
+    try:
+        await get(request.SerializeToString(), timeout=_TIMEOUT_SECONDS, metadata=OWNER)
+    except grpc.aio.AioRpcError as error:
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+async def _until_lost(channel: grpc.aio.Channel) -> None:
+    state = channel.get_state()
+    while state is grpc.ChannelConnectivity.READY:
+        await channel.wait_for_state_change(state)
+        state = channel.get_state()

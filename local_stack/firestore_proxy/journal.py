@@ -1,0 +1,112 @@
+"""The journal: every write that the emulator has confirmed, appended to a file before its caller gets the answer.
+
+A record survives SIGKILL of any process, since the operating system has it; nothing is synced to the disk itself.
+A segment is one file. Its name is the time at which it began, so that an export knows which segments it covers: those
+that were followed by another one before the export began.
+"""
+
+import os
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+_HEADER = struct.Struct(">BII")
+SEGMENT_SECONDS = 5.0
+
+
+class CallKind(IntEnum):
+    """The calls that write. The value is stored."""
+
+    COMMIT = 1
+    BATCH_WRITE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One confirmed call, as it was on the wire."""
+
+    kind: CallKind
+    request: bytes
+    response: bytes
+
+
+class Journal:
+    """The segments in one folder. One process appends; any process may read and discard finished segments."""
+
+    def __init__(self, folder: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._folder = folder
+        self._now_ns = now_ns
+        self._file: int | None = None
+        self._began_ns = 0
+
+    def append(self, record: Record) -> None:
+        """Store a record. Returns when the operating system has it. Raises OSError."""
+        now = self._now_ns()
+        file = self._file
+        if file is None or now - self._began_ns > SEGMENT_SECONDS * 1e9:
+            file = self._begin_segment(now)
+        data = b"".join(
+            (
+                _HEADER.pack(record.kind, len(record.request), len(record.response)),
+                record.request,
+                record.response,
+            )
+        )
+        while data:
+            data = data[os.write(file, data) :]
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def records(self) -> Iterator[Record]:
+        """All records, segment by segment. A record that a crash cut short was never confirmed and is left out."""
+        for segment in self._segments():
+            yield from _records_of(segment.read_bytes())
+
+    def size_bytes(self) -> int:
+        """The size of all segments."""
+        return sum(segment.stat().st_size for segment in self._segments())
+
+    def discard_before(self, moment_ns: int) -> None:
+        """Remove the segments that were finished by then: all but the last one that began before."""
+        covered = [segment for segment in self._segments() if _began(segment) <= moment_ns]
+        for segment in covered[:-1]:
+            segment.unlink(missing_ok=True)
+
+    def discard_all(self) -> None:
+        """Remove every segment. Call it when nothing appends and an export has everything."""
+        self.close()
+        for segment in self._segments():
+            segment.unlink(missing_ok=True)
+
+    def _begin_segment(self, now_ns: int) -> int:
+        self.close()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{now_ns:020d}.journal"
+        file = self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._began_ns = now_ns
+        return file
+
+    def _segments(self) -> list[Path]:
+        return sorted(self._folder.glob("*.journal"))
+
+
+def _began(segment: Path) -> int:
+    return int(segment.stem)
+
+
+def _records_of(data: bytes) -> Iterator[Record]:
+    position = 0
+    while len(data) - position >= _HEADER.size:
+        kind, request_size, response_size = _HEADER.unpack_from(data, position)
+        start = position + _HEADER.size
+        middle, end = start + request_size, start + request_size + response_size
+        if end > len(data):
+            return
+        yield Record(kind=CallKind(kind), request=data[start:middle], response=data[middle:end])
+        position = end

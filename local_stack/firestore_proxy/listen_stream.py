@@ -1,0 +1,88 @@
+"""A Listen stream to the emulator that is ended in such a way that the emulator frees it and no writer notices.
+
+The emulator ignores that a stream was cancelled. It finds out while it notifies the stream of a commit, and then it may
+answer that commit, which it has made, with "call already cancelled". It keeps the object of a completed stream. Only an
+invalid target makes it remove the stream and close the call. So the stream's targets are removed and an invalid one is
+sent; a stream that is still open after that is completed and in the end cancelled.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+from google.cloud.firestore_v1.types import firestore as calls
+
+from local_stack.firestore_proxy.emulator_link import SERVICE, as_it_is
+
+_ListenRequest = calls.ListenRequest.pb()
+_COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
+_INVALID_TARGET = 2_000_000_000
+"""The id of a target that says nothing of what it is. No client counts so far."""
+
+
+class ListenStream:
+    """Runs in a task of its own from its making to its end. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        metadata: Any,
+        *,
+        on_response: Callable[[bytes], None],
+        on_end: Callable[[grpc.StatusCode, str], None],
+    ) -> None:
+        """`on_end` is called once, unless `end` was called before: how the emulator ended the stream."""
+        self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._database = ""
+        self._targets: set[int] = set()
+        self._on_response = on_response
+        self._on_end = on_end
+        self._is_wanted = True
+        self._call = channel.stream_stream(SERVICE + "Listen", as_it_is, as_it_is)(
+            self._sent(), metadata=metadata
+        )
+        self._task = asyncio.create_task(self._read())
+
+    def send(self, request: bytes) -> None:
+        """Send a ListenRequest."""
+        parsed: Any = _ListenRequest.FromString(request)
+        if parsed.HasField("add_target"):
+            self._targets.add(parsed.add_target.target_id)
+        else:
+            self._targets.discard(parsed.remove_target)
+        self._database = parsed.database
+        self._requests.put_nowait(request)
+
+    def end(self) -> None:
+        """Close it in the background. Neither callback is called any more."""
+        if not self._is_wanted:
+            return
+        self._is_wanted = False
+        for target_id in self._targets:
+            removal: Any = _ListenRequest(database=self._database, remove_target=target_id)
+            self._requests.put_nowait(removal.SerializeToString())
+        invalid: Any = _ListenRequest(database=self._database)
+        invalid.add_target.target_id = _INVALID_TARGET
+        self._requests.put_nowait(invalid.SerializeToString())
+        loop = asyncio.get_running_loop()
+        loop.call_later(_COMPLETE_AFTER_SECONDS, self._requests.put_nowait, None)
+        loop.call_later(_CANCEL_AFTER_SECONDS, self._call.cancel)
+
+    async def _sent(self) -> AsyncIterator[bytes]:
+        while (request := await self._requests.get()) is not None:
+            yield request
+
+    async def _read(self) -> None:
+        code, message = grpc.StatusCode.UNAVAILABLE, "The stream ended."
+        try:
+            async for response in self._call:
+                if self._is_wanted:
+                    self._on_response(response)
+        except grpc.aio.AioRpcError as error:
+            code, message = error.code(), error.details() or ""
+        except asyncio.CancelledError:  # with its channel, or because the emulator does not complete it
+            message = "The Firestore emulator ended."
+        if self._is_wanted:
+            self._is_wanted = False
+            self._on_end(code, message)

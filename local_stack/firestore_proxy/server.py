@@ -1,0 +1,167 @@
+"""The gRPC server for programs: every call is passed through as bytes; those that write are journaled."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import grpc
+
+from local_stack.firestore_proxy.emulator_link import (
+    SERVICE,
+    EmulatorLink,
+    EmulatorUnavailableError,
+    as_it_is,
+)
+from local_stack.firestore_proxy.journal import CallKind, Journal, Record
+from local_stack.firestore_proxy.listen_stream import ListenStream
+
+_SERVER_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.so_reuseport", 0),  # two proxies on one port must not share its callers
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+_JOURNALED = {SERVICE + "Commit": CallKind.COMMIT, SERVICE + "BatchWrite": CallKind.BATCH_WRITE}
+_NOT_JOURNALED = frozenset(
+    SERVICE + name for name in ("CreateDocument", "UpdateDocument", "DeleteDocument", "Write")
+)
+_MOST_WAITING_ANSWERS = 10_000
+_ANSWERED_BY_STREAMS = frozenset(
+    SERVICE + name for name in ("BatchGetDocuments", "RunQuery", "RunAggregationQuery", "ExecutePipeline")
+)
+
+
+async def start_server(link: EmulatorLink, journal: Journal, *, listen: str) -> grpc.aio.Server:
+    """A running server. Raises RuntimeError when the address cannot be listened on."""
+    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    server.add_generic_rpc_handlers((_Calls(link, journal),))
+    server.add_insecure_port(listen)
+    await server.start()
+    return server
+
+
+class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
+    def __init__(self, link: EmulatorLink, journal: Journal) -> None:
+        self._link = link
+        self._journal = journal
+
+    def service(self, details: Any) -> Any:
+        method: str = details.method
+        if method in _NOT_JOURNALED:
+            return grpc.unary_unary_rpc_method_handler(_refuse)
+        if method == SERVICE + "Listen":
+            return grpc.stream_stream_rpc_method_handler(self._listen)
+        if method in _ANSWERED_BY_STREAMS:
+            return grpc.unary_stream_rpc_method_handler(partial(self._answers, method))
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary, method, _JOURNALED.get(method)))
+
+    async def _unary(self, method: str, kind: CallKind | None, request: bytes, context: Any) -> bytes:
+        channel = await self._channel(context)
+        call = channel.unary_unary(method, as_it_is, as_it_is)(
+            request, timeout=context.time_remaining(), metadata=_passed_on(context)
+        )
+        try:
+            response: bytes = await call
+        except grpc.aio.AioRpcError as error:
+            await _fail_alike(error, context)
+        except asyncio.CancelledError:
+            await _fail_if_emulator_is_lost(context)
+        if kind is not None:
+            try:
+                self._journal.append(Record(kind=kind, request=request, response=response))
+            except OSError as error:
+                # The write was made and would not outlive the emulator: its outcome is unknown to the caller.
+                await context.abort(grpc.StatusCode.UNAVAILABLE, f"The journal cannot be written: {error}")
+        return response
+
+    async def _answers(self, method: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        channel = await self._channel(context)
+        call = channel.unary_stream(method, as_it_is, as_it_is)(
+            request, timeout=context.time_remaining(), metadata=_passed_on(context)
+        )
+        async for response in _read(call, context):
+            yield response
+
+    async def _listen(self, requests: Any, context: Any) -> AsyncIterator[bytes]:
+        channel = await self._channel(context)
+        answers: asyncio.Queue[bytes | tuple[grpc.StatusCode, str]] = asyncio.Queue()
+        stream = ListenStream(
+            channel,
+            _passed_on(context),
+            on_response=answers.put_nowait,
+            on_end=lambda code, message: answers.put_nowait((code, message)),
+        )
+
+        async def pass_requests_on() -> None:
+            async for request in requests:
+                stream.send(request)
+
+        passing = asyncio.create_task(pass_requests_on())
+        try:
+            while isinstance(answer := await answers.get(), bytes):
+                yield answer
+                if answers.qsize() > _MOST_WAITING_ANSWERS:
+                    answer = (grpc.StatusCode.RESOURCE_EXHAUSTED, "The caller does not read its stream.")
+                    break
+            await context.abort(*answer)
+        finally:
+            passing.cancel()
+            stream.end()
+
+    async def _channel(self, context: Any) -> grpc.aio.Channel:
+        try:
+            return await self._link.channel(context.time_remaining())
+        except EmulatorUnavailableError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+            raise
+
+
+async def _read(call: Any, context: Any) -> AsyncIterator[bytes]:
+    try:
+        async for response in call:
+            yield response
+    except grpc.aio.AioRpcError as error:
+        await _fail_alike(error, context)
+    except asyncio.CancelledError:
+        await _fail_if_emulator_is_lost(context)
+    finally:
+        call.cancel()
+
+
+def _passed_on(context: Any) -> tuple[tuple[str, str | bytes], ...]:
+    """The caller's metadata, without what gRPC writes itself."""
+    return tuple(
+        (key, value)
+        for key, value in context.invocation_metadata()
+        if not key.startswith("grpc-") and key not in ("user-agent", "te", "content-type")
+    )
+
+
+async def _fail_alike(error: grpc.aio.AioRpcError, context: Any) -> None:
+    """End the call as the emulator ended its own: code, text and details."""
+    details = tuple(
+        (key, value)
+        for key, value in error.trailing_metadata() or ()
+        if not key.startswith("grpc-") or key == "grpc-status-details-bin"
+    )
+    await context.abort(error.code(), error.details() or "", details)
+
+
+async def _fail_if_emulator_is_lost(context: Any) -> None:
+    """A cancelled call was cancelled by its caller, or its channel was closed with the emulator's end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await context.abort(grpc.StatusCode.UNAVAILABLE, "The Firestore emulator ended during the call.")
+
+
+async def _refuse(_request: bytes, context: Any) -> bytes:
+    await context.abort(
+        grpc.StatusCode.UNIMPLEMENTED,
+        "The local Firestore proxy journals Commit and BatchWrite; use one of these to write.",
+    )
+    return b""

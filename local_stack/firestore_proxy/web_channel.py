@@ -1,0 +1,183 @@
+"""One page's web channel: a Listen stream over plain HTTP requests, as the Firestore web client speaks it.
+
+What the server sends is a sequence of numbered arrays. The page confirms the last number that it has with each request,
+and gets everything after it again when its reading request ("back channel") was cut. A channel ends with its gRPC
+stream, when the page says so, or when the page has not read for a while; then nothing of it remains.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+
+import grpc
+import structlog
+
+from local_stack.firestore_proxy.emulator_link import (
+    LONGEST_WAIT_SECONDS,
+    EmulatorLink,
+    EmulatorUnavailableError,
+)
+from local_stack.firestore_proxy.listen_json import (
+    error_json,
+    request_bytes,
+    response_json,
+)
+from local_stack.firestore_proxy.listen_stream import ListenStream
+
+logger = structlog.get_logger(__name__)
+
+UNREAD_SECONDS = 20.0
+"""A page that has not read for so long is gone. Its client opens a new channel should it come back."""
+KEEP_ALIVE_SECONDS = 15.0
+MOST_UNREAD_BYTES = 32_000_000
+_NOOP = '["noop"]'
+
+
+class WebChannel:
+    """The server's end of one channel. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        session_id: str,
+        link: EmulatorLink,
+        *,
+        database: str,
+        authorization: str | None,
+        on_end: Callable[[], None],
+        unread_seconds: float = UNREAD_SECONDS,
+    ) -> None:
+        self.session_id = session_id
+        self._link = link
+        # The emulator finds the database of a stream here.
+        self._metadata: tuple[tuple[str, str], ...] = (("google-cloud-resource-prefix", database),)
+        if authorization:
+            self._metadata += (("authorization", authorization),)
+        self._on_end = on_end
+        self._unread_seconds = unread_seconds
+        self._stream: ListenStream | None = None
+        self._waiting: list[bytes] = []
+        self._next_map = 0
+        self._arrays: deque[tuple[int, str]] = deque()
+        self._bytes = 0
+        self._last_number = 0
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._reader: object | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Open the stream to the emulator, and wait for the page to read."""
+        self._await_reader()
+        self._connecting = asyncio.create_task(self._connect())
+
+    def receive(self, offset: int, messages: list[str]) -> None:
+        """Take the page's messages, each once: a page repeats what it has no answer for.
+
+        Raises InvalidListenRequestError.
+        """
+        for number, message in enumerate(messages, start=offset):
+            if number >= self._next_map:
+                request = request_bytes(message)
+                if self._stream is None:
+                    self._waiting.append(request)
+                else:
+                    self._stream.send(request)
+                self._next_map = number + 1
+
+    def confirm(self, number: int) -> None:
+        """Forget what the page says it has."""
+        while self._arrays and self._arrays[0][0] <= number:
+            self._bytes -= len(self._arrays.popleft()[1])
+
+    def status(self) -> str:
+        """The answer to the page's messages: whether it reads, the last number, and how much it has not confirmed."""
+        return json.dumps([int(self._reader is not None), self._last_number, self._bytes])
+
+    def end(self) -> None:
+        """Close the stream and forget everything."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._stream is not None:
+            self._stream.end()
+        self._arrays.clear()
+        self._changed.set()
+        self._on_end()
+
+    async def chunks(self, after: int, *, is_streaming: bool) -> AsyncGenerator[str, None]:
+        """What the page reads: arrays after this number, as they come. Replaces an earlier reader.
+
+        Without streaming it ends with the first chunk. It ends with the channel, too.
+        """
+        me = self._reader = object()
+        self._changed.set()  # has an earlier reader see that it was replaced
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+        self.confirm(after)
+        try:
+            if not self._arrays:  # tells a page behind a buffering proxy from one that may stream
+                self._send(_NOOP)
+            while self._reader is me:
+                if unsent := [one for one in self._arrays if one[0] > after]:
+                    after = unsent[-1][0]
+                    yield "[" + ",".join(f"[{number},{array}]" for number, array in unsent) + "]"
+                    if not is_streaming:
+                        return
+                    continue
+                if self._ended:
+                    return
+                self._changed.clear()
+                try:
+                    await asyncio.wait_for(self._changed.wait(), KEEP_ALIVE_SECONDS)
+                except TimeoutError:
+                    self._send(_NOOP)
+        finally:
+            if self._reader is me:
+                self._reader = None
+                self._await_reader()
+
+    async def _connect(self) -> None:
+        try:
+            channel = await self._link.channel(LONGEST_WAIT_SECONDS)
+        except EmulatorUnavailableError as error:
+            self._finish(grpc.StatusCode.UNAVAILABLE, str(error))
+            return
+        self._stream = ListenStream(
+            channel,
+            self._metadata,
+            on_response=lambda response: self._send(response_json(response)),
+            on_end=self._finish,
+        )
+        for request in self._waiting:
+            self._stream.send(request)
+        self._waiting.clear()
+
+    def _send(self, array: str) -> None:
+        self._last_number += 1
+        self._arrays.append((self._last_number, array))
+        self._bytes += len(array)
+        self._changed.set()
+        if self._bytes > MOST_UNREAD_BYTES:
+            logger.warning("web_channel_too_far_behind", unread_bytes=self._bytes)
+            self.end()
+
+    def _finish(self, code: grpc.StatusCode, message: str) -> None:
+        """Report the end to the page. The channel stays until the page has read it, or is gone."""
+        if self._ended:
+            return
+        self._send(error_json(code, message))
+        self._send('["close"]')
+
+    def _await_reader(self) -> None:
+        if self._ended:
+            return
+        with suppress(RuntimeError):  # the loop is being closed
+            loop = asyncio.get_running_loop()
+            self._unread_timer = loop.call_later(self._unread_seconds, self.end)

@@ -1,0 +1,295 @@
+"""The HTTP server for pages of this machine: the web channels of Listen, and whether the emulator is ready.
+
+Pages of other sites are refused, as is the emulator's administrator token: the emulator itself refuses neither.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import h11
+import structlog
+
+from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
+from local_stack.firestore_proxy.listen_json import InvalidListenRequestError
+from local_stack.firestore_proxy.process import READY_PATH
+from local_stack.firestore_proxy.web_channel import UNREAD_SECONDS, WebChannel
+from local_stack.free_ports import LOOPBACK
+
+logger = structlog.get_logger(__name__)
+
+_LISTEN_PATH = SERVICE + "Listen/channel"
+_THIS_MACHINE = ("localhost", LOOPBACK)
+_MOST_BODY_BYTES = 1_000_000
+_MOST_CHANNELS = 1_000
+_PROTOCOL_VERSION, _SERVER_VERSION, _KEEP_ALIVE_MS = 8, 12, 30_000
+_TEXT = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def origin(self) -> str | None:
+        return self.headers.get("origin")
+
+
+class WebServer:
+    """Serves on the running event loop."""
+
+    def __init__(self, link: EmulatorLink, *, unread_seconds: float = UNREAD_SECONDS) -> None:
+        self._link = link
+        self._unread_seconds = unread_seconds
+        self._channels: dict[str, WebChannel] = {}
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. Raises OSError when the address is taken."""
+        self._server = await asyncio.start_server(self._serve, host, port)
+
+    async def stop(self) -> None:
+        """Accept nothing more and end every channel."""
+        if self._server is not None:
+            self._server.close()
+        for channel in tuple(self._channels.values()):
+            channel.end()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, request by request."""
+        connection = h11.Connection(h11.SERVER)
+        try:
+            while (request := await _next_request(connection, reader)) is not None:
+                await self._answer(request, connection, reader, writer)
+                if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+                    return
+                connection.start_next_cycle()
+        except (h11.ProtocolError, OSError, UnicodeDecodeError) as error:
+            logger.info("connection_ended", reason=repr(error))
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(
+        self,
+        request: _Request,
+        connection: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        status, extra, text = 200, _allowed_origin(request), ""
+        try:
+            _check_caller(request)
+            channel = self._channel_to_read(request)
+            if channel is not None:
+                await _stream(request, channel, connection, reader, writer)
+                return
+            status, text = self._short_answer(request)
+        except _RefusedError as refused:
+            status, text = refused.status, refused.text
+        body = text.encode()
+        headers = (*_TEXT, *extra, ("Content-Length", str(len(body))))
+        writer.write(connection.send(h11.Response(status_code=status, headers=list(headers))) or b"")
+        if body:
+            writer.write(connection.send(h11.Data(data=body)) or b"")
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
+        await writer.drain()
+
+    def _short_answer(self, request: _Request) -> tuple[int, str]:
+        if request.method == "OPTIONS":
+            return 200, ""
+        if request.path == READY_PATH:
+            return (
+                (200, "ready") if self._link.is_open else (503, "The Firestore emulator is not restored yet.")
+            )
+        if request.path != _LISTEN_PATH:
+            raise _RefusedError(404, f"This port serves {_LISTEN_PATH} only.")
+        if "SID" not in request.query:
+            return 200, self._open_channel(request)
+        channel = self._known(request)
+        if request.query.get("TYPE") == "terminate":
+            channel.end()
+            return 200, ""
+        offset, messages = _messages(request.body)
+        try:
+            channel.receive(offset, messages)
+        except InvalidListenRequestError as error:
+            raise _RefusedError(400, str(error)) from error
+        if "AID" in request.query:
+            channel.confirm(_number(request, "AID"))
+        return 200, _framed(channel.status())
+
+    def _channel_to_read(self, request: _Request) -> WebChannel | None:
+        """The channel of a reading request."""
+        if request.method != "GET" or request.path != _LISTEN_PATH or request.query.get("RID") != "rpc":
+            return None
+        return self._known(request)
+
+    def _known(self, request: _Request) -> WebChannel:
+        channel = self._channels.get(request.query.get("SID", ""))
+        if channel is None:
+            raise _RefusedError(400, "Unknown SID")  # has the client open a new channel
+        return channel
+
+    def _open_channel(self, request: _Request) -> str:
+        if request.method != "POST":
+            raise _RefusedError(405, "A channel is opened by POST.")
+        if len(self._channels) >= _MOST_CHANNELS:
+            raise _RefusedError(503, f"There are {_MOST_CHANNELS} open channels already.")
+        authorization = _authorization(request)
+        if authorization is not None and authorization.lower() == "bearer owner":
+            raise _RefusedError(403, "Pages may not use the administrator's token.")
+        session_id = secrets.token_urlsafe(16)
+        channel = WebChannel(
+            session_id,
+            self._link,
+            database=request.query.get("database", ""),
+            authorization=authorization,
+            on_end=partial(self._forget, session_id),
+            unread_seconds=self._unread_seconds,
+        )
+        try:
+            channel.receive(*_messages(request.body))
+        except InvalidListenRequestError as error:
+            raise _RefusedError(400, str(error)) from error
+        self._channels[session_id] = channel
+        channel.start()
+        opened = f'["c","{session_id}","",{_PROTOCOL_VERSION},{_SERVER_VERSION},{_KEEP_ALIVE_MS}]'
+        return _framed(f"[[0,{opened}]]")
+
+    def _forget(self, session_id: str) -> None:
+        self._channels.pop(session_id, None)
+
+
+async def _next_request(connection: h11.Connection, reader: asyncio.StreamReader) -> _Request | None:
+    """The next request with its body; None when the caller has closed the connection. Raises ProtocolError."""
+    head: h11.Request | None = None
+    body = bytearray()
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await reader.read(65536))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+            if len(body) > _MOST_BODY_BYTES:
+                raise h11.RemoteProtocolError(f"The body has more than {_MOST_BODY_BYTES} bytes.")
+        elif isinstance(event, h11.EndOfMessage) and head is not None:
+            break
+        else:
+            return None
+    target = urlsplit(head.target.decode("ascii"))
+    return _Request(
+        method=head.method.decode("ascii"),
+        path=unquote(target.path),
+        query={name: values[0] for name, values in parse_qs(target.query, keep_blank_values=True).items()},
+        headers={name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers},
+        body=body.decode("utf-8"),
+    )
+
+
+async def _stream(
+    request: _Request,
+    channel: WebChannel,
+    connection: h11.Connection,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    """Send what the channel has until it ends or the page closes the connection."""
+    after = _number(request, "AID")
+    headers = [*_TEXT, *_allowed_origin(request), ("X-Content-Type-Options", "nosniff")]
+    writer.write(connection.send(h11.Response(status_code=200, headers=headers)) or b"")
+    is_streaming = request.query.get("CI", "0") == "0"
+
+    async def send_all(chunks: AsyncIterator[str]) -> None:
+        async for chunk in chunks:
+            writer.write(connection.send(h11.Data(data=_framed(chunk).encode())) or b"")
+            await writer.drain()
+
+    async with aclosing(channel.chunks(after, is_streaming=is_streaming)) as chunks:
+        sending = asyncio.create_task(send_all(chunks))
+        # A page says nothing while it reads: whatever arrives is the end of its connection.
+        closing = asyncio.create_task(reader.read(1))
+        try:
+            await asyncio.wait((sending, closing), return_when=asyncio.FIRST_COMPLETED)
+            is_sent = sending.done()
+        finally:
+            for task in (sending, closing):
+                task.cancel()
+            results = await asyncio.gather(sending, closing, return_exceptions=True)
+    if is_sent and not isinstance(results[0], BaseException):
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
+        await writer.drain()
+
+
+def _check_caller(request: _Request) -> None:
+    """Refuse pages of other sites, and names that do not belong to this machine. Raises _RefusedError."""
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+    is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in _THIS_MACHINE
+    if host not in _THIS_MACHINE or is_foreign:
+        raise _RefusedError(403, "Only pages of this machine may use the Firestore emulator.")
+
+
+def _allowed_origin(request: _Request) -> tuple[tuple[str, str], ...]:
+    if request.origin is None or urlsplit(request.origin).hostname not in _THIS_MACHINE:
+        return (("Vary", "Origin"),)
+    return (
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Origin", request.origin),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Access-Control-Allow-Methods", "GET, POST"),
+        (
+            "Access-Control-Allow-Headers",
+            request.headers.get("access-control-request-headers", "Content-Type"),
+        ),
+    )
+
+
+def _messages(body: str) -> tuple[int, list[str]]:
+    """The number of the first message, and the messages, of a form such as `count=1&ofs=0&req0___data__={…}`."""
+    form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
+    try:
+        count, offset = int(form.get("count", "0")), int(form.get("ofs", "0"))
+        return offset, [form[f"req{number}___data__"] for number in range(count)]
+    except (KeyError, ValueError) as error:
+        raise _RefusedError(400, "The body is no form of a web channel's messages.") from error
+
+
+def _authorization(request: _Request) -> str | None:
+    """The caller's token, from the headers that the web client puts into the form to save a preflight request."""
+    form = parse_qs(request.body)
+    encoded = form.get("headers", [""])[0] or request.query.get("$httpHeaders", "")
+    for line in encoded.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "authorization":
+            return value.strip()
+    return request.headers.get("authorization")
+
+
+def _number(request: _Request, name: str) -> int:
+    try:
+        return int(request.query.get(name, "0"))
+    except ValueError:
+        raise _RefusedError(400, f"{name} must be a number.") from None
+
+
+def _framed(text: str) -> str:
+    """A chunk as the client reads it: its length in characters, all of them ASCII, and a line break before it."""
+    return f"{len(text)}\n{text}"

@@ -1,0 +1,299 @@
+"""The Firestore proxy before the real emulator: what a killed emulator keeps, and what a closed page leaves behind."""
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import grpc
+import pytest
+from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, MethodNotImplemented
+from google.cloud import firestore
+from google.cloud.firestore_v1.services.firestore import FirestoreClient
+from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+
+from common.adapters.firestore_client import firestore_client
+from local_stack.data_directory import DataDirectory
+from local_stack.stack import LocalStack
+from local_stack.stack_settings import StackSettings
+from tests.chaos.waiting import wait_for
+from tests.emulators import Emulators
+from tests.page_channel import PageClient, changed_document, unsigned_token, until_current
+
+pytestmark = pytest.mark.emulator
+
+RULES = """
+rules_version = '2';
+service cloud.firestore { match /databases/{d}/documents { match /tasks/{t} {
+  allow read: if request.auth.uid == resource.data.user_id;
+} } }
+"""
+
+
+@pytest.fixture(autouse=True)
+def needs_emulators(emulators: Emulators) -> None:
+    """Skips, or fails in CI, where there are none."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack that exports once at its end only."""
+    folder = tmp_path_factory.mktemp("stack")
+    rules = folder / "firestore.rules"
+    rules.write_text(RULES)
+    settings = StackSettings(
+        data_directory=folder / "data", serves_api=False, workers=0, rules=rules, export_interval_seconds=3600
+    )
+    with LocalStack(settings) as stack:
+        yield stack
+
+
+@contextmanager
+def watched(stack: LocalStack) -> Iterator[None]:
+    """Have the supervisor start again what ends."""
+    watching = threading.Thread(target=stack.watch)
+    watching.start()
+    try:
+        yield
+    finally:
+        stack.interrupted.set()
+        watching.join()
+
+
+@pytest.fixture(scope="module")
+def client(stack: LocalStack) -> firestore.Client:
+    host = stack.environment["FIRESTORE_EMULATOR_HOST"]
+    return firestore_client(stack.environment["GOOGLE_CLOUD_PROJECT"], emulator_host=host)
+
+
+def kill_emulator(stack: LocalStack) -> None:
+    """SIGKILL, and start it again."""
+    stack.process("firestore-emulator").kill()
+    stack.restart("firestore-emulator")
+
+
+# ── a killed emulator ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_confirmed_write_survives_a_killed_emulator(
+    stack: LocalStack, client: firestore.Client
+) -> None:
+    tasks = client.collection("kept")
+    for number in range(20):
+        tasks.document(str(number)).create({"step": 0, "at": firestore.SERVER_TIMESTAMP})
+        tasks.document(str(number)).update({"step": firestore.Increment(number)})
+    batch = client.batch()
+    batch.delete(tasks.document("0"))
+    batch.set(tasks.document("1"), {"tags": firestore.ArrayUnion(["x"])}, merge=True)
+    batch.commit()
+    before = {snapshot.id: snapshot.to_dict() for snapshot in tasks.stream()}
+    kill_emulator(stack)
+    after = {snapshot.id: snapshot.to_dict() for snapshot in tasks.stream()}
+    assert after == before
+    assert set(after) == {str(number) for number in range(1, 20)}
+
+
+def test_an_emulator_killed_twice_keeps_what_was_written_between(
+    stack: LocalStack, client: firestore.Client
+) -> None:
+    document = client.document("kept/twice")
+    for number in (1, 2):
+        document.set({"kills": number}, timeout=60)
+        kill_emulator(stack)
+    assert document.get(timeout=60).to_dict() == {"kills": 2}
+
+
+def test_writers_under_fire_lose_nothing_that_was_confirmed(
+    stack: LocalStack, client: firestore.Client
+) -> None:
+    """Exports run at the same time, so that the journal is cut while it is written."""
+    stopping, confirmed = threading.Event(), [0] * 4
+
+    def write(writer: int) -> None:
+        while not stopping.is_set():
+            number = confirmed[writer] + 1
+            try:
+                client.document(f"fire/{writer}").set({"number": number}, retry=None, timeout=60)
+            except GoogleAPICallError:
+                continue
+            confirmed[writer] = number
+
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in writers:
+        thread.start()
+    for _ in range(2):
+        written = sum(confirmed)
+        while sum(confirmed) < written + 200:
+            with suppress(OSError):  # the emulator of the round before is not restored yet
+                stack.save_documents()
+        kill_emulator(stack)
+    client.document("fire/0").get(timeout=60)
+    stopping.set()
+    for thread in writers:
+        thread.join()
+    kill_emulator(stack)
+    for writer in range(4):
+        found = client.document(f"fire/{writer}").get(timeout=60).to_dict()
+        assert found is not None
+        # One whose outcome the writer does not know may have been made, too.
+        assert found["number"] in (confirmed[writer], confirmed[writer] + 1)
+
+
+def test_the_supervisor_starts_a_killed_emulator_again_and_calls_wait_for_it(tmp_path: Path) -> None:
+    with LocalStack.emulators_only(tmp_path) as stack:
+        project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+        here = firestore_client(project, emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"])
+        here.document("kept/supervised").set({"step": 1})
+        ports = dict(stack.ports)
+        with watched(stack):
+            stack.process("firestore-emulator").kill()
+            found = here.document("kept/supervised").get(retry=None, timeout=60)
+            wait_for(lambda: restarts(tmp_path).get("firestore-emulator") == 1, "make status to count it")
+        assert found.to_dict() == {"step": 1}
+        assert stack.ports == ports
+
+
+def test_an_emulator_that_uses_too_much_memory_is_restarted_with_its_documents(tmp_path: Path) -> None:
+    said: list[str] = []
+    settings = StackSettings(
+        data_directory=tmp_path, serves_api=False, workers=0, rules=None, firestore_most_bytes=1
+    )
+    with LocalStack(settings, said.append) as stack:
+        project = stack.environment["GOOGLE_CLOUD_PROJECT"]
+        here = firestore_client(project, emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"])
+        here.document("kept/large").set({"step": 1})
+        with watched(stack):
+            wait_for(lambda: restarts(tmp_path).get("firestore-emulator") == 1, "the restart")
+            assert here.document("kept/large").get(retry=None, timeout=60).to_dict() == {"step": 1}
+    assert any("it is restarted with its documents" in line for line in said)
+
+
+def restarts(data_directory: Path) -> Mapping[str, int]:
+    """What `make status` shows."""
+    state = DataDirectory(data_directory).state()
+    return state.restarts if state else {}
+
+
+def test_a_revision_from_before_a_kill_is_refused(stack: LocalStack, client: firestore.Client) -> None:
+    """A client that read before the restart must read again: its precondition never holds by accident."""
+    document = client.document("kept/revised")
+    before = document.set({"step": 1})
+    kill_emulator(stack)
+    with pytest.raises(FailedPrecondition):
+        document.update(
+            {"step": 2}, option=client.write_option(last_update_time=before.update_time), timeout=60
+        )
+
+
+def test_a_killed_stack_keeps_what_was_confirmed(tmp_path: Path) -> None:
+    settings = StackSettings(
+        data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=3600
+    )
+    with LocalStack(settings) as first:
+        project = first.environment["GOOGLE_CLOUD_PROJECT"]
+        here = firestore_client(project, emulator_host=first.environment["FIRESTORE_EMULATOR_HOST"])
+        here.document("tasks/t").set({"status": "queued"})
+        for name in ("firestore-emulator", "firestore-proxy"):
+            first.process(name).kill()
+    with LocalStack(settings) as second:
+        here = firestore_client(project, emulator_host=second.environment["FIRESTORE_EMULATOR_HOST"])
+        assert here.document("tasks/t").get().to_dict() == {"status": "queued"}
+
+
+def test_unjournaled_calls_are_refused_with_advice(stack: LocalStack) -> None:
+
+    channel = grpc.insecure_channel(stack.environment["FIRESTORE_EMULATOR_HOST"])
+    with pytest.raises(MethodNotImplemented, match="use one of these to write"):
+        FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)).delete_document(
+            name="projects/demo-x/databases/(default)/documents/tasks/t", timeout=10
+        )
+
+
+# ── pages ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def emulator_memory(stack: LocalStack) -> dict[str, int]:
+    """How many objects of each class the emulator holds, after a collection. Skips without a JDK."""
+    if shutil.which("jcmd") is None:
+        pytest.skip("no jcmd")
+    pid = str(stack.process("firestore-emulator").pid)
+    told = subprocess.run(["jcmd", pid, "GC.class_histogram"], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in told.stdout.splitlines() if ":" in line]
+    return {row[3]: int(row[1]) for row in rows if len(row) > 3 and row[1].isdigit()}
+
+
+LISTEN_STREAM = "com.google.cloud.datastore.emulator.impl.firestore.CloudFirestoreV1ListenStream"
+CHANNEL = "com.google.net.webchannel.server.common.ChannelProcessor"
+
+
+def test_a_page_sees_its_documents_and_later_changes(stack: LocalStack, client: firestore.Client) -> None:
+    client.document("tasks/first").set({"user_id": "seer", "é": "ü"})
+    page = PageClient(stack.environment, "seer")
+    assert page.open().headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
+    with page.reading() as messages:
+        assert changed_document(messages) == "first"
+        until_current(messages)
+        client.document("tasks/second").set({"user_id": "seer"})
+        assert "second" in (changed_document(messages), changed_document(messages))
+    with page.reading() as messages:  # the connection was cut: it goes on where it was
+        client.document("tasks/third").set({"user_id": "seer"})
+        assert "third" in (changed_document(messages) for _ in range(4))
+    assert page.close().status_code == 200
+    assert page.close().text == "Unknown SID"
+
+
+def test_a_page_is_refused_what_the_rules_refuse(stack: LocalStack, client: firestore.Client) -> None:
+    client.document("tasks/hers").set({"user_id": "alice"})
+    page = PageClient(stack.environment, "alice", token=unsigned_token("bob"))
+    page.open()
+    with page.reading() as messages:
+        message = next(one for one in messages if "error" in one or "cause" in one.get("targetChange", {}))
+    assert (message.get("error") or message["targetChange"]["cause"])["code"] == 7
+
+
+@pytest.mark.parametrize(
+    ("token", "origin"),
+    [("owner", "http://localhost:8080"), (None, "https://elsewhere.example"), (None, "null")],
+    ids=["administrator's token", "page of another site", "page without a site"],
+)
+def test_a_page_without_a_right_to_documents_is_refused(
+    stack: LocalStack, token: str | None, origin: str
+) -> None:
+    assert PageClient(stack.environment, "alice", token=token, origin=origin).open().status_code == 403
+
+
+def test_pages_that_were_closed_leave_nothing_in_the_emulator(
+    stack: LocalStack, client: firestore.Client
+) -> None:
+    """Half of them say so, as a page does that is left; half just go, as one does that crashes."""
+    before = emulator_memory(stack)
+    pages = [PageClient(stack.environment, "many") for _ in range(30)]
+    for number, page in enumerate(pages):
+        page.open()
+        with page.reading() as messages:
+            until_current(messages)
+        if number % 2:
+            page.close()
+    assert emulator_memory(stack).get(CHANNEL, 0) == 0
+    for number in range(100):
+        client.document(f"tasks/many-{number}").set({"user_id": "many", "preview": "x" * 10_000})
+    wait_for(
+        lambda: emulator_memory(stack).get(LISTEN_STREAM, 0) <= before.get(LISTEN_STREAM, 0),
+        "the streams of pages that said nothing to be closed",
+    )
+
+
+def test_a_page_reconnects_after_the_emulator_was_killed(stack: LocalStack, client: firestore.Client) -> None:
+    client.document("tasks/steady").set({"user_id": "steady"})
+    page = PageClient(stack.environment, "steady")
+    page.open()
+    with page.reading() as messages:
+        until_current(messages)
+        kill_emulator(stack)
+        assert next(one for one in messages if "error" in one)["error"]["status"] == "UNAVAILABLE"
+    page = PageClient(stack.environment, "steady")  # on the same port
+    page.open()
+    with page.reading() as messages:
+        assert changed_document(messages) == "steady"

@@ -1,0 +1,108 @@
+"""What a page asks of Firestore, without a browser: the web client's requests, by plain HTTP."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+
+class PageClient:
+    """One page's listener to the tasks of a user. `environment` is a stack's."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        user_id: str,
+        *,
+        token: str | None = None,
+        origin: str = "http://localhost:8080",
+    ) -> None:
+        self._database = f"projects/{environment['GOOGLE_CLOUD_PROJECT']}/databases/(default)"
+        host = environment["DARKROOM_FIRESTORE_BROWSER_HOST"]
+        self.url = f"http://{host}/google.firestore.v1.Firestore/Listen/channel"
+        self.http = httpx.Client(timeout=60, headers={"Origin": origin})
+        self._authorization = token or unsigned_token(user_id)
+        self._user_id = user_id
+        self.session_id = ""
+        self.last = 0
+
+    def open(self) -> httpx.Response:
+        query = {
+            "from": [{"collectionId": "tasks"}],
+            "limit": 51,  # as the page has it
+            "where": {
+                "fieldFilter": {
+                    "field": {"fieldPath": "user_id"},
+                    "op": "EQUAL",
+                    "value": {"stringValue": self._user_id},
+                }
+            },
+        }
+        parent = f"{self._database}/documents"
+        message = {
+            "database": self._database,
+            "addTarget": {"query": {"structuredQuery": query, "parent": parent}, "targetId": 2},
+        }
+        form = {
+            "headers": f"X-Goog-Api-Client:gl-js/\r\nAuthorization:Bearer {self._authorization}\r\n",
+            "count": "1",
+            "ofs": "0",
+            "req0___data__": json.dumps(message),
+        }
+        answer = self.http.post(self.url, params=self._parameters(RID="1", CVER="22"), data=form)
+        if answer.is_success:
+            [[_, [kind, self.session_id, *_rest]]] = json.loads(answer.text.partition("\n")[2])
+            assert kind == "c"
+        return answer
+
+    @contextmanager
+    def reading(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """The messages from here on; closes the connection, and says nothing, as a closed tab does."""
+        parameters = self._parameters(
+            RID="rpc", SID=self.session_id, AID=str(self.last), CI="0", TYPE="xmlhttp"
+        )
+        with self.http.stream("GET", self.url, params=parameters) as answer:
+            assert answer.status_code == 200
+            yield self._messages(answer.iter_text())
+
+    def close(self) -> httpx.Response:
+        return self.http.get(
+            self.url, params=self._parameters(RID="2", SID=self.session_id, TYPE="terminate")
+        )
+
+    def _messages(self, texts: Iterator[str]) -> Iterator[dict[str, Any]]:
+        unread = ""
+        for text in texts:
+            unread += text
+            while "\n" in unread:
+                length, _, rest = unread.partition("\n")
+                if len(rest) < int(length):
+                    break
+                arrays, unread = json.loads(rest[: int(length)]), rest[int(length) :]
+                for number, array in arrays:
+                    self.last = number
+                    if isinstance(array[0], dict):
+                        yield array[0]
+
+    def _parameters(self, **given: str) -> dict[str, str]:
+        return {"VER": "8", "database": self._database, "zx": "x", "t": "1", **given}
+
+
+def unsigned_token(user_id: str) -> str:
+    def encoded(part: dict[str, str]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+    return f"{encoded({'alg': 'none', 'typ': 'JWT'})}.{encoded({'sub': user_id})}."
+
+
+def changed_document(messages: Iterator[dict[str, Any]]) -> str:
+    """The id of the next document that a message is about."""
+    name = next(one["documentChange"]["document"]["name"] for one in messages if "documentChange" in one)
+    return str(name.rpartition("/")[2])
+
+
+def until_current(messages: Iterator[dict[str, Any]]) -> None:
+    next(one for one in messages if one.get("targetChange", {}).get("targetChangeType") == "CURRENT")

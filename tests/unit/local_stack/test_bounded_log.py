@@ -1,0 +1,61 @@
+"""Logs of bounded size, of real processes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from local_stack.bounded_log import MOST_BYTES, BoundedLog, older_part
+from local_stack.log_view import follow
+from local_stack.processes import ChildProcess, ProcessSpec
+
+
+def finished(tmp_path: Path, code: str) -> ChildProcess:
+    process = ChildProcess(
+        ProcessSpec(name="talker", argv=(sys.executable, "-c", code)),
+        logs_directory=tmp_path,
+        stack_environment={},
+    )
+    process.start()
+    assert process.wait_stopped(60)
+    assert not process.is_running
+    return process
+
+
+def test_log_of_a_process_stays_within_its_bound_and_keeps_the_newest_lines(tmp_path: Path) -> None:
+    line = "x" * 999
+    process = finished(tmp_path, f"for n in range(40_000): print('%07d' % n + '{line}')\nprint('last')")
+    kept = process.log_path.read_text(), older_part(process.log_path).read_text()
+    assert max(len(text) for text in kept) <= MOST_BYTES
+    assert kept[0].splitlines()[-1] == "last"
+    numbers = [int(text[:7]) for text in (kept[1] + kept[0]).splitlines()[:-1]]
+    assert numbers == list(range(numbers[0], 40_000))  # no line is missing or cut
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_log_has_everything_once_the_process_is_known_to_have_ended(tmp_path: Path) -> None:
+    process = finished(tmp_path, "print('a'); print('b', end='')")
+    assert process.log_path.read_text() == "a\nb"
+
+
+def test_log_keeps_a_line_in_one_file(tmp_path: Path) -> None:
+    log = BoundedLog(tmp_path / "some.log", most_bytes=10)
+    log.begin()
+    for chunk in (b"12345", b"678", b"9 end\nnext\n"):
+        log._write(chunk)
+    assert older_part(log.path).read_text() == "123456789 end\n"
+    assert log.path.read_text() == "next\n"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_follow_shows_every_line_across_an_exchange_of_files(tmp_path: Path, count: int) -> None:
+    log, lines = BoundedLog(tmp_path / "some.log", most_bytes=40), list[str]()
+    log.begin()
+    log._write(b"a line before\n")
+    watching = follow([log.path], lines.append)
+    next(watching)
+    expected = [f"line {number}" for number in range(4 + count)]
+    for line in expected:
+        log._write(f"{line}\n".encode())
+    next(watching)
+    assert lines == expected
