@@ -1,7 +1,7 @@
 """The gRPC server for programs: every call is passed through as bytes; those that write are journaled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,8 @@ _JOURNALED = {SERVICE + "Commit": CallKind.COMMIT, SERVICE + "BatchWrite": CallK
 _NOT_JOURNALED = frozenset(
     SERVICE + name for name in ("CreateDocument", "UpdateDocument", "DeleteDocument", "Write")
 )
+_WRITE_SECONDS = 60.0
+"""A write is followed so long, whatever its caller's deadline is."""
 _MOST_WAITING_ANSWERS = 10_000
 _ANSWERED_BY_STREAMS = frozenset(
     SERVICE + name for name in ("BatchGetDocuments", "RunQuery", "RunAggregationQuery", "ExecutePipeline")
@@ -48,6 +50,7 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
     def __init__(self, link: EmulatorLink, journal: Journal) -> None:
         self._link = link
         self._journal = journal
+        self._writing: set[asyncio.Task[bytes]] = set()
 
     def service(self, details: Any) -> Any:
         method: str = details.method
@@ -57,25 +60,31 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             return grpc.stream_stream_rpc_method_handler(self._listen)
         if method in _ANSWERED_BY_STREAMS:
             return grpc.unary_stream_rpc_method_handler(partial(self._answers, method))
-        return grpc.unary_unary_rpc_method_handler(partial(self._unary, method, _JOURNALED.get(method)))
+        if method in _JOURNALED:
+            return grpc.unary_unary_rpc_method_handler(partial(self._write, method, _JOURNALED[method]))
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary, method))
 
-    async def _unary(self, method: str, kind: CallKind | None, request: bytes, context: Any) -> bytes:
+    async def _unary(self, method: str, request: bytes, context: Any) -> bytes:
         channel = await self._channel(context)
         call = channel.unary_unary(method, as_it_is, as_it_is)(
             request, timeout=context.time_remaining(), metadata=_passed_on(context)
         )
-        try:
-            response: bytes = await call
-        except grpc.aio.AioRpcError as error:
-            await _fail_alike(error, context)
-        except asyncio.CancelledError:
-            await _fail_if_emulator_is_lost(context)
-        if kind is not None:
-            try:
-                self._journal.append(Record(kind=kind, request=request, response=response))
-            except OSError as error:
-                # The write was made and would not outlive the emulator: its outcome is unknown to the caller.
-                await context.abort(grpc.StatusCode.UNAVAILABLE, f"The journal cannot be written: {error}")
+        return await _answer(call, context)
+
+    async def _write(self, method: str, kind: CallKind, request: bytes, context: Any) -> bytes:
+        channel = await self._channel(context)
+        call = channel.unary_unary(method, as_it_is, as_it_is)(
+            request, timeout=_WRITE_SECONDS, metadata=_passed_on(context)
+        )
+        journaled = asyncio.create_task(self._journaled(call, kind, request))
+        self._writing.add(journaled)
+        journaled.add_done_callback(self._writing.discard)
+        # What the emulator has made is journaled although its caller is gone: others may have read it.
+        return await _answer(asyncio.shield(journaled), context)
+
+    async def _journaled(self, call: Any, kind: CallKind, request: bytes) -> bytes:
+        response: bytes = await call
+        self._journal.append(Record(kind=kind, request=request, response=response))
         return response
 
     async def _answers(self, method: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -118,6 +127,19 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         except EmulatorUnavailableError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
             raise
+
+
+async def _answer(response: Awaitable[bytes], context: Any) -> bytes:
+    try:
+        return await response
+    except grpc.aio.AioRpcError as error:
+        await _fail_alike(error, context)
+    except asyncio.CancelledError:
+        await _fail_if_emulator_is_lost(context)
+    except OSError as error:
+        # The write was made and would not outlive the emulator: its outcome is unknown to the caller.
+        await context.abort(grpc.StatusCode.UNAVAILABLE, f"The journal cannot be written: {error}")
+    raise AssertionError("the call was aborted")
 
 
 async def _read(call: Any, context: Any) -> AsyncIterator[bytes]:
