@@ -103,7 +103,7 @@ class MeasuredTimes:
     def task_ended(self, task: Task, *, drawing_seconds: float) -> None:
         """How long a task took, if it was completed at once: what goes wrong cannot be foretold."""
         usage, finished_at = task.usage, task.finished_at
-        if finished_at is None or usage.inference_seconds is None or task.attempt != 1:
+        if finished_at is None or usage.inference_seconds is None or task.attempt != 1 or task.failed_images:
             return
         with self._lock:
             self._handling.append(max(0.0, usage.inference_seconds - drawing_seconds))
