@@ -10,6 +10,7 @@ import typer
 
 from client.batch_calls import Outcome, batch_item
 from client.command.exit_codes import ExitCode, exit_code_of
+from client.command.warning_lines import print_warnings
 from client.errors import ClientError
 from client.plain_text import printable
 from client.submission import Submission, SubmissionFields
@@ -45,8 +46,10 @@ def submissions_in(lines: Iterable[str], *, usual: SubmissionFields, key: str) -
 
 
 def report_by_line(outcomes: Mapping[int, Outcome], *, key: str) -> tuple[dict[int, Task], ExitCode]:
-    """The accepted tasks by line, and the exit code. Refusals and unknown outcomes go to standard error."""
+    """The accepted tasks by line, and the exit code. Warnings, refusals and unknown outcomes go to standard error."""
     tasks = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Task)}
+    for number, task in tasks.items():
+        print_warnings(task.warnings, line=number)
     errors = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, ClientError)}
     code = ExitCode.DONE
     for message, group in groupby(errors.items(), key=lambda item: str(item[1])):
