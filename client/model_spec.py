@@ -18,6 +18,8 @@ class ModelSpec(Record):
     output_formats: tuple[str, ...] = ()
     max_prompt_tokens: int | None = None
     """How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest."""
+    traits: dict[str, Any] = Field(default_factory=dict)
+    """Which parameters have an effect: `guidance` and `negative_prompt`. The API refuses those that have none."""
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)
     served: bool | None = None

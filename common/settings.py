@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog, ModelSpec
+from common.catalog_file import CatalogEntryError, parse_catalog
+from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
 
 
 class SettingsError(Exception):
@@ -63,22 +64,16 @@ class SharedSettings(BaseSettings):
 def read_catalog(path: Path) -> ModelCatalog:
     """Read the model catalog in a file; raises SettingsError when the file is missing or not valid.
 
-    A source or tokenizer that names a folder relative to the catalog's own becomes an absolute path.
+    A source or tokenizer that names a folder relative to the catalog's own becomes an absolute path. What an entry does
+    not state of its model is read from the model's folder.
     """
     try:
-        catalog = ModelCatalog.model_validate_json(path.read_bytes())
+        return parse_catalog(path.read_bytes(), beside=path.parent.absolute())
+    except CatalogEntryError as exc:
+        raise SettingsError(f"DARKROOM_MODEL_CATALOG: {exc}") from exc
     except OSError as exc:
         raise SettingsError(f"DARKROOM_MODEL_CATALOG: {path} cannot be read") from exc
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         where = "/".join(str(part) for part in first["loc"])
         raise SettingsError(f"DARKROOM_MODEL_CATALOG: {where}: {first['msg']}") from exc
-    located = tuple(_located(spec, path.parent.absolute()) for spec in catalog.models)
-    return catalog.model_copy(update={"models": located})
-
-
-def _located(spec: ModelSpec, beside: Path) -> ModelSpec:
-    named = {"source": spec.source, "tokenizer": spec.tokenizer}
-    found = {name: beside / value for name, value in named.items() if value is not None}
-    folders = {name: str(folder) for name, folder in found.items() if folder.is_dir()}
-    return spec.model_copy(update=folders)

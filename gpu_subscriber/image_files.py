@@ -12,7 +12,8 @@ from xml.sax.saxutils import quoteattr, unescape
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from common.domain.parameters import GenerationParameters, OutputFormat
+from common.domain.model_traits import Guidance
+from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
 from common.domain.provenance import Circumstances, Provenance
 from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.errors import UnreadableImageError
@@ -91,8 +92,12 @@ def parameter_lines(record: ImageRecord) -> str:
     """The parameters as people and other programs of this field write them: prompt, negative prompt, then the rest."""
     asked = record.parameters
     negative = asked.negative_prompt
+    sampler = asked.sampler.value
+    if asked.sampler is Sampler.OWN:
+        sampler = f"{sampler} ({record.provenance.sampler_config.get('class', 'unknown')})"
+    guidance = "" if asked.guidance is Guidance.NONE else f"CFG scale: {asked.guidance_scale:g}, "
     settings = (
-        f"Steps: {asked.steps}, Sampler: {asked.sampler}, CFG scale: {asked.guidance_scale:g}, "
+        f"Steps: {asked.steps}, Sampler: {sampler}, {guidance}"
         f"Seed: {asked.seed}, Size: {asked.width}x{asked.height}, Model: {asked.model}"
     )
     lines = [asked.prompt, *([f"Negative prompt: {negative}"] if negative else []), settings]

@@ -1,11 +1,13 @@
 """The model catalog: which models are on offer, what each accepts, and what it assumes where a caller is silent."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
+from common.domain.model_traits import NO_GUIDANCE, Guidance, ModelTraits
 from common.domain.parameters import (
     MAX_PROMPT_CHARACTERS,
     MAX_SEED,
@@ -13,6 +15,7 @@ from common.domain.parameters import (
     OutputFormat,
     Sampler,
 )
+from common.domain.pipeline_traits import PipelineTraits
 
 _UNSPEAKABLE = 10**30
 """A number from which on nobody wants to read its digits; JSON allows thousands of them."""
@@ -65,7 +68,8 @@ class ModelSpec(_Record):
     family: str
     source: str
     revision: str | None = None
-    samplers: tuple[Sampler, ...] = tuple(Sampler)
+    samplers: tuple[Sampler, ...] = Field(default=tuple(Sampler), min_length=1)
+    traits: ModelTraits = ModelTraits()
     output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
     max_prompt_tokens: int | None = Field(default=None, ge=1)
     """How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest. None: unknown."""
@@ -74,9 +78,28 @@ class ModelSpec(_Record):
     limits: ModelLimits = ModelLimits()
     defaults: ModelDefaults = ModelDefaults()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_name_nothing_ignored(cls, entry: Any) -> Any:
+        """Where the entry is silent: the first of its samplers, and no guidance where that has no effect."""
+        if not isinstance(entry, Mapping):
+            return entry
+        traits, samplers, stated = entry.get("traits"), entry.get("samplers"), entry.get("defaults", {})
+        if isinstance(stated, ModelDefaults) or not isinstance(stated, Mapping):
+            return entry
+        filled: dict[str, Any] = {}
+        if isinstance(samplers, list | tuple) and samplers and Sampler.DDIM not in samplers:
+            filled["sampler"] = samplers[0]
+        guidance = (
+            traits.get("guidance") if isinstance(traits, Mapping) else getattr(traits, "guidance", None)
+        )
+        if guidance == Guidance.NONE:
+            filled["guidance_scale"] = NO_GUIDANCE
+        return {**entry, "defaults": {**filled, **stated}}
+
     @model_validator(mode="after")
     def _defaults_keep_the_limits(self) -> "ModelSpec":
-        assumed = GenerationParameters(prompt="x", model=self.name, seed=0, **self.defaults.model_dump())
+        assumed = self.defaulted(prompt="x", seed=0)
         if problems := self.problems_of(assumed):
             raise ValueError(f"defaults of model {self.name!r}: {problems[0].pointer} {problems[0].detail}")
         return self
@@ -88,12 +111,56 @@ class ModelSpec(_Record):
         the caller named none. Raises ParametersRejectedError naming every refused field at once.
         """
         given = {name: value for name, value in asked.items() if value is not None}
-        values = {"seed": seed, **self.defaults.model_dump(), **given, "model": self.name}
+        values = {"seed": seed, **self.defaults.model_dump(), **given, **self._own}
+        if not self.traits.negative_prompt:
+            values["negative_prompt"] = values["negative_prompt"] or None
         parameters = GenerationParameters.model_construct(**values)
         if problems := self.problems_of(parameters):
             count = f"{len(problems)} field{'s are' if len(problems) > 1 else ' is'}"
             raise ParametersRejectedError(f"{count} outside what model {self.name!r} accepts", problems)
         return GenerationParameters.model_validate(values)
+
+    def defaulted(self, *, prompt: str, seed: int) -> GenerationParameters:
+        """What a caller gets who names nothing but a prompt."""
+        return GenerationParameters(prompt=prompt, seed=seed, **self.defaults.model_dump(), **self._own)
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """What no caller chooses."""
+        return {"model": self.name, "guidance": self.traits.guidance}
+
+    def promises_beyond(self, found: PipelineTraits) -> str | None:
+        """What the entry promises and a pipeline with these traits does not keep; None when it keeps everything."""
+        problems = []
+        if ignored := [sampler for sampler in self.samplers if sampler not in found.samplers]:
+            problems.append(
+                f"the model does not obey the samplers {', '.join(ignored)}; write "
+                f'"samplers": {_as_json([sampler.value for sampler in found.samplers])}, or fewer of them'
+            )
+        if self.traits != found.traits and not self._promises_less(found):
+            written = _as_json(found.traits.model_dump(mode="json"))
+            problems.append(f'the model obeys other parameters; write "traits": {written}')
+        if self.limits.side_multiple % found.side_multiple:
+            problems.append(
+                f"the model generates sides that are multiples of {found.side_multiple} pixels only; write "
+                f'"limits": {{"side_multiple": {found.side_multiple}}}'
+            )
+        if self.limits.min_steps < found.min_steps:
+            problems.append(
+                f"the model needs {found.min_steps} steps or more; write "
+                f'"limits": {{"min_steps": {found.min_steps}}}'
+            )
+        return "; ".join(problems) or None
+
+    def _promises_less(self, found: PipelineTraits) -> bool:
+        """Whether guidance is as found, or left out; and a negative prompt, too.
+
+        Of a class that is not known only the entry can say how its guidance works.
+        """
+        stated, kinds = self.traits, {found.traits.guidance, Guidance.NONE}
+        if not found.is_known and found.traits.guidance is not Guidance.NONE:
+            kinds = set(Guidance)
+        return stated.guidance in kinds and (found.traits.negative_prompt or not stated.negative_prompt)
 
     def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:
         """Every field of `asked` that this model does not accept; empty when all is well."""
@@ -107,10 +174,9 @@ class ModelSpec(_Record):
                 limits.max_prompt_characters,
                 unit=" characters",
             ),
+            self._negative_prompt_problem(asked.negative_prompt),
             _outside("/steps", asked.steps, limits.min_steps, limits.max_steps),
-            _outside(
-                "/guidance_scale", asked.guidance_scale, limits.min_guidance_scale, limits.max_guidance_scale
-            ),
+            self._guidance_problem(asked.guidance_scale),
             _outside("/seed", asked.seed, 0, MAX_SEED),
             _outside("/num_images", asked.num_images, 1, limits.max_images),
             self._side_problem("/width", asked.width),
@@ -120,6 +186,19 @@ class ModelSpec(_Record):
         ]
         return tuple(problem for problem in found if problem is not None)
 
+    def _negative_prompt_problem(self, negative_prompt: str | None) -> FieldProblem | None:
+        if self.traits.negative_prompt or not negative_prompt:
+            return None
+        return FieldProblem("/negative_prompt", "has no effect on this model; leave it out")
+
+    def _guidance_problem(self, scale: float) -> FieldProblem | None:
+        if self.traits.guidance is not Guidance.NONE:
+            low, high = self.limits.min_guidance_scale, self.limits.max_guidance_scale
+            return _outside("/guidance_scale", scale, low, high)
+        if scale == NO_GUIDANCE:
+            return None
+        return FieldProblem("/guidance_scale", "has no effect on this model; leave it out")
+
     def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
         limits = self.limits
         if outside := _outside(pointer, side, limits.min_side, limits.max_side, unit=" pixels"):
@@ -127,6 +206,10 @@ class ModelSpec(_Record):
         if side % limits.side_multiple:
             return FieldProblem(pointer, f"must be a multiple of {limits.side_multiple}, got {side}")
         return None
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value)
 
 
 def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.domain.model_traits import Guidance
+
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1
 """The largest seed torch's generators take that Firestore's signed 64-bit integers hold, too."""
@@ -25,6 +27,8 @@ class Sampler(StrEnum):
     UNIPC = "unipc"
     LCM = "lcm"
     PNDM = "pndm"
+    OWN = "own"
+    """The model's own scheduler, configured as the checkpoint has it."""
 
 
 class OutputFormat(StrEnum):
@@ -64,11 +68,15 @@ class GenerationParameters(BaseModel):
     height: int = Field(ge=8, le=8_192)
     num_images: int = Field(ge=1, le=64)
     output_format: OutputFormat
+    guidance: Guidance = Field(
+        default=Guidance.CLASSIFIER_FREE, exclude_if=lambda kind: kind is Guidance.CLASSIFIER_FREE
+    )
+    """What the model does with `guidance_scale`: a trait of the model, never a caller's choice."""
 
     @property
     def is_guided(self) -> bool:
         """Whether classifier-free guidance is on, as diffusers has it; without it a negative prompt has no effect."""
-        return self.guidance_scale > 1
+        return self.guidance is Guidance.CLASSIFIER_FREE and self.guidance_scale > 1
 
     @property
     def passes_per_step(self) -> int:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from common.domain.errors import UnknownModelError
 from common.domain.model_catalog import ModelSpec
+from common.domain.model_traits import ModelTraits
 from frontend_api.answers import AnswerBody
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
@@ -31,6 +32,10 @@ class ModelAnswer(AnswerBody):
     max_prompt_tokens: int | None = Field(
         description="How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest, "
         "and the task has a warning. null: unknown."
+    )
+    traits: ModelTraits = Field(
+        description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step where the "
+        "scale is above 1), `embedded` (one pass) or `none`. Parameters without an effect are refused."
     )
     limits: dict[str, Any]
     defaults: dict[str, Any]

@@ -13,6 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from common.domain.model_catalog import ModelSpec
+from gpu_subscriber.engine.catalog_check import check_entry
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
@@ -123,6 +124,7 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
     own_folder = model_folder(spec.source)
     folder = own_folder or _fetched(spec)
     pipeline = _load_pipeline(folder, device)
+    check_entry(spec, pipeline)
     revision = None if own_folder else folder.name
     if is_exclusive(spec):
         return WholePipeline(pipeline, folder=folder, revision=revision)

@@ -18,6 +18,8 @@ from diffusers import (
 )
 
 from common.domain.parameters import Sampler
+from common.domain.pipeline_traits import obeyed_samplers
+from gpu_subscriber.engine.errors import EngineError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class SamplerRecipe:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Without a recipe: `own`, whose class is the model's.
 RECIPES: Mapping[Sampler, SamplerRecipe] = {
     Sampler.DDIM: SamplerRecipe(scheduler=DDIMScheduler),
     Sampler.EULER: SamplerRecipe(scheduler=EulerDiscreteScheduler),
@@ -36,9 +39,16 @@ RECIPES: Mapping[Sampler, SamplerRecipe] = {
         scheduler=DPMSolverMultistepScheduler,
         overrides={"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": False},
     ),
+    # A scheduler takes one kind of sigmas, and refuses two at its first step.
     Sampler.DPMPP_2M_KARRAS: SamplerRecipe(
         scheduler=DPMSolverMultistepScheduler,
-        overrides={"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": True},
+        overrides={
+            "algorithm_type": "dpmsolver++",
+            "solver_order": 2,
+            "use_karras_sigmas": True,
+            "use_exponential_sigmas": False,
+            "use_beta_sigmas": False,
+        },
     ),
     Sampler.UNIPC: SamplerRecipe(scheduler=UniPCMultistepScheduler),
     Sampler.LCM: SamplerRecipe(scheduler=LCMScheduler),
@@ -47,16 +57,34 @@ RECIPES: Mapping[Sampler, SamplerRecipe] = {
 }
 
 
-def new_scheduler(sampler: Sampler, model_config: Mapping[str, Any], *, steps: int) -> Any:
-    """A fresh scheduler with its timesteps set, on the CPU: equals `Class.from_config(pipe.scheduler.config, …)`.
+LCM_ORIGINAL_STEPS = 50
+"""LCM draws its steps out of so many, unless the checkpoint says otherwise."""
 
-    LCM draws its steps out of `original_inference_steps` (50) and refuses more; longer runs raise that number.
+
+def scheduler_config(scheduler: Any) -> dict[str, Any]:
+    """A scheduler's configuration, and its class as `_class_name`."""
+    return {**scheduler.config, "_class_name": type(scheduler).__name__}
+
+
+def make_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
+    """A fresh scheduler without timesteps, of the configuration of the model's `own` scheduler.
+
+    LCM refuses more steps than those it draws them out of; longer runs raise that number. Raises EngineError for a
+    sampler that the model does not obey: a task may have been accepted before its catalog entry was corrected.
     """
-    recipe = RECIPES[sampler]
-    overrides = dict(recipe.overrides)
-    if sampler is Sampler.LCM:
-        overrides["original_inference_steps"] = max(50, steps)
+    if sampler not in obeyed_samplers(scheduler_config(own)):
+        raise EngineError(f"the model does not obey the sampler {sampler.value!r}")
+    recipe = RECIPES.get(sampler) or SamplerRecipe(scheduler=type(own))
     scheduler: Any = recipe.scheduler
-    made = scheduler.from_config(model_config, **overrides)
+    overrides = dict(recipe.overrides)
+    if issubclass(scheduler, LCMScheduler):
+        original = own.config.get("original_inference_steps") or LCM_ORIGINAL_STEPS
+        overrides["original_inference_steps"] = max(original, steps)
+    return scheduler.from_config(own.config, **overrides)
+
+
+def new_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
+    """The same with its timesteps set, on the CPU."""
+    made = make_scheduler(sampler, own, steps=steps)
     made.set_timesteps(steps, device="cpu")
     return made

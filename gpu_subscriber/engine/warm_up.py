@@ -17,6 +17,7 @@ from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batch_caps import BatchCaps
 from gpu_subscriber.engine.batch_planning import BatchKey, best_batch
 from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stepping import SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
@@ -42,7 +43,7 @@ def warm_up(
     What an image takes, with `measure`: the wall clock's time, for that is what somebody will wait.
     """
     if isinstance(family, WholePipeline):
-        return None
+        return _warm_up_whole(family, spec, measure=measure)
     if isinstance(family, StableDiffusion):
         _choose_memory_formats(family, spec, device, measure=measure)
     state = family.prepare(default_parameters(spec), seed=0)
@@ -55,9 +56,39 @@ def warm_up(
     return _timed_image(family, spec, device)
 
 
+def _warm_up_whole(family: WholePipeline, spec: ModelSpec, *, measure: bool) -> WarmUpTimes | None:
+    """Generate an image of the default size in few steps: whether the pipeline does so shows nowhere else.
+
+    With `measure` a second one is timed.
+    """
+    parameters = default_parameters(spec)
+    few = max(2, spec.limits.min_steps)
+    short = parameters.model_copy(update={"steps": min(parameters.steps, few)})
+    _timed_whole(family, short)
+    return WarmUpTimes.of(parameters, _timed_whole(family, short)) if measure else None
+
+
+def _timed_whole(family: WholePipeline, parameters: GenerationParameters) -> RunTimes:
+    began = time.perf_counter()
+    steps: list[float] = []
+    family.draw(parameters, seed=0, on_step=lambda *_: steps.append(time.perf_counter()))
+    ended = time.perf_counter()
+    if not steps:
+        raise ModelRefusedError("the pipeline reports no steps: it could not be cancelled")
+    # The first step ends together with what comes before it, which takes what is left of it.
+    step = (steps[-1] - steps[0]) / (len(steps) - 1) if len(steps) > 1 else steps[0] - began
+    return RunTimes(
+        preparing_seconds=max(0.0, steps[0] - began - step),
+        stepping_seconds=step,
+        decoding_seconds=ended - steps[-1],
+        steps=1,
+        shared_by=1,
+    )
+
+
 def default_parameters(spec: ModelSpec) -> GenerationParameters:
     """What a caller gets who names nothing but a prompt."""
-    return GenerationParameters(prompt="warm up", model=spec.name, seed=0, **spec.defaults.model_dump())
+    return spec.defaulted(prompt="warm up", seed=0)
 
 
 def default_key(spec: ModelSpec) -> BatchKey:

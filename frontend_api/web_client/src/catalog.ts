@@ -23,12 +23,19 @@ export interface ModelDefaults {
   readonly negative_prompt: string | null;
 }
 
+/** Which parameters have an effect on the model. */
+export interface ModelTraits {
+  readonly guidance: "classifier_free" | "embedded" | "none";
+  readonly negative_prompt: boolean;
+}
+
 export interface Model {
   readonly name: string;
   readonly title: string;
   readonly description: string;
   /** Without begin and end tokens; null or missing: unknown. */
   readonly max_prompt_tokens?: number | null;
+  readonly traits: ModelTraits;
   readonly limits: ModelLimits;
   readonly defaults: ModelDefaults;
   readonly samplers: readonly string[];
@@ -47,5 +54,11 @@ export type FieldName =
   | "height"
   | "num_images"
   | "output_format";
+
+/** Whether a field has an effect on the model. The API refuses those that have none. */
+export function hasEffect(name: FieldName, { traits }: Model): boolean {
+  if (name === "negative_prompt") return traits.negative_prompt;
+  return name !== "guidance_scale" || traits.guidance !== "none";
+}
 
 export type FieldErrors = Partial<Record<FieldName, string>>;

@@ -1,6 +1,6 @@
 /** What the form holds, whether a model accepts it, and the body it becomes. Pure; limits come from the model. */
 
-import type { FieldErrors, Model } from "./catalog";
+import { type FieldErrors, type Model, hasEffect } from "./catalog";
 import { jsonWithSeed, parsedSeed } from "./seeds";
 
 /** Fields as they were typed: text, so that nothing is lost between the field and the message about it. */
@@ -35,7 +35,8 @@ export function problemsOf(values: FormValues, model: Model): FieldErrors {
     else if (!isWhole) errors[name] = "A whole number.";
   };
   within("steps", limits.min_steps, limits.max_steps);
-  within("guidance_scale", limits.min_guidance_scale, limits.max_guidance_scale);
+  if (hasEffect("guidance_scale", model))
+    within("guidance_scale", limits.min_guidance_scale, limits.max_guidance_scale);
   within("num_images", 1, limits.max_images);
   for (const side of ["width", "height"] as const) {
     within(side, limits.min_side, limits.max_side);
@@ -49,15 +50,15 @@ export function problemsOf(values: FormValues, model: Model): FieldErrors {
   return errors;
 }
 
-/** The body of `POST /v1/tasks`. Call it with values that have no problems. */
-export function bodyOf(values: FormValues): string {
-  const negative = values.negative_prompt.trim();
+/** The body of `POST /v1/tasks`, without fields that have no effect. Call it with values that have no problems. */
+export function bodyOf(values: FormValues, model: Model): string {
+  const negative = hasEffect("negative_prompt", model) ? values.negative_prompt.trim() : "";
   const fields = {
     prompt: values.prompt.trim(),
     ...(negative === "" ? {} : { negative_prompt: negative }),
     model: values.model,
     steps: Number(values.steps),
-    guidance_scale: Number(values.guidance_scale),
+    ...(hasEffect("guidance_scale", model) ? { guidance_scale: Number(values.guidance_scale) } : {}),
     sampler: values.sampler,
     width: Number(values.width),
     height: Number(values.height),

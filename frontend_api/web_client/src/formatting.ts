@@ -9,6 +9,7 @@ const SAMPLERS: Readonly<Record<string, string>> = {
   unipc: "UniPC",
   lcm: "LCM",
   pndm: "PNDM",
+  own: "The model’s own",
 };
 
 export function samplerTitle(name: string): string {

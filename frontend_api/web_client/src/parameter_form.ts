@@ -1,8 +1,8 @@
 /** The form: shows what the chosen model allows, reads what was typed, and puts each refusal at its field. */
 
-import type { FieldErrors, FieldName, Model } from "./catalog";
+import { type FieldErrors, type FieldName, type Model, hasEffect } from "./catalog";
 import { recall, remember } from "./draft";
-import { byId, say, setAttribute } from "./dom";
+import { byId, found, say, setAttribute } from "./dom";
 import { modelHint, showAtField } from "./field_messages";
 import { type FormValues, bodyOf, defaultsOf, problemsOf, shapesOf } from "./form_values";
 import { samplerTitle } from "./formatting";
@@ -112,7 +112,7 @@ export class ParameterForm {
     this.#isSending = true;
     this.#submit.setAttribute("aria-disabled", "true");
     try {
-      await send(bodyOf(values));
+      await send(bodyOf(values, this.#model()));
     } finally {
       this.#isSending = false;
       this.#submit.removeAttribute("aria-disabled");
@@ -156,6 +156,7 @@ export class ParameterForm {
     const model = this.#model();
     const { limits } = model;
     say(byId("model-hint", HTMLElement), modelHint(model));
+    for (const name of NAMES) found(this.#form, `[data-field="${name}"]`, HTMLElement).hidden = !hasEffect(name, model);
     const bound = (name: FieldName, low: number, high: number, step: string) => {
       for (const control of this.#form.querySelectorAll(`#${name}, [data-range-for="${name}"]`)) {
         setAttribute(control, "min", low);
@@ -165,8 +166,7 @@ export class ParameterForm {
     };
     bound("steps", limits.min_steps, limits.max_steps, "1");
     bound("guidance_scale", limits.min_guidance_scale, limits.max_guidance_scale, "0.1");
-    bound("width", limits.min_side, limits.max_side, String(limits.side_multiple));
-    bound("height", limits.min_side, limits.max_side, String(limits.side_multiple));
+    for (const side of ["width", "height"] as const) bound(side, limits.min_side, limits.max_side, String(limits.side_multiple));
     bound("num_images", 1, limits.max_images, "1");
     const options = (name: FieldName, values: readonly string[], title: (value: string) => string) => {
       this.#control(name).replaceChildren(...values.map((value) => new Option(title(value), value)));

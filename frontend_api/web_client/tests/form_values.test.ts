@@ -44,7 +44,7 @@ describe("what the model accepts", () => {
 
 describe("the body", () => {
   test("is flat, typed and trimmed, and leaves out what is empty", () => {
-    expect(JSON.parse(bodyOf({ ...values, prompt: " a red circle " }))).toEqual({
+    expect(JSON.parse(bodyOf({ ...values, prompt: " a red circle " }, DEMO))).toEqual({
       prompt: "a red circle",
       model: "demo",
       steps: 20,
@@ -58,7 +58,7 @@ describe("the body", () => {
   });
 
   test("carries the largest seed exactly", () => {
-    expect(bodyOf({ ...values, seed: "9223372036854775807" })).toContain('"seed":9223372036854775807}');
+    expect(bodyOf({ ...values, seed: "9223372036854775807" }, DEMO)).toContain('"seed":9223372036854775807}');
   });
 });
 
@@ -74,5 +74,17 @@ describe("shapes", () => {
   test("are one where the model has one size", () => {
     const fixed = { ...DEMO, limits: { ...DEMO.limits, min_side: 256, max_side: 256 } };
     expect(shapesOf(fixed).map((shape) => shape.name)).toEqual(["Square"]);
+  });
+});
+
+describe("parameters without an effect", () => {
+  const unguided = { ...DEMO, traits: { guidance: "none", negative_prompt: false } } as const;
+  const typed = { ...values, guidance_scale: "", negative_prompt: "blue" };
+
+  test("are not sent, whatever is in their hidden fields", () => {
+    const sent = JSON.parse(bodyOf(typed, unguided)) as Record<string, unknown>;
+    expect(sent).not.toHaveProperty("guidance_scale");
+    expect(sent).not.toHaveProperty("negative_prompt");
+    expect(problemsOf(typed, unguided)).toEqual({});
   });
 });

@@ -4,6 +4,7 @@ export const DEMO: Model = {
   name: "demo",
   title: "Shapes (demo)",
   description: "",
+  traits: { guidance: "classifier_free", negative_prompt: true },
   limits: {
     min_steps: 1,
     max_steps: 100,

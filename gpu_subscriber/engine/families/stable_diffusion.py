@@ -47,7 +47,7 @@ class StableDiffusion:
         guided = parameters.is_guided and can_guide
         positive = self._encoded(parameters.prompt)
         negative = self._encoded(parameters.negative_prompt or "") if guided else None
-        scheduler = new_scheduler(parameters.sampler, self.pipeline.scheduler.config, steps=parameters.steps)
+        scheduler = new_scheduler(parameters.sampler, self.pipeline.scheduler, steps=parameters.steps)
         generator = torch.Generator("cpu").manual_seed(seed)
         scale = self.pipeline.vae_scale_factor
         shape = (

@@ -1,10 +1,9 @@
 """Any other DiffusionPipeline: called whole, one image at a time, with its step callback for everything else.
 
 No sharing and no checkpoints; progress, cancellation and previews all the same. While it draws, the engine's other
-Runs wait for this one image.
+Runs wait for this one image. The catalog entry offers only what the pipeline obeys (`catalog_check.py`).
 """
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,16 @@ import numpy as np
 import torch
 
 from common.domain.parameters import GenerationParameters
+from common.domain.pipeline_traits import TRUE_GUIDANCE_PIPELINES
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.origin import Origin
+from gpu_subscriber.engine.pipeline_calls import call_of
 from gpu_subscriber.engine.previews import LatentColours
 from gpu_subscriber.engine.prompt_tokens import PromptTokens
-from gpu_subscriber.engine.samplers import RECIPES, new_scheduler
+from gpu_subscriber.engine.samplers import make_scheduler
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
 """Called with the steps done, the steps in all, and the latents where the pipeline shows them. May raise to leave."""
@@ -35,7 +36,8 @@ class WholePipeline:
         pipeline.set_progress_bar_config(disable=True)
         self.colours = LatentColours.beside(folder, pipeline.device)
         self._tokens = PromptTokens(pipeline)
-        self._accepted = frozenset(inspect.signature(pipeline.__call__).parameters)
+        self._accepted = frozenset(call_of(pipeline))
+        self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES
 
     def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
         """The stock call with a CPU generator of this seed; only arguments that the pipeline's call names."""
@@ -49,8 +51,8 @@ class WholePipeline:
         if flagged and flagged[0]:
             raise ContentFilteredError("the model's safety checker refused the picture")
         image = np.asarray(output.images[0])
-        if image.ndim != 3 or image.shape[-1] != 3:
-            raise EngineError("the model does not draw RGB pictures")
+        if image.shape != (parameters.height, parameters.width, 3):
+            raise EngineError(f"the model generated {_size(image)} instead of the size that was asked for")
         pixels = (np.nan_to_num(image) * 255).round().astype("uint8")
         return Decoded(
             pixels=torch.from_numpy(pixels),
@@ -64,15 +66,8 @@ class WholePipeline:
         return warnings_of(parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts)
 
     def scheduler_for(self, parameters: GenerationParameters) -> Any:
-        """The sampler that was asked for where this pipeline can use it, else a fresh one of its own kind.
-
-        Flow-matching models, for one, understand none of the offered samplers.
-        """
-        own = self.pipeline.scheduler
-        recipe = RECIPES[parameters.sampler]
-        if recipe.scheduler in getattr(own, "compatibles", ()):
-            return new_scheduler(parameters.sampler, own.config, steps=parameters.steps)
-        return type(own).from_config(own.config)
+        """A fresh scheduler of the sampler that was asked for. The pipeline sets its timesteps itself."""
+        return make_scheduler(parameters.sampler, self.pipeline.scheduler, steps=parameters.steps)
 
     def _arguments(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> dict[str, Any]:
         def after_step(pipeline: Any, step: int, timestep: Any, shown: dict[str, Any]) -> dict[str, Any]:
@@ -80,13 +75,18 @@ class WholePipeline:
             on_step(step + 1, getattr(pipeline, "num_timesteps", parameters.steps), latents)
             return shown
 
+        negative_prompt, guidance = parameters.negative_prompt, "guidance_scale"
+        if self._has_true_guidance:
+            guidance = "true_cfg_scale"
+            if parameters.is_guided:  # without a negative prompt these pipelines turn guidance off
+                negative_prompt = negative_prompt or " "
         offered = {
             "prompt": parameters.prompt,
-            "negative_prompt": parameters.negative_prompt,
+            "negative_prompt": negative_prompt,
             "height": parameters.height,
             "width": parameters.width,
             "num_inference_steps": parameters.steps,
-            "guidance_scale": parameters.guidance_scale,
+            guidance: parameters.guidance_scale,
             "num_images_per_prompt": 1,
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
@@ -95,3 +95,7 @@ class WholePipeline:
         return {
             name: value for name, value in offered.items() if name in self._accepted and value is not None
         }
+
+
+def _size(image: np.ndarray) -> str:
+    return " x ".join(str(length) for length in image.shape)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
-from common.domain.parameters import MAX_PROMPT_CHARACTERS, OutputFormat
+from common.domain.model_traits import Guidance
+from common.domain.parameters import MAX_PROMPT_CHARACTERS, OutputFormat, Sampler
 from common.domain.provenance import MAX_RESUMES, Resume
 from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.image_files import encode_image, parameter_lines, pixels_sha256, read_record, recorded
@@ -104,6 +105,16 @@ def test_other_programs_find_the_lines_they_know() -> None:
         "Negative prompt: blurry",
         "Steps: 20, Sampler: ddim, CFG scale: 4, Seed: 12347, Size: 256x256, Model: demo",
     ]
+
+
+def test_lines_name_no_guidance_that_has_no_effect_and_the_scheduler_of_the_models_own() -> None:
+    said = record(sampler=Sampler.OWN, guidance_scale=1.0)
+    said = said.model_copy(
+        update={"parameters": said.parameters.model_copy(update={"guidance": Guidance.NONE})}
+    )
+    assert parameter_lines(said).splitlines()[-1] == (
+        f"Steps: 20, Sampler: own ({said.provenance.sampler_config['class']}), Seed: 12347, Size: 256x256, Model: demo"
+    )
 
 
 def _png(**text: str) -> bytes:

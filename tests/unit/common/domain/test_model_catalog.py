@@ -14,6 +14,7 @@ from common.domain.model_catalog import (
     ModelLimits,
     ModelSpec,
 )
+from common.domain.model_traits import Guidance, ModelTraits
 from common.domain.parameters import MAX_SEED, Sampler
 
 
@@ -107,3 +108,73 @@ def test_two_models_of_one_name_are_refused() -> None:
 def test_image_k_has_the_seed_plus_k_and_wraps_at_the_largest() -> None:
     assert completed(seed=10).seed_of(3) == 13
     assert completed(seed=MAX_SEED).seed_of(1) == 0
+
+
+# ── traits ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def unguided(**fields: Any) -> ModelSpec:
+    return ModelSpec(
+        name="schnell",
+        title="Schnell",
+        family="whole_pipeline",
+        source="somewhere",
+        samplers=(Sampler.OWN,),
+        traits=ModelTraits(guidance=Guidance.NONE, negative_prompt=False),
+        **fields,
+    )
+
+
+def test_defaults_name_nothing_that_has_no_effect() -> None:
+    parameters = unguided().completed({"prompt": "a fox"}, seed=1)
+    assert (parameters.sampler, parameters.guidance_scale) == ("own", 1.0)
+    assert (parameters.guidance, parameters.negative_prompt) == (Guidance.NONE, None)
+    assert parameters.passes_per_step == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"guidance_scale": 5.0}, "/guidance_scale"),
+        ({"negative_prompt": "blurry"}, "/negative_prompt"),
+        ({"sampler": Sampler.EULER}, "/sampler"),
+    ],
+)
+def test_parameter_without_effect_is_refused_at_its_pointer(asked: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(ParametersRejectedError) as refused:
+        unguided().completed({"prompt": "a fox", **asked}, seed=1)
+    assert [problem.pointer for problem in refused.value.problems] == [pointer]
+
+
+def test_values_that_say_the_same_as_silence_are_accepted() -> None:
+    silent = unguided().completed({"prompt": "a fox"}, seed=1)
+    same = {"prompt": "a fox", "guidance_scale": 1.0, "negative_prompt": "", "sampler": Sampler.OWN}
+    assert unguided().completed(same, seed=1) == silent
+
+
+def test_default_guidance_of_a_model_without_guidance_is_a_refused_catalog() -> None:
+    with pytest.raises(ValidationError, match="/guidance_scale has no effect"):
+        unguided(defaults={"guidance_scale": 7.5})
+
+
+def test_embedded_guidance_takes_one_pass_at_any_scale() -> None:
+    spec = ModelSpec.model_validate(
+        {
+            "name": "dev",
+            "title": "Dev",
+            "family": "whole_pipeline",
+            "source": "somewhere",
+            "samplers": ["own"],
+            "traits": {"guidance": "embedded", "negative_prompt": False},
+        }
+    )
+    passes = {
+        spec.completed({"prompt": "x", "guidance_scale": scale}, seed=1).passes_per_step
+        for scale in (0.0, 7.0)
+    }
+    assert passes == {1}
+
+
+def test_negative_prompt_without_classifier_free_guidance_is_a_refused_catalog() -> None:
+    with pytest.raises(ValidationError, match="negative_prompt must be false"):
+        ModelTraits(guidance=Guidance.EMBEDDED)

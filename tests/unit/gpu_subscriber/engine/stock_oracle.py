@@ -40,7 +40,7 @@ class StockPicture:
 def stock_picture(pipeline: Any, parameters: GenerationParameters, *, index: int = 0) -> StockPicture:
     """One call of the stock pipeline with `torch.Generator("cpu").manual_seed(seed + index)`."""
     own = pipeline.scheduler
-    scheduler, overrides = STOCK_SCHEDULERS[parameters.sampler]
+    scheduler, overrides = STOCK_SCHEDULERS.get(parameters.sampler, (type(own), {}))
     pipeline.scheduler = scheduler.from_config(own.config, **overrides)
     latents: list[torch.Tensor] = []
 

@@ -8,6 +8,7 @@ import torch
 
 from common.domain.parameters import Sampler
 from common.domain.task import Lane
+from gpu_subscriber.engine.errors import EngineError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import (
     ImageReady,
@@ -118,7 +119,7 @@ def test_only_arguments_that_the_call_names_are_passed() -> None:
             calls.append({"prompt": prompt, "steps": num_inference_steps, "output_type": output_type})
 
             class Output:
-                images = (np.full((2, 3, 3), 0.5, np.float32),)
+                images = (np.full((16, 24, 3), 0.5, np.float32),)
 
             return Output()
 
@@ -130,9 +131,14 @@ def test_only_arguments_that_the_call_names_are_passed() -> None:
 
     own = FlowMatchEulerDiscreteScheduler()
     pipeline = Scheduled(own)
-    drawn = WholePipeline(pipeline).draw(drawing(), seed=0, on_step=lambda *_: None)
-    assert calls == [{"prompt": "a red fox", "steps": 4, "output_type": "np"}]
-    assert drawn.pixels.shape == (2, 3, 3)
+    wanted = drawing(sampler=Sampler.OWN, width=24, height=16)
+    drawn = WholePipeline(pipeline).draw(wanted, seed=0, on_step=lambda *_: None)
+    assert calls[:1] == [{"prompt": "a red fox", "steps": 4, "output_type": "np"}]
+    assert drawn.pixels.shape == (16, 24, 3)
+    with pytest.raises(EngineError, match="instead of the size"):
+        WholePipeline(pipeline).draw(drawing(sampler=Sampler.OWN), seed=0, on_step=lambda *_: None)
+    with pytest.raises(EngineError, match="does not obey the sampler 'ddim'"):
+        WholePipeline(pipeline).draw(drawing(), seed=0, on_step=lambda *_: None)
     assert set(drawn.pixels.flatten().tolist()) == {128}
     assert pipeline.scheduler is own
 

@@ -30,7 +30,7 @@ def tiny_stable_diffusion(
         pipeline: Any = StableDiffusionPipeline(
             vae=_autoencoder(),
             text_encoder=_text_encoder(),
-            tokenizer=_tokenizer(folder / "tokenizer-source"),
+            tokenizer=byte_tokenizer(folder / "tokenizer-source"),
             unet=_unet(**unet),
             scheduler=DDIMScheduler(
                 beta_start=1e-4,
@@ -55,7 +55,7 @@ def tiny_latent_consistency(folder: Path) -> Path:
         pipeline: Any = LatentConsistencyModelPipeline(
             vae=_autoencoder(),
             text_encoder=_text_encoder(),
-            tokenizer=_tokenizer(folder / "tokenizer-source"),
+            tokenizer=byte_tokenizer(folder / "tokenizer-source"),
             unet=_unet(time_cond_proj_dim=16),
             scheduler=LCMScheduler(),
             safety_checker=None,
@@ -113,16 +113,21 @@ def _text_encoder() -> CLIPTextModel:
     )
 
 
-def _tokenizer(folder: Path) -> CLIPTokenizer:
-    """Every byte a token, no merges: GPT-2's table of printable stand-ins for the 256 bytes."""
-    folder.mkdir(parents=True)
+def byte_letters() -> list[str]:
+    """GPT-2's printable stand-ins for the 256 bytes."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in printable]
-    letters = [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(hidden))]
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {token: number for number, token in enumerate(tokens)}
+    return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(hidden))]
+
+
+def byte_tokenizer(folder: Path, *, tokens: int = TOKENS) -> CLIPTokenizer:
+    """Every byte a token, no merges."""
+    folder.mkdir(parents=True)
+    letters = byte_letters()
+    every = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: number for number, token in enumerate(every)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     return CLIPTokenizer(
-        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), model_max_length=TOKENS
+        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), model_max_length=tokens
     )

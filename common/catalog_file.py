@@ -1,0 +1,89 @@
+"""The model catalog's file: entries are completed from their models' folders, and checked against them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from common.domain.model_catalog import ModelCatalog
+from common.domain.pipeline_traits import PipelineTraits
+from common.model_folder import UnservableModelError, entry_fields, folder_traits
+
+WHOLE_PIPELINE = "whole_pipeline"
+_MUST_STATE = ("samplers", "traits", "limits.side_multiple")
+
+
+class ModelEntries(BaseModel):
+    """The file, its entries not yet checked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: list[Any]
+
+
+class CatalogEntryError(Exception):
+    """An entry does not fit its model. The text says where, why and what to write instead."""
+
+
+def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
+    """The catalog in a file of the folder `beside`, which relative sources start from.
+
+    Raises CatalogEntryError and pydantic's ValidationError.
+    """
+    content = ModelEntries.model_validate_json(data)
+    completed = [
+        _completed(_located(entry, beside), f"models/{number}") for number, entry in enumerate(content.models)
+    ]
+    catalog = ModelCatalog.model_validate_json(json.dumps({"models": completed}))
+    for number, spec in enumerate(catalog.models):
+        found = _found(spec.source, f"models/{number}")
+        if found is not None and found.is_known and (problems := spec.promises_beyond(found)):
+            raise CatalogEntryError(f"models/{number}: {problems}")
+    return catalog
+
+
+def _located(entry: Any, beside: Path) -> Any:
+    """The entry with absolute folders: its source and its tokenizer may start from the catalog's own."""
+    if not isinstance(entry, dict):
+        return entry
+    named = {name: entry[name] for name in ("source", "tokenizer") if isinstance(entry.get(name), str)}
+    found = {name: beside / value for name, value in named.items()}
+    return {**entry, **{name: str(folder) for name, folder in found.items() if folder.is_dir()}}
+
+
+def _completed(entry: Any, where: str) -> Any:
+    """The entry with what it is silent about filled in from its folder; what it states stays."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
+        return entry
+    found = _found(entry["source"], where)
+    if found is not None and found.is_known:
+        fields = entry_fields(found)
+        limits = entry.get("limits", {})
+        if isinstance(limits, Mapping):
+            fields["limits"] = {**fields["limits"], **limits}
+        return {**fields, **entry, "limits": fields["limits"] if isinstance(limits, Mapping) else limits}
+    if entry.get("family") == WHOLE_PIPELINE and (missing := _missing(entry)):
+        raise CatalogEntryError(
+            f"{where}: the entry of a {WHOLE_PIPELINE} model must state {', '.join(missing)} where its folder "
+            "cannot be read here, or its class is not known. `python -m gpu_subscriber.describe_model FOLDER` "
+            "prints them"
+        )
+    return entry
+
+
+def _missing(entry: Mapping[str, Any]) -> list[str]:
+    limits = entry.get("limits")
+    stated = {*entry, *(f"limits.{name}" for name in limits)} if isinstance(limits, Mapping) else set(entry)
+    return [name for name in _MUST_STATE if name not in stated]
+
+
+def _found(source: str, where: str) -> PipelineTraits | None:
+    folder = Path(source)
+    if not folder.is_dir():
+        return None
+    try:
+        return folder_traits(folder)
+    except UnservableModelError as error:
+        raise CatalogEntryError(f"{where}: {error}") from error

@@ -1,0 +1,60 @@
+"""What the folder of a diffusers model says of it, read from its JSON files: no torch, no weights."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.domain.pipeline_traits import PipelineTraits, pipeline_traits
+from common.domain.unservable_pipelines import UNSERVABLE_PIPELINES
+
+INDEX = "model_index.json"
+_MAX_BYTES = 1_000_000
+
+
+class UnservableModelError(Exception):
+    """The folder holds a pipeline of a class that cannot be served; the text says why."""
+
+
+def folder_class(folder: Path) -> str | None:
+    """The class of the pipeline in this folder; None when the folder holds none that can be read."""
+    class_name = _read(folder / INDEX).get("_class_name")
+    return class_name if isinstance(class_name, str) else None
+
+
+def folder_traits(folder: Path) -> PipelineTraits | None:
+    """What the pipeline in this folder obeys; None when the folder holds none that can be read.
+
+    Raises UnservableModelError.
+    """
+    class_name, index = folder_class(folder), _read(folder / INDEX)
+    if class_name is None:
+        return None
+    if reason := UNSERVABLE_PIPELINES.get(class_name):
+        raise UnservableModelError(f"a {class_name} cannot be served: {reason}")
+    parts = (part for part in sorted(folder.iterdir()) if part.is_dir() and part.name in index)
+    configs = {
+        part.name: _read(part / ("scheduler_config.json" if part.name == "scheduler" else "config.json"))
+        for part in parts
+    }
+    return pipeline_traits(class_name, configs)
+
+
+def entry_fields(found: PipelineTraits) -> dict[str, Any]:
+    """The fields of a catalog entry that state these traits."""
+    return {
+        "samplers": [sampler.value for sampler in found.samplers],
+        "traits": found.traits.model_dump(mode="json"),
+        "limits": {"side_multiple": found.side_multiple, "min_steps": found.min_steps},
+    }
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """A JSON object; empty when there is none."""
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            return {}
+        read = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}

@@ -1,0 +1,56 @@
+"""Prints the catalog entry of a model's folder: the samplers, parameters and sizes that the model obeys.
+
+python -m gpu_subscriber.describe_model FOLDER      exits 0, or 1 and says why the model cannot be served
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from common.catalog_file import WHOLE_PIPELINE
+from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
+
+_STEPPING_FAMILIES = {"StableDiffusionPipeline": "stable_diffusion"}
+
+
+def main() -> int:
+    """Print the entry; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.describe_model", description=__doc__)
+    parser.add_argument("folder", type=Path, help="a model as `save_pretrained` of diffusers writes it")
+    folder = parser.parse_args().folder
+    try:
+        entry = described(folder)
+    except UnservableModelError as error:
+        print(f"describe_model: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        return 1
+    print(json.dumps(entry, indent=2))  # noqa: T201 (as above)
+    return 0
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """The catalog entry of this folder. Raises UnservableModelError."""
+    found = folder_traits(folder)
+    class_name = folder_class(folder)
+    if found is None or class_name is None:
+        raise UnservableModelError(f"{folder} has no readable model_index.json")
+    if not found.is_known:
+        print(  # noqa: T201 (as above)
+            f"describe_model: the traits of a {class_name} are not known: the entry promises no more than what every "
+            "pipeline keeps",
+            file=sys.stderr,
+        )
+    name = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:63] or "model"
+    return {
+        "name": name,
+        "title": folder.resolve().name,
+        "family": _STEPPING_FAMILIES.get(class_name, WHOLE_PIPELINE),
+        "source": str(folder),
+        **entry_fields(found),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,411 @@
+"""Tiny, seeded, untrained pipelines of real classes without a stepping family, saved as model folders."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderDC,
+    AutoencoderKL,
+    AutoencoderKLQwenImage,
+    AutoencoderKLWan,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    PixArtSigmaPipeline,
+    PixArtTransformer2DModel,
+    QwenImagePipeline,
+    QwenImageTransformer2DModel,
+    SanaPipeline,
+    SanaTransformer2DModel,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+    UniPCMultistepScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+    ZImagePipeline,
+    ZImageTransformer2DModel,
+)
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    Gemma2Config,
+    Gemma2Model,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Tokenizer,
+    Qwen3Config,
+    Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
+
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import byte_letters, byte_tokenizer
+
+_TOKENS = 77
+_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def saved(name: str, folder: Path, **changes: Any) -> Path:
+    """Save the tiny pipeline of this name in FAMILIES."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        pipeline: Any = FAMILIES[name](folder, **changes)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def _sdxl(folder: Path, **changes: Any) -> Any:
+    parts: dict[str, Any] = {
+        "vae": _autoencoder(scaling_factor=0.13025),
+        "unet": UNet2DConditionModel(
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            sample_size=4,
+            in_channels=4,
+            out_channels=4,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=(2, 4),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            transformer_layers_per_block=(1, 1),
+            projection_class_embeddings_input_dim=80,
+            cross_attention_dim=64,
+        ),
+        "scheduler": EulerDiscreteScheduler(
+            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
+        ),
+        "text_encoder": CLIPTextModel(_clip_config()),
+        "tokenizer": _clip_tokenizer(folder, 1),
+        "text_encoder_2": CLIPTextModelWithProjection(_clip_config(hidden_act="gelu")),
+        "tokenizer_2": _clip_tokenizer(folder, 2),
+        **changes,
+    }
+    return StableDiffusionXLPipeline(**parts)
+
+
+def _flux(folder: Path, *, guided: bool) -> Any:
+    return FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=guided),
+        vae=_autoencoder(1, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.1),
+        text_encoder=CLIPTextModel(_clip_config()),
+        tokenizer=_clip_tokenizer(folder, 1),
+        text_encoder_2=_t5(),
+        tokenizer_2=_t5_tokenizer(),
+        transformer=FluxTransformer2DModel(
+            patch_size=1,
+            in_channels=4,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=32,
+            axes_dims_rope=(4, 4, 8),
+            guidance_embeds=guided,
+        ),
+    )
+
+
+def _sd3(folder: Path) -> Any:
+    return StableDiffusion3Pipeline(
+        transformer=SD3Transformer2DModel(
+            sample_size=32,
+            patch_size=2,
+            in_channels=16,
+            num_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            caption_projection_dim=32,
+            joint_attention_dim=64,
+            pooled_projection_dim=64,
+            out_channels=16,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=_autoencoder(16, use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06),
+        text_encoder=CLIPTextModelWithProjection(_clip_config()),
+        tokenizer=_clip_tokenizer(folder, 1),
+        text_encoder_2=CLIPTextModelWithProjection(_clip_config(hidden_act="gelu")),
+        tokenizer_2=_clip_tokenizer(folder, 2),
+        text_encoder_3=_t5(64),
+        tokenizer_3=_t5_tokenizer(),
+    )
+
+
+def _qwen(_folder: Path) -> Any:
+    rope = {"mrope_section": [1, 1, 2], "rope_type": "default", "rope_theta": 1_000_000.0}
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "vocab_size": 300,
+            "rope_parameters": rope,
+            "max_position_embeddings": 1024,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 16,
+        },
+        vision_start_token_id=290,
+        vision_end_token_id=291,
+        image_token_id=292,
+        video_token_id=293,
+    )
+    return QwenImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, shift=1.0, shift_terminal=0.02, time_shift_type="exponential"
+        ),
+        vae=AutoencoderKLQwenImage(
+            base_dim=24,
+            z_dim=4,
+            dim_mult=[1, 2, 4],
+            num_res_blocks=1,
+            temperal_downsample=[False, True],
+            latents_mean=[0.0] * 4,
+            latents_std=[1.0] * 4,
+        ),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
+        tokenizer=_chat_tokenizer(),
+        transformer=QwenImageTransformer2DModel(
+            patch_size=2,
+            in_channels=16,
+            out_channels=4,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=3,
+            joint_attention_dim=16,
+            guidance_embeds=False,
+            axes_dims_rope=(8, 4, 4),
+        ),
+    )
+
+
+def _z_image(_folder: Path) -> Any:
+    return ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=_autoencoder(16, scaling_factor=0.36, shift_factor=0.12),
+        text_encoder=Qwen3Model(
+            Qwen3Config(
+                hidden_size=16,
+                intermediate_size=16,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                num_key_value_heads=2,
+                vocab_size=300,
+                max_position_embeddings=1024,
+                head_dim=8,
+            )
+        ).eval(),
+        tokenizer=_chat_tokenizer(),
+        transformer=ZImageTransformer2DModel(
+            all_patch_size=(2,),
+            all_f_patch_size=(1,),
+            in_channels=16,
+            dim=32,
+            n_layers=2,
+            n_refiner_layers=1,
+            n_heads=2,
+            n_kv_heads=2,
+            norm_eps=1e-5,
+            qk_norm=True,
+            rope_theta=256.0,
+            t_scale=1000.0,
+            cap_feat_dim=16,
+            axes_dims=[8, 4, 4],
+            axes_lens=[1024, 64, 64],
+        ),
+    )
+
+
+def _sana(_folder: Path) -> Any:
+    return SanaPipeline(
+        tokenizer=_chat_tokenizer(),
+        text_encoder=Gemma2Model(
+            Gemma2Config(
+                head_dim=16,
+                hidden_size=8,
+                intermediate_size=64,
+                max_position_embeddings=2048,
+                num_attention_heads=2,
+                num_hidden_layers=1,
+                num_key_value_heads=2,
+                vocab_size=300,
+            )
+        ).eval(),
+        vae=AutoencoderDC(
+            in_channels=3,
+            latent_channels=4,
+            attention_head_dim=2,
+            encoder_block_types=("ResBlock", "EfficientViTBlock"),
+            decoder_block_types=("ResBlock", "EfficientViTBlock"),
+            encoder_block_out_channels=(8, 8),
+            decoder_block_out_channels=(8, 8),
+            encoder_qkv_multiscales=((), (5,)),
+            decoder_qkv_multiscales=((), (5,)),
+            encoder_layers_per_block=(1, 1),
+            decoder_layers_per_block=[1, 1],
+            downsample_block_type="conv",
+            upsample_block_type="interpolate",
+            decoder_norm_types="rms_norm",
+            decoder_act_fns="silu",
+            scaling_factor=0.41407,
+        ),
+        transformer=SanaTransformer2DModel(
+            patch_size=1,
+            in_channels=4,
+            out_channels=4,
+            num_layers=1,
+            num_attention_heads=2,
+            attention_head_dim=4,
+            num_cross_attention_heads=2,
+            cross_attention_head_dim=4,
+            cross_attention_dim=8,
+            caption_channels=8,
+            sample_size=32,
+        ),
+        scheduler=DPMSolverMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0, beta_schedule="linear"
+        ),
+    )
+
+
+def _pixart(_folder: Path) -> Any:
+    return PixArtSigmaPipeline(
+        tokenizer=_t5_tokenizer(),
+        text_encoder=_t5(),
+        vae=_autoencoder(),
+        transformer=PixArtTransformer2DModel(
+            sample_size=4,
+            num_layers=1,
+            patch_size=2,
+            attention_head_dim=8,
+            num_attention_heads=3,
+            caption_channels=32,
+            in_channels=4,
+            cross_attention_dim=24,
+            out_channels=8,
+            attention_bias=True,
+            activation_fn="gelu-approximate",
+            num_embeds_ada_norm=1000,
+            norm_type="ada_norm_single",
+            norm_elementwise_affine=False,
+            norm_eps=1e-6,
+        ),
+        scheduler=DPMSolverMultistepScheduler(),
+    )
+
+
+def _wan(_folder: Path) -> Any:
+    return WanPipeline(
+        tokenizer=_t5_tokenizer(),
+        text_encoder=_t5(),
+        vae=AutoencoderKLWan(
+            base_dim=3,
+            z_dim=16,
+            dim_mult=[1, 1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[False, True, True],
+        ),
+        transformer=WanTransformer3DModel(
+            patch_size=(1, 2, 2),
+            num_attention_heads=2,
+            attention_head_dim=12,
+            in_channels=16,
+            out_channels=16,
+            text_dim=32,
+            freq_dim=256,
+            ffn_dim=32,
+            num_layers=1,
+            cross_attn_norm=True,
+            qk_norm="rms_norm_across_heads",
+            rope_max_seq_len=32,
+        ),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+    )
+
+
+FAMILIES: dict[str, Callable[..., Any]] = {
+    "sdxl": _sdxl,
+    "flux-dev": lambda folder: _flux(folder, guided=True),
+    "flux-schnell": lambda folder: _flux(folder, guided=False),
+    "sd3": _sd3,
+    "qwen-image": _qwen,
+    "z-image": _z_image,
+    "sana": _sana,
+    "pixart": _pixart,
+    "wan": _wan,
+}
+
+
+def _autoencoder(channels: int = 4, **more: Any) -> AutoencoderKL:
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8,) * 4,
+        layers_per_block=1,
+        latent_channels=channels,
+        norm_num_groups=4,
+        mid_block_add_attention=False,
+        **more,
+    )
+
+
+def _clip_config(**more: Any) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=514,
+        hidden_size=32,
+        intermediate_size=64,
+        projection_dim=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=_TOKENS,
+        bos_token_id=512,
+        eos_token_id=513,
+        pad_token_id=513,
+        **more,
+    )
+
+
+def _clip_tokenizer(folder: Path, number: int) -> Any:
+    return byte_tokenizer(folder / f"tokenizer-source-{number}", tokens=_TOKENS)
+
+
+def _t5(width: int = 32) -> T5EncoderModel:
+    config = T5Config(vocab_size=200, d_model=width, d_kv=8, d_ff=37, num_layers=2, num_heads=4)
+    return T5EncoderModel(config).eval()
+
+
+def _t5_tokenizer() -> T5Tokenizer:
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    letters = [(chr(code), -3.0) for code in range(33, 127)]
+    return T5Tokenizer(vocab=special + letters, extra_ids=0, model_max_length=300)
+
+
+def _chat_tokenizer() -> Qwen2Tokenizer:
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    vocabulary = {token: number for number, token in enumerate([*byte_letters(), *special])}
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary, merges=[], model_max_length=1024, additional_special_tokens=special[1:]
+    )
+    tokenizer.chat_template = _CHAT
+    return tokenizer
