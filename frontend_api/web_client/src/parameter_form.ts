@@ -149,7 +149,7 @@ export class ParameterForm {
     remember(values);
     if (this.#models.length === 0) return;
     const isComplete = Object.keys(problemsOf(values, this.#model())).length === 0;
-    this.#warnings.edited(isComplete ? bodyOf(values) : null);
+    this.#warnings.edited(isComplete ? bodyOf(values, this.#model()) : null);
   }
 
   #showModel(): void {

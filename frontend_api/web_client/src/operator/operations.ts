@@ -35,9 +35,16 @@ export interface WorkerTimes {
   readonly images: number;
 }
 
+export interface BrokenModel {
+  readonly model: string;
+  readonly reason: string;
+}
+
 export interface Worker {
   readonly worker_id: string;
   readonly models: readonly string[];
+  /** Those of `models` that it cannot load at present. */
+  readonly broken_models: readonly BrokenModel[];
   readonly device: string;
   readonly slots: number;
   readonly deliveries: number;

@@ -3,7 +3,7 @@
 import { byId } from "../dom";
 import type { Operations, Queue, Worker } from "./operations";
 import { Table } from "./table";
-import { ago, count, rate, seconds, stepTimes, throughput } from "./wording";
+import { ago, count, modelsOf, rate, seconds, stepTimes, throughput } from "./wording";
 
 interface SeenWorker {
   readonly worker: Worker;
@@ -33,7 +33,7 @@ export class Tables {
     this.#workersTable,
     [
       { title: "Worker", written: ({ worker }) => worker.worker_id },
-      { title: "Models", written: ({ worker }) => worker.models.join(", ") },
+      { title: "Models", written: ({ worker }) => modelsOf(worker) },
       { title: "Device", written: ({ worker }) => worker.device },
       { title: "Slots", isNumber: true, written: ({ worker }) => count(worker.slots) },
       { title: "Step per image", isNumber: true, written: ({ worker }) => stepTimes(worker) },

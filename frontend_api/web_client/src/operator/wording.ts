@@ -42,6 +42,14 @@ export function titleFor(conditions: readonly Condition[]): string {
   return wanting === 0 ? "darkroom operations" : `(${wanting}) darkroom operations`;
 }
 
+/** "demo, sdxl (broken: OSError: no weights)". */
+export function modelsOf({ models, broken_models }: Worker): string {
+  const reasons = new Map(broken_models.map(({ model, reason }) => [model, reason]));
+  return models
+    .map((model) => (reasons.has(model) ? `${model} (broken: ${reasons.get(model) ?? ""})` : model))
+    .join(", ");
+}
+
 export function count(value: number): string {
   return value.toLocaleString("en");
 }

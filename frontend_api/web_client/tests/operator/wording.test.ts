@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import type { Condition, Worker, WorkerTimes } from "../../src/operator/operations";
 import {
-  ago, brief, headline, mostUrgentFirst, rate, seconds, share, stepTimes, throughput, titleFor, unbroken, verdictOf,
+  ago, brief, headline, modelsOf, mostUrgentFirst, rate, seconds, share, stepTimes, throughput, titleFor, unbroken, verdictOf,
 } from "../../src/operator/wording";
 
 function condition(name: string, state: Condition["state"]): Condition {
@@ -11,7 +11,7 @@ function condition(name: string, state: Condition["state"]): Condition {
 
 function worker(...times: Pick<WorkerTimes, "model" | "step_seconds" | "gpu_seconds_per_unit">[]): Worker {
   return {
-    worker_id: "worker-1", models: ["demo"], device: "cuda", slots: 8, deliveries: 10,
+    worker_id: "worker-1", models: ["demo"], broken_models: [], device: "cuda", slots: 8, deliveries: 10,
     reported_at: "2026-01-01T12:00:00Z", times: times.map((one) => ({ pass_pixels: 131_072, images: 9, ...one })),
   };
 }
@@ -79,4 +79,9 @@ test("how long ago is told by the server's clock, and never of the future", () =
   expect(ago("2026-01-01T12:00:00Z", "2026-01-01T12:00:07.2Z")).toBe("7 s ago");
   expect(ago("2026-01-01T12:00:00Z", "2026-01-01T12:02:05Z")).toBe("2 min 05 s ago");
   expect(ago("2026-01-01T12:00:01Z", "2026-01-01T12:00:00Z")).toBe("0 s ago");
+});
+
+test("a worker's broken models are named with the reason", () => {
+  const broken = { ...worker(), models: ["demo", "sdxl"], broken_models: [{ model: "sdxl", reason: "OSError: no weights" }] };
+  expect(modelsOf(broken)).toBe("demo, sdxl (broken: OSError: no weights)");
 });
