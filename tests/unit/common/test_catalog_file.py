@@ -1,0 +1,102 @@
+"""Catalog entries are completed from their folders' JSON, and refused where they promise more than that."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.catalog_file import CatalogEntryError, parse_catalog
+from common.domain.model_catalog import ModelSpec
+from common.domain.model_traits import Guidance
+from common.domain.parameters import Sampler
+
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+EULER = {"_class_name": "EulerDiscreteScheduler", "prediction_type": "epsilon"}
+VAE = {"block_out_channels": [8, 8, 8, 8]}
+
+
+def folder(root: Path, class_name: str, **parts: dict[str, Any]) -> Path:
+    """A model's folder without weights."""
+    root.mkdir()
+    (root / "model_index.json").write_text(json.dumps({"_class_name": class_name, **dict.fromkeys(parts)}))
+    for name, config in parts.items():
+        (root / name).mkdir()
+        file = "scheduler_config.json" if name == "scheduler" else "config.json"
+        (root / name / file).write_text(json.dumps(config))
+    return root
+
+
+def parsed(beside: Path, **entry: Any) -> ModelSpec:
+    complete = {"name": "m", "title": "M", "family": "whole_pipeline", "source": "model", **entry}
+    return parse_catalog(json.dumps({"models": [complete]}).encode(), beside=beside).default
+
+
+def test_flux_without_guidance_embedding_has_no_guidance(tmp_path: Path) -> None:
+    folder(
+        tmp_path / "model", "FluxPipeline", scheduler=FLOW, vae=VAE, transformer={"guidance_embeds": False}
+    )
+    spec = parsed(tmp_path)
+    assert (spec.traits.guidance, spec.traits.negative_prompt) == (Guidance.NONE, False)
+    assert (spec.samplers, spec.limits.side_multiple) == ((Sampler.OWN,), 16)
+    assert (spec.defaults.sampler, spec.defaults.guidance_scale) == (Sampler.OWN, 1.0)
+    assert spec.source == str(tmp_path / "model")
+
+
+def test_stable_diffusion_xl_offers_every_sampler(tmp_path: Path) -> None:
+    folder(tmp_path / "model", "StableDiffusionXLPipeline", scheduler=EULER, vae=VAE, unet={})
+    spec = parsed(tmp_path, limits={"max_side": 512})
+    assert spec.samplers == tuple(Sampler)
+    assert (spec.limits.max_side, spec.limits.side_multiple) == (512, 8)
+    assert spec.traits.guidance is Guidance.CLASSIFIER_FREE
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"samplers": ["ddim", "own"]}, 'samplers ddim; write "samplers": ["own"]'),
+        ({"limits": {"side_multiple": 8}}, 'write "limits": {"side_multiple": 16}'),
+        (
+            {"traits": {"guidance": "classifier_free"}},
+            'write "traits": {"guidance": "embedded", "negative_prompt": false}',
+        ),
+    ],
+)
+def test_entry_that_promises_too_much_is_refused(tmp_path: Path, entry: dict[str, Any], reason: str) -> None:
+    folder(tmp_path / "model", "FluxPipeline", scheduler=FLOW, vae=VAE, transformer={"guidance_embeds": True})
+    with pytest.raises(CatalogEntryError) as refused:
+        parsed(tmp_path, **entry)
+    assert str(refused.value).startswith("models/0: ")
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "reason"),
+    [
+        ("WanPipeline", "it generates video"),
+        ("PixArtSigmaPipeline", "callback_on_step_end"),
+        ("StableDiffusionImg2ImgPipeline", "it needs an input picture"),
+    ],
+)
+def test_class_that_cannot_be_served_is_refused(tmp_path: Path, class_name: str, reason: str) -> None:
+    folder(tmp_path / "model", class_name)
+    with pytest.raises(CatalogEntryError, match=f"a {class_name} cannot be served: .*{reason}"):
+        parsed(tmp_path)
+
+
+@pytest.mark.parametrize("class_name", [None, "AuraFlowPipeline"])
+def test_whole_pipeline_that_cannot_be_read_must_state_its_traits(
+    tmp_path: Path, class_name: str | None
+) -> None:
+    if class_name is not None:
+        folder(tmp_path / "model", class_name, scheduler=FLOW)
+    with pytest.raises(CatalogEntryError, match=r"must state samplers, traits, limits\.side_multiple"):
+        parsed(tmp_path)
+    stated = {"samplers": ["own"], "traits": {"negative_prompt": False}, "limits": {"side_multiple": 8}}
+    assert parsed(tmp_path, **stated).samplers == (Sampler.OWN,)
+
+
+def test_damaged_folder_is_left_to_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model_index.json").write_text("{")
+    assert parsed(tmp_path, family="stable_diffusion").samplers == tuple(Sampler)
