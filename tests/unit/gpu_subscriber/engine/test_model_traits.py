@@ -258,7 +258,9 @@ def test_table_of_unservable_classes_agrees_with_diffusers() -> None:
             found[name] = unservable_call(inspect.signature(pipeline.__call__).parameters)
     del found["DiffusionPipeline"]
     shown = {name: reason for name, reason in found.items() if reason is not None}
-    assert {name: reason for name, reason in UNSERVABLE_PIPELINES.items() if name in shown} == shown
+    table = {name: UNSERVABLE_PIPELINES.get(name) for name in shown}
+    others = {name: reason for name, reason in table.items() if reason not in (VIDEO, shown[name])}
+    assert not others
     by_hand = {reason for name, reason in UNSERVABLE_PIPELINES.items() if name not in shown}
     assert by_hand == {VIDEO, NEEDS_INPUT, NOT_TEXT_TO_IMAGE}
     assert set(UNSERVABLE_PIPELINES) <= set(found)
