@@ -105,6 +105,18 @@ def test_the_page_says_that_no_worker_serves_the_model(chromium: Browser, tmp_pa
         page.close()
 
 
+def test_page_shows_later_changes_after_the_firestore_emulator_was_killed(
+    page: Page, running_stack: LocalStack
+) -> None:
+    before = submit(page, PROMPT, steps=2)
+    expect(before).to_have_attribute("data-status", "completed")
+    running_stack.process("firestore-emulator").kill()
+    running_stack.restart("firestore-emulator")
+    after = submit(page, PROMPT, steps=2)
+    expect(after).to_have_attribute("data-status", "completed")
+    expect(before).to_be_visible()
+
+
 def test_a_running_task_can_be_cancelled(page: Page) -> None:
     card = submit(page, PROMPT, steps=100, num_images=4)
     card.get_by_test_id("cancel-button").click()
