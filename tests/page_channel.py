@@ -104,5 +104,15 @@ def changed_document(messages: Iterator[dict[str, Any]]) -> str:
     return str(name.rpartition("/")[2])
 
 
+class StreamEndedError(Exception):
+    """Raised when the server ends the stream; a page opens another channel then."""
+
+
 def until_current(messages: Iterator[dict[str, Any]]) -> None:
-    next(one for one in messages if one.get("targetChange", {}).get("targetChangeType") == "CURRENT")
+    """Read until the page has all documents. Raises StreamEndedError."""
+    for message in messages:
+        if "error" in message:
+            raise StreamEndedError(message["error"])
+        if message.get("targetChange", {}).get("targetChangeType") == "CURRENT":
+            return
+    raise StreamEndedError

@@ -57,6 +57,7 @@ class EmulatorLink:
         self._address = address
         self._journal = journal
         self._channel: grpc.aio.Channel | None = None
+        self._stream_channels: set[grpc.aio.Channel] = set()
         self._is_open = asyncio.Event()
 
     @property
@@ -78,6 +79,21 @@ class EmulatorLink:
             raise EmulatorUnavailableError("The Firestore emulator is restarting.")
         return self._channel
 
+    async def stream_channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
+        """A connection for one Listen stream, which its user closes. Raises EmulatorUnavailableError.
+
+        The emulator may write to a stream from two threads at once, which breaks the stream's whole connection.
+        """
+        await self.channel(remaining_seconds)
+        channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
+        self._stream_channels.add(channel)
+        return channel
+
+    async def close_stream_channel(self, channel: grpc.aio.Channel) -> None:
+        """Close what `stream_channel` returned."""
+        self._stream_channels.discard(channel)
+        await channel.close(None)
+
     async def keep_connected(self) -> None:
         """Connect, restore and watch, for ever."""
         while True:
@@ -95,8 +111,9 @@ class EmulatorLink:
             finally:
                 self._is_open.clear()
                 self._channel = None
-                with suppress(asyncio.CancelledError):
-                    await channel.close(None)
+                for lost in (channel, *tuple(self._stream_channels)):
+                    with suppress(asyncio.CancelledError):
+                        await self.close_stream_channel(lost)
 
     async def _restore(self, channel: grpc.aio.Channel) -> None:
         """Replay the journal, unless this run of the emulator has had it. Raises AioRpcError."""

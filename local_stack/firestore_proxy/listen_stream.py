@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from google.cloud.firestore_v1.types import firestore as calls
 
-from local_stack.firestore_proxy.emulator_link import SERVICE, as_it_is
+from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink, as_it_is
 
 _ListenRequest = calls.ListenRequest.pb()
 _COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
@@ -26,16 +26,22 @@ class ListenStream:
 
     def __init__(
         self,
+        link: EmulatorLink,
         channel: grpc.aio.Channel,
         metadata: Any,
         *,
         on_response: Callable[[bytes], None],
         on_end: Callable[[grpc.StatusCode, str], None],
     ) -> None:
-        """`on_end` is called once, unless `end` was called before: how the emulator ended the stream."""
+        """`channel` is one of the link's stream channels.
+
+        `on_end` is called once, unless `end` was called before: how the emulator ended the stream.
+        """
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._database = ""
         self._targets: set[int] = set()
+        self._link = link
+        self._channel = channel
         self._on_response = on_response
         self._on_end = on_end
         self._is_wanted = True
@@ -83,6 +89,8 @@ class ListenStream:
             code, message = error.code(), error.details() or ""
         except asyncio.CancelledError:  # with its channel, or because the emulator does not complete it
             message = "The Firestore emulator ended."
+        finally:
+            await self._link.close_stream_channel(self._channel)
         if self._is_wanted:
             self._is_wanted = False
             self._on_end(code, message)

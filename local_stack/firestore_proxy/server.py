@@ -96,9 +96,13 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             yield response
 
     async def _listen(self, requests: Any, context: Any) -> AsyncIterator[bytes]:
-        channel = await self._channel(context)
+        try:
+            channel = await self._link.stream_channel(context.time_remaining())
+        except EmulatorUnavailableError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         answers: asyncio.Queue[bytes | tuple[grpc.StatusCode, str]] = asyncio.Queue()
         stream = ListenStream(
+            self._link,
             channel,
             _passed_on(context),
             on_response=answers.put_nowait,

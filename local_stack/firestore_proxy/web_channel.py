@@ -64,6 +64,7 @@ class WebChannel:
         self._last_number = 0
         self._changed = asyncio.Event()
         self._ended = False
+        self._is_finished = False
         self._reader: object | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
@@ -131,6 +132,8 @@ class WebChannel:
                     if not is_streaming:
                         return
                     continue
+                if self._is_finished:
+                    self.end()
                 if self._ended:
                     return
                 self._changed.clear()
@@ -145,11 +148,12 @@ class WebChannel:
 
     async def _connect(self) -> None:
         try:
-            channel = await self._link.channel(LONGEST_WAIT_SECONDS)
+            channel = await self._link.stream_channel(LONGEST_WAIT_SECONDS)
         except EmulatorUnavailableError as error:
             self._finish(grpc.StatusCode.UNAVAILABLE, str(error))
             return
         self._stream = ListenStream(
+            self._link,
             channel,
             self._metadata,
             on_response=lambda response: self._send(response_json(response)),
@@ -172,6 +176,7 @@ class WebChannel:
         """Report the end to the page. The channel stays until the page has read it, or is gone."""
         if self._ended:
             return
+        self._is_finished = True
         self._send(error_json(code, message))
         self._send('["close"]')
 

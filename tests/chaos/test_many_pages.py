@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import httpx
 import psutil
 import pytest
+import tenacity
 
 from frontend_api.authentication import LOCAL_USER_ID
 from tests.chaos.rig import RecordProperty, Rig
-from tests.page_channel import PageClient, until_current
+from tests.page_channel import PageClient, StreamEndedError, until_current
 
 pytestmark = pytest.mark.chaos
 MEBIBYTE = 2**20
@@ -53,6 +54,16 @@ class Prober:
                 )
 
 
+@tenacity.retry(retry=tenacity.retry_if_exception_type(StreamEndedError), stop=tenacity.stop_after_attempt(5))
+def loaded_page(rig: Rig) -> PageClient:
+    """A page that has shown the tasks and whose connection is closed. One whose stream is ended connects again."""
+    page = PageClient(rig.site.stack.environment, LOCAL_USER_ID)
+    page.open()
+    with page.reading() as messages:
+        until_current(messages)
+    return page
+
+
 @pytest.mark.parametrize(
     ("loads", "tasks"),
     [(30, 60), pytest.param(300, 3_000, marks=[pytest.mark.chaos_long, pytest.mark.timeout(1_800)])],
@@ -66,10 +77,7 @@ def test_many_page_loads_and_tasks_leave_memory_and_logs_bounded(
     prober = Prober(rig.client.http)
     with prober.running():
         for load in range(loads):
-            page = PageClient(rig.site.stack.environment, LOCAL_USER_ID)
-            page.open()
-            with page.reading() as messages:
-                until_current(messages)
+            page = loaded_page(rig)
             for _ in range(tasks // loads):
                 rig.submit()
             if load % 2:
