@@ -25,7 +25,7 @@ def request_bytes(text: str) -> bytes:
     return bytes(request.SerializeToString())
 
 
-@lru_cache(maxsize=128)  # the same change goes to every page that watches the same query
+@lru_cache(maxsize=512)  # the same change goes to every page that watches the same query
 def response_json(response: bytes) -> str:
     """A response as JSON in ASCII, in the array that the web client expects."""
     return json.dumps(

@@ -28,10 +28,14 @@ from local_stack.firestore_proxy.listen_stream import ListenStream
 
 logger = structlog.get_logger(__name__)
 
-UNREAD_SECONDS = 20.0
+UNREAD_SECONDS = 10.0
 """A page that has not read for so long is gone. Its client opens a new channel should it come back."""
 KEEP_ALIVE_SECONDS = 15.0
 MOST_UNREAD_BYTES = 32_000_000
+MOST_UNREAD_BYTES_WITHOUT_READER = 4_000_000
+"""A page that is there reads again within milliseconds."""
+_MOST_BYTES_PER_READ = 2_000_000
+"""Then a reading request ends, for only with the next one does the page confirm what it has."""
 _NOOP = '["noop"]'
 
 
@@ -122,14 +126,17 @@ class WebChannel:
         if self._unread_timer is not None:
             self._unread_timer.cancel()
         self.confirm(after)
+        sent = 0
         try:
             if not self._arrays:  # tells a page behind a buffering proxy from one that may stream
                 self._send(_NOOP)
             while self._reader is me:
                 if unsent := [one for one in self._arrays if one[0] > after]:
                     after = unsent[-1][0]
-                    yield "[" + ",".join(f"[{number},{array}]" for number, array in unsent) + "]"
-                    if not is_streaming:
+                    chunk = "[" + ",".join(f"[{number},{array}]" for number, array in unsent) + "]"
+                    sent += len(chunk)
+                    yield chunk
+                    if not is_streaming or sent > _MOST_BYTES_PER_READ:
                         return
                     continue
                 if self._is_finished:
@@ -168,7 +175,8 @@ class WebChannel:
         self._arrays.append((self._last_number, array))
         self._bytes += len(array)
         self._changed.set()
-        if self._bytes > MOST_UNREAD_BYTES:
+        most = MOST_UNREAD_BYTES if self._reader is not None else MOST_UNREAD_BYTES_WITHOUT_READER
+        if self._bytes > most:
             logger.warning("web_channel_too_far_behind", unread_bytes=self._bytes)
             self.end()
 
