@@ -20,6 +20,9 @@ _COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
 _INVALID_TARGET = 2_000_000_000
 """The id of a target that says nothing of what it is. No client counts so far."""
 
+_running: set[asyncio.Task[None]] = set()
+"""The event loop itself would let a task be collected that nothing else refers to."""
+
 
 class ListenStream:
     """Runs in a task of its own from its making to its end. All methods belong to one event loop."""
@@ -48,7 +51,9 @@ class ListenStream:
         self._call = channel.stream_stream(SERVICE + "Listen", as_it_is, as_it_is)(
             self._sent(), metadata=metadata
         )
-        self._task = asyncio.create_task(self._read())
+        task = asyncio.create_task(self._read())
+        _running.add(task)
+        task.add_done_callback(_running.discard)
 
     def send(self, request: bytes) -> None:
         """Send a ListenRequest."""

@@ -36,6 +36,9 @@ MOST_UNREAD_BYTES_WITHOUT_READER = 4_000_000
 """A page that is there reads again within milliseconds."""
 _MOST_BYTES_PER_READ = 2_000_000
 """Then a reading request ends, for only with the next one does the page confirm what it has."""
+_CURRENT_SECONDS = 10.0
+"""The emulator may lose a stream's first answers while documents are written; the page then opens another channel."""
+_CURRENT = '"targetChangeType":"CURRENT"'
 _NOOP = '["noop"]'
 
 
@@ -72,6 +75,7 @@ class WebChannel:
         self._reader: object | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
+        self._current_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Open the stream to the emulator, and wait for the page to read."""
@@ -106,8 +110,9 @@ class WebChannel:
         if self._ended:
             return
         self._ended = True
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
+        for timer in (self._unread_timer, self._current_timer):
+            if timer is not None:
+                timer.cancel()
         if self._connecting is not None:
             self._connecting.cancel()
         if self._stream is not None:
@@ -163,12 +168,21 @@ class WebChannel:
             self._link,
             channel,
             self._metadata,
-            on_response=lambda response: self._send(response_json(response)),
+            on_response=self._pass_on,
             on_end=self._finish,
         )
         for request in self._waiting:
             self._stream.send(request)
         self._waiting.clear()
+        self._current_timer = asyncio.get_running_loop().call_later(
+            _CURRENT_SECONDS, self._finish, grpc.StatusCode.UNAVAILABLE, "The emulator sent no documents."
+        )
+
+    def _pass_on(self, response: bytes) -> None:
+        text = response_json(response)
+        if self._current_timer is not None and _CURRENT in text:
+            self._current_timer.cancel()
+        self._send(text)
 
     def _send(self, array: str) -> None:
         self._last_number += 1
@@ -182,7 +196,7 @@ class WebChannel:
 
     def _finish(self, code: grpc.StatusCode, message: str) -> None:
         """Report the end to the page. The channel stays until the page has read it, or is gone."""
-        if self._ended:
+        if self._ended or self._is_finished:
             return
         self._is_finished = True
         self._send(error_json(code, message))
