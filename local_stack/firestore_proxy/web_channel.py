@@ -32,7 +32,7 @@ UNREAD_SECONDS = 10.0
 """A page that has not read for so long is gone. Its client opens a new channel should it come back."""
 KEEP_ALIVE_SECONDS = 15.0
 MOST_UNREAD_BYTES = 32_000_000
-MOST_UNREAD_BYTES_WITHOUT_READER = 4_000_000
+MOST_UNREAD_BYTES_WITHOUT_READER = 16_000_000
 """A page that is there reads again within milliseconds."""
 _MOST_BYTES_PER_READ = 2_000_000
 """Then a reading request ends, for only with the next one does the page confirm what it has."""
