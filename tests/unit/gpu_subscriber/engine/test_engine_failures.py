@@ -12,7 +12,7 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_child import EngineChild
 from gpu_subscriber.engine_silence import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError
-from gpu_subscriber.ports import DrawnImage
+from gpu_subscriber.ports import DrawnImage, FailedRun
 from tests.factories import submitted_task
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.odd_engine import ODD_ENGINE
@@ -82,17 +82,17 @@ def test_memory_that_runs_out_costs_nobody_a_picture_but_who_needs_all_of_it(eng
     with ThreadPoolExecutor() as callbacks:
         others = [task("crowd", seed=1), task("crowd", seed=2), task("crowd", seed=3), task("huge")]
         drawing_others = [callbacks.submit(engine.drawn, other) for other in others]
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("large"))
+        (failed,) = engine.drawn(task("large"))
         drawn = [future.result(START_SECONDS) for future in drawing_others]
-    assert (raised.value.failure.code, raised.value.failure.retryable) == ("out_of_gpu_memory", True)
+    assert isinstance(failed, FailedRun)
+    assert (failed.failure.code, failed.failure.retryable) == ("out_of_gpu_memory", True)
     assert all(isinstance(pieces[-1], DrawnImage) for pieces in drawn)
 
 
 def test_numbers_that_are_none_fail_their_own_task_for_good(engine: EngineUnderTest) -> None:
     with ThreadPoolExecutor() as callbacks:
         neighbour = callbacks.submit(engine.drawn, task("a red fox"))
-        with pytest.raises(GenerationFailedError) as raised:
-            engine.drawn(task("NaN"))
+        (failed,) = engine.drawn(task("NaN"))
         assert isinstance(neighbour.result(START_SECONDS)[-1], DrawnImage)
-    assert (raised.value.failure.code, raised.value.failure.retryable) == ("invalid_output", False)
+    assert isinstance(failed, FailedRun)
+    assert (failed.failure.code, failed.failure.retryable) == ("invalid_output", False)
