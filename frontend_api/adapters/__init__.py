@@ -1,1 +1,1 @@
-"""The Google-coloured side of the API: one file per port and technology."""
+"""Adapters of the API to Google Cloud: one file per port and technology."""

@@ -1,4 +1,4 @@
-"""SystemResolver: what addresses a host's name means, in bounded time."""
+"""SystemResolver: resolves a host name to addresses, within a timeout."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -9,21 +9,20 @@ from ipaddress import ip_address
 from frontend_api.callback_rules import Address
 
 AddressesOf = Callable[[str, float], Sequence[Address]]
-"""The addresses of a host, found within so many seconds. Raises UnresolvableError."""
+"""Return the addresses of a host within the given seconds. Raises UnresolvableError."""
 
 
 class UnresolvableError(Exception):
-    """The host's name means no address now; the message ends the sentence "the callback URL …"."""
+    """The host name does not resolve. The message completes the sentence "the callback URL …"."""
 
 
 class SystemResolver:
-    """An AddressesOf: asks the system's resolver, which itself knows no deadline, on threads of its own."""
+    """An AddressesOf that calls the system's resolver, which has no timeout, on its own threads."""
 
     def __init__(self, *, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="resolver")
 
     def __call__(self, host: str, timeout_seconds: float) -> Sequence[Address]:
-        """See AddressesOf."""
         try:
             return self._pool.submit(_addresses_of, host).result(timeout_seconds)
         except FutureTimeoutError as error:
@@ -34,5 +33,6 @@ class SystemResolver:
 
 def _addresses_of(host: str) -> Sequence[Address]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    # Once each, in the order that the system prefers; a zone (`%eth0`) belongs to addresses that are refused anyway.
+    # Without duplicates, in the order that the system prefers. A zone (`%eth0`) only occurs on
+    # addresses that the callback rules refuse.
     return tuple(dict.fromkeys(ip_address(str(entry[4][0])) for entry in found))

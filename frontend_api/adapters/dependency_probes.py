@@ -1,4 +1,4 @@
-"""Probes of Firestore and Pub/Sub: one cheap call each, given up after two seconds."""
+"""Readiness probes of Firestore and Pub/Sub: one cheap call each, with a timeout of two seconds."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,12 @@ _TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirestoreProbe:
-    """Reads one document that need not exist."""
+    """Reads one document, which need not exist."""
 
     client: firestore.Client
     name: str = "firestore"
 
     def check(self) -> None:
-        """See Probe.check."""
         try:
             self.client.document("probes/ready").get(retry=None, timeout=_TIMEOUT_SECONDS)
         except google_errors.GoogleAPIError as exc:
@@ -28,14 +27,16 @@ class FirestoreProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PubSubProbe:
-    """Asks for the topic that tasks are published to."""
+    """Reads the topic that tasks are published to."""
 
     client: PublisherClient
     topic_path: str
     name: str = "pubsub"
 
     def check(self) -> None:
-        """See Probe.check. Being forbidden to read the topic is an answer: publishing needs no such right."""
+        """Check that Pub/Sub answers. "Permission denied" counts as reachable: publishing does not
+        need the permission to read the topic.
+        """
         try:
             self.client.get_topic(topic=self.topic_path, retry=None, timeout=_TIMEOUT_SECONDS)
         except google_errors.PermissionDenied:

@@ -1,6 +1,6 @@
-"""FirestoreApiKeys: API keys as documents `api_keys/{id}`, which no browser may read.
+"""FirestoreApiKeys: API keys as documents `api_keys/{id}`. The security rules deny browsers access.
 
-The hash is not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
+The hash is not indexed and `expires_at` is the collection's TTL field (`firestore.indexes.json`).
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ from frontend_api.api_key import ApiKey, ApiKeyNotFoundError, Scope, is_key_id
 
 COLLECTION = "api_keys"
 _MOST_LISTED = 1_000
-"""Far above what anybody may have."""
+"""Far above the number of keys that one caller may have."""
 
 
 class FirestoreApiKeys:
@@ -29,13 +29,12 @@ class FirestoreApiKeys:
         self._timeout = timeout_seconds
 
     def add(self, key: ApiKey) -> None:
-        """See ApiKeyStore.add."""
         with translated_errors():
-            # retry=None: a retried create that had arrived after all would report its own success as a conflict.
+            # retry=None: when the first create succeeded without a response, a retry would report
+            # its own document as a conflict.
             self._keys.document(key.id).create(_encoded(key), retry=None, timeout=self._timeout)
 
     def get(self, key_id: str) -> ApiKey:
-        """See ApiKeyStore.get."""
         with translated_errors():
             snapshot = self._document(key_id).get(**self._calls)
         if not snapshot.exists:
@@ -43,14 +42,13 @@ class FirestoreApiKeys:
         return _decoded(snapshot)
 
     def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
-        """See ApiKeyStore.list_for."""
         query = self._keys.where(filter=FieldFilter("user_id", "==", user_id)).limit(_MOST_LISTED)
         with translated_errors():
             found = [_decoded(snapshot) for snapshot in query.get(**self._calls)]
         return tuple(sorted(found, key=lambda key: (key.created_at, key.id), reverse=True))
 
     def note_used(self, key: ApiKey, now: datetime) -> None:
-        """See ApiKeyStore.note_used. An update, not a set: it cannot bring a revoked key back."""
+        """Record the time of use. An update, not a set: it cannot restore a revoked key."""
         with translated_errors():
             try:
                 self._document(key.id).update({"last_used_at": now}, **self._calls)
@@ -58,12 +56,11 @@ class FirestoreApiKeys:
                 raise ApiKeyNotFoundError(key.id) from exc
 
     def delete(self, key_id: str) -> None:
-        """See ApiKeyStore.delete."""
         with translated_errors():
             self._document(key_id).delete(**self._calls)
 
     def _document(self, key_id: str) -> Any:
-        """Whatever no key can be called is not asked for: it might be a path to something else."""
+        """Refuse ids that no key can have: they could be the path of another document."""
         if not is_key_id(key_id):
             raise ApiKeyNotFoundError(key_id[:64])
         return self._keys.document(key_id)
@@ -77,7 +74,7 @@ def _encoded(key: ApiKey) -> dict[str, Any]:
 def _decoded(snapshot: Any) -> ApiKey:
     document = snapshot.to_dict()
     fields = {name: plain(document[name]) for name in ApiKey.__dataclass_fields__}
-    # A scope that only a newer version knows gives no right here.
+    # A scope that this version does not define grants no permission.
     known = {scope.value for scope in Scope}
     return ApiKey(
         **{**fields, "scopes": frozenset(Scope(name) for name in fields["scopes"] if name in known)}

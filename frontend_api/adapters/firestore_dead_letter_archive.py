@@ -1,6 +1,8 @@
-"""FirestoreDeadLetterArchive: dead letters as documents `dead_letters/{id}`, which no browser may read.
+"""FirestoreDeadLetterArchive: dead letters as documents `dead_letters/{id}`. The security rules
+deny browsers access.
 
-`body` and `attributes` are not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
+`body` and `attributes` are not indexed and `expires_at` is the collection's TTL field
+(`firestore.indexes.json`).
 """
 
 import json
@@ -20,7 +22,7 @@ from frontend_api.ports import DeadLetterPage
 COLLECTION = "dead_letters"
 _ALL_BUT_THE_BODY = [name for name in DeadLetter.__dataclass_fields__ if name != "body"]
 _BATCH_SIZE = 400
-"""Firestore takes 500 writes in one commit."""
+"""Firestore accepts at most 500 writes per commit."""
 
 
 class FirestoreDeadLetterArchive:
@@ -33,7 +35,6 @@ class FirestoreDeadLetterArchive:
         self._timeout = timeout_seconds
 
     def add(self, letter: DeadLetter) -> bool:
-        """See DeadLetterArchive.add."""
         with translated_errors():
             try:
                 self._letters.document(letter.id).create(_encoded(letter), **self._calls)
@@ -42,7 +43,6 @@ class FirestoreDeadLetterArchive:
         return True
 
     def get(self, letter_id: str) -> DeadLetter:
-        """See DeadLetterArchive.get."""
         with translated_errors():
             snapshot = self._document(letter_id).get(**self._calls)
         if not snapshot.exists:
@@ -50,7 +50,7 @@ class FirestoreDeadLetterArchive:
         return _decoded(snapshot)
 
     def list_page(self, *, page_size: int, page_token: str | None = None) -> DeadLetterPage:
-        """See DeadLetterArchive.list_page. The token is the last letter's id."""
+        """Return a page of letters. The page token is the id of the last letter."""
         query = self._letters.select(_ALL_BUT_THE_BODY).order_by("id", direction=firestore.Query.DESCENDING)
         if page_token is not None:
             if not is_letter_id(page_token):
@@ -63,7 +63,6 @@ class FirestoreDeadLetterArchive:
         return DeadLetterPage(letters=page, next_page_token=page[-1].id if more else None)
 
     def note_replayed(self, letter_id: str, now: datetime) -> None:
-        """See DeadLetterArchive.note_replayed."""
         with translated_errors():
             try:
                 self._document(letter_id).update({"replayed_at": now}, **self._calls)
@@ -71,17 +70,16 @@ class FirestoreDeadLetterArchive:
                 raise DeadLetterNotFoundError(letter_id) from exc
 
     def delete(self, letter_id: str) -> None:
-        """See DeadLetterArchive.delete."""
         exists = self._client.write_option(exists=True)
         with translated_errors():
             try:
-                # retry=None: a retried delete that had arrived after all would find nothing, and say so.
+                # retry=None: when the first delete succeeded without a response, a retry would
+                # report that the letter does not exist.
                 self._document(letter_id).delete(option=exists, retry=None, timeout=self._timeout)
             except google_errors.NotFound as exc:
                 raise DeadLetterNotFoundError(letter_id) from exc
 
     def purge(self, *, died_before: datetime, limit: int) -> int:
-        """See DeadLetterArchive.purge."""
         query = self._letters.where(filter=FieldFilter("died_at", "<", died_before)).order_by("died_at")
         deleted = 0
         while deleted < limit:
@@ -97,7 +95,7 @@ class FirestoreDeadLetterArchive:
         return deleted
 
     def _document(self, letter_id: str) -> Any:
-        """Whatever no letter can be called is not asked for: it might be a path to something else."""
+        """Refuse ids that no letter can have: they could be the path of another document."""
         if not is_letter_id(letter_id):
             raise DeadLetterNotFoundError(letter_id[:64])
         return self._letters.document(letter_id)
@@ -105,7 +103,8 @@ class FirestoreDeadLetterArchive:
 
 def _encoded(letter: DeadLetter) -> dict[str, Any]:
     fields = {name: getattr(letter, name) for name in DeadLetter.__dataclass_fields__}
-    # As text: Pub/Sub lets a sender choose names that Firestore refuses, and no dead letter may be refused.
+    # Stored as text: Pub/Sub permits attribute names that Firestore refuses, and every dead letter
+    # must be stored.
     return {**fields, "attributes": json.dumps(dict(letter.attributes))}
 
 

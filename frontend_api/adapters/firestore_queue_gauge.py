@@ -1,4 +1,6 @@
-"""FirestoreQueueGauge: the queue by Firestore's aggregation queries, which cost one read for a thousand tasks."""
+"""FirestoreQueueGauge: measures the queue with Firestore aggregation queries (one read per 1,000
+tasks).
+"""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -16,12 +18,15 @@ from frontend_api.queue_gauge import QueueLine
 from frontend_api.workload import ActiveTask, Backlog, Work
 
 _MOST_SECONDS_BEFORE_SUBMISSION = 2.0
-"""Submissions wait for these calls, and do without them when Firestore is slow."""
+"""Timeout of calls that a submission waits for.
+
+A submission continues without them when Firestore is slow.
+"""
 _ACTIVE_FIELDS = ("model", "lane", "status", "work_units")
 
 
 class FirestoreQueueGauge:
-    """The QueueGauge of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The QueueGauge of production and, through the emulator, of the local stack. Thread-safe."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
@@ -31,7 +36,6 @@ class FirestoreQueueGauge:
         self._brief_calls = repeatable_within(min(timeout_seconds, _MOST_SECONDS_BEFORE_SUBMISSION))
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
-        """See QueueGauge.line."""
         queued = self._tasks_of(model, TaskStatus.QUEUED)
         completed = self._tasks_of(model, TaskStatus.COMPLETED)
         lately = completed.where(filter=FieldFilter("finished_at", ">=", completed_since))
@@ -43,12 +47,10 @@ class FirestoreQueueGauge:
         )
 
     def queued_before(self, model: str, moment: datetime) -> int:
-        """See QueueGauge.queued_before."""
         queued = self._tasks_of(model, TaskStatus.QUEUED)
         return self._counted(queued.where(filter=FieldFilter("queued_at", "<", moment)).order_by("queued_at"))
 
     def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
-        """See QueueGauge.backlog."""
         queued, processing = (
             self._tasks_of(model, status) for status in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
         )
@@ -56,20 +58,21 @@ class FirestoreQueueGauge:
         return Backlog(queued=self._work_by_lane(queued), processing=self._work_by_lane(processing))
 
     def active(self, *, at_most: int) -> tuple[ActiveTask, ...]:
-        """See QueueGauge.active."""
         unfinished = [status.value for status in TaskStatus if not status.is_terminal]
         query = self._tasks.where(filter=FieldFilter("status", "in", unfinished))
         return self._listed(query.select(_ACTIVE_FIELDS).limit(at_most))
 
     def statuses(self, task_ids: Collection[str]) -> dict[str, TaskStatus]:
-        """See QueueGauge.statuses. Documents are read by name, which costs the same however many are stored."""
+        """Return the statuses of the given tasks.
+
+        Reads documents by name: the cost does not depend on the number of stored tasks.
+        """
         documents = [self._tasks.document(task_id) for task_id in task_ids]
         with translated_errors():
             found = list(self._client.get_all(documents, ["status"], **self._brief_calls))
         return {document.id: TaskStatus(document.get("status")) for document in found if document.exists}
 
     def dead_letters(self) -> int:
-        """See QueueGauge.dead_letters."""
         return self._counted(self._dead_letters)
 
     def _tasks_of(self, model: str | None, status: TaskStatus) -> Any:

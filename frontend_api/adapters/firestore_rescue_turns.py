@@ -1,4 +1,6 @@
-"""FirestoreRescueTurns: the turn is one document, `turns/rescue`, and every write of it is conditional."""
+"""FirestoreRescueTurns: the rescue lock, one document `turns/rescue` that is only written
+conditionally.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,11 +22,11 @@ class FirestoreRescueTurns:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float = 5.0) -> None:
         self._client = client
         self._document = client.document(_DOCUMENT)
-        # Nothing is retried: a write that had arrived after all would meet its own mark and count as another's.
+        # No retries: when the first write succeeded without a response, a retry would find its own
+        # lock and report it as held by another process.
         self._once: dict[str, Any] = {"retry": None, "timeout": timeout_seconds}
 
     def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
-        """See RescueTurns.take."""
         with translated_errors():
             found = self._document.get(**self._once)
             if not found.exists:
@@ -34,12 +36,10 @@ class FirestoreRescueTurns:
             return self._written(holder, now + ttl, over=revision_of(found.update_time))
 
     def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
-        """See RescueTurns.renew."""
         with translated_errors():
             return self._written(turn.holder, now + ttl, over=turn.revision)
 
     def give_back(self, turn: Turn) -> None:
-        """See RescueTurns.give_back."""
         with translated_errors():
             try:
                 self._document.delete(option=self._unchanged_since(turn.revision), **self._once)

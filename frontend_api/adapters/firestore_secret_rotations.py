@@ -1,4 +1,6 @@
-"""FirestoreSecretRotations: one document `webhook_secret_rotations/{owner}` for each caller who ever rotated."""
+"""FirestoreSecretRotations: one document `webhook_secret_rotations/{owner}` for each caller who has
+rotated a secret.
+"""
 
 import hashlib
 from datetime import datetime
@@ -22,7 +24,6 @@ class FirestoreSecretRotations:
         self._retry = tried_again_within(timeout_seconds)
 
     def of(self, user_id: str) -> Rotations:
-        """See SecretRotations.of."""
         with translated_errors():
             snapshot = self._document(user_id).get(retry=self._retry, timeout=self._timeout)
         if not snapshot.exists:
@@ -30,13 +31,15 @@ class FirestoreSecretRotations:
         return Rotations(count=snapshot.get("count"), last_at=plain(snapshot.get("last_at")))
 
     def add(self, user_id: str, now: datetime) -> Rotations:
-        """See SecretRotations.add."""
         counted = {"count": firestore.Increment(1), "last_at": now, "user_id": user_id}
         with translated_errors():
-            # retry=None: a retried increment that had arrived after all would end the secret before as well.
+            # retry=None: when the first increment succeeded without a response, a retry would
+            # rotate twice and invalidate the previous secret.
             self._document(user_id).set(counted, merge=True, retry=None, timeout=self._timeout)
         return self.of(user_id)
 
     def _document(self, user_id: str) -> Any:
-        """By a hash: a user id may hold what Firestore does not take in a name."""
+        """Return the document, named by a hash: a user id may contain characters that Firestore
+        refuses in a document name.
+        """
         return self._callers.document(hashlib.sha256(user_id.encode()).hexdigest()[:40])

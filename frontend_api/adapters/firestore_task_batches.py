@@ -1,4 +1,4 @@
-"""FirestoreTaskBatches: the task store's documents, many in one call."""
+"""FirestoreTaskBatches: reads and writes many documents of the task store in one call."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -15,7 +15,7 @@ from common.wire_formats.task_document import COLLECTION, encode_task_document
 
 
 class FirestoreTaskBatches:
-    """The TaskBatches of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The TaskBatches of production and, through the emulator, of the local stack. Thread-safe."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
@@ -25,14 +25,12 @@ class FirestoreTaskBatches:
         self._retry = tried_again_within(timeout_seconds)
 
     def create(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
-        """See TaskBatches.create."""
         creations = [self._writes.creation(task.id, encode_task_document(task)) for task in tasks]
         with translated_errors():
             outcomes = self._writes.each(creations)
         return tuple(_created(task, outcome) for task, outcome in zip(tasks, outcomes, strict=True))
 
     def get(self, task_ids: Collection[str]) -> Mapping[str, Task]:
-        """See TaskBatches.get."""
         references = [self._tasks.document(task_id) for task_id in task_ids]
         with translated_errors():
             snapshots = list(self._client.get_all(references, retry=self._retry, timeout=self._timeout))
@@ -41,7 +39,6 @@ class FirestoreTaskBatches:
     def update_unchanged(
         self, tasks: Sequence[Task], change: Callable[[Task], Task]
     ) -> tuple[Task | None, ...]:
-        """See TaskBatches.update_unchanged."""
         changed = [change(task) for task in tasks]
         writes = [
             self._writes.change(before.id, changed_fields(before, after), revision=before.revision or "")

@@ -1,4 +1,6 @@
-"""FirestoreTaskFlow: tasks counted by aggregation queries, and their failures' codes alone read."""
+"""FirestoreTaskFlow: counts tasks with aggregation queries; of failed tasks it reads only the error
+code.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,27 +18,23 @@ from frontend_api.usage_totals import UsageTotals
 
 
 class FirestoreTaskFlow:
-    """The TaskFlow of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The TaskFlow of production and, through the emulator, of the local stack. Thread-safe."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._tasks = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
 
     def arrived(self, model: str, *, since: datetime) -> int:
-        """See TaskFlow.arrived."""
         return self._counted(_since(self._tasks_of(model, tuple(TaskStatus)), "queued_at", since))
 
     def ended(self, model: str, *, since: datetime) -> int:
-        """See TaskFlow.ended."""
         endings = tuple(status for status in TaskStatus if status.is_terminal)
         return self._counted(_since(self._tasks_of(model, endings), "finished_at", since))
 
     def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
-        """See TaskFlow.totals."""
         return self._added_up(usage_of(_since(self._tasks_with(status), "finished_at", since)))
 
     def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:
-        """See TaskFlow.failure_codes."""
         failed = _since(self._tasks_with(TaskStatus.FAILED), "finished_at", since)
         return Counter(self._codes(failed.select(["failure.code"]).limit(at_most)))
 
@@ -44,7 +42,8 @@ class FirestoreTaskFlow:
         return self._tasks.where(filter=FieldFilter("status", "==", status.value))
 
     def _tasks_of(self, model: str, statuses: tuple[TaskStatus, ...]) -> Any:
-        # Whatever the status: an index that began with a moment would have all its newest entries in one place.
+        # Filter by every status: an index that starts with a timestamp would write all new entries
+        # to one range (a hotspot).
         names = [status.value for status in statuses]
         return self._tasks.where(filter=FieldFilter("model", "==", model)).where(
             filter=FieldFilter("status", "in", names)

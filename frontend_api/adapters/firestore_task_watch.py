@@ -1,8 +1,8 @@
-"""FirestoreTaskWatch: one Listen stream for all the tasks that somebody in this process waits for.
+"""FirestoreTaskWatch: one Listen stream for all tasks that requests of this process follow.
 
-Not the library's `on_snapshot`: that opens a stream and two threads for each document, and a connection to Firestore
-carries a hundred streams at once, so that waiting for the hundred-and-first task would stop every read and write.
-Here each task is a target of the one stream, shared by all who follow it.
+The client library's `on_snapshot` opens a stream and two threads per document. A connection to
+Firestore carries at most 100 concurrent streams, so following a 101st task would block every read
+and write. Here each task is a target of one shared stream.
 """
 
 import itertools
@@ -46,7 +46,7 @@ class _Follower:
 
 @dataclass(slots=True, kw_only=True)
 class _WatchedTask:
-    """A document, its target on the stream, and who follows it."""
+    """A document, its target on the stream, and its followers."""
 
     target_id: int
     followers: list[_Follower] = field(default_factory=list)
@@ -56,10 +56,11 @@ class _WatchedTask:
 
 
 class FirestoreTaskWatch:
-    """The TaskWatch of production and, through the emulator, of the local stack. Safe to share between threads.
+    """The TaskWatch of production and, through the emulator, of the local stack. Thread-safe.
 
-    Its thread begins with the first follower. A stream that breaks is opened anew, with all targets; Firestore then
-    tells each document as it stands, and whoever knows that state already is not told again.
+    The thread starts with the first follower. After a broken stream, the watch opens a new one with
+    all targets. Firestore then sends the current state of each document, and followers that already
+    have that state are not called again.
     """
 
     def __init__(self, client: firestore.Client) -> None:
@@ -67,14 +68,13 @@ class FirestoreTaskWatch:
         self._documents = f"{client._database_string}/documents/{COLLECTION}"
         self._lock = threading.Lock()
         self._watched: dict[str, _WatchedTask] = {}
-        """By the document's full name."""
+        """By full document name."""
         self._target_ids = itertools.count(1)
         self._requests: _Requests = SimpleQueue()
         self._is_wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
     def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:
-        """See TaskWatch.follow."""
         name = f"{self._documents}/{task.id}"
         follower = _Follower(tell=tell, seen=_moment_of(task.revision))
         with self._lock:
@@ -110,7 +110,8 @@ class FirestoreTaskWatch:
         target = {"target_id": watched.target_id, "documents": {"documents": [name]}}
         return ListenRequest(database=self._client._database_string, add_target=target)
 
-    # ── the stream's side, on its own thread ─────────────────────────────────────────────────────────────
+    # ── methods that run on the stream's thread
+    # ──────────────────────────────────────────────────────────
 
     def _listen(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
@@ -127,12 +128,12 @@ class FirestoreTaskWatch:
 
     def _opened_stream(self) -> Any:
         with self._lock:
-            self._requests.put(None)  # lets gRPC's sender of the stream before this one go
+            self._requests.put(None)  # ends the gRPC sender thread of the previous stream
             self._requests = SimpleQueue()
             for name, watched in self._watched.items():
                 self._requests.put(self._added(name, watched))
             requests = self._requests
-        # retry=None: a second try would send on what the first has left of the requests.
+        # retry=None: a retry would send only the requests that the first call has not consumed.
         return self._client._firestore_api.listen(
             requests=iter(requests.get, None),
             retry=None,
@@ -172,7 +173,9 @@ class FirestoreTaskWatch:
                 follower.hear(sighting, moment)
 
     def _check(self, change: Any) -> None:
-        """Raise when Firestore took a target away that is still followed: the stream is then opened anew."""
+        """Raise when Firestore removed a target that still has followers, so that the stream is
+        reopened.
+        """
         if change.target_change_type != TargetChange.TargetChangeType.REMOVE:
             return
         with self._lock:

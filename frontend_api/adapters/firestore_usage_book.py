@@ -1,4 +1,6 @@
-"""FirestoreUsageBook: for each day one aggregation over the tasks that exist, and one document on those that do not."""
+"""FirestoreUsageBook: usage per day, from one aggregation over the stored tasks and one document
+with the sums of deleted tasks.
+"""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from frontend_api.usage_totals import NO_USAGE, UsageTotals
 
 
 class FirestoreUsageBook:
-    """The UsageBook of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The UsageBook of production and, through the emulator, of the local stack. Thread-safe."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
@@ -25,7 +27,7 @@ class FirestoreUsageBook:
         self._calls = repeatable_within(timeout_seconds)
 
     def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
-        """See UsageBook.totals_of. The moment is Firestore's own, at which it answered the first question."""
+        """Return the totals per day. All queries read at the snapshot time of the first one."""
         deleted, as_of = self._of_deleted(user_id, days)
 
         def totals_on(day: date) -> UsageTotals:
@@ -39,7 +41,7 @@ class FirestoreUsageBook:
         documents = [self._entries.document(name) for name in days_by_id]
         with translated_errors():
             found = list(self._client.get_all(documents, **self._calls))
-        # Each was read when the last one was, or not changed since.
+        # Every document read earlier was unchanged at the time of the last read.
         as_of = max(snapshot.read_time for snapshot in found)
         return {days_by_id[one.id]: stored_totals(one.to_dict() or {}) for one in found if one.exists}, as_of
 

@@ -1,4 +1,4 @@
-"""What tasks have cost, added up by Firestore: what is asked of it, and what it answers."""
+"""Firestore aggregation of task costs: the query, and the parsing of its result."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from frontend_api.usage_totals import UsageTotals
 
 
 def usage_of(tasks: Any) -> Any:
-    """The aggregation query that adds up what the tasks of a query have cost."""
+    """Return the aggregation query that sums the costs of a query's tasks."""
     return (
         tasks.count(alias="tasks")
         .sum("usage.gpu_seconds", alias="gpu_seconds")
@@ -16,13 +16,13 @@ def usage_of(tasks: Any) -> Any:
 
 
 def answered_totals(results: Any) -> UsageTotals:
-    """What such a query was answered."""
+    """Parse the result of the aggregation query."""
     (sums,) = results
     return stored_totals({one.alias: one.value for one in sums})
 
 
 def stored_totals(sums: Mapping[str, Any]) -> UsageTotals:
-    """The sums by their names, as a query and a document have them."""
+    """Parse sums by their field names, which are the same in queries and documents."""
     return UsageTotals(
         tasks=int(sums["tasks"]),
         gpu_seconds=float(sums["gpu_seconds"]),

@@ -1,6 +1,8 @@
-"""FirestoreWebhookLogs: one document `webhook_logs/{task_id}` for all deliveries of a task; no browser may read it.
+"""FirestoreWebhookLogs: one document `webhook_logs/{task_id}` with all deliveries of a task. The
+security rules deny browsers access.
 
-`deliveries` is not indexed and `expires_at` is the collection's TTL: see `firestore.indexes.json`.
+`deliveries` is not indexed and `expires_at` is the collection's TTL field
+(`firestore.indexes.json`).
 """
 
 from collections.abc import Callable
@@ -31,7 +33,6 @@ class FirestoreWebhookLogs:
         self._retry = tried_again_within(timeout_seconds)
 
     def get(self, task_id: str) -> WebhookLog:
-        """See WebhookLogs.get."""
         with translated_errors():
             snapshot = self._logs.document(task_id).get(retry=self._retry, timeout=self._timeout)
         if not snapshot.exists:
@@ -41,7 +42,6 @@ class FirestoreWebhookLogs:
     def update(
         self, task_id: str, change: Callable[[WebhookLog], WebhookLog], *, last_seen: WebhookLog | None = None
     ) -> WebhookLog:
-        """See WebhookLogs.update."""
         before = last_seen or self.get(task_id)
         for conflicts in range(_MAX_CONFLICTS):
             after = change(before)
@@ -52,14 +52,14 @@ class FirestoreWebhookLogs:
         raise starved(_MAX_CONFLICTS)
 
     def delete(self, task_id: str) -> None:
-        """See WebhookLogs.delete."""
         with translated_errors():
             self._logs.document(task_id).delete(retry=self._retry, timeout=self._timeout)
 
     def _written(self, before: WebhookLog, after: WebhookLog) -> bool:
-        """Write the log, if the stored one is still `before`."""
+        """Write the log if the stored one is still `before`."""
         document, fields = self._logs.document(after.task_id), _encoded(after)
-        # retry=None: a retried write that had arrived after all would meet itself, and be made twice.
+        # retry=None: when the first write succeeded without a response, a retry would conflict with
+        # it, and the change would be applied twice.
         once: dict[str, Any] = {"retry": None, "timeout": self._timeout}
         with translated_errors():
             try:

@@ -1,4 +1,4 @@
-"""GcsImageBucket: the images bucket, read and emptied through google-cloud-storage."""
+"""GcsImageBucket: reads and deletes objects of the images bucket with google-cloud-storage."""
 
 import requests
 from google.api_core import exceptions as google_errors
@@ -27,7 +27,6 @@ class GcsImageBucket:
         self._retry = DEFAULT_RETRY.with_timeout(timeout_seconds)
 
     def read(self, image: StoredImage) -> bytes:
-        """See ImageBucket.read."""
         blob = self._bucket.blob(image.object_name)
         try:
             content: bytes = blob.download_as_bytes(timeout=self._timeout, retry=self._retry)
@@ -38,13 +37,12 @@ class GcsImageBucket:
         return content
 
     def remove_folder(self, folder: str) -> None:
-        """See ImageBucket.remove_folder."""
         try:
             found = self._bucket.list_blobs(prefix=folder, timeout=self._timeout, retry=self._retry)
             for blob in found:
                 try:
                     blob.delete(timeout=self._timeout, retry=self._retry)
                 except NotFound:
-                    continue  # somebody else was faster
+                    continue  # another process has already deleted it
         except _UNREACHABLE as exc:
             raise DependencyUnavailableError("storage") from exc

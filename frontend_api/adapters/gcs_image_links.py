@@ -1,4 +1,4 @@
-"""Links to images: V4-signed by IAM in the cloud, none where nothing can sign."""
+"""Links to images: V4-signed by IAM in the cloud, none in the local stack."""
 
 import threading
 from datetime import timedelta
@@ -20,17 +20,20 @@ _MAX_REMEMBERED = 10_000
 
 
 class NoImageLinks:
-    """The ImageLinks of the local stack: emulators hold no key, so the API sends the bytes itself."""
+    """The ImageLinks of the local stack.
+
+    Emulators have no signing key, so the API sends the bytes itself.
+    """
 
     def signed(self, image: StoredImage) -> SignedLink | None:
-        """See ImageLinks.signed."""
         return None
 
 
 class GcsImageLinks:
-    """The ImageLinks of the cloud: IAM signs for the service account, so there is no key file to lose.
+    """The ImageLinks of the cloud. IAM signs for the service account, so there is no key file to
+    protect.
 
-    Links are remembered until half their life is over: signing is a call over the network each time.
+    Links are cached for half of their lifetime: each signature is a network call.
     """
 
     def __init__(
@@ -45,7 +48,6 @@ class GcsImageLinks:
         self._remembered: dict[str, SignedLink] = {}
 
     def signed(self, image: StoredImage) -> SignedLink | None:
-        """See ImageLinks.signed."""
         now = self._clock.now()
         with self._lock:
             known = self._remembered.get(image.object_name)

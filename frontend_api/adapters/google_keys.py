@@ -1,4 +1,6 @@
-"""PublishedKeys: the public keys that Google signs tokens with, remembered for as long as Google says."""
+"""PublishedKeys: Google's public token-signing keys, cached for as long as Google's response
+permits.
+"""
 
 import json
 import re
@@ -18,17 +20,23 @@ OIDC_KEYS_URL = "https://www.googleapis.com/oauth2/v1/certs"
 
 _FETCH_TIMEOUT_SECONDS = 5
 _TRIED_AGAIN_AFTER_SECONDS = 2.0
-"""After a failure. Otherwise each request in the queue would wait for a timeout of its own, one after the other."""
+"""Pause after a failure.
+
+Without it, each waiting request would wait for its own timeout, one after the other.
+"""
 _RENEWED_AFTER = 0.9
-"""Of the time that Google grants: should the first try fail, the old keys are still good for the rest of it."""
+"""Fraction of `max-age` after which keys are refreshed: after a failed refresh the old keys remain
+valid for the rest.
+"""
 _WITHOUT_MAX_AGE_SECONDS = 300.0
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=(\d{1,9})", re.ASCII)
 
 
 class PublishedKeys:
-    """X.509 certificates by key id, from one address. Safe to share between threads.
+    """X.509 certificates by key id, from one URL. Thread-safe.
 
-    Google documents that they are good for the answer's `max-age`; keys that are older are never used.
+    Google documents that the keys are valid for the response's `max-age`. Older keys are never
+    used.
     """
 
     def __init__(
@@ -46,11 +54,16 @@ class PublishedKeys:
         self._renew_at = self._good_until = self._try_again_at = float("-inf")
 
     def __call__(self) -> Mapping[str, str]:
-        """The keys in force. Raises DependencyUnavailableError when there are none and none can be had."""
+        """Return the current keys.
+
+        Raises DependencyUnavailableError when there are none and the refresh fails.
+        """
         now = self._monotonic()
         if now < self._renew_at:
             return self._keys
-        must_wait = now >= self._good_until  # else whoever is renewing them does so for all
+        must_wait = (
+            now >= self._good_until
+        )  # otherwise the thread that holds the lock refreshes the keys for all
         if self._lock.acquire(blocking=must_wait):
             try:
                 self._renew_if_due()
@@ -73,13 +86,13 @@ class PublishedKeys:
             self._try_again_at = self._monotonic() + _TRIED_AGAIN_AFTER_SECONDS
             return
         granted = _granted_seconds(answer.headers)
-        # As of when they were asked for: the answer may have been long on its way.
+        # Counted from the time of the request, because the response may have taken long.
         self._keys, self._good_until = keys, now + granted
         self._renew_at = now + granted * _RENEWED_AFTER
 
 
 def _keys_in(answer: transport.Response) -> Mapping[str, str]:
-    """Raises ValueError for whatever is not a set of certificates."""
+    """Parse the certificates. Raises ValueError for any other content."""
     if answer.status != 200:
         raise ValueError(f"status {answer.status}")
     keys = json.loads(answer.data)
@@ -89,7 +102,7 @@ def _keys_in(answer: transport.Response) -> Mapping[str, str]:
 
 
 def _granted_seconds(headers: Mapping[str, Any]) -> float:
-    """What is left of `max-age` after the time that caches on the way have kept the answer (`Age`)."""
+    """Return `max-age` less the time that the response spent in caches (`Age`)."""
     told = {name.lower(): str(value) for name, value in headers.items()}
     found = _MAX_AGE.search(told.get("cache-control", "").lower())
     if found is None:

@@ -1,8 +1,9 @@
-"""Who is calling in the cloud: Firebase ID tokens of people, OIDC tokens of service accounts.
+"""Authentication in the cloud: Firebase ID tokens for people, OIDC tokens for service accounts.
 
-What a Firebase ID token must say is Google's own list (firebase.google.com/docs/auth/admin/verify-id-tokens, "using a
-third-party JWT library"): `alg` RS256 and a `kid` that Google publishes; `exp` in the future; `iat` and `auth_time` in
-the past; `aud` the project; `iss` securetoken of the project; `sub` the user's id.
+The checks of a Firebase ID token follow Google's list
+(firebase.google.com/docs/auth/admin/verify-id-tokens, "using a third-party JWT library"): `alg`
+RS256 and a `kid` that Google publishes; `exp` in the future; `iat` and `auth_time` in the past;
+`aud` the project; `iss` securetoken of the project; `sub` the user's id.
 """
 
 import time
@@ -18,19 +19,18 @@ from frontend_api.authentication import bearer_token, checked_user_id
 from frontend_api.ports import NotAuthenticatedError, Principal
 
 CLOCK_SKEW_SECONDS = 10
-"""How far this machine's clock and Google's may be apart."""
+"""Maximum accepted difference between this machine's clock and Google's."""
 _OIDC_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirebaseAuthenticator:
-    """The Authenticator of the cloud: people, by Firebase ID tokens of this project."""
+    """The Authenticator of the cloud for people: Firebase ID tokens of this project."""
 
     project_id: str
     keys: PublishedKeys = field(default_factory=lambda: PublishedKeys(FIREBASE_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
-        """See Authenticator.principal."""
         token = bearer_token(headers)
         if token is None:
             raise NotAuthenticatedError("Authorization must carry a Firebase ID token")
@@ -43,13 +43,14 @@ class FirebaseAuthenticator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccountAuthenticator:
-    """An Authenticator of programs, by OIDC tokens made for `audience`. The user id is the account's email."""
+    """An Authenticator for programs: OIDC tokens issued for `audience`. The user id is the
+    account's email.
+    """
 
     audience: str
     keys: PublishedKeys = field(default_factory=lambda: PublishedKeys(OIDC_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
-        """See Authenticator.principal."""
         token = bearer_token(headers)
         if token is None:
             raise NotAuthenticatedError(f"or a service account's OIDC token made for {self.audience}")
@@ -63,22 +64,23 @@ class ServiceAccountAuthenticator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcCallers:
-    """The InternalCallers of the cloud: one service account, by OIDC tokens that its authenticator believes."""
+    """The InternalCallers of the cloud: one service account, authenticated by OIDC tokens."""
 
     accounts: ServiceAccountAuthenticator
     service_account: str
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        """See InternalCallers.check."""
         if bearer_token(headers) is None or self.accounts.principal(headers).user_id != self.service_account:
             raise NotAuthenticatedError("only darkroom's own scheduler may call this")
 
 
 def _verified(token: str, keys: PublishedKeys, *, audience: str) -> Mapping[str, Any]:
-    """The claims of a token that is signed by one of the keys, current, and for `audience`."""
+    """Return the claims of a token that is signed by one of the keys, current, and issued for
+    `audience`.
+    """
     try:
         header = jwt.decode_header(token)
-        # google-auth takes other algorithms, too, and tries every key for a token that names none.
+        # google-auth also accepts other algorithms, and tries every key for a token without `kid`.
         if header.get("alg") != "RS256" or not isinstance(header.get("kid"), str):
             raise NotAuthenticatedError("the token is not valid")
         claims: Mapping[str, Any] = jwt.decode(

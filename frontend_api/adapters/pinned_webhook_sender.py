@@ -1,7 +1,9 @@
-"""PinnedWebhookSender: one POST to a receiver, over a connection to the very address that was checked.
+"""PinnedWebhookSender: sends one POST to a receiver, over a connection to an address that was
+checked.
 
-The host is resolved once, here; the addresses that come out are checked, and one of them is connected to. TLS still
-proves the host's name. Whoever changes what the name means after the check changes nothing.
+The sender resolves the host once, checks the resulting addresses, and connects to one of them. TLS
+still verifies the host name. A later change of the DNS record (DNS rebinding) therefore has no
+effect.
 """
 
 import ssl
@@ -20,11 +22,14 @@ _REASONS: Mapping[type[Exception], str] = {
     httpcore.NetworkError: "broke the connection",
     httpcore.ProtocolError: "did not answer in HTTP",
 }
-"""The narrower before the wider."""
+"""Subclasses before their base classes."""
 
 
 class PinnedWebhookSender:
-    """The WebhookSender of production and of the local stack. Keeps no connection from one try to the next."""
+    """The WebhookSender of production and of the local stack.
+
+    Opens a new connection for each attempt.
+    """
 
     def __init__(
         self,
@@ -42,7 +47,10 @@ class PinnedWebhookSender:
         self._ssl_context = ssl_context or httpcore.default_ssl_context()
 
     def send(self, url: CallbackUrl, *, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """See WebhookSender.send. The timeout is for all of it: resolving, connecting, TLS, request, answer."""
+        """Send the request.
+
+        The timeout covers resolving, connecting, TLS, request and response together.
+        """
         began = time.monotonic()
         deadline = _Deadline(began + self._timeout)
         status, error = None, None
@@ -60,7 +68,7 @@ class PinnedWebhookSender:
 
     def _checked_addresses(self, url: CallbackUrl, deadline: "_Deadline") -> Sequence[Address]:
         addresses = self._addresses_of(url.host, deadline.left(None))
-        for address in addresses:  # one bad one is enough: a name that means both is up to no good
+        for address in addresses:  # one forbidden address refuses the host
             self._rules.check_address(address)
         return addresses
 
@@ -79,7 +87,7 @@ class PinnedWebhookSender:
             httpcore.HTTPConnection(
                 origin, ssl_context=self._ssl_context, network_backend=backend
             ) as connection,
-            # The body of the answer is nobody's business, and may have no end.
+            # The response body is not read: darkroom does not use it, and it may be endless.
             connection.stream(
                 "POST",
                 httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
@@ -91,13 +99,13 @@ class PinnedWebhookSender:
 
 
 class _Deadline:
-    """A moment, by the monotonic clock, after which nothing is waited for."""
+    """A point in time on the monotonic clock."""
 
     def __init__(self, at: float) -> None:
         self._at = at
 
     def left(self, at_most: float | None) -> float:
-        """Seconds until then. Raises httpcore.TimeoutException when there are none."""
+        """Return the remaining seconds. Raises httpcore.TimeoutException when none are left."""
         left = self._at - time.monotonic()
         if left <= 0:
             raise httpcore.TimeoutException
@@ -105,7 +113,7 @@ class _Deadline:
 
 
 class _PinnedBackend(httpcore.NetworkBackend):
-    """Connects to the given addresses, whatever host is asked for: the first that takes the connection."""
+    """Connects to the first of the given addresses that accepts the connection, for any host."""
 
     def __init__(self, addresses: Sequence[Address], deadline: _Deadline) -> None:
         self._addresses = addresses
@@ -120,10 +128,10 @@ class _PinnedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """See NetworkBackend.connect_tcp."""
         refused: Exception = httpcore.ConnectError()
         for tried, address in enumerate(self._addresses):
-            # Each has its share of the time, so that an address that swallows everything leaves some to the others.
+            # Each address gets its share of the remaining time, so that one that never answers
+            # leaves time for the others.
             share = self._deadline.left(None) / (len(self._addresses) - tried)
             try:
                 stream = self._sockets.connect_tcp(str(address), port, share, local_address, socket_options)
@@ -135,31 +143,28 @@ class _PinnedBackend(httpcore.NetworkBackend):
 
 
 class _BoundedStream(httpcore.NetworkStream):
-    """A stream whose every step must end before the deadline: a receiver that drips ends with it, too."""
+    """A stream whose operations share one deadline, so that a slowly sending receiver also times
+    out.
+    """
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See NetworkStream.read."""
         return self._stream.read(max_bytes, self._deadline.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """See NetworkStream.write."""
         self._stream.write(buffer, self._deadline.left(timeout))
 
     def close(self) -> None:
-        """See NetworkStream.close."""
         self._stream.close()
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """See NetworkStream.start_tls."""
         inner = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left(timeout))
         return _BoundedStream(inner, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
-        """See NetworkStream.get_extra_info."""
         return self._stream.get_extra_info(info)

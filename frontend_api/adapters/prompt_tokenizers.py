@@ -1,7 +1,8 @@
-"""FilePromptTokenizers: the tokenizers of the models on offer, where their files can be read here.
+"""FilePromptTokenizers: the tokenizers of the offered models, where this process can read their
+files.
 
-The worker's transformers uses the same library, so both count the same tokens. The library brings no torch. A
-tokenizer is loaded with the first prompt for its model.
+The worker's transformers uses the same library, so both count the same tokens. The library does not
+need torch. A tokenizer is loaded with the first prompt for its model.
 """
 
 import json
@@ -22,7 +23,7 @@ _CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}
 
 
 class FilePromptTokenizers:
-    """The PromptTokenizers of production. Safe to share between threads."""
+    """The PromptTokenizers of production. Thread-safe."""
 
     def __init__(self, catalog: ModelCatalog) -> None:
         self._folders = {spec.name: _folder_of(spec) for spec in catalog.models}
@@ -30,7 +31,6 @@ class FilePromptTokenizers:
         self._loaded: dict[str, Tokenizer | None] = {}
 
     def token_starts(self, model: str, text: str) -> Sequence[int] | None:
-        """See PromptTokenizers.token_starts."""
         tokenizer = self._tokenizer(model)
         if tokenizer is None:
             return None
@@ -46,13 +46,15 @@ class FilePromptTokenizers:
 
 
 def with_prompt_limits(catalog: ModelCatalog) -> ModelCatalog:
-    """The catalog with `max_prompt_tokens` of models whose tokenizer can be read and that do not state it."""
+    """Return the catalog with `max_prompt_tokens` set for models that do not declare it and whose
+    tokenizer can be read.
+    """
     return catalog.model_copy(update={"models": tuple(map(_with_prompt_limit, catalog.models))})
 
 
 def _with_prompt_limit(spec: ModelSpec) -> ModelSpec:
     folder = None if spec.max_prompt_tokens is not None else _folder_of(spec)
-    # Other families may read a text by several encoders, each up to a limit of its own.
+    # Other families may use several text encoders, each with its own limit.
     if folder is None or spec.family != "stable_diffusion":
         return spec
     try:
@@ -74,7 +76,10 @@ def _folder_of(spec: ModelSpec) -> Path | None:
 
 
 def _read(folder: Path) -> Tokenizer | None:
-    """None where there is none that this library can read: the worker then counts alone."""
+    """Return None when this library cannot read a tokenizer there.
+
+    Then only the worker counts tokens.
+    """
     try:
         whole = folder / "tokenizer.json"
         tokenizer = Tokenizer.from_file(str(whole)) if whole.is_file() else _clip_tokenizer(folder)
@@ -87,7 +92,7 @@ def _read(folder: Path) -> Tokenizer | None:
 
 
 def _clip_tokenizer(folder: Path) -> Tokenizer:
-    """From the two files that older models ship, put together as transformers' CLIPTokenizer does."""
+    """Build the tokenizer from the two files of older models, as transformers' CLIPTokenizer does."""
     bpe = models.BPE.from_file(
         str(folder / "vocab.json"),
         str(folder / "merges.txt"),

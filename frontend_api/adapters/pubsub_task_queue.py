@@ -1,4 +1,7 @@
-"""PubSubTaskQueue: tasks as Pub/Sub messages, each confirmed before `publish` returns."""
+"""PubSubTaskQueue: tasks as Pub/Sub messages.
+
+`publish` returns after Pub/Sub has confirmed the message.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,10 +27,10 @@ _Request, _Response = PublishRequest.pb(), PublishResponse.pb()
 
 
 class PubSubTaskQueue:
-    """The TaskQueue of production and, through the emulator, of the local stack. Safe to share between threads.
+    """The TaskQueue of production and, through the emulator, of the local stack. Thread-safe.
 
-    It calls Publish over the client's channel itself: the client would wrap each message in objects of Python's, which
-    costs as much of the processor as the call.
+    It calls Publish over the client's channel directly. The client would wrap each message in
+    Python objects, which costs as much CPU time as the call.
     """
 
     def __init__(
@@ -40,7 +43,10 @@ class PubSubTaskQueue:
         timeout_seconds: float,
         pools: Mapping[str, str] | None = None,
     ) -> None:
-        """Create the queue. `pools` maps a model to the pool whose subscription gets its messages."""
+        """Create the queue.
+
+        `pools` maps a model to the pool whose subscription receives its messages.
+        """
         self._topic = f"projects/{project_id}/topics/{topic}"
         self._images_bucket = images_bucket
         self._timeout = timeout_seconds
@@ -61,18 +67,19 @@ class PubSubTaskQueue:
         self._call = patiently(wrap_errors(call))
 
     def publish(self, *tasks: Task) -> None:
-        """See TaskQueue.publish."""
         try:
             with sending(self._topic, messages=len(tasks)):
                 request = _Request(topic=self._topic, messages=[self._message(task) for task in tasks])
                 self._call(request, timeout=self._timeout, metadata=self._metadata)
         except google_errors.GoogleAPIError as exc:
-            # All of them: a topic that is missing or forbidden is an outage to the caller, and rescue will see to it.
+            # Every error: a missing or forbidden topic is an outage to the caller, and rescue
+            # publishes the task later.
             raise DependencyUnavailableError("pubsub") from exc
 
     def _message(self, task: Task) -> Mapping[str, Any]:
         trace = injected({})
-        # Always: a message may wait for a worker whose client makes spans, and this process does not know.
+        # Always added: a worker's client may create spans, and this process cannot tell whether it
+        # does.
         for_the_client = {f"{_READ_BY_GOOGLES_CLIENT}{name}": value for name, value in trace.items()}
         return {
             "data": encode_task_message(task, result_bucket=self._images_bucket),

@@ -1,4 +1,4 @@
-"""How answers are written: JSON from pydantic, with the caching that each deserves."""
+"""Responses: JSON from pydantic models, with the Cache-Control and ETag headers of each kind."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from frontend_api.dependencies import Dependencies, wired
 
 
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
-    """A JSON answer that no cache keeps."""
+    """Return a JSON response that no cache may store."""
     return _answer(_written(body), status, "private, no-store", headers)
 
 
-# A link is new each time, but its age counts: a 304 must not keep a link alive that has expired.
+# Fields that the ETag ignores because they change without a change of the task. Only the URL of an
+# image link is ignored, not its expiry: a 304 must not keep an expired link in use.
 _CHANGES_BY_ITSELF: Any = {
     "queue_position": True,
     "eta": True,
@@ -28,7 +29,10 @@ _CHANGES_BY_ITSELF: Any = {
 
 
 def _etag(answer: TaskAnswer, task: Task) -> str:
-    """Not of the stored document: claims are renewed in it, and more is noted there, that no owner is told."""
+    """Return the ETag of the owner-visible fields.
+
+    The stored document also changes with claim renewals and internal fields.
+    """
     lasting = answer.model_dump_json(exclude=_CHANGES_BY_ITSELF)
     previews = [(preview.index, preview.step) for preview in task.previews]
     return hashlib.sha256(f"{lasting}{previews}".encode()).hexdigest()[:20]
@@ -48,31 +52,36 @@ def _answer(json: str, status: int, caching: str, headers: Mapping[str, str]) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A task as its owner is told of it. The ETag changes whenever that does, but for what changes by itself."""
+    """A task as its owner sees it.
+
+    The ETag changes with every field except those that change without the task.
+    """
 
     json: str
     etag: str
     is_last: bool
-    """The task has ended."""
+    """Whether the task is in a terminal state."""
 
     @classmethod
     def of(cls, task: Task, wired: Dependencies) -> "Snapshot":
-        """With signed links to the images, where they can be had, and with what can be foretold."""
+        """Serialize the task, with signed links to its images where available, and with position
+        and ETA.
+        """
         links = signed_links(task, wired.image_links)
         answer = TaskAnswer.of(task, links, outlook=wired.foretell_task(task), price=wired.gpu_price)
         return cls(json=_written(answer), etag=_etag(answer, task), is_last=task.status.is_terminal)
 
 
 def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
-    """A task, with its ETag."""
+    """Return a task with its ETag."""
     snapshot = Snapshot.of(task, wired())
-    # Kept, but asked about each time: If-None-Match then costs no body.
+    # Caches may store it but must revalidate each time. With If-None-Match, a 304 has no body.
     answer = _answer(snapshot.json, status, "private, no-cache", headers)
     answer.set_etag(snapshot.etag)
     return answer
 
 
 def conditional(answer: Response) -> Response:
-    """304 without a body when the caller has this very answer."""
+    """Return 304 without a body when the caller's If-None-Match matches."""
     answer.make_conditional(request)
     return answer

@@ -1,4 +1,4 @@
-"""/internal/autoscaling: how many workers a pool should have, for KEDA's metrics-api trigger."""
+"""/internal/autoscaling: the number of workers that a pool needs, for KEDA's metrics-api trigger."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling
 
 
 class AutoscalingQuery(BaseModel):
-    """Which pool, and how fast it should be."""
+    """The pool and its latency target."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ class AutoscalingQuery(BaseModel):
 
 
 class AutoscalingAnswer(AnswerBody):
-    """What a pool's tasks ask of it."""
+    """The demand of a pool's tasks."""
 
     as_of: datetime = Field(description="When it was measured: at most 30 seconds ago.")
     workers: float = Field(
@@ -52,7 +52,7 @@ class AutoscalingAnswer(AnswerBody):
 
 @blueprint.before_request
 def check_caller() -> None:
-    """Only the autoscaler may ask. The address is no place for its token: addresses are logged."""
+    """Require the autoscaler's token. The URL cannot carry it, because URLs are logged."""
     wired().autoscaling_callers.check(dict(request.headers))
 
 
@@ -68,7 +68,7 @@ def check_caller() -> None:
     )
 )
 def read() -> Response:
-    """The demand. Whatever is not known for certain is a refusal and never a small number."""
+    """Return the demand. When a value is unknown, return an error and never a small number."""
     asked = query(AutoscalingQuery)
     models = [name.strip() for name in asked.models.split(",") if name.strip()]
     try:

@@ -1,4 +1,4 @@
-"""/v1/tasks:batch: many submissions in one call, each accepted or refused by itself."""
+"""/v1/tasks:batch: many submissions in one request. Each is accepted or rejected separately."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -36,17 +36,17 @@ _accepted = counter(TASKS_SUBMITTED)
 
 
 class BatchOutcome(StrEnum):
-    """What became of one submission."""
+    """The outcome of one submission."""
 
     ACCEPTED = "accepted"
     REPLAYED = "replayed"
     REFUSED = "refused"
     UNKNOWN = "unknown"
-    """A dependency did not confirm in time: the task is stored, or may be."""
+    """A dependency did not confirm in time: the task may be stored."""
 
 
 class BatchResultAnswer(AnswerBody):
-    """What became of one submission: a task, or a problem whose pointers lead into that submission."""
+    """The result of one submission: a task, or a problem with pointers relative to that submission."""
 
     index: int = Field(description="The submission's place in `tasks`, from 0.")
     outcome: BatchOutcome = Field(
@@ -65,7 +65,7 @@ class BatchResultAnswer(AnswerBody):
 
 
 class BatchAnswer(AnswerBody):
-    """What became of each submission, in their order."""
+    """The result of each submission, in the order of the request."""
 
     accepted: int
     replayed: int
@@ -91,7 +91,10 @@ class BatchAnswer(AnswerBody):
     )
 )
 def submit() -> Response:
-    """Accept what can be accepted. Sent again, items with an `idempotency_key` make no second task."""
+    """Accept every valid submission.
+
+    Items with an `idempotency_key` create no second task when the batch is sent again.
+    """
     limit_refusals()
     if "Idempotency-Key" in request.headers:
         detail = "stands for one task; here give each item an idempotency_key"
@@ -151,7 +154,7 @@ def _problem(error: Exception) -> Problem:
     problem = body_problem(error) if isinstance(error, ValidationError) else problem_of(error)
     if problem is None:
         raise error
-    if isinstance(error, IdempotencyKeyReusedError):  # which is no header here
+    if isinstance(error, IdempotencyKeyReusedError):  # the key is a field of the item here, not a header
         complaint = Complaint("pointer", "/idempotency_key", "must be new for a new request")
         return replace(problem, complaints=(complaint,))
     return problem

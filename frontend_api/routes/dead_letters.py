@@ -1,4 +1,4 @@
-"""/v1/dead-letters: what Pub/Sub or a worker gave up on; for operators only."""
+"""/v1/dead-letters: messages that Pub/Sub or a worker has abandoned. For operators only."""
 
 from flask import Blueprint, Response
 
@@ -23,7 +23,7 @@ blueprint.before_request(authenticate_operator)
 _ANY = ("unauthenticated", "forbidden", "dependency_unavailable")
 _ONE = (*_ANY, "dead_letter_not_found")
 _MOST_PURGED = 2_000
-"""In one call, so that it ends within seconds."""
+"""Limit per request, so that a purge completes within seconds."""
 
 
 @blueprint.get("")
@@ -39,7 +39,7 @@ _MOST_PURGED = 2_000
     )
 )
 def list_page() -> Response:
-    """A page of all dead letters, without their bodies."""
+    """Return a page of all dead letters, without their bodies."""
     asked = query(DeadLetterListQuery)
     page = wired().dead_letters.list_page(page_size=asked.page_size, page_token=asked.page_token)
     letters = tuple(DeadLetterAnswer.model_validate(letter) for letter in page.letters)
@@ -58,7 +58,7 @@ def list_page() -> Response:
     )
 )
 def read(letter_id: str) -> Response:
-    """One dead letter with all that is known of it."""
+    """Return one dead letter with all its fields."""
     return json_answer(DeadLetterDetailAnswer.of(wired().dead_letters.get(letter_id)))
 
 
@@ -74,7 +74,10 @@ def read(letter_id: str) -> Response:
     )
 )
 def replay(letter_id: str) -> Response:
-    """A failed task is resubmitted; for one that waits or is drawn a new message is sent, which does no harm."""
+    """Resubmit a failed task.
+
+    For a queued or processing task, publish its message again, which has no side effect.
+    """
     task = wired().replay_dead_letter(letter_id)
     note_task(task.id)
     return task_answer(task, 202, Location=task_path(task.id))
@@ -92,7 +95,7 @@ def replay(letter_id: str) -> Response:
     )
 )
 def delete(letter_id: str) -> Response:
-    """Forget one dead letter."""
+    """Delete one dead letter."""
     wired().dead_letters.delete(letter_id)
     return Response(status=204)
 
@@ -110,7 +113,7 @@ def delete(letter_id: str) -> Response:
     )
 )
 def purge() -> Response:
-    """Forget the dead letters that died before a moment, the oldest first."""
+    """Delete the dead letters from before a given time, oldest first."""
     died_before = query(DeadLetterPurgeQuery).older_than
     deleted = wired().dead_letters.purge(died_before=died_before, limit=_MOST_PURGED)
     return json_answer(PurgedAnswer(deleted=deleted, more=deleted == _MOST_PURGED))

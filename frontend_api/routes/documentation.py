@@ -1,4 +1,6 @@
-"""/openapi.json, the page that shows it (/docs, works offline) and where problem types lead."""
+"""/openapi.json, the page that renders it (/docs, without external resources), and the targets of
+problem types.
+"""
 
 import hashlib
 import json
@@ -20,8 +22,11 @@ _MAX_AGE_SECONDS = 300
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """The OpenAPI document, for anybody. Built once: building takes tens of milliseconds, and needs no credentials."""
-    # Two first requests at once may both build it; the results are equal.
+    """Return the OpenAPI document, without authentication.
+
+    It is built once, because building takes tens of milliseconds.
+    """
+    # Two concurrent first requests may both build it; the results are equal.
     if _BUILT not in current_app.extensions:
         current_app.extensions[_BUILT] = json.dumps(openapi_document(current_app)).encode()
     document = cast("bytes", current_app.extensions[_BUILT])
@@ -34,19 +39,19 @@ def openapi() -> Response:
 
 @blueprint.get("/docs")
 def page() -> Response:
-    """The documentation page."""
+    """Return the documentation page."""
     return _file("index.html")
 
 
 @blueprint.get("/docs/<name>")
 def part(name: str) -> Response:
-    """The page's script and style."""
+    """Return the page's script or style sheet."""
     return _file(name)
 
 
 @blueprint.get("/problems/<slug>")
 def problem(slug: str) -> Response:
-    """Where a problem's `type` leads: to its row in the documentation."""
+    """Redirect a problem's `type` URL to its row in the documentation."""
     known = slug.replace("-", "_") in PROBLEMS
     anchor = f"problem-{slug}" if known else "problems"
     return Response(status=302, headers={"Location": f"/docs#{anchor}"})

@@ -1,4 +1,4 @@
-"""/v1/tasks:estimate: what a submission would take, wait and cost. Nothing is stored."""
+"""/v1/tasks:estimate: duration, waiting time and price of a submission. Stores nothing."""
 
 from flask import Blueprint, Response
 from pydantic import Field
@@ -15,7 +15,7 @@ blueprint.before_request(authenticate)
 
 
 class EstimateAnswer(AnswerBody):
-    """What would become of a submission that is made now."""
+    """The estimate for a submission that is made now."""
 
     model: str
     feasible: bool = Field(description="Whether a worker that is alive serves the model.")
@@ -42,7 +42,10 @@ class EstimateAnswer(AnswerBody):
     )
 )
 def estimate() -> Response:
-    """Refuses whatever a submission would be refused for, but quotas; they are no property of the task."""
+    """Return the estimate.
+
+    Rejects everything that a submission would be rejected for, except quotas.
+    """
     limit_refusals()
     task = wired().submit_task.new_task(
         json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)

@@ -18,7 +18,7 @@ blueprint.before_request(authenticate)
 _HEARTBEAT = ":\n\n"
 _HEADERS = {
     "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",  # or nginx would collect events until a buffer is full
+    "X-Accel-Buffering": "no",  # otherwise nginx buffers events until its buffer is full
 }
 
 
@@ -42,7 +42,7 @@ _HEADERS = {
     )
 )
 def stream(task_id: str) -> Response:
-    """The task as it stands, then each change, until it has ended."""
+    """Stream the task's current state, then each change, until its terminal state."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     last_event_id = request.headers.get("Last-Event-ID")
     if task.status.is_terminal and Snapshot.of(task, wired()).etag == last_event_id:
@@ -59,7 +59,7 @@ def stream(task_id: str) -> Response:
         known_etag=last_event_id,
     )
     answer = Response(_events(told), content_type="text/event-stream", headers=_HEADERS)
-    answer.call_on_close(follower.close)  # not by the generator, which never ends if nobody begins to read it
+    answer.call_on_close(follower.close)  # a generator that is never started runs no `finally`
     return answer
 
 

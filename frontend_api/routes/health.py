@@ -1,4 +1,4 @@
-"""/healthz: alive. /readyz: can reach what a submission needs."""
+"""/healthz: liveness. /readyz: whether the dependencies of a submission are reachable."""
 
 from flask import Blueprint, Response
 
@@ -11,13 +11,13 @@ blueprint = Blueprint("health", __name__)
 
 
 class AliveAnswer(AnswerBody):
-    """The process answers."""
+    """The process is alive."""
 
     status: str = "ok"
 
 
 class DependencyAnswer(AnswerBody):
-    """One dependency, and how long it took to answer."""
+    """One dependency and its response time."""
 
     name: str
     reachable: bool
@@ -25,7 +25,7 @@ class DependencyAnswer(AnswerBody):
 
 
 class ReadyAnswer(AnswerBody):
-    """Whether everything that a submission needs can be reached."""
+    """Whether all dependencies of a submission are reachable."""
 
     status: str
     dependencies: tuple[DependencyAnswer, ...]
@@ -42,7 +42,7 @@ class ReadyAnswer(AnswerBody):
     )
 )
 def alive() -> Response:
-    """Always 200: a dependency that is away is no reason to restart this process."""
+    """Return 200 always: restarting this process does not repair an unavailable dependency."""
     return json_answer(AliveAnswer())
 
 
@@ -60,7 +60,7 @@ def alive() -> Response:
     )
 )
 def ready() -> Response:
-    """Answers from probes that are at most a second old."""
+    """Return the results of probes, which are at most one second old."""
     found = tuple(
         DependencyAnswer(
             name=one.name, reachable=one.is_reachable, latency_ms=round(one.latency_seconds * 1_000, 1)

@@ -1,4 +1,6 @@
-"""/v1/tasks/{id}/images/{n}: a finished image, by a signed link where one can be made, else its bytes."""
+"""/v1/tasks/{id}/images/{n}: a finished image, as a redirect to a signed link where available, else
+as bytes.
+"""
 
 from flask import Blueprint, Response, request
 
@@ -11,7 +13,10 @@ blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images
 blueprint.before_request(authenticate)
 
 _FOR_EVER = "private, max-age=31536000, immutable"
-"""An object's name holds the attempt, so its bytes never change; but only its owner may keep them."""
+"""Object names contain the attempt number, so their bytes never change.
+
+Only the owner's own cache may store them.
+"""
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
@@ -36,7 +41,7 @@ _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
     )
 )
 def read(task_id: str, index: int) -> Response:
-    """One image of one of the caller's tasks."""
+    """Return one image of one of the caller's tasks."""
     image = wired().read_task.image(caller_id(), checked_task_id(task_id), index)
     link = wired().image_links.signed(image)
     if link is not None:

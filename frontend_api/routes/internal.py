@@ -1,4 +1,4 @@
-"""/internal: for the scheduler and Pub/Sub's pushes, never for people."""
+"""/internal: endpoints for the scheduler and for Pub/Sub pushes, not for users."""
 
 import structlog
 from flask import Blueprint, Response, request
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class RescuedAnswer(AnswerBody):
-    """What one round of rescue did, in tasks."""
+    """The number of tasks per result of one rescue run."""
 
     published: int
     abandoned: int
@@ -35,14 +35,14 @@ class RescuedAnswer(AnswerBody):
 
 
 class RemovedAnswer(AnswerBody):
-    """What one round of removing expired tasks did, in tasks."""
+    """The number of tasks that one cleanup run removed."""
 
     removed: int
 
 
 @blueprint.before_request
 def check_caller() -> None:
-    """Only machines that the deployment names may call."""
+    """Admit only the service accounts that the deployment configures."""
     wired().internal_callers.check(dict(request.headers), url_token=request.args.get("token"))
 
 
@@ -64,7 +64,10 @@ def check_caller() -> None:
     )
 )
 def rescue() -> Response:
-    """One round of rescue. Safe to call at any time; while one runs, a second call is refused at once."""
+    """Run rescue once.
+
+    Safe to call at any time. While a run is in progress, a second call is rejected at once.
+    """
     rescued = wired().rescue_stale_tasks(queue_lost_at=json_body(RescueRequest, optional=True).queue_lost_at)
     return json_answer(RescuedAnswer.model_validate(rescued, from_attributes=True))
 
@@ -80,7 +83,7 @@ def rescue() -> Response:
     )
 )
 def remove_expired() -> Response:
-    """One round. Safe to call at any time, also twice at once."""
+    """Remove expired tasks once. Safe to call at any time, also concurrently."""
     return json_answer(RemovedAnswer(removed=wired().remove_expired_tasks()))
 
 
@@ -103,16 +106,20 @@ def remove_expired() -> Response:
     )
 )
 def deliver_event() -> Response:
-    """A push of the events' subscription: one try. Safe to repeat; any other answer has Pub/Sub push again."""
+    """Handle a push of the events subscription: one delivery attempt.
+
+    Idempotent. Any other response makes Pub/Sub retry.
+    """
     envelope = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES)
     message = envelope.message
     try:
         event = decode_task_event(message.data)
     except UndecodableError as error:
         _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
-        return Response(status=204)  # it would not be any more readable the next time
+        return Response(status=204)  # acknowledged, because a retry would fail to decode it again
     note_task(event.task_id)
-    # Pub/Sub shows the trace in the message, not in the push, whose own request is linked.
+    # Pub/Sub carries the trace in the message attributes. The push request has its own trace, which
+    # is linked.
     with processing(
         envelope.subscription,
         message_id=message.messageId,
@@ -136,7 +143,10 @@ def deliver_event() -> Response:
     )
 )
 def archive_dead_letter() -> Response:
-    """A push of the dead-letter topic's subscription. Safe to repeat; any other answer has Pub/Sub push again."""
+    """Handle a push of the dead-letter subscription.
+
+    Idempotent. Any other response makes Pub/Sub retry.
+    """
     message = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES).message
     archived = wired().archive_dead_letter(
         DeadMessage(

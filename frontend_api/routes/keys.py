@@ -28,7 +28,7 @@ _ANY = ("unauthenticated", "dependency_unavailable")
     )
 )
 def create() -> Response:
-    """A new key of the caller's."""
+    """Create an API key for the caller."""
     asked = json_body(ApiKeyRequest)
     created = wired().create_api_key(
         caller(), name=asked.name, scopes=frozenset(asked.scopes), good_for=asked.good_for
@@ -48,7 +48,7 @@ def create() -> Response:
     )
 )
 def list_all() -> Response:
-    """The caller's keys, without what opens doors."""
+    """Return the caller's keys, without their secrets."""
     keys = wired().api_keys.list_for(caller_id())
     return json_answer(ApiKeyListAnswer(keys=tuple(ApiKeyAnswer.of(key) for key in keys)))
 
@@ -65,6 +65,6 @@ def list_all() -> Response:
     )
 )
 def revoke(key_id: str) -> Response:
-    """Revoke for good."""
+    """Revoke a key permanently."""
     wired().revoke_api_key(caller_id(), key_id)
     return Response(status=204)

@@ -1,4 +1,4 @@
-"""/v1/models: what is on offer, with limits and defaults."""
+"""/v1/models: the offered models, with limits and defaults."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ blueprint.before_request(authenticate)
 
 
 class ModelAnswer(AnswerBody):
-    """A model on offer: what it accepts, and what it assumes where a caller is silent."""
+    """A model: its accepted parameters, and the defaults of omitted ones."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class ModelAnswer(AnswerBody):
 
     @classmethod
     def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelAnswer":
-        """The model without where it is loaded from."""
+        """Build the answer, without the model's source path."""
         shown = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
         served = None if workers is None else workers > 0
@@ -57,7 +57,7 @@ class ModelAnswer(AnswerBody):
 
 
 class ModelListAnswer(AnswerBody):
-    """Every model on offer; the first is drawn with when a caller names none."""
+    """All models. The first is the default of submissions that name none."""
 
     models: tuple[ModelAnswer, ...]
 
@@ -73,7 +73,7 @@ class ModelListAnswer(AnswerBody):
     )
 )
 def list_all() -> Response:
-    """The model catalog."""
+    """Return the model catalog."""
     workload = wired().read_workload.at_once()
     models = tuple(ModelAnswer.of(spec, workload) for spec in wired().catalog.models)
     return json_answer(ModelListAnswer(models=models))
@@ -90,7 +90,7 @@ def list_all() -> Response:
     )
 )
 def read(name: str) -> Response:
-    """One model."""
+    """Return one model."""
     try:
         return json_answer(ModelAnswer.of(wired().catalog.get(name), wired().read_workload.at_once()))
     except UnknownModelError as exc:

@@ -1,4 +1,4 @@
-"""/v1/operations: how the whole system stands; for operators only."""
+"""/v1/operations: the state of the whole system. For operators only."""
 
 from datetime import datetime
 from typing import Literal
@@ -25,7 +25,7 @@ blueprint.before_request(authenticate_operator)
 
 
 class ConditionAnswer(AnswerBody):
-    """Something that an alert watches, as the store tells it now."""
+    """A condition that an alert monitors, evaluated against the store."""
 
     name: str = Field(description="The alert's.")
     title: str
@@ -38,7 +38,7 @@ class ConditionAnswer(AnswerBody):
 
     @classmethod
     def of(cls, condition: Condition) -> "ConditionAnswer":
-        """The condition with its alert."""
+        """Build the answer from a condition and its alert."""
         watched = condition.watched
         return cls.model_validate(
             {
@@ -53,7 +53,7 @@ class ConditionAnswer(AnswerBody):
 
 
 class WorkerTimesAnswer(AnswerBody):
-    """What a model takes a worker, as it measured lately."""
+    """A worker's recently measured times for one model."""
 
     model: str
     gpu_seconds_per_unit: float = Field(description="Of a million pixels through the network once.")
@@ -65,7 +65,7 @@ class WorkerTimesAnswer(AnswerBody):
 
     @classmethod
     def of(cls, times: ModelTimes) -> "WorkerTimesAnswer":
-        """At the size that says most."""
+        """Build the answer for the most representative image size."""
         size = max(times.sizes, key=lambda one: one.images)
         return cls(
             model=times.model,
@@ -77,7 +77,7 @@ class WorkerTimesAnswer(AnswerBody):
 
 
 class BrokenModelAnswer(AnswerBody):
-    """A model that a worker cannot serve at present."""
+    """A model that a worker currently cannot serve."""
 
     model: str
     reason: str = Field(description="What went wrong when it was loaded or warmed up.")
@@ -86,14 +86,14 @@ class BrokenModelAnswer(AnswerBody):
 
     @classmethod
     def of(cls, broken: BrokenModel) -> "BrokenModelAnswer":
-        """The same as an answer."""
+        """Build the answer from a broken model."""
         return cls(
             model=broken.model, reason=broken.reason, failures=broken.failures, retry_at=broken.retry_at
         )
 
 
 class WorkerAnswer(AnswerBody):
-    """A worker that is alive, as it says of itself."""
+    """A live worker, from its own report."""
 
     worker_id: str
     models: tuple[str, ...] = Field(description="Those it is configured to serve, loaded or not.")
@@ -108,7 +108,7 @@ class WorkerAnswer(AnswerBody):
 
     @classmethod
     def of(cls, report: WorkerReport) -> "WorkerAnswer":
-        """The report, without what only predictions need."""
+        """Build the answer, without the fields that only predictions use."""
         return cls(
             worker_id=report.worker_id,
             models=report.models,
@@ -122,14 +122,14 @@ class WorkerAnswer(AnswerBody):
 
 
 class FailureCountAnswer(AnswerBody):
-    """How many tasks failed alike."""
+    """The number of tasks that failed with one code."""
 
     code: str
     tasks: int
 
 
 class LastHourAnswer(AnswerBody):
-    """What became of the tasks that ended within the last hour and still exist."""
+    """The outcomes of tasks that finished within the last hour and are still stored."""
 
     completed: int
     failed: int
@@ -142,7 +142,7 @@ class LastHourAnswer(AnswerBody):
 
     @classmethod
     def of(cls, lately: Lately) -> "LastHourAnswer":
-        """All statuses together."""
+        """Build the sums over all statuses."""
         of_status = {status: lately.hour.get(status, NO_USAGE) for status in TaskStatus}
         by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
         return cls(
@@ -156,7 +156,7 @@ class LastHourAnswer(AnswerBody):
 
 
 class OperationsAnswer(AnswerBody):
-    """Whether the system is well."""
+    """The overall status of the system."""
 
     queue: QueueAnswer
     workers: tuple[WorkerAnswer, ...] = Field(description="Those that are alive, by their ids.")
@@ -176,7 +176,7 @@ class OperationsAnswer(AnswerBody):
     )
 )
 def read() -> Response:
-    """The queue, the workers, the last hour, and what of it wants an operator."""
+    """Return the queue, the workers, the last hour, and the conditions that need an operator."""
     standing = wired().read_operations()
     workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
     return json_answer(

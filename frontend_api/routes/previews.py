@@ -1,4 +1,4 @@
-"""/v1/tasks/{id}/previews/{n}: what an image looks like while it is being drawn."""
+"""/v1/tasks/{id}/previews/{n}: the preview of an image that is being generated."""
 
 from flask import Blueprint, Response
 
@@ -30,7 +30,10 @@ blueprint.before_request(authenticate)
     )
 )
 def read(task_id: str, index: int) -> Response:
-    """The newest preview of one image. There is none before the first steps, and none once the task has ended."""
+    """Return the newest preview of one image.
+
+    None exists before the first steps, nor after the task has finished.
+    """
     seen = wired().read_task.preview(caller_id(), checked_task_id(task_id), index)
     answer = Response(seen.preview.jpeg, content_type="image/jpeg")
     answer.set_etag(f"{seen.attempt}-{seen.preview.step}")

@@ -1,4 +1,4 @@
-"""/v1/queue: how many tasks wait and since when, how much work they are, who draws, and how fast they are done."""
+"""/v1/queue: queue depth, age of the oldest task, backlog in GPU seconds, workers, and throughput."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ blueprint.before_request(authenticate)
 
 
 class QueueLineAnswer(AnswerBody):
-    """How the queue stands, of one model or of all."""
+    """The queue of one model or of all models."""
 
     queued: int
     oldest_seconds: float | None = Field(description="How long the task has waited that waits longest.")
@@ -34,7 +34,7 @@ class QueueLineAnswer(AnswerBody):
     def of(
         cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int
     ) -> "QueueLineAnswer":
-        """The line, with moments told as ages."""
+        """Build the answer, with timestamps converted to ages."""
         oldest = line.oldest_queued_at
         waited = None if oldest is None else max(0.0, (as_of - oldest).total_seconds())
         return cls(
@@ -48,13 +48,13 @@ class QueueLineAnswer(AnswerBody):
 
 
 class ModelQueueAnswer(QueueLineAnswer):
-    """How the queue of one model stands."""
+    """The queue of one model."""
 
     model: str
 
 
 class QueueAnswer(QueueLineAnswer):
-    """How the queue stands: everybody's tasks, whose they are left out."""
+    """The queue of all callers' tasks, without their owners."""
 
     as_of: datetime = Field(
         description="When it was measured: at most two seconds ago, unless the store was slow."
@@ -67,7 +67,7 @@ class QueueAnswer(QueueLineAnswer):
 
     @classmethod
     def of_all(cls, standing: QueueStanding, workload: Workload) -> "QueueAnswer":
-        """In all and per model."""
+        """Build the answer in total and per model."""
         all_models = QueueLineAnswer.of(
             standing.all_models,
             standing.as_of,
@@ -95,7 +95,7 @@ class QueueAnswer(QueueLineAnswer):
     )
 )
 def read() -> Response:
-    """The queue of all callers."""
+    """Return the queue of all callers."""
     return json_answer(QueueAnswer.of_all(wired().read_queue(), wired().read_workload()))
 
 

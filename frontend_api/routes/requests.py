@@ -1,4 +1,4 @@
-"""What every route asks of a request: who is calling, and its body or query as a checked record."""
+"""Request handling shared by all routes: authentication, and validation of bodies and queries."""
 
 import re
 from collections.abc import Callable
@@ -19,25 +19,27 @@ from frontend_api.request_log import note_task
 
 _Body = TypeVar("_Body", bound=BaseModel)
 BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
-"""What `json_body` may answer."""
+"""Problem codes that `json_body` may return."""
 REFUSED_FOR_ITS_CONTENT = frozenset((400, 413, 415, 422))
-"""Statuses of submissions that cost processor time and can never succeed."""
+"""Statuses of submissions that cost CPU time and can never succeed."""
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def authenticate() -> None:
-    """Before each request of a blueprint: find out who is calling, and whether they may."""
+    """Authenticate the caller and check the permission, before each request of a blueprint."""
     admit(wired().authenticator.principal(dict(request.headers)))
 
 
 def authenticate_operator() -> None:
-    """The same where only operators may look: at what is nobody's own, or everybody's."""
+    """Do the same for routes that only operators may use: those that show data of the system or of
+    all callers.
+    """
     admit(wired().operators.check(dict(request.headers)))
 
 
 def admit(principal: Principal) -> None:
-    """Let a caller in whose API key, if one speaks for them, has the scope that the route asks for."""
+    """Admit a caller. An API key must have the scope that the route requires."""
     g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
     operation = operation_of(current_app.view_functions[request.endpoint or ""])
     if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
@@ -46,9 +48,10 @@ def admit(principal: Principal) -> None:
 
 
 def standing_permission() -> Callable[[], bool]:
-    """For an answer that goes on for long: whether the API key that the caller has shown is good still.
+    """Return a check, for long-lived responses, of whether the caller's API key is still valid.
 
-    May be called on any thread, when the request itself is over. A token speaks for a person for an hour at most.
+    The check may run on any thread, after the request has ended. Without an API key it always
+    returns true: a person's token is valid for an hour at most.
     """
     if g.api_key_id is None:
         return lambda: True
@@ -60,25 +63,28 @@ def standing_permission() -> Callable[[], bool]:
         except NotAuthenticatedError:
             return False
         except DependencyUnavailableError:
-            return True  # nobody said that it was revoked
+            return True  # without an answer from the key store, the key counts as valid
         return True
 
     return holds
 
 
 def caller() -> Principal:
-    """Whoever is calling."""
+    """Return the authenticated caller."""
     principal: Principal = g.principal
     return principal
 
 
 def caller_id() -> str:
-    """The user id of whoever is calling."""
+    """Return the caller's user id."""
     return caller().user_id
 
 
 def checked_task_id(task_id: str) -> str:
-    """A task id that a store can be asked for; whatever no task can be called does not exist."""
+    """Return the task id if it is well-formed.
+
+    Raises TaskNotFoundError for any other id, without a read of the store.
+    """
     if not _TASK_ID.fullmatch(task_id):
         raise TaskNotFoundError(task_id[:64])
     note_task(task_id)
@@ -92,9 +98,12 @@ def json_body(
     max_bytes: int = MAX_BODY_BYTES,
     max_values: int = MAX_VALUES,
 ) -> _Body:
-    """The request's body as a record; with `optional` an empty body is an empty object."""
+    """Return the request's body as a record.
+
+    With `optional`, an empty body counts as an empty object.
+    """
     request.max_content_length = max_bytes + 1  # see create_app
-    with wired().request_gate.stepped_out():  # a caller who sends slowly keeps no other request waiting
+    with wired().request_gate.stepped_out():  # a slowly sending caller does not occupy a slot of the gate
         raw = request.get_data(cache=False)
     if len(raw) > max_bytes:
         raise RequestEntityTooLarge
@@ -118,7 +127,9 @@ def json_body(
 
 
 def limit_refusals() -> None:
-    """Before a submission's body is read: answer 429 after too many refused ones, and count this if it is refused."""
+    """Return 429 after too many rejected submissions, before the body is read; count this one if it
+    is rejected.
+    """
     quotas, user_id = wired().quotas, caller_id()
     quotas.check_refusals(user_id)
 
@@ -130,7 +141,7 @@ def limit_refusals() -> None:
 
 
 def query(schema: type[_Body]) -> _Body:
-    """The request's query as a record."""
+    """Return the request's query as a record."""
     doubled = [name for name, values in request.args.lists() if len(values) > 1]
     if doubled:
         complaints = (Complaint("parameter", name[:100], "must be given once") for name in doubled)
@@ -142,7 +153,7 @@ def query(schema: type[_Body]) -> _Body:
 
 
 def idempotency_key() -> str | None:
-    """The Idempotency-Key header, None without one."""
+    """Return the Idempotency-Key header, or None."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         problem = header_problem("Idempotency-Key", "must be 1 to 255 printable ASCII characters")

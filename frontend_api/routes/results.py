@@ -1,4 +1,4 @@
-"""/v1/results/{id}: for callers who poll until there is something to fetch."""
+"""/v1/results/{id}: for callers who poll for the result."""
 
 from flask import Blueprint, Response
 
@@ -32,7 +32,7 @@ _POLL_AFTER_SECONDS = 1
     )
 )
 def read(task_id: str) -> Response:
-    """202 while the task is queued or processing, 200 once it has ended."""
+    """Return 202 while the task is queued or processing, 200 once it is in a terminal state."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     if task.status.is_terminal:
         return task_answer(task)

@@ -1,4 +1,4 @@
-"""/v1/tasks/{id}/ws: a task's changes over a WebSocket, the same that `events` tells."""
+"""/v1/tasks/{id}/ws: a task's changes over a WebSocket, the same changes as `events` sends."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -22,12 +22,14 @@ blueprint = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")
 SUBPROTOCOL = "darkroom"
 _TOKEN = "bearer."  # noqa: S105 (a prefix)
 _NO_LONGER_ALLOWED, _TASK_DELETED = 4401, 4404
-"""Of the codes that the standard leaves to applications."""
+"""Close codes from the range that RFC 6455 leaves to applications."""
 
 
 @blueprint.before_request
 def authenticate() -> None:
-    """As everywhere, or by a token among the subprotocols: a browser's WebSocket can send no header of its own."""
+    """Authenticate by header, or by a token among the subprotocols: a browser's WebSocket cannot
+    send headers.
+    """
     headers = dict(request.headers)
     for protocol in _offered_protocols():
         if protocol.startswith(_TOKEN):
@@ -36,9 +38,7 @@ def authenticate() -> None:
 
 
 @blueprint.get("")
-@blueprint.get(
-    "", websocket=True
-)  # without it Werkzeug refuses every handshake, with it alone everything else
+@blueprint.get("", websocket=True)  # without it Werkzeug rejects handshakes, with it alone all other requests
 @described(
     Operation(
         id="connectToTask",
@@ -61,7 +61,7 @@ def authenticate() -> None:
     )
 )
 def connect(task_id: str) -> Response:
-    """The task as it stands, then each change, until it has ended."""
+    """Send the task's current state, then each change, until its terminal state."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     connection = ClientConnection(request.environ)
     headers = _handshake()
@@ -85,9 +85,10 @@ def connect(task_id: str) -> Response:
 
 
 class _Upgraded(Response):
-    """An answer with status 101, whose body is a conversation on the bare connection.
+    """A response with status 101 whose body uses the raw connection.
 
-    Werkzeug and gunicorn both hold that 101 has no body; gunicorn sends the head at the first thing it is given.
+    Werkzeug and gunicorn both treat 101 as having no body. gunicorn sends the head with the first
+    chunk.
     """
 
     default_mimetype = None
@@ -99,7 +100,7 @@ class _Upgraded(Response):
 
 def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterator[Told]) -> Iterator[bytes]:
     yield b""
-    with suppress(OSError):  # the caller is gone without a word
+    with suppress(OSError):  # the caller disconnected without a close frame
         for each in told:
             match each:
                 case Snapshot():
@@ -121,7 +122,10 @@ def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterato
 
 
 def _handshake() -> dict[str, str] | None:
-    """The headers that accept the handshake; None for a request that is none, or of another version."""
+    """Return the headers that accept the handshake.
+
+    None when the request is no handshake, or of another version.
+    """
     key = request.headers.get("Sec-WebSocket-Key")
     wants = request.headers.get("Upgrade", "").lower() == "websocket"
     if key is None or not wants or request.headers.get("Sec-WebSocket-Version") != VERSION:

@@ -1,4 +1,4 @@
-"""/v1/tasks: submit, read, list, cancel, delete."""
+"""/v1/tasks: submit, read, list, cancel, retry and delete tasks."""
 
 from dataclasses import replace
 
@@ -77,14 +77,17 @@ _LOCATION = {"Location": "Where the task is read."}
     )
 )
 def submit() -> Response:
-    """Accept a task. A 503 names the task when it was stored but not queued yet: nothing is lost."""
+    """Accept a task. A 503 contains the task's id when the task was stored but not queued yet:
+    rescue will queue it.
+    """
     limit_refusals()
     key = idempotency_key()
     submission = json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=key)
     seconds = preferred_wait()
     if seconds is None:
         return _submitted_answer(_submitted(submission))
-    # A place first: refused afterwards, the caller would not know that the task was accepted.
+    # Take the slot before the submission: a rejection afterwards would hide from the caller that
+    # the task was accepted.
     with wired().follow_task.take_place() as place:
         submitted = _submitted(submission)
         task = awaited_end(place, submitted.task, seconds)
@@ -126,7 +129,7 @@ def _submitted_answer(submitted: Submitted) -> Response:
     )
 )
 def read(task_id: str) -> Response:
-    """One of the caller's tasks: as it stands, or when it changes next."""
+    """Return one of the caller's tasks, either at once or when it changes next."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     seconds = preferred_wait()
     answer = task_answer(task)
@@ -149,7 +152,7 @@ def read(task_id: str) -> Response:
     )
 )
 def list_page() -> Response:
-    """A page of the caller's tasks."""
+    """Return a page of the caller's tasks."""
     asked = query(TaskListQuery)
     page = wired().list_tasks(
         caller_id(),
@@ -176,7 +179,7 @@ def list_page() -> Response:
     )
 )
 def cancel(task_id: str) -> Response:
-    """Idempotent; a task that has ended stays as it is."""
+    """Cancel a task. Idempotent. A task in a terminal state does not change."""
     task = wired().cancel_task(caller_id(), checked_task_id(task_id))
     return task_answer(task, 202 if task.status is TaskStatus.PROCESSING else 200)
 
@@ -194,7 +197,10 @@ def cancel(task_id: str) -> Response:
     )
 )
 def retry(task_id: str) -> Response:
-    """For a failed or cancelled task, and for a completed one with `failed_images`. Finished images stay."""
+    """Retry a failed or cancelled task, or a completed one with `failed_images`.
+
+    Finished images are kept.
+    """
     task = wired().retry_task(caller_id(), checked_task_id(task_id))
     return task_answer(task, 202, Location=task_path(task.id))
 
@@ -210,6 +216,6 @@ def retry(task_id: str) -> Response:
     )
 )
 def delete(task_id: str) -> Response:
-    """Delete for good."""
+    """Delete a task permanently."""
     wired().delete_task(caller_id(), checked_task_id(task_id))
     return Response(status=204)

@@ -1,4 +1,4 @@
-"""What a caller who follows a task is told, one thing after another, whatever the wire: event stream or socket."""
+"""The sequence of updates for a caller who follows a task, shared by event streams and WebSockets."""
 
 import threading
 import time
@@ -18,25 +18,30 @@ from frontend_api.routes.answering import Snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:
-    """The task is gone, and with it all there was to tell."""
+    """The task was deleted. No further update follows."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoLongerAllowed:
-    """The API key that opened the door has been revoked, or has ended."""
+    """The API key that authenticated the connection was revoked or has expired."""
 
 
 class SharedSnapshots:
-    """Of what is seen of a task a snapshot is made once, however many follow it: they all wake at the same moment."""
+    """Serializes each task change once and shares the result with all followers, which all wake at
+    the same time.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: WeakKeyDictionary[Sighting, Future[Snapshot]] = WeakKeyDictionary()
 
     def of(self, sighting: Sighting, task: Task, wired: Dependencies) -> Snapshot:
-        """The snapshot of a sighting; who comes first makes it, and the others wait."""
+        """Return the snapshot of a sighting.
+
+        The first caller serializes it; the others wait for the result.
+        """
         with self._lock:
             made = self._made.get(sighting)
             is_first = made is None
@@ -64,12 +69,13 @@ def telling(
     known_etag: str | None = None,
     listening: bool = False,
 ) -> Iterator[Told]:
-    """The task as it stands, then each change, until it has ended or is deleted.
+    """Yield the task's current state, then each change, until it is in a terminal state or deleted.
 
-    A state that the caller knows is left out; a caller who reads slowly gets the newest state, not all of them. In
-    between come Heard.NOTHING, whenever the heartbeat's time has passed, and what else was heard; when the caller has
-    gone or the process must end, that comes last. `may_go_on` is asked whenever the heartbeat's time has passed, with
-    news or without; a no comes last, too.
+    A state whose ETag is `known_etag` is skipped. A slow reader gets the newest state, not every
+    state. In between, the generator yields Heard.NOTHING at each heartbeat interval, and other
+    signals of the connection. It ends after Heard.CALLER_GONE and Heard.MUST_END. It calls
+    `may_go_on` once per heartbeat interval, also while changes arrive, and ends with
+    NoLongerAllowed when the result is false.
     """
     asked_at = time.monotonic()
     told = Snapshot.of(task, wired)

@@ -1,4 +1,4 @@
-"""/v1/usage: what the caller's tasks have cost, day by day."""
+"""/v1/usage: the costs of the caller's tasks per day."""
 
 import re
 from datetime import date, timedelta
@@ -27,7 +27,7 @@ def _iso_day(given: object) -> object:
     if isinstance(given, str) and not _ISO_DAY.fullmatch(given):
         raise ValueError(
             "must be a day as in 2026-11-20"
-        )  # pydantic alone would take seconds since 1970, too
+        )  # pydantic alone would also accept seconds since 1970
     return given
 
 
@@ -35,7 +35,7 @@ _Day = Annotated[date, BeforeValidator(_iso_day), Field(ge=date(2000, 1, 1), lt=
 
 
 class UsageQuery(BaseModel):
-    """Which days, in UTC."""
+    """The range of days, in UTC."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class UsageQuery(BaseModel):
 
 
 class UsageAnswer(AnswerBody):
-    """What tasks have cost."""
+    """The costs of tasks."""
 
     tasks: int = Field(description="Tasks that ended, however they did.")
     gpu_seconds: float = Field(description="Made the images that were kept.")
@@ -55,7 +55,7 @@ class UsageAnswer(AnswerBody):
 
     @classmethod
     def of(cls, totals: UsageTotals) -> "UsageAnswer":
-        """The totals with their price."""
+        """Build the answer from the totals and the price."""
         price = wired().gpu_price
         return cls(
             tasks=totals.tasks,
@@ -66,13 +66,13 @@ class UsageAnswer(AnswerBody):
 
 
 class DayOfUsageAnswer(UsageAnswer):
-    """What the tasks that ended on one day have cost."""
+    """The costs of the tasks that finished on one day."""
 
     day: date
 
 
 class UsageReportAnswer(AnswerBody):
-    """What the caller's tasks have cost, over some days and on each of them, the first day first."""
+    """The costs of the caller's tasks, in total and per day, in ascending order of days."""
 
     currency: str | None = Field(description="Of every `price`; null where no price is set.")
     total: UsageAnswer
@@ -91,7 +91,7 @@ class UsageReportAnswer(AnswerBody):
     )
 )
 def read() -> Response:
-    """The caller's own usage."""
+    """Return the caller's usage."""
     first, last = _interval(query(UsageQuery))
     days = wired().read_usage(caller_id(), first=first, last=last)
     price = wired().gpu_price

@@ -1,4 +1,6 @@
-"""How a route waits for what becomes of a task, as long as its caller would (`Prefer: wait=N`)."""
+"""Long polling: how a route waits for a change of a task, for as long as the caller requests
+(`Prefer: wait=N`).
+"""
 
 import time
 
@@ -20,19 +22,22 @@ PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, when the caller preferred
 
 
 def preferred_wait() -> int | None:
-    """How many seconds the caller would wait; None for not at all."""
+    """Return the number of seconds that the caller wants to wait; None for no wait."""
     return wait_seconds(request.headers.get("Prefer"))
 
 
 def applied(answer: Response, seconds: int | None) -> Response:
-    """The same answer, telling for how long it might have been held."""
+    """Add the header that reports the applied wait."""
     if seconds is not None:
         answer.headers["Preference-Applied"] = f"wait={seconds}"
     return answer
 
 
 def awaited_end(follower: Follower, task: Task, seconds: float) -> Task:
-    """The task once it has ended, or as it stands when the time is up. Raises TaskNotFoundError."""
+    """Return the task in its terminal state, or its current state after the timeout.
+
+    Raises TaskNotFoundError.
+    """
     until = time.monotonic() + seconds
     follower.follow(task)
     while not task.status.is_terminal:
@@ -44,7 +49,7 @@ def awaited_end(follower: Follower, task: Task, seconds: float) -> Task:
 
 
 def awaited_change(follower: Follower, known: Response, task: Task, seconds: float) -> Response:
-    """The answer once it is another than the `known` one of this task, or that when the time is up.
+    """Return the first answer that differs from `known`, or `known` after the timeout.
 
     Raises TaskNotFoundError.
     """
@@ -64,7 +69,10 @@ def _next_state(follower: Follower, task: Task, until: float) -> Task | None:
 
 
 def existing(sighting: Sighting | None, task_id: str) -> Task | None:
-    """The task that was seen, if one was. Raises TaskNotFoundError when it was seen to be gone."""
+    """Return the task of a sighting, if there is one.
+
+    Raises TaskNotFoundError when the task was deleted.
+    """
     if sighting is not None and sighting.task is None:
         raise TaskNotFoundError(task_id)
     return None if sighting is None else sighting.task

@@ -1,4 +1,6 @@
-"""The browser client at / and the operators' page at /operator, as built, and what it must know at /config.json."""
+"""The built browser client at /, the operators' page at /operator, and their configuration at
+/config.json.
+"""
 
 import json
 
@@ -15,7 +17,7 @@ _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dark
 
 @blueprint.get("/config.json")
 def config() -> Response:
-    """What the page must know before it can sign in; nothing secret."""
+    """Return the public settings that the page needs before sign-in. They contain no secret."""
     return Response(
         json.dumps(dict(wired().web_page.config)),
         content_type="application/json",
@@ -25,13 +27,16 @@ def config() -> Response:
 
 @blueprint.get("/")
 def index() -> Response:
-    """The page."""
+    """Return the page."""
     return _page("index.html")
 
 
 @blueprint.get("/operator")
 def operator() -> Response:
-    """The operators' page. There is nothing secret in it: what it shows it asks for as whoever has signed in."""
+    """Return the operators' page.
+
+    It contains no secret: it requests its data with the credentials of the signed-in user.
+    """
     return _page("operator.html")
 
 
@@ -47,7 +52,7 @@ def _page(name: str) -> Response:
 
 @blueprint.get("/assets/<path:name>")
 def asset(name: str) -> Response:
-    """A built file whose name holds its hash."""
+    """Return a built file whose name contains its hash."""
     answer = send_from_directory(wired().web_page.folder / "assets", name)
     answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return answer
@@ -55,7 +60,7 @@ def asset(name: str) -> Response:
 
 @blueprint.get("/<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>")
 def root_file(name: str) -> Response:
-    """The few files that browsers look for beside the page."""
+    """Return one of the few files that browsers request from the root."""
     answer = send_from_directory(wired().web_page.folder, name)
     answer.headers["Cache-Control"] = "public, max-age=3600"
     return answer

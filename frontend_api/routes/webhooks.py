@@ -1,4 +1,4 @@
-"""/v1/webhook-secrets, and the deliveries of a task: what was sent to its callback URL, and once more."""
+"""/v1/webhook-secrets, and the deliveries of a task: the log, and replays."""
 
 from flask import Blueprint, Response
 
@@ -31,7 +31,7 @@ _SECRETS = ("unauthenticated", "webhooks_not_offered", "dependency_unavailable")
     )
 )
 def list_deliveries(task_id: str) -> Response:
-    """The delivery log of one of the caller's tasks."""
+    """Return the delivery log of one of the caller's tasks."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     return json_answer(WebhookDeliveriesAnswer.of(wired().webhooks.logs.get(task.id)))
 
@@ -47,7 +47,7 @@ def list_deliveries(task_id: str) -> Response:
     )
 )
 def replay_delivery(task_id: str, number: int) -> Response:
-    """Also of what was delivered, and of what a 410 has stopped."""
+    """Send a delivery again, also one that succeeded or was stopped by a 410."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     log = wired().replay_delivery(task, number)
     return json_answer(WebhookDeliveryAnswer.of(log, log.numbered(number)), 202)
@@ -65,7 +65,7 @@ def replay_delivery(task_id: str, number: int) -> Response:
     )
 )
 def read_secrets() -> Response:
-    """The caller's own. Every caller has one from the beginning."""
+    """Return the caller's secrets. Every caller has one from the beginning."""
     return json_answer(WebhookSecretsAnswer.of(wired().webhooks.secrets.of(caller_id())))
 
 
@@ -83,5 +83,9 @@ def read_secrets() -> Response:
     )
 )
 def rotate_secret() -> Response:
-    """Deliveries carry both signatures meanwhile. Not idempotent: twice in a row ends all that were valid before."""
+    """Rotate the secret.
+
+    Until the old one expires, deliveries carry both signatures. Not idempotent: two rotations in a
+    row invalidate all earlier secrets.
+    """
     return json_answer(WebhookSecretsAnswer.of(wired().webhooks.secrets.rotate(caller_id())))

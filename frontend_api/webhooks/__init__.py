@@ -1,5 +1,6 @@
-"""Webhooks: the endings of tasks told to URLs that their owners gave, as Standard Webhooks describes.
+"""Webhooks: the API posts task events to callback URLs, as Standard Webhooks specifies.
 
-A task event is pushed to the API, which makes one try and answers Pub/Sub how it went: retries, back-off and
-durability are Pub/Sub's. What is told is made elsewhere (`webhook_answers`), where it may go is `callback_rules`.
+Pub/Sub pushes each task event to the API. The API makes one delivery attempt and returns the result
+to Pub/Sub, which provides retries, backoff and durability. `webhook_answers` builds the bodies,
+`callback_rules` checks the URLs.
 """

@@ -1,4 +1,4 @@
-"""Webhooks: what the composition root gives, in one piece."""
+"""The parts of webhooks that the composition root provides, as one object."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhooks:
-    """The ports of webhooks, and the rules that this deployment has for them."""
+    """The ports of webhooks and this deployment's rules for them."""
 
     rules: CallbackRules
     logs: WebhookLogs

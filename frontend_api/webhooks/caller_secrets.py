@@ -1,7 +1,7 @@
-"""CallerSecrets: what each caller's webhooks are signed with.
+"""CallerSecrets: the signing secrets of each caller's webhooks.
 
-No secret is stored anywhere. Each follows from a key that only the API is given, from its owner and from how often that
-owner asked for a new one; who may read Firestore learns the last two.
+No secret is stored. Each is derived from a key that only the API has, the owner's user id and the
+owner's number of rotations. Read access to Firestore reveals only the last two.
 """
 
 import hashlib
@@ -16,30 +16,33 @@ from frontend_api.webhooks.signatures import secret_text
 
 
 class WebhooksNotOfferedError(DomainError):
-    """This deployment has no key to make secrets from."""
+    """This deployment has no key to derive secrets from."""
 
     code = "webhooks_not_offered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidSecret:
-    """One secret that deliveries are signed with now."""
+    """A secret that currently signs deliveries."""
 
     key: bytes = field(repr=False)
     created_at: datetime | None
-    """None for the one that every caller has from the beginning."""
+    """None for the initial secret, which every caller has."""
     expires_at: datetime | None
-    """When it ceases to be used; None for the newest."""
+    """None for the newest secret."""
 
     @property
     def text(self) -> str:
-        """As its owner is shown it."""
+        """The secret as its owner sees it."""
         return secret_text(self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallerSecrets:
-    """The use cases. After a rotation the secret before stays valid for `overlap`; no more than two ever are."""
+    """Reads and rotates secrets.
+
+    After a rotation the previous secret stays valid for `overlap`. At most two are valid.
+    """
 
     rotations: SecretRotations
     key: bytes | None = field(repr=False)
@@ -47,11 +50,17 @@ class CallerSecrets:
     clock: Clock
 
     def of(self, user_id: str) -> tuple[ValidSecret, ...]:
-        """Those valid now, newest first. Raises WebhooksNotOfferedError, DependencyUnavailableError."""
+        """Return the valid secrets, newest first.
+
+        Raises WebhooksNotOfferedError, DependencyUnavailableError.
+        """
         return self._valid(user_id, self.rotations.of(user_id))
 
     def rotate(self, user_id: str) -> tuple[ValidSecret, ...]:
-        """The same with a new secret. Twice in a row ends all that were valid before. Raises as `of` does."""
+        """Add a new secret and return the valid ones.
+
+        Two rotations in a row invalidate all earlier secrets. Raises as `of` does.
+        """
         self._given_key()
         return self._valid(user_id, self.rotations.add(user_id, self.clock.now()))
 

@@ -1,4 +1,4 @@
-"""Deliver an event: one try to tell the task's owner, and what became of it in the log."""
+"""Deliver an event: one delivery attempt to the callback URL, recorded in the delivery log."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ BodyOf = Callable[[TaskEvent, Task], bytes]
 
 
 class WebhookNotDeliveredError(DomainError):
-    """The receiver did not take the event; it must be tried again."""
+    """The receiver did not accept the event. Pub/Sub must retry."""
 
     code = "webhook_not_delivered"
     retryable = True
@@ -35,7 +35,7 @@ class WebhookNotDeliveredError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverEvent:
-    """The use case. `body_of` makes what is told."""
+    """Delivers task events to callback URLs. `body_of` builds the request body."""
 
     store: TaskStore
     logs: WebhookLogs
@@ -47,15 +47,15 @@ class DeliverEvent:
     body_of: BodyOf
 
     def __call__(self, event: TaskEvent) -> None:
-        """Return when there is nothing more to do about this event: it was taken, or nobody wants it.
+        """Deliver the event, unless it is already delivered or no longer relevant.
 
-        The same event may come any number of times. Raises WebhookNotDeliveredError, ReceiverBusyError and
-        DependencyUnavailableError, and must then be called again.
+        Pub/Sub may call this any number of times with the same event. After
+        WebhookNotDeliveredError, ReceiverBusyError and DependencyUnavailableError it must retry.
         """
         try:
             task = self.store.get(event.task_id)
         except TaskNotFoundError:
-            return  # deleted: nobody waits for it any more
+            return  # the task was deleted: its events are obsolete
         if task.callback_url is None or callback_event_of(event) not in task.callback_events:
             return
         if not _is_so(event, task):
@@ -78,7 +78,7 @@ class DeliverEvent:
     def _tried(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
         try:
             receiver = self.rules.checked_url(url)
-        except CallbackRefusedError as error:  # the rules have become stricter since it was submitted
+        except CallbackRefusedError as error:  # the rules have become stricter since the submission
             return Outcome(error=f"the callback URL {error}")
         with self.slots.one_of(receiver.host):
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
@@ -87,7 +87,10 @@ class DeliverEvent:
             return self._sent(receiver, headers, body)
 
     def _sent(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """The receiver may go on with the trace. Its host is told, not its path, which may hold a secret."""
+        """Send the request with trace headers.
+
+        The span records the host but not the path, which may contain a secret.
+        """
         told: dict[str, str | int] = {
             "http.request.method": "POST",
             "server.address": receiver.host,
@@ -116,7 +119,10 @@ class DeliverEvent:
 
 
 def _is_so(event: TaskEvent, task: Task) -> bool:
-    """Whether the task stands as the event says. After a retry it does not, and its next ending will be told."""
+    """Return whether the event matches the task's current state.
+
+    It does not after a retry, which publishes its own final event.
+    """
     if callback_event_of(event) == "finished":
         return task.status.is_terminal and ending_of(task).id == event.id
     return task.status is TaskStatus.PROCESSING and task.attempt == event.attempt

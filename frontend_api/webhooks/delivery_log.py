@@ -1,4 +1,4 @@
-"""WebhookLog: what was sent of a task's events, try by try. Pure; each change returns a new log."""
+"""WebhookLog: the delivery attempts of a task's events. Pure; each change returns a new log."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -8,15 +8,15 @@ from common.domain.errors import DomainError
 from common.wire_formats.task_event import TaskEvent
 
 MAX_DELIVERIES_KEPT = 50
-"""Of one task, the latest: a long one may have any number of events."""
+"""The latest deliveries per task: a long task may have any number of events."""
 MAX_TRIES_KEPT = 100
-"""Of one delivery, the latest. Pub/Sub tries for a week, at the longest pause 1,000 times."""
+"""The latest attempts per delivery. Pub/Sub retries for a week: 1,000 times at the longest backoff."""
 GONE = 410
 _ERROR_CHARACTERS = 200
 
 
 class DeliveryNotFoundError(DomainError):
-    """The task has no webhook delivery of this number."""
+    """The task has no webhook delivery with this number."""
 
     code = "webhook_delivery_not_found"
 
@@ -25,18 +25,18 @@ class DeliveryNotFoundError(DomainError):
 
 
 class DeliveryState(StrEnum):
-    """How a delivery stands."""
+    """The state of a delivery."""
 
     PENDING = "pending"
-    """It will be tried again."""
+    """Pub/Sub will retry it."""
     DELIVERED = "delivered"
     STOPPED = "stopped"
-    """The receiver said 410: nothing of this task is sent any more."""
+    """The receiver returned 410: no further events of this task are sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one try went: a status, or the reason why there is none."""
+    """The result of one attempt: a status, or the error if there was no response."""
 
     status: int | None = None
     error: str | None = None
@@ -44,12 +44,12 @@ class Outcome:
 
     @property
     def is_success(self) -> bool:
-        """Only 2xx is."""
+        """Whether the status is 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def kind(self) -> str:
-        """`delivered`, `refused` by an answer, or `failed` without one: what tries are counted by."""
+        """The metric label: `delivered`, `refused` (another status) or `failed` (no response)."""
         if self.is_success:
             return "delivered"
         return "failed" if self.status is None else "refused"
@@ -57,7 +57,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookTry:
-    """One try, and when it began."""
+    """One attempt; `at` is its start time."""
 
     at: datetime
     status: int | None
@@ -67,17 +67,17 @@ class WebhookTry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookDelivery:
-    """One event on its way to one URL."""
+    """One event for one URL."""
 
     number: int
-    """From 1, in the order in which the task's events were first tried."""
+    """Starts at 1, in the order of the first attempts."""
     event_id: str
     type: str
     timestamp: datetime
     url: str
     tries_made: int = 0
     tries: tuple[WebhookTry, ...] = ()
-    """The latest, oldest first, at most MAX_TRIES_KEPT."""
+    """The latest attempts, oldest first, at most MAX_TRIES_KEPT."""
     delivered_at: datetime | None = None
 
 
@@ -87,35 +87,35 @@ class WebhookLog:
 
     task_id: str
     deliveries: tuple[WebhookDelivery, ...] = ()
-    """The latest, at most MAX_DELIVERIES_KEPT."""
+    """The latest deliveries, at most MAX_DELIVERIES_KEPT."""
     stopped_at: datetime | None = None
     expires_at: datetime | None = None
     """When it may be deleted; None while nothing is stored."""
     revision: str | None = field(default=None, compare=False)
-    """Which stored state this was read from; opaque to everybody but the WebhookLogs."""
+    """The stored state that this was read from. Opaque to all but WebhookLogs."""
 
     def numbered(self, number: int) -> WebhookDelivery:
-        """The delivery; raises DeliveryNotFoundError."""
+        """Return the delivery with this number. Raises DeliveryNotFoundError."""
         for delivery in self.deliveries:
             if delivery.number == number:
                 return delivery
         raise DeliveryNotFoundError(number)
 
     def state_of(self, delivery: WebhookDelivery) -> DeliveryState:
-        """How it stands."""
+        """Return the state of a delivery."""
         if delivery.delivered_at is not None:
             return DeliveryState.DELIVERED
         return DeliveryState.PENDING if self.stopped_at is None else DeliveryState.STOPPED
 
     def wants(self, event_id: str) -> bool:
-        """Whether an event is still to be sent."""
+        """Return whether the event still has to be sent."""
         delivered = any(one.event_id == event_id and one.delivered_at is not None for one in self.deliveries)
         return self.stopped_at is None and not delivered
 
     def tried(
         self, event: TaskEvent, *, url: str, at: datetime, outcome: Outcome, expires_at: datetime
     ) -> "WebhookLog":
-        """The same with one more try of an event, that began `at`."""
+        """Return the log with one more attempt, which started `at`."""
         before = self._delivery_of(event, url)
         made = WebhookTry(
             at=at,
@@ -127,7 +127,7 @@ class WebhookLog:
             before,
             tries_made=before.tries_made + 1,
             tries=(*before.tries, made)[-MAX_TRIES_KEPT:],
-            # Of two tries at once one may have failed after the other succeeded.
+            # Of two concurrent attempts, the failed one may be recorded after the successful one.
             delivered_at=at if outcome.is_success else before.delivered_at,
         )
         return replace(
@@ -137,7 +137,7 @@ class WebhookLog:
         )
 
     def reopened(self, number: int) -> "WebhookLog":
-        """The same with a delivery that is to be sent once more, even if the receiver had enough."""
+        """Return the log with a delivery reopened for sending, also after a 410."""
         return replace(self._with(replace(self.numbered(number), delivered_at=None)), stopped_at=None)
 
     def _delivery_of(self, event: TaskEvent, url: str) -> WebhookDelivery:

@@ -1,4 +1,6 @@
-"""HostSlots: how many tries may be under way at once, so that a receiver that answers nobody holds up nobody else."""
+"""HostSlots: limits concurrent delivery attempts, so that a receiver that hangs does not delay
+other receivers.
+"""
 
 import threading
 from collections import Counter
@@ -9,14 +11,17 @@ from common.domain.errors import DomainError
 
 
 class ReceiverBusyError(DomainError):
-    """As many tries as may be are under way; a later one will find a place."""
+    """The limit of concurrent attempts is reached. A later attempt may find a free slot."""
 
     code = "receiver_busy"
     retryable = True
 
 
 class HostSlots:
-    """Those of one process. `in_all` is less than the process has threads: some are always left for callers."""
+    """The slots of one process.
+
+    `in_all` is below the process's number of threads, which keeps some for API callers.
+    """
 
     def __init__(self, *, per_host: int, in_all: int) -> None:
         self._per_host = per_host
@@ -26,14 +31,16 @@ class HostSlots:
 
     @contextmanager
     def one_of(self, host: str) -> Iterator[None]:
-        """Hold a slot. Raises ReceiverBusyError at once when none is free: Pub/Sub waits better than a thread."""
+        """Hold a slot. Raises ReceiverBusyError at once when none is free: waiting in Pub/Sub is
+        cheaper than blocking a thread.
+        """
         self._take(host)
         try:
             yield
         finally:
             with self._lock:
                 self._taken[host] -= 1
-                self._taken += Counter()  # keeps those above zero: no host is remembered for ever
+                self._taken += Counter()  # drops counts of zero, so that idle hosts use no memory
 
     def _take(self, host: str) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Replay a delivery: have its event sent once more, under the same id."""
+"""Replay a delivery: send its event again, under the same id."""
 
 from dataclasses import dataclass
 
@@ -11,20 +11,20 @@ from frontend_api.webhooks.ports import WebhookLogs
 
 
 class DeliveryOutdatedError(DomainError):
-    """The task was retried since, or has gone on; what the event told is no longer so."""
+    """The task was retried or has progressed since, so the event is obsolete."""
 
     code = "webhook_outdated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDelivery:
-    """The use case. The event goes its usual way, over Pub/Sub, with all its retries."""
+    """Replays a delivery. The event is published to Pub/Sub as usual, with all retries."""
 
     logs: WebhookLogs
     events: EventPublisher
 
     def __call__(self, task: Task, number: int) -> WebhookLog:
-        """The log, with the delivery pending again. May be called again.
+        """Return the log, with the delivery pending again. Safe to repeat.
 
         Raises DeliveryNotFoundError, DeliveryOutdatedError, DependencyUnavailableError.
         """

@@ -1,4 +1,6 @@
-"""Signatures of Standard Webhooks: HMAC-SHA256 over id, time and body, scheme `v1`. https://www.standardwebhooks.com"""
+"""Signatures of Standard Webhooks: HMAC-SHA256 over id, time and body, scheme `v1`.
+https://www.standardwebhooks.com
+"""
 
 import base64
 import hashlib
@@ -10,12 +12,16 @@ _PREFIX = "whsec_"
 
 
 def secret_text(key: bytes) -> str:
-    """A signing key as its owner is shown it, and as the libraries of Standard Webhooks take it."""
+    """Return a signing key in the format that its owner sees and that Standard Webhooks libraries
+    accept.
+    """
     return _PREFIX + base64.b64encode(key).decode()
 
 
 def signed_headers(message_id: str, *, at: datetime, body: bytes, keys: Iterable[bytes]) -> dict[str, str]:
-    """The headers that prove the body: one signature for each key, so that either of two secrets verifies it."""
+    """Return the signature headers: one signature per key, so that a receiver can verify with
+    either of two secrets.
+    """
     timestamp = str(int(at.timestamp()))
     content = b".".join((message_id.encode(), timestamp.encode(), body))
     signatures = (base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in keys)
