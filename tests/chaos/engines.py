@@ -33,18 +33,15 @@ class DeadlyPipe:
         self._deadly: set[str] = set()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
-        """See Connection.poll."""
         return self._pipe.poll(timeout)
 
     def recv(self) -> ToEngine:
-        """See Connection.recv."""
         message: ToEngine = self._pipe.recv()
         if isinstance(message, Start) and DEADLY in message.parameters.prompt:
             self._deadly.add(message.run_id)
         return message
 
     def send(self, message: FromEngine) -> None:
-        """See Connection.send."""
         if isinstance(message, StepDone) and message.run_id in self._deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         self._pipe.send(message)

@@ -269,7 +269,6 @@ class Rig:
     def wait_until(
         self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 60.0
     ) -> Task:
-        """See SystemClient.wait_until."""
         return self.client.wait_until(task_id, holds, timeout_seconds=timeout_seconds)
 
     def deliver_again(self, task_id: str, *, times: int = 1) -> None:
@@ -285,7 +284,6 @@ class Rig:
             return picture.convert("RGB").tobytes()
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
-        """See SystemClient.wait_until_drawn."""
         return self.client.wait_until_drawn(task_id, step=step, attempt=attempt)
 
     # ── judgement ────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,6 @@ class SkewedClock(SystemClock):
     """A clock that is wrong by a constant."""
 
     def now(self) -> datetime:
-        """See Clock.now."""
         return super().now() + timedelta(seconds=float(os.environ["CHAOS_CLOCK_SKEW_SECONDS"]))
 
 
