@@ -1,1 +1,1 @@
-"""The front: HTTP in, task out. Accepts requests, answers at once, and never draws anything itself."""
+"""HTTP API: accepts requests, creates tasks and answers immediately. It never generates images."""

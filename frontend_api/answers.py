@@ -1,4 +1,4 @@
-"""What a caller is told of a task. Shapes that only one route answers with stand beside that route."""
+"""Response schemas for tasks. A schema that only one route uses is defined beside that route."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,13 +20,13 @@ NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
 
 
 class AnswerBody(BaseModel):
-    """The JSON body of an answer."""
+    """The JSON body of a response."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class ProgressAnswer(AnswerBody):
-    """How far a task is: `value` is 0 to 1."""
+    """Progress of a task: `value` is 0 to 1."""
 
     phase: Phase
     value: float
@@ -35,7 +35,10 @@ class ProgressAnswer(AnswerBody):
 
 
 class ImageAnswer(AnswerBody):
-    """A finished image. A relative `url` needs the caller's credentials, an absolute one is good until it expires."""
+    """A finished image.
+
+    A relative `url` needs the caller's credentials; an absolute `url` works until it expires.
+    """
 
     index: int
     url: str
@@ -52,7 +55,7 @@ class ImageAnswer(AnswerBody):
 
 
 class FailureAnswer(AnswerBody):
-    """Why the latest attempt, or the task, did not succeed."""
+    """Why the latest attempt or the task failed."""
 
     code: str
     message: str
@@ -60,7 +63,10 @@ class FailureAnswer(AnswerBody):
 
 
 class WarningAnswer(AnswerBody):
-    """A part of the request that has no effect, or not the expected one. The task is accepted all the same."""
+    """A part of the request that has no effect, or not the expected one.
+
+    The task is accepted nevertheless.
+    """
 
     code: str = Field(
         description="`prompt_truncated`, `negative_prompt_without_effect`, `prompt_weights_ignored`, `seed_folded`, "
@@ -71,7 +77,7 @@ class WarningAnswer(AnswerBody):
 
 
 class FailedImageAnswer(AnswerBody):
-    """An image that is not coming, and why."""
+    """An image that could not be generated, and why."""
 
     index: int
     code: str
@@ -79,7 +85,7 @@ class FailedImageAnswer(AnswerBody):
 
 
 class AttemptAnswer(AnswerBody):
-    """One attempt that is over."""
+    """One finished attempt."""
 
     attempt: int
     worker_id: str
@@ -94,35 +100,41 @@ class AttemptAnswer(AnswerBody):
 
 
 class EtaAnswer(AnswerBody):
-    """When the task is expected to end, in seconds from now: half of all such tasks end by p50, nine of ten by p90."""
+    """Estimated time until the task finishes, in seconds from now.
+
+    Half of such tasks finish within p50, nine of ten within p90.
+    """
 
     p50_seconds: float
     p90_seconds: float
 
     @classmethod
     def of(cls, eta: Eta | None) -> "EtaAnswer | None":
-        """To the millisecond."""
+        """Convert an estimate, rounded to milliseconds."""
         if eta is None:
             return None
         return cls(p50_seconds=round(eta.p50_seconds, 3), p90_seconds=round(eta.p90_seconds, 3))
 
 
 class CostAnswer(AnswerBody):
-    """What the task costs its owner. Attempts that were lost cost nobody anything: see `wasted_gpu_seconds`."""
+    """The price of the task for its owner.
+
+    GPU seconds of lost attempts are not charged: see `wasted_gpu_seconds`.
+    """
 
     price: float | None = Field(description="Of `gpu_seconds`; null until the task has ended with an image.")
     currency: str
 
     @classmethod
     def of(cls, gpu_seconds: float | None, price: GpuPrice | None) -> "CostAnswer | None":
-        """None where no price is set."""
+        """Compute the cost; return None when no price is configured."""
         if price is None:
             return None
         return cls(price=None if gpu_seconds is None else price.of(gpu_seconds), currency=price.currency)
 
 
 class MetricsAnswer(AnswerBody):
-    """What the task cost, in seconds; null until it is known."""
+    """GPU and waiting time of the task, in seconds; null until known."""
 
     queue_seconds: float | None
     inference_seconds: float | None
@@ -134,7 +146,7 @@ class MetricsAnswer(AnswerBody):
 
 
 class UrlsAnswer(AnswerBody):
-    """Where to go from here, relative to the API's address."""
+    """Related URLs, relative to the API's address."""
 
     self_: str = Field(serialization_alias="self")
     events: str
@@ -194,7 +206,10 @@ class TaskAnswer(AnswerBody):
         outlook: Outlook = NOTHING_KNOWN,
         price: GpuPrice | None,
     ) -> "TaskAnswer":
-        """The task as its owner sees it; `links` by image index, for those images that have one."""
+        """Build the response for the task's owner.
+
+        `links` maps the indexes of images to signed links; images without a link may be missing.
+        """
         return cls(
             id=task.id,
             status=task.status,
@@ -231,14 +246,17 @@ class TaskAnswer(AnswerBody):
 
 
 class TaskPageAnswer(AnswerBody):
-    """A page of tasks, newest first; `next_page_token` is null on the last one."""
+    """A page of tasks, newest first; `next_page_token` is null on the last page."""
 
     tasks: tuple[TaskAnswer, ...]
     next_page_token: str | None
 
 
 def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
-    """The links to a task's images, by index, where they can be signed now; the images' own addresses do as well."""
+    """Return the signed links of a task's images by index, for images whose link can be signed now.
+
+    The API's own image URLs work without them.
+    """
     try:
         signed = {image.index: image_links.signed(image) for image in task.images}
     except DependencyUnavailableError:
@@ -247,12 +265,11 @@ def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
 
 
 def task_path(task_id: str) -> str:
-    """Where a task is read."""
+    """The URL path of a task."""
     return f"/v1/tasks/{task_id}"
 
 
 def warning_answers(task: Task) -> tuple[WarningAnswer, ...]:
-    """The warnings of a task."""
     return tuple(WarningAnswer.model_validate(warning) for warning in task.warnings)
 
 

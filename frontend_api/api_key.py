@@ -1,10 +1,10 @@
-"""ApiKey: what a program shows instead of a person's token. Pure.
+"""ApiKey: a credential for programs, used instead of a user's token. Pure.
 
     drk_ + 16 characters of id + 32 of secret + 6 of checksum, all of 0-9A-Za-z
 
-The prefix and the checksum (CRC-32 of what stands before it) let scanners find a leaked key and be sure of it without
-asking anybody; the id inside tells its owner which one leaked. Nothing but a hash of the whole is ever stored: the
-secret has 190 bits, so a plain SHA-256 cannot be searched.
+The prefix and the checksum (CRC-32 of everything before it) let secret scanners recognize a leaked
+key offline. The id shows the owner which key leaked. Only a hash of the whole key is stored: the
+secret has 190 bits, so a plain SHA-256 cannot be brute-forced.
 """
 
 import hashlib
@@ -29,21 +29,21 @@ _KEY = re.compile(
 
 
 class Scope(StrEnum):
-    """What a caller may do. None implies another."""
+    """A permission of a caller. No scope implies another."""
 
     READ = "read"
-    """Look at tasks, images, models, the queue and the usage."""
+    """Read tasks, images, models, the queue and the usage."""
     SUBMIT = "submit"
-    """Submit tasks, and cancel, retry and delete them."""
+    """Submit, cancel, retry and delete tasks."""
     ADMIN = "admin"
-    """Look after API keys, and after dead letters where the owner is an operator."""
+    """Manage API keys, and dead letters if the owner is an operator."""
 
 
 ALL_SCOPES = frozenset(Scope)
 
 
 class ApiKeyNotFoundError(DomainError):
-    """The caller has no API key of this id."""
+    """The caller has no API key with this id."""
 
     code = "api_key_not_found"
 
@@ -53,54 +53,54 @@ class ApiKeyNotFoundError(DomainError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is stored."""
+    """The stored record of a key."""
 
     id: str
     user_id: str
-    """Whom it speaks for."""
+    """The user that the key authenticates."""
     name: str
-    """The owner's note on what it is for."""
+    """The owner's description of the key's purpose."""
     scopes: frozenset[Scope]
     secret_sha256: str
-    """Of the whole key, as hex digits."""
+    """SHA-256 of the whole key, as hex digits."""
     created_at: datetime
     expires_at: datetime | None
-    """None: it is good until it is revoked."""
+    """None: the key is valid until it is revoked."""
     last_used_at: datetime | None = None
-    """Coarse: see RememberedApiKeys."""
+    """Approximate: see RememberedApiKeys."""
 
     def is_opened_by(self, shown: str, now: datetime) -> bool:
-        """Whether what was shown is this key, and its time is not up."""
+        """Return whether `shown` is this key and the key has not expired."""
         is_same = hmac.compare_digest(hashed(shown), self.secret_sha256)
         return is_same and (self.expires_at is None or now < self.expires_at)
 
 
 def new_key() -> tuple[str, str]:
-    """An id that nobody has, and the key with it as its owner is shown it once."""
+    """Return a new random id and the complete key. The key is shown to its owner only once."""
     key_id = _random(_ID_CHARACTERS)
     body = PREFIX + key_id + _random(_SECRET_CHARACTERS)
     return key_id, body + checksum(body)
 
 
 def id_of(shown: str) -> str | None:
-    """The id inside a key; None for whatever cannot be one, by its form or its checksum."""
+    """Return the id inside a key; None if the format or the checksum is wrong."""
     if not _KEY.fullmatch(shown) or checksum(shown[:-_CHECKSUM_CHARACTERS]) != shown[-_CHECKSUM_CHARACTERS:]:
         return None
     return shown[len(PREFIX) : len(PREFIX) + _ID_CHARACTERS]
 
 
 def is_key_id(text: str) -> bool:
-    """Whether a key can be called so."""
+    """Return whether a text has the format of a key id."""
     return _KEY_ID.fullmatch(text) is not None
 
 
 def hashed(shown: str) -> str:
-    """What of a key is stored."""
+    """Return the hash of a key that is stored."""
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def checksum(body: str) -> str:
-    """The CRC-32 of prefix, id and secret, as six digits to the base of 62."""
+    """Return the CRC-32 of prefix, id and secret as six base-62 digits."""
     rest, digits = zlib.crc32(body.encode()), ""
     for _ in range(_CHECKSUM_CHARACTERS):
         rest, digit = divmod(rest, len(_ALPHABET))

@@ -1,4 +1,4 @@
-"""create_app: the Flask application over given dependencies. No settings and no clients are made here."""
+"""create_app builds the Flask application from given dependencies, without settings or clients."""
 
 from collections.abc import Sequence
 
@@ -37,12 +37,14 @@ from frontend_api.security_headers import add_security_headers
 
 
 def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ()) -> Flask:
-    """The application. Its routes are all here; `openapi.py` describes those that carry an Operation.
+    """Create the application with all its routes.
 
-    With `trusted_hosts` it answers to these names only, and to no page of another origin.
+    `openapi.py` describes the routes that carry an Operation. With `trusted_hosts`, the application
+    accepts only these host names and rejects requests from pages of other origins.
     """
     app = Flask("frontend_api", static_folder=None)
-    # One byte more than is accepted: of a body without a length Werkzeug reads so much and drops the rest in silence.
+    # One byte more than the limit: Werkzeug reads at most this much of a body without a length and
+    # silently drops the rest.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
     app.extensions[EXTENSION] = dependencies

@@ -1,6 +1,7 @@
-"""Archive a dead letter: keep it for operators, and end the task that nobody will hear of any more.
+"""Archive a dead letter: keep it for operators, and fail its unattended task.
 
-A task that had ended before its message died is told of: the message died of an event that was never taken.
+A task that finished before its message died has an unpublished final event: the worker returned the
+message because publishing that event failed each time. Its event is published again.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ DEAD_LETTERED = Failure(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archived:
-    """The letter as it is kept; `is_new` unless it had come before."""
+    """The stored letter; `is_new` is false if it was archived before."""
 
     letter: DeadLetter
     is_new: bool
@@ -30,7 +31,7 @@ class Archived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveDeadLetter:
-    """The use case. `keep_for` is how long a letter is kept."""
+    """Archives dead letters; `keep_for` is how long a letter is kept."""
 
     archive: DeadLetterArchive
     store: TaskStore
@@ -39,14 +40,15 @@ class ArchiveDeadLetter:
     keep_for: timedelta
 
     def __call__(self, message: DeadMessage) -> Archived:
-        """Keep the message, then end its task. The same message may come any number of times.
+        """Store the message, then fail its task unless it is held or was updated since. Idempotent.
 
-        Raises DependencyUnavailableError; all of it may then be done again.
+        Raises DependencyUnavailableError; the whole call can then be repeated.
         """
         letter = DeadLetter.of(message, now=self.clock.now(), keep_for=self.keep_for)
         is_new = self.archive.add(letter)
         if letter.task_id is not None:
-            # Also of a letter that had come before: whoever took it then may have died between the two.
+            # Also for a letter that is already stored: the process that stored it may have died
+            # before failing the task.
             self._give_up(letter.task_id, letter)
         return Archived(letter=letter, is_new=is_new)
 
@@ -57,10 +59,11 @@ class ArchiveDeadLetter:
         def change(task: Task) -> Task:
             found.append(task)
             claim_lives = task.claim is not None and task.claim.expires_at > now
-            # Whoever touched the task after the message had died is at it, or has sent another message.
+            # A later update means that a worker holds the task or that another message was sent.
             is_tended = task.updated_at > letter.died_at
             if task.finished_at is not None and task.finished_at < letter.died_at:
-                # Whoever ended it returned the message all the same: its event was refused, each time.
+                # The worker finished the task but returned the message each time, because
+                # publishing its event failed.
                 return untold(task)
             if task.status.is_terminal or claim_lives or is_tended:
                 return task
@@ -71,4 +74,4 @@ class ArchiveDeadLetter:
             self.tell_ending.bill.count_settled(found[-1], ended)
             self.tell_ending(ended)
         except TaskNotFoundError:
-            return  # deleted: nobody waits for it any more
+            return  # the task was deleted

@@ -1,6 +1,6 @@
-"""Who is calling, where no Google library is needed to tell: the local stack's users and its internal token.
+"""Authenticators that need no Google library: the local stack's users and internal tokens.
 
-The cloud's callers are told apart by `adapters/google_tokens.py`.
+`adapters/google_tokens.py` authenticates the cloud's callers.
 """
 
 import base64
@@ -15,11 +15,14 @@ from frontend_api.ports import Authenticator, NotAnOperatorError, NotAuthenticat
 
 LOCAL_USER_ID = "local"
 MAX_USER_ID_CHARACTERS = 128
-"""What Firebase allows."""
+"""Firebase's limit."""
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """The token of `Authorization: Bearer …`, None without the header. Raises NotAuthenticatedError."""
+    """Return the token of `Authorization: Bearer …`, or None without the header.
+
+    Raises NotAuthenticatedError.
+    """
     header = headers.get("Authorization")
     if header is None:
         return None
@@ -31,15 +34,15 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorAuthenticator:
-    """The Authenticator of the local stack: no credentials are the user `local`, unsigned tokens name others.
+    """The Authenticator of the local stack.
 
-    Believes anybody. The composition root builds it only where the emulators are.
+    A request without credentials is the user `local`; an unsigned token names another user. Accepts
+    every caller, so the composition root builds it only when the emulators are used.
     """
 
     project_id: str
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
-        """See Authenticator.principal."""
         token = bearer_token(headers)
         if token is None:
             return Principal(user_id=LOCAL_USER_ID)
@@ -50,7 +53,7 @@ class EmulatorAuthenticator:
 
 
 def checked_user_id(user_id: object) -> str:
-    """A user id that may be stored and logged. Raises NotAuthenticatedError."""
+    """Return a user id that can be stored and logged. Raises NotAuthenticatedError."""
     if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS:
         raise NotAuthenticatedError("the token names no user")
     if not user_id.isprintable():
@@ -59,7 +62,7 @@ def checked_user_id(user_id: object) -> str:
 
 
 def unsigned_token(user_id: str, *, project_id: str) -> str:
-    """A token as the emulators accept it, with the claims that Firebase's own `mockUserToken` has."""
+    """Return a token that the emulators accept, with the claims of Firebase's `mockUserToken`."""
     claims = {
         "iss": f"https://securetoken.google.com/{project_id}",
         "aud": project_id,
@@ -75,13 +78,15 @@ def unsigned_token(user_id: str, *, project_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InternalToken:
-    """The InternalCallers who hold a token: the local stack's, which is made up for its run, and the autoscaler."""
+    """InternalCallers that present a shared token.
+
+    The local stack's scheduler uses a token generated for each run; the autoscaler has its own.
+    """
 
     token: str
     whose: str = "darkroom's own scheduler"
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        """See InternalCallers.check."""
         given = bearer_token(headers) or url_token or ""
         if not hmac.compare_digest(given.encode(), self.token.encode()):
             raise NotAuthenticatedError(f"only {self.whose} may call this")
@@ -89,23 +94,21 @@ class InternalToken:
 
 @dataclass(frozen=True, slots=True)
 class NoInternalCallers:
-    """Where nothing is configured, nobody may call."""
+    """InternalCallers that rejects every caller, for a deployment that configures none."""
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
-        """See InternalCallers.check."""
         raise NotAuthenticatedError("no internal callers are configured")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedOperators:
-    """The Operators that the deployment names: user ids and, in the cloud, service accounts' emails."""
+    """Operators named by the deployment: user ids and, in the cloud, emails of service accounts."""
 
     names: frozenset[str]
     authenticators: tuple[Authenticator, ...]
-    """Asked in turn; the first that believes the caller says who it is."""
+    """Tried in order; the first that accepts the credentials determines the caller."""
 
     def check(self, headers: Mapping[str, str]) -> Principal:
-        """See Operators.check."""
         principal = self._principal(headers)
         if principal.user_id not in self.names:
             raise NotAnOperatorError("only an operator may do this")

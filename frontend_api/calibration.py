@@ -1,9 +1,10 @@
-"""Calibration: from predicted seconds to p50 and p90, by what became of earlier predictions. Pure.
+"""Calibration: derives p50 and p90 from a predicted duration and earlier prediction errors. Pure.
 
-A prediction knows nothing of its own errors: of neighbours on the machine, of others' submissions a moment later, of
-what a message takes to arrive. So each is multiplied by how much longer (or shorter) things took than predicted, in
-the half and in nine tenths of those earlier cases whose predictions were about as long: a short one errs in other ways
-than a long one. The latest cases weigh most: a system errs today as it did a moment ago, not as it did when it began.
+A prediction does not include its own errors: load from neighbours on the machine, submissions that
+arrive later, message delivery time. Each prediction is therefore multiplied by the ratio of actual
+to predicted duration, at the median and the 90th percentile of earlier tasks. Only tasks with a
+similar predicted duration count, because short and long predictions have different errors. Recent
+tasks weigh most, because the errors change over time.
 """
 
 import math
@@ -15,20 +16,20 @@ from itertools import accumulate, pairwise
 from common.domain.worker_report import ForetoldTask
 
 _BAND = 30
-"""Cases that are taken together at least: p90 then rests on the three worst of them."""
+"""Minimum number of cases per band; p90 then rests on the three worst of them."""
 _MOST_BANDS = 4
 _HALF_LIFE = 25
-"""After so many more of the same worker's tasks a case weighs half of what it did."""
+"""After this many newer tasks of the same worker, a case weighs half."""
 _BEFORE_EXPERIENCE = (0.8, 0.9, 1.0, 1.1, 1.3, 1.7)
-"""What is assumed of predictions while there is nothing to learn from; together they weigh as much as one case."""
+"""Ratios assumed while there are no earlier cases; together they weigh as much as one case."""
 _CASES_LIKE_ONE = 2
-"""Tasks that come together err together: when one is late its neighbours are, and each of them teaches less."""
+"""This many cases count as one independent case, because tasks submitted together err together."""
 _SHORTEST_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Eta:
-    """When a task is expected to end, in seconds from now: in half of all cases by then, in nine of ten by then."""
+    """Median and 90th percentile of the time until a task finishes, in seconds from now."""
 
     p50_seconds: float
     p90_seconds: float
@@ -38,7 +39,7 @@ class Eta:
 class _Case:
     predicted_seconds: float
     ratio: float
-    """What it took, as a multiple of that."""
+    """Actual duration as a multiple of the predicted duration."""
     weight: float
 
 
@@ -57,15 +58,15 @@ class _Band:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What became of earlier predictions, in bands of their length."""
+    """Errors of earlier predictions, in bands of predicted duration."""
 
     _bands: tuple[_Band, ...]
     _limits: tuple[float, ...]
-    """The predicted seconds between one band and the next."""
+    """The predicted seconds that separate two neighbouring bands."""
 
     @classmethod
     def of(cls, workers: Iterable[Sequence[ForetoldTask]]) -> "Calibration":
-        """From what each worker knows, its oldest case first."""
+        """Build a calibration from the finished tasks of each worker, oldest first."""
         cases = (_weighed(case, age) for worker in workers for age, case in enumerate(reversed(worker)))
         ordered = sorted(cases, key=lambda case: case.predicted_seconds)
         count = min(_MOST_BANDS, max(1, len(ordered) // _BAND))
@@ -77,7 +78,7 @@ class Calibration:
         return cls(tuple(map(_Band.of, bands)), tuple(limits))
 
     def eta(self, predicted_seconds: float) -> Eta:
-        """What may be told of a prediction."""
+        """Return the calibrated estimate for a prediction."""
         band = self._bands[bisect_left(self._limits, predicted_seconds)]
         seconds = max(_SHORTEST_SECONDS, predicted_seconds)
         return Eta(p50_seconds=seconds * band.p50, p90_seconds=seconds * band.p90)
@@ -92,10 +93,10 @@ def _weighed(case: ForetoldTask, age: int) -> _Case:
 
 
 def _quantile(ordered: Sequence[tuple[float, float]], share: float, *, cases_like_one: int = 1) -> float:
-    """The value that the next one of the same kind stays below with this probability, at least.
+    """Return the value that the next case stays below with at least the probability `share`.
 
-    Split conformal prediction, with weights: as many cases count as would, equally weighed and each by itself, be as
-    sure.
+    Weighted split conformal prediction: the weighted cases count as the number of equally weighted,
+    independent cases with the same certainty.
     """
     weights = [weight for _, weight in ordered]
     total = math.fsum(weights)

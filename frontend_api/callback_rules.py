@@ -1,5 +1,7 @@
-"""CallbackRules: where a webhook may go. Asked about the URL when a task is submitted, and at each try once more about
-the URL and about every address that its host resolves to. Pure.
+"""CallbackRules: the URLs and addresses that webhooks may be sent to. Pure.
+
+The URL is checked when a task is submitted. Each delivery attempt checks the URL again and every
+address that its host resolves to.
 """
 
 import re
@@ -22,38 +24,41 @@ _LAST_32_BITS = 0xFFFFFFFF
 
 
 class CallbackRefusedError(DomainError):
-    """A webhook may not go there; the message ends the sentence "the callback URL …"."""
+    """A webhook must not be sent to this URL; the message completes "the callback URL …"."""
 
     code = "callback_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackUrl:
-    """A URL that was checked, in the parts it was checked in: nobody need parse it a second time, differently."""
+    """The parts of a checked URL, so that no other parser reads it differently."""
 
     scheme: str
     host: str
     port: int
     target: str
-    """Path and query, as they go into the request line."""
+    """Path and query, as they appear in the request line."""
 
     @property
     def authority(self) -> str:
-        """What the Host header says."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRules:
-    """https to public addresses. `allows_loopback` adds this machine's own, by http, too: for the local stack."""
+    """Allows https to public addresses.
+
+    `allows_loopback` also allows this machine's own addresses, by http too, for the local stack.
+    """
 
     is_offered: bool = True
-    """Whether there are webhooks at all: not without a key to make secrets from."""
+    """Whether webhooks are offered: false without a key to derive secrets from."""
     allows_loopback: bool = False
 
     def checked_url(self, text: str) -> CallbackUrl:
-        """The parts of a URL that may be called. Raises CallbackRefusedError."""
+        """Check a URL and return its parts. Raises CallbackRefusedError."""
         if not self.is_offered:
             raise CallbackRefusedError("cannot be called: no webhooks are on offer here")
         if len(text) > MAX_URL_CHARACTERS or not _PLAIN_URL.fullmatch(text):
@@ -74,7 +79,7 @@ class CallbackRules:
         )
 
     def check_address(self, address: Address) -> None:
-        """Return for an address that may be connected to. Raises CallbackRefusedError."""
+        """Raise CallbackRefusedError if connecting to the address is not allowed."""
         meant = _meant_by(address)
         if self.allows_loopback and meant.is_loopback:
             return
@@ -109,7 +114,7 @@ def _literal(host: str) -> Address | None:
 
 
 def _meant_by(address: Address) -> Address:
-    """Where packets to this address end up: several kinds of IPv6 addresses carry an IPv4 address inside."""
+    """Return the address that packets reach: several kinds of IPv6 address embed an IPv4 one."""
     if isinstance(address, IPv4Address):
         return address
     if any(address in network for network in _NAT64):

@@ -1,4 +1,4 @@
-"""Cancel a task: at once while it waits, by raising a flag while a worker holds it."""
+"""Cancel a task: immediately while it is queued, by setting a flag while a worker holds it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,14 +11,12 @@ from frontend_api.tell_ending import TellEnding, untold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTask:
-    """The use case."""
-
     store: TaskStore
     tell_ending: TellEnding
     clock: Clock
 
     def __call__(self, user_id: str, task_id: str) -> Task:
-        """The task afterwards: cancelled, still processing with the flag up, or as it had ended before.
+        """Return the task: cancelled, processing with cancellation requested, or finished before.
 
         Idempotent. Raises TaskNotFoundError.
         """

@@ -1,4 +1,4 @@
-"""CheckReadiness: whether every dependency of a submission can be reached, probed at most once a second."""
+"""CheckReadiness: probes every dependency of a submission, at most once per second."""
 
 import time
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from frontend_api.ports import Probe
 from frontend_api.remembered import Remembered
 
 _GOOD_FOR = timedelta(seconds=1)
-"""Anyone may ask, and each probe is a call to another service."""
+"""Any caller may request readiness, and each probe calls another service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reachability:
-    """One dependency, and how long its probe took."""
+    """The state of one dependency, and the duration of its probe."""
 
     name: str
     is_reachable: bool
@@ -25,14 +25,17 @@ class Reachability:
 
 
 class CheckReadiness:
-    """Probes all dependencies at once, so that the result takes as long as the slowest."""
+    """Probes all dependencies in parallel: the result takes as long as the slowest probe."""
 
     def __init__(self, *, probes: Sequence[Probe], clock: Clock) -> None:
         self._probes = tuple(probes)
         self._remembered = Remembered(self._probed, good_for=_GOOD_FOR, clock=clock)
 
     def __call__(self) -> tuple[Reachability, ...]:
-        """Each dependency as of the last second; a request that arrives during a probe gets the result before."""
+        """Return the state of each dependency, at most one second old.
+
+        A request that arrives during a probe gets the previous result.
+        """
         return self._remembered()
 
     def _probed(self, _now: datetime) -> tuple[Reachability, ...]:

@@ -1,4 +1,4 @@
-"""The connection of a caller who waits: notices at once that it has gone, and how much it still takes."""
+"""The connection of a waiting caller: detects a disconnect at once and whether data can be sent."""
 
 import select
 import socket
@@ -15,45 +15,51 @@ _TAKES_NOTHING_SECONDS = 30.0
 _TIMEVAL = struct.pack("ll", int(_TAKES_NOTHING_SECONDS), 0)
 _MOST_UNSENT_BYTES = 65_536
 _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
-"""Where POLLRDHUP does not exist, only a reset is noticed before something is written."""
+"""Without POLLRDHUP, only a reset is detected before the next write."""
 
 
 class Heard(Enum):
-    """What ended a wait."""
+    """Reason why a wait ended."""
 
     NEWS = auto()
-    """The follower has something to take, and the caller can be told."""
+    """The follower has an update, and the connection accepts data."""
     NOTHING = auto()
-    """The time has passed without news, and the caller can be told so."""
+    """The time passed without an update, and the connection accepts data."""
     CALLER_SPEAKS = auto()
     CALLER_GONE = auto()
-    """It hung up, or for half a minute has taken nothing of what there was to tell."""
+    """The caller disconnected, or accepted no data for 30 seconds while data was due."""
     MUST_END = auto()
 
 
 class ClientConnection:
-    """The socket under a request, where the server lends it; without one the caller seems always there and ready."""
+    """The socket of a request, if the server provides it.
+
+    Without a socket, the caller is treated as always connected and ready.
+    """
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
 
     def send_no_backlog(self) -> None:
-        """Keep the kernel from queueing what a slow reader has not taken: it shall get the newest state instead.
+        """Limit the send buffer, so that a slow reader gets the newest state and not a backlog.
 
-        Nor may a message half sent wait for ever: sending then raises OSError.
+        A partly sent message times out as well: sending then raises OSError.
         """
         if self.socket is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNSENT_BYTES)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
     def hang_up(self) -> None:
-        """Break the connection; no error if it is broken. Else the server would linger for a last word to be taken."""
+        """Close the connection in both directions; no error if it is already broken.
+
+        Otherwise the server would linger until the caller has read the last bytes.
+        """
         if self.socket is not None:
             with suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
 
     def wait(self, follower: Follower, seconds: float, *, listening: bool = False) -> Heard:
-        """Wait for news, at most so long; with `listening` also for what the caller says."""
+        """Wait at most `seconds` for an update; with `listening`, also for data from the caller."""
         silent_until = time.monotonic() + seconds
         gone_at: float | None = None
         while True:
@@ -61,7 +67,7 @@ class ClientConnection:
             if follower.must_end:
                 return Heard.MUST_END
             now = time.monotonic()
-            # To say that there are no news, the caller must be ready to take it just as well.
+            # A heartbeat, too, is due only when the connection accepts data.
             is_due = follower.has_news or now >= silent_until
             if is_due and self.socket is None:
                 return self._due(follower)
@@ -79,7 +85,7 @@ class ClientConnection:
         return Heard.NEWS if follower.has_news else Heard.NOTHING
 
     def _heard(self, follower: Follower, seconds: float, *, writing: bool, listening: bool) -> Heard | None:
-        """What the caller's side had to say within so many seconds; None when it had nothing to say."""
+        """Poll the caller's socket; return None if nothing relevant happened in time."""
         poll = select.poll()
         poll.register(follower, select.POLLIN)
         if self.socket is not None:

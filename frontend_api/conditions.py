@@ -1,7 +1,8 @@
-"""Conditions: what terraform/alerts.tf watches, told from the store at this moment. Pure.
+"""Conditions: the alerts of terraform/alerts.tf, evaluated from the store at one moment. Pure.
 
-An alert asks the metrics of a whole deployment, over time; a condition asks the store, now. Names, titles,
-severities, thresholds and rows of the runbook are the alerts' own, and a test compares them.
+An alert evaluates metrics of the whole deployment over time; a condition reads the current state of
+the store. Names, titles, severities, thresholds and runbook rows are those of the alerts; a test
+compares them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,21 +17,21 @@ from frontend_api.usage_totals import NO_USAGE, UsageTotals
 from frontend_api.workload import Workload
 
 FEW_FAILURES = 3
-"""So many may fail within half an hour, whatever share of all they are."""
+"""This many failures within half an hour are tolerated, whatever their share."""
 
 
 class State(StrEnum):
-    """How a condition stands."""
+    """State of a condition."""
 
     FINE = "fine"
     WATCH = "watch"
-    """It holds, but not for as long as the alert waits before it tells anybody."""
+    """The condition holds, but not yet for the time after which the alert notifies."""
     WANTS_YOU = "wants_you"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertLimits:
-    """From where on something is wrong: `alert_limits` in terraform/variables.tf."""
+    """Alert thresholds: `alert_limits` in terraform/variables.tf."""
 
     waiting_tasks: int = 500
     oldest_seconds: float = 900
@@ -40,15 +41,15 @@ class AlertLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """One alert, as far as it does not depend on how things stand."""
+    """The constant properties of one alert."""
 
     name: str
     title: str
     severity: str
     lasts: timedelta
-    """How long it has to hold before somebody is told."""
+    """How long the condition must hold before the alert notifies."""
     runbook: str
-    """How the row of docs/runbook.md begins."""
+    """Beginning of the row in docs/runbook.md."""
 
 
 _IDLE = "Tasks stay `queued`, `enqueued_at` is set, workers are idle."
@@ -99,7 +100,7 @@ ALL_WATCHED = (NO_WORKER, OLDEST_WAITS, DEAD_LETTERS, TASKS_FAIL, BACKLOG_GROWS,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """How one of them stands, and the figures in a sentence."""
+    """The state of one alert, and a sentence with its figures."""
 
     watched: Watched
     state: State
@@ -108,18 +109,18 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """Everything that the conditions are told from, at one moment."""
+    """The data that all conditions are evaluated from, at one moment."""
 
     limits: AlertLimits
     as_of: datetime
     lines: Mapping[str, QueueLine]
-    """The queue of each model on offer."""
+    """The queue of each offered model."""
     workload: Workload
     dead_letters: int
     lately: Lately
 
     def __iter__(self) -> Iterator[Condition]:
-        """Each condition, the gravest first."""
+        """Yield each condition, the most severe first."""
         yield self._no_worker()
         yield self._oldest_waits()
         yield self._dead_letters()
@@ -185,7 +186,7 @@ class Conditions:
         says = f"{_percent(share)} of the last hour's were drawn for nothing; {_percent(limit)} may be."
         state = State.FINE
         if share > limit:
-            # It has lasted for half an hour when it is true of both halves of the hour.
+            # The share exceeded the limit for half an hour if it did so in both halves of the hour.
             early_useful = hour.gpu_seconds - late.gpu_seconds
             early_wasted = hour.wasted_gpu_seconds - late.wasted_gpu_seconds
             halves = _share(early_wasted, early_useful), _wasted_share(late)
@@ -198,7 +199,7 @@ class Conditions:
 
 
 def _spent(ended: Mapping[TaskStatus, UsageTotals]) -> UsageTotals:
-    """Of all but what was cancelled: somebody wanted it so."""
+    """Sum the usage of completed and failed tasks; owners cancel tasks on purpose."""
     counted = (TaskStatus.COMPLETED, TaskStatus.FAILED)
     return sum((ended.get(status, NO_USAGE) for status in counted), NO_USAGE)
 

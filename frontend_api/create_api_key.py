@@ -1,4 +1,4 @@
-"""Create an API key for a caller. The key itself leaves here once and is kept nowhere."""
+"""Create an API key for a caller. The key is returned once and never stored."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,13 +12,13 @@ MAX_KEYS_PER_CALLER = 50
 
 
 class TooManyApiKeysError(DomainError):
-    """The caller has as many keys as anybody may have."""
+    """The caller has the maximum number of keys."""
 
     code = "too_many_api_keys"
 
 
 class BeyondOwnRightsError(DomainError):
-    """A key cannot make one that may do more, or for longer, than itself."""
+    """A key cannot create a key with more permissions or a later expiry than its own."""
 
     code = "forbidden"
 
@@ -33,17 +33,16 @@ class CreatedApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateApiKey:
-    """The use case."""
-
     keys: ApiKeyStore
     clock: Clock
 
     def __call__(
         self, caller: Principal, *, name: str, scopes: frozenset[Scope], good_for: timedelta | None
     ) -> CreatedApiKey:
-        """A new key of the caller's. A key that asks and names no end passes its own end on.
+        """Create a key. A key made by an API key without `good_for` inherits that key's expiry.
 
-        Raises BeyondOwnRightsError, TooManyApiKeysError (which two callers at once may overstep by one).
+        Raises BeyondOwnRightsError and TooManyApiKeysError. Two concurrent calls can exceed the
+        limit by one.
         """
         now = self.clock.now()
         expires_at = caller.good_until if good_for is None else now + good_for

@@ -1,4 +1,4 @@
-"""DeadLetter: a message that Pub/Sub or a worker gave up on, as it is kept for operators. Pure."""
+"""DeadLetter: a message that Pub/Sub or a worker abandoned, as stored for operators. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,16 @@ from common.wire_formats.task_message import TaskMessage, decode_task_message
 from common.wire_formats.versions import UndecodableError
 
 MAX_BODY_BYTES = 400_000
-"""A hundred times what any accepted task needs; with its attributes a letter must fit into Firestore's 1 MiB."""
+"""A hundred times what any accepted task needs.
+
+With its attributes, a letter must fit into Firestore's limit of 1 MiB.
+"""
 
 _LETTER_ID = re.compile(r"\d{8}-\d{6}-\d{3}-[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 
 class DeadLetterNotFoundError(DomainError):
-    """No dead letter with this id is kept."""
+    """No dead letter with this id is stored."""
 
     code = "dead_letter_not_found"
 
@@ -26,14 +29,14 @@ class DeadLetterNotFoundError(DomainError):
 
 
 class DeadLetterUndecodableError(DomainError):
-    """No worker could ever read it, so sending it again would only kill it again."""
+    """No worker can decode the message, so sending it again would fail again."""
 
     code = "dead_letter_undecodable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadMessage:
-    """A message as it lay on the dead-letter topic, with its id and time there."""
+    """A message on the dead-letter topic, with its id and publish time there."""
 
     message_id: str
     published_at: datetime
@@ -43,25 +46,25 @@ class DeadMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """One dead letter."""
+    """A stored dead letter."""
 
     id: str
-    """Made of when it died and of its message id: the newest sorts last."""
+    """Built from `died_at` and the message id, so that the newest sorts last."""
     died_at: datetime
-    """When it was given up on, by Pub/Sub's clock."""
+    """When the message was abandoned, by Pub/Sub's clock."""
     reason: str
     task_id: str | None
-    """None when the body could not be read."""
+    """None if the body could not be decoded."""
     subscription: str | None
-    """Where it was given up on."""
+    """The subscription on which the message was abandoned."""
     delivery_count: int | None
     first_published_at: datetime | None
     attributes: Mapping[str, str]
-    """Those of the message when it was alive."""
+    """The original message's attributes."""
     body: bytes
-    """The first MAX_BODY_BYTES of it; nothing where letters are listed."""
+    """The first MAX_BODY_BYTES of the body; empty in lists."""
     body_bytes: int
-    """The size of all of it."""
+    """Size of the whole body."""
     body_is_cut: bool
     expires_at: datetime
     """When the record may be deleted."""
@@ -69,7 +72,7 @@ class DeadLetter:
 
     @classmethod
     def of(cls, message: DeadMessage, *, now: datetime, keep_for: timedelta) -> "DeadLetter":
-        """The same for every delivery of the same message, but for `expires_at`."""
+        """Build the letter of a message: the same for every delivery, except for `expires_at`."""
         origin = decode_dead_letter_origin(message.attributes)
         task_id, reason = None, origin.reason
         size = max(origin.body_bytes or 0, len(message.body))
@@ -94,11 +97,11 @@ class DeadLetter:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether a task can be made out that might be given another chance."""
+        """Whether the task is known and the body complete, so that the task can be retried."""
         return self.task_id is not None and not self.body_is_cut
 
     def task_message(self) -> TaskMessage:
-        """What it was to say, read anew: what today's code can read counts. Raises DeadLetterUndecodableError."""
+        """Decode the body with the current code. Raises DeadLetterUndecodableError."""
         if self.body_is_cut:
             raise DeadLetterUndecodableError(
                 f"its body of {self.body_bytes} bytes was too large to be kept whole"
@@ -112,11 +115,11 @@ class DeadLetter:
 
 
 def is_letter_id(text: str) -> bool:
-    """Whether a dead letter can be called so."""
+    """Return whether a text has the format of a dead letter's id."""
     return _LETTER_ID.fullmatch(text) is not None
 
 
 def _letter_id(message: DeadMessage) -> str:
-    """Message ids alone will not do: an emulator that starts anew counts from one again."""
+    """Build an id that starts with the time: a restarted emulator numbers messages from 1 again."""
     milliseconds = message.published_at.microsecond // 1_000
     return f"{message.published_at:%Y%m%d-%H%M%S}-{milliseconds:03d}-{message.message_id}"

@@ -1,4 +1,4 @@
-"""What an operator is told of dead letters."""
+"""Response schemas for dead letters."""
 
 import base64
 from datetime import datetime
@@ -11,7 +11,7 @@ from frontend_api.dead_letter import DeadLetter
 
 
 class DeadLetterAnswer(AnswerBody):
-    """A dead letter. What nobody noted is null."""
+    """A dead letter. Fields that were not recorded are null."""
 
     id: str
     died_at: datetime = Field(description="When it was given up on.")
@@ -27,7 +27,7 @@ class DeadLetterAnswer(AnswerBody):
 
 
 class DeadLetterDetailAnswer(DeadLetterAnswer):
-    """A dead letter with what it says."""
+    """A dead letter with its content."""
 
     attributes: dict[str, str]
     body: str
@@ -36,7 +36,7 @@ class DeadLetterDetailAnswer(DeadLetterAnswer):
 
     @classmethod
     def of(cls, letter: DeadLetter) -> "DeadLetterDetailAnswer":
-        """The letter, its body as text if it is text."""
+        """Build the response; the body is text if it is valid UTF-8."""
         told = DeadLetterAnswer.model_validate(letter).model_dump()
         body, encoding = _readable(letter.body)
         return cls(
@@ -49,14 +49,14 @@ class DeadLetterDetailAnswer(DeadLetterAnswer):
 
 
 class DeadLetterPageAnswer(AnswerBody):
-    """A page of dead letters, newest first; `next_page_token` is null on the last one."""
+    """A page of dead letters, newest first; `next_page_token` is null on the last page."""
 
     dead_letters: tuple[DeadLetterAnswer, ...]
     next_page_token: str | None
 
 
 class PurgedAnswer(AnswerBody):
-    """What one purge did."""
+    """The result of one purge."""
 
     deleted: int
     more: bool = Field(description="Whether there may be more to delete: call again.")

@@ -1,4 +1,4 @@
-"""Everything the routes need, wired by hand: use cases over ports. `wired()` is how a route reaches it."""
+"""The dependencies of the routes, assembled from ports. A route gets them from `wired()`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,9 +67,9 @@ EXTENSION = "darkroom"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebPage:
-    """The browser client: where its built files lie, and what `/config.json` tells it.
+    """The browser client: the folder of its built files, and the content of `/config.json`.
 
-    `connects_to` are the origins, besides this one, that the page may talk to.
+    `connects_to` are the origins, besides this one, that the page may connect to.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ class WebPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """What `create_app` is given."""
+    """Arguments of `create_app`."""
 
     catalog: ModelCatalog
     clock: Clock
@@ -120,7 +120,7 @@ class Dependencies:
     web_page: WebPage
     request_gate: RequestGate
     heartbeat_seconds: float
-    """How long a stream of changes is silent at most."""
+    """Maximum time that a stream of changes stays silent."""
 
 
 def assembled(
@@ -161,7 +161,7 @@ def assembled(
     keep_dead_letters_for: timedelta,
     rescue_policy: RescuePolicy,
 ) -> Dependencies:
-    """The use cases over these ports."""
+    """Build the use cases from these ports."""
     quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
     unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
     bill = GpuBill()
@@ -233,7 +233,7 @@ def assembled(
             archive=dead_letters,
             store=store,
             queue=queue,
-            # An operator mends what went wrong here; the owner's quota is not in the way.
+            # An operator repairs a failure of the system, so the owner's quota does not apply.
             retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=unlimited),
             clock=clock,
         ),
@@ -267,5 +267,5 @@ def assembled(
 
 
 def wired() -> Dependencies:
-    """The dependencies of the app that is answering."""
+    """Return the dependencies of the current app."""
     return cast("Dependencies", current_app.extensions[EXTENSION])

@@ -1,6 +1,6 @@
-"""EnqueuedNotes: that Pub/Sub confirmed a task's message is written down a moment after the caller was answered.
+"""EnqueuedNotes: stores that Pub/Sub confirmed a task's message, after the caller was answered.
 
-Nobody waits for it, and where many tasks come at once one call notes them all.
+No caller waits for it, and one call stores the confirmations of many tasks.
 """
 
 import threading
@@ -22,9 +22,10 @@ _log = structlog.get_logger(__name__)
 
 
 class EnqueuedNotes:
-    """Safe to share between threads. A note that is lost costs one needless message later, nothing else.
+    """Stores confirmations in the background. Safe to share between threads.
 
-    `writer` is one thread, and what it was given before the process ends is done before the process ends.
+    A lost confirmation costs one needless message later and nothing else. `writer` is one thread,
+    and it finishes its submitted work before the process exits.
     """
 
     def __init__(self, *, batches: TaskBatches, writer: Executor, gather_seconds: float = 0.1) -> None:
@@ -35,7 +36,10 @@ class EnqueuedNotes:
         self._unwritten: dict[str, tuple[Task, datetime]] = {}
 
     def note(self, tasks: Iterable[Task], now: datetime) -> None:
-        """A message for each of these, one at least, as the store returned them, was confirmed."""
+        """Record that a message for each of these tasks was confirmed.
+
+        The tasks must be as the store returned them.
+        """
         with self._lock:
             must_begin = not self._unwritten
             self._unwritten |= {task.id: (task, now) for task in tasks}
@@ -43,7 +47,7 @@ class EnqueuedNotes:
             self._begin()
 
     def holds(self, task_id: str) -> bool:
-        """Whether a task's message was confirmed here, though the stored task does not say so yet."""
+        """Return whether this process has a confirmation for the task that is not stored yet."""
         with self._lock:
             return task_id in self._unwritten
 
@@ -56,7 +60,8 @@ class EnqueuedNotes:
         with self._lock:
             notes = dict(islice(self._unwritten.items(), _MOST_AT_ONCE))
         try:
-            # A task that has changed since is left alone: a claim says as much, and whoever ended it needs no note.
+            # A task that has changed since is skipped: a claim implies a message, and a finished
+            # task needs none.
             self._batches.update_unchanged(
                 [task for task, _ in notes.values()], lambda task: task.enqueued(notes[task.id][1])
             )

@@ -1,4 +1,4 @@
-"""How each error becomes a problem: the other half of `problems.py`."""
+"""Maps each error to a problem of `problems.py`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,13 +35,13 @@ from frontend_api.webhooks.host_slots import ReceiverBusyError
 from frontend_api.webhooks.replay_delivery import DeliveryOutdatedError
 
 RETRY_AFTER_SECONDS = 2
-"""How long a caller should wait for a dependency that is away; most outages are a reconnection."""
+"""How long a caller should wait for an unavailable dependency; most outages are reconnections."""
 _PLACE_AFTER_SECONDS = 5
-"""When another try for a place to wait at may be worth it: among so many, some are always near their end."""
+"""When to retry after all waiting slots were taken: among so many, some are always about to end."""
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """The problem that an error is told as; None for one that nobody expected."""
+    """Return the problem for an error; None for an unexpected error."""
     for kind in type(error).__mro__:
         if kind in _TOLD:
             return _TOLD[kind](error)
@@ -49,24 +49,24 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def body_problem(error: ValidationError) -> Problem:
-    """What pydantic refused in a body."""
+    """Build the problem for the errors that pydantic found in a body."""
     errors = error.errors(include_url=False, include_input=False)
     return rejected(Complaint("pointer", pointer_of(e["loc"]), detail_of(e)) for e in errors)
 
 
 def query_problem(error: ValidationError) -> Problem:
-    """What pydantic refused in a query."""
+    """Build the problem for the errors that pydantic found in a query."""
     errors = error.errors(include_url=False, include_input=False)
     return rejected(Complaint("parameter", str(e["loc"][0])[:100], detail_of(e)) for e in errors)
 
 
 def header_problem(name: str, detail: str) -> Problem:
-    """What is wrong with one header."""
+    """Build the problem for an invalid header."""
     return rejected([Complaint("header", name, detail)])
 
 
 def body_too_large(limit: int = MAX_BODY_BYTES) -> Problem:
-    """The body is beyond the limit and was not read."""
+    """Build the problem for a body over the limit, which is not read."""
     return Problem(
         code="body_too_large",
         detail=f"the body may have at most {limit} bytes",

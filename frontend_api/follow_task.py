@@ -1,7 +1,7 @@
-"""Follow a task: wait for its changes without asking for them again and again.
+"""Follow a task: wait for its changes without polling the store.
 
-Whoever waits takes a place, of which there are so many in a process; the newest state waits there to be taken. A slow
-taker misses states in between and never the newest one.
+Each waiting caller takes one of a limited number of slots in the process. A slot keeps the newest
+state: a slow reader misses states in between but never the newest one.
 """
 
 import socket
@@ -15,16 +15,17 @@ from frontend_api.ports import Sighting, TaskWatch
 
 
 class NoPlaceLeftError(Exception):
-    """As many callers wait in this process as may."""
+    """All slots for waiting callers in this process are taken."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} callers are waiting for changes here already, as many as may")
 
 
 class Follower:
-    """A place to wait at. `select` and `poll` find it readable from when something happened until it is hushed.
+    """A slot for one waiting caller.
 
-    A context manager: leaving it gives the place back.
+    `select` and `poll` report it as readable after an event, until `hush` is called. It is a
+    context manager: leaving it releases the slot.
     """
 
     def __init__(self, watch: TaskWatch, give_back: Callable[["Follower"], None]) -> None:
@@ -39,10 +40,10 @@ class Follower:
         self._unfollow: Callable[[], None] | None = None
         self._is_closed = False
         self.must_end = False
-        """Set once the process is stopping: nobody may wait any longer."""
+        """Set when the process stops: the caller must stop waiting."""
 
     def follow(self, task: Task) -> None:
-        """Hear from now on of every state newer than `task`."""
+        """Receive every state newer than `task` from now on."""
         self._unfollow = self._watch.follow(task, self._hear)
 
     @property
@@ -51,30 +52,30 @@ class Follower:
         return self._untaken is not None
 
     def take(self) -> Sighting | None:
-        """The newest state that was not taken before; None without one."""
+        """Return the newest state that was not taken before, or None."""
         with self._lock:
             taken, self._untaken = self._untaken, None
         return taken
 
     def hush(self) -> None:
-        """Stop ringing, before looking at what has happened."""
+        """Clear the readable signal; call it before checking what has happened."""
         with self._lock:
             if self._is_ringing:
                 self._bell.recv(1)
                 self._is_ringing = False
 
     def fileno(self) -> int:
-        """For `select` and `poll`."""
+        """The file descriptor for `select` and `poll`."""
         return self._bell.fileno()
 
     def end(self) -> None:
-        """Wake whoever waits here, for good."""
+        """Wake the waiting caller and set `must_end`."""
         with self._lock:
             self.must_end = True
             self._ring()
 
     def close(self) -> None:
-        """Give the place back; closing twice is no error."""
+        """Release the slot. Idempotent."""
         with self._lock:
             if self._is_closed:
                 return
@@ -105,7 +106,7 @@ class Follower:
 
 
 class FollowTask:
-    """The use case: as many Followers as a process may have at once."""
+    """Hands out a limited number of Followers per process."""
 
     def __init__(self, *, watch: TaskWatch, most: int) -> None:
         self._watch = watch
@@ -115,7 +116,7 @@ class FollowTask:
         self._is_ending = False
 
     def take_place(self) -> Follower:
-        """A place that follows nothing yet. Raises NoPlaceLeftError."""
+        """Take a slot that follows no task yet. Raises NoPlaceLeftError."""
         with self._lock:
             if len(self._followers) >= self._most:
                 raise NoPlaceLeftError(self._most)
@@ -126,19 +127,19 @@ class FollowTask:
             return follower
 
     def __call__(self, task: Task) -> Follower:
-        """A place that hears of every state newer than `task`. Raises NoPlaceLeftError."""
+        """Take a slot that receives every state newer than `task`. Raises NoPlaceLeftError."""
         follower = self.take_place()
         follower.follow(task)
         return follower
 
     @property
     def waiting(self) -> int:
-        """How many places are taken."""
+        """How many slots are taken."""
         with self._lock:
             return len(self._followers)
 
     def end_all(self) -> None:
-        """Have nobody wait any longer, now or later: the process is stopping."""
+        """End all waits, current and future, because the process is stopping."""
         with self._lock:
             self._is_ending = True
             followers = tuple(self._followers)

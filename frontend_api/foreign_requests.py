@@ -1,8 +1,9 @@
-"""Keeps the pages of other sites from driving an API that asks nobody for credentials, as on the local stack.
+"""Protects an API without credentials, as on the local stack, from the pages of other sites.
 
-A browser sends whatever any page tells it to. Such a page is known by one of two things it cannot forge: the Host
-header, when its own name was made to point here (DNS rebinding), or Sec-Fetch-Site and Origin, when it says where
-the request came from. Programs send neither of the latter and are let through.
+A browser sends any request that a page makes. Two things that such a page cannot forge reveal it:
+the Host header, if the page's own name was pointed at this machine (DNS rebinding), and
+Sec-Fetch-Site or Origin, which name the page's site. Programs send neither Sec-Fetch-Site nor
+Origin and are accepted.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ _CHANGES_NOTHING = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 def refuse_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
-    """Answer to these names only, on any port, and let no page of another origin change anything."""
+    """Accept only these host names, on any port, and reject changes from pages of other origins."""
     app.config["TRUSTED_HOSTS"] = list(trusted_hosts)
     app.register_error_handler(SecurityError, _untrusted_host)
 
@@ -36,7 +37,10 @@ def refuse_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
 
 
 def _needs_the_same_origin(asked: Request) -> bool:
-    """Whatever may change something; and sockets, of which browsers let any page read what they bring."""
+    """Return whether a request needs the same origin.
+
+    These are requests that may change data, and WebSockets, which browsers let every page read.
+    """
     return asked.method not in _CHANGES_NOTHING or "websocket" in asked.headers.get("Upgrade", "").lower()
 
 
@@ -44,7 +48,7 @@ def _is_of_another_origin(asked: Request) -> bool:
     site = asked.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in ("same-origin", "none")
-    origin = asked.headers.get("Origin")  # of a browser too old for the other one
+    origin = asked.headers.get("Origin")  # browsers too old for Sec-Fetch-Site
     return origin is not None and urlsplit(origin).netloc != asked.host
 
 

@@ -1,4 +1,4 @@
-"""Foretell a task: what it will take, where it stands, when it may end; for little more than a remembered workload."""
+"""Predict a task's GPU time, queue position and finish time, from a cached workload."""
 
 import threading
 from collections import OrderedDict
@@ -30,11 +30,14 @@ from frontend_api.workload import Workload
 
 _PLACE_GOOD_FOR = timedelta(seconds=1)
 _MOST_PLACES = 2_000
-"""Whose place is forgotten is counted anew when somebody asks."""
+"""The position of a task that was evicted is counted again on the next request."""
 
 
 class ForetellTask:
-    """The use case. Safe to share between threads. Nothing that cannot be told is an error but in `estimate`."""
+    """Predicts tasks. Safe to share between threads.
+
+    Only `estimate` raises an error when no prediction is possible; the other methods return less.
+    """
 
     def __init__(self, *, read_workload: ReadWorkload, gauge: QueueGauge, clock: Clock) -> None:
         self._read_workload = read_workload
@@ -42,24 +45,24 @@ class ForetellTask:
         self._clock = clock
         self._lock = threading.Lock()
         self._places: OrderedDict[tuple[str, datetime], Place] = OrderedDict()
-        """By id and the moment it was queued: a retried task stands elsewhere."""
+        """By id and the time it was queued: a retried task has another position."""
         self._calibrated: tuple[tuple[WorkerReport, ...], Calibration] = ((), Calibration.of(()))
 
     def estimate(self, parameters: GenerationParameters, lane: Lane) -> Outlook:
-        """What would become of a task submitted now. Raises DependencyUnavailableError."""
+        """Predict a task submitted now. Raises DependencyUnavailableError."""
         workload = self._read_workload(checked=True)
         place = place_of_newest(workload, parameters.model, lane, self._clock.now())
         return self._outlook_of_queued(workload, parameters, place)
 
     def foretold(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
-        """New tasks, to be submitted in this order, with their predictions."""
+        """Add predictions to new tasks, which are submitted in this order."""
         workload = self._read_workload.at_once(checked=True)
         if workload is None:
             return tuple(tasks)
         told = []
         for task in tasks:
             place = place_of_newest(workload, task.parameters.model, task.lane, self._clock.now())
-            if self._known_place_of(task) is None:  # else this is a replay, within the same moment
+            if self._known_place_of(task) is None:  # otherwise a replay at the same moment
                 self._remember(task, place)
             drawing = drawing_of(workload, task.parameters)
             predicted = self._prediction(workload, task.parameters.model, drawing, place)
@@ -68,11 +71,14 @@ class ForetellTask:
         return tuple(told)
 
     def note_stored(self, task: Task) -> None:
-        """A task waits from now on, also for those who look before it is measured."""
+        """Count a stored task as queued before the next measurement finds it."""
         self._read_workload.note_queued(task)
 
     def __call__(self, task: Task) -> Outlook:
-        """What can be told of a stored task; at most one count in the store, if its place is not remembered."""
+        """Predict a stored task.
+
+        Runs at most one count in the store, if the task's position is not cached.
+        """
         if task.status.is_terminal:
             return NOTHING_KNOWN
         workload = self._read_workload.at_once()
@@ -140,7 +146,7 @@ class ForetellTask:
                 self._places.popitem(last=False)
 
     def _calibration(self, workload: Workload) -> Calibration:
-        """Made once for each measurement."""
+        """Return the calibration, computed once per measurement."""
         workers, calibration = self._calibrated
         if workers is not workload.workers:
             known = workload.workers or workload.former_workers
