@@ -39,6 +39,9 @@ _SPARE_CONNECTIONS = 32
 """Idle connections are closed so that as many more can always be accepted: health checks need connections, too."""
 _LINGER_SECONDS = 5.0
 """How long a closed connection is read from, so that the kernel does not reset it before the caller has the answer."""
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS = 0.01
+"""The connection that could not be accepted makes the poller return at once, until a file is closed."""
 _TAKES_NOTHING = struct.pack("ll", 30, 0)
 """After so many seconds in which a caller takes nothing of an answer, sending it fails and its thread is free."""
 
@@ -73,6 +76,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         )
         self._lingering: dict[_Connection, float] = {}
         self._in_flight = 0
+        self._in_flight_bytes = 0
         self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
         self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
         super().init_process()
@@ -86,10 +90,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         try:
             client, address = listener.accept()
         except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
-                raise
+            # Whatever is wrong with one connection, or with the number of open files, the process goes on.
+            if error.errno in _OUT_OF_FILES:
+                self._close_idle()
+                time.sleep(_PAUSE_SECONDS)
             return
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TAKES_NOTHING)
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TAKES_NOTHING)
         self.nr_conns += 1
         connection = _Connection(self.cfg, client, address, listener.getsockname())
         connection.initialized = (
@@ -109,9 +116,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
         """A thread has answered."""
         self._in_flight -= 1
+        self._in_flight_bytes -= conn.incoming.size
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
         if keeps and not conn.incoming.is_malformed:
-            self._await_request(conn, conn.incoming.rest)
+            self._await_request(conn, self._forgotten(conn).rest)
         else:
             self._linger(conn)
 
@@ -217,7 +225,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         threads = self.tpool
         if conn.incoming.path in HEALTH_PATHS:
             threads = self._health_threads
-        elif self._in_flight >= self._most_in_flight:
+        elif self._in_flight >= self._most_in_flight or self._in_flight_bytes > _BUFFERED_BYTES:
             detail = "as many requests are being answered as this process can hold; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
@@ -225,6 +233,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         conn.parser = RequestParser(self.cfg, iter(conn.incoming.chunks), conn.client)
         conn.data_ready = True
         self._in_flight += 1
+        self._in_flight_bytes += conn.incoming.size
         future = threads.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
@@ -245,6 +254,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _linger(self, conn: _Connection) -> None:
         """Close in both directions, but read for a while what still comes (RFC 9112, section 9.6)."""
+        self._forgotten(conn)
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
@@ -253,6 +263,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             return
         self._lingering[conn] = time.monotonic() + _LINGER_SECONDS
         self._read_with(conn, self._discard)
+
+    def _forgotten(self, conn: _Connection) -> IncomingRequest:
+        """The request that was answered. The connection, which may be kept for minutes, no longer holds its body."""
+        answered, conn.parser = conn.incoming, None
+        del conn.incoming
+        return answered
 
     def _discard(self, conn: _Connection, client: socket.socket) -> None:
         if conn not in self._lingering:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,10 @@ _READY_WITHIN_SECONDS = 60
 
 
 def build_app() -> Flask:
-    """What gunicorn loads."""
+    """What gunicorn loads, in the worker process."""
+    if "OPEN_FILES" in os.environ:
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["OPEN_FILES"]), most))
     return Api(folder=Path(tempfile.mkdtemp())).app
 
 

@@ -1,10 +1,13 @@
 """Callers who send slowly, or nothing, or too much, against a real gunicorn: they keep no other caller waiting."""
 
+import contextlib
 import json
+import resource
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -75,6 +78,16 @@ def assert_others_are_served(port: int) -> None:
         assert others.post("/v1/tasks", content=BODY, headers=JSON).status_code == 202
 
 
+def resident_bytes(port: int) -> int:
+    """Memory of the processes that were started to listen on this port."""
+    pages = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if f"PORT={port}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                pages += int((process / "statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
 UNFINISHED = {
     "bodies": head(500_000) + BODY,
     "bodies of batches": head(500_000, "/v1/tasks:batch") + b'{"tasks": [',
@@ -101,6 +114,44 @@ def test_more_idle_connections_than_a_process_holds_leave_room_for_others() -> N
     ):
         for number in range(1_100):
             connected(exits, port, UNFINISHED["heads"] if number % 2 else b"")
+        assert_others_are_served(port)
+
+
+def test_a_process_without_a_file_to_open_closes_idle_connections_and_lives_on() -> None:
+    with served_by_gunicorn(OPEN_FILES="160") as port, ExitStack() as exits:
+        url = f"http://{LOOPBACK}:{port}/v1/tasks"
+        task = httpx.post(url, content=BODY, headers=JSON, trust_env=False).json()
+        for _ in range(300):
+            connected(exits, port)
+        assert_others_are_served(port)
+        kept = httpx.get(f"{url}/{task['id']}", timeout=SOON_SECONDS, trust_env=False)
+        assert kept.status_code == 200, "another process, which does not know the task"
+
+
+def test_a_connection_that_is_kept_holds_no_body_that_was_answered() -> None:
+    body = b'{"tasks": []' + b" " * 3_900_000 + b"}"
+    with served_by_gunicorn() as port, ExitStack() as exits:
+        assert_others_are_served(port)
+        before = resident_bytes(port)
+        for _ in range(60):
+            connection = connected(exits, port, head(len(body), "/v1/tasks:batch") + body)
+            assert answer_on(connection)[0] == 422
+        assert resident_bytes(port) - before < 30 * len(body)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX:" + b" " * 120_000 + b"\x00\r\n\r\n",
+        head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"1\r\n{\r\n" * 400_000,
+    ],
+    ids=["a field of blanks", "tiny chunks"],
+)
+def test_framing_that_is_costly_to_parse_delays_no_other(port: int, sent: bytes) -> None:
+    with ExitStack() as exits:
+        costly = connected(exits, port)
+        with contextlib.suppress(ConnectionError):  # it need not be read to its end
+            costly.sendall(sent + b"0\r\n\r\n")
         assert_others_are_served(port)
 
 
