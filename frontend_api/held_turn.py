@@ -1,4 +1,4 @@
-"""HeldTurn: the turn of the rescue that runs, kept for as long as it works and given back however it ends."""
+"""HeldTurn: holds the rescue's lock while the rescue runs, and releases it at the end."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -11,7 +11,7 @@ from frontend_api.ports import RescueTurns, Turn
 
 
 class HeldTurn:
-    """A context manager around a turn that was taken."""
+    """A context manager around an acquired lock."""
 
     def __init__(self, turn: Turn, *, turns: RescueTurns, clock: Clock, ttl: timedelta) -> None:
         self._turn: Turn | None = turn
@@ -20,7 +20,10 @@ class HeldTurn:
         self._ttl = ttl
 
     def kept(self) -> bool:
-        """Renew it. False when it is another's: whoever was away for so long must stop."""
+        """Renew the lock.
+
+        Returns False if another process has taken it; the rescue must then stop.
+        """
         if self._turn is not None:
             self._turn = self._turns.renew(self._turn, now=self._clock.now(), ttl=self._ttl)
         return self._turn is not None
@@ -31,6 +34,6 @@ class HeldTurn:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(DependencyUnavailableError):  # then it ends by itself
+        with suppress(DependencyUnavailableError):  # the lock then expires
             if self._turn is not None:
                 self._turns.give_back(self._turn)

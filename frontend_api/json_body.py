@@ -1,34 +1,35 @@
-"""Read a request body as one JSON object, strictly: what two readers could understand differently is refused."""
+"""Read a request body as one JSON object, strictly: ambiguous input is rejected."""
 
 import json
 from typing import Any, NoReturn
 
 MAX_BODY_BYTES = 1_000_000
 MAX_VALUES = 1_000
-"""Far more than any single request has; a bound on the work that a refused body can cause."""
+"""Far more than any valid request has; bounds the work that a rejected body can cause."""
 _MAX_INTEGER_DIGITS = 400
 _QUOTES_PER_VALUE = 4
-"""A name and a text have two each."""
+"""A name and a string value have two quotation marks each."""
 
 
 class MalformedBodyError(ValueError):
-    """The bytes are not one unambiguous JSON object; the message says why, free of secrets."""
+    """The bytes are not one unambiguous JSON object. The message says why, without secrets."""
 
 
 class TooManyValuesError(ValueError):
-    """The body has more values than any acceptable one; it was not parsed."""
+    """The body has more values than any valid request; it was not parsed."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"must have at most {limit} values, those inside arrays and objects included")
 
 
 def parse_json_object(body: bytes, *, max_values: int = MAX_VALUES) -> dict[str, Any]:
-    """The object that `body` holds. Raises MalformedBodyError and TooManyValuesError.
+    """Parse `body` as a JSON object. Raises MalformedBodyError and TooManyValuesError.
 
-    Refused beyond what JSON refuses: NaN and Infinity, a name given twice, names that are not valid Unicode,
-    integers of more than 400 digits, nesting deeper than the parser goes.
+    Stricter than JSON: rejects NaN and Infinity, duplicate names, names that are not valid Unicode,
+    integers of more than 400 digits, and nesting deeper than the parser supports.
     """
-    # Counted before anything is parsed: each value costs an object, and each wrong one an error with its location.
+    # Counted before parsing: each value costs an object, and each invalid one an error with its
+    # location.
     _check_values(body, max_values)
     try:
         parsed = json.loads(
@@ -53,10 +54,10 @@ def parse_json_object(body: bytes, *, max_values: int = MAX_VALUES) -> dict[str,
 
 
 def _check_values(body: bytes, limit: int) -> None:
-    """Refuse a JSON text of more values than `limit`, in a few passes at the speed of memory.
+    """Reject a JSON text with more than `limit` values, in a few passes at memory speed.
 
-    Exact for valid JSON. Of invalid JSON the part before the first error is counted correctly, and the parser reads
-    no further than that.
+    Exact for valid JSON. For invalid JSON, the part before the first error is counted correctly,
+    and the parser reads no further.
     """
     text = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
     if text.count(b'"') > _QUOTES_PER_VALUE * limit:
@@ -64,7 +65,7 @@ def _check_values(body: bytes, limit: int) -> None:
     outside_strings = b"".join(text.split(b'"')[::2])
     if outside_strings.count(b",") >= limit:
         raise TooManyValuesError(limit)
-    # Values beside one another have commas between them; what has none is one inside the other.
+    # Commas separate neighbouring values; brackets without commas are nested.
     if outside_strings.count(b"[") + outside_strings.count(b"{") > limit:
         raise MalformedBodyError("is nested too deeply")
 
@@ -87,7 +88,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether text can be written as UTF-8; JSON's escapes can spell halves of surrogate pairs, which cannot."""
+    """Return whether text can be encoded as UTF-8; JSON escapes can contain lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Who is calling, told by an API key: programs, anywhere. Everybody else is told apart by another Authenticator."""
+"""Authentication by API key. Requests without a key are passed to another Authenticator."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,15 +14,14 @@ _NOT_VALID = "the API key is unknown, revoked or expired"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOrTokenAuthenticator:
-    """The Authenticator that asks for an API key first, and `others` where none is shown."""
+    """The Authenticator that checks an API key, or uses `others` for a request without one."""
 
     keys: ApiKeyStore
     others: Authenticator
     clock: Clock
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
-        """See Authenticator.principal."""
-        # Whatever hands on a request may have spelled the names of its headers anew.
+        # Proxies may change the case of header names.
         told = {name.lower(): value for name, value in headers.items()}
         shown = told.get("x-api-key")
         if shown is None:
@@ -44,6 +43,6 @@ class KeyOrTokenAuthenticator:
             raise NotAuthenticatedError(_NOT_VALID)
         with suppress(
             ApiKeyNotFoundError, DependencyUnavailableError
-        ):  # a note for people; the next use has another
+        ):  # informational only; the next use records it again
             self.keys.note_used(key, now)
         return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)

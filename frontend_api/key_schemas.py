@@ -1,4 +1,4 @@
-"""What a caller sends and is told about API keys."""
+"""Request and response schemas for API keys."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -36,12 +36,12 @@ class ApiKeyRequest(BaseModel):
 
     @property
     def good_for(self) -> timedelta | None:
-        """How long the key is to be good."""
+        """How long the key is valid."""
         return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
 
 
 class ApiKeyAnswer(AnswerBody):
-    """An API key, without what opens doors."""
+    """An API key without its secret."""
 
     id: str
     name: str
@@ -52,7 +52,7 @@ class ApiKeyAnswer(AnswerBody):
 
     @classmethod
     def of(cls, key: ApiKey) -> "ApiKeyAnswer":
-        """The key as its owner sees it."""
+        """Build the response for the key's owner."""
         return cls(
             id=key.id,
             name=key.name,
@@ -64,13 +64,13 @@ class ApiKeyAnswer(AnswerBody):
 
 
 class CreatedApiKeyAnswer(ApiKeyAnswer):
-    """A new API key, with the key itself: it is shown here and never again."""
+    """A new API key with its secret, which is shown only in this response."""
 
     key: str
 
     @classmethod
     def of_created(cls, created: CreatedApiKey) -> "CreatedApiKeyAnswer":
-        """The one answer that carries the key."""
+        """Build the only response that contains the key."""
         return cls(**dict(ApiKeyAnswer.of(created.record)), key=created.key)
 
 

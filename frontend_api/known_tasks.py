@@ -1,7 +1,7 @@
-"""KnownTasks: the queued and processing tasks that a process counts. Pure; the caller synchronizes access.
+"""KnownTasks: the queued and processing tasks that a process counts. Pure; the caller synchronizes.
 
-Few tasks are kept one by one, so that the process can ask for exactly their statuses and drops each that has finished.
-Many tasks are kept as sums.
+A small number of tasks is kept one by one, so that the process can query their statuses and drop
+each finished one. A large number is kept as sums.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,27 +16,27 @@ _Sums = dict[str, dict[Lane, Work]]
 
 
 class KnownTasks:
-    """What a measurement found, and the tasks that this process has stored since."""
+    """The tasks of the latest measurement, and those that this process has stored since."""
 
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
         self._singly: dict[str, ActiveTask] | None = {}
         """By id; None while there are too many."""
         self._newcomers: set[str] = set()
-        """The ids of those in `_singly` that were added since the latest measurement or check."""
+        """Ids of the tasks in `_singly` that were added since the latest measurement or check."""
         self._measured: Mapping[str, Backlog] = {}
         self._arrivals: _Sums = {}
 
     @classmethod
     def few(cls, models: Sequence[str], tasks: Iterable[ActiveTask]) -> "KnownTasks":
-        """Tasks that are known one by one."""
+        """Create from tasks that are kept one by one."""
         known = cls(models)
         known._singly = {task.id: task for task in tasks}
         return known
 
     @classmethod
     def many(cls, backlogs: Mapping[str, Backlog]) -> "KnownTasks":
-        """Tasks that were only added up, by model."""
+        """Create from sums by model."""
         known = cls(tuple(backlogs))
         known._singly, known._measured = None, backlogs
         return known
@@ -51,16 +51,16 @@ class KnownTasks:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of tasks that are known one by one; empty when there are too many."""
+        """The ids of the tasks that are kept one by one; empty when there are too many."""
         return () if self._singly is None else tuple(self._singly)
 
     @property
     def are_few(self) -> bool:
-        """Whether the tasks are known one by one."""
+        """Whether the tasks are kept one by one."""
         return self._singly is not None
 
     def add(self, task: Task) -> None:
-        """Count a task that was stored; a task that is counted already is not counted again."""
+        """Count a stored task, unless it is counted already."""
         if self._singly is None:
             lanes = self._arrivals.setdefault(task.parameters.model, {})
             lanes[task.lane] = lanes.get(task.lane, NO_WORK) + Work.of(task)
@@ -73,7 +73,7 @@ class KnownTasks:
             self._singly = None
 
     def check(self, asked_for: Iterable[str], statuses: Mapping[str, TaskStatus]) -> None:
-        """Drop the tasks that have finished or were deleted, and note which are processing."""
+        """Drop the tasks that have finished or were deleted, and mark those that are processing."""
         if self._singly is None:
             return
         for task_id in asked_for:
@@ -86,7 +86,7 @@ class KnownTasks:
 
     @property
     def measured(self) -> Mapping[str, Backlog]:
-        """The backlog of each model on offer as of the latest measurement or check."""
+        """The backlog of each offered model as of the latest measurement or check."""
         if self._singly is None:
             return self._measured
         old = [task for task in self._singly.values() if task.id not in self._newcomers]
@@ -94,7 +94,7 @@ class KnownTasks:
 
     @property
     def arrivals(self) -> Mapping[str, Mapping[Lane, Work]]:
-        """The tasks that were added since, by model and lane."""
+        """The tasks added since then, by model and lane."""
         if self._singly is None:
             return {model: dict(lanes) for model, lanes in self._arrivals.items()}
         sums: _Sums = {}

@@ -8,8 +8,6 @@ from common.ports import TaskPage, TaskStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListTasks:
-    """The use case."""
-
     store: TaskStore
 
     def __call__(
@@ -21,7 +19,7 @@ class ListTasks:
         page_size: int,
         page_token: str | None = None,
     ) -> TaskPage:
-        """One page; raises InvalidPageTokenError."""
+        """Return one page. Raises InvalidPageTokenError."""
         return self.store.list_for(
             user_id, status=status, model=model, page_size=page_size, page_token=page_token
         )

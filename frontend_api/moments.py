@@ -1,4 +1,4 @@
-"""Moment: a point in time as callers must write it."""
+"""Moment: a point in time in the format that callers must use."""
 
 import re
 from typing import Annotated
@@ -9,11 +9,11 @@ _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
 
 def _written(value: object) -> object:
-    """Text that begins as RFC 3339 has it: pydantic would take a number, too, and guess its unit."""
+    """Require RFC 3339 text: pydantic would also accept a number and guess its unit."""
     if not isinstance(value, str) or not _WRITTEN.match(value):
         raise ValueError("must be a moment, such as 2026-11-20T20:14:00Z")
     return value
 
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
-"""With an offset from UTC."""
+"""A time with an offset from UTC."""

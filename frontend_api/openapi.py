@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table, the Operations beside the views and the pydantic schemas."""
+"""The OpenAPI 3.1 document, built from the routes, their Operations and the pydantic schemas."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _TAGS = (
     "health",
     "internal",
 )
-"""As they are needed, those that everybody needs first."""
+"""In the order of the document; the most used tags come first."""
 _PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 _REFERENCE = "#/components/schemas/{model}"
 _PARAMETERS: dict[str, dict[str, Any]] = {
@@ -44,9 +44,9 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 _HEADERS: dict[str, Json] = {
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7E]+$"},
 }
-"""Those that are more than text."""
+"""Schemas of headers that are more than plain text."""
 _BEFORE_ANY_ROUTE = ("request_timeout", "server_busy")
-"""Problems of a request that has not arrived, or that the process cannot hold."""
+"""Problems of a request that did not arrive completely or that the process cannot accept."""
 _EVERYWHERE_BELOW_V1 = {
     "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
     "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
@@ -62,7 +62,7 @@ poll it or listen to its Firestore document. Every refusal is a problem (RFC 945
 
 
 def openapi_document(app: Flask) -> Json:
-    """The whole document. Every route with an Operation is in it."""
+    """Build the whole document. It contains every route with an Operation."""
     paths: dict[str, Json] = {}
     operations = list(_operations(app))
     for path, verb, operation in operations:
@@ -187,7 +187,7 @@ def _answer(answer: Answer) -> Json:
 
 def _problem_answers(operation: Operation) -> Json:
     by_status: dict[int, list[str]] = {}
-    # An API key may not be allowed to do this, and whether one is good may be impossible to tell just now.
+    # An API key may lack the scope, and the key store may be unavailable.
     asks_who = "unauthenticated" in operation.problems and operation.tag != "internal"
     known = ("forbidden", "dependency_unavailable") if asks_who else ()
     for code in dict.fromkeys((*operation.problems, *known, *_BEFORE_ANY_ROUTE, "internal_error")):
@@ -202,7 +202,7 @@ def _problem_answers(operation: Operation) -> Json:
 
 
 def _task_event() -> Json:
-    """The receiver's side: what is POSTed to a callback URL, and what its answer means."""
+    """Describe the receiver's side: the POST to a callback URL and the meaning of its responses."""
     return {
         "operationId": "taskEvent",
         "summary": "Something happened to a task that was submitted with a `callback_url`",

@@ -1,4 +1,4 @@
-"""Operation: what OpenAPI should say about a route, written beside its view and read by `openapi.py`."""
+"""Operation: the OpenAPI description of a route. It is defined beside the view."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,18 +14,21 @@ _ATTRIBUTE = "operation_described"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One successful answer of an operation; `body` is None where there is none, bytes where `media_type` says so."""
+    """One successful response of an operation.
+
+    `body` is None for a response without a body; with another `media_type`, the body is bytes.
+    """
 
     meaning: str
     body: type[BaseModel] | None = None
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Name → meaning."""
+    """Name → description."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A route, described. `problems` are codes of the table in `problems.py`."""
+    """The description of a route. `problems` are codes of the table in `problems.py`."""
 
     id: str
     summary: str
@@ -36,13 +39,13 @@ class Operation:
     body_required: bool = True
     query: type[BaseModel] | None = None
     request_headers: Mapping[str, str] = field(default_factory=dict)
-    """Name → meaning."""
+    """Name → description."""
     secured: bool = True
     scope: Scope | None = None
-    """What an API key must be allowed to; None: to read where the verb is GET, to submit where it is another."""
+    """The scope that an API key needs; None: read for GET, submit for any other method."""
 
     def scope_for(self, verb: str) -> Scope:
-        """What an API key must be allowed to, for this verb (in any case)."""
+        """Return the scope that an API key needs for this method, in upper or lower case."""
         return self.scope or (Scope.READ if verb.upper() in ("GET", "HEAD") else Scope.SUBMIT)
 
 
@@ -57,5 +60,5 @@ def described(operation: Operation) -> Callable[[_View], _View]:
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:
-    """The description that a view carries."""
+    """Return the description attached to a view."""
     return getattr(view, _ATTRIBUTE, None)

@@ -1,8 +1,9 @@
-"""Outlook: what a task will take, where it stands and when it may end. Pure rules over a Workload.
+"""Outlook: a task's GPU time, queue position and estimated finish, computed from a Workload. Pure.
 
-A worker takes tasks as Pub/Sub delivers them, about in the order of submission, a few more than it draws at once. Only
-among those that it holds do interactive tasks go before batch ones. It draws the oldest first, and what shares its size
-along with it, so that work ahead is done in the time that it takes in shared batches.
+A worker receives tasks from Pub/Sub about in the order of submission, a few more than it processes
+at once. Interactive tasks precede batch tasks only among the tasks that a worker holds. The worker
+starts with the oldest task and adds tasks of the same size, so the work ahead is counted with the
+step times of shared batches.
 """
 
 import math
@@ -18,24 +19,24 @@ from frontend_api.calibration import Eta
 from frontend_api.workload import Work, Workload
 
 _MEASURED_EVERY_SECONDS = 1.0
-"""Until then a measured position is as good as an estimated one."""
+"""Up to this age, a measured position is as accurate as an estimated one."""
 _HANDLING_SECONDS = 0.2
-"""Of a task beside its drawing, until a worker has said what that takes it."""
+"""Time per task besides generation, assumed until a worker has reported its own value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What can be told of a task that has not ended. None is what nobody knows."""
+    """Predictions for an unfinished task. None means unknown."""
 
     feasible: bool = True
     reason: str | None = None
-    """Why nobody can draw it, if nobody can."""
+    """Why no worker can process the task, if it is not feasible."""
     gpu_seconds: float | None = None
     queue_position: int | None = None
-    """How many tasks of its model wait before it; None once a worker holds it."""
+    """Number of queued tasks of the same model before it; None once a worker holds it."""
     eta: Eta | None = None
     model_served: bool | None = None
-    """Whether a live worker serves its model."""
+    """Whether a live worker serves the model."""
 
 
 NOTHING_KNOWN = Outlook()
@@ -43,28 +44,31 @@ NOTHING_KNOWN = Outlook()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a queued task stood at some moment."""
+    """The queue position of a task at one moment."""
 
     as_of: datetime
     tasks_ahead: int
     wait_seconds: float
-    """Until its own drawing begins."""
+    """Until generation of this task begins."""
 
     def wait_seconds_at(self, now: datetime) -> float:
-        """What is left of the wait by then."""
+        """Return the rest of the wait at `now`."""
         return max(0.0, self.wait_seconds - (now - self.as_of).total_seconds())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """What drawing takes: `gpu_seconds` where steps are shared as usual, `alone_seconds` with a device to itself."""
+    """Generation time: `gpu_seconds` in usual batches, `alone_seconds` on an idle device."""
 
     gpu_seconds: float
     alone_seconds: float
 
 
 def place_of_newest(workload: Workload, model: str, lane: Lane, now: datetime) -> Place:
-    """Where a task stands that is submitted now; workers have gone on since the workload was measured."""
+    """Return the position of a task submitted now.
+
+    Workers have continued since the workload was measured; their progress is estimated.
+    """
     gone_on = max(0.0, (now - workload.as_of).total_seconds())
     wait_seconds = _wait_seconds(workload, model, lane, gone_on_seconds=gone_on)
     tasks_ahead = workload.backlog_of(model).all_queued.tasks - _claimed_since(workload, model, gone_on)
@@ -72,7 +76,7 @@ def place_of_newest(workload: Workload, model: str, lane: Lane, now: datetime) -
 
 
 def place_behind(workload: Workload, model: str, lane: Lane, now: datetime, *, tasks_ahead: int) -> Place:
-    """Where a task stands before which so many of its model are queued now."""
+    """Return the position of a queued task with `tasks_ahead` tasks of its model before it."""
     queued = workload.backlog_of(model).all_queued.tasks
     share = min(1.0, tasks_ahead / queued) if queued else 1.0
     wait_seconds = _wait_seconds(workload, model, lane, share=share)
@@ -80,7 +84,10 @@ def place_behind(workload: Workload, model: str, lane: Lane, now: datetime, *, t
 
 
 def drawing_of(workload: Workload, parameters: GenerationParameters) -> Drawing | None:
-    """What all images of a task take a worker, at the median of those that know; None when none does."""
+    """Return the generation time of all images of a task: the median of the workers' values.
+
+    None when no worker has reported any.
+    """
     each = [_drawing(times, parameters) for times in workload.times_of(parameters.model)]
     if not each:
         return None
@@ -91,30 +98,33 @@ def drawing_of(workload: Workload, parameters: GenerationParameters) -> Drawing 
 
 
 def predicted_seconds(workload: Workload, drawing: Drawing, *, wait_seconds: float) -> float:
-    """From now to the end of a task that waits, as far as its own time and that of those before it says."""
+    """Return the seconds until a queued task finishes: wait, generation and handling."""
     return wait_seconds + drawing.alone_seconds + _handling_seconds(workload)
 
 
 def predicted_seconds_left(workload: Workload, drawing: Drawing, task: Task) -> float:
-    """The same of a task that a worker holds."""
+    """Return the seconds until a task that a worker holds finishes."""
     left = drawing.alone_seconds * (1 - task.progress.value) + _handling_seconds(workload)
     if task.progress.phase is not Phase.WAITING:
         return left
-    # It waits inside the worker behind about half of what that holds.
+    # It waits inside the worker behind about half of the worker's held work.
     model = task.parameters.model
     held = (workload.gpu_seconds_per_unit(model) or 0.0) * workload.units_in_work(model)
     return left + held / 2 / max(1, len(workload.workers_of(model)))
 
 
 def infeasible(model: str) -> str:
-    """Why a task cannot be drawn that nobody serves."""
+    """Return why a task of a model without workers cannot be processed."""
     return f"no worker that serves the model {model!r} is alive"
 
 
 def _wait_seconds(
     workload: Workload, model: str, lane: Lane, *, share: float = 1.0, gone_on_seconds: float = 0.0
 ) -> float:
-    """Until the work ahead is done: what waits of all models that the same workers serve, and what they hold."""
+    """Return the seconds until the work ahead is done.
+
+    Counts the queued tasks of all models that the same workers serve, and the tasks that they hold.
+    """
     workers = workload.workers_of(model)
     if not workers:
         return 0.0
@@ -122,7 +132,7 @@ def _wait_seconds(
     ahead = sum((_work_ahead(workload, name, share=share) for name in sharing), Work())
     if ahead.tasks < len(workers):
         return 0.0
-    # What arrived since it was measured has hardly been begun.
+    # Workers have hardly started on arrivals since the measurement.
     measured = sum((_work_ahead(replace(workload, arrivals={}), name) for name in sharing), Work())
     gpu_seconds = ahead.units - min(measured.units, gone_on_seconds * len(workers))
     if lane is Lane.INTERACTIVE:
@@ -133,7 +143,10 @@ def _wait_seconds(
 
 
 def _claimed_since(workload: Workload, model: str, gone_on_seconds: float) -> int:
-    """About how many of the measured tasks workers have claimed since: a long backlog is measured every few seconds."""
+    """Estimate how many measured tasks workers have claimed since.
+
+    A long backlog is measured only every few seconds.
+    """
     measured = replace(workload, arrivals={})
     queued, workers = measured.backlog_of(model).all_queued, workload.workers_of(model)
     if not workers or gone_on_seconds <= _MEASURED_EVERY_SECONDS or not queued.tasks:
@@ -145,7 +158,7 @@ def _claimed_since(workload: Workload, model: str, gone_on_seconds: float) -> in
 
 
 def _work_ahead(workload: Workload, model: str, *, share: float = 1.0, lane: Lane | None = None) -> Work:
-    """Tasks of one model, and as `units` the seconds of a GPU they take; of one lane, or of both."""
+    """Return the tasks of one model, of one lane or both, with their GPU seconds as `units`."""
     backlog, per_unit = workload.backlog_of(model), workload.gpu_seconds_per_unit(model) or 0.0
     queued = backlog.all_queued if lane is None else backlog.queued.get(lane, Work())
     held = backlog.all_processing if lane is None else backlog.processing.get(lane, Work())
@@ -155,7 +168,7 @@ def _work_ahead(workload: Workload, model: str, *, share: float = 1.0, lane: Lan
 
 
 def _drawing(times: ModelTimes, parameters: GenerationParameters) -> Drawing:
-    """By the size that is most like it; a step takes as much longer as there are more pixels."""
+    """Use the times of the most similar size; a step's duration is proportional to the pixels."""
     if not times.sizes:
         seconds = times.gpu_seconds_per_unit * parameters.work_units
         return Drawing(gpu_seconds=seconds, alone_seconds=seconds)

@@ -1,4 +1,4 @@
-"""The doors that only the API uses. Adapters live in `frontend_api/adapters`, fakes in `tests/fakes`."""
+"""Ports that only the API uses. Adapters: `frontend_api/adapters`; fakes: `tests/fakes`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,144 +13,149 @@ from frontend_api.usage_totals import UsageTotals
 
 
 class TaskQueue(Protocol):
-    """Where workers hear of tasks. At least once: a task may be published any number of times."""
+    """The queue of the workers. At least once: a task may be published several times."""
 
     def publish(self, *tasks: Task) -> None:
-        """Return once the broker has confirmed a message for each of these tasks, at least one, within seconds.
+        """Return once the broker has confirmed at least one message for each task, within seconds.
 
-        Raises DependencyUnavailableError when it did not confirm; messages may have arrived all the same.
+        Raises DependencyUnavailableError without a confirmation; messages may have arrived
+        nevertheless.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Sighting:
-    """A task as it stood at some moment; `task` is None when it was deleted.
+    """A state of a task at one moment; `task` is None if the task was deleted.
 
-    All who follow the task are given the same one.
+    All subscribers of the task get the same object.
     """
 
     task: Task | None
 
 
 class TaskWatch(Protocol):
-    """Tells of changes to tasks as they happen."""
+    """Reports changes of tasks as they happen."""
 
     def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:
-        """Have `tell` called with what becomes of a task, as a TaskStore returned it, until the result is called.
+        """Call `tell` with each newer state of a task until the returned function is called.
 
-        Told are states newer than `task`, each newer than the one before. Some may be left out, the newest never.
-        `tell` runs on a thread of the watch's own and must not block; a call under way may still end after the
-        following has. While the store is out of reach nothing is told; what was missed is told afterwards.
+        Every reported state is newer than `task` and than the state before it. States in between
+        may be skipped; the newest is always reported. `tell` runs on a thread of the watch and must
+        not block; a running call may end after the subscription does. While the store is
+        unreachable, nothing is reported; missed changes are reported afterwards.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """The right to be the one rescue that runs. Like a claim it ends by itself when its holder died."""
+    """The lock that allows one rescue to run. It expires by itself if its holder dies."""
 
     holder: str
     expires_at: datetime
     revision: str = field(compare=False)
-    """Which stored state this was read from; opaque to everybody but the RescueTurns."""
+    """The stored revision that this was read from; opaque except for RescueTurns."""
 
 
 class RescueTurns(Protocol):
-    """Keeps that one rescue runs at a time. Every method raises DependencyUnavailableError."""
+    """Ensures that one rescue runs at a time. Every method raises DependencyUnavailableError."""
 
     def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
-        """The turn, if nobody has it or the one who had it let it expire; None otherwise. Never waits."""
+        """Acquire the lock if it is free or expired; None otherwise. Never waits."""
         ...
 
     def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
-        """The same turn for another `ttl`; None when somebody else has taken it meanwhile."""
+        """Extend the lock by `ttl`; None if another process has acquired it meanwhile."""
         ...
 
     def give_back(self, turn: Turn) -> None:
-        """Let others have theirs at once; no effect when somebody else has taken it already."""
+        """Release the lock; no effect if another process has acquired it."""
         ...
 
 
 class ImageGoneError(Exception):
-    """The bucket has no object of this name any more."""
+    """The bucket no longer has an object with this name."""
 
 
 class ImageBucket(Protocol):
-    """The bucket that workers store images in, as its readers and removers see it."""
+    """Read and delete access to the bucket in which workers store images."""
 
     def read(self, image: StoredImage) -> bytes:
-        """The object's bytes, whole. Raises ImageGoneError, DependencyUnavailableError."""
+        """Return the object's bytes, whole. Raises ImageGoneError, DependencyUnavailableError."""
         ...
 
     def remove_folder(self, folder: str) -> None:
-        """Remove every object of a task, of every attempt, checkpoints included; none to remove is no error.
+        """Delete all objects of a task, of every attempt, including checkpoints. Idempotent.
 
-        Raises DependencyUnavailableError, and may then be called again.
+        Raises DependencyUnavailableError, and can then be called again.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedLink:
-    """A URL that anybody who holds it may fetch until it expires."""
+    """A URL that works for any holder until it expires."""
 
     url: str
     expires_at: datetime
 
 
 class ImageLinks(Protocol):
-    """Makes links that let a browser fetch an image from the bucket itself."""
+    """Creates links with which a browser fetches an image directly from the bucket."""
 
     def signed(self, image: StoredImage) -> SignedLink | None:
-        """A link to the object, or None where links cannot be signed: the API then sends the bytes.
+        """Return a link to the object, or None if links cannot be signed.
 
-        Raises DependencyUnavailableError.
+        Without a link, the API sends the bytes. Raises DependencyUnavailableError.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who is calling. `user_id` owns the tasks that this caller submits, and sees no others."""
+    """The authenticated caller. `user_id` owns the tasks that it submits and sees no others."""
 
     user_id: str
     scopes: frozenset[Scope] = ALL_SCOPES
-    """What it may do: everything, unless an API key speaks for it that may do less."""
+    """The caller's permissions: all, unless it uses an API key with fewer."""
     good_until: datetime | None = None
-    """When the API key ends that speaks for it, if one does and it ends."""
+    """Expiry of the API key that the caller uses, if any."""
     api_key_id: str | None = None
-    """Which one that is: logs name it, so that whatever a leaked key did can be found."""
+    """Id of that key: logs contain it, so that the actions of a leaked key can be found."""
 
 
 class NotAuthenticatedError(Exception):
-    """The request carries no credentials, or none that can be believed; the message says which, not why in depth."""
+    """The request has no credentials, or invalid ones; the message names which, without details."""
 
 
 class Authenticator(Protocol):
-    """Tells who is calling from a request's headers."""
+    """Identifies the caller from a request's headers."""
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
-        """Who is calling. Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be had."""
+        """Return the caller.
+
+        Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be read.
+        """
         ...
 
 
 class TaskCounts(Protocol):
-    """Counts tasks, in the store itself. Every method raises DependencyUnavailableError.
+    """Counts tasks in the store. Every method raises DependencyUnavailableError.
 
-    A count stops at `at_most`, which bounds what it costs.
+    A count stops at `at_most`, which bounds its cost.
     """
 
     def active_of(self, user_id: str, *, at_most: int) -> int:
-        """How many tasks of one user are queued or processing."""
+        """Count the queued and processing tasks of one user."""
         ...
 
     def submitted_by(self, user_id: str, *, since: datetime, at_most: int) -> int:
-        """How many tasks of one user were submitted at this moment or later, and still exist."""
+        """Count the tasks of one user that were submitted at `since` or later and still exist."""
         ...
 
     def queued(self, at_most: int) -> int:
-        """How many tasks are queued, of all users."""
+        """Count the queued tasks of all users."""
         ...
 
 
@@ -158,61 +163,63 @@ class PromptTokenizers(Protocol):
     """Splits prompts into tokens as the models do."""
 
     def token_starts(self, model: str, text: str) -> Sequence[int] | None:
-        """The index of the first character of each token, without begin and end tokens.
+        """Return the index of the first character of each token, without begin and end tokens.
 
-        None where the model's tokenizer cannot be read here.
+        None if the model's tokenizer cannot be read here.
         """
         ...
 
 
 class UsageBook(Protocol):
-    """Adds up what tasks have cost, in the store itself. Raises DependencyUnavailableError."""
+    """Sums the usage of tasks in the store. Raises DependencyUnavailableError."""
 
     def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
-        """Over one user's tasks that ended on each of these days in UTC; those that were deleted count as before.
+        """Return the totals of one user's tasks that finished on each of these days in UTC.
 
-        All are read as of one moment, so that a task that is deleted meanwhile is counted once.
+        Deleted tasks still count. All days are read from one snapshot, so that a task that is
+        deleted meanwhile is counted once.
         """
         ...
 
 
 class ApiKeyStore(Protocol):
-    """Where API keys are kept. Every method raises DependencyUnavailableError when it does not answer in time."""
+    """Stores API keys. Every method raises DependencyUnavailableError after a timeout."""
 
     def add(self, key: ApiKey) -> None:
-        """Keep a new key."""
+        """Store a new key."""
         ...
 
     def get(self, key_id: str) -> ApiKey:
-        """The key; raises ApiKeyNotFoundError."""
+        """Return the key. Raises ApiKeyNotFoundError."""
         ...
 
     def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
-        """All keys of one user, newest first."""
+        """Return all keys of one user, newest first."""
         ...
 
     def note_used(self, key: ApiKey, now: datetime) -> None:
-        """Note that it opened a door; raises ApiKeyNotFoundError when it was deleted meanwhile."""
+        """Record a use of the key. Raises ApiKeyNotFoundError if it was deleted meanwhile."""
         ...
 
     def delete(self, key_id: str) -> None:
-        """Forget a key; none of this id is no error."""
+        """Delete a key. Idempotent."""
         ...
 
 
 class InternalCallers(Protocol):
-    """Knows the machines, such as the scheduler, that may call `/internal`."""
+    """Identifies the machines, such as the scheduler, that may call `/internal`."""
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         """Return if the caller is one of them. Raises as Authenticator.principal does.
 
-        `url_token` is the address's `token`: the emulator's pushes carry no header that could hold one.
+        `url_token` is the URL's `token` parameter: the emulator's pushes have no header that could
+        hold it.
         """
         ...
 
 
 class Probe(Protocol):
-    """Asks one dependency whether it can be reached."""
+    """Checks whether one dependency is reachable."""
 
     @property
     def name(self) -> str:
@@ -225,48 +232,54 @@ class Probe(Protocol):
 
 
 class NotAnOperatorError(Exception):
-    """The caller is known, but none of the operators."""
+    """The caller is authenticated, but not an operator."""
 
 
 class Operators(Protocol):
-    """Knows those who look after what belongs to nobody, such as dead letters."""
+    """Identifies the operators, who manage what no user owns, such as dead letters."""
 
     def check(self, headers: Mapping[str, str]) -> Principal:
-        """Who is calling, if it is one of them. Raises NotAnOperatorError, and as Authenticator.principal does."""
+        """Return the caller if it is an operator.
+
+        Raises NotAnOperatorError, and as Authenticator.principal does.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterPage:
-    """One page of dead letters, newest first; `next_page_token` is None on the last one."""
+    """One page of dead letters, newest first; `next_page_token` is None on the last page."""
 
     letters: tuple[DeadLetter, ...]
     next_page_token: str | None
 
 
 class DeadLetterArchive(Protocol):
-    """Where dead letters are kept. Every method raises DependencyUnavailableError when it does not answer in time."""
+    """Stores dead letters. Every method raises DependencyUnavailableError after a timeout."""
 
     def add(self, letter: DeadLetter) -> bool:
-        """Keep a letter; False when one with its id is kept already, which is then left as it is."""
+        """Store a letter; return False and change nothing if one with its id exists."""
         ...
 
     def get(self, letter_id: str) -> DeadLetter:
-        """The letter; raises DeadLetterNotFoundError."""
+        """Return the letter. Raises DeadLetterNotFoundError."""
         ...
 
     def list_page(self, *, page_size: int, page_token: str | None = None) -> DeadLetterPage:
-        """A page of all letters, newest first, without their bodies; raises InvalidPageTokenError."""
+        """Return a page of letters, newest first, without bodies. Raises InvalidPageTokenError."""
         ...
 
     def note_replayed(self, letter_id: str, now: datetime) -> None:
-        """Note that its task was given another chance; raises DeadLetterNotFoundError."""
+        """Record that the letter's task was queued again. Raises DeadLetterNotFoundError."""
         ...
 
     def delete(self, letter_id: str) -> None:
-        """Forget a letter; raises DeadLetterNotFoundError."""
+        """Delete a letter. Raises DeadLetterNotFoundError."""
         ...
 
     def purge(self, *, died_before: datetime, limit: int) -> int:
-        """Forget the oldest letters of those that died before the moment, at most `limit`, and say how many."""
+        """Delete at most `limit` letters that died before `died_before`, oldest first.
+
+        Returns how many were deleted.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The Prefer header (RFC 7240): what a caller would like, which may be left undone and is never an error."""
+"""The Prefer header (RFC 7240): optional preferences, which are never an error."""
 
 import re
 
@@ -7,9 +7,10 @@ _WAIT = re.compile(r'wait(?:\s*=\s*"?(\d{1,9})"?)?', re.IGNORECASE)
 
 
 def wait_seconds(prefer: str | None) -> int | None:
-    """How long the caller would wait, at most MAX_WAIT_SECONDS and so long for `wait` alone; None for not at all.
+    """Return how long the caller wants to wait, at most MAX_WAIT_SECONDS; None for no wait.
 
-    The first `wait` counts, as the standard has it; one that cannot be read does not.
+    `wait` without a value means MAX_WAIT_SECONDS. The first `wait` counts, as RFC 7240 requires; an
+    invalid one is ignored.
     """
     for preference in (prefer or "").split(","):
         name_and_value = preference.partition(";")[0].strip()

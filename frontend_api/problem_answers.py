@@ -1,4 +1,4 @@
-"""Turns every error that leaves a route into an `application/problem+json` answer."""
+"""Converts every error that leaves a route into an `application/problem+json` response."""
 
 import json
 from typing import IO
@@ -14,19 +14,19 @@ from frontend_api.request_log import current_trace_id
 
 PROBLEM_TYPE = "application/problem+json"
 _MAX_DISCARDED_BYTES = 32 * 1024 * 1024
-"""What Cloud Run lets through at most."""
+"""Cloud Run's limit for a request."""
 _MAX_PATH_CHARACTERS = 100
 _CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
 _log = structlog.get_logger(__name__)
 
 
 def answer_problems(app: Flask) -> None:
-    """Register the one error handler."""
+    """Register the error handler."""
     app.register_error_handler(Exception, _answer)
 
 
 def problem_answer(problem: Problem) -> Response:
-    """The problem as a response."""
+    """Build the response for a problem."""
     body = json.dumps(problem.body(trace_id=current_trace_id()))
     answer = Response(
         body, status=problem.kind.status, content_type=PROBLEM_TYPE, headers=dict(problem.headers)
@@ -40,7 +40,8 @@ def _answer(error: Exception) -> Response:
         return Response(status=error.code, headers={"Location": error.new_url})
     if isinstance(error, RequestEntityTooLarge):
         answer = problem_answer(body_too_large((request.max_content_length or 1) - 1))
-        # Closing a connection with unread bytes resets it, and the caller would never see the answer.
+        # Closing a connection with unread bytes resets it, and the caller would not receive the
+        # response.
         unread = request.environ["wsgi.input"]
         answer.call_on_close(lambda: _discard(unread))
         return answer

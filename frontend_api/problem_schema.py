@@ -1,31 +1,31 @@
-"""The shape of a problem document, for OpenAPI: what `Problem.body` writes."""
+"""The OpenAPI schema of a problem document, as `Problem.body` writes it."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class BodyComplaint(BaseModel):
-    """One thing in the body that was refused, and what would have been accepted."""
+    """A rejected part of the body, and what is accepted."""
 
     pointer: str = Field(description="JSON pointer into the body; empty for all of it.")
     detail: str
 
 
 class ParameterComplaint(BaseModel):
-    """One parameter of the query that was refused, and what would have been accepted."""
+    """A rejected query parameter, and what is accepted."""
 
     parameter: str = Field(description="The query parameter's name.")
     detail: str
 
 
 class HeaderComplaint(BaseModel):
-    """One header that was refused, and what would have been accepted."""
+    """A rejected header, and what is accepted."""
 
     header: str = Field(description="The header's name.")
     detail: str
 
 
 class ProblemDocument(BaseModel):
-    """A refusal or failure (RFC 9457)."""
+    """A rejection or failure (RFC 9457)."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 

@@ -1,4 +1,4 @@
-"""Problems (RFC 9457): one table of every error code with its status. `error_problems.py` says which error is which."""
+"""Problems (RFC 9457): the table of all error codes. `error_problems.py` maps errors to them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ _MAX_COMPLAINTS = 20
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """What every problem of one code has in common."""
+    """The properties that all problems of one code share."""
 
     status: int
     title: str
@@ -57,9 +57,10 @@ PROBLEMS: Mapping[str, ProblemKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that was refused: where it stands, and what would have been accepted.
+    """One rejected part of the request: its location, and what is accepted.
 
-    `at` is a JSON pointer into the body (empty for the whole of it), a query parameter's or a header's name.
+    `at` is a JSON pointer into the body (empty for the whole body), or the name of a query
+    parameter or header.
     """
 
     place: Literal["pointer", "parameter", "header"]
@@ -69,7 +70,7 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A refusal or failure, ready to be told to the caller."""
+    """A rejection or failure that can be returned to the caller."""
 
     code: str
     detail: str
@@ -79,11 +80,11 @@ class Problem:
 
     @property
     def kind(self) -> ProblemKind:
-        """What the table says about the code."""
+        """The table entry of the code."""
         return PROBLEMS[self.code]
 
     def body(self, *, trace_id: str | None) -> dict[str, Any]:
-        """The members of the `application/problem+json` document."""
+        """Return the members of the `application/problem+json` document."""
         members: dict[str, Any] = {
             "type": problem_type(self.code),
             "title": self.kind.title,
@@ -98,7 +99,7 @@ class Problem:
 
 
 class RequestRefusedError(Exception):
-    """The request itself is refused at the door; carries the problem that says why."""
+    """The request is rejected before a use case runs; carries the problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -106,12 +107,12 @@ class RequestRefusedError(Exception):
 
 
 def problem_type(code: str) -> str:
-    """The problem's type: a reference relative to the API's address, which answers with its documentation."""
+    """Return the problem's type: a URL relative to the API, which returns its documentation."""
     return f"/problems/{code.replace('_', '-')}"
 
 
 def rejected(complaints: Iterable[Complaint]) -> Problem:
-    """The problem for what is wrong with single fields, parameters or headers."""
+    """Build the problem for invalid fields, parameters or headers."""
     found = tuple(complaints)
     count = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
     more = f"; `errors` lists the first {_MAX_COMPLAINTS}" if len(found) > _MAX_COMPLAINTS else ""

@@ -1,11 +1,11 @@
-"""PushEnvelope: how Pub/Sub hands a message to an HTTP endpoint. Its fields are Google's; unknown ones are ignored."""
+"""PushEnvelope: the body of a Pub/Sub push request. Its fields are Google's; others are ignored."""
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from frontend_api.moments import Moment
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
-"""Pub/Sub's largest message, 10 MB, in base64 with room for its attributes."""
+"""Pub/Sub's largest message, 10 MB, in base64, plus its attributes."""
 
 
 class PushedMessage(BaseModel):

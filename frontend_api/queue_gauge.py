@@ -11,38 +11,38 @@ from frontend_api.workload import ActiveTask, Backlog
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLine:
-    """How the queue stands, of one model or of all."""
+    """The state of the queue of one model or of all models."""
 
     queued: int
     oldest_queued_at: datetime | None
-    """Since when the task has been queued that waits longest."""
+    """When the oldest queued task was queued."""
     processing: int
     completed_lately: int
 
 
 class QueueGauge(Protocol):
-    """Measures the queue, in the store itself. Every method raises DependencyUnavailableError."""
+    """Measures the queue in the store. Every method raises DependencyUnavailableError."""
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
-        """How the queue of one model stands, or with None the queue of all."""
+        """Measure the queue of one model, or of all models for None."""
         ...
 
     def queued_before(self, model: str, moment: datetime) -> int:
-        """How many tasks of one model are queued that became so before a moment."""
+        """Count the tasks of one model that were queued before a moment."""
         ...
 
     def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
-        """How much work of one model has not ended; of what is queued only that which became so before a moment."""
+        """Sum the processing work of one model and the work queued before a moment."""
         ...
 
     def active(self, *, at_most: int) -> tuple[ActiveTask, ...]:
-        """The queued and processing tasks of all models, in any order; some of them when there are more."""
+        """Return the queued and processing tasks of all models, in any order, at most `at_most`."""
         ...
 
     def statuses(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
-        """The status of each of these tasks; a deleted task is left out."""
+        """Return the status of each of these tasks; deleted tasks are omitted."""
         ...
 
     def dead_letters(self) -> int:
-        """How many dead letters are kept."""
+        """Count the stored dead letters."""
         ...

@@ -1,4 +1,4 @@
-"""The queue as gauges: read when a collector asks, from the standing that everybody else is told, too."""
+"""Metrics of the queue, read at each collection from the same measurement as `/v1/queue`."""
 
 import time
 from collections.abc import Callable
@@ -19,11 +19,11 @@ from frontend_api.read_queue import QueueStanding, ReadQueue
 
 _log = structlog.get_logger(__name__)
 _NOT_AGAIN_FOR_SECONDS = 10.0
-"""After a store that did not answer: the gauges are read one after another, and each would wait for it."""
+"""Pause after a store timeout: the gauges are read one after another, and each would time out."""
 
 
 def show_queue(read_queue: ReadQueue) -> None:
-    """Have the queue's gauges show what `read_queue` finds, and nothing while the store does not answer."""
+    """Register the queue's gauges; they report no values while the store is unavailable."""
     gauges = QueueGauges(read_queue)
     gauge(QUEUE_DEPTH, gauges.depth)
     gauge(QUEUE_OLDEST_AGE, gauges.oldest_age)
@@ -32,7 +32,10 @@ def show_queue(read_queue: ReadQueue) -> None:
 
 
 class QueueGauges:
-    """What each gauge shows. An empty reading is no reading: a queue that cannot be read is not an empty one."""
+    """The callbacks of the gauges.
+
+    They return an empty reading when the queue cannot be read, because 0 would mean an empty queue.
+    """
 
     def __init__(
         self, read_queue: Callable[[], QueueStanding], *, clock: Callable[[], float] = time.monotonic
@@ -46,7 +49,7 @@ class QueueGauges:
         return self._by_model(lambda line, _standing: line.queued)
 
     def oldest_age(self) -> Reading:
-        """Seconds that the oldest has waited, by model."""
+        """Age of the oldest queued task in seconds, by model."""
         return self._by_model(_oldest_age)
 
     def in_flight(self) -> Reading:
@@ -54,7 +57,7 @@ class QueueGauges:
         return self._by_model(lambda line, _standing: line.processing)
 
     def dead_letters(self) -> Reading:
-        """Dead letters that are kept."""
+        """Stored dead letters."""
         standing = self._standing()
         return {} if standing is None else {(): standing.dead_letters}
 

@@ -1,6 +1,6 @@
-"""Quotas: how much one caller may have going, how fast they may submit, and how long the queue may be for all.
+"""Quotas: limits of a caller's active tasks and submission rate, and of the whole queue's length.
 
-No counters are stored: the tasks themselves are counted, by the store, now and then (see SharedCount).
+No counters are stored: the store counts the tasks themselves from time to time (see SharedCount).
 """
 
 import threading
@@ -17,27 +17,30 @@ from frontend_api.shared_count import SharedCount
 WINDOW = timedelta(minutes=1)
 _SUBMISSIONS, _REFUSED, _ACTIVE_TASKS = "submissions", "refused-submissions", "active-tasks"
 _MOST_REMEMBERED = 10_000
-"""Callers. Whoever is forgotten has a tenth of each limit without a look again, which is what it is for."""
+"""Maximum number of cached callers.
+
+An evicted caller, like a new one, can take a tenth of each limit before the store counts again.
+"""
 _ACTIVE_RETRY_AFTER_SECONDS = 10
 _QUEUE_RETRY_AFTER_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaLimits:
-    """0 is no limit."""
+    """0 means no limit."""
 
     active_tasks: int = 0
-    """Queued or processing, of one caller."""
+    """Queued or processing tasks of one caller."""
     submissions_per_minute: int = 0
-    """Of one caller, in each minute of the clock."""
+    """Submissions of one caller per clock minute."""
     refused_per_minute: int = 0
-    """Requests of one caller that each process refuses for their content, in each minute of the clock."""
+    """Requests of one caller that each process rejects for their content, per clock minute."""
     queued_tasks: int = 0
-    """Of all callers."""
+    """Queued tasks of all callers."""
 
 
 class QuotaExceededError(DomainError):
-    """The caller has, or has submitted, as much as anybody may."""
+    """The caller has reached a limit of active tasks or submissions."""
 
     code = "quota_exceeded"
     retryable = True
@@ -48,24 +51,24 @@ class QuotaExceededError(DomainError):
 
 
 class QueueFullError(QuotaExceededError):
-    """As many tasks wait as may, whosever they are."""
+    """The queue has reached its limit, over all callers."""
 
     code = "queue_full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One limit that holds for each caller alone."""
+    """A limit that applies to each caller separately."""
 
     name: str
     limit: int
     window_seconds: int | None
-    """None: there is no window; what is counted ends when the tasks do."""
+    """None: no window; what counts is the number of active tasks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a caller stands with a policy, as far as this process knows."""
+    """A caller's remaining quota of one policy, as far as this process has counted."""
 
     policy: str
     left: int
@@ -78,11 +81,11 @@ class _Caller:
     window: datetime
     submissions: SharedCount
     refused: int = 0
-    """Requests of this window that this process refused for their content."""
+    """Requests in this window that this process rejected for their content."""
 
 
 class Quotas:
-    """The limits in force. Safe to share between threads."""
+    """The configured limits. Safe to share between threads."""
 
     def __init__(self, *, limits: QuotaLimits, counts: TaskCounts, clock: Clock) -> None:
         self._limits = limits
@@ -94,7 +97,7 @@ class Quotas:
 
     @contextmanager
     def submission_of(self, user_id: str) -> Iterator[None]:
-        """Around the storing of a new task: it counts if the block ends well, and only then.
+        """Wrap the storing of a new task: it counts only if the block succeeds.
 
         Raises QuotaExceededError, QueueFullError, DependencyUnavailableError.
         """
@@ -103,22 +106,22 @@ class Quotas:
 
     @contextmanager
     def retry_of(self, user_id: str) -> Iterator[None]:
-        """Around the queueing of a task that had ended: the same, but it is no submission."""
+        """Wrap the queueing of a finished task: the same, without counting a submission."""
         caller = self._caller(user_id)
         with _one(_taken(1, self._active(caller), self._waiting())):
             yield
 
     def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
-        """Room for so many new tasks, or for fewer. Raises DependencyUnavailableError."""
+        """Reserve capacity for up to `wanted` new tasks. Raises DependencyUnavailableError."""
         caller = self._caller(user_id)
         submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._too_fast)
         return _taken(wanted, self._active(caller), submissions, self._waiting())
 
     def check_refusals(self, user_id: str) -> None:
-        """Raise QuotaExceededError for a caller with too many refused submissions in this minute.
+        """Raise QuotaExceededError for a caller with too many rejected submissions in this minute.
 
-        For use before a body is parsed: a refusal costs processor time, and the other limits count only what is
-        accepted. Each process counts its own refusals.
+        Call it before a body is parsed: a rejection costs processor time, and the other limits
+        count only accepted tasks. Each process counts its own rejections.
         """
         limit = self._limits.refused_per_minute
         if limit and self._caller(user_id).refused >= limit:
@@ -128,14 +131,14 @@ class Quotas:
             )
 
     def count_refused(self, user_id: str) -> None:
-        """Count a submission that was refused for its content."""
+        """Count a submission that was rejected for its content."""
         caller = self._caller(user_id)
         with self._lock:
             caller.refused += 1
 
     @property
     def policies(self) -> tuple[Policy, ...]:
-        """The limits of each caller, without those that are none."""
+        """The configured limits of each caller."""
         every = (
             Policy(
                 name=_SUBMISSIONS,
@@ -148,7 +151,7 @@ class Quotas:
         return tuple(policy for policy in every if policy.limit)
 
     def standings(self, user_id: str) -> tuple[Standing, ...]:
-        """Where a caller stands with each of the policies; asks nobody."""
+        """Return a caller's remaining quota of each policy, without reading the store."""
         caller = self._caller(user_id)
         left = {
             _SUBMISSIONS: caller.submissions.left,
@@ -212,7 +215,7 @@ class Quotas:
             limit=self._limits.submissions_per_minute,
             count=lambda at_most: self._counts.submitted_by(user_id, since=window, at_most=at_most),
             clock=self._clock,
-            counts_what_is_gone=True,  # or deleting would make room for more
+            counts_what_is_gone=True,  # otherwise deleting tasks would allow more submissions
         )
 
     def _window(self) -> datetime:
@@ -238,15 +241,15 @@ class _Limited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What was taken from the limits until it is known how many tasks were stored; settle it, whatever happens."""
+    """Capacity reserved from the limits; must be settled, whether or not the tasks are stored."""
 
     granted: int
     refusal: QuotaExceededError | None
-    """Why no more, where more were wanted."""
+    """Why fewer tasks than wanted were granted."""
     counts: tuple[SharedCount, ...]
 
     def settle(self, *, stored: int) -> None:
-        """So many were stored; the others came to nothing."""
+        """Keep the capacity of `stored` tasks and release the rest."""
         for count in self.counts:
             count.keep(stored)
             count.give_back(self.granted - stored)
@@ -271,7 +274,7 @@ def _taken(wanted: int, *limits: _Limited) -> Allowance:
 
 @contextmanager
 def _one(allowance: Allowance) -> Iterator[None]:
-    """Around the storing of one task."""
+    """Wrap the storing of one task."""
     if allowance.refusal is not None:
         raise allowance.refusal
     stored = 0

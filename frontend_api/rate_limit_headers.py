@@ -1,4 +1,4 @@
-"""RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) on every answer below /v1."""
+"""RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) on responses below /v1."""
 
 from flask import Flask, Response, g, request
 
@@ -9,7 +9,7 @@ _BELOW = "/v1/"
 
 
 def add_rate_limit_headers(app: Flask) -> None:
-    """Tell the limits, and to a caller who is known where they stand."""
+    """Add the limits to every response, and the remaining quota for an authenticated caller."""
 
     @app.after_request
     def add(answer: Response) -> Response:
@@ -24,7 +24,7 @@ def add_rate_limit_headers(app: Flask) -> None:
 
 
 def _policy(policy: Policy) -> str:
-    # The draft has no unit for what is limited without a window; this one is the nearest.
+    # The draft has no unit for a limit without a window; this one is the nearest.
     rest = 'qu="concurrent-requests"' if policy.window_seconds is None else f"w={policy.window_seconds}"
     return f'"{policy.name}";q={policy.limit};{rest}'
 

@@ -1,4 +1,4 @@
-"""Read how many workers a pool should have: the workload, put through the policy of `fleet_demand`."""
+"""Read how many workers a pool needs: applies the policy of `fleet_demand` to the workload."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,35 +12,37 @@ from frontend_api.read_workload import ReadWorkload
 from frontend_api.workload import Workload
 
 _USABLE_FOR = timedelta(seconds=30)
-"""An older workload decides nothing: no answer keeps the fleet as it is, an outdated one may take it apart."""
+"""Maximum age of a workload.
+
+Without an answer the fleet stays as it is; an outdated answer could shrink it wrongly.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetDemand:
-    """What the tasks of some models ask of the workers that serve them."""
+    """The workers that the tasks of some models need."""
 
     as_of: datetime
     workers: float
-    """How many there should be, to be rounded up."""
+    """Number of workers, to be rounded up."""
     gpu_seconds: float | None
-    """How long one would draw at all that has not ended; None while nobody knows what one of the models takes."""
+    """Time that one worker needs for all unfinished tasks; None if a model's times are unknown."""
     tasks: int
-    """How many have not ended."""
+    """Number of unfinished tasks."""
     busy_workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFleetDemand:
-    """The use case."""
-
     catalog: ModelCatalog
     read_workload: ReadWorkload
     clock: Clock
 
     def __call__(self, models: Collection[str], *, target_seconds: float) -> FleetDemand:
-        """The demand of a pool that serves these models; of none named, all.
+        """Compute the demand of a pool that serves these models; without names, all models.
 
-        Raises UnknownModelError, and DependencyUnavailableError also where the workload is older than 30 seconds.
+        Raises UnknownModelError, and DependencyUnavailableError also if the workload is older than
+        30 seconds.
         """
         chosen = tuple(self.catalog.get(name).name for name in models) or tuple(
             spec.name for spec in self.catalog.models
@@ -57,7 +59,7 @@ def _demand(workload: Workload, models: frozenset[str], target_seconds: float) -
     tasks = drawn + sum(backlog.all_queued.tasks for backlog in backlogs)
     serving = sum(not models.isdisjoint(worker.served_models) for worker in workload.workers)
     each = [workload.gpu_seconds_left(model) for model in models]
-    # What nobody has measured is worth one worker: it measures while it warms up.
+    # A model without measurements counts as one worker, which measures it during warm-up.
     assumed = sum(target_seconds if seconds is None else seconds for seconds in each)
     busy_workers = min(drawn, serving)
     return FleetDemand(

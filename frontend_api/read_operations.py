@@ -1,4 +1,4 @@
-"""Read how the whole system stands, for its operators."""
+"""Read the state of the whole system for its operators."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +17,16 @@ from frontend_api.usage_totals import UsageTotals
 from frontend_api.workload import Workload
 
 MOST_FAILURES = 500
-"""So many are looked at for their codes: each is a document that is read."""
+"""Maximum number of failed tasks whose codes are counted: each is one document read."""
 HALF_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
 _GOOD_FOR = timedelta(seconds=10)
-"""What is counted over an hour changes slowly, and costs more than the queue does."""
+"""Counts over an hour change slowly and cost more than counts of the queue."""
 _ENDINGS = tuple(status for status in TaskStatus if status.is_terminal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationsStanding:
-    """The queue, the workers, what became of tasks lately, and what of it wants somebody."""
+    """The queue, the workers, recently finished tasks, and the conditions of the alerts."""
 
     queue: QueueStanding
     workload: Workload
@@ -35,7 +35,7 @@ class OperationsStanding:
 
 
 class ReadOperations:
-    """The use case. Safe to share between threads."""
+    """Reads the operators' overview. Safe to share between threads."""
 
     def __init__(
         self,
@@ -53,8 +53,9 @@ class ReadOperations:
         self._lately = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
 
     def __call__(self) -> OperationsStanding:
-        """How everything stands, or stood two seconds ago, and what became of tasks until ten seconds ago.
+        """Return the state of the whole system.
 
+        The queue and the workers are at most two seconds old, the counts of finished tasks ten.
         Raises DependencyUnavailableError.
         """
         queue, workload, lately = self._read_queue(), self._read_workload(), self._lately()
@@ -88,7 +89,7 @@ class ReadOperations:
         return dict(zip(statuses, pool.map(partial(self._flow.totals, since=since), statuses), strict=True))
 
     def _crowded(self) -> tuple[str, ...]:
-        """Models with more waiting than the limit: whether a short queue grows is no matter, and not counted."""
+        """Return the models with more queued tasks than the limit: only their growth is counted."""
         lines = self._read_queue().by_model
         return tuple(model for model, line in lines.items() if line.queued > self._limits.waiting_tasks)
 

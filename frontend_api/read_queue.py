@@ -1,4 +1,4 @@
-"""Read how the queue stands: measured in the store, and remembered for a moment, for many may ask."""
+"""Read the state of the queue: measured in the store and cached, because many callers may ask."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +11,13 @@ from frontend_api.queue_gauge import QueueGauge, QueueLine
 from frontend_api.remembered import Remembered
 
 LATELY = timedelta(minutes=5)
-"""What throughput is told over."""
+"""The period over which throughput is measured."""
 _GOOD_FOR = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStanding:
-    """The whole queue, and the line of each model on offer."""
+    """The whole queue, and the queue of each offered model."""
 
     as_of: datetime
     all_models: QueueLine
@@ -26,7 +26,7 @@ class QueueStanding:
 
 
 class ReadQueue:
-    """The use case. Safe to share between threads."""
+    """Reads the queue. Safe to share between threads."""
 
     def __init__(self, *, catalog: ModelCatalog, gauge: QueueGauge, clock: Clock) -> None:
         self._models = tuple(spec.name for spec in catalog.models)
@@ -34,7 +34,7 @@ class ReadQueue:
         self._standing = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
 
     def __call__(self) -> QueueStanding:
-        """How the queue stands, or stood two seconds ago. Raises DependencyUnavailableError."""
+        """Return the state, at most two seconds old. Raises DependencyUnavailableError."""
         return self._standing()
 
     def _measured(self, now: datetime) -> QueueStanding:

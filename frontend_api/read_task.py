@@ -1,4 +1,4 @@
-"""Read one task of a caller's. Other people's tasks do not exist."""
+"""Read one of a caller's tasks. Tasks of other users are reported as not found."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from common.ports import TaskStore
 
 
 class ImageNotFoundError(Exception):
-    """The task has no image or preview of this index, or none yet."""
+    """The task has no image or preview with this index, or none yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenPreview:
-    """A preview, and the attempt that it belongs to: the next attempt counts its steps anew."""
+    """A preview and its attempt: each attempt counts its steps from the beginning."""
 
     attempt: int
     preview: Preview
@@ -22,26 +22,26 @@ class SeenPreview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTask:
-    """The use case."""
+    """Reads tasks, images and previews for their owner."""
 
     store: TaskStore
 
     def __call__(self, user_id: str, task_id: str) -> Task:
-        """The task; raises TaskNotFoundError, for somebody else's exactly as for one that never was."""
+        """Return the task. Raises TaskNotFoundError, also for another user's task."""
         task = self.store.get(task_id)
         if task.user_id != user_id:
             raise TaskNotFoundError(task_id)
         return task
 
     def image(self, user_id: str, task_id: str, index: int) -> StoredImage:
-        """One image of the task; raises TaskNotFoundError, ImageNotFoundError."""
+        """Return one image of the task. Raises TaskNotFoundError, ImageNotFoundError."""
         for image in self(user_id, task_id).images:
             if image.index == index:
                 return image
         raise ImageNotFoundError(f"task {task_id!r} has no image {index}")
 
     def preview(self, user_id: str, task_id: str, index: int) -> SeenPreview:
-        """The newest preview of one image; raises TaskNotFoundError, ImageNotFoundError."""
+        """Return the newest preview of one image. Raises TaskNotFoundError, ImageNotFoundError."""
         task = self(user_id, task_id)
         for preview in task.previews:
             if preview.index == index:

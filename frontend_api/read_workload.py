@@ -31,36 +31,39 @@ from frontend_api.workload import Workload
 _log = structlog.get_logger(__name__)
 _GOOD_FOR = timedelta(seconds=1)
 _EARLY = timedelta(seconds=0.25)
-"""A caller who comes so long before a measurement is too old starts the next one in the background."""
+"""A call this long before a measurement expires starts the next one in the background."""
 _TASKS_PER_READ = 1_000
-"""Firestore charges a read for so many counted tasks; beyond, a second changes little in proportion."""
+"""Firestore charges one read per this many counted tasks.
+
+Above it, one second changes the backlog little in proportion.
+"""
 _GOOD_FOR_PER_READ = timedelta(seconds=2)
 _AT_MOST_GOOD_FOR = timedelta(seconds=10)
 _USABLE_FOR = timedelta(seconds=15)
-"""A measurement as old as this is used while the store does not answer."""
+"""A measurement up to this age is used while the store is unavailable."""
 _SHORTEST_BETWEEN_CHECKS = timedelta(seconds=0.1)
 _BETWEEN_CHECKS_PER_TASK = timedelta(seconds=1 / 20)
 _CREW_GOOD_FOR = timedelta(seconds=2)
 _PAUSE_AFTER_OUTAGE = timedelta(seconds=5)
 _LONGEST_WAIT_SECONDS = 0.25
-"""For a measurement that another thread has begun."""
+"""Maximum wait for a measurement that another thread has begun."""
 _FORMER_WORKERS = 3
-"""Per model that no live worker has measured: one for its times, and more for calibration."""
+"""Per model that no live worker has measured: one for its times, the others for calibration."""
 
 _Crew = tuple[tuple[WorkerReport, ...], tuple[WorkerReport, ...]]
-"""The live workers, and of each model that none of them has measured the latest that had."""
+"""The live workers, and for each model that none of them has measured, the latest that have."""
 
 
 class _Due(enum.Enum):
     NOTHING = enum.auto()
     CHECK = enum.auto()
-    """Of the statuses of the tasks that are cached."""
+    """Check the statuses of the cached tasks."""
     MEASUREMENT = enum.auto()
     MEASUREMENT_IN_BACKGROUND = enum.auto()
 
 
 class ReadWorkload:
-    """The use case. Safe to share between threads."""
+    """Reads the workload. Safe to share between threads."""
 
     def __init__(
         self, *, catalog: ModelCatalog, gauge: QueueGauge, reports: WorkerReports, clock: Clock
@@ -80,21 +83,22 @@ class ReadWorkload:
         self._as_of: datetime | None = None
         """When the latest measurement or check began."""
         self._stored_meanwhile: dict[str, Task] | None = None
-        """The tasks that this process has stored since the running measurement began."""
+        """Tasks that this process has stored since the running measurement began."""
         self._failed_at = clock.now() - _PAUSE_AFTER_OUTAGE
 
     def __call__(self, *, checked: bool = False) -> Workload:
-        """The workload of at most a second ago, longer where many tasks wait. Raises DependencyUnavailableError.
+        """Return the workload, at most a second old, or older while many tasks are queued.
 
-        `checked` also drops the tasks that have finished since, while there are few.
+        `checked` also drops the tasks that have finished since, while there are few. Raises
+        DependencyUnavailableError.
         """
         self._refresh(checked=checked, patient=True)
         return self._workload()
 
     def at_once(self, *, checked: bool = False) -> Workload | None:
-        """The same for callers that must not fail without it: None when the store does not answer.
+        """Return the same, or None when the store is unavailable.
 
-        Of a long backlog only the first caller after a pause waits for a measurement.
+        With a long backlog, only the first caller after a pause waits for a measurement.
         """
         if self._may_try():
             try:
@@ -128,14 +132,18 @@ class ReadWorkload:
                 self._measuring.release()
 
     def _acquired(self) -> bool:
-        """Without any measurement there is no answer; otherwise an old one is better than a long wait."""
+        """Acquire the measuring lock.
+
+        Without any measurement, callers wait without a limit; otherwise an old one is better than a
+        long wait.
+        """
         return self._measuring.acquire(timeout=-1 if self._measured_at is None else _LONGEST_WAIT_SECONDS)
 
     def _due(self, *, checked: bool, patient: bool) -> _Due:
         with self._lock:
             count, are_few = self._known.count, self._known.are_few
         good_for = _good_for(count)
-        # A long backlog takes longer to measure: a steady flow of callers never waits for it.
+        # A long backlog takes longer to measure: a steady flow of callers must not wait for it.
         grace = timedelta(0) if are_few or patient else _GOOD_FOR
         if not self._is_younger(good_for + grace):
             return _Due.MEASUREMENT
@@ -194,14 +202,14 @@ class ReadWorkload:
             raise
         with self._lock:
             for task in self._stored_meanwhile.values():
-                # Of many tasks only those were added up that were queued before the measurement began.
+                # Of many tasks, the sums include only those queued before the measurement began.
                 if known.are_few or task.queued_at >= now:
                     known.add(task)
             self._known, self._stored_meanwhile = known, None
             self._measured_at = self._as_of = now
 
     def _listed(self) -> KnownTasks | None:
-        """The tasks one by one; None when there are too many."""
+        """List the tasks one by one; None when there are too many."""
         found = self._gauge.active(at_most=MOST_KEPT_SINGLY + 1)
         return KnownTasks.few(self._models, found) if len(found) <= MOST_KEPT_SINGLY else None
 
@@ -235,12 +243,12 @@ class ReadWorkload:
 
 
 def _good_for(tasks: int) -> timedelta:
-    """A second; where counting the tasks takes several reads, two seconds for each of them."""
+    """Return one second, or two seconds per read if counting the tasks takes several reads."""
     reads = 1 + tasks // _TASKS_PER_READ
     return _GOOD_FOR if reads == 1 else min(_GOOD_FOR_PER_READ * reads, _AT_MOST_GOOD_FOR)
 
 
 def _latest_first(reports: Iterable[WorkerReport]) -> tuple[WorkerReport, ...]:
-    """Each worker once."""
+    """Sort the reports, latest first, each worker once."""
     by_id = {report.worker_id: report for report in reports}
     return tuple(sorted(by_id.values(), key=lambda report: report.alive_until, reverse=True))
