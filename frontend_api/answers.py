@@ -63,10 +63,7 @@ class FailureAnswer(AnswerBody):
 
 
 class WarningAnswer(AnswerBody):
-    """A part of the request that has no effect, or not the expected one.
-
-    The task is accepted nevertheless.
-    """
+    """A part of the request without the expected effect. The task is accepted nevertheless."""
 
     code: str = Field(
         description="`prompt_truncated`, `negative_prompt_without_effect`, `prompt_weights_ignored`, `seed_folded`, "

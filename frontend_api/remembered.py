@@ -1,4 +1,4 @@
-"""Remembered: what is measured in the store when somebody asks, and told for a moment to all who ask."""
+"""Remembered: caches a measurement of the store for a short time and shares it between callers."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _Measured = TypeVar("_Measured")
 
 
 class Remembered(Generic[_Measured]):
-    """One measurement and when it began. Safe to share between threads."""
+    """The latest measurement and its start time. Safe to share between threads."""
 
     def __init__(
         self, measure: Callable[[datetime], _Measured], *, good_for: timedelta, clock: Clock
@@ -23,12 +23,15 @@ class Remembered(Generic[_Measured]):
         self._latest: tuple[datetime, _Measured] | None = None
 
     def __call__(self) -> _Measured:
-        """A measurement that is at most so old, or is being replaced. Raises what `measure` does."""
+        """Return a measurement that is at most `good_for` old, or that is being replaced.
+
+        Raises what `measure` raises.
+        """
         if self._latest is None:
             with self._measuring:
                 return self._latest[1] if self._latest else self._measured()
         measured_at, latest = self._latest
-        # Whoever comes while somebody measures takes what there is.
+        # While another thread measures, callers get the previous measurement.
         if self._clock.now() - measured_at < self._good_for or not self._measuring.acquire(blocking=False):
             return latest
         try:

@@ -1,4 +1,4 @@
-"""RememberedApiKeys: the ApiKeyStore as requests ask it, so that not every request costs a read."""
+"""RememberedApiKeys: an ApiKeyStore with a cache, so that not every request costs a read."""
 
 import threading
 from dataclasses import replace
@@ -13,10 +13,11 @@ _USE_NOTED_EVERY = timedelta(minutes=10)
 
 
 class RememberedApiKeys:
-    """An ApiKeyStore over another one. Safe to share between threads.
+    """An ApiKeyStore that adds a cache to another one. Safe to share between threads.
 
-    A key is read anew once it was read `known_for` ago: for so long at most it opens doors here after another
-    instance revoked it. Where it is revoked it is forgotten at once. Unknown ids are asked about each time.
+    A key is read again `known_for` after it was read. A key that another instance revoked therefore
+    works here for up to `known_for`; this instance evicts a key that it revokes at once. Unknown
+    ids are not cached.
     """
 
     def __init__(self, store: ApiKeyStore, *, clock: Clock, known_for: timedelta) -> None:
@@ -27,7 +28,7 @@ class RememberedApiKeys:
         self._known: dict[str, tuple[datetime, ApiKey]] = {}
 
     def get(self, key_id: str) -> ApiKey:
-        """See ApiKeyStore.get; perhaps as it was `known_for` ago."""
+        """Return the key, possibly as it was `known_for` ago. Raises ApiKeyNotFoundError."""
         now = self._clock.now()
         with self._lock:
             read_at, key = self._known.get(key_id, (None, None))
@@ -37,7 +38,7 @@ class RememberedApiKeys:
         return key
 
     def note_used(self, key: ApiKey, now: datetime) -> None:
-        """See ApiKeyStore.note_used; writes every ten minutes at most, as far as this instance knows."""
+        """Record a use, at most every ten minutes as far as the cached key shows."""
         if key.last_used_at is not None and now - key.last_used_at < _USE_NOTED_EVERY:
             return
         self._store.note_used(key, now)
@@ -47,22 +48,19 @@ class RememberedApiKeys:
                 self._known[key.id] = (read_at, replace(key, last_used_at=now))
 
     def add(self, key: ApiKey) -> None:
-        """See ApiKeyStore.add."""
         self._store.add(key)
 
     def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
-        """See ApiKeyStore.list_for."""
         return self._store.list_for(user_id)
 
     def delete(self, key_id: str) -> None:
-        """See ApiKeyStore.delete."""
         self._store.delete(key_id)
         with self._lock:
             self._known.pop(key_id, None)
 
     def _remember(self, now: datetime, key: ApiKey) -> None:
         with self._lock:
-            self._known.pop(key.id, None)  # so that the one read longest ago always stands first
+            self._known.pop(key.id, None)  # so that the first key is the one read longest ago
             self._known[key.id] = (now, key)
             if len(self._known) > _MOST_REMEMBERED:
                 self._known.pop(next(iter(self._known)))

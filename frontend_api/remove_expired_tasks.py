@@ -1,6 +1,7 @@
-"""Remove the tasks whose time is up, with everything that was made for them.
+"""Delete expired tasks with their images and webhook logs.
 
-`docs/adr/0009-what-expires-when.md` says what is the net under this, and why nothing of a living task can be taken.
+`docs/adr/0009-what-expires-when.md` describes the fallback, and why no data of an active task can
+be deleted.
 """
 
 from dataclasses import dataclass
@@ -19,18 +20,19 @@ _expired = counter(TASKS_EXPIRED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveExpiredTasks:
-    """The use case."""
-
     store: TaskStore
     images: ImageBucket
     webhook_logs: WebhookLogs
     clock: Clock
     page_size: int = 100
     max_pages: int = 10
-    """In one round; the next one goes on."""
+    """Pages per round; the next round continues."""
 
     def __call__(self) -> int:
-        """Returns how many were removed. Raises DependencyUnavailableError midway; the next round goes on."""
+        """Delete the tasks and return their number.
+
+        Raises DependencyUnavailableError midway; the next round continues.
+        """
         now = self.clock.now()
         removed, after = 0, None
         for _ in range(self.max_pages):
@@ -45,9 +47,10 @@ class RemoveExpiredTasks:
         return removed
 
     def _removed(self, task: Task) -> bool:
-        """The document first, and only as it was listed: a retry since then has made the task a living one.
+        """Delete the document first, if it is unchanged: a retry makes the task active again.
 
-        A crash in between leaves objects behind that belong to nobody; the other order could take a living task's.
+        A crash in between leaves unused objects behind; the other order could delete an active
+        task's.
         """
         if not self.store.delete_unchanged(task):
             return False

@@ -1,4 +1,4 @@
-"""Replay a dead letter: give its task another chance, with all its attempts."""
+"""Replay a dead letter: queue its task again, with all its attempts."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,10 @@ from frontend_api.submit_task import noted_as_enqueued
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayDeadLetter:
-    """The use case. What is sent is made from the stored task, which is the truth; the letter says only which one."""
+    """Replays dead letters.
+
+    The new message is built from the stored task; the letter only identifies the task.
+    """
 
     archive: DeadLetterArchive
     store: TaskStore
@@ -21,10 +24,10 @@ class ReplayDeadLetter:
     clock: Clock
 
     def __call__(self, letter_id: str) -> Task:
-        """The task, queued or still being drawn. May be called again: one message too many does no harm.
+        """Queue the task again and return it. Repeatable: an extra message is harmless.
 
-        Raises DeadLetterNotFoundError, DeadLetterUndecodableError, TaskNotFoundError, InvalidTransitionError for a
-        task that is completed or cancelled, and what RetryTask raises.
+        Raises DeadLetterNotFoundError, DeadLetterUndecodableError, TaskNotFoundError,
+        InvalidTransitionError for a completed or cancelled task, and the errors of RetryTask.
         """
         task = self.store.get(self.archive.get(letter_id).task_message().task_id)
         replayed = self._sent_again(task)

@@ -1,7 +1,8 @@
-"""The gate that requests pass: so many are worked on at once, the others wait before it.
+"""The gate that limits how many requests run at once; further requests wait.
 
-Most of the process's threads are there to wait for changes. Without a gate a burst of submissions spreads over all of
-them, each gets a small share of the processor, and all of them are late together: calls to Pub/Sub run out of time.
+Most threads of the process exist to wait for changes. Without a gate, a burst of submissions would
+spread over all of them. Each would get a small share of the processor and all would be late, so
+that calls to Pub/Sub time out.
 """
 
 import threading
@@ -12,24 +13,24 @@ from flask import Flask, g, request
 
 
 class RequestGate:
-    """Lets `at_once` requests in. Whoever waits for changes steps out meanwhile."""
+    """Admits `at_once` requests. A request that waits for changes leaves the gate meanwhile."""
 
     def __init__(self, *, at_once: int) -> None:
         self._room = threading.BoundedSemaphore(at_once)
 
     def enter(self) -> None:
-        """Wait until there is room, and take it."""
+        """Wait for capacity and take it."""
         self._room.acquire()
         g.is_in = True
 
     def leave(self) -> None:
-        """Give the room to the next; no effect on a request that is not in."""
+        """Release the capacity; no effect for a request that holds none."""
         if g.pop("is_in", False):
             self._room.release()
 
     @contextmanager
     def stepped_out(self) -> Iterator[None]:
-        """Outside within the block, and in again after it."""
+        """Release the capacity within the block and take it again afterwards."""
         self.leave()
         try:
             yield
@@ -38,9 +39,9 @@ class RequestGate:
 
 
 def gate_requests(app: Flask, gate: RequestGate, *, exempt_paths: Container[str] = ()) -> None:
-    """Have every request pass the gate, but those of `exempt_paths`, which must answer however busy the process is.
+    """Send every request through the gate, except for `exempt_paths`, which must always respond.
 
-    A response that is still streamed after its view has returned is outside the gate.
+    A response that is streamed after its view has returned holds no capacity.
     """
 
     @app.before_request

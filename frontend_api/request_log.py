@@ -1,4 +1,4 @@
-"""One canonical line per request, and the trace that it belongs to."""
+"""One log line per request, and the trace that the request belongs to."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +20,7 @@ _WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def trace_requests(app: Flask) -> None:
-    """Put every request into a span, in the caller's trace when it sent a `traceparent`."""
+    """Run every request in a span, within the caller's trace if it sent a `traceparent`."""
     inner: _WsgiApp = app.wsgi_app
 
     def traced(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -34,7 +34,7 @@ def trace_requests(app: Flask) -> None:
 
 
 def log_requests(app: Flask) -> None:
-    """Log `request_finished` once per request: ids, status and duration; never a body, a query or a prompt."""
+    """Log `request_finished` once per request: ids, status, duration; no body, query or prompt."""
 
     @app.before_request
     def start_timing() -> None:
@@ -83,16 +83,16 @@ def _count(route: str | None, status: int, seconds: float) -> None:
 
 
 def _known(method: str) -> str:
-    """As the semantic conventions have it: whatever a stranger makes up is one method."""
+    """Return the method; unknown methods become `_OTHER`, as the semantic conventions require."""
     return method if method in _METHODS else "_OTHER"
 
 
 def note_task(task_id: str) -> None:
-    """Have the request's line name the task that it was about."""
+    """Add the task's id to the request's log line."""
     g.task_id = task_id
 
 
 def current_trace_id() -> str | None:
-    """The trace that the request belongs to, as 32 hex digits."""
+    """Return the trace id of the request, as 32 hex digits."""
     context = trace.get_current_span().get_span_context()
     return trace.format_trace_id(context.trace_id) if context.is_valid else None

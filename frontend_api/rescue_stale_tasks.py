@@ -1,7 +1,7 @@
-"""Rescue: bring back every task that nobody will touch again. Called each minute, and after the queue lost messages.
+"""Rescue: recover every unattended task. Called each minute, and after the queue lost messages.
 
-One rescue runs at a time, for thrift. Two at once would do no harm: the worst is one message too many, and claims
-make that harmless.
+One rescue runs at a time, only to save cost. Two at once would be harmless: at worst they publish
+an extra message, and claims make that harmless.
 """
 
 import uuid
@@ -29,31 +29,29 @@ _rescued = counter(TASKS_RESCUED)
 
 
 class RescueRunningError(DomainError):
-    """Another rescue is running."""
-
     code = "rescue_running"
     retryable = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rescued:
-    """What one round did: how many tasks met which verdict."""
+    """The result of one round: number of tasks by verdict."""
 
     by_verdict: Mapping[Verdict, int]
 
     @property
     def published(self) -> int:
-        """Tasks that a message was sent for."""
+        """Number of tasks for which a message was sent."""
         return sum(count for verdict, count in self.by_verdict.items() if verdict.publishes)
 
     @property
     def abandoned(self) -> int:
-        """Tasks that were given up."""
+        """Number of tasks that failed because they were abandoned."""
         return sum(count for verdict, count in self.by_verdict.items() if verdict.failure is not None)
 
     @property
     def left(self) -> int:
-        """Tasks that turned out to need nothing."""
+        """Number of tasks that needed nothing."""
         return self.by_verdict[Verdict.LEFT]
 
 
@@ -63,8 +61,6 @@ def _random_holder() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescueStaleTasks:
-    """The use case."""
-
     store: TaskStore
     queue: TaskQueue
     tell_ending: TellEnding
@@ -74,11 +70,11 @@ class RescueStaleTasks:
     new_holder: Callable[[], str] = _random_holder
 
     def __call__(self, *, queue_lost_at: datetime | None = None) -> Rescued:
-        """Go through the unattended tasks once, in pages.
+        """Process the unattended tasks once, in pages.
 
-        `queue_lost_at`: every message confirmed before that moment is gone, publish anew. Raises RescueRunningError
-        at once when another rescue has the turn, and DependencyUnavailableError midway when a dependency fails; what
-        is left is found by the next round.
+        With `queue_lost_at`, every message confirmed before that time counts as lost and is
+        published again. Raises RescueRunningError immediately if another rescue holds the lock, and
+        DependencyUnavailableError midway if a dependency fails; the next round finds the rest.
         """
         now = self.clock.now()
         turn = self.turns.take(self.new_holder(), now=now, ttl=self.policy.turn_ttl)
@@ -98,14 +94,14 @@ class RescueStaleTasks:
                         met[self._treated(task, judge, given_up)] += 1
                     if not held.kept():
                         break
-            for task in given_up:  # last: while events cannot be published, the rest goes on
+            for task in given_up:  # last: an outage of the event topic must not stop the rest
                 self.tell_ending.at_once(task)
         finally:
             _tell(met)
         return Rescued(by_verdict=met)
 
     def _pages(self, judge: Judge) -> Iterator[tuple[Task, ...]]:
-        """The unattended tasks of every kind; no page is empty."""
+        """Yield the unattended tasks of every kind; no page is empty."""
         for kind, before in _looks(judge).items():
             after: Task | None = None
             for _ in range(self.policy.max_pages):
@@ -135,7 +131,8 @@ class RescueStaleTasks:
         found = task
 
         def change(stored: Task) -> Task:
-            # Judged again on what is stored now: a worker may have claimed the task since it was listed.
+            # Judge again what is stored now: a worker may have claimed the task since it was
+            # listed.
             nonlocal decided, found
             found = stored
             decided = judge.verdict(stored)
@@ -150,7 +147,10 @@ class RescueStaleTasks:
 
 
 def _looks(judge: Judge) -> Mapping[Unattended, datetime]:
-    """Which tasks to look at. Those to give up come first: no message needs to be sent for them."""
+    """Return the kinds of tasks to list.
+
+    Tasks to abandon come first, because they need no message.
+    """
     return {
         Unattended.OVERDUE: judge.now,
         Unattended.UNCLAIMED: judge.now - judge.policy.give_up_after,

@@ -1,4 +1,4 @@
-"""What rescue decides about one task, and from when on. Pure."""
+"""Decides what rescue does with one task. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,33 +8,33 @@ from common.domain.task import Failure, Task, TaskStatus
 
 
 class Verdict(StrEnum):
-    """What to do about a task and why, in the words of rescue's log line, metric and answer."""
+    """What to do with a task and why; used in rescue's log line, metric and response."""
 
     NEVER_ENQUEUED = "never_enqueued"
-    """Publish: its submission was never confirmed."""
+    """Publish: the submission's message was never confirmed."""
     MESSAGE_LOST = "message_lost"
-    """Publish: Pub/Sub confirmed a message, and for too long no worker took it."""
+    """Publish: Pub/Sub confirmed a message, but no worker has taken it for too long."""
     CLAIM_DEAD = "claim_dead"
-    """Publish: its worker is lost and the delivery did not come back."""
+    """Publish: its worker is lost and the delivery did not return."""
     OVERDUE = "overdue"
-    """Give up: it was to be started by now."""
+    """Abandon: its start deadline has passed."""
     USED_UP = "used_up"
-    """Give up: the worker of its last attempt is lost."""
+    """Abandon: the worker of its last attempt is lost."""
     UNCLAIMED = "unclaimed"
-    """Give up: no worker has taken it for longer than anything waits here."""
+    """Abandon: no worker has taken it within the longest allowed wait."""
     UNTOLD = "untold"
-    """Tell: it has ended, and its event was not confirmed."""
+    """Publish the final event: the task has finished, and its event was not confirmed."""
     LEFT = "left"
-    """It needs nothing, or not yet."""
+    """Nothing to do, or not yet."""
 
     @property
     def publishes(self) -> bool:
-        """Whether a message has to be sent."""
+        """Whether a message must be sent."""
         return self in (Verdict.NEVER_ENQUEUED, Verdict.MESSAGE_LOST, Verdict.CLAIM_DEAD)
 
     @property
     def failure(self) -> Failure | None:
-        """What a task fails with that is given up; None for the others."""
+        """The failure of an abandoned task; None for other verdicts."""
         return _FAILURES.get(self)
 
 
@@ -55,33 +55,37 @@ _FAILURES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescuePolicy:
-    """How long to trust the others before stepping in."""
+    """Waiting times before rescue intervenes."""
 
     confirm_within: timedelta = timedelta(seconds=30)
-    """A submission, or an ending, is confirmed by then, or the process that made it is dead."""
+    """A submission or a final event is confirmed within this time, or its process is dead."""
     deliver_within: timedelta = timedelta(hours=1)
-    """A confirmed message that no worker took for so long is published again: it may have been lost."""
+    """A confirmed message that no worker takes for this long may be lost and is published again."""
     redeliver_within: timedelta = timedelta(seconds=60)
-    """After a claim died, Pub/Sub brings the delivery back by itself by then, or never."""
+    """After a claim expires, Pub/Sub redelivers the message within this time, or never."""
     give_up_after: timedelta = timedelta(days=14)
-    """Nothing waits longer for a worker. So every task ends, and what lies in the bucket may be given an age."""
+    """Longest wait for a worker.
+
+    It bounds the time to a terminal state, so that a maximum age of objects in the bucket can be
+    set.
+    """
     page_size: int = 200
     max_pages: int = 10
-    """Of each kind in one round; the next round begins with those that wait longest again."""
+    """Per kind and round; the next round starts with the oldest tasks again."""
     turn_ttl: timedelta = timedelta(seconds=60)
-    """How long a rescue that died keeps others from theirs; a page takes seconds."""
+    """How long a rescue that died blocks others; a page takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """Decides as of one moment; every message confirmed before `messages_lost_before` counts as lost."""
+    """Decides as of one moment; messages confirmed before `messages_lost_before` count as lost."""
 
     policy: RescuePolicy
     now: datetime
     messages_lost_before: datetime
 
     def verdict(self, task: Task) -> Verdict:
-        """What to do about a task as it is stored."""
+        """Return what to do with a stored task."""
         if task.untold_since is not None:
             waits = task.untold_since >= self.now - self.policy.confirm_within
             return Verdict.LEFT if waits else Verdict.UNTOLD
@@ -106,13 +110,13 @@ class Judge:
             return Verdict.LEFT
         if claim_ended < self.now - self.policy.give_up_after:
             return Verdict.UNCLAIMED
-        # A slow worker may still renew, and a message that exists is on its way back by itself.
+        # A slow worker may still renew the claim, and Pub/Sub redelivers an existing message.
         patient = claim_ended + self.policy.redeliver_within >= self.now
         if task.attempts_left <= 0:
             return Verdict.LEFT if patient else Verdict.USED_UP
-        # Claimed, so there was a message, even if nobody noted its confirmation.
+        # The task was claimed, so a message existed even if its confirmation was not stored.
         last_message = task.enqueued_at or task.queued_at
         if last_message < self.messages_lost_before:
             return Verdict.CLAIM_DEAD
-        # A message younger than the claim's end is still to be delivered.
+        # A message that is newer than the claim's expiry is still to be delivered.
         return Verdict.LEFT if patient or last_message >= claim_ended else Verdict.CLAIM_DEAD

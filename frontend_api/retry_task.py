@@ -1,4 +1,4 @@
-"""Retry a task that failed or was cancelled: the same id and seed, queued anew with all its attempts."""
+"""Retry a failed or cancelled task: the same id and seed, queued again with all its attempts."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,16 @@ from frontend_api.submit_task import TaskNotConfirmedError, noted_as_enqueued
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryTask:
-    """The use case."""
-
     store: TaskStore
     queue: TaskQueue
     clock: Clock
     quotas: Quotas
 
     def __call__(self, user_id: str, task_id: str) -> Task:
-        """The task, queued. Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError.
+        """Queue the task again and return it.
 
-        Raises QuotaExceededError and QueueFullError, for it is one more that waits.
+        Raises TaskNotFoundError, InvalidTransitionError, TaskNotConfirmedError, and
+        QuotaExceededError and QueueFullError because it adds a queued task.
         """
         owned = ReadTask(store=self.store)(user_id, task_id)
         now = self.clock.now()

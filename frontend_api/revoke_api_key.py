@@ -1,4 +1,4 @@
-"""Revoke an API key of a caller's. Other people's keys do not exist."""
+"""Revoke one of a caller's API keys. Keys of other users are reported as not found."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,10 @@ from frontend_api.ports import ApiKeyStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeApiKey:
-    """The use case."""
-
     keys: ApiKeyStore
 
     def __call__(self, user_id: str, key_id: str) -> None:
-        """Forget the key. Raises ApiKeyNotFoundError, for somebody else's exactly as for one that never was."""
+        """Delete the key. Raises ApiKeyNotFoundError, also for another user's key."""
         if self.keys.get(key_id).user_id != user_id:
             raise ApiKeyNotFoundError(key_id)
         self.keys.delete(key_id)

@@ -1,6 +1,7 @@
-"""What a caller may send: the bodies and queries, strict, with unknown fields refused. Answers are in answers.py.
+"""Request schemas: bodies and queries, strict, without unknown fields.
 
-Types are checked here; how many steps or pixels are too many is the chosen model's business (ModelSpec).
+Types are checked here; `answers.py` has the responses. The chosen model (ModelSpec) limits values
+such as steps and pixels.
 """
 
 from collections.abc import Iterator
@@ -32,11 +33,11 @@ MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
 """Pub/Sub keeps a message for seven days."""
 MAX_BATCH_ITEMS = 100
 MAX_BATCH_BYTES = 4_000_000
-"""Room for a hundred submissions with the longest texts in the widest script."""
+"""Enough for a hundred submissions with the longest texts in the widest script."""
 MAX_BATCH_VALUES = 5_000
-"""Room for a hundred submissions with every field and all their labels."""
+"""Enough for a hundred submissions with every field and all their labels."""
 _MAX_FIELDS = 40
-"""Of one submission: more than there are, so that a few unknown ones are named, and not thousands."""
+"""Per submission; more than exist, so that a few unknown fields are named but not thousands."""
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
@@ -66,7 +67,7 @@ def _few_fields(fields: object) -> object:
 
 
 def _few_labels(labels: object) -> object:
-    """The limit, before each name and value is checked."""
+    """Check the limit before each name and value is validated."""
     if isinstance(labels, dict) and len(labels) > MAX_LABELS:
         raise PydanticKnownError(
             "too_long", {"field_type": "Dictionary", "max_length": MAX_LABELS, "actual_length": len(labels)}
@@ -92,7 +93,10 @@ IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[
 
 
 class TaskSubmission(BaseModel):
-    """A request for images. Only the prompt is required; the model fills in the rest. `null` means "as usual"."""
+    """A request for images.
+
+    Only the prompt is required; the model provides defaults for the rest. `null` means the default.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -143,7 +147,7 @@ class TaskSubmission(BaseModel):
         return _few_fields(fields)
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
-        """The same in the use case's words."""
+        """Convert to the use case's Submission."""
         asked: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
         seconds = self.deadline_seconds
         return Submission(
@@ -160,7 +164,7 @@ class TaskSubmission(BaseModel):
 
 
 class BatchItem(TaskSubmission):
-    """One of many requests for images."""
+    """One request for images in a batch."""
 
     idempotency_key: IdempotencyKey | None = Field(
         default=None,
@@ -169,7 +173,7 @@ class BatchItem(TaskSubmission):
 
 
 class TaskBatch(BaseModel):
-    """Many requests for images. Each is checked, and accepted or refused, by itself."""
+    """Several requests for images. Each is checked, and accepted or rejected, separately."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -181,7 +185,7 @@ class TaskBatch(BaseModel):
         return _few_fields(fields)
 
     def checked(self) -> Iterator[BatchItem | ValidationError]:
-        """Each of them, or what is wrong with it."""
+        """Yield each item, or its validation error."""
         for item in self.tasks:
             try:
                 yield BatchItem.model_validate(item)
@@ -190,7 +194,7 @@ class TaskBatch(BaseModel):
 
 
 class TaskListQuery(BaseModel):
-    """Which of the caller's tasks to list."""
+    """Selects the tasks to list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -203,7 +207,7 @@ class TaskListQuery(BaseModel):
 
 
 class DeadLetterListQuery(BaseModel):
-    """Which page of the dead letters."""
+    """Selects a page of dead letters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -214,7 +218,7 @@ class DeadLetterListQuery(BaseModel):
 
 
 class DeadLetterPurgeQuery(BaseModel):
-    """Which dead letters to delete. There is no way to say all by saying nothing."""
+    """Selects the dead letters to delete. There is no default that selects all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -222,7 +226,7 @@ class DeadLetterPurgeQuery(BaseModel):
 
 
 class RescueRequest(BaseModel):
-    """What the caller of rescue knows."""
+    """Parameters of a rescue."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

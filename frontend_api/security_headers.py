@@ -1,4 +1,4 @@
-"""The headers that make a browser distrust: every answer carries them; pages get a policy wide enough to work."""
+"""Security headers for browsers on every response; pages get a policy that allows them to work."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ _EVERYWHERE = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # Not plain same-origin: Firebase signs in through a window that reports back to its opener.
+    # Not plain same-origin: Firebase signs in through a window that reports to its opener.
     "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -17,7 +17,7 @@ _EVERYWHERE = {
 
 
 def add_security_headers(app: Flask) -> None:
-    """Set them on every answer that has not set its own."""
+    """Set the headers on every response that has not set its own."""
 
     @app.after_request
     def add(answer: Response) -> Response:
@@ -29,10 +29,10 @@ def add_security_headers(app: Flask) -> None:
 
 
 def page_policy(connects_to: Iterable[str] = ()) -> str:
-    """The Content-Security-Policy of a page that is served here and may talk to these other origins.
+    """Return the Content-Security-Policy of a page that may connect to these other origins.
 
-    `style-src` permits inline styles (progress bars have a width each); scripts must be files of ours, or the one
-    that Firebase's sign-in window loads.
+    `style-src` permits inline styles, because each progress bar sets a width. Scripts must be this
+    server's files, or the one that Firebase's sign-in window loads.
     """
     others = " ".join(connects_to)
     signs_in = any("googleapis.com" in origin for origin in connects_to)

@@ -1,4 +1,4 @@
-"""ApiSettings: what the API reads from the environment, prefix `DARKROOM_`, beside what both processes share."""
+"""ApiSettings: the API's own environment variables, with the prefix `DARKROOM_`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,94 +13,120 @@ _log = structlog.get_logger(__name__)
 
 
 class ApiSettings(SharedSettings):
-    """The API's own settings."""
-
     publish_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
-    """How long a submission waits for Pub/Sub's confirmation before it answers 503."""
+    """How long a submission waits for Pub/Sub's confirmation before it returns 503."""
     store_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
-    """How long one call to Firestore may take."""
+    """Timeout of one call to Firestore."""
     keep_tasks_for_days: int = Field(default=30, ge=1, le=3_650)
-    """How long a task is kept once it has ended."""
+    """How long a finished task is kept."""
     api_threads: int = Field(default=32, ge=1, le=1_000)
-    """How many requests are worked on at once in one process, beside those that wait."""
+    """How many requests run at once in one process, besides those that wait for changes."""
     max_waiting: int = Field(default=600, ge=0, le=10_000)
-    """How many callers may wait for a task's changes at once in one process: held answers, event streams, sockets."""
+    """Waiting callers per process: long polls, event streams, WebSockets."""
     request_deadline_seconds: float = Field(default=20, gt=0, le=3_600)
-    """How long a request may take to arrive, from the first byte of its head to the last of its body."""
+    """Time for a request to arrive, from the first byte of its head to the last of its body."""
     max_unfinished_per_caller: int = Field(default=100, ge=1)
-    """How many requests of one network address may be arriving at once in one process; the oldest are given up."""
+    """How many requests from one network address may be arriving in one process.
+
+    Above it, the oldest are dropped.
+    """
     trusted_proxies: int = Field(default=0, ge=0, le=10)
-    """How many proxies in front append to X-Forwarded-For; without any a caller's address is the connection's."""
+    """Number of trusted proxies that append to X-Forwarded-For.
+
+    With 0, the connection's address is the caller's.
+    """
     stream_heartbeat_seconds: float = Field(default=15, gt=0, le=300)
-    """How long an event stream or a socket is silent before it says that it is alive."""
+    """Interval between heartbeats on an idle event stream or WebSocket."""
     signing_service_account: str | None = None
-    """Signs links to images, by IAM; without it the API sends the bytes itself."""
+    """Signs links to images through IAM; without it the API sends the bytes itself."""
     signed_link_minutes: int = Field(default=60, ge=2, le=7 * 24 * 60)
     keep_dead_letters_for_days: int = Field(default=30, ge=1)
     operators: tuple[str, ...] = ()
-    """Who may see how everything stands and look after dead letters: user ids and service accounts' emails (JSON list).
+    """Operators, who may read the system's state and manage dead letters.
 
-    Nobody by default.
+    User ids and emails of service accounts (JSON list); empty by default.
     """
     alert_waiting_tasks: int = Field(default=500, ge=1)
-    """Operators are told of more tasks of a model waiting than this, if ever more come."""
+    """Alert threshold: queued tasks of one model, if the number keeps growing."""
     alert_oldest_seconds: float = Field(default=900, ge=60)
-    """Operators are told of a task that has waited for longer."""
+    """Alert threshold: age of the oldest queued task."""
     alert_failed_share: float = Field(default=0.05, gt=0, lt=1)
-    """Operators are told when a larger share of the tasks that ended within half an hour has failed."""
+    """Alert threshold: share of failed tasks among those that finished within half an hour."""
     alert_wasted_share: float = Field(default=0.2, gt=0, lt=1)
-    """Operators are told when a larger share of an hour's GPU seconds was drawn for nothing."""
+    """Alert threshold: share of wasted GPU seconds within an hour."""
     max_active_tasks: int = Field(default=500, ge=0)
-    """How many tasks of one caller may be queued or processing; 0 is no limit."""
+    """How many tasks of one caller may be queued or processing; 0 means no limit."""
     max_submissions_per_minute: int = Field(default=600, ge=0)
-    """How many tasks one caller may submit in a minute; 0 is no limit."""
+    """How many tasks one caller may submit per minute; 0 means no limit."""
     max_refused_per_minute: int = Field(default=120, ge=0)
-    """How many submissions of one caller each process refuses for their content in a minute before it refuses all of
-    them unread; 0 is no limit."""
+    """How many submissions of one caller each process rejects for their content per minute.
+
+    Above it, the process rejects all of the caller's submissions unread; 0 means no limit.
+    """
     max_queued_tasks: int = Field(default=20_000, ge=0)
-    """How many tasks may be queued, of all callers; 0 is no limit."""
+    """How many tasks of all callers may be queued; 0 means no limit."""
     api_key_cache_seconds: float = Field(default=30, ge=0, le=3_600)
-    """How long an API key that another instance revoked may go on opening doors here."""
+    """How long an API key that another instance revoked may still work here."""
     trusted_hosts: tuple[str, ...] = ()
-    """Names that the API answers to, without ports; with emulators beside this machine's own, else any by default."""
+    """Accepted host names, without ports.
+
+    With emulators, this machine's own names are added; otherwise any name is accepted by default.
+    """
     internal_token: SecretStr | None = None
-    """What the local stack's scheduler shows at /internal."""
+    """Token of the local stack's scheduler for /internal."""
     internal_audience: str | None = None
-    """For whom the cloud scheduler's OIDC tokens are made: this service's URL."""
+    """Audience of the cloud scheduler's OIDC tokens: this service's URL."""
     internal_service_account: str | None = None
-    """Whose OIDC tokens open /internal."""
+    """Service account whose OIDC tokens are accepted at /internal."""
     autoscaling_token: SecretStr | None = Field(default=None, min_length=32)
-    """What the autoscaler shows at /internal/autoscaling; without it those who may call the rest of /internal ask."""
+    """Token of the autoscaler for /internal/autoscaling.
+
+    Without it, the callers of /internal may call it.
+    """
     firestore_browser_host: str | None = None
-    """Where pages reach Firestore's emulator, `host:port`; without it at FIRESTORE_EMULATOR_HOST."""
+    """Firestore emulator's `host:port` for web pages; default FIRESTORE_EMULATOR_HOST."""
     firebase_web_config: dict[str, Any] | None = None
-    """The Firebase web app's configuration (JSON), for the page to sign in with. Public by nature."""
+    """The Firebase web app's configuration (JSON), with which the page signs in. Not a secret."""
     webhook_key: SecretStr | None = Field(default=None, min_length=32)
-    """What callers' webhook secrets are made from, known to the API alone; without it no webhooks are on offer."""
+    """Key from which callers' webhook secrets are derived; without it webhooks are not offered.
+
+    Only the API has it.
+    """
     webhook_rotation_hours: float = Field(default=24, ge=0)
     """How long a webhook secret stays valid after a rotation."""
     webhook_timeout_seconds: float = Field(default=15, gt=0, le=45)
-    """How long one try may take."""
+    """Timeout of one delivery attempt."""
     webhooks_at_once: int = Field(default=12, ge=1)
-    """Tries under way in one process; each takes one of its threads."""
+    """Concurrent delivery attempts in one process; each takes one thread."""
     webhooks_at_once_per_host: int = Field(default=4, ge=1)
     rescue_never_enqueued_seconds: float = Field(default=30, ge=0)
-    """Rescue publishes a task whose publish was not confirmed for so long."""
+    """Rescue publishes a task whose message was not confirmed for this long."""
     rescue_enqueued_seconds: float = Field(default=3_600, ge=1)
-    """Rescue publishes again what was confirmed so long ago and is still queued: the message may be lost."""
+    """Rescue publishes a task again that is still queued this long after its message was confirmed.
+
+    The message may be lost.
+    """
     rescue_claim_dead_seconds: float = Field(default=60, ge=0)
-    """Rescue acts on a claim that has been dead for so long; before that Pub/Sub delivers anew by itself."""
+    """Rescue acts on a claim that expired this long ago; until then, Pub/Sub redelivers."""
 
     give_up_after_days: int = Field(default=14, ge=7)
-    """Rescue gives up a task that no worker has taken for so long; no deadline that a caller may set is longer."""
+    """Rescue abandons a task that no worker has taken for this long.
+
+    No caller can set a longer deadline.
+    """
 
     model_pools: dict[str, tuple[str, ...]] | None = None
-    """Which models share a pool of workers (JSON: models by pool). Each message names its model's pool, and a pool's
-    subscription filters by that name, so that its filter outlives any change of its models. By default each model is
-    a pool of its own."""
+    """Which models share a pool of workers (JSON: models by pool).
+
+    Each message names its model's pool. A pool's subscription filters by that name, so that its
+    filter stays valid when the pool's models change. By default, each model is its own pool.
+    """
 
     def pool_of_each_model(self) -> Mapping[str, str]:
-        """Map each model to its pool; empty where none are set. Raises SettingsError for a model in two pools."""
+        """Map each model to its pool; empty without pools.
+
+        Raises SettingsError for a model in two pools.
+        """
         if self.model_pools is None:
             return {}
         pools: dict[str, str] = {}
@@ -115,10 +141,11 @@ class ApiSettings(SharedSettings):
         return pools
 
     def load_catalog(self) -> ModelCatalog:
-        """Load the models on offer: those of the catalog that a pool serves.
+        """Load the offered models: those of the catalog that a pool serves.
 
-        Pub/Sub drops the messages of any other model without an error, because no subscription's filter matches. The
-        catalog's file may be newer than the pools: a process of an older revision reads it when it starts.
+        Pub/Sub silently drops the messages of any other model, because no subscription's filter
+        matches. The catalog's file may be newer than the pools: a process of an older revision
+        reads it when it starts.
         """
         catalog = super().load_catalog()
         if self.model_pools is None:
@@ -138,7 +165,8 @@ class ApiSettings(SharedSettings):
     def check(self) -> None:
         """Raise SettingsError for a configuration that must not run.
 
-        Where Firestore is the emulator anybody may say who they are; that must never meet anything real.
+        With the Firestore emulator, callers are not authenticated; it must never be combined with
+        real services.
         """
         emulators = {
             "FIRESTORE_EMULATOR_HOST": self.firestore_emulator_host,

@@ -1,4 +1,4 @@
-"""SharedCount: a count that many processes add to, kept under a limit without asking for it each time."""
+"""SharedCount: keeps a count of many processes under a limit, without a read per addition."""
 
 import threading
 from collections.abc import Callable
@@ -7,17 +7,21 @@ from datetime import datetime, timedelta
 from common.ports import Clock
 
 _LOOKED_AGAIN_AFTER = timedelta(seconds=1)
-"""Before somebody is refused; so a full queue costs one count a second and not one a request."""
+"""Minimum time between counts before rejections.
+
+A full queue costs one count per second, not one per request.
+"""
 _OWN_SHARE = 10
-"""One part in so many of the limit may be given away between two looks."""
+"""Each process may take this fraction (1/10) of the limit between two counts."""
 
 
 class SharedCount:
-    """How many there are: as the store counted them at the last look, and what this process added since.
+    """The store's latest count plus what this process has added since.
 
-    A look is needed once a tenth of the limit was given away since the last one, and before anybody is refused.
-    So a rare caller costs no look at all, and n processes together overstep the limit by (n − 1) tenths of it at most.
-    What ends meanwhile is noticed at the next look. Safe to share between threads.
+    The store counts again after this process has taken a tenth of the limit since the last count,
+    and before it rejects a caller. A rare caller therefore costs no count, and n processes together
+    exceed the limit by at most (n − 1) tenths. Finished tasks are noticed at the next count. Safe
+    to share between threads.
     """
 
     def __init__(
@@ -25,25 +29,25 @@ class SharedCount:
     ) -> None:
         self._limit = limit
         self._count = count
-        """Asks the store; need not go on counting beyond its argument."""
+        """Reads the store; may stop counting at its argument."""
         self._clock = clock
         self._counts_what_is_gone = counts_what_is_gone
         self._lock = threading.Lock()
         self._looked_at: datetime | None = None
         self._found = 0
         self._given = 0
-        """Given away by this process, ever; kept includes only those that are known to be stored."""
+        """Taken by this process in total; `_kept` includes only what is known to be stored."""
         self._kept = 0
         self._kept_at_look = 0
 
     @property
     def left(self) -> int:
-        """How many more there may be, as far as this process knows."""
+        """The remaining number, as far as this process has counted."""
         with self._lock:
             return max(0, self._limit - self._estimate)
 
     def take(self, wanted: int = 1) -> int:
-        """Add as many as that, as far as the limit allows; how many. Raises DependencyUnavailableError."""
+        """Take up to `wanted` and return how many were taken. Raises DependencyUnavailableError."""
         with self._lock:
             room = self._limit - self._estimate
             share = max(1, self._limit // _OWN_SHARE) - (self._given - self._kept_at_look)
@@ -60,12 +64,12 @@ class SharedCount:
             return self._given_away(wanted)
 
     def keep(self, count: int = 1) -> None:
-        """So many of what was taken are stored now, and will be found at the next look."""
+        """Confirm that `count` of what was taken are stored; the next count will include them."""
         with self._lock:
             self._kept += count
 
     def give_back(self, count: int = 1) -> None:
-        """So many of what was taken came to nothing."""
+        """Return `count` of what was taken, because they were not stored."""
         with self._lock:
             self._given -= count
 
@@ -76,7 +80,8 @@ class SharedCount:
 
     @property
     def _estimate(self) -> int:
-        # Whatever was taken and not yet known to be stored when the look began is added to what was found: it may be
+        # What was taken but not known to be stored when the count began is added to the count. It
+        # may be counted twice until the next count, but it is never omitted.
         # counted twice until the next look, but never not at all.
         now = self._found + self._given - self._kept_at_look
         return max(now, self._given) if self._counts_what_is_gone else now

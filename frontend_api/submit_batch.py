@@ -1,4 +1,7 @@
-"""Submit many tasks at once: each is accepted or refused by itself, all are stored and published together."""
+"""Submit many tasks at once.
+
+Each is accepted or rejected by itself; all accepted tasks are stored and published together.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,20 +27,21 @@ from frontend_api.submit_task import (
 from frontend_api.task_batches import TaskBatches
 
 Outcome: TypeAlias = Submitted | DomainError
-"""What became of one submission: what SubmitTask would have returned for it, or raised."""
+"""The result of one submission: what SubmitTask would return or raise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitBatch:
-    """The use case. `submit_task` is its rules: what is accepted singly is accepted here, under the same ids."""
+    """Submits batches. The rules and the task ids are those of `submit_task`."""
 
     submit_task: SubmitTask
     batches: TaskBatches
 
     def __call__(self, user_id: str, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
-        """Accept what can be accepted of one caller's submissions; what became of each, in their order.
+        """Submit one caller's tasks and return the result of each, in the same order.
 
-        Raises DependencyUnavailableError when quotas cannot be looked at, and then nothing was stored.
+        Raises DependencyUnavailableError when quotas cannot be read; in that case nothing is
+        stored.
         """
         asked = [self._asked(submission) for submission in submissions]
         first: dict[str, Task] = {}
@@ -60,7 +64,7 @@ class SubmitBatch:
             return refusal
 
     def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
-        """By id, what came of storing these; beyond the caller's quotas nothing is stored."""
+        """Store the tasks within the caller's quotas and return the results by id."""
         foretell_task = self.submit_task.foretell_task
         tasks = foretell_task.foretold(tasks)
         allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
@@ -82,7 +86,7 @@ class SubmitBatch:
         return outcomes
 
     def _created(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
-        """What became of each; where the store gave no answer in time, each may be stored all the same."""
+        """Return the result of each; after a store timeout, each may be stored nevertheless."""
         try:
             created = self.batches.create(tasks)
         except DependencyUnavailableError as error:
@@ -93,7 +97,7 @@ class SubmitBatch:
         )
 
     def _replayed(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
-        """Those of the refused that an earlier request has stored."""
+        """Return those of the rejected tasks that an earlier request has stored."""
         kinds = (TaskAlreadyExistsError, QuotaExceededError)
         perhaps = [task_id for task_id, outcome in outcomes.items() if isinstance(outcome, kinds)]
         if not perhaps:
@@ -111,7 +115,7 @@ class SubmitBatch:
         return replayed
 
     def _unconfirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
-        """Publish the tasks among these that need a message; by id, those that are still without."""
+        """Publish the tasks that need a message; return those without a confirmation, by id."""
         one = self.submit_task
         found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
         tasks = {task.id: task for task in found if one.needs_message(task)}
@@ -126,7 +130,7 @@ class SubmitBatch:
 
 
 def _keyed(asked: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
-    """The ids that an earlier request may have used; without a key they are random."""
+    """Return the ids that an earlier request may have used; without a key they are random."""
     return {
         task.id
         for task, submission in zip(asked, submissions, strict=True)
@@ -137,7 +141,7 @@ def _keyed(asked: Sequence[Task | DomainError], submissions: Sequence[Submission
 def _matched(
     asked: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
 ) -> Outcome:
-    """What became of one: a later one of the same id is a replay of the first."""
+    """Return the result of one submission: a later one with the same id replays the first."""
     if isinstance(asked, DomainError):
         return asked
     outcome = outcomes[asked.id]

@@ -1,4 +1,7 @@
-"""Submit a task: check it, store it, publish it. Stored before published, so that nothing accepted can be lost."""
+"""Submit a task: check it, store it, publish it.
+
+It is stored before it is published, so that no accepted task can be lost.
+"""
 
 import hashlib
 import uuid
@@ -27,13 +30,13 @@ from frontend_api.quotas import QuotaExceededError, Quotas
 
 
 class IdempotencyKeyReusedError(DomainError):
-    """This Idempotency-Key was used before, for a different request."""
+    """The Idempotency-Key was used before, for a different request."""
 
     code = "idempotency_key_reused"
 
 
 class OutcomeUnknownError(DependencyUnavailableError):
-    """A dependency gave no answer in time: the task with this id may be stored, now or in a moment, or not."""
+    """A dependency timed out: the task with this id may be stored, now or soon, or not."""
 
     def __init__(self, task_id: str, unavailable: DependencyUnavailableError) -> None:
         super().__init__(unavailable.dependency)
@@ -41,12 +44,12 @@ class OutcomeUnknownError(DependencyUnavailableError):
 
 
 class TaskNotConfirmedError(OutcomeUnknownError):
-    """The task is stored but no message for it was confirmed; rescue, or a replay, publishes it."""
+    """The task is stored but its message is not confirmed; rescue or a replay publishes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a caller asked for. `asked` holds well-typed parameters by name, None where the caller was silent."""
+    """A caller's request. `asked` holds well-typed parameters by name; None means not given."""
 
     user_id: str
     asked: Mapping[str, Any]
@@ -61,7 +64,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submitted:
-    """The task that answers a submission; `replayed` when an earlier submission had made it."""
+    """The task that answers a submission; `replayed` if an earlier submission created it."""
 
     task: Task
     replayed: bool
@@ -73,7 +76,7 @@ def _random_task_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitTask:
-    """The use case. `keep_for` is how long a task is kept once it has ended."""
+    """Submits tasks. `keep_for` is how long a finished task is kept."""
 
     catalog: ModelCatalog
     store: TaskStore
@@ -88,12 +91,16 @@ class SubmitTask:
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
-        """Accept a submission, or find the task that it was accepted as before.
+        """Accept a submission, or return the task that an earlier identical one created.
 
-        Raises UnknownModelError, ParametersRejectedError and CallbackRefusedError before anything is stored,
-        IdempotencyKeyReusedError, TaskNotConfirmedError when the task is stored but not published,
-        OutcomeUnknownError when it is perhaps not even stored, DependencyUnavailableError when it certainly is not,
-        QuotaExceededError and QueueFullError for what is not a replay.
+        Raises, before anything is stored, UnknownModelError, ParametersRejectedError and
+        CallbackRefusedError. Also raises:
+
+        - IdempotencyKeyReusedError if the key belongs to a different request.
+        - TaskNotConfirmedError if the task is stored but not published.
+        - OutcomeUnknownError if it is unknown whether the task is stored.
+        - DependencyUnavailableError if the task is certainly not stored.
+        - QuotaExceededError and QueueFullError, except for a replay.
         """
         (task,) = self.foretell_task.foretold([self.new_task(submission)])
         try:
@@ -112,7 +119,7 @@ class SubmitTask:
         return Submitted(task=self._published(stored), replayed=False)
 
     def new_task(self, submission: Submission) -> Task:
-        """The task that a submission asks for, not stored yet. Raises as a call does before anything is stored."""
+        """Build a submission's task without storing it. Raises as a call does before storing."""
         if submission.callback_url is not None:
             self.callback_rules.checked_url(submission.callback_url)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
@@ -157,10 +164,10 @@ class SubmitTask:
         return self._published(stored) if self.needs_message(stored) else stored
 
     def needs_message(self, task: Task) -> bool:
-        """Whether nobody has confirmed a message for a stored task: the request that stored it died, timed out, or is
-        still at it.
+        """Return whether no message for a stored task is confirmed.
 
-        One message too many does no harm, one too few would.
+        The request that stored it died, timed out or is still running. One message too many is
+        harmless; one too few is not.
         """
         is_unconfirmed = task.enqueued_at is None and task.status is TaskStatus.QUEUED
         return is_unconfirmed and not self.enqueued_notes.holds(task.id)
@@ -175,7 +182,7 @@ class SubmitTask:
 
 
 def noted_as_enqueued(store: TaskStore, task: Task, now: datetime) -> Task:
-    """Write down that the message was confirmed. A note that fails costs one needless message later, nothing else."""
+    """Store that the message was confirmed. A failed write costs one needless message later."""
     try:
         return store.update(task.id, lambda stored: stored.enqueued(now), last_seen=task)
     except DomainError:
@@ -183,18 +190,18 @@ def noted_as_enqueued(store: TaskStore, task: Task, now: datetime) -> Task:
 
 
 def task_id_of(user_id: str, idempotency_key: str) -> str:
-    """The task id that a caller's key always leads to. A key is printable, so NUL cannot occur in it."""
+    """Return the task id of a caller's key. A key is printable, so NUL cannot occur in it."""
     return hashlib.sha256(f"{user_id}\0{idempotency_key}".encode()).hexdigest()[:32]
 
 
 def drawn_seed(task_id: str) -> int:
-    """The seed of a caller who named none: as random as the id, and the same for every replay of a request."""
+    """Return the seed for a request without one: random like the id, and equal for every replay."""
     return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
 
 
 def check_same_request(stored: Task, asked: Task) -> None:
-    """Raises IdempotencyKeyReusedError unless the request that made a stored task would make this one, too."""
-    # A retry takes a task's deadline away, so of a retried task it is no longer known what was asked for.
+    """Raise IdempotencyKeyReusedError unless both tasks result from the same request."""
+    # A retry removes a task's deadline, so the requested deadline of a retried task is unknown.
     retried = stored.start_by is None and stored.queued_at > stored.created_at
     same_deadline = retried or _start_within(stored) == _start_within(asked)
     if not same_deadline or _request_of(stored) != _request_of(asked):

@@ -1,4 +1,4 @@
-"""TaskBatches: the door to the stored tasks for whoever has many at once."""
+"""TaskBatches: the port to the stored tasks for callers with many tasks."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -8,18 +8,27 @@ from common.domain.task import Task
 
 
 class TaskBatches(Protocol):
-    """The TaskStore's tasks, many in one call. Every method raises DependencyUnavailableError, of all of them."""
+    """The TaskStore's tasks, many per call.
+
+    Every method raises DependencyUnavailableError for all of them.
+    """
 
     def create(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
-        """Store tasks of different ids, each by itself: the stored task, or what TaskStore.create would raise."""
+        """Store tasks with different ids, each separately.
+
+        Returns, for each, the stored task or the error that TaskStore.create would raise.
+        """
         ...
 
     def get(self, task_ids: Collection[str]) -> Mapping[str, Task]:
-        """Those of the tasks that exist, by id."""
+        """Return the tasks that exist, by id."""
         ...
 
     def update_unchanged(
         self, tasks: Sequence[Task], change: Callable[[Task], Task]
     ) -> tuple[Task | None, ...]:
-        """Apply a pure change to tasks that the store returned, to each if it still is as it was; else None."""
+        """Apply a pure change to tasks that the store returned.
+
+        Returns the changed task, or None for a task that another process has changed since.
+        """
         ...

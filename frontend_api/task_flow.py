@@ -1,4 +1,4 @@
-"""TaskFlow: how many tasks came lately and what became of them, the port and its records."""
+"""TaskFlow: the port that counts recently queued and finished tasks, and its records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,34 +10,37 @@ from frontend_api.usage_totals import UsageTotals
 
 
 class TaskFlow(Protocol):
-    """Counts tasks of all users that still exist, in the store itself. Raises DependencyUnavailableError."""
+    """Counts existing tasks of all users in the store. Raises DependencyUnavailableError."""
 
     def arrived(self, model: str, *, since: datetime) -> int:
-        """How many of one model were queued since then, whatever became of them; one that is retried counts anew."""
+        """Count the tasks of one model queued since then, in any status; a retry counts again."""
         ...
 
     def ended(self, model: str, *, since: datetime) -> int:
-        """How many of one model ended since then, however they did."""
+        """Count the tasks of one model that finished since then, in any terminal state."""
         ...
 
     def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
-        """Of the tasks that ended with this status since then."""
+        """Sum the tasks that finished with this status since then."""
         ...
 
     def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:
-        """How many tasks failed since then, by their failure's code; of more than `at_most` those that did first."""
+        """Count the tasks that failed since then, by failure code.
+
+        Of more than `at_most` tasks, the earliest are counted.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lately:
-    """What became of tasks within half an hour and within an hour."""
+    """Counts of tasks within half an hour and within an hour."""
 
     half_hour: Mapping[TaskStatus, UsageTotals] = field(default_factory=dict)
-    """Of completed and failed ones."""
+    """Completed and failed tasks."""
     hour: Mapping[TaskStatus, UsageTotals] = field(default_factory=dict)
-    """Of every status that a task can end with."""
+    """Every terminal status."""
     failure_codes: Mapping[str, int] = field(default_factory=dict)
     """Within the hour."""
     growth: Mapping[str, int] = field(default_factory=dict)
-    """How many more came than ended within half an hour, of each model with more waiting than the limit."""
+    """Arrived minus finished tasks within half an hour, of models with a queue above the limit."""

@@ -1,7 +1,8 @@
-"""Tell the ending of a task that the API ended: publish its event, and note that it was confirmed.
+"""Publish the final event of a task that the API finished, and store that it was confirmed.
 
-The note is what makes it certain. An ending is stored as untold, together with the status; whoever fails to publish
-its event, or dies before, leaves a task that rescue finds, and a repeated call finds it sooner.
+The stored flag guarantees delivery. The final status is stored together with `untold_since`. If the
+process fails to publish the event, or dies before, rescue finds the task and publishes the event; a
+repeated call does so sooner.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,23 +20,22 @@ _finished = counter(TASKS_FINISHED)
 
 
 def untold(ended: Task) -> Task:
-    """A task that has just ended, its event still to be confirmed."""
+    """Return a finished task whose final event is still to be confirmed."""
     return replace(ended, untold_since=ended.finished_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellEnding:
-    """The use case."""
-
     store: TaskStore
     events: EventPublisher
     bill: GpuBill = field(default_factory=GpuBill)
-    """Counts the device seconds that become wasted because no worker goes on from their checkpoints."""
+    """Counts the device seconds wasted because no worker resumes from their checkpoints."""
 
     def __call__(self, task: Task) -> Task:
-        """The task afterwards; the same when there is nothing to tell.
+        """Publish the event if necessary and return the task.
 
-        Never raises: when it cannot be told now, the ending stands all the same, and rescue will tell it.
+        Never raises: if the event cannot be published now, the status remains and rescue publishes
+        it.
         """
         try:
             return self.at_once(task)
@@ -44,13 +44,14 @@ class TellEnding:
             return task
 
     def at_once(self, task: Task) -> Task:
-        """The same, but raises DependencyUnavailableError when it cannot be told now."""
+        """Do the same, but raise DependencyUnavailableError if the event cannot be published."""
         if task.untold_since is None:
             return task
         ended_at = task.finished_at
 
         def told(stored: Task) -> Task:
-            # A retry may have come between, and even another ending, of which nobody has been told.
+            # The task may have been retried and even finished again; that event is not published
+            # yet.
             return replace(stored, untold_since=None) if stored.finished_at == ended_at else stored
 
         self.events.publish(task)
@@ -58,11 +59,11 @@ class TellEnding:
         try:
             return self.store.update(task.id, told, last_seen=task)
         except TaskNotFoundError:
-            return task  # deleted meanwhile, and told all the same
+            return task  # deleted meanwhile; the event is published nevertheless
 
 
 def _count(task: Task) -> None:
-    """Endings are counted when they are told, which each is, if not by this call then by rescue."""
+    """Count a finished task when its event is published, by this call or later by rescue."""
     attributes = {"model": task.parameters.model, "status": task.status.value}
     if task.failure is not None:
         attributes["error.type"] = task.failure.code

@@ -1,17 +1,17 @@
-"""UsageTotals: what tasks have cost, added up."""
+"""UsageTotals: the summed usage of tasks."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
-    """What tasks have cost, in seconds of a GPU."""
+    """The usage of tasks, in GPU seconds."""
 
     tasks: int
     gpu_seconds: float
-    """Made the images that were kept."""
+    """Spent on images that were kept."""
     wasted_gpu_seconds: float
-    """Went into attempts that were lost."""
+    """Spent on lost attempts."""
 
     def __add__(self, other: "UsageTotals") -> "UsageTotals":
         return UsageTotals(

@@ -1,4 +1,4 @@
-"""Pydantic's complaints in the words of this API: where (JSON pointer) and what would have been accepted."""
+"""Converts pydantic's errors to this API's form: a JSON pointer and what is accepted."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,12 +32,12 @@ _DETAILS: Mapping[str, Callable[[_Context], str]] = {
 
 
 def pointer_of(location: tuple[int | str, ...]) -> str:
-    """The RFC 6901 pointer to a place in the body; `[key]` marks that a name, not its value, was refused."""
+    """Return the RFC 6901 pointer. `[key]` marks a rejected name instead of its value."""
     segments = (str(part)[:_MAX_SEGMENT_CHARACTERS] for part in location if part != "[key]")
     return "".join(f"/{segment.replace('~', '~0').replace('/', '~1')}" for segment in segments)
 
 
 def detail_of(error: ErrorDetails) -> str:
-    """What would have been accepted."""
+    """Return what is accepted."""
     told = _DETAILS.get(error["type"])
     return error["msg"] if told is None else told(error.get("ctx", {}))

@@ -1,4 +1,4 @@
-"""The server's side of a WebSocket (RFC 6455) on a connection that the HTTP server lends. One thread owns it."""
+"""The server side of a WebSocket (RFC 6455) on the HTTP server's connection. One thread owns it."""
 
 import select
 import socket
@@ -10,21 +10,21 @@ from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import generate_accept_token
 
 VERSION = "13"
-"""The only one there is."""
+"""The only version."""
 CloseCode = CloseReason | int
 _READ_BYTES = 65_536
 _FAREWELL_SECONDS = 2.0
 
 
 def accept_token(key: str) -> str:
-    """What `Sec-WebSocket-Accept` must say to this `Sec-WebSocket-Key`."""
+    """Return the `Sec-WebSocket-Accept` value for a `Sec-WebSocket-Key`."""
     return generate_accept_token(key.encode()).decode()
 
 
 class WebSocket:
-    """An open socket that tells and listens to nothing but its protocol: pings, their answers, farewells.
+    """An open WebSocket that sends messages and handles received control frames.
 
-    Every method raises OSError when the connection is broken.
+    Received messages are discarded. Every method raises OSError when the connection is broken.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -38,7 +38,7 @@ class WebSocket:
         self._connection.sendall(self._wire.send(TextMessage(data=text)))
 
     def ping(self) -> bool:
-        """Ask whether anybody is there; False when the last time nobody answered."""
+        """Send a ping; return False if nothing was received since the previous ping."""
         if self._awaits_pong:
             return False
         self._awaits_pong = True
@@ -46,7 +46,7 @@ class WebSocket:
         return True
 
     def listen(self) -> None:
-        """Take in what has arrived, and answer as the protocol wants it. What the other side says is not kept."""
+        """Process received data and answer as the protocol requires. Messages are discarded."""
         received = self._connection.recv(_READ_BYTES)
         if not received:
             self.is_open = False
@@ -60,7 +60,10 @@ class WebSocket:
                 self.is_open = False
 
     def close(self, code: CloseCode, reason: str = "") -> None:
-        """Say farewell, and give the other side a moment to say it, too: closed at once, the last words may be lost."""
+        """Send a close frame and wait up to two seconds for the peer's.
+
+        Closing immediately could lose the last message.
+        """
         if not self.is_open:
             return
         self.is_open = False

@@ -1,4 +1,4 @@
-"""What a receiver is told of an event, and an owner of deliveries and secrets."""
+"""The webhook body, and response schemas for deliveries and secrets."""
 
 from datetime import datetime
 from typing import Self
@@ -15,7 +15,7 @@ from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, W
 
 
 class WebhookBody(AnswerBody):
-    """What is POSTed to a callback URL."""
+    """The body of a POST to a callback URL."""
 
     type: str = Field(
         description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
@@ -25,7 +25,7 @@ class WebhookBody(AnswerBody):
 
 
 class WebhookTryAnswer(AnswerBody):
-    """One try."""
+    """One delivery attempt."""
 
     at: datetime
     status: int | None = Field(description="What the receiver answered; null: nothing.")
@@ -34,7 +34,7 @@ class WebhookTryAnswer(AnswerBody):
 
 
 class WebhookDeliveryAnswer(AnswerBody):
-    """One event on its way to the callback URL."""
+    """The delivery of one event to the callback URL."""
 
     number: int
     event_id: str = Field(description="The receiver's `webhook-id`.")
@@ -48,7 +48,7 @@ class WebhookDeliveryAnswer(AnswerBody):
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
-        """The delivery as its task's owner sees it."""
+        """Build the response for the task's owner."""
         return cls(
             number=delivery.number,
             event_id=delivery.event_id,
@@ -70,13 +70,13 @@ class WebhookDeliveriesAnswer(AnswerBody):
 
     @classmethod
     def of(cls, log: WebhookLog) -> Self:
-        """The log as the task's owner sees it."""
+        """Build the response for the task's owner."""
         deliveries = tuple(WebhookDeliveryAnswer.of(log, delivery) for delivery in log.deliveries)
         return cls(deliveries=deliveries, stopped_at=log.stopped_at)
 
 
 class WebhookSecretAnswer(AnswerBody):
-    """A secret that deliveries are signed with."""
+    """A secret that signs deliveries."""
 
     secret: str = Field(description="`whsec_` and the key in base64, as Standard Webhooks writes it.")
     created_at: datetime | None = Field(description="null: long ago.")
@@ -84,13 +84,13 @@ class WebhookSecretAnswer(AnswerBody):
 
 
 class WebhookSecretsAnswer(AnswerBody):
-    """The secrets that are valid now, newest first: one, or two for a while after a rotation."""
+    """The valid secrets, newest first: one, or two for some time after a rotation."""
 
     secrets: tuple[WebhookSecretAnswer, ...]
 
     @classmethod
     def of(cls, secrets: tuple[ValidSecret, ...]) -> Self:
-        """The secrets as their owner sees them."""
+        """Build the response for the secrets' owner."""
         return cls(
             secrets=tuple(
                 WebhookSecretAnswer(secret=one.text, created_at=one.created_at, expires_at=one.expires_at)
@@ -100,7 +100,7 @@ class WebhookSecretsAnswer(AnswerBody):
 
 
 def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks, *, price: GpuPrice | None) -> bytes:
-    """The body that tells an event, with links to the images where they can be signed."""
+    """Build the body of an event, with links to the images if they can be signed."""
     told = TaskAnswer.of(task, signed_links(task, image_links), price=price)
     return (
         WebhookBody(type=event.type, timestamp=event.timestamp, data=told)

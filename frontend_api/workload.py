@@ -1,7 +1,8 @@
-"""Workload: what waits to be drawn and who is there to draw it, at one moment. Pure: what follows from it, and no I/O.
+"""Workload: the unfinished tasks and the live workers at one moment, and derived values. Pure.
 
-Work is counted in work units (`GenerationParameters.work_units`), which mean the same on every device; what a unit
-takes is what workers say. So work can be told in seconds of a GPU before anybody has looked at a single task.
+Work is counted in work units (`GenerationParameters.work_units`), which are the same on every
+device. Workers report the GPU seconds per unit, so the GPU time of a backlog can be computed
+without reading a single task.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,20 +14,20 @@ from common.domain.task import Lane, Task, TaskStatus
 from common.domain.worker_report import ModelTimes, WorkerReport
 
 _DONE_ON_AVERAGE = 0.5
-"""Of what a worker draws right now."""
+"""Of the task that a worker is processing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Some tasks, and how much there is to compute for them."""
+    """A number of tasks and their amount of computation."""
 
     tasks: int = 0
     units: float = 0.0
-    """Of tasks that were stored before units were noted nothing is known: none."""
+    """0 for tasks that were stored before units were recorded."""
 
     @classmethod
     def of(cls, task: Task) -> "Work":
-        """One task, all of it."""
+        """One complete task."""
         return cls(tasks=1, units=task.parameters.work_units)
 
     def __add__(self, other: "Work") -> "Work":
@@ -38,7 +39,7 @@ NO_WORK = Work()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveTask:
-    """A task that is queued or processing, with the fields that the backlog is computed from."""
+    """A queued or processing task, with the fields from which the backlog is computed."""
 
     id: str
     model: str
@@ -48,7 +49,7 @@ class ActiveTask:
 
     @classmethod
     def of(cls, task: Task) -> "ActiveTask":
-        """The same fields of a stored task."""
+        """Copy these fields from a stored task."""
         return cls(
             id=task.id,
             model=task.parameters.model,
@@ -60,14 +61,14 @@ class ActiveTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """The tasks of one model that have not ended, by lane."""
+    """The unfinished tasks of one model, by lane."""
 
     queued: Mapping[Lane, Work] = field(default_factory=dict)
     processing: Mapping[Lane, Work] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tasks: Iterable[ActiveTask]) -> "Backlog":
-        """The sum of some tasks of one model."""
+        """Sum tasks of one model."""
         queued, processing = dict.fromkeys(Lane, NO_WORK), dict.fromkeys(Lane, NO_WORK)
         for task in tasks:
             by_lane = queued if task.status is TaskStatus.QUEUED else processing
@@ -76,7 +77,7 @@ class Backlog:
 
     @property
     def tasks(self) -> int:
-        """How many tasks are queued or processing."""
+        """Number of queued and processing tasks."""
         return self.all_queued.tasks + self.all_processing.tasks
 
     @property
@@ -90,27 +91,27 @@ class Backlog:
         return sum(self.processing.values(), NO_WORK)
 
     def joined_by(self, newcomers: Mapping[Lane, Work]) -> "Backlog":
-        """The same with more tasks queued."""
+        """Return a copy with more queued tasks."""
         queued = {lane: self.queued.get(lane, NO_WORK) + newcomers.get(lane, NO_WORK) for lane in Lane}
         return Backlog(queued=queued, processing=self.processing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """The backlog of every model on offer, and the workers."""
+    """The backlog of every offered model, and the workers."""
 
     as_of: datetime
     measured: Mapping[str, Backlog]
-    """As it stood then, by model."""
+    """The backlog at that time, by model."""
     workers: tuple[WorkerReport, ...]
-    """Those that are alive."""
+    """The live workers."""
     arrivals: Mapping[str, Mapping[Lane, Work]] = field(default_factory=dict)
-    """What has been queued since, as far as is known."""
+    """Tasks queued since, as far as known."""
     former_workers: tuple[WorkerReport, ...] = ()
-    """Of each model that none who is alive knows, the last who did; the last to live first."""
+    """For each model that no live worker has measured, the latest that had, newest first."""
 
     def joined_by(self, task: Task) -> "Workload":
-        """The same with one more task queued."""
+        """Return a copy with one more queued task."""
         model = task.parameters.model
         lanes = self.arrivals.get(model, {})
         joined = {**lanes, task.lane: lanes.get(task.lane, NO_WORK) + Work.of(task)}
@@ -118,32 +119,38 @@ class Workload:
 
     @property
     def models(self) -> frozenset[str]:
-        """Those on offer."""
+        """The offered models."""
         return frozenset(self.measured)
 
     def backlog_of(self, model: str) -> Backlog:
-        """What waits of a model, and what is being drawn."""
+        """Return the queued and processing work of a model."""
         measured = self.measured.get(model, Backlog())
         return measured.joined_by(self.arrivals[model]) if model in self.arrivals else measured
 
     def workers_of(self, model: str) -> tuple[WorkerReport, ...]:
-        """Those that are alive and can serve the model."""
+        """Return the live workers that can serve the model."""
         return tuple(worker for worker in self.workers if model in worker.served_models)
 
     def times_of(self, model: str) -> tuple[ModelTimes, ...]:
-        """What each worker that knows says of the model; one that is gone is asked where no other knows."""
+        """Return each live worker's times of the model.
+
+        Without any, return those of the latest former worker.
+        """
         alive = tuple(_times(self.workers, model))
         return alive or tuple(_times(self.former_workers, model))[:1]
 
     def gpu_seconds_per_unit(self, model: str) -> float | None:
-        """What a unit of the model's work takes one worker, each having its share; None when nobody knows."""
+        """Return the GPU seconds per unit of the model, averaged over the workers; None if unknown.
+
+        This is the harmonic mean, because the workers work in parallel.
+        """
         times = self.times_of(model)
         if not times:
             return None
         return len(times) / sum(1 / one.gpu_seconds_per_unit for one in times)
 
     def gpu_seconds_left(self, model: str) -> float | None:
-        """How long one worker would draw at all that has not ended; None when nobody knows what it takes."""
+        """Return the GPU seconds of all unfinished tasks on one worker; None if unknown."""
         backlog = self.backlog_of(model)
         if not (backlog.all_queued.tasks or backlog.all_processing.tasks):
             return 0.0
@@ -153,7 +160,10 @@ class Workload:
         return per_unit * (backlog.all_queued.units + self.units_in_work(model))
 
     def units_in_work(self, model: str) -> float:
-        """What is left of the tasks that workers hold: each draws at one of them, and the others wait inside it."""
+        """Return the remaining work of the tasks that workers hold.
+
+        Each worker processes one of them; the others wait inside the worker.
+        """
         held = self.backlog_of(model).all_processing
         if held.tasks == 0:
             return 0.0
@@ -162,7 +172,7 @@ class Workload:
 
     @property
     def all_gpu_seconds_left(self) -> float | None:
-        """The same over all models; None when it is not known of each."""
+        """The sum over all models; None unless it is known for each."""
         each = [self.gpu_seconds_left(model) for model in self.measured]
         known = [seconds for seconds in each if seconds is not None]
         return sum(known) if len(known) == len(each) else None

@@ -1,6 +1,7 @@
-"""The composition root: settings → adapters → app. Run by `gunicorn 'frontend_api.wsgi:build_app()'`.
+"""The composition root: settings → adapters → app.
 
-Nothing happens at import, and gunicorn must not preload: Google's clients do not survive the fork.
+Run by `gunicorn 'frontend_api.wsgi:build_app()'`. Importing this module has no effects. gunicorn
+must not preload it: Google's clients do not survive a fork.
 """
 
 import socket
@@ -77,7 +78,7 @@ _CLOUD_ORIGINS = ("https://*.googleapis.com",)
 
 
 def build_app(settings: ApiSettings | None = None) -> Flask:
-    """The application as the environment asks for it. Raises SettingsError."""
+    """Build the application from the environment. Raises SettingsError."""
     settings = settings or ApiSettings()
     settings.check()
     configure_telemetry(
@@ -90,7 +91,7 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
 
 
 def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:
-    """Where the emulators are nobody shows credentials, so names other than this machine's own must be given."""
+    """With emulators there are no credentials: names other than this machine's must be set."""
     own = LOOPBACK_NAMES if settings.uses_emulators else ()
     return (*own, *settings.trusted_hosts)
 
