@@ -10,6 +10,7 @@ import select
 import struct
 import termios
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -51,7 +52,7 @@ class BoundedLog:
                 unread = _unread_bytes(pipe)  # and not what a living child adds meanwhile
                 while unread > 0:
                     chunk = os.read(pipe, min(unread, _CHUNK_BYTES))
-                    self._write(chunk)
+                    self._keep(chunk)
                     unread -= len(chunk)
 
     def _copy(self, pipe: int) -> None:
@@ -61,11 +62,16 @@ class BoundedLog:
                 unread = _unread_bytes(pipe)
                 chunk = os.read(pipe, min(unread, _CHUNK_BYTES)) if unread else b""
                 if chunk:
-                    self._write(chunk)
+                    self._keep(chunk)
                 elif select.select([pipe], [], [], 0)[0] and not _unread_bytes(pipe):  # every writer is gone
                     self._pipes.remove(pipe)
                     os.close(pipe)
                     return
+
+    def _keep(self, chunk: bytes) -> None:
+        """Write it, if that is possible. A process must never wait because its log cannot be written."""
+        with suppress(OSError):
+            self._write(chunk)
 
     def _write(self, chunk: bytes) -> None:
         if self._size + len(chunk) > self._most_bytes and self._size:
@@ -89,6 +95,7 @@ class BoundedLog:
     def _exchange(self) -> None:
         if self._file is not None:
             os.close(self._file)
+            self._file = None
         if self.path.exists():
             self.path.replace(older_part(self.path))
         self._size, self._is_at_line_start = 0, True

@@ -24,6 +24,9 @@ class CallKind(IntEnum):
     BATCH_WRITE = 2
 
 
+_KINDS = frozenset(CallKind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One confirmed call, as it was on the wire."""
@@ -55,8 +58,13 @@ class Journal:
                 record.response,
             )
         )
-        while data:
-            data = data[os.write(file, data) :]
+        try:
+            while data:
+                data = data[os.write(file, data) :]
+        except OSError:
+            # The segment may end in a part of this record (a full disk, for instance): nothing can follow it there.
+            self.close()
+            raise
 
     def close(self) -> None:
         if self._file is not None:
@@ -64,7 +72,10 @@ class Journal:
             self._file = None
 
     def records(self) -> Iterator[Record]:
-        """All records, segment by segment. A record that a crash cut short was never confirmed and is left out."""
+        """All records, segment by segment. What follows a record that a crash cut short is left out.
+
+        Such a record was never confirmed. After a power failure a segment may also end in zeros.
+        """
         for segment in self._segments():
             yield from _records_of(segment.read_bytes())
 
@@ -106,7 +117,7 @@ def _records_of(data: bytes) -> Iterator[Record]:
         kind, request_size, response_size = _HEADER.unpack_from(data, position)
         start = position + _HEADER.size
         middle, end = start + request_size, start + request_size + response_size
-        if end > len(data):
+        if end > len(data) or kind not in _KINDS:
             return
         yield Record(kind=CallKind(kind), request=data[start:middle], response=data[middle:end])
         position = end

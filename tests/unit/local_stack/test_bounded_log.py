@@ -1,5 +1,8 @@
 """Logs of bounded size, of real processes."""
 
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +48,26 @@ def test_log_keeps_a_line_in_one_file(tmp_path: Path) -> None:
         log._write(chunk)
     assert older_part(log.path).read_text() == "123456789 end\n"
     assert log.path.read_text() == "next\n"
+
+
+def test_a_process_goes_on_although_its_log_cannot_be_written(tmp_path: Path) -> None:
+    code = "import sys\nfor _ in sys.stdin: print('x' * 99, flush=True)"
+    log = BoundedLog(tmp_path / "logs" / "some.log", most_bytes=1_000)
+    log.begin()
+    pipe = log.new_pipe()
+    with subprocess.Popen(
+        (sys.executable, "-c", code), stdin=subprocess.PIPE, stdout=pipe, text=True
+    ) as talker:
+        os.close(pipe)
+        shutil.rmtree(log.path.parent)
+        try:
+            talker.communicate("\n" * 5_000, timeout=60)  # half a megabyte, of which the pipe holds 64 KiB
+        except subprocess.TimeoutExpired:
+            talker.kill()
+            raise
+    log.path.parent.mkdir()
+    log._keep(b"written again\n")
+    assert log.path.read_text() == "written again\n"
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,8 +1,12 @@
 """The Firestore proxy's journal and what it becomes on replay, without an emulator."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from google.cloud.firestore_v1.types import firestore as calls
 from google.cloud.firestore_v1.types import write as writes
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -76,6 +80,17 @@ def replayed(*records: Record) -> dict[str, dict[str, int]]:
     return {key.rpartition("/")[2]: value for key, value in documents.items()}
 
 
+@contextmanager
+def most_bytes_of_a_file(limit: int) -> Iterator[None]:
+    """What a full disk does to a write, from this size on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_replay_restores_documents_in_order_of_commit() -> None:
     records = (
         committed(3, an_update("a", step=2)),
@@ -146,6 +161,25 @@ def test_journal_leaves_out_a_record_that_was_cut_short(tmp_path: Path) -> None:
     journal.append(record)
     [segment] = tmp_path.iterdir()
     segment.write_bytes(segment.read_bytes()[:-1])
+    assert list(Journal(tmp_path).records()) == [record]
+
+
+def test_journal_goes_on_behind_a_record_that_the_disk_had_no_room_for(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    record = Record(kind=CallKind.COMMIT, request=b"a request" * 100, response=b"an answer")
+    journal.append(record)
+    with most_bytes_of_a_file(1_200), pytest.raises(OSError, match="too large"):
+        journal.append(record)
+    journal.append(record)
+    assert list(Journal(tmp_path).records()) == [record, record]
+
+
+def test_journal_reads_a_segment_that_a_power_failure_filled_with_zeros(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    record = Record(kind=CallKind.COMMIT, request=b"a request", response=b"an answer")
+    journal.append(record)
+    [segment] = tmp_path.iterdir()
+    segment.write_bytes(segment.read_bytes() + bytes(4_096))
     assert list(Journal(tmp_path).records()) == [record]
 
 
