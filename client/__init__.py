@@ -1,4 +1,6 @@
-"""darkroom for Python programs and for the terminal. It knows the API by its documents and nothing of its code.
+"""Python client and command line for the darkroom API.
+
+It depends on the documented API only and imports no server code.
 
 from client import Client
 

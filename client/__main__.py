@@ -1,4 +1,4 @@
-"""The command line. New commands are added here; their files are in `command/`."""
+"""The `darkroom` command line. Register new commands here; their modules are in `command/`."""
 
 import io
 import sys
@@ -36,10 +36,10 @@ app.add_typer(dead_letters.app, name="dead-letters")
 
 
 def main() -> None:
-    """Run a command; what a person can mend is told in a few lines, without a traceback."""
+    """Run a command and print expected errors in a few lines, without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # not every terminal can write every prompt
+            stream.reconfigure(errors="backslashreplace")  # not every terminal can encode every prompt
     try:
         app(prog_name="darkroom")
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""ApiKey: what its owner is told of an API key."""
+"""API keys, as the API returns them to their owner."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from client.record import Record
 
 
 class ApiKey(Record):
-    """An API key, without what opens doors."""
+    """An API key without its secret."""
 
     id: str
     name: str
@@ -19,12 +19,12 @@ class ApiKey(Record):
 
 
 class CreatedApiKey(ApiKey):
-    """A new API key, with the key itself: it is told this once and never again."""
+    """A new API key with its secret, which the API returns only once."""
 
     key: str = Field(repr=False)
 
 
 class ApiKeyList(Record):
-    """All of the caller's keys, newest first."""
+    """All API keys of the caller, newest first."""
 
     keys: tuple[ApiKey, ...]

@@ -1,4 +1,4 @@
-"""AsyncClient: the API for asynchronous programs, on asyncio or trio. Client says more about each method."""
+"""Asynchronous client for the darkroom API, on asyncio or trio."""
 
 import os
 from collections.abc import AsyncGenerator, Iterable
@@ -43,7 +43,7 @@ from client.verification import Verification
 
 
 class AsyncClient:
-    """`Client`, with methods to be awaited and iterators to be gone through with `async for`."""
+    """Asynchronous counterpart of `Client`: await its methods, iterate with `async for`."""
 
     def __init__(
         self,
@@ -76,18 +76,22 @@ class AsyncClient:
     async def submit(
         self, prompt: str, *, idempotency_key: str | None = None, **fields: Unpack[SubmissionFields]
     ) -> Task:
-        """Submit a task and return at once. A key is made up if need be: a lost answer makes no second task."""
+        """Submit a task and return it immediately.
+
+        A missing idempotency key is generated, so that a retry after a lost response creates no
+        second task.
+        """
         return await play_async(self._http, task_calls.submit(self._calls, prompt, fields, idempotency_key))
 
     async def estimate(self, prompt: str, **fields: Unpack[SubmissionFields]) -> Estimate:
-        """What a task would take, wait and cost if it were submitted now. Nothing is submitted."""
+        """Estimate GPU time, wait and price of a task without submitting it."""
         return await play_async(self._http, task_calls.estimate(self._calls, prompt, fields))
 
     async def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
-        """Submit any number of tasks, a hundred with each call; what became of each, in their order.
+        """Submit any number of tasks, 100 per call, and return the outcomes in the same order.
 
-        A refusal is among the results, not raised: `isinstance(result, Task)` tells. What may be over soon is tried
-        again. Keys are made up where need be.
+        A refused item is returned as a ClientError, not raised: check `isinstance(result, Task)`.
+        Items refused with a retryable error are retried. Missing idempotency keys are generated.
         """
         return await play_async(self._http, batch_calls.submit_many(self._calls, submissions))
 
@@ -99,9 +103,10 @@ class AsyncClient:
         wait_seconds: float | None = None,
         **fields: Unpack[SubmissionFields],
     ) -> Generation:
-        """Submit, wait for the end, fetch the images.
+        """Submit a task, wait for its terminal state and fetch the images.
 
-        Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the task then goes on.
+        Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the
+        task then continues.
         """
         return await play_async(
             self._http,
@@ -115,105 +120,123 @@ class AsyncClient:
         )
 
     async def wait(self, task: TaskRef, *, timeout_seconds: float | None = None) -> Task:
-        """The task once it has ended, in whatever way. Raises WaitTimeoutError; the task then goes on."""
+        """Wait for the terminal state of a task and return it.
+
+        Raises WaitTimeoutError; the task then continues.
+        """
         return await play_async(self._http, following.wait(self._calls, task, timeout_seconds))
 
     def stream(self, task: TaskRef, *, timeout_seconds: float | None = None) -> AsyncGenerator[Task, None]:
-        """The task as it stands, then after each change, until it has ended."""
+        """Yield the current task, then the task after each change, until a terminal state."""
         return play_telling_async(self._http, following.stream(self._calls, task, timeout_seconds))
 
     async def get(self, task: TaskRef) -> Task:
-        """The task as it stands."""
+        """Return the current task."""
         return await play_async(self._http, task_calls.get(self._calls, task))
 
     def list(
         self, *, status: TaskStatus | str | None = None, model: str | None = None, page_size: int = 50
     ) -> AsyncGenerator[Task, None]:
-        """Your tasks, newest first; pages are asked for as they are reached."""
+        """Yield the caller's tasks, newest first. Pages are fetched lazily."""
         flow = task_calls.list_all(self._calls, status=status, model=model, page_size=page_size)
         return play_telling_async(self._http, flow)
 
     async def cancel(self, task: TaskRef) -> Task:
-        """Cancel. A task that a worker holds may still be `processing`; one that has ended stays as it is."""
+        """Cancel a task.
+
+        A task that a worker is processing may still be `processing` in the result. A task in a
+        terminal state is not changed.
+        """
         return await play_async(self._http, task_calls.cancel(self._calls, task))
 
     async def retry(self, task: TaskRef) -> Task:
-        """Queue a task that lacks images again, with the same id and seed; finished images stay.
+        """Queue a task that lacks images again, with the same id and seed.
 
-        Raises InvalidTransitionError unless it failed, was cancelled or has `failed_images`.
+        Finished images are kept.
+
+        Raises InvalidTransitionError unless the task failed, was cancelled or has `failed_images`.
         """
         return await play_async(self._http, task_calls.retry(self._calls, task))
 
     async def delete(self, task: TaskRef) -> None:
-        """Delete a task and its images for good; cancels it if needed."""
+        """Delete a task and its images permanently. A task that is not finished is cancelled."""
         await play_async(self._http, task_calls.delete(self._calls, task))
 
     async def images(self, task: TaskRef) -> tuple[ImageFile, ...]:
-        """The images of a task with their bytes; none while it has none."""
+        """Fetch the stored images of a task with their bytes; empty while the task has none."""
         return await play_async(self._http, image_calls.images(self._calls, task))
 
     async def preview(self, task: TaskRef, index: int = 0) -> bytes | None:
-        """What an image looks like so far, as a small JPEG; None before the first steps and after the end."""
+        """Fetch a preview of an image as a small JPEG.
+
+        Returns None before the first steps and after the task has finished.
+        """
         return await play_async(self._http, image_calls.preview(self._calls, task, index))
 
     async def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
-        """Write the images of a task into a directory; returns where they lie."""
+        """Write the images of a task into a directory and return the paths."""
         images = await self.images(task)
         return await anyio.to_thread.run_sync(lambda: tuple(image.save(directory) for image in images))
 
     async def verify(self, image: ImageSource, *, wait_seconds: float | None = None) -> Verification:
-        """An image drawn again from the record in its file, and compared."""
+        """Generate an image again from the record in its file, and compare the two."""
         original = await anyio.to_thread.run_sync(RecordedImage.read_unedited, image)
         return await play_async(self._http, verification.verify(self._calls, original, wait_seconds))
 
     async def models(self) -> tuple[ModelSpec, ...]:
-        """Every model on offer, the default first."""
+        """Return all models, the default model first."""
         return await play_async(self._http, catalog_calls.models(self._calls))
 
     async def model(self, name: str) -> ModelSpec:
-        """One model. Raises ModelNotFoundError."""
+        """Return one model. Raises ModelNotFoundError."""
         return await play_async(self._http, catalog_calls.model(self._calls, name))
 
     async def queue(self) -> QueueStanding:
-        """How long the queue is, and how fast it moves: everybody's tasks."""
+        """Return the length and throughput of the queue, over the tasks of all callers."""
         return await play_async(self._http, account_calls.queue(self._calls))
 
     async def usage(self, *, first: date | None = None, last: date | None = None) -> UsageReport:
-        """What your tasks have cost, in all and day by day; without days, the last week."""
+        """Return the usage of the caller's tasks, total and per day; by default of the last week."""
         return await play_async(self._http, account_calls.usage(self._calls, first, last))
 
     async def keys(self) -> tuple[ApiKey, ...]:
-        """Your API keys, newest first, without what opens doors."""
+        """Return the caller's API keys without their secrets, newest first."""
         return await play_async(self._http, account_calls.keys(self._calls))
 
     async def create_key(
         self, name: str, scopes: Iterable[str], *, expires_in_days: int | None = None
     ) -> CreatedApiKey:
-        """A new API key; `key` is told this once. Not asked for again when the answer is lost."""
+        """Create an API key.
+
+        `key` is returned only by this call, which is not retried if the response is lost.
+        """
         return await play_async(
             self._http, account_calls.create_key(self._calls, name, scopes, expires_in_days)
         )
 
     async def revoke_key(self, key_id: str) -> None:
-        """Revoke an API key for good."""
+        """Revoke an API key permanently."""
         await play_async(self._http, account_calls.revoke_key(self._calls, key_id))
 
     def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
-        """All dead letters, newest first, without their bodies. For operators, as are the next four."""
+        """Yield all dead letters, newest first, without their bodies.
+
+        For operators, like the other dead-letter methods.
+        """
         return play_telling_async(self._http, dead_letter_calls.list_all(self._calls))
 
     async def dead_letter(self, letter_id: str) -> DeadLetter:
-        """One dead letter, with its body."""
+        """Return one dead letter with its body."""
         return await play_async(self._http, dead_letter_calls.get(self._calls, letter_id))
 
     async def replay_dead_letter(self, letter_id: str) -> Task:
-        """Give its task another chance; returns the task."""
+        """Queue the task of a dead letter again and return the task."""
         return await play_async(self._http, dead_letter_calls.replay(self._calls, letter_id))
 
     async def delete_dead_letter(self, letter_id: str) -> None:
-        """Forget one."""
+        """Delete a dead letter."""
         await play_async(self._http, dead_letter_calls.delete(self._calls, letter_id))
 
     async def purge_dead_letters(self, older_than: datetime) -> int:
-        """Forget all that died before a moment; returns how many."""
+        """Delete all dead letters older than a point in time and return their number."""
         return await play_async(self._http, dead_letter_calls.purge(self._calls, older_than))

@@ -1,4 +1,4 @@
-"""Many submissions at once: as few calls as they take, and each item tried again by itself where that helps."""
+"""Submission of many tasks: as few calls as possible, with retries per item."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -13,7 +13,7 @@ from client.task import Task
 
 MOST_AT_ONCE = 100
 Outcome: TypeAlias = Task | ClientError
-"""What became of one submission."""
+"""The outcome of one submission."""
 _Item = TypeVar("_Item")
 _Body: TypeAlias = dict[str, Any]
 
@@ -30,9 +30,10 @@ class _Batch(Record):
 
 
 def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Flow[tuple[Outcome, ...]]:
-    """Submit all; what became of each, in their order. Every try of an item carries the same key.
+    """Submit all and return the outcomes in the same order.
 
-    Raises ConfigurationError before anything is sent.
+    All attempts of an item carry the same idempotency key. Raises ConfigurationError before
+    anything is sent.
     """
     bodies = list(_bodies(submissions))
     outcomes: list[Outcome] = []
@@ -53,7 +54,10 @@ def submit_many(calls: Calls, submissions: Iterable[Submission]) -> Flow[tuple[O
 
 
 def batch_item(submission: Submission) -> _Body:
-    """The JSON of one item, with a key of its own if it has none. Raises ConfigurationError."""
+    """Return the JSON of one item; a missing idempotency key is generated.
+
+    Raises ConfigurationError.
+    """
     fields: dict[str, Any] = dict(submission)
     if "prompt" not in fields:
         raise ConfigurationError("/prompt: is required")
@@ -71,7 +75,10 @@ def _bodies(submissions: Iterable[Submission]) -> Iterator[_Body]:
 
 
 def _submitted(calls: Calls, bodies: Sequence[_Body]) -> Flow[list[Outcome]]:
-    """One call. Where it is refused or lost as a whole, that is what became of each: others may have been accepted."""
+    """Send one call.
+
+    If it fails as a whole, return the error for each item: some may have been accepted.
+    """
     request = calls.request("POST", "/v1/tasks:batch", body={"tasks": list(bodies)})
     try:
         batch = read_as(_Batch, (yield from calls.answered(request)))
@@ -89,7 +96,7 @@ def _outcome(result: _Result) -> Outcome:
 
 
 def _may_be_over(outcome: Outcome) -> bool:
-    """Whether an item may fare better now. A call that failed as a whole was tried often enough."""
+    """Return whether to retry an item. A call that failed as a whole has been retried already."""
     return isinstance(outcome, ProblemError) and outcome.retryable and outcome.attempts == 1
 
 
@@ -98,6 +105,6 @@ def _asked_for(outcome: Outcome) -> float:
 
 
 def _batched(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
-    """As many at a time as one call takes."""
+    """Split the items into parts that fit into one call."""
     for start in range(0, len(items), MOST_AT_ONCE):
         yield items[start : start + MOST_AT_ONCE]

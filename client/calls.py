@@ -1,4 +1,4 @@
-"""Calls: one request to the API until it is answered, tried again where that helps, refusals raised."""
+"""HTTP calls to the API with retries; refusals are raised as exceptions."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -25,14 +25,14 @@ _NO_ERRORS = (httpx.codes.NOT_MODIFIED, httpx.codes.FOUND)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """One API, called patiently."""
+    """Calls to one API, with retries."""
 
     address: Address
     timeout_seconds: float
-    """Of a single try: to connect, and between two signs of life."""
+    """Of a single attempt: to connect, and between two received chunks."""
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     now: Callable[[], float] = time.monotonic
-    """Seconds; only their differences mean anything."""
+    """Monotonic clock, in seconds."""
 
     def request(
         self,
@@ -44,7 +44,10 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         patience_seconds: float = 0.0,
     ) -> httpx.Request:
-        """A request with the caller's credentials; `patience_seconds` are added to how long an answer may take."""
+        """Build a request with the caller's credentials.
+
+        `patience_seconds` is added to the read timeout.
+        """
         return httpx.Request(
             method,
             f"{self.address.url}{path}",
@@ -55,7 +58,7 @@ class Calls:
         )
 
     def anonymous_request(self, url: str) -> httpx.Request:
-        """A GET of somebody else's address, who must not see the credentials."""
+        """Build a GET request to another host, without credentials."""
         return httpx.Request("GET", url, headers=_USUAL_HEADERS, extensions={"timeout": self._timeout(0.0)})
 
     def answered(
@@ -65,10 +68,10 @@ class Calls:
         raised_at_once: frozenset[int] = frozenset(),
         is_repeatable: bool = True,
     ) -> Flow[httpx.Response]:
-        """The answer, after as many tries as the policy allows. Raises ClientError.
+        """Send a request with retries and return the response. Raises ClientError.
 
-        Whoever has a better idea than to try again names the statuses that are `raised_at_once`. What must not be done
-        twice is tried again only while it is certain that it was not done.
+        Statuses in `raised_at_once` are not retried. A request that is not `is_repeatable` is
+        retried only if the API certainly did not execute it.
         """
         attempts, is_unknown = 0, False
         while True:
@@ -98,11 +101,11 @@ class Calls:
             yield Pause(pause)
 
     def record(self, kind: type[_Answer], request: httpx.Request) -> Flow[_Answer]:
-        """The answer's body as a record."""
+        """Send a request and return the response body as a record."""
         return read_as(kind, (yield from self.answered(request)))
 
     def unreachable(self, failure: httpx.RequestError) -> UnreachableError:
-        """What a transport's failure means to the caller."""
+        """Convert a transport error to an UnreachableError."""
         reason = str(failure) or type(failure).__name__
         proxy = proxy_for(self.address.url)
         return UnreachableError(
@@ -118,12 +121,12 @@ _USUAL_HEADERS: Mapping[str, str] = {"Accept-Encoding": "gzip", "User-Agent": "d
 
 
 def path_of(*parts: str) -> str:
-    """A path below /v1, each part as one segment, whatever it holds."""
+    """Build a path below /v1. Each part is quoted as one segment."""
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def read_as(kind: type[_Answer], response: httpx.Response) -> _Answer:
-    """A response's body as a record. Raises UnexpectedAnswerError."""
+    """Parse a response body as a record. Raises UnexpectedAnswerError."""
     try:
         return kind.model_validate_json(response.content)
     except ValidationError as error:
@@ -135,7 +138,7 @@ def read_as(kind: type[_Answer], response: httpx.Response) -> _Answer:
 
 
 def refusal(response: httpx.Response) -> ClientError | None:
-    """What an answer says that is no success; None for one that is."""
+    """Return the error of an unsuccessful response; None for a successful one."""
     status = response.status_code
     if response.is_success or status in _NO_ERRORS:
         return None
@@ -159,7 +162,10 @@ def _may_help(response: httpx.Response, error: ClientError, is_repeatable: bool)
 
 
 def _is_final(error: ClientError) -> bool:
-    """Whether a refusal shows that no earlier try was carried out either: it would have been found by its key."""
+    """Return whether a refusal proves that no earlier attempt was executed:
+
+    the API would have found the earlier attempt by its idempotency key.
+    """
     is_refusal = isinstance(error, ProblemError) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
     return is_refusal and not (isinstance(error, ProblemError) and error.retryable)
 

@@ -1,4 +1,4 @@
-"""What may be asked of the model catalog."""
+"""Calls for the model catalog."""
 
 from client.calls import Calls, path_of
 from client.flow import Flow
@@ -6,10 +6,10 @@ from client.model_spec import ModelList, ModelSpec
 
 
 def models(calls: Calls) -> Flow[tuple[ModelSpec, ...]]:
-    """Every model on offer, the default first."""
+    """Return all models, the default model first."""
     return (yield from calls.record(ModelList, calls.request("GET", path_of("models")))).models
 
 
 def model(calls: Calls, name: str) -> Flow[ModelSpec]:
-    """One model."""
+    """Return one model."""
     return calls.record(ModelSpec, calls.request("GET", path_of("models", name)))

@@ -1,4 +1,4 @@
-"""Where the API is and who is calling: from arguments, else from the environment."""
+"""The API's address and the caller's credentials, from arguments or the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ API_KEY_VARIABLE = "DARKROOM_API_KEY"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One API, and the headers that say who is calling."""
+    """The address of an API, and the headers that authenticate the caller."""
 
     url: str
     credentials: Mapping[str, str] = field(repr=False)
@@ -24,7 +24,10 @@ class Address:
 def resolve_address(
     *, url: str | None, token: str | None, api_key: str | None, environment: Mapping[str, str]
 ) -> Address:
-    """What to call and as whom; an argument of either kind beats both variables. Raises ConfigurationError."""
+    """Resolve address and credentials.
+
+    A token or key given as an argument overrides both variables. Raises ConfigurationError.
+    """
     if token is None and api_key is None:
         token, api_key = environment.get(TOKEN_VARIABLE) or None, environment.get(API_KEY_VARIABLE) or None
     if token is not None and api_key is not None:

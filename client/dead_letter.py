@@ -1,4 +1,4 @@
-"""DeadLetter: what an operator is told of a message that was given up on."""
+"""Dead letters, as the API returns them to operators."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from client.record import Record
 
 
 class DeadLetter(Record):
-    """A dead letter. What nobody noted is None; a list leaves out the last four fields."""
+    """A dead letter. Unrecorded fields are None; a list omits the last four fields."""
 
     id: str
     died_at: datetime
@@ -33,7 +33,7 @@ class DeadLetterPage(Record):
 
 
 class Purged(Record):
-    """What one purge did."""
+    """The result of one purge call."""
 
     deleted: int
     more: bool

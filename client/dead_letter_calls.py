@@ -1,4 +1,4 @@
-"""What an operator may do with dead letters, one flow each."""
+"""Calls for dead letters, for operators."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ _PAGE_SIZE = "100"
 
 
 def list_all(calls: Calls) -> TellingFlow[DeadLetter]:
-    """Tell all of them, newest first; the next page is asked for when it is reached."""
+    """Yield all dead letters, newest first. Pages are fetched lazily."""
     query = {"page_size": _PAGE_SIZE}
     while True:
         request = calls.request("GET", path_of("dead-letters"), query=query)
@@ -25,26 +25,29 @@ def list_all(calls: Calls) -> TellingFlow[DeadLetter]:
 
 
 def get(calls: Calls, letter_id: str) -> Flow[DeadLetter]:
-    """One, with its body."""
+    """Return one dead letter with its body."""
     return calls.record(DeadLetter, calls.request("GET", path_of("dead-letters", letter_id)))
 
 
 def replay(calls: Calls, letter_id: str) -> Flow[Task]:
-    """Give its task another chance; returns the task. A message too many does no harm."""
+    """Queue the task of a dead letter again and return it. Duplicate messages do no harm."""
     return calls.record(Task, calls.request("POST", path_of("dead-letters", letter_id, "replay")))
 
 
 def delete(calls: Calls, letter_id: str) -> Flow[None]:
-    """Forget one."""
+    """Delete a dead letter."""
     try:
         yield from calls.answered(calls.request("DELETE", path_of("dead-letters", letter_id)))
     except DeadLetterNotFoundError as refused:
-        if refused.attempts == 1:  # else an earlier try did it
+        if refused.attempts == 1:  # after a retry, an earlier attempt may have deleted it
             raise
 
 
 def purge(calls: Calls, older_than: datetime) -> Flow[int]:
-    """Forget all that died before a moment, in as many calls as it takes; returns how many."""
+    """Delete all dead letters older than a point in time; return their number.
+
+    It sends as many calls as needed.
+    """
     deleted, more = 0, True
     while more:
         query = {"older_than": older_than.isoformat()}

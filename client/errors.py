@@ -1,10 +1,10 @@
-"""What can go wrong between a caller and the API, told so that they know what to do next.
+"""Exceptions of the client.
 
 ClientError
-├── ConfigurationError       address, credentials, key or value that cannot be right; nothing was sent
-├── UnreachableError         nobody answers
-├── UnexpectedAnswerError    whoever answers is not darkroom, or not well
-├── ProblemError             the API refuses, and says why (RFC 9457); see problem_errors.py
+├── ConfigurationError       invalid address, credentials, key or value; nothing was sent
+├── UnreachableError         no server answers at the address
+├── UnexpectedAnswerError    the response is not one that darkroom sends
+├── ProblemError             the API refused (RFC 9457); see problem_errors.py
 │   ├── RequestRefusedError        400, 413, 415, 422: the request itself
 │   │   ├── ParametersRejectedError
 │   │   ├── UnknownModelError
@@ -20,15 +20,15 @@ ClientError
 │   │   └── InvalidTransitionError
 │   ├── TooManyRequestsError       429
 │   └── UnavailableError           408, 500, 502, 503, 504
-├── TaskNotCompletedError    images were wanted of a task that ended without
+├── TaskNotCompletedError    images were requested of a task that failed or was cancelled
 │   ├── TaskFailedError
 │   └── TaskCancelledError
-├── TaskDeletedError         the task was deleted while somebody waited for it
-├── WaitTimeoutError         the time is up; the task goes on
-├── DamagedImageError        the bytes that came are not those that were stored
-├── NoImageRecordError       an image file does not say how it was made
-├── EditedImageError         an image file shows other pixels than darkroom has written
-└── WebhookRejectedError     not signed with the secret, or not now
+├── TaskDeletedError         the task was deleted while the client waited for it
+├── WaitTimeoutError         the timeout expired; the task continues
+├── DamagedImageError        the received bytes differ from the stored image
+├── NoImageRecordError       an image file has no record of how it was generated
+├── EditedImageError         the pixels of an image file differ from those that darkroom wrote
+└── WebhookRejectedError     a webhook has no valid signature, or is too old
 """
 
 from client.plain_text import printable
@@ -38,25 +38,30 @@ _REDIRECTS, _SERVER_ERRORS = 300, 500
 
 
 class ClientError(Exception):
-    """The message is for a person, several lines at most."""
+    """Base of all exceptions of the client.
+
+    The message is meant for people and may have several lines.
+    """
 
     outcome_is_unknown: bool = False
-    """Whether the request may have been carried out all the same. The same idempotency key makes no second task."""
+    """Whether the API may have executed the request. A retry with the same idempotency key creates
+    no second task.
+    """
 
 
 class ConfigurationError(ClientError):
-    """The address, the credentials, the Idempotency-Key or a value cannot be right; nothing was sent."""
+    """The address, credentials, Idempotency-Key or a value is invalid; nothing was sent."""
 
 
 class UnreachableError(ClientError):
-    """Nobody answers at the address."""
+    """No server answers at the address."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url} does not answer: {printable(reason)}")
 
 
 class UnexpectedAnswerError(ClientError):
-    """An answer that darkroom does not give."""
+    """The response is not one that darkroom sends."""
 
     def __init__(self, url: str, status: int, why: str = "") -> None:
         super().__init__(
@@ -68,7 +73,7 @@ class UnexpectedAnswerError(ClientError):
 
 
 class TaskNotCompletedError(ClientError):
-    """The task ended without images; `task` says how."""
+    """The task has failed or was cancelled; it is in `task`."""
 
     task: Task
 
@@ -78,7 +83,7 @@ class TaskNotCompletedError(ClientError):
 
 
 class TaskFailedError(TaskNotCompletedError):
-    """The task failed; `task.failure` says why."""
+    """The task failed; the reason is in `task.failure`."""
 
     def __init__(self, task: Task) -> None:
         why = "" if task.failure is None else f": {task.failure.message} ({task.failure.code})"
@@ -93,7 +98,7 @@ class TaskCancelledError(TaskNotCompletedError):
 
 
 class TaskDeletedError(ClientError):
-    """The task was deleted meanwhile."""
+    """The task was deleted while the client waited for it."""
 
     def __init__(self, task_id: str) -> None:
         super().__init__(f"task {printable(task_id)} was deleted")
@@ -101,7 +106,7 @@ class TaskDeletedError(ClientError):
 
 
 class WaitTimeoutError(ClientError):
-    """The time is up. The task goes on; `task` is how it last stood, None if that was never learned."""
+    """The timeout expired; the task continues. `task` is the last snapshot, None if there was none."""
 
     def __init__(self, task_id: str, timeout_seconds: float, task: Task | None) -> None:
         stands = "" if task is None else f" is {task.status} and"
@@ -111,14 +116,14 @@ class WaitTimeoutError(ClientError):
 
 
 class DamagedImageError(ClientError):
-    """The bytes that came are not those that were stored."""
+    """The received bytes differ from the stored image."""
 
     def __init__(self, task_id: str, index: int) -> None:
         super().__init__(f"image {index} of task {printable(task_id)} arrived damaged: its SHA-256 differs")
 
 
 class NoImageRecordError(ClientError):
-    """An image file does not say how it was made, or not as this version understands."""
+    """An image file has no record of how it was generated, or one of an unsupported version."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -128,11 +133,11 @@ class NoImageRecordError(ClientError):
 
 
 class EditedImageError(ClientError):
-    """An image file shows other pixels than darkroom has written into it."""
+    """The pixels of an image file differ from those that darkroom wrote."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{printable(name)} was edited: its pixels are not those that its record tells of")
 
 
 class WebhookRejectedError(ClientError):
-    """Whoever sent this does not know the secret, or sent it too long ago."""
+    """The webhook is not signed with the secret, or was sent too long ago."""

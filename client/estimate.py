@@ -1,19 +1,19 @@
-"""Estimate: what would become of a submission that is made now, as the API foretells it."""
+"""Estimates of submissions, as the API returns them."""
 
 from client.record import Record
 from client.task import Eta, TaskWarning
 
 
 class Estimate(Record):
-    """What a task would take, wait and cost. None is what nobody knows."""
+    """GPU time, wait and price of a task. Unknown values are None."""
 
     model: str
     feasible: bool
-    """Whether a worker that is alive serves the model; `reason` says why not."""
+    """Whether a live worker serves the model; if not, `reason` says why."""
     reason: str | None = None
     gpu_seconds: float | None = None
     queue_position: int
-    """How many tasks of the model would wait before it."""
+    """Number of queued tasks of the model that come first."""
     eta: Eta | None = None
     price: float | None = None
     currency: str | None = None

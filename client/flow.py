@@ -1,7 +1,8 @@
-"""Flows: what a client does, written once, for a blocking and for an asynchronous client.
+"""Flows: client operations that both the blocking and the asynchronous client execute.
 
-A flow is a generator. It yields what it needs done (Send, Pause, Listen, Hear) and is sent the outcome; a transport's
-error is thrown into it. What it wants to tell the caller underway it yields as Tell. `playing.py` does what is asked.
+A flow is a generator. It yields the I/O it needs (Send, Pause, Listen, Hear) and receives the
+result; transport errors are thrown into it. It yields values for the caller as Tell. `playing.py`
+executes flows.
 """
 
 from collections.abc import Generator
@@ -16,23 +17,23 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request; the outcome is the httpx.Response, read to its end."""
+    """Send a request. The result is the httpx.Response, with its body read."""
 
     request: httpx.Request
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let time pass."""
+    """Sleep."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Open a stream of events in place of the one before; the outcome is the httpx.Response.
+    """Open an event stream and close the previous one; the result is the httpx.Response.
 
-    It is read to its end, too, unless it is a stream of events: then Hear reads on.
+    The body is read, too, unless it is an event stream; Hear then reads the events.
     """
 
     request: httpx.Request
@@ -40,12 +41,12 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class Hear:
-    """Wait for the next event; the outcome is a ServerSentEvent, or None when the stream has ended."""
+    """Wait for the next event. The result is a ServerSentEvent, or None at the end of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tell(Generic[Told]):
-    """Hand a value to the caller; there is no outcome."""
+    """Yield a value to the caller; there is no result."""
 
     value: Told
 
@@ -56,6 +57,6 @@ TellingFlow: TypeAlias = Generator[Need | Tell[Told], Any, None]
 
 
 def is_event_stream(response: httpx.Response) -> bool:
-    """Whether a response is a stream of events, which does not end by itself."""
+    """Return whether a response is an event stream, which does not end by itself."""
     kind = str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
     return response.status_code == httpx.codes.OK and kind == "text/event-stream"

@@ -1,7 +1,7 @@
-"""Following a task to its end: by server-sent events where the API offers them, else by conditional reads.
+"""Following a task to its terminal state, by server-sent events or by conditional reads.
 
-A read asks the API to hold its answer until something changes (`Prefer: wait`). Where the API does not, the reads
-are paced by this side. Either way every snapshot is told once.
+Reads ask the API to hold the response until the task changes (`Prefer: wait`). If the API does not
+hold them, the client pauses between reads. Each snapshot is yielded once.
 """
 
 from collections.abc import Mapping
@@ -25,17 +25,17 @@ from client.task import Task
 from client.task_calls import TaskRef, id_of
 
 HOLD_SECONDS = 30
-"""How long one read may be held; proxies on the way give up on silent connections after a minute."""
+"""How long the API may hold a read. Proxies often close connections that are idle for a minute."""
 SILENCE_SECONDS = 45.0
-"""A stream of events that shows no sign of life for so long is opened again."""
+"""An event stream that receives nothing for this long is reopened."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWTH = 0.25, 2.0, 1.5
-"""Between reads that nobody holds."""
+"""Pauses between reads that the API does not hold."""
 TRY_AGAIN_SECONDS = 5.0
-"""After which a place to wait at, or a stream, is asked for again when the API had none and does not say."""
+"""Delay before a held read or a stream is tried again after a refusal without Retry-After."""
 
 
 def wait(calls: Calls, task: TaskRef, timeout_seconds: float | None) -> Flow[Task]:
-    """The task once it has ended, in whatever way. Raises WaitTimeoutError, TaskDeletedError."""
+    """Wait for the terminal state of a task. Raises WaitTimeoutError, TaskDeletedError."""
     reader = _Reader(calls, id_of(task), _Deadline(calls, timeout_seconds))
     while True:
         snapshot = yield from reader.next_snapshot()
@@ -44,9 +44,11 @@ def wait(calls: Calls, task: TaskRef, timeout_seconds: float | None) -> Flow[Tas
 
 
 def stream(calls: Calls, task: TaskRef, timeout_seconds: float | None) -> TellingFlow[Task]:
-    """Tell the task as it stands, then each change, until it has ended. Raises as `wait` does.
+    """Yield the current task, then each change, until a terminal state.
 
-    With a timeout it reads: only a held read ends on time, a stream of events ends when it pleases.
+    Raises the errors of `wait`.
+
+    With a timeout it uses reads only: a held read ends in time, an event stream may not.
     """
     reader = _Reader(calls, id_of(task), _Deadline(calls, timeout_seconds))
     listener = _Listener(calls, reader, is_offered=timeout_seconds is None)
@@ -64,13 +66,13 @@ class _Deadline:
         self._ends_at = None if timeout_seconds is None else calls.now() + timeout_seconds
 
     def within(self, seconds: float) -> float:
-        """As many seconds, or as many as are left."""
+        """Return `seconds`, or the remaining time if that is shorter."""
         return seconds if self._ends_at is None else min(seconds, self._ends_at - self._calls.now())
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads one task, and knows what it has told."""
+    """Reads one task and keeps the last snapshot that was yielded."""
 
     calls: Calls
     task_id: str
@@ -86,7 +88,7 @@ class _Reader:
         return self.latest is not None and self.latest.status.is_terminal
 
     def note(self, snapshot: Task) -> bool:
-        """Whether this is news."""
+        """Store the snapshot and return whether it differs from the last one."""
         is_news = snapshot != self.latest
         self.latest = snapshot
         return is_news
@@ -95,12 +97,12 @@ class _Reader:
         return TaskDeletedError(self.task_id)
 
     def next_snapshot(self) -> Flow[Task]:
-        """The task as soon as it differs from what was told last."""
+        """Return the task as soon as it differs from the last snapshot."""
         while True:
             if self._must_pause:
                 yield from self._pace()
             answer = yield from self._answer()
-            # The first read is answered at once on purpose; any other that was not held must not become a race.
+            # The API answers the first read at once. Pause before any other read that was not held.
             self._must_pause = self.latest is not None and "Preference-Applied" not in answer.headers
             if answer.status_code != httpx.codes.NOT_MODIFIED:
                 self._etag = answer.headers.get("ETag")
@@ -116,7 +118,8 @@ class _Reader:
                     request = self._request({"Prefer": f"wait={seconds}"}, patience_seconds=seconds)
                     return (yield from self.calls.answered(request, raised_at_once=frozenset({429})))
                 except TooManyRequestsError as full:
-                    # Every place to wait at is taken: read without being held until one may be free.
+                    # The API holds as many reads as it can: read without holding until a slot may
+                    # be free.
                     asked = full.retry_after_seconds or TRY_AGAIN_SECONDS
                     self._hold_not_before = self.calls.now() + asked
             return (yield from self.calls.answered(self._request()))
@@ -144,7 +147,7 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Listener:
-    """Listens to one task's events, and knows whether that is worth another try."""
+    """Receives the events of one task, and decides whether to reconnect."""
 
     calls: Calls
     reader: _Reader
@@ -156,7 +159,7 @@ class _Listener:
         return self.is_offered and self.calls.now() >= self._not_before
 
     def events(self) -> TellingFlow[Task]:
-        """Tell the snapshots of one connection, until it ends for whatever reason."""
+        """Yield the snapshots of one connection until it ends."""
         try:
             answer: httpx.Response = yield Listen(self._request())
             if not is_event_stream(answer):
@@ -169,7 +172,7 @@ class _Listener:
                 if self.reader.has_ended:
                     return
         except httpx.RequestError:
-            return  # a read will tell whether anybody is still there
+            return  # a read finds out whether the API is reachable
 
     def _request(self) -> httpx.Request:
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
@@ -189,13 +192,13 @@ class _Listener:
             asked = error.retry_after_seconds if isinstance(error, ProblemError) else None
             self._not_before = self.calls.now() + (asked or TRY_AGAIN_SECONDS)
         else:
-            self.is_offered = False  # no such route: reading does as well
+            self.is_offered = False  # no such route: use reads instead
 
     def _snapshot(self, event: ServerSentEvent) -> Task | None:
         if event.event == "deleted":
             raise self.reader.gone()
         if event.event != "task":
-            return None  # a kind of event that this client does not know
+            return None  # event type of a newer API
         self._last_event_id = event.id
         try:
             return Task.model_validate_json(event.data)

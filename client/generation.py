@@ -1,4 +1,4 @@
-"""Generation: from a prompt to its pictures in one call."""
+"""Generation: submit, wait and fetch in one call."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,10 @@ def generate(
     idempotency_key: str | None,
     timeout_seconds: float | None,
 ) -> Flow[Generation]:
-    """Submit, wait, fetch. Raises TaskFailedError, TaskCancelledError, and as `wait` does."""
+    """Submit, wait and fetch the images.
+
+    Raises TaskFailedError, TaskCancelledError, and the errors of `wait`.
+    """
     submitted = yield from submit(calls, prompt, fields, idempotency_key)
     task = submitted if submitted.status.is_terminal else (yield from wait(calls, submitted, timeout_seconds))
     return Generation(task=task, images=(yield from images_of_completed(calls, task)))

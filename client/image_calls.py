@@ -1,4 +1,4 @@
-"""Fetching images: from the API, or by the signed link that it names; every byte checked."""
+"""Fetching images from the API or by a signed link. Checksums are verified."""
 
 import hashlib
 
@@ -14,8 +14,8 @@ from client.task_calls import TaskRef, get, id_of
 
 
 def images(calls: Calls, task: TaskRef) -> Flow[tuple[ImageFile, ...]]:
-    """All images of a task; none while it has none."""
-    # A snapshot of a task that went on does not know its images yet.
+    """Fetch all images of a task; empty while it has none."""
+    # The snapshot of an unfinished task may lack images that exist by now.
     has_ended = isinstance(task, Task) and task.status.is_terminal
     known = task if isinstance(task, Task) and has_ended else (yield from get(calls, task))
     files = []
@@ -25,7 +25,7 @@ def images(calls: Calls, task: TaskRef) -> Flow[tuple[ImageFile, ...]]:
 
 
 def images_of_completed(calls: Calls, task: Task) -> Flow[tuple[ImageFile, ...]]:
-    """All images of a task that has ended. Raises TaskFailedError, TaskCancelledError."""
+    """Fetch all images of a task in a terminal state. Raises TaskFailedError, TaskCancelledError."""
     if task.status is TaskStatus.FAILED:
         raise TaskFailedError(task)
     if task.status is TaskStatus.CANCELLED:
@@ -34,7 +34,10 @@ def images_of_completed(calls: Calls, task: Task) -> Flow[tuple[ImageFile, ...]]
 
 
 def preview(calls: Calls, task: TaskRef, index: int) -> Flow[bytes | None]:
-    """What an image looks like so far, as a small JPEG; None before the first steps and after the end."""
+    """Fetch a preview of an image as a small JPEG.
+
+    Returns None before the first steps and after the task has finished.
+    """
     request = calls.request("GET", path_of("tasks", id_of(task), "previews", str(index)))
     try:
         return (yield from calls.answered(request)).content
@@ -43,11 +46,11 @@ def preview(calls: Calls, task: TaskRef, index: int) -> Flow[bytes | None]:
 
 
 def _image(calls: Calls, task_id: str, stored: StoredImage) -> Flow[ImageFile]:
-    # Always by the API's own address: links in a task that was read a while ago may have expired.
+    # Use the API's URL: the signed links in an older snapshot may have expired.
     request = calls.request("GET", path_of("tasks", task_id, "images", str(stored.index)))
     answer = yield from calls.answered(request)
     if answer.status_code == httpx.codes.FOUND:
-        # Followed by hand: whoever serves the link must not see the caller's credentials.
+        # Follow the redirect without the caller's credentials: the link leads to another host.
         link = request.url.join(answer.headers["Location"])
         answer = yield from calls.answered(calls.anonymous_request(str(link)))
     if answer.status_code != httpx.codes.OK:

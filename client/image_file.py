@@ -1,4 +1,4 @@
-"""ImageFile: a finished image with its bytes, and where it is written."""
+"""A finished image with its bytes, and how it is saved."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from client.task import StoredImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFile:
-    """An image of a task, whole: its SHA-256 was compared with what was stored."""
+    """An image of a task; its SHA-256 was verified."""
 
     task_id: str
     stored: StoredImage
@@ -19,16 +19,16 @@ class ImageFile:
 
     @property
     def file_name(self) -> str:
-        """A name that no other image has."""
+        """A unique file name."""
         return f"darkroom-{self.task_id}-{self.stored.index}.{self.stored.extension}"
 
     @property
     def record(self) -> ImageRecord:
-        """What the file says of itself. Raises NoImageRecordError for images that older versions have drawn."""
+        """The record in the file. Raises NoImageRecordError for images of older versions."""
         return read_image_record(self.content)
 
     def save(self, directory: str | os.PathLike[str] = ".") -> Path:
-        """Write it into a directory, which is made where it is missing. Whoever looks sees all of it or nothing."""
+        """Write the image into a directory, which is created if missing. The write is atomic."""
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.file_name
@@ -36,7 +36,7 @@ class ImageFile:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(self.content)
-            # mkstemp lets nobody else read: give the file the rights that any new one has.
+            # mkstemp creates files with mode 0600: set the mode of an ordinary new file.
             mask = os.umask(0)
             os.umask(mask)
             Path(unfinished).chmod(0o666 & ~mask)

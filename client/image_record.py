@@ -1,4 +1,4 @@
-"""ImageRecord: what an image file says of itself, and reading it out of PNG, JPEG and WebP files."""
+"""The record of an image file, and how it is read from PNG, JPEG and WebP files."""
 
 import hashlib
 import io
@@ -16,14 +16,17 @@ from client.record import Record
 from client.task import GenerationParameters
 
 ImageSource: TypeAlias = bytes | str | os.PathLike[str]
-"""The bytes of an image file, or where it lies."""
+"""The bytes of an image file, or its path."""
 _MAJOR_VERSION = "1"
 _XMP_ATTRIBUTE = "darkroom:record"
 _FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 class ImageRecord(Record):
-    """How this one image was made. Whoever can write a file can write a record: only drawing it again proves it."""
+    """How an image was generated.
+
+    A record is not signed: only generating the image again proves it.
+    """
 
     version: str
     task_id: str
@@ -34,7 +37,7 @@ class ImageRecord(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedImage:
-    """An image file: its record, and its `pixels` as it shows them: RGB, row by row."""
+    """An image file: its record and its decoded `pixels` (RGB, row by row)."""
 
     name: str
     record: ImageRecord
@@ -43,13 +46,13 @@ class RecordedImage:
 
     @classmethod
     def read(cls, source: ImageSource) -> Self:
-        """Raises NoImageRecordError, and OSError when there is no such file."""
+        """Read an image file. Raises NoImageRecordError, and OSError if the file does not exist."""
         name, data = (
             ("the image", source) if isinstance(source, bytes) else (str(source), Path(source).read_bytes())
         )
         try:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                image.load()  # a PNG's text may follow its pixels
+                image.load()  # a PNG's text chunk may follow its pixels
                 record = _record_in(image)
                 pixels = image.convert("RGB").tobytes()
                 return cls(name=name, record=record, size=image.size, pixels=pixels)
@@ -58,7 +61,7 @@ class RecordedImage:
 
     @classmethod
     def read_unedited(cls, source: ImageSource) -> Self:
-        """The same; raises EditedImageError, too."""
+        """Read an image file like `read`; also raises EditedImageError."""
         found = cls.read(source)
         if found.is_edited:
             raise EditedImageError(found.name)
@@ -66,19 +69,19 @@ class RecordedImage:
 
     @property
     def is_edited(self) -> bool:
-        """Whether it shows other pixels than darkroom has written."""
+        """Whether its pixels differ from those that darkroom wrote."""
         asked = self.record.parameters
         digest = hashlib.sha256(self.pixels).hexdigest()
         return (asked.width, asked.height) != self.size or digest != self.record.provenance.decoded_sha256
 
 
 def read_image_record(source: ImageSource) -> ImageRecord:
-    """What an image file says of itself, edited or not. Raises NoImageRecordError."""
+    """Read the record of an image file, edited or not. Raises NoImageRecordError."""
     return RecordedImage.read(source).record
 
 
 def _record_in(image: Image.Image) -> ImageRecord:
-    """Raises ValueError, and its kind ValidationError."""
+    """Read the record of an opened image. Raises ValueError (or its subclass ValidationError)."""
     record = ImageRecord.model_validate_json(
         image.info.get("darkroom") or _from_xmp(image.info.get("xmp", b""))
     )
@@ -88,7 +91,10 @@ def _record_in(image: Image.Image) -> ImageRecord:
 
 
 def _from_xmp(packet: bytes | str) -> str:
-    """The record's JSON out of darkroom's own packet. No XML parser for bytes that anybody may have written."""
+    """Extract the record's JSON from darkroom's XMP packet.
+
+    It uses no XML parser, because the bytes are untrusted.
+    """
     text = packet if isinstance(packet, str) else packet.decode("utf-8", "replace")
     _, _, rest = text.partition(f"{_XMP_ATTRIBUTE}=")
     value, _, _ = rest[1:].partition(rest[:1] or "'")

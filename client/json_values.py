@@ -1,4 +1,4 @@
-"""A program's values as JSON: numbers of any library become plain ones, and what JSON cannot say is refused."""
+"""Conversion of Python values to JSON types, including numbers of other libraries."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,10 @@ from client.errors import ConfigurationError
 
 
 def json_value(value: Any, at: str = "") -> Any:
-    """The value in JSON's own types; `at` is its JSON pointer. Raises ConfigurationError, before anything is sent.
+    """Return the value in JSON types; `at` is its JSON pointer.
 
-    NumPy's numbers are numbers; NaN, infinities, bytes and half of a surrogate pair have no place in JSON.
+    NumPy numbers are accepted. NaN, infinities, bytes and lone surrogates are not valid in JSON:
+    they raise ConfigurationError before anything is sent.
     """
     if value is None or isinstance(value, bool):
         return value

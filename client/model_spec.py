@@ -1,4 +1,4 @@
-"""ModelSpec: a model on offer, as the API describes it."""
+"""Models of the catalog, as the API returns them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from client.record import Record
 
 
 class ModelSpec(Record):
-    """A model on offer: what it accepts, and what it assumes where a caller is silent."""
+    """A model: what it accepts, and its defaults for omitted fields."""
 
     name: str
     title: str
@@ -17,18 +17,22 @@ class ModelSpec(Record):
     samplers: tuple[str, ...] = ()
     output_formats: tuple[str, ...] = ()
     max_prompt_tokens: int | None = None
-    """How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest."""
+    """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
+    rest.
+    """
     traits: dict[str, Any] = Field(default_factory=dict)
-    """Which parameters have an effect: `guidance` and `negative_prompt`. The API refuses those that have none."""
+    """Which parameters have an effect: `guidance` and `negative_prompt`. The API refuses parameters
+    without effect.
+    """
     limits: dict[str, Any] = Field(default_factory=dict)
     defaults: dict[str, Any] = Field(default_factory=dict)
     served: bool | None = None
-    """Whether a live worker serves it now; None where nobody can tell."""
+    """Whether a live worker serves the model now; None if unknown."""
     workers: int | None = None
-    """How many that are alive serve it; None where nobody can tell."""
+    """Number of live workers that serve the model; None if unknown."""
 
 
 class ModelList(Record):
-    """Every model on offer; the first is drawn with when a caller names none."""
+    """All models of the catalog. The first is the default model."""
 
     models: tuple[ModelSpec, ...]

@@ -1,4 +1,4 @@
-"""What a terminal is shown: tables, ages, and strangers' text with its control characters made visible."""
+"""Text for terminals: tables, ages, and untrusted text with visible control characters."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,18 +7,18 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta
 
 
 def printable(text: str) -> str:
-    """The text with every character that a terminal might obey, but for line breaks, spelled out."""
+    """Escape every non-printable character except line breaks."""
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 def one_line(text: str, *, at_most: int) -> str:
-    """The beginning of a text, on one line."""
+    """Return the beginning of a text on one line."""
     flat = printable(" ".join(text.split()))
     return flat if len(flat) <= at_most else f"{flat[: at_most - 1]}…"
 
 
 def age(moment: datetime, now: datetime) -> str:
-    """How long ago a moment was, in its largest unit."""
+    """Format the time since a moment in its largest unit."""
     passed = now - moment
     for name, unit in _UNITS:
         if passed >= unit:
@@ -27,7 +27,7 @@ def age(moment: datetime, now: datetime) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they must be; the last one as long as it likes."""
+    """Format a table. Each column is as wide as its longest cell."""
     lines = [heads, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     return "\n".join(
@@ -37,6 +37,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def facts(known: Mapping[str, str]) -> str:
-    """One fact to a line, strangers' names and words made harmless."""
+    """Format names and values, one pair per line; control characters are escaped."""
     width = max(len(printable(name)) for name in known)
     return "\n".join(f"{printable(name):<{width}}  {printable(value)}" for name, value in known.items())

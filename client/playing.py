@@ -1,4 +1,4 @@
-"""Playing a flow: doing what it needs, with a blocking or an asynchronous httpx client."""
+"""Execution of flows with a blocking or an asynchronous httpx client."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
@@ -17,7 +17,7 @@ _Outcome: TypeAlias = httpx.Response | ServerSentEvent | httpx.RequestError | No
 
 
 def play(http: httpx.Client, flow: Flow[_Result]) -> _Result:
-    """Play a flow that tells nothing to its end; returns what it returns."""
+    """Execute a flow that yields no values, and return its result."""
     with closing(_Hands(http)) as hands, closing(flow):
         try:
             need = next(flow)
@@ -28,7 +28,7 @@ def play(http: httpx.Client, flow: Flow[_Result]) -> _Result:
 
 
 def play_telling(http: httpx.Client, flow: TellingFlow[_Told]) -> Generator[_Told, None, None]:
-    """Play a flow as far as the caller listens."""
+    """Execute a flow as far as the caller iterates."""
     with closing(_Hands(http)) as hands, closing(flow):
         try:
             need = next(flow)
@@ -43,7 +43,7 @@ def play_telling(http: httpx.Client, flow: TellingFlow[_Told]) -> Generator[_Tol
 
 
 async def play_async(http: httpx.AsyncClient, flow: Flow[_Result]) -> _Result:
-    """`play`, asynchronously."""
+    """Execute a flow like `play`, asynchronously."""
     async with aclosing(_AsyncHands(http)) as hands:
         with closing(flow):
             try:
@@ -57,7 +57,7 @@ async def play_async(http: httpx.AsyncClient, flow: Flow[_Result]) -> _Result:
 async def play_telling_async(
     http: httpx.AsyncClient, flow: TellingFlow[_Told]
 ) -> AsyncGenerator[_Told, None]:
-    """`play_telling`, asynchronously."""
+    """Execute a flow like `play_telling`, asynchronously."""
     async with aclosing(_AsyncHands(http)) as hands:
         with closing(flow):
             try:
@@ -73,12 +73,15 @@ async def play_telling_async(
 
 
 def _advanced(flow: Any, outcome: _Outcome) -> Any:
-    """The flow's next need. Raises StopIteration at its end, which is why it is no coroutine."""
+    """Resume the flow and return its next need.
+
+    Raises StopIteration at the end of the flow; a coroutine could not raise that.
+    """
     return flow.throw(outcome) if isinstance(outcome, httpx.RequestError) else flow.send(outcome)
 
 
 class _Hands:
-    """Does what one flow needs; holds the stream of events that it listens to, if any."""
+    """Performs the I/O of one flow and owns its open event stream."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -86,7 +89,7 @@ class _Hands:
         self._events: Iterator[ServerSentEvent] = iter(())
 
     def outcome(self, need: Need) -> _Outcome:
-        """What came of it; a transport's error is a value, too."""
+        """Perform the I/O and return its result. A transport error is returned, not raised."""
         try:
             match need:
                 case Send(request):
@@ -102,7 +105,7 @@ class _Hands:
         return None
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the event stream."""
         self._events = iter(())
         self._open.close()
 
@@ -118,7 +121,7 @@ class _Hands:
 
 
 class _AsyncHands:
-    """_Hands, asynchronously."""
+    """Asynchronous counterpart of `_Hands`."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http

@@ -1,4 +1,4 @@
-"""The API's refusals as exceptions: one class for each thing that a caller may want to do about it."""
+"""Exceptions for the API's problem responses, one class per reaction of a caller."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _PLACES = ("pointer", "parameter", "header")
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that was refused: a JSON pointer into the body, a query parameter or a header; and what would do."""
+    """One refused field: a JSON pointer, query parameter or header, and what is accepted."""
 
     at: str
     detail: str
@@ -22,7 +22,10 @@ class Complaint:
 
 
 class ProblemError(ClientError):
-    """The API's refusal. `code` is stable; `retryable` says whether the same request may succeed later."""
+    """The API refused the request.
+
+    `code` is stable; `retryable` says whether the same request may succeed later.
+    """
 
     def __init__(
         self, problem: Mapping[str, Any], *, status: int, retry_after_seconds: float | None = None
@@ -38,7 +41,7 @@ class ProblemError(ClientError):
         self.trace_id: str | None = problem.get("trace_id")
         self.outcome_is_unknown = self.task_id is not None or self.code == "internal_error"
         self.attempts = 1
-        """How often the request was sent before this was raised."""
+        """Number of times the request was sent."""
         super().__init__(printable("\n".join(self._lines())))
 
     def _lines(self) -> list[str]:
@@ -57,15 +60,15 @@ class ProblemError(ClientError):
 
 
 class RequestRefusedError(ProblemError):
-    """The request itself is not acceptable; `complaints` says what would be."""
+    """The request itself is not acceptable; `complaints` lists the fields."""
 
 
 class ParametersRejectedError(RequestRefusedError):
-    """A field, parameter or header is of the wrong kind or outside its limits."""
+    """A field, parameter or header has the wrong type or is outside its limits."""
 
 
 class UnknownModelError(RequestRefusedError):
-    """The submission names a model that is not on offer."""
+    """The submission names an unknown model."""
 
 
 class IdempotencyKeyReusedError(RequestRefusedError):
@@ -73,47 +76,47 @@ class IdempotencyKeyReusedError(RequestRefusedError):
 
 
 class UnauthenticatedError(ProblemError):
-    """No credentials, or none that can be believed."""
+    """The credentials are missing or invalid."""
 
 
 class ForbiddenError(ProblemError):
-    """Known, but not allowed."""
+    """The caller is authenticated but lacks the permission."""
 
 
 class NotFoundError(ProblemError):
-    """There is no such thing, or it is somebody else's."""
+    """The resource does not exist or belongs to another caller."""
 
 
 class TaskNotFoundError(NotFoundError):
-    """No such task, or somebody else's."""
+    """The task does not exist or belongs to another caller."""
 
 
 class ImageNotFoundError(NotFoundError):
-    """The task has no such image, or it is no longer stored."""
+    """The task has no such image, or the image is no longer stored."""
 
 
 class ModelNotFoundError(NotFoundError):
-    """No model of this name is on offer."""
+    """The catalog has no model of this name."""
 
 
 class DeadLetterNotFoundError(NotFoundError):
-    """No such dead letter is kept."""
+    """The dead letter does not exist."""
 
 
 class ConflictError(ProblemError):
-    """Not as things stand."""
+    """The request conflicts with the current state."""
 
 
 class InvalidTransitionError(ConflictError):
-    """The task's status does not allow it."""
+    """The task's status does not allow the operation."""
 
 
 class TooManyRequestsError(ProblemError):
-    """A quota or a limit is used up for now."""
+    """A quota or rate limit is exhausted."""
 
 
 class UnavailableError(ProblemError):
-    """The API, or what it depends on, does not work for now."""
+    """The API or a service it depends on is unavailable."""
 
 
 _BY_CODE: Mapping[str, type[ProblemError]] = {
@@ -147,7 +150,7 @@ _BY_STATUS: Mapping[int, type[ProblemError]] = {
 def problem_error(
     problem: Mapping[str, Any], *, status: int, retry_after_seconds: float | None
 ) -> ProblemError:
-    """The exception for a problem document; a code that is not known yet goes by its status."""
+    """Return the exception for a problem document. An unknown code is mapped by its status."""
     kind = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status, ProblemError)
     return kind(problem, status=status, retry_after_seconds=retry_after_seconds)
 

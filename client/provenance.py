@@ -1,4 +1,4 @@
-"""Provenance: how an image came about, as the task and the image's own file tell it."""
+"""How an image was generated, as in the task and in the image's own file."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from client.record import Record
 
 
 class Environment(Record):
-    """Where steps were computed. Whatever differs here may change the last bits of every number."""
+    """Where the steps were computed. Any difference here may change the last bits of every number."""
 
     device: str
     capability: str | None = None
@@ -18,14 +18,17 @@ class Environment(Record):
 
 
 class Resume(Record):
-    """The drawing went on from a checkpoint after `step` steps, computed `before` where that was another place."""
+    """A resume from the checkpoint after `step` steps.
+
+    `before` is the environment that computed these steps, if it differs.
+    """
 
     step: int
     before: Environment | None = None
 
 
 class Provenance(Record):
-    """All that decided an image's pixels besides its parameters, and the SHA-256 of those pixels."""
+    """Everything besides the parameters that determines an image's pixels, and their SHA-256."""
 
     attempt: int
     revision: str | None = None

@@ -1,7 +1,7 @@
-"""Proxies that the environment names (`HTTP_PROXY`, `ALL_PROXY` …), as httpx uses them, with two differences.
+"""Proxies from the environment (`HTTP_PROXY`, `ALL_PROXY` …), as httpx uses them, except:
 
-A loopback address is never proxied: a proxy cannot reach it. A proxy that httpx cannot use is a ConfigurationError,
-and none at all where the API is reached directly.
+Calls to loopback addresses use no proxy, since a proxy cannot reach them. A proxy that httpx cannot
+use raises ConfigurationError, but only if calls to the API would use it.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _LOOPBACK = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 
 
 def http_client(kind: Callable[..., _Http], url: str, *, transport: Any = None) -> _Http:
-    """An httpx client of the given kind for the API at `url`. Raises ConfigurationError."""
+    """Return an httpx client of the given kind for the API at `url`. Raises ConfigurationError."""
     host = httpx.URL(url).host
     hosts = (*_LOOPBACK, host) if _is_loopback(host) and ":" not in host else _LOOPBACK
     try:
@@ -35,7 +35,7 @@ def http_client(kind: Callable[..., _Http], url: str, *, transport: Any = None) 
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that calls to `url` go through, without its credentials; None where they go directly."""
+    """Return the proxy for calls to `url`, without its credentials; None for direct calls."""
     address = httpx.URL(url)
     proxies = getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")

@@ -1,4 +1,4 @@
-"""QueueStanding: how long the queue is, and how fast it moves, as the API tells it."""
+"""Length and throughput of the queue, as the API returns them."""
 
 from datetime import datetime
 
@@ -6,29 +6,29 @@ from client.record import Record
 
 
 class QueueLine(Record):
-    """How the queue stands, of one model or of all."""
+    """State of the queue, for one model or for all."""
 
     queued: int
     oldest_seconds: float | None = None
     processing: int
     completed_per_minute: float
     backlog_gpu_seconds: float | None = None
-    """How long one worker would draw at all that has not ended; None where nobody knows."""
+    """GPU seconds that all unfinished tasks need; None if unknown."""
     workers: int | None = None
-    """How many are alive and serve it."""
+    """Number of live workers that serve it."""
 
 
 class ModelQueue(QueueLine):
-    """How the queue of one model stands."""
+    """State of the queue for one model."""
 
     model: str
 
 
 class QueueStanding(QueueLine):
-    """How the queue stands: everybody's tasks."""
+    """State of the queue, over the tasks of all callers."""
 
     as_of: datetime
     dead_letters: int
     unserved_models: tuple[str, ...] = ()
-    """The models that no live worker serves: their tasks wait."""
+    """Models that no live worker serves: their tasks wait."""
     models: tuple[ModelQueue, ...] = ()

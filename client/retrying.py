@@ -1,4 +1,4 @@
-"""RetryPolicy: which failures are worth another try, and after how long."""
+"""Retry policy: which failures are retried, and after which delay."""
 
 import random
 from collections.abc import Callable
@@ -7,23 +7,25 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-"""Too much, or not now. A 500 is tried again only where its problem says that this may help."""
+"""Rate limited or unavailable. A 500 is retried only if its problem says `retryable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Exponential back-off with jitter; never sooner than the server asks."""
+    """Exponential backoff with jitter; never sooner than the server's Retry-After."""
 
     max_retries: int = 4
     first_pause_seconds: float = 0.5
     longest_pause_seconds: float = 8.0
     longest_retry_after_seconds: float = 60.0
-    """Whoever asks for more patience gets an error at once instead."""
+    """A longer Retry-After is not waited for: the error is raised at once."""
     chance: Callable[[], float] = random.random
-    """0 to 1; so that a crowd that failed together does not come back together."""
+    """Random number from 0 to 1 for the jitter, so that clients that failed together do not retry
+    together.
+    """
 
     def pause_seconds(self, failures: int, retry_after_seconds: float | None) -> float | None:
-        """How long to pause after that many failures in a row; None: give up."""
+        """Return the pause after that many consecutive failures; None to stop retrying."""
         asked = retry_after_seconds or 0.0
         if failures > self.max_retries or asked > self.longest_retry_after_seconds:
             return None
@@ -32,7 +34,7 @@ class RetryPolicy:
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Retry-After in seconds, from either of its two forms; None when it is absent or neither."""
+    """Parse a Retry-After header (seconds or date) to seconds; None if missing or invalid."""
     if header is None:
         return None
     if header.strip().isdecimal():

@@ -1,4 +1,4 @@
-"""What a caller may ask for: the fields of a submission, by the API's own names."""
+"""The fields of a submission, under the API's names."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,10 @@ _LONGEST_KEY = 255
 
 
 class SubmissionFields(TypedDict, total=False):
-    """All but the prompt; what is left out or None is as the model has it. The API checks the limits."""
+    """All fields but the prompt.
+
+    Omitted fields and None mean the model's default. The API checks the limits.
+    """
 
     negative_prompt: str | None
     model: str | None
@@ -31,20 +34,20 @@ class SubmissionFields(TypedDict, total=False):
 
 
 class Submission(SubmissionFields, total=False):
-    """One of many: all that may be asked for, and the key that makes it one task however often it is sent."""
+    """One submission of many: all fields and an optional idempotency key."""
 
     prompt: Required[str]
     idempotency_key: str | None
 
 
 def submission_body(prompt: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON body of a submission. Raises ConfigurationError for what JSON cannot say."""
+    """Build the JSON body. Raises ConfigurationError for values that JSON cannot represent."""
     given = {"prompt": prompt, **{name: value for name, value in fields.items() if value is not None}}
     return {name: json_value(value, f"/{name}") for name, value in given.items()}
 
 
 def checked_idempotency_key(key: Any) -> str:
-    """A key that a header can hold. Raises ConfigurationError."""
+    """Return the key if it is valid in a header. Raises ConfigurationError."""
     if (
         not isinstance(key, str)
         or not 0 < len(key) <= _LONGEST_KEY
@@ -56,5 +59,5 @@ def checked_idempotency_key(key: Any) -> str:
 
 
 def new_idempotency_key() -> str:
-    """A key that nobody used before."""
+    """Generate a unique key."""
     return str(uuid.uuid4())

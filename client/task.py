@@ -1,4 +1,4 @@
-"""Task: what the API tells of one request for images, and the records it is made of."""
+"""The task resource and the records it consists of."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ _ENDINGS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
 class TaskStatus(StrEnum):
-    """How a task stands; the last three are for good."""
+    """The status of a task; the last three are terminal."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -22,12 +22,12 @@ class TaskStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing more will happen, unless the owner retries a task that lacks images."""
+        """Whether the task is finished; only a retry of a task that lacks images changes it."""
         return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
 
 
 class GenerationParameters(Record):
-    """What is drawn. Image k is drawn with `seed + k`."""
+    """What to generate. Image k uses `seed + k`."""
 
     prompt: str
     negative_prompt: str | None = None
@@ -43,7 +43,7 @@ class GenerationParameters(Record):
 
 
 class Progress(Record):
-    """How far a task is: `value` is 0 to 1."""
+    """Progress of a task: `value` is 0 to 1."""
 
     phase: str
     value: float
@@ -67,12 +67,12 @@ class StoredImage(Record):
 
     @property
     def extension(self) -> str:
-        """The file name's ending, without a dot."""
+        """The extension of the file name, without a dot."""
         return _ENDINGS.get(self.content_type, "bin")
 
 
 class Failure(Record):
-    """Why the latest attempt, or the task, did not succeed."""
+    """Why the latest attempt, or the task, failed."""
 
     code: str
     message: str
@@ -80,7 +80,7 @@ class Failure(Record):
 
 
 class TaskWarning(Record):
-    """A part of the request that the model does not obey; `pointer` leads into the request."""
+    """A part of the request that the model does not follow; `pointer` is its JSON pointer."""
 
     code: str
     pointer: str
@@ -96,7 +96,7 @@ class FailedImage(Record):
 
 
 class EndedAttempt(Record):
-    """One attempt that is over."""
+    """A finished attempt."""
 
     attempt: int
     worker_id: str
@@ -107,21 +107,21 @@ class EndedAttempt(Record):
 
 
 class Eta(Record):
-    """When the task is expected to end, in seconds from when this was answered."""
+    """When the task is expected to finish, in seconds from the time of the response."""
 
     p50_seconds: float | None = None
     p90_seconds: float | None = None
 
 
 class Cost(Record):
-    """What the task costs its owner; `price` is None until it has ended with an image."""
+    """The price of the task; `price` is None until the task has finished with an image."""
 
     price: float | None = None
     currency: str
 
 
 class Metrics(Record):
-    """What the task cost, in seconds; None until it is known."""
+    """Durations of the task, in seconds; None until known."""
 
     queue_seconds: float | None = None
     inference_seconds: float | None = None
@@ -130,7 +130,7 @@ class Metrics(Record):
 
 
 class Urls(Record):
-    """Where to go from here, relative to the API's address."""
+    """Related URLs, relative to the API's address."""
 
     self_: str = Field(alias="self")
     events: str | None = None
@@ -138,7 +138,7 @@ class Urls(Record):
 
 
 class Task(Record):
-    """One request for images, as it stood when the API answered."""
+    """A task, as it was when the API responded."""
 
     id: str
     status: TaskStatus
@@ -157,14 +157,14 @@ class Task(Record):
     queue_position: int | None = None
     eta: Eta | None = None
     model_served: bool | None = None
-    """Whether a live worker serves the model; the task waits where none does. None where the API cannot tell."""
+    """Whether a live worker serves the model; the task waits if none does. None if unknown."""
     progress: Progress
     images: tuple[StoredImage, ...] = ()
-    """The finished images: they fill while the task is processing, and a cancelled or failed task keeps them."""
+    """Finished images. They are added during processing; a cancelled or failed task keeps them."""
     failed_images: tuple[FailedImage, ...] = ()
     failure: Failure | None = None
     warnings: tuple[TaskWarning, ...] = ()
-    """What the model does not obey; a worker may add to them."""
+    """What the model does not follow; a worker may add warnings."""
     callback_url: str | None = None
     callback_events: tuple[str, ...] | None = None
     metrics: Metrics = Metrics()

@@ -1,4 +1,4 @@
-"""What may be done with tasks, one flow each. Following a task to its end is in following.py."""
+"""Calls for tasks. Following a task to its terminal state is in following.py."""
 
 from typing import TypeAlias
 
@@ -14,12 +14,15 @@ TaskRef: TypeAlias = Task | str
 
 
 def id_of(task: TaskRef) -> str:
-    """The id of whatever names a task."""
+    """Return the id of a task or a task reference."""
     return task if isinstance(task, str) else task.id
 
 
 def submit(calls: Calls, prompt: str, fields: SubmissionFields, idempotency_key: str | None) -> Flow[Task]:
-    """Submit, however often it takes: every try carries the same key, so there is one task at most."""
+    """Submit a task.
+
+    All attempts carry the same idempotency key, so that at most one task is created.
+    """
     key = new_idempotency_key() if idempotency_key is None else checked_idempotency_key(idempotency_key)
     headers = {"Idempotency-Key": key}
     body = submission_body(prompt, fields)
@@ -27,20 +30,20 @@ def submit(calls: Calls, prompt: str, fields: SubmissionFields, idempotency_key:
 
 
 def estimate(calls: Calls, prompt: str, fields: SubmissionFields) -> Flow[Estimate]:
-    """What would become of a submission; nothing is stored."""
+    """Estimate a submission; nothing is stored."""
     body = submission_body(prompt, fields)
     return calls.record(Estimate, calls.request("POST", path_of("tasks:estimate"), body=body))
 
 
 def get(calls: Calls, task: TaskRef) -> Flow[Task]:
-    """How the task stands now."""
+    """Return the current task."""
     return calls.record(Task, calls.request("GET", path_of("tasks", id_of(task))))
 
 
 def list_all(
     calls: Calls, *, status: TaskStatus | str | None, model: str | None, page_size: int
 ) -> TellingFlow[Task]:
-    """Tell the caller's tasks, newest first; the next page is asked for when it is reached."""
+    """Yield the caller's tasks, newest first. Pages are fetched lazily."""
     query = {"page_size": str(page_size)}
     query |= {name: value for name, value in (("status", status), ("model", model)) if value is not None}
     while True:
@@ -53,18 +56,18 @@ def list_all(
 
 
 def cancel(calls: Calls, task: TaskRef) -> Flow[Task]:
-    """Cancel; a task that has ended stays as it is."""
+    """Cancel a task. A task in a terminal state is not changed."""
     return calls.record(Task, calls.request("POST", path_of("tasks", id_of(task), "cancel")))
 
 
 def retry(calls: Calls, task: TaskRef) -> Flow[Task]:
-    """Queue a failed or cancelled task anew."""
+    """Queue a failed or cancelled task again."""
     try:
         return (yield from calls.record(Task, calls.request("POST", path_of("tasks", id_of(task), "retry"))))
     except InvalidTransitionError as refused:
         if refused.attempts == 1:
             raise
-        # An earlier try may have done it although its answer never came.
+        # An earlier attempt whose response was lost may have queued the task.
         now = yield from get(calls, task)
         if now.status.is_terminal:
             raise
@@ -72,9 +75,9 @@ def retry(calls: Calls, task: TaskRef) -> Flow[Task]:
 
 
 def delete(calls: Calls, task: TaskRef) -> Flow[None]:
-    """Delete a task and its images, for good."""
+    """Delete a task and its images permanently."""
     try:
         yield from calls.answered(calls.request("DELETE", path_of("tasks", id_of(task))))
     except TaskNotFoundError as refused:
-        if refused.attempts == 1:  # else an earlier try did it
+        if refused.attempts == 1:  # after a retry, an earlier attempt may have deleted it
             raise

@@ -1,4 +1,4 @@
-"""UsageReport: what the caller's tasks have cost, as the API tells it."""
+"""Usage of the caller's tasks, as the API returns it."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ from client.record import Record
 
 
 class Usage(Record):
-    """What tasks have cost; `price` is None where none is set."""
+    """Usage of tasks; `price` is None if no prices are configured."""
 
     tasks: int
     gpu_seconds: float
@@ -15,13 +15,13 @@ class Usage(Record):
 
 
 class DayOfUsage(Usage):
-    """What the tasks that ended on one day have cost."""
+    """Usage of the tasks that finished on one day."""
 
     day: date
 
 
 class UsageReport(Record):
-    """What the caller's tasks have cost, in all and on each day, the first day first."""
+    """Usage of the caller's tasks, total and per day in ascending order."""
 
     currency: str | None = None
     total: Usage

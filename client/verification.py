@@ -1,4 +1,4 @@
-"""Verifying an image: draw it again from its own record, compare, and say why it may be another picture."""
+"""Verification of an image: generate it again from its record, and compare both."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -16,22 +16,24 @@ from client.submission import SubmissionFields
 
 _LARGEST = 255
 _DECIDE_NOTHING = {"attempt", "pixels_sha256", "decoded_sha256", "resumes", "started_over_because"}
-"""Parts of a provenance that differ between equal pictures, too: a resumed Run draws what it would have drawn."""
+"""Parts of a provenance that may differ between identical images: a resumed run computes the same
+result.
+"""
 
 
 class Difference(Record):
-    """How far two pictures of one size are apart."""
+    """How far two images differ."""
 
     largest: tuple[int, int, int]
-    """In any pixel, by channel: red, green, blue, 0 to 255."""
+    """The largest difference of any pixel, per channel: red, green, blue, 0 to 255."""
     share_of_pixels: float
-    """Those that differ in any channel, 0 to 1."""
+    """Share of the pixels that differ in any channel, 0 to 1."""
     psnr_db: float | None
-    """Peak signal-to-noise ratio; None where nothing differs."""
+    """Peak signal-to-noise ratio; None for identical images."""
 
 
 class RecordDifference(Record):
-    """What the two records do not have in common; None where one of them does not say."""
+    """A difference between the two records; None if the record lacks the field."""
 
     field: str
     file: Any
@@ -39,20 +41,20 @@ class RecordDifference(Record):
 
 
 class Verification(Record):
-    """How an image compares with the same one drawn again."""
+    """Comparison of an image with the image generated again."""
 
     bit_equal: bool
-    """As drawn: before any compression."""
+    """Compares the generated pixels, before any compression."""
     difference: Difference
-    """Between what the two files show."""
+    """Difference of the decoded pixels of the two files."""
     record_differences: tuple[RecordDifference, ...]
-    """Why the pictures may differ."""
+    """Possible reasons for a difference."""
     task_id: str
-    """The task that drew it again."""
+    """The task that generated the image again."""
 
 
 def submission_of(record: ImageRecord) -> tuple[str, SubmissionFields]:
-    """The prompt and the fields of a task that draws this one image again."""
+    """Return prompt and fields of a task that generates this one image again."""
     asked = record.parameters
     return asked.prompt, SubmissionFields(
         negative_prompt=asked.negative_prompt,
@@ -69,14 +71,17 @@ def submission_of(record: ImageRecord) -> tuple[str, SubmissionFields]:
 
 
 def verify(calls: Calls, original: RecordedImage, timeout_seconds: float | None) -> Flow[Verification]:
-    """Have the image drawn again by whichever worker serves its model now. Raises as `generate` does."""
+    """Generate the image again on any worker that serves its model.
+
+    Raises the errors of `generate`.
+    """
     prompt, fields = submission_of(original.record)
     drawn = yield from generate(calls, prompt, fields, idempotency_key=None, timeout_seconds=timeout_seconds)
     return compared(original, RecordedImage.read(drawn.images[0].content))
 
 
 def compared(original: RecordedImage, again: RecordedImage) -> Verification:
-    """How two images are apart, and what their records do not have in common."""
+    """Compare the pixels and the records of two images."""
     here, there = original.record.provenance, again.record.provenance
     return Verification(
         bit_equal=here.pixels_sha256 == there.pixels_sha256,
@@ -91,11 +96,11 @@ def _picture(image: RecordedImage) -> Image.Image:
 
 
 def _difference(one: Image.Image, other: Image.Image) -> Difference:
-    """Of two RGB pictures; of two sizes, all of it differs."""
+    """Compare two RGB images; images of different sizes differ entirely."""
     if one.size != other.size:
         return Difference(largest=(_LARGEST,) * 3, share_of_pixels=1.0, psnr_db=0.0)
     channels = ImageChops.difference(one, other).split()
-    counts = [channel.histogram() for channel in channels]  # how many pixels are how far apart, by channel
+    counts = [channel.histogram() for channel in channels]  # histogram of the differences, by channel
     red, green, blue = (max(apart for apart, pixels in enumerate(each) if pixels) for each in counts)
     worst = ImageChops.lighter(ImageChops.lighter(channels[0], channels[1]), channels[2])
     pixels = one.width * one.height
@@ -115,7 +120,7 @@ def _record_differences(file: ImageRecord, again: ImageRecord) -> Iterator[Recor
 
 
 def _facts(provenance: Provenance) -> Iterator[tuple[str, Any]]:
-    """Whatever may decide pixels, by the way to it."""
+    """Yield everything that may affect pixels, with its path."""
     told = provenance.model_dump(mode="json", exclude=_DECIDE_NOTHING)
     yield from _leaves(told, "")
     elsewhere = [resume.before.device for resume in provenance.resumes if resume.before is not None]

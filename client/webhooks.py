@@ -1,4 +1,4 @@
-"""Webhooks: whether a request really comes from darkroom, and what it says. Standard Webhooks, by their own library."""
+"""Verification of webhook requests, by the Standard Webhooks library."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from client.task import Task
 
 
 class WebhookEvent(Record):
-    """What happened to a task. The same `id` may arrive more than once: treat the second as done."""
+    """An event of a task. The same `id` may be delivered more than once: ignore the repetitions."""
 
     id: str
     type: str
@@ -23,7 +23,7 @@ class WebhookEvent(Record):
 
 
 class Headers(Protocol):
-    """A request's headers, as every web framework has them."""
+    """The headers of a request, as all web frameworks provide them."""
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Names and values."""
@@ -31,10 +31,11 @@ class Headers(Protocol):
 
 
 def verify_webhook(body: bytes, headers: Headers, *secrets: str) -> WebhookEvent:
-    """The event, if the body was signed with one of the secrets within the last five minutes.
+    """Return the event if one of the secrets signed the body within the last five minutes.
 
-    `body` is what arrived, byte for byte: JSON that was parsed and written again has another signature. Give both
-    secrets while one replaces the other. Raises WebhookRejectedError: answer with 400 then.
+    `body` is the received body, byte for byte: JSON that was parsed and serialized again has
+    another signature. Pass both secrets during a rotation. Raises WebhookRejectedError: respond
+    with 400 then.
     """
     if not secrets:
         raise ValueError("without a secret nothing can be verified")
@@ -53,6 +54,6 @@ def _reason_to_reject(body: bytes, headers: dict[str, str], signer: Webhook) -> 
         signer.verify(body, headers, json_parse=False)
     except WebhookVerificationError as error:
         return str(error)
-    except ValueError as error:  # a signature or a body that is none at all
+    except ValueError as error:  # malformed signature or body
         return str(error) or type(error).__name__
     return None

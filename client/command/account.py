@@ -1,4 +1,4 @@
-"""darkroom queue, usage, keys: how the queue stands, what tasks have cost, and who may call."""
+"""darkroom queue, usage, keys: the state of the queue, the usage, and API keys."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated

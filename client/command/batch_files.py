@@ -1,4 +1,4 @@
-"""Files of submissions, one JSON object in each line; and the outcome of each line."""
+"""Batch files with one JSON submission per line, and the outcome of each line."""
 
 import json
 import math
@@ -21,11 +21,11 @@ _MAX_DIGITS = 400
 
 
 def submissions_in(lines: Iterable[str], *, usual: SubmissionFields, key: str) -> dict[int, Submission]:
-    """The submissions by their lines' numbers, from 1; empty lines are none.
+    """Parse the submissions, keyed by line number from 1; empty lines are skipped.
 
-    Bytes that are not UTF-8 are expected as lone surrogates (`errors="surrogateescape"`). `usual` is what a line leaves
-    out. A line without an `idempotency_key` has one that its number and `key` make. Raises typer.BadParameter, which
-    names the line.
+    Bytes that are not UTF-8 are expected as lone surrogates (`errors="surrogateescape"`). `usual`
+    provides the defaults for omitted fields. A line without an `idempotency_key` gets one derived
+    from its number and `key`. Raises typer.BadParameter, which names the line.
     """
     found: dict[int, Submission] = {}
     for number, line in enumerate(lines, start=1):
@@ -35,7 +35,7 @@ def submissions_in(lines: Iterable[str], *, usual: SubmissionFields, key: str) -
         try:
             fields = _parsed(text)
             submission = cast("Submission", {**usual, "idempotency_key": f"{key}-{number}", **fields})
-            batch_item(submission)  # refused values are found before anything is sent
+            batch_item(submission)  # report refused values before anything is sent
         except (ValueError, RecursionError) as error:
             why = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise typer.BadParameter(f"line {number} {why}", param_hint="--batch") from error
@@ -46,7 +46,10 @@ def submissions_in(lines: Iterable[str], *, usual: SubmissionFields, key: str) -
 
 
 def report_by_line(outcomes: Mapping[int, Outcome], *, key: str) -> tuple[dict[int, Task], ExitCode]:
-    """The accepted tasks by line, and the exit code. Warnings, refusals and unknown outcomes go to standard error."""
+    """Print warnings, refusals and unknown outcomes to standard error.
+
+    Returns the accepted tasks by line, and the exit code.
+    """
     tasks = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Task)}
     for number, task in tasks.items():
         print_warnings(task.warnings, line=number)
@@ -67,7 +70,7 @@ def report_by_line(outcomes: Mapping[int, Outcome], *, key: str) -> tuple[dict[i
 
 
 def _parsed(line: str) -> dict[str, Any]:
-    """A line's object. Raises ValueError, whose message follows `line 1`."""
+    """Parse a line. Raises ValueError, whose message follows `line 1`."""
     try:
         line.encode()
     except UnicodeEncodeError:
@@ -99,7 +102,7 @@ def _bounded(digits: str) -> int:
 
 
 def _lines(numbers: Sequence[int]) -> str:
-    """`line 3`, or `lines 1-4, 7`."""
+    """Format line numbers: `line 3`, or `lines 1-4, 7`."""
     spans: list[tuple[int, int]] = []
     for number in numbers:
         if spans and spans[-1][1] == number - 1:

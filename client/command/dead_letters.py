@@ -1,4 +1,4 @@
-"""darkroom dead-letters: what was given up on, shown, given another chance, or forgotten."""
+"""darkroom dead-letters: list, show, replay and purge dead letters."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One deed on many things: those that are refused do not hold up the others."""
+"""One operation on many ids: a refused one does not stop the others."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -13,7 +13,10 @@ _Done = TypeVar("_Done")
 
 
 def each(ids: Iterable[str], deed: Callable[[str], _Done]) -> tuple[list[_Done], ExitCode]:
-    """What became of those that were not refused, and what to exit with. Refusals are told as they come."""
+    """Apply the operation to each id and print refusals.
+
+    Returns the results of the successful ones, and the exit code.
+    """
     done, code = [], ExitCode.DONE
     for one in ids:
         try:
@@ -25,6 +28,6 @@ def each(ids: Iterable[str], deed: Callable[[str], _Done]) -> tuple[list[_Done],
 
 
 def exit_with(code: ExitCode) -> None:
-    """Leave, unless all is well."""
+    """Exit with the code unless it is DONE."""
     if code is not ExitCode.DONE:
         raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""darkroom estimate: what a task would take, wait and cost, before it is submitted."""
+"""darkroom estimate: GPU time, wait and price of a task before it is submitted."""
 
 import typer
 

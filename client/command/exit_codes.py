@@ -1,4 +1,4 @@
-"""What the command's exit code says, by kind of error. A table in docs/client.md says it to people."""
+"""The exit codes of the command, by kind of error. docs/client.md documents them."""
 
 from enum import IntEnum
 from typing import Final
@@ -26,7 +26,7 @@ from client.problem_errors import (
 
 
 class ExitCode(IntEnum):
-    """Stable. 2 is also what a command line that makes no sense exits with."""
+    """Stable exit codes. Invalid command lines exit with 2, too."""
 
     DONE = 0
     REFUSED = 1
@@ -76,5 +76,5 @@ _OF_ERRORS: Final = (
 
 
 def exit_code_of(error: ClientError) -> ExitCode:
-    """What the command exits with."""
+    """Return the exit code for an error."""
     return next((code for kinds, code in _OF_ERRORS if isinstance(error, kinds)), ExitCode.REFUSED)

@@ -1,4 +1,4 @@
-"""What `--json` prints: the API's own objects, indented, or one to a line where they come one by one."""
+"""The output of `--json`: the API's objects, indented, or one per line in a stream."""
 
 import json
 from collections.abc import Iterable
@@ -10,25 +10,25 @@ from client.record import Record
 
 
 def plain(record: Record) -> dict[str, Any]:
-    """A record as the API wrote it, fields that this version does not know included."""
+    """Return a record as the API sent it, including unknown fields."""
     return record.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def print_record(record: Record) -> None:
-    """One object."""
+    """Print one object."""
     print_json(plain(record))
 
 
 def print_records(records: Iterable[Record]) -> None:
-    """An array of objects."""
+    """Print an array of objects."""
     print_json([plain(record) for record in records])
 
 
 def print_json(value: Any) -> None:
-    """Anything that JSON can say."""
+    """Print any JSON value."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_line(record: Record) -> None:
-    """One object on one line, at once."""
+    """Print one object on one line."""
     typer.echo(json.dumps(plain(record), ensure_ascii=False))

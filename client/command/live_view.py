@@ -1,4 +1,4 @@
-"""LiveView: a task as it goes on, on standard error: a bar in a terminal, a line for each phase anywhere else."""
+"""Progress of a task on standard error: a bar in a terminal, else a line per phase."""
 
 import os
 from types import TracebackType
@@ -17,7 +17,7 @@ _PHASES = {"loading_model": "loading the model", "denoising": "drawing"}
 
 
 def says(task: Task) -> str:
-    """How a task stands, in a few words."""
+    """Describe the status of a task in a few words."""
     if task.status.is_terminal:
         return f"{task.status.value}{_finished(task)}"
     if task.cancel_requested_at is not None:
@@ -30,7 +30,7 @@ def says(task: Task) -> str:
 
 
 def _finished(task: Task) -> str:
-    """How many of several images are finished, where that does not follow from the status."""
+    """Describe how many of several images are finished, if the status does not imply it."""
     wanted, finished = task.parameters.num_images, len(task.images)
     is_obvious = wanted == 1 or finished == 0 or (task.status is TaskStatus.COMPLETED and finished == wanted)
     return "" if is_obvious else f", {finished} of {wanted} images"
@@ -53,7 +53,7 @@ def _unserved(task: Task) -> str:
 
 
 class LiveView:
-    """Shows one task after the other snapshot. A context manager: leaving it leaves the terminal tidy."""
+    """Shows successive snapshots of a task. As a context manager, it restores the terminal on exit."""
 
     def __init__(self, *, preview: bool) -> None:
         self._console = Console(stderr=True)
@@ -61,7 +61,7 @@ class LiveView:
         self._rows = min(_PREVIEW_ROWS, self._console.height - _LINES_BESIDE_A_PREVIEW)
         self._has_pane = False
         self._said = ""
-        # A terminal has one cursor: where pictures move it, nothing may be drawn from another thread.
+        # Previews move the only cursor of a terminal: no other thread may draw then.
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -74,7 +74,7 @@ class LiveView:
 
     @property
     def shows_pictures(self) -> bool:
-        """Whether this terminal can."""
+        """Whether this terminal can show images."""
         return self._protocol is not None and self._rows > 0
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class LiveView:
         self._bar.stop()
 
     def show(self, task: Task) -> None:
-        """The task as it stands now."""
+        """Show the current task."""
         words = says(task)
         value = 1.0 if task.status is TaskStatus.COMPLETED else task.progress.value
         self._bar.update(self._line, description=words, completed=value, refresh=True)
@@ -99,7 +99,7 @@ class LiveView:
             self._console.print(f"{one_line(task.id, at_most=64)}: {words}", markup=False, highlight=False)
 
     def show_picture(self, content: bytes) -> None:
-        """A preview or a finished image, where the terminal can."""
+        """Show a preview or a finished image, if the terminal can."""
         if self._has_pane and self._protocol is not None:
             self._console.file.write(picture_above(self._protocol, content, rows=self._rows))
             self._console.file.flush()

@@ -1,4 +1,4 @@
-"""darkroom models: what is on offer."""
+"""darkroom models: list and show models."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Options that several commands have in common: declared once, handed to each command as one value."""
+"""Options that several commands share, passed to each command as one value."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,10 +9,10 @@ Maker = Callable[..., Any]
 
 
 def taking(**makers: Maker) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command whose named parameters are made from the options of other functions.
+    """Decorate a command whose named parameters are built from the options of other functions.
 
-    `@taking(client=client_of)` gives a command all options of `client_of` and hands it what that returns as `client`;
-    context managers are entered, and left when the command ends.
+    `@taking(client=client_of)` adds all options of `client_of` to a command and passes the result
+    as `client`. Context managers are entered, and exited when the command ends.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -39,7 +39,7 @@ def taking(**makers: Maker) -> Callable[[Callable[..., None]], Callable[..., Non
 def _disguised(
     run: Callable[..., None], command: Callable[..., None], options: Mapping[str, inspect.Parameter]
 ) -> Callable[..., None]:
-    """`run` as Typer shall see it: with the command's name and text, and all options."""
+    """Give `run` the command's name and docstring and all options, for Typer."""
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     named = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options.values()]
     run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Options that many commands have: where darkroom is, who is calling, what to draw, how long to wait."""
+"""Options that many commands share: address, credentials, parameters, timeouts."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from client.submission import SubmissionFields
 from client.sync_client import Client
 
 _PATIENCE = RetryPolicy(max_retries=2)
-"""Less than a program's: a person who mistyped an address wants to know."""
+"""Fewer retries than in a program: a mistyped address should fail soon."""
 
 
 def _finite(number: float | None) -> float | None:
@@ -33,7 +33,7 @@ BatchOption = Annotated[
     typer.Option(
         "--batch",
         encoding="utf-8",
-        errors="surrogateescape",  # the line is named where bytes are no UTF-8
+        errors="surrogateescape",  # invalid UTF-8 is reported with its line number
         metavar="FILE",
         help="Submit many: a JSON object in each line, with a prompt and any other fields; what a line leaves "
         "out is as the other options say. - is standard input.",
@@ -74,8 +74,8 @@ def client_of(
         str | None, typer.Option(help=f"Who you are, by an API key; else {API_KEY_VARIABLE}.")
     ] = None,
 ) -> Client:
-    """The client that the options describe."""
-    # The variables are read by the client: an option of either kind then beats both that say who is calling.
+    """Build the client from the options."""
+    # The client reads the variables, so that a token or key option overrides both of them.
     return Client(url, token=token, api_key=api_key, retries=_PATIENCE)
 
 
@@ -105,7 +105,7 @@ def submission_fields(
         list[str] | None, typer.Option(metavar="EVENT", help="Which webhooks are sent; finished if left out.")
     ] = None,
 ) -> SubmissionFields:
-    """What to draw. Limits are the API's business: it names the field and what would do."""
+    """Build the submission fields. The API checks the limits."""
     return SubmissionFields(
         model=model,
         negative_prompt=negative_prompt,

@@ -1,4 +1,4 @@
-"""darkroom submit, generate, watch: a task from its prompt to its pictures."""
+"""darkroom submit, generate, watch: from a prompt to its images."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -82,7 +82,7 @@ def generate(
     client: Client,
 ) -> None:
     """Draw a prompt: submit, wait, write the images into a folder and print where they lie."""
-    to.mkdir(parents=True, exist_ok=True)  # better known now than when the pictures are there
+    to.mkdir(parents=True, exist_ok=True)  # fail before the task is submitted
     task = _submitted(client, prompt, fields, idempotency_key)
     print_warnings(task.warnings)
     with interruptible(client, task.id, cancels=cancel_on_interrupt):
@@ -146,7 +146,7 @@ def _submit_lines(
 
 
 def _warn_of_unserved(tasks: Iterable[Task]) -> None:
-    """Say that tasks wait for a worker that does not exist yet, a line for each such model."""
+    """Warn of tasks whose model no live worker serves, one line per model."""
     for model in dict.fromkeys(task.model for task in tasks if task.model_served is False):
         typer.echo(
             f"No live worker serves the model {printable(model)}: the task waits until one does.", err=True
@@ -155,7 +155,10 @@ def _warn_of_unserved(tasks: Iterable[Task]) -> None:
 
 @contextmanager
 def _telling_the_key(given: str | None) -> Iterator[str]:
-    """The key to submit with. Where the outcome stays unknown, say how to find the task without making a second one."""
+    """Yield the key to submit with.
+
+    If the outcome is unknown, print how to find the task without creating a second one.
+    """
     used = new_idempotency_key() if given is None else given
     try:
         yield used

@@ -1,4 +1,4 @@
-"""darkroom list, show, cancel, retry, delete, download: tasks that are already there."""
+"""darkroom list, show, cancel, retry, delete, download: existing tasks."""
 
 from datetime import UTC, datetime
 from itertools import islice

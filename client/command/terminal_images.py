@@ -1,4 +1,4 @@
-"""Pictures in a terminal, by the two protocols that terminals speak: iTerm2's inline images and kitty's graphics.
+"""Images in a terminal, by iTerm2's inline images and kitty's graphics protocol.
 
 https://iterm2.com/documentation-images.html, https://sw.kovidgoyal.net/kitty/graphics-protocol/
 """
@@ -11,19 +11,19 @@ from enum import StrEnum
 from PIL import Image
 
 _KITTY_CHUNK = 4_096
-"""Characters; what the protocol allows in one escape sequence."""
+"""Characters; the protocol's limit for one escape sequence."""
 _SAVE_CURSOR, _RESTORE_CURSOR = "\x1b7", "\x1b8"
 
 
 class ImageProtocol(StrEnum):
-    """How a terminal takes pictures."""
+    """The image protocol of a terminal."""
 
     ITERM2 = "iterm2"
     KITTY = "kitty"
 
 
 def image_protocol(environment: Mapping[str, str]) -> ImageProtocol | None:
-    """What the terminal says that it can. Multiplexers say nothing of the terminal behind them."""
+    """Detect the terminal's protocol. Multiplexers do not reveal the terminal behind them."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if "TMUX" in environment or term.startswith(("screen", "tmux")):
         return None
@@ -35,7 +35,10 @@ def image_protocol(environment: Mapping[str, str]) -> ImageProtocol | None:
 
 
 def picture_above(protocol: ImageProtocol, content: bytes, *, rows: int) -> str:
-    """What to write so that a picture fills the `rows` lines above the cursor, which stays where it is."""
+    """Return the output that draws an image over the `rows` lines above the cursor.
+
+    The cursor stays where it is.
+    """
     drawn = _iterm2(content, rows) if protocol is ImageProtocol.ITERM2 else _kitty(_as_png(content), rows)
     return f"{_SAVE_CURSOR}\x1b[{rows}A\r{drawn}{_RESTORE_CURSOR}"
 
@@ -48,7 +51,7 @@ def _iterm2(content: bytes, rows: int) -> str:
 def _kitty(png: bytes, rows: int) -> str:
     encoded = standard_b64encode(png).decode()
     chunks = [encoded[start : start + _KITTY_CHUNK] for start in range(0, len(encoded), _KITTY_CHUNK)]
-    # The same image and placement number each time: the next picture takes the place of the one before.
+    # Reuse the image and placement number, so that each image replaces the previous one.
     what = f"a=T,f=100,i=1,p=1,r={rows},C=1,q=2,"
     return "".join(
         f"\x1b_G{what if number == 0 else ''}m={int(number < len(chunks) - 1)};{chunk}\x1b\\"

@@ -1,4 +1,4 @@
-"""darkroom verify: whether an image can be drawn again, bit for bit."""
+"""darkroom verify: check whether an image can be reproduced bit for bit."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Following a task in a terminal, and what happens when a person has seen enough."""
+"""Following a task in a terminal, and the handling of Ctrl-C."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from client.task import Task, TaskStatus
 
 
 def follow(client: Client, task_id: str, tell: Callable[[Task], None], timeout_seconds: float | None) -> Task:
-    """Tell how a task goes on until it has ended; returns its end."""
+    """Call `tell` with each snapshot of a task and return the last one."""
     snapshots = client.stream(task_id, timeout_seconds=timeout_seconds)
     last = next(snapshots)
     tell(last)
@@ -25,7 +25,7 @@ def follow(client: Client, task_id: str, tell: Callable[[Task], None], timeout_s
 
 
 def shown_in(view: LiveView, client: Client) -> Callable[[Task], None]:
-    """Shows a snapshot, and what the first image looks like so far where the terminal can."""
+    """Return a function that shows a snapshot, and a preview if the terminal can."""
 
     def tell(task: Task) -> None:
         view.show(task)
@@ -36,13 +36,13 @@ def shown_in(view: LiveView, client: Client) -> Callable[[Task], None]:
 
 
 def show_first(view: LiveView, images: tuple[ImageFile, ...]) -> None:
-    """The first of the finished images in place of its preview."""
+    """Replace the preview with the first finished image."""
     if images:
         view.show_picture(images[0].content)
 
 
 def tell_failed_images(task: Task) -> None:
-    """Print to standard error which images are not coming, and why."""
+    """Print the failed images and the reasons to standard error."""
     for image in task.failed_images:
         typer.echo(
             f"Image {image.index} failed: {printable(image.message)} ({printable(image.code)})", err=True
@@ -50,7 +50,7 @@ def tell_failed_images(task: Task) -> None:
 
 
 def raise_unless_completed(task: Task) -> None:
-    """So that the exit code says how the task ended."""
+    """Raise for a failed or cancelled task, so that the exit code shows its status."""
     if task.status is TaskStatus.FAILED:
         raise TaskFailedError(task)
     if task.status is TaskStatus.CANCELLED:
@@ -59,7 +59,7 @@ def raise_unless_completed(task: Task) -> None:
 
 @contextmanager
 def interruptible(client: Client, task_id: str, *, cancels: bool) -> Generator[None]:
-    """Ctrl-C leaves the task to itself, or cancels it; either way it is said."""
+    """On Ctrl-C, cancel the task or let it continue, and print which."""
     try:
         yield
     except KeyboardInterrupt:

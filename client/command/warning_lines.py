@@ -9,7 +9,7 @@ from client.task import TaskWarning
 
 
 def warning_facts(warnings: Sequence[TaskWarning]) -> dict[str, str]:
-    """The warnings as rows of a table."""
+    """Return the warnings as rows of a table."""
     return {
         f"warning {number}": f"{warning.detail} ({warning.code})"
         for number, warning in enumerate(warnings, start=1)
@@ -17,7 +17,7 @@ def warning_facts(warnings: Sequence[TaskWarning]) -> dict[str, str]:
 
 
 def print_warnings(warnings: Sequence[TaskWarning], *, line: int | None = None) -> None:
-    """Print a line for each to standard error, where no script reads results; `line` is that of a batch file."""
+    """Print one line per warning to standard error. `line` is the line number in a batch file."""
     where = "" if line is None else f"Line {line}: "
     for warning in warnings:
         typer.echo(f"{where}Warning: {printable(warning.detail)} ({printable(warning.code)})", err=True)
