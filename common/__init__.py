@@ -1,4 +1,4 @@
-"""What the API and the worker both need: the rules of a task, the contracts on the wire, and the task store.
+"""What the API and the worker share: the domain, the wire formats and the task store.
 
-A module may live here only if both processes import it. This package imports neither of them.
+A module belongs here only if both processes import it. This package imports neither of them.
 """

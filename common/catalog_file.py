@@ -1,4 +1,4 @@
-"""The model catalog's file: entries are completed from their models' folders, and checked against them."""
+"""The file of the model catalog: entries are completed from their models' folders and checked."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _MUST_STATE = ("samplers", "traits", "limits.side_multiple")
 
 
 class ModelEntries(BaseModel):
-    """The file, its entries not yet checked."""
+    """The file with unchecked entries."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,11 +24,14 @@ class ModelEntries(BaseModel):
 
 
 class CatalogEntryError(Exception):
-    """An entry does not fit its model. The text says where, why and what to write instead."""
+    """An entry does not fit its model.
+
+    The text names the field, the reason and what to write instead.
+    """
 
 
 def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
-    """The catalog in a file of the folder `beside`, which relative sources start from.
+    """Parse a catalog file; relative sources start from the folder `beside`.
 
     Raises CatalogEntryError and pydantic's ValidationError.
     """
@@ -45,7 +48,7 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
 
 
 def _located(entry: Any, beside: Path) -> Any:
-    """The entry with absolute folders: its source and its tokenizer may start from the catalog's own."""
+    """Make the folders of an entry absolute; relative ones start from the folder of the catalog."""
     if not isinstance(entry, dict):
         return entry
     named = {name: entry[name] for name in ("source", "tokenizer") if isinstance(entry.get(name), str)}
@@ -54,7 +57,7 @@ def _located(entry: Any, beside: Path) -> Any:
 
 
 def _completed(entry: Any, where: str) -> Any:
-    """The entry with what it is silent about filled in from its folder; what it states stays."""
+    """Fill in the fields that the entry omits from the model's folder."""
     if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
         return entry
     found = _found(entry["source"], where)

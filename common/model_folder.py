@@ -1,4 +1,4 @@
-"""What the folder of a diffusers model says of it, read from its JSON files: no torch, no weights."""
+"""The traits of a diffusers model, read from the JSON files of its folder: no torch, no weights."""
 
 import json
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ _MAX_BYTES = 1_000_000
 
 
 class UnservableModelError(Exception):
-    """The folder holds a pipeline of a class that cannot be served; the text says why."""
+    """The pipeline class in the folder cannot be served; the text gives the reason."""
 
 
 def folder_class(folder: Path) -> str | None:
-    """The class of the pipeline in this folder; None when the folder holds none that can be read."""
+    """Return the class of the pipeline in this folder; None if there is no readable one."""
     class_name = _read(folder / INDEX).get("_class_name")
     return class_name if isinstance(class_name, str) else None
 
 
 def folder_traits(folder: Path) -> PipelineTraits | None:
-    """What the pipeline in this folder obeys; None when the folder holds none that can be read.
+    """Return the traits of the pipeline in this folder; None if there is no readable one.
 
     Raises UnservableModelError.
     """
@@ -41,7 +41,7 @@ def folder_traits(folder: Path) -> PipelineTraits | None:
 
 
 def entry_fields(found: PipelineTraits) -> dict[str, Any]:
-    """The fields of a catalog entry that state these traits."""
+    """Return the fields of a catalog entry that state these traits."""
     return {
         "samplers": [sampler.value for sampler in found.samplers],
         "traits": found.traits.model_dump(mode="json"),
@@ -50,7 +50,7 @@ def entry_fields(found: PipelineTraits) -> dict[str, Any]:
 
 
 def _read(file: Path) -> Mapping[str, Any]:
-    """A JSON object; empty when there is none."""
+    """Read a JSON object; empty if there is none."""
     try:
         if file.stat().st_size > _MAX_BYTES:
             return {}

@@ -1,6 +1,7 @@
-"""The doors through which use cases reach the world: what they may expect, and which errors may come back.
+"""Ports of the use cases: the interfaces to infrastructure, with their errors.
 
-Implementations live in `common/adapters` and, for the tests, in `tests/fakes`; one contract suite runs on both.
+Implementations are in `common/adapters` and, for tests, in `tests/fakes`; one contract suite runs
+on both.
 """
 
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from common.domain.worker_report import WorkerReport
 
 
 class Clock(Protocol):
-    """Where `now` comes from."""
+    """Source of the current time."""
 
     def now(self) -> datetime:
-        """The present, aware, UTC."""
+        """Return the current time in UTC, timezone-aware."""
         ...
 
 
@@ -30,46 +31,52 @@ class TaskPage:
 
 
 class InvalidPageTokenError(ValueError):
-    """The page token was not made by this store."""
+    """The page token was not created by this store."""
 
 
 class Unattended(StrEnum):
-    """Why perhaps nobody will touch a task again."""
+    """Reasons why a task may be stuck."""
 
     NEVER_ENQUEUED = "never_enqueued"
-    """Queued before a moment, and no message for it was ever confirmed."""
+    """Queued before a given time, and publishing its message was never confirmed."""
     MESSAGE_LOST = "message_lost"
-    """Still queued, though its last message was confirmed before a moment."""
+    """Still queued, although its last message was confirmed before a given time."""
     CLAIM_DEAD = "claim_dead"
-    """Processing under a claim that expired before a moment."""
+    """Processing under a claim that expired before a given time."""
     OVERDUE = "overdue"
-    """Queued, and to be started before a moment."""
+    """Queued, and its start deadline is before a given time."""
     UNCLAIMED = "unclaimed"
-    """Queued since before a moment."""
+    """Queued since before a given time."""
     UNTOLD = "untold"
-    """Ended, and its event not confirmed since before a moment."""
+    """In a terminal state, and publishing its event has not been confirmed since before a given
+    time.
+    """
 
 
 class EventPublisher(Protocol):
-    """Tells the world of tasks. Each method returns when the broker has it, or raises DependencyUnavailableError."""
+    """Publishes task events.
+
+    Each method returns when the broker has confirmed the event, or raises
+    DependencyUnavailableError.
+    """
 
     def publish(self, task: Task) -> None:
-        """Publish the ending of a terminal task; the same ending gives the same event id each time."""
+        """Publish the final event of a terminal task; the event id is the same on each call."""
         ...
 
     def publish_start(self, task: Task) -> None:
-        """Publish that a worker began with a task, which it has claimed."""
+        """Publish that a worker started the task, which it has claimed."""
         ...
 
     def publish_progress(self, task: Task) -> None:
-        """Publish how far a claimed task is."""
+        """Publish the progress of a claimed task."""
         ...
 
 
 class TaskStore(Protocol):
-    """Where tasks are kept: the truth of the whole system.
+    """The store of tasks, which is the source of truth.
 
-    Every method raises DependencyUnavailableError when the store does not answer in time.
+    Every method raises DependencyUnavailableError if the store does not answer in time.
     """
 
     def create(self, task: Task) -> Task:
@@ -77,27 +84,30 @@ class TaskStore(Protocol):
         ...
 
     def get(self, task_id: str) -> Task:
-        """The task as it stands; raises TaskNotFoundError."""
+        """Return the current task; raises TaskNotFoundError."""
         ...
 
     def update(self, task_id: str, change: Callable[[Task], Task], *, last_seen: Task | None = None) -> Task:
-        """Apply a pure change to the stored task and return what was written.
+        """Apply a pure change to the stored task and return the written task.
 
-        The write is conditional on the stored task being the one that `change` was given; when it was not, the
-        task is read and changed again, until it holds. So `change` may run several times and must be pure. With
-        `last_seen` (a task this store returned) the first try saves the read. A change that returns its argument
-        unchanged writes nothing. Raises TaskNotFoundError, and whatever `change` raises.
+        The write is conditional: if the stored task has changed since `change` was applied, the task is
+        read and changed again. So `change` may run several times and must be pure. With `last_seen` (a
+        task this store returned) the first attempt saves the read. A change that returns its argument
+        unchanged writes nothing. Raises TaskNotFoundError and the errors of `change`.
         """
         ...
 
     def delete(self, task_id: str, *, now: datetime) -> None:
-        """Remove the task and keep its UsageEntry, both or neither; deleting twice is no error and one entry."""
+        """Delete the task and store its UsageEntry, atomically.
+
+        Deleting twice is no error and stores one entry.
+        """
         ...
 
     def delete_unchanged(self, task: Task) -> bool:
-        """Remove a task that this store returned if it still is as it was, and what it had cost with it.
+        """Delete a task that this store returned, if it is unchanged, and its usage with it.
 
-        False when it has changed or is gone.
+        Returns False if it has changed or was deleted.
         """
         ...
 
@@ -110,34 +120,38 @@ class TaskStore(Protocol):
         page_size: int = 20,
         page_token: str | None = None,
     ) -> TaskPage:
-        """A page of one caller's tasks, newest first; raises InvalidPageTokenError."""
+        """Return a page of one caller's tasks, newest first; raises InvalidPageTokenError."""
         ...
 
     def list_unattended(
         self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
-        """A page of at most `limit` tasks that perhaps nobody will touch again, those that wait longest first.
+        """Return a page of at most `limit` tasks that may be stuck, longest waiting first.
 
-        `before` is the moment that the kind speaks of; `after` is the last task of the page before.
+        `before` is the time in the definition of the kind; `after` is the last task of the previous
+        page.
         """
         ...
 
     def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
-        """A page of at most `limit` tasks that have ended and whose `expires_at` is past, oldest first."""
+        """Return a page of at most `limit` terminal tasks whose `expires_at` is past, oldest first."""
         ...
 
 
 class WorkerReports(Protocol):
-    """Where workers say what they are and how fast. Every method raises DependencyUnavailableError."""
+    """The store of worker reports. Every method raises DependencyUnavailableError."""
 
     def publish(self, report: WorkerReport) -> None:
-        """Keep it in place of the same worker's earlier one."""
+        """Store a report in place of the same worker's earlier one."""
         ...
 
     def alive(self, now: datetime) -> tuple[WorkerReport, ...]:
-        """The reports of those workers that are alive, in any order."""
+        """Return the reports of live workers, in any order."""
         ...
 
     def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:
-        """Of the workers that know what the model takes, dead or alive, at most `limit`; the last to live first."""
+        """Return at most `limit` workers with measured times for the model, dead or alive.
+
+        The latest ones come first.
+        """
         ...

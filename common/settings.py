@@ -1,4 +1,4 @@
-"""SharedSettings: what both processes must agree on. Read from the environment, prefix `DARKROOM_`."""
+"""Settings that both processes share. Read from the environment, prefix `DARKROOM_`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,11 +11,11 @@ from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; the message names the variable and the reason."""
+    """The configuration is not usable; the message names the variable and the reason."""
 
 
 class SharedSettings(BaseSettings):
-    """Names of the cloud's things and how to reach them."""
+    """Names of cloud resources, and how to reach them."""
 
     model_config = SettingsConfigDict(env_prefix="DARKROOM_", frozen=True, extra="ignore")
 
@@ -26,20 +26,22 @@ class SharedSettings(BaseSettings):
     dead_letter_topic: str = "darkroom-dead-letters"
     images_bucket: str = "darkroom-images"
     model_catalog: Path | None = None
-    """A JSON file with the model catalog; without it the embedded one with the demo model."""
+    """A JSON file with the model catalog; by default the embedded one with the demo model."""
     log_level: str = "INFO"
     log_format: str = "json"
     """`json`, as Cloud Logging reads it, or `console` for people."""
     trace_exporter: Literal["auto", "none", "console", "file", "otlp", "google"] = "auto"
-    """Where spans go; `auto` is `otlp` where an endpoint is set, `google` on Google Cloud, else `none`."""
+    """Exporter of spans; `auto` is `otlp` if an endpoint is set, `google` on Google Cloud, else
+    `none`.
+    """
     trace_folder: Path = Path("traces")
-    """Where `file` writes spans, a file per process, a line per span."""
+    """Folder for the exporter `file`: a file per process, a line per span."""
     metric_exporter: Literal["auto", "none", "prometheus", "otlp", "google"] = "auto"
-    """Where metrics go; `auto` as above, `prometheus` to be fetched from this process."""
+    """Exporter of metrics; `auto` as above, `prometheus` serves them from this process."""
     price_per_gpu_second: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """What a useful second of a GPU costs, for callers and in the metrics; without it no prices are told."""
+    """Price of a useful GPU second, for callers and metrics; without it no prices are shown."""
     price_currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    """What prices are in: an ISO 4217 code."""
+    """Currency of the prices: an ISO 4217 code."""
 
     otlp_endpoint: Annotated[str | None, Field(validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")] = None
     prometheus_host: Annotated[str, Field(validation_alias="OTEL_EXPORTER_PROMETHEUS_HOST")] = "localhost"
@@ -53,19 +55,19 @@ class SharedSettings(BaseSettings):
 
     @property
     def uses_emulators(self) -> bool:
-        """Whether Firestore, and so everybody's identity, is the emulator's."""
+        """Whether Firestore is the emulator, and so the identities of callers are not verified."""
         return bool(self.firestore_emulator_host)
 
     def load_catalog(self) -> ModelCatalog:
-        """The model catalog in force; raises SettingsError when the file is missing or does not fit."""
+        """Load the model catalog; raises SettingsError if the file is missing or invalid."""
         return EMBEDDED_CATALOG if self.model_catalog is None else read_catalog(self.model_catalog)
 
 
 def read_catalog(path: Path) -> ModelCatalog:
-    """Read the model catalog in a file; raises SettingsError when the file is missing or not valid.
+    """Read a file with a model catalog; raises SettingsError if the file is missing or invalid.
 
-    A source or tokenizer that names a folder relative to the catalog's own becomes an absolute path. What an entry does
-    not state of its model is read from the model's folder.
+    A source or tokenizer given as a folder relative to the catalog's becomes an absolute path.
+    Fields that an entry omits are read from the model's folder.
     """
     try:
         return parse_catalog(path.read_bytes(), beside=path.parent.absolute())

@@ -1,4 +1,4 @@
-"""Shutdown signals: SIGTERM and SIGINT, heard at once whichever thread the system hands them to."""
+"""Immediate handling of SIGTERM and SIGINT, on any thread."""
 
 import signal
 import socket
@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 
 def on_shutdown_signals(act: Callable[[], None]) -> None:
-    """Call `act` on a thread of its own for each SIGTERM and SIGINT from now on. Call this on the main thread.
+    """Call `act` on a separate thread for each SIGTERM and SIGINT. Call this on the main thread.
 
-    Python runs a signal's handler on the main thread, and that may sleep on: the system may hand the signal to any
-    other thread, and then nothing wakes the main one. What Python's own part of the handler writes to the wakeup
-    descriptor is written by whichever thread it is.
+    Python runs signal handlers on the main thread, which may be blocked: the system may deliver a
+    signal to any thread, and that does not wake the main one. The wakeup descriptor, in contrast,
+    is written by the thread that receives the signal.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # or it would end the process
+        signal.signal(number, lambda *_: None)  # replaces the default action, which ends the process
     signal.set_wakeup_fd(theirs.fileno())
 
     def listen() -> None:

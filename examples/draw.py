@@ -1,4 +1,4 @@
-"""Draws a prompt and tells how it goes on: python draw.py PROMPT"""
+"""Generate a prompt and print the progress: python draw.py PROMPT"""
 
 import sys
 

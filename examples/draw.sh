@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Draws a prompt with nothing but curl and jq: draw.sh PROMPT
+# Generate a prompt with curl and jq: draw.sh PROMPT
 set -euo pipefail
 api=${DARKROOM_URL:-http://localhost:8080}
 
-# A proxy that the environment names cannot reach this machine's own addresses.
+# A proxy cannot reach addresses of this machine.
 no_proxy=${no_proxy:-${NO_PROXY:-}}
 [[ $no_proxy == '*' ]] || export no_proxy="localhost,127.0.0.1,::1${no_proxy:+,$no_proxy}"
 
@@ -12,13 +12,13 @@ refused() {
   exit 1
 }
 
-# The same key and request always lead to one task: curl may try again without drawing twice.
+# With an idempotency key, a retry by curl creates no second task.
 task=$(jq --null-input --arg prompt "$1" '{prompt: $prompt, labels: {example: "curl"}}' |
   curl --silent --show-error --fail-with-body --retry 3 "$api/v1/tasks" --json @- \
     --header "Idempotency-Key: example-$(date +%s)-$$-$RANDOM") || refused
 id=$(jq --raw-output .id <<<"$task")
 
-# Each read is held until something changes.
+# The API holds each read until the task changes, at most 30 s.
 while [[ $(jq --raw-output .status <<<"$task") =~ ^(queued|processing)$ ]]; do
   task=$(curl --silent --show-error --fail-with-body --retry 3 "$api/v1/tasks/$id" --header 'Prefer: wait=30') || refused
   jq --raw-output '"\(.status) \(.progress.step)/\(.progress.steps)"' <<<"$task" >&2
@@ -29,7 +29,7 @@ if [[ $(jq --raw-output .status <<<"$task") != completed ]]; then
   exit 1
 fi
 for index in $(jq --raw-output '.images[].index' <<<"$task"); do
-  # --location: in the cloud the image lies behind a signed link.
+  # --location: in the cloud the API redirects to a signed link.
   curl --silent --show-error --fail --location "$api/v1/tasks/$id/images/$index" --output "darkroom-$id-$index.png"
   echo "darkroom-$id-$index.png"
 done

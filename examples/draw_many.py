@@ -1,4 +1,4 @@
-"""Draws a prompt with several seeds at once: python draw_many.py PROMPT SEED..."""
+"""Generate a prompt with several seeds at once: python draw_many.py PROMPT SEED..."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from client import AsyncClient
 
 
 async def draw(prompt: str, seeds: list[int]) -> None:
-    """Submit all, then fetch each as it is done."""
+    """Submit all, then save each image when it is finished."""
     async with AsyncClient() as darkroom:
         works = [darkroom.generate(prompt, seed=seed) for seed in seeds]
         for work in asyncio.as_completed(works):

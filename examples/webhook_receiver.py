@@ -1,4 +1,4 @@
-"""Listens for webhooks and believes only those signed with DARKROOM_WEBHOOK_SECRET: webhook_receiver.py PORT"""
+"""Receive webhooks that are signed with DARKROOM_WEBHOOK_SECRET: webhook_receiver.py PORT"""
 
 import os
 import sys
@@ -12,7 +12,7 @@ app = Flask(__name__)
 
 @app.post("/")
 def receive() -> Response:
-    """204: done with. Anything else has darkroom send it again, so the same id may come twice."""
+    """Respond with 204. After any other status darkroom sends the webhook again with the same id."""
     try:
         event = verify_webhook(request.get_data(), request.headers, os.environ["DARKROOM_WEBHOOK_SECRET"])
     except WebhookRejectedError as rejected:

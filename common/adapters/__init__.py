@@ -1,1 +1,1 @@
-"""The Google-coloured side of `common`: only what both processes write to."""
+"""Google Cloud adapters that both processes use."""

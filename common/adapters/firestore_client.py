@@ -1,4 +1,4 @@
-"""How both processes reach Firestore: one client, with a channel that comes back quickly after an outage."""
+"""The Firestore client of both processes, whose channel reconnects quickly after an outage."""
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
@@ -11,13 +11,15 @@ QUICK_RECONNECT = (
 )
 """gRPC's defaults reconnect 20 to 55 s after a server is back; these do within about a second."""
 NOTICES_SILENCE = (("grpc.keepalive_time_ms", 30_000),)
-"""As in Google's own client of the real service: else calls go on into a connection that the network swallowed."""
+"""As in Google's own client of the real service: otherwise calls continue on a dead connection."""
 _ANY_SIZE = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 
 class _EmulatorClient(firestore.Client):
-    """A client of the emulator at a given host. The library's own takes the host from the environment only, and
-    its channel has gRPC's slow defaults.
+    """A client of the emulator at a given host.
+
+    The library's own client reads the host from the environment only, and its channel uses gRPC's
+    slow reconnect defaults.
     """
 
     def __init__(self, project_id: str, emulator_host: str) -> None:
@@ -30,9 +32,10 @@ class _EmulatorClient(firestore.Client):
 
 
 def firestore_client(project_id: str, *, emulator_host: str | None) -> firestore.Client:
-    """A client for the emulator when its host is given, else for the real service with the machine's identity.
+    """Return a client of the emulator if its host is given, else of the real service.
 
-    Create it after gunicorn has forked: gRPC does not survive a fork.
+    The real service is called with the machine's identity. Create the client after gunicorn has
+    forked: gRPC does not survive a fork.
     """
     if emulator_host:
         return _EmulatorClient(project_id, emulator_host)

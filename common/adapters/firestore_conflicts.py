@@ -1,4 +1,4 @@
-"""What a writer does when a document is no longer the one that its write was made from: give way, and try again."""
+"""Retries of conditional writes that conflicted with another writer."""
 
 import random
 import time
@@ -7,10 +7,10 @@ from common.domain.errors import DependencyUnavailableError
 
 
 def give_way(conflicts: int) -> None:
-    """Pause before the next try, longer after each of so many conflicts; at most a quarter of a second."""
+    """Pause before the next attempt; longer after each conflict, at most 0.25 s."""
     time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
 
 
 def starved(conflicts: int) -> DependencyUnavailableError:
-    """The error of a writer who lost so often in a row that it must stop trying."""
+    """Return the error for a writer that lost too many conflicts in a row."""
     return DependencyUnavailableError("firestore", f"refused {conflicts} conflicting writes in a row")

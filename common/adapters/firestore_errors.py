@@ -1,4 +1,4 @@
-"""Which of Firestore's errors mean what here: a document that changed, a service out of reach, another try."""
+"""Classification of Firestore's errors: changed documents, outages, retries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +19,14 @@ UNREACHABLE = (
     google_errors.RetryError,
 )
 CHANGED_MEANWHILE = (google_errors.FailedPrecondition, google_errors.Aborted)
-"""The document is no longer the one that a conditional write was made from."""
+"""The document has changed since the conditional write was built."""
 
 
 def tried_again_within(seconds: float) -> Retry:
-    """For reads and other calls that may be repeated. Without it a call's timeout bounds each of the library's tries,
-    and the tries go on for 300 s, with pauses of up to a minute.
+    """Return the retry policy for reads and other repeatable calls.
+
+    Without it, a call's timeout bounds each attempt of the library, and the attempts continue for
+    300 s with pauses of up to a minute.
     """
     return Retry(
         predicate=if_exception_type(google_errors.ServiceUnavailable, google_errors.InternalServerError),
@@ -35,13 +37,13 @@ def tried_again_within(seconds: float) -> Retry:
 
 
 def repeatable_within(seconds: float) -> dict[str, Any]:
-    """The keyword arguments of such a call: tried again, and given up after so long."""
+    """Return keyword arguments for a repeatable call: retried, and failed after `seconds`."""
     return {"retry": tried_again_within(seconds), "timeout": seconds}
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Whatever says that Firestore cannot be reached becomes DependencyUnavailableError."""
+    """Convert errors that mean Firestore is unreachable to DependencyUnavailableError."""
     try:
         yield
     except UNREACHABLE as exc:

@@ -1,4 +1,4 @@
-"""FirestoreTaskStore: tasks as documents. Optimistic: every write is conditional on the document it was made from."""
+"""Task store on Firestore; each write is conditional on the document it was built from."""
 
 import base64
 import binascii
@@ -32,7 +32,7 @@ from common.wire_formats.versions import UndecodableError
 
 _log = structlog.get_logger(__name__)
 _MAX_CONFLICTS = 40
-"""A task has at most a handful of writers; whoever loses this often is not losing a race but starving."""
+"""A task has only a handful of writers: a writer that loses this often is starving."""
 _WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus | None, str]] = {
     Unattended.NEVER_ENQUEUED: (TaskStatus.QUEUED, "queued_at"),
     Unattended.MESSAGE_LOST: (TaskStatus.QUEUED, "enqueued_at"),
@@ -41,11 +41,11 @@ _WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus | None, str]] = {
     Unattended.CLAIM_DEAD: (TaskStatus.PROCESSING, "claim.expires_at"),
     Unattended.UNTOLD: (None, "untold_since"),
 }
-"""The status, if any will not do, and the field whose moment has passed."""
+"""The required status, if any, and the field that must be older than the given time."""
 
 
 class FirestoreTaskStore:
-    """The TaskStore of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The TaskStore of production and, on the emulator, of the local stack. Thread-safe."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float = 10.0) -> None:
         self._tasks = client.collection(COLLECTION)
@@ -57,7 +57,6 @@ class FirestoreTaskStore:
         self._retry = tried_again_within(timeout_seconds)
 
     def create(self, task: Task) -> Task:
-        """See TaskStore.create."""
         creation = self._writes.creation(task.id, encode_task_document(task))
         for conflicts in range(_MAX_CONFLICTS):
             with translated_errors():
@@ -65,12 +64,11 @@ class FirestoreTaskStore:
                     return with_revision(task, self._writes.commit(creation))
                 except google_errors.AlreadyExists as exc:
                     raise TaskAlreadyExistsError(task.id) from exc
-                except google_errors.Aborted:  # it met others that create the same task: one of them has won
+                except google_errors.Aborted:  # concurrent creations of the same task: one of them has won
                     give_way(conflicts)
         raise starved(_MAX_CONFLICTS)
 
     def get(self, task_id: str) -> Task:
-        """See TaskStore.get."""
         with translated_errors():
             snapshot = self._tasks.document(task_id).get(retry=self._retry, timeout=self._timeout)
         if not snapshot.exists:
@@ -78,7 +76,6 @@ class FirestoreTaskStore:
         return decoded_snapshot(snapshot)
 
     def update(self, task_id: str, change: Callable[[Task], Task], *, last_seen: Task | None = None) -> Task:
-        """See TaskStore.update."""
         before = last_seen if last_seen is not None and last_seen.revision else self.get(task_id)
         for conflicts in range(_MAX_CONFLICTS):
             try:
@@ -86,7 +83,8 @@ class FirestoreTaskStore:
             except Exception:
                 if before is not last_seen:
                     raise
-                before = self.get(task_id)  # what was last seen may be old: only the stored task can refuse
+                # `last_seen` may be stale: only the stored task may refuse the change
+                before = self.get(task_id)
                 continue
             if after is before:
                 return before
@@ -98,8 +96,9 @@ class FirestoreTaskStore:
         raise starved(_MAX_CONFLICTS)
 
     def delete(self, task_id: str, *, now: datetime) -> None:
-        """See TaskStore.delete. What the task had cost is added to the same day's document by the same commit."""
-        # Tried again, unlike other writes: one that had arrived after all finds the task gone, and adds nothing.
+        """Delete the task and add its usage to the document of that day in the same commit."""
+        # Unlike other writes, this one is retried: if an earlier attempt was applied, the task is
+        # gone and the retry adds nothing.
         commit = self._retry(self._writes.commit)
         for conflicts in range(_MAX_CONFLICTS):
             try:
@@ -113,7 +112,6 @@ class FirestoreTaskStore:
         raise starved(_MAX_CONFLICTS)
 
     def delete_unchanged(self, task: Task) -> bool:
-        """See TaskStore.delete_unchanged."""
         return self._deleted(task, commit=self._writes.commit)
 
     def _deleted(self, task: Task, *also: Any, commit: Callable[..., object]) -> bool:
@@ -133,7 +131,7 @@ class FirestoreTaskStore:
         page_size: int = 20,
         page_token: str | None = None,
     ) -> TaskPage:
-        """See TaskStore.list_for. The token is the place of the last task seen: its time and its id."""
+        """The page token holds the time and the id of the last task of the page."""
         query = self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
         if status is not None:
             query = query.where(filter=FieldFilter("status", "==", status.value))
@@ -152,7 +150,6 @@ class FirestoreTaskStore:
     def list_unattended(
         self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
-        """See TaskStore.list_unattended."""
         status, field = _WAITS_SINCE[kind]
         query: Any = self._tasks
         if status is not None:
@@ -162,7 +159,6 @@ class FirestoreTaskStore:
         return self._oldest_first(query, field, before, limit, after)
 
     def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
-        """See TaskStore.list_expired."""
         ended = [status.value for status in TaskStatus if status.is_terminal]
         query = self._tasks.where(filter=FieldFilter("status", "in", ended))
         return self._oldest_first(query, "expires_at", now, limit, after)
@@ -170,7 +166,7 @@ class FirestoreTaskStore:
     def _oldest_first(
         self, query: Any, field: str, before: datetime, limit: int, after: Task | None
     ) -> tuple[Task, ...]:
-        """By the field's moment, then by id, which Firestore adds to every index of its own accord."""
+        """Order by the field, then by id, which Firestore appends to every index."""
         query = query.where(filter=FieldFilter(field, "<", before)).order_by(field).order_by("__name__")
         if after is not None:
             reached = get_nested_value(field, encode_task_document(after))
@@ -178,7 +174,10 @@ class FirestoreTaskStore:
         return self._fetched(query, limit)
 
     def _fetched(self, query: Any, limit: int) -> tuple[Task, ...]:
-        """The first `limit` tasks that can be read: one that cannot, as after a rollback, shall hide no other."""
+        """Fetch the first `limit` readable tasks.
+
+        Documents that cannot be decoded, for example after a rollback, are skipped.
+        """
         found: list[Task] = []
         while len(found) < limit:
             missing = limit - len(found)
@@ -195,7 +194,7 @@ class FirestoreTaskStore:
         return tuple(found)
 
     def _written(self, before: Task, after: Task) -> Task | None:
-        """Write what differs, if the document is still `before`; None when it is not."""
+        """Write the changed fields if the document is still `before`; return None if it is not."""
         changes = changed_fields(before, after)
         if not changes:
             return after
@@ -209,8 +208,9 @@ class FirestoreTaskStore:
             except google_errors.NotFound as exc:
                 raise TaskNotFoundError(before.id) from exc
             except UNREACHABLE:
-                # The outcome is unknown: if the write arrived, the task says so, and writing again would be a second
-                # change (an attempt counted twice, a claim that refuses its own holder).
+                # The outcome is unknown. If the write was applied, the stored task shows it, and a
+                # second write would be a second change: an attempt counted twice, or a claim that
+                # refuses its own holder.
                 stored = self.get(before.id)
                 if stored == after:
                     return stored
@@ -221,9 +221,10 @@ class FirestoreTaskStore:
 
 
 def changed_fields(before: Task, after: Task) -> dict[str, Any]:
-    """The fields to write, by path. Maps are compared key by key, so a newer version's unknown keys survive.
+    """Return the fields to write, by path.
 
-    `parameters` and `labels` never change; the other maps have keys of ours only, plain in Firestore's grammar.
+    Maps are compared key by key, so that unknown keys of a newer version are kept. `parameters` and
+    `labels` never change; the keys of the other maps are valid unquoted field paths in Firestore.
     """
     changes: dict[str, Any] = {}
     stored = encode_task_document(before)

@@ -1,6 +1,7 @@
-"""The document `usage_of_deleted_tasks/{owner}-{day}`: one for each caller and day, whose entries it adds up.
+"""The document `usage_of_deleted_tasks/{owner}-{day}`: the sum of the entries per caller and day.
 
-Only servers read it, and Firestore takes it away once `expires_at` is past: see `firestore.indexes.json`.
+Only servers read it. Firestore's TTL policy deletes it after `expires_at`: see
+`firestore.indexes.json`.
 """
 
 import hashlib
@@ -14,12 +15,15 @@ COLLECTION = "usage_of_deleted_tasks"
 
 
 def document_id(user_id: str, day: date) -> str:
-    """By a hash: a user id may hold what Firestore does not take in a name."""
+    """Return the document id, a hash: user ids may contain characters that Firestore rejects."""
     return f"{hashlib.sha256(user_id.encode()).hexdigest()[:40]}-{day.isoformat()}"
 
 
 def addition(writes: FirestoreWrites, entry: UsageEntry) -> Any:
-    """A write that adds the entry to its document, made if there is none; `writes` are those of COLLECTION."""
+    """Return a write that adds the entry to its document, which is created if missing.
+
+    `writes` belong to COLLECTION.
+    """
     return writes.addition(
         document_id(entry.user_id, entry.day),
         {

@@ -1,11 +1,11 @@
-"""Values as Firestore hands them out, and as everybody else knows them."""
+"""Conversion of Firestore's value types to plain Python types."""
 
 from datetime import datetime
 from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """Firestore's own kind of datetime as an ordinary one, wherever it stands in `value`."""
+    """Convert Firestore's datetimes to plain ones, at any depth of `value`."""
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""FirestoreWorkerReports: one small document `workers/{worker_id}` for each worker."""
+"""Worker reports on Firestore: one small document `workers/{worker_id}` per worker."""
 
 from datetime import datetime
 from typing import Any
@@ -22,23 +22,20 @@ _log = structlog.get_logger(__name__)
 
 
 class FirestoreWorkerReports:
-    """The WorkerReports of production and, through the emulator, of the local stack. Safe to share between threads."""
+    """The WorkerReports of production and, on the emulator, of the local stack. Thread-safe."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._workers = client.collection(COLLECTION)
         self._calls = repeatable_within(timeout_seconds)
 
     def publish(self, report: WorkerReport) -> None:
-        """See WorkerReports.publish."""
         with translated_errors():
             self._workers.document(report.worker_id).set(encode_worker_report(report), **self._calls)
 
     def alive(self, now: datetime) -> tuple[WorkerReport, ...]:
-        """See WorkerReports.alive."""
         return self._read(self._workers.where(filter=FieldFilter("alive_until", ">", now)))
 
     def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:
-        """See WorkerReports.latest."""
         knowing = self._workers.where(filter=FieldFilter(MEASURED_MODELS, "array_contains", model))
         newest_first = knowing.order_by("alive_until", direction=firestore.Query.DESCENDING)
         return self._read(newest_first.limit(limit))
@@ -50,8 +47,6 @@ class FirestoreWorkerReports:
         for snapshot in snapshots:
             try:
                 reports.append(decode_worker_report(plain(snapshot.to_dict())))
-            except (
-                UndecodableError
-            ) as error:  # of a newer worker, perhaps: the others can be told all the same
+            except UndecodableError as error:  # possibly from a newer worker: return the others
                 _log.warning("worker_report_undecodable", worker_id=snapshot.id, reason=error.reason)
         return tuple(reports)

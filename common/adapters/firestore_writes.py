@@ -1,7 +1,7 @@
-"""FirestoreWrites: documents created, and changed or deleted if unchanged, by plain protobuf messages.
+"""Firestore writes as plain protobuf messages.
 
-Not the library's own `create` and `update`: these wrap each value of a document in an object of Python's, several times
-over, and spend four times as much of the processor on it as everything else that a submission needs.
+The library's own `create` and `update` wrap each value of a document in a Python object several
+times. That takes four times as much CPU time as everything else in a submission.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,10 @@ _Write = writes.Write.pb()
 
 
 class FirestoreWrites:
-    """Writes to one collection. Safe to share between threads. Nothing is tried again: its outcome may be unknown.
+    """Writes to one collection. Thread-safe.
 
-    `commit` raises what Google's client would: Conflict, FailedPrecondition, NotFound, ServiceUnavailable …
+    Nothing is retried, since the outcome of a failed write may be unknown. `commit` raises the
+    errors of Google's client: Conflict, FailedPrecondition, NotFound, ServiceUnavailable …
     """
 
     def __init__(self, client: firestore.Client, collection: str, *, timeout_seconds: float) -> None:
@@ -40,7 +41,7 @@ class FirestoreWrites:
         self._batch_write = _method(channel, "BatchWrite", _BatchRequest, _BatchResponse)
 
     def creation(self, document_id: str, fields: Mapping[str, Any]) -> Any:
-        """A write that stores a document whose id is unused."""
+        """Return a write that creates a document; its id must be unused."""
         write = _Write()
         write.update.name = f"{self._documents}/{document_id}"
         write.current_document.exists = False
@@ -49,9 +50,9 @@ class FirestoreWrites:
         return write
 
     def change(self, document_id: str, changes: Mapping[str, Any], *, revision: str) -> Any:
-        """A write of these fields, by path, to a document that has this revision still.
+        """Return a write of these fields, by path, if the document still has this revision.
 
-        The names in a path are plain in Firestore's grammar: letters, digits and underscores.
+        The names in a path must be valid unquoted: letters, digits and underscores.
         """
         write = _Write()
         write.update.name = f"{self._documents}/{document_id}"
@@ -66,9 +67,9 @@ class FirestoreWrites:
         return write
 
     def addition(self, document_id: str, amounts: Mapping[str, float], fields: Mapping[str, Any]) -> Any:
-        """A write that sets these fields and adds the amounts to what others hold, or to 0.
+        """Return a write that sets these fields and adds the amounts to stored numbers, or to 0.
 
-        The document is made if there is none. The names are plain.
+        The document is created if missing. The names must be valid unquoted.
         """
         write = _Write()
         write.update.name = f"{self._documents}/{document_id}"
@@ -80,19 +81,22 @@ class FirestoreWrites:
         return write
 
     def deletion(self, document_id: str, *, revision: str) -> Any:
-        """A write that removes a document that has this revision still."""
+        """Return a write that deletes a document if it still has this revision."""
         write = _Write(delete=f"{self._documents}/{document_id}")
         write.current_document.update_time.CopyFrom(update_time_of(revision))
         return write
 
     def commit(self, *made: Any) -> Timestamp:
-        """Make all of the writes or none; the moment of the first."""
+        """Apply all writes or none; return the time of the first."""
         request = _CommitRequest(database=self._database, writes=made)
         answer = self._commit(request, timeout=self._timeout, metadata=self._metadata)
         return answer.write_results[0].update_time
 
     def each(self, made: Sequence[Any]) -> list[Timestamp | google_errors.GoogleAPICallError]:
-        """Make at most 500 writes, to different documents, in one call but each by itself: its moment, or its error."""
+        """Apply at most 500 writes to different documents independently, in one call.
+
+        Returns the time or the error of each.
+        """
         request = _BatchRequest(database=self._database, writes=made)
         answer = self._batch_write(request, timeout=self._timeout, metadata=self._metadata)
         return [
@@ -111,7 +115,7 @@ def _method(channel: Any, name: str, request: Any, response: Any) -> Any:
 
 
 def _put(target: Any, value: Any) -> None:
-    """Have a protobuf Value, as yet empty, say what a Python value does."""
+    """Set an empty protobuf Value to a Python value."""
     match value:
         case None:
             target.null_value = 0

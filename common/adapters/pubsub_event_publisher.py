@@ -1,4 +1,4 @@
-"""PubSubEventPublisher: what happens to tasks, on the task-events topic, from where Pub/Sub pushes them to the API."""
+"""Publisher of task events to the task-events topic, which Pub/Sub pushes to the API."""
 
 from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
@@ -20,19 +20,16 @@ class PubSubEventPublisher:
         self._topic = topic
 
     def publish(self, task: Task) -> None:
-        """See EventPublisher.publish."""
         self._publish(ending_of(task))
 
     def publish_start(self, task: Task) -> None:
-        """See EventPublisher.publish_start."""
         self._publish_of_attempt(start_of(task), task)
 
     def publish_progress(self, task: Task) -> None:
-        """See EventPublisher.publish_progress."""
         self._publish_of_attempt(progress_of(task), task)
 
     def _publish_of_attempt(self, event: TaskEvent, task: Task) -> None:
-        """In the attempt's trace: the thread that tells of it is another than the one that draws."""
+        """Publish in the trace of the attempt; the calling thread has no current span."""
         with carried_on(None if task.claim is None else task.claim.traceparent):
             self._publish(event)
 

@@ -1,4 +1,4 @@
-"""PubSubTopic: publish one message and know that it was taken."""
+"""A topic to which single messages are published with confirmation."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from common.observability.tracing import injected
 
 
 class PubSubTopic:
-    """A topic this process publishes to. Safe to share between threads."""
+    """A topic this process publishes to. Thread-safe."""
 
     def __init__(
         self, client: PublisherClient, project_id: str, topic: str, *, timeout_seconds: float = 10.0
@@ -22,11 +22,14 @@ class PubSubTopic:
         self._timeout = timeout_seconds
 
     def publish(self, body: bytes, attributes: Mapping[str, str]) -> None:
-        """Returns when the broker has the message, which carries the trace on. Raises DependencyUnavailableError."""
+        """Publish a message and return when Pub/Sub has confirmed it.
+
+        The message carries the current trace context. Raises DependencyUnavailableError.
+        """
         try:
             with sending(self._path):
                 message = PubsubMessage(data=body, attributes=injected(attributes))
-                # The client's default would go on for 600 s; our callers know better what to do meanwhile.
+                # The client's default is to retry for 600 s; the callers handle outages better.
                 self._client.publish(topic=self._path, messages=[message], retry=None, timeout=self._timeout)
         except (google_errors.GoogleAPICallError, google_errors.RetryError) as exc:
             raise DependencyUnavailableError("pubsub", f"refused a message: {type(exc).__name__}") from exc

@@ -1,4 +1,4 @@
-"""SystemClock: the machine's own time."""
+"""The clock of the machine."""
 
 from datetime import UTC, datetime
 
@@ -7,5 +7,5 @@ class SystemClock:
     """The Clock of production."""
 
     def now(self) -> datetime:
-        """The present, aware, UTC."""
+        """Return the current time in UTC, timezone-aware."""
         return datetime.now(UTC)

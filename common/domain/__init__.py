@@ -1,1 +1,1 @@
-"""The rules of darkroom, pure: standard library and pydantic only, no I/O, no clock of its own."""
+"""The rules of darkroom. Pure: standard library and pydantic only, no I/O, no clock of its own."""

@@ -19,7 +19,7 @@ from common.domain.task_records import Claim
 
 
 class DomainError(Exception):
-    """Something that the rules of darkroom refuse."""
+    """Base of all errors that the rules of darkroom raise."""
 
     code: ClassVar[str] = "domain_error"
     retryable: ClassVar[bool] = False
@@ -52,7 +52,7 @@ class InvalidTransitionError(DomainError):
 
 
 class AttemptsExhaustedError(InvalidTransitionError):
-    """The task may not be claimed again: every attempt it was given is used up."""
+    """The task may not be claimed again: all its attempts are used up."""
 
     code = "attempts_exhausted"
 
@@ -69,14 +69,14 @@ class ClaimHeldError(DomainError):
 
 
 class ClaimLostError(DomainError):
-    """The claim is no longer this worker's: whatever it made in this attempt must be thrown away."""
+    """The claim no longer belongs to this worker: the output of the attempt must be discarded."""
 
     code = "claim_lost"
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One refused field: where it stands (RFC 6901 JSON pointer) and what would have been accepted."""
+    """One refused field: its RFC 6901 JSON pointer, and what would have been accepted."""
 
     pointer: str
     detail: str
@@ -93,7 +93,7 @@ class ParametersRejectedError(DomainError):
 
 
 class UnknownModelError(DomainError):
-    """The catalog offers no model of this name."""
+    """The catalog has no model of this name."""
 
     code = "unknown_model"
 
@@ -104,7 +104,7 @@ class UnknownModelError(DomainError):
 
 
 class DependencyUnavailableError(DomainError):
-    """A service that darkroom stands on did not answer in time; the same call may succeed later."""
+    """A service that darkroom depends on did not answer in time; a retry may succeed."""
 
     code = "dependency_unavailable"
     retryable = True

@@ -24,27 +24,31 @@ class RunSeconds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """The cost of a task so far, in seconds of a GPU (or of the CPU that replaces it).
+    """The device seconds that a task has used so far, on a GPU (or the CPU that replaces it).
 
-    `gpu_seconds` produced the images that are kept; `wasted_gpu_seconds` produced none. `inference_seconds` is the
-    wall time from the claim to the end of the attempt that completed the task.
+    `gpu_seconds` produced the images that are kept; `wasted_gpu_seconds` produced none.
+    `inference_seconds` is the wall time from the claim to the end of the attempt that completed the
+    task.
     """
 
     inference_seconds: float | None = None
     gpu_seconds: float | None = None
     wasted_gpu_seconds: float = 0.0
     open_runs: tuple[RunSeconds, ...] = ()
-    """Of images that are not finished, by index. The attempt in progress is in its claim."""
+    """Of unfinished images, by index. The attempt in progress is in its claim."""
 
     @property
     def total_seconds(self) -> float:
-        """All seconds of the attempts that are over."""
+        """All seconds of the finished attempts."""
         return (self.gpu_seconds or 0.0) + self.wasted_gpu_seconds + _total(self.open_runs)
 
     def with_attempt(
         self, runs: tuple[RunSeconds, ...], *, kept: Container[int], lost: Container[int]
     ) -> "Usage":
-        """The same after an attempt; `kept` and `lost` are the indices of images that are finished for good."""
+        """Return the usage after an attempt.
+
+        `kept` and `lost` are the indices of images that are finished or failed for good.
+        """
         still_open = {run.index: run.gpu_seconds for run in self.open_runs}
         useful, wasted, made_some = 0.0, self.wasted_gpu_seconds, False
         for run in runs:
@@ -73,7 +77,7 @@ class Usage:
         )
 
     def closed(self) -> "Usage":
-        """The same once the task is terminal: no attempt will use the open seconds."""
+        """Return the usage of a terminal task: no attempt will use the open seconds."""
         wasted = self.wasted_gpu_seconds + _total(self.open_runs)
         return replace(self, wasted_gpu_seconds=wasted, open_runs=())
 

@@ -1,4 +1,4 @@
-"""StoredImage: an image object in the bucket, as the task records it; and the names such objects carry."""
+"""Image objects in the bucket, as the task records them, and their object names."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from common.domain.provenance import Provenance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """An image that lies in the bucket, whole: `sha256` is the hex digest of the object's bytes."""
+    """An image in the bucket. `sha256` is the hex digest of the object's bytes."""
 
     index: int
     object_name: str
@@ -19,7 +19,7 @@ class StoredImage:
     size_bytes: int
     sha256: str
     provenance: Provenance | None = None
-    """How it came about; None of images that were stored before this was noted."""
+    """How the image was generated; None for images stored before this was recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class FailedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A small JPEG of what image `index` looks like so far, after `step` steps."""
+    """A preview of image `index` after `step` steps, as a small JPEG."""
 
     index: int
     step: int
@@ -41,14 +41,19 @@ class Preview:
 
 
 def task_folder(task_id: str, created_at: datetime) -> str:
-    """The prefix of every object that is made for a task.
+    """Return the prefix of all objects of a task.
 
-    A task that was deleted and submitted anew under its old id has another folder than its predecessor: whoever
-    still draws for that one, or clears up after it, does not touch what is made for this one.
+    The prefix contains the creation time, so that a task submitted again under the id of a deleted
+    task has another folder. A worker that still processes or cleans up the deleted task does not
+    touch the new one's objects.
     """
     return f"tasks/{task_id}/{created_at.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}/"
 
 
 def image_object_name(folder: str, *, attempt: int, index: int, extension: str) -> str:
-    """Where image `index` of an attempt lies. The attempt is in the name: a zombie cannot overwrite its heir."""
+    """Return the object name of image `index` of an attempt.
+
+    The name contains the attempt, so that a stale worker cannot overwrite the images of a later
+    attempt.
+    """
     return f"{folder}attempt-{attempt}/{index}.{extension}"

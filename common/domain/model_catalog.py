@@ -1,4 +1,4 @@
-"""The model catalog: which models are on offer, what each accepts, and what it assumes where a caller is silent."""
+"""The model catalog: the models, what each accepts, and the defaults."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from common.domain.parameters import (
 from common.domain.pipeline_traits import PipelineTraits
 
 _UNSPEAKABLE = 10**30
-"""A number from which on nobody wants to read its digits; JSON allows thousands of them."""
+"""Larger numbers are not printed in messages; JSON allows thousands of digits."""
 
 
 class _Record(BaseModel):
@@ -26,7 +26,7 @@ class _Record(BaseModel):
 
 
 class ModelLimits(_Record):
-    """The bounds, both ends included, that a model's parameters must keep."""
+    """The bounds of a model's parameters, both ends included."""
 
     min_steps: int = Field(default=1, ge=1)
     max_steps: int = Field(default=100, ge=1)
@@ -43,7 +43,7 @@ class ModelLimits(_Record):
 
 
 class ModelDefaults(_Record):
-    """What a model assumes where the caller is silent. The seed is drawn, the prompt has no default."""
+    """The defaults of a model. The seed is random; the prompt has no default."""
 
     steps: int = 30
     guidance_scale: float = 7.5
@@ -56,10 +56,10 @@ class ModelDefaults(_Record):
 
 
 class ModelSpec(_Record):
-    """A model on offer, with its limits and defaults.
+    """A model with its limits and defaults.
 
-    `source` is what `DiffusionPipeline.from_pretrained` loads: a hub id, a folder, or `embedded:demo` for the
-    model that ships with the project. `revision` pins a hub id's commit.
+    `source` is what `DiffusionPipeline.from_pretrained` loads: a hub id, a folder, or
+    `embedded:demo` for the model that ships with the project. `revision` pins a hub id's commit.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
@@ -72,16 +72,20 @@ class ModelSpec(_Record):
     traits: ModelTraits = ModelTraits()
     output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
     max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest. None: unknown."""
+    """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
+    rest. None if unknown.
+    """
     tokenizer: str | None = None
-    """A folder that the API reads the tokenizer from; without it `tokenizer` in `source`, where that is a folder."""
+    """The folder of the tokenizer that the API reads; by default `tokenizer` in `source`, if that
+    is a folder.
+    """
     limits: ModelLimits = ModelLimits()
     defaults: ModelDefaults = ModelDefaults()
 
     @model_validator(mode="before")
     @classmethod
     def _defaults_name_nothing_ignored(cls, entry: Any) -> Any:
-        """Where the entry is silent: the first of its samplers, and no guidance where that has no effect."""
+        """Default an omitted sampler to the first one, and guidance to none where it has no effect."""
         if not isinstance(entry, Mapping):
             return entry
         traits, samplers, stated = entry.get("traits"), entry.get("samplers"), entry.get("defaults", {})
@@ -105,10 +109,10 @@ class ModelSpec(_Record):
         return self
 
     def completed(self, asked: Mapping[str, Any], *, seed: int) -> GenerationParameters:
-        """Fill what the caller left out and check all of it against the limits.
+        """Complete the caller's fields with the defaults and check them against the limits.
 
-        `asked` holds well-typed values by field name, `None` where the caller was silent; `seed` is used when
-        the caller named none. Raises ParametersRejectedError naming every refused field at once.
+        `asked` holds typed values by field name, `None` for omitted ones; `seed` is used if the
+        caller gave none. Raises ParametersRejectedError, which names all refused fields.
         """
         given = {name: value for name, value in asked.items() if value is not None}
         values = {"seed": seed, **self.defaults.model_dump(), **given, **self._own}
@@ -121,16 +125,19 @@ class ModelSpec(_Record):
         return GenerationParameters.model_validate(values)
 
     def defaulted(self, *, prompt: str, seed: int) -> GenerationParameters:
-        """What a caller gets who names nothing but a prompt."""
+        """Return the parameters of a submission that has only a prompt."""
         return GenerationParameters(prompt=prompt, seed=seed, **self.defaults.model_dump(), **self._own)
 
     @property
     def _own(self) -> dict[str, Any]:
-        """What no caller chooses."""
+        """The fields that no caller chooses."""
         return {"model": self.name, "guidance": self.traits.guidance}
 
     def promises_beyond(self, found: PipelineTraits) -> str | None:
-        """What the entry promises and a pipeline with these traits does not keep; None when it keeps everything."""
+        """Describe what the entry states but a pipeline with these traits does not support.
+
+        Returns None if the pipeline supports all of it.
+        """
         problems = []
         if ignored := [sampler for sampler in self.samplers if sampler not in found.samplers]:
             problems.append(
@@ -153,9 +160,9 @@ class ModelSpec(_Record):
         return "; ".join(problems) or None
 
     def _promises_less(self, found: PipelineTraits) -> bool:
-        """Whether guidance is as found, or left out; and a negative prompt, too.
+        """Return whether the entry states the guidance and negative prompt found, or omits them.
 
-        Of a class that is not known only the entry can say how its guidance works.
+        For an unknown class, only the entry can state how its guidance works.
         """
         stated, kinds = self.traits, {found.traits.guidance, Guidance.NONE}
         if not found.is_known and found.traits.guidance is not Guidance.NONE:
@@ -163,7 +170,7 @@ class ModelSpec(_Record):
         return stated.guidance in kinds and (found.traits.negative_prompt or not stated.negative_prompt)
 
     def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:
-        """Every field of `asked` that this model does not accept; empty when all is well."""
+        """Return all fields of `asked` that this model does not accept."""
         limits = self.limits
         found = [
             _outside("/prompt", len(asked.prompt), 1, limits.max_prompt_characters, unit=" characters"),
@@ -227,7 +234,7 @@ def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProbl
 
 
 class ModelCatalog(_Record):
-    """The models on offer. The first one is drawn with when a caller names none."""
+    """The models of the catalog. The first one is the default."""
 
     models: tuple[ModelSpec, ...] = Field(min_length=1)
 
@@ -239,11 +246,11 @@ class ModelCatalog(_Record):
 
     @property
     def default(self) -> ModelSpec:
-        """The model that is drawn with when a caller names none."""
+        """The default model."""
         return self.models[0]
 
     def get(self, name: str) -> ModelSpec:
-        """The model of this name; raises UnknownModelError."""
+        """Return the model of this name; raises UnknownModelError."""
         for spec in self.models:
             if spec.name == name:
                 return spec
@@ -262,4 +269,4 @@ DEMO_MODEL = ModelSpec(
     defaults=ModelDefaults(steps=20, guidance_scale=2.5, width=256, height=256),
 )
 EMBEDDED_CATALOG = ModelCatalog(models=(DEMO_MODEL,))
-"""What is on offer when the operator configures no catalog."""
+"""The catalog if the operator configures none."""

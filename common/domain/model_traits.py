@@ -9,18 +9,18 @@ NO_GUIDANCE = 1.0
 
 
 class Guidance(StrEnum):
-    """What a model does with the guidance scale."""
+    """How a model uses the guidance scale."""
 
     CLASSIFIER_FREE = "classifier_free"
-    """Two passes of the network per step where the scale is above 1."""
+    """Two passes of the network per step if the scale is above 1."""
     EMBEDDED = "embedded"
     """The network takes the scale as an input: one pass per step."""
     NONE = "none"
-    """Nothing: the scale has no effect."""
+    """The scale has no effect."""
 
 
 class ModelTraits(BaseModel):
-    """What a model obeys, besides its samplers and limits."""
+    """Which parameters a model obeys, besides its samplers and limits."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,6 +1,7 @@
-"""GenerationParameters: what to draw, complete and checked. Every field has a value; nothing is left to chance.
+"""Complete and checked parameters of a task; every field has a value.
 
-What a caller may leave out lives in the API's schemas; what a model allows lives in its ModelSpec.
+The API's schemas define the optional fields of a submission. A ModelSpec defines what a model
+allows.
 """
 
 from enum import StrEnum
@@ -11,13 +12,15 @@ from common.domain.model_traits import Guidance
 
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1
-"""The largest seed torch's generators take that Firestore's signed 64-bit integers hold, too."""
+"""The largest seed that both torch's generators and Firestore's signed 64-bit integers hold."""
 _PASSES_AROUND = 3
-"""Encoding the prompt and decoding the image cost about as much as so many forwards of the denoiser."""
+"""Encoding the prompt and decoding the image cost about as much as this many forwards of the
+denoiser.
+"""
 
 
 class Sampler(StrEnum):
-    """The samplers darkroom offers, by the names this field uses for them."""
+    """The samplers that darkroom offers, by their common names."""
 
     DDIM = "ddim"
     EULER = "euler"
@@ -28,11 +31,11 @@ class Sampler(StrEnum):
     LCM = "lcm"
     PNDM = "pndm"
     OWN = "own"
-    """The model's own scheduler, configured as the checkpoint has it."""
+    """The model's own scheduler, configured as in the checkpoint."""
 
 
 class OutputFormat(StrEnum):
-    """The image formats a task's pictures can be stored in."""
+    """The formats in which images can be stored."""
 
     PNG = "png"
     JPEG = "jpeg"
@@ -40,19 +43,21 @@ class OutputFormat(StrEnum):
 
     @property
     def content_type(self) -> str:
-        """The IANA media type."""
+        """The media type."""
         return f"image/{self.value}"
 
     @property
     def extension(self) -> str:
-        """The file name's ending, without a dot."""
+        """The extension of the file name, without a dot."""
         return "jpg" if self is OutputFormat.JPEG else self.value
 
 
 class GenerationParameters(BaseModel):
-    """What to draw. Fields carry the seed names of the wire; bounds here are sanity, a ModelSpec's are the law.
+    """What to generate.
 
-    `seed` belongs to image 0; image k of the task is drawn with `seed + k`, so any image can be made again alone.
+    Field names are those of the API. The bounds here are sanity checks; the ModelSpec has the
+    effective limits. `seed` belongs to image 0. Image k of the task uses `seed + k`, so that each
+    image can be generated again separately.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -71,11 +76,14 @@ class GenerationParameters(BaseModel):
     guidance: Guidance = Field(
         default=Guidance.CLASSIFIER_FREE, exclude_if=lambda kind: kind is Guidance.CLASSIFIER_FREE
     )
-    """What the model does with `guidance_scale`: a trait of the model, never a caller's choice."""
+    """How the model uses `guidance_scale`: a trait of the model, not chosen by the caller."""
 
     @property
     def is_guided(self) -> bool:
-        """Whether classifier-free guidance is on, as diffusers has it; without it a negative prompt has no effect."""
+        """Whether classifier-free guidance is on, as in diffusers.
+
+        Without it a negative prompt has no effect.
+        """
         return self.guidance is Guidance.CLASSIFIER_FREE and self.guidance_scale > 1
 
     @property
@@ -85,24 +93,24 @@ class GenerationParameters(BaseModel):
 
     @property
     def pass_pixels(self) -> int:
-        """What a step computes: pixels × forwards."""
+        """The amount of computation: millions of pixels × forwards, over all images."""
         return self.width * self.height * self.passes_per_step
 
     @property
     def work_units(self) -> float:
-        """How much there is to compute, on whatever device: millions of pixels × forwards, over all images."""
+        """The amount of computation, independent of the device: millions of pixels × forwards, over all images."""
         return self.num_images * self.image_work_units
 
     @property
     def image_work_units(self) -> float:
-        """The same for one image."""
+        """The amount of computation for one image."""
         passes = self.steps * self.passes_per_step + _PASSES_AROUND
         return passes * self.width * self.height / 1e6
 
     def seed_of(self, index: int) -> int:
-        """The seed that image `index` of the task is drawn with."""
+        """Return the seed of image `index` of the task."""
         return (self.seed + index) % (MAX_SEED + 1)
 
     def of_image(self, index: int) -> "GenerationParameters":
-        """Of a task that would be image `index` of this one, alone."""
+        """Return the parameters of a task that consists of image `index` only."""
         return self.model_copy(update={"seed": self.seed_of(index), "num_images": 1})

@@ -1,6 +1,7 @@
-"""What diffusers pipelines obey, by the name of their class and the configuration of their parts. Torch-free.
+"""The parameters that diffusers pipelines obey, by class name and component configuration.
 
-The API reads both from a model's folder, the worker from the loaded pipeline; the rules are the same.
+The API reads both from a model's folder, the worker from the loaded pipeline; the rules are the
+same. Torch-free.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ from common.domain.model_traits import Guidance, ModelTraits
 from common.domain.parameters import Sampler
 
 Configs = Mapping[str, Mapping[str, Any]]
-"""The configuration of each part of a pipeline by the part's name; a scheduler's has its class as `_class_name`."""
+"""The configuration of each component of a pipeline by name; a scheduler's has its class as
+`_class_name`.
+"""
 
 DIFFUSION_SCHEDULERS = frozenset(
     f"{name}Scheduler"
@@ -22,16 +25,19 @@ DIFFUSION_SCHEDULERS = frozenset(
         "LCM", "LMSDiscrete", "PNDM", "TCD", "UniPCMultistep",
     )
 )  # fmt: skip
-"""Schedulers over one noise schedule of betas: each can be made of another's configuration."""
+"""Schedulers over one noise schedule of betas: each can be built from another's configuration."""
 _ONE_SAMPLE_NEEDS_NOISE = frozenset((Sampler.EULER_ANCESTRAL, Sampler.PNDM))
-"""Samplers that refuse a network that predicts the clean latents."""
+"""Samplers that do not accept a network that predicts the clean latents."""
 _FLOW_SAMPLERS = (Sampler.DPMPP_2M, Sampler.UNIPC)
-"""Samplers that take the flow-matching options of a scheduler of betas."""
+"""Samplers that accept the flow-matching options of a scheduler of betas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineTraits:
-    """What a pipeline obeys. `is_known`: its class is in the table here, and not only its parts are."""
+    """What a pipeline obeys.
+
+    `is_known` is true if its class itself is in the table below, not only its components.
+    """
 
     traits: ModelTraits
     samplers: tuple[Sampler, ...]
@@ -44,7 +50,7 @@ class PipelineTraits:
 class _PipelineClass:
     guidance: Guidance
     takes_samplers: bool = False
-    """Whether its scheduler may be replaced; otherwise the pipeline needs its own."""
+    """Whether its scheduler may be replaced."""
 
 
 _CFG, _EMBEDDED = Guidance.CLASSIFIER_FREE, Guidance.EMBEDDED
@@ -61,15 +67,20 @@ _KNOWN = {
     "ZImagePipeline": _PipelineClass(guidance=_CFG),
 }
 TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
-"""Pipelines whose classifier-free guidance is the argument `true_cfg_scale`; `guidance_scale` is an embedding."""
+"""Pipelines whose classifier-free guidance is the argument `true_cfg_scale`; `guidance_scale` is an
+embedding.
+"""
 _PACKED = ("Flux", "QwenImage", "Chroma", "Bria")
-"""Pipelines that pack 2 x 2 latents into one token, by how their names begin."""
+"""Pipelines that pack 2 x 2 latents into one token, by the prefix of their names."""
 _FIXED_MULTIPLES = {"SanaPipeline": 32}
-"""What a class demands whatever its autoencoder is."""
+"""Side multiples that a class requires regardless of its autoencoder."""
 
 
 def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
-    """What a pipeline of this class with these parts obeys. Of a class that is not known: its own scheduler only."""
+    """Return the traits of a pipeline of this class with these components.
+
+    An unknown class is assumed to support its own scheduler only.
+    """
     known = _KNOWN.get(class_name)
     scheduler = configs.get("scheduler", {})
     guidance = Guidance.NONE if known is None else _guidance(known.guidance, class_name, configs)
@@ -79,17 +90,18 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
         side_multiple=lcm(
             _vae_scale(configs) * _patch(class_name, configs), _FIXED_MULTIPLES.get(class_name, 1)
         ),
-        # The last noise level is stretched to a given value, which divides by zero where it is the first one, too.
+        # The last noise level is shifted to a given value, which divides by zero if it is also the
+        # first one.
         min_steps=2 if scheduler.get("shift_terminal") else 1,
         is_known=known is not None,
     )
 
 
 def obeyed_samplers(scheduler: Mapping[str, Any]) -> tuple[Sampler, ...]:
-    """The samplers that can be made of a scheduler's configuration, and generate what the model was trained for.
+    """Return the samplers that can be built from a scheduler's configuration and fit the model.
 
-    Another scheduler's configuration is accepted by every class; what the class does not find there it replaces by
-    its defaults, and generates something plausible and wrong.
+    Every scheduler class accepts the configuration of another one. It replaces missing values by
+    its defaults, and generates plausible but wrong images.
     """
     if scheduler.get("_class_name") not in DIFFUSION_SCHEDULERS:
         return (Sampler.OWN,)

@@ -1,12 +1,13 @@
-"""Provenance: all that decided an image's pixels besides its parameters, so that it can be drawn again and compared.
+"""Everything besides the parameters that determines an image's pixels, to reproduce and compare it.
 
-It is for the image's owner and travels inside the file: nothing here says who asked, or where an operator keeps things.
+The record is for the image's owner and is stored in the file: it contains neither the caller's
+identity nor the operator's paths.
 """
 
 from pydantic import BaseModel, ConfigDict
 
 MAX_RESUMES = 8
-"""So many of the latest are told: a Run that is handed back costs no attempt, so there may be any number."""
+"""Number of latest resumes that are recorded: a run may be handed back any number of times."""
 
 
 class _Record(BaseModel):
@@ -14,56 +15,62 @@ class _Record(BaseModel):
 
 
 class Environment(_Record):
-    """Where steps were computed. Whatever differs here may change the last bits of every number."""
+    """Where steps were computed. Any difference here may change the last bits of every number."""
 
     device: str
-    """A GPU as its maker calls it, or `cpu`."""
+    """The vendor's name of a GPU, or `cpu`."""
     capability: str | None = None
     """A CPU's instruction set, as torch uses it (`AVX2`), or a GPU's compute capability (`9.0`)."""
     threads: int | None = None
     """Threads of one forward; None on a GPU."""
     dtype: str
     channels_last: tuple[str, ...] = ()
-    """The networks whose tensors lie in channels-last order. Chosen by measuring at the start: the next may differ."""
+    """The networks in channels-last memory format, chosen by measuring at the start: the next start
+    may differ.
+    """
     compiled: bool = False
     versions: dict[str, str]
-    """Software that decides pixels, by name."""
+    """Versions of the software that affects pixels, by name."""
 
 
 class Resume(_Record):
-    """The Run went on from a checkpoint, with `step` of its sampler's steps behind it."""
+    """A resume of the run from the checkpoint after `step` steps of its sampler."""
 
     step: int
     before: Environment | None = None
-    """Where the steps before were computed, if not where the image was finished."""
+    """Where the earlier steps were computed, if in another environment than the last."""
 
 
 class Circumstances(_Record):
-    """What the engine tells of a Run that it has finished."""
+    """What the engine reports of a finished run."""
 
     revision: str | None = None
-    """Of the model, where its source has any."""
+    """The model's revision, if its source has any."""
     weights: dict[str, str]
-    """SHA-256, in hex, of each file of weights, by its path inside the model."""
+    """SHA-256, in hex, of each file of weights, by its path in the model."""
     sampler_config: dict[str, bool | int | float | str]
-    """The diffusers class as `class`, and whatever is not as that class has it by default."""
+    """The diffusers class as `class`, and all values that differ from the class's defaults."""
     environment: Environment
     batches: tuple[int, ...]
-    """How many Runs shared each of the sampler's steps: sums differ in their last bits between batch sizes."""
+    """How many runs shared each step: sums differ in their last bits between batch sizes."""
     resumes: tuple[Resume, ...] = ()
-    """The latest ones, oldest first. A Run that is resumed draws what it would have drawn undisturbed."""
+    """The latest resumes, oldest first. A resumed run generates the same image as an undisturbed
+    one.
+    """
     started_over_because: str | None = None
-    """Why an earlier attempt's checkpoint was refused; None if none was. What it had drawn was drawn again."""
+    """Why the checkpoint of an earlier attempt was refused; None if none was. The image was
+    generated from the start.
+    """
     decoded_in_tiles: bool = False
-    """Memory was short, and the seams may show."""
+    """The image was decoded in tiles because memory was short; seams may be visible."""
 
 
 class Provenance(Circumstances):
-    """How one stored image came about."""
+    """How a stored image was generated."""
 
     attempt: int
-    """Which attempt finished it; 0: none, it was drawn outside of any task."""
+    """The attempt that finished the image; 0 if it was generated outside of any task."""
     pixels_sha256: str
-    """Of the picture as it was drawn: RGB, eight bits each, row by row."""
+    """Of the generated pixels: RGB, eight bits each, row by row."""
     decoded_sha256: str
-    """Of the picture as the file shows it, in the same order: another one where the format loses something."""
+    """Of the decoded file, in the same layout; differs for lossy formats."""

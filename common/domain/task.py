@@ -1,10 +1,10 @@
-"""Task: one user's request for images, and every transition it can make. Pure; `docs/task-lifecycle.md` draws it.
+"""Task: one user's request for images, and all its transitions. Pure; see `docs/task-lifecycle.md`.
 
     queued → processing → completed | failed | cancelled
 
-Each transition returns a new Task or raises: InvalidTransitionError when the status forbids it (terminal
-statuses absorb everything), ClaimLostError when a worker speaks for a claim that is no longer its own. What a
-transition may write is decided here and nowhere else; when it may be written is the TaskStore's matter.
+Each transition returns a new Task or raises: InvalidTransitionError if the status forbids it
+(terminal states allow no transition but a retry), ClaimLostError if the worker's claim is no longer
+the task's. This module decides what a transition may write; the TaskStore decides when.
 """
 
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(TaskSteps):
-    """One user's request for images, from acceptance to a terminal status."""
+    """One user's request for images, from acceptance to a terminal state."""
 
     @classmethod
     def submitted(
@@ -72,7 +72,7 @@ class Task(TaskSteps):
         callback_events: tuple[str, ...] = ("finished",),
         traceparent: str | None = None,
     ) -> "Task":
-        """A new task, queued, that no worker has seen yet."""
+        """Return a new task, queued."""
         return cls(
             id=task_id,
             user_id=user_id,
@@ -93,16 +93,19 @@ class Task(TaskSteps):
             traceparent=traceparent,
         )
 
-    # ── the queue's side ─────────────────────────────────────────────────────────────────────────────────
+    # ── the queue ────────────────────────────────────────────────────────────────────────────────────────
 
     def enqueued(self, now: datetime) -> "Task":
-        """Note that Pub/Sub confirmed a message for this task. Any status: a fast worker may be ahead of us."""
+        """Record that Pub/Sub confirmed a message for this task.
+
+        It is allowed in any status, since a worker may already have claimed the task.
+        """
         return replace(self, enqueued_at=now, updated_at=now)
 
     def abandoned(self, failure: Failure, now: datetime) -> "Task":
-        """No worker will finish it: queued or processing → failed; cancelled if its owner had asked for that.
+        """Queued or processing → failed, or cancelled if the owner requested that.
 
-        A task that has finished images completes with those.
+        For a task that no worker will finish. A task that has finished images completes with those.
         """
         self._must_not_be_terminal("abandoned")
         given_up = self._without_dead_claim(now)
@@ -111,9 +114,10 @@ class Task(TaskSteps):
         return given_up._failed_or_partial(failure, now)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
-        """Failed, cancelled or partial → queued, same id and seed, attempts restored; the attempt number keeps growing.
+        """Failed, cancelled or partial → queued, with the same id and seed.
 
-        Finished images stay; the next attempt generates the others.
+        All attempts are restored; the attempt number keeps growing. Finished images are kept, and the
+        next attempt generates the others.
         """
         if not self.can_be_retried:
             raise InvalidTransitionError(
@@ -138,10 +142,10 @@ class Task(TaskSteps):
             progress=self._first_progress(),
         )
 
-    # ── the owner's side ─────────────────────────────────────────────────────────────────────────────────
+    # ── the owner ────────────────────────────────────────────────────────────────────────────────────────
 
     def cancel_requested(self, now: datetime) -> "Task":
-        """Processing: raise the flag that the holder's heartbeat sees. Asking twice changes nothing."""
+        """Processing: set the flag that the worker's heartbeat reads. Idempotent."""
         if self.status is not TaskStatus.PROCESSING:
             raise InvalidTransitionError(f"no worker holds this task; it is {self.status}")
         if self.cancel_requested_at is not None:
@@ -149,14 +153,14 @@ class Task(TaskSteps):
         return replace(self, cancel_requested_at=now, updated_at=now)
 
     def cancelled(self, now: datetime) -> "Task":
-        """Queued → cancelled, before any worker took it."""
+        """Queued → cancelled, before any worker has claimed the task."""
         if self.status is not TaskStatus.QUEUED:
             raise InvalidTransitionError(
                 f"only a queued task can be cancelled at once; this is {self.status}"
             )
         return self._ended(TaskStatus.CANCELLED, now)
 
-    # ── the worker's side ────────────────────────────────────────────────────────────────────────────────
+    # ── the worker ───────────────────────────────────────────────────────────────────────────────────────
 
     def claimed_by(
         self,
@@ -167,14 +171,15 @@ class Task(TaskSteps):
         silent: Claim | None = None,
         traceparent: str | None = None,
     ) -> "Task":
-        """Take the task: queued, or processing under a claim that is dead → processing.
+        """Claim the task: queued, or processing under a dead claim → processing.
 
-        A claim is dead when it has expired, or when it still is `silent`: the claim that this worker has watched
-        for so long without a renewal that its holder must be gone. Should it live after all, its writes are fenced.
-        So a guess is good enough to try once more, but not to end a task that may not be tried again.
+        A claim is dead when it has expired, or when it is still `silent`: the claim that this worker has
+        watched for so long without a renewal that its holder is presumed dead. If the holder is alive, its
+        writes are fenced. A presumption is enough to start another attempt, but not to fail a task that has
+        no attempts left.
 
-        A claim costs one of `attempts_left` at once, so that a crash counts. Raises ClaimHeldError while another
-        claim is alive, AttemptsExhaustedError when none is left.
+        A claim uses one of `attempts_left` at once, so that crashes count. Raises ClaimHeldError while
+        another claim is alive, AttemptsExhaustedError if no attempts are left.
         """
         self._must_not_be_terminal("claimed")
         unclaimed = self._without_dead_claim(now, silent=silent if self.attempts_left > 0 else None)
@@ -187,7 +192,7 @@ class Task(TaskSteps):
             unclaimed,
             status=TaskStatus.PROCESSING,
             updated_at=now,
-            enqueued_at=self.enqueued_at or now,  # whoever claims has had a message
+            enqueued_at=self.enqueued_at or now,  # the claiming worker has received a message
             started_at=self.started_at or now,
             attempt=attempt,
             attempts_left=self.attempts_left - 1,
@@ -212,7 +217,7 @@ class Task(TaskSteps):
         previews: tuple[Preview, ...] | None = None,
         output: AttemptOutput = NO_OUTPUT,
     ) -> "Task":
-        """Keep the claim for another `ttl`, with the progress and the output so far."""
+        """Extend the claim by `ttl`, and store the progress and the output so far."""
         held = self._must_be_held(claim)
         kept = self._with_output(output)
         finished = {image.index for image in kept.images}
@@ -234,7 +239,7 @@ class Task(TaskSteps):
         failed_images: tuple[FailedImage, ...] = (),
         runs: tuple[RunSeconds, ...] = (),
     ) -> "Task":
-        """Processing → completed. The images must lie in the bucket before this is written."""
+        """Processing → completed. The images must be in the bucket before this is written."""
         self._must_be_held(claim)
         output = AttemptOutput(images=images, failed_images=failed_images, runs=runs)
         return self._with_output(output)._completed(now)
@@ -242,7 +247,10 @@ class Task(TaskSteps):
     def released(
         self, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput = NO_OUTPUT
     ) -> "Task":
-        """The attempt failed but another may succeed: processing → queued. The attempt stays spent."""
+        """Processing → queued after a failure that another attempt may avoid.
+
+        The attempt is used up.
+        """
         self._must_be_held(claim)
         if not failure.retryable:
             raise InvalidTransitionError("a permanent failure cannot be released; it is failed")
@@ -251,7 +259,7 @@ class Task(TaskSteps):
         return replace(self._with_output(output)._given_up(failure.code, now), failure=failure)
 
     def handed_back(self, claim: Claim, now: datetime, *, output: AttemptOutput = NO_OUTPUT) -> "Task":
-        """Shutdown or preemption, not the task's fault: processing → queued, and the attempt is given back."""
+        """Processing → queued after a shutdown or preemption. The attempt is given back."""
         self._must_be_held(claim)
         back = self._with_output(output)._given_up(Ending.HANDED_BACK, now)
         return replace(back, attempts_left=self.attempts_left + 1)
@@ -259,14 +267,14 @@ class Task(TaskSteps):
     def failed(
         self, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput = NO_OUTPUT
     ) -> "Task":
-        """Processing → failed, for good; completed with `failed_images` when some of its images are finished."""
+        """Processing → failed; completed with `failed_images` if some images are finished."""
         self._must_be_held(claim)
         return self._with_output(output)._failed_or_partial(failure, now)
 
     def cancelled_by_holder(
         self, claim: Claim, now: datetime, *, output: AttemptOutput = NO_OUTPUT
     ) -> "Task":
-        """Processing → cancelled: the holder saw the flag and stopped. Finished images stay."""
+        """Processing → cancelled, after the worker has read the flag. Finished images are kept."""
         self._must_be_held(claim)
         return self._with_output(output)._ended(TaskStatus.CANCELLED, now)
 

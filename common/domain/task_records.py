@@ -1,4 +1,4 @@
-"""What a task is made of besides its parameters and images: status, claim, history, progress, failure."""
+"""Parts of a task besides its parameters and images: status, claim, history, progress, failure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from common.domain.images import FailedImage, StoredImage
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands. Five statuses and no more: everything else is a field."""
+    """The status of a task. There are only five: everything else is a field."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -19,12 +19,12 @@ class TaskStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing can follow but an explicit retry."""
+        """Whether only an explicit retry can follow."""
         return self not in (TaskStatus.QUEUED, TaskStatus.PROCESSING)
 
 
 class Phase(StrEnum):
-    """What a worker is doing with a task right now."""
+    """The current activity of a worker on a task."""
 
     WAITING = "waiting"
     LOADING_MODEL = "loading_model"
@@ -36,18 +36,18 @@ class Phase(StrEnum):
 
 
 class Lane(StrEnum):
-    """Who goes first: somebody waits for an interactive task, nobody for a batch one."""
+    """The priority of a task: a person waits for an interactive task, but not for a batch task."""
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
 
 
 MAX_HISTORY = 20
-"""Attempts that are handed back cost nothing, so there is no end to how many a task may have."""
+"""The history is bounded because handed-back attempts cost nothing and have no limit."""
 
 
 class Ending(StrEnum):
-    """How an attempt can end besides by a status or a failure, whose names and codes serve as well."""
+    """Endings of an attempt besides statuses and failure codes."""
 
     HANDED_BACK = "handed_back"
     CLAIM_EXPIRED = "claim_expired"
@@ -56,19 +56,24 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedAttempt:
-    """One attempt that is over. An attempt whose claim ran out ended when it did, whenever that was noticed."""
+    """A finished attempt.
+
+    An attempt whose claim expired ended at the expiry, whenever it was detected.
+    """
 
     attempt: int
     worker_id: str
     ending: str
-    """`completed`, `cancelled`, an Ending, or the code of the failure that ended it."""
+    """`completed`, `cancelled`, an Ending, or the code of the failure."""
     started_at: datetime | None
-    """None of an attempt that began before this was noted."""
+    """None for an attempt that began before this was recorded."""
     ended_at: datetime
     traceparent: str | None = None
-    """Its span, as W3C Trace Context has it."""
+    """Its span, as W3C Trace Context."""
     gpu_seconds: float | None = None
-    """Device seconds of the attempt; for a worker that died, as of its last heartbeat. None before 1.6."""
+    """Device seconds of the attempt; for a worker that died, as of its last heartbeat. None before
+    1.6.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +84,17 @@ class Claim:
     attempt: int
     expires_at: datetime
     claimed_at: datetime | None = None
-    """When the attempt began; None in a claim that was written before this was noted."""
+    """When the attempt began; None in a claim written before this was recorded."""
     traceparent: str | None = None
-    """The attempt's span, as W3C Trace Context has it."""
+    """The attempt's span, as W3C Trace Context."""
     runs: tuple[RunSeconds, ...] = ()
     """Device seconds of the attempt so far, as of the latest renewal."""
 
     def stands_for_attempt_of(self, other: "Claim") -> bool:
-        """Whether both are one attempt's claim, renewed or not.
+        """Return whether both are claims of the same attempt, renewed or not.
 
-        A task that was deleted and submitted anew under its old id counts its attempts from one again; when an
-        attempt began tells the two apart.
+        A task submitted again under the id of a deleted task counts its attempts from one again.
+        The start time of the attempt distinguishes the two.
         """
         return (self.worker_id, self.attempt, self.claimed_at) == (
             other.worker_id,
@@ -98,7 +103,7 @@ class Claim:
         )
 
     def ended(self, ending: str, at: datetime) -> EndedAttempt:
-        """The attempt that this claim stood for, now that it is over."""
+        """Return the attempt of this claim as a finished one."""
         return EndedAttempt(
             attempt=self.attempt,
             worker_id=self.worker_id,
@@ -112,7 +117,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a task is. `step` of `steps` is the slowest image's; `value` is the mean over images, 0 to 1."""
+    """Progress of a task.
+
+    `step` of `steps` is the slowest image's; `value` is the mean over images, 0 to 1.
+    """
 
     phase: Phase = Phase.WAITING
     step: int = 0
@@ -122,7 +130,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why an attempt or a task did not succeed. `message` is for the owner: no secrets, no stack."""
+    """Why an attempt or a task failed.
+
+    `message` is for the owner: no secrets, no stack trace.
+    """
 
     code: str
     message: str
@@ -131,7 +142,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskWarning:
-    """A part of an accepted request that has no effect, or not the expected one. `pointer` leads into the request."""
+    """A part of an accepted request that has no effect, or not the expected one.
+
+    `pointer` is a JSON pointer into the request.
+    """
 
     code: str
     pointer: str
@@ -140,13 +154,13 @@ class TaskWarning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOutput:
-    """What one attempt has produced so far. The images must be in the bucket before this is written."""
+    """The output of one attempt so far. The images must be in the bucket before this is written."""
 
     images: tuple[StoredImage, ...] = ()
     failed_images: tuple[FailedImage, ...] = ()
-    """Those that no other attempt can generate."""
+    """Images that no other attempt can generate."""
     runs: tuple[RunSeconds, ...] = ()
-    """Device seconds, one entry for each image that the attempt works on."""
+    """Device seconds, one entry per image of the attempt."""
 
 
 NO_OUTPUT = AttemptOutput()

@@ -1,4 +1,4 @@
-"""TaskSteps: what several transitions of a Task have in common. The transitions themselves are in `task.py`."""
+"""Shared steps of the transitions of a Task. The transitions themselves are in `task.py`."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +23,7 @@ class TaskSteps(TaskFields):
     """Parts of transitions. None of them checks whether the task's status allows it."""
 
     def _with_output(self, output: AttemptOutput) -> Self:
-        """The same with what the holder has produced. An image that is stored already is never replaced."""
+        """Add the output of the claim's holder. Stored images are never replaced."""
         if self.claim is None:
             return self
         images = {image.index: image for image in (*output.images, *self.images)}
@@ -36,7 +36,7 @@ class TaskSteps(TaskFields):
         )
 
     def _first_progress(self) -> Progress:
-        """The progress of an attempt that has not begun: finished images count."""
+        """Return the progress of an attempt that has not begun; finished images count."""
         count = self.parameters.num_images
         return Progress(steps=self.parameters.steps, value=min(1.0, len(self.images) / count))
 
@@ -58,7 +58,7 @@ class TaskSteps(TaskFields):
         return replace(ended, progress=done, usage=replace(ended.usage, inference_seconds=inference))
 
     def _failed_or_partial(self, failure: Failure, now: datetime) -> Self:
-        """The end of a task that gets no other image: what it has is not thrown away."""
+        """End a task that gets no further images: completed if it has images, else failed."""
         if not self.images:
             return self._ended(TaskStatus.FAILED, now, failure=failure)
         missing = tuple(
@@ -82,7 +82,10 @@ class TaskSteps(TaskFields):
         )
 
     def _without_dead_claim(self, now: datetime, *, silent: Claim | None = None) -> Self:
-        """The same, with a claim that nobody renewed put down in the history: as of when it ran out, if it did."""
+        """Remove a dead claim and add its attempt to the history.
+
+        An expired claim ended at its expiry, a silent one now.
+        """
         if self.claim is not None and self.claim.expires_at <= now:
             return self._with_attempt_ended(Ending.CLAIM_EXPIRED, self.claim.expires_at)
         if self.claim is not None and self.claim == silent:
@@ -90,7 +93,7 @@ class TaskSteps(TaskFields):
         return self
 
     def _with_attempt_ended(self, ending: str, at: datetime) -> Self:
-        """The same without the claim; its attempt is in the history, and its seconds are in the usage."""
+        """Remove the claim, and add its attempt to the history and its seconds to the usage."""
         if self.claim is None:
             return self
         return replace(

@@ -1,7 +1,7 @@
-"""Warnings of a submission that is accepted although the model does not obey all of it. Pure.
+"""Warnings for an accepted submission that the model does not follow entirely. Pure.
 
-The API computes them at submission, the worker again when it prepares the prompt. Both use this module, so that they
-agree.
+The API computes them at submission, the worker again when it prepares the prompt. Both use this
+module, so that they agree.
 """
 
 import re
@@ -13,8 +13,9 @@ from common.domain.task import Task
 from common.domain.task_records import TaskWarning
 
 TokenStarts = Callable[[str], Sequence[int] | None]
-"""The index of the first character of each token of a text, without begin and end tokens; None where the tokenizer is
-not available."""
+"""Returns the index of the first character of each token of a text, without begin and end tokens;
+None if the tokenizer is not available.
+"""
 
 PROMPT_TRUNCATED = "prompt_truncated"
 NEGATIVE_PROMPT_WITHOUT_EFFECT = "negative_prompt_without_effect"
@@ -22,7 +23,7 @@ PROMPT_WEIGHTS_IGNORED = "prompt_weights_ignored"
 SEED_FOLDED = "seed_folded"
 
 _SEED_VALUES = 2**32
-"""The CPU generator of torch is seeded with the lowest 32 bits of a seed."""
+"""torch's CPU generator uses only the lowest 32 bits of a seed."""
 _WEIGHTED = re.compile(r"[(\[][^()\[\]]+:\d+(?:\.\d+)?[)\]]")
 _MOST_QUOTED = 30
 
@@ -34,9 +35,10 @@ def warnings_of(
     token_starts: TokenStarts | None = None,
     can_guide: bool = True,
 ) -> tuple[TaskWarning, ...]:
-    """Every warning of these parameters. Without a limit and a tokenizer truncation cannot be predicted.
+    """Return all warnings for these parameters.
 
-    `can_guide` is False for a model that never uses a negative prompt, whatever the guidance scale.
+    Truncation is predicted only with a limit and a tokenizer. `can_guide` is False for a model that
+    never uses a negative prompt, whatever the guidance scale.
     """
     texts = [("/prompt", parameters.prompt)]
     warnings = []
@@ -53,14 +55,14 @@ def warnings_of(
 
 
 def warned(task: Task, exact: Iterable[TaskWarning]) -> Task:
-    """The task with these warnings; each takes the place of one of the same code and pointer."""
+    """Add warnings to the task; each replaces one of the same code and pointer."""
     by_key = {(warning.code, warning.pointer): warning for warning in (*task.warnings, *exact)}
     warnings = tuple(by_key.values())
     return task if warnings == task.warnings else replace(task, warnings=warnings)
 
 
 def parameters_with_effect(task: Task) -> GenerationParameters:
-    """The parameters that an image's record states: without a negative prompt that had no effect."""
+    """Return the parameters for an image's record: without a negative prompt that had no effect."""
     parameters = task.parameters
     warned_of = any(warning.code == NEGATIVE_PROMPT_WITHOUT_EFFECT for warning in task.warnings)
     if parameters.negative_prompt is None or (parameters.is_guided and not warned_of):

@@ -1,6 +1,7 @@
-"""The pipeline classes of diffusers that cannot be served, by reason. Free of torch: the API reads it, too.
+"""The pipeline classes of diffusers that cannot be served, with the reasons.
 
-A test compares it with the installed diffusers. Classes that it does not name are judged when they are loaded.
+A test compares the table with the installed diffusers. Classes that are not listed are checked when
+they are loaded. Torch-free, since the API reads it, too.
 """
 
 VIDEO = "it generates video, and darkroom serves images"
@@ -71,9 +72,9 @@ _CLASSES = {
     StableCascadePrior StableDiffusionLDM3D VisualClozeGeneration VisualCloze WuerstchenPrior
     """,
 }
-"""Names without `Pipeline` at the end, which all of them have."""
+"""Class names without the `Pipeline` at their end."""
 
 UNSERVABLE_PIPELINES = {
     f"{name}Pipeline": reason for reason, names in _CLASSES.items() for name in names.split()
 }
-"""Why, by the name of the class."""
+"""The reason by class name."""

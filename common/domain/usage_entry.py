@@ -1,4 +1,4 @@
-"""UsageEntry: what a deleted task had cost. It outlives the task, so that nobody's costs go away with a picture."""
+"""Usage of deleted tasks, which is kept so that usage reports stay complete."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,19 +8,22 @@ from common.domain.task import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEntry:
-    """One deleted task in the usage book."""
+    """The usage of one deleted task."""
 
     user_id: str
     day: date
-    """In UTC: when the task ended, by itself or by being deleted."""
+    """In UTC: when the task reached its terminal state, or was deleted before."""
     gpu_seconds: float
     wasted_gpu_seconds: float
     expires_at: datetime
-    """When a task that had ended in the day's last moment would expire."""
+    """The expiry of a task that finished in the last moment of the day."""
 
     @classmethod
     def of_deleted(cls, task: Task, now: datetime) -> "UsageEntry":
-        """The entry of a task that is deleted now; an attempt in progress counts as of its latest heartbeat."""
+        """Return the entry of a task that is deleted now.
+
+        An attempt in progress counts as of its latest heartbeat.
+        """
         day = (task.finished_at or now).astimezone(UTC).date()
         usage = task.usage_if_ended
         return cls(

@@ -1,6 +1,7 @@
-"""WorkerReport: what a worker says of itself while it is alive, so that others can tell what a task will take.
+"""Reports of live workers, from which the API estimates the duration of tasks.
 
-Times are medians of what the worker drew lately. Work units are `GenerationParameters.work_units`.
+Times are medians over the images that the worker generated recently. Work units are
+`GenerationParameters.work_units`.
 """
 
 from dataclasses import dataclass, replace
@@ -12,48 +13,48 @@ from pydantic import Field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeTimes:
-    """What drawing an image of about one size takes a worker, in seconds."""
+    """Durations of an image of about one size on a worker, in seconds."""
 
     pass_pixels: int
     """Width × height × forwards per step: 131,072 for 256² with guidance."""
     step_seconds: float
-    """Of the device: a step's time, divided among the images that shared it."""
+    """Device time of a step, divided by the images that shared it."""
     alone_step_seconds: float | None
-    """Of a step that was shared with nobody; None if there was none."""
+    """Device time of a step with a single image; None if there was none."""
     preparing_seconds: float
-    """Encoding the prompt, and whatever else comes before the first step."""
+    """Time before the first step, mainly encoding the prompt."""
     decoding_seconds: float
     images: int
-    """How many images this was learned from; 0 when it was measured while warming up."""
+    """Number of measured images; 0 if it was measured during the warm-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelTimes:
-    """What one model takes a worker."""
+    """Durations for one model on a worker."""
 
     model: str
     gpu_seconds_per_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """Over all sizes, as they were asked for lately."""
+    """Over all sizes, in the mix of recent requests."""
     sizes: tuple[SizeTimes, ...]
-    """By `pass_pixels`, each about half as large again as the one before; at least one."""
+    """By `pass_pixels`, each about 1.5 times the previous; at least one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenModel:
-    """A model that a worker could not load or warm up. It is tried again with backoff."""
+    """A model that a worker could not load or warm up. It is retried with backoff."""
 
     model: str
     reason: str
     """For operators: the error's type and text, which may name paths."""
     failures: int
-    """In a row."""
+    """Number of consecutive failures."""
     retry_at: datetime
-    """No attempt to load it is made before."""
+    """Earliest time of the next attempt to load it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForetoldTask:
-    """A task that ended well: what its owner could have been told on submission, and what it took, in seconds."""
+    """A completed task: the duration predicted at submission, and the actual one, in seconds."""
 
     predicted_seconds: float
     took_seconds: float
@@ -61,27 +62,28 @@ class ForetoldTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """One worker, as it was when it said so."""
+    """The state of a worker at the time of the report."""
 
     worker_id: str
     models: tuple[str, ...]
-    """Those it is configured to serve, loaded or not."""
+    """The models it is configured to serve, loaded or not."""
     device: str
     slots: int
-    """How many images it draws at once."""
+    """Number of images it generates at once."""
     deliveries: int
-    """How many tasks it takes at once: some of them wait inside it."""
+    """Number of tasks it accepts at once; some of them wait in the worker."""
     reported_at: datetime
     alive_until: datetime
-    """When it counts as gone unless it says more; `reported_at` once it is leaving."""
+    """When it counts as dead without another report; `reported_at` when it is shutting down."""
     expires_at: datetime
-    """When this may be forgotten. Long after its end: what it measured tells the next one's work."""
+    """When the report may be deleted: long after the worker's end, since estimates use its times.
+    """
     times: tuple[ModelTimes, ...] = ()
-    """Of those models that it has drawn with, or measured while warming up."""
+    """For the models that it has generated with, or measured during the warm-up."""
     handling_seconds: float | None = None
-    """Of a task, beside the drawing: claiming, encoding and storing the images, writing the end."""
+    """Of a task besides generation: claiming, encoding and storing the images, the final write."""
     foretold: tuple[ForetoldTask, ...] = ()
-    """The latest tasks it completed at the first attempt, oldest first."""
+    """The latest tasks that it completed at the first attempt, oldest first."""
     broken_models: tuple[BrokenModel, ...] = ()
     """Those of `models` that it cannot serve at present."""
 
@@ -91,9 +93,9 @@ class WorkerReport:
         return frozenset(self.models) - {broken.model for broken in self.broken_models}
 
     def is_alive(self, now: datetime) -> bool:
-        """Whether it is there to draw."""
+        """Return whether the worker counts as alive."""
         return now < self.alive_until
 
     def leaving(self, now: datetime) -> "WorkerReport":
-        """Its last word: nothing more will be taken."""
+        """Return the last report of a worker that shuts down."""
         return replace(self, reported_at=now, alive_until=now)

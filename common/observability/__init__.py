@@ -1,1 +1,1 @@
-"""Eyes on both processes: how they log, trace and count, set up once at the start of each."""
+"""Logs, traces and metrics of both processes."""

@@ -1,7 +1,7 @@
-"""Where spans and metrics go: nowhere, to a terminal or a file, to any OTLP endpoint, to Google Cloud, to Prometheus.
+"""Exporters of spans and metrics: none, terminal, file, OTLP, Google Cloud, Prometheus.
 
-The vendors' exporters are imported when they are chosen, so that a process that exports nothing does not load them.
-docs/adr/0015 says why Google Cloud is reached by OTLP, too.
+The vendors' exporters are imported only if they are chosen, so that a process that exports nothing
+does not load them. docs/adr/0015 explains why Google Cloud is reached by OTLP.
 """
 
 # ruff: noqa: PLC0415
@@ -28,7 +28,7 @@ _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def span_processor(settings: SharedSettings, origin: Origin) -> SpanProcessor | None:
-    """What takes each span when it ends; None where nobody does."""
+    """Return the processor of finished spans; None if spans are not exported."""
     match _decided(settings.trace_exporter, settings, origin):
         case "console":
             return SimpleSpanProcessor(ConsoleSpanExporter())
@@ -47,7 +47,7 @@ def span_processor(settings: SharedSettings, origin: Origin) -> SpanProcessor | 
 
 
 def metric_reader(settings: SharedSettings, origin: Origin) -> MetricReader | None:
-    """What reads the instruments, every minute or when it is asked to; None where nobody does."""
+    """Return the reader of the metrics; None if metrics are not exported."""
     match _decided(settings.metric_exporter, settings, origin):
         case "prometheus":
             return _for_prometheus(settings)
@@ -66,9 +66,10 @@ def metric_reader(settings: SharedSettings, origin: Origin) -> MetricReader | No
 
 
 def sampler() -> Sampler | None:
-    """Every span, unless OTEL_TRACES_SAMPLER says otherwise; None leaves it to that.
+    """Sample every span unless OTEL_TRACES_SAMPLER is set; None leaves the choice to that.
 
-    Not the caller's flag: Cloud Run's front end sets it on a request in ten seconds, and tasks would have no traces.
+    The caller's flag is ignored: Cloud Run's front end sets it on one request in ten seconds, and
+    most tasks would have no trace.
     """
     return None if os.environ.get("OTEL_TRACES_SAMPLER") else ALWAYS_ON
 
@@ -88,14 +89,17 @@ def _to_file(settings: SharedSettings, origin: Origin) -> SpanProcessor:
         file = (settings.trace_folder / name).open("a", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"DARKROOM_TRACE_FOLDER: {settings.trace_folder} cannot be written") from error
-    # At once: what a process did before it was killed is what one wants to read.
+    # Written immediately, so that the spans before a SIGKILL are not lost.
     return SimpleSpanProcessor(
         ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n")
     )
 
 
 def _for_prometheus(settings: SharedSettings) -> MetricReader | None:
-    """None where the port is another's, as of a process that is just ending: no reason not to do one's work."""
+    """Return None if the port is in use, for example by a process that is shutting down.
+
+    Missing metrics do not stop the process.
+    """
     from opentelemetry.exporter.prometheus import PrometheusMetricReader
     from prometheus_client import start_http_server
 
@@ -109,7 +113,7 @@ def _for_prometheus(settings: SharedSettings) -> MetricReader | None:
 
 
 def _google_session() -> "AuthorizedSession":
-    """One that shows the machine's own identity with each request."""
+    """Return a session that authenticates with the machine's identity."""
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
 

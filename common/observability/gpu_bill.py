@@ -1,7 +1,8 @@
-"""GpuBill: the device seconds by their use, and their cost, as metrics.
+"""Metrics of device seconds by their use, and of their cost.
 
-A task's seconds are open until a write settles them as useful or wasted; who makes that write counts them here. So each
-second is counted once, by the worker that spent it, by a later one, or by the API when it ends the task.
+A task's seconds are open until a write settles them as useful or wasted; the process that makes
+this write counts them. So each second is counted once: by the worker that spent it, by a later one,
+or by the API when it ends the task.
 """
 
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ _cost = counter(COST)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuBill:
-    """Counts seconds, and money where a second has a price."""
+    """Counts device seconds, and their cost if a price is configured."""
 
     price_per_second: float | None = None
     currency: str = "USD"
 
     def count_settled(self, before: Task, after: Task) -> None:
-        """Count what a write of the task has settled. Seconds of a cancelled task are no loss to operators."""
+        """Count the seconds that a write of the task settled.
+
+        Seconds of a cancelled task do not count as wasted.
+        """
         useful = (after.usage.gpu_seconds or 0.0) - (before.usage.gpu_seconds or 0.0)
         unused = after.usage.wasted_gpu_seconds - before.usage.wasted_gpu_seconds
         cancelled = unused if after.status is TaskStatus.CANCELLED else 0.0
@@ -30,7 +34,7 @@ class GpuBill:
         )
 
     def count(self, *, model: str, useful: float = 0.0, cancelled: float = 0.0, wasted: float = 0.0) -> None:
-        """So many seconds made images that were kept, nobody wanted so many any more, and so many were lost."""
+        """Count seconds of kept images (`useful`), of cancelled tasks, and lost ones (`wasted`)."""
         for use, seconds in (("useful", useful), ("cancelled", cancelled), ("wasted", wasted)):
             if seconds <= 0:
                 continue

@@ -1,4 +1,4 @@
-"""Structured logging: static event names in the past tense, ids instead of objects, never a prompt, never a secret."""
+"""Structured logging: static event names in the past tense, ids, no prompts, no secrets."""
 
 import logging
 import sys
@@ -13,10 +13,11 @@ _SEVERITIES = {"warn": "WARNING", "exception": "ERROR"}
 def configure_logging(
     *, process: str, level: str = "INFO", log_format: str = "json", project_id: str | None = None
 ) -> None:
-    """Send every log line of this process, the libraries' included, to standard output in one shape.
+    """Write all log lines of this process, including those of libraries, to standard output.
 
-    `json` lines carry the fields Cloud Logging knows (severity, message, time); `console` is for people. A line that
-    was written inside a span names its trace, with the `project_id` of a real project as Cloud Logging joins them.
+    `json` lines have the fields of Cloud Logging (severity, message, time); `console` is for
+    people. A line that was written inside a span names its trace; with the `project_id` of a real
+    project, Cloud Logging links the two.
     """
     for_machines = log_format == "json"
     shared: list[Any] = [
@@ -24,7 +25,8 @@ def configure_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _traced(project_id),
-        # A processor, not a bound variable: those do not reach the threads that gunicorn and the clients start.
+        # A processor, not a bound variable: gunicorn's and the clients' threads do not inherit
+        # those.
         _naming(process),
     ]
     structlog.configure(
@@ -34,7 +36,7 @@ def configure_logging(
     )
     ending: list[Any] = (
         [
-            # Without the frames' locals: a prompt or a token may be among them.
+            # Without the frames' locals, which may contain a prompt or a token.
             structlog.processors.ExceptionRenderer(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
@@ -54,7 +56,7 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Chatty neighbours: their INFO is our DEBUG.
+    # Log the INFO lines of verbose libraries at DEBUG.
     for name in ("google", "urllib3", "httpx", "grpc", "gunicorn.access"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 

@@ -1,4 +1,4 @@
-"""Messages sent and processed, as OpenTelemetry's messaging conventions have it: a span and some metrics for each."""
+"""Spans and metrics of messages, by OpenTelemetry's messaging conventions."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +26,9 @@ _process_seconds = histogram(PROCESS_SECONDS)
 
 @contextmanager
 def sending(topic: str, *, messages: int = 1) -> Iterator[None]:
-    """Around one call that publishes: inside, the current trace context is the one for the messages to carry.
+    """Wrap one publish call: inside, the current trace context is the one to attach to messages.
 
-    `topic` may be its whole path.
+    `topic` may be its full path.
     """
     told = _SYSTEM | {
         "messaging.operation.name": "send",
@@ -56,7 +56,10 @@ def sending(topic: str, *, messages: int = 1) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Processing:
-    """One delivery being processed. `returned_because` is set, to a code, where it will come again."""
+    """The processing of one delivery.
+
+    `returned_because` is set to a code if the delivery will be redelivered.
+    """
 
     span: Span
     returned_because: str | None = None
@@ -71,7 +74,10 @@ def processing(
     delivery_attempt: int | None = None,
     links: Sequence[Link] = (),
 ) -> Iterator[Processing]:
-    """Around the processing of one delivery, in the trace that the message carries. `subscription` may be a path."""
+    """Wrap the processing of one delivery, in the trace of the message.
+
+    `subscription` may be a full path.
+    """
     told = _SYSTEM | {
         "messaging.operation.name": "process",
         "messaging.destination.subscription.name": subscription.rpartition("/")[2],

@@ -1,8 +1,8 @@
-"""Every metric name with its meaning. Both processes take their instruments from here, so that a name has one owner.
+"""All metrics with their meaning. Both processes get their instruments from this module.
 
-`http.*`, `messaging.*` and `hw.*` mean what OpenTelemetry's semantic conventions say; `darkroom.*` is our own. An
-attribute's values are few and known beforehand: never an id of a task, nor a user, nor anything that a caller wrote.
-docs/observability.md lists them all, with who emits each and what it is for.
+`http.*`, `messaging.*` and `hw.*` follow OpenTelemetry's semantic conventions; `darkroom.*` is our
+own. Attributes have few values, known in advance: no ids of tasks, no users, no text of a caller.
+docs/observability.md lists all metrics, with their emitter and purpose.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,12 +12,12 @@ from enum import StrEnum
 from opentelemetry import metrics
 
 _WAITS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)
-"""Seconds from a moment to a day: what a queue can make somebody wait."""
+"""Seconds from a moment to a day: waiting times in a queue."""
 _WORK = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1_200)
 """Seconds from a demo image on a GPU to an attempt's timeout."""
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 _REQUESTS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""The bounds that the semantic conventions ask for."""
+"""The bounds that the semantic conventions recommend."""
 _BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 Reading = Mapping[tuple[str, ...], float]
@@ -34,7 +34,7 @@ class MetricKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A metric darkroom records: its name, unit (UCUM), meaning and the attributes a value may have."""
+    """A metric of darkroom: its name, unit (UCUM), meaning and attributes."""
 
     name: str
     kind: MetricKind
@@ -42,7 +42,7 @@ class Metric:
     meaning: str
     attributes: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
-    """Of a histogram's buckets."""
+    """Bounds of a histogram's buckets."""
 
 
 def _counts(name: str, unit: str, meaning: str, *attributes: str) -> Metric:
@@ -66,7 +66,7 @@ def _measures(
     )
 
 
-# ── requests and messages, as the semantic conventions have them ─────────────────────────────────────────
+# ── requests and messages, by the semantic conventions ───────────────────────────────────────────────────
 
 HTTP_REQUEST_SECONDS = _measures(
     "http.server.request.duration",
@@ -230,12 +230,12 @@ ALL_METRICS = tuple(value for value in globals().copy().values() if isinstance(v
 
 
 def counter(metric: Metric) -> metrics.Counter:
-    """The counter of this name."""
+    """Return the counter of this name."""
     return _meter().create_counter(metric.name, unit=metric.unit, description=metric.meaning)
 
 
 def histogram(metric: Metric) -> metrics.Histogram:
-    """The histogram of this name."""
+    """Return the histogram of this name."""
     return _meter().create_histogram(
         metric.name,
         unit=metric.unit,
@@ -245,7 +245,7 @@ def histogram(metric: Metric) -> metrics.Histogram:
 
 
 def gauge(metric: Metric, read: Callable[[], Reading]) -> None:
-    """Have the gauge of this name show what `read` says whenever it is looked at; nothing, if that is empty."""
+    """Report `read()` as the value of this gauge at each collection; nothing if it is empty."""
 
     def observed(_options: metrics.CallbackOptions) -> Iterable[metrics.Observation]:
         for values, value in read().items():

@@ -1,4 +1,4 @@
-"""Origin: which process speaks, as OpenTelemetry's resource, and whether it does so on Google Cloud."""
+"""The OpenTelemetry resource of a process, and whether it runs on Google Cloud."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,7 +10,10 @@ from common.settings import SharedSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What every span and metric of a process says of it. `is_on_google_cloud` is told by the machine itself."""
+    """The attributes of a process in all its spans and metrics.
+
+    `is_on_google_cloud` is detected on the machine.
+    """
 
     process: str
     resource: Resource
@@ -18,10 +21,10 @@ class Origin:
 
 
 def origin_of(settings: SharedSettings, *, process: str, instance_id: str) -> Origin:
-    """The origin of this process; OTEL_RESOURCE_ATTRIBUTES add to it.
+    """Return the origin of this process; OTEL_RESOURCE_ATTRIBUTES add to it.
 
-    Asks the machine's metadata server, but only where that decides or describes something: with emulators, and
-    where everything goes elsewhere, nobody is asked.
+    It queries the metadata server only if the result is used: not with emulators, and not if spans
+    and metrics are exported elsewhere.
     """
     resource = Resource.create(
         {
@@ -39,7 +42,7 @@ def origin_of(settings: SharedSettings, *, process: str, instance_id: str) -> Or
         GoogleCloudResourceDetector,
     )
 
-    # Asked like this a detector may fail or be slow, and the process starts all the same.
+    # With this call a failing or slow detector does not stop the process from starting.
     found = get_aggregated_resources([GoogleCloudResourceDetector()], Resource.get_empty())
     project = Resource({"gcp.project_id": settings.project_id})
     return Origin(

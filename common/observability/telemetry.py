@@ -1,4 +1,4 @@
-"""Logs, traces and metrics of a process, set up once at its start and handed over at its end."""
+"""Setup and flush of the logs, traces and metrics of a process."""
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -12,10 +12,10 @@ from common.settings import SharedSettings
 
 
 def configure_telemetry(settings: SharedSettings, *, process: str, instance_id: str) -> None:
-    """Have this process tell of itself as the settings ask. Raises SettingsError.
+    """Configure logging, tracing and metrics by the settings. Raises SettingsError.
 
-    Call it after any fork: exporters have threads. Where nothing is exported spans are not recorded, but have ids
-    all the same, for logs to carry; metrics go nowhere.
+    Call it after any fork: exporters have threads. Without an exporter, spans are not recorded but
+    have ids for the logs, and metrics are dropped.
     """
     configure_logging(
         process=process,
@@ -35,7 +35,7 @@ def configure_telemetry(settings: SharedSettings, *, process: str, instance_id: 
 
 
 def hand_over_telemetry(*, within_seconds: float) -> None:
-    """Send what has not been sent yet, for a process that ends without its exit handlers."""
+    """Flush spans and metrics, for a process that ends without running its exit handlers."""
     milliseconds = int(within_seconds * 1_000)
     for provider in (trace.get_tracer_provider(), metrics.get_meter_provider()):
         if isinstance(provider, TracerProvider | MeterProvider):

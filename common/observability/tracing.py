@@ -1,4 +1,4 @@
-"""Tracing: spans, and how a trace is carried in headers, in a message's attributes and in a task (W3C traceparent)."""
+"""Spans, and trace context in headers, message attributes and tasks (W3C traceparent)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,10 @@ def spanned(
     links: Sequence[Link] = (),
     attributes: Attributes = None,
 ) -> Iterator[Span]:
-    """A span around the block, current inside it. An error marks it by its kind: its text may quote a prompt."""
+    """Wrap the block in a current span.
+
+    An error sets the span's status by its type only, since its text may quote a prompt.
+    """
     with _tracer(trace.get_tracer_provider()).start_as_current_span(
         name,
         kind=kind,
@@ -41,41 +44,41 @@ def spanned(
 
 
 def begun(name: str, *, parent: Context, attributes: Attributes = None) -> Span:
-    """A span that somebody else will end; not current."""
+    """Start a span that other code will end; it is not current."""
     return _tracer(trace.get_tracer_provider()).start_span(name, context=parent, attributes=attributes)
 
 
 def mark_failed(span: Span, error_type: str) -> None:
-    """Say that what the span stands for failed, and as what."""
+    """Set the status of the span to failed, with the error's type."""
     span.set_attribute("error.type", error_type)
     span.set_status(Status(StatusCode.ERROR))
 
 
 def error_type_of(error: BaseException) -> str:
-    """The error's own code, else its class."""
+    """Return the error's code, else its class name."""
     return str(getattr(error, "code", None) or type(error).__name__)
 
 
 def injected(attributes: Mapping[str, str]) -> dict[str, str]:
-    """Message attributes, or headers, plus the current trace context."""
+    """Return the message attributes or headers with the current trace context added."""
     carrier = dict(attributes)
     _PROPAGATOR.inject(carrier)
     return carrier
 
 
 def extracted(attributes: Mapping[str, str]) -> Context:
-    """The trace context that message attributes or request headers carry; the current one when they carry none."""
+    """Return the trace context of message attributes or headers; by default the current one."""
     return _PROPAGATOR.extract(dict(attributes))
 
 
 def current_traceparent() -> str | None:
-    """The current span as a task can carry it; None outside of any."""
+    """Return the current span as a traceparent; None outside of any span."""
     return injected({}).get(_CARRIED)
 
 
 @contextmanager
 def carried_on(traceparent: str | None) -> Iterator[None]:
-    """Inside, that trace goes on which was carried like this, if one was."""
+    """Continue the trace of a traceparent inside the block, if there is one."""
     token = attach(extracted({} if traceparent is None else {_CARRIED: traceparent}))
     try:
         yield
@@ -84,7 +87,7 @@ def carried_on(traceparent: str | None) -> Iterator[None]:
 
 
 def link_to(traceparent: str | None) -> tuple[Link, ...]:
-    """A link to the span that was carried like this, if one was."""
+    """Return a link to the span of a traceparent, if there is one."""
     if traceparent is None:
         return ()
     carried = _PROPAGATOR.extract({_CARRIED: traceparent}, context=Context())
@@ -92,12 +95,12 @@ def link_to(traceparent: str | None) -> tuple[Link, ...]:
 
 
 def link_to_span(span: Span) -> tuple[Link, ...]:
-    """A link to a span, unless it is none."""
+    """Return a link to a span, if it is valid."""
     context = span.get_span_context()
     return (Link(context),) if context.is_valid else ()
 
 
 @cache
 def _tracer(provider: trace.TracerProvider) -> trace.Tracer:
-    """Kept, because looking it up costs as much as a span."""
+    """Cached, because a lookup costs as much as a span."""
     return provider.get_tracer("darkroom")

@@ -1,6 +1,5 @@
-"""What other programs read: the Firestore document, the Pub/Sub message, the task event.
+"""Formats that other programs read: Firestore documents, Pub/Sub messages, task events.
 
-Versioned, and pinned by golden files.
-
-Readers accept unknown fields and any version 1.x; whoever meets a 2.x must not guess.
+They are versioned and pinned by golden files. Readers accept unknown fields and any version 1.x,
+and reject 2.x.
 """

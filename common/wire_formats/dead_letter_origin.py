@@ -1,7 +1,7 @@
-"""DeadLetterOrigin: what a message on the dead-letter topic says of where it came from, in its attributes.
+"""The origin of a message on the dead-letter topic, in its attributes.
 
-The worker writes `dead_letter_…`; Pub/Sub, when it gives up by itself, writes `CloudPubSubDeadLetter…`. The message's
-own attributes stay beside them.
+The worker writes `dead_letter_…`; Pub/Sub, when it forwards a message itself, writes
+`CloudPubSubDeadLetter…`. The message's own attributes are kept.
 """
 
 import re
@@ -17,21 +17,23 @@ _COUNT = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterOrigin:
-    """Where a dead letter came from. What nobody noted is None."""
+    """The origin of a dead letter. Unrecorded fields are None."""
 
     reason: str | None = None
-    """Why the worker gave up; None when Pub/Sub did, which knows only how often it tried."""
+    """The worker's reason; None if Pub/Sub forwarded the message, which records only the delivery
+    count.
+    """
     subscription: str | None = None
     message_id: str | None = None
     delivery_count: int | None = None
     published_at: datetime | None = None
     """When the message was first published."""
     body_bytes: int | None = None
-    """The size of the body before it was cut to fit."""
+    """The size of the body before it was truncated."""
 
 
 def encode_dead_letter_origin(origin: DeadLetterOrigin) -> dict[str, str]:
-    """The attributes with which a worker says it."""
+    """Return the attributes that a worker adds."""
     told = {
         "reason": None if origin.reason is None else origin.reason[:_MAX_REASON_CHARACTERS],
         "subscription": origin.subscription,
@@ -44,7 +46,7 @@ def encode_dead_letter_origin(origin: DeadLetterOrigin) -> dict[str, str]:
 
 
 def decode_dead_letter_origin(attributes: Mapping[str, str]) -> DeadLetterOrigin:
-    """Read it from either writer's attributes. What cannot be read counts as not noted: no dead letter is refused."""
+    """Read the attributes of either writer. Unreadable values count as unrecorded."""
     ours = {name.removeprefix(_OURS): text for name, text in attributes.items() if name.startswith(_OURS)}
     return DeadLetterOrigin(
         reason=ours.get("reason"),
@@ -57,7 +59,7 @@ def decode_dead_letter_origin(attributes: Mapping[str, str]) -> DeadLetterOrigin
 
 
 def own_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
-    """Those that the message had when it was alive."""
+    """Return the attributes of the original message."""
     return {name: text for name, text in attributes.items() if not name.startswith((_OURS, _GOOGLES))}
 
 

@@ -1,4 +1,4 @@
-"""What readers of JSON have in common: the object and its version, and what to say of the first field that is wrong."""
+"""Shared parsing of JSON formats: the object, its version, and the first invalid field."""
 
 import json
 from typing import Any
@@ -9,9 +9,9 @@ from common.wire_formats.versions import UndecodableError, check_version
 
 
 def read_object(text: str | bytes, *, called: str) -> dict[str, Any]:
-    """The fields of a JSON object of a version that this code reads; `called` is its name in the refusal.
+    """Return the fields of a JSON object of a supported version; `called` is its name in errors.
 
-    Raises UndecodableError, or its kind UnsupportedVersionError for a 2.x.
+    Raises UndecodableError, or its subclass UnsupportedVersionError for a 2.x.
     """
     try:
         raw = json.loads(text)
@@ -24,7 +24,7 @@ def read_object(text: str | bytes, *, called: str) -> dict[str, Any]:
 
 
 def first_complaint(error: ValidationError) -> str:
-    """Where and of which type the first error is: short, and free of what was sent."""
+    """Describe the location and type of the first error, without the input."""
     first = error.errors(include_input=False, include_url=False)[0]
     where = "/".join(str(part) for part in first["loc"])
     return f"{where}: {first['type']}"

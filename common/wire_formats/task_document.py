@@ -1,7 +1,8 @@
-"""The Firestore document `tasks/{task_id}`: a public contract, because browsers listen to it.
+"""The Firestore document `tasks/{task_id}`: a public contract, since browsers listen to it.
 
-Timestamps are Firestore timestamps (aware datetimes here), previews carry raw JPEG bytes. Every field is always
-present; `null` means "not yet". Fields that this version does not know are left alone, in reading and writing.
+Timestamps are Firestore timestamps (aware datetimes here), previews contain raw JPEG bytes. Every
+field is always present; `null` means "not yet". Unknown fields are ignored in reading and kept in
+writing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,18 +31,19 @@ from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
 VERSION = "1.6"
-"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3 `work_units` and
-`predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's `provenance`, 1.6 `warnings`,
-`failed_images`, `claim.runs`, `usage.open_runs` and an attempt's `gpu_seconds`; older documents are read without
-them."""
+"""1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3
+`work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
+`provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
+`gpu_seconds`. These fields are optional in reading.
+"""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
-"""Of documents that do not say so themselves: the first ones did not."""
+"""Default for the first documents, which lack the field."""
 Document = dict[str, Any]
 
 
 def encode_task_document(task: Task) -> Document:
-    """The document of a task, ready for Firestore."""
+    """Return the document of a task."""
     return {
         "version": VERSION,
         "id": task.id,
@@ -82,7 +84,7 @@ def encode_task_document(task: Task) -> Document:
 
 
 def decode_task_document(document: Mapping[str, Any], *, revision: str | None = None) -> Task:
-    """Read a document. Raises UndecodableError when a field is missing or of the wrong kind."""
+    """Parse a document. Raises UndecodableError if a field is missing or of the wrong type."""
     check_version(document.get("version"))
     try:
         return _decode(document, revision)
@@ -135,7 +137,7 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
 
 
 def _moment(value: object) -> datetime:
-    """A plain datetime, aware: the client's DatetimeWithNanoseconds neither pickles nor compares as one would like."""
+    """Return a plain, aware datetime: DatetimeWithNanoseconds does not pickle or compare like one."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise TypeError("not an aware timestamp")
     return datetime.combine(value.date(), value.timetz())

@@ -1,8 +1,8 @@
-"""TaskEvent: what is told to the world of a task: that it ended, and to who asked for it also that it is being drawn.
+"""Task events: start, progress and the final event of a task.
 
-The id of an ending is a function of the task, its attempt, its status and the moment it ended: whoever publishes the
-same ending twice publishes the same id twice, and consumers stay idempotent by remembering ids. A retried task that
-ends a second time, perhaps before any other attempt, has another ending.
+The id of a final event is a function of the task, its attempt, its status and its finish time.
+Publishing it twice gives the same id, so that consumers can deduplicate by id. A retried task that
+finishes a second time, perhaps before any other attempt, has another final event.
 """
 
 import uuid
@@ -20,7 +20,7 @@ _EVENT_IDS = uuid.UUID("6c0bdb0e-0d4f-5f0c-9d38-5a8c1f1f5f52")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskEvent:
-    """One thing that happened to one task. `type` is `task.` and the status it ended with, `started` or `progress`."""
+    """One event of a task. `type` is `task.` and the terminal status, `started` or `progress`."""
 
     id: str
     type: str
@@ -43,7 +43,7 @@ class _Body(BaseModel):
 
 
 def ending_of(task: Task) -> TaskEvent:
-    """The event of a terminal task; the same for every call, whoever makes it."""
+    """Return the final event of a terminal task; the same on every call."""
     if task.finished_at is None:
         raise ValueError(f"task {task.id!r} has not ended")
     kind = f"task.{task.status}"
@@ -58,17 +58,17 @@ def ending_of(task: Task) -> TaskEvent:
 
 
 def start_of(task: Task) -> TaskEvent:
-    """The event of an attempt that began; the same for every call while the task is claimed."""
+    """Return the start event of an attempt; the same on every call while the task is claimed."""
     return _of_attempt(task, "task.started", "")
 
 
 def progress_of(task: Task) -> TaskEvent:
-    """The event of how far an attempt is; another one for each phase and step."""
+    """Return a progress event of an attempt; one per phase and step."""
     return _of_attempt(task, "task.progress", f"/{task.progress.phase}/{task.progress.step}")
 
 
 def callback_event_of(event: TaskEvent) -> str:
-    """What an owner asks for who wants such events: `started`, `progress` or `finished`."""
+    """Return the name for `callback_events`: `started`, `progress` or `finished`."""
     kind = event.type.removeprefix("task.")
     return kind if kind in ("started", "progress") else "finished"
 
@@ -85,7 +85,7 @@ def _of_attempt(task: Task, kind: str, distinction: str) -> TaskEvent:
 
 
 def encode_task_event(event: TaskEvent) -> bytes:
-    """The event's message body, JSON in UTF-8."""
+    """Return the message body of an event, JSON in UTF-8."""
     body = _Body(
         version=WIRE_VERSION,
         id=event.id,
@@ -99,12 +99,12 @@ def encode_task_event(event: TaskEvent) -> bytes:
 
 
 def task_event_attributes(event: TaskEvent) -> dict[str, str]:
-    """What subscriptions filter on and consumers deduplicate by."""
+    """Return the attributes for subscription filters and deduplication."""
     return {"event_id": event.id, "type": event.type, "task_id": event.task_id}
 
 
 def decode_task_event(body: bytes) -> TaskEvent:
-    """Read an event's message body. Raises UndecodableError."""
+    """Parse the message body of an event. Raises UndecodableError."""
     raw = read_object(body, called="body")
     try:
         read = _Body.model_validate(raw)

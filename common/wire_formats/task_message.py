@@ -1,4 +1,4 @@
-"""TaskMessage: the Pub/Sub message that carries a task to a worker. Self-contained: it can be drawn from alone."""
+"""The Pub/Sub message that carries a task to a worker. It is self-contained."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,12 +11,12 @@ from common.wire_formats.decoding import first_complaint, read_object
 from common.wire_formats.versions import WIRE_VERSION, UndecodableError
 
 MAX_BODY_BYTES = 1_000_000
-"""Far above what any accepted task needs; a larger body is junk and is not parsed."""
+"""Far above the size of any accepted task; larger bodies are rejected without parsing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskMessage:
-    """What a worker is told of a task before it reads the truth from the store."""
+    """The task as of its publication; the worker reads the current one from the store."""
 
     task_id: str
     user_id: str
@@ -39,7 +39,7 @@ class _Body(BaseModel):
 
 
 def encode_task_message(task: Task, *, result_bucket: str) -> bytes:
-    """The message body for a task, JSON in UTF-8."""
+    """Return the message body for a task, JSON in UTF-8."""
     body = _Body(
         version=WIRE_VERSION,
         task_id=task.id,
@@ -53,13 +53,16 @@ def encode_task_message(task: Task, *, result_bucket: str) -> bytes:
 
 
 def task_message_attributes(task: Task, *, pool: str | None = None) -> dict[str, str]:
-    """Build the attributes that subscriptions filter on. Without a `pool` the model is a pool of its own."""
+    """Build the attributes for subscription filters. Without a `pool` the model is its own pool."""
     model = task.parameters.model
     return {"model": model, "pool": pool or model, "lane": task.lane.value, "task_id": task.id}
 
 
 def decode_task_message(body: bytes) -> TaskMessage:
-    """Read a message body. Raises UndecodableError, or its kind UnsupportedVersionError for a 2.x."""
+    """Parse a message body.
+
+    Raises UndecodableError, or its subclass UnsupportedVersionError for a 2.x.
+    """
     if len(body) > MAX_BODY_BYTES:
         raise UndecodableError(f"body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
     raw = read_object(body, called="body")

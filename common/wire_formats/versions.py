@@ -1,10 +1,10 @@
-"""Which versions of a wire format this code reads."""
+"""The supported versions of the wire formats."""
 
 WIRE_VERSION = "1.0"
 
 
 class UndecodableError(ValueError):
-    """The bytes are not what this wire format says; `reason` is short and free of user input."""
+    """The bytes do not have this wire format; `reason` is short and contains no user input."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

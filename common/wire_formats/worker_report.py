@@ -1,4 +1,4 @@
-"""The Firestore document `workers/{worker_id}`: what a worker says of itself. Servers alone read it."""
+"""The Firestore document `workers/{worker_id}`: a worker's report. Only servers read it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,13 +12,13 @@ from common.wire_formats.versions import WIRE_VERSION, UndecodableError, check_v
 
 COLLECTION = "workers"
 MEASURED_MODELS = "measured_models"
-"""The models in `times`, once more by name alone: what Firestore can look for."""
+"""The names of the models in `times` again, because Firestore can query them."""
 Document = dict[str, Any]
 _REPORT = TypeAdapter(WorkerReport)
 
 
 def encode_worker_report(report: WorkerReport) -> Document:
-    """The document of a report, ready for Firestore."""
+    """Return the document of a report."""
     fields = asdict(report)
     times = [asdict(model) | {"sizes": [asdict(size) for size in model.sizes]} for model in report.times]
     foretold = [asdict(task) for task in report.foretold]
@@ -34,7 +34,7 @@ def encode_worker_report(report: WorkerReport) -> Document:
 
 
 def decode_worker_report(document: Mapping[str, Any]) -> WorkerReport:
-    """Read a document; fields that this version does not know are left alone. Raises UndecodableError."""
+    """Parse a document; unknown fields are ignored. Raises UndecodableError."""
     check_version(document.get("version"))
     try:
         return _REPORT.validate_python(dict(document))
