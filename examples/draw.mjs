@@ -1,4 +1,4 @@
-// Draws a prompt with nothing but fetch: node draw.mjs PROMPT
+// Generate a prompt with fetch: node draw.mjs PROMPT
 import { writeFile } from "node:fs/promises";
 
 const api = process.env.DARKROOM_URL ?? "http://localhost:8080";

@@ -1,1 +1,1 @@
-"""The worker: task in, images out."""
+"""The worker: consumes task messages and produces images."""

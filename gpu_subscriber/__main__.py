@@ -1,6 +1,6 @@
-"""The worker's composition root: settings → adapters → Worker. Wired by hand; nothing else creates an adapter.
+"""Composition root of the worker: settings → adapters → Worker. Only this module creates adapters.
 
-python -m gpu_subscriber        exits 0 after a complete drain, 1 when broken, 78 when misconfigured
+python -m gpu_subscriber        exits 0 after a complete drain, 1 on failure, 78 if misconfigured
 """
 
 import os
@@ -58,12 +58,12 @@ _log = structlog.get_logger(__name__)
 ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"
 EXIT_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h
 _FAREWELL_SECONDS = 1.0
-"""For the last spans and metrics. A pod that must go has no more to spare, and a lost metric is no lost task."""
+"""Limit for the flush of the last spans and metrics, since a pod has little time left to end."""
 
 
 def main() -> int:
-    """Run one worker to its end; its exit code."""
-    # Never the pod's name alone: a container that restarts in the same pod is another worker.
+    """Run the worker until it ends; return its exit code."""
+    # Not only the pod's name: a container that restarts in the same pod is another worker.
     worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     try:
         settings = WorkerSettings()
@@ -100,7 +100,7 @@ def build_worker(
     *,
     worker_id: str,
 ) -> Worker:
-    """Put the parts together."""
+    """Create the worker with its adapters."""
     clock = SystemClock()
     hurry = threading.Event()
     patience = Patience(seconds=settings.patience_seconds, hurry=hurry)
@@ -168,13 +168,13 @@ def build_worker(
 
 
 def models_served_elsewhere(settings: WorkerSettings) -> frozenset[str]:
-    """The catalog's models that other workers serve."""
+    """Return the catalog's models that other workers serve."""
     offered = frozenset(model.name for model in settings.load_catalog().models)
     return offered - frozenset(settings.models) if settings.models else frozenset()
 
 
 def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
-    """What the engine process is told; raises SettingsError when the catalog lacks a model that is asked for."""
+    """Return the settings of the engine process; raises SettingsError if the catalog lacks a model."""
     catalog = settings.load_catalog()
     try:
         models = tuple(catalog.get(name) for name in settings.models) or catalog.models
@@ -204,7 +204,7 @@ def _pace_of(settings: WorkerSettings) -> Pace:
 
 def _allowed_silence_of(settings: WorkerSettings) -> AllowedSilence:
     loading = settings.engine_loading_seconds
-    # A compiled network may be compiled once more for a new size, in the middle of a step.
+    # A compiled network may be recompiled for a new size, during a step.
     drawing = loading if settings.compile_denoiser else settings.engine_silence_seconds
     return AllowedSilence(drawing_seconds=drawing, loading_seconds=loading)
 
@@ -212,5 +212,5 @@ def _allowed_silence_of(settings: WorkerSettings) -> AllowedSilence:
 if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
-    # Not sys.exit: were a delivery still stuck, its thread would keep the interpreter from ending.
+    # Not sys.exit: the thread of a stuck delivery would keep the interpreter from ending.
     os._exit(code)

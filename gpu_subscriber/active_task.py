@@ -1,4 +1,4 @@
-"""ActiveTask: a task this worker holds the claim of, from the claim to the end of the attempt."""
+"""A task that this worker has claimed, from the claim to the end of the attempt."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from gpu_subscriber.progress_tracker import ProgressTracker
 
 
 class StopReason(StrEnum):
-    """Why a drawing was stopped before its end."""
+    """Why an attempt was stopped before its end."""
 
     CANCELLED = "cancelled"
     DRAINING = "draining"
@@ -26,25 +26,27 @@ class StopReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often a task's document is written while it is drawn.
+    """How often a task's document is written during generation.
 
-    A claim is renewed every `renewal_seconds` at the latest. News waits for `progress_seconds` since the last
-    write and for a tenth of the way, so that a task of any length writes about ten times; a first preview, and a
-    finished image of several, waits for `preview_seconds` only, and the first denoising step for nothing.
+    A claim is renewed every `renewal_seconds` at the latest. A progress write is due
+    `progress_seconds` after the last write and after a tenth of the work, so that a task of any length
+    has about ten writes. A first preview, and a finished image of several, is due after
+    `preview_seconds`; the first denoising step at once.
     """
 
     renewal_seconds: float = 3.0
     progress_seconds: float = 1.0
     preview_seconds: float = 0.3
     look_seconds: float = 2.0
-    """How long a task is left alone before it is read for a cancellation, where no write would have told of it."""
+    """Interval of reads for a cancellation while no write is due, which would also return it."""
     worth_telling: float = 0.09
 
 
 class ActiveTask(ProgressListener):
-    """What the threads around one attempt share: the claim, the progress, and whether to stop.
+    """The state of one attempt that threads share: the claim, the progress, and whether to stop.
 
-    The callback thread draws and ends it, the engine's reading thread reports to it, the heartbeat renews it.
+    The callback thread generates and ends it, the engine's reading thread reports to it, the
+    heartbeat renews it.
     """
 
     def __init__(
@@ -88,74 +90,72 @@ class ActiveTask(ProgressListener):
 
     @property
     def task(self) -> Task:
-        """The task as it was last written or read, with the warnings that the engine has reported since."""
+        """The task as last written or read, with the warnings that the engine has reported since."""
         return warned(self._task, self.tracker.warnings)
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why it is being stopped; None while nobody asked for that."""
+        """Why the attempt is being stopped; None if it is not."""
         return self._stop_reason
 
     # ── what the engine reports ──────────────────────────────────────────────────────────────────────────
 
     def phase_changed(self, index: int, phase: Phase) -> None:
-        """See ProgressListener."""
         self.tracker.phase_changed(index, phase)
         self._on_news()
 
     def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
-        """See ProgressListener. The warnings are stored with the next write."""
+        """Add warnings of the engine; the next write stores them."""
         self.tracker.warned(warnings)
 
     def step_done(self, index: int, step: int) -> None:
-        """See ProgressListener. The heartbeat is woken only by steps worth telling."""
+        """Record a step. Only steps that are worth a write wake the heartbeat."""
         before = self.tracker.value
         self.tracker.step_done(index, step)
         if int(before * 10) != int(self.tracker.value * 10):
             self._on_news()
 
     def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
-        """See ProgressListener."""
         self.tracker.preview_ready(index, step, jpeg)
         self._on_news()
 
     def image_drawn(self, image: DrawnImage) -> None:
-        """The engine is through with an image; what follows is up to this process."""
+        """Record an image that the engine has finished; encoding and upload follow."""
         self._drawn_at = self._clock.now()
         self.tracker.image_finished(image.index)
 
     def image_stored(self, image: StoredImage) -> None:
-        """The image is in the bucket; the owner learns of it with the next write."""
+        """Record an image that is in the bucket; the next write publishes it to the owner."""
         self._images = (*self._images, image)
         self._on_news()
 
     def image_failed(self, image: FailedImage) -> None:
-        """No attempt will generate this image."""
+        """Record an image that no attempt can generate."""
         self._failed_images = (*self._failed_images, image)
         self.tracker.image_finished(image.index)
         self._on_news()
 
     @property
     def output(self) -> AttemptOutput:
-        """What the attempt has produced so far."""
+        """The output of the attempt so far."""
         with self._state:
             runs = () if self._generation is None else self._generation.runs
         return AttemptOutput(images=self._images, failed_images=self._failed_images, runs=runs)
 
     @property
     def reported_seconds(self) -> float:
-        """The device seconds of this attempt that its claim's latest renewal wrote."""
+        """The device seconds of this attempt that the latest renewal of its claim stored."""
         return self._reported_seconds
 
     @property
     def drawing_seconds(self) -> float:
-        """From the beginning of the attempt to the latest image out of the engine; 0 before the first."""
+        """Time from the start of the attempt to its latest generated image; 0 before the first."""
         return (self._drawn_at - self.began_at).total_seconds()
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
 
     def drawn_by(self, generation: Generation) -> None:
-        """From here on `stop` reaches the engine. A stop that came earlier reaches it now."""
+        """Set the generation that `stop` interrupts. An earlier stop is applied now."""
         with self._state:
             self._generation = generation
             reason = self._stop_reason
@@ -163,7 +163,10 @@ class ActiveTask(ProgressListener):
             generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
 
     def stop(self, reason: StopReason) -> None:
-        """Interrupt the drawing. The first reason stays, except that a lost claim outweighs all others."""
+        """Interrupt the generation.
+
+        The first reason is kept, except that a lost claim overrides all others.
+        """
         with self._state:
             if self._stop_reason is None or reason is StopReason.CLAIM_LOST:
                 self._stop_reason = reason
@@ -174,14 +177,17 @@ class ActiveTask(ProgressListener):
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
     def changed(self, change: Callable[[Task], Task]) -> Task:
-        """Write a change of the task. One writer at a time, so that no write of ours conflicts with another."""
+        """Write a change of the task.
+
+        Writes are serialized, so that they do not conflict with each other.
+        """
         with self._writing:
             return self._changed(change)
 
     def renew(self, ttl: timedelta) -> None:
-        """Renew the claim and write how far the work is; raises as TaskStore.update does.
+        """Renew the claim and write the progress; raises the errors of TaskStore.update.
 
-        Does nothing once the attempt has ended: the heartbeat may come between the last write and the farewell.
+        Does nothing once the attempt has ended, since the heartbeat may run after the final write.
         """
         now, standing, output = self._clock.now(), self.tracker.standing(), self.output
 
@@ -202,7 +208,10 @@ class ActiveTask(ProgressListener):
             self._previewed_value = standing.progress.value
 
     def look(self) -> None:
-        """Read the task as it stands; raises as TaskStore.get does, and ClaimLostError when it is another's."""
+        """Read the current task.
+
+        Raises the errors of TaskStore.get, and ClaimLostError if another worker has claimed it.
+        """
         with self._writing:
             if self._task.claim is not None:
                 self._task = self._store.get(self._task.id)
@@ -214,22 +223,22 @@ class ActiveTask(ProgressListener):
         self._seen_at = self._not_before = self._clock.now()
 
     def postpone(self, seconds: float) -> None:
-        """The store did not answer, or told what needs no second asking: leave it alone for a moment."""
+        """Delay the next read and write, after an error or a result that needs no retry."""
         self._not_before = self._clock.now() + timedelta(seconds=seconds)
 
     def renewal_due_at(self, pace: Pace) -> datetime:
-        """When the heartbeat should write next."""
+        """Return when the heartbeat should write next."""
         self._follow_the_clock(pace)
         due = self._written_at + timedelta(seconds=self._patience_with_news(pace))
         return max(due, self._not_before)
 
     def look_due_at(self, pace: Pace) -> datetime:
-        """When the heartbeat should read next, if it has not written by then."""
+        """Return when the heartbeat should read next, unless it writes before."""
         self._follow_the_clock(pace)
         return max(self._seen_at + timedelta(seconds=pace.look_seconds), self._not_before)
 
     def _follow_the_clock(self, pace: Pace) -> None:
-        """When the clock was set back, nothing would be due until it is again as late as it was."""
+        """Limit the stored times to the present, in case the clock was set back."""
         now = self._clock.now()
         self._written_at, self._seen_at = min(self._written_at, now), min(self._seen_at, now)
         self._not_before = min(self._not_before, now + timedelta(seconds=pace.renewal_seconds))
@@ -245,7 +254,7 @@ class ActiveTask(ProgressListener):
         if phase is Phase.DENOISING and self._written_value == 0.0 and self._written_phase is not phase:
             return 0.0
         finished = len(self._images) + len(self._failed_images)
-        if self._written_images < finished < len(self._missing):  # the last one comes with the attempt's end
+        if self._written_images < finished < len(self._missing):  # the final write stores the last image
             return pace.preview_seconds
         if self.tracker.newest_preview is not None and self._previewed_value is None:
             return pace.preview_seconds

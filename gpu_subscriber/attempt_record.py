@@ -1,4 +1,4 @@
-"""AttemptRecord: what one delivery came to, told once at its end: one log line, one span, and what is counted of it."""
+"""The record of one delivery: one log line, one span and the metrics at its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,29 +36,29 @@ _leases_lost = counter(LEASES_LOST)
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRecord:
-    """Filled while a delivery is processed. Never holds a prompt."""
+    """Filled while a delivery is processed. Never contains a prompt."""
 
     clock: Clock
     bill: GpuBill
     began_at: datetime
     span: Span
     result: str = "crashed"
-    """The status the task was left in, or the code of what kept the worker from it."""
+    """The task's resulting status, or the code of the error that prevented processing."""
     settlement: Settlement = Settlement.RETURN
     fields: dict[str, str | int | float] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
-    """What is counted by, once it is known: the model, and why the task failed."""
+    """Attributes of the metrics, once known: the model, and the failure code."""
     attempt_of: Task | None = None
-    """The task as this worker claimed it; None while, or because, it did not."""
+    """The task as this worker claimed it; None before or without a claim."""
     left_as: Task | None = None
     gpu_seconds: float = 0.0
 
     def decoded(self, task_id: str) -> None:
-        """Note whose delivery this is."""
+        """Record the task of the delivery."""
         self.fields["task_id"] = task_id
 
     def claimed(self, task: Task, *, before: Task) -> None:
-        """Note whose attempt this is, if it is one, and link its span to what it follows."""
+        """Record the claimed task and link its span to the preceding ones."""
         self.bill.count_settled(before, task)
         self.fields |= {
             "model": task.parameters.model,
@@ -75,18 +75,21 @@ class AttemptRecord:
             self.fields["queue_seconds"] = round((self.clock.now() - task.created_at).total_seconds(), 4)
 
     def drawn(self, runs: tuple[RunSeconds, ...]) -> None:
-        """Note what the drawing cost, images and uploads included."""
+        """Record the cost of the generation, images and uploads included."""
         self.gpu_seconds = sum((run.gpu_seconds for run in runs), 0.0)
         self.fields |= {"gpu_seconds": round(self.gpu_seconds, 4), "drawn_seconds": self.seconds()}
 
     def lost(self, *, reported_seconds: float) -> None:
-        """The attempt's end cannot be stored; a later attempt settles the seconds that were reported before."""
+        """Count the unreported seconds of an attempt whose end cannot be stored as wasted.
+
+        A later attempt settles the seconds that were reported before.
+        """
         if self.attempt_of is not None:
             lost = max(0.0, self.gpu_seconds - reported_seconds)
             self.bill.count(model=self.attempt_of.parameters.model, wasted=lost)
 
     def ended(self, task: Task) -> None:
-        """Note how the task was left."""
+        """Record the task at the end of the attempt."""
         if self.attempt_of is not None:
             self.bill.count_settled(self.attempt_of, task)
         self.result, self.left_as = task.status.value, task
@@ -97,22 +100,25 @@ class AttemptRecord:
             self._count_ending(task, task.finished_at)
 
     def met_holder(self, claim: Claim, *, worker_id: str) -> None:
-        """Note that a live worker holds the task."""
+        """Record that a live worker holds the task."""
         _leases_lost.add(1, {"holder": "self" if claim.worker_id == worker_id else "other"})
 
     def seconds(self) -> float:
-        """Since the delivery arrived."""
+        """Return the seconds since the delivery arrived."""
         return round((self.clock.now() - self.began_at).total_seconds(), 4)
 
     def told(self) -> None:
-        """Count the delivery, and put what is known of it on its span."""
+        """Count the delivery and set the attributes of its span."""
         if self.attempt_of is not None:
             self._count_attempt(self.attempt_of)
         _attempts_finished.add(1, {"result": self.result, "settlement": self.settlement.value, **self.labels})
         self.span.set_attributes({f"darkroom.{name}": value for name, value in self.fields.items()})
 
     def _link(self, task: Task) -> None:
-        """To the attempt before this one; to the request that submitted the task, where another sent the message."""
+        """Link to the previous attempt; without one, to the submitting request.
+
+        The latter link is omitted if both have the same trace.
+        """
         follows = task.history[-1].traceparent if task.history else task.traceparent
         own = self.span.get_span_context().trace_id
         for link in link_to(follows):
@@ -135,7 +141,7 @@ class AttemptRecord:
 
 @contextmanager
 def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuBill) -> Iterator[AttemptRecord]:
-    """Continue the trace that the message carries, and tell at the end what became of the delivery."""
+    """Continue the message's trace, and write the record at the end."""
     with processing(
         delivery.subscription,
         message_id=delivery.message_id,

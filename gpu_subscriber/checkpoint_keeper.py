@@ -1,4 +1,4 @@
-"""CheckpointKeeper: lets the next attempt go on where this one stops. A checkpoint saves time; none is ever needed."""
+"""Checkpoints that let the next attempt resume. They only save time; none is required."""
 
 import threading
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 class CheckpointKeeper:
-    """Asks the store only where there can be something, and takes no for an answer."""
+    """Reads the store only if a checkpoint may exist, and tolerates its errors."""
 
     def __init__(self, store: CheckpointStore) -> None:
         self._store = store
@@ -22,7 +22,7 @@ class CheckpointKeeper:
         self._kept: set[str] = set()
 
     def checkpoints_of(self, task: Task) -> Mapping[int, Checkpoint]:
-        """What earlier attempts left. A first attempt has none, and costs no call."""
+        """Return the checkpoints of earlier attempts. A first attempt makes no call."""
         if task.attempt <= 1:
             return {}
         try:
@@ -35,7 +35,7 @@ class CheckpointKeeper:
         return found
 
     def keep(self, task: Task, checkpoint: Checkpoint) -> None:
-        """Store it for the next attempt, if the store answers."""
+        """Store a checkpoint for the next attempt, if the store is available."""
         try:
             self._store.save(task.folder, checkpoint)
         except DependencyUnavailableError:
@@ -45,22 +45,22 @@ class CheckpointKeeper:
                 self._kept.add(task.folder)
 
     def has_kept(self, task: Task) -> bool:
-        """Whether this attempt has stored any."""
+        """Return whether this attempt has stored any."""
         with self._lock:
             return task.folder in self._kept
 
     def attempt_ended(self, task: Task) -> None:
-        """Forget what no later attempt should go on from."""
+        """Delete checkpoints that no later attempt should resume from."""
         if self._may_have_some(task) and not may_resume_after(task):
             self._discard(task)
 
     def task_gone(self, task: Task) -> None:
-        """The task was deleted while it was drawn."""
+        """Delete the checkpoints of a task that was deleted during the attempt."""
         if self._may_have_some(task):
             self._discard(task)
 
     def leave(self, task: Task) -> None:
-        """The attempt is over, however it went: what it has kept is remembered no longer."""
+        """Clear the state of the attempt in this process."""
         with self._lock:
             self._kept.discard(task.folder)
 

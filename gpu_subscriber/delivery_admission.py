@@ -1,10 +1,12 @@
-"""DeliveryAdmission: which deliveries a worker takes on, by their model. No I/O.
+"""Which deliveries a worker accepts, by their model. No I/O.
 
-Two kinds go back to Pub/Sub at once, unclaimed, so that they cost the task no attempt and another worker may take them:
+Two kinds are returned to Pub/Sub at once, unclaimed, so that they cost the task no attempt and
+another worker may receive them:
 
-- of a model that failed to load here and is in its backoff: a worker that fails tasks at once would take most of a
-  healthy worker's;
-- of a model that generates one image at a time, while this worker holds a task of such a model: it would only wait.
+- of a model that failed to load here and is in its backoff: a worker that fails tasks at once would
+  take most of a healthy worker's deliveries;
+- of a model that generates one image at a time, while this worker holds a task of such a model: it
+  would only wait.
 """
 
 import threading
@@ -17,7 +19,7 @@ from gpu_subscriber.ports import Delivery
 
 
 class DeliveryAdmission:
-    """One for all deliveries of a worker; from any thread."""
+    """Shared by all deliveries of a worker. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,7 +27,7 @@ class DeliveryAdmission:
 
     @contextmanager
     def admitted(self, delivery: Delivery, engine: EngineReady | None) -> Iterator[bool]:
-        """Whether to process the delivery inside this context."""
+        """Yield whether to process the delivery inside this context."""
         model = delivery.attributes.get("model", "")
         if engine is None:
             yield True

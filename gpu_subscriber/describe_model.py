@@ -17,7 +17,7 @@ _STEPPING_FAMILIES = {"StableDiffusionPipeline": "stable_diffusion"}
 
 
 def main() -> int:
-    """Print the entry; the exit code."""
+    """Print the entry; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.describe_model", description=__doc__)
     parser.add_argument("folder", type=Path, help="a model as `save_pretrained` of diffusers writes it")
     folder = parser.parse_args().folder
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def described(folder: Path) -> dict[str, Any]:
-    """The catalog entry of this folder. Raises UnservableModelError."""
+    """Return the catalog entry of this folder. Raises UnservableModelError."""
     found = folder_traits(folder)
     class_name = folder_class(folder)
     if found is None or class_name is None:

@@ -1,4 +1,4 @@
-"""EngineChild: one engine process, its pipe and its end. Nothing of torch is imported on this side."""
+"""An engine process with its pipe and its termination. This side does not import torch."""
 
 import importlib
 import multiprocessing
@@ -21,10 +21,10 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class EngineChild:
-    """A running engine process. `send` and `kill` may be called from any thread, `receive` from one.
+    """A running engine process. `send` and `kill` are thread-safe; `receive` is for one thread.
 
-    Only threads of its own touch the pipe, one that speaks and one that hears: an engine that stands still may leave
-    either of them in the middle of a message, and nobody else.
+    One thread writes to the pipe and one reads from it. A hung engine can block only these two, in
+    the middle of a message.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class EngineChild:
     def spawned(
         cls, entry_point: str, settings: object, *, count_oom_kills: Callable[[], int | None] = oom_kills
     ) -> "EngineChild":
-        """Start the function named `package.module:function` in a process of its own, as f(pipe, settings)."""
+        """Start the function `package.module:function` in a new process, as f(pipe, settings)."""
         oom_kills_before = count_oom_kills()
         ours, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(target=_run_entry_point, args=(entry_point, theirs, settings), name="engine")
         process.start()
-        theirs.close()  # or the pipe would not end when the child does
+        theirs.close()  # otherwise the pipe would stay open after the child's end
         return cls(process, ours, count_oom_kills=count_oom_kills, oom_kills_before=oom_kills_before)
 
     @property
@@ -68,29 +68,35 @@ class EngineChild:
         return self._process.pid
 
     def send(self, message: ToEngine) -> None:
-        """Have the engine told, without waiting until it hears. What a dead one is told is lost: see `receive`."""
+        """Queue a message for the engine without blocking.
+
+        Messages to a dead engine are lost: see `receive`.
+        """
         self._unsaid.put(message)
 
     def receive(self, *, within_seconds: float) -> FromEngine | None:
-        """The engine's next message; None when none came in time. Raises EngineGoneError when there will be none."""
+        """Return the engine's next message; None if there was none in time.
+
+        Raises EngineGoneError if the engine has ended.
+        """
         was_alive = self._process.is_alive()
         try:
             message = self._heard.get(timeout=within_seconds)
         except Empty:
             if was_alive:
                 return None
-            message = None  # it is dead, and some other process holds the pipe open
+            message = None  # it is dead, but another process holds the pipe open
         if message is None:
             raise EngineGoneError("the engine's pipe has ended")
         return message
 
     def kill(self, *, hung: bool = False) -> None:
-        """SIGKILL: the engine is `hung`, or there is no more time."""
+        """Send SIGKILL, because the engine is `hung` or the time is up."""
         self._hung, self._forced = self._hung or hung, self._forced or not hung
         self._process.kill()
 
     def ended(self, *, within_seconds: float) -> EngineEnd:
-        """Wait for its end, force it if need be, and say what it was."""
+        """Wait for the end of the process, kill it if needed, and return how it ended."""
         self._process.join(within_seconds)
         if self._process.is_alive():
             self.kill()
@@ -121,7 +127,7 @@ class EngineChild:
             self._heard.put(None)
 
     def _hang_up(self) -> None:
-        """Close the pipe, once both threads have left it; shutting it down is what makes them."""
+        """Shut down the pipe, which ends both threads, and close it afterwards."""
         with socket.socket(fileno=os.dup(self._pipe.fileno())) as end:
             end.shutdown(socket.SHUT_RDWR)
         self._unsaid.put(None)
@@ -131,8 +137,8 @@ class EngineChild:
 
 
 def _run_entry_point(entry_point: str, pipe: Connection, settings: object) -> None:
-    """The child's first function. Imports what it runs by name, so that the parent need not."""
-    # A terminal's Ctrl-C goes to the whole group; only the parent decides when the engine ends.
+    """Entry point of the child. It imports the function by name, so that the parent need not."""
+    # A terminal's Ctrl-C reaches the whole process group; only the parent may end the engine.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     module, _, function = entry_point.partition(":")
     getattr(importlib.import_module(module), function)(pipe, settings)

@@ -1,8 +1,9 @@
-"""EngineClient: the parent's side of the engine. Keeps a child running and brings each report to its generation.
+"""The parent's side of the engine: keeps a child running and routes its reports to generations.
 
-When the child dies, what it drew is known. A task that was alone in it is to blame: its attempt failed. Of
-several, any may be to blame: each is drawn once more by itself, and then either comes through or is alone. An
-engine that has something to do and says nothing for too long is killed, and that counts as dying.
+When the child dies, its current runs are known. If it ran a single task, that task is the cause:
+its attempt fails. Of several tasks, any may be the cause: each is generated again in isolation, and
+then either finishes or is identified. An engine that is busy but silent for too long is killed, and
+treated as dead.
 """
 
 import itertools
@@ -35,14 +36,15 @@ from gpu_subscriber.ports import Checkpoint, ProgressListener
 _log = structlog.get_logger(__name__)
 _LAST_REPORTS = (ImageReady, RunInterrupted, RunFailed)
 _MAX_FAILED_STARTS = 5
-"""After this many starts in a row that never came to EngineReady the machine is to blame, and the worker leaves it."""
+"""Number of consecutive starts without EngineReady after which the worker stops."""
 _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class EngineClient:
     """Implements ImageGenerator on a child process, and Floor for its generations.
 
-    An interrupt is answered within one step; whoever hears nothing for `interrupt_grace_seconds` stops waiting.
+    The engine answers an interrupt within one step; a generation stops waiting for the answer after
+    `interrupt_grace_seconds`.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class EngineClient:
         self._ready: EngineReady | None = None
         self._runs: dict[str, tuple[EngineGeneration, int]] = {}
         self._unanswered: set[str] = set()
-        """Every Run the engine still owes its last report, those included whose generation was dismissed."""
+        """Runs whose last report is missing, including those of dismissed generations."""
         self._numbers = itertools.count(1)
         self._suspects: list[EngineGeneration] = []
         self._killed = False
@@ -73,14 +75,15 @@ class EngineClient:
 
     @property
     def ready(self) -> EngineReady | None:
-        """What the running engine reported last; None while there is none."""
+        """The latest EngineReady of the running engine; None while there is none."""
         return self._ready
 
     def start(
         self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
     ) -> EngineGeneration:
-        """See ImageGenerator.start. The Runs start when the generation is iterated."""
-        # The number, because an id that was deleted and submitted anew begins with attempt 1 again.
+        """Create a generation. Its runs start when it is iterated."""
+        # The counter distinguishes tasks that reuse a deleted task's id, whose attempts start at 1
+        # again.
         drawing = f"{task.id}/{task.attempt}/{next(self._numbers)}"
         starts = tuple(
             Start(
@@ -105,7 +108,6 @@ class EngineClient:
     # ── for generations ──────────────────────────────────────────────────────────────────────────────────
 
     def admit(self, generation: EngineGeneration, *, timeout_seconds: float) -> None:
-        """See Floor.admit."""
         with self._changed:
             self._changed.wait_for(
                 lambda: generation.interrupted or self._has_room_for(generation), timeout_seconds
@@ -120,7 +122,6 @@ class EngineClient:
             _send(child, start)
 
     def interrupt(self, generation: EngineGeneration, *, want_checkpoints: bool) -> None:
-        """See Floor.interrupt."""
         with self._changed:
             child, mine = self._child, self._runs_of(generation)
             self._changed.notify_all()
@@ -128,7 +129,6 @@ class EngineClient:
             _send(child, Interrupt(run_id=run_id, want_checkpoint=want_checkpoints))
 
     def dismiss(self, generation: EngineGeneration) -> None:
-        """See Floor.dismiss."""
         self.interrupt(generation, want_checkpoints=False)
         with self._changed:
             for run_id in self._runs_of(generation):
@@ -138,7 +138,6 @@ class EngineClient:
             self._changed.notify_all()
 
     def kill_engine(self, *, reason: str) -> None:
-        """See Floor.kill_engine."""
         _log.error("engine_killed", reason=reason)
         with self._changed:
             self._killed = True
@@ -148,7 +147,7 @@ class EngineClient:
     # ── for the worker ───────────────────────────────────────────────────────────────────────────────────
 
     def run(self, on_ready: Callable[[EngineReady], None]) -> None:
-        """Keep an engine running until `stop`, or until starting it has failed too often in a row."""
+        """Keep an engine running until `stop`, or until too many consecutive starts have failed."""
         failed_starts = 0
         try:
             while not self._stopping.is_set():
@@ -161,7 +160,7 @@ class EngineClient:
             self._ended.set()
 
     def stop(self, *, within_seconds: float) -> None:
-        """End the engine for good; forced when it takes longer."""
+        """Stop the engine permanently; kill it if that takes longer than `within_seconds`."""
         self._stopping.set()
         with self._changed:
             child = self._child
@@ -171,12 +170,12 @@ class EngineClient:
             self._ended.wait(within_seconds)
 
     def _live_once(self, on_ready: Callable[[EngineReady], None]) -> bool:
-        """One child, from its birth to its end; whether it ever was ready."""
+        """Run one child until it ends; return whether it became ready."""
         child = self._spawn()
         _log.info("engine_started", pid=child.pid)
         with self._changed:
             self._child, self._killed = child, False
-        if self._stopping.is_set():  # `stop` may have looked for a child a moment too early
+        if self._stopping.is_set():  # `stop` may have run before the child was stored
             child.kill()
         came_up = False
         silence, look_seconds = EngineSilence(self._allowed_silence), self._allowed_silence.look_seconds
@@ -214,8 +213,8 @@ class EngineClient:
             if isinstance(message, _LAST_REPORTS):
                 self._runs.pop(message.run_id, None)
                 self._unanswered.discard(message.run_id)
-                self._changed.notify_all()  # a suspect may wait for the floor to be empty
-        if run is not None:  # else its generation was dismissed, and nobody listens any more
+                self._changed.notify_all()  # a suspect may be waiting until no other run is active
+        if run is not None:  # otherwise its generation was dismissed
             generation, index = run
             generation.heard(index, message)
         return False
@@ -224,7 +223,7 @@ class EngineClient:
         end = child.ended(within_seconds=5.0)
         with self._changed:
             victims = tuple({id(generation): generation for generation, _ in self._runs.values()}.values())
-            # A Run that nobody waits for any more may be the culprit, too.
+            # A dismissed run may be the cause, too.
             alone = len(victims) == 1 and self._unanswered <= self._runs.keys()
             guilty = alone and not self._killed
             if not guilty and not self._killed:
@@ -256,6 +255,9 @@ class EngineClient:
 
 
 def _send(child: EngineChild | None, message: ToEngine) -> None:
-    """Tell the engine, if there is one. If it has just died, the reading thread tells everybody it concerns."""
+    """Send a message to the engine, if there is one.
+
+    If it has just died, the reading thread notifies all generations concerned.
+    """
     if child is not None:
         child.send(message)

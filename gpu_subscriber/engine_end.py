@@ -1,13 +1,13 @@
-"""EngineEnd: how an engine process ended, and what the task that is to blame for it is told.
+"""How an engine process ended, and the failure of the task that caused it.
 
-    cause               seen as                                              failure code
-    killed              a signal that nobody here sent                       engine_crashed
-    broken              an error of its own, outside any one Run             engine_crashed
-    out_of_memory       SIGKILL, and the kernel counts another OOM kill      engine_out_of_memory
-    device_lost         its exit code: the device's context is poisoned      device_lost
-    hung                killed by the worker: it said nothing for too long   engine_hung
+    cause               observed as                                         failure code
+    killed              a signal that this process did not send             engine_crashed
+    broken              an error outside of any one run                     engine_crashed
+    out_of_memory       SIGKILL, and the kernel counts another OOM kill     engine_out_of_memory
+    device_lost         its exit code: the device's context is corrupt      device_lost
+    hung                killed by the worker after too long a silence       engine_hung
 
-The others (stopped, forced, parent_gone) are nobody's fault.
+No task causes the others (stopped, forced, parent_gone).
 """
 
 import signal
@@ -19,11 +19,11 @@ from gpu_subscriber.engine import exit_codes
 
 
 class EngineEndCause(StrEnum):
-    """Why an engine process is no more."""
+    """Why an engine process has ended."""
 
     STOPPED = "stopped"
     FORCED = "forced"
-    """The worker killed it for a reason that lies outside: it had to leave, or an interrupt was not answered."""
+    """The worker killed it for an external reason: a shutdown, or an unanswered interrupt."""
     PARENT_GONE = "parent_gone"
     HUNG = "hung"
     OUT_OF_MEMORY = "out_of_memory"
@@ -44,7 +44,7 @@ _FAILURE_CODES = {
     EngineEndCause.DEVICE_LOST: "device_lost",
 }
 ENGINE_FAILURE_CODES = frozenset({ENGINE_CRASHED, *_FAILURE_CODES.values()})
-"""Codes that say: this task was alone in an engine process when that ended."""
+"""Codes of a task that was alone in an engine process when it ended."""
 _MESSAGES = {
     EngineEndCause.HUNG: "The drawing process stood still while it drew this task, and was ended.",
     EngineEndCause.OUT_OF_MEMORY: "The system ended the drawing process while it drew this task: too little memory.",
@@ -55,15 +55,15 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineEnd:
-    """`exit_code` as multiprocessing has it: below zero it is a signal's number."""
+    """The end of a process. A negative `exit_code` is a signal's number, as in multiprocessing."""
 
     exit_code: int
     hung: bool = False
-    """The worker killed it for its silence."""
+    """The worker killed it because it was silent."""
     forced: bool = False
     """The worker killed it for another reason."""
     oom_killed: bool = False
-    """The kernel counts an OOM kill in this cgroup that it did not count when the process began."""
+    """The kernel's OOM kill count of this cgroup has grown since the process began."""
 
     @property
     def name(self) -> str:
@@ -85,7 +85,7 @@ class EngineEnd:
 
     @property
     def failure(self) -> Failure:
-        """What is written into the task that was alone in it."""
+        """The failure of the task that was alone in it."""
         cause = self.cause
         message = _MESSAGES.get(cause, f"The drawing process ended ({self.name}) while it drew this task.")
         return Failure(code=_FAILURE_CODES.get(cause, ENGINE_CRASHED), message=message, retryable=True)

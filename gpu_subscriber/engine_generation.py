@@ -1,4 +1,4 @@
-"""EngineGeneration: the Runs of one task, seen from the callback thread that waits for them."""
+"""The runs of one task, as seen from the callback thread that waits for them."""
 
 import queue
 import time
@@ -36,38 +36,39 @@ _checkpoints_refused = counter(CHECKPOINTS_REFUSED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLost:
-    """The engine process died with this task's Runs in it; `guilty` when nothing else was being drawn."""
+    """The engine process died with runs of this task; `guilty` if no other task had runs in it."""
 
     guilty: bool
     failure: Failure
-    """What the guilty one is told."""
+    """The failure if the task is guilty."""
 
 
 class Floor(Protocol):
-    """What a generation needs of the client that owns the engine. Where Runs dance together, or alone."""
+    """The part of EngineClient that generations use. It runs tasks together, or a suspect alone."""
 
     def admit(self, generation: "EngineGeneration", *, timeout_seconds: float) -> None:
-        """Wait until its open Runs may start, and start them.
+        """Wait until the open runs of a generation may start, and start them.
 
-        Raises GenerationInterruptedError when it is interrupted meanwhile, or when no engine came in time.
+        Raises GenerationInterruptedError if it is interrupted meanwhile, or if no engine was ready
+        in time.
         """
         ...
 
     def interrupt(self, generation: "EngineGeneration", *, want_checkpoints: bool) -> None:
-        """Stop its Runs at their next step. Does not wait."""
+        """Stop the generation's runs at their next step. Does not wait."""
         ...
 
     def dismiss(self, generation: "EngineGeneration") -> None:
-        """Forget it, and stop what is left of it."""
+        """Remove the generation, and stop its remaining runs."""
         ...
 
     def kill_engine(self, *, reason: str) -> None:
-        """The engine hangs: end it. Others who draw there start over in the next one."""
+        """Kill a hung engine. Other tasks in it start over in the next engine."""
         ...
 
 
 class EngineGeneration:
-    """Implements Generation. Runs that were lost in a crash which may be a neighbour's fault start over."""
+    """Implements Generation. Runs lost in a crash that another task may have caused start over."""
 
     def __init__(
         self,
@@ -100,30 +101,27 @@ class EngineGeneration:
 
     @property
     def open_starts(self) -> tuple[Start, ...]:
-        """The Runs that have not ended yet."""
+        """The runs that have not ended yet."""
         return tuple(self._open.values())
 
     @property
     def runs(self) -> tuple[RunSeconds, ...]:
-        """See Generation.runs."""
         return self._ledger.runs
 
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
-        """See Generation.interrupt."""
         if not self.interrupted:
             self._answer_by = time.monotonic() + self._grace_seconds
             self.interrupted = True
-            self._answers.put(None)  # whoever waits must learn of the new deadline
+            self._answers.put(None)  # wake the waiting thread: the deadline has changed
         self._want_checkpoints = self._want_checkpoints or want_checkpoints
         self._floor.interrupt(self, want_checkpoints=want_checkpoints)
 
     def close(self) -> None:
-        """See Generation.close."""
         self._floor.dismiss(self)
         self._spans.close()
 
     def heard(self, index: int, report: RunReport) -> None:
-        """The engine's reading thread brings a report of Run `index`. Returns at once."""
+        """Add a report of the run `index`, on the engine's reading thread. Returns at once."""
         match report:
             case PhaseChanged():
                 self._engine_reports(report.phase)
@@ -149,11 +147,10 @@ class EngineGeneration:
                 self._answers.put((index, report))
 
     def engine_lost(self, loss: EngineLost) -> None:
-        """The engine's reading thread says that there will be no more reports of the Runs it had."""
+        """Record that the engine died with the runs. Called on its reading thread."""
         self._answers.put(loss)
 
     def __iter__(self) -> Iterator[Piece]:
-        """See Generation.__iter__."""
         if self._open:
             self._admit()
         while self._open:
@@ -189,17 +186,17 @@ class EngineGeneration:
         return max(0.0, deadline - time.monotonic())
 
     def _engine_reports(self, phase: Phase) -> None:
-        """The engine works on one of the Runs; loading a model is not the task's own time."""
+        """Start the generating budget with the first phase other than loading a model."""
         if phase is not Phase.LOADING_MODEL and not self._clock.is_generating:
             self._clock.generate(time.monotonic())
-            self._answers.put(None)  # the waiting thread must learn of the new deadline
+            self._answers.put(None)  # wake the waiting thread: the deadline has changed
 
     def _admit(self) -> None:
         for index, start in self._open.items():
             self._spans.begin(index, resumes=start.checkpoint is not None)
         self._floor.admit(self, timeout_seconds=self._seconds_left)
         if self.interrupted:
-            # The interrupt may have overtaken the starts, and the engine ignores Runs it does not know yet.
+            # The interrupt may have arrived before the starts; the engine ignores unknown runs.
             self._floor.interrupt(self, want_checkpoints=self._want_checkpoints)
 
     def _answer(self) -> tuple[int, RunReport] | EngineLost:
@@ -207,7 +204,7 @@ class EngineGeneration:
             try:
                 answer = self._answers.get(timeout=self._seconds_left)
             except queue.Empty:
-                if self._seconds_left <= 0.0:  # else the clock has changed over to another budget meanwhile
+                if self._seconds_left <= 0.0:  # otherwise the clock has switched to another budget meanwhile
                     self._time_is_up()
             else:
                 if answer is not None:
@@ -217,9 +214,9 @@ class EngineGeneration:
         if self._timed_out:
             self._floor.kill_engine(reason="it did not answer an interrupt")
             raise GenerationFailedError(ATTEMPT_TIMED_OUT)
-        if self.interrupted:  # it loads a model, perhaps: nobody needs to wait for that
+        if self.interrupted:  # it may be loading a model: do not wait for that
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
-        if not self._clock.is_generating:  # other tasks were first, for too long: another worker may be free
+        if not self._clock.is_generating:  # other tasks were ahead for too long: another worker may be free
             raise GenerationInterruptedError(f"the engine did not start task {self.task_id!r} in time")
         self._timed_out = True
         self.interrupt()

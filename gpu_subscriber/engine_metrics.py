@@ -1,4 +1,4 @@
-"""What the engine process says of itself, as metrics of the parent: the child has no exporter, nor needs one."""
+"""Metrics of the engine process, recorded in the parent: the child has no exporter."""
 
 from common.observability.metrics import (
     BATCH_SIZE,
@@ -18,7 +18,7 @@ _ended = counter(ENGINES_ENDED)
 
 
 def count_work(measured: EngineMeasured) -> None:
-    """Count the steps that were taken, and the time that went into them and all around them."""
+    """Count the executed steps, and the time in and between them."""
     for step in measured.steps:
         attributes = {"model": step.model}
         _step_seconds.record(step.seconds, attributes)
@@ -27,5 +27,5 @@ def count_work(measured: EngineMeasured) -> None:
 
 
 def count_end(end: EngineEnd) -> None:
-    """Count an engine that ended though nobody had told it to."""
+    """Count an engine that ended unexpectedly."""
     _ended.add(1, {"cause": end.cause.value})

@@ -1,4 +1,4 @@
-"""Every error that is the worker's own, with the stable code that Firestore and logs share.
+"""Errors of the worker, with the stable codes that Firestore and logs share.
 
 WorkerError
 ├── GenerationInterruptedError   generation_interrupted
@@ -14,19 +14,19 @@ from common.domain.task import Failure
 
 
 class WorkerError(Exception):
-    """Something that keeps this worker from finishing what it does."""
+    """Base of the errors that keep this worker from finishing an operation."""
 
     code: ClassVar[str] = "worker_error"
 
 
 class GenerationInterruptedError(WorkerError):
-    """The drawing was stopped before its last image: on request, or because the engine process had to go."""
+    """The generation was stopped before its last image, on request or because the engine ended."""
 
     code = "generation_interrupted"
 
 
 class GenerationFailedError(WorkerError):
-    """An image could not be drawn; `failure` says why and whether another attempt may help."""
+    """Generation failed; `failure` has the reason and whether another attempt may help."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.code}: {failure.message}")
@@ -34,7 +34,10 @@ class GenerationFailedError(WorkerError):
 
 
 class ObjectConflictError(WorkerError):
-    """Other bytes already lie under this object name. Names hold the attempt, so this is not a race but a mistake."""
+    """An object of this name has other bytes.
+
+    Names contain the attempt, so this is a bug, not a race.
+    """
 
     code = "object_conflict"
 
@@ -50,6 +53,6 @@ class EngineGoneError(WorkerError):
 
 
 class UnreadableImageError(WorkerError):
-    """These bytes are no image, or no image of darkroom's."""
+    """The bytes are not an image, or not one that darkroom wrote."""
 
     code = "unreadable_image"

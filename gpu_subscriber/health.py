@@ -1,8 +1,9 @@
-"""Health: a worker's state over HTTP, for Kubernetes' probes and the local stack.
+"""Health of a worker over HTTP, for Kubernetes' probes and the local stack.
 
-/healthz   200 while the worker lives: its heartbeat beats, no side thread is dead, deliveries can reach it
-/readyz    200 while it takes deliveries: engine ready with at least one model that works, stream open, not draining.
-           `engine.broken` names the models that could not be loaded, with the reason and the time of the next attempt
+/healthz   200 while the worker is alive: recent heartbeat, no side thread dead, deliveries can arrive
+/readyz    200 while it accepts deliveries: engine ready with at least one working model, stream
+           open, not draining. `engine.broken` lists the models that failed to load, with the
+           reason and the time of the next attempt
 """
 
 import json
@@ -15,12 +16,12 @@ from gpu_subscriber.worker import WorkerState
 
 
 class HealthServer(ThreadingHTTPServer):
-    """Answers on its own threads; `serve_forever` is a side thread's body."""
+    """Answers on its own threads; `serve_forever` is the body of a side thread."""
 
     daemon_threads = True
 
     def __init__(self, port: int, state: Callable[[], WorkerState]) -> None:
-        super().__init__(("", port), _Probe)  # every interface: the kubelet asks from outside the pod
+        super().__init__(("", port), _Probe)  # all interfaces: the kubelet connects from outside the pod
         self.state = state
 
 
@@ -39,7 +40,7 @@ class _Probe(BaseHTTPRequestHandler):
                 self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Probes come every few seconds: they are not news."""
+        """Suppress the access log: probes arrive every few seconds."""
 
     def _answer(self, ok: bool, body: dict[str, object]) -> None:
         data = json.dumps(body, default=str).encode()

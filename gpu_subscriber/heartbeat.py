@@ -1,4 +1,4 @@
-"""Heartbeat: one thread per worker that renews claims, writes progress, and learns of cancellation and lost claims."""
+"""Heartbeat: one thread per worker that renews claims, writes progress, and reads cancellations."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ from gpu_subscriber.active_task import ActiveTask, Pace, StopReason
 _log = structlog.get_logger(__name__)
 _claims_lost = counter(CLAIMS_LOST)
 _IDLE_SECONDS = 1.0
-"""The longest sleep between two beats: whoever watches the heartbeat sees it alive at least this often."""
+"""The longest pause between two beats, so that the liveness probe sees a recent one."""
 _PAUSE_AFTER_OUTAGE_SECONDS = 2.0
 
 
 class Heartbeat:
-    """Writes for all active tasks, one after another: about ten writes an image, one in three seconds of a long one."""
+    """Writes for all active tasks in turn: about ten writes per image, or one every 3 s."""
 
     def __init__(self, *, clock: Clock, claim_ttl: timedelta, pace: Pace) -> None:
         self._clock = clock
@@ -46,12 +46,12 @@ class Heartbeat:
 
     @property
     def last_beat_at(self) -> datetime:
-        """When it last looked at its tasks."""
+        """The time of the last beat."""
         return self._last_beat_at
 
     @contextmanager
     def holding(self, active: ActiveTask) -> Iterator[None]:
-        """Renew this task's claim until the block ends, however it ends."""
+        """Renew this task's claim inside the block."""
         with self._lock:
             self._active.append(active)
         try:
@@ -61,7 +61,7 @@ class Heartbeat:
                 self._active.remove(active)
 
     def news(self) -> None:
-        """Something may be worth writing now. Cheap; from any thread."""
+        """Wake the heartbeat, since a write may be due. Cheap and thread-safe."""
         self._news.set()
 
     def run(self) -> None:
@@ -72,12 +72,12 @@ class Heartbeat:
             self.beat()
 
     def stop(self) -> None:
-        """End `run` soon. Claims are no longer renewed from then on."""
+        """End `run` soon. Claims are no longer renewed after that."""
         self._stopping = True
         self._news.set()
 
     def beat(self) -> None:
-        """Write, or at least look, for every task that is due."""
+        """Write or read every task that is due."""
         for active in self.active_tasks:
             now = self._last_beat_at = self._clock.now()
             if active.renewal_due_at(self._pace) <= now:
@@ -92,7 +92,7 @@ class Heartbeat:
         except (ClaimLostError, InvalidTransitionError, TaskNotFoundError) as error:
             task_id, attempt = active.task.id, active.claim.attempt
             _log.warning("claim_lost", task_id=task_id, attempt=attempt, reason=error.code)
-            if active.stop_reason is not StopReason.CLAIM_LOST:  # else it was counted
+            if active.stop_reason is not StopReason.CLAIM_LOST:  # otherwise it was counted before
                 _claims_lost.add(1, {"reason": error.code})
             active.stop(StopReason.CLAIM_LOST)
             active.postpone(self._pace.renewal_seconds)

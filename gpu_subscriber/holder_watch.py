@@ -1,13 +1,14 @@
-"""HolderWatch: how long a delivery is held when another worker's claim is still alive."""
+"""Waiting for a sign of life of the worker that holds a redelivered task."""
 
 import threading
 
 
 class HolderWatch:
-    """Pub/Sub delivers a claimed task again when nobody extended its lease: mostly its holder is dead.
+    """How long to watch the claim of another worker when its task is delivered here.
 
-    A claim that is not renewed while this watch lasts shows it, long before the claim expires. Renewals are watched
-    for, not clocks compared: no two workers' clocks need agree.
+    Pub/Sub redelivers a claimed task when its lease was not extended, usually because its holder is
+    dead. A claim that is not renewed during the watch confirms that, long before the claim expires.
+    Only renewals are compared, so that the workers' clocks may differ.
     """
 
     def __init__(self, *, seconds: float, hurry: threading.Event) -> None:
@@ -15,5 +16,5 @@ class HolderWatch:
         self._hurry = hurry
 
     def outwaited(self) -> bool:
-        """Wait; False as soon as this worker must leave."""
+        """Wait for the duration of the watch; return False if the worker starts to drain."""
         return not self._hurry.wait(self._seconds)

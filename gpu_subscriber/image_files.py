@@ -1,8 +1,8 @@
-"""Image files that say how they were made: encoding with the image's record inside, and reading it back.
+"""Encoding of image files with the image's record inside, and reading the record back.
 
-Every format carries the same ImageRecord. PNG holds it in an iTXt chunk `darkroom`, beside a tEXt-like chunk
-`parameters` in the line format that AUTOMATIC1111's web UI made common; JPEG and WebP hold the lines in EXIF
-UserComment (where the same UI looks for them) and the record in an XMP packet.
+Every format contains the same ImageRecord. PNG has it in an iTXt chunk `darkroom`, beside a text
+chunk `parameters` in the format of AUTOMATIC1111's web UI. JPEG and WebP have these lines in the
+EXIF UserComment (where the same UI reads them) and the record in an XMP packet.
 """
 
 import hashlib
@@ -20,11 +20,13 @@ from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.image_record import ImageRecord, decode_image_record, encode_image_record
 
 _PNG_COMPRESS_LEVEL = 1
-"""zlib's fastest: 3 to 5 times faster than Pillow's default for a few per cent more bytes. Lossless either way."""
+"""zlib's fastest level: 3 to 5 times faster than Pillow's default for a few percent more bytes;
+lossless.
+"""
 _JPEG_QUALITY = 92
 _WEBP_QUALITY = 90
 _WEBP_METHOD = 2
-"""libwebp's effort, 0 to 6; above 2 an image takes longer to encode than to upload."""
+"""libwebp's effort, 0 to 6; above 2 encoding takes longer than the upload."""
 _ENCODING: dict[OutputFormat, dict[str, Any]] = {
     OutputFormat.PNG: {"compress_level": _PNG_COMPRESS_LEVEL},
     OutputFormat.JPEG: {"quality": _JPEG_QUALITY},
@@ -45,7 +47,10 @@ def recorded(
     index: int,
     attempt: int,
 ) -> ImageRecord:
-    """What the file of an RGB picture, `size` = (width, height), is going to say; `parameters` are this image's own."""
+    """Build the record of an RGB image, `size` = (width, height).
+
+    `parameters` are those of this single image.
+    """
     provenance = Provenance(
         **dict(circumstances),
         attempt=attempt,
@@ -56,7 +61,7 @@ def recorded(
 
 
 def encode_image(pixels: bytes, size: tuple[int, int], record: ImageRecord) -> bytes:
-    """The file of an RGB picture with its record inside. The same input, the same bytes."""
+    """Encode an RGB image with its record. The output is deterministic."""
     text = encode_image_record(record)
     lines = parameter_lines(record)
     output_format = record.parameters.output_format
@@ -68,7 +73,10 @@ def encode_image(pixels: bytes, size: tuple[int, int], record: ImageRecord) -> b
 
 
 def pixels_sha256(pixels: bytes, size: tuple[int, int], *, shown_by: OutputFormat | None = None) -> str:
-    """SHA-256, in hex, of an RGB picture as it is, or as a file of a format shows it, once written and read."""
+    """Return the SHA-256, in hex, of an RGB image.
+
+    With `shown_by` it is that of the decoded file of this format.
+    """
     if shown_by in (OutputFormat.JPEG, OutputFormat.WEBP):
         with Image.open(io.BytesIO(_encoded(pixels, size, shown_by))) as image:
             pixels = image.convert("RGB").tobytes()
@@ -76,10 +84,10 @@ def pixels_sha256(pixels: bytes, size: tuple[int, int], *, shown_by: OutputForma
 
 
 def read_record(data: bytes) -> ImageRecord:
-    """The record that `encode_image` embedded; raises UnreadableImageError when there is none."""
+    """Read the record that `encode_image` embedded; raises UnreadableImageError if there is none."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.load()  # a PNG's text may follow its pixels
+            image.load()  # a PNG's text chunk may follow its pixels
             embedded = image.info.get("darkroom") or _from_xmp(image.info.get("xmp", b""))
         return decode_image_record(embedded)
     except UndecodableError as exc:
@@ -89,7 +97,7 @@ def read_record(data: bytes) -> ImageRecord:
 
 
 def parameter_lines(record: ImageRecord) -> str:
-    """The parameters as people and other programs of this field write them: prompt, negative prompt, then the rest."""
+    """Format the parameters in the common format: prompt, negative prompt, then the others."""
     asked = record.parameters
     negative = asked.negative_prompt
     sampler = asked.sampler.value
@@ -138,7 +146,10 @@ def _xmp(text: str) -> bytes:
 
 
 def _from_xmp(packet: bytes | str) -> str:
-    """The record's JSON out of our own packet. No XML parser for bytes that anybody may have written."""
+    """Extract the record's JSON from darkroom's XMP packet.
+
+    It uses no XML parser, because the bytes are untrusted.
+    """
     text = packet if isinstance(packet, str) else packet.decode("utf-8", "replace")
     _, found, rest = text.partition(f"{_XMP_ATTRIBUTE}=")
     if not found or not rest:

@@ -1,6 +1,7 @@
-"""ImageRecord: what an image file says of itself, as JSON inside the file. A contract: other programs read it.
+"""The record of an image, as JSON inside the file. A contract: other programs read it.
 
-ASCII only, so that every container can hold it. Readers accept unknown fields and any 1.x version.
+ASCII only, so that every container format can hold it. Readers accept unknown fields and any 1.x
+version.
 """
 
 import json
@@ -16,26 +17,26 @@ VERSION = "1.0"
 
 
 class ImageRecord(BaseModel):
-    """Enough to draw this one image again, alone, and to tell whether it is the same. The owner is not named."""
+    """Everything needed to generate this one image again and compare it. The owner is not included."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: str = VERSION
     task_id: str
     index: int
-    """Which of the task's images."""
+    """The index of the image in its task."""
     parameters: GenerationParameters
-    """Of a task that would be this image alone: the seed is the image's own."""
+    """Parameters of a task with this image only: the seed is the image's own."""
     provenance: Provenance
 
 
 def encode_image_record(record: ImageRecord) -> str:
-    """The record as a file holds it; the same record, the same text."""
+    """Encode a record as JSON. The output is deterministic."""
     return json.dumps(record.model_dump(mode="json"), separators=(",", ":"), sort_keys=True)
 
 
 def decode_image_record(text: str | bytes) -> ImageRecord:
-    """Read a record. Raises UndecodableError, or its kind UnsupportedVersionError for a 2.x."""
+    """Parse a record. Raises UndecodableError, or its subclass UnsupportedVersionError for a 2.x."""
     raw = read_object(text, called="the record")
     try:
         return ImageRecord.model_validate(raw)

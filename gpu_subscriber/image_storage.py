@@ -1,6 +1,6 @@
-"""ImageStorage: from pixels to a StoredImage, and away with what no task refers to.
+"""Storage of generated images, and removal of unreferenced ones.
 
-Runs on callback threads: the GPU never waits for encoder or bucket.
+Runs on callback threads: the GPU never waits for encoding or uploads.
 """
 
 import hashlib
@@ -24,13 +24,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageStorage:
-    """Encodes finished pictures with their records inside and writes them under the attempt's own names."""
+    """Encodes images with their records and writes them under the attempt's object names."""
 
     writer: ImageWriter
     patience: Patience
 
     def store(self, task: Task, drawn: DrawnImage) -> StoredImage:
-        """Raises ObjectConflictError, and DependencyUnavailableError when patience is at its end."""
+        """Encode and upload an image.
+
+        Raises ObjectConflictError, and DependencyUnavailableError after all retries.
+        """
         parameters, size = task.parameters, (drawn.width, drawn.height)
         record = recorded(
             drawn.pixels,
@@ -63,9 +66,9 @@ class ImageStorage:
         )
 
     def clear_up(self, task: Task, stored: Task | None) -> None:
-        """Remove the images that the task does not refer to once this attempt is over, if the bucket answers.
+        """Remove the images that the task no longer references, if the bucket is available.
 
-        `task` as the attempt knew it, `stored` as it stands now; None when it was deleted.
+        `task` is the task of the attempt, `stored` the current one; None if it was deleted.
         """
         attempts = needless_attempts(task, stored)
         if attempts == 0:

@@ -1,4 +1,4 @@
-"""LastingStream: a delivery stream that is opened again whenever it ends, with back-off. Owned by the main thread."""
+"""A delivery stream that is reopened with backoff whenever it ends. For the main thread only."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,11 +12,11 @@ _log = structlog.get_logger(__name__)
 _FIRST_PAUSE = timedelta(seconds=0.5)
 _LONGEST_PAUSE = timedelta(seconds=15)
 _STEADY = timedelta(seconds=60)
-"""A stream that lasted this long was a good one: the next pause is short again."""
+"""A stream that lasted this long resets the backoff."""
 
 
 class LastingStream:
-    """Opens streams one after another; says when the next one is due, and leaves the waiting to its owner."""
+    """Opens streams one after another, and computes when the next one is due; its owner waits."""
 
     def __init__(
         self,
@@ -46,21 +46,28 @@ class LastingStream:
 
     @property
     def down_for(self) -> timedelta:
-        """How long it is since the last steady stream ended; zero while there is a steady one, and before the first."""
+        """Time since the last steady stream ended.
+
+        Zero while there is a steady stream, and before the first.
+        """
         now = self._clock.now()
         steady = self.is_open and now - self._opened_at >= _STEADY
         return timedelta() if steady or self._down_since is None else now - self._down_since
 
     @property
     def seconds_until_due(self) -> float | None:
-        """When `open` should be called next; None while there is nothing to open."""
+        """When to call `open`, in seconds from now; None while there is no stream to open."""
         if self._due_at is None:
             return None
-        left = min(self._due_at - self._clock.now(), _LONGEST_PAUSE)  # even if the clock was set back
+        # bounded, in case the clock was set back
+        left = min(self._due_at - self._clock.now(), _LONGEST_PAUSE)
         return max(0.0, left.total_seconds())
 
     def begin(self, slots: int) -> None:
-        """Take up to `slots` deliveries at once. An open stream of another number is closed, and opened again."""
+        """Accept up to `slots` deliveries at once.
+
+        An open stream with another limit is closed and reopened.
+        """
         resized = self.is_open and slots != self._slots
         self._slots, self._suspended = slots, False
         if self._stream is None and self._due_at is None:
@@ -69,7 +76,7 @@ class LastingStream:
             self._close_for_now()
 
     def suspend(self) -> None:
-        """Take no deliveries until `begin`: nothing that they ask for can be served."""
+        """Accept no deliveries until `begin`: the worker could not process them."""
         self._suspended, self._due_at = True, None
         if self.is_open:
             self._close_for_now()
@@ -81,9 +88,10 @@ class LastingStream:
         _log.info("stream_opened", slots=self._slots)
 
     def ended(self) -> None:
-        """The stream is over: the next one is due after a pause, which grows while streams do not last.
+        """Handle the end of a stream.
 
-        One that was closed on purpose is followed at once, or by `begin`.
+        The next one is due after a pause, which grows while streams fail. A stream that was closed
+        intentionally is followed at once, or by `begin`.
         """
         now = self._clock.now()
         if self._closing or self._suspended:
@@ -100,7 +108,7 @@ class LastingStream:
         self._pause = min(_LONGEST_PAUSE, self._pause * 2)
 
     def close(self) -> None:
-        """Take no more deliveries."""
+        """Accept no more deliveries."""
         if self._stream is not None:
             self._stream.close()
 
@@ -109,5 +117,5 @@ class LastingStream:
         self.close()
 
     def wait_until_ended(self, timeout_seconds: float) -> bool:
-        """Whether every delivery was settled in time."""
+        """Wait for all deliveries to be settled; return whether they were in time."""
         return self._stream is None or self._stream.wait_until_ended(timeout_seconds)

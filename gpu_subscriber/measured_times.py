@@ -1,7 +1,8 @@
-"""MeasuredTimes: what drawing takes this worker, learned from what it draws. Thread-safe, no I/O.
+"""Durations of generation on this worker, measured from its tasks. Thread-safe, no I/O.
 
-Medians over the latest images: a neighbour that took the cores for a moment, or the first pass at a new size, must
-not speak for all. Sizes are told apart roughly, for a step costs nearly what its pixels say, but not quite.
+They are medians over the latest images, which ignore outliers such as a busy CPU or the first pass
+at a new size. Sizes are grouped into classes, since the duration of a step is nearly, but not
+exactly, proportional to its pixels.
 """
 
 import math
@@ -16,14 +17,14 @@ from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 
 _IMAGES_REMEMBERED = 40
-"""Of each size: enough for a steady median, few enough to follow a device that changes its pace."""
+"""Per size: enough for a stable median, few enough to follow changes of the device's speed."""
 _UNITS_REMEMBERED = 60
-"""Of all sizes together: what waits is about what came lately."""
+"""Over all sizes: the waiting tasks resemble the latest ones."""
 _MOST_SIZES = 16
-"""Of each model, so that a report stays small; the size that was drawn longest ago is forgotten first."""
+"""Per model, so that a report stays small; the least recently used size is evicted."""
 _TASKS_REMEMBERED = 120
 _ALONE = 1.05
-"""The most images that a step may have been shared by, in the mean, to count as drawn alone."""
+"""Largest mean number of images per step that counts as a single one."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class _Model:
     warm_up_cost: tuple[float, float] | None = None
 
     def size_of(self, pass_pixels: int) -> _Size:
-        # Halves of powers of two: a class reaches from 0.84 to 1.19 times its middle.
+        # Half powers of two: a class spans 0.84 to 1.19 times its center.
         size = self.sizes.setdefault(round(2 * math.log2(pass_pixels)), _Size())
         self.sizes.move_to_end(round(2 * math.log2(pass_pixels)))
         if len(self.sizes) > _MOST_SIZES:
@@ -65,7 +66,7 @@ class _Model:
 
 
 class MeasuredTimes:
-    """Gathers while tasks are drawn; asked whenever the worker reports."""
+    """Records durations during generation, and returns them for the worker's reports."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -74,7 +75,7 @@ class MeasuredTimes:
         self._foretold: deque[ForetoldTask] = deque(maxlen=_TASKS_REMEMBERED)
 
     def warmed_up(self, warm_up: WarmUpTimes) -> None:
-        """What an image would take, measured before any was asked for; what was drawn outweighs it."""
+        """Record the durations of the warm-up, which are used until an image has been measured."""
         pixels, times = warm_up.pass_pixels, warm_up.times
         with self._lock:
             model = self._models.setdefault(warm_up.model, _Model())
@@ -89,7 +90,7 @@ class MeasuredTimes:
             model.warm_up_cost = (times.seconds_of(warm_up.steps), warm_up.work_units)
 
     def image_drawn(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
-        """What one image took, where that is known. One that took no step here tells nothing."""
+        """Record the durations of one image, if known. An image without a step here is ignored."""
         if times is None or times.steps == 0:
             return
         pixels = parameters.pass_pixels
@@ -101,7 +102,10 @@ class MeasuredTimes:
             model.costs.append((times.seconds_of(parameters.steps), parameters.image_work_units))
 
     def task_ended(self, task: Task, *, drawing_seconds: float) -> None:
-        """How long a task took, if it was completed at once: what goes wrong cannot be foretold."""
+        """Record the duration of a task that completed at the first attempt.
+
+        Others are not predictable.
+        """
         usage, finished_at = task.usage, task.finished_at
         if finished_at is None or usage.inference_seconds is None or task.attempt != 1 or task.failed_images:
             return
@@ -115,7 +119,7 @@ class MeasuredTimes:
 
     @property
     def handling_seconds(self) -> float | None:
-        """Of a task, beside its drawing; None before the first."""
+        """Duration of a task besides generation; None before the first."""
         with self._lock:
             return median(self._handling) if self._handling else None
 
@@ -127,7 +131,7 @@ class MeasuredTimes:
 
     @property
     def models(self) -> tuple[ModelTimes, ...]:
-        """What is known of each model, by name."""
+        """The durations for each model, by name."""
         with self._lock:
             return tuple(_times_of(name, model) for name, model in sorted(self._models.items()))
 

@@ -1,13 +1,13 @@
-"""How often the kernel's OOM killer has struck in this process's memory cgroup: a pod's container, usually."""
+"""The OOM kill count of this process's memory cgroup, usually that of a pod's container."""
 
 from pathlib import Path, PurePosixPath
 
 
 def oom_kills(root: Path = Path("/")) -> int | None:
-    """The kernel's count so far, of this cgroup and those below it; None where it cannot be read.
+    """Return the kernel's count for this cgroup and its descendants; None if it is not readable.
 
-    Control groups v2 tell it in `memory.events`, v1 in `memory.oom_control`. Inside a container the path that
-    /proc names may be the host's; what is mounted there then is the container's own group.
+    Cgroups v2 have it in `memory.events`, v1 in `memory.oom_control`. Inside a container, the path
+    in /proc may be the host's; the mounted hierarchy then starts at the container's own cgroup.
     """
     for file in _places(root):
         try:

@@ -1,4 +1,4 @@
-"""Patience: trying again, inside an attempt, what a dependency did not answer."""
+"""Retries of calls to unavailable dependencies within an attempt."""
 
 import threading
 from collections.abc import Callable
@@ -12,9 +12,10 @@ Answer = TypeVar("Answer")
 
 
 class Patience:
-    """Repeats a call for as long as its dependency is unavailable, with exponential back-off and jitter.
+    """Retries a call while its dependency is unavailable, with exponential backoff and jitter.
 
-    It ends after `seconds`, or as soon as `hurry` is set: a worker that must leave tries once and no more.
+    It stops after `seconds`, or as soon as `hurry` is set: a draining worker makes only one
+    attempt.
     """
 
     def __init__(self, *, seconds: float, hurry: threading.Event, first_pause_seconds: float = 0.2) -> None:
@@ -24,11 +25,14 @@ class Patience:
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the worker must leave, so that a dependency is not given its time."""
+        """Whether the worker is draining, so that retries stop early."""
         return self._hurry.is_set()
 
     def __call__(self, call: Callable[[], Answer]) -> Answer:
-        """What `call` returns; raises DependencyUnavailableError in the end, and any other error at once."""
+        """Return the result of `call`.
+
+        Raises DependencyUnavailableError after the last attempt, and any other error at once.
+        """
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(DependencyUnavailableError),
             wait=tenacity.wait_exponential_jitter(

@@ -1,7 +1,8 @@
-"""The doors through which the worker reaches the world: what it may expect, and which errors may come back.
+"""Ports of the worker: its interfaces to infrastructure, with their errors.
 
-TaskStore, EventPublisher and Clock are shared with the API and live in `common.ports`. Implementations live in
-`adapters` and in `engine_client`, fakes in `tests/fakes`; one contract suite runs on both.
+TaskStore, EventPublisher and Clock are shared with the API and are in `common.ports`.
+Implementations are in `adapters` and in `engine_client`, fakes in `tests/fakes`; one contract suite
+runs on both.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -16,36 +17,42 @@ from gpu_subscriber.engine.messages import RunTimes
 
 
 class Settlement(StrEnum):
-    """What to do with a delivery once the worker is through with it."""
+    """What to do with a delivery after processing."""
 
     ACKNOWLEDGE = "acknowledge"
-    """Never deliver it again. Only when the stored task is terminal or gone."""
+    """Never deliver it again. Only if the stored task is terminal or was deleted."""
     RETURN = "return"
-    """Deliver it again, to whomever, after the subscription's back-off."""
+    """Deliver it again, to any worker, after the subscription's backoff."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One hand-over of a message to this worker; the same message may be handed over again."""
+    """One delivery of a message to this worker; the same message may be delivered again."""
 
     message_id: str
     body: bytes
     attributes: Mapping[str, str] = field(default_factory=dict)
     subscription: str = ""
-    """Where it came from."""
+    """The subscription that delivered it."""
     delivery_attempt: int | None = None
-    """How often the broker says it has delivered this message. For the log only: the domain counts attempts."""
+    """The broker's delivery count. For the log only: the domain counts attempts."""
 
 
 class DeliveryStream(Protocol):
-    """An open subscription. It ends when told to, and when the broker or the network ends it."""
+    """An open subscription. It ends on `close`, or when the broker or the network ends it."""
 
     def close(self) -> None:
-        """Take no more deliveries, RETURN those that wait, let the running ones finish. Does not block."""
+        """Accept no more deliveries, RETURN the waiting ones, finish the running ones.
+
+        Does not block.
+        """
         ...
 
     def wait_until_ended(self, timeout_seconds: float) -> bool:
-        """Whether it ended in time, with every running delivery settled and every settlement sent."""
+        """Wait for the end.
+
+        Returns whether all running deliveries were settled, and the settlements sent, in time.
+        """
         ...
 
     @property
@@ -60,22 +67,22 @@ class DeliveryStream(Protocol):
 
 
 class DeliverySource(Protocol):
-    """Where deliveries come from."""
+    """Source of deliveries."""
 
     def open(
         self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
     ) -> DeliveryStream:
-        """Start calling `process`, each delivery on a thread of its own, never more than `slots` at once.
+        """Start calling `process`, each delivery on its own thread, at most `slots` at once.
 
-        The lease of a delivery is kept until `process` returns. `on_end` is called once, when the stream has
-        ended for any reason.
+        The lease of a delivery is extended until `process` returns. `on_end` is called once, when
+        the stream has ended for any reason.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnImage:
-    """A finished picture: `pixels` are height x width x 3 bytes, RGB, row by row."""
+    """A generated image: `pixels` are height x width x 3 bytes, RGB, row by row."""
 
     index: int
     width: int
@@ -85,12 +92,12 @@ class DrawnImage:
     circumstances: Circumstances
     resumed_at_step: int = 0
     times: RunTimes | None = None
-    """Where the device's time went, where the engine tells."""
+    """The use of the device's time, if the engine reports it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The complete state of the Run of image `index` after `step` steps, enough to go on elsewhere."""
+    """The complete state of the run of image `index` after `step` steps, to resume it anywhere."""
 
     index: int
     step: int
@@ -99,108 +106,113 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRun:
-    """Image `index` could not be generated in this attempt; the others go on."""
+    """Image `index` could not be generated in this attempt; the other images continue."""
 
     index: int
     failure: Failure
 
 
 Piece = DrawnImage | FailedRun | Checkpoint
-"""What a generation yields."""
+"""The items that a generation yields."""
 
 
 class ProgressListener(Protocol):
-    """Who is told how far a drawing is. Called on the engine's reading thread: must return at once."""
+    """Receives the progress of a generation.
+
+    Called on the engine's reading thread: must return at once.
+    """
 
     def phase_changed(self, index: int, phase: Phase) -> None:
-        """Image `index` entered another phase."""
+        """Image `index` has entered another phase."""
         ...
 
     def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
-        """The model does not obey all of the task's parameters."""
+        """The model does not follow all parameters of the task."""
         ...
 
     def step_done(self, index: int, step: int) -> None:
-        """Image `index` has `step` denoising steps behind it."""
+        """Image `index` has finished `step` denoising steps."""
         ...
 
     def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
-        """What image `index` looks like so far."""
+        """A preview of image `index` is available."""
         ...
 
 
 class Generation(Protocol):
-    """The images of one task being drawn."""
+    """The generation of one task's images."""
 
     def __iter__(self) -> Iterator[Piece]:
-        """Each image as soon as it is finished or has failed, in any order, and checkpoints in between.
+        """Yield each image when it has finished or failed, in any order, and checkpoints.
 
-        Blocks the caller only. Raises GenerationInterruptedError, after the checkpoints that were asked for, and
-        GenerationFailedError when the whole attempt failed.
+        Blocks only the caller. Raises GenerationInterruptedError, after the requested checkpoints,
+        and GenerationFailedError if the whole attempt failed.
         """
         ...
 
     def interrupt(self, *, want_checkpoints: bool = False) -> None:
-        """Stop every image at its next step. From any thread, any number of times; does not block."""
+        """Stop every image at its next step. Thread-safe, idempotent, does not block."""
         ...
 
     def close(self) -> None:
-        """Give up what is not drawn yet. Must be called at the end; twice is no error."""
+        """Discard unfinished images. Must be called at the end; idempotent."""
         ...
 
     @property
     def runs(self) -> tuple[RunSeconds, ...]:
-        """The device seconds spent so far, finished or not, for each image that is generated. From any thread."""
+        """Return the device seconds so far of each image, finished or not. Thread-safe."""
         ...
 
 
 class ImageGenerator(Protocol):
-    """Draws. One for all tasks of the worker, so that they share the GPU's steps."""
+    """Generates images. Shared by all tasks of the worker, so that they share the GPU's steps."""
 
     def start(
         self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
     ) -> Generation:
-        """Begin to draw every missing image of the task, going on from a checkpoint where there is one."""
+        """Start to generate all missing images of the task, from checkpoints if there are any."""
         ...
 
 
 class ImageWriter(Protocol):
-    """Where finished images go."""
+    """Storage of finished images."""
 
     def write(self, object_name: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
-        """Store a whole object under a name that was never used.
+        """Store a whole object under an unused name.
 
-        The same bytes again are no error: a first try whose outcome is unknown may have arrived. Raises
-        ObjectConflictError when other bytes lie there, DependencyUnavailableError when the bucket does not answer.
+        Writing the same bytes again is no error: an earlier attempt with an unknown outcome may
+        have succeeded. Raises ObjectConflictError if the object has other bytes,
+        DependencyUnavailableError if the bucket is unavailable.
         """
         ...
 
     def remove_attempts(self, folder: str, *, up_to: int, keep: Collection[str] = ()) -> int:
-        """Remove the images of attempts 1 to `up_to` from a task's folder, but for the object names in `keep`.
+        """Remove the images of attempts 1 to `up_to` from a task's folder.
 
-        Returns how many were removed. None is no error.
+        Object names in `keep` are kept. Returns the number of removed images, possibly 0.
 
-        Raises DependencyUnavailableError, perhaps after some are gone, and may then be called again.
+        Raises DependencyUnavailableError, possibly after removing some; a retry is safe.
         """
         ...
 
 
 class CheckpointStore(Protocol):
-    """Where the state of unfinished Runs waits for the next attempt. Losing one costs time, never correctness.
+    """Storage of the state of unfinished runs for the next attempt. Losing one only costs time.
 
-    `folder` is the task's own. Every method raises DependencyUnavailableError when the store does not answer.
+    `folder` is the task's own. Every method raises DependencyUnavailableError if the store is
+    unavailable.
     """
 
     def save(self, folder: str, checkpoint: Checkpoint) -> None:
-        """Keep it in place of an earlier one of the same image."""
+        """Store a checkpoint in place of an earlier one of the same image."""
         ...
 
     def load(self, folder: str) -> Mapping[int, Checkpoint]:
-        """The latest checkpoint of each image that has one, by index; none that is larger than the store reads."""
+        """Return the latest checkpoint of each image by index; oversized ones are omitted."""
         ...
 
     def discard(self, folder: str) -> None:
-        """Forget them all; when there are none, that is no error."""
+        """Delete all checkpoints of the folder, if any."""
         ...
 
 
@@ -208,16 +220,16 @@ class OwnPod(Protocol):
     """The pod this worker runs in."""
 
     def say_removal_cost(self, cost: int) -> None:
-        """Of several pods those with the lowest cost are removed first, when fewer are needed. Idempotent.
+        """Set the cost. Kubernetes first removes the pods with the lowest cost. Idempotent.
 
-        Raises DependencyUnavailableError when the cluster does not answer, or refuses.
+        Raises DependencyUnavailableError if the cluster is unavailable or refuses.
         """
         ...
 
 
 class DeadLetters(Protocol):
-    """Where deliveries go that nobody can process."""
+    """Storage of deliveries that no worker can process."""
 
     def publish(self, delivery: Delivery, *, reason: str) -> None:
-        """Keep the message with the reason why it was given up. Raises DependencyUnavailableError."""
+        """Store the message with the reason. Raises DependencyUnavailableError."""
         ...

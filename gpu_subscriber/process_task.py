@@ -1,9 +1,9 @@
-"""One delivery, from claim to settlement. Read this page to know how a task becomes an image.
+"""Processing of one delivery, from claim to settlement.
 
-    claim → draw → images stored → task completed → event published → acknowledge
+    claim → generate → images stored → task completed → event published → acknowledge
 
-A crash between any two is safe: the next delivery finds the task as it was left. If it was left terminal, its
-event is published again, under the same id, and the delivery is acknowledged.
+A crash between any two steps is safe: the next delivery continues from the stored task. If that is
+terminal, its event is published again, under the same id, and the delivery is acknowledged.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ Ending = Callable[[Task], Task]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessTask:
-    """Processes deliveries, several at a time, each on the thread that calls it."""
+    """Processes deliveries, several at a time, each on the calling thread."""
 
     worker_id: str
     claim_ttl: timedelta
@@ -84,7 +84,7 @@ class ProcessTask:
     bill: GpuBill
 
     def __call__(self, delivery: Delivery) -> Settlement:
-        """What to do with the delivery. Returns only when all that this says is true is stored."""
+        """Process a delivery and return its settlement, after all results are stored."""
         with recorded_attempt(delivery, self.clock, self.bill) as record:
             record.settlement = self._settled(delivery, record)
             return record.settlement
@@ -103,7 +103,7 @@ class ProcessTask:
             if task.status.is_terminal:
                 self.events.publish(task)
         except TaskNotFoundError as error:
-            record.result = error.code  # deleted: nobody waits for it any more
+            record.result = error.code  # the task was deleted
             return Settlement.ACKNOWLEDGE
         except ClaimHeldError as error:
             record.met_holder(error.claim, worker_id=self.worker_id)
@@ -137,12 +137,13 @@ class ProcessTask:
     def _claimed_at_once(
         self, task_id: str, traceparent: str | None, *, silent: Claim | None = None
     ) -> tuple[Task, Task]:
-        """The task afterwards, and as it was before."""
+        """Claim or end the task; return it as it is now and as it was before."""
         found: list[Task] = []
         now = self.clock.now()
 
         def claimed(task: Task) -> Task:
-            found.append(task)  # the last one is the one that the write was conditional on
+            # `update` may retry: the last one is the task that the write was conditional on
+            found.append(task)
             return claimed_or_ended(
                 task, self.worker_id, now, self.claim_ttl, silent=silent, traceparent=traceparent
             )
@@ -150,7 +151,7 @@ class ProcessTask:
         return self.store.update(task_id, claimed), found[-1]
 
     def _attempted(self, task: Task, record: AttemptRecord) -> Task:
-        """Draw and store the images, and write how the attempt ended."""
+        """Generate and store the images, and write the end of the attempt."""
         try:
             ended = self._drawn_to_an_end(task, record)
             self.checkpoints.attempt_ended(ended)
@@ -182,7 +183,7 @@ class ProcessTask:
                 self._clear_up_after_losing(task)
                 raise
             except TaskNotFoundError:
-                record.lost(reported_seconds=0.0)  # what was reported is deleted, too
+                record.lost(reported_seconds=0.0)  # the task was deleted, and the reported seconds with it
                 self._clear_up_after_losing(task)
                 raise
             except DependencyUnavailableError:
@@ -192,7 +193,7 @@ class ProcessTask:
             return ended
 
     def _clear_up_after_losing(self, task: Task) -> None:
-        """Others decided how the task goes on, or deleted it: what this attempt has stored is nobody's."""
+        """Remove this attempt's unreferenced images after the task was taken over or deleted."""
         try:
             stored = self.store.get(task.id)
         except DependencyUnavailableError:
@@ -204,7 +205,7 @@ class ProcessTask:
             self.images.clear_up(task, stored)
 
     def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
-        """Draw and store; the change that says how it went."""
+        """Generate and store the images; return the change that ends the attempt."""
         try:
             failures = self._drawn_and_stored(active, generation)
         except (GenerationFailedError, ObjectConflictError) as error:
@@ -230,9 +231,10 @@ class ProcessTask:
         )
 
     def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
-        """Encode and upload each image on this thread while the GPU goes on with the others; the failures by index.
+        """Encode and upload each image while the GPU continues with the others.
 
-        An image that cannot be stored stops the others, and their last seconds are waited for.
+        Returns the failures by index. If an image cannot be stored, the others are stopped, and their
+        final reports awaited.
         """
         failures: dict[int, Failure] = {}
         trouble: ObjectConflictError | DependencyUnavailableError | None = None
@@ -262,7 +264,7 @@ class ProcessTask:
     def _stored(
         self, active: ActiveTask, drawn: DrawnImage
     ) -> ObjectConflictError | DependencyUnavailableError | None:
-        """Store the image; the error that kept it from being stored, if there was one."""
+        """Store the image; return the error if that failed."""
         try:
             active.image_stored(self.images.store(active.task, drawn))
         except (ObjectConflictError, DependencyUnavailableError) as error:

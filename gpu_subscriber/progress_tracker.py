@@ -1,4 +1,4 @@
-"""ProgressTracker: how far the images of one task are, gathered from the engine's reports. Thread-safe, no I/O."""
+"""The progress of one task's images, from the engine's reports. Thread-safe, no I/O."""
 
 import threading
 from collections.abc import Iterable
@@ -17,21 +17,25 @@ _TELLING_ORDER = (
     Phase.LOADING_MODEL,
     Phase.WAITING,
 )
-"""A task of several images is in many phases at once; it tells the first of these that any of them is in."""
+"""The images of a task may be in different phases; the task shows the first of these that any image
+is in.
+"""
 _MAX_PREVIEW_BYTES = 300_000
-"""All previews of a task together: Firestore's documents end at 1 MiB, and each listener is sent all of it."""
+"""Limit for all previews of a task: Firestore limits documents to 1 MiB, and sends all of it to
+each listener.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Where a task stands: what its document should say."""
+    """The current state of a task, for its document."""
 
     progress: Progress
     previews: tuple[Preview, ...]
 
 
 class ProgressTracker:
-    """A ProgressListener that remembers the latest report of each image."""
+    """A ProgressListener that stores the latest report of each image."""
 
     def __init__(self, *, images: int, steps: int, clock: Clock, finished: Iterable[int] = ()) -> None:
         self._lock = threading.Lock()
@@ -39,46 +43,44 @@ class ProgressTracker:
         self._steps = steps
         self._phase_of = dict.fromkeys(range(images), Phase.WAITING)
         self._step_of = dict.fromkeys(range(images), 0)
-        for index in finished:  # by earlier attempts
+        for index in finished:  # finished by earlier attempts
             self._phase_of[index], self._step_of[index] = Phase.UPLOADING, steps
         self._previews: dict[int, Preview] = {}
         self.warnings: tuple[TaskWarning, ...] = ()
-        """What the model does not obey of the task's parameters."""
+        """The parts of the request that the model does not follow."""
         self._first_report: tuple[datetime, float] | None = None
         self._last_report: tuple[datetime, float] | None = None
 
     def phase_changed(self, index: int, phase: Phase) -> None:
-        """See ProgressListener."""
         with self._lock:
             self._phase_of[index] = phase
 
     def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
-        """See ProgressListener. The same for each image."""
+        """Store the warnings, which are the same for each image."""
         self.warnings = warnings
 
     def step_done(self, index: int, step: int) -> None:
-        """See ProgressListener. Steps never go back, not even when an image is drawn once more after a crash."""
+        """Store the step. Steps never decrease, even if an image starts over after a crash."""
         with self._lock:
             self._step_of[index] = max(step, self._step_of[index])
             self._last_report = (self._clock.now(), self._value())
             self._first_report = self._first_report or self._last_report
 
     def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
-        """See ProgressListener."""
         with self._lock:
             others = sum(len(preview.jpeg) for preview in self._previews.values() if preview.index != index)
             if others + len(jpeg) <= _MAX_PREVIEW_BYTES:
                 self._previews[index] = Preview(index=index, step=step, jpeg=jpeg)
 
     def image_finished(self, index: int) -> None:
-        """Image `index` is drawn and only its upload is left, or it has failed."""
+        """Record that image `index` has failed, or is generated and only its upload is left."""
         with self._lock:
             self._phase_of[index] = Phase.UPLOADING
             self._step_of[index] = self._steps
 
     @property
     def phase(self) -> Phase:
-        """The phase the task is in, taken over its images."""
+        """The phase of the task, over its images."""
         with self._lock:
             return self._phase()
 
@@ -95,7 +97,7 @@ class ProgressTracker:
             return max(self._previews.values(), key=lambda preview: preview.step, default=None)
 
     def standing(self) -> Standing:
-        """All of it at one moment."""
+        """Return a consistent snapshot of all of it."""
         with self._lock:
             progress = Progress(
                 phase=self._phase(), step=min(self._step_of.values()), steps=self._steps, value=self._value()
@@ -105,7 +107,7 @@ class ProgressTracker:
             )
 
     def seconds_left(self) -> float | None:
-        """How long the denoising will take yet, at the pace seen so far; None when nothing was seen yet."""
+        """Estimate the remaining time of denoising at the current pace; None without a measurement."""
         with self._lock:
             if self._value() >= 1.0:
                 return 0.0

@@ -21,7 +21,7 @@ from gpu_subscriber.settings import WorkerSettings
 
 
 def main() -> int:
-    """Draw; the exit code."""
+    """Generate the image again; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.redraw", description=__doc__)
     parser.add_argument("image", type=Path, help="a file that darkroom has drawn")
     parser.add_argument("again", type=Path, help="where to write the new picture, in the same format")

@@ -1,4 +1,4 @@
-"""RemovalCost: says on the worker's own pod what its removal would cost, so that idle ones go first (docs/adr/0017)."""
+"""Sets the removal cost of the worker's pod, so that idle pods are removed first (docs/adr/0017)."""
 
 import threading
 from collections import deque
@@ -12,16 +12,20 @@ from gpu_subscriber.ports import OwnPod
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 5.0
 _LOOKS_REMEMBERED = 6
-"""A pause of less than half a minute between two tasks makes nobody idle, and costs no writes."""
+"""Number of polls that a lower cost must last, so that short pauses between tasks cause no writes.
+"""
 
 
 def removal_cost(active_tasks: int) -> int:
-    """0 for an idle worker, one more for each doubling: few different costs, so that few changes are written."""
+    """Return 0 for an idle worker, and 1 more per doubling; few values mean few writes."""
     return active_tasks.bit_length()
 
 
 class RemovalCost:
-    """A side thread's body. Nothing depends on it: while it fails, busy pods may go first and hand back their tasks."""
+    """Body of a side thread.
+
+    It is best-effort: if it fails, busy pods may be removed first and hand back their tasks.
+    """
 
     def __init__(
         self, pod: OwnPod, active_tasks: Callable[[], int], *, look_seconds: float = _LOOK_SECONDS
@@ -30,12 +34,13 @@ class RemovalCost:
         self._active_tasks = active_tasks
         self._look_seconds = look_seconds
         self._recent: deque[int] = deque(maxlen=_LOOKS_REMEMBERED)
-        self._told: int | None = None  # unknown: a container that restarts finds what its predecessor said
+        # unknown: before a restart of the container, its predecessor may have set one
+        self._told: int | None = None
         self._failing = False
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Look again and again until `stop`."""
+        """Update the cost regularly until `stop`."""
         while not self._stopping.wait(self._look_seconds):
             self.look()
 
@@ -44,7 +49,7 @@ class RemovalCost:
         self._stopping.set()
 
     def look(self) -> None:
-        """Say the cost if it is another than before: a higher one at once, a lower one when it lasts."""
+        """Set the cost if it has changed: a higher one at once, a lower one after several polls."""
         self._recent.append(removal_cost(self._active_tasks()))
         cost = max(self._recent)
         if cost == self._told:

@@ -1,6 +1,6 @@
-"""Reporting: tells the world that this worker is there, what it serves, and how long things take it.
+"""Regular reports of the worker's models and measured durations to the store.
 
-A thread of its own: a store that does not answer must hold up neither claims nor a drain.
+They have a thread of their own, so that an unavailable store delays neither claims nor a drain.
 """
 
 import threading
@@ -17,9 +17,11 @@ from gpu_subscriber.measured_times import MeasuredTimes
 
 _log = structlog.get_logger(__name__)
 _ALIVE_FOR_INTERVALS = 3
-"""One write may fail, and the next be late, before a worker counts as gone."""
+"""Number of intervals without a report after which a worker counts as dead: one may fail, and the
+next be late.
+"""
 _KEPT_FOR = timedelta(days=7)
-"""What a step takes here is worth knowing while no worker is alive: how much work waits follows from it."""
+"""Retention of reports of dead workers, whose durations are used to estimate the backlog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class _Presence:
 
 
 class Reporting:
-    """A report each `interval_seconds` from the engine's first readiness until `leave`, and one last word."""
+    """Reports every `interval_seconds` from the first EngineReady until `leave`, then once more."""
 
     def __init__(
         self,
@@ -53,7 +55,10 @@ class Reporting:
         self._presence: _Presence | None = None
 
     def engine_ready(self, engine: EngineReady, *, deliveries: int) -> None:
-        """The engine's models have changed; the worker takes so many deliveries from now on. Returns at once."""
+        """Store the engine's models and the number of concurrent deliveries, and report.
+
+        Returns at once.
+        """
         if engine.warm_up is not None:
             self._measured.warmed_up(engine.warm_up)
         self._presence = _Presence(
@@ -66,7 +71,7 @@ class Reporting:
         self._news.set()
 
     def leave(self) -> None:
-        """The worker takes no more deliveries. Returns at once; `run` says it and ends."""
+        """Report that the worker accepts no more deliveries, and end `run`. Returns at once."""
         self._leaving = True
         self._news.set()
 

@@ -1,4 +1,4 @@
-"""Which end an attempt comes to: pure rules, no I/O. What is acknowledged follows from what is stored alone."""
+"""How an attempt ends: pure rules, no I/O. The settlement depends on the stored task only."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ ATTEMPT_TIMED_OUT = Failure(
 
 
 def settlement_of(task: Task) -> Settlement:
-    """The invariant behind every settlement: acknowledge only when the stored task is terminal (or gone)."""
+    """Return the settlement: acknowledge only if the stored task is terminal (or was deleted)."""
     return Settlement.ACKNOWLEDGE if task.status.is_terminal else Settlement.RETURN
 
 
@@ -32,9 +32,9 @@ def claimed_or_ended(
     silent: Claim | None = None,
     traceparent: str | None = None,
 ) -> Task:
-    """Take the task, or end one that nobody may take any more. A terminal task comes back unchanged.
+    """Claim the task, or end one that may not be claimed again. A terminal task is not changed.
 
-    Raises ClaimHeldError while another claim is alive; `silent` is one that is not, see `Task.claimed_by`.
+    Raises ClaimHeldError while another claim is alive; for `silent` see `Task.claimed_by`.
     """
     if task.status.is_terminal:
         return task
@@ -45,7 +45,7 @@ def claimed_or_ended(
     except AttemptsExhaustedError:
         return task.abandoned(_attempts_exhausted(task), now)
     if claimed.cancel_requested_at is not None and claimed.claim is not None:
-        # The worker that should have seen the flag died or handed the task back first.
+        # The worker that should have read the flag died or handed the task back before.
         return claimed.cancelled_by_holder(claimed.claim, now)
     return claimed
 
@@ -53,10 +53,11 @@ def claimed_or_ended(
 def finished(
     task: Task, claim: Claim, now: datetime, *, output: AttemptOutput, failures: Mapping[int, Failure]
 ) -> Task:
-    """After every Run has ended by itself; `failures` by image index.
+    """Return the task after all runs have ended by themselves; `failures` by image index.
 
-    Another attempt follows if it may help an image and one is left; it generates only what is missing then.
-    Otherwise the finished images are kept, and the task fails only if there is none.
+    Another attempt follows if it may help an image and attempts are left; it generates only the
+    missing images. Otherwise the finished images are kept, and the task fails only if there are
+    none.
     """
     retryable = next((failure for _, failure in sorted(failures.items()) if failure.retryable), None)
     if retryable is not None and task.cancel_requested_at is not None:
@@ -73,14 +74,17 @@ def finished(
 
 
 def failed_image(index: int, failure: Failure) -> FailedImage:
-    """An image that no attempt will generate."""
+    """Return the record of an image that no attempt can generate."""
     return FailedImage(index=index, code=failure.code, message=failure.message)
 
 
 def released_or_failed(
     task: Task, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput
 ) -> Task:
-    """After a failure of the whole attempt: another one if it may help and one is left, the end otherwise."""
+    """Return the task after a failure of the whole attempt.
+
+    It is queued if another attempt may help and one is left, else failed.
+    """
     if task.cancel_requested_at is not None:
         return task.cancelled_by_holder(claim, now, output=output)
     if failure.retryable and task.attempts_left > 0:
@@ -89,26 +93,30 @@ def released_or_failed(
 
 
 def cancelled_or_handed_back(task: Task, claim: Claim, now: datetime, *, output: AttemptOutput) -> Task:
-    """After an interruption: cancelled if its owner asked for that, else back to the queue with its attempt."""
+    """Return the task after an interruption: cancelled if its owner requested that, else queued.
+
+    A task that is handed back gets its attempt back.
+    """
     if task.cancel_requested_at is not None:
         return task.cancelled_by_holder(claim, now, output=output)
     return task.handed_back(claim, now, output=output)
 
 
 def may_resume_after(task: Task) -> bool:
-    """Whether the checkpoints of an attempt that ended like this are of use to the next one.
+    """Return whether the next attempt may use the checkpoints of one that ended like this.
 
-    Not after a crash: the checkpoint may be what crashes the engine.
+    Not after a crash, which the checkpoint may have caused.
     """
     crashed = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
     return not task.status.is_terminal and not crashed
 
 
 def needless_attempts(task: Task, stored: Task | None) -> int:
-    """The last attempt whose images may be removed, except for those that `stored` refers to; 0 for none.
+    """Return the last attempt whose unreferenced images may be removed; 0 for none.
 
-    `task` as the attempt knew it. Never beyond its attempt: the holder of a later one may have stored an image that
-    is not in the document yet. No other attempt can add one: the fence refuses it.
+    `task` is the task of the attempt, `stored` the current one, whose images are kept. Later
+    attempts are excluded: their workers may have stored an image that is not in the document yet.
+    Earlier attempts cannot add images, since their writes are fenced.
     """
     if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
         return task.attempt
@@ -119,7 +127,7 @@ def needless_attempts(task: Task, stored: Task | None) -> int:
 
 
 def failure_of(error: WorkerError | DependencyUnavailableError) -> Failure:
-    """What a task's owner is told of an error that ended an attempt."""
+    """Convert an error that ended an attempt to the failure that the owner sees."""
     if isinstance(error, GenerationFailedError):
         return error.failure
     if isinstance(error, DependencyUnavailableError):

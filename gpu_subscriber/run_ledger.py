@@ -1,4 +1,4 @@
-"""RunLedger: the device seconds of one attempt, image by image, as the engine reports them. Free of torch."""
+"""The device seconds of one attempt per image, as the engine reports them. Torch-free."""
 
 from collections.abc import Iterable
 
@@ -7,23 +7,23 @@ from gpu_subscriber.engine.messages import Start
 
 
 class RunLedger:
-    """One thread reports, another reads. An engine that dies takes nothing out of it."""
+    """One thread writes, another reads. The records survive the death of an engine."""
 
     def __init__(self, starts: Iterable[Start]) -> None:
         starts = tuple(starts)
         self._now = {start.index: 0.0 for start in starts}
-        """Of the present engine process; each report replaces the one before."""
+        """Of the current engine process; each report replaces the previous one."""
         self._before = {start.index: 0.0 for start in starts}
         """Of engine processes that died."""
         self._lost = {start.index: 0.0 for start in starts}
         self._resumed = {start.index for start in starts if start.checkpoint is not None}
 
     def reported(self, index: int, gpu_seconds: float) -> None:
-        """Record what a Run has cost so far in the present engine process."""
+        """Record the device seconds of a run so far in the current engine process."""
         self._now[index] = max(gpu_seconds, self._now[index])
 
     def checkpoint_refused(self, index: int) -> None:
-        """Record that the image starts over: what earlier attempts spent on it is of no use."""
+        """Record that the image starts over: the device seconds of earlier attempts are wasted."""
         self._resumed.discard(index)
 
     def engine_lost(self, index: int, *, resumes: bool) -> None:
@@ -36,7 +36,7 @@ class RunLedger:
 
     @property
     def runs(self) -> tuple[RunSeconds, ...]:
-        """All of it, by image."""
+        """Return the device seconds by image."""
         return tuple(
             RunSeconds(
                 index=index,

@@ -1,4 +1,4 @@
-"""RunSpans: one span for each Run of a task, with an event for each phase it enters. Never one per step."""
+"""One span per run of a task, with an event per phase; none per step."""
 
 from opentelemetry import context
 from opentelemetry.trace import Span
@@ -11,14 +11,14 @@ LastReport = ImageReady | RunInterrupted | RunFailed
 
 
 class RunSpans:
-    """Of one task, in the trace that is current where this is made. From any thread."""
+    """The spans of one task, in the trace that is current at creation. Thread-safe."""
 
     def __init__(self) -> None:
         self._parent = context.get_current()
         self._spans: dict[int, Span] = {}
 
     def begin(self, index: int, *, resumes: bool) -> None:
-        """The Run of image `index` is handed to the engine; again, after an engine has died with it."""
+        """Start a span when the run of image `index` is sent to the engine, the first or another."""
         span = self._spans.get(index)
         if span is not None:
             span.add_event("begun_again")
@@ -30,13 +30,13 @@ class RunSpans:
         )
 
     def entered(self, index: int, phase: Phase) -> None:
-        """It entered another phase."""
+        """Add an event for a phase."""
         span = self._spans.get(index)
         if span is not None:
             span.add_event(phase.value)
 
     def ended(self, index: int, report: LastReport) -> None:
-        """The engine has said its last word of it."""
+        """End the span with the last report of the engine."""
         span = self._spans.pop(index, None)
         if span is None:
             return
@@ -51,7 +51,7 @@ class RunSpans:
         span.end()
 
     def close(self) -> None:
-        """Nobody waits for what is left."""
+        """End all open spans."""
         while self._spans:
             _, span = self._spans.popitem()
             mark_failed(span, "abandoned")

@@ -1,7 +1,8 @@
-"""ServedModelsOnly: return a delivery whose model another worker serves, instead of failing its task.
+"""Return a delivery whose model another worker serves, instead of failing its task.
 
-Such a delivery comes while a model moves to another pool. If no worker of the subscription serves the model any more,
-rescue publishes the task again, and the API's message names the model's pool of that moment.
+Such deliveries arrive while a model moves to another pool. If no worker of the subscription serves
+the model any more, rescue publishes the task again, and the API's message names the model's current
+pool.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModelsOnly:
-    """Calls `process` unless the delivery's model is served `elsewhere` and its task still needs a worker."""
+    """Calls `process` unless another worker serves the delivery's model and the task is unfinished."""
 
     elsewhere: frozenset[str]
     store: TaskStore
@@ -39,7 +40,10 @@ class ServedModelsOnly:
         return Settlement.RETURN
 
     def _is_finished(self, task_id: str) -> bool:
-        """Whether the task is terminal or deleted: the delivery is then acknowledged and never dead-lettered."""
+        """Return whether the task is terminal or deleted:
+
+        the delivery is then acknowledged and never dead-lettered.
+        """
         try:
             return self.store.get(task_id).status.is_terminal
         except TaskNotFoundError:

@@ -1,4 +1,4 @@
-"""SideThread: a thread the worker cannot live without. Its death is noticed, whatever it died of."""
+"""A thread that the worker requires. Its end is detected, whatever the cause."""
 
 import contextvars
 import threading
@@ -6,23 +6,24 @@ from collections.abc import Callable
 
 
 class SideThread:
-    """Runs `body` once; calls `on_end` with its name when that is over, by return or by exception."""
+    """Runs `body` once, and calls `on_end` with its name when it returns or raises."""
 
     def __init__(self, name: str, body: Callable[[], None], *, on_end: Callable[[str], None]) -> None:
         self.name = name
         self._body = body
-        # The fields every log line carries live in context variables, which a new thread does not inherit.
+        # The fields of every log line are in context variables, which a new thread does not
+        # inherit.
         self._context = contextvars.copy_context()
         self._on_end = on_end
-        # A daemon: should the worker's main thread die, nothing may keep a half-dead process alive.
+        # A daemon, so that it does not keep the process alive if the worker's main thread dies.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait for its end; whether it came."""
+        """Wait for its end; return whether it ended in time."""
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 

@@ -1,7 +1,8 @@
-"""TaskCourse: tells owners who asked for it that their task began and how far it is. Best effort, and in nobody's way.
+"""Start and progress events for owners who requested them. Best-effort.
 
-An ending is published before its delivery is acknowledged, for certain. What happens on the way there is not worth a
-heartbeat that waits for Pub/Sub: it is told on a thread of its own, rarely, and whatever cannot be told is dropped.
+A final event is always published before its delivery is acknowledged. Start and progress events
+must not delay the heartbeat: a separate thread publishes them, rate-limited, and drops those that
+fail.
 """
 
 import threading
@@ -17,12 +18,14 @@ from common.ports import Clock, EventPublisher
 
 _log = structlog.get_logger(__name__)
 _MAX_WAITING = 100
-"""Events of all tasks. So many wait only while Pub/Sub is away, and are of no interest by then."""
+"""Over all tasks. The queue only grows this long while Pub/Sub is unavailable; the events are
+outdated by then.
+"""
 Run = Callable[[Callable[[], None]], object]
 
 
 class TaskCourse:
-    """One for all tasks of the worker; from any thread. No call blocks or raises."""
+    """Shared by all tasks of the worker. Thread-safe. No call blocks or raises."""
 
     def __init__(
         self, events: EventPublisher, *, clock: Clock, progress_seconds: float, run: Run | None = None
@@ -36,12 +39,12 @@ class TaskCourse:
         self._lock = threading.Lock()
 
     def started(self, task: Task) -> None:
-        """An attempt has begun."""
+        """Publish that an attempt has started."""
         if _is_asked_for("started", task):
             self._tell(lambda: self._events.publish_start(task), task)
 
     def progressed(self, task: Task) -> None:
-        """More of it is done. Told at most every `progress_seconds` of each task."""
+        """Publish the progress, at most every `progress_seconds` per task."""
         if _is_asked_for("progress", task) and self._is_due(task.id):
             self._tell(lambda: self._events.publish_progress(task), task)
 

@@ -1,15 +1,15 @@
-"""Worker: start, serve, drain, stop. The order matters and is said.
+"""Worker: start, serve, drain, stop. The order matters.
 
-Start   1. the engine, which takes longest · 2. the heartbeat, before there is anything to renew
-        3. the stream, once the engine is ready: what is delivered can be drawn at once, and others may count on it
-Serve   whenever the stream ends, for whatever reason, open another, for ever, with back-off
-Drain   1. close the stream, so that nothing new comes and what waits goes back to others at once; say so
-        2. let those tasks finish that will be through before the deadline
-        3. interrupt the others now rather than then: a checkpoint and a hand-back take time, too
+Start   1. the engine, which takes longest · 2. the heartbeat, before any claim needs renewal
+        3. the stream, once the engine is ready and deliveries can be processed at once
+Serve   when the stream ends for any reason, open another one, with backoff, without limit
+Drain   1. close the stream, which returns waiting deliveries at once; report the shutdown
+        2. let tasks finish that will do so before the deadline
+        3. interrupt the others now, since a checkpoint and a hand-back take time, too
         4. wait until every delivery is settled and its settlement is sent
 Stop    1. the heartbeat, which no claim needs any more · 2. the engine · 3. exit 0
 
-The main thread does nothing but wait for news. Signals, callbacks and side threads only put news into its queue.
+The main thread only waits for events. Signals, callbacks and side threads put them into its queue.
 """
 
 import queue
@@ -36,22 +36,29 @@ _log = structlog.get_logger(__name__)
 EXIT_DRAINED = 0
 EXIT_BROKEN = 1
 _UPLOAD_MARGIN_SECONDS = 1.5
-"""Between the last denoising step and the settlement lie decoding, encoding, an upload and two writes."""
+"""Time between the last denoising step and the settlement: decoding, encoding, an upload, two
+writes.
+"""
 _FAREWELL_SECONDS = 5.0
-"""After the drain deadline: for interrupted Runs to answer, and for their tasks to be handed back."""
+"""Time after the drain deadline for the answers of interrupted runs and the hand-back of their
+tasks.
+"""
 _DRAIN_LOOK_SECONDS = 0.1
 _SILENT_AFTER = timedelta(seconds=60)
-"""A heartbeat that was not seen for this long is dead or stuck; claims are about to expire, too."""
+"""A heartbeat without a beat for this long is dead or stuck; claims are about to expire, too."""
 _CUT_OFF_AFTER = timedelta(minutes=10)
-"""Streams that have not lasted for so long may be this process's fault: nothing flows, so a restart costs nothing."""
+"""Without a steady stream for this long, the process itself may be the cause; a restart costs no
+work.
+"""
 
 
 def deliveries_for(engine: EngineReady) -> int:
-    """How many deliveries to take at once.
+    """Return the number of deliveries to accept at once.
 
-    A few more than the engine has slots, and at least one: so that it goes on with the next while this one is uploaded
-    and settled. Not many: what waits here could be generated elsewhere. Where all models generate one image at a time
-    a waiting task would wait for a whole image or more, so that none is taken in advance.
+    It is slightly more than the engine's slots, and at least one more, so that the engine continues
+    with the next task during uploads and settlements. It is not much more, since waiting tasks
+    could be generated elsewhere. If all models generate one image at a time, none is accepted in
+    advance: it would wait for at least a whole image.
     """
     if set(engine.models) <= set(engine.exclusive):
         return 1
@@ -59,7 +66,7 @@ def deliveries_for(engine: EngineReady) -> int:
 
 
 class News(StrEnum):
-    """What the main thread is woken for."""
+    """Events that wake the main thread."""
 
     ENGINE_READY = "engine_ready"
     STREAM_ENDED = "stream_ended"
@@ -68,25 +75,25 @@ class News(StrEnum):
 
 
 class Engine(Protocol):
-    """What the worker needs of the engine, besides its drawing."""
+    """The operations of the engine that the worker needs, besides generation."""
 
     def run(self, on_ready: Callable[[EngineReady], None]) -> None:
-        """Keep an engine running; returns after `stop`, or when it has to give up."""
+        """Keep an engine running; return after `stop`, or when too many starts have failed."""
         ...
 
     def stop(self, *, within_seconds: float) -> None:
-        """End it for good."""
+        """Stop the engine permanently."""
         ...
 
     @property
     def ready(self) -> EngineReady | None:
-        """What the running engine said of itself; None while there is none."""
+        """The latest EngineReady of the running engine; None while there is none."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """How the worker is, for whoever asks."""
+    """The state of the worker, for probes and metrics."""
 
     alive: bool
     ready: bool
@@ -97,7 +104,7 @@ class WorkerState:
 
 
 class Worker:
-    """One process's life, from start to exit code. `run` belongs to the main thread."""
+    """One process from start to exit code. `run` belongs to the main thread."""
 
     def __init__(
         self,
@@ -131,7 +138,10 @@ class Worker:
         )
 
     def run(self) -> int:
-        """Serve until told to drain, or until a side thread is dead; then drain, stop, and return the exit code."""
+        """Run the worker and return the exit code.
+
+        It serves until a drain is requested or a side thread dies; then it drains and stops.
+        """
         for thread in self._side_threads:
             thread.start()
         self._serve()
@@ -140,12 +150,12 @@ class Worker:
         return EXIT_DRAINED if drained and not self._broken else EXIT_BROKEN
 
     def drain_soon(self) -> None:
-        """Begin to drain. From any thread, and more than once."""
+        """Request a drain. Thread-safe and idempotent."""
         self._news.put(News.TOLD_TO_DRAIN)
 
     @property
     def state(self) -> WorkerState:
-        """How it is right now; from any thread."""
+        """Return the current state. Thread-safe."""
         silence = self._clock.now() - self._heartbeat.last_beat_at
         engine, is_open, draining = self._engine.ready, self._stream.is_open, self._hurry.is_set()
         return WorkerState(
@@ -159,7 +169,7 @@ class Worker:
 
     @property
     def _cut_off(self) -> bool:
-        """Whether a process without a past might get deliveries where this one gets none."""
+        """Return whether a restarted process might get deliveries while this one does not."""
         return self._stream.down_for >= _CUT_OFF_AFTER and not self._heartbeat.active_tasks
 
     def _serve(self) -> None:
@@ -178,7 +188,7 @@ class Worker:
                     return
 
     def _begin(self, engine: EngineReady | None) -> None:
-        if engine is None:  # it has died meanwhile, and the next one will be ready soon
+        if engine is None:  # it has died meanwhile; the next one will be ready soon
             return
         deliveries = deliveries_for(engine) if engine.serves_any else 0
         if engine.serves_any:
@@ -194,7 +204,7 @@ class Worker:
             return None
 
     def _handle(self, delivery: Delivery) -> Settlement:
-        """The worker's loop, once around: nothing that goes wrong with one delivery may end more than this one."""
+        """Process one delivery; no error of one may end more than this delivery."""
         if self._hurry.is_set():
             return Settlement.RETURN
         try:
@@ -205,7 +215,7 @@ class Worker:
             return Settlement.RETURN
 
     def _drain(self) -> bool:
-        """Whether every delivery was settled before the end."""
+        """Drain; return whether all deliveries were settled in time."""
         self._hurry.set()
         self._stream.close()
         self._reporting.leave()
@@ -214,7 +224,8 @@ class Worker:
         _log.info("drain_began", active_tasks=len(self._heartbeat.active_tasks), broken=self._broken)
         drained = False
         while not drained and self._clock.now() < deadline + farewell:
-            # Again at each look: a task may have been claimed while the drain began, and others turn out slower.
+            # Repeated at each poll: a task may have been claimed when the drain began, and others
+            # may be slower than estimated.
             self._interrupt_what_takes_longer_than((deadline - self._clock.now()).total_seconds())
             drained = self._stream.wait_until_ended(_DRAIN_LOOK_SECONDS)
         _log.info("drain_ended", drained=drained, active_tasks=len(self._heartbeat.active_tasks))

@@ -1,4 +1,4 @@
-"""How the worker stands, as gauges: whether it takes deliveries, and how many tasks it holds."""
+"""Gauges of the worker: whether it accepts deliveries, and how many tasks it holds."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,6 @@ from gpu_subscriber.worker import WorkerState
 
 
 def show_worker(state: Callable[[], WorkerState], *, subscription: str) -> None:
-    """Have the worker's gauges show `state`, whenever a collector asks."""
+    """Register gauges that show `state` at each collection."""
     gauge(WORKER_READY, lambda: {(subscription,): int(state().ready)})
     gauge(WORKER_TASKS, lambda: {(): state().active_tasks})

@@ -1,1 +1,1 @@
-"""The Google-coloured side of the worker: Pub/Sub and Cloud Storage, behind the ports."""
+"""Google Cloud adapters of the worker: Pub/Sub and Cloud Storage."""

@@ -1,7 +1,7 @@
-"""GcsCheckpointStore: checkpoints beside the images they will become, in the task's own folder.
+"""Checkpoints in Cloud Storage, in the task's own folder beside its images.
 
-An object may be overwritten by a zombie with an older state. That costs steps and changes no pixel: a checkpoint
-of the same task and image always leads to the same picture.
+A stale worker may overwrite an object with an older state. That costs steps and changes no pixel:
+any checkpoint of the same task and image leads to the same result.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _CONTENT_TYPE = "application/octet-stream"
 
 
 class GcsCheckpointStore:
-    """The CheckpointStore of production and of the local stack. Safe to share between threads."""
+    """The CheckpointStore of production and of the local stack. Thread-safe."""
 
     def __init__(
         self, bucket: Bucket, *, timeout_seconds: float = 5.0, max_bytes: int = MAX_CHECKPOINT_BYTES
@@ -29,7 +29,6 @@ class GcsCheckpointStore:
         self._timeout = timeout_seconds
 
     def save(self, folder: str, checkpoint: Checkpoint) -> None:
-        """See CheckpointStore.save."""
         blob = self._bucket.blob(f"{_prefix(folder)}{checkpoint.index}.safetensors")
         blob.metadata = {"index": str(checkpoint.index), "step": str(checkpoint.step)}
         with translated_storage_errors():
@@ -38,13 +37,11 @@ class GcsCheckpointStore:
             )
 
     def load(self, folder: str) -> Mapping[int, Checkpoint]:
-        """See CheckpointStore.load."""
         with translated_storage_errors():
             found = [self._loaded(blob) for blob in self._blobs_of(folder)]
         return {checkpoint.index: checkpoint for checkpoint in found if checkpoint is not None}
 
     def discard(self, folder: str) -> None:
-        """See CheckpointStore.discard."""
         with translated_storage_errors():
             for blob in self._blobs_of(folder):
                 try:
@@ -65,7 +62,7 @@ class GcsCheckpointStore:
         try:
             state = blob.download_as_bytes(timeout=self._timeout, retry=None)
         except google_errors.NotFound:
-            return None  # discarded since it was listed
+            return None  # deleted since the listing
         return Checkpoint(index=int(metadata["index"]), step=int(metadata["step"]), state=state)
 
 

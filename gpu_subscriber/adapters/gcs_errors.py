@@ -1,4 +1,4 @@
-"""Which of Cloud Storage's errors mean "later perhaps"."""
+"""Classification of Cloud Storage's errors: which may succeed on a retry."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +26,12 @@ _UNAVAILABLE = (
 
 @contextmanager
 def translated_storage_errors() -> Iterator[None]:
-    """Raise DependencyUnavailableError for what another try may cure, and let the rest pass as it is."""
+    """Convert transient errors to DependencyUnavailableError; other errors pass unchanged."""
     try:
         yield
     except _UNAVAILABLE as exc:
         raise DependencyUnavailableError("cloud_storage") from exc
     except google_errors.GoogleAPICallError as exc:
-        if exc.code != HTTPStatus.REQUEST_TIMEOUT:  # which has no class of its own
+        if exc.code != HTTPStatus.REQUEST_TIMEOUT:  # this status has no exception class
             raise
         raise DependencyUnavailableError("cloud_storage") from exc

@@ -1,4 +1,4 @@
-"""GcsImageWriter: images as objects that are written once and never changed."""
+"""Images in Cloud Storage, as objects that are written once and never changed."""
 
 import base64
 from collections.abc import Collection, Mapping
@@ -14,20 +14,19 @@ _CACHE_CONTROL = "private, max-age=31536000, immutable"
 
 
 class GcsImageWriter:
-    """The ImageWriter of production and of the local stack. Safe to share between threads."""
+    """The ImageWriter of production and of the local stack. Thread-safe."""
 
     def __init__(self, bucket: Bucket, *, timeout_seconds: float = 20.0) -> None:
         self._bucket = bucket
         self._timeout = timeout_seconds
 
     def write(self, object_name: str, data: bytes, *, content_type: str, metadata: Mapping[str, str]) -> None:
-        """See ImageWriter.write."""
         blob = self._bucket.blob(object_name)
         blob.cache_control = _CACHE_CONTROL
         blob.metadata = dict(metadata)
         with translated_storage_errors():
             try:
-                # retry=None: the library would go on for two minutes; the caller knows how long it has.
+                # retry=None: the library would retry for two minutes; the caller has its own limit.
                 blob.upload_from_string(
                     data,
                     content_type=content_type,
@@ -41,7 +40,7 @@ class GcsImageWriter:
                     raise ObjectConflictError(object_name) from exc
 
     def remove_attempts(self, folder: str, *, up_to: int, keep: Collection[str] = ()) -> int:
-        """See ImageWriter.remove_attempts. One listing: attempts may have been handed back any number of times."""
+        """Remove with a single listing, because the number of attempts is not limited."""
         prefix = f"{folder}attempt-"
         removed = 0
         with translated_storage_errors():
@@ -55,16 +54,16 @@ class GcsImageWriter:
         try:
             blob.delete(timeout=self._timeout, retry=None)
         except google_errors.NotFound:
-            return False  # somebody else was faster
+            return False  # already deleted
         return True
 
     def _holds(self, object_name: str, data: bytes) -> bool:
-        """Whether the object is these very bytes: then an earlier try arrived, and its answer was lost."""
+        """Return whether the object has these bytes, written by an attempt without a response."""
         stored = self._bucket.blob(object_name)
         stored.reload(timeout=self._timeout, retry=None)
         return stored.size == len(data) and stored.crc32c == _crc32c(data)
 
 
 def _crc32c(data: bytes) -> str:
-    """As Cloud Storage writes it: big-endian, base64."""
+    """Return the CRC32C as Cloud Storage encodes it: big-endian, base64."""
     return base64.b64encode(google_crc32c.Checksum(data).digest()).decode()

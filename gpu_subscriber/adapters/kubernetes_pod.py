@@ -1,4 +1,4 @@
-"""KubernetesPod: the pod this process runs in, as the cluster's API knows it."""
+"""The pod of this process, through the Kubernetes API."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from common.domain.errors import DependencyUnavailableError
 
 CLUSTER_API = "https://kubernetes.default.svc"
 CLUSTER_ACCESS = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where the pod's projected volume puts a token of its service account and the API's certificate authority."""
+"""Path of the projected volume with the service account's token and the API's CA certificate."""
 _REMOVAL_COST = "controller.kubernetes.io/pod-deletion-cost"
 _TIMEOUT_SECONDS = 5.0
 
 
 class KubernetesPod:
-    """The OwnPod of production. Needs leave to patch pods, and asks for nothing else."""
+    """The OwnPod of production. It only needs the permission to patch pods."""
 
     def __init__(
         self, *, name: str, namespace: str, api: str = CLUSTER_API, access: Path = CLUSTER_ACCESS
@@ -22,12 +22,11 @@ class KubernetesPod:
         self._url = f"{api}/api/v1/namespaces/{namespace}/pods/{name}"
         self._access = access
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy for the internet has no business with this token
+        self._session.trust_env = False  # do not send the token through a proxy for the internet
 
     def say_removal_cost(self, cost: int) -> None:
-        """See OwnPod.say_removal_cost."""
         try:
-            token = (self._access / "token").read_text()  # each time: the kubelet renews it
+            token = (self._access / "token").read_text()  # read on each call, because the kubelet renews it
             answer = self._session.patch(
                 self._url,
                 json={"metadata": {"annotations": {_REMOVAL_COST: str(cost)}}},

@@ -1,4 +1,4 @@
-"""The GPUs that this process may see, as gauges: by NVIDIA's management library, which needs no torch."""
+"""Gauges of the GPUs visible to this process, read through NVML; no torch needed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,12 @@ import structlog
 from common.observability.metrics import GPU_MEMORY_LIMIT, GPU_MEMORY_USED, GPU_UTILIZATION, Reading, gauge
 
 Handles = dict[tuple[str, ...], Any]
-"""The driver's own, by index as text."""
+"""The driver's handles, by index as text."""
 _log = structlog.get_logger(__name__)
 
 
 def show_gpus() -> None:
-    """Have the GPUs' gauges show what the driver says; without a driver there is nothing to show."""
+    """Register the gauges of the GPUs; without a driver they have no values."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
@@ -30,7 +30,7 @@ def show_gpus() -> None:
 
 
 def _read(handles: Handles, ask: Callable[[Any], float]) -> Reading:
-    """By index. A GPU that does not answer, as one that fell off the bus, is left out."""
+    """Read a value per GPU index. A GPU that does not respond is omitted."""
     found = {}
     for index, handle in handles.items():
         try:

@@ -1,7 +1,8 @@
-"""DeliverySpans: the spans that Google's client makes of each delivery, mended where version 2.44 trips over them.
+"""Spans of Google's Pub/Sub client per delivery, with workarounds for bugs of version 2.44.
 
-A delivery that it holds back has no `process` yet: giving it back fails an assertion, in the thread that closes the
-stream, which then never ends. Each `process` is ended twice, and the SDK complains each time.
+A delivery that the client holds back has no `process` span yet. Returning it fails an assertion in
+the thread that closes the stream, which then never ends. Each `process` span is ended twice, and
+the SDK logs a warning each time.
 """
 
 from typing import TypeGuard
@@ -12,25 +13,26 @@ from opentelemetry.trace import Span
 
 
 class DeliverySpans(SubscribeOpenTelemetry):  # type: ignore[misc]  # it has no types
-    """Those of one delivery. What has not begun, or has ended, is left alone; no part outlives the whole."""
+    """The spans of one delivery.
+
+    Operations on spans that have not begun or have ended are ignored; no child outlives its parent.
+    """
 
     def add_process_span_event(self, event: str) -> None:
-        """See SubscribeOpenTelemetry."""
         if _is_open(self._process_span):
             super().add_process_span_event(event)
 
     def end_process_span(self) -> None:
-        """See SubscribeOpenTelemetry."""
         if _is_open(self._process_span):
             super().end_process_span()
 
     def add_subscribe_span_event(self, event: str) -> None:
-        """See SubscribeOpenTelemetry. A lease may be extended while its delivery is being acknowledged."""
+        """Add the event if the span is open: a lease may be extended during the acknowledgement."""
         if _is_open(self._subscribe_span):
             super().add_subscribe_span_event(event)
 
     def end_subscribe_span(self) -> None:
-        """See SubscribeOpenTelemetry. A delivery that is given back unprocessed was still being held."""
+        """End the span; a delivery that is returned unprocessed was still held back."""
         for part in (self._scheduler_span, self._concurrency_control_span):
             if _is_open(part):
                 part.end()
@@ -39,7 +41,7 @@ class DeliverySpans(SubscribeOpenTelemetry):  # type: ignore[misc]  # it has no 
 
 
 def mend_client_spans() -> None:
-    """Have every client of this process make DeliverySpans. It offers no other way in."""
+    """Replace the span class in the client, which has no option for it."""
     streaming_pull_manager.SubscribeOpenTelemetry = DeliverySpans
 
 

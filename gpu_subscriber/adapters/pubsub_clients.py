@@ -1,4 +1,4 @@
-"""How the worker reaches Pub/Sub: clients whose channels come back quickly after an outage."""
+"""Pub/Sub clients of the worker, whose channels reconnect quickly after an outage."""
 
 import grpc
 from google.cloud.pubsub_v1 import SubscriberClient
@@ -14,7 +14,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # As in Google's own client: bodies of 10 MB, and a stream that notices when the network swallowed it.
+    # As in Google's own client: bodies of 10 MB, and keep-alive to detect dead connections.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
@@ -22,7 +22,10 @@ _CHANNEL_OPTIONS = (
 
 
 def subscriber_client(*, emulator_host: str | None, makes_spans: bool = False) -> SubscriberClient:
-    """The client with streaming pull and lease management. With `makes_spans` it tells of each delivery (ADR 22)."""
+    """Return the client with streaming pull and lease management.
+
+    With `makes_spans` it records spans of each delivery (ADR 22).
+    """
     if makes_spans:
         mend_client_spans()
     channel = (
@@ -37,7 +40,10 @@ def subscriber_client(*, emulator_host: str | None, makes_spans: bool = False) -
 
 
 def publisher_client(*, emulator_host: str | None) -> PublisherClient:
-    """The generated client: one call, one message, no batching thread. Events are few and must be certain."""
+    """Return the generated client: one call, one message, no batching thread.
+
+    Events are few, and each must be confirmed.
+    """
     channel = (
         grpc.insecure_channel(emulator_host, options=_CHANNEL_OPTIONS)
         if emulator_host

@@ -1,13 +1,13 @@
-"""PubSubDeadLetters: what the worker gives up on, beside what Pub/Sub itself gives up on."""
+"""Dead letters of the worker, in addition to those of Pub/Sub itself."""
 
 from common.adapters.pubsub_topic import PubSubTopic
 from common.wire_formats.dead_letter_origin import DeadLetterOrigin, encode_dead_letter_origin
 from gpu_subscriber.ports import Delivery
 
 _MAX_BODY_BYTES = 1_000_000
-"""A larger body is cut: with our attributes it might not fit into a message any more."""
+"""Larger bodies are truncated: with our attributes they might exceed a message's size limit."""
 _MAX_ATTRIBUTES = 90
-"""Pub/Sub takes 100 attributes a message; the rest is ours."""
+"""Pub/Sub accepts 100 attributes per message; the others are ours."""
 
 
 class PubSubDeadLetters:
@@ -18,7 +18,6 @@ class PubSubDeadLetters:
         self._subscription = subscription
 
     def publish(self, delivery: Delivery, *, reason: str) -> None:
-        """See DeadLetters.publish."""
         attributes = dict(list(delivery.attributes.items())[:_MAX_ATTRIBUTES])
         origin = DeadLetterOrigin(
             reason=reason,

@@ -1,4 +1,4 @@
-"""PubSubDeliveries: streaming pull, with leases that outlast any stall of ours and end soon after a crash."""
+"""Deliveries by streaming pull. Leases outlast stalls of the worker and end soon after a crash."""
 
 import contextvars
 import threading
@@ -32,14 +32,14 @@ class PubSubDeliveries:
         self._subscription = subscription
         self._path = client.subscription_path(project_id, subscription)
         self._lease_seconds = lease_seconds
-        # Past max_lease_duration the client drops a message and takes another in its place, while the first is still
-        # being drawn: no attempt may last so long. It may wait for as long as it may generate.
+        # After max_lease_duration the client drops a message that is still being processed and
+        # pulls another one, so no attempt may take that long. It may wait for as long as it may
+        # generate.
         self._max_lease_seconds = 2 * attempt_timeout_seconds + _LEASE_MARGIN_SECONDS
 
     def open(
         self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
     ) -> "PubSubStream":
-        """See DeliverySource.open."""
         executor = ThreadPoolExecutor(
             max_workers=slots,
             thread_name_prefix="delivery",
@@ -56,7 +56,8 @@ class PubSubDeliveries:
                 max_duration_per_lease_extension=self._lease_seconds,
             ),
             scheduler=ThreadScheduler(executor),
-            # Without this the settlement of a delivery that is being processed at the end would be lost.
+            # Without this, settlements of deliveries that are being processed at the end would be
+            # lost.
             await_callbacks_on_shutdown=True,
         )
         return PubSubStream(future, on_end)
@@ -72,7 +73,7 @@ class PubSubDeliveries:
 
 
 class PubSubStream:
-    """One streaming pull. All that a broken one does is to resolve its future; somebody has to look."""
+    """One streaming pull. A broken one only resolves its future, which must be checked."""
 
     def __init__(self, future: StreamingPullFuture, on_end: Callable[[], None]) -> None:
         self._future = future
@@ -83,24 +84,20 @@ class PubSubStream:
 
     @property
     def is_open(self) -> bool:
-        """See DeliveryStream.is_open."""
         return not self._closing and not self._ended.is_set()
 
     @property
     def ended_because(self) -> str | None:
-        """See DeliveryStream.ended_because."""
         if not self._ended.is_set():
             return None
         error = self._future.exception(timeout=0)
         return None if error is None else f"{type(error).__name__}: {error}"
 
     def close(self) -> None:
-        """See DeliveryStream.close."""
         self._closing = True
         self._future.cancel()
 
     def wait_until_ended(self, timeout_seconds: float) -> bool:
-        """See DeliveryStream.wait_until_ended."""
         return self._ended.wait(timeout_seconds)
 
     def _note_the_end(self, _future: object) -> None:
@@ -109,7 +106,7 @@ class PubSubStream:
 
 
 def _inherit(context: contextvars.Context) -> None:
-    """Give this thread the fields that every log line of the worker carries."""
+    """Bind the fields of every log line in this thread."""
     for variable, value in context.items():
         variable.set(value)
 
