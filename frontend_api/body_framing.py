@@ -1,24 +1,27 @@
-"""Where the body of an HTTP/1.1 request ends (RFC 9112, sections 6 and 7.1). Its content is the parser's matter."""
+"""Finds the end of an HTTP/1.1 request body (RFC 9112, sections 6 and 7.1), without parsing it."""
 
 import re
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n]*)?\r\n")
 _MAX_LINE_BYTES = 8_190
 _MAX_FRAMING_BYTES = 32 * 1024
-"""Of all that is not content. It bounds the number of chunks: parsing each costs as much as a kilobyte of content."""
+"""Limit for everything except content.
+
+It bounds the number of chunks: parsing one costs as much as a kilobyte of content.
+"""
 _END_OF_CHUNK = len(b"\r\n")
 
 
 class SizedBody:
-    """A body of known length; without Content-Length that is 0."""
+    """A body of known length: 0 without Content-Length."""
 
     def __init__(self, length: int) -> None:
         self.size = length
-        """Bytes of content, as announced."""
+        """Length of the content in bytes, from Content-Length."""
         self._left = length
 
     def feed(self, data: bytes) -> int | None:
-        """How many of these bytes belong to the body if it ends in them, None if it goes on behind them."""
+        """Return how many of these bytes belong to the body, or None if it continues after them."""
         if self._left > len(data):
             self._left -= len(data)
             return None
@@ -26,18 +29,18 @@ class SizedBody:
 
 
 class ChunkedBody:
-    """A body in chunks, read strictly: gunicorn shall find its end where it is found here."""
+    """A chunked body, read strictly, so that gunicorn finds its end at the same byte."""
 
     def __init__(self) -> None:
         self.size = 0
-        """Bytes of content in the chunks that have begun."""
+        """Content bytes of all chunks whose size line was read."""
         self._content_left = 0
         self._line = b""
         self._framing_bytes = 0
         self._is_in_trailer = False
 
     def feed(self, data: bytes) -> int | None:
-        """As SizedBody's; raises ValueError where the end cannot be told."""
+        """Do the same as SizedBody.feed. Raises ValueError for malformed or too long framing."""
         position = 0
         while position < len(data):
             if self._content_left:

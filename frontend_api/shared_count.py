@@ -64,12 +64,12 @@ class SharedCount:
             return self._given_away(wanted)
 
     def keep(self, count: int = 1) -> None:
-        """Confirm that `count` of what was taken are stored; the next count will include them."""
+        """Confirm that `count` of the taken tasks are stored; the next count includes them."""
         with self._lock:
             self._kept += count
 
     def give_back(self, count: int = 1) -> None:
-        """Return `count` of what was taken, because they were not stored."""
+        """Release `count` of the taken tasks, because they were not stored."""
         with self._lock:
             self._given -= count
 
@@ -80,8 +80,7 @@ class SharedCount:
 
     @property
     def _estimate(self) -> int:
-        # What was taken but not known to be stored when the count began is added to the count. It
-        # may be counted twice until the next count, but it is never omitted.
-        # counted twice until the next look, but never not at all.
+        # Tasks taken but not known to be stored when the count began are added to the count. They
+        # may be counted twice until the next count, but they are never omitted.
         now = self._found + self._given - self._kept_at_look
         return max(now, self._given) if self._counts_what_is_gone else now
