@@ -1,4 +1,5 @@
-"""darkroom on one machine: Google's emulators, a local bucket, the API, workers and the rescue tick.
+"""darkroom on one machine: Google's emulators, a local bucket, the API, workers and the rescue
+tick.
 
-Nothing in here runs in production and nothing in production imports it.
+Production does not run or import this package.
 """

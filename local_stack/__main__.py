@@ -26,7 +26,7 @@ from local_stack.stack import LocalStack
 from local_stack.stack_settings import PROJECT_RULES, StackSettings
 from local_stack.trace_view import read_spans, told_traces
 
-NOT_RUNNING_EXIT_CODE = 3  # as `systemctl status` has it
+NOT_RUNNING_EXIT_CODE = 3  # as in `systemctl status`
 
 app = typer.Typer(
     help="The whole of darkroom on this machine: emulators, API, worker. No cloud, no GPU, no Docker.",
@@ -111,8 +111,9 @@ def up(
         rules=rules.resolve(),
         java=java,
     )
-    settings.pools()  # a model that does not fit is an error at once
-    # Before anything runs and while Ctrl-C still simply ends this program: it may download for minutes.
+    settings.pools()  # fail early for models that do not fit
+    # Before any process starts, and while Ctrl-C still ends this program directly: downloads may
+    # take minutes.
     for product in (PUBSUB, FIRESTORE):
         find_java(at_least=find_jar(product, say=print).java_needed, given=java)
     if detach:
@@ -128,7 +129,9 @@ def up(
             print(notice)
         _announce(state.page_url, data, time.monotonic() - started)
         return
-    stack = LocalStack(settings, say=partial(print, flush=True))  # also into the log of a detached one
+    stack = LocalStack(
+        settings, say=partial(print, flush=True)
+    )  # flushed, so that it also reaches the log of a detached stack
     _stop_on_signals(stack)
     try:
         with stack:
@@ -137,7 +140,7 @@ def up(
                 _print_exports(stack)
             if ready_fd is None:
                 print("Ctrl-C stops it.", flush=True)
-            else:  # detached: somebody waits at the other end of a pipe
+            else:  # detached: the parent process waits at the other end of a pipe
                 os.write(ready_fd, b"1")
                 os.close(ready_fd)
             stack.watch()
@@ -150,7 +153,7 @@ def up(
 def down(data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
     """Stop the running stack and wait until it has ended."""
     data = DataDirectory(data_dir)
-    why_nothing_runs = data.why_nothing_runs()  # stopping makes up for a crash
+    why_nothing_runs = data.why_nothing_runs()  # also clears the state of a crashed stack
     print("Stopped." if stop_running(data) else why_nothing_runs)
 
 
@@ -225,8 +228,8 @@ def logs(
                 sys.stdout.flush()
     except KeyboardInterrupt:
         return
-    except BrokenPipeError:  # `| head` has seen enough
-        # What Python would still write at its end must find an open pipe.
+    except BrokenPipeError:  # the reader, such as `| head`, has closed the pipe
+        # Python flushes stdout at exit, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -244,13 +247,13 @@ def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None
 
 
 def _print_exports(stack: LocalStack) -> None:
-    """For a shell in which the API or a worker is run by hand."""
+    """Print the environment for a shell in which the API or a worker is run by hand."""
     for line in shell_exports({**stack.environment, **no_proxy_environment(os.environ)}):
         print(line, flush=True)
 
 
 def _stop_on_signals(stack: LocalStack) -> None:
-    """The first signal asks for an orderly end, the second one for a quick end."""
+    """The first signal requests an orderly stop, the second one an immediate stop."""
 
     def on_signal(_number: int, _frame: object) -> None:
         if stack.interrupted.is_set():

@@ -13,7 +13,7 @@ _PROJECT = Path(__file__).resolve().parents[1]
 
 
 def api(*, port: int, environment: Mapping[str, str]) -> ProcessSpec:
-    """The API under gunicorn, with the configuration it has in production."""
+    """The API under gunicorn, with its production configuration."""
     return ProcessSpec(
         name="api",
         argv=(
@@ -29,13 +29,13 @@ def api(*, port: int, environment: Mapping[str, str]) -> ProcessSpec:
 
 
 def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> ProcessSpec:
-    """One worker: a process that talks to Pub/Sub, and the engine process that it starts."""
+    """One worker: the Pub/Sub process and the engine process that it starts."""
     return ProcessSpec(
         name=f"worker-{number}",
         argv=(sys.executable, "-m", "gpu_subscriber"),
         environment={**environment, "DARKROOM_HEALTH_PORT": str(health_port)},
         why_not_ready=answers_ok(f"http://{LOOPBACK}:{health_port}/readyz"),
-        ready_within_seconds=300,  # a slow disk reads gigabytes of torch; the engine steps back on a busy machine
+        ready_within_seconds=300,  # importing torch reads gigabytes from a slow disk; the engine has low CPU priority
         stop_within_seconds=40,  # longer than the worker's own drain
         working_directory=_PROJECT,
         restarts=True,
@@ -45,7 +45,7 @@ def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> 
 def rescue_tick(
     *, api_port: int, interval_seconds: float, queue_began_at: datetime, environment: Mapping[str, str]
 ) -> ProcessSpec:
-    """What Cloud Scheduler does in the cloud. It also says that the local queue begins empty at each start."""
+    """Replaces Cloud Scheduler. Reports also that the local queue starts empty each time."""
     api = f"http://{LOOPBACK}:{api_port}"
     return ProcessSpec(
         name="rescue-tick",

@@ -1,7 +1,8 @@
-"""One process's log: what it prints, in a file of bounded size whose older part is kept beside it as `.1`.
+"""The log of one process: its output in a file of bounded size; the older part is kept beside it as
+`.1`.
 
-The process writes into a pipe, so that no line is lost when the file is exchanged: a process that writes into the file
-itself would go on in the old one.
+The process writes into a pipe, so that rotation loses no line. A process that writes to the file
+itself would continue in the rotated file.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ _CHUNK_BYTES = 65_536
 
 
 class BoundedLog:
-    """The file of one process, for all its starts. Thread-safe."""
+    """The log file of one process, over all its starts. Thread-safe."""
 
     def __init__(self, path: Path, *, most_bytes: int = MOST_BYTES) -> None:
         self.path = path
@@ -30,13 +31,16 @@ class BoundedLog:
         self._is_at_line_start = True
 
     def begin(self) -> None:
-        """Begin with an empty file; an existing one becomes `.1`."""
+        """Start an empty file. An existing one becomes `.1`."""
         with self._lock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._exchange()
 
     def new_pipe(self) -> int:
-        """A descriptor for a process to write to; close it here once the process has it."""
+        """Return a descriptor for a process to write to.
+
+        Close it here once the process has inherited it.
+        """
         reading, writing = os.pipe()
         with self._lock:
             self._pipes.append(reading)
@@ -46,10 +50,10 @@ class BoundedLog:
         return writing
 
     def drain(self) -> None:
-        """Return when the file has everything that was printed before this call."""
+        """Return when the file contains everything that was printed before this call."""
         with self._lock:
             for pipe in self._pipes:
-                unread = _unread_bytes(pipe)  # and not what a living child adds meanwhile
+                unread = _unread_bytes(pipe)  # excludes what a running child writes meanwhile
                 while unread > 0:
                     chunk = os.read(pipe, min(unread, _CHUNK_BYTES))
                     self._keep(chunk)
@@ -63,19 +67,19 @@ class BoundedLog:
                 chunk = os.read(pipe, min(unread, _CHUNK_BYTES)) if unread else b""
                 if chunk:
                     self._keep(chunk)
-                elif select.select([pipe], [], [], 0)[0] and not _unread_bytes(pipe):  # every writer is gone
+                elif select.select([pipe], [], [], 0)[0] and not _unread_bytes(pipe):  # no writer is left
                     self._pipes.remove(pipe)
                     os.close(pipe)
                     return
 
     def _keep(self, chunk: bytes) -> None:
-        """Write it, if that is possible. A process must never wait because its log cannot be written."""
+        """Write the chunk, and ignore errors: a process must never wait because its log cannot be written."""
         with suppress(OSError):
             self._write(chunk)
 
     def _write(self, chunk: bytes) -> None:
         if self._size + len(chunk) > self._most_bytes and self._size:
-            if not self._is_at_line_start:  # the line that was begun stays in one file
+            if not self._is_at_line_start:  # a line is not split between two files
                 end = chunk.find(b"\n") + 1
                 self._append(chunk[:end])
                 chunk = chunk[end:]
@@ -109,7 +113,9 @@ class BoundedLog:
 
 
 def older_part(path: Path) -> Path:
-    """Where the lines before those in this log are: of the same start, or of the one before."""
+    """Return the path of the older part: earlier lines of this start, or the log of the previous
+    start.
+    """
     return path.with_name(path.name + ".1")
 
 

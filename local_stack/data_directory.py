@@ -1,11 +1,12 @@
-"""What lies under DATA_DIR, and whose it is: one stack at a time, guarded by a lock that a crash releases by itself.
+"""The files under DATA_DIR. One stack at a time uses it, guarded by a lock that the kernel releases after a crash.
 
 lock            held (flock) by the running supervisor
-state.json      the running stack's ports and processes; when nobody holds the lock, why it ended or a crash's leftover
-logs/           one file of bounded size per process, and what was logged before as `.1`
-firestore/      exports of the documents, and a journal of what was written since
+state.json      the running stack's ports and processes; without a lock holder, the cause of its end or
+                the leftovers of a crash
+logs/           one file of bounded size per process, and the older part as `.1`
+firestore/      exports of the documents, and a journal of later writes
 bucket/         the stored images
-traces/         spans of the latest start that was to be observed, a file per process
+traces/         spans of the latest start with --observe, a file per process
 """
 
 import fcntl
@@ -22,7 +23,7 @@ from local_stack.errors import DataDirectoryUnusableError, StackAlreadyRunningEr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackState:
-    """What another process may want to know about a running stack. Holds no secrets."""
+    """The state of a running stack, for other processes. Contains no secrets."""
 
     stack_id: str
     phase: str
@@ -32,13 +33,13 @@ class StackState:
     page_url: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     pids: Mapping[str, int] = field(default_factory=dict)
-    """Of those that run just now."""
+    """The process ids of the currently running processes."""
     restarts: Mapping[str, int] = field(default_factory=dict)
-    """How many times each was started again after it had ended by itself."""
+    """The number of restarts per process."""
     notices: tuple[str, ...] = ()
-    """What the stack said when it was started: variables it ignored, models without a worker."""
+    """Messages printed at the start: ignored variables, models without a worker."""
     failure: str | None = None
-    """Which process ended the stack, and the last lines of its log."""
+    """The process that ended the stack, and the last lines of its log."""
 
 
 class DataDirectory:
@@ -54,7 +55,10 @@ class DataDirectory:
         self._lock_file: TextIOWrapper | None = None
 
     def acquire(self) -> None:
-        """Make it this process's. Raises StackAlreadyRunningError and DataDirectoryUnusableError."""
+        """Lock the folder for this process.
+
+        Raises StackAlreadyRunningError and DataDirectoryUnusableError.
+        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock_file = (self.path / "lock").open("a")
@@ -73,7 +77,7 @@ class DataDirectory:
             self._lock_file = None
 
     def is_in_use(self) -> bool:
-        """Whether some process holds the lock. Raises DataDirectoryUnusableError."""
+        """Return whether a process holds the lock. Raises DataDirectoryUnusableError."""
         try:
             with (self.path / "lock").open("a") as lock_file:
                 fcntl.flock(lock_file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -86,19 +90,19 @@ class DataDirectory:
         return False
 
     def make_logs(self) -> None:
-        """The folder of the logs. Raises DataDirectoryUnusableError."""
+        """Create the folder of the logs. Raises DataDirectoryUnusableError."""
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unusable(error) from error
 
     def forget_traces(self) -> None:
-        """Begin anew: traces of a stack that has ended tell of ports and processes that are no more."""
+        """Delete the traces of earlier stacks, whose ports and processes no longer exist."""
         for file in self.traces.glob("*.jsonl"):
             file.unlink()
 
     def state(self) -> StackState | None:
-        """What the last writer wrote; None when there is nothing, or nothing legible."""
+        """Return the stored state; None when there is none, or when it is invalid."""
         try:
             content: dict[str, Any] = json.loads((self.path / "state.json").read_text("utf-8"))
             return StackState(**{**content, "notices": tuple(content.get("notices", ()))})
@@ -114,7 +118,9 @@ class DataDirectory:
         (self.path / "state.json").unlink(missing_ok=True)
 
     def why_nothing_runs(self) -> str:
-        """A sentence for whoever thought that a stack was running; names what ended the last one, if something did."""
+        """Return a message that no stack is running, with the failure that ended the last one, if
+        there was one.
+        """
         sentence = f"Nothing is running on {self.path}"
         state = self.state()
         if state is None:
@@ -127,7 +133,7 @@ class DataDirectory:
         return f"{sentence}. The stack ended because {state.failure}"
 
     def occupied_by(self) -> str:
-        """A sentence for whoever wanted to start a second one."""
+        """Return a message that a stack is already running."""
         state = self.state()
         where = f", its page is {state.page_url}" if state and state.page_url else ""
         who = f" (process {state.supervisor_pid}{where})" if state else ""

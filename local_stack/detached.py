@@ -1,4 +1,4 @@
-"""Starting a stack in the background, and stopping the one that runs: what `up --detach` and `down` do."""
+"""Start a stack in the background (`up --detach`) and stop the running one (`down`)."""
 
 import os
 import subprocess
@@ -17,14 +17,14 @@ from local_stack.processes import log_tail
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _STOP_SECONDS = 90
-"""A little more than all stop deadlines together are likely to need."""
+"""Slightly longer than the sum of all stop timeouts."""
 
 
 def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
-    """Run `python -m local_stack up ARGUMENTS` in the background; returns when it is ready.
+    """Run `python -m local_stack up ARGUMENTS` in the background; return when it is ready.
 
-    Raises StackAlreadyRunningError, DataDirectoryUnusableError, or ProcessFailedError with the end of the
-    supervisor's log.
+    Raises StackAlreadyRunningError, DataDirectoryUnusableError, or ProcessFailedError with the end
+    of the supervisor's log.
     """
     if data.is_in_use():
         raise StackAlreadyRunningError(data.occupied_by())
@@ -46,7 +46,9 @@ def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
                 cwd=_PROJECT,
             )
         finally:
-            os.close(says_ready)  # the supervisor holds the last copy: if it ends, reading does
+            os.close(
+                says_ready
+            )  # the supervisor now holds the only writing end, so that reading ends with it
         try:
             is_ready = bool(readiness.read(1))
         except KeyboardInterrupt:
@@ -63,7 +65,8 @@ def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
 
 
 def stop_running(data: DataDirectory) -> bool:
-    """Ask the running supervisor to end and wait until it has. False when there was none; a crash's remains are ended.
+    """Stop the running supervisor and wait until it has ended. Return False when there was none.
+    Leftover processes of a crash are ended too.
 
     Raises LocalStackError when it does not end.
     """
@@ -77,7 +80,7 @@ def stop_running(data: DataDirectory) -> bool:
         raise LocalStackError(
             f"A stack runs on {data.path}, but its state.json does not say in which process."
         )
-    with suppress(psutil.NoSuchProcess):  # it may just be ending
+    with suppress(psutil.NoSuchProcess):  # it may be ending at this moment
         psutil.Process(state.supervisor_pid).terminate()
     if not ended_within(state.supervisor_pid, _STOP_SECONDS):
         raise LocalStackError(

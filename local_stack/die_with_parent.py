@@ -2,11 +2,13 @@
 
     python die_with_parent.py PARENT_PID PROGRAM ARGUMENT...
 
-The program replaces this one, so its pid, signals and exit code are its own. On Linux the kernel is asked to send it
-SIGKILL when the thread that started it ends (prctl PR_SET_PDEATHSIG survives exec), which covers a supervisor that is
-itself killed with SIGKILL. This is a script and not a `preexec_fn`, which may deadlock in a process that has threads;
-it imports nothing of the project, so it costs milliseconds. Elsewhere it only runs the program, and the next start of
-the stack ends what a crash left behind.
+The program replaces this one (exec), so its pid, signals and exit code are its own. On Linux the
+kernel sends it SIGKILL when the thread that started it ends (prctl PR_SET_PDEATHSIG survives exec),
+also when the supervisor is killed with SIGKILL. On other systems this only runs the program, and
+the next start of the stack ends leftover processes.
+
+This is a script because a `preexec_fn` may deadlock in a process with threads. It imports nothing
+of the project, so it costs only milliseconds.
 """
 
 import os
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> None:
         import ctypes  # noqa: PLC0415 - only Linux pays for loading it
 
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != int(parent_pid):  # it died before the kernel knew of our wish
+    if os.getppid() != int(parent_pid):  # the parent ended before prctl took effect
         sys.exit(1)
     try:
         os.execvp(command[0], command)  # noqa: S606 - replacing this process is the point

@@ -1,7 +1,8 @@
-"""The emulators' pinned downloads, for machines without the Google Cloud CLI: fetched once, checked, kept in a cache.
+"""Pinned downloads of the emulators, for machines without the Google Cloud CLI: downloaded once,
+verified and cached.
 
-A file appears under its name only when it is whole and its SHA-256 is the pinned one; an interrupted download goes on
-where it stopped. The versions and hashes are those that firebase-tools 15.34.2 pins.
+A file gets its final name only when it is complete and its SHA-256 matches. An interrupted download
+is resumed. Versions and hashes are those that firebase-tools 15.34.2 pins.
 """
 
 import fcntl
@@ -23,7 +24,7 @@ _TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedDownload:
-    """One file on the web and the proof that it is the right one."""
+    """A file's URL and its checksum."""
 
     url: str
     size_bytes: int
@@ -49,9 +50,10 @@ JAVA_NEEDED_BY_DOWNLOADS = 21
 
 
 def fetch(download: PinnedDownload, folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
-    """The downloaded file, from the folder or from the web. Several processes may ask at the same time.
+    """Return the file, from the folder or from the web. Safe for concurrent use by several
+    processes.
 
-    Raises DownloadError: not reachable, cut short (a later call goes on from there), or not the pinned file.
+    Raises DownloadError: unreachable, interrupted (a later call resumes), or not the pinned file.
     """
     target = folder / download.file_name
     if target.exists():
@@ -59,7 +61,7 @@ def fetch(download: PinnedDownload, folder: Path, say: Callable[[str], None] = l
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (download.file_name + ".part")
     with (folder / (download.file_name + ".lock")).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks starting at once download it once
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two stacks that start at the same time share one download
         if target.exists():
             return target
         if not partial.exists() or partial.stat().st_size < download.size_bytes:
@@ -71,7 +73,10 @@ def fetch(download: PinnedDownload, folder: Path, say: Callable[[str], None] = l
 
 
 def extract_jar(archive_path: Path, folder: Path) -> Path:
-    """The `*-all.jar` inside a downloaded zip file, unpacked beside it once. Raises DownloadError."""
+    """Unpack the `*-all.jar` of a downloaded zip file beside it, once, and return it.
+
+    Raises DownloadError.
+    """
     with zipfile.ZipFile(archive_path) as archive:
         inside = next((name for name in archive.namelist() if name.endswith("-all.jar")), None)
         if inside is None:
@@ -86,7 +91,9 @@ def extract_jar(archive_path: Path, folder: Path) -> Path:
 
 
 def _go_on(download: PinnedDownload, partial: Path) -> None:
-    """Fetch what is missing of the partial file; start anew when the server does not offer the rest alone."""
+    """Download the missing part of the partial file; start over when the server does not support
+    ranges.
+    """
     have = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(download.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     try:
@@ -97,7 +104,7 @@ def _go_on(download: PinnedDownload, partial: Path) -> None:
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                partial.unlink()  # more than the server has: not the beginning of that file
+                partial.unlink()  # larger than the server's file, so not a part of it
             raise DownloadError(f"{download.url} answers {error.code} {error.reason}.") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)

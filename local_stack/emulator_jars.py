@@ -1,4 +1,6 @@
-"""Where the emulators' jars come from: a given path, an installed Google Cloud CLI, or the pinned download."""
+"""Sources of the emulators' jars: a given path, an installed Google Cloud CLI, or the pinned
+download.
+"""
 
 import os
 import shutil
@@ -23,7 +25,7 @@ _OLDEST_JAVA = 11
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorProduct:
-    """One of Google's emulators: how to find it, how to name it to a person."""
+    """One of Google's emulators: how to find it, and its display name."""
 
     title: str
     jar_variable: str
@@ -53,7 +55,7 @@ FIRESTORE = EmulatorProduct(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorJar:
-    """A jar on disk, and the Java it needs."""
+    """A jar on disk, and the Java release that it needs."""
 
     path: Path
     main_class: str
@@ -61,7 +63,7 @@ class EmulatorJar:
 
 
 def default_downloads_folder() -> Path:
-    """Where downloads are kept for all checkouts of this user."""
+    """Return the download cache, shared by all checkouts of this user."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "darkroom" / "emulators"
 
@@ -72,9 +74,10 @@ def find_jar(
     downloads_folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> EmulatorJar:
-    """The jar to run. Raises EmulatorMissingError, which says what to install.
+    """Return the jar to run. Raises EmulatorMissingError, which says what to install.
 
-    A path in the product's environment variable that does not exist is an error: the user meant it.
+    A path in the product's environment variable that does not exist is an error, without a
+    fallback.
     """
     if given := os.environ.get(product.jar_variable):
         if not Path(given).is_file():
@@ -98,7 +101,9 @@ def find_jar(
 
 
 def java_needed(product: EmulatorProduct) -> int:
-    """The Java that the product's jar needs; for one that is yet to be downloaded, the download's."""
+    """Return the Java release that the product's jar needs; for a jar that is not downloaded yet,
+    that of the download.
+    """
     given = os.environ.get(product.jar_variable)
     for path in [Path(given)] if given else _installed(product):
         return _described(product, path).java_needed

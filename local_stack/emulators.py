@@ -1,6 +1,7 @@
-"""Google's two emulators as processes: the command line, and what makes them ready.
+"""Google's two emulators as processes: their command lines and readiness probes.
 
-Started as plain `java`, never through gcloud: its wrapper leaves the JVM behind when it is ended.
+They are started as plain `java`, not with gcloud, whose wrapper does not end the JVM when it is
+stopped.
 """
 
 from collections.abc import Callable
@@ -12,16 +13,17 @@ from local_stack.java_runtime import find_java
 from local_stack.probes import all_of, answers_ok, listens_itself
 from local_stack.processes import ProcessSpec
 
-# One collector thread and only the quick compiler: the JVMs start in half the time. Firestore's keeps every version of
-# every document, some 30 kB a task by its end: half a gigabyte is full, and the emulator stands still, at 14,000 tasks.
+# One GC thread and only the C1 compiler halve the start time of the JVMs. Firestore's emulator
+# keeps every version of every document, about 30 kB per finished task: with a heap of half a
+# gigabyte it stops responding at 14,000 tasks.
 _JVM_FLAGS = (
     *("-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Duser.language=en"),
-    # One that has run out of memory stands still for minutes; one that has ended is started again, or reported.
+    # A JVM without memory hangs for minutes; one that has exited is restarted or reported.
     "-XX:+ExitOnOutOfMemoryError",
 )
 
 FIRESTORE_OWNER = {"Authorization": "Bearer owner"}
-"""The emulator's administrator, whom no security rule stops."""
+"""The emulator's administrator, who bypasses the security rules."""
 
 
 def pubsub_emulator(
@@ -48,10 +50,12 @@ def firestore_emulator(
     say: Callable[[str], None] = lambda _: None,
     renew: Callable[[], ProcessSpec] | None = None,
 ) -> ProcessSpec:
-    """The Firestore emulator, with the documents of `exported` (an export's `.overall_export_metadata` file) if given.
+    """The Firestore emulator, with the documents of `exported` (an export's
+    `.overall_export_metadata` file) if given.
 
-    `renew` makes the spec to start it again with, from the last export; without it its end is final.
-    Ready when a read works: with rules that do not compile it starts, answers `GET /`, and refuses every request.
+    `renew` creates the spec of a restart, from the last export; without it the process is not
+    restarted. It is ready when a read succeeds: with rules that do not compile the emulator starts,
+    answers `GET /`, and rejects every request.
     """
     arguments = [f"--host={LOOPBACK}", f"--port={port}", f"--websocket_port={websocket_port}"]
     if rules is not None:

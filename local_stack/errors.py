@@ -1,16 +1,16 @@
-"""What can go wrong while the local stack starts or runs. Every message is a sentence for the person at the terminal.
+"""Errors of the local stack. Every message is a complete sentence for the user at the terminal.
 
 LocalStackError
 ├── StackAlreadyRunningError   the same data directory is in use
-├── DataDirectoryUnusableError the data directory cannot be made, or written to
+├── DataDirectoryUnusableError the data directory cannot be created or written to
 ├── StartInterruptedError      a signal came before everything was ready
-├── ProcessFailedError         a process ended by itself, or never became ready
+├── ProcessFailedError         a process exited, or never became ready
 ├── PortTakenError             the page's port is not free
 ├── JavaMissingError           no Java that can run the emulators
 ├── EmulatorMissingError       no jar: neither given, nor installed, nor downloadable
 ├── WorkerModelsError          WORKER_MODELS or DARKROOM_MODELS does not fit the model catalog
 ├── ModelCatalogError          the file that DARKROOM_MODEL_CATALOG names cannot be used
-├── DownloadError              a pinned file could not be fetched whole and true
+├── DownloadError              a pinned file could not be downloaded, or its checksum does not match
 └── ProvisioningError          a topic, subscription or bucket could not be created
 """
 
@@ -18,27 +18,27 @@ from pathlib import Path
 
 
 class LocalStackError(Exception):
-    """The root of everything that is reported to the user as a sentence, without a traceback."""
+    """The base class of errors that are shown to the user as a message, without a traceback."""
 
 
 class StackAlreadyRunningError(LocalStackError):
-    """Two stacks on one data directory would write over each other's state."""
+    """Two stacks on one data directory would overwrite each other's state."""
 
 
 class DataDirectoryUnusableError(LocalStackError):
-    """The folder for state and logs cannot be made, or not be written to."""
+    """The folder for state and logs cannot be created or written to."""
 
 
 class StartInterruptedError(LocalStackError):
-    """A signal asked for an end before everything was ready."""
+    """A signal requested a stop before everything was ready."""
 
 
 class PortTakenError(LocalStackError):
-    """Somebody else listens on the port the page is to have."""
+    """Another process listens on the page's port."""
 
 
 class JavaMissingError(LocalStackError):
-    """The emulators are Java programs and no Java new enough was found."""
+    """The emulators are Java programs, and no sufficiently new Java was found."""
 
 
 class EmulatorMissingError(LocalStackError):
@@ -46,7 +46,7 @@ class EmulatorMissingError(LocalStackError):
 
 
 class DownloadError(LocalStackError):
-    """A pinned file could not be fetched, or is not the file that was pinned."""
+    """A pinned file could not be downloaded, or its checksum does not match."""
 
 
 class ProvisioningError(LocalStackError):
@@ -54,15 +54,18 @@ class ProvisioningError(LocalStackError):
 
 
 class WorkerModelsError(LocalStackError):
-    """The models that the workers are to serve do not fit the model catalog, or one another."""
+    """The workers' models are not in the model catalog, or conflict."""
 
 
 class ModelCatalogError(LocalStackError):
-    """The model catalog is missing or not valid."""
+    """The model catalog is missing or invalid."""
 
 
 class ProcessFailedError(LocalStackError):
-    """A process ended by itself or did not become ready; names it and shows the end of its log."""
+    """A process exited or did not become ready.
+
+    The message contains its name and the end of its log.
+    """
 
     def __init__(self, *, name: str, reason: str, log_path: Path, log_tail: tuple[str, ...]) -> None:
         self.name = name
@@ -74,5 +77,5 @@ class ProcessFailedError(LocalStackError):
 
     @property
     def summary(self) -> str:
-        """The sentence without the log."""
+        """The message without the log."""
         return f"{self.name} {self.reason}."

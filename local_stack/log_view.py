@@ -1,4 +1,4 @@
-"""Showing the processes' logs on a terminal, each line with its process's name."""
+"""Show the processes' logs on a terminal, each line prefixed with its process's name."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.2
 
 
 def chosen_logs(folder: Path, name: str | None) -> list[Path]:
-    """One log, or all of them. Raises LocalStackError that names those that exist."""
+    """Return one log, or all of them. Raises LocalStackError that lists the existing ones."""
     known = sorted(folder.glob("*.log"))
     chosen = [path for path in known if name in (None, path.stem)]
     if not chosen:
@@ -25,26 +25,29 @@ def chosen_logs(folder: Path, name: str | None) -> list[Path]:
 
 
 def show(paths: list[Path], *, lines: int, write: Callable[[str], None]) -> None:
-    """The last lines of each."""
+    """Show the last lines of each log."""
     for path in paths:
         for line in log_tail(path, lines):
             write(_labelled(path, line, paths))
 
 
 def follow(paths: list[Path], write: Callable[[str], None]) -> Iterator[None]:
-    """Write whatever is added to the logs from now on. Yields after each poll: the caller decides when to end."""
+    """Write lines that are added to the logs from now on.
+
+    Yields after each poll, so that the caller can stop.
+    """
     positions = {path: _Position(file=path.stat().st_ino, offset=path.stat().st_size) for path in paths}
     while True:
         for path, position in positions.items():
             for line in _new_lines(path, position):
                 write(_labelled(path, line, paths))
         yield
-        time.sleep(_POLL_SECONDS)  # inotify would be the event, and is much for a terminal
+        time.sleep(_POLL_SECONDS)  # polling: inotify would be more complex than a terminal view needs
 
 
 @dataclass(slots=True, kw_only=True)
 class _Position:
-    """How far a log has been read. Another file by the same name is recognized by its number."""
+    """The read position in a log. The inode number reveals that the log was rotated."""
 
     file: int
     offset: int

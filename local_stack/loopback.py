@@ -1,6 +1,7 @@
-"""Loopback without proxies: the stack's processes talk to one another directly, whatever the environment says.
+"""Loopback connections without proxies: the stack's processes connect to each other directly.
 
-A proxy that the environment names (`http_proxy`, `ALL_PROXY` …) cannot reach this machine's loopback addresses.
+A proxy from the environment (`http_proxy`, `ALL_PROXY` …) cannot reach this machine's loopback
+addresses.
 """
 
 import urllib.request
@@ -12,15 +13,16 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def open_loopback(request: urllib.request.Request, *, timeout_seconds: float) -> Any:
-    """`urllib.request.urlopen`, but never through a proxy."""
+    """Call `urllib.request.urlopen`, but never through a proxy."""
     return _opener.open(request, timeout=timeout_seconds)
 
 
 def no_proxy_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The `no_proxy` variables for a child process: those of `environment`, extended by the loopback hosts.
+    """Return the `no_proxy` variables for a child process: those of `environment` and the loopback
+    hosts.
 
-    Libraries differ in which spelling they prefer, so both hold the hosts of both. gRPC ignores `no_proxy` where
-    `no_grpc_proxy` is set.
+    Libraries prefer different spellings of the variable, so both get the hosts of both. gRPC
+    ignores `no_proxy` when `no_grpc_proxy` is set.
     """
     extended = _extended(environment.get("no_proxy", ""), environment.get("NO_PROXY", ""))
     own = environment.get("no_grpc_proxy", "")

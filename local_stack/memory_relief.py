@@ -1,6 +1,8 @@
-"""Restarting the Firestore emulator before its heap is full: near that point it collects garbage and answers nobody.
+"""Restarts the Firestore emulator before its heap is full, when it would only collect garbage and
+stop responding.
 
-It keeps every version of every document, and a restart from an export keeps the latest ones only.
+The emulator keeps every version of every document. A restart from an export keeps only the latest
+versions.
 """
 
 import time
@@ -11,19 +13,28 @@ import psutil
 from local_stack.processes import ChildProcess
 
 MOST_BYTES = 1_700_000_000
-"""Of the process, whose heap may grow to 2 GiB: it grows when a collection leaves it more than half full."""
+"""Resident memory.
+
+The heap may grow to 2 GiB, and grows when it is more than half full after a collection.
+"""
 _LOOK_SECONDS = 5.0
 _LEAST_PAUSE_SECONDS = 600.0
-"""Documents that need so much by themselves must not restart it for ever."""
+"""Prevents an endless loop of restarts when the documents alone need that much memory."""
 
 
 class MemoryRelief:
-    """Decides when, saves the documents, and ends the process. The supervisor starts it again."""
+    """Decides when to restart, exports the documents, and ends the process.
+
+    The supervisor starts it again.
+    """
 
     def __init__(
         self, save: Callable[[], None], *, most_bytes: int, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """`save` may raise OSError; the process is then left alone until the next look."""
+        """Create the policy.
+
+        When `save` raises OSError, the process continues until the next check.
+        """
         self._save = save
         self._most_bytes = most_bytes
         self._now = now
@@ -31,7 +42,10 @@ class MemoryRelief:
         self._relieved_at = float("-inf")
 
     def look(self, process: ChildProcess) -> str | None:
-        """Do what is due now. Returns a sentence for the person at the terminal when the process was ended."""
+        """Check the memory and restart if necessary.
+
+        Return a message for the user when the process was ended.
+        """
         now = self._now()
         if now - self._looked_at < _LOOK_SECONDS or now - self._relieved_at < _LEAST_PAUSE_SECONDS:
             return None
@@ -40,7 +54,7 @@ class MemoryRelief:
             used = int(psutil.Process(process.pid).memory_info().rss)
             if used <= self._most_bytes:
                 return None
-            self._save()  # so that little is to be replayed
+            self._save()  # so that the journal to replay is short
         except (OSError, psutil.Error):
             return None
         self._relieved_at = now

@@ -1,4 +1,6 @@
-"""What the API and the workers count, fetched from where they show it, for a terminal."""
+"""The metrics of the API and the workers, fetched from their endpoints and formatted for a
+terminal.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +12,13 @@ from prometheus_client.samples import Sample
 from local_stack.free_ports import LOOPBACK
 
 METRICS_SUFFIX = "-metrics"
-"""A process's second port in the stack's state: the one where its metrics are fetched."""
+"""Suffix of a process's metrics port in the stack's state."""
 _OURS = ("darkroom_", "http_", "messaging_", "hw_")
 _TIMEOUT_SECONDS = 5.0
 
 
 def fetched_metrics(ports: Mapping[str, int]) -> dict[str, str]:
-    """What each process shows, by its name; of one that does not answer, nothing."""
+    """Return the metrics text of each process by name, without processes that do not answer."""
     places = {
         name.removesuffix(METRICS_SUFFIX): f"http://{LOOPBACK}:{port}/metrics"
         for name, port in ports.items()
@@ -28,7 +30,7 @@ def fetched_metrics(ports: Mapping[str, int]) -> dict[str, str]:
 
 
 def told_metrics(text: str) -> Iterator[str]:
-    """A line for each of our metrics and each set of its labels; of a histogram how many values, and their mean."""
+    """Yield a line per darkroom metric and label set; for histograms the count and the mean."""
     for family in text_string_to_metric_families(text):
         if not family.name.startswith(_OURS):
             continue

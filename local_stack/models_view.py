@@ -1,4 +1,4 @@
-"""How many live workers serve each model, as the API reports it, for a terminal."""
+"""The number of live workers per model, as the API reports it, for a terminal."""
 
 import json
 import urllib.request
@@ -11,7 +11,9 @@ _TIMEOUT_SECONDS = 5.0
 
 
 def workers_by_model(api_port: int | None) -> dict[str, int | None]:
-    """The number of live workers of each model, None where the API cannot tell; empty while it does not answer."""
+    """Return the number of live workers per model, None where the API cannot determine it; empty
+    while the API does not answer.
+    """
     if api_port is None:
         return {}
     request = urllib.request.Request(f"http://{LOOPBACK}:{api_port}/v1/models")
@@ -23,7 +25,7 @@ def workers_by_model(api_port: int | None) -> dict[str, int | None]:
 
 
 def model_lines(workers: Mapping[str, int | None]) -> Iterator[str]:
-    """A line for each model; one without a worker says what that means."""
+    """Yield a line per model, with an explanation for models without a worker."""
     for model, count in workers.items():
         if count is None:
             yield f"model {model}: the number of its workers is not known yet"

@@ -1,4 +1,4 @@
-"""Readiness probes: functions that say whether a process can do its work yet, and if not, why."""
+"""Readiness probes: functions that check whether a process is ready, and if not, give the reason."""
 
 import urllib.error
 import urllib.request
@@ -9,22 +9,28 @@ import psutil
 from local_stack.loopback import open_loopback
 
 Probe = Callable[[int], str | None]
-"""Called with the process's pid. None means ready; otherwise the reason, as the end of "… is not ready: "."""
+"""Called with the process's pid.
+
+None means ready; otherwise the reason, which completes "… is not ready: ".
+"""
 
 
 class NeverReadyError(Exception):
-    """Raised by a probe when waiting longer is of no use; says why."""
+    """The process will never become ready; the message is the reason."""
 
 
 def always_ready(_pid: int) -> str | None:
-    """For processes that are ready as soon as they run."""
+    """A probe for processes that are ready as soon as they run."""
     return None
 
 
 def answers_ok(
     url: str, headers: Mapping[str, str] | None = None, *, hopeless: frozenset[int] = frozenset()
 ) -> Probe:
-    """Ready when a GET of `url` is answered with 200; never to be so when the answer is one of `hopeless`."""
+    """Ready when a GET of `url` returns 200.
+
+    Raises NeverReadyError when it returns one of `hopeless`.
+    """
 
     def probe(_pid: int) -> str | None:
         request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - loopback addresses
@@ -44,16 +50,17 @@ def answers_ok(
 
 
 def listens_itself(port: int) -> Probe:
-    """Ready when the process itself, and not some stranger, listens on `port`.
+    """Ready when the process itself, and not another process, listens on `port`.
 
-    The Pub/Sub emulator stays alive and deaf when its port is taken; calls would then reach somebody else's emulator.
+    When its port is taken, the Pub/Sub emulator continues to run without a listener, and calls
+    would reach another emulator.
     """
 
     def probe(pid: int) -> str | None:
         try:
             family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
             sockets = [connection for member in family for connection in member.net_connections(kind="tcp")]
-        except psutil.AccessDenied:  # not every system lets a process look
+        except psutil.AccessDenied:  # not every system permits the query
             return None
         except psutil.NoSuchProcess:
             return "it has ended"
@@ -65,7 +72,7 @@ def listens_itself(port: int) -> Probe:
 
 
 def all_of(*probes: Probe) -> Probe:
-    """Ready when every probe says so; asks them in order and stops at the first reason."""
+    """Ready when all probes are. Runs them in order and returns the first reason."""
 
     def probe(pid: int) -> str | None:
         return next((reason for one in probes if (reason := one(pid)) is not None), None)

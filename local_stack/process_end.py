@@ -1,13 +1,13 @@
-"""Awaiting the end of any process, also of one that somebody else started. Linux tells by a file descriptor."""
+"""Wait for the end of any process, including those of other parents. On Linux with a pidfd."""
 
 import os
 import select
 
 
 def ended_within(pid: int, seconds: float) -> bool:
-    """Block until the process has ended, for at most so long; whether it has.
+    """Block until the process has ended or the timeout. Return whether it has ended.
 
-    One that has ended and waits for its parent to collect it counts as ended, and its exit code stays the parent's.
+    A zombie counts as ended, and its exit code stays available to its parent.
     """
     try:
         process = os.pidfd_open(pid)

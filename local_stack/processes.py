@@ -1,4 +1,7 @@
-"""One child process: what it is (ProcessSpec) and its life (ChildProcess). Who is started when is the supervisor's."""
+"""One child process: its definition (ProcessSpec) and its lifecycle (ChildProcess).
+
+The supervisor orders the starts.
+"""
 
 import os
 import signal
@@ -17,14 +20,18 @@ from local_stack.loopback import no_proxy_environment
 from local_stack.probes import NeverReadyError, Probe, always_ready
 from local_stack.process_end import ended_within
 
-# Linux sends the parent-death signal when the starting *thread* ends. This one ends with the interpreter and no sooner.
+# Linux sends the parent-death signal when the starting *thread* ends. This thread lives as long as
+# the interpreter.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
 _LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """What to run and how to tell that it works. `environment` is added to the supervisor's own."""
+    """The command of a process and its readiness probe.
+
+    `environment` extends the supervisor's environment.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -34,13 +41,17 @@ class ProcessSpec:
     stop_within_seconds: float = 10
     working_directory: Path | None = None
     restarts: bool = False
-    """Whether it may be started again when it ends by itself: it keeps nothing in memory that others rely on."""
+    """Whether to restart it when it exits: it keeps nothing in memory that others depend on."""
     renew: "Callable[[], ProcessSpec] | None" = None
-    """The spec to start it again with, where it is not this one: what it restores changes while it runs."""
+    """Creates the spec for a restart, when it differs from this one because the restored data
+    changes.
+    """
 
 
 class ChildProcess:
-    """A running ProcessSpec, in a session of its own: Ctrl-C reaches the supervisor, who decides about the order."""
+    """A running ProcessSpec in its own session, so that Ctrl-C only reaches the supervisor, which
+    stops processes in order.
+    """
 
     def __init__(
         self, spec: ProcessSpec, *, logs_directory: Path, stack_environment: Mapping[str, str]
@@ -63,7 +74,7 @@ class ChildProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; negative is the signal that ended it."""
+        """None while it runs; a negative value is the signal that ended it."""
         return self._started().poll()
 
     @property
@@ -72,21 +83,24 @@ class ChildProcess:
             return False
         if self._process.poll() is None:
             return True
-        self._log.drain()  # whoever learns that it has ended may read what it said last
+        self._log.drain()  # the log is complete before the exit becomes visible
         return False
 
     def start(self) -> None:
-        """Start it, with a new log; the log of the last start is kept beside it as `.1`."""
+        """Start it with a new log. The log of the last start is kept as `.1`."""
         self._log.begin()
         self._launch()
 
     def restart(self, spec: ProcessSpec | None = None) -> None:
-        """Start it again after it ended, going on in the same log. Readiness is the caller's to await."""
+        """Start it again after it has exited, with the same log. The caller waits for readiness."""
         self.spec = spec or (self.spec.renew() if self.spec.renew else self.spec)
         self._launch()
 
     def why_not_ready(self) -> str | None:
-        """None when it does its work. Raises ProcessFailedError when it has ended, or will never do it."""
+        """Return None when it is ready, else the reason.
+
+        Raises ProcessFailedError when it has exited or will never be ready.
+        """
         self.check_running()
         try:
             return self.spec.why_not_ready(self.pid)
@@ -94,7 +108,7 @@ class ChildProcess:
             raise self.failure(f"cannot work: {error}") from error
 
     def check_running(self) -> None:
-        """Raise ProcessFailedError when it has ended."""
+        """Raise ProcessFailedError when it has exited."""
         if not self.is_running:
             raise self.failure(f"ended by itself {_how(self.exit_code)}")
 
@@ -105,19 +119,22 @@ class ChildProcess:
         )
 
     def ask_to_stop(self) -> None:
-        """SIGTERM to the process alone; what it started is its own to end. No effect on one that has ended."""
+        """Send SIGTERM to the process only, which ends its own children.
+
+        No effect on a process that has exited.
+        """
         if self.is_running:
-            self.resume()  # a suspended process would not hear it
+            self.resume()  # a suspended process does not handle the signal
             self._started().terminate()
 
     def wait_stopped(self, timeout_seconds: float) -> bool:
-        """Wait for its end. False when it still runs after the time."""
+        """Wait for its end. Return False when it still runs after the timeout."""
         return not self.is_running or ended_within(self.pid, timeout_seconds)
 
     def kill(self) -> None:
-        """SIGKILL to the process and everything in its group, at once, as when a machine goes away.
+        """Send SIGKILL to the whole process group, which simulates the loss of the machine.
 
-        For the process without its children: `send_signal`.
+        Use `send_signal` for the process without its children.
         """
         process = self._started()
         if process.poll() is None:
@@ -125,30 +142,33 @@ class ChildProcess:
             process.wait()
 
     def send_signal(self, signal_number: int) -> None:
-        """Any signal, to the process alone."""
+        """Send a signal to the process only."""
         self._started().send_signal(signal_number)
 
     def suspend(self) -> None:
-        """SIGSTOP to its whole group: a process that is alive and does nothing. Returns when it has stopped."""
+        """Send SIGSTOP to the whole group: the process is alive but does nothing.
+
+        Return when it has stopped.
+        """
         os.killpg(self.pid, signal.SIGSTOP)
         self._suspended = True
         if self.is_running:
-            # WNOWAIT: an exit code, should it come to that, is left for the one who asks for it.
+            # WNOWAIT leaves an exit code for the caller that collects it.
             os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
-        """SIGCONT to its whole group, if it was suspended."""
+        """Send SIGCONT to the whole group, if it is suspended."""
         if self._suspended and self.is_running:
             os.killpg(self.pid, signal.SIGCONT)
         self._suspended = False
 
     def wait_until_ready(self) -> None:
-        """Block until it is ready. Raises ProcessFailedError when it ends, or takes too long."""
+        """Block until it is ready. Raises ProcessFailedError when it exits or exceeds the timeout."""
         deadline = time.monotonic() + self.spec.ready_within_seconds
         while (reason := self.why_not_ready()) is not None:
             if time.monotonic() > deadline:
                 raise self.failure(f"was not ready after {self.spec.ready_within_seconds:g} s: {reason}")
-            self.wait_stopped(_LOOK_SECONDS)  # being ready announces itself to nobody, an end does
+            self.wait_stopped(_LOOK_SECONDS)  # readiness must be polled; an exit ends the wait early
 
     def _launch(self) -> None:
         command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.spec.argv]
@@ -180,7 +200,7 @@ class ChildProcess:
 
 
 def log_tail(path: Path, lines: int = 20) -> tuple[str, ...]:
-    """The last lines of a log; nothing when there is none. Reads the file's last 64 KiB only."""
+    """Return the last lines of a log, empty when there is none. Reads only the file's last 64 KiB."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))

@@ -1,7 +1,8 @@
-"""Creates on the emulators what Terraform creates in the cloud: topics, subscriptions, the bucket. Idempotent.
+"""Creates the resources that Terraform creates in the cloud: topics, subscriptions, the bucket.
+Idempotent.
 
-Speaks the services' REST interfaces, so that the supervisor need not load the client libraries, which takes longer
-than everything else it does.
+Uses the services' REST interfaces, because importing the client libraries would take the supervisor
+longer than all its other work.
 """
 
 import json
@@ -18,7 +19,7 @@ from local_stack.worker_pools import WorkerPool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceNames:
-    """What everything is called; the defaults are those of the local stack."""
+    """The names of all resources; the defaults are those of the local stack."""
 
     project_id: str = "demo-darkroom"
     tasks_topic: str = "darkroom-tasks"
@@ -27,18 +28,22 @@ class ResourceNames:
     events_push_subscription: str = "darkroom-task-events-push"
     dead_letter_topic: str = "darkroom-dead-letters"
     dead_letter_subscription: str = "darkroom-dead-letters-archive"
-    """Nobody reads it but people, when the API has not kept what it should: Pub/Sub forgets after a week."""
+    """Not read by any program.
+
+    It serves people when the API has failed to archive a message; Pub/Sub keeps messages for a
+    week.
+    """
     dead_letter_push_subscription: str = "darkroom-dead-letters-push"
     images_bucket: str = "darkroom-images"
 
     def tasks_subscription(self, pool: str) -> str:
-        """The subscription that the workers of a pool pull from."""
+        """Return the subscription of a pool's workers."""
         return f"{self.tasks_topic}-{pool}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushEndpoints:
-    """Where Pub/Sub pushes what, with whatever opens these doors."""
+    """The push endpoints and their credentials."""
 
     dead_letters: str
     events: str
@@ -51,7 +56,10 @@ def provision_pubsub(
     *,
     endpoints: PushEndpoints | None = None,
 ) -> None:
-    """Create topics and subscriptions, those that push only with endpoints to push to. Raises ProvisioningError."""
+    """Create topics and subscriptions; push subscriptions only when endpoints are given.
+
+    Raises ProvisioningError.
+    """
     project = f"http://{host}/v1/projects/{names.project_id}"
     for topic in (names.tasks_topic, names.events_topic, names.dead_letter_topic):
         _create("PUT", f"{project}/topics/{topic}", {})
@@ -66,10 +74,11 @@ def provision_pubsub(
             names.tasks_topic,
             ackDeadlineSeconds=60,
             filter=pool.subscription_filter(pools),
-            # No retry policy: the emulator loses messages by it. The proxy slows what is returned.
+            # No retry policy, because the emulator's loses messages. The proxy delays returned
+            # messages.
             deadLetterPolicy={
                 "deadLetterTopic": f"projects/{names.project_id}/topics/{names.dead_letter_topic}",
-                # The most there may be: attempts are counted by the domain, this is the net under it.
+                # The maximum. The domain counts attempts itself, this is only a fallback.
                 "maxDeliveryAttempts": 100,
             },
         )
@@ -87,7 +96,8 @@ def provision_pubsub(
             names.events_topic,
             ackDeadlineSeconds=60,
             pushConfig={"pushEndpoint": endpoints.events},
-            # Without a retry policy the emulator pushes again after a second; with one it stops after a few tries.
+            # Without a retry policy the emulator repeats a push after a second; with one it stops
+            # after a few attempts.
         )
 
 

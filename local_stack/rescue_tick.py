@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 
 def tick(api: str, token: str, *, queue_lost_at: str | None = None) -> dict[str, str]:
-    """One POST to each. Returns what each was answered."""
+    """Send one POST to each endpoint. Return the result of each."""
     return {
         "rescue": _posted(f"{api}/rescue", token, {"queue_lost_at": queue_lost_at} if queue_lost_at else {}),
         "remove_expired": _posted(f"{api}/remove-expired", token, {}),
@@ -31,7 +31,10 @@ def tick(api: str, token: str, *, queue_lost_at: str | None = None) -> dict[str,
 
 
 def _posted(url: str, token: str, body: Mapping[str, str]) -> str:
-    """The status as text, or why there was none; never raises for what the network does."""
+    """Return the status as text, or the reason why there was none.
+
+    Does not raise on network errors.
+    """
     request = urllib.request.Request(  # noqa: S310 - the stack's own address
         url,
         method="POST",

@@ -1,4 +1,6 @@
-"""Keeping one process running after the start: when it is started again, after which pause, and when no more."""
+"""Restart policy of one process after the initial start: when to restart it, with which backoff,
+and when to stop.
+"""
 
 import time
 from dataclasses import dataclass
@@ -10,24 +12,24 @@ from local_stack.processes import ChildProcess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """How patient a supervisor is."""
+    """The backoff and limits of restarts."""
 
     first_pause_seconds: float = 0.5
-    """Doubles with each end, so that a program that cannot work does not keep the machine busy."""
+    """Doubles with each exit, so that a broken program does not keep the machine busy."""
     longest_pause_seconds: float = 15
     steady_after_seconds: float = 60
-    """Having been ready for so long makes the next pause the first again."""
+    """The backoff is reset after the process was ready for this long."""
     give_up_after: int = 5
-    """So many ends in a row before it was ready are no accident."""
+    """The number of exits in a row before readiness after which the supervisor stops restarting."""
 
 
 class KeptProcess:
-    """A process that is ready when it is handed over here, and what became of it since. Never blocks for a pause."""
+    """Restarts a process, which must be ready at construction. Never blocks during the backoff."""
 
     def __init__(self, process: ChildProcess, *, stack_id: str, policy: RestartPolicy) -> None:
         self.process = process
         self.restarts = 0
-        """How many times it was started again."""
+        """The number of restarts."""
         self._stack_id = stack_id
         self._policy = policy
         self._pause_seconds = policy.first_pause_seconds
@@ -37,9 +39,10 @@ class KeptProcess:
         self._unready_ends = 0
 
     def look(self) -> str | None:
-        """Do what is due now. Returns a sentence for the person at the terminal when something has happened.
+        """Check the process and restart it when due. Return a message for the user when something
+        has happened.
 
-        Raises ProcessFailedError when the process is not to be started again.
+        Raises ProcessFailedError when the process is not to be restarted.
         """
         if self._due_at is not None:
             if time.monotonic() >= self._due_at:
@@ -71,8 +74,8 @@ class KeptProcess:
     def _ended(self, failure: ProcessFailedError) -> str:
         if not self.process.spec.restarts:
             raise failure
-        self.process.kill()  # one that runs and is never ready
-        # What the dead one started may still hold its port or its memory.
+        self.process.kill()  # it may run without ever becoming ready
+        # Children of the ended process may still hold its port or its memory.
         end_leftovers(self._stack_id, session_id=self.process.pid)
         now = time.monotonic()
         if not self._is_ready:

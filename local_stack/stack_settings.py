@@ -1,4 +1,4 @@
-"""What a stack is to be like, and how the project's programs are told the names of things."""
+"""Settings of a stack, and the environment variables that configure the project's programs."""
 
 import os
 from collections.abc import Mapping
@@ -20,41 +20,43 @@ PROJECT_RULES = Path(__file__).resolve().parents[1] / "terraform" / "firestore.r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
-    """What is wanted of a stack."""
+    """The settings of a stack."""
 
     data_directory: Path
     port: int | None = None
-    """The page's port; None takes a free one."""
+    """The page's port; None selects a free one."""
     serves_api: bool = True
     workers: int | None = None
-    """None starts one, or one for each share of `worker_models`."""
+    """None starts one worker, or one per part of `worker_models`."""
     worker_models: str | None = None
-    """Which models each worker serves, as WORKER_MODELS has it; None: every worker serves every model."""
+    """The models of each worker, in the format of WORKER_MODELS; None: every worker serves every
+    model.
+    """
     model_catalog: Path | None = None
-    """None takes the one of the environment, else the embedded one."""
+    """None selects the catalog of the environment, else the embedded one."""
     observes: bool = False
-    """Whether API and workers write what they do as traces, under the data directory."""
+    """Whether the API and the workers write traces to the data directory."""
     rescue_interval_seconds: float = 10
     export_interval_seconds: float = 60
     firestore_most_bytes: int = MOST_BYTES
     """The memory of the Firestore emulator at which it is restarted."""
     names: ResourceNames = field(default_factory=ResourceNames)
     rules: Path | None = PROJECT_RULES
-    """Firestore's security rules; None leaves the emulator open to everybody."""
+    """Firestore's security rules; None gives every client full access to the emulator."""
     java: Path | None = None
     extra_environment: Mapping[str, str] = field(default_factory=dict)
-    """For the API and the workers, before everything else."""
+    """For the API and the workers; has the highest priority."""
     caller_environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
-    """The environment that the stack was started in: its settings win over the stack's defaults."""
+    """The environment that the stack was started in; its settings override the stack's defaults."""
 
     @property
     def catalog_path(self) -> Path | None:
-        """The model catalog's file as an absolute path: the processes run in a folder of their own."""
+        """The absolute path of the model catalog, because the processes run in another folder."""
         path = self.model_catalog or self._variable(MODEL_CATALOG_VARIABLE)
         return Path(path).absolute() if path else None
 
     def pools(self) -> tuple[WorkerPool, ...]:
-        """The pools of workers. Raises ModelCatalogError and WorkerModelsError."""
+        """Return the pools of workers. Raises ModelCatalogError and WorkerModelsError."""
         path = self.catalog_path
         try:
             catalog = EMBEDDED_CATALOG if path is None else read_catalog(path)
@@ -73,34 +75,39 @@ class StackSettings:
 
 
 LOCAL_DEFAULTS = {
-    # The demo model draws in a second or two, and an emulator's writes cost nobody anything: show more of the way.
+    # The demo model needs a second or two, and writes to an emulator are free, so progress is
+    # reported often.
     "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.25",
     # The caller without credentials, which on this machine is every caller.
     "DARKROOM_OPERATORS": '["local"]',
-    # The same at each start, so that a receiver's secret stays what it was.
+    # The same at each start, so that a receiver's secret does not change.
     "DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody",
-    # The emulator pushes one message at a time: here, and only here, a receiver that is silent delays the others.
+    # The emulator pushes one message at a time, so a hanging receiver delays the others (in the
+    # local stack only).
     "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "3",
-    # Here everybody is the same caller: the limits are where only a program that has run wild meets them.
+    # All local callers share one user id: the limits only stop a runaway program.
     "DARKROOM_MAX_ACTIVE_TASKS": "100000",
     "DARKROOM_MAX_SUBMISSIONS_PER_MINUTE": "60000",
     "DARKROOM_MAX_REFUSED_PER_MINUTE": "12000",
     "DARKROOM_MAX_QUEUED_TASKS": "100000",
     "DARKROOM_METRIC_EXPORTER": "prometheus",
 }
-"""Settings that differ from the cloud's; a variable in the caller's environment wins over each of them."""
+"""Settings that differ from the cloud's.
+
+A variable in the caller's environment overrides each of them.
+"""
 
 OBSERVED_DEFAULTS = {"DARKROOM_PUBSUB_CLIENT_SPANS": "true"}
-"""The same, of a stack that writes traces."""
+"""Further settings of a stack that writes traces."""
 
 
 def honoured(defaults: Mapping[str, str], caller_environment: Mapping[str, str]) -> dict[str, str]:
-    """The defaults, each replaced by the caller's variable where that is set."""
+    """Return the defaults, each overridden by the caller's variable if set."""
     return {name: caller_environment.get(name, value) for name, value in defaults.items()}
 
 
 def names_as_environment(names: ResourceNames) -> dict[str, str]:
-    """The variables that the API and the workers read their settings from."""
+    """Return the variables that the API and the workers read their settings from."""
     return {
         "GOOGLE_CLOUD_PROJECT": names.project_id,
         "DARKROOM_PROJECT_ID": names.project_id,

@@ -1,4 +1,4 @@
-"""The spans that an observed stack writes, read back and shown trace by trace."""
+"""The spans that a stack with --observe writes, read and shown by trace."""
 
 import json
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSpan:
-    """One span of one process. Ids are in hexadecimal; `links` are the ids of linked traces and spans."""
+    """One span of one process. Ids are hexadecimal; `links` are the ids of linked traces and spans."""
 
     trace_id: str
     span_id: str
@@ -27,12 +27,15 @@ class WrittenSpan:
 
     @property
     def seconds(self) -> float:
-        """How long it lasted."""
+        """The duration."""
         return (self.ended_at - self.began_at).total_seconds()
 
 
 def read_spans(folder: Path) -> tuple[WrittenSpan, ...]:
-    """All that were written, those that began first first. Half a line, as a killed process leaves it, is left out."""
+    """Return all written spans, ordered by start time.
+
+    Incomplete lines, left by a killed process, are skipped.
+    """
     spans = [
         _decoded(json.loads(line))
         for path in folder.glob("*.jsonl")
@@ -43,7 +46,9 @@ def read_spans(folder: Path) -> tuple[WrittenSpan, ...]:
 
 
 def told_traces(spans: Iterable[WrittenSpan], *, count: int) -> Iterator[str]:
-    """The latest traces in which a task was processed, each span below its parent with when it began and how long."""
+    """Yield the latest traces that contain the processing of a task: each span below its parent,
+    with its start and duration.
+    """
     by_trace: dict[str, list[WrittenSpan]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id].append(span)

@@ -1,7 +1,7 @@
-"""Which models each worker of the stack serves, and the subscription it pulls from. Pure rules.
+"""The models of each worker of the stack, and the subscription that it pulls from. Pure rules.
 
-A pool is one subscription and the workers that pull from it, as in the cloud: each message names its model's pool,
-and the subscription filters by that name. A model belongs to exactly one pool.
+A pool is one subscription and the workers that pull from it, as in the cloud: each message carries
+its model's pool, and the subscription filters by it. A model belongs to exactly one pool.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,25 @@ _MAX_FILTER_BYTES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPool:
-    """Some models of the catalog and how many workers serve them; 0 leaves their messages waiting."""
+    """Some models of the catalog and the number of workers that serve them; with 0 their messages
+    wait.
+    """
 
     models: tuple[str, ...]
     workers: int
 
     @property
     def name(self) -> str:
-        """A name that no other pool of the stack has: no model's name contains a plus sign."""
+        """A name that is unique in the stack: no model's name contains a plus sign."""
         first, *others = self.models
         return f"{first}+{len(others)}" if others else first
 
     def subscription_filter(self, pools: Sequence["WorkerPool"]) -> str:
-        """The filter of the pool's subscription, one of all the `pools` of a stack.
+        """Return the filter of the pool's subscription, which is one of the stack's `pools`.
 
-        The first pool also gets the messages of unknown pools and of none, so that a worker moves them to the dead
-        letters. Where no filter matches them, Pub/Sub drops such messages without a trace.
+        The first pool also receives the messages with unknown pools and without a pool, so that a
+        worker moves them to the dead letters. Pub/Sub silently drops messages that no filter
+        matches.
         """
         own = f'attributes.pool = "{self.name}"'
         if self != pools[0]:
@@ -43,10 +46,11 @@ class WorkerPool:
 def plan_pools(
     catalog: Sequence[str], *, workers: int | None, shares: str | None, models: Sequence[str] = ()
 ) -> tuple[WorkerPool, ...]:
-    """The pools of a stack, those with workers first. Raises WorkerModelsError.
+    """Return the pools of a stack, those with workers first. Raises WorkerModelsError.
 
-    `shares` is WORKER_MODELS: a worker for each, separated by semicolons, its models by commas. Without it there are
-    `workers` (1) that serve all of `models` (DARKROOM_MODELS), by default the whole `catalog`.
+    `shares` is WORKER_MODELS: one part per worker, separated by semicolons, with its models
+    separated by commas. Without it, `workers` (1) workers serve all of `models` (DARKROOM_MODELS),
+    by default the whole `catalog`.
     """
     if shares is None:
         _check_known(models, catalog, variable="DARKROOM_MODELS")

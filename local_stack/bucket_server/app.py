@@ -1,4 +1,4 @@
-"""The Flask application: errors and the routes' assembly."""
+"""The Flask application: error handlers and blueprints."""
 
 from xml.sax.saxutils import escape
 
@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 
 class _ObjectName(BaseConverter):
-    """The rest of the path, slashes and all."""
+    """The rest of the path, including slashes."""
 
     regex = ".+"
     part_isolating = False
@@ -27,7 +27,7 @@ class _ObjectName(BaseConverter):
 def create_app(store: ObjectStore) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.converters["object_name"] = _ObjectName
-    app.url_map.merge_slashes = False  # "a//b" is a name
+    app.url_map.merge_slashes = False  # "a//b" is a valid name
     app.register_blueprint(bucket_routes(store))
     app.register_blueprint(object_routes(store))
     app.register_blueprint(upload_routes(store))

@@ -1,7 +1,7 @@
-"""What browsers may do here: the pages of this machine everything, those of other sites nothing.
+"""Access from browsers: pages of this machine may do everything, pages of other sites nothing.
 
-The real service asks for credentials; this one asks nobody, so any site that a developer visits could read, replace
-and delete images. Programs send no Origin and are let through.
+The real service checks credentials; this server does not, so any site that a developer visits could
+read, replace and delete images. Programs send no Origin header and are admitted.
 """
 
 from urllib.parse import urlsplit
@@ -16,8 +16,10 @@ _THIS_MACHINE = ("localhost", LOOPBACK)
 
 
 def guard_against_foreign_pages(app: Flask) -> None:
-    """Answer to this machine's own names only, and let its own pages in: locally page and bucket share no origin."""
-    # Against DNS rebinding: a foreign name that points here would make a foreign page one of ours.
+    """Answer only requests for this machine's own host names, and send CORS headers for its own
+    pages, because the page and the bucket have different origins.
+    """
+    # Protects against DNS rebinding, which would make a foreign page appear as a local one.
     app.config["TRUSTED_HOSTS"] = list(_THIS_MACHINE)
     app.before_request(_check_origin)
     app.after_request(_allow_own_pages)

@@ -1,4 +1,4 @@
-"""Buckets: create, list, get, patch, delete."""
+"""Routes of buckets: create, list, get, patch, delete."""
 
 from flask import Blueprint, Response, jsonify, request
 

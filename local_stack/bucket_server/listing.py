@@ -1,4 +1,4 @@
-"""Listing a bucket's objects: prefix, delimiter and pages, as the JSON API does it."""
+"""Listing of a bucket's objects with prefix, delimiter and pages, as in the JSON API."""
 
 import base64
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from local_stack.bucket_server.records import ObjectRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page. Objects and prefixes count alike towards its size."""
+    """One page. Objects and prefixes both count towards its size."""
 
     objects: tuple[ObjectRecord, ...]
     prefixes: tuple[str, ...]
@@ -26,7 +26,10 @@ def page_of(
     start: str = "",
     end: str = "",
 ) -> Page:
-    """`objects` must be in the order of their names. `start` is inclusive, `end` exclusive; empty means none."""
+    """Return a page. `objects` must be sorted by name.
+
+    `start` is inclusive, `end` exclusive; empty means unbounded.
+    """
     after = base64.urlsafe_b64decode(token.encode()).decode() if token else ""
     entries: dict[str, ObjectRecord | None] = {}
     for record in objects:

@@ -1,10 +1,11 @@
-"""How buckets and objects lie on disk.
+"""The files of buckets and objects on disk.
 
     BUCKET/bucket.json
-    BUCKET/objects/HASH-OF-NAME.json        what is known of an object; replacing it is the moment of every change
-    BUCKET/contents/GENERATION-NAME         the bytes; percent-encoded and shortened, so no name can leave the folder
+    BUCKET/objects/HASH-OF-NAME.json        an object's record; replacing it commits a change
+    BUCKET/contents/GENERATION-NAME         the bytes; names are percent-encoded and shortened,
+                                            so that they cannot escape the folder
 
-Files are replaced by rename and not synced: this survives the death of the process, not that of the machine.
+Files are replaced by rename without fsync: data survives a crash of the process, but not of the machine.
 """
 
 import hashlib
@@ -23,7 +24,10 @@ _LONGEST_READABLE_NAME = 120
 
 
 class ObjectFiles:
-    """Reads and writes the files of all buckets. Knows no rules; the store calls it under its lock."""
+    """Reads and writes the files of all buckets.
+
+    Checks no rules; the store calls it under its lock.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -41,7 +45,7 @@ class ObjectFiles:
         _write_json(self._directory / bucket.name / "bucket.json", asdict(bucket))
 
     def delete_bucket(self, name: str) -> None:
-        """The bucket must be empty."""
+        """Delete a bucket, which must be empty."""
         (self._directory / name / "bucket.json").unlink()
         for leaf in self.contents_folder(name).iterdir():
             leaf.unlink()  # unfinished uploads
@@ -59,7 +63,10 @@ class ObjectFiles:
         (self.contents_folder(record.bucket) / record.content_file).unlink(missing_ok=True)
 
     def load(self) -> Iterator[tuple[BucketRecord, list[ObjectRecord]]]:
-        """Everything on disk. Removes contents that no object refers to: an upload or a delete was cut short."""
+        """Load everything from disk.
+
+        Removes contents that no object refers to, left by interrupted uploads or deletes.
+        """
         for path in sorted(self._directory.glob("*/bucket.json")):
             bucket = BucketRecord(**_read_json(path))
             objects = [ObjectRecord(**_read_json(file)) for file in (path.parent / "objects").glob("*.json")]

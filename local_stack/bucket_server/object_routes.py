@@ -1,4 +1,4 @@
-"""Objects: list, get, download, patch, delete; and the plain links that `<img>` uses."""
+"""Routes of objects: list, get, download, patch, delete; and the plain links that `<img>` uses."""
 
 import base64
 from email.utils import format_datetime
@@ -73,7 +73,7 @@ def _resource(record: ObjectRecord) -> Response:
 
 
 def _content(store: ObjectStore, bucket: str, name: str) -> Response:
-    """The bytes, or the range asked for, or 304 for a browser that has them."""
+    """Return the bytes, the requested range, or 304 if the browser has them cached."""
     record, file = store.open(bucket, name, Preconditions.from_query(request.args), _generation())
     response = Response(wrap_file(request.environ, file), direct_passthrough=True)
     response.call_on_close(file.close)

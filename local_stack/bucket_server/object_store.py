@@ -1,4 +1,4 @@
-"""The buckets and objects themselves, with the service's rules; HTTP is the routes' business."""
+"""The buckets and objects, with the service's rules. HTTP is in the route modules."""
 
 import re
 import threading
@@ -24,7 +24,10 @@ _WRITABLE = frozenset(
 
 
 class ObjectStore:
-    """Thread-safe. One process only: generations and conditions are decided under its lock."""
+    """Stores buckets and objects.
+
+    Thread-safe within one process: its lock guards generations and preconditions.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._files = ObjectFiles(directory)
@@ -42,14 +45,14 @@ class ObjectStore:
             return sorted(self._buckets.values(), key=lambda bucket: bucket.name)
 
     def bucket(self, name: str) -> BucketRecord:
-        """Raises StorageError 404."""
+        """Return a bucket. Raises StorageError 404."""
         with self._lock:
             if name not in self._buckets:
                 raise StorageError(404, "notFound", "The specified bucket does not exist.")
             return self._buckets[name]
 
     def create_bucket(self, name: str, settings: Mapping[str, object]) -> BucketRecord:
-        """Raises StorageError 400 for an impossible name, 409 when it exists."""
+        """Create a bucket. Raises StorageError 400 for an invalid name, 409 when it exists."""
         if not _BUCKET_NAME.fullmatch(name):
             raise StorageError(400, "invalid", f"Invalid bucket name: '{name}'")
         with self._lock:
@@ -71,7 +74,7 @@ class ObjectStore:
             return bucket
 
     def delete_bucket(self, name: str) -> None:
-        """Raises StorageError 404, or 409 when it holds objects."""
+        """Delete a bucket. Raises StorageError 404, or 409 when it contains objects."""
         with self._lock:
             self.bucket(name)
             if self._objects[name]:
@@ -80,7 +83,10 @@ class ObjectStore:
             del self._buckets[name], self._objects[name]
 
     def begin(self, bucket: str) -> PendingContent:
-        """A place for an upload's bytes. Raises StorageError 404 for an unknown bucket."""
+        """Start an upload and return the buffer for its bytes.
+
+        Raises StorageError 404 for an unknown bucket.
+        """
         self.bucket(bucket)
         return PendingContent(self._files.contents_folder(bucket))
 
@@ -94,7 +100,7 @@ class ObjectStore:
     ) -> ObjectRecord:
         """Make the content the object's newest generation.
 
-        Raises StorageError 400, 404, 412, and the content is gone then.
+        Raises StorageError 400, 404, 412, and then discards the content.
         """
         try:
             content.check(md5=settings.get("md5Hash"), crc32c=settings.get("crc32c"))
@@ -123,7 +129,7 @@ class ObjectStore:
     def get(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
     ) -> ObjectRecord:
-        """Raises StorageError 404, 412, 304."""
+        """Return an object. Raises StorageError 404, 412, 304."""
         with self._lock:
             record = self._existing(bucket, name, generation)
             conditions.check(record, reading=True)
@@ -132,7 +138,10 @@ class ObjectStore:
     def open(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
     ) -> tuple[ObjectRecord, BinaryIO]:
-        """The object with its bytes, which stay readable when it is replaced meanwhile. Raises as `get` does."""
+        """Return the object with its bytes, which stay readable when the object is replaced.
+
+        Raises as `get` does.
+        """
         with self._lock:
             record = self.get(bucket, name, conditions, generation)
             return record, (self._files.contents_folder(bucket) / record.content_file).open("rb")
@@ -146,7 +155,10 @@ class ObjectStore:
         *,
         whole: bool,
     ) -> ObjectRecord:
-        """Change what a client may write; `whole` replaces it all. Raises StorageError 404, 412."""
+        """Change the client-writable fields; with `whole`, replace all of them.
+
+        Raises StorageError 404, 412.
+        """
         with self._lock:
             record = self._existing(bucket, name, None)
             conditions.check(record)
@@ -163,7 +175,7 @@ class ObjectStore:
     def delete(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
     ) -> None:
-        """Raises StorageError 404, 412."""
+        """Delete an object. Raises StorageError 404, 412."""
         with self._lock:
             record = self._existing(bucket, name, generation)
             conditions.check(record)
@@ -171,7 +183,7 @@ class ObjectStore:
             self._files.delete(record)
 
     def all_objects(self, bucket: str) -> list[ObjectRecord]:
-        """In the order of their names. Raises StorageError 404."""
+        """Return all objects, sorted by name. Raises StorageError 404."""
         with self._lock:
             self.bucket(bucket)
             return sorted(self._objects[bucket].values(), key=lambda record: record.name.encode())
@@ -204,7 +216,7 @@ class ObjectStore:
 
 
 def _patched(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    """JSON merge patch, one level into `metadata`: null removes."""
+    """Apply a JSON merge patch, one level deep into `metadata`: null removes a field."""
     merged = {**old, **{key: value for key, value in new.items() if key in _WRITABLE}}
     metadata, old_metadata = merged.get("metadata"), old.get("metadata")
     if isinstance(metadata, dict) and isinstance(old_metadata, dict):

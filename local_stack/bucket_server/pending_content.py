@@ -1,4 +1,4 @@
-"""Bytes on their way into the bucket: a temporary file and their running checksums."""
+"""The content of an unfinished upload: a temporary file and running checksums."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from local_stack.bucket_server.records import StorageError
 
 
 class PendingContent:
-    """Not visible to anybody before the store commits it. Exactly one of commit and `discard` must follow."""
+    """Invisible until the store commits it. The caller must either commit or `discard` it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / f".pending-{uuid.uuid4().hex}"
@@ -35,7 +35,9 @@ class PendingContent:
         return base64.b64encode(self._crc32c.digest()).decode()
 
     def check(self, *, md5: object, crc32c: object) -> None:
-        """Raise StorageError 400 when what the client announced (None: nothing) is not what came."""
+        """Raise StorageError 400 when the content does not match the announced checksums (None: not
+        announced).
+        """
         for title, announced, actual in (("MD5", md5, self.md5), ("CRC32C", crc32c, self.crc32c)):
             if announced is not None and announced != actual:
                 raise StorageError(

@@ -1,4 +1,7 @@
-"""The bucket server as a process of the stack. Imports nothing heavy: the supervisor loads it."""
+"""The bucket server as a process of the stack.
+
+Imports only light modules, because the supervisor loads it.
+"""
 
 import sys
 from pathlib import Path
@@ -11,15 +14,16 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def bucket_server(*, port: int, directory: Path) -> ProcessSpec:
-    """Clients get its address as STORAGE_EMULATOR_HOST."""
+    """Clients receive its address as STORAGE_EMULATOR_HOST."""
     return ProcessSpec(
         name="bucket-server",
         argv=(
             *(sys.executable, "-m", "gunicorn", "--bind", f"{LOOPBACK}:{port}"),
-            # Threads, so that a browser's idle connections block nobody; one process, for it decides conditions.
+            # Threads, so that idle connections of browsers do not block; one process, because its
+            # lock guards preconditions.
             *("--workers", "1", "--worker-class", "gthread", "--threads", "32"),
             *("--graceful-timeout", "1", "--timeout", "0", "--log-level", "warning"),
-            "--no-control-socket",  # nobody sends this one commands
+            "--no-control-socket",  # not used
             "local_stack.bucket_server.wsgi:build_app()",
         ),
         environment={"BUCKET_DIRECTORY": str(directory)},

@@ -1,4 +1,4 @@
-"""What the bucket server knows about a bucket and an object, and the conditions a request may be tied to."""
+"""Records of buckets and objects, and the preconditions of requests."""
 
 import base64
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 class StorageError(Exception):
-    """A request that is refused: the HTTP status, the API's reason word and a sentence."""
+    """A rejected request: the HTTP status, the API's reason code and a message."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
         self.status = status
@@ -21,12 +21,15 @@ class BucketRecord:
     name: str
     created_at: datetime
     settings: Mapping[str, object]
-    """What was sent when it was created or patched. Kept and shown, not acted upon."""
+    """The settings of its creation or patch. Stored and returned, but without effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
-    """One generation of an object. `settings` are the fields a client may write: contentType, metadata, …"""
+    """One generation of an object.
+
+    `settings` are the client-writable fields: contentType, metadata, …
+    """
 
     bucket: str
     name: str
@@ -51,7 +54,10 @@ class ObjectRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preconditions:
-    """ifGenerationMatch and its kin. Generation 0 stands for "there is no such object"."""
+    """ifGenerationMatch and the related preconditions.
+
+    Generation 0 means that the object must not exist.
+    """
 
     generation_match: int | None = None
     generation_not_match: int | None = None
@@ -60,7 +66,7 @@ class Preconditions:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Preconditions":
-        """Raises StorageError 400 for values that are no numbers."""
+        """Parse the query. Raises StorageError 400 for values that are not numbers."""
 
         def number(key: str) -> int | None:
             value = query.get(key)
@@ -78,7 +84,9 @@ class Preconditions:
         )
 
     def check(self, current: ObjectRecord | None, *, reading: bool = False) -> None:
-        """Raise StorageError 412, or 304 where a reader only asked whether there is something new."""
+        """Raise StorageError 412, or 304 for a reader's condition that matches the current
+        generation.
+        """
         generation = current.generation if current else 0
         metageneration = current.metageneration if current else 0
         for wanted, actual in (

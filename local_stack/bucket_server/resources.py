@@ -1,4 +1,4 @@
-"""Records as the JSON API shows them."""
+"""Serialization of records in the format of the JSON API."""
 
 from datetime import datetime
 from urllib.parse import quote
@@ -7,7 +7,7 @@ from local_stack.bucket_server.records import BucketRecord, ObjectRecord
 
 
 def bucket_resource(bucket: BucketRecord, root: str) -> dict[str, object]:
-    """`root` is the server's address with a slash at the end."""
+    """Serialize a bucket. `root` is the server's URL with a trailing slash."""
     return {
         "location": "US",
         "storageClass": "STANDARD",
@@ -24,7 +24,11 @@ def bucket_resource(bucket: BucketRecord, root: str) -> dict[str, object]:
 
 
 def object_resource(record: ObjectRecord, root: str) -> dict[str, object]:
-    """`root` is the server's address with a slash at the end. Numbers of 64 bits are strings, as in all Google APIs."""
+    """Serialize an object.
+
+    `root` is the server's URL with a trailing slash. 64-bit numbers are strings, as in all Google
+    APIs.
+    """
     path = f"storage/v1/b/{record.bucket}/o/{quote(record.name, safe='')}"
     return {
         "contentType": record.content_type,

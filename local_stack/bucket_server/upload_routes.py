@@ -1,4 +1,4 @@
-"""Uploads over HTTP. The upload's kind is the query's `uploadType`."""
+"""Routes of uploads. The query's `uploadType` selects the kind."""
 
 from urllib.parse import urlencode
 
@@ -29,7 +29,10 @@ def upload_routes(store: ObjectStore) -> Blueprint:
         raise StorageError(400, "badRequest", f"Unknown uploadType: {kind}")
 
     def store_now(bucket: str, settings: dict[str, object], media: bytes | None) -> Response:
-        """`media` None: the request's whole body, which need not fit into memory."""
+        """Store an upload.
+
+        With `media` None, the content is the request's whole body, which need not fit into memory.
+        """
         name, conditions = _name(settings), Preconditions.from_query(request.args)
         content = store.begin(bucket)
         try:
@@ -68,7 +71,7 @@ def upload_routes(store: ObjectStore) -> Blueprint:
     @routes.delete("")
     def cancel_resumable(bucket: str) -> Response:
         resumable.cancel(request.args.get("upload_id", ""))
-        return Response(status=499)  # what the real service answers
+        return Response(status=499)  # as in the real service
 
     return routes
 
@@ -81,7 +84,7 @@ def _name(settings: dict[str, object]) -> str:
 
 
 def _announced() -> dict[str, str]:
-    """The checksums in the X-Goog-Hash header, such as `crc32c=…,md5=…`."""
+    """Return the checksums in the X-Goog-Hash header, such as `crc32c=…,md5=…`."""
     fields = (one.strip().partition("=") for one in request.headers.get("X-Goog-Hash", "").split(",") if one)
     known = {"crc32c": "crc32c", "md5": "md5Hash"}
     return {known[key]: value for key, _, value in fields if key in known}

@@ -1,4 +1,4 @@
-"""The three ways of uploading: media, multipart and resumable."""
+"""The three kinds of uploads: media, multipart and resumable."""
 
 import json
 import re
@@ -24,12 +24,12 @@ class MultipartUpload:
 
 
 def parse_multipart(content_type: str, body: bytes) -> MultipartUpload:
-    """Raises StorageError 400."""
+    """Parse a multipart/related body. Raises StorageError 400."""
     header = Message()
     header["Content-Type"] = content_type
     boundary = header.get_param("boundary")
     parts = body.split(b"--" + str(boundary).encode()) if boundary else []
-    if len(parts) != 4:  # what comes before, settings, media, the final dashes
+    if len(parts) != 4:  # preamble, settings, media, final boundary
         raise StorageError(400, "badRequest", "The body is not multipart/related with two parts.")
     (_, settings), (media_headers, media) = (_headers_and_body(part) for part in parts[1:3])
     return MultipartUpload(
@@ -38,7 +38,7 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartUpload:
 
 
 def parse_settings(body: bytes) -> dict[str, object]:
-    """An object resource as a client sends it; empty is allowed. Raises StorageError 400."""
+    """Parse an object resource from a client; an empty one is allowed. Raises StorageError 400."""
     try:
         settings = json.loads(body) if body.strip() else {}
     except ValueError as error:
@@ -50,7 +50,7 @@ def parse_settings(body: bytes) -> dict[str, object]:
 
 @dataclass(slots=True, kw_only=True)
 class ResumableUpload:
-    """One upload in several requests. They may not overlap in time: `lock` makes them take turns."""
+    """One upload in several requests. `lock` serializes them."""
 
     bucket: str
     name: str
@@ -62,14 +62,19 @@ class ResumableUpload:
 
 
 class ResumableUploads:
-    """The unfinished ones. They are forgotten when the server ends, and clients then start anew."""
+    """The unfinished resumable uploads, kept in memory: after a restart of the server, clients
+    start over.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._uploads: dict[str, ResumableUpload] = {}
 
     def begin(self, bucket: str, name: str, settings: Mapping[str, object], conditions: Preconditions) -> str:
-        """Returns the id that the following requests carry. Raises StorageError 404."""
+        """Start an upload and return its id, which the following requests carry.
+
+        Raises StorageError 404.
+        """
         upload_id = uuid.uuid4().hex
         self._uploads[upload_id] = ResumableUpload(
             bucket=bucket,
@@ -84,10 +89,12 @@ class ResumableUploads:
     def receive(
         self, upload_id: str, content_range: str | None, body: bytes, announced: Mapping[str, str]
     ) -> tuple[ObjectRecord | None, int]:
-        """Take a chunk, or only say how far it is. Returns the object when it is complete, and the bytes received.
+        """Accept a chunk or a status query. Return the object once it is complete, and the number
+        of received bytes.
 
-        `announced` are checksums that came with this chunk. A chunk that leaves a gap is not taken; the number of bytes
-        tells the client where to go on. Raises StorageError 400, 404, 412.
+        `announced` are the checksums that came with this chunk. A chunk that would leave a gap is
+        not accepted; the number of bytes shows the client where to continue. Raises StorageError
+        400, 404, 412.
         """
         upload = self._upload(upload_id)
         first, total = _parse_range(content_range, len(body))
@@ -111,7 +118,7 @@ class ResumableUploads:
             return upload.finished, received
 
     def cancel(self, upload_id: str) -> None:
-        """Raises StorageError 404."""
+        """Cancel an upload. Raises StorageError 404."""
         upload = self._upload(upload_id)
         with upload.lock:
             self._uploads.pop(upload_id, None)
@@ -125,7 +132,7 @@ class ResumableUploads:
 
 
 def _parse_range(content_range: str | None, length: int) -> tuple[int | None, int | None]:
-    """The first byte of this chunk (None: it only asks) and the total, if it is known yet."""
+    """Return the first byte of this chunk (None for a status query) and the total size, if known."""
     if content_range is None:
         return 0, length
     found = _CONTENT_RANGE.fullmatch(content_range)

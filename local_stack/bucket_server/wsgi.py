@@ -1,6 +1,6 @@
-"""What gunicorn serves. BUCKET_DIRECTORY says where the objects lie.
+"""The WSGI application that gunicorn serves. BUCKET_DIRECTORY is the folder of the objects.
 
-One worker process only: its threads share the store.
+Run one worker process only: its threads share the store.
 """
 
 import os

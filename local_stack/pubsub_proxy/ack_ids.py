@@ -1,8 +1,9 @@
 """Ack ids that stay unique when the emulator is restarted.
 
-The emulator numbers its deliveries from 1 after every start, so an acknowledgement of a message that was lost in a
-restart would acknowledge another one that came later. The real service never uses an id again. The proxy therefore
-stamps every id on its way out with the emulator's incarnation, and drops the ids of earlier ones on their way in.
+The emulator numbers its deliveries from 1 after every start, so an acknowledgement of a message
+that was lost in a restart would acknowledge a later message. The real service never reuses an id.
+The proxy therefore adds the emulator's incarnation to every outgoing id, and drops incoming ids of
+earlier incarnations.
 """
 
 import secrets
@@ -16,14 +17,17 @@ _DETAILS_KEY = "grpc-status-details-bin"
 
 
 class AckIds:
-    """Stamps and unstamps. Thread-safe: the stamp is one reference, replaced as a whole."""
+    """Adds and removes the incarnation. Thread-safe: it is one reference, replaced as a whole."""
 
     def __init__(self) -> None:
         self._stamp = secrets.token_hex(4)
         self._was_connected = False
 
     def follow(self, connectivity: grpc.ChannelConnectivity) -> None:
-        """A new connection after one was lost may lead to a new incarnation. For `Channel.subscribe`."""
+        """Start a new incarnation when the connection was lost and reconnected.
+
+        For `Channel.subscribe`.
+        """
         if connectivity is grpc.ChannelConnectivity.READY:
             self._was_connected = True
         elif self._was_connected:
@@ -34,12 +38,15 @@ class AckIds:
         return f"{ack_id}~{self._stamp}"
 
     def current(self, stamped: Iterable[str]) -> list[str]:
-        """The emulator's own ids of those that its present incarnation gave out."""
+        """Return the emulator's own ids, only those of the present incarnation."""
         ending = f"~{self._stamp}"
         return [ack_id.removesuffix(ending) for ack_id in stamped if ack_id.endswith(ending)]
 
     def stamped_details(self, metadata: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-        """An error's trailing metadata. With exactly-once delivery it says for each ack id what is wrong with it."""
+        """Return an error's trailing metadata.
+
+        With exactly-once delivery it contains an error per ack id.
+        """
         return tuple(
             (key, self._stamped_status(value) if key == _DETAILS_KEY else value)
             for key, value in metadata

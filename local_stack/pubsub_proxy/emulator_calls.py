@@ -1,4 +1,4 @@
-"""The proxy's own calls to the emulator, typed; and the raw ones it passes through."""
+"""The proxy's own typed calls to the emulator, and the raw calls that it forwards."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,7 +14,7 @@ PUBLISHER = "/google.pubsub.v1.Publisher/"
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # gRPC's defaults find a restarted server again only after up to a minute.
+    # With gRPC's defaults, reconnecting to a restarted server takes up to a minute.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -23,12 +23,15 @@ _TIMEOUT_SECONDS = 10
 
 
 def as_it_is(message: bytes) -> bytes:
-    """The (de)serializer of calls that are passed through."""
+    """The (de)serializer of forwarded calls."""
     return message
 
 
 class EmulatorCalls:
-    """Every method may raise grpc.RpcError. Ack ids are stamped ones, see `ack_ids`."""
+    """Calls of the emulator.
+
+    Every method may raise grpc.RpcError. Ack ids contain the incarnation (`ack_ids`).
+    """
 
     def __init__(self, address: str) -> None:
         self.ack_ids = AckIds()
@@ -43,7 +46,10 @@ class EmulatorCalls:
         return self._subscription(types.GetSubscriptionRequest(subscription=name), timeout=_TIMEOUT_SECONDS)
 
     def pull(self, subscription: str, max_messages: int) -> list[types.ReceivedMessage]:
-        """What can be had now, possibly nothing: a blocking pull may be answered after its stream has ended."""
+        """Return the available messages, possibly none.
+
+        A blocking pull could be answered after its stream has ended.
+        """
         request = types.PullRequest(
             subscription=subscription, max_messages=max_messages, return_immediately=True
         )
@@ -53,13 +59,16 @@ class EmulatorCalls:
         return messages
 
     def acknowledge(self, subscription: str, ack_ids: Iterable[str]) -> None:
-        """Ids of messages that a restart has lost are accepted and mean nothing."""
+        """Acknowledge messages.
+
+        Ids of messages that a restart has lost are accepted without effect.
+        """
         request = types.AcknowledgeRequest(subscription=subscription, ack_ids=self.ack_ids.current(ack_ids))
         if request.ack_ids:
             self._acknowledge(request, timeout=_TIMEOUT_SECONDS)
 
     def modify_deadline(self, subscription: str, ack_ids: Iterable[str], seconds: int) -> None:
-        """0 returns the messages to the subscription."""
+        """Change the deadline; 0 returns the messages to the subscription."""
         request = types.ModifyAckDeadlineRequest(
             subscription=subscription,
             ack_ids=self.ack_ids.current(ack_ids),
@@ -69,7 +78,7 @@ class EmulatorCalls:
             self._modify(request, timeout=_TIMEOUT_SECONDS)
 
     def raw(self, method: str) -> Any:
-        """A callable for any unary method, from bytes to bytes."""
+        """Return a callable for any unary method, from bytes to bytes."""
         return self._channel.unary_unary(method, as_it_is, as_it_is)
 
     def _method(self, name: str, request_type: Any, response_type: Any = None) -> Any:

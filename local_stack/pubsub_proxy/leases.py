@@ -1,4 +1,7 @@
-"""Which deliveries are out with which stream: the book that flow control is kept by. Thread-safe; calls nobody."""
+"""The leased deliveries of each stream, which flow control is based on.
+
+Thread-safe; makes no calls.
+"""
 
 import threading
 import time
@@ -7,7 +10,10 @@ from dataclasses import dataclass
 
 
 class StreamWindow:
-    """How much one stream may still be sent. `changed` is set whenever looking again may be worth it."""
+    """The flow-control window of one stream.
+
+    `changed` is set whenever there may be new messages or capacity.
+    """
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self.max_messages = max_messages
@@ -28,7 +34,10 @@ class _Lease:
 
 
 class Leases:
-    """All leases of all streams. An ack id belongs to one delivery, and the emulator never uses it again."""
+    """All leases of all streams.
+
+    An ack id identifies one delivery, and the emulator never reuses it.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -37,14 +46,17 @@ class Leases:
         self._windows: set[StreamWindow] = set()
 
     def open(self, *, max_messages: int, max_bytes: int) -> StreamWindow:
-        """A window for a new stream; 0 means without limit, as in the protocol."""
+        """Open a window for a new stream; 0 means no limit, as in the protocol."""
         window = StreamWindow(max_messages=max_messages or 1000, max_bytes=max_bytes or 1 << 62)
         with self._lock:
             self._windows.add(window)
         return window
 
     def room(self, window: StreamWindow) -> int:
-        """How many messages the stream may be sent now. A message may pass the byte limit, but only alone."""
+        """Return how many messages the stream may receive now.
+
+        Only a single message may exceed the byte limit.
+        """
         with self._lock:
             if window.messages and window.bytes >= window.max_bytes:
                 return 0
@@ -58,7 +70,10 @@ class Leases:
         *,
         delivery_attempts: Mapping[str, int] | None = None,
     ) -> bool:
-        """Book deliveries (ack id → size) to a stream. False, and nothing booked, when it has ended."""
+        """Add deliveries (ack id → size) to a stream.
+
+        Return False, without a change, when the stream has ended.
+        """
         attempts = delivery_attempts or {}
         with self._lock:
             if window.closed:
@@ -77,19 +92,23 @@ class Leases:
             return True
 
     def delivery_attempt_of(self, ack_id: str) -> int:
-        """The how manyeth delivery of its message it is; 0 when that is not known."""
+        """Return the delivery attempt number of a delivery; 0 when it is unknown."""
         with self._lock:
             lease = self._leases.get(ack_id)
             return 0 if lease is None else lease.delivery_attempt
 
     def settled(self, ack_ids: Iterable[str]) -> None:
-        """These were acknowledged or returned: their stream has room again."""
+        """Remove deliveries that were acknowledged or returned, which frees capacity of their
+        stream.
+        """
         with self._lock:
             for ack_id in ack_ids:
                 self._drop(ack_id)
 
     def extended(self, ack_ids: Iterable[str], seconds: float) -> None:
-        """Their client changed the deadline, so it has received them; 0 returns them."""
+        """Record a deadline change by the client, which proves that it received the messages; 0
+        returns them.
+        """
         if seconds == 0:
             self.settled(ack_ids)
             return
@@ -100,17 +119,18 @@ class Leases:
                     lease.known_to_client = True
 
     def expire(self) -> None:
-        """Forget leases that ran out: the emulator delivers those messages again, under new ack ids."""
+        """Remove expired leases: the emulator delivers those messages again, under new ack ids."""
         with self._lock:
             now = self._now()
             for ack_id in [ack_id for ack_id, lease in self._leases.items() if lease.expires_at < now]:
                 self._drop(ack_id)
 
     def close(self, window: StreamWindow) -> tuple[str, ...]:
-        """The stream has ended. Returns the deliveries that its client never reacted to, to be given back at once.
+        """Close a stream. Return the deliveries that its client never reacted to; the caller must
+        return them at once.
 
-        Those it did react to stay leased, as on the real service: the client may be working on them, and may still
-        acknowledge them by a unary call.
+        The other deliveries stay leased, as in the real service: the client may still process them
+        and acknowledge them by a unary call.
         """
         with self._lock:
             window.closed = True
@@ -123,7 +143,7 @@ class Leases:
         return unseen
 
     def wake_all(self) -> None:
-        """There may be new messages: let every stream look."""
+        """Wake every stream, because there may be new messages."""
         with self._lock:
             windows = tuple(self._windows)
         for window in windows:

@@ -1,4 +1,4 @@
-"""The proxy as a process of the stack. Imports nothing heavy: the supervisor loads it."""
+"""The proxy as a process of the stack. Imports only light modules, because the supervisor loads it."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ _PROJECT = Path(__file__).resolve().parents[2]
 
 
 def pubsub_proxy(*, port: int, emulator_port: int) -> ProcessSpec:
-    """Clients get the proxy's address as PUBSUB_EMULATOR_HOST."""
+    """Clients receive the proxy's address as PUBSUB_EMULATOR_HOST."""
     return ProcessSpec(
         name="pubsub-proxy",
         argv=(

@@ -1,4 +1,4 @@
-"""The gRPC server: which calls are served here and which are passed through."""
+"""The gRPC server: implements some calls and forwards the others."""
 
 import time
 from collections.abc import Callable
@@ -21,23 +21,25 @@ from local_stack.pubsub_proxy.returns import change_deadline
 from local_stack.pubsub_proxy.streaming_pull import StreamingPulls, matching
 from local_stack.pubsub_proxy.subscription_filter import InvalidFilterError, parse_filter
 
-# Each stream and each waiting pull occupies a thread; threads are made only when they are needed.
+# Each stream and each waiting pull occupies a thread; threads are created on demand.
 _MAX_CALLS_AT_ONCE = 256
-# What is published through the proxy wakes a waiting pull; looking finds only what comes back by itself.
+# Publishing through the proxy wakes a waiting pull. Polling only finds messages that are
+# redelivered.
 _PULL_PAUSE_SECONDS = 0.25
 _NOTHING = b""  # google.protobuf.Empty on the wire
 
 
 def start_proxy(*, listen: str, emulator: str) -> grpc.Server:
-    """A running server. Raises RuntimeError when the address cannot be listened on."""
+    """Return a running server. Raises RuntimeError when it cannot listen on the address."""
     pool = futures.ThreadPoolExecutor(max_workers=_MAX_CALLS_AT_ONCE, thread_name_prefix="call")
     options = (
         *CHANNEL_OPTIONS,
-        ("grpc.so_reuseport", 0),  # two proxies on one port would be a riddle
-        # A stream whose client is gone without a word must end, or it goes on taking messages.
+        ("grpc.so_reuseport", 0),  # otherwise two proxies could share a port unnoticed
+        # Ends the streams of clients that disconnected without notice, which would otherwise keep
+        # taking messages.
         ("grpc.keepalive_time_ms", 5_000),
         ("grpc.keepalive_timeout_ms", 5_000),
-        # Clients may ask as often; by default they would be sent away for it.
+        # Clients may send pings this often; by default gRPC would close their connection.
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
     )
@@ -99,14 +101,17 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         return _NOTHING
 
     def _pull(self, request: types.PullRequest, context: Any) -> types.PullResponse:
-        """A unary pull that honours the filter, and returns what a client that went away would have taken."""
+        """Serve a unary pull with the filter.
+
+        Return the messages to the subscription when the client has disconnected.
+        """
         deadline = time.monotonic() + min(context.time_remaining() or 90, 90) - 1
-        window = self._leases.open(max_messages=0, max_bytes=0)  # it leases nothing, it is only woken
+        window = self._leases.open(max_messages=0, max_bytes=0)  # it leases nothing and only serves wake-ups
         context.add_callback(window.changed.set)
         try:
             keep = parse_filter(self._emulator.subscription(request.subscription).filter)
             while True:
-                window.changed.clear()  # before looking, so that no change is missed
+                window.changed.clear()  # before polling, so that no change is missed
                 pulled = self._emulator.pull(request.subscription, request.max_messages)
                 messages = matching(self._emulator, request.subscription, keep, pulled)
                 if not context.is_active():
@@ -127,7 +132,9 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             self._leases.close(window)
 
     def _fail_alike(self, error: Any, context: Any) -> NoReturn:
-        """End the call as the emulator ended its own: code, sentence, and the details that clients parse."""
+        """End the call with the emulator's error: code, message, and the details that clients
+        parse.
+        """
         context.set_trailing_metadata(self._emulator.ack_ids.stamped_details(error.trailing_metadata() or ()))
         context.abort(error.code(), error.details())
         raise error

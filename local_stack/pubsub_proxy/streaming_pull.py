@@ -1,4 +1,6 @@
-"""StreamingPull as the real service has it, made of unary pulls: flow control, filters, and an end."""
+"""StreamingPull as in the real service, implemented with unary pulls: flow control, filters, and an
+end.
+"""
 
 import queue
 import threading
@@ -16,15 +18,18 @@ from local_stack.pubsub_proxy.subscription_filter import Filter, InvalidFilterEr
 
 logger = structlog.get_logger(__name__)
 
-# Publishing through the proxy wakes idle streams, so polling only has to find what comes back by itself:
-# returned messages after their back-off and expired leases.
+# Publishing through the proxy wakes idle streams. Polling only has to find redelivered messages:
+# returned ones after their backoff, and expired leases.
 _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 0.25
 _MOST_PER_PULL = 500
 
 
 class StreamingPulls:
-    """Serves all streams of the proxy. One instance; each stream has a thread of the server and one of its own."""
+    """Serves all streams of the proxy.
+
+    One instance; each stream uses a thread of the server and one of its own.
+    """
 
     def __init__(self, emulator: EmulatorCalls, leases: Leases) -> None:
         self._emulator = emulator
@@ -44,7 +49,8 @@ class StreamingPulls:
             window = self._leases.open(
                 max_messages=first.max_outstanding_messages, max_bytes=first.max_outstanding_bytes
             )
-            # The callback runs when the stream ends for any reason; a generator may be left suspended for ever.
+            # The callback runs when the stream ends for any reason; a suspended generator may never
+            # continue.
             if not context.add_callback(lambda: self._ended(window, subscription.name)):
                 self._ended(window, subscription.name)
                 return
@@ -61,7 +67,7 @@ class StreamingPulls:
     def _ended(self, window: StreamWindow, subscription: str) -> None:
         unseen = self._leases.close(window)
         if unseen:
-            self._to_give_back.put((subscription, unseen))  # gRPC's own thread must not wait for the emulator
+            self._to_give_back.put((subscription, unseen))  # gRPC's own thread must not block on the emulator
 
     def _keep_book(self) -> None:
         while True:
@@ -101,7 +107,7 @@ class _Stream:
     def responses(self) -> Iterator[types.StreamingPullResponse]:
         pause = _FIRST_PAUSE_SECONDS
         while not self._window.closed:
-            self._window.changed.clear()  # before looking, so that no change is missed
+            self._window.changed.clear()  # before polling, so that no change is missed
             room = self._leases.room(self._window)
             messages = self._lease(min(room, _MOST_PER_PULL)) if room else []
             if messages:
@@ -115,19 +121,20 @@ class _Stream:
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def follow_requests(self, requests: Iterator[types.StreamingPullRequest]) -> None:
-        """Act on what the client sends along the stream, until it ends."""
+        """Handle the client's requests on the stream, until it ends."""
         try:
             for request in requests:
                 self._act_on(request)
         except grpc.RpcError as error:
-            # A bare one tells of the client's own stream, which broke; the emulator's has a code.
+            # An error without a code comes from the client's broken stream; errors of the emulator
+            # have a code.
             code = error.code() if isinstance(error, grpc.Call) else "client gone"
             logger.warning("stream_request_failed", code=str(code))
-        except Exception:  # gRPC raises a bare one when the call is cancelled
+        except Exception:  # gRPC raises a plain Exception when the call is cancelled
             logger.debug("stream_requests_ended")
 
     def _lease(self, at_most: int) -> list[types.ReceivedMessage]:
-        """Pull messages and book them to this stream. Acknowledges those that the filter keeps out."""
+        """Pull messages and lease them to this stream. Acknowledges those that the filter excludes."""
         pulled = matching(self._emulator, self._name, self._filter, self._emulator.pull(self._name, at_most))
         ack_ids = [message.ack_id for message in pulled]
         sizes = {message.ack_id: len(message.message.data) for message in pulled}
@@ -153,7 +160,7 @@ class _Stream:
 def matching(
     emulator: EmulatorCalls, subscription: str, keep: Filter, messages: list[types.ReceivedMessage]
 ) -> list[types.ReceivedMessage]:
-    """The messages that pass the filter. The others are acknowledged, as the real service does."""
+    """Return the messages that pass the filter. Acknowledges the others, as the real service does."""
     kept = [message for message in messages if keep(message.message.attributes)]
     if len(kept) < len(messages):
         kept_ids = {message.ack_id for message in kept}

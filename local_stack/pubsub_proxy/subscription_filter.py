@@ -5,26 +5,26 @@
                | hasPrefix(attributes.KEY, "PREFIX")
     expression = condition { "AND" condition } | condition { "OR" condition }
 
-As on the real service, operators are upper case, AND and OR may be mixed with parentheses only, and a filter has at
-most 256 bytes. Escapes in strings: \\" and \\\\.
+As in the real service, operators are upper case, AND and OR may only be mixed with parentheses, and
+a filter has at most 256 bytes. Escapes in strings: \\" and \\\\.
 """
 
 import re
 from collections.abc import Callable, Mapping
 
 Filter = Callable[[Mapping[str, str]], bool]
-"""Whether a message with these attributes is delivered."""
+"""Returns whether a message with these attributes is delivered."""
 
 _MAX_BYTES = 256
 _TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z0-9_][A-Za-z0-9_-]*)|(!=|[=:.,()-]))')
 
 
 class InvalidFilterError(ValueError):
-    """The expression is not in the filter language."""
+    """The expression is not a valid filter."""
 
 
 def parse_filter(expression: str) -> Filter:
-    """Compile the expression; the empty one lets every message pass. Raises InvalidFilterError."""
+    """Compile the expression; an empty one matches every message. Raises InvalidFilterError."""
     if not expression.strip():
         return lambda _attributes: True
     if len(expression.encode()) > _MAX_BYTES:
