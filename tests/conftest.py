@@ -1,4 +1,7 @@
-"""What every suite may ask for: the emulators (started once, on free ports) and, on a CI machine, no excuses."""
+"""Fixtures for all tests: the emulators, started once on free ports.
+
+On a CI machine a missing emulator is a failure.
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,12 +16,13 @@ from local_stack.provisioning import ResourceNames
 from local_stack.stack import LocalStack
 from tests.emulators import Emulators
 
-# Tests reach their own servers directly, also where the environment names proxies.
+# Tests connect to their own servers directly, also where the environment contains proxies.
 os.environ.update(no_proxy_environment(os.environ))
 
 RULES = Path(__file__).parents[1] / "terraform" / "firestore.rules"
 
-# The same examples every time, however slow the machine: --hypothesis-profile=default looks for others.
+# The same examples on every run, without a deadline: --hypothesis-profile=default searches for new
+# ones.
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

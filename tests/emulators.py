@@ -1,4 +1,4 @@
-"""What an emulator-backed test is told: where the emulators are, and what is provisioned on them."""
+"""The addresses of the emulators, and the resources that are provisioned on them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from local_stack.provisioning import ResourceNames
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emulators:
-    """Addresses are `host:port`; `firestore_rest_host` is the emulator itself, which also serves REST.
+    """Addresses are `host:port`; `firestore_rest_host` is the emulator itself, which also serves
+    REST.
 
     `storage_url` is a URL. The environment variables of Google's clients are set, too.
     """

@@ -1,4 +1,4 @@
-"""Makes domain values with every field filled, so that a test names only what it is about."""
+"""Builds domain values with every field filled, so that a test only sets the fields that matter."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,15 +14,15 @@ NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
 def parameters(**changes: Any) -> GenerationParameters:
-    """Complete parameters for the demo model."""
-    # Not the default, so that the golden files stay what they are when the demo model's defaults move.
+    """Return complete parameters for the demo model."""
+    # Not the default, so that the golden files do not change with the demo model's defaults.
     asked = {"prompt": "a large red circle", "guidance_scale": 4.0, **changes}
     seed = asked.pop("seed", 12_345)
     return DEMO_MODEL.completed(asked, seed=seed)
 
 
 def submitted_task(**changes: Any) -> Task:
-    """A task as it stands right after acceptance."""
+    """Return a task in the state right after acceptance."""
     fields: dict[str, Any] = {
         "task_id": "task-1",
         "user_id": "ada",
@@ -35,7 +35,7 @@ def submitted_task(**changes: Any) -> Task:
 
 
 def stored_image(task: Task, index: int = 0, *, attempt: int | None = None) -> StoredImage:
-    """An image as an attempt of the task stores it, the present one unless told otherwise."""
+    """Return an image as an attempt of the task stores it; by default the current attempt."""
     name = image_object_name(
         task.folder,
         attempt=attempt or task.attempt,
@@ -55,12 +55,12 @@ def stored_image(task: Task, index: int = 0, *, attempt: int | None = None) -> S
 
 
 def spent(gpu_seconds: float, *, index: int = 0) -> AttemptOutput:
-    """An attempt that has produced nothing in so many seconds."""
+    """Return the output of an attempt that used this many seconds and produced no image."""
     return AttemptOutput(runs=(RunSeconds(index=index, gpu_seconds=gpu_seconds),))
 
 
 def worker_report(worker_id: str = "worker-1", **changes: Any) -> WorkerReport:
-    """A worker that serves the demo model and has drawn nothing yet."""
+    """Return a report of a worker that serves the demo model and has not generated anything yet."""
     fields: dict[str, Any] = {
         "models": ("demo",),
         "device": "cpu",
@@ -75,7 +75,7 @@ def worker_report(worker_id: str = "worker-1", **changes: Any) -> WorkerReport:
 
 
 def environment(**changes: Any) -> Environment:
-    """Where a picture was drawn, for those who draw none."""
+    """Return the environment of an image, for tests that generate none."""
     fields: dict[str, Any] = {
         "device": "cpu",
         "capability": "AVX2",
@@ -89,7 +89,7 @@ def environment(**changes: Any) -> Environment:
 
 
 def circumstances(**changes: Any) -> Circumstances:
-    """What an engine tells of a Run."""
+    """Return an engine's report about a Run."""
     fields: dict[str, Any] = {
         "weights": {"unet/diffusion_pytorch_model.safetensors": "cd" * 32},
         "sampler_config": {"class": "DDIMScheduler", "clip_sample": False, "steps_offset": 1},
@@ -101,7 +101,7 @@ def circumstances(**changes: Any) -> Circumstances:
 
 
 def provenance(**changes: Any) -> Provenance:
-    """How a stored image came about."""
+    """Return the provenance of a stored image."""
     fields: dict[str, Any] = {
         **dict(circumstances()),
         "attempt": 1,

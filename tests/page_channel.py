@@ -1,4 +1,4 @@
-"""What a page asks of Firestore, without a browser: the web client's requests, by plain HTTP."""
+"""The web client's Firestore requests over plain HTTP, without a browser."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ import httpx
 
 
 class PageClient:
-    """One page's listener to the tasks of a user. `environment` is a stack's."""
+    """One page's listener to the tasks of a user. `environment` is that of a stack."""
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class PageClient:
     def open(self) -> httpx.Response:
         query = {
             "from": [{"collectionId": "tasks"}],
-            "limit": 51,  # as the page has it
+            "limit": 51,  # as in the page
             "where": {
                 "fieldFilter": {
                     "field": {"fieldPath": "user_id"},
@@ -60,7 +60,10 @@ class PageClient:
 
     @contextmanager
     def reading(self) -> Iterator[Iterator[dict[str, Any]]]:
-        """The messages from here on; closes the connection, and says nothing, as a closed tab does."""
+        """Yield the messages from now on.
+
+        Closes the connection without notice, as a closed tab does.
+        """
         parameters = self._parameters(
             RID="rpc", SID=self.session_id, AID=str(self.last), CI="0", TYPE="xmlhttp"
         )
@@ -99,13 +102,13 @@ def unsigned_token(user_id: str) -> str:
 
 
 def changed_document(messages: Iterator[dict[str, Any]]) -> str:
-    """The id of the next document that a message is about."""
+    """Return the id of the next document in the messages."""
     name = next(one["documentChange"]["document"]["name"] for one in messages if "documentChange" in one)
     return str(name.rpartition("/")[2])
 
 
 class StreamEndedError(Exception):
-    """Raised when the server ends the stream; a page opens another channel then."""
+    """The server has ended the stream; a page then opens another channel."""
 
 
 def until_current(messages: Iterator[dict[str, Any]]) -> None:

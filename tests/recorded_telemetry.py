@@ -1,4 +1,4 @@
-"""Spans and metrics as a test may look at them: everything is recorded in memory while a test asks for it."""
+"""Spans and metrics recorded in memory, for tests that check them."""
 
 import threading
 from collections import Counter
@@ -22,7 +22,7 @@ _provided: list[MeterProvider] = []
 
 
 class _Begun(SpanProcessor):
-    """The names of those that began, and a way to wait for what happens to spans."""
+    """The names of started spans, and a way to wait for changes."""
 
     def __init__(self) -> None:
         self.names: Counter[str] = Counter()
@@ -39,7 +39,7 @@ class _Begun(SpanProcessor):
 
 
 class RecordedSpans:
-    """Those that ended since the test began."""
+    """The spans that have ended since the test began."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._exporter = InMemorySpanExporter()
@@ -47,7 +47,7 @@ class RecordedSpans:
         provider = TracerProvider(sampler=sampler())
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         provider.add_span_processor(self._begun)
-        # The global provider can be set once in a process; whoever asks for a tracer meanwhile is given this one's.
+        # The global provider can be set only once per process, so the test replaces the lookup.
         monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
     @property
@@ -57,22 +57,24 @@ class RecordedSpans:
 
     @property
     def begun(self) -> Counter[str]:
-        """How many of each name began, whether or not they ended."""
+        """Return the number of started spans by name, whether ended or not."""
         return self._begun.names
 
     def wait_until(self, is_so: Callable[[], bool], *, timeout_seconds: float) -> bool:
-        """Whether it is so in time; looks whenever a span begins or ends."""
+        """Check the condition whenever a span starts or ends. Return whether it held in time."""
         with self._begun.changed:
             return self._begun.changed.wait_for(is_so, timeout_seconds)
 
     def one(self, name: str) -> ReadableSpan:
-        """The only one of this name."""
+        """Return the only span with this name."""
         (span,) = (span for span in self.all if span.name == name)
         return span
 
 
 class CountedMetrics:
-    """What instruments counted since this was made: their global provider is one for all tests of a process."""
+    """The changes of metrics since this object was created, because all tests of a process share
+    one global provider.
+    """
 
     def __init__(self) -> None:
         if not _provided:
@@ -81,7 +83,9 @@ class CountedMetrics:
         self._before = _totals()
 
     def of(self, name: str) -> dict[frozenset[tuple[str, Any]], float]:
-        """How much a counter rose, or how many values a histogram took, by attributes; what did not is left out."""
+        """Return a counter's increase, or the number of a histogram's values, by attributes;
+        unchanged ones are omitted.
+        """
         now = _totals().get(name, {})
         before = self._before.get(name, {})
         risen = {key: value - before.get(key, 0) for key, value in now.items()}
@@ -89,7 +93,7 @@ class CountedMetrics:
 
 
 def labelled(**attributes: Any) -> frozenset[tuple[str, Any]]:
-    """Attributes as `CountedMetrics.of` has them; `error_type` stands for `error.type`."""
+    """Return attributes in the format of `CountedMetrics.of`; `error_type` means `error.type`."""
     return frozenset((name.replace("error_type", "error.type"), value) for name, value in attributes.items())
 
 

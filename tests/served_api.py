@@ -1,4 +1,4 @@
-"""The API over fakes, served by a real gunicorn with the production configuration."""
+"""The API with fakes, served by a real gunicorn with the production configuration."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ _READY_WITHIN_SECONDS = 60
 
 
 def build_app() -> Flask:
-    """What gunicorn loads, in the worker process."""
+    """Build the application that gunicorn loads, in the worker process."""
     if "OPEN_FILES" in os.environ:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["OPEN_FILES"]), most))
@@ -31,7 +31,7 @@ def build_app() -> Flask:
 
 @contextlib.contextmanager
 def served_by_gunicorn(**environment: str) -> Iterator[int]:
-    """A real gunicorn process with the production configuration; its port."""
+    """Start a gunicorn process with the production configuration and yield its port."""
     port = free_port()
     process = subprocess.Popen(
         [

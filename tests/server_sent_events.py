@@ -1,4 +1,4 @@
-"""Reads server-sent events as the standard has it, so far as tests need it."""
+"""A parser for the parts of server-sent events that the tests need."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class ServerSentEvent:
 
 
 def events_of(chunks: Iterable[str]) -> Iterator[ServerSentEvent]:
-    """The events and comments that the chunks of a stream carry."""
+    """Yield the events and comments in the chunks of a stream."""
     text = ""
     for chunk in chunks:
         text += chunk

@@ -1,4 +1,6 @@
-"""SystemClient: a running local stack as a client sees it, over HTTP, and Firestore's listener to wait with."""
+"""SystemClient: a client of a running local stack, which submits over HTTP and waits with a
+Firestore listener.
+"""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -16,11 +18,11 @@ from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
 from frontend_api.ports import Sighting
 
 _PATIENCE_SECONDS = 60.0
-"""For a Firestore that a test holds up."""
+"""Sufficient also when a test stalls Firestore."""
 
 
 class SystemClient:
-    """Submits over HTTP and watches the task's document; never polls, never sleeps."""
+    """Submits over HTTP and follows the task's document, without polling or sleeping."""
 
     def __init__(self, page_url: str, environment: Mapping[str, str]) -> None:
         self.http = httpx.Client(base_url=page_url, timeout=30)
@@ -48,11 +50,11 @@ class SystemClient:
     def wait_until(
         self, task_id: str, holds: Callable[[Task], bool], *, timeout_seconds: float = 120.0
     ) -> Task:
-        """Block until the stored task satisfies `holds`; raises TimeoutError naming how it stands."""
+        """Block until the stored task satisfies `holds`. Raises TimeoutError with the task's state."""
         return self._wait([task_id], holds, timeout_seconds)[task_id]
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
-        """Block until the stored task tells of this step of this attempt, or of a later one."""
+        """Block until the stored task reports this step of this attempt, or a later one."""
         return self.wait_until(
             task_id,
             lambda task: (
@@ -63,7 +65,7 @@ class SystemClient:
         )
 
     def wait_until_under_way(self, task_id: str) -> Task:
-        """Block until a tenth of the task is drawn, be it of one of its images or some of each."""
+        """Block until a tenth of the task's steps is done, for one of its images or over several."""
         return self.wait_until(task_id, lambda task: task.progress.value >= 0.1)
 
     def wait_for_end(self, task_id: str, *, timeout_seconds: float = 120.0) -> Task:
@@ -103,18 +105,18 @@ class SystemClient:
         return found
 
     def webhook_secrets(self) -> list[str]:
-        """What the local user's webhooks are signed with now."""
+        """Return the current webhook secrets of the local user."""
         answer = self.http.get("/v1/webhook-secrets").raise_for_status().json()
         return [one["secret"] for one in answer["secrets"]]
 
     def image(self, task_id: str, index: int = 0) -> bytes:
-        """The bytes of a finished image, as the API gives them."""
+        """Return the bytes of a finished image from the API."""
         answer = self.http.get(f"/v1/tasks/{task_id}/images/{index}", follow_redirects=True)
         assert answer.status_code == 200, answer.text
         return answer.content
 
     def completed(self, prompt: str, **fields: Any) -> Task:
-        """Submit, wait, and insist on success."""
+        """Submit, wait, and assert success."""
         task = self.wait_for_end(self.submit(prompt, **fields))
         assert task.status is TaskStatus.COMPLETED, task.failure
         return task

@@ -1,4 +1,6 @@
-"""ChaosWorker: one worker process with links of its own to each service, so that it alone can be cut off."""
+"""ChaosWorker: a worker process with its own links to each service, so that a test can disconnect
+it alone.
+"""
 
 import json
 import signal
@@ -28,12 +30,12 @@ class Links:
 
     @property
     def all(self) -> tuple[Link, ...]:
-        """All of them."""
+        """All links."""
         return (self.firestore, self.pubsub, self.storage)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads a program through them."""
+        """The environment that routes a program through the links."""
         return {
             "FIRESTORE_EMULATOR_HOST": self.firestore.host,
             "PUBSUB_EMULATOR_HOST": self.pubsub.host,
@@ -41,18 +43,18 @@ class Links:
         }
 
     def pass_on(self) -> None:
-        """All is well again."""
+        """Restore normal forwarding."""
         for link in self.all:
             link.pass_on()
 
     def cut(self) -> None:
-        """Break what is open, and with it whatever was held."""
+        """Close the open connections and discard held data."""
         for link in self.all:
             link.cut()
 
 
 class ChaosWorker:
-    """Its `process` is the parent; the engine is that one's child."""
+    """A worker under test. `process` is the parent process, whose child is the engine."""
 
     def __init__(
         self, number: int, links: Links, *, environment: Mapping[str, str], logs: Path, stack_id: str
@@ -78,7 +80,7 @@ class ChaosWorker:
 
     @property
     def name(self) -> str:
-        """Of its process and its log."""
+        """The name of its process and its log."""
         return self.process.name
 
     @property
@@ -91,45 +93,47 @@ class ChaosWorker:
 
     @property
     def active_tasks(self) -> int:
-        """How many tasks it says that it holds."""
+        """The number of tasks that its metrics report as held."""
         return int(httpx.get(f"{self.health_url}/readyz", timeout=60).json()["active_tasks"])
 
     def kill(self) -> None:
-        """SIGKILL to the whole process tree; what it had said but not sent is lost with it."""
+        """Send SIGKILL to the whole process tree, which loses unsent data."""
         self.process.kill()
         self.links.cut()
         self.links.pass_on()
 
     def kill_parent(self) -> None:
-        """SIGKILL to the parent alone: the engine has to find out by itself."""
+        """Send SIGKILL to the parent only: the engine has to detect it."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait_stopped(60)
         self.links.cut()
 
     def stop(self, *, within_seconds: float = 40.0) -> int | None:
-        """SIGTERM, and its exit code."""
+        """Send SIGTERM and return the exit code."""
         self.process.ask_to_stop()
         assert self.process.wait_stopped(within_seconds), f"{self.name} does not stop:\n{self._last_words()}"
         return self.process.exit_code
 
     def restart(self) -> None:
-        """Start it again: as Kubernetes does, under the same name."""
+        """Start it again under the same name, as Kubernetes does."""
         self.process.restart()
         self.process.wait_until_ready()
 
     def _last_words(self) -> str:
-        """The end of its log, and with it what each of its threads was at: faulthandler tells on SIGABRT."""
+        """Return the end of its log, with the stack traces of all threads that faulthandler writes
+        on SIGABRT.
+        """
         self.process.send_signal(signal.SIGABRT)
         self.process.wait_stopped(60)
         return self.process.log_path.read_text("utf-8", "replace")[-20_000:]
 
     def log_lines(self, event: str) -> Iterator[dict[str, Any]]:
-        """What it logged under this event's name, oldest first."""
+        """Yield the log entries of this event, oldest first."""
         for line in self.process.log_path.read_text("utf-8", "replace").splitlines():
             if f'"{event}"' in line:
                 try:
                     record: dict[str, Any] = json.loads(line)
-                except ValueError:  # cut short by a SIGKILL
+                except ValueError:  # truncated by a SIGKILL
                     continue
                 if event in (record.get("event"), record.get("message")):
                     yield record

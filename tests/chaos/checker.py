@@ -1,16 +1,17 @@
-"""The checker: compares what was accepted with what is there, as sets, and says what of the promise was broken.
+"""The checker: compares the accepted submissions with the evidence, as sets, and reports violations of the guarantees.
 
-lost        an accepted task has no document, no ending, an ending it must not have, no event, or lacks an image
-doubled     it ended more than once: a second event id, an event of another ending, an image twice
-corrupt     an image is missing, not the bytes the document names, no picture, or another one; or any object is half
-miscounted  attempts that do not add up, a claim that outlived its task, an image of an attempt to come,
-            device seconds that the attempts spent and the usage lacks
+lost        an accepted task has no document, no terminal state, one that is not permitted, no event, or lacks an image
+doubled     it finished more than once: a second event id, an event of another terminal state, an image twice
+corrupt     an image is missing, differs from the document, cannot be decoded, or is another one; or any object is
+            incomplete
+miscounted  attempts that do not add up, a claim that outlived its task, an image of a later attempt,
+            device seconds of the attempts that the usage lacks
 
-A task may end with a part of its images: cancelled, or completed with `failed_images` where it may fail. Those that
-it has are held to the same promise; those that it lacks must be named.
+A task may finish with a part of its images: cancelled, or completed with `failed_images` where it may fail. The same
+guarantees apply to the images that it has; the document must name those that it lacks.
 
-Litter is no finding: what an attempt that died had stored, under its own number, and checkpoints that nobody needs
-any more. Nobody is led there, and the bucket's lifecycle removes it with its task. It must still be whole.
+Leftover objects are permitted: images that a crashed attempt stored under its own number, and obsolete checkpoints.
+No document refers to them, and the bucket's lifecycle deletes them with their task. They must still be complete.
 """
 
 import math
@@ -30,7 +31,7 @@ _IMAGE_NAME = re.compile(r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+
 
 
 class Kind(StrEnum):
-    """How the promise was broken."""
+    """The kind of a violation."""
 
     LOST = "lost"
     DOUBLED = "doubled"
@@ -40,7 +41,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One broken promise."""
+    """One violation of a guarantee."""
 
     kind: Kind
     task_id: str
@@ -52,13 +53,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """All of them; and what lies about harmlessly."""
+    """All findings, and the leftover objects that are permitted."""
 
     findings: tuple[Finding, ...]
     litter: tuple[str, ...] = ()
 
     def count(self, kind: Kind) -> int:
-        """How many tasks suffered so."""
+        """Return the number of tasks with this kind of violation."""
         return len({finding.task_id for finding in self.findings if finding.kind is kind})
 
 
@@ -66,7 +67,7 @@ Told = Iterator[tuple[Kind, str]]
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Go through everything that was accepted, and through every object of those tasks."""
+    """Check all accepted submissions, and all objects of their tasks."""
     events: dict[str, list[TaskEvent]] = defaultdict(list)
     for event in evidence.events:
         events[event.task_id].append(event)
@@ -107,7 +108,9 @@ def _ending(accepted: Accepted, task: Task) -> Told:
 
 
 def _telling(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -> Told:
-    """Its owner is told once: any number of copies of one event, and that event is this very ending's."""
+    """Check that exactly one final event was published: any number of copies, all of the stored
+    terminal state.
+    """
     if not task.status.is_terminal:
         if events:
             yield Kind.DOUBLED, f"told as {events[0].type} and still {task.status}"
@@ -163,7 +166,10 @@ def _leftovers(task: Task, objects: Sequence[SeenObject]) -> Told:
 
 
 def _counters(task: Task) -> Told:
-    """`attempt` counts claims; each took one of `attempts_left`, and some were given back."""
+    """Check the counters.
+
+    `attempt` counts claims; each claim used one of `attempts_left`, some of which were returned.
+    """
     if not 0 <= task.attempts_left <= DEFAULT_ATTEMPTS:
         yield Kind.MISCOUNTED, f"{task.attempts_left} attempts left"
     if task.attempt + task.attempts_left < DEFAULT_ATTEMPTS:

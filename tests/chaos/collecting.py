@@ -1,6 +1,7 @@
-"""How the evidence is read back: documents from Firestore, objects from the bucket, events from their subscription.
+"""Collection of the evidence: documents from Firestore, objects from the bucket, events from a
+subscription.
 
-Always from the services themselves, past every link that a case has disturbed.
+It reads from the services directly and bypasses the links that a test disturbs.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ _PULL_SECONDS = 5.0
 
 
 class OwnersMailbox:
-    """Receives every event of every task, as a consumer of the topic does. A thread of its own."""
+    """Receives every event of every task, as a consumer of the topic does, on its own thread."""
 
     def __init__(self, pubsub_host: str, names: ResourceNames) -> None:
         self._client = subscriber_client(emulator_host=pubsub_host)
@@ -47,19 +48,22 @@ class OwnersMailbox:
         self._thread.join(2 * _PULL_SECONDS)
 
     def events_of(self, task_ids: Iterable[str]) -> tuple[TaskEvent, ...]:
-        """All that arrived for these tasks so far, repetitions and all."""
+        """Return all events received for these tasks so far, including duplicates."""
         wanted = set(task_ids)
         with self._arrived:
             return tuple(event for event in self._events if event.task_id in wanted)
 
     def wait_for(self, task_ids: Iterable[str], *, timeout_seconds: float) -> bool:
-        """Whether each of these tasks was told of in time."""
+        """Wait for an event of each of these tasks. Return whether they arrived in time."""
         wanted = set(task_ids)
         with self._arrived:
             return self._arrived.wait_for(lambda: wanted <= self._told, timeout_seconds)
 
     def wait_for_copies(self, task_id: str, copies: int, *, timeout_seconds: float) -> bool:
-        """Whether so many events of this task, repetitions included, arrived in time."""
+        """Wait for this many events of the task, including duplicates.
+
+        Return whether they arrived in time.
+        """
 
         def arrived() -> int:
             return sum(event.task_id == task_id for event in self._events)
@@ -68,7 +72,7 @@ class OwnersMailbox:
             return self._arrived.wait_for(lambda: arrived() >= copies, timeout_seconds)
 
     def count_told(self, task_ids: Iterable[str]) -> int:
-        """Of how many of these tasks an event has arrived."""
+        """Return the number of these tasks for which an event has arrived."""
         with self._arrived:
             return len(self._told & set(task_ids))
 
@@ -84,7 +88,7 @@ class OwnersMailbox:
                     self._client.acknowledge(
                         subscription=self._subscription, ack_ids=[one.ack_id for one in received], timeout=5
                     )
-            except google_errors.GoogleAPICallError:  # the emulator is being killed, or comes back
+            except google_errors.GoogleAPICallError:  # the emulator is being killed or is restarting
                 self._closing.wait(0.2)
 
     def _note(self, events: list[TaskEvent]) -> None:
@@ -95,14 +99,14 @@ class OwnersMailbox:
 
 
 class Documents:
-    """Tasks as Firestore has them."""
+    """The task documents in Firestore."""
 
     def __init__(self, firestore_host: str, names: ResourceNames) -> None:
         self.client = firestore_client(names.project_id, emulator_host=firestore_host)
         self._tasks = self.client.collection(COLLECTION)
 
     def of(self, task_ids: Iterable[str]) -> Mapping[str, Task]:
-        """Those of these tasks that there are, by id."""
+        """Return the existing ones of these tasks, by id."""
         wanted = list(task_ids)
         return {
             task.id: task
@@ -117,22 +121,24 @@ class Documents:
         reraise=True,
     )
     def _read(self, task_ids: Sequence[str]) -> list[Task]:
-        """With patience: an emulator that has had a hard hour lets a stream run into its deadline now and then."""
+        """Read with retries: after heavy load the emulator sometimes lets a stream exceed its
+        deadline.
+        """
         references = [self._tasks.document(task_id) for task_id in task_ids]
         snapshots = self.client.get_all(references, timeout=60)
         return [decode_task_document(content) for each in snapshots if (content := each.to_dict())]
 
     def raw(self, task_id: str) -> dict[str, Any]:
-        """A task's document as it is stored, unknown fields and all."""
+        """Return a task's stored document, including unknown fields."""
         return dict(self._tasks.document(task_id).get(timeout=60).to_dict() or {})
 
     def write(self, task_id: str, fields: Mapping[str, Any]) -> None:
-        """Write fields, by path, past every rule."""
+        """Write fields, by path, bypassing all rules."""
         self._tasks.document(task_id).update(dict(fields), timeout=60)
 
 
 class Objects:
-    """Objects as the bucket has them."""
+    """The objects in the bucket."""
 
     def __init__(self, storage_url: str, names: ResourceNames) -> None:
         self._http = httpx.Client(base_url=storage_url, timeout=60)
@@ -143,9 +149,9 @@ class Objects:
         self._http.close()
 
     def of(self, task_ids: Iterable[str]) -> Mapping[str, SeenObject]:
-        """All objects of these tasks, by name, each read whole."""
+        """Return all objects of these tasks by name, each read completely."""
         wanted = set(task_ids)
-        # One listing of everything is cheaper than many small ones, each of which looks at everything, too.
+        # One complete listing is cheaper than many small ones, because each scans the whole bucket.
         prefixes = [f"tasks/{task_id}/" for task_id in wanted] if len(wanted) < _FEW else ["tasks/"]
         names = [name for prefix in prefixes for name in self._names(prefix) if name.split("/")[1] in wanted]
         with ThreadPoolExecutor(4) as pool:
@@ -176,7 +182,7 @@ class Objects:
 
 
 def _picture(body: bytes) -> tuple[str, int, int] | None:
-    """What the bytes decode as, to the last pixel; None when they do not."""
+    """Decode the image completely. Return None when that fails."""
     try:
         with Image.open(io.BytesIO(body)) as picture:
             picture.load()

@@ -1,10 +1,10 @@
-"""The engine processes of the chaos suite. Each draws well, and dies of certain prompts, as engines do.
+"""The engine processes of the chaos suite. Each generates images, and crashes on certain prompts.
 
-    demo_model    the engine that ships, with the demo model
-    stand_in      paints one colour, in hundredths of a second a step, and starts at once
-    narrow        the engine that ships, on a device that holds `ROOM` Runs: more are out of memory
+    demo_model    the production engine, with the demo model
+    stand_in      paints one colour, takes hundredths of a second per step, and starts at once
+    narrow        the production engine, on a device with memory for `ROOM` Runs; more run out of memory
 
-A Run whose prompt contains DEADLY kills the process that draws it, with SIGKILL, as the system's OOM killer does.
+A Run whose prompt contains DEADLY kills the process that executes it, with SIGKILL, as the system's OOM killer does.
 """
 
 import os
@@ -26,7 +26,10 @@ NARROW = f"{__name__}:narrow"
 
 
 class DeadlyPipe:
-    """The engine's end of the pipe to its parent. The first step of a deadly Run is the last of the process."""
+    """The engine's end of the pipe to its parent.
+
+    Kills the process at the first step of a deadly Run.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe

@@ -1,4 +1,6 @@
-"""What is known after a case: what was accepted, and what Firestore, the bucket and the owners' events say of it."""
+"""The evidence after a test: the accepted submissions, and their state in Firestore, the bucket and
+the events.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,36 +13,40 @@ COMPLETED = frozenset({TaskStatus.COMPLETED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A submission that was answered with 202: nothing else is promised anything."""
+    """A submission that the API accepted with 202. Only these have guarantees."""
 
     task_id: str
     images: int = 1
     width: int
     height: int
     endings: frozenset[TaskStatus] = COMPLETED
-    """How it may end: a good task is completed; one that was cancelled may have been faster."""
+    """The permitted terminal states: a valid task completes; a cancelled one may have completed
+    before.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenObject:
-    """An object under `tasks/`, read back whole. `picture` is None when its bytes are no image."""
+    """An object under `tasks/`, read completely. `picture` is None when the bytes are not an image."""
 
     name: str
     size_bytes: int
     sha256: str
     content_type: str
     picture: tuple[str, int, int] | None
-    """Media type by its bytes, width, height."""
+    """Media type detected from the bytes, width, height."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything the checker judges by."""
+    """All input of the checker."""
 
     accepted: tuple[Accepted, ...]
     documents: Mapping[str, Task]
     objects: Mapping[str, SeenObject]
     events: tuple[TaskEvent, ...]
-    """As received, repetitions and all."""
+    """As received, including duplicates."""
     queue_was_lost: bool = False
-    """The Pub/Sub emulator, which keeps nothing on disk, died meanwhile: events may have died with it."""
+    """Whether the Pub/Sub emulator, which keeps nothing on disk, was restarted, so that events may
+    be lost.
+    """

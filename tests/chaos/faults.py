@@ -1,4 +1,6 @@
-"""What a soak does to a system, chosen by dice: each fault begins, lasts as long as the dice say, and is mended."""
+"""The faults of a soak test, chosen at random: each starts, lasts for a random time, and is
+repaired.
+"""
 
 import random
 from collections import Counter
@@ -16,13 +18,14 @@ _NAMES = ("firestore", "pubsub", "storage")
 
 
 class Faults:
-    """One fault at a time, on the thread that calls. `injected` counts them by kind."""
+    """Injects one fault at a time, on the calling thread. `injected` counts them by kind."""
 
     def __init__(self, rig: Rig, dice: random.Random) -> None:
         self._rig = rig
         self._dice = dice
         self.injected: Counter[str] = Counter()
-        # How often one comes up beside the others. Deaths cost seconds of starting again, cut wires nothing.
+        # Relative frequencies. Killed processes cost seconds to restart, broken connections
+        # nothing.
         self._kinds: dict[Callable[[], str], int] = {
             self._worker_killed: 3,
             self._engine_killed: 2,
@@ -40,7 +43,7 @@ class Faults:
         }
 
     def inject(self) -> str:
-        """One fault, from its beginning to its end; its kind."""
+        """Inject one fault from start to repair, and return its kind."""
         [fault] = self._dice.choices(list(self._kinds), weights=list(self._kinds.values()))
         kind = fault()
         self.injected[kind] += 1
@@ -53,7 +56,7 @@ class Faults:
         return "worker killed"
 
     def _engine_killed(self) -> str:
-        with suppress(LookupError, psutil.NoSuchProcess):  # it is just being started again
+        with suppress(LookupError, psutil.NoSuchProcess):  # it is being restarted
             self._any_worker().engine.kill()
         return "engine killed"
 

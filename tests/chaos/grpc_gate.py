@@ -1,4 +1,4 @@
-"""GrpcGate: a gRPC proxy that passes every call on as bytes and refuses those that a test names, with any status."""
+"""GrpcGate: a gRPC proxy that forwards calls as bytes and fails selected methods with any status."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ class _Refusal:
 
 
 class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
-    """A context manager. `host` is where clients find it."""
+    """A context manager. Clients connect to `host`."""
 
     def __init__(self, service_host: str) -> None:
         self._channel = grpc.insecure_channel(service_host, options=_ANY_SIZE)
@@ -46,20 +46,25 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
     def refuse(
         self, method: str, code: grpc.StatusCode, *, applies: Callable[[], bool] = lambda: True
     ) -> None:
-        """End calls of `method` (its last name, as `Commit`) with `code`, whenever `applies` says so."""
+        """Fail calls of `method` (its last name, such as `Commit`) with `code` whenever `applies`
+        returns true.
+        """
         self._refusals[method] = _Refusal(code=code, applies=applies)
 
     def allow(self, method: str) -> None:
-        """Pass calls of `method` on again."""
+        """Forward calls of `method` again."""
         self._refusals.pop(method, None)
 
     def wait_until_refused(self, method: str, times: int, *, timeout_seconds: float) -> bool:
-        """Whether so many calls of `method` were refused in time."""
+        """Wait until this many calls of `method` have failed. Return whether they did in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._refused.get(method, 0) >= times, timeout_seconds)
 
     def service(self, details: Any) -> Any:
-        """grpc asks here how to serve a call. On the wire a unary call is a stream of one message."""
+        """grpc calls this to find a call's handler.
+
+        On the wire, a unary call is a stream of one message.
+        """
         method: str = details.method
         call = self._channel.stream_stream(method, _as_it_is, _as_it_is)
 

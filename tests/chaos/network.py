@@ -1,15 +1,15 @@
-"""Network: small TCP proxies between a program and the services it talks to, which do what real networks do.
+"""Network: small TCP proxies between a program and its services, which simulate faults of real networks.
 
-A Link is one such proxy. It passes everything on until it is told otherwise:
+A Link is one such proxy. It forwards everything until a method changes its behaviour:
 
-    refuse         open connections break, new ones are reset at once
-    stall          connections stay open and nothing moves, new ones wait as well
-    half_open      what is open never moves again and nobody is told; new connections pass
-    cut            open connections break, new ones pass
-    drop_answers   requests arrive, their answers do not: whoever asked cannot know the outcome
-    hold           stalls, or drops answers, from the moment a request carries certain bytes: a breakpoint on the wire
-    truncate       breaks the connection a few bytes after a request carried certain bytes
-    pass_on        all is well again; what was stalled arrives late, what lost answers is broken
+    refuse         open connections are closed, new ones are reset at once
+    stall          connections stay open without transferring bytes, also new ones
+    half_open      open connections stop without being closed; new ones work
+    cut            open connections are closed, new ones work
+    drop_answers   requests arrive, responses do not: the client cannot tell the outcome
+    hold           stalls, or drops responses, from the request that contains given bytes: a breakpoint on the wire
+    truncate       closes the connection a few bytes after a request contained given bytes
+    pass_on        normal forwarding; stalled bytes arrive late, connections with lost responses are closed
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class _Flow(Enum):
 
 
 class _Spring(Enum):
-    """What a trap does once its bytes were seen."""
+    """The action of a trap once its bytes have been seen."""
 
     HOLD_BEFORE = auto()
     HOLD_AFTER = auto()
@@ -62,7 +62,7 @@ class _Connection:
 
 
 class Link:
-    """One proxy. Its verbs may be called from any thread and return when they are in force."""
+    """One proxy. Its methods may be called from any thread and return once they are in effect."""
 
     def __init__(self, service_port: Callable[[], int], loop: asyncio.AbstractEventLoop) -> None:
         self._service_port = service_port
@@ -76,36 +76,41 @@ class Link:
 
     @property
     def host(self) -> str:
-        """`address:port`, as the emulators' variables have it."""
+        """`address:port`, as in the emulators' variables."""
         return f"{LOOPBACK}:{self.port}"
 
     def pass_on(self) -> None:
-        """All is well again."""
+        """Restore normal forwarding."""
         self._now(self._pass_on)
 
     def refuse(self) -> None:
-        """As if nobody listened any more."""
+        """Reset connections, as if the service were not listening."""
         self._now(lambda: self._set(_Flow.REFUSE, break_connections=True))
 
     def stall(self) -> None:
-        """Connections stay, bytes do not move."""
+        """Keep connections open without transferring bytes."""
         self._now(lambda: self._set(_Flow.STALL))
 
     def drop_answers(self) -> None:
-        """Requests arrive, answers are lost."""
+        """Forward requests and discard the responses."""
         self._now(lambda: self._set(_Flow.DROP_ANSWERS))
 
     def half_open(self) -> None:
-        """What is open is dead, and neither side is told: a router has lost its table."""
+        """Stop forwarding on open connections without closing them, as when a router loses its
+        connection table.
+        """
         self._now(self._freeze)
 
     def cut(self) -> None:
-        """Break what is open, and with it whatever was held."""
+        """Close the open connections and discard held data."""
         self._now(self._break_connections)
 
     @contextmanager
     def leading_to(self, port: int) -> Iterator[None]:
-        """Within the block, as if the service were on this port. Connections are broken at both ends of it."""
+        """Within the block, forward to this port instead.
+
+        Open connections are closed at both ends of the block.
+        """
         usual = self._service_port
         self._now(lambda: self._lead(lambda: port))
         try:
@@ -114,7 +119,8 @@ class Link:
             self._now(lambda: self._lead(usual))
 
     def hold(self, sent: bytes, *, arrives: bool) -> threading.Event:
-        """From the request on that carries `sent`: stall before it arrives, or let it arrive and drop the answers.
+        """From the request that contains `sent`, stall before it arrives, or forward it and discard
+        the responses.
 
         The event is set when that has happened. Acts once.
         """
@@ -122,13 +128,17 @@ class Link:
         return self._trapped(_Trap(sent=sent, spring=spring))
 
     def truncate(self, sent: bytes, *, more_bytes: int) -> threading.Event:
-        """Break the connection `more_bytes` after `sent` in the next request that carries it. Acts once."""
+        """Close the connection `more_bytes` after `sent` in the next request that contains it.
+
+        Acts once.
+        """
         return self._trapped(_Trap(sent=sent, spring=_Spring.TRUNCATE, more_bytes=more_bytes))
 
-    # ── everything below runs on the network's own thread ────────────────────────────────────────────────
+    # ── methods that run on the network's own thread
+    # ─────────────────────────────────────────────────────
 
     async def listen(self) -> None:
-        """Begin to accept connections, on a free port."""
+        """Accept connections on a free port."""
         server = await asyncio.start_server(self._accepted, LOOPBACK, 0)
         self.port = server.sockets[0].getsockname()[1]
 
@@ -155,7 +165,7 @@ class Link:
         self._traps.clear()
         for connection in self._connections:
             if connection.lost_answers:
-                connection.abort()  # its streams lack bytes: no client could go on with them
+                connection.abort()  # its streams have lost bytes, so no client could continue
         self._set(_Flow.PASS)
 
     def _lead(self, service_port: Callable[[], int]) -> None:
@@ -217,7 +227,7 @@ class Link:
         connection.abort()
 
     async def _passed_traps(self, connection: _Connection, chunk: bytes) -> bool:
-        """Whether the chunk may go on. A trap's bytes may lie across two chunks."""
+        """Return whether the chunk may be forwarded. A trap's bytes may span two chunks."""
         if not self._traps:
             connection.tail = b""
             return True
@@ -243,7 +253,7 @@ class Link:
 
 
 class Network:
-    """The links of one system, on a thread of their own. A context manager."""
+    """The links of one system, on one thread. A context manager."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -262,7 +272,7 @@ class Network:
         self._loop.close()
 
     def link(self, service_port: Callable[[], int]) -> Link:
-        """A new link to the service on that port, which is asked for at each connection."""
+        """Create a link to the service on that port, which is resolved for each connection."""
         link = Link(service_port, self._loop)
         self._run(link.listen())
         return link
@@ -272,7 +282,7 @@ class Network:
 
 
 async def _everything_else_ended() -> None:
-    """Cancel what still runs on this loop: a connection that nobody closes waits for ever."""
+    """Cancel the remaining tasks of this loop: a connection that stays open would wait forever."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

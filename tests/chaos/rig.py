@@ -1,8 +1,8 @@
-"""Rig: a whole system to hurt. A stack without workers, workers of its own, and every wire through a Link.
+"""Rig: a whole system for fault injection. A stack without workers, separate workers, and a Link for every connection.
 
-task_id = rig.submit(steps=50)          accepted: from here on the promise holds
-worker.kill()                           whatever happens
-tasks = rig.every_promise_kept()        waits for the ends, reads everything back, and judges
+task_id = rig.submit(steps=50)          accepted: the guarantees apply from here on
+worker.kill()                           any fault
+tasks = rig.every_promise_kept()        waits for the terminal states, collects the evidence, and checks it
 """
 
 import io
@@ -36,11 +36,12 @@ from tests.chaos.waiting import wait_for
 from tests.system_client import SystemClient
 
 SIDE = 64
-"""Pixels; the smallest picture the demo model draws."""
+"""Pixels. The smallest image of the demo model."""
 LEASE_SECONDS = 10
-"""The shortest that Pub/Sub knows."""
+"""The shortest lease that Pub/Sub supports."""
 QUICK = {
-    # A dead worker is taken over within seconds, where production takes a minute. Nothing else differs by these.
+    # A dead worker's task is taken over within seconds instead of a minute. Otherwise as in
+    # production.
     "DARKROOM_CLAIM_TTL_SECONDS": "5",
     "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1",
     "DARKROOM_HOLDER_SILENCE_SECONDS": "4",
@@ -54,16 +55,16 @@ QUICK = {
     "DARKROOM_LEASE_SECONDS": str(LEASE_SECONDS),
 }
 PRODUCTION: Mapping[str, Any] = {
-    # What a worker has when nobody sets anything.
+    # The worker's default.
     "DARKROOM_CLAIM_TTL_SECONDS": 60,
     "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": 3,
     "DARKROOM_HOLDER_SILENCE_SECONDS": 7,
     "DARKROOM_LEASE_SECONDS": 60,
     "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": 2,
 }
-_numbers = count()  # of all workers of this program: each has a log of its own
+_numbers = count()  # numbers all workers of this program: each has its own log
 RecordProperty = Callable[[str, object], None]
-"""pytest's fixture: what a case measured, for its report."""
+"""The pytest fixture that adds a test's measurements to the report."""
 CANCELLED = frozenset({TaskStatus.CANCELLED})
 _API = {
     "DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS": "2",
@@ -72,7 +73,10 @@ _API = {
 
 
 class Site:
-    """What outlives a case: emulators, API, rescue tick, the network, the owners' mailbox. A context manager."""
+    """The parts that several tests share: emulators, API, rescue tick, network, event mailbox.
+
+    A context manager.
+    """
 
     def __init__(self, data_directory: Path) -> None:
         self.names = ResourceNames()
@@ -115,13 +119,13 @@ class Site:
         self._exits.__exit__(kind, error, trace)
 
     def publish(self, body: bytes, attributes: Mapping[str, str]) -> None:
-        """Put a message on the tasks' topic."""
+        """Publish a message on the tasks' topic."""
         message = PubsubMessage(data=body, attributes=dict(attributes))
         topic = f"projects/{self.names.project_id}/topics/{self.names.tasks_topic}"
         self._publisher.publish(topic=topic, messages=[message], timeout=60)
 
     def dead_letters(self, count: int) -> list[PubsubMessage]:
-        """Wait for so many dead letters and take them."""
+        """Wait for this many dead letters and consume them."""
         subscription = self._subscriber.subscription_path(
             self.names.project_id, self.names.dead_letter_subscription
         )
@@ -137,26 +141,28 @@ class Site:
         return letters
 
     def restart_pubsub(self) -> None:
-        """Kill the emulator, which keeps nothing on disk, and start it again: empty."""
+        """Kill the emulator and start it again. It is then empty, because it keeps nothing on disk."""
         self.stack.process("pubsub-emulator").kill()
         self.stack.restart("pubsub-emulator")
 
     def restart_firestore(self) -> None:
-        """Kill the emulator, which keeps nothing on disk, and start it again with what the proxy journaled."""
+        """Kill the emulator, which keeps nothing on disk, and restart it with the documents from
+        the proxy's journal.
+        """
         self.stack.process("firestore-emulator").kill()
         self.stack.restart("firestore-emulator")
 
     def port_of(self, process: str) -> int:
-        """Where a process of the stack listens, past every link."""
+        """Return the port of a process of the stack, without links."""
         return self.stack.ports[process]
 
     def address(self, process: str) -> str:
-        """The same as `address:port`."""
+        """Return the same as `address:port`."""
         return f"{LOOPBACK}:{self.port_of(process)}"
 
 
 class Rig:
-    """One case on a site: its workers, what it submitted, and the judgement. A context manager."""
+    """One test on a site: its workers, its submissions, and their verification. A context manager."""
 
     def __init__(self, site: Site, *, engine: str) -> None:
         self.site = site
@@ -182,24 +188,24 @@ class Rig:
 
     @property
     def is_judged(self) -> bool:
-        """Whether everything that was accepted has been judged."""
+        """Whether all accepted submissions have been verified."""
         return set(self.accepted) == self._judged
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────
 
     def start_workers(self, count: int, *, engine: str | None = None, **settings: Any) -> list[ChaosWorker]:
-        """Start so many and wait for all. `settings` are variables of their environment."""
+        """Start this many workers and wait for all. `settings` are variables of their environment."""
         started = [self._started(engine or self._engine, settings) for _ in range(count)]
         for worker in started:
             worker.process.wait_until_ready()
         return started
 
     def start_worker(self, *, engine: str | None = None, **settings: Any) -> ChaosWorker:
-        """Start one and wait for it."""
+        """Start one worker and wait for it."""
         return self.start_workers(1, engine=engine, **settings)[0]
 
     def holder_of(self, task: Task) -> ChaosWorker:
-        """The worker that holds the task's claim."""
+        """Return the worker that holds the task's claim."""
         assert task.claim is not None, f"task {task.id} is {task.status}"
         for worker in self.workers:
             if any(line["worker_id"] == task.claim.worker_id for line in worker.log_lines("worker_started")):
@@ -227,7 +233,10 @@ class Rig:
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, prompt: str = "a large red circle", **fields: Any) -> str:
-        """Submit a task that must be accepted; its id. `endings`: how it may end, if not completed."""
+        """Submit a task that must be accepted, and return its id.
+
+        `endings`: the permitted terminal states besides completed.
+        """
         answer = self.try_submit(prompt, **fields)
         assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
         return str(answer.json()["id"])
@@ -240,11 +249,11 @@ class Rig:
         headers: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> httpx.Response:
-        """Submit a task that may be refused; what was answered."""
+        """Submit a task that may be rejected, and return the response."""
         side = fields.pop("side", SIDE)
         body = {"prompt": prompt, "width": side, "height": side, "steps": 2, **fields}
         answer = self.client.http.post("/v1/tasks", json=body, headers=dict(headers or {}))
-        if answer.is_success:  # 202, or 200 for a replay of what was accepted before
+        if answer.is_success:  # 202, or 200 for the replay of an accepted submission
             self.expect(
                 str(answer.json()["id"]),
                 images=body.get("num_images", 1),
@@ -256,13 +265,13 @@ class Rig:
     def expect(
         self, task_id: str, *, images: int = 1, side: int = SIDE, endings: frozenset[TaskStatus] = COMPLETED
     ) -> None:
-        """Hold the system to its promise for this task, or to another ending of it than before."""
+        """Register the task for verification, or change its permitted terminal states."""
         self.accepted[task_id] = Accepted(
             task_id=task_id, images=images, width=side, height=side, endings=endings
         )
 
     def cancel(self, task_id: str) -> httpx.Response:
-        """Ask for its cancellation; from now on it may end so."""
+        """Request the task's cancellation, and permit it as terminal state."""
         self.accepted[task_id] = replace(self.accepted[task_id], endings=COMPLETED | CANCELLED)
         return self.client.http.post(f"/v1/tasks/{task_id}/cancel")
 
@@ -272,24 +281,27 @@ class Rig:
         return self.client.wait_until(task_id, holds, timeout_seconds=timeout_seconds)
 
     def deliver_again(self, task_id: str, *, times: int = 1) -> None:
-        """Publish the task's message once more, as Pub/Sub may repeat it at any time."""
+        """Publish the task's message again, as Pub/Sub may redeliver it at any time."""
         task = self.site.documents.of([task_id])[task_id]
         body = encode_task_message(task, result_bucket=self.site.names.images_bucket)
         for _ in range(times):
             self.site.publish(body, task_message_attributes(task))
 
     def pixels(self, task_id: str, index: int = 0) -> bytes:
-        """What a finished image shows."""
+        """Return the pixels of a finished image."""
         with Image.open(io.BytesIO(self.client.image(task_id, index))) as picture:
             return picture.convert("RGB").tobytes()
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
         return self.client.wait_until_drawn(task_id, step=step, attempt=attempt)
 
-    # ── judgement ────────────────────────────────────────────────────────────────────────────────────────
+    # ── verification
+    # ─────────────────────────────────────────────────────────────────────────────────────
 
     def every_promise_kept(self, *, timeout_seconds: float = 90.0) -> dict[str, Task]:
-        """Wait for the end of everything accepted, and insist that nothing is lost, doubled, corrupt or miscounted."""
+        """Wait until all accepted tasks are finished, and assert that nothing is lost, doubled,
+        corrupt or miscounted.
+        """
         self.wait_for_ends(timeout_seconds=timeout_seconds)
         evidence, verdict = self.judged()
         told = [str(finding) for finding in verdict.findings]
@@ -298,7 +310,10 @@ class Rig:
         return dict(evidence.documents)
 
     def wait_for_ends(self, *, timeout_seconds: float) -> bool:
-        """Wait until each owner was told, or, where events may be lost, until each task has ended; whether it came."""
+        """Wait for the event of each task, or, where events may be lost, for its terminal state.
+
+        Return whether all came in time.
+        """
         if not self.queue_was_lost:
             return self.site.mailbox.wait_for(self.accepted, timeout_seconds=timeout_seconds)
         for task_id in self.accepted:
@@ -306,7 +321,7 @@ class Rig:
         return True
 
     def judged(self) -> tuple[Evidence, Verdict]:
-        """Read everything back and compare."""
+        """Collect the evidence and check it."""
         evidence = Evidence(
             accepted=tuple(self.accepted.values()),
             documents=self.site.documents.of(self.accepted),
@@ -318,7 +333,7 @@ class Rig:
         return evidence, judge(evidence)
 
     def _nothing_is_in_flight(self) -> None:
-        """No living worker still works on anything."""
+        """Assert that no live worker still works on a task."""
         for worker in self.workers:
             if worker.process.is_running:
                 wait_for(lambda worker=worker: worker.active_tasks == 0, f"{worker.name} to be idle")  # type: ignore[misc]

@@ -38,7 +38,7 @@ _say = partial(print, flush=True)
 
 
 class Soak:
-    """Submits on one thread, breaks things on another, and judges at the end."""
+    """Submits on one thread, injects faults on another, and verifies at the end."""
 
     def __init__(self, rig: Rig, *, seed: int, fault_every_seconds: float, poison_share: float) -> None:
         self._rig = rig
@@ -52,9 +52,9 @@ class Soak:
         self.refused = 0
 
     def run(self, seconds: float) -> None:
-        """Go on for so long, then mend everything and let it come to its ends."""
+        """Run for this long, then repair everything and wait for all terminal states."""
         breaking = threading.Thread(target=self._break, name="faults")
-        while not self._rig.accepted:  # one can only repeat a delivery that there was
+        while not self._rig.accepted:  # redelivery needs at least one accepted task
             self._submit()
         breaking.start()
         try:
@@ -127,11 +127,12 @@ class Soak:
 def soak(
     data_directory: Path, *, seed: int, minutes: float, engine: str, fault_every_seconds: float
 ) -> SoakReport:
-    """One soak on a site of its own."""
+    """Run one soak test on its own site."""
     began = time.monotonic()
     with Site(data_directory) as site, Rig(site, engine=_ENGINES[engine]) as rig:
         rig.start_workers(2, CHAOS_STEP_SECONDS=0.01)
-        # A deadly task ends four engines; where each takes seconds to start, more of them would be all there is.
+        # A deadly task ends four engines. Where each takes seconds to start, a higher share would
+        # dominate the test.
         poison_share = 0.002 if engine == "stand_in" else 0.001
         run = Soak(rig, seed=seed, fault_every_seconds=fault_every_seconds, poison_share=poison_share)
         run.run(minutes * 60)

@@ -1,4 +1,4 @@
-"""SoakReport: what a soak did and what it found, as JSON for programs and as a table for people."""
+"""SoakReport: the load and the findings of a soak test, as JSON and as a Markdown table."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.chaos.checker import Kind, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakReport:
-    """One soak. `findings` are sentences; empty is what it is all about."""
+    """One soak test. `findings` are sentences; the test passes without any."""
 
     seed: int
     minutes: float
@@ -22,10 +22,10 @@ class SoakReport:
     machine: str
     tasks: int
     refused: int
-    """Submissions that were not accepted: nothing was promised."""
+    """Rejected submissions, which have no guarantees."""
     endings: Mapping[str, int]
     attempts: Mapping[str, int]
-    """How many tasks came to their end in which attempt."""
+    """The number of tasks that finished in each attempt."""
     faults: Mapping[str, int]
     lost: int
     doubled: int
@@ -33,23 +33,23 @@ class SoakReport:
     miscounted: int
     gpu_seconds: float
     wasted_gpu_seconds: float
-    """As the tasks' documents have it; of a killed worker, what it did until its last heartbeat."""
+    """From the tasks' documents; for a killed worker, until its last heartbeat."""
     litter: int
     findings: tuple[str, ...]
 
     @property
     def faults_in_all(self) -> int:
-        """How many faults were injected."""
+        """Return the number of injected faults."""
         return sum(self.faults.values())
 
     def write(self, folder: Path) -> None:
-        """As soak.json and soak.md."""
+        """Write soak.json and soak.md."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "soak.json").write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
         (folder / "soak.md").write_text(self.table(), "utf-8")
 
     def table(self) -> str:
-        """Markdown."""
+        """Return the report in Markdown."""
         rows = {
             "seed": str(self.seed),
             "minutes": f"{self.minutes:.1f}",
@@ -83,7 +83,7 @@ def reported(
     verdict: Verdict,
     tasks: int,
 ) -> SoakReport:
-    """Count what there is to count."""
+    """Build the report from the results."""
     found = documents.values()
     return SoakReport(
         seed=seed,

@@ -1,8 +1,9 @@
-"""An engine that speaks the engine's messages and paints one colour. It starts at once and costs no processor time.
+"""An engine that uses the engine's messages and paints one colour. It starts at once and costs no
+CPU time.
 
-The colour is the last link of a chain with one link a step: only a Run that took each of its steps once, resumed or
-not, comes to the picture that its parameters stand for. A prompt with IN_TURN has its images one after another, and
-one with REFUSED and an index never gets that image.
+The colour is the last value of a chain with one value per step: only a Run that executes each step
+exactly once, resumed or not, produces the colour of its parameters. A prompt with IN_TURN generates
+its images one after another. A prompt with REFUSED and an index never gets that image.
 """
 
 import hashlib
@@ -39,7 +40,7 @@ STEP_SECONDS = float(os.environ.get("CHAOS_STEP_SECONDS", "0.02"))
 
 
 class Pipe(Protocol):
-    """What is used of a multiprocessing Connection."""
+    """The used methods of a multiprocessing Connection."""
 
     def poll(self, timeout: float | None = 0.0) -> bool: ...
     def recv(self) -> ToEngine: ...
@@ -74,7 +75,7 @@ class _Run:
 
 
 def expected_colour(parameters: GenerationParameters, index: int) -> tuple[int, int, int]:
-    """The colour of image `index`, from its parameters alone."""
+    """Return the colour of image `index`, computed from its parameters only."""
     state = b""
     for step in range(1, parameters.steps + 1):
         state = _link(state, parameters, index, step)
@@ -82,7 +83,7 @@ def expected_colour(parameters: GenerationParameters, index: int) -> tuple[int, 
 
 
 def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
-    """The child's loop: hear, take a step of every Run, until told to stop."""
+    """Run the child's loop: receive messages and execute a step of every Run, until Shutdown."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     pipe.send(
@@ -116,7 +117,7 @@ def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
 
 
 def _waits(run: _Run, runs: Iterable[_Run]) -> bool:
-    """Whether the prompt wants the images of its task one after another, and an earlier one is under way."""
+    """Return whether the prompt requires sequential images and an earlier one is in progress."""
     start = run.start
     return IN_TURN in start.parameters.prompt and any(
         other.start.parameters == start.parameters and other.start.index < start.index for other in runs
@@ -124,7 +125,7 @@ def _waits(run: _Run, runs: Iterable[_Run]) -> bool:
 
 
 def _heard(pipe: Pipe, message: ToEngine, runs: dict[str, _Run]) -> bool:
-    """Whether it was the last one."""
+    """Handle a message. Return whether it was the last one."""
     match message:
         case Start():
             runs[message.run_id] = _Run.begun(message)

@@ -1,4 +1,4 @@
-"""Firestore, Pub/Sub and the bucket fail, in the ways that networks and services fail."""
+"""Failures of Firestore, Pub/Sub and the bucket, as networks and services fail."""
 
 import random
 import time
@@ -63,7 +63,7 @@ def test_nobody_waits_longer_for_firestore_than_was_said(site: Site, verb: Calla
     began = time.monotonic()
     with pytest.raises(DependencyUnavailableError):
         store.get("nobody")
-    assert time.monotonic() - began < 10  # where the library would go on for five minutes
+    assert time.monotonic() - began < 10  # where the library would continue for five minutes
 
 
 @long
@@ -172,7 +172,7 @@ def test_a_storm_of_aborted_commits_passes_over(rig: Rig) -> None:
 def test_of_what_was_submitted_while_one_publish_in_ten_fails_all_is_drawn(rig: Rig, tasks: int) -> None:
     dice, link = random.Random(2), rig.site.api_links.pubsub
     with GrpcGate(rig.site.address("pubsub-proxy")) as gate, link.leading_to(gate.port):
-        # Not a code that the API tries again by itself: each of these is a submission without its message.
+        # The API does not retry this code: each of these is a submission without its message.
         gate.refuse("Publish", grpc.StatusCode.RESOURCE_EXHAUSTED, applies=lambda: dice.random() < 0.1)
         rig.start_worker()
         unconfirmed = 0
@@ -199,7 +199,7 @@ def test_a_stream_that_is_ended_for_good_is_opened_again_for_ever(rig: Rig, code
         assert rig.every_promise_kept()[task_id].attempt == 1
 
 
-@long  # gRPC's keepalive takes up to 50 s to notice
+@long  # gRPC's keepalive takes up to 50 s to detect it
 def test_what_a_half_open_stream_swallowed_comes_to_another_worker(rig: Rig) -> None:
     deaf = rig.start_worker()
     deaf.links.pubsub.half_open()

@@ -1,4 +1,4 @@
-"""Many tasks, and workers that keep dying under them."""
+"""Many tasks, with workers that are killed repeatedly."""
 
 import time
 from itertools import cycle
@@ -47,10 +47,10 @@ def test_a_dead_workers_task_that_is_delivered_again_does_not_wait_for_its_claim
     task_id = rig.submit(steps=100)
     rig.holder_of(rig.wait_until_drawn(task_id, step=5)).kill()
     killed_at = time.monotonic()
-    rig.deliver_again(task_id)  # as a Pub/Sub would that saw its stream end
+    rig.deliver_again(task_id)  # as Pub/Sub does when the stream has ended
     rig.wait_until(task_id, lambda task: task.attempt == 2, timeout_seconds=BACK_WITHIN_SECONDS)
     record_property("goes_on_after_seconds", time.monotonic() - killed_at)
     task = rig.every_promise_kept()[task_id]
     assert task.attempts_left == 2
-    # The one who got the delivery saw that the claim was renewed no more.
+    # The worker that received the delivery detected that the claim was not renewed.
     assert [attempt.ending for attempt in task.history] == ["holder_silent", "completed"]

@@ -1,4 +1,6 @@
-"""Cancelled at each phase, twice, while draining, in a race with the last step; given up: one ending, that is told."""
+"""Cancellation in each phase, twice, while draining, and racing the last step: one terminal state,
+one final event.
+"""
 
 from http import HTTPStatus
 
@@ -26,7 +28,7 @@ def test_cancelled_by_an_api_that_cannot_tell_and_told_all_the_same(rig: Rig) ->
     assert rig.cancel(task_id).json()["status"] == "cancelled"
     assert not rig.site.mailbox.count_told([task_id])
     link.pass_on()
-    assert rig.every_promise_kept()[task_id].attempt == 0  # no worker runs that could have told it
+    assert rig.every_promise_kept()[task_id].attempt == 0  # no worker runs, so the API publishes the event
 
 
 def test_given_up_by_rescue_and_told(rig: Rig) -> None:
@@ -50,7 +52,7 @@ def test_cancelled_twice_while_it_is_drawn(rig: Rig) -> None:
 
 
 def test_cancelled_while_its_worker_drains(rig: Rig) -> None:
-    # The worker looks so seldom that only the drain can find the cancellation.
+    # The worker polls so rarely that only the drain can find the cancellation.
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2, DARKROOM_CANCELLATION_LOOK_SECONDS=30)
     task_id, other = (rig.submit(steps=100) for _ in range(2))
     for one in (task_id, other):

@@ -1,4 +1,6 @@
-"""Two who believe to hold the same task: repeated deliveries, zombies, blocked heartbeats, wrong clocks."""
+"""Two workers that both assume to hold the same task: redeliveries, zombies, blocked heartbeats,
+wrong clocks.
+"""
 
 import pytest
 
@@ -12,7 +14,7 @@ long = pytest.mark.chaos_long
 
 
 def thrown_away(worker: ChaosWorker, task_id: str) -> bool:
-    """Whether this worker noticed that the task is another's, and left it."""
+    """Return whether this worker detected that another worker holds the task, and abandoned it."""
     return any(
         line["task_id"] == task_id and line["result"] in ("claim_lost", "invalid_transition")
         for line in worker.log_lines("attempt_finished")
@@ -48,7 +50,9 @@ def test_a_zombie_is_refused_and_its_images_are_not_served(rig: Rig) -> None:
 @long
 def test_a_holder_whose_heartbeat_is_blocked_loses_its_claim_and_throws_its_work_away(rig: Rig) -> None:
     slow = rig.start_worker(CHAOS_STEP_SECONDS=0.3, DARKROOM_SLOTS=1)
-    task_ids = [rig.submit(steps=100) for _ in range(2)]  # so that it has no room for what rescue publishes
+    task_ids = [
+        rig.submit(steps=100) for _ in range(2)
+    ]  # so that it has no capacity for what rescue publishes
     rig.wait_until_drawn(task_ids[0], step=2)
     rig.wait_until(task_ids[1], lambda task: task.claim is not None)
     slow.links.firestore.stall()
@@ -128,7 +132,7 @@ def test_a_delivery_whose_lease_ran_out_under_its_holder_is_drawn_once(rig: Rig)
     holder = rig.start_worker(CHAOS_STEP_SECONDS=0.25)
     task_id = rig.submit(steps=100)
     rig.wait_until_drawn(task_id)
-    holder.links.pubsub.stall()  # it lives and renews its claim, and cannot extend the lease
+    holder.links.pubsub.stall()  # it runs and renews its claim, but cannot extend the lease
     other = rig.start_worker()
     wait_for(lambda: any(other.log_lines("attempt_finished")), "the delivery to come to the other worker")
     holder.links.pass_on()

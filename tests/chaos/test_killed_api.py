@@ -1,4 +1,4 @@
-"""The API is killed inside a submission. Whatever was stored is rescued, and drawn once."""
+"""The API is killed during a submission. Every stored task is rescued and generated once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,14 +30,14 @@ def test_killed(rig: Rig, published: bool) -> None:
         rig.site.api_links.pass_on()
         submission.result()
     rig.site.stack.restart("api")
-    # Nobody was told 202; but what is stored ends as if somebody had been.
+    # The caller received no 202, but the stored task must finish like an accepted one.
     [task] = stored_with(rig, prompt)
     rig.expect(task.id)
     assert rig.every_promise_kept()[task.id].attempt == 1
 
 
 def stored_with(rig: Rig, prompt: str) -> list[Task]:
-    """The stored tasks with this prompt."""
+    """Return the stored tasks with this prompt."""
     page = rig.client.http.get("/v1/tasks", params={"page_size": 20}).raise_for_status().json()
     ids = [task["id"] for task in page["tasks"] if task["parameters"]["prompt"] == prompt]
     return list(rig.site.documents.of(ids).values())

@@ -1,4 +1,6 @@
-"""SIGKILL to the Firestore emulator, which keeps everything in memory: every accepted task is there and ends."""
+"""SIGKILL to the Firestore emulator, which keeps everything in memory: every accepted task is kept
+and finishes.
+"""
 
 import random
 from http import HTTPStatus

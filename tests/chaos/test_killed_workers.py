@@ -1,4 +1,4 @@
-"""A worker's process tree is killed with SIGKILL, at each moment that makes a difference."""
+"""A worker's process tree is killed with SIGKILL at each critical moment."""
 
 import random
 import statistics
@@ -21,7 +21,8 @@ Arm = Callable[[ChaosWorker], threading.Event]
 Effect = Callable[[Rig, str], object]
 
 MOMENTS: dict[str, Arm] = {
-    # Each is a breakpoint on the wire: the request that carries these bytes is held, or arrives and stays unanswered.
+    # Each entry is a breakpoint on the wire: the request with these bytes is held, or arrives
+    # without a response.
     "before its claim is written": lambda worker: worker.links.firestore.hold(b"processing", arrives=False),
     "after its claim is written": lambda worker: worker.links.firestore.hold(b"processing", arrives=True),
     "after its image is stored": lambda worker: worker.links.storage.hold(b"attempt-1/0", arrives=True),
@@ -31,7 +32,8 @@ MOMENTS: dict[str, Arm] = {
 
 
 EFFECTS: dict[str, Effect] = {
-    # Whoever is killed as soon as a request is on its way takes it along, if the service is slow.
+    # Killing the worker as soon as the request is sent could cancel the request if the service is
+    # slow.
     "after its claim is written": lambda rig, task_id: rig.wait_until(
         task_id, _has_status(TaskStatus.PROCESSING)
     ),
@@ -49,7 +51,7 @@ def _has_status(status: TaskStatus) -> Callable[[Task], bool]:
 
 
 SHORT = ("after its claim is written", "after completed is written")
-"""The moments of the short form: nothing is stored yet, and everything is."""
+"""The moments of the short test run: nothing is stored yet, and everything is."""
 
 
 @pytest.mark.parametrize(
@@ -65,10 +67,12 @@ def test_killed(rig: Rig, moment: str) -> None:
         EFFECTS[moment](rig, task_id)
     victim.kill()
     rig.start_worker()
-    copies = 2 if moment == "before its acknowledgement" else 1  # its event was published, and will be again
+    copies = (
+        2 if moment == "before its acknowledgement" else 1
+    )  # its event was published, and will be published again
     assert rig.site.mailbox.wait_for_copies(task_id, copies, timeout_seconds=60)
     task = rig.every_promise_kept()[task_id]
-    # Before the claim nothing was spent; once it was completed nothing needed to be drawn again.
+    # Before the claim no attempt was spent; after completion nothing had to be generated again.
     spent = 2 if moment in ("after its claim is written", "after its image is stored") else 1
     assert (task.attempt, task.attempts_left) == (spent, 4 - spent)
 

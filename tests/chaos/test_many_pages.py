@@ -1,4 +1,6 @@
-"""Pages that are loaded and left, hundreds of times, while thousands of tasks are generated: nothing piles up."""
+"""Pages that are opened and closed hundreds of times, while thousands of tasks are generated: no
+resource leaks.
+"""
 
 import threading
 import time
@@ -19,7 +21,9 @@ MEBIBYTE = 2**20
 
 
 class Prober:
-    """Reads tasks through the API again and again, and remembers the longest time in which every read failed."""
+    """Reads tasks through the API continuously, and records the longest time in which every read
+    failed.
+    """
 
     def __init__(self, http: httpx.Client) -> None:
         self.longest_failure_seconds = 0.0
@@ -56,7 +60,10 @@ class Prober:
 
 @tenacity.retry(retry=tenacity.retry_if_exception_type(StreamEndedError), stop=tenacity.stop_after_attempt(5))
 def loaded_page(rig: Rig) -> PageClient:
-    """A page that has shown the tasks and whose connection is closed. One whose stream is ended connects again."""
+    """A page that has shown the tasks and closed its connection.
+
+    It reconnects when the server ends its stream.
+    """
     page = PageClient(rig.site.stack.environment, LOCAL_USER_ID)
     page.open()
     with page.reading() as messages:
@@ -81,7 +88,7 @@ def test_many_page_loads_and_tasks_leave_memory_and_logs_bounded(
             for _ in range(tasks // loads):
                 rig.submit()
             if load % 2:
-                page.close()  # the other half goes without a word
+                page.close()  # the other half disconnects without notice
         rig.every_promise_kept(timeout_seconds=120 + tasks / 4)
     measured = {
         "reads": prober.reads,
@@ -98,5 +105,5 @@ def test_many_page_loads_and_tasks_leave_memory_and_logs_bounded(
 
     assert prober.longest_failure_seconds < 5, measured
     assert measured["emulator_mib"] < 1_500, measured
-    assert measured["emulator_threads"] < 100, measured  # the emulator keeps one for each channel of its own
+    assert measured["emulator_threads"] < 100, measured  # the emulator keeps one thread per channel
     assert measured["largest_log_mib"] <= 16, measured

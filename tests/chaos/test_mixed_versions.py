@@ -1,4 +1,4 @@
-"""Two versions of darkroom at once: what the newer one writes survives the older one."""
+"""Two versions of darkroom at once: fields that the newer one writes survive the older one."""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""Tasks of several images: what is finished stays, and is served, while workers stop and die and owners cancel."""
+"""Tasks with several images: finished images stay and are served while workers stop and crash and
+owners cancel.
+"""
 
 from http import HTTPStatus
 
@@ -17,14 +19,14 @@ def submit_four(rig: Rig, prompt: str = "a large red circle", **fields: object) 
 
 
 def wait_for_two(rig: Rig, task_id: str) -> Task:
-    """Until two images are in the document of a task that is still processing."""
+    """Wait until the document of a still processing task contains two images."""
     task = rig.wait_until(task_id, lambda found: len(found.images) >= 2)
     assert task.status is TaskStatus.PROCESSING
     return task
 
 
 def attempts_of(task: Task) -> dict[int, int]:
-    """The attempt that stored each image."""
+    """Return the attempt that stored each image."""
     return {image.index: int(image.object_name.split("attempt-")[1].split("/")[0]) for image in task.images}
 
 

@@ -1,4 +1,4 @@
-"""Deliveries nobody can read, tasks that kill whoever draws them, and pictures that do not fit."""
+"""Undecodable deliveries, tasks that crash the engine, and images that do not fit into memory."""
 
 import json
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def test_a_worker_killed_for_its_memory_does_not_take_the_message_with_it(rig: R
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
     task_id = rig.submit(steps=60)
     rig.wait_until_drawn(task_id, step=5)
-    worker.engine.kill()  # the OOM killer's signal, to the process that has the memory
+    worker.engine.kill()  # as the OOM killer does with the process that uses the memory
     task = rig.every_promise_kept()[task_id]
     assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 2)
 

@@ -1,4 +1,6 @@
-"""Workers told to stop with SIGTERM, as Kubernetes does: nothing is lost, nothing is spent, and it is quick."""
+"""Workers stopped with SIGTERM, as Kubernetes does: no task is lost, no attempt is spent, and it is
+quick.
+"""
 
 import time
 
@@ -41,7 +43,7 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
     assert loaded["steps"]["0"] >= seen.progress.step
     assert rig.pixels(task_id) == rig.pixels(undisturbed)
     record_property("goes_on_after_seconds", took)
-    assert took < LEASE_SECONDS  # it was handed back: nobody had to wait until anything ran out
+    assert took < LEASE_SECONDS  # it was returned: no takeover had to wait for a timeout
 
 
 @pytest.mark.chaos_long
@@ -69,7 +71,5 @@ def test_acknowledgements_are_not_dropped_at_shutdown(rig: Rig) -> None:
     assert finished
     second = rig.start_worker()
     rig.every_promise_kept()
-    let_pass(
-        LEASE_SECONDS + 1
-    )  # by then an acknowledgement that was lost would have brought its delivery back
+    let_pass(LEASE_SECONDS + 1)  # a lost acknowledgement would have caused a redelivery by then
     assert not finished & {line["task_id"] for line in second.log_lines("attempt_finished")}

@@ -1,4 +1,4 @@
-"""The checker finds what it is there to find: evidence that is wrong in one way each."""
+"""The checker detects each kind of violation: evidence with one error each."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +38,7 @@ def drawn() -> Task:
 
 
 def evidence(task: Task | None, **changes: object) -> Evidence:
-    """Evidence in which all is well with `task`, but for `changes`."""
+    """Return valid evidence for `task`, modified by `changes`."""
     fields: dict[str, object] = {
         "accepted": (Accepted(task_id="task-1", width=64, height=64),),
         "documents": {} if task is None else {task.id: task},

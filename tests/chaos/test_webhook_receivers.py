@@ -1,4 +1,6 @@
-"""A webhook's receiver is away, silent, wrong, or hangs up, and the API that calls it dies: each event arrives."""
+"""A webhook's receiver is unreachable, silent, wrong, or disconnects, and the API crashes: each
+event arrives.
+"""
 
 import pytest
 
@@ -8,9 +10,9 @@ from tests.fakes.webhook_receiver import WebhookReceiver
 
 pytestmark = pytest.mark.chaos
 FAILURES = (500, 301, 0, 429)
-"""What events are answered at their first arrivals; 0 hangs up."""
+"""The responses to the first arrivals of an event; 0 closes the connection."""
 SILENT_SECONDS = 5
-"""Longer than one try may take on the local stack."""
+"""Longer than the local stack's timeout of an attempt."""
 
 
 @pytest.mark.parametrize("away_seconds", [5, pytest.param(60, marks=pytest.mark.chaos_long)])
@@ -46,7 +48,7 @@ def test_a_receiver_that_is_gone_for_good_is_called_once_and_holds_up_nobody(rig
         assert gone.wait_until(lambda: bool(gone.arrivals))
         second = rig.submit(callback_url=other.url)
         assert other.wait_until(lambda: bool(other.taken))
-        let_pass(2)  # the emulator would push what was not accepted again after a second
+        let_pass(2)  # after a second the emulator would push an event again that was not accepted
         assert list(gone.arrivals.values()) == [1]
     log = rig.client.http.get(f"/v1/tasks/{first}/webhook-deliveries").raise_for_status().json()
     assert [one["status"] for delivery in log["deliveries"] for one in delivery["tries"]] == [410]

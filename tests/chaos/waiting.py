@@ -1,4 +1,4 @@
-"""Waiting for what nobody announces, and letting time pass where its passing is the point."""
+"""Polling for conditions without a notification, and pauses where elapsed time is the point."""
 
 import threading
 import time
@@ -9,7 +9,10 @@ _never = threading.Event()
 
 
 def wait_for(holds: Callable[[], bool], what: str, *, timeout_seconds: float = 60.0) -> None:
-    """Look again and again until `holds`. Raises TimeoutError. For processes, files and sockets, which tell nobody."""
+    """Poll until `holds`.
+
+    Raises TimeoutError. For processes, files and sockets, which send no notification.
+    """
     until = time.monotonic() + timeout_seconds
     while not holds():
         if time.monotonic() > until:
@@ -18,5 +21,5 @@ def wait_for(holds: Callable[[], bool], what: str, *, timeout_seconds: float = 6
 
 
 def let_pass(seconds: float) -> None:
-    """An outage or a stall lasts this long."""
+    """Wait for the duration of an outage or a stall."""
     _never.wait(seconds)

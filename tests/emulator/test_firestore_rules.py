@@ -1,6 +1,6 @@
-"""terraform/firestore.rules as a browser meets them: over REST, with the emulator's unsigned tokens.
+"""terraform/firestore.rules as a browser sees them: over REST, with the emulator's unsigned tokens.
 
-The rules are loaded into a project of their own, so that no other test's documents or rules are in the way.
+The rules are loaded into a separate project, isolated from the documents and rules of other tests.
 """
 
 import base64
@@ -20,12 +20,12 @@ RULES = Path(__file__).parents[2] / "terraform" / "firestore.rules"
 PROJECT = "demo-darkroom-rules"
 DOCUMENTS = f"v1/projects/{PROJECT}/databases/(default)/documents"
 OWNER = {"Authorization": "Bearer owner"}
-"""The emulator's word for a server's client, which rules do not govern."""
+"""The emulator's token for server clients, which bypass the rules."""
 
 
 @pytest.fixture(scope="module")
 def firestore(emulators: Emulators) -> Iterator[httpx.Client]:
-    """Firestore with the rules in force and one task each of alice and bob."""
+    """Firestore with the rules active, and one task each of alice and bob."""
     with httpx.Client(base_url=f"http://{emulators.firestore_rest_host}/", timeout=30) as client:
         files = [{"name": "firestore.rules", "content": RULES.read_text(encoding="utf-8")}]
         loaded = client.put(f"emulator/v1/projects/{PROJECT}:securityRules", json={"rules": {"files": files}})
@@ -62,7 +62,7 @@ def _as(user_id: str, **claims: Any) -> dict[str, str]:
 
 
 def _listed(firestore: httpx.Client, headers: Mapping[str, str], *, user_id: str | None) -> httpx.Response:
-    """The page's own query: the tasks of one user, newest first."""
+    """Run the page's own query: the tasks of one user, newest first."""
     query: dict[str, Any] = {
         "from": [{"collectionId": "tasks"}],
         "orderBy": [{"field": {"fieldPath": "created_at"}, "direction": "DESCENDING"}],

@@ -1,4 +1,6 @@
-"""The whole system as real processes: one stack for the tests that only use it, own ones for those that hurt it."""
+"""The whole system as real processes: one shared stack for tests that only use it, separate ones
+for tests that break it.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +15,8 @@ from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 IMPATIENT = {
-    # What a killed worker held comes to another within seconds; nothing else differs from the defaults.
+    # Another worker takes over a killed worker's tasks within seconds; all else has default
+    # settings.
     "DARKROOM_CLAIM_TTL_SECONDS": "6",
     "DARKROOM_HEARTBEAT_INTERVAL_SECONDS": "1",
     "DARKROOM_LEASE_SECONDS": "10",
@@ -22,7 +25,7 @@ IMPATIENT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """A running stack, and a client of it."""
+    """A running stack and a client for it."""
 
     stack: LocalStack
     client: SystemClient
@@ -39,13 +42,13 @@ def _start(exits: ExitStack, data_directory: Path, **settings: Any) -> System:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """One stack for all tests that leave it as it is."""
+    """The shared stack for tests that leave it unchanged."""
     with ExitStack() as exits:
         yield _start(exits, tmp_path_factory.mktemp("system"))
 
 
 @pytest.fixture
 def start_system(tmp_path: Path) -> Iterator[StartSystem]:
-    """Starts a stack of the test's own; it ends with the test."""
+    """A function that starts a stack for one test, which ends with the test."""
     with ExitStack() as exits:
         yield lambda **settings: _start(exits, settings.pop("data_directory", tmp_path), **settings)

@@ -1,4 +1,4 @@
-"""The main job from end to end: a prompt in, an image out, told step by step."""
+"""The main use case from end to end: a prompt in, an image out, with progress."""
 
 import hashlib
 import io
@@ -50,7 +50,8 @@ def test_the_same_seed_draws_the_same_picture_alone_and_in_a_batch(system: Syste
     assert [image.seed for image in both.images] == [10, 11]
     first = Image.open(io.BytesIO(system.client.image(alone.id))).convert("RGB").tobytes()
     second = Image.open(io.BytesIO(system.client.image(both.id, 1))).convert("RGB").tobytes()
-    # Float sums differ in their last bits between batch sizes; eight-bit pixels may differ by one or two.
+    # Float sums differ in their last bits between batch sizes; eight-bit pixels may differ by one
+    # or two.
     assert max(abs(a - b) for a, b in zip(first, second, strict=True)) <= 3
 
 

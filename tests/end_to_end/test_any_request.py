@@ -1,4 +1,6 @@
-"""Whatever the OpenAPI document allows or forbids is sent, by schemathesis, and answered as the document says."""
+"""schemathesis sends requests that the OpenAPI document permits or forbids, and checks the
+responses against it.
+"""
 
 import os
 import subprocess
@@ -25,7 +27,7 @@ SMALL = {"steps": 1, "width": 64, "height": 64}
 
 
 def ask_everything(url: str, *options: str, shows: str, folder: Path, **named: str) -> None:
-    """Send it all and make every check; what was not as it should be is the failure's message."""
+    """Send all requests and run all checks. Failures are in the assertion message."""
     done = subprocess.run(
         [
             *(SCHEMATHESIS, "--config-file", CONFIGURATION, "run", f"{url}/openapi.json"),
@@ -47,11 +49,11 @@ def test_the_whole_system_answers_as_the_document_says(start_system: StartSystem
     token = unsigned_token("anybody", project_id=environment["DARKROOM_PROJECT_ID"])
     system.client.http.headers["Authorization"] = f"Bearer {token}"
     ended = system.client.completed("a large red circle", **SMALL)
-    system.stack.process("worker-0").ask_to_stop()  # nobody draws what is going to be submitted
+    system.stack.process("worker-0").ask_to_stop()  # no worker processes the tasks that will be submitted
     assert system.stack.page_url is not None
     ask_everything(
         system.stack.page_url.rstrip("/"),
-        # Here everybody may come in without credentials, whatever the document says of the cloud.
+        # The local stack accepts requests without credentials; the document describes the cloud.
         "--exclude-checks=ignored_auth",
         shows=f"Authorization: Bearer {token}",
         folder=tmp_path,
@@ -72,7 +74,8 @@ def test_where_credentials_are_asked_for_nobody_gets_in_without(tmp_path: Path) 
     with contextmanager(served)(api.app) as url:
         ask_everything(
             url,
-            # Whatever is made is used and removed in the other test, and this key could be revoked.
+            # The other test creates, uses and deletes resources. Here this could revoke the key in
+            # use.
             "--phases=examples,coverage",
             shows=f"X-API-Key: {key}",
             folder=tmp_path,

@@ -1,4 +1,4 @@
-"""The figure that the fleet follows, from a running system: real tasks, a real worker's measured times."""
+"""The autoscaling metric from a running system: real tasks, a real worker's measured times."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end
 LONG = {"steps": 100, "width": 512, "height": 512}
-"""So much that none has ended before the figure knows of all."""
+"""Long enough that no task finishes before the metric includes all."""
 
 
 def test_tasks_raise_the_figure_and_only_the_token_shows_it(system: System) -> None:
@@ -35,7 +35,9 @@ def test_tasks_raise_the_figure_and_only_the_token_shows_it(system: System) -> N
 
 
 def _asked_until(ask: Callable[[], dict[str, Any]], *, tasks: int) -> dict[str, Any]:
-    """The first answer that knows of so many tasks: what was measured is remembered for two seconds."""
+    """Return the first answer that includes this many tasks: measurements are cached for two
+    seconds.
+    """
     asking = Retrying(
         retry=retry_if_result(lambda told: told["tasks"] < tasks),
         wait=wait_fixed(0.2),

@@ -1,4 +1,6 @@
-"""Dead letters from end to end: a message dies for real, the operator's command shows it, and mends it."""
+"""Dead letters from end to end: a message is dead-lettered, and the operator's command shows and
+repairs it.
+"""
 
 import json
 import subprocess
@@ -23,7 +25,7 @@ DARKROOM = Path(sys.executable).with_name("darkroom")
 
 
 class Desk:
-    """An operator's: the command, and what dies."""
+    """An operator's command line, and the dead letters."""
 
     def __init__(self, system: System) -> None:
         environment = system.stack.environment
@@ -39,14 +41,14 @@ class Desk:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def letters(self) -> list[dict[str, Any]]:
-        """What the command lists."""
+        """Return the letters that the command lists."""
         listed = self.darkroom("list", "--json")
         assert listed.returncode == 0, listed.stderr
         found: list[dict[str, Any]] = json.loads(listed.stdout)
         return found
 
     def wait_for_letter(self, reason: str) -> None:
-        """Block until a letter is archived that died of this."""
+        """Block until a letter with this reason is archived."""
 
         def archived() -> bool:
             page = self._system.client.http.get("/v1/dead-letters").raise_for_status().json()
@@ -55,13 +57,13 @@ class Desk:
         wait_for(archived, f"a dead letter: {reason}", timeout_seconds=120)
 
     def publish(self, body: bytes) -> None:
-        """Put a message on the tasks' topic, for the demo model's workers."""
+        """Publish a message on the tasks' topic, for the demo model's workers."""
         topic = f"projects/{self._project}/topics/{self._tasks_topic}"
         messages = [PubsubMessage(data=body, attributes={"model": "demo"})]
         publisher_client(emulator_host=self._pubsub_host).publish(topic=topic, messages=messages, timeout=20)
 
     def return_until_pubsub_gives_up(self) -> None:
-        """Take the tasks' only message and return it, as often as Pub/Sub delivers it."""
+        """Pull the tasks' only message and return it, until Pub/Sub dead-letters it."""
         subscriber = subscriber_client(emulator_host=self._pubsub_host)
         name = self._system.stack.environment["DARKROOM_SUBSCRIPTION"]
         path = subscriber.subscription_path(self._project, name)
@@ -76,7 +78,7 @@ class Desk:
         subscriber.update_subscription(
             subscription=quickly, update_mask={"paths": ["dead_letter_policy", "retry_policy"]}
         )
-        # The pull that comes back empty is the one at which the emulator gives up.
+        # The emulator dead-letters the message at the pull that returns nothing.
         while taken := subscriber.pull(subscription=path, max_messages=1, timeout=10).received_messages:
             subscriber.modify_ack_deadline(
                 subscription=path, ack_ids=[taken[0].ack_id], ack_deadline_seconds=0

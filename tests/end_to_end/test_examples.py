@@ -1,4 +1,4 @@
-"""The examples do what they say, against the whole system."""
+"""The examples work as documented, against the whole system."""
 
 import os
 import shutil

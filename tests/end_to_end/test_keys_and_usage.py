@@ -1,4 +1,4 @@
-"""A program with an API key, from the key to the bill, over HTTP alone."""
+"""A program with an API key, from creating the key to its usage report, over HTTP only."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""Processes end, politely and not, and every accepted task still ends once."""
+"""Processes stop with and without a drain, and every accepted task still finishes once."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ PROMPT = "a large blue square on a white background"
 
 
 def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start_system: StartSystem) -> None:
-    # On a quick machine the default deadline would do for all of it.
+    # On a fast machine all of the work would fit into the default deadline.
     system = start_system(extra_environment={"DARKROOM_DRAIN_DEADLINE_SECONDS": "1"})
     task_id = system.client.submit(PROMPT, steps=100, num_images=2, width=384, height=384, seed=5)
     system.client.wait_until_under_way(task_id)
@@ -49,7 +49,7 @@ def test_accepted_tasks_survive_a_restart_of_everything(tmp_path: Path) -> None:
         with SystemClient(first.page_url, first.environment) as client:
             finished = client.completed(PROMPT, steps=2)
             body = client.image(finished.id)
-            first.process("worker-0").suspend()  # nobody draws what is submitted from here on
+            first.process("worker-0").suspend()  # no worker processes later submissions
             waiting = [client.submit(PROMPT, steps=2, seed=seed) for seed in range(3)]
             first.process("worker-0").kill()
     with stack() as second:

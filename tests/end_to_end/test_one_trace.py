@@ -1,4 +1,6 @@
-"""A stack that is observed: one trace joins API, Pub/Sub, worker, bucket and webhook, and metrics can be fetched."""
+"""A stack with --observe: one trace joins API, Pub/Sub, worker, bucket and webhook, and metrics can
+be fetched.
+"""
 
 from pathlib import Path
 
@@ -26,14 +28,14 @@ WAY = {
     "process darkroom-task-events-push": "CONSUMER",
     "POST": "CLIENT",
 }
-"""What a task with one image is, by name and kind."""
+"""The spans of a task with one image, by name and kind."""
 OF_THE_CLIENT = {
     "darkroom-tasks-demo subscribe": "CONSUMER",
     "subscriber scheduler": "INTERNAL",
     "subscriber concurrency control": "INTERNAL",
     "darkroom-tasks-demo process": "INTERNAL",
 }
-"""What Google's client adds to it for one delivery."""
+"""The spans that Google's client adds for one delivery."""
 
 
 def one(spans: list[WrittenSpan], name: str) -> WrittenSpan:
@@ -54,7 +56,7 @@ def test_one_trace_joins_request_message_worker_bucket_and_webhook(tmp_path: Pat
                 assert [trace_id_of(told) for told in receiver.traceparents] == [TRACE]
         shown = {name: list(told_metrics(text)) for name, text in fetched_metrics(stack.ports).items()}
 
-    # Read after the end: by then every span has ended.
+    # Read after the stack has stopped: by then every span has ended.
     spans = [span for span in read_spans(tmp_path / "traces") if span.trace_id == TRACE]
     assert {span.name: span.kind for span in spans} == WAY | OF_THE_CLIENT
     assert len(spans) == len(WAY) + len(OF_THE_CLIENT)

@@ -1,6 +1,8 @@
-"""A stack with models of one's own, as a new user starts it: by the command line, in an environment full of settings.
+"""A stack with custom models, started as a new user does: by the command line, in an environment
+with many settings.
 
-The environment also names proxies that do not work, and settings that differ from the local stack's defaults.
+The environment also contains proxies that do not work, and settings that differ from the local
+stack's defaults.
 """
 
 import base64
@@ -38,7 +40,7 @@ for seed, name in enumerate(sys.argv[2:]):
 
 
 def catalog(folder: Path) -> Path:
-    """Two models that can be drawn with, and a third that no worker is to serve."""
+    """Write a catalog with two working models, and a third that no worker serves."""
     build = [sys.executable, "-c", BUILD, str(folder), "tiny-a", "tiny-b"]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
     models = [
@@ -58,7 +60,7 @@ def catalog(folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """A new user's: everything is started with its environment."""
+    """A new user's shell: all commands run with its environment."""
 
     folder: Path
     environment: dict[str, str]

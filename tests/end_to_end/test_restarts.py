@@ -1,4 +1,4 @@
-"""Programs are killed under a stack that somebody watches, and nobody does anything about it."""
+"""Programs are killed under a supervised stack, which recovers without intervention."""
 
 import threading
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from tests.system_client import SystemClient
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
 PROGRAMS = ("pubsub-proxy", "bucket-server", "api", "worker-0", "rescue-tick")
-"""All but the emulators, which have their state in memory."""
+"""All except the emulators, which have their state in memory."""
 
 
 @contextmanager
 def watched(stack: LocalStack) -> Iterator[None]:
-    """As `up` does it once everything is ready."""
+    """Run the supervisor, as `up` does once everything is ready."""
     watching = threading.Thread(target=stack.watch)
     watching.start()
     try:
@@ -34,7 +34,7 @@ def watched(stack: LocalStack) -> Iterator[None]:
 
 
 def ready_again(news: "SimpleQueue[str]", names: set[str]) -> None:
-    """Waits until all of them are."""
+    """Wait until all of them are ready again."""
     while names:
         line = news.get(timeout=60)
         if " is ready again after " in line:

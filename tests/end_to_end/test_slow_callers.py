@@ -1,4 +1,6 @@
-"""Callers who send slowly, or nothing, or too much, against a real gunicorn: they keep no other caller waiting."""
+"""Callers who send slowly, nothing, or too much, against a real gunicorn: they do not delay other
+callers.
+"""
 
 import contextlib
 import json
@@ -21,7 +23,7 @@ from tests.served_api import served_by_gunicorn
 pytestmark = pytest.mark.end_to_end
 MANY = 150
 SOON_SECONDS = 10.0
-"""Not how long it should take, but how far that is from never."""
+"""Not an expected duration, but a limit that distinguishes slow from never."""
 JSON = {"Content-Type": "application/json"}
 BODY = b'{"prompt": "a large red circle"}'
 
@@ -34,7 +36,9 @@ def port() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def strict_port() -> Iterator[int]:
-    """Of a process that waits for a request for a second only, and for five of one caller."""
+    """The port of a process with a request timeout of one second, and five unfinished requests per
+    caller.
+    """
     with served_by_gunicorn(
         DARKROOM_REQUEST_DEADLINE_SECONDS="1", DARKROOM_MAX_UNFINISHED_PER_CALLER="5"
     ) as port:
@@ -53,7 +57,7 @@ def connected(exits: ExitStack, port: int, sent: bytes = b"") -> socket.socket:
 
 
 def answers_on(connection: socket.socket, count: int = 1) -> list[tuple[int, Any]]:
-    """Status and JSON of so many answers; informational ones come without a body."""
+    """Return the status and JSON of this many responses; informational ones have no body."""
     found: list[tuple[int, Any]] = []
     reader = connection.makefile("rb")
     while len(found) < count:
@@ -179,7 +183,7 @@ def test_of_too_many_unfinished_requests_the_oldest_is_given_up() -> None:
         ExitStack() as exits,
     ):
         slow = [connected(exits, port, head(len(BODY)) + b"{") for _ in range(5)]
-        assert_others_are_served(port)  # these five have arrived at the process now
+        assert_others_are_served(port)  # at this point the five have reached the process
         latest = connected(exits, port, head(len(BODY)) + b"{")
         status, problem = answer_on(slow[0])
         assert (status, problem["code"], problem["retryable"]) == (408, "request_timeout", True)

@@ -1,4 +1,4 @@
-"""The Python client against the whole system: real API, real worker, real pictures."""
+"""The Python client against the whole system: real API, real worker, real images."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ from tests.end_to_end.conftest import StartSystem, System
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large green triangle on a white background"
 LONG = {"steps": 100, "num_images": 4, "width": 512, "height": 512}
-"""So much that nobody is done before a test has looked."""
+"""Long enough that no task finishes before a test has checked it."""
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_a_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
         darkroom.retry(task)
     followed = darkroom.stream(task)
     while next(followed).status is not TaskStatus.PROCESSING:
-        continue  # a task that waits is cancelled before it is deleted, which ends the stream
+        continue  # a waiting task is cancelled before it is deleted, which ends the stream
     darkroom.delete(task)
     with pytest.raises(TaskDeletedError):
         list(followed)

@@ -1,4 +1,6 @@
-"""The `darkroom` command as a process of its own, in a terminal and without, against the whole system."""
+"""The `darkroom` command as a separate process, with and without a terminal, against the whole
+system.
+"""
 
 import hashlib
 import json
@@ -23,13 +25,13 @@ pytestmark = pytest.mark.end_to_end
 DARKROOM = Path(sys.executable).with_name("darkroom")
 PROMPT = "a large green triangle on a white background"
 LONG = ("--steps", "100", "--num-images", "4", "--width", "512", "--height", "512")
-"""So much that nobody is done before a test has looked."""
+"""Long enough that no task finishes before a test has checked it."""
 ITERM2_PICTURE = "\x1b]1337;File=inline=1;"
 KITTY_PICTURE = "\x1b_Ga=T,f=100,"
 
 
 class Terminal:
-    """Where a person types commands."""
+    """A user's command line."""
 
     def __init__(self, system: System, folder: Path) -> None:
         assert system.stack.page_url is not None
@@ -44,20 +46,20 @@ class Terminal:
         )  # fmt: skip
 
     def json(self, *words: str) -> Any:
-        """What a command that works tells programs."""
+        """Return the JSON output of a command, which must succeed."""
         done = self.run(*words, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command that is going to be interrupted."""
+        """Start a command that a test will interrupt."""
         return subprocess.Popen(
             [DARKROOM, *words], cwd=self._folder, env=self._environment, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def seen(self, *words: str, environment: Mapping[str, str]) -> str:
-        """All that a terminal is sent while a command runs in it."""
+        """Return everything that a command writes to a terminal."""
         outside, inside = pty.openpty()
         process = subprocess.Popen(
             [DARKROOM, *words], cwd=self._folder, env={**self._environment, "LINES": "40", **environment},
@@ -78,7 +80,7 @@ def _all_of(terminal: int) -> str:
     while select.select([terminal], [], [], 120)[0]:
         try:
             piece = os.read(terminal, 65_536)
-        except OSError:  # Linux says so when the last process has left the terminal
+        except OSError:  # Linux reports this when the last process has closed the terminal
             break
         sent += piece
     return sent.decode()
@@ -86,7 +88,8 @@ def _all_of(terminal: int) -> str:
 
 @pytest.fixture
 def terminal(system: System, tmp_path: Path) -> Iterator[Terminal]:
-    # A shell's background jobs, and all that they start, ignore Ctrl-C unless somebody on the way heeds it.
+    # Background jobs of a shell, and their children, ignore Ctrl-C unless a parent installs a
+    # handler.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield Terminal(system, tmp_path)
     signal.signal(signal.SIGINT, before)

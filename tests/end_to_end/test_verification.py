@@ -1,4 +1,6 @@
-"""Images are drawn again from their own files, by the command and by the library, against the whole system."""
+"""Images are generated again from their own files, by the command and by the library, against the
+whole system.
+"""
 
 import json
 import os
@@ -16,7 +18,7 @@ from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end
 ALONE = {"width": 192, "height": 128}
-"""A size that no other test draws, so that no other task shares a step."""
+"""A size that no other test uses, so that no other task shares a step."""
 
 
 def test_an_image_is_verified_from_its_file(system: System, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Waiting for a task's changes through the API as it runs in production, without a worker: the tests are the worker."""
+"""Waiting for a task's changes through the API in its production setup.
+
+There is no worker; the tests act as the worker.
+"""
 
 import json
 import socket
@@ -33,7 +36,7 @@ PATIENCE_SECONDS = 60
 
 @dataclass(slots=True, kw_only=True)
 class Api:
-    """A running API, the store under it, and threads to wait on."""
+    """A running API, its store, and threads for waiting."""
 
     stack: LocalStack
     http: httpx.Client
@@ -41,12 +44,12 @@ class Api:
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(16))
 
     def submit(self) -> tuple[str, str]:
-        """A task's id and its ETag."""
+        """Create a task, and return its id and its ETag."""
         answer = self.http.post("/v1/tasks", json=PROMPT).raise_for_status()
         return answer.json()["id"], answer.headers["ETag"]
 
     def opened(self, task_id: str, exits: ExitStack) -> Iterator[ServerSentEvent]:
-        """What follows the first event of a stream, which ends when nobody holds it any more."""
+        """Return the events after the first one of a stream. `exits` closes the stream."""
         answer = exits.enter_context(self.http.stream("GET", f"/v1/tasks/{task_id}/events"))
         events = events_of(answer.iter_text())
         assert status_of(next(events)) == "queued"
@@ -56,7 +59,7 @@ class Api:
         return f"ws://localhost:{self.stack.ports['api']}/v1/tasks/{task_id}/ws"
 
     def probe(self, task_id: str) -> int:
-        """429 while no place is left to wait at."""
+        """Return 429 while no slot is free."""
         return self.http.get(f"/v1/tasks/{task_id}", headers={"Prefer": "wait=1"}).status_code
 
     def wait_until_full(self, task_id: str) -> None:
@@ -130,7 +133,7 @@ def test_those_who_hang_up_give_their_places_back(api: Api) -> None:
     request = f"GET /v1/tasks/{task_id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n"
     deadline = time.monotonic() + PATIENCE_SECONDS
     with ExitStack() as callers:
-        while api.probe(task_id) != 429:  # it may take the last place before one of them does
+        while api.probe(task_id) != 429:  # the probe may take the last slot before the waiters do
             assert time.monotonic() < deadline, "places are left"
             caller = callers.enter_context(socket.create_connection((LOOPBACK, api.stack.ports["api"])))
             caller.sendall(request.encode())
@@ -153,7 +156,7 @@ def test_a_stream_tells_each_change_and_ends_with_the_task(api: Api) -> None:
 
 def test_a_stream_of_a_task_that_is_deleted_says_so(api: Api) -> None:
     task_id, _ = api.submit()
-    api.claim(task_id)  # else it is cancelled first, which ends the stream
+    api.claim(task_id)  # otherwise the task is cancelled first, which ends the stream
     with api.http.stream("GET", f"/v1/tasks/{task_id}/events") as answer:
         events = events_of(answer.iter_text())
         assert status_of(next(events)) == "processing"
@@ -179,7 +182,7 @@ def test_open_streams_do_not_hold_up_the_end(own_api: Api) -> None:
         process.ask_to_stop()
         assert process.wait_stopped(timeout_seconds=PATIENCE_SECONDS)
         assert process.exit_code == 0
-        assert [list(events) for events in streams] == [[]] * PLACES  # ended as HTTP has it, not broken off
+        assert [list(events) for events in streams] == [[]] * PLACES  # ended cleanly on the HTTP level
 
 
 def test_a_socket_tells_each_change_and_ends_with_the_task(api: Api) -> None:
@@ -200,7 +203,7 @@ def test_a_socket_of_a_task_that_is_deleted_says_so(api: Api) -> None:
         assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "processing"
         api.http.delete(f"/v1/tasks/{task_id}")
         with suppress(ConnectionClosed):
-            while caller.recv(PATIENCE_SECONDS):  # perhaps that it is to be cancelled
+            while caller.recv(PATIENCE_SECONDS):  # it may receive the cancellation first
                 continue
         assert caller.close_code == 4404
 
@@ -244,7 +247,7 @@ def test_whoever_waits_does_not_hold_up_the_end(own_api: Api) -> None:
 
     def wait() -> httpx.Response:
         while (answer := own_api.http.get(f"/v1/tasks/{task_id}", headers=LONG)).status_code == 429:
-            continue  # the probe was quicker
+            continue  # the probe was faster
         return answer
 
     answers = [own_api.pool.submit(wait) for _ in range(PLACES)]

@@ -1,4 +1,6 @@
-"""Warnings in the running system: API and worker agree, and the file states nothing that had no effect."""
+"""Warnings in the running system: API and worker agree, and the file omits parameters without
+effect.
+"""
 
 import pytest
 

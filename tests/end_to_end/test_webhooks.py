@@ -1,4 +1,6 @@
-"""Webhooks from end to end: a real API, Pub/Sub's emulator, a stranger's receiver, the standard's own library."""
+"""Webhooks from end to end: a real API, Pub/Sub's emulator, an external receiver, the Standard
+Webhooks library.
+"""
 
 from typing import Any
 
@@ -14,19 +16,19 @@ LONG = {"steps": 100, "num_images": 4, "width": 512, "height": 512}
 
 @pytest.fixture
 def quiet(start_system: StartSystem) -> System:
-    """A system without workers: its tasks end by being cancelled."""
+    """A system without workers: its tasks only end by cancellation."""
     return start_system(workers=0)
 
 
 def cancelled_task(system: System, callback_url: str) -> str:
-    """Submit a task and cancel it; its id."""
+    """Submit a task, cancel it, and return its id."""
     task_id = system.client.submit(PROMPT, callback_url=callback_url)
     system.client.http.post(f"/v1/tasks/{task_id}/cancel").raise_for_status()
     return task_id
 
 
 def types_of(receiver: WebhookReceiver) -> set[str]:
-    """What kinds of events it has taken."""
+    """Return the types of the events that the receiver has accepted."""
     return {str(told["type"]) for told in receiver.taken.values()}
 
 
@@ -44,7 +46,7 @@ def test_an_owner_who_asked_for_it_is_told_that_the_drawing_began_how_far_it_is_
     with WebhookReceiver(system.client.webhook_secrets()) as receiver:
         task_id = system.client.submit(
             PROMPT, **LONG, callback_url=receiver.url, callback_events=everything
-        )  # what is no longer so is not told: it must not end before its beginning was
+        )  # outdated events are not sent: the task must not end before its first event was delivered
         on_the_way = {"task.started", "task.progress"}
         assert receiver.wait_until(lambda: on_the_way <= types_of(receiver), timeout_seconds=120)
         system.client.http.post(f"/v1/tasks/{task_id}/cancel").raise_for_status()

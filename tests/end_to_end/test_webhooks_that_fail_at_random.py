@@ -1,4 +1,6 @@
-"""Many events and a receiver that fails three times in ten: each is received, and the log says how."""
+"""Many events and a receiver that fails at 30 % of the requests: each event arrives, and the log
+matches.
+"""
 
 import random
 from collections import Counter
@@ -28,13 +30,13 @@ DEADLINE_SECONDS = 240.0
 
 
 def answered(event_id: str, arrival: int) -> int:
-    """What the receiver says to an event's nth arrival: by dice, the same for everybody who asks."""
+    """Return the status for an event's nth arrival: pseudo-random, but the same for each call."""
     dice = random.Random(f"{SEED}/{event_id}/{arrival}")
     return dice.choice(FAILURES) if dice.random() < FAILING_SHARE else 204
 
 
 def deliveries_of(system: System, task: Task) -> list[dict[str, Any]]:
-    """Its log."""
+    """Return the task's delivery log."""
     answer = system.client.http.get(f"/v1/tasks/{task.id}/webhook-deliveries").raise_for_status()
     deliveries: list[dict[str, Any]] = answer.json()["deliveries"]
     return deliveries
@@ -45,7 +47,7 @@ def is_delivered(system: System, task: Task) -> bool:
 
 
 def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
-    """So many tasks that have ended, as their store has them, each told of on the events' topic."""
+    """Store this many finished tasks, and publish an event for each."""
     environment = system.stack.environment
     project = environment["DARKROOM_PROJECT_ID"]
     firestore = firestore_client(project, emulator_host=environment["FIRESTORE_EMULATOR_HOST"])
@@ -63,7 +65,7 @@ def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
             keep_for=timedelta(days=36_500),
             callback_url=callback_url,
         )
-        # Always the same moment: the event's id follows from it, and from the id the dice.
+        # A fixed timestamp: the event's id depends on it, and the pseudo-random status on the id.
         tasks.append(store.create(submitted.cancelled(NOW + timedelta(seconds=1))))
         events.publish(tasks[-1])
     firestore.close()
@@ -75,12 +77,13 @@ def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
 def test_each_event_is_received_at_least_once_and_every_try_is_in_the_log(
     start_system: StartSystem, count: int
 ) -> None:
-    # Patient with the emulator: a try that Firestore does not take down is made again, and this test counts them all.
+    # A long timeout for the emulator: an attempt that Firestore fails to record is repeated, and
+    # this test counts attempts.
     system = start_system(workers=0, extra_environment={"DARKROOM_STORE_TIMEOUT_SECONDS": "30"})
     with WebhookReceiver(system.client.webhook_secrets(), answered) as receiver:
         tasks = ended_tasks(system, count, receiver.url)
         assert receiver.wait_until(lambda: len(receiver.taken) == count, timeout_seconds=DEADLINE_SECONDS)
-        for task in tasks:  # their last tries may not be in the log yet
+        for task in tasks:  # their last attempts may not be in the log yet
             delivered = partial(is_delivered, system, task)
             wait_for(delivered, f"the log of {task.id}", timeout_seconds=DEADLINE_SECONDS)
         assert receiver.forged == 0

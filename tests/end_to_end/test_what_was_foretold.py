@@ -1,4 +1,4 @@
-"""What the running system foretells: workers report, the API adds up, and what is told comes about true."""
+"""ETAs in the running system: workers report, the API computes, and the tasks finish as predicted."""
 
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -28,13 +28,13 @@ def test_what_was_told_at_submission_is_of_the_order_of_what_came_true(system: S
     assert estimate.queue_position >= 1
     for told, came in zip(burst, ended, strict=True):
         assert came.status is TaskStatus.COMPLETED
-        # The machine may be busy with anything: the order of magnitude is what can be promised here.
+        # The machine may be busy, so only the order of magnitude is checked.
         assert p90_of(told) / 30 < took(came) < 30 * p90_of(told)
 
 
 @pytest.fixture
 def other_api(system: System, tmp_path: Path) -> Iterator[str]:
-    """The address of a second API process on the same stack."""
+    """Yield the URL of a second API process on the same stack."""
     port = free_port()
     environment = {**system.stack.environment, "DARKROOM_METRIC_EXPORTER": "none"}
     process = ChildProcess(

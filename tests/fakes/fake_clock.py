@@ -1,10 +1,10 @@
-"""FakeClock: time that moves only when a test says so."""
+"""FakeClock: a clock that only a test advances."""
 
 from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """A Clock that stands still until `advance`."""
+    """A Clock that does not move until `advance`."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)) -> None:
         self._now = start

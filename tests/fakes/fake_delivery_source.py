@@ -1,4 +1,4 @@
-"""FakeDeliverySource: a DeliverySource whose deliveries and ends come when a test says so."""
+"""FakeDeliverySource: a DeliverySource whose deliveries and stream ends a test triggers."""
 
 import threading
 from collections.abc import Callable
@@ -33,18 +33,18 @@ class FakeDeliveryStream:
         return not self._closing and not self._over.is_set()
 
     def deliver(self, delivery: Delivery) -> Future[Settlement]:
-        """Hand a message over; the future is its settlement."""
+        """Deliver a message; the future is its settlement."""
         self._running.append(self._pool.submit(self._process, delivery))
         return self._running[-1]
 
     def break_off(self, reason: str) -> None:
-        """End as a lost network ends a stream."""
+        """End the stream as a lost connection does."""
         self.ended_because = reason
         self._over.set()
         self._on_end()
 
     def close(self) -> None:
-        """As the real one: the end comes by itself once the running deliveries are settled."""
+        """Close as the real stream does: it ends once the deliveries in progress are settled."""
         self._closing = True
         threading.Thread(target=self.wait_until_ended, args=(60.0,), daemon=True).start()
 
@@ -63,7 +63,7 @@ class FakeDeliveryStream:
 
 
 class FakeDeliverySource:
-    """Hands each stream that is opened to whoever waits for it."""
+    """Passes each opened stream to the test that waits for it."""
 
     def __init__(self) -> None:
         self.streams: list[FakeDeliveryStream] = []
@@ -71,7 +71,7 @@ class FakeDeliverySource:
         self._subscribed = True
 
     def lose_subscription(self) -> None:
-        """Streams opened from now on end at once, as on a subscription that was deleted."""
+        """End later streams at once, as for a deleted subscription."""
         self._subscribed = False
 
     def open(
@@ -85,7 +85,7 @@ class FakeDeliverySource:
         return self.streams[-1]
 
     def stream(self, number: int, *, timeout_seconds: float = 60.0) -> FakeDeliveryStream:
-        """The stream opened as number so-and-so, from 0; waits for it."""
+        """Wait for the stream with this number, from 0, and return it."""
         with self._opened:
             assert self._opened.wait_for(lambda: len(self.streams) > number, timeout_seconds)
             return self.streams[number]

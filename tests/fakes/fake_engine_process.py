@@ -1,12 +1,12 @@
-"""A real child process that speaks the engine's messages and draws nothing: prompts say what it should do.
+"""A real child process that uses the engine's messages and generates nothing: the prompt selects its behaviour.
 
 draw    every step, a preview, a grey image          fail    RunFailed, retryable
 wait    one step, then nothing until an Interrupt    die     SIGKILL to itself
-deaf    as `wait`, and Interrupts are ignored        wait once    `wait`, but `draw` when started over
-stuck   one step, then nothing is heard or said      SIGSEGV      that signal to itself, or any other by its name
-exit 70 that exit code, or any other                 eaten        as the kernel's OOM killer does it, and counts it
-behind  nothing until an Interrupt: as for a task that others are ahead of
-mumble  as `stuck`, in the middle of a message       heir    `die`, survived by a process that holds the pipe
+deaf    as `wait`, and Interrupts are ignored        wait once    `wait`, but `draw` after a restart
+stuck   one step, then no messages in or out         SIGSEGV      that signal to itself, or any other by its name
+exit 70 that exit code, or any other                 eaten        killed as by the kernel's OOM killer, and counted
+behind  nothing until an Interrupt: as for a task with others ahead in the queue
+mumble  as `stuck`, in the middle of a message       heir    `die`, while another process still holds the pipe
 """
 
 import os
@@ -42,11 +42,11 @@ class FakeEngineSettings:
     never_ready: bool = False
     never_says_anything: bool = False
     oom_kills: Path | None = None
-    """Where `eaten` counts."""
+    """The counter file of `eaten`."""
 
 
 def run_fake_engine(pipe: Connection, settings: FakeEngineSettings) -> None:
-    """The child's loop."""
+    """Run the child's loop."""
     if settings.never_ready:
         os._exit(71)
     if settings.never_says_anything:

@@ -1,4 +1,4 @@
-"""FakeProbe: a dependency that is there, until a test says otherwise."""
+"""FakeProbe: a dependency that is reachable until a test changes it."""
 
 from dataclasses import dataclass
 

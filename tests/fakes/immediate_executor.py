@@ -1,4 +1,4 @@
-"""ImmediateExecutor: what it is given is done before `submit` returns, on the thread of whoever gives it."""
+"""ImmediateExecutor: runs each job on the calling thread, before `submit` returns."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -9,7 +9,7 @@ _Result = TypeVar("_Result")
 
 
 class ImmediateExecutor(Executor):
-    """For tests that look at what was done in the background."""
+    """For tests that check the results of background jobs."""
 
     def submit(
         self,

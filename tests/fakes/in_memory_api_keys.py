@@ -1,4 +1,4 @@
-"""InMemoryApiKeys: the ApiKeyStore's contract in a dictionary."""
+"""InMemoryApiKeys: an ApiKeyStore in a dictionary."""
 
 import threading
 from dataclasses import replace
@@ -9,7 +9,10 @@ from frontend_api.api_key import ApiKey, ApiKeyNotFoundError
 
 
 class InMemoryApiKeys:
-    """An ApiKeyStore for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+    """An ApiKeyStore for tests.
+
+    With `unavailable` every call fails as with an unreachable Firestore.
+    """
 
     def __init__(self) -> None:
         self._keys: dict[str, ApiKey] = {}

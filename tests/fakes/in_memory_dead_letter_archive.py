@@ -1,4 +1,4 @@
-"""InMemoryDeadLetterArchive: the archive's contract in a dictionary."""
+"""InMemoryDeadLetterArchive: a DeadLetterArchive in a dictionary."""
 
 import threading
 from dataclasses import replace
@@ -11,7 +11,10 @@ from frontend_api.ports import DeadLetterPage
 
 
 class InMemoryDeadLetterArchive:
-    """A DeadLetterArchive for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+    """A DeadLetterArchive for tests.
+
+    With `unavailable` every call fails as with an unreachable Firestore.
+    """
 
     def __init__(self) -> None:
         self._letters: dict[str, DeadLetter] = {}

@@ -10,7 +10,10 @@ from gpu_subscriber.ports import Checkpoint
 
 
 class InMemoryImageWriter:
-    """An ImageWriter for tests. Set `failures_left` to have that many calls fail as an unreachable bucket does."""
+    """An ImageWriter for tests.
+
+    `failures_left` is the number of calls that fail as with an unreachable bucket.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -38,7 +41,7 @@ class InMemoryImageWriter:
 
 
 class InMemoryCheckpointStore:
-    """A CheckpointStore for tests. Set `unavailable` to have every call fail."""
+    """A CheckpointStore for tests. With `unavailable` every call fails."""
 
     def __init__(self, *, max_bytes: int = MAX_CHECKPOINT_BYTES) -> None:
         self._max_bytes = max_bytes

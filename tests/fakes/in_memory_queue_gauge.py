@@ -12,7 +12,9 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
 class InMemoryQueueGauge:
-    """A QueueGauge for tests, which counts how often the whole queue and how often a model's backlog was measured."""
+    """A QueueGauge for tests, which counts the measurements of the whole queue and of a model's
+    backlog.
+    """
 
     def __init__(self, store: InMemoryTaskStore, dead_letters: InMemoryDeadLetterArchive) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""InMemoryRescueTurns: the one turn in a variable."""
+"""InMemoryRescueTurns: the rescue lock in a variable."""
 
 import threading
 from datetime import datetime, timedelta
@@ -8,7 +8,10 @@ from frontend_api.ports import Turn
 
 
 class InMemoryRescueTurns:
-    """A RescueTurns for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+    """A RescueTurns for tests.
+
+    With `unavailable` every call fails as with an unreachable Firestore.
+    """
 
     def __init__(self) -> None:
         self._turn: Turn | None = None

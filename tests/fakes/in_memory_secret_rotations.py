@@ -1,4 +1,4 @@
-"""InMemorySecretRotations: the contract of SecretRotations in a dictionary."""
+"""InMemorySecretRotations: SecretRotations in a dictionary."""
 
 from datetime import datetime
 

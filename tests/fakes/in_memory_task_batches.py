@@ -9,7 +9,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
 class InMemoryTaskBatches:
-    """TaskBatches for tests; unavailable when the store is. `calls` counts how often it was asked."""
+    """TaskBatches for tests; unavailable when the store is. `calls` counts the calls."""
 
     def __init__(self, store: InMemoryTaskStore) -> None:
         self._store = store

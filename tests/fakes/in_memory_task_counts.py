@@ -7,7 +7,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
 class InMemoryTaskCounts:
-    """A TaskCounts for tests. `looks` is how often it was asked."""
+    """A TaskCounts for tests. `looks` counts the calls."""
 
     def __init__(self, store: InMemoryTaskStore) -> None:
         self._store = store

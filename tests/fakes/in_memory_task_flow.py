@@ -1,4 +1,4 @@
-"""InMemoryTaskFlow: what came and what became of it, counted over an InMemoryTaskStore."""
+"""InMemoryTaskFlow: arrivals and outcomes, counted over an InMemoryTaskStore."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
 class InMemoryTaskFlow:
-    """A TaskFlow for tests, which counts how often it was asked for each thing."""
+    """A TaskFlow for tests, which counts the calls of each method."""
 
     def __init__(self, store: InMemoryTaskStore) -> None:
         self._store = store

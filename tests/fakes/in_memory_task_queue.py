@@ -1,4 +1,4 @@
-"""InMemoryTaskQueue: a TaskQueue that remembers what was published."""
+"""InMemoryTaskQueue: a TaskQueue that records the published tasks."""
 
 import threading
 
@@ -7,7 +7,7 @@ from common.domain.task import Task
 
 
 class InMemoryTaskQueue:
-    """A TaskQueue for tests. Set `unavailable` to have it fail as an unreachable Pub/Sub does."""
+    """A TaskQueue for tests. With `unavailable` it fails as with an unreachable Pub/Sub."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

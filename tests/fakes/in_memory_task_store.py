@@ -1,4 +1,7 @@
-"""InMemoryTaskStore: the TaskStore's contract in a dictionary, held honest by the suite the emulator runs, too."""
+"""InMemoryTaskStore: a TaskStore in a dictionary.
+
+It passes the same contract tests as the emulator.
+"""
 
 import threading
 from collections.abc import Callable
@@ -12,9 +15,9 @@ from common.ports import InvalidPageTokenError, TaskPage, Unattended
 
 
 class InMemoryTaskStore:
-    """A TaskStore for tests. Set `unavailable` to have every call fail as an unreachable Firestore does.
+    """A TaskStore for tests. With `unavailable` every call fails as with an unreachable Firestore.
 
-    With `loses_answers` creations are carried out, and fail as those do whose answer comes too late.
+    With `loses_answers` creations succeed but raise, as when the response arrives too late.
     """
 
     def __init__(self) -> None:
@@ -25,7 +28,7 @@ class InMemoryTaskStore:
         self.unavailable = False
         self.loses_answers = False
         self.observers: list[Callable[[str, Task | None], None]] = []
-        """Called with the id and the new state, None for a deletion, of each task that is written."""
+        """Called for each write with the task's id and new state, None for a deletion."""
 
     @property
     def all_tasks(self) -> tuple[Task, ...]:
@@ -33,7 +36,9 @@ class InMemoryTaskStore:
 
     @property
     def tasks_and_usage_entries(self) -> tuple[tuple[Task, ...], tuple[UsageEntry, ...]]:
-        """Those that exist, and what those left that were deleted, at one moment."""
+        """Return the stored tasks and the usage entries of the deleted ones, as one consistent
+        snapshot.
+        """
         with self._lock:
             return tuple(self._tasks.values()), tuple(self._usage_entries)
 

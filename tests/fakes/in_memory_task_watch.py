@@ -1,4 +1,7 @@
-"""InMemoryTaskWatch: the TaskWatch's contract over the in-memory store, held honest by the suite the emulator runs."""
+"""InMemoryTaskWatch: a TaskWatch over the in-memory store.
+
+It passes the same contract tests as the emulator.
+"""
 
 import threading
 from collections.abc import Callable
@@ -9,16 +12,16 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 
 class InMemoryTaskWatch:
-    """A TaskWatch for tests: tells on the thread that writes."""
+    """A TaskWatch for tests: calls followers on the thread that writes."""
 
     def __init__(self, store: InMemoryTaskStore) -> None:
         self._store = store
         self.begun = threading.Semaphore(0)
-        """Released once for each follower that begins."""
+        """Released once per new follower."""
 
     @property
     def followers(self) -> int:
-        """How many are being told."""
+        """The number of followers."""
         return len(self._store.observers)
 
     def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:

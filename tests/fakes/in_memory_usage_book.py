@@ -1,4 +1,4 @@
-"""InMemoryUsageBook: totals over an InMemoryTaskStore, and over what it has deleted."""
+"""InMemoryUsageBook: totals over an InMemoryTaskStore and its deleted tasks."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date

@@ -1,4 +1,4 @@
-"""InMemoryWebhookLogs: the contract of delivery logs in a dictionary."""
+"""InMemoryWebhookLogs: WebhookLogs in a dictionary."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from frontend_api.webhooks.delivery_log import WebhookLog
 
 
 class InMemoryWebhookLogs:
-    """WebhookLogs for tests. Set `unavailable` to have every call fail as an unreachable Firestore does."""
+    """WebhookLogs for tests. With `unavailable` every call fails as with an unreachable Firestore."""
 
     def __init__(self) -> None:
         self._logs: dict[str, WebhookLog] = {}

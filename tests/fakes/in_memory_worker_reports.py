@@ -1,4 +1,4 @@
-"""InMemoryWorkerReports: what workers said of themselves, in a dictionary."""
+"""InMemoryWorkerReports: the workers' reports in a dictionary."""
 
 import threading
 from datetime import datetime
@@ -8,7 +8,7 @@ from common.domain.worker_report import WorkerReport
 
 
 class InMemoryWorkerReports:
-    """WorkerReports for tests. `published` holds every report, oldest first."""
+    """WorkerReports for tests. `published` contains every report, oldest first."""
 
     def __init__(self) -> None:
         self._reports: dict[str, WorkerReport] = {}

@@ -41,7 +41,7 @@ class _Api(BaseHTTPRequestHandler):
         self._answer(HTTPStatus.OK, {"metadata": {"annotations": self.annotations}})
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
     def _answer(self, status: HTTPStatus, body: dict[str, Any]) -> None:
         data = json.dumps(body).encode()
@@ -52,7 +52,7 @@ class _Api(BaseHTTPRequestHandler):
 
 
 def make_certificate(folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 that signs itself, as `ca.crt`; the file with its key."""
+    """Write a self-signed certificate for 127.0.0.1 as `ca.crt`. Return the file with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
     now = datetime.now(UTC)

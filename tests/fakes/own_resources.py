@@ -1,4 +1,4 @@
-"""A project and a bucket of a test's own on the shared emulators: nobody else's messages, objects or documents."""
+"""A project and a bucket per test on the shared emulators, isolated from the data of other tests."""
 
 import uuid
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What a subscription delivered."""
+    """A delivered message."""
 
     body: bytes
     attributes: dict[str, str]
@@ -39,21 +39,21 @@ class OwnResources:
         self.subscribe_to_tasks()
 
     def subscribe_to_tasks(self) -> None:
-        """Create the subscription that the workers pull from."""
+        """Create the workers' subscription."""
         self._subscribe(self.names.tasks_subscription("demo"), self.names.tasks_topic)
 
     def unsubscribe_from_tasks(self) -> None:
-        """Delete the subscription that the workers pull from, and with it what waits there."""
+        """Delete the workers' subscription, and with it the waiting messages."""
         subscription = self._subscription(self.names.tasks_subscription("demo"))
         self.subscriber.delete_subscription(subscription=subscription)
 
     def publish(self, topic: str, body: bytes, attributes: dict[str, str]) -> None:
-        """Put a message on a topic."""
+        """Publish a message on a topic."""
         messages = [PubsubMessage(data=body, attributes=attributes)]
         self.publisher.publish(topic=self._topic(topic), messages=messages, timeout=_PATIENCE_SECONDS)
 
     def pull(self, subscription: str, *, count: int = 1) -> list[Message]:
-        """Wait for so many messages and acknowledge them."""
+        """Wait for this many messages and acknowledge them."""
         path = self._subscription(subscription)
         pulled: list[Message] = []
         while len(pulled) < count:

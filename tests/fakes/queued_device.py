@@ -1,23 +1,28 @@
-"""QueuedDevice: a device that works through a queue, as a GPU does, on a timeline that only the test moves."""
+"""QueuedDevice: a device that works through a queue, as a GPU does, on a timeline that only the
+test advances.
+"""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class QueuedDevice:
-    """Work takes no time of the CPU. `now` is how far the device has come, `busy_until` where its queue ends."""
+    """Work takes no CPU time.
+
+    `now` is the device's current time, `busy_until` the end of its queue.
+    """
 
     now: float = 0.0
     busy_until: float = 0.0
     waits: int = 0
-    """How often the CPU waited for the device."""
+    """The number of times that the CPU waited for the device."""
 
     def queue(self, seconds: float) -> None:
-        """Queue work behind what is queued."""
+        """Append work to the queue."""
         self.busy_until += seconds
 
     def finish(self) -> None:
-        """Let the device work through its queue."""
+        """Advance the device to the end of its queue."""
         self.now = self.busy_until
 
     def new_event(self) -> "QueuedEvent":
@@ -26,7 +31,7 @@ class QueuedDevice:
 
 @dataclass(slots=True)
 class QueuedEvent:
-    """As `torch.cuda.Event` with times."""
+    """Replaces a `torch.cuda.Event` with timing."""
 
     device: QueuedDevice
     at: float = field(default=-1.0)

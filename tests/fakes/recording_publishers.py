@@ -1,4 +1,4 @@
-"""RecordingEventPublisher and RecordingDeadLetters: remember what was published, or refuse it."""
+"""RecordingEventPublisher and RecordingDeadLetters: record published messages, or raise."""
 
 import threading
 

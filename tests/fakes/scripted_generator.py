@@ -1,4 +1,4 @@
-"""ScriptedGenerator: an ImageGenerator that draws what a test tells it to, on the thread that asks."""
+"""ScriptedGenerator: an ImageGenerator that follows a test's script, on the calling thread."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ Act = Callable[["ScriptedGeneration"], Iterator[Piece]]
 
 @dataclass(slots=True)
 class ScriptedGeneration:
-    """One drawing: its script runs when the generation is iterated."""
+    """One generation: its script runs when the generation is iterated."""
 
     task: Task
     listener: ProgressListener
@@ -29,7 +29,7 @@ class ScriptedGeneration:
         yield from self.script(self)
 
     def spend(self, index: int, seconds: float) -> None:
-        """The device worked on an image."""
+        """Add device time to an image."""
         self.seconds[index] = self.seconds.get(index, 0.0) + seconds
 
     @property
@@ -53,7 +53,7 @@ class ScriptedGeneration:
 
 @dataclass(slots=True)
 class ScriptedGenerator:
-    """Follows `script`; the default draws every image in one go."""
+    """Follows `script`; the default generates every image in one go."""
 
     script: Act = field(default_factory=lambda: draw_everything)
     generations: list[ScriptedGeneration] = field(default_factory=list)
@@ -67,7 +67,10 @@ class ScriptedGenerator:
 
 
 def draw_everything(generation: ScriptedGeneration) -> Iterator[Piece]:
-    """Every step of every missing image, then the image, half a GPU second each. Stops when it is interrupted."""
+    """Yield every step of every missing image, then the image, for half a GPU second each.
+
+    Stops when interrupted.
+    """
     parameters = generation.task.parameters
     for index in generation.task.missing_images:
         generation.listener.phase_changed(index, Phase.DENOISING)
@@ -80,7 +83,7 @@ def draw_everything(generation: ScriptedGeneration) -> Iterator[Piece]:
 
 
 def grey_image(task: Task, index: int) -> DrawnImage:
-    """A picture of the task's size, the same for the same index."""
+    """Return an image of the task's size, the same for the same index."""
     width, height = task.parameters.width, task.parameters.height
     pixels = bytes([100 + index]) * (width * height * 3)
     return DrawnImage(

@@ -1,4 +1,4 @@
-"""ScriptedWebhookSender: remembers what was sent, and answers as a test says."""
+"""ScriptedWebhookSender: records requests, and returns the outcomes that a test sets."""
 
 import threading
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ class Sent:
 
 
 class ScriptedWebhookSender:
-    """A WebhookSender for tests. The next answers come from `outcomes`, then 200 for ever."""
+    """A WebhookSender for tests. The next outcomes come from `outcomes`, then always 200."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.outcomes: list[Outcome] = []
         self.answers = threading.Event()
-        """Cleared by a test, the receiver takes the request and says nothing until it is set again."""
+        """While a test has cleared it, the receiver accepts requests but does not answer."""
         self.answers.set()
         self.arrived = threading.Semaphore(0)
         """Released at each arrival."""

@@ -1,4 +1,6 @@
-"""WebhookReceiver: a stranger's server for webhooks, on this machine, which verifies as Standard Webhooks says."""
+"""WebhookReceiver: a local HTTP server for webhooks, which verifies signatures with the Standard
+Webhooks library.
+"""
 
 import threading
 from collections import Counter
@@ -10,11 +12,13 @@ from typing import Any, Self
 from standardwebhooks import Webhook, WebhookVerificationError
 
 Status = Callable[[str, int], int]
-"""What to answer to an event's id at its nth arrival, from 1; 0 closes the connection without an answer."""
+"""Returns the status for an event's id at its nth arrival, from 1; 0 closes the connection without
+a response.
+"""
 
 
 class WebhookReceiver:
-    """A context manager. Only what is verified with one of `secrets` counts as arrived."""
+    """A context manager. Counts only events that verify with one of `secrets`."""
 
     def __init__(self, secrets: list[str], status: Status = lambda _id, _arrival: 204) -> None:
         self.secrets = secrets
@@ -23,7 +27,7 @@ class WebhookReceiver:
         self._arrivals: Counter[str] = Counter()
         self._taken: dict[str, dict[str, Any]] = {}
         self.traceparents: list[str] = []
-        """What came with each arrival, in order."""
+        """The traceparent header of each arrival, in order."""
         self._changed = threading.Condition()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -49,7 +53,7 @@ class WebhookReceiver:
 
     @property
     def arrivals(self) -> dict[str, int]:
-        """How often each event id has come."""
+        """The number of arrivals of each event id."""
         with self._changed:
             return dict(self._arrivals)
 
@@ -60,12 +64,12 @@ class WebhookReceiver:
             return dict(self._taken)
 
     def wait_until(self, holds: Callable[[], bool], *, timeout_seconds: float = 60.0) -> bool:
-        """Whether it came to hold in time; looked at after each arrival."""
+        """Check the condition after each arrival. Return whether it held in time."""
         with self._changed:
             return self._changed.wait_for(holds, timeout_seconds)
 
     def received(self, headers: dict[str, str], body: bytes) -> int:
-        """Note an arrival; what to answer."""
+        """Record an arrival and return the status to answer."""
         told = None
         for secret in self.secrets:
             try:

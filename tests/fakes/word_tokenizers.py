@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 class WordTokenizers:
-    """Each word is a token; of models in `unreadable` nothing is known."""
+    """Each word is a token. Models in `unreadable` have no tokenizer."""
 
     def __init__(self, *unreadable: str) -> None:
         self.unreadable = set(unreadable)

@@ -1,4 +1,4 @@
-"""WorkerBench: ProcessTask with a fake behind every port, and one task in the store."""
+"""WorkerBench: ProcessTask with a fake for every port, and one task in the store."""
 
 import threading
 from collections.abc import Callable
@@ -29,7 +29,7 @@ CLAIM_TTL = timedelta(seconds=60)
 
 
 def delivery_of(task: Task) -> Delivery:
-    """The delivery of a task's message."""
+    """Return the delivery of a task's message."""
     return Delivery(
         message_id=f"m-{task.id}",
         body=encode_task_message(task, result_bucket="images"),
@@ -38,7 +38,7 @@ def delivery_of(task: Task) -> Delivery:
 
 
 class _EventfulWatch(HolderWatch):
-    """Lasts no time, and lets something happen in it."""
+    """Takes no time, but calls a hook while it waits."""
 
     def __init__(self, happens: Callable[[], None], hurry: threading.Event) -> None:
         super().__init__(seconds=0.0, hurry=hurry)
@@ -51,7 +51,9 @@ class _EventfulWatch(HolderWatch):
 
 @dataclass(slots=True)
 class WorkerBench:
-    """What several workers share (store, bucket, topics, time) and the parts of one of them."""
+    """The shared parts of several workers (store, bucket, topics, clock) and the parts of one of
+    them.
+    """
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
@@ -62,9 +64,9 @@ class WorkerBench:
     generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
     hurry: threading.Event = field(default_factory=threading.Event)
     while_watching: Callable[[], None] = lambda: None
-    """What happens while a worker watches whether another one renews its claim."""
+    """Called while a worker checks whether another one renews its claim."""
     tell: Callable[[Callable[[], None]], object] = lambda job: job()
-    """Where the course of tasks is told: here and now, unless a test says otherwise."""
+    """Runs the publication of task changes: synchronously by default."""
     patience_seconds: float = 0.0
     measured_times: MeasuredTimes = field(default_factory=MeasuredTimes)
     heartbeat: Heartbeat = field(init=False)
@@ -73,11 +75,11 @@ class WorkerBench:
         self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=CLAIM_TTL, pace=Pace())
 
     def submit(self, **changes: object) -> Task:
-        """A queued task."""
+        """Create a queued task."""
         return self.store.create(submitted_task(now=self.clock.now(), **changes))
 
     def worker(self, worker_id: str = "worker-a", *, generator: ImageGenerator | None = None) -> ProcessTask:
-        """A ProcessTask on these parts."""
+        """Return a ProcessTask on these parts."""
         patience = Patience(seconds=self.patience_seconds, hurry=self.hurry, first_pause_seconds=0.001)
         return ProcessTask(
             worker_id=worker_id,

@@ -1,7 +1,7 @@
-"""The worker as it ships, but for what a case must be able to choose:
+"""The production worker, with settings that a test must be able to choose:
 
 CHAOS_ENGINE                which engine it starts, `module:function`
-CHAOS_CLOCK_SKEW_SECONDS    how far its clock is off
+CHAOS_CLOCK_SKEW_SECONDS    the error of its clock
 
 python -m tests.chaos.worker_program
 
@@ -17,14 +17,14 @@ from gpu_subscriber import __main__ as program
 
 
 class SkewedClock(SystemClock):
-    """A clock that is wrong by a constant."""
+    """A clock with a constant error."""
 
     def now(self) -> datetime:
         return super().now() + timedelta(seconds=float(os.environ["CHAOS_CLOCK_SKEW_SECONDS"]))
 
 
 def main() -> int:
-    """Run one worker to its end; its exit code."""
+    """Run one worker until it ends, and return its exit code."""
     chosen: dict[str, Any] = vars(program)
     chosen["ENGINE_ENTRY_POINT"] = os.environ["CHAOS_ENGINE"]
     if "CHAOS_CLOCK_SKEW_SECONDS" in os.environ:
@@ -33,4 +33,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os._exit(main())  # as the worker itself: no thread may keep a worker from leaving
+    os._exit(main())  # as the worker does: no thread may prevent the exit

@@ -1,4 +1,7 @@
-"""The TaskStore's contract, on the fake and on Firestore's emulator. Where both pass, the fake may stand in."""
+"""The TaskStore's contract, on the fake and on Firestore's emulator.
+
+Both pass the same tests, so the fake can replace it.
+"""
 
 import threading
 import uuid
@@ -36,7 +39,7 @@ def store(request: pytest.FixtureRequest) -> TaskStore:
     if request.param == "fake":
         return InMemoryTaskStore()
     emulators: Emulators = request.getfixturevalue("emulators")
-    # A project of its own per test: nobody else's documents in any query.
+    # A project per test, so that queries find no documents of other tests.
     project = f"demo-{uuid.uuid4().hex[:12]}"
     return FirestoreTaskStore(firestore_client(project, emulator_host=emulators.firestore_host))
 
@@ -106,7 +109,8 @@ def test_a_refusal_is_believed_only_of_the_stored_task(store: TaskStore) -> None
     old = stored_task(store)
     cancelled = store.update(old.id, lambda task: task.cancelled(NOW))
     store.update(old.id, lambda task: task.resubmitted(NOW))
-    # Seen from the cancelled task the claim would be refused; the stored one is queued again.
+    # With the cancelled task as `last_seen` the claim would be refused; the stored one is queued
+    # again.
     assert store.update(old.id, lambda task: task.claimed_by("w", NOW, TTL), last_seen=cancelled).attempt == 1
 
 
@@ -254,7 +258,7 @@ def test_unattended_tasks_come_in_pages_the_longest_waiting_first(store: TaskSto
             return store.update(task.id, lambda found: replace(found, untold_since=MINUTES[minute]))
         return task
 
-    # Two share each moment: the id decides between them.
+    # Two share each timestamp: the id orders them.
     tasks = [neglected(minute // 2) for minute in range(7)]
     waiting = ids(sorted(tasks, key=lambda task: (task.created_at, task.id)))
     listed: list[Task] = []
@@ -312,7 +316,7 @@ def test_a_document_that_this_version_cannot_read_hides_no_other_task(emulators:
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     store = FirestoreTaskStore(client)
     tasks = [stored_task(store, task_id=name, keep_for=timedelta(0)) for name in ("a", "b", "c", "d")]
-    for name in ("a", "c"):  # as a newer version's may be read after it was rolled back
+    for name in ("a", "c"):  # as after the rollback of a newer version
         client.collection("tasks").document(name).update({"lane": "express"})
 
     first = store.list_unattended(Unattended.NEVER_ENQUEUED, before=MINUTES[60], limit=1)

@@ -23,7 +23,7 @@ def keys(request: pytest.FixtureRequest) -> ApiKeyStore:
     if request.param == "fake":
         return InMemoryApiKeys()
     emulators: Emulators = request.getfixturevalue("emulators")
-    # A project of its own per test: nobody else's documents in any query.
+    # A project per test, so that queries find no documents of other tests.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     return FirestoreApiKeys(client, timeout_seconds=10)
 

@@ -24,7 +24,7 @@ def archive(request: pytest.FixtureRequest) -> DeadLetterArchive:
     if request.param == "fake":
         return InMemoryDeadLetterArchive()
     emulators: Emulators = request.getfixturevalue("emulators")
-    # A project of its own per test: nobody else's documents in any query.
+    # A project per test, so that queries find no documents of other tests.
     project = f"demo-{uuid.uuid4().hex[:12]}"
     client = firestore_client(project, emulator_host=emulators.firestore_host)
     return FirestoreDeadLetterArchive(client, timeout_seconds=10)

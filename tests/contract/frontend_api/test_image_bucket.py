@@ -23,7 +23,7 @@ BODY = bytes(range(256)) * 300
 
 @dataclass
 class Arranged:
-    """A bucket, a way to store in it as workers do, and one that cannot be reached."""
+    """A bucket, a function to store objects as workers do, and a bucket that is unreachable."""
 
     bucket: ImageBucket
     store: Callable[[str], None]
@@ -89,7 +89,8 @@ def test_removal_takes_all_of_one_task_and_nothing_of_another(arranged: Arranged
     folder = task_folder(task_id, NOW)
     mine = [image_of(folder, attempt=1), image_of(folder, attempt=2)]
     mine.append(replace(mine[0], object_name=f"{folder}checkpoints/0.safetensors"))
-    # An id that begins with the other one's: prefixes are easily taken too short. And the same id, submitted anew.
+    # One id starts with the other one, which a wrong prefix would match. The other objects have the
+    # same id, submitted again.
     others = [
         image_of(task_folder(f"{task_id}0", NOW)),
         image_of(task_folder(task_id, NOW + timedelta(microseconds=1))),

@@ -44,7 +44,7 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Measured:
-    """A store and an archive, and what is measured over them."""
+    """A store, a dead letter archive, and the gauges that measure them."""
 
     store: TaskStore
     dead_letters: DeadLetterArchive
@@ -96,7 +96,7 @@ def measured(request: pytest.FixtureRequest) -> Measured:
 
 
 def own_client(emulators: Emulators) -> firestore.Client:
-    """Of a project of its own: nobody else's documents in any query."""
+    """Return a client with its own project, so that queries find no documents of other tests."""
     return firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
 
 

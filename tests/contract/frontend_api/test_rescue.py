@@ -1,4 +1,6 @@
-"""Rescue and its turn, on the fakes and on Firestore's emulator: one at a time, and nothing lost when one dies."""
+"""Rescue and its lock, on the fakes and on Firestore's emulator: one run at a time, and no task
+lost when one crashes.
+"""
 
 import threading
 import uuid
@@ -33,7 +35,7 @@ TTL = timedelta(seconds=60)
 
 @dataclass
 class Stored:
-    """A store of tasks and the turns beside it, as several callers share them; `cut_off` reaches nothing."""
+    """A store of tasks and the rescue lock, shared by several callers. `cut_off` is unreachable."""
 
     tasks: TaskStore
     turns: RescueTurns
@@ -62,7 +64,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
         cut_off.unavailable = True
         return Stored(InMemoryTaskStore(), InMemoryRescueTurns(), cut_off)
     emulators: Emulators = request.getfixturevalue("emulators")
-    project = f"demo-{uuid.uuid4().hex[:12]}"  # nobody else's documents in any query
+    project = f"demo-{uuid.uuid4().hex[:12]}"  # a project per test, so that queries find no documents of other tests
     client = firestore_client(project, emulator_host=emulators.firestore_host)
     nowhere = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
     return Stored(
@@ -73,7 +75,7 @@ def stored(request: pytest.FixtureRequest) -> Stored:
 
 
 def at_once(times: int, do: Callable[[int], bool]) -> int:
-    """How many of so many threads that start together succeed."""
+    """Return how many of the threads, which start together, succeed."""
     start = threading.Barrier(times)
 
     def run(number: int) -> bool:
@@ -90,7 +92,7 @@ def test_of_many_that_want_the_turn_one_gets_it_first_or_from_the_dead(stored: S
 
     assert at_once(8, takes) == 1
     assert at_once(8, takes) == 0
-    stored.clock.advance(60)  # the holder has died
+    stored.clock.advance(60)  # the holder has crashed
     assert at_once(8, takes) == 1
 
 
@@ -178,7 +180,7 @@ def test_of_two_rescues_at_once_one_works_and_the_other_is_refused(stored: Store
 
 
 def test_two_rescues_that_do_run_at_once_end_every_task_the_same(stored: Stored) -> None:
-    """A paused holder comes back to a turn that is another's: both have been at the same tasks."""
+    """A paused holder continues after another one has taken the lock: both process the same tasks."""
     waiting = [stored.task() for _ in range(4)]
     late = [stored.task(start_within=timedelta(seconds=10)) for _ in range(4)]
     stored.clock.advance(60)
@@ -207,7 +209,7 @@ def test_a_rescue_whose_holder_died_is_taken_up_when_its_turn_has_expired(stored
     stored.clock.advance(60)
 
     class DyingError(BaseException):
-        """What ends a process ends this test's rescue: nothing is cleaned up."""
+        """Ends the rescue of this test as the end of the process would: without cleanup."""
 
     class Dying(InMemoryTaskQueue):
         def publish(self, *tasks: Task) -> None:
@@ -219,7 +221,7 @@ def test_a_rescue_whose_holder_died_is_taken_up_when_its_turn_has_expired(stored
         take, renew = stored.turns.take, stored.turns.renew
 
         def give_back(self, turn: object) -> None:
-            """A process that is killed gives nothing back."""
+            """A killed process does not release the lock."""
 
     queue = Dying()
     dying = Stored(stored.tasks, NeverGivenBack(), stored.cut_off, stored.clock)

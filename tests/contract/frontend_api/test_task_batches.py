@@ -21,7 +21,7 @@ from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 @dataclass
 class Arranged:
-    """Batches, the store of the same tasks, and batches that nobody answers."""
+    """Batches, the store of the same tasks, and batches that are unreachable."""
 
     batches: TaskBatches
     store: TaskStore

@@ -43,7 +43,7 @@ def counted(request: pytest.FixtureRequest) -> Counted:
         fake = InMemoryTaskStore()
         return Counted(store=fake, counts=InMemoryTaskCounts(fake))
     emulators: Emulators = request.getfixturevalue("emulators")
-    # A project of its own per test: nobody else's documents in any query.
+    # A project per test, so that queries find no documents of other tests.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     return Counted(store=FirestoreTaskStore(client), counts=FirestoreTaskCounts(client, timeout_seconds=10))
 

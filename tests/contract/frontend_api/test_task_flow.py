@@ -25,7 +25,7 @@ MINUTE = timedelta(minutes=1)
 
 @dataclass
 class Flowing:
-    """A store, and what is counted over it."""
+    """A store, and the TaskFlow over it."""
 
     store: TaskStore
     flow: TaskFlow
@@ -59,7 +59,7 @@ def flowing(request: pytest.FixtureRequest) -> Flowing:
         store = InMemoryTaskStore()
         return Flowing(store=store, flow=InMemoryTaskFlow(store))
     emulators: Emulators = request.getfixturevalue("emulators")
-    # A project of its own per test: nobody else's documents in any query.
+    # A project per test, so that queries find no documents of other tests.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     return Flowing(store=FirestoreTaskStore(client), flow=FirestoreTaskFlow(client, timeout_seconds=10))
 

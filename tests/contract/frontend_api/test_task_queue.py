@@ -27,7 +27,7 @@ PROJECT = "demo-queue"
 
 @dataclass
 class Arranged:
-    """A queue, and what came out at the other end so far, as task ids."""
+    """A queue, and the ids of the tasks delivered so far."""
 
     queue: TaskQueue
     published: Callable[[], list[str]]
@@ -55,7 +55,7 @@ def subscriber(emulators: Emulators) -> SubscriberClient:
 
 @pytest.fixture
 def topic(emulators: Emulators, subscriber: SubscriberClient) -> str:
-    """A topic of the test's own, with a subscription of the same name."""
+    """A topic per test, with a subscription of the same name."""
     name = f"tasks-{uuid.uuid4().hex}"
     path = f"projects/{PROJECT}/topics/{name}"
     publisher_client(emulator_host=emulators.pubsub_host).create_topic(name=path)

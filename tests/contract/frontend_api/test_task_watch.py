@@ -40,7 +40,7 @@ class Watched:
 
 
 class Ear:
-    """Hears sightings, in their order."""
+    """Records sightings in their order."""
 
     def __init__(self) -> None:
         self._heard: SimpleQueue[Sighting] = SimpleQueue()
@@ -109,7 +109,7 @@ def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
     claimed = watched.claimed(task)
     assert first.next() == second.next() == claimed
     stop_late = watched.watch.follow(task, late.hear)
-    assert late.next() == claimed  # from what is known already, or from the store: there is no telling
+    assert late.next() == claimed  # either from the cache or from the store
     stop_first()
     watched.store.delete(task.id, now=NOW)
     assert second.next() is None
@@ -166,7 +166,7 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
     watched.store.update(task.id, lambda found: found.cancel_requested(NOW))
     watched.store.update(task.id, lambda found: found.cancelled_by_holder(claim, NOW))
     link.pass_on()
-    assert ear.next() == watched.store.get(task.id)  # the newest state, none of those before it
+    assert ear.next() == watched.store.get(task.id)  # the newest state, none of the earlier ones
     watched.store.delete(other.id, now=NOW)
     assert other_ear.next() is None
     assert not ear.has_heard_more()
@@ -176,7 +176,8 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
 
 @pytest.mark.emulator
 def test_hundreds_of_tasks_are_followed_on_one_stream_beside_reads_and_writes(emulators: Emulators) -> None:
-    # A connection to the real Firestore carries a hundred streams at once; one for each task would leave none to write.
+    # A connection to the real Firestore carries a hundred concurrent streams; one per task would
+    # leave none for writes.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     watched = Watched(FirestoreTaskStore(client), FirestoreTaskWatch(client))
     tasks, ear = [watched.stored_task() for _ in range(150)], Ear()

@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Processing:
-    """A `process` that a test holds still: it notes each delivery and waits to be let go."""
+    """A `process` that records each delivery and blocks until the test releases it."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -32,7 +32,7 @@ class Processing:
 
 
 class Setting:
-    """A source, a way to have it deliver, and a way to take its subscription from it."""
+    """A source, a function to deliver a message, and a function to delete its subscription."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self.processing = Processing()

@@ -15,7 +15,7 @@ METADATA = {"task_id": "task-1", "sha256": "0"}
 
 
 class Written:
-    """A writer, and a look at what it wrote."""
+    """A writer, and a function that reads what it wrote."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self.resources: OwnResources | None = None

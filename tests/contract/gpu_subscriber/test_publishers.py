@@ -1,4 +1,6 @@
-"""EventPublisher and DeadLetters, on the fakes and on Pub/Sub's emulator: what is published can be read by others."""
+"""EventPublisher and DeadLetters, on the fakes and on Pub/Sub's emulator: subscribers can decode
+the messages.
+"""
 
 from datetime import timedelta
 
@@ -17,7 +19,7 @@ from tests.fakes.recording_publishers import RecordingDeadLetters, RecordingEven
 
 
 class Published:
-    """Both publishers, and what came out at the other end."""
+    """Both publishers, and the received messages."""
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self.own: OwnResources | None = None

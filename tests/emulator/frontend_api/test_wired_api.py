@@ -1,4 +1,4 @@
-"""The API as wsgi.py wires it, on the emulators: what the fakes cannot know."""
+"""The API as wsgi.py wires it, on the emulators: behaviour that the fakes cannot test."""
 
 import threading
 import uuid
@@ -38,14 +38,14 @@ PROMPT = {"prompt": "a large red circle"}
 def app(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Flask:
     for name, value in emulators.environment.items():
         monkeypatch.setenv(name, value)
-    for dependency in ("STORE", "PUBLISH"):  # a busy machine's emulators are slow, and not away
+    for dependency in ("STORE", "PUBLISH"):  # on a busy machine, slow emulators must not count as unavailable
         monkeypatch.setenv(f"DARKROOM_{dependency}_TIMEOUT_SECONDS", "30")
     return build_app()
 
 
 @pytest.fixture
 def client(app: Flask, emulators: Emulators) -> FlaskClient:
-    """Signed in as somebody new, so that lists hold this test's tasks only."""
+    """A client of a new user, so that lists contain only this test's tasks."""
     client = app.test_client()
     token = unsigned_token(f"user-{uuid.uuid4().hex}", project_id=emulators.names.project_id)
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
@@ -218,14 +218,14 @@ def test_without_firestore_the_answer_comes_soon_and_says_so(
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
     assert refused.get_json()[
         "task_id"
-    ]  # whether a write arrived is unknown to whom its answer does not reach
+    ]  # without a response, the caller cannot tell whether the write succeeded
     assert app.test_client().get("/readyz").status_code == 200
 
 
 def test_an_image_is_streamed_and_goes_with_its_task(
     emulators: Emulators, app: Flask, store: FirestoreTaskStore
 ) -> None:
-    client = app.test_client()  # nobody: the user `local`
+    client = app.test_client()  # without credentials: the user `local`
     task_id = uuid.uuid4().hex
     task = submitted_task(task_id=task_id, user_id="local")
     name = image_object_name(task.folder, attempt=1, index=0, extension="png")

@@ -1,4 +1,6 @@
-"""What Google's client tells of a delivery in spans of its own, whatever becomes of it; and that it is asked to."""
+"""The spans of Google's client for a delivery, whatever its outcome; and the setting that enables
+them.
+"""
 
 import threading
 from collections import Counter
@@ -35,7 +37,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> RecordedSpans:
 
 @dataclass(frozen=True, slots=True)
 class Pulling:
-    """A project of one's own and a client that pulls from it."""
+    """A project of its own and a client that pulls from it."""
 
     own: OwnResources
     client: SubscriberClient
@@ -142,7 +144,7 @@ def test_a_delivery_that_the_client_held_back_is_returned_and_told_when_the_stre
         pulling.client.subscription_path(pulling.own.names.project_id, SUBSCRIPTION),
         callback=acknowledge,
         flow_control=FlowControl(max_messages=1),
-        use_legacy_flow_control=True,  # the server sends both, and the client holds one back
+        use_legacy_flow_control=True,  # the server sends both messages, and the client holds one back
         await_callbacks_on_shutdown=True,
     )
     both_came = spans.wait_until(

@@ -1,4 +1,4 @@
-"""The whole parent on Google's emulators, with an engine process that draws nothing."""
+"""The whole parent process on Google's emulators, with an engine process that generates nothing."""
 
 import hashlib
 import uuid
@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 100.0
 
 
 class System:
-    """A project on the emulators and the workers that serve it."""
+    """A project on the emulators and its workers."""
 
     def __init__(self, emulators: Emulators) -> None:
         self.own = OwnResources(emulators)
@@ -42,7 +42,7 @@ class System:
         self._leave: list[Callable[[], object]] = []
 
     def start_worker(self, **changes: float) -> Callable[[], int]:
-        """Start one; call the result to drain it and learn its exit code."""
+        """Start a worker. Call the result to drain it and get its exit code."""
         names = self.own.names
         settings = WorkerSettings(
             project_id=names.project_id,
@@ -66,7 +66,7 @@ class System:
         return drain
 
     def submit(self, prompt: str, **changes: object) -> Task:
-        """As the API does: the document first, then the message."""
+        """Submit as the API does: the document first, then the message."""
         wanted = parameters(prompt=prompt, width=64, height=64, steps=3, **changes)
         now = SystemClock().now()
         task = self.store.create(submitted_task(task_id=uuid.uuid4().hex, parameters=wanted, now=now))
@@ -75,7 +75,7 @@ class System:
         return task
 
     def wait_for(self, task: Task, is_so: Callable[[Task], bool]) -> Task:
-        """The task as soon as it is as described; told by a Firestore listener."""
+        """Wait with a Firestore listener until the task satisfies the condition."""
         reached: SimpleQueue[Task] = SimpleQueue()
 
         def look(sighting: Sighting) -> None:

@@ -1,4 +1,4 @@
-"""The bucket server under Google's own client, over real connections."""
+"""The bucket server with Google's own client, over real connections."""
 
 import os
 import socket
@@ -95,7 +95,7 @@ def test_objects_are_written_and_read_as_files(bucket: storage.Bucket) -> None:
 
 
 def test_a_download_whose_checksum_is_wrong_would_be_noticed(bucket: storage.Bucket) -> None:
-    """The client compares with X-Goog-Hash; here it says that there is something to compare with."""
+    """The client compares with X-Goog-Hash. This test checks that the server sends it."""
     blob = bucket.blob("a")
     blob.upload_from_string(b"x", checksum="md5")
     assert blob.download_as_bytes(checksum="crc32c") == b"x"
@@ -135,7 +135,7 @@ def test_a_link_works_in_a_page(bucket: storage.Bucket, emulators: Emulators) ->
 
 
 def test_idle_connections_block_nobody(bucket: storage.Bucket, emulators: Emulators) -> None:
-    """Browsers open connections in advance, and say nothing on them."""
+    """Browsers open connections in advance and leave them idle."""
     address = urlsplit(emulators.storage_url)
     with ExitStack() as connections:
         for _ in range(80):

@@ -1,4 +1,6 @@
-"""The Firestore proxy before the real emulator: what a killed emulator keeps, and what a closed page leaves behind."""
+"""The Firestore proxy with the real emulator: data after a killed emulator, and resources after a
+closed page.
+"""
 
 import shutil
 import subprocess
@@ -34,12 +36,12 @@ service cloud.firestore { match /databases/{d}/documents { match /tasks/{t} {
 
 @pytest.fixture(autouse=True)
 def needs_emulators(emulators: Emulators) -> None:
-    """Skips, or fails in CI, where there are none."""
+    """Skip where there are no emulators; fail in CI."""
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that exports once at its end only."""
+    """A stack that exports only once, at its end."""
     folder = tmp_path_factory.mktemp("stack")
     rules = folder / "firestore.rules"
     rules.write_text(RULES)
@@ -52,7 +54,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @contextmanager
 def watched(stack: LocalStack) -> Iterator[None]:
-    """Have the supervisor start again what ends."""
+    """Run the supervisor, which restarts ended processes."""
     watching = threading.Thread(target=stack.watch)
     watching.start()
     try:
@@ -69,7 +71,7 @@ def client(stack: LocalStack) -> firestore.Client:
 
 
 def kill_emulator(stack: LocalStack) -> None:
-    """SIGKILL, and start it again."""
+    """Kill the emulator with SIGKILL, and start it again."""
     stack.process("firestore-emulator").kill()
     stack.restart("firestore-emulator")
 
@@ -108,7 +110,7 @@ def test_an_emulator_killed_twice_keeps_what_was_written_between(
 def test_writers_under_fire_lose_nothing_that_was_confirmed(
     stack: LocalStack, client: firestore.Client
 ) -> None:
-    """Exports run at the same time, so that the journal is cut while it is written."""
+    """Exports run at the same time, so that the journal is truncated while it is written."""
     stopping, confirmed = threading.Event(), [0] * 4
 
     def write(writer: int) -> None:
@@ -126,7 +128,7 @@ def test_writers_under_fire_lose_nothing_that_was_confirmed(
     for _ in range(2):
         written = sum(confirmed)
         while sum(confirmed) < written + 200:
-            with suppress(OSError):  # the emulator of the round before is not restored yet
+            with suppress(OSError):  # the emulator of the previous round is not restored yet
                 stack.save_documents()
         kill_emulator(stack)
     client.document("fire/0").get(timeout=60)
@@ -137,7 +139,7 @@ def test_writers_under_fire_lose_nothing_that_was_confirmed(
     for writer in range(4):
         found = client.document(f"fire/{writer}").get(timeout=60).to_dict()
         assert found is not None
-        # One whose outcome the writer does not know may have been made, too.
+        # A write without a response may also have succeeded.
         assert found["number"] in (confirmed[writer], confirmed[writer] + 1)
 
 
@@ -171,13 +173,15 @@ def test_an_emulator_that_uses_too_much_memory_is_restarted_with_its_documents(t
 
 
 def restarts(data_directory: Path) -> Mapping[str, int]:
-    """What `make status` shows."""
+    """Return the restarts that `make status` shows."""
     state = DataDirectory(data_directory).state()
     return state.restarts if state else {}
 
 
 def test_a_revision_from_before_a_kill_is_refused(stack: LocalStack, client: firestore.Client) -> None:
-    """A client that read before the restart must read again: its precondition never holds by accident."""
+    """A client that read before the restart must read again: its precondition must never match by
+    accident.
+    """
     document = client.document("kept/revised")
     before = document.set({"step": 1})
     kill_emulator(stack)
@@ -215,7 +219,10 @@ def test_unjournaled_calls_are_refused_with_advice(stack: LocalStack) -> None:
 
 
 def emulator_memory(stack: LocalStack) -> dict[str, int]:
-    """How many objects of each class the emulator holds, after a collection. Skips without a JDK."""
+    """Return the number of objects per class in the emulator, after a collection.
+
+    Skips without a JDK.
+    """
     if shutil.which("jcmd") is None:
         pytest.skip("no jcmd")
     pid = str(stack.process("firestore-emulator").pid)
@@ -237,7 +244,7 @@ def test_a_page_sees_its_documents_and_later_changes(stack: LocalStack, client: 
         until_current(messages)
         client.document("tasks/second").set({"user_id": "seer"})
         assert "second" in (changed_document(messages), changed_document(messages))
-    with page.reading() as messages:  # the connection was cut: it goes on where it was
+    with page.reading() as messages:  # the connection was cut: the page resumes
         client.document("tasks/third").set({"user_id": "seer"})
         assert "third" in (changed_document(messages) for _ in range(4))
     assert page.close().status_code == 200
@@ -267,7 +274,9 @@ def test_a_page_without_a_right_to_documents_is_refused(
 def test_pages_that_were_closed_leave_nothing_in_the_emulator(
     stack: LocalStack, client: firestore.Client
 ) -> None:
-    """Half of them say so, as a page does that is left; half just go, as one does that crashes."""
+    """Half of the pages terminate their channel, as on navigation; half disconnect, as after a
+    crash.
+    """
     before = emulator_memory(stack)
     pages = [PageClient(stack.environment, "many") for _ in range(30)]
     for number, page in enumerate(pages):

@@ -1,4 +1,4 @@
-"""What the proxy adds to the Pub/Sub emulator, through Google's own client."""
+"""The behaviour that the proxy adds to the Pub/Sub emulator, tested with Google's own client."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 60
 
 @dataclass
 class Desk:
-    """A topic of its own for each test, and clients for it."""
+    """A topic per test, and clients for it."""
 
     project_id: str
     address: str
@@ -82,7 +82,10 @@ def desk(emulators: Emulators) -> Iterator[Desk]:
 
 
 class Inbox:
-    """A callback that collects. It holds each message until `release` is set, then acknowledges it."""
+    """A callback that records messages.
+
+    It holds each one until `release` is set, then acknowledges it.
+    """
 
     def __init__(self, *, holds: bool = False) -> None:
         self.received: SimpleQueue[Message] = SimpleQueue()
@@ -141,7 +144,7 @@ def test_a_message_comes_soon_after_its_publication(desk: Desk) -> None:
         desk.publish(b"next")
         inbox.bodies(1)
         waits.append(time.monotonic() - started)
-    assert min(waits) < 0.2  # one that is not held up by a busy machine tells what the proxy takes
+    assert min(waits) < 0.2  # the minimum, because a busy machine delays some of them
 
 
 def test_a_cancelled_stream_takes_nothing_more(desk: Desk) -> None:
@@ -181,7 +184,7 @@ def test_a_killed_subscriber_takes_nothing_more(desk: Desk) -> None:
 
 
 def test_what_a_client_never_saw_comes_back_at_once(desk: Desk) -> None:
-    """A stream may die with deliveries in its buffers; they were leased for a minute."""
+    """A stream may end with deliveries in its buffers, which were leased for a minute."""
     subscription = desk.subscription()
     with grpc.insecure_channel(desk.address) as channel:
         open_stream = channel.stream_stream(
@@ -277,7 +280,7 @@ def test_errors_arrive_as_the_emulator_sent_them(desk: Desk) -> None:
 
 
 def test_a_late_acknowledgement_is_refused_where_delivery_is_exactly_once(desk: Desk) -> None:
-    """The refusal's reason travels in the trailing metadata."""
+    """The reason of the refusal is in the trailing metadata."""
     subscription = desk.subscription(enable_exactly_once_delivery=True)
     first: SimpleQueue[Message] = SimpleQueue()
     desk.listen(subscription, first.put)

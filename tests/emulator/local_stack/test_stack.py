@@ -31,7 +31,7 @@ pytestmark = pytest.mark.emulator
 
 @pytest.fixture(autouse=True)
 def needs_emulators(emulators: Emulators) -> None:
-    """Skips, or fails in CI, where there are none."""
+    """Skip where there are no emulators; fail in CI."""
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_rules_that_do_not_compile_are_shown(tmp_path: Path) -> None:
 def test_a_restarted_pubsub_emulator_is_found_again_and_old_acknowledgements_hit_nothing(
     tmp_path: Path, as_client_of: pytest.MonkeyPatch
 ) -> None:
-    """It comes back provisioned and empty, and numbers its deliveries from 1 again."""
+    """After the restart it is provisioned and empty, and numbers its deliveries from 1 again."""
     with LocalStack.emulators_only(tmp_path) as stack:
         as_client_of.setenv("PUBSUB_EMULATOR_HOST", stack.environment["PUBSUB_EMULATOR_HOST"])
         project = stack.environment["GOOGLE_CLOUD_PROJECT"]
@@ -100,7 +100,7 @@ def test_a_restarted_pubsub_emulator_is_found_again_and_old_acknowledgements_hit
             old = received.get(timeout=60)
             stack.process("pubsub-emulator").kill()
             stack.restart("pubsub-emulator")
-            if stream.done():  # it looked at the moment when there were no subscriptions yet
+            if stream.done():  # it polled before the subscriptions were created again
                 stream = subscriber.subscribe(subscription, received.put)
             publisher.publish(topic, b"after", model="demo").result(60)
             new = received.get(timeout=60)
@@ -142,7 +142,7 @@ def test_a_save_that_covers_the_journal_empties_it(tmp_path: Path, as_client_of:
         here, journal = documents(stack, as_client_of), tmp_path / "firestore" / "journal"
         here.document("tasks/t").set({"step": 0})
         first, step = min(journal.iterdir()), 0
-        while first.exists():  # segments are exchanged every few seconds
+        while first.exists():  # segments are rotated every few seconds
             step += 1
             here.document("tasks/t").set({"step": step})
         stack.process("firestore-emulator").kill()
