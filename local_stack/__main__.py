@@ -129,9 +129,8 @@ def up(
             print(notice)
         _announce(state.page_url, data, time.monotonic() - started)
         return
-    stack = LocalStack(
-        settings, say=partial(print, flush=True)
-    )  # flushed, so that it also reaches the log of a detached stack
+    # Flushed, so that it also reaches the log of a detached stack.
+    stack = LocalStack(settings, say=partial(print, flush=True))
     _stop_on_signals(stack)
     try:
         with stack:

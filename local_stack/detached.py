@@ -46,9 +46,8 @@ def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
                 cwd=_PROJECT,
             )
         finally:
-            os.close(
-                says_ready
-            )  # the supervisor now holds the only writing end, so that reading ends with it
+            # The supervisor now holds the only writing end, so that reading ends with it.
+            os.close(says_ready)
         try:
             is_ready = bool(readiness.read(1))
         except KeyboardInterrupt:

@@ -50,9 +50,8 @@ def test_a_zombie_is_refused_and_its_images_are_not_served(rig: Rig) -> None:
 @long
 def test_a_holder_whose_heartbeat_is_blocked_loses_its_claim_and_throws_its_work_away(rig: Rig) -> None:
     slow = rig.start_worker(CHAOS_STEP_SECONDS=0.3, DARKROOM_SLOTS=1)
-    task_ids = [
-        rig.submit(steps=100) for _ in range(2)
-    ]  # so that it has no capacity for what rescue publishes
+    # So that it has no capacity for what rescue publishes.
+    task_ids = [rig.submit(steps=100) for _ in range(2)]
     rig.wait_until_drawn(task_ids[0], step=2)
     rig.wait_until(task_ids[1], lambda task: task.claim is not None)
     slow.links.firestore.stall()

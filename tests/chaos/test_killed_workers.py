@@ -67,9 +67,8 @@ def test_killed(rig: Rig, moment: str) -> None:
         EFFECTS[moment](rig, task_id)
     victim.kill()
     rig.start_worker()
-    copies = (
-        2 if moment == "before its acknowledgement" else 1
-    )  # its event was published, and will be published again
+    # Its event was published, and will be published again.
+    copies = 2 if moment == "before its acknowledgement" else 1
     assert rig.site.mailbox.wait_for_copies(task_id, copies, timeout_seconds=60)
     task = rig.every_promise_kept()[task_id]
     # Before the claim no attempt was spent; after completion nothing had to be generated again.
