@@ -1,12 +1,12 @@
-"""Read the workload: measured in the store and cached for at most a second or so, because every submission needs it.
+"""Read the workload: measured in the store and cached for about a second.
 
-The cache follows arrivals at once and finished tasks without delay where it matters:
+Every submission needs the workload. The cache follows arrivals and finished tasks as follows:
 
 - This process adds each task that it stores.
-- A submission or an estimate first checks the statuses of the tasks that are cached, while they are few. The documents
-  are read by name. Checks are so seldom that they read at most 20 documents a second.
-- Few tasks are listed again by one query after a second. Many tasks are added up by aggregation queries, less often the
-  more there are.
+- A submission or an estimate first checks the statuses of the cached tasks, while they are few. It
+  reads their documents by name. Checks are limited so that they read at most 20 documents a second.
+- A small number of tasks is listed again by one query after a second. A large number is summed by
+  aggregation queries, at longer intervals the more tasks there are.
 """
 
 import enum
