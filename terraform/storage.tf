@@ -21,7 +21,7 @@ resource "google_storage_bucket" "images" {
   # The net under the TTL policy: see docs/adr/0009-what-expires-when.md, which derives the sum.
   lifecycle_rule {
     condition {
-      age = var.keep_tasks_for_days + var.give_up_after_days + 2
+      age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2
     }
     action {
       type = "Delete"

@@ -239,7 +239,7 @@ run "images_outlive_their_tasks" {
   }
 
   assert {
-    condition     = one(google_storage_bucket.images.lifecycle_rule[0].condition).age == 19
-    error_message = "the images' age is the sum of both settings and two days"
+    condition     = one(google_storage_bucket.images.lifecycle_rule[0].condition).age == 26
+    error_message = "the images' age is twice the time that a task is kept, the time that it may wait, and two days"
   }
 }

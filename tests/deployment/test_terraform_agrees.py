@@ -216,9 +216,9 @@ def test_how_long_things_are_kept_begins_with_the_same_number(name: str) -> None
 
 
 def test_images_outlive_their_tasks_by_the_sum_that_was_derived() -> None:
-    assert "age = var.keep_tasks_for_days + var.give_up_after_days + 2" in text("storage.tf")
+    assert "age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2" in text("storage.tf")
     derived = (ROOT / "docs" / "adr" / "0009-what-expires-when.md").read_text()
-    assert "`DARKROOM_KEEP_TASKS_FOR_DAYS` + `DARKROOM_GIVE_UP_AFTER_DAYS` + 2" in derived
+    assert "2 × `DARKROOM_KEEP_TASKS_FOR_DAYS` + `DARKROOM_GIVE_UP_AFTER_DAYS` + 2" in derived
 
 
 def test_an_instance_is_sent_no_more_than_it_has_threads_for() -> None:
