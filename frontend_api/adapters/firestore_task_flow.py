@@ -42,8 +42,8 @@ class FirestoreTaskFlow:
         return self._tasks.where(filter=FieldFilter("status", "==", status.value))
 
     def _tasks_of(self, model: str, statuses: tuple[TaskStatus, ...]) -> Any:
-        # Filter by every status: an index that starts with a timestamp would write all new entries
-        # to one range (a hotspot).
+        # Filters by status even if `statuses` lists all of them: an index that starts with a timestamp
+        # would write all new entries to one range (a hotspot).
         names = [status.value for status in statuses]
         return self._tasks.where(filter=FieldFilter("model", "==", model)).where(
             filter=FieldFilter("status", "in", names)

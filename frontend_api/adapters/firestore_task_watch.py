@@ -110,8 +110,7 @@ class FirestoreTaskWatch:
         target = {"target_id": watched.target_id, "documents": {"documents": [name]}}
         return ListenRequest(database=self._client._database_string, add_target=target)
 
-    # ── methods that run on the stream's thread
-    # ──────────────────────────────────────────────────────────
+    # ── methods that run on the stream's thread ───────────────────────────────────────────────────
 
     def _listen(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
@@ -153,9 +152,8 @@ class FirestoreTaskWatch:
 
     def _note_change(self, document: Any) -> None:
         revision = revision_of(document.update_time)
-        fields: Any = firestore_values.decode_dict(
-            document.fields, self._client
-        )  # as the library's own listener does
+        # As the library's own listener does.
+        fields: Any = firestore_values.decode_dict(document.fields, self._client)
         try:
             task = decode_task_document(fields, revision=revision)
         except UndecodableError as exc:

@@ -61,9 +61,8 @@ class PublishedKeys:
         now = self._monotonic()
         if now < self._renew_at:
             return self._keys
-        must_wait = (
-            now >= self._good_until
-        )  # otherwise the thread that holds the lock refreshes the keys for all
+        # While the keys are valid, only the thread that gets the lock refreshes them.
+        must_wait = now >= self._good_until
         if self._lock.acquire(blocking=must_wait):
             try:
                 self._renew_if_due()

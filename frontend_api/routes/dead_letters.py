@@ -76,7 +76,7 @@ def read(letter_id: str) -> Response:
 def replay(letter_id: str) -> Response:
     """Resubmit a failed task.
 
-    For a queued or processing task, publish its message again, which has no side effect.
+    For a queued or processing task, publish another message, which is harmless.
     """
     task = wired().replay_dead_letter(letter_id)
     note_task(task.id)

@@ -65,7 +65,7 @@ class WorkerTimesAnswer(AnswerBody):
 
     @classmethod
     def of(cls, times: ModelTimes) -> "WorkerTimesAnswer":
-        """Build the answer for the most representative image size."""
+        """Build the answer for the size with the most measured images."""
         size = max(times.sizes, key=lambda one: one.images)
         return cls(
             model=times.model,

@@ -84,9 +84,7 @@ class Preconditions:
         )
 
     def check(self, current: ObjectRecord | None, *, reading: bool = False) -> None:
-        """Raise StorageError 412, or 304 for a reader's condition that matches the current
-        generation.
-        """
+        """Raise StorageError 412 when a condition fails, or 304 when a reader's NotMatch condition does."""
         generation = current.generation if current else 0
         metageneration = current.metageneration if current else 0
         for wanted, actual in (

@@ -43,9 +43,9 @@ class AckIds:
         return [ack_id.removesuffix(ending) for ack_id in stamped if ack_id.endswith(ending)]
 
     def stamped_details(self, metadata: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
-        """Return an error's trailing metadata.
+        """Return an error's trailing metadata with the incarnation added to its ack ids.
 
-        With exactly-once delivery it contains an error per ack id.
+        With exactly-once delivery the metadata contains an error per ack id.
         """
         return tuple(
             (key, self._stamped_status(value) if key == _DETAILS_KEY else value)

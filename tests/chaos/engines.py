@@ -51,17 +51,14 @@ class DeadlyPipe:
 
 
 def demo_model(pipe: Any, settings: EngineSettings) -> None:
-    """The child's main function, see above."""
     run_engine(DeadlyPipe(pipe), settings)  # type: ignore[arg-type]
 
 
 def stand_in(pipe: Any, settings: EngineSettings) -> None:
-    """The child's main function, see above."""
     serve_stand_in(DeadlyPipe(pipe), settings)
 
 
 def narrow(pipe: Any, settings: EngineSettings) -> None:
-    """The child's main function, see above."""
     import torch
 
     from gpu_subscriber.engine import serving

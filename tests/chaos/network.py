@@ -134,8 +134,7 @@ class Link:
         """
         return self._trapped(_Trap(sent=sent, spring=_Spring.TRUNCATE, more_bytes=more_bytes))
 
-    # ── methods that run on the network's own thread
-    # ─────────────────────────────────────────────────────
+    # ── methods that run on the network's own thread ──────────────────────────────────────────────
 
     async def listen(self) -> None:
         """Accept connections on a free port."""

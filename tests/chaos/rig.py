@@ -295,8 +295,7 @@ class Rig:
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
         return self.client.wait_until_drawn(task_id, step=step, attempt=attempt)
 
-    # ── verification
-    # ─────────────────────────────────────────────────────────────────────────────────────
+    # ── verification ──────────────────────────────────────────────────────────────────────────────
 
     def every_promise_kept(self, *, timeout_seconds: float = 90.0) -> dict[str, Task]:
         """Wait until all accepted tasks are finished, and assert that nothing is lost, doubled,
