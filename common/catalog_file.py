@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from common.domain.model_catalog import ModelCatalog
+from common.domain.model_families import WHOLE_PIPELINE, family_problem
 from common.domain.pipeline_traits import PipelineTraits
-from common.model_folder import UnservableModelError, entry_fields, folder_traits
+from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
 
-WHOLE_PIPELINE = "whole_pipeline"
 _MUST_STATE = ("samplers", "traits", "limits.side_multiple")
 
 
@@ -41,6 +41,8 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
     ]
     catalog = ModelCatalog.model_validate_json(json.dumps({"models": completed}))
     for number, spec in enumerate(catalog.models):
+        if problem := family_problem(spec.family, folder_class(Path(spec.source))):
+            raise CatalogEntryError(f"models/{number}: {problem}")
         found = _found(spec.source, f"models/{number}")
         if found is not None and found.is_known and (problems := spec.promises_beyond(found)):
             raise CatalogEntryError(f"models/{number}: {problems}")

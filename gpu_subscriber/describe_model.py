@@ -10,10 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.catalog_file import WHOLE_PIPELINE
+from common.domain.model_families import family_of
 from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
-
-_STEPPING_FAMILIES = {"StableDiffusionPipeline": "stable_diffusion"}
 
 
 def main() -> int:
@@ -46,7 +44,7 @@ def described(folder: Path) -> dict[str, Any]:
     return {
         "name": name,
         "title": folder.resolve().name,
-        "family": _STEPPING_FAMILIES.get(class_name, WHOLE_PIPELINE),
+        "family": family_of(class_name),
         "source": str(folder),
         **entry_fields(found),
     }

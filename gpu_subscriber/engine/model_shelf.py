@@ -13,6 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from common.domain.model_catalog import ModelSpec
+from common.domain.model_families import WHOLE_PIPELINE
 from gpu_subscriber.engine.catalog_check import check_entry
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
@@ -23,7 +24,6 @@ from gpu_subscriber.engine.model_backoff import ModelBackoff
 
 _log = structlog.get_logger()
 
-WHOLE_PIPELINE = "whole_pipeline"
 EMBEDDED_PREFIX = "embedded:"
 EMBEDDED_FOLDERS = {"demo": "demo_model/weights"}
 

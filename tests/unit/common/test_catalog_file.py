@@ -1,6 +1,7 @@
 """Catalog entries are completed from their folders' JSON, and refused where they promise more than that."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,19 @@ def test_whole_pipeline_that_cannot_be_read_must_state_its_traits(
         parsed(tmp_path)
     stated = {"samplers": ["own"], "traits": {"negative_prompt": False}, "limits": {"side_multiple": 8}}
     assert parsed(tmp_path, **stated).samplers == (Sampler.OWN,)
+
+
+@pytest.mark.parametrize(
+    ("family", "reason"),
+    [
+        ("stable_diffusion_xl", "`family` must be one of stable_diffusion, whole_pipeline"),
+        ("stable_diffusion", 'this is a StableDiffusionXLPipeline; write "family": "whole_pipeline"'),
+    ],
+)
+def test_family_that_cannot_serve_the_model_is_refused(tmp_path: Path, family: str, reason: str) -> None:
+    folder(tmp_path / "model", "StableDiffusionXLPipeline", scheduler=EULER, vae=VAE, unet={})
+    with pytest.raises(CatalogEntryError, match=re.escape(reason)):
+        parsed(tmp_path, family=family)
 
 
 def test_damaged_folder_is_left_to_the_worker(tmp_path: Path) -> None:

@@ -43,7 +43,13 @@ def test_a_source_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> Non
 
 def test_tokenizer_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> None:
     (tmp_path / "words").mkdir()
-    model = {"name": "hub", "title": "x", "family": "x", "source": "owner/name", "tokenizer": "words"}
+    model = {
+        "name": "hub",
+        "title": "x",
+        "family": "stable_diffusion",
+        "source": "owner/name",
+        "tokenizer": "words",
+    }
     (tmp_path / "models.json").write_text(json.dumps({"models": [model]}))
     (spec,) = read_catalog(tmp_path / "models.json").models
     assert (spec.source, spec.tokenizer) == ("owner/name", str(tmp_path / "words"))
