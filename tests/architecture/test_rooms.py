@@ -18,9 +18,9 @@ def python_files() -> list[Path]:
     ]
 
 
-def test_no_module_outgrows_three_hundred_lines() -> None:
+def test_no_module_has_more_than_five_hundred_lines() -> None:
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in python_files()}
-    assert not {name: lines for name, lines in long.items() if lines > 300}
+    assert not {name: lines for name, lines in long.items() if lines > 500}
 
 
 def test_every_module_says_what_lives_in_it() -> None:
