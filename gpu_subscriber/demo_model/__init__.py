@@ -1,10 +1,11 @@
-"""A small latent diffusion model that draws coloured shapes, and everything that made it.
+"""A small latent diffusion model that generates coloured shapes, with its training code.
 
-It is a stock Stable Diffusion pipeline in miniature: what the embedded default serves and what the tests draw with.
-Importing this package imports nothing heavy; the modules that need torch or OpenCV import them themselves.
+It is a miniature Stable Diffusion pipeline of stock classes: the embedded default model, which the
+tests use, too. Importing this package imports no heavy libraries; the modules that need torch or
+OpenCV import them themselves.
 """
 
 from pathlib import Path
 
 WEIGHTS_FOLDER = Path(__file__).parent / "weights"
-"""A folder that `StableDiffusionPipeline.from_pretrained` loads."""
+"""The folder for `StableDiffusionPipeline.from_pretrained`."""

@@ -1,7 +1,8 @@
-"""What a prompt asks for, without its words: drawn by chance, and split into training and held-out.
+"""The content of prompts, independent of their wording; sampled, and split for training.
 
-A `Description` says only what is asked. What is left open (no size, no place, no background) is decided
-by chance when the scene is laid out, so one description has many pictures, as one prompt has many seeds.
+A `Description` contains only what is requested; a share of them is held out from training. Open
+choices (size, position, background) are made at random when the scene is laid out, so that one
+description has many images, as one prompt has many seeds.
 """
 
 import hashlib
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 from gpu_subscriber.demo_model.vocabulary import Background, Colour, Position, Relation, Shape, Size
 
 HELD_OUT_SHARE = 0.1
-"""Share of descriptions that training never sees, in any wording."""
+"""Share of descriptions that training never uses, in any wording."""
 
 KIND_WEIGHTS = {"single": 0.40, "pair": 0.42, "group": 0.18}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One kind of object that is asked for; `size` is None where the prompt leaves it open."""
+    """One kind of requested object; `size` is None if the prompt does not specify it."""
 
     colour: Colour
     shape: Shape
@@ -41,11 +42,11 @@ class Description:
 
     @property
     def kind(self) -> str:
-        """ "single", "pair" or "group"."""
+        """The kind: "single", "pair" or "group"."""
         return "pair" if self.relation is not None else "group" if self.count > 1 else "single"
 
     def key(self) -> str:
-        """The same for every wording of the same request."""
+        """A key that is equal for all wordings of the same request."""
         items = " + ".join(item.key() for item in self.items)
         return f"{self.count}|{items}|{self.position}|{self.relation}|{self.background}"
 
@@ -71,7 +72,7 @@ def random_description(random_source: random.Random, kind: str | None = None) ->
 
 
 def descriptions(seed: int, *, held_out: bool, kind: str | None = None) -> Iterator[Description]:
-    """Endless and the same for the same seed; either only held-out descriptions or none of them."""
+    """Yield an endless, seeded sequence of descriptions, either only held-out ones or none of them."""
     random_source = random.Random(seed)
     while True:
         description = random_description(random_source, kind)
@@ -88,7 +89,7 @@ def _random_item(random_source: random.Random, sizes: tuple[Size, ...] = tuple(S
 
 
 def _two_different_items(random_source: random.Random) -> tuple[Item, Item]:
-    """Different in colour, and mostly in shape, so that a mix-up can be seen."""
+    """Return two items of different colours and mostly different shapes, to detect mix-ups."""
     first, second = _random_item(random_source), _random_item(random_source)
     while second.colour == first.colour:
         second = _random_item(random_source)

@@ -1,9 +1,11 @@
-"""Finds coloured shapes in a picture with plain geometry, to judge the model by something it was not trained with.
+"""Detection of coloured shapes in an image by plain geometry, to evaluate the model.
 
-No network and none of the drawing code. An object is what differs from the ground; its outline runs where its colour
-and the ground's meet half-way, so a soft edge is not taken for a smaller object. Its shape is told by its radial
-signature: how far the outline is from the centre in each direction, compared with that of ideal figures. A softened
-star still has five waves, a rounded square four; a circle has none.
+It uses no network and none of the drawing code, so that it is independent of the training. An
+object is an area that differs from the ground. Its outline is where the colour is half-way between
+the object's and the ground's, so that soft edges do not make objects smaller. Its shape is
+classified by its radial signature: the distance from the centre to the outline in each direction,
+compared with that of ideal figures. A blurred star still has five waves, a rounded square four, a
+circle none.
 """
 
 from dataclasses import dataclass
@@ -23,24 +25,34 @@ LARGEST_COLOUR_DISTANCE = 90.0
 """Euclidean, in 8-bit RGB. The closest two object colours, red and orange, are 115 apart."""
 LARGEST_BACKGROUND_DISTANCE = 30.0
 SMALLEST_CONTRAST = 60.0
-"""Between an object and the ground; the closest pair of an object's colour and a background is 90 apart."""
+"""Smallest distance of an object from the ground; the closest pair of object colour and background
+is 90 apart.
+"""
 SMALLEST_AREA = 0.004
-"""Of an object, as a share of the picture; the smallest thing scenes contain, a small star, has 0.01."""
+"""Smallest area of an object as a share of the image; the smallest object in scenes, a small star,
+has 0.01.
+"""
 SMALLEST_HOLE = 0.06
-"""Of a ring, as a share of its filled outline; a drawn ring's is 0.27."""
+"""Smallest hole of a ring as a share of its filled outline; a drawn ring has 0.27."""
 DIRECTIONS = 72
 ROUND = 0.03
-"""A signature that varies by less is a circle's. Variation is a share of the mean; an ideal square's varies by 0.11."""
+"""A signature that varies by less is a circle's. Variation is a share of the mean; an ideal square
+has 0.11.
+"""
 UNEVEN = 0.07
-"""One that varies by less, and has no other figure's waves, is a circle's too: an uneven one."""
+"""A signature that varies by less, and has no other figure's waves, is an uneven circle's."""
 SMALLEST_LIKENESS = 0.75
-"""Of signatures, as the cosine between them; between the ideal ones it is next to none."""
+"""Smallest cosine similarity of a signature to an ideal one; between ideal ones it is near 0.
+"""
 SMALLEST_ASPECT = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundObject:
-    """`shape` is None for a blob that is none of the known shapes. `x`, `y`, `diameter` are shares of the side."""
+    """A detected object.
+
+    `shape` is None if it is none of the known shapes. `x`, `y`, `diameter` are shares of the side.
+    """
 
     colour: Colour
     shape: Shape | None
@@ -56,7 +68,7 @@ class Finding:
 
 
 def find_objects(picture: Picture) -> Finding:
-    """`picture` is (side, side, 3) RGB, 128 pixels or more."""
+    """Detect the objects in `picture`, (side, side, 3) RGB, at least 128 pixels."""
     side = picture.shape[0]
     border = np.concatenate(
         [picture[:3].reshape(-1, 3), picture[-3:].reshape(-1, 3), picture[:, :3].reshape(-1, 3)]
@@ -83,7 +95,7 @@ def _background_name(ground: Floats) -> Background | None:
 
 
 def _object(picture: Picture, away: Floats, ground: Floats, blob: Mask) -> FoundObject | None:
-    """None where the blob has no colour of ours: noise has not."""
+    """Classify a blob; return None if it has no known colour, as noise."""
     side = blob.shape[0]
     depth = cv2.distanceTransform(blob, cv2.DIST_L2, 3)
     colour = np.median(picture[depth >= depth.max() / 2], axis=0)
@@ -91,7 +103,7 @@ def _object(picture: Picture, away: Floats, ground: Floats, blob: Mask) -> Found
     nearest = min(distances, key=lambda name: distances[name])
     if distances[nearest] > LARGEST_COLOUR_DISTANCE:
         return None
-    # How far each pixel is on the way from the ground's colour to the object's.
+    # Per pixel: the position of its colour between the ground's (0) and the object's (1).
     way = colour - ground
     share = (away @ way) / (way @ way)
     near = cv2.dilate(blob, np.ones((3, 3), np.uint8), iterations=max(side // 64, 1))
@@ -132,8 +144,10 @@ def _shape_of(mask: Mask) -> Shape | None:
 
 
 def radial_signature(filled: Mask) -> Floats:
-    """(DIRECTIONS,): the outline's distance from the centre of mass, relative to its mean, less 1; clockwise from
-    the right. No shape here has its outline twice in one direction, so its farthest point is its only one.
+    """Return the distance of the outline per direction, relative to its mean, minus 1.
+
+    (DIRECTIONS,), clockwise from the right, measured from the centre of mass. No shape here crosses
+    a direction twice, so that the farthest point is the only one.
     """
     moments = cv2.moments(filled, binaryImage=True)
     centre = (moments["m10"] / moments["m00"], moments["m01"] / moments["m00"])
@@ -146,7 +160,7 @@ def radial_signature(filled: Mask) -> Floats:
 
 @cache
 def _ideal_signatures() -> dict[Shape, Floats]:
-    """Of figures out of the textbook: a square, a triangle, a pentagram, the parametric heart."""
+    """Return the signatures of an ideal square, triangle, pentagram and parametric heart."""
     side, middle, radius = 512, 256, 200
     turn = np.arange(10) * np.pi / 5
     reach = radius * np.where(np.arange(10) % 2 == 0, 1.0, 0.4)

@@ -56,7 +56,7 @@ class Drawn:
 
 
 def held_out_prompts(count: int, seed: int) -> list[tuple[Description, str]]:
-    """Half singles, three tenths pairs, two tenths groups, mixed so that any beginning of the list is mixed too."""
+    """Return a shuffled list of held-out prompts: half singles, 30 % pairs, 20 % groups."""
     random_source = random.Random(seed)
     asked = [
         description
@@ -96,7 +96,7 @@ def draw_and_judge(
 
 
 def contact_sheet(drawings: list[Drawn], columns: int = 6, side: int = 160) -> Picture:
-    """(rows, width, 3) RGB: each picture above its prompt; a red frame where the detector disagrees."""
+    """Return (rows, width, 3) RGB: images above their prompts, framed in red on a mismatch."""
     cells = [_cell(drawn, side) for drawn in drawings]
     cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
     rows = [np.concatenate(cells[first : first + columns], axis=1) for first in range(0, len(cells), columns)]

@@ -1,4 +1,4 @@
-"""Puts a description into words, in one of several natural ways."""
+"""Wordings of a description, in several natural ways."""
 
 import random
 from typing import Final
@@ -18,7 +18,7 @@ OPENINGS: Final = ("", "", "", "", "", "a picture of ", "an image of ", "a drawi
 
 
 def phrase(description: Description, random_source: random.Random) -> str:
-    """For example "a large red circle above a small blue square on a white background"."""
+    """Return a phrase such as "a large red circle above a small blue square on a white background"."""
     subject = _subject(description, random_source)
     opening = random_source.choice(OPENINGS)
     if opening == "there is " and description.count > 1:
@@ -34,7 +34,7 @@ def phrase(description: Description, random_source: random.Random) -> str:
 
 
 def every_word() -> frozenset[str]:
-    """All words that phrases can hold; the tokenizer gives each of them a token of its own."""
+    """Return all words of all phrases; each is a token of the tokenizer."""
     lists = (
         SHAPE_WORDS,
         COLOUR_WORDS,

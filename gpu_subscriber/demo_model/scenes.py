@@ -1,6 +1,6 @@
-"""Lays a description out as a scene, and draws the scene.
+"""Layout of a description as a scene, and drawing of the scene.
 
-All chance comes from the `random.Random` that is handed in: the same seed gives the same pixels.
+All randomness comes from the given `random.Random`: the same seed gives the same pixels.
 """
 
 import math
@@ -44,7 +44,10 @@ PAIR_CENTRES: dict[Relation, tuple[tuple[float, float], tuple[float, float]]] = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneObject:
-    """`x`, `y` and `diameter` are shares of the picture's side; y grows downwards."""
+    """An object in a scene.
+
+    `x`, `y` and `diameter` are shares of the image's side; y grows downwards.
+    """
 
     shape: Shape
     colour: Colour
@@ -60,10 +63,10 @@ class Scene:
 
 
 def lay_out(description: Description, random_source: random.Random) -> Scene:
-    """One of the many scenes that are what the description asks for.
+    """Return one of the many scenes that match the description.
 
-    What is left open is the usual: of medium size, in the middle, in the order of reading; only the background is
-    left to chance. A small network learns a habit much sooner than a choice.
+    Open choices have defaults: medium size, centered, in reading order. Only the background is
+    random. A small network learns a default much faster than a choice.
     """
     objects = tuple(
         _placed(item, centre, random_source)
@@ -74,9 +77,9 @@ def lay_out(description: Description, random_source: random.Random) -> Scene:
 
 
 def draw(scene: Scene, side: int) -> npt.NDArray[np.uint8]:
-    """(side, side, 3) RGB.
+    """Draw a scene as (side, side, 3) RGB.
 
-    Drawn larger and averaged down, because OpenCV's own antialiasing leaves dents in circles.
+    It is drawn larger and averaged, because OpenCV's antialiasing makes circles uneven.
     """
     scale = side * SUPERSAMPLING
     picture = np.full((scale, scale, 3), BACKGROUND_RGB[scene.background], np.uint8)
@@ -96,7 +99,7 @@ def _items_and_centres(
     if description.relation is not None:
         relation = description.relation
         if relation is Relation.BESIDE:
-            relation = Relation.LEFT_OF  # the order of reading
+            relation = Relation.LEFT_OF  # reading order
         return list(zip(description.items, PAIR_CENTRES[relation], strict=True))
     item = description.items[0]
     if description.count > 1:
@@ -129,7 +132,7 @@ def _star() -> npt.NDArray[np.float64]:
 
 
 def _heart() -> npt.NDArray[np.float64]:
-    """The well-known parametric heart curve, scaled into the unit circle's box."""
+    """Return the parametric heart curve, scaled to the box of the unit circle."""
     angle = np.linspace(0, 2 * math.pi, 96, endpoint=False)
     x = 16 * np.sin(angle) ** 3
     y = -(13 * np.cos(angle) - 5 * np.cos(2 * angle) - 2 * np.cos(3 * angle) - np.cos(4 * angle))
@@ -144,4 +147,6 @@ OUTLINES: dict[Shape, tuple[npt.NDArray[np.float64], ...]] = {
     Shape.HEART: (_heart(),),
     Shape.RING: (_circle(), _circle(0.52)),
 }
-"""Closed outlines, each (n, 2), in units of the radius around the centre; a second one is a hole."""
+"""Closed outlines, each (n, 2), in units of the radius around the centre; a second outline is a
+hole.
+"""

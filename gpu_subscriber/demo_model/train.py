@@ -75,7 +75,10 @@ def main() -> None:
 
 
 def _earlier_networks(weights_folder: Path | None, tokenizer: CLIPTokenizer) -> dict[str, Any]:
-    """By their names in the pipeline; one whose sizes are no longer those of today is left out, and begins anew."""
+    """Return earlier networks by their names in the pipeline.
+
+    Networks of other sizes than the current ones are omitted and start from scratch.
+    """
     if weights_folder is None:
         return {}
     pipeline: Any = StableDiffusionPipeline.from_pretrained(weights_folder)

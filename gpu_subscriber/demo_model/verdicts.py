@@ -1,4 +1,4 @@
-"""Compares what was asked with what the detector found. Pure: no pictures, no networks."""
+"""Comparison of a description with the detected objects. Pure: no images, no networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,12 +8,17 @@ from gpu_subscriber.demo_model.detector import Finding, FoundObject
 from gpu_subscriber.demo_model.vocabulary import DIAMETERS, POSITION_CENTRES, Relation
 
 PLACE_TOLERANCE = 0.12
-"""How far an object may be from the asked place; neighbouring places are 0.25 apart."""
+"""Largest distance of an object from the requested position; neighbouring positions are 0.25 apart.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """`items`: every asked colour and shape is there. The others are true where nothing of their kind was asked."""
+    """Result of a comparison.
+
+    `items`: every requested colour and shape was found. The others are true if nothing of their
+    kind was requested.
+    """
 
     items: bool
     number: bool
@@ -43,7 +48,10 @@ def judge(description: Description, finding: Finding) -> Verdict:
 
 
 def summary(judged: list[tuple[Description, Verdict]]) -> dict[str, float]:
-    """Percentages. `asked_colour_and_shape` is over all prompts, `both_of_pair` over the pairs among them."""
+    """Return percentages.
+
+    `asked_colour_and_shape` is over all prompts, `both_of_pair` over the pairs among them.
+    """
 
     def percentage(holds: Callable[[Verdict], bool], kind: str | None = None) -> float:
         counted = [holds(verdict) for description, verdict in judged if kind in (None, description.kind)]
@@ -91,7 +99,10 @@ def _relation_is_right(relation: Relation, first: FoundObject, second: FoundObje
 
 
 def _size_is_right(item: Item, found: FoundObject) -> bool:
-    """Within half the gap to the next size; the star's and the square's boxes differ from the circle's by a tenth."""
+    """Return whether the size is within half the gap to the next size.
+
+    The boxes of star and square differ from the circle's by a tenth.
+    """
     if item.size is None:
         return True
     smallest, largest = DIAMETERS[item.size]

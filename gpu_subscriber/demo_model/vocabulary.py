@@ -1,4 +1,4 @@
-"""What the demo model can be asked to draw, and the words that ask for it. Nothing here draws."""
+"""The objects and words that the demo model supports, without any drawing code."""
 
 from enum import StrEnum
 
@@ -53,7 +53,7 @@ class Position(StrEnum):
 
 
 class Relation(StrEnum):
-    """Where the first object of a pair is, seen from the second."""
+    """The position of the first object of a pair relative to the second."""
 
     ABOVE = "above"
     BELOW = "below"
@@ -87,7 +87,7 @@ DIAMETERS: dict[Size, tuple[float, float]] = {
     Size.MEDIUM: (0.30, 0.34),
     Size.LARGE: (0.42, 0.46),
 }
-"""Smallest and largest diameter of an object, as a share of the picture's side."""
+"""Smallest and largest diameter of an object, as a share of the image's side."""
 
 POSITION_CENTRES: dict[Position, tuple[float, float]] = {
     Position.CENTER: (0.5, 0.5),
@@ -100,7 +100,7 @@ POSITION_CENTRES: dict[Position, tuple[float, float]] = {
     Position.BOTTOM_LEFT: (0.25, 0.75),
     Position.BOTTOM_RIGHT: (0.75, 0.75),
 }
-"""(x, y) as shares of the picture's side; y grows downwards."""
+"""(x, y) as shares of the image's side; y grows downwards."""
 
 SHAPE_WORDS: dict[Shape, tuple[str, ...]] = {
     Shape.CIRCLE: ("circle", "circle", "circle", "disc", "dot"),

@@ -1,1 +1,1 @@
-"""The stages that make the weights, in order: tokenizer, encoder, text encoder, U-Net, decoder, export."""
+"""The training stages, in order: tokenizer, encoder, text encoder, U-Net, decoder, export."""

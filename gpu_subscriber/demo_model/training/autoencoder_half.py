@@ -1,4 +1,4 @@
-"""Trains one half of the autoencoder, encoder or decoder, while the other stays as it is."""
+"""Training of one half of the autoencoder, encoder or decoder; the other half is frozen."""
 
 import random
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from gpu_subscriber.demo_model.training.stage import (
 )
 
 PicturesAndLatents = tuple[Tensor, Tensor]
-"""Pictures (b, 3, s, s) in [-1, 1] and their latents (b, 4, s / 8, s / 8)."""
+"""Images (b, 3, s, s) in [-1, 1] and their latents (b, 4, s / 8, s / 8)."""
 
 
 def train_half(
@@ -37,9 +37,10 @@ def train_half(
     seed: int,
     device: str,
 ) -> Autoencoder:
-    """Trains the parameters that have a learning rate in `rates`, and returns their moving average of `decay`.
+    """Train the parameters that have a learning rate in `rates`.
 
-    `batch_of` makes the batch of a step; `loss_of` judges a part of it.
+    Returns their moving average with `decay`. `batch_of` returns the batch of a step; `loss_of`
+    returns the loss of a part of it.
     """
     seed_everything(seed)
     autoencoder.to(device, memory_format=torch.channels_last)
@@ -66,7 +67,7 @@ def train_half(
 
 
 def _groups(rates: dict[nn.Parameter, float]) -> list[dict[str, Any]]:
-    """As the optimizer wants them: parameters of one rate together."""
+    """Group the parameters by learning rate, for the optimizer."""
     by_rate: dict[float, list[nn.Parameter]] = {}
     for parameter, rate in rates.items():
         by_rate.setdefault(rate, []).append(parameter)

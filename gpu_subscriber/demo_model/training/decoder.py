@@ -1,7 +1,7 @@
-"""Trains the decoder on the latents that this very U-Net makes.
+"""Training of the decoder on latents of the trained U-Net.
 
-Noise is put on the latents of a known scene and the U-Net takes it off again. What comes back has the U-Net's own
-faults (wobbly outlines, dull colours), and the picture that it should be is known.
+Noise is added to the latents of a known scene, and the U-Net removes it. The result has the U-Net's
+own errors (wobbly outlines, dull colours), and the correct image is known.
 """
 
 import itertools
@@ -24,21 +24,22 @@ from gpu_subscriber.demo_model.training.text import tokenize
 from gpu_subscriber.demo_model.training.upsampler import begin_as_upsampler
 
 LEARNING_RATE = 0.03
-"""Of a weight that is added up with no other; the others' is divided by how many they are added up with."""
+"""For weights with a fan-in of 1; others use it divided by their fan-in."""
 FAN_IN_OF_BIASES = 20
 OBJECT_WEIGHT = 3.0
-"""Objects are a small part of each picture; without it the background would come first for long."""
+"""Objects cover little of each image; without this weight the background would dominate for long.
+"""
 GUIDANCE = 3.0
 SAMPLING_STEPS = 20
 FIRST_STEPS = (7, 9, 11)
-"""Of 20: where the U-Net takes over. The earliest still leaves every object in its place."""
+"""Of 20 steps: where the U-Net starts. The earliest still leaves every object in its place."""
 CHUNK = 8
 
 
 def redrawn_scenes(
     unet: UNet, text_encoder: TextEncoder, tokenizer: CLIPTokenizer, *, count: int, seed: int, device: str
 ) -> tuple[list[Scene], Tensor]:
-    """Scenes, none of them held out, and the U-Net's latents of them, (count, 4, 32, 32) float16."""
+    """Return scenes, none held out, and the U-Net's latents, (count, 4, 32, 32) float16."""
     random_source = random.Random(seed)
     asked = list(itertools.islice(descriptions(seed, held_out=False), count))
     scenes = [lay_out(each, random_source) for each in asked]
@@ -65,7 +66,7 @@ def train_decoder(
     seed: int,
     device: str,
 ) -> Autoencoder:
-    """The autoencoder, its decoder averaged over the last steps."""
+    """Return the autoencoder with its decoder averaged over the last steps."""
     if from_scratch:
         begin_as_upsampler(autoencoder)
     parameters = [*autoencoder.post_quant_conv.parameters(), *autoencoder.decoder.parameters()]
@@ -84,15 +85,17 @@ def train_decoder(
 
 
 def _rate_by_fan_in(parameter: nn.Parameter) -> float:
-    """Adam moves every weight by the same amount, and all weights that feed one channel tend to move the same way.
+    """Return the learning rate of a parameter, divided by its fan-in.
 
-    Where everything adds to one stream, as here, wide layers then overshoot; narrow ones would learn too slowly.
+    Adam changes every weight by the same amount, and the weights of one channel mostly in the same
+    direction. Since everything adds to one stream here, wide layers would overshoot, and narrow
+    ones would learn too slowly.
     """
     return LEARNING_RATE / (parameter[0].numel() if parameter.dim() > 1 else FAN_IN_OF_BIASES)
 
 
 def _picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
-    """Colours, objects before background, and differences between neighbours, so that edges come out sharp."""
+    """Loss of colours, weighted by object, and of differences of neighbours, for sharp edges."""
     difference = drawn - pictures
     is_object = (pictures - pictures[:, :, :1, :1]).abs().amax(1, keepdim=True) > 0.05
     weight = 1 + OBJECT_WEIGHT * is_object
@@ -102,7 +105,7 @@ def _picture_loss(drawn: Tensor, pictures: Tensor) -> Tensor:
 
 
 def _corner_near_object(scene: Scene, random_source: random.Random, side: int) -> tuple[int, int]:
-    """(top, left), in latents, of a part of the picture with an object near its middle."""
+    """Return (top, left), in latents, of a crop with an object near its centre."""
     placed = random_source.choice(scene.objects)
     most = (256 - side) // PIXELS_PER_LATENT
     top, left = (
@@ -119,7 +122,7 @@ def _hidden(
     text_encoder: TextEncoder,
     device: str,
 ) -> Tensor:
-    """(2n, tokens, width): without a phrase, then with it, as the stock pipeline orders them."""
+    """Return (2n, tokens, width): empty phrases first, then phrases, as the stock pipeline."""
     phrases = [""] * len(asked) + [phrase(each, random_source) for each in asked]
     hidden: Tensor = text_encoder(tokenize(tokenizer, phrases).to(device)).last_hidden_state
     return hidden
@@ -151,9 +154,9 @@ def _loss(autoencoder: Autoencoder, part: PicturesAndLatents) -> Tensor:
 def _batch(
     redrawn: tuple[list[Scene], Tensor], random_source: random.Random, in_parts: bool, device: str
 ) -> PicturesAndLatents:
-    """Pictures (b, 3, s, s) and the U-Net's latents of them; whole ones or parts around an object.
+    """Return images (b, 3, s, s) and the U-Net's latents of them: whole, or crops around an object.
 
-    Half of them mirrored, which no shape minds.
+    Half of them are mirrored; all shapes have mirror symmetry.
     """
     scenes, all_latents = redrawn
     side, count = (128, 8) if in_parts else (256, 4)

@@ -1,6 +1,6 @@
-"""Trains the U-Net, and the text encoder with it.
+"""Training of the U-Net together with the text encoder.
 
-First on the latents of small pictures, where a step costs a quarter, then on full ones.
+First on latents of small images, where a step costs a quarter, then on full-size ones.
 """
 
 import random
@@ -31,14 +31,15 @@ TEXT_LEARNING_RATE = 2e-4
 DROPPED_PHRASES = 0.1
 """Share of phrases replaced by the empty one, for classifier-free guidance."""
 LARGEST_WEIGHTED_SNR = 5.0
-"""Like min-SNR weighting (Hang et al. 2023), nearly clean latents do not crowd out the rest; unlike it, the noisiest
-ones, where the layout is decided, keep their full weight."""
+"""As in min-SNR weighting (Hang et al. 2023), nearly clean latents do not dominate. Unlike there,
+the noisiest latents, which decide the layout, keep their full weight.
+"""
 QUESTION_WEIGHT = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """`steps` optimizer steps on batches of `batch` out of `scenes`."""
+    """`steps` optimizer steps on batches of `batch` from `scenes`."""
 
     scenes: LatentScenes
     batch: int
@@ -47,7 +48,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Networks:
-    """What is trained together."""
+    """The networks that are trained together."""
 
     unet: UNet
     text_encoder: TextEncoder
@@ -60,8 +61,10 @@ class Networks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """All (b, …): tokens; noisy latents and their velocity (b, 4, s, s); timesteps; weights of the squared error
-    (b, 1, s, s); the right answers about each phrase, and whether it was spoken or dropped.
+    """A batch; all tensors are (b, …).
+
+    Tokens; noisy latents and their velocity (b, 4, s, s); timesteps; weights of the squared error
+    (b, 1, s, s); the answers for each phrase, and whether it was kept or dropped.
     """
 
     tokens: Tensor
@@ -73,7 +76,7 @@ class Batch:
     spoken: Tensor
 
     def split(self, parts: int) -> list["Batch"]:
-        """Every `parts`-th picture each, so that each part has noise of all strengths."""
+        """Split the batch: each part takes every `parts`-th image, and so noise of all strengths."""
         return [
             Batch(**{field.name: getattr(self, field.name)[part::parts] for field in fields(self)})
             for part in range(parts)
@@ -90,7 +93,7 @@ def train_diffusion(
     seed: int,
     device: str,
 ) -> tuple[UNet, TextEncoder]:
-    """Returns the averaged networks."""
+    """Train the networks and return their averages."""
     seed_everything(seed)
     unet = begin_with if begin_with is not None else new_unet()
     unet.to(device, memory_format=torch.channels_last)
@@ -132,7 +135,11 @@ def _optimizer(networks: Networks) -> torch.optim.AdamW:
 
 
 def _phase_at(phases: list[Phase], step: int) -> Phase:
-    """The phases one after the other, but every eighth step of a later one looks back, so that no size is forgotten."""
+    """Return the phase of a step.
+
+    The phases follow each other, but every eighth step of a later one repeats an earlier one, so
+    that no size is unlearned.
+    """
     for number, phase in enumerate(phases):
         if step < phase.steps:
             return phases[0] if number and step % 8 == 7 else phase
@@ -166,7 +173,7 @@ def _batch(tokenizer: CLIPTokenizer, phase: Phase, random_source: random.Random,
 
 
 def _loss(networks: Networks, batch: Batch) -> Tensor:
-    """Weighted squared error of the predicted velocity, plus a little of the questions about the phrase."""
+    """Weighted squared error of the velocity, plus a small term for the phrase questions."""
     with torch.autocast(batch.noisy.device.type, torch.bfloat16):
         hidden = networks.text_encoder(batch.tokens).last_hidden_state
         noisy = batch.noisy.contiguous(memory_format=torch.channels_last)
@@ -177,10 +184,11 @@ def _loss(networks: Networks, batch: Batch) -> Tensor:
 
 
 def _timesteps(count: int, device: str) -> Tensor:
-    """(count,) int64 in [0, 1000): a third even over all of them, the rest mostly between 150 and 700.
+    """Return (count,) int64 in [0, 1000): a third uniform, the others mostly between 150 and 700.
 
-    Outlines and shapes are decided there; at the noisy end there is little to learn, and much noise in the gradient.
-    Each third is spread evenly over its distribution, with one random shift: less noise in the loss than free draws.
+    Outlines and shapes are decided in that range; at the noisy end the gradient is mostly noise.
+    Each third is stratified over its distribution with one random shift, which makes the loss less
+    noisy than independent samples.
     """
     even = count // 3
     everywhere = (torch.arange(even) + torch.rand(1)) / even

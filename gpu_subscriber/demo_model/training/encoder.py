@@ -1,4 +1,4 @@
-"""Trains the encoder: to see the taught latents in pictures. Drawing from text never runs it."""
+"""Training of the encoder, which maps images to the taught latents. Text-to-image never uses it."""
 
 import itertools
 import random
@@ -24,9 +24,9 @@ SIDE = 256
 def train_encoder(
     folder: Path, autoencoder: Autoencoder, *, steps: int, seed: int, device: str
 ) -> Autoencoder:
-    """The autoencoder, its encoder averaged over the last steps."""
+    """Return the autoencoder with its encoder averaged over the last steps."""
     with torch.no_grad():
-        # The encoder is sure of what it sees: its noise is a constant, and training never touches it.
+        # The encoder's variance is constant, and training does not change it.
         autoencoder.quant_conv.weight[LATENT_CHANNELS:] = 0.0
         autoencoder.quant_conv.bias[LATENT_CHANNELS:] = LOG_VARIANCE
     parameters = [*autoencoder.encoder.parameters(), *autoencoder.quant_conv.parameters()]

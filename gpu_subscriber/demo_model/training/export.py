@@ -1,4 +1,4 @@
-"""Writes the trained networks as a folder that any Stable Diffusion program loads."""
+"""Export of the trained networks to a folder that any Stable Diffusion program can load."""
 
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ def export(
     text_encoder: TextEncoder,
     unet: UNet,
 ) -> None:
-    """Safetensors in the stock layout; whatever was changed for quick training stays behind.
+    """Write safetensors in the stock layout, without the changes for faster training.
 
-    U-Net and autoencoder are stored in half precision, and diffusers loads them as float32 unless told otherwise.
-    The text encoder is stored in float32, because transformers would load it in the precision of the file.
+    U-Net and autoencoder are stored in half precision; diffusers loads them as float32 by default.
+    The text encoder is stored in float32, because transformers loads it in the precision of the
+    file.
     """
     fresh_autoencoder = new_autoencoder()
     fresh_autoencoder.register_to_config(scaling_factor=autoencoder.config.scaling_factor)

@@ -1,6 +1,6 @@
-"""The same layers, quicker to train on a CPU: half the training time goes into PyTorch's own versions of these.
+"""Faster layers for training on a CPU: PyTorch's own versions take half of the training time.
 
-Results are the same up to rounding, and nothing here is needed to run the exported model.
+Results are equal up to rounding. The exported model does not need these layers.
 """
 
 from typing import Any
@@ -59,7 +59,10 @@ class _FastGroupNorm(nn.GroupNorm):
 
 
 def quicken(network: nn.Module) -> None:
-    """In place; parameters keep their names, so the state dict stays the stock one."""
+    """Replace layers in place.
+
+    Parameters keep their names, so that the state dict stays the stock one.
+    """
     for module in network.modules():
         if type(module) is nn.GroupNorm:
             module.__class__ = _FastGroupNorm

@@ -1,4 +1,4 @@
-"""Scenes as latents, for training the U-Net without running the autoencoder, and the map for previews."""
+"""Scenes as latents, to train the U-Net without running the autoencoder; the preview map."""
 
 import itertools
 import json
@@ -20,9 +20,9 @@ from gpu_subscriber.demo_model.training.taught_latents import object_weights, ta
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatentScenes:
-    """`latents` (n, 4, s, s) and `object_weights` (n, 1, s, s), both float16, and what each of them shows.
+    """`latents` (n, 4, s, s), `object_weights` (n, 1, s, s), both float16, and descriptions.
 
-    None of it is held out.
+    None of them is held out.
     """
 
     latents: Tensor
@@ -44,7 +44,7 @@ def latent_scenes(*, count: int, side: int, seed: int) -> LatentScenes:
 
 
 def write_preview_map(path: Path, *, seed: int) -> None:
-    """The linear map that best turns the U-Net's latents into RGB in [-1, 1], at an eighth of the size."""
+    """Write the best linear map from latents to RGB in [-1, 1], at an eighth of the size."""
     random_source = random.Random(seed)
     scenes = [
         lay_out(each, random_source) for each in itertools.islice(descriptions(seed, held_out=False), 256)

@@ -1,6 +1,7 @@
-"""The sizes of the three networks, and nothing about how they are trained.
+"""The sizes of the three networks, independent of their training.
 
-All three are stock classes, so any program that runs Stable Diffusion runs this one; only the numbers are small.
+All three are stock classes with small sizes, so that any program for Stable Diffusion can run the
+model.
 """
 
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-# diffusers loads its classes lazily, and mypy sees empty stand-ins; these say in names what the types cannot.
+# diffusers loads its classes lazily, and mypy sees empty placeholders; these aliases document the
+# types.
 Autoencoder = Any
 UNet = Any
 TextEncoder = Any
@@ -20,11 +22,13 @@ TEXT_WIDTH = 128
 
 
 def new_autoencoder() -> Autoencoder:
-    """Eight pixels to a latent. Most weights sit at the latents' own size, where outlines are made out of wobbly ones.
+    """Return an autoencoder with eight pixels per latent.
 
-    No attention: it would make a patch's look depend on the picture's size. One group for all channels: a norm over two
-    of sixteen, as the usual share would be, forgets how bright the picture is, and the decoder had to learn it back
-    from what the zero padding leaves along the border.
+    Most weights are at the size of the latents, where outlines are restored from distorted ones.
+    There is no attention: it would make the result for a patch depend on the image size. There is
+    one norm group for all channels. A norm over two of sixteen channels, the usual share, removes
+    the brightness of the image, and the decoder had to recover it from the zero padding at the
+    border.
     """
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -55,7 +59,10 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> TextEncoder:
 
 
 def new_unet() -> UNet:
-    """32×32 latents for 256 pixels. Most weights sit at 8×8, where a weight costs the fewest multiplications."""
+    """Return a U-Net for 32×32 latents (256 pixels).
+
+    Most weights are at 8×8, where a weight costs the fewest multiplications.
+    """
     return UNet2DConditionModel(
         sample_size=32,
         in_channels=LATENT_CHANNELS,
@@ -72,10 +79,11 @@ def new_unet() -> UNet:
 
 
 def new_scheduler() -> Scheduler:
-    """Almost no signal at the last step (alpha_bar 4e-5), so flat white and black backgrounds come out flat.
+    """Return a scheduler with almost no signal at the last step (alpha_bar 4e-5).
 
-    `skip_prk_steps` is not DDIM's: it travels to PNDM when that is made from this config. `steps_offset` has no
-    effect on trailing timesteps; the stock pipeline warns about any value but 1.
+    So flat white and black backgrounds come out flat. `skip_prk_steps` is not an option of DDIM:
+    PNDM reads it when it is created from this config. `steps_offset` has no effect on trailing
+    timesteps; the stock pipeline warns about any value but 1.
     """
     return DDIMScheduler.from_config(
         {

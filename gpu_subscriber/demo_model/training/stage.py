@@ -1,4 +1,4 @@
-"""What all training stages share: seeding, the shape of the learning rate, averaged weights, resuming."""
+"""Shared parts of the training stages: seeding, learning rate schedule, averaged weights, resuming."""
 
 import copy
 import logging
@@ -26,14 +26,14 @@ def seed_everything(seed: int) -> None:
 
 
 def learning_rate_factor(step: int, steps: int, warmup_steps: int = 200) -> float:
-    """Rises linearly, stays, and falls along a cosine over the last 40 % of the steps."""
+    """Linear warm-up, constant, then cosine decay over the last 40 % of the steps."""
     rise = min(1.0, (step + 1) / warmup_steps)
     remaining = (steps - step) / (0.4 * steps)
     return rise * (1.0 if remaining >= 1 else 0.5 - 0.5 * math.cos(math.pi * remaining))
 
 
 class AveragedWeights:
-    """Exponential moving average of a network's parameters; its early steps forget faster."""
+    """Exponential moving average of parameters, with a shorter memory in the first steps."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self._decay = decay
@@ -57,13 +57,13 @@ class AveragedWeights:
 
 
 class Resumable:
-    """Named things with a state_dict, kept together in one file, so that a stage can be broken off and gone on with."""
+    """Named objects with a state_dict, stored together in one file, so that a stage can be resumed."""
 
     def __init__(self, path: Path, **parts: Any) -> None:
         self._path, self._parts = path, parts
 
     def load(self) -> int:
-        """The number of steps already done; 0 where there is no file yet."""
+        """Load the file and return the number of finished steps; 0 if there is no file."""
         if not self._path.exists():
             return 0
         state = torch.load(self._path, map_location="cpu", weights_only=True)
@@ -80,17 +80,17 @@ class Resumable:
 
 
 class Cores:
-    """Works out gradients with one part of the batch on each CPU core, or the whole batch on the GPU.
+    """Computes gradients with one part of the batch per CPU core, or the whole batch on the GPU.
 
-    At these small sizes that is quicker than all cores on one operation, and far quicker on a busy machine, where
-    each of thousands of operations a step would wait for the core that is late.
+    At these small sizes that is faster than all cores on one operation. It is far faster on a busy
+    machine, where each of thousands of operations per step would wait for the slowest core.
     """
 
     count = 1
 
     @classmethod
     def use(cls, count: int) -> None:
-        """Everything outside of the parts runs on one thread, for the same reason."""
+        """Run all other code on one thread, for the same reason."""
         cls.count = count
         torch.set_num_threads(1)
 
@@ -104,7 +104,7 @@ class Cores:
     def backward(
         self, loss_of: Callable[[Part], Tensor], parts: Sequence[Part], parameters: Sequence[nn.Parameter]
     ) -> float:
-        """Leaves the mean gradient of all parts in `parameters` and returns the mean loss."""
+        """Store the mean gradient of all parts in `parameters` and return the mean loss."""
 
         def gradients(part: Part) -> tuple[float, tuple[Tensor | None, ...]]:
             loss = loss_of(part)
@@ -118,7 +118,7 @@ class Cores:
 
 
 def logged_steps(stage: str, first: int, steps: int, losses: list[float], every: int = 50) -> Iterator[int]:
-    """Step numbers; tells the mean of `losses` and the speed now and then, and empties the list."""
+    """Yield step numbers; regularly log the mean of `losses` and the speed, and empty the list."""
     started = time.monotonic()
     for step in range(first, steps):
         yield step
@@ -131,6 +131,6 @@ def logged_steps(stage: str, first: int, steps: int, losses: list[float], every:
 
 
 def pictures_to_tensor(pictures: np.ndarray[Any, np.dtype[np.uint8]], device: str) -> Tensor:
-    """(n, s, s, 3) uint8 → (n, 3, s, s) float32 in [-1, 1], channels last."""
+    """Convert (n, s, s, 3) uint8 to (n, 3, s, s) float32 in [-1, 1], channels last."""
     tensor = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     return tensor.to(memory_format=torch.channels_last)

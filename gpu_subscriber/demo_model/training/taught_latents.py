@@ -1,9 +1,10 @@
-"""The latents that the autoencoder is taught: the picture in small, and a map of which shape is where.
+"""The target latents of the autoencoder: a downscaled image and a map of the shapes.
 
-A free autoencoder hides outlines in small ripples of its latents, and a U-Net of this size, trained for minutes, does
-not learn to draw them. So the latents are given: three channels are the colours, averaged over eight by eight pixels;
-the fourth is a disc for each object whose level says which shape it is. The encoder learns to see this in a picture,
-the decoder to draw the picture from it. The price: the decoder knows no other shapes.
+A freely trained autoencoder encodes outlines in small ripples of its latents, and a U-Net of this
+size, trained for minutes, does not learn to generate these. So the latents are defined: three
+channels are the colours, averaged over eight by eight pixels; the fourth has a disc per object,
+whose level encodes its shape. The encoder learns to derive them from an image, the decoder to draw
+the image from them. The drawback: the decoder supports no other shapes.
 """
 
 from collections.abc import Callable
@@ -17,15 +18,15 @@ from gpu_subscriber.demo_model.vocabulary import Shape
 
 PIXELS_PER_LATENT = 8
 DISC_SHARE = 0.92
-"""Of an object's diameter; a little less than all, so that large neighbours do not touch."""
+"""Share of an object's diameter; slightly below 1, so that large neighbours do not touch."""
 WEIGHED_SHARE = 1.05
-"""Of an object's diameter; a little more than all, for its outline is what is hard."""
+"""Share of an object's diameter; slightly above 1, because the outline is the hard part."""
 COLOUR_SCALE = 1.25
-"""Brings the colours, in [-1, 1], to a deviation of about 1, as the U-Net likes it."""
+"""Scales the colours, in [-1, 1], to a standard deviation of about 1, which suits the U-Net."""
 OBJECT_WEIGHT = 3.0
-"""How much more a cell of an object of medium size counts than one of flat background."""
+"""Weight of a cell of a medium-size object relative to one of flat background."""
 WEIGHTED_DIAMETER = 0.32
-"""Of the object that has exactly this weight, as a share of the picture's side."""
+"""Diameter of the object with exactly this weight, as a share of the image's side."""
 SHAPE_LEVELS: dict[Shape, float] = {
     Shape.STAR: -2.4,
     Shape.TRIANGLE: -1.5,
@@ -37,9 +38,9 @@ SHAPE_LEVELS: dict[Shape, float] = {
 
 
 def taught_latents(scene: Scene, side: int) -> npt.NDArray[np.float32]:
-    """(4, side / 8, side / 8) for a picture of `side` pixels."""
+    """Return (4, side / 8, side / 8) for an image of `side` pixels."""
     cells = side // PIXELS_PER_LATENT
-    # Eight times finer than the cells in all: `draw` supersamples too.
+    # Eight times finer than the cells in total, since `draw` supersamples, too.
     colours = cv2.resize(draw(scene, 2 * cells), (cells, cells), interpolation=cv2.INTER_AREA)
     levels = _discs(
         scene, cells, ground=0.0, diameter_share=DISC_SHARE, level=lambda placed: SHAPE_LEVELS[placed.shape]
@@ -49,9 +50,11 @@ def taught_latents(scene: Scene, side: int) -> npt.NDArray[np.float32]:
 
 
 def object_weights(scene: Scene, side: int) -> npt.NDArray[np.float32]:
-    """(1, side / 8, side / 8): 1 on flat background, more on objects, which are a small part of each picture.
+    """Return (1, side / 8, side / 8):
 
-    Every object counts the same in all, however few cells it has: outlines are no easier where they are small.
+    1 on flat background, more on objects, which cover little of each image.
+
+    Every object has the same total weight, however few cells it has: small outlines are not easier.
     """
     cells = side // PIXELS_PER_LATENT
     weights = _discs(
@@ -72,8 +75,11 @@ def _discs(
     diameter_share: float,
     level: Callable[[SceneObject], float],
 ) -> npt.NDArray[np.float32]:
-    """(cells, cells): each object's level on a disc of that share of its diameter, `ground` elsewhere."""
-    side = 8 * cells  # drawn finer, and averaged
+    """Return (cells, cells): the level of each object on its disc, `ground` elsewhere.
+
+    The disc has `diameter_share` of the object's diameter.
+    """
+    side = 8 * cells  # drawn finer, then averaged
     canvas = np.full((side, side), ground, np.float32)
     for placed in scene.objects:
         centre = (round(placed.x * side), round(placed.y * side))

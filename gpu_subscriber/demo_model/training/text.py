@@ -1,8 +1,9 @@
-"""Teaches the text encoder to understand a phrase before any picture is seen.
+"""Pre-training of the text encoder on phrases, without images.
 
-The last three places of the token sequence, which are always padding, are asked about the scene and about each
-of its items. Cross-attention then finds "the first object: red, large, circle, at the top" in one place, and the
-U-Net need not learn grammar from noise. The questions fall away at export: what stays is a stock CLIP text encoder.
+Questions about the scene and about each of its items are asked at the last three positions of the
+token sequence, which are always padding. Cross-attention then finds "the first object: red, large,
+circle, at the top" at one position, and the U-Net need not learn grammar from noise. The question
+layers are dropped at export, which leaves a stock CLIP text encoder.
 """
 
 import itertools
@@ -38,7 +39,9 @@ ITEM_QUESTIONS: tuple[tuple[str, ...], ...] = (
     PLACES,
 )
 QUESTIONS = (SCENE_QUESTIONS, ITEM_QUESTIONS, ITEM_QUESTIONS)
-"""One tuple of questions for each of the last places of the sequence; a question is the list of its answers."""
+"""One tuple of questions per position at the end of the sequence; a question is the list of its
+answers.
+"""
 
 PAIR_PLACES: dict[Relation, tuple[str, str]] = {
     Relation.ABOVE: (Position.TOP, Position.BOTTOM),
@@ -50,7 +53,7 @@ PAIR_PLACES: dict[Relation, tuple[str, str]] = {
 
 
 def answers(description: Description) -> list[int]:
-    """The right answers to all questions, in order, as indices."""
+    """Return the correct answers to all questions, in order, as indices."""
     right: list[tuple[str, ...]] = [
         ("pair" if description.relation else str(description.count), description.background or NOT_SAID)
     ]
@@ -71,7 +74,7 @@ def answers(description: Description) -> list[int]:
 
 
 class Examiner(nn.Module):
-    """Asks the questions: one linear layer for each."""
+    """The question layers: one linear layer per question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +84,7 @@ class Examiner(nn.Module):
         self._places = [-1 - number for number, questions in enumerate(QUESTIONS) for _ in questions]
 
     def forward(self, hidden: Tensor, right: Tensor) -> Tensor:
-        """`hidden` (b, tokens, width), `right` (b, questions) → mean cross entropy over all questions."""
+        """Return the mean cross entropy. `hidden` is (b, tokens, width), `right` (b, questions)."""
         losses = [
             functional.cross_entropy(head(hidden[:, place].float()), right[:, number])
             for number, (head, place) in enumerate(zip(self.heads, self._places, strict=True))
@@ -132,7 +135,7 @@ def _loss(network: TextEncoder, examiner: Examiner, part: tuple[Tensor, Tensor])
 
 
 def tokenize(tokenizer: CLIPTokenizer, phrases: list[str]) -> Tensor:
-    """(b, TOKEN_COUNT) int64, padded exactly as the stock pipeline pads."""
+    """Return (b, TOKEN_COUNT) int64, padded exactly as in the stock pipeline."""
     encoded = tokenizer(phrases, padding="max_length", truncation=True, return_tensors="pt")
     tokens: Tensor = encoded.input_ids
     return tokens

@@ -1,4 +1,4 @@
-"""A CLIP tokenizer of its own: all bytes, and one token for each word that the phrases use."""
+"""A CLIP tokenizer of its own: all bytes, and one token per word of the phrases."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ END_OF_WORD = "</w>"
 
 
 def new_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Writes vocab.json and merges.txt into `folder`. Words it does not know fall apart into bytes, not errors."""
+    """Write vocab.json and merges.txt into `folder`. Unknown words are split into bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     merges = _merges(sorted(every_word()))
     letters = [*_byte_letters(), *(f"{letter}{END_OF_WORD}" for letter in _byte_letters())]
@@ -30,7 +30,7 @@ def new_tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def _byte_letters() -> list[str]:
-    """The 256 printable letters that byte-level BPE uses for the 256 bytes (GPT-2's table)."""
+    """Return the 256 printable letters that byte-level BPE uses for the 256 bytes (GPT-2's table)."""
     printable = [
         *range(ord("!"), ord("~") + 1),
         *range(ord("¡"), ord("¬") + 1),
@@ -41,7 +41,7 @@ def _byte_letters() -> list[str]:
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
-    """Byte-pair merges, the most frequent pair first, until every word is a single token."""
+    """Return byte-pair merges, the most frequent pair first, until every word is a single token."""
     spelled = [[*word[:-1], word[-1] + END_OF_WORD] for word in words]
     merges: list[tuple[str, str]] = []
     while any(len(word) > 1 for word in spelled):

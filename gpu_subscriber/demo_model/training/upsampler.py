@@ -1,8 +1,9 @@
-"""The decoder's first weights: a plain upsampler of the latents' colours, which training then teaches outlines.
+"""Initial weights of the decoder: an upsampler of the latents' colours, refined by training.
 
-From random weights a network full of norms is slow to learn what is given to it: how bright the picture is. So each
-residual branch begins at zero, each upsampling as a linear interpolation, and two channels hold nothing but
-constants, so large that what the norms divide by depends little on what the picture happens to show.
+From random weights, a network with many norms is slow to learn the brightness of the image,
+although it is an input. So each residual branch starts at zero, each upsampling as a linear
+interpolation, and two channels hold only constants. These are so large that the divisors of the
+norms depend little on the image.
 """
 
 import math
@@ -15,23 +16,30 @@ from gpu_subscriber.demo_model.training.networks import Autoencoder
 from gpu_subscriber.demo_model.training.taught_latents import COLOUR_SCALE
 
 CONSTANTS = 2
-"""The last two channels, opposites. Few large ones, not many small: every weight that sees a constant learns in step
-with its like, and together they shake what they feed.
+"""The last two channels, with opposite signs. Few large ones, not many small ones: all weights that
+read a constant learn in step, and together destabilize the layers that they feed.
 """
 CONSTANT_VARIANCE = 1.0
-"""What the constants add to the variance of all channels, about as much as the colours."""
+"""Share of the constants in the variance of all channels, about as much as the colours."""
 LINEAR_AROUND = 3.0
 SLOPE_THERE = 1.088
-"""SiLU is nearly linear around 3. What it bends is the same for a colour and its negative, and falls away between."""
+"""SiLU is nearly linear around 3. Its distortion is the same for a colour and its negative, and
+cancels out.
+"""
 TYPICAL_DEVIATION = 1.3
-"""Of all channels of the last layer, constants and colours and the rest."""
+"""Of all channels of the last layer: constants, colours and the others."""
 COLOURS = 3
-"""The first channels; the next three are their negatives, so that the norms, which subtract the mean, take nothing."""
+"""The first channels; the next three are their negatives, so that the norms, which subtract the
+mean, remove nothing.
+"""
 
 
 @torch.no_grad()
 def begin_as_upsampler(autoencoder: Autoencoder) -> None:
-    """Changes the decoder in place. Channels beside colours and constants start as random mixtures of the latents."""
+    """Initialize the decoder in place.
+
+    Channels other than colours and constants start as random mixtures of the latents.
+    """
     decoder = autoencoder.decoder
     _set_identity(autoencoder.post_quant_conv)
     _begin_stream(decoder.conv_in)
@@ -47,7 +55,7 @@ def begin_as_upsampler(autoencoder: Autoencoder) -> None:
 
 
 def _begin_stream(conv: Any) -> None:
-    """(4 latents → c): the colours as they are and negative, then random mixtures of latents, then constants."""
+    """Initialize (4 latents → c): colours, their negatives, random mixtures of latents, constants."""
     conv.weight[: 2 * COLOURS] = 0.0
     conv.weight[-CONSTANTS:] = 0.0
     conv.bias.zero_()
@@ -59,7 +67,7 @@ def _begin_stream(conv: Any) -> None:
 
 
 def _end_stream(norm: Any, conv: Any) -> None:
-    """What the norm divides by is known, roughly; `conv` multiplies it back."""
+    """Set `conv` to undo the division by the norm, whose divisor is approximately known."""
     norm.bias[: 2 * COLOURS] = LINEAR_AROUND
     conv.weight.zero_()
     conv.bias.zero_()
@@ -78,7 +86,7 @@ def _set_identity(conv: Any) -> None:
 
 
 def _set_smoothing(conv: Any) -> None:
-    """After an upsampling that repeats each cell, this makes it a linear interpolation."""
+    """Make it a linear interpolation, after an upsampling that repeats each cell."""
     conv.weight.zero_()
     conv.bias.zero_()
     along = torch.tensor([0.25, 0.5, 0.25])
@@ -87,7 +95,7 @@ def _set_smoothing(conv: Any) -> None:
 
 
 def _set_narrowing(conv: Any) -> None:
-    """(more → fewer channels): the first ones stay the first, constants stay constants."""
+    """Initialize (more → fewer channels): the first ones and the constants are passed through."""
     conv.weight.zero_()
     conv.bias.zero_()
     for channel in range(conv.out_channels - CONSTANTS):
