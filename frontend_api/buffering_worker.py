@@ -8,9 +8,11 @@ own. Connections are closed without blocking the loop, too.
 
 import contextlib
 import errno
+import fcntl
 import json
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +47,10 @@ _PAUSE_SECONDS = 0.01
 _TAKES_NOTHING = struct.pack("ll", 30, 0)
 """After so many seconds in which a caller takes nothing of an answer, sending it fails and its thread is free."""
 
+_SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that were not sent yet
+_TAKES_SLOWLY_SECONDS = 3.0
+"""A caller who has not taken an answer by then loses it when others need the thread."""
+
 
 def max_body_bytes(path: str) -> int:
     """What is buffered of a body at most. Beyond their own limits, routes answer 413 themselves."""
@@ -75,7 +81,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             )
         )
         self._lingering: dict[_Connection, float] = {}
-        self._in_flight = 0
+        self._answering: dict[_Connection, float] = {}  # since when, in this order
         self._in_flight_bytes = 0
         self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
         self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
@@ -115,7 +121,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
         """A thread has answered."""
-        self._in_flight -= 1
+        del self._answering[conn]
         self._in_flight_bytes -= conn.incoming.size
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
         if keeps and not conn.incoming.is_malformed:
@@ -138,6 +144,17 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._give_up(conn, "the request did not arrive within the time allowed for it")
         while self._lingering and next(iter(self._lingering.values())) <= now:
             self._drop(next(iter(self._lingering)))
+        if len(self._answering) >= self.cfg.threads:
+            self._free_threads(now)
+
+    def _free_threads(self, now: float) -> None:
+        """Every thread is taken: break the connections of callers who do not take their answers."""
+        for conn, since in self._answering.items():
+            if since > now - _TAKES_SLOWLY_SECONDS:
+                break
+            if _untaken_bytes(conn.sock):
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)  # whatever the thread sends fails at once
 
     def _close_idle(self) -> None:
         if self._lingering:
@@ -225,14 +242,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         threads = self.tpool
         if conn.incoming.path in HEALTH_PATHS:
             threads = self._health_threads
-        elif self._in_flight >= self._most_in_flight or self._in_flight_bytes > _BUFFERED_BYTES:
+        elif len(self._answering) >= self._most_in_flight or self._in_flight_bytes > _BUFFERED_BYTES:
             detail = "as many requests are being answered as this process can hold; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
         # An iterator instead of the socket: whatever gunicorn makes of the bytes, it never waits for more of them.
         conn.parser = RequestParser(self.cfg, iter(conn.incoming.chunks), conn.client)
         conn.data_ready = True
-        self._in_flight += 1
+        self._answering[conn] = time.monotonic()
         self._in_flight_bytes += conn.incoming.size
         future = threads.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
@@ -294,6 +311,15 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _read_with(self, conn: _Connection, callback: Callable[[_Connection, socket.socket], None]) -> None:
         self.poller.register(conn.sock, EVENT_READ, partial(callback, conn))
+
+
+def _untaken_bytes(connection: socket.socket) -> int:
+    """What the kernel cannot send because the caller takes nothing. What is on its way does not count."""
+    try:
+        answer = fcntl.ioctl(connection, _SIOCOUTQNSD, bytes(4))
+    except (OSError, ValueError):  # closed, or a system that does not tell
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def _written(problem: Problem) -> bytes:

@@ -132,6 +132,24 @@ def test_a_process_without_a_file_to_open_closes_idle_connections_and_lives_on()
         assert kept.status_code == 200, "another process, which does not know the task"
 
 
+def test_callers_who_do_not_take_their_answers_free_the_threads_that_others_need() -> None:
+    with (
+        served_by_gunicorn(DARKROOM_API_THREADS="4", DARKROOM_MAX_WAITING="4") as port,
+        ExitStack() as exits,
+    ):
+        for _ in range(12):
+            slow = exits.enter_context(socket.socket())
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+            slow.connect((LOOPBACK, port))
+            slow.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", trust_env=False) as caller:
+            until = time.monotonic() + SOON_SECONDS
+            with contextlib.suppress(httpx.TimeoutException):  # then every thread is taken
+                while time.monotonic() < until:
+                    caller.get("/v1/models", timeout=0.5)
+        assert_others_are_served(port)
+
+
 def test_a_connection_that_is_kept_holds_no_body_that_was_answered() -> None:
     body = b'{"tasks": []' + b" " * 3_900_000 + b"}"
     with served_by_gunicorn() as port, ExitStack() as exits:
