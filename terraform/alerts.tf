@@ -1,5 +1,5 @@
-# What somebody is told of. Each alert names the row of docs/runbook.md that says what to do; a test compares the two.
-# The queries are PromQL over what darkroom sends (docs/observability.md) and what Google counts itself.
+# Alerts. Each alert names its row of docs/runbook.md; a test compares the two.
+# The queries are PromQL over darkroom's metrics (docs/observability.md) and Google's own.
 
 resource "google_monitoring_alert_policy" "alerts" {
   for_each = merge(local.queue_alerts, local.task_alerts, local.failure_alerts, local.service_alerts)
@@ -17,7 +17,7 @@ resource "google_monitoring_alert_policy" "alerts" {
       query               = each.value.query
       duration            = each.value.lasts
       evaluation_interval = "60s"
-      # A counter exists once it has counted: most of these have not on the day they are made.
+      # A counter exists only after its first value, which most of these lack when they are created.
       disable_metric_validation = true
     }
   }
@@ -35,7 +35,7 @@ resource "google_monitoring_alert_policy" "alerts" {
 }
 
 locals {
-  # Tasks' subscriptions as Google itself counts them: true even when no process of darkroom's says a word.
+  # Google's own metrics of the tasks' subscriptions: available even when no darkroom process reports.
   undelivered = "pubsub_googleapis_com:subscription_num_undelivered_messages{monitored_resource=\"pubsub_subscription\", subscription_id=~\"${local.topics.tasks}-.*\"}"
   oldest_age  = "pubsub_googleapis_com:subscription_oldest_unacked_message_age{monitored_resource=\"pubsub_subscription\", subscription_id=~\"${local.topics.tasks}-.*\"}"
   pulled_by   = "\"messaging.destination.subscription.name\""
@@ -62,7 +62,7 @@ locals {
       severity = "CRITICAL"
       runbook  = "Workers do not come, or do not go."
       query    = "max by (subscription_id) (${local.undelivered}) > 0 unless on (subscription_id) sum by (subscription_id) (label_replace({\"darkroom.worker.ready\"}, \"subscription_id\", \"$1\", ${local.pulled_by}, \"(.*)\")) > 0"
-      lasts    = "1200s" # a node, an image and a model take minutes to come up from nothing
+      lasts    = "1200s" # a node, an image and a model take minutes to start from zero
       says     = "Nobody pulls this subscription. `kubectl -n darkroom get pods,events` says whether pods are missing, pending or failing."
     }
     waits_long = {
@@ -158,7 +158,7 @@ locals {
     }
   }
 
-  # By the codes of engine failures: title, and how many attempts within a quarter of an hour are too many.
+  # By code of engine failure: title, and the limit of failed attempts within a quarter of an hour.
   failure_codes = {
     engine_crashed       = { title = "Engines crash", limit = 2, severity = "ERROR" }
     engine_out_of_memory = { title = "Engines run out of main memory", limit = 2, severity = "ERROR" }
@@ -183,7 +183,7 @@ locals {
   errors   = "sum(rate(run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\", service_name=\"${local.api_name}\", response_code_class=\"5xx\"}[%s]))"
   requests = "sum(rate(run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\", service_name=\"${local.api_name}\"}[%s]))"
   budget   = 1 - var.alert_limits.availability
-  # How fast the month's error budget burns, over a long window that matters and a short one that it is still so: the
+  # Burn rates of the month's error budget, over a long window, and a short one that shows whether it still burns. The
   # factors spend 2 % of it in an hour and 5 % in six.
   burn_rates = {
     fast = { factor = 14.4, long = "1h", short = "5m", severity = "CRITICAL" }
@@ -260,7 +260,7 @@ locals {
     },
     { for name, alert in local.autoscaling_alerts : name => alert if var.cluster.enabled },
   )
-  # What is missing decides nothing (docs/autoscaling.md), so somebody has to be told that it is.
+  # The autoscaler makes no decision on missing metrics (docs/autoscaling.md), so a missing metric needs an alert.
   autoscaling_alerts = {
     autoscaler_is_blind = {
       title    = "The autoscaler gets no figure"

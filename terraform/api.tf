@@ -1,13 +1,13 @@
-# The API on Cloud Run. Terraform says how it runs; which image runs, and who gets the traffic, cloudbuild.yaml says.
+# The API on Cloud Run. Terraform configures the service; cloudbuild.yaml selects the image and routes the traffic.
 
 locals {
   api_name        = "darkroom-api"
   api_network_tag = "darkroom-api"
-  # Known before the service is: its own environment, the pushes and the scheduler have to name it.
+  # Computed, not read from the service: the service's own environment, the pushes and the scheduler refer to it.
   api_host = "${local.api_name}-${local.project_number}.${var.region}.run.app"
   api_url  = "https://${local.api_host}"
 
-  # Those who wait for a task's changes and those who are worked for: docs/adr/0011-waiting-is-a-sleeping-thread.md.
+  # Callers that wait for a task's changes, and requests in progress: docs/adr/0011-waiting-is-a-sleeping-thread.md.
   api_max_waiting = 600
   api_threads     = 32
 
@@ -47,7 +47,7 @@ resource "google_cloud_run_v2_service" "api" {
   location            = var.region
   ingress             = "INGRESS_TRAFFIC_ALL"
   deletion_protection = var.deletion_protection
-  # Callers show the API their Firebase tokens and API keys; it asks for credentials itself, on every route but the page.
+  # The API itself checks Firebase tokens and API keys, on every route except the page.
   invoker_iam_disabled = var.api.open_to_callers
 
   template {
@@ -62,7 +62,7 @@ resource "google_cloud_run_v2_service" "api" {
     }
 
     vpc_access {
-      # Everything, so that webhooks leave by the fixed addresses and pass the firewall.
+      # All traffic, so that webhooks use the fixed addresses and pass the firewall.
       egress = "ALL_TRAFFIC"
       network_interfaces {
         network    = google_compute_network.darkroom.id
@@ -104,7 +104,7 @@ resource "google_cloud_run_v2_service" "api" {
         }
       }
 
-      # A revision that cannot reach Firestore and Pub/Sub gets no callers.
+      # A revision that cannot reach Firestore and Pub/Sub receives no traffic.
       startup_probe {
         period_seconds    = 5
         timeout_seconds   = 4 # /readyz gives each dependency two seconds
@@ -114,7 +114,7 @@ resource "google_cloud_run_v2_service" "api" {
           port = 8080
         }
       }
-      # Only a process that is stuck is started anew: that a dependency is away is no reason to.
+      # Restarts only a stuck process; an unavailable dependency is no reason for a restart.
       liveness_probe {
         period_seconds    = 15
         timeout_seconds   = 5
@@ -151,7 +151,7 @@ resource "google_cloud_run_v2_service" "api" {
       client,
       client_version,
       template[0].containers[0].image,
-      template[0].labels, # gcloud marks each revision of its own with a nonce
+      template[0].labels, # gcloud adds a nonce to each revision that it creates
       traffic,
     ]
 
@@ -161,7 +161,7 @@ resource "google_cloud_run_v2_service" "api" {
     }
   }
 
-  # Without these rights its first revision would not start.
+  # Its first revision does not start without these permissions.
   depends_on = [
     google_project_iam_member.documents,
     google_pubsub_topic_iam_member.api_publishes,

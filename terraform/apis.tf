@@ -1,4 +1,4 @@
-# The services of Google Cloud that darkroom is made of, and the agents by which two of them act on others.
+# The Google Cloud services that darkroom uses, and the service agents with which two of them act on others.
 
 locals {
   services = toset(concat(
@@ -31,7 +31,7 @@ locals {
     var.budget == null ? [] : ["billingbudgets.googleapis.com"],
   ))
 
-  # Everything names its project through the services, so that nothing is made before they are on.
+  # Every resource reads its project from here, so that none is created before the services are enabled.
   project = distinct([for service in google_project_service.enabled : service.project])[0]
 }
 
@@ -40,11 +40,11 @@ resource "google_project_service" "enabled" {
 
   project = var.project_id
   service = each.value
-  # Somebody else in the project may use it, too.
+  # Other workloads in the project may use it, too.
   disable_on_destroy = false
 }
 
-# Made here because the service itself makes them only at first use, which is after their rights are needed.
+# Created here because the service creates them only at first use, which is after they need permissions.
 resource "google_project_service_identity" "pubsub" {
   provider = google-beta
 

@@ -1,5 +1,5 @@
-# KEDA, which asks the API and Cloud Monitoring how many workers are wanted. What it scales, and by what, stands in
-# gpu_subscriber/k8s.
+# KEDA, which reads the demand for workers from the API and Cloud Monitoring. gpu_subscriber/k8s defines what it scales
+# and by which triggers.
 
 locals {
   keda_namespace = "keda"
@@ -33,7 +33,7 @@ resource "helm_release" "keda" {
     podIdentity = {
       gcp = { enabled = true, gcpIAMServiceAccount = google_service_account.keda[0].email }
     }
-    # Two, so that a node's end does not stop the scaling; one of them leads.
+    # Two, so that the loss of a node does not stop the scaling; one of them is the leader.
     operator      = { replicaCount = 2 }
     metricsServer = { replicaCount = 2 }
     podDisruptionBudget = {
@@ -43,7 +43,7 @@ resource "helm_release" "keda" {
   })]
 }
 
-# Cloud Monitoring has no smaller thing to grant on than the project.
+# Cloud Monitoring grants roles only on the whole project.
 resource "google_project_iam_member" "keda_reads_metrics" {
   count = var.cluster.enabled ? 1 : 0
 

@@ -1,4 +1,4 @@
-# What a month may cost before somebody is told. It stops nothing: that is what max_nodes and max_instances are for.
+# Sends notifications when a month's cost reaches the budget. It stops nothing: max_nodes and max_instances do.
 
 resource "google_billing_budget" "month" {
   count = var.budget == null ? 0 : 1
@@ -30,7 +30,7 @@ resource "google_billing_budget" "month" {
     }
   }
 
-  # Beside the billing account's administrators, who are told in any case. A budget takes five channels.
+  # In addition to the billing account's administrators, who are always notified. A budget takes five channels.
   dynamic "all_updates_rule" {
     for_each = length(var.alert_emails) > 0 ? [values(google_monitoring_notification_channel.email)[*].id] : []
     content {

@@ -1,8 +1,8 @@
-# Cloud Build: tests, builds and rolls out as an identity that can do that and nothing else.
+# Cloud Build's identity, with only the permissions to test, build and roll out.
 
 resource "google_storage_bucket" "builds" {
-  #checkov:skip=CKV_GCP_62:who read what stands in Cloud Audit Logs, where the project turns them on
-  #checkov:skip=CKV_GCP_78:a build's source is uploaded once and never again
+  #checkov:skip=CKV_GCP_62:Cloud Audit Logs record reads, where the project enables them
+  #checkov:skip=CKV_GCP_78:a build's source is uploaded only once
   project                     = local.project
   name                        = "${var.project_id}-darkroom-builds"
   location                    = var.region
@@ -20,7 +20,7 @@ resource "google_storage_bucket" "builds" {
   }
 }
 
-# It reads its source there, and leaves beside it what each image contains.
+# It reads its source there, and stores the SBOM of each image beside it.
 resource "google_storage_bucket_iam_member" "builder_keeps_builds" {
   bucket = google_storage_bucket.builds.name
   role   = "roles/storage.objectUser"
@@ -43,7 +43,7 @@ resource "google_cloud_run_v2_service_iam_member" "builder_deploys" {
   member   = google_service_account.builder.member
 }
 
-# A revision runs as the API: whoever makes one must be allowed to.
+# A revision runs as the API's account: the builder needs permission to use it.
 resource "google_service_account_iam_member" "builder_acts_as_api" {
   service_account_id = google_service_account.api.name
   role               = "roles/iam.serviceAccountUser"

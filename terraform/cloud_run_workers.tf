@@ -1,4 +1,4 @@
-# For those who need a GPU or two and no cluster: the same image on Cloud Run. Its number is set by hand.
+# Workers on Cloud Run, with the same image, for one or two GPUs without a cluster. Their number is set manually.
 
 resource "google_cloud_run_v2_worker_pool" "workers" {
   count = var.cloud_run_workers == null ? 0 : 1
@@ -15,7 +15,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
 
   template {
     service_account               = google_service_account.worker.email
-    gpu_zonal_redundancy_disabled = true # half the price: another worker takes over what a zone loses
+    gpu_zonal_redundancy_disabled = true # half the price: another worker takes over the tasks of a failed zone
 
     node_selector {
       accelerator = var.cloud_run_workers.gpu
@@ -38,7 +38,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
           DARKROOM_HEALTH_PORT  = "8081"
           DARKROOM_MODELS       = join(",", var.model_pools[var.cloud_run_workers.model_pool])
           DARKROOM_SUBSCRIPTION = google_pubsub_subscription.tasks[var.cloud_run_workers.model_pool].name
-          # Cloud Run kills 10 s after SIGTERM, and the goodbye takes 7.
+          # Cloud Run kills the process 10 s after SIGTERM, and handing back the tasks takes up to 7 s.
           DARKROOM_DRAIN_DEADLINE_SECONDS = "3"
         }, var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" })
         content {
@@ -57,7 +57,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
           port = 8081
         }
       }
-      # A minute, as long as leases and claims outlive a stall.
+      # A minute: leases and claims survive a stall of the same length.
       liveness_probe {
         period_seconds    = 10
         timeout_seconds   = 5
@@ -87,7 +87,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
     ignore_changes = [client, client_version]
   }
 
-  # Without these rights its instances would not start.
+  # Its instances do not start without these permissions.
   depends_on = [
     google_project_iam_member.documents,
     google_pubsub_subscription_iam_member.workers_pull,
@@ -97,7 +97,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
 }
 
 locals {
-  # What every worker is told, here and in gpu_subscriber/k8s/environment/settings.env.
+  # The settings of every worker, here and in gpu_subscriber/k8s/environment/settings.env.
   worker_settings = {
     DARKROOM_DEAD_LETTER_TOPIC = local.topics.dead_letters
     DARKROOM_EVENTS_TOPIC      = local.topics.events
@@ -105,7 +105,7 @@ locals {
     DARKROOM_PROJECT_ID        = var.project_id
     DARKROOM_TASKS_TOPIC       = local.topics.tasks
   }
-  # The API tells callers, workers count by them.
+  # The API returns prices to callers; workers use them in metrics.
   prices = var.price_per_gpu_second == null ? {} : {
     DARKROOM_PRICE_CURRENCY       = var.price_currency
     DARKROOM_PRICE_PER_GPU_SECOND = tostring(var.price_per_gpu_second)

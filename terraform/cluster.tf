@@ -1,4 +1,4 @@
-# The cluster that the workers run in: private, regional, and without an address that anybody could knock at.
+# The workers' cluster: private, regional, and without a public address.
 
 locals {
   clusters      = toset(var.cluster.enabled ? ["darkroom"] : [])
@@ -8,8 +8,8 @@ locals {
 
 resource "google_container_cluster" "darkroom" {
   #checkov:skip=CKV_GCP_12:Dataplane V2 enforces network policies itself; the addon of that name is for clusters without
-  #checkov:skip=CKV_GCP_69:each node pool asks for the metadata server; the pool that is meant here lives for a minute
-  #checkov:skip=CKV_GCP_20:there is no IP endpoint whose callers could be restricted, see control_plane_endpoints_config
+  #checkov:skip=CKV_GCP_69:each node pool enables the metadata server; the default pool that this check covers exists for a minute
+  #checkov:skip=CKV_GCP_20:there is no IP endpoint to restrict, see control_plane_endpoints_config
   #checkov:skip=CKV_GCP_65:roles are bound to service accounts; groups belong to an organization that may not exist
   for_each = local.clusters
 
@@ -32,7 +32,7 @@ resource "google_container_cluster" "darkroom" {
   private_cluster_config {
     enable_private_nodes = true
   }
-  # By its DNS name the control plane is reached from anywhere, and asks IAM; by an address it is reached from nowhere.
+  # The control plane is reachable from anywhere by its DNS name, where IAM authorizes callers; it has no IP endpoint.
   control_plane_endpoints_config {
     dns_endpoint_config {
       allow_external_traffic = true
@@ -42,16 +42,16 @@ resource "google_container_cluster" "darkroom" {
     }
   }
 
-  # Its nodes come with pools of their own below; the one that GKE insists on is removed at once. It has no node_config
-  # here: once it is gone the provider would compare that with some other pool's, and replace the cluster. So it runs,
-  # for a minute, as the project's default account, which has to exist; it needs no rights.
+  # The node pools are separate resources below; GKE's mandatory default pool is removed at once. It has no node_config
+  # here, because after its removal the provider would compare that with another pool's and replace the cluster. So it
+  # runs, for a minute, as the project's default account, which has to exist; the account needs no permissions.
   remove_default_node_pool = true
   initial_node_count       = 1
 
   release_channel {
     channel = var.cluster.release_channel
   }
-  # Sundays, when fewest are drawn for.
+  # Weekends, when there are the fewest tasks.
   maintenance_policy {
     recurring_window {
       start_time = "2026-01-04T02:00:00Z"
@@ -85,19 +85,19 @@ resource "google_container_cluster" "darkroom" {
       enabled = true
     }
     http_load_balancing {
-      disabled = true # nobody calls a worker
+      disabled = true # workers receive no requests
     }
   }
   node_pool_defaults {
     node_config_defaults {
       insecure_kubelet_readonly_port_enabled = "FALSE"
       gcfs_config {
-        enabled = true # streams images: a worker's is gigabytes
+        enabled = true # image streaming: a worker's image has gigabytes
       }
     }
   }
   cluster_autoscaling {
-    autoscaling_profile = "OPTIMIZE_UTILIZATION" # an idle GPU node goes sooner
+    autoscaling_profile = "OPTIMIZE_UTILIZATION" # removes idle GPU nodes sooner
   }
 
   cost_management_config {
@@ -114,7 +114,7 @@ resource "google_container_cluster" "darkroom" {
   }
 }
 
-# KEDA and what GKE runs itself. One node in all zones together is enough while nothing is drawn.
+# For KEDA and GKE's own pods. One node in all zones together is enough while no worker runs.
 resource "google_container_node_pool" "system" {
   for_each = google_container_cluster.darkroom
 
@@ -122,7 +122,7 @@ resource "google_container_node_pool" "system" {
   name     = "system"
   cluster  = each.value.name
   location = var.region
-  # In each zone, to begin with: the autoscaler keeps to its least, but does not make a pool that is empty that large.
+  # Per zone, at creation: the autoscaler keeps a pool at its minimum, but does not raise an empty pool to it.
   initial_node_count = 1
 
   autoscaling {
@@ -145,7 +145,7 @@ resource "google_container_node_pool" "system" {
     disk_type       = "pd-balanced"
     image_type      = "COS_CONTAINERD"
     service_account = google_service_account.nodes.email
-    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"] # IAM says what the account may do
+    oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"] # IAM limits what the account may do
 
     gcfs_config {
       enabled = true
@@ -160,12 +160,12 @@ resource "google_container_node_pool" "system" {
   }
 
   lifecycle {
-    ignore_changes = [initial_node_count] # another number of zones would make the pool anew
+    ignore_changes = [initial_node_count] # another number of zones would replace the pool
   }
 }
 
 resource "google_project_iam_member" "nodes" {
   project = local.project
-  role    = "roles/container.defaultNodeServiceAccount" # logs, metrics and the autoscaler's figures, and no more
+  role    = "roles/container.defaultNodeServiceAccount" # only logs, metrics and the autoscaler's figures
   member  = google_service_account.nodes.member
 }

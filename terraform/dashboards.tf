@@ -1,7 +1,7 @@
-# What one looks at: everything that docs/observability.md names, in the order in which one asks.
+# Dashboard with every metric of docs/observability.md: queue, tasks, workers, services.
 
 locals {
-  # A chart: title, unit, and its lines by legend. Gauges of the API show the whole queue on every instance: the maximum.
+  # A chart: title, unit, and lines by legend. Every API instance reports the whole queue, so use the gauges' maximum.
   charts = concat(local.queue_charts, local.task_charts, local.worker_charts, local.service_charts)
 
   queue_charts = [
@@ -115,7 +115,7 @@ resource "google_monitoring_dashboard" "darkroom" {
     mosaicLayout = {
       columns = 48
       tiles = [
-        # Cloud Monitoring leaves zeros out of what it answers, and a plan would never be empty.
+        # Cloud Monitoring omits zeros from its responses, so a plan would never be empty.
         for place, chart in local.charts : merge({
           for side, units in { xPos = 16 * (place % 3), yPos = 16 * floor(place / 3) } : side => units if units > 0
           }, {

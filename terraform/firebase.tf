@@ -1,4 +1,4 @@
-# Who people are: the web app that the page signs them in with. Its configuration is public by nature.
+# User sign-in: the Firebase web app of the page. Its configuration is public by design.
 
 resource "google_firebase_project" "darkroom" {
   provider = google-beta
@@ -20,7 +20,7 @@ data "google_firebase_web_app_config" "page" {
   web_app_id = google_firebase_web_app.page.app_id
 }
 
-# Google as a provider wants an OAuth client, which is made by hand: docs/deploy.md says where.
+# Google as a sign-in provider needs an OAuth client, which is created manually: see docs/deploy.md.
 resource "google_identity_platform_config" "sign_in" {
   project                    = local.project
   autodelete_anonymous_users = true

@@ -1,4 +1,4 @@
-# The truth about every task. The rules are those of the local stack; the indexes are compared with every query by tests.
+# The authoritative state of every task. The local stack uses the same rules; tests compare the indexes with every query.
 
 locals {
   firestore = jsondecode(file("${path.module}/firestore.indexes.json"))
@@ -14,7 +14,7 @@ locals {
 
 resource "google_firestore_database" "darkroom" {
   project                           = local.project
-  name                              = "(default)" # the one that Firestore's web client, and so the page, opens
+  name                              = "(default)" # the database that Firestore's web client, and so the page, opens
   location_id                       = coalesce(var.firestore_location, var.region)
   type                              = "FIRESTORE_NATIVE"
   concurrency_mode                  = "OPTIMISTIC"
@@ -23,7 +23,7 @@ resource "google_firestore_database" "darkroom" {
   deletion_policy                   = var.deletion_protection ? "ABANDON" : "DELETE"
 }
 
-# Point-in-time recovery reaches back seven days; this reaches back further, at the price of what a day has changed.
+# Point-in-time recovery covers seven days; this covers a longer time, but loses up to a day of changes.
 resource "google_firestore_backup_schedule" "daily" {
   project   = local.project
   database  = google_firestore_database.darkroom.name
@@ -88,7 +88,7 @@ resource "google_firebaserules_ruleset" "firestore" {
   depends_on = [google_firestore_database.darkroom]
 
   lifecycle {
-    create_before_destroy = true # the old rules hold until the new ones are released
+    create_before_destroy = true # the old rules apply until the new ones are released
   }
 }
 

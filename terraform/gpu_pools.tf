@@ -1,4 +1,4 @@
-# Nodes with GPUs. Each pool goes to zero: a node exists while a worker needs it.
+# Nodes with GPUs. Each pool scales to zero: a node exists only while a worker needs it.
 
 resource "google_container_node_pool" "gpu" {
   for_each = var.cluster.enabled ? var.gpu_pools : {}
@@ -12,14 +12,14 @@ resource "google_container_node_pool" "gpu" {
   autoscaling {
     total_min_node_count = each.value.min_nodes
     total_max_node_count = each.value.max_nodes
-    # GPUs are scarce: wherever there is one.
+    # GPUs are scarce: use any zone with a free one.
     location_policy = "ANY"
   }
   management {
     auto_repair  = true
     auto_upgrade = true
   }
-  # A surge would need one GPU more than there may be.
+  # A surge would need one GPU more than the quota may allow.
   upgrade_settings {
     max_surge       = 0
     max_unavailable = 1
@@ -43,7 +43,7 @@ resource "google_container_node_pool" "gpu" {
       }
     }
 
-    # GKE itself adds the taint nvidia.com/gpu.
+    # GKE adds the taint nvidia.com/gpu.
     dynamic "taint" {
       for_each = concat(
         each.value.spot ? [{ key = "cloud.google.com/gke-spot", value = "true", effect = "NO_SCHEDULE" }] : [],
@@ -66,9 +66,9 @@ resource "google_container_node_pool" "gpu" {
 
     kubelet_config {
       insecure_kubelet_readonly_port_enabled = "FALSE"
-      # Main memory that runs out costs a worker its engine and not its life: it still hands back what it drew.
+      # The OOM killer ends only the engine process; the worker still hands back its tasks.
       single_process_oom_kill = true
-      # A hundred and twenty seconds, of which the node's own pods get the last fifteen.
+      # 120 seconds, of which the last 15 are for the node's own pods.
       shutdown_grace_period_seconds               = each.value.extended_shutdown ? 120 : null
       shutdown_grace_period_critical_pods_seconds = each.value.extended_shutdown ? 15 : null
     }

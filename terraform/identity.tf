@@ -1,4 +1,4 @@
-# Who acts in the project. What each may do stands beside the thing it may do it to.
+# Service accounts. Their roles are granted next to each resource.
 
 resource "google_service_account" "api" {
   project      = local.project
@@ -38,7 +38,7 @@ resource "google_service_account" "keda" {
   display_name = "darkroom: KEDA, which decides how many workers there are"
 }
 
-# Pods are these accounts by Workload Identity, which needs no key. The names are those of gpu_subscriber/k8s.
+# Pods act as these accounts through Workload Identity, without keys. The names are those of gpu_subscriber/k8s.
 resource "google_service_account_iam_member" "pods" {
   for_each = var.cluster.enabled ? {
     worker = { account = google_service_account.worker.name, pod = "darkroom/darkroom-worker" }
@@ -49,10 +49,10 @@ resource "google_service_account_iam_member" "pods" {
   role               = "roles/iam.workloadIdentityUser"
   member             = "serviceAccount:${var.project_id}.svc.id.goog[${each.value.pod}]"
 
-  depends_on = [google_container_cluster.darkroom] # the pool of identities comes with the project's first cluster
+  depends_on = [google_container_cluster.darkroom] # the project's first cluster creates the identity pool
 }
 
-# Firestore without the rights to create databases, read their statistics or change indexes.
+# Firestore without the permissions to create databases, read their statistics or change indexes.
 resource "google_project_iam_custom_role" "documents" {
   project     = local.project
   role_id     = "darkroomDocuments"
@@ -90,7 +90,7 @@ resource "google_service_account_iam_member" "api_signs_links" {
   member             = google_service_account.api.member
 }
 
-# Pub/Sub and the scheduler may speak as the caller, and as nobody else.
+# Pub/Sub and the scheduler may issue tokens of the caller's account, and of no other.
 resource "google_service_account_iam_member" "speaks_as_caller" {
   for_each = {
     pubsub    = google_project_service_identity.pubsub.member
@@ -102,7 +102,7 @@ resource "google_service_account_iam_member" "speaks_as_caller" {
   member             = each.value
 }
 
-# Telemetry has no resource of its own to be granted on: the project is the smallest there is.
+# Telemetry roles can only be granted on the whole project.
 resource "google_project_iam_member" "telemetry" {
   for_each = {
     for pair in setproduct(keys(local.telemetry_writers), local.telemetry_roles) :

@@ -1,4 +1,4 @@
-# Who is told. What they are told of stands in alerts.tf, what they look at in dashboards.tf.
+# Notification channels. The alerts are in alerts.tf, the dashboard in dashboards.tf.
 
 resource "google_monitoring_notification_channel" "email" {
   for_each = toset(var.alert_emails)

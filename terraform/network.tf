@@ -1,4 +1,4 @@
-# One network: nodes without addresses of their own, the API's way out, and one door to the internet for both.
+# One network: nodes without external addresses, the API's egress, and one NAT for both.
 
 resource "google_compute_network" "darkroom" {
   project                 = local.project
@@ -48,7 +48,7 @@ resource "google_compute_subnetwork" "api" {
   }
 }
 
-# Fixed, so that a webhook's receiver can let just these in.
+# Fixed, so that a webhook's receiver can allow only these.
 resource "google_compute_address" "way_out" {
   count = var.outbound_addresses
 
@@ -83,7 +83,7 @@ resource "google_compute_router_nat" "darkroom" {
   }
 }
 
-# Callers choose where webhooks go. The API refuses private addresses itself; were it ever fooled, the network does.
+# Callers choose webhook addresses. The API refuses private ones; the firewall also blocks them, in case that check fails.
 resource "google_compute_firewall" "api_stays_outside" {
   project            = local.project
   name               = "darkroom-api-stays-outside"

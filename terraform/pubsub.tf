@@ -1,4 +1,4 @@
-# Three topics and their subscriptions. local_stack/provisioning.py makes the same on the emulator; a test compares the two.
+# Three topics and their subscriptions. local_stack/provisioning.py creates the same on the emulator; a test compares them.
 
 locals {
   topics = {
@@ -6,13 +6,13 @@ locals {
     events       = "darkroom-task-events"
     dead_letters = "darkroom-dead-letters"
   }
-  # What Pub/Sub keeps nobody has to publish again: a week, so that a broken worker may be mended after a long weekend.
+  # A week, so that a broken worker can be fixed after a long weekend without publishing its messages again.
   retention = "604800s"
-  # DARKROOM_LEASE_SECONDS of the worker, which extends each lease by as much.
+  # The worker's DARKROOM_LEASE_SECONDS, the length of each lease extension.
   lease_seconds = 60
-  # The most there may be: attempts are counted by the domain, this is the net under it.
+  # Pub/Sub's maximum: the domain counts attempts, this is only the fallback.
   max_delivery_attempts = 100
-  # Messages are deleted with their topic or subscription: an apply that would destroy one fails first.
+  # Deleting a topic or subscription deletes its messages: an apply that would do so fails instead.
   deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 
   pushes = {
@@ -22,7 +22,7 @@ locals {
 }
 
 resource "google_pubsub_topic" "topics" {
-  #checkov:skip=CKV_GCP_83:encrypted with Google's keys; prompts lie in Firestore, too, under the same
+  #checkov:skip=CKV_GCP_83:encrypted with Google's keys, like the prompts in Firestore
   for_each = local.topics
 
   project = local.project
@@ -30,7 +30,7 @@ resource "google_pubsub_topic" "topics" {
 
   deletion_policy = local.deletion_policy
 
-  # Prompts do not leave the region by the queue.
+  # Keeps the prompts in messages within the region.
   message_storage_policy {
     allowed_persistence_regions = [var.region]
   }
@@ -52,9 +52,9 @@ resource "google_pubsub_subscription" "tasks" {
   deletion_policy = contains(var.draining_pools, each.key) ? "DELETE" : local.deletion_policy
 
   expiration_policy {
-    ttl = "" # never, however long a pool stands at zero
+    ttl = "" # never expires, even if a pool has no workers for a long time
   }
-  # A hundred deliveries with these pauses are three hours: an outage that long sends no task to the dead letters.
+  # A hundred deliveries with these pauses take three hours: a shorter outage dead-letters no task.
   retry_policy {
     minimum_backoff = "5s"
     maximum_backoff = "120s"
@@ -71,7 +71,7 @@ resource "google_pubsub_subscription" "pushes" {
   project = local.project
   name    = each.key
   topic   = each.value.topic
-  # Above DARKROOM_WEBHOOK_TIMEOUT_SECONDS and the calls to Firestore around it.
+  # More than DARKROOM_WEBHOOK_TIMEOUT_SECONDS plus the calls to Firestore before and after the try.
   ack_deadline_seconds       = 60
   message_retention_duration = local.retention
   deletion_policy            = local.deletion_policy
@@ -94,7 +94,7 @@ resource "google_pubsub_subscription" "pushes" {
   depends_on = [google_service_account_iam_member.speaks_as_caller, google_cloud_run_v2_service_iam_member.caller]
 }
 
-# Nobody reads it but people, when the API has not kept what it should.
+# For operators, in case the API has failed to store dead letters.
 resource "google_pubsub_subscription" "dead_letters_archive" {
   project                    = local.project
   name                       = "${local.topics.dead_letters}-archive"
@@ -108,7 +108,7 @@ resource "google_pubsub_subscription" "dead_letters_archive" {
   }
 }
 
-# Dead-lettering is done by Pub/Sub's own agent, which may not do it unless it is told so here.
+# Pub/Sub's service agent forwards dead letters, which requires these permissions.
 resource "google_pubsub_topic_iam_member" "agent_forwards_dead_letters" {
   project = local.project
   topic   = google_pubsub_topic.topics["dead_letters"].name

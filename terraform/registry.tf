@@ -1,13 +1,13 @@
-# Where the two images are kept.
+# The repository of the two images.
 
 resource "google_artifact_registry_repository" "images" {
-  #checkov:skip=CKV_GCP_84:encrypted with Google's keys; no key of one's own guards anything that the images hold
+  #checkov:skip=CKV_GCP_84:encrypted with Google's keys; the images contain nothing that needs a customer-managed key
   project       = local.project
   location      = var.region
   repository_id = "darkroom"
   description   = "darkroom-api and darkroom-worker"
   format        = "DOCKER"
-  # Without its images no release can be gone back to, and no worker can start.
+  # Rollbacks and new workers need the images.
   deletion_policy = local.deletion_policy
 
   docker_config {
@@ -17,8 +17,7 @@ resource "google_artifact_registry_repository" "images" {
     enablement_config = "INHERITED"
   }
 
-  # Releases stay, so that any of them can be gone back to: a tag that never changes is never dropped either. They share
-  # the layers that are large.
+  # All releases are kept for rollbacks: immutable tags are never deleted. They share the large layers.
   cleanup_policies {
     id     = "drop-what-no-tag-names"
     action = "DELETE"

@@ -1,4 +1,4 @@
-# What has to happen by the clock: rescue each minute, the removal of what has expired each hour.
+# Scheduled jobs: rescue each minute, the removal of expired tasks each hour.
 
 locals {
   clockwork = {
@@ -28,7 +28,7 @@ resource "google_cloud_scheduler_job" "clockwork" {
   time_zone        = "Etc/UTC"
   attempt_deadline = each.value.deadline
 
-  # The next round is the retry; a rescue that is still running answers 409 and is none the worse.
+  # The next run is the retry; a rescue that is still running answers 409 and is not affected.
   retry_config {
     retry_count = 0
   }

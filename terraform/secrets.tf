@@ -1,11 +1,11 @@
-# Two secrets, made here once, sent to Secret Manager and kept nowhere else: an ephemeral value and a write-only
-# argument leave no trace in plan or state.
+# Two secrets, generated here once and stored only in Secret Manager: an ephemeral value and a write-only argument appear
+# in neither plan nor state.
 
 locals {
   secrets = {
-    # What callers' webhook secrets are derived from.
+    # The key from which callers' webhook secrets are derived.
     webhook_key = { id = "darkroom-webhook-key", variable = "DARKROOM_WEBHOOK_KEY" }
-    # What KEDA shows when it asks how many workers are wanted.
+    # Authenticates KEDA at /internal/autoscaling.
     autoscaling_token = { id = "darkroom-autoscaling-token", variable = "DARKROOM_AUTOSCALING_TOKEN" }
   }
 }
@@ -22,7 +22,7 @@ resource "google_secret_manager_secret" "secrets" {
 
   project   = local.project
   secret_id = each.value.id
-  # Callers' webhook secrets cannot be derived again from another key.
+  # Callers' webhook secrets cannot be derived from another key.
   deletion_protection = var.deletion_protection
 
   replication {
@@ -40,8 +40,8 @@ resource "google_secret_manager_secret_version" "secrets" {
   secret                 = google_secret_manager_secret.secrets[each.key].id
   secret_data_wo         = ephemeral.random_password.secrets[each.key].result
   secret_data_wo_version = var.secret_versions[each.key]
-  # A replaced version stays enabled: revisions name theirs, and could start no instance without it. docs/deploy.md says
-  # when to disable it.
+  # A replaced version stays enabled: older revisions refer to it and cannot start instances without it. docs/deploy.md
+  # describes when to disable it.
   deletion_policy = "ABANDON"
 }
 

@@ -1,15 +1,15 @@
-# Images and their checkpoints, and the weights that workers draw with.
+# Buckets for images and checkpoints, and for model weights.
 
 locals {
   images_bucket  = "${var.project_id}-darkroom-images"
   weights_bucket = "${var.project_id}-darkroom-weights"
-  # Where gpu_subscriber/k8s/weights looks for it, under the bucket's mount.
+  # The path that gpu_subscriber/k8s/weights reads, under the bucket's mount.
   model_catalog = "model_catalog.json"
 }
 
 resource "google_storage_bucket" "images" {
-  #checkov:skip=CKV_GCP_62:who read what stands in Cloud Audit Logs, where the project turns them on
-  #checkov:skip=CKV_GCP_78:an image's name holds its attempt and is written once; old versions would be checkpoints
+  #checkov:skip=CKV_GCP_62:Cloud Audit Logs record reads, where the project enables them
+  #checkov:skip=CKV_GCP_78:an image's name contains its attempt and is written once; old versions would be checkpoints
   project                     = local.project
   name                        = local.images_bucket
   location                    = var.region
@@ -18,7 +18,7 @@ resource "google_storage_bucket" "images" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.deletion_protection
 
-  # The net under the TTL policy: see docs/adr/0009-what-expires-when.md, which derives the sum.
+  # The fallback for the TTL policy: docs/adr/0009-what-expires-when.md derives the sum.
   lifecycle_rule {
     condition {
       age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2
@@ -36,8 +36,8 @@ resource "google_storage_bucket" "images" {
     }
   }
 
-  # Off: each long Run overwrites its checkpoint every few seconds, and all of them would be kept and paid for a week;
-  # and an image that its owner deleted shall be gone.
+  # Off: each long Run overwrites its checkpoint every few seconds, and every copy would be kept and billed for a week.
+  # Also, an image that its owner deletes must be gone.
   soft_delete_policy {
     retention_duration_seconds = 0
   }
@@ -51,7 +51,7 @@ resource "google_storage_bucket" "images" {
 }
 
 resource "google_storage_bucket" "weights" {
-  #checkov:skip=CKV_GCP_62:who read what stands in Cloud Audit Logs, where the project turns them on
+  #checkov:skip=CKV_GCP_62:Cloud Audit Logs record reads, where the project enables them
   project                     = local.project
   name                        = local.weights_bucket
   location                    = var.region
@@ -74,7 +74,7 @@ resource "google_storage_bucket" "weights" {
   }
 }
 
-# What is on offer, beside the weights it is drawn with. Processes read it at their start.
+# The model catalog, beside the weights. Processes read it at startup.
 resource "google_storage_bucket_object" "model_catalog" {
   count = var.model_catalog_file == null ? 0 : 1
 

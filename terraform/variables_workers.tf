@@ -1,4 +1,4 @@
-# What draws: pools of models, and the machines that their workers run on.
+# Pools of models, and the machines that their workers run on.
 
 variable "cloud_run_workers" {
   description = "Workers on Cloud Run's GPUs instead of a cluster, for those who need few: the image, which model pool they pull, and how many stand ready. Null: none."
@@ -148,14 +148,14 @@ variable "model_pools" {
   }
 }
 
-# Null where api_settings names a catalog that Terraform does not read.
+# Null if api_settings names a catalog that Terraform does not read.
 locals {
   catalog_models = var.model_catalog_file != null ? try(jsondecode(file(var.model_catalog_file)).models[*].name, []) : (
     contains(keys(var.api_settings), "DARKROOM_MODEL_CATALOG") ? null : ["demo"]
   )
 }
 
-# A warning, because pools may be made before the catalog that fills them.
+# Only a warning, because pools may be created before their catalog.
 check "pools_name_models_on_offer" {
   assert {
     condition     = local.catalog_models == null ? true : length(setsubtract(flatten(values(var.model_pools)), local.catalog_models)) == 0

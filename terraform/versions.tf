@@ -1,8 +1,8 @@
 terraform {
-  # 1.11 brought write-only arguments, by which the webhook key stays out of the state.
+  # 1.11 introduced write-only arguments, which keep the webhook key out of the state.
   required_version = ">= 1.11, < 2.0"
 
-  # Where the state lies is said at `terraform init -backend-config=bucket=…`: see docs/deploy.md.
+  # `terraform init -backend-config=bucket=…` sets the state's bucket: see docs/deploy.md.
   backend "gcs" {
     prefix = "darkroom"
   }
@@ -35,7 +35,7 @@ provider "google" {
   project        = var.project_id
   region         = var.region
   default_labels = local.labels
-  # Firebase, budgets and Identity Platform want to know whose quota a person's call counts against.
+  # Firebase, budgets and Identity Platform need a quota project for a user's calls.
   user_project_override = true
   billing_project       = var.project_id
 }
@@ -48,7 +48,7 @@ provider "google-beta" {
   billing_project       = var.project_id
 }
 
-# The control plane has no address on any network: it is reached by its DNS name, which asks IAM who is calling.
+# The control plane has no IP endpoint: it is reached by its DNS name, where IAM authorizes callers.
 provider "kubernetes" {
   host  = local.control_plane
   token = data.google_client_config.current.access_token
