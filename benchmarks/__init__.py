@@ -1,1 +1,1 @@
-"""What docs/benchmarks.md reports. Every claim is a ratio or a median measured in one run; nothing here is a test."""
+"""The benchmarks of docs/benchmarks.md. Every result is a ratio or a median of one run; these are not tests."""

@@ -1,6 +1,6 @@
-"""How soon a browser shows a step after the worker wrote it: from the document's `updated_at` to the page's own event.
+"""Time until a browser shows a step: from the document's `updated_at` to the page's own event.
 
-Both clocks are this machine's. The time includes the write to Firestore, the listener and the page's work.
+Both clocks are this machine's. The time includes the write to Firestore, the listener and the page's processing.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ TASKS = 20
 
 
 def run() -> list[str]:
-    """Draw tasks of 100 steps before an open page, and return the report's lines."""
+    """Generate tasks of 100 steps while a page is open, and return the report's lines."""
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalStack(StackSettings(data_directory=Path(folder))) as stack,

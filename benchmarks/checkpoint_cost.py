@@ -1,6 +1,6 @@
-"""What periodic checkpoints cost a long Run: the same images with and without them, taking turns.
+"""Cost of periodic checkpoints for a long Run: the same images with and without them, in alternation.
 
-The engine's own share: taking the state from the device, and making a checkpoint of it. Storing it is the parent's.
+Measures the engine's part: copying the state from the device and building a checkpoint. The parent stores it.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ STEPS = 100
 
 
 def run(*, rounds: int = ROUNDS, images: int = IMAGES, steps: int = STEPS) -> Iterator[str]:
-    """The ratio of the two times."""
+    """Yield the report's lines with the ratio of the two times."""
     interval = EngineSettings(models=()).checkpoint_interval_seconds
     seconds: dict[float, list[float]] = {0.0: [], interval: []}
     with measured_engine() as engine:

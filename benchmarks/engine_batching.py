@@ -1,4 +1,4 @@
-"""What sharing batches is worth: the same images one by one from the stock pipeline, and from the step engine."""
+"""Gain from shared batches: the same images one by one from the stock pipeline, and from the step engine."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +19,7 @@ IMAGES = 8
 
 
 def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
-    """One line per way of drawing; rounds take turns so that a busy machine slows all of them alike."""
+    """Yield one line per variant; rounds alternate so that load on the machine affects all variants equally."""
     with measured_engine() as engine:
         stock: Any = DiffusionPipeline.from_pretrained(
             model_folder(engine.spec.source), torch_dtype=engine.device.dtype, use_safetensors=True

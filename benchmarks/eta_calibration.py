@@ -1,7 +1,7 @@
-"""Whether tasks end when they were said to: 200 of mixed sizes and steps, in bursts, told p50 and p90 at submission.
+"""Calibration of the ETA: 200 tasks of mixed sizes and steps, in bursts, with p50 and p90 from their submission.
 
-The bars: half of them, give or take 10 %, end before p50, and at least 85 % before p90. Some tasks come first that do
-not count: from them the system learns how its predictions err, as it would have long before on any other day.
+Targets: 50 % ± 10 % finish before p50, and at least 85 % before p90. Earlier warm-up tasks do not count: the estimator
+calibrates its errors on them, as a running system has already done.
 """
 
 import random
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 240.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What a task was told, and what came of it, in seconds from its submission."""
+    """A task's ETA and its actual duration, in seconds from its submission."""
 
     p50: float
     p90: float
@@ -35,7 +35,6 @@ class Case:
 
 
 def run() -> list[str]:
-    """Submit, wait, and return the report's lines."""
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalStack(StackSettings(data_directory=Path(folder))) as stack,
@@ -60,7 +59,7 @@ def run() -> list[str]:
 
 
 def _submitted_in_bursts(client: Client, count: int) -> Iterator[Task]:
-    """Tasks as they were answered; between bursts some of the work that waits is done, or all of it."""
+    """Submit bursts and yield each response. Between bursts, part of the queue or all of it is processed."""
     chance = random.Random(1815)
     left = count
     while left:

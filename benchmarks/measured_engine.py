@@ -1,6 +1,6 @@
-"""The step engine in this process, on the demo model: what the benchmarks of the engine have in common.
+"""The step engine in this process, with the demo model: shared code of the engine's benchmarks.
 
-Without the trained weights, networks of the same sizes stand in for them: speed does not depend on what they learnt.
+Without the trained weights it uses untrained networks of the same sizes: speed does not depend on the weights.
 """
 
 import tempfile
@@ -27,7 +27,7 @@ from gpu_subscriber.engine.warm_up import warm_up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredEngine:
-    """A warm model on its device, and how many of its images fit a batch."""
+    """A warm model on its device, and its batch size."""
 
     spec: ModelSpec
     device: Device
@@ -41,7 +41,7 @@ class MeasuredEngine:
         caps: BatchCaps | None = None,
         checkpoint_interval_seconds: float = 0.0,
     ) -> None:
-        """Draw one image each, to the end."""
+        """Generate one image for each request."""
         sent: list[FromEngine] = []
         settings = EngineSettings(
             models=(self.spec,), checkpoint_interval_seconds=checkpoint_interval_seconds
@@ -66,7 +66,7 @@ class MeasuredEngine:
             raise RuntimeError(f"{drawn} of {len(asked)} images were drawn")
 
     def timed(self, work: Callable[[], None]) -> float:
-        """How many seconds the work took, the device's included."""
+        """Return the seconds that the work took, including the device's."""
         began = time.perf_counter()
         work()
         self.device.synchronize()

@@ -1,6 +1,6 @@
-"""What open event streams cost those who submit: POSTs beside none and beside 500, in each round of one run.
+"""Effect of open event streams on submissions: POSTs with no streams and with 500, in each round of one run.
 
-The streams are silent, or told of changes: each of a task of its own, or all of one, which wakes them all at once.
+The streams are idle, or receive changes: each follows a task of its own, or all follow one, which wakes all at once.
 """
 
 import selectors
@@ -38,7 +38,7 @@ _UNLIMITED = {"DARKROOM_MAX_ACTIVE_TASKS": "0", "DARKROOM_MAX_SUBMISSIONS_PER_MI
 
 
 class Listeners:
-    """Many open streams, read by one thread as their events come."""
+    """Many open streams, read by one thread as events arrive."""
 
     def __init__(self, port: int, task_ids: list[str]) -> None:
         self.events = 0
@@ -82,13 +82,13 @@ class Listeners:
 
 
 def _further(task: Task) -> Task:
-    """What its owner is told is not what it was, ever."""
+    """Change the owner-visible fields, to a value that is always new."""
     return replace(task, progress=replace(task.progress, step=time.monotonic_ns() // 1_000_000))
 
 
 @contextmanager
 def _changing(store: FirestoreTaskStore, task_ids: list[str], *, per_second: float) -> Iterator[None]:
-    """Write to one task after the other, as workers do, while the block runs."""
+    """Write to the tasks in rotation, as workers do, while the block runs."""
     over = threading.Event()
 
     def change() -> None:
@@ -116,7 +116,6 @@ def _api_worker(stack: LocalStack) -> psutil.Process:
 
 
 def run() -> list[str]:
-    """Measure, and return the report's lines."""
     measured: dict[str, list[list[float]]] = {_WITHOUT: [], _SILENT: [], _TELLING: [], _CROWD: []}
     told = {_TELLING: 0, _CROWD: 0}
     with ExitStack() as exits:

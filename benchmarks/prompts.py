@@ -1,4 +1,4 @@
-"""Twenty prompts of the demo model's world, the same for everything that is compared."""
+"""Twenty prompts of the demo model's domain, the same for all variants."""
 
 _COLOURS = ("red", "blue", "green", "yellow", "purple")
 _SHAPES = ("circle", "square", "triangle", "star")

@@ -1,7 +1,7 @@
-"""What the processor time of refused bodies is, each as large as the API reads at all.
+"""CPU time of refused bodies of the maximum size.
 
-Measured on the thread that answers: Flask, checks and the problem, without gunicorn and without a network. The bodies
-are the most expensive ones known; the API is the real one over fakes, whose store is never reached.
+Measured on the request's thread: Flask, checks and the problem, without gunicorn or network. The bodies are the most
+expensive ones known. The API is the real one with fakes, whose store is never called.
 """
 
 import gc
@@ -24,7 +24,6 @@ MARK_MS = 50
 
 
 def run() -> list[str]:
-    """Measure, and return the report's lines."""
     with tempfile.TemporaryDirectory() as folder, capture_logs():
         api = Api(folder=Path(folder))
         api.submit()

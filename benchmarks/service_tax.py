@@ -1,7 +1,7 @@
-"""What the whole system costs on top of the model: 20 tasks through it against 20 calls of the stock pipeline.
+"""Overhead of the whole system on top of the model: 20 tasks compared with 20 calls of the stock pipeline.
 
-Two ways through the system, each in every round, beside the stock pipeline in the same round: submitted all at once
-to a worker of one slot (no sharing), and to one with the default slots (tasks share batches).
+Each round runs the stock pipeline and two variants of the system: all tasks submitted at once to a worker with one
+slot (no sharing), and to one with the default slots (tasks share batches).
 """
 
 import subprocess
@@ -35,7 +35,6 @@ def _stock_round(process: subprocess.Popen[str]) -> float:
 
 
 def run() -> list[str]:
-    """Measure, and return the report's lines."""
     ratios: dict[str, list[float]] = {"no sharing": [], "sharing": []}
     stock: list[float] = []
     with ExitStack() as stack:
@@ -43,7 +42,7 @@ def run() -> list[str]:
         _, alone = stack.enter_context(warm_system({"DARKROOM_SLOTS": "1"}))
         _, sharing = stack.enter_context(warm_system({}))
         for _ in range(ROUNDS):
-            # The yardstick stands on both sides of what it measures: a machine that slows down midway slows both.
+            # The reference runs before and after the measurement: a machine that slows down midway slows both.
             before = _stock_round(pipeline)
             seconds = {
                 "no sharing": all_drawn(alone),

@@ -1,7 +1,7 @@
-"""What callers who send slowly cost the submissions of others: one gunicorn process, the API over fakes.
+"""Effect of slow senders on the submissions of others: one gunicorn process, the API with fakes.
 
-Each slow caller sends a head and a byte of its body every second; when its request is given up it connects again. All
-of them share one address, and the submissions come from the same one.
+Each slow caller sends a head and a byte of its body every second; when the API closes its request it connects again.
+All of them share one address with the submissions.
 """
 
 import socket
@@ -25,7 +25,6 @@ _HEAD = (
 
 
 def run() -> list[str]:
-    """Measure, and return the report's lines."""
     quiet: list[list[float]] = []
     beside: dict[int, list[list[float]]] = {90: [], 600: []}
     with served_by_gunicorn() as port:
@@ -50,7 +49,7 @@ def _line(name: str, rounds: list[list[float]], quiet: list[list[float]]) -> str
 
 
 def _submitted(port: int) -> list[float]:
-    """Milliseconds of submissions one after the other, each on a connection of its own."""
+    """Submit sequentially, each time on a new connection, and return the milliseconds of each."""
     times = []
     for number in range(SUBMISSIONS):
         began = time.perf_counter()

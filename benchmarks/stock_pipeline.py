@@ -1,6 +1,6 @@
-"""The yardstick: the same images from diffusers' own pipeline, called one by one, in a process that does nothing else.
+"""The reference: the same images from diffusers' own pipeline, called one by one in a dedicated process.
 
-Reads rounds from standard input: each line asks for one round; the answer is its seconds, on one line.
+Each line of standard input starts a round; its duration in seconds is printed on one line.
 """
 
 import sys
@@ -16,7 +16,7 @@ from gpu_subscriber.engine.model_shelf import model_folder
 
 
 def main() -> None:
-    """Load the demo model once, then draw all prompts for every line read."""
+    """Load the demo model once, then generate all prompts for every line read."""
     torch.set_grad_enabled(False)
     pipeline = StableDiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL.source), use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def draw(pipeline: Any, prompt: str, *, seed: int) -> None:
-    """One image with the demo model's defaults."""
+    """Generate one image with the demo model's defaults."""
     defaults = DEMO_MODEL.defaults
     pipeline(
         prompt,

@@ -1,9 +1,8 @@
-"""What a submission costs the API's process, and what it takes beyond the round trips that it cannot do without.
+"""CPU time of a submission in the API's process, and its latency beyond the necessary round trips.
 
-No worker draws. Processor time is that of gunicorn's worker, user and system; the round trips are a Firestore create
-and a Pub/Sub publish, made by this process itself, a pair right before each POST and one right after it. The emulators
-stop to think now and then, so that one pair is at times slower than the next by more than the API costs: the second
-pair says by how much.
+No worker runs. CPU time is that of gunicorn's worker, user and system. The round trips are a Firestore create and a
+Pub/Sub publish by this process, one pair right before each POST and one right after it. The emulators pause now and
+then, so two pairs may differ by more than the API's own time: the second pair measures this difference.
 """
 
 import tempfile
@@ -39,7 +38,6 @@ BATCH = 100
 
 
 def run() -> list[str]:
-    """Measure, and return the report's lines."""
     with ExitStack() as exits:
         folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
         names = ResourceNames()
@@ -63,7 +61,7 @@ def run() -> list[str]:
 
 
 def _cost(worker: psutil.Process, client: SystemClient, submissions: int) -> float:
-    """Milliseconds of the processor for each."""
+    """Return the CPU milliseconds per submission."""
     before = _processor_ms(worker)
     for number in range(submissions):
         client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
@@ -71,7 +69,7 @@ def _cost(worker: psutil.Process, client: SystemClient, submissions: int) -> flo
 
 
 def _times(client: SystemClient, by_hand: Callable[[int], None], number: int) -> tuple[float, float, float]:
-    """Milliseconds of the round trips, of a POST, and of the round trips again."""
+    """Return the milliseconds of the round trips, of a POST, and of the round trips again."""
     moments = [time.perf_counter()]
     for work in (
         lambda: by_hand(number),
@@ -104,7 +102,7 @@ def _added(times: Sequence[tuple[float, float, float]]) -> list[str]:
 
 
 def _batch_cost(worker: psutil.Process, client: SystemClient) -> tuple[float, float]:
-    """Milliseconds of the processor for each item, and from sending to the answer."""
+    """Return the CPU milliseconds per item, and the milliseconds until the response."""
     items = [{"prompt": PROMPTS[number % len(PROMPTS)], "seed": number} for number in range(BATCH)]
     before, began = _processor_ms(worker), time.perf_counter()
     answer = client.http.post("/v1/tasks:batch", json={"tasks": items})
@@ -114,7 +112,7 @@ def _batch_cost(worker: psutil.Process, client: SystemClient) -> tuple[float, fl
 
 
 def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], None]:
-    """What a submission cannot do without, through the adapters that the API has."""
+    """The necessary round trips of a submission, through the API's adapters."""
     environment, clock = stack.environment, SystemClock()
     store = FirestoreTaskStore(
         firestore_client(names.project_id, emulator_host=environment["FIRESTORE_EMULATOR_HOST"])

@@ -1,4 +1,4 @@
-"""How long a POST takes while the worker draws: the answer must not wait for anybody's picture."""
+"""Latency of a POST while the worker is busy: the response must not wait for any image."""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ SUBMISSIONS_PER_SECOND = 10
 
 
 def run() -> list[str]:
-    """Submit at a steady rate with the worker busy from the first to the last, and return the report's lines."""
+    """Submit at a steady rate with the worker busy throughout, and return the report's lines."""
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalStack(StackSettings(data_directory=Path(folder))) as stack,

@@ -1,7 +1,8 @@
-"""What being observed costs: 20 tasks through a stack that tells everything, against one that tells nothing.
+"""Cost of telemetry: 20 tasks on a stack with full telemetry, compared with one without.
 
-Both stand side by side, and each round asks both, in turns. `everything`: spans of every task, sent over OTLP to a
-collector that takes them, and metrics that are fetched once a second. Of a submission alone the same is measured.
+Both stacks run side by side, and each round uses both in alternation. `everything`: spans of every task, sent over OTLP
+to a collector that accepts them, and metrics that are scraped once a second. The same is measured for a submission
+alone.
 """
 
 import time
@@ -22,7 +23,7 @@ SILENT = {"DARKROOM_TRACE_EXPORTER": "none", "DARKROOM_METRIC_EXPORTER": "none"}
 
 
 class _Collector(BaseHTTPRequestHandler):
-    """Takes what it is sent, and counts it."""
+    """Accepts and counts export requests."""
 
     requests = 0
 
@@ -33,7 +34,7 @@ class _Collector(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Benchmarks report figures only."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def _fetching(stack: LocalStack) -> Iterator[None]:
 
 
 def _submission(client: SystemClient) -> float:
-    """Median milliseconds of a submission while nothing is drawn; the tasks are cancelled at once."""
+    """Return the median milliseconds of a submission to an idle worker; the tasks are cancelled at once."""
     took = []
     for _ in range(SUBMISSIONS):
         began = time.perf_counter()
@@ -73,7 +74,6 @@ def _submission(client: SystemClient) -> float:
 
 
 def run() -> list[str]:
-    """Measure, and return the report's lines."""
     drawing: list[float] = []
     submitting: list[float] = []
     with ExitStack() as exits:
@@ -83,7 +83,7 @@ def run() -> list[str]:
         stack, observed = exits.enter_context(warm_system(told))
         exits.enter_context(_fetching(stack))
         for number in range(ROUNDS):
-            # Each goes first every other time: a machine that slows down midway slows both alike.
+            # They alternate in order: a machine that slows down midway slows both equally.
             first, second = (silent, observed) if number % 2 else (observed, silent)
             seconds = {id(client): all_drawn(client) for client in (first, second)}
             milliseconds = {id(client): _submission(client) for client in (first, second)}

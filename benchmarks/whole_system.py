@@ -1,4 +1,4 @@
-"""What several benchmarks do with a whole system: start it warm, have all prompts drawn, submit at a steady rate."""
+"""Shared code for benchmarks of the whole system: start it warm, generate all prompts, submit at a steady rate."""
 
 import tempfile
 import time
@@ -15,19 +15,19 @@ from tests.system_client import SystemClient
 
 @contextmanager
 def warm_system(environment: Mapping[str, str]) -> Iterator[tuple[LocalStack, SystemClient]]:
-    """A stack of its own, and a client of it, that has drawn once what it will be asked for."""
+    """Start a separate stack and a client, and generate all prompts once."""
     with tempfile.TemporaryDirectory() as folder:
         settings = StackSettings(data_directory=Path(folder), extra_environment=environment)
         with LocalStack(settings) as stack:
             assert stack.page_url is not None
             with SystemClient(stack.page_url, stack.environment) as client:
-                # A round that does not count: a JVM compiles what it runs only after a while.
+                # A warm-up round: a JVM compiles code only after it has run for a while.
                 all_drawn(client)
                 yield stack, client
 
 
 def all_drawn(client: SystemClient) -> float:
-    """Seconds from the first submission to the last image, of all prompts at once."""
+    """Submit all prompts at once and return the seconds from the first submission to the last image."""
     began = time.perf_counter()
     ids = [client.submit(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
     ended = client.wait_for_all(ids)
@@ -37,7 +37,7 @@ def all_drawn(client: SystemClient) -> float:
 
 
 def steady_submissions(client: SystemClient, *, count: int, per_second: float) -> list[float]:
-    """Milliseconds of each, at a steady rate."""
+    """Submit at a steady rate and return the milliseconds of each submission."""
     milliseconds: list[float] = []
     due = time.perf_counter()
     for number in range(count):

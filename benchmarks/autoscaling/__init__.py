@@ -1,4 +1,4 @@
-"""The autoscaling policy against Google's published ones, in a simulated cluster. docs/autoscaling.md has the results.
+"""Compare the autoscaling policy with Google's published ones in a simulated cluster. Results: docs/autoscaling.md.
 
 python -m benchmarks autoscaling    the tables
 python -m benchmarks.autoscaling    docs/images/autoscaling.svg

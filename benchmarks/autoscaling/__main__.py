@@ -1,4 +1,4 @@
-"""Draw docs/images/autoscaling.svg anew."""
+"""Regenerate docs/images/autoscaling.svg."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
-"""The autoscalers that are compared, as they would be configured, and the loops that carry them out.
+"""The compared autoscalers with their configuration, and their control loops.
 
-KEDA's half (activation, cooldown, errors) follows kedacore/keda, pkg/scaling/executor/scale_scaledobjects.go.
+KEDA's part (activation, cooldown, errors) follows kedacore/keda, pkg/scaling/executor/scale_scaledobjects.go.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autoscaler:
-    """A ScaledObject; with `min_replicas` above zero KEDA has nothing to do and it is a plain HPA."""
+    """A ScaledObject; with `min_replicas` above zero KEDA is inactive and it is a plain HPA."""
 
     name: str
     triggers: tuple[Trigger, ...]
@@ -44,7 +44,7 @@ class Autoscaler:
     scale_up: ScalingRules = DEFAULT_SCALE_UP
     scale_down: ScalingRules = DEFAULT_SCALE_DOWN
     target_seconds: float = TARGET_SECONDS
-    """What the API is asked the figure for; read by our own alone."""
+    """The API's `target_seconds`; only our own autoscaler uses it."""
 
 
 OURS = Autoscaler(
@@ -55,7 +55,7 @@ OURS = Autoscaler(
     scale_up=ScalingRules(stabilization_seconds=0.0, policies=(RatePolicy(Unit.PODS, 100, 15.0),)),
     scale_down=ScalingRules(stabilization_seconds=60.0, policies=(RatePolicy(Unit.PERCENT, 100, 15.0),)),
 )
-"""gpu_subscriber/k8s: the ScaledObject has the same numbers."""
+"""The same values as the ScaledObject in gpu_subscriber/k8s."""
 
 TUTORIAL_HPA = Autoscaler(name="GKE's HPA tutorial", triggers=(Trigger(MESSAGES, 2.0),), min_replicas=1)
 """cloud.google.com/kubernetes-engine/docs/tutorials/autoscaling-metrics: averageValue 2, minReplicas 1."""
@@ -71,7 +71,7 @@ the scaler's default of 10 messages a pod."""
 
 @dataclass(slots=True)
 class Decision:
-    """A change of the number of replicas, and what was known when it was made."""
+    """A change of the number of replicas, and the metrics at that time."""
 
     at: float
     before: int
@@ -81,7 +81,7 @@ class Decision:
 
 @dataclass(slots=True)
 class Controller:
-    """Carries one autoscaler out over a cluster."""
+    """Runs one autoscaler on a cluster."""
 
     cluster: Cluster
     autoscaler: Autoscaler
@@ -90,7 +90,7 @@ class Controller:
     _last_active: float = 0.0
 
     def start(self, *, offset_seconds: float) -> None:
-        """Begin both loops; `offset_seconds` is where in its round the first one is."""
+        """Start both loops; `offset_seconds` is the first one's phase."""
         self.cluster.set_replicas(self.autoscaler.min_replicas)
         self.cluster.env.process(self._hpa(offset_seconds))
         if self.autoscaler.min_replicas == 0:

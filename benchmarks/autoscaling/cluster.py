@@ -1,7 +1,8 @@
-"""The cluster: GPU nodes that take minutes to come, pods that take a while to start, and the tasks that workers draw.
+"""The simulated cluster: GPU nodes that take minutes to start, pods, and the tasks that workers process.
 
-The physics that every policy meets; the figures and where they come from are in `Physics`. One GPU, one pod, one worker
-to a node, and one task at a time to a worker: sharing batches makes a GPU second worth more, for all policies alike.
+All policies run in the same model; `Physics` has its values and their sources. A node has one GPU, one pod and one
+worker, and a worker processes one task at a time: shared batches increase the work per GPU second equally for all
+policies.
 """
 
 import math
@@ -19,31 +20,31 @@ Process = Generator[simpy.Event, Any, None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Physics:
-    """How long things take, seconds. Medians; what varies is log-normal about them."""
+    """Durations in seconds. Medians; variable durations have a log-normal distribution."""
 
     node_seconds: float = 225.0
     """From the pending pod to the node it runs on: Google's own measurement with a diffusion model on GKE
     (cloud.google.com/blog, "Improving launch time of Stable Diffusion on GKE by 4X", 2023)."""
     node_spread: float = 0.15
-    """Of the logarithm."""
+    """Standard deviation of the logarithm."""
     container_seconds: float = 20.0
-    """By image streaming; reported of a deep learning image that takes 3 m 50 s to pull without it."""
+    """With image streaming; reported for a deep learning image that takes 3 m 50 s to pull without it."""
     cached_container_seconds: float = 3.0
-    """The same where the node has had it."""
+    """The same on a node that already has the image."""
     load_seconds: float = 30.0
     """Process, model into GPU memory, first warm-up; weights on a secondary boot disk. An assumption."""
     node_linger_seconds: float = 600.0
     """An unneeded node is paid for this long: `--scale-down-unneeded-time` of the cluster autoscaler."""
     drain_seconds: float = 8.0
-    """How long a worker that must go draws on before it hands its task back: `DARKROOM_DRAIN_DEADLINE_SECONDS`."""
+    """How long a worker continues after SIGTERM before it hands its task back: `DARKROOM_DRAIN_DEADLINE_SECONDS`."""
     spot_life_hours: float | None = None
-    """Mean life of a Spot node; None: nodes stay."""
+    """Mean lifetime of a Spot node; None: nodes are not lost."""
     max_nodes: int = 20
 
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A task on its way; times in seconds since the beginning."""
+    """A task in the simulation; times in seconds since its start."""
 
     submission: Submission
     remaining_seconds: float
@@ -52,7 +53,7 @@ class Task:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A GPU node that is paid for."""
+    """A billed GPU node."""
 
     created_at: float
     has_image: bool = False
@@ -71,30 +72,30 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """The fleet and its work at one moment."""
+    """The fleet and its work at one point in time."""
 
     at: float
     replicas: int
-    """Asked for."""
+    """Requested."""
     ready: int
     tasks: int
-    """Not ended, waiting or drawn."""
+    """Unfinished: waiting or running."""
     gpu_seconds: float
-    """Left of them."""
+    """Their remaining work."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What happened, for the measures."""
+    """Counters for the evaluation."""
 
     node_seconds: float = 0.0
     busy_removed: int = 0
-    """Workers that were removed while they drew, though not by losing their node."""
+    """Workers that scaling in removed while they were busy (without lost nodes)."""
     fleet: list[Glance] = field(default_factory=list)
 
 
 class Cluster:
-    """Nodes, pods, the queue. `set_replicas` is the one lever; `waiting`, `drawing` and `pods` are what can be seen."""
+    """Nodes, pods and the queue. `set_replicas` is the only control; `waiting`, `drawing` and `pods` are observable."""
 
     def __init__(self, env: simpy.Environment, physics: Physics, random: Random) -> None:
         self.env = env
@@ -111,7 +112,7 @@ class Cluster:
 
     @property
     def replicas(self) -> int:
-        """How many pods the Deployment is asked to have."""
+        """The Deployment's requested number of pods."""
         return len(self.pods)
 
     @property
@@ -121,19 +122,18 @@ class Cluster:
 
     @property
     def ready(self) -> int:
-        """How many workers can draw or do."""
+        """The number of ready workers."""
         return sum(pod.ready_at is not None for pod in self.pods)
 
     def submit(self, task: Task) -> None:
-        """A task joins the queue."""
+        """Add a task to the queue."""
         self.tasks.append(task)
         self._enqueue(task)
 
     def set_replicas(self, replicas: int) -> None:
-        """What the Deployment's controller does.
+        """Scale like the Deployment's controller.
 
-        Of too many it removes first who is not ready, then who is idle, for workers say what their removal would
-        cost, then who is youngest.
+        It first removes pods that are not ready, then idle ones (workers set their deletion cost), then the youngest.
         """
         while len(self.pods) < replicas:
             self._start_pod()
@@ -143,7 +143,7 @@ class Cluster:
         self._provision()
 
     def note_fleet(self) -> None:
-        """Write down how the fleet stands."""
+        """Record the state of the fleet."""
         tasks = (*self.waiting, *self.drawing)
         glance = Glance(
             at=self.env.now,
@@ -155,7 +155,7 @@ class Cluster:
         self.ledger.fleet.append(glance)
 
     def settle_accounts(self) -> None:
-        """Count what the nodes that still stand have cost."""
+        """Add the cost of the nodes that still exist."""
         self.ledger.node_seconds += sum(self.env.now - node.created_at for node in self._nodes)
 
     def _start_pod(self) -> None:
@@ -193,7 +193,7 @@ class Cluster:
         self._coming -= 1
         node = Node(
             created_at=asked_at
-        )  # paid from the moment it was asked for: a little too much, for all alike
+        )  # billed from the request: slightly too much, equally for all policies
         self._nodes[node] = None
         if self._physics.spot_life_hours is not None:
             self.env.process(self._spot(node))
@@ -228,7 +228,7 @@ class Cluster:
             return
         pod = next((pod for pod in self.pods if pod.node is node), None)
         if pod is not None and pod.process is not None:
-            # The Deployment puts another in its place, which waits for another node.
+            # The Deployment replaces the pod, and the new one waits for another node.
             self.pods.remove(pod)
             pod.process.interrupt("spot")
             self._start_pod()
@@ -294,7 +294,7 @@ def _removal_rank(pod: Pod) -> tuple[bool, bool, float]:
 
 
 def sampled(cluster: Cluster, every_seconds: float, look: Callable[[], None]) -> Process:
-    """Have somebody look at the cluster again and again."""
+    """Call `look` at regular intervals."""
     while True:
         look()
         yield cluster.env.timeout(every_seconds)

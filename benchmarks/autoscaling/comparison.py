@@ -1,4 +1,4 @@
-"""The scenarios, every autoscaler in each of them, and the figures that are compared."""
+"""The scenarios, the runs of every autoscaler in each of them, and the compared figures."""
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -18,10 +18,10 @@ OURS_KEEPING_ONE = replace(
     target_seconds=30.0,
     scale_down=replace(OURS.scale_down, stabilization_seconds=120.0),
 )
-"""The same policy for those who would pay what the HPA tutorial costs: a worker that stays, and a short target."""
+"""The same policy at about the cost of the HPA tutorial: a permanent worker, and a short target."""
 AUTOSCALERS = (OURS, TUTORIAL_KEDA, OURS_KEEPING_ONE, TUTORIAL_HPA)
 PAIRS = ((OURS, TUTORIAL_KEDA), (OURS_KEEPING_ONE, TUTORIAL_HPA))
-"""What may be compared: both go to zero, or both keep one."""
+"""Comparable pairs: both scale to zero, or both keep one worker."""
 
 _FIRST_TWENTY_MINUTES = tuple((hour * HOUR, hour * HOUR + 1_200.0) for hour in range(24))
 _TEN_TO_THIRTY = tuple((hour * HOUR + 600.0, hour * HOUR + 1_800.0) for hour in range(24))
@@ -29,7 +29,7 @@ _TEN_TO_THIRTY = tuple((hour * HOUR + 600.0, hour * HOUR + 1_800.0) for hour in 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Who submits what, and what goes wrong meanwhile."""
+    """The submissions of a scenario, and its faults."""
 
     name: str
     meaning: str
@@ -80,7 +80,7 @@ SCENARIOS = (
 
 
 def run_scenario(scenario: Scenario, autoscaler: Autoscaler, seeds: Iterable[int]) -> tuple[Outcome, ...]:
-    """One run for each seed; the same seed means the same callers for every autoscaler."""
+    """Run once per seed; a seed gives every autoscaler the same submissions."""
     return tuple(
         simulated(scenario.trace(Random(seed)), autoscaler, scenario.world, seed=seed, hours=scenario.hours)
         for seed in seeds
@@ -92,14 +92,14 @@ class Ratios:
     """One autoscaler's figures as shares of another's, seed by seed."""
 
     first_image: Spread
-    """Of the mean time from a burst to its first image: a median would hide the bursts that meet an empty fleet."""
+    """Of the mean time from a burst to its first image: a median would hide the bursts that reach an empty fleet."""
     wait: Spread
     """Of the median time from a task to its image."""
     gpu_hours: Spread
 
 
 def ratios(own: Sequence[Outcome], others: Sequence[Outcome]) -> Ratios:
-    """Own over the other's, for runs of the same seeds in the same order."""
+    """Divide by the other's values, for runs of the same seeds in the same order."""
 
     def spread(figure: Callable[[Outcome], float]) -> Spread:
         return spread_of([figure(one) / figure(other) for one, other in zip(own, others, strict=True)])
@@ -113,7 +113,7 @@ def ratios(own: Sequence[Outcome], others: Sequence[Outcome]) -> Ratios:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What a table tells of some runs, all of them together. Seconds, hours a run, workers."""
+    """A table's figures over several runs. Seconds, hours per run, workers."""
 
     first_image_median: float
     first_image_mean: float
@@ -127,7 +127,7 @@ class Figures:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Figures":
-        """Over all bursts, all tasks and all runs."""
+        """Aggregate over all bursts, all tasks and all runs."""
         first = [seconds for outcome in outcomes for seconds in outcome.first_images]
         waits = [seconds for outcome in outcomes for seconds in outcome.waits]
         return cls(
@@ -144,7 +144,7 @@ class Figures:
 
 
 def first_images_after(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterable[int]) -> Spread:
-    """Seconds from a burst to its first image, where the burst before came `gap_seconds` earlier."""
+    """Return the seconds from a burst to its first image, `gap_seconds` after the previous burst."""
     found = []
     for seed in seeds:
         trace = regular_bursts(Random(seed), gap_seconds=gap_seconds, count=2)
@@ -154,7 +154,7 @@ def first_images_after(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterab
 
 
 def blind_decisions(outcome: Outcome) -> int:
-    """Changes made while no metric said anything, and removals while any was missing: none may ever be."""
+    """Count changes without any metric, and removals while a metric was missing; both must not occur."""
     return sum(
         all(reading is None for reading in decision.readings)
         or (decision.after < decision.before and None in decision.readings)

@@ -1,4 +1,4 @@
-"""The HorizontalPodAutoscaler's own arithmetic, as Kubernetes publishes it; no clock and no cluster in here.
+"""The HorizontalPodAutoscaler's arithmetic, as published by Kubernetes, without a clock or a cluster.
 
 Sources: kubernetes/kubernetes, pkg/controller/podautoscaler. `replica_calculator.go`: GetExternalPerPodMetricReplicas.
 `horizontal.go`: computeReplicasForMetrics, stabilizeRecommendationWithBehaviors,
@@ -17,7 +17,7 @@ TOLERANCE = 0.1
 
 
 class Unit(StrEnum):
-    """What a scaling policy counts in."""
+    """The unit of a scaling policy."""
 
     PODS = "Pods"
     PERCENT = "Percent"
@@ -34,7 +34,7 @@ class RatePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingRules:
-    """One direction of `behavior`; of several policies the one that lets most happen counts (`selectPolicy: Max`)."""
+    """One direction of `behavior`; of several policies the most permissive applies (`selectPolicy: Max`)."""
 
     stabilization_seconds: float
     policies: tuple[RatePolicy, ...]
@@ -51,7 +51,7 @@ DEFAULT_SCALE_DOWN = ScalingRules(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one external metric says: a total and the AverageValue it is divided by; no total where it is missing."""
+    """The value of one external metric: a total and its target AverageValue; no total if the metric is missing."""
 
     total: float | None
     target: float
@@ -59,7 +59,7 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class HorizontalPodAutoscaler:
-    """One HPA with what it remembers; `wanted` is asked at each sync."""
+    """One HPA with its state; call `wanted` at each sync."""
 
     min_replicas: int
     max_replicas: int
@@ -69,7 +69,7 @@ class HorizontalPodAutoscaler:
     _changes: list[tuple[float, int]] = field(default_factory=list)
 
     def wanted(self, now: float, current: int, readings: Sequence[Reading]) -> int | None:
-        """The replicas to set at this sync. None: the metrics decide nothing, or all is as it should be."""
+        """Return the replicas to set at this sync. None: the metrics give no decision, or no change is needed."""
         proposed = self._proposed(current, readings)
         if proposed is None:
             return None
@@ -86,7 +86,7 @@ class HorizontalPodAutoscaler:
             for reading in readings
             if reading.total is not None
         ]
-        # A missing metric may hide work: the rest may ask for more workers, never for fewer.
+        # A missing metric may hide work: the others may scale out, but never in.
         if not told or (len(told) < len(readings) and max(told) < current):
             return None
         return max(told)

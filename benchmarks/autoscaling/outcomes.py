@@ -1,4 +1,4 @@
-"""One simulated run, and what is measured of it."""
+"""One simulated run and its measurements."""
 
 import math
 import statistics
@@ -20,15 +20,15 @@ from benchmarks.autoscaling.signals import (
 from benchmarks.autoscaling.traces import HOUR, Submission
 
 QUIET_SECONDS = 120.0
-"""Whoever comes after nobody has come for so long begins a burst."""
+"""A submission after at least this long without one begins a burst."""
 YARDSTICK_SECONDS = 120.0
-"""What over- and undershoot are measured against: as many workers as work off what there is in this time."""
+"""Reference for over- and undershoot: the number of workers that finish the existing work in this time."""
 _LOOK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What a run meets, besides the callers."""
+    """The conditions of a run, besides its submissions."""
 
     physics: Physics = field(default_factory=Physics)
     figure_outages: tuple[Outage, ...] = ()
@@ -39,20 +39,20 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of it. Times in seconds."""
+    """The results of a run. Times in seconds."""
 
     first_images: tuple[float, ...]
-    """Of each burst: from its first task to the first image of any of its tasks."""
+    """Per burst: from its first task to the first image of any of its tasks."""
     waits: tuple[float, ...]
-    """Of each task: from its submission to its image."""
+    """Per task: from its submission to its image."""
     gpu_hours: float
-    """Of nodes that were paid for."""
+    """Of billed nodes."""
     needed_gpu_hours: float
-    """Of work."""
+    """Of the submitted work."""
     overshoot: float
-    """Ready workers beyond those that the work asks for, on average over the time."""
+    """Ready workers above the required number, averaged over time."""
     undershoot: float
-    """Workers that the work asks for and that are not ready, on average."""
+    """Ready workers missing from the required number, averaged over time."""
     busy_removed: int
     unfinished: int
     decisions: tuple[Decision, ...]
@@ -62,7 +62,7 @@ class Outcome:
 def simulated(
     trace: Sequence[Submission], autoscaler: Autoscaler, world: World, *, seed: int, hours: float
 ) -> Outcome:
-    """Run one autoscaler over one trace. The same seed meets the same luck, as long as the same things happen."""
+    """Run one autoscaler on one trace. Equal seeds give equal random values as long as the events are the same."""
     env = simpy.Environment()
     cluster = Cluster(env, world.physics, Random(seed))
     signals: dict[str, Signal] = {
@@ -117,7 +117,7 @@ def _asked_for(glance: Glance, most: int) -> int:
 
 
 def _ended(task: Task, end: float) -> float:
-    """What has not ended counts as if it ended with the run: too well, and `unfinished` tells of it."""
+    """Return the end time. Unfinished tasks end with the run, which is too early; `unfinished` counts them."""
     return end if task.ended_at is None else task.ended_at
 
 

@@ -1,4 +1,4 @@
-"""docs/images/autoscaling.svg: two fleets in the same hours, and how long the first image takes. Plain SVG."""
+"""Generate docs/images/autoscaling.svg: two fleets over the same hours, and the times to the first image. Plain SVG."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random
@@ -19,7 +19,7 @@ _SLOWEST = 450.0
 
 
 def picture(*, seed: int = 3, seeds: Sequence[int] = range(1, 21)) -> str:
-    """The whole drawing."""
+    """Return the complete SVG."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} 640" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13" fill="{_INK}">'
@@ -101,7 +101,7 @@ def _legend(y: float, entries: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The corners of a line that stays level until it jumps."""
+    """Return the corners of a step function's line."""
     corners = [points[0]]
     for x, y in points[1:]:
         if y != corners[-1][1]:

@@ -23,7 +23,7 @@ TARGETS_SECONDS = (30, 60, 120, 220, 300)
 
 
 def run(*, seeds: Sequence[int] = SEEDS) -> Iterator[str]:
-    """Every scenario, then the gap between bursts, then the target."""
+    """Yield the tables: every scenario, then the gap between bursts, then the target."""
     for scenario in SCENARIOS:
         yield from _of_scenario(scenario, seeds)
     yield "from a burst to its first image, by how long ago the burst before came"

@@ -1,4 +1,4 @@
-"""What autoscalers can read of the queue: the API's own figure, and Cloud Monitoring's count of messages."""
+"""The autoscalers' metrics of the queue: the API's demand, and Cloud Monitoring's count of messages."""
 
 import math
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ VISIBLE_AFTER_SECONDS = 120.0
 """num_undelivered_messages is "sampled every 60 seconds; after sampling, data is not visible for up to 120 seconds"
 (cloud.google.com/monitoring/api/metrics_gcp_p_z)."""
 HORIZON_SECONDS = 300.0
-"""A sample that is older is no answer any more."""
+"""Maximum age of a sample; an older one counts as missing."""
 
 Outage = tuple[float, float]
-"""From and until, seconds."""
+"""Start and end, seconds."""
 
 
 class Signal(Protocol):
     """One metric."""
 
     def read(self) -> float | None:
-        """What it says now; None where it says nothing."""
+        """Return the current value; None if it is missing."""
         ...
 
 
 class DemandFigure:
-    """GET /v1/autoscaling: measured when asked, or 503."""
+    """GET /internal/autoscaling: measured on request, or 503."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class DemandFigure:
         self._target_seconds = target_seconds
 
     def read(self) -> float | None:
-        """The very function that the API serves, over what it could know: predictions, and no task's progress."""
+        """Call the API's own function with predictions; the API's data has no task's progress."""
         if _is_in(self._cluster.env.now, self._outages) or self._random.random() < self._failing_share:
             return None
         waiting, drawing = self._cluster.waiting, self._cluster.drawing
@@ -59,7 +59,7 @@ class DemandFigure:
 
 
 class UndeliveredMessages:
-    """Cloud Monitoring's `subscription/num_undelivered_messages`: what waits and what is leased, late."""
+    """Cloud Monitoring's `subscription/num_undelivered_messages`: waiting and leased messages, with a delay."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class UndeliveredMessages:
         cluster.env.process(self._sampling())
 
     def read(self) -> float | None:
-        """The newest sample that can be seen, unless it is too old."""
+        """Return the newest visible sample, unless it is too old."""
         now = self._cluster.env.now
         seen = [(at, count) for at, visible, count in self._samples if visible <= now]
         newest_at, count = max(seen, default=(-math.inf, 0))

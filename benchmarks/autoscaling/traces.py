@@ -1,4 +1,4 @@
-"""What callers submit: who comes when, and how much work it is. The same for every policy."""
+"""The submissions: their times and GPU seconds. The same for every policy."""
 
 import math
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ HOUR = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One task: when it is submitted, since the beginning, and how long one GPU takes for it."""
+    """One task: its submission time since the start, and its GPU seconds."""
 
     at: float
     gpu_seconds: float
     predicted_gpu_seconds: float
-    """What measured step times say beforehand."""
+    """The prediction from measured step times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of picture, with the seconds of one GPU that it takes."""
+    """A kind of task, with its GPU seconds."""
 
     name: str
     gpu_seconds: float
@@ -30,17 +30,17 @@ DRAFT = Kind("512², 20 steps", 3.0)
 PICTURE = Kind("1024², 30 steps", 12.0)
 SERIES = Kind("1024², 50 steps, 4 images", 80.0)
 _SPREAD = 0.2
-"""Of the logarithm of what a task takes, about its kind's figure."""
+"""Standard deviation of the logarithm of a task's GPU seconds, around its kind's value."""
 _MIXES = (
     ((DRAFT, 0.9), (PICTURE, 0.1)),
     ((DRAFT, 0.3), (PICTURE, 0.6), (SERIES, 0.1)),
     ((PICTURE, 0.5), (SERIES, 0.5)),
 )
-"""Each burst has one of these: a number of messages says little about the work."""
+"""Each burst uses one of these mixes: the number of messages is a poor measure of the work."""
 
 
 def bursts(random: Random, *, hours: float, mean_gap_seconds: float = 1_800.0) -> tuple[Submission, ...]:
-    """Bursts of 20 to 200 tasks within half a minute, at random intervals, and nothing between them."""
+    """Generate bursts of 20 to 200 tasks within half a minute, at random intervals, without tasks between them."""
     return tuple(sorted(_bursts(random, hours, mean_gap_seconds), key=lambda each: each.at))
 
 
@@ -55,7 +55,7 @@ def _bursts(random: Random, hours: float, mean_gap_seconds: float) -> Iterator[S
 
 
 def regular_bursts(random: Random, *, gap_seconds: float, count: int) -> tuple[Submission, ...]:
-    """The same burst again and again: 60 tasks of the middle mix."""
+    """Generate equal bursts: 60 tasks of the middle mix."""
     found = [
         _submission(random, 600 + number * gap_seconds + random.uniform(0, 30), _MIXES[1])
         for number in range(count)
@@ -65,7 +65,7 @@ def regular_bursts(random: Random, *, gap_seconds: float, count: int) -> tuple[S
 
 
 def diurnal(random: Random, *, hours: float) -> tuple[Submission, ...]:
-    """A day: nearly nobody at night, some 900 tasks an hour at its height (a Poisson process, thinned)."""
+    """Generate a day: almost no tasks at night, about 900 an hour at the peak (a thinned Poisson process)."""
     highest = 900 / HOUR
     found: list[Submission] = []
     at = 0.0
