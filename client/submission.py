@@ -34,7 +34,10 @@ class SubmissionFields(TypedDict, total=False):
 
 
 class Submission(SubmissionFields, total=False):
-    """One submission of many: all fields and an optional idempotency key."""
+    """One submission of many: all fields and an optional idempotency key.
+
+    Submitting it again with the same key creates no second task.
+    """
 
     prompt: Required[str]
     idempotency_key: str | None

@@ -55,7 +55,7 @@ class SharedSettings(BaseSettings):
 
     @property
     def uses_emulators(self) -> bool:
-        """Whether Firestore is the emulator, and so the identities of callers are not verified."""
+        """Whether Firestore, and with it the authentication of callers, is an emulator."""
         return bool(self.firestore_emulator_host)
 
     def load_catalog(self) -> ModelCatalog:
