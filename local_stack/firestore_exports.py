@@ -63,8 +63,16 @@ class FirestoreExports:
                 data=json.dumps(body).encode(),
                 headers={"Content-Type": "application/json", **FIRESTORE_OWNER},
             )
-            with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
-                pass
+            try:
+                with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
+                    pass
+                if not self._metadata_file(name).is_file():
+                    raise FileNotFoundError(f"the emulator wrote no {self._metadata_file(name)}")
+            except OSError:
+                shutil.rmtree(
+                    self._folder / name, ignore_errors=True
+                )  # what it wrote until the disk was full
+                raise
             temporary = self._folder / ".latest.new"
             temporary.write_text(name + "\n", "utf-8")
             os.replace(temporary, self._folder / "latest")  # noqa: PTH105 - the name says what happens

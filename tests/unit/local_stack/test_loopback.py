@@ -57,7 +57,9 @@ def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
     assert answers_ok(f"http://{address}/")(os.getpid()) is None
     provision_pubsub(address, ResourceNames(), [WorkerPool(models=("demo",), workers=1)])
     provision_bucket(f"http://{address}", ResourceNames())
-    FirestoreExports(tmp_path, tmp_path / "journal").export(address, "demo-darkroom")
+    exports = FirestoreExports(tmp_path, tmp_path / "journal")
+    with pytest.raises(FileNotFoundError, match="the emulator wrote no"):  # it was asked
+        exports.export(address, "demo-darkroom")
     assert fetched_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
     assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}
 
