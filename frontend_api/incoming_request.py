@@ -64,6 +64,10 @@ class IncomingRequest:
 
     def _feed_head(self, data: bytes) -> bytes:
         """What has arrived behind the head."""
+        if self.size == len(data):  # one empty line before the request is ignored (RFC 9112, section 2.2)
+            data = data.removeprefix(b"\r\n")
+        if not data:
+            return b""
         latest = self._end_of_head + data
         end = _END_OF_HEAD.search(latest)
         if _COSTLY_HEAD.search(latest, 0, end.end() if end else len(latest)):

@@ -43,6 +43,7 @@ FRAMINGS = {
     "extensions": CHUNKED + b'5 ;a=b;c="d"\r\nhello\r\n000;x\r\n\r\n',
     "trailers": CHUNKED + b"5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n",
     "line ends in a chunk": CHUNKED + b"6\r\n0\r\n\r\n \r\n0\r\n\r\n",
+    "an empty line before it": b"\r\n" + HEAD + b"Content-Length: 5\r\n\r\nhello",
     "two lengths that agree": HEAD + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
     "a list of lengths": HEAD + b"Content-Length: 5, 5\r\n\r\nhello",
     "two lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
@@ -80,7 +81,7 @@ def test_gunicorn_reads_all_that_is_given_to_it_or_refuses_it(sent: bytes, piece
     assert NEXT.startswith(incoming.rest)
 
 
-@pytest.mark.parametrize("name", list(FRAMINGS)[:7])
+@pytest.mark.parametrize("name", list(FRAMINGS)[:8])
 def test_what_is_allowed_is_read_whole_and_the_next_request_is_left(name: str) -> None:
     incoming = arrived(FRAMINGS[name] + NEXT)
     body, left = read_by_gunicorn(incoming)
