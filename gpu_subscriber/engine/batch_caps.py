@@ -1,11 +1,15 @@
-"""How many Runs may share a step, by model and size. Learned at warm-up and from allocations that failed."""
+"""How many Runs may share a step, by model and size. Measured at warm-up and reduced by failed
+allocations.
+"""
 
 from dataclasses import dataclass
 
 from gpu_subscriber.engine.batch_planning import BatchKey
 
 STEPS_BEFORE_GROWTH = 500
-"""So many full steps must go well before a lowered cap grows by one; twice as many after each further failure."""
+"""Full steps without a failure before a lowered cap grows by one; doubled after each further
+failure.
+"""
 _LONGEST_WAIT = 64 * STEPS_BEFORE_GROWTH
 
 
@@ -18,7 +22,9 @@ class _LoweredCap:
 
 
 class BatchCaps:
-    """Caps by key. A measurement on one size speaks for the others: what saturates a device is rows × pixels."""
+    """Caps by key. A measurement at one size applies to others, because rows × pixels saturate a
+    device.
+    """
 
     def __init__(self, *, max_batch: int) -> None:
         self._max_batch = max(1, max_batch)
@@ -26,15 +32,17 @@ class BatchCaps:
         self._lowered: dict[BatchKey, _LoweredCap] = {}
 
     def learn(self, key: BatchKey, batch: int) -> None:
-        """`batch` Runs of this key were measured to be the most that pay."""
+        """Record that a batch of `batch` Runs of this key is the largest that pays."""
         self._work_by_model[key.model] = batch * _work(key)
 
     def is_measured(self, model: str) -> bool:
-        """Whether `learn` was called for the model."""
+        """Return whether `learn` was called for the model."""
         return model in self._work_by_model
 
     def failed(self, key: BatchKey, *, batch: int) -> None:
-        """A batch of this many did not fit into memory: from now on half of it, or what fitted before it grew."""
+        """Record that a batch of this size ran out of memory: the cap becomes half, or the size
+        before it grew.
+        """
         lowered = self._lowered.get(key)
         if lowered is None:
             self._lowered[key] = _LoweredCap(cap=max(1, batch // 2))
@@ -45,7 +53,9 @@ class BatchCaps:
         )
 
     def fitted(self, key: BatchKey, *, batch: int) -> None:
-        """A batch of this many took a step. What was short of memory may have been a neighbour, now gone."""
+        """Record that a batch of this size took a step. Memory may have been short because of a
+        neighbour, now gone.
+        """
         lowered = self._lowered.get(key)
         if lowered is None or batch != lowered.cap:
             return
@@ -54,13 +64,13 @@ class BatchCaps:
             lowered.cap, lowered.full_steps, lowered.has_grown = lowered.cap + 1, 0, True
 
     def cap_of(self, key: BatchKey) -> int:
-        """The most Runs of this key that may share a step; at least 1."""
+        """Return how many Runs of this key may share a step; at least 1."""
         lowered = self._lowered.get(key)
         fitting = self._max_batch if lowered is None else lowered.cap
         return min(self.measured_cap_of(key), fitting)
 
     def measured_cap_of(self, key: BatchKey) -> int:
-        """The same by measurement alone: memory that was short for a moment does not count."""
+        """Return the cap by measurement alone, regardless of failed allocations."""
         work = self._work_by_model.get(key.model)
         paying = self._max_batch if work is None else int(work / _work(key))
         return max(1, min(paying, self._max_batch))

@@ -1,8 +1,9 @@
-"""Which Runs share the next step. Pure: no torch, no clock; `step_engine.py` asks here before every step.
+"""Which Runs share the next step. Pure: no torch, no clock. `step_engine.py` calls it before every
+step.
 
-The rule: the highest lane first, within it models that are loaded before models that are not, then the Run that was
-submitted first; and with that leader whatever else shares its key, in the same order, up to the cap. A Run
-that was chosen once stays among the oldest, so it is not left half done by later arrivals of its own lane.
+The order: interactive before batch lane, then loaded models before others, then the earliest
+submission. The first Run leads; Runs with the same key join it in the same order, up to the cap. A
+chosen Run stays among the oldest, so later arrivals in its lane do not leave it half done.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from common.domain.task import Lane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchKey:
-    """What Runs must have in common to share a forward pass; dtype follows from the model.
+    """What Runs must have in common to share a forward pass; the dtype follows from the model.
 
     `branches`: 2 when classifier-free guidance doubles the batch, else 1.
     """
@@ -26,7 +27,7 @@ class BatchKey:
 
     @classmethod
     def of(cls, parameters: GenerationParameters) -> "BatchKey":
-        """The key of a Run with these parameters."""
+        """Return the key of a Run with these parameters."""
         return cls(
             model=parameters.model,
             width=parameters.width,
@@ -37,7 +38,9 @@ class BatchKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A Run as the plan sees it. `submitted_at` is POSIX seconds; `arrived_at` is the engine's own clock."""
+    """A Run as the planner sees it. `submitted_at` is POSIX seconds; `arrived_at` is the engine's
+    own clock.
+    """
 
     run_id: str
     key: BatchKey
@@ -45,12 +48,12 @@ class Candidate:
     submitted_at: float
     arrived_at: float
     arrival: int
-    """Counts up with each Run, so that two of one task keep their order."""
+    """Increases with each Run, so that two Runs of one task keep their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long politeness lasts, in seconds."""
+    """How long Runs wait, in seconds, before they take precedence."""
 
     model_switch_seconds: float
     batch_lane_seconds: float
@@ -65,10 +68,11 @@ def plan_batch(
     last_load_at: float,
     patience: Patience,
 ) -> tuple[Candidate, ...]:
-    """The Runs that take the next step together, leader first; empty when there is nothing to do.
+    """Return the Runs that take the next step together, leader first; empty when there is no work.
 
-    A model that is not loaded becomes as good as a loaded one once its Runs have waited out `patience`, and that
-    long after the last load as well: two busy models take turns instead of evicting each other at every step.
+    A model that is not loaded ranks like a loaded one once its Runs have waited
+    `model_switch_seconds`, counted from their arrival or from the last load, whichever is later. So
+    two busy models alternate instead of evicting each other at every step.
     """
 
     def lane_rank(candidate: Candidate) -> int:
@@ -91,10 +95,10 @@ def plan_batch(
 
 
 def best_batch(seconds_by_batch: dict[int, float], *, worth_it: float = 0.02) -> int:
-    """The batch size a measurement speaks for: `seconds_by_batch` maps a batch size to one step's seconds.
+    """Return the best batch size. `seconds_by_batch` maps a batch size to the seconds of one step.
 
-    The smallest size whose seconds per Run are within `worth_it` of the best: beyond it Runs would only wait for
-    one another. So no mix is slower than one at a time.
+    The best is the smallest size whose seconds per Run are within `worth_it` of the minimum. In a
+    larger batch Runs only wait for one another. So no mix is slower than one Run at a time.
     """
     per_run = {batch: seconds / batch for batch, seconds in seconds_by_batch.items()}
     enough = min(per_run.values()) * (1 + worth_it)

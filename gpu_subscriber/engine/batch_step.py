@@ -1,7 +1,9 @@
-"""One step of one batch: prepare who is new, one forward for all, each Run's own sampler, decode who is done.
+"""One step of one batch: prepare new Runs, one shared forward, each Run's own sampler step, decode
+finished Runs.
 
-Memory: a batch that does not fit is halved and tried again at the next step, which is safe because a forward
-changes no Run; a picture that does not fit is decoded in tiles; only a Run that fails alone fails.
+Memory: a batch that does not fit is halved and retried at the next step. This is safe because a
+forward changes no Run. An image that does not fit is decoded in tiles. Only a Run that fails alone
+fails.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +49,7 @@ class BatchStep:
         self._clock = clock
 
     def take(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
-        """One step for all of `runs`. Each is charged an equal share of the device's time that it took."""
+        """Take one step for all of `runs`. Each is charged an equal share of the device time."""
         began = self._device.mark()
         for run in runs:
             if run.denoising is None:
@@ -110,7 +112,8 @@ class BatchStep:
         elif predictions:
             self._caps.fitted(runs[0].candidate.key, batch=len(runs))
         else:
-            # Somebody's numbers do not fit the others'. Alone each either works or takes the blame.
+            # One Run's tensors do not fit the others'. Alone, each Run either works or fails by
+            # itself.
             for run in runs:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):
@@ -138,7 +141,7 @@ class BatchStep:
             )
 
     def _decoded(self, family: SteppingFamily, state: Denoising) -> tuple[Decoded, bool]:
-        """The picture, and whether it was decoded in tiles."""
+        """Return the image and whether it was decoded in tiles."""
         try:
             return family.decode(state), False
         except torch.OutOfMemoryError:

@@ -1,4 +1,6 @@
-"""Whether a loaded pipeline keeps what its catalog entry promises: what would be ignored is refused at the start."""
+"""Check a loaded pipeline against its catalog entry: an entry that promises too much is refused at
+the start.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +20,9 @@ from gpu_subscriber.engine.samplers import scheduler_config
 
 
 def check_entry(spec: ModelSpec, pipeline: Any) -> None:
-    """Raises ModelRefusedError, whose text says what to write into the catalog entry."""
+    """Raise ModelRefusedError, with what to change in the catalog entry, when the entry does not
+    fit.
+    """
     class_name = type(pipeline).__name__
     if reason := UNSERVABLE_PIPELINES.get(class_name) or unservable_call(call_of(pipeline)):
         raise ModelRefusedError(f"a {class_name} cannot be served: {reason}")
@@ -33,7 +37,9 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
 
 
 def found_traits(pipeline: Any) -> PipelineTraits:
-    """What a loaded pipeline obeys. Of a class that the table does not know: by its call's arguments."""
+    """Return what a loaded pipeline obeys. For a class missing from the table, the call's arguments
+    decide.
+    """
     found = pipeline_traits(type(pipeline).__name__, _configs(pipeline))
     if found.is_known:
         return found
@@ -44,7 +50,8 @@ def found_traits(pipeline: Any) -> PipelineTraits:
             guidance=Guidance.CLASSIFIER_FREE if is_guided else Guidance.NONE,
             negative_prompt=is_guided and "negative_prompt" in call,
         ),
-        # Such a class may be written for its own scheduler; whoever writes the entry may know better.
+        # Such a class may be written for its own scheduler. The author of the entry may restrict it
+        # further.
         samplers=obeyed_samplers(scheduler_config(pipeline.scheduler)),
         side_multiple=found.side_multiple,
         min_steps=found.min_steps,

@@ -1,11 +1,12 @@
 """Checkpoints: a Run's complete state between two steps, as bytes, and back.
 
-    "DRKRCKPT" · SHA-256 of the rest (32 bytes) · safetensors: latents, generator and solver history, and in their
-                                                  metadata JSON with the format's version and what must be equal
+    "DRKRCKPT" · SHA-256 of the rest (32 bytes) · safetensors: latents, generator and solver history;
+        their metadata holds JSON with the format's version and the identity that must match
 
-The history is whatever differs between the Run's scheduler and how it was when the Run began, so a new sampler's
-history is saved without anyone listing its fields. Prompt embeddings are not saved: encoding is deterministic.
-Latents alone would do for DDIM and Euler, and be silently wrong for DPM++ 2M, UniPC and PNDM.
+The history is every attribute in which the Run's scheduler differs from its state at the start. So
+a new sampler's history is saved without a list of its fields. Prompt embeddings are not saved:
+encoding is deterministic. Latents alone would do for DDIM and Euler, and be silently wrong for
+DPM++ 2M, UniPC and PNDM.
 """
 
 import hashlib
@@ -28,14 +29,16 @@ from gpu_subscriber.engine.run import Denoising
 
 MAGIC = b"DRKRCKPT"
 FORMAT_VERSION = 3
-"""Of the JSON's and the tensors' meaning. A reader takes its own version and no other."""
+"""Version of the JSON's and the tensors' meaning. A reader accepts only its own version."""
 _START = len(MAGIC) + hashlib.sha256().digest_size
 
 
 def identity_of(state: Denoising, parameters: GenerationParameters, *, index: int) -> dict[str, Any]:
-    """What must be equal where a Run goes on: picture, weights, precision, kind of device, software. No prompt.
+    """Return what must match where a Run resumes: image, weights, precision, kind of device,
+    software.
 
-    Of the software the major and minor versions count: patch releases of these packages leave samplers alone.
+    The prompt itself is not included. Of the software only major and minor versions count: patch
+    releases of these packages leave samplers unchanged.
     """
     asked = parameters.model_dump_json(exclude={"num_images", "output_format"})
     return {
@@ -50,14 +53,19 @@ def identity_of(state: Denoising, parameters: GenerationParameters, *, index: in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A Run's state between two steps, its tensors still where they are. The next step leaves them as they are."""
+    """A Run's state between two steps, with its tensors still on their devices. The next step does
+    not change them.
+    """
 
     metadata: Mapping[str, Any]
     tensors: Mapping[str, torch.Tensor]
 
     @classmethod
     def of(cls, state: Denoising, parameters: GenerationParameters, *, index: int) -> "Snapshot":
-        """Nothing is copied and nobody waits. Raises CheckpointRefusedError for samplers that cannot be saved."""
+        """Take the snapshot without copying or waiting.
+
+        Raises CheckpointRefusedError for samplers that cannot be saved.
+        """
         tensors = {"latents": state.latents, "generator": state.generator.get_state()}
         history = {
             name: _packed(value, tensors)
@@ -74,11 +82,11 @@ class Snapshot:
         return cls(metadata=metadata, tensors=tensors)
 
     def as_bytes(self, arrived: Sequence[torch.Tensor]) -> bytes:
-        """The checkpoint; `arrived` are `tensors` in order, on the CPU by now.
+        """Return the checkpoint. `arrived` are `tensors` in order, copied to the CPU.
 
         Raises CheckpointRefusedError when it is too large.
         """
-        # Cloned: what is a view of a batch, or stands in two places, safetensors would not take.
+        # Cloned: safetensors accepts neither views of a batch nor a tensor that is stored twice.
         named = {
             name: tensor.detach().clone(memory_format=torch.contiguous_format)
             for name, tensor in zip(self.tensors, arrived, strict=True)
@@ -90,7 +98,7 @@ class Snapshot:
 
 
 def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameters, *, index: int) -> None:
-    """Bring a freshly prepared state to where the checkpoint was made.
+    """Set a freshly prepared state to the checkpoint's step.
 
     Raises CheckpointRefusedError and changes nothing when the checkpoint does not fit.
     """
@@ -118,14 +126,16 @@ def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameter
 def _first_difference(
     metadata: Mapping[str, Any], state: Denoising, parameters: GenerationParameters, index: int
 ) -> str:
-    """The name of what does not fit, the most telling first."""
+    """Return the name of the first mismatch; the order puts the most informative first."""
     here, there = identity_of(state, parameters, index=index), metadata["identity"]
     order = ("model", "weights", "software", "precision", "sampler", "picture")
     return next((name for name in order if here[name] != there.get(name)), "identity")
 
 
 def _opened(checkpoint: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Metadata and tensors; raises CheckpointRefusedError for whatever this version did not write itself."""
+    """Return metadata and tensors. Raises CheckpointRefusedError for every file not written by this
+    version.
+    """
     if len(checkpoint) > MAX_CHECKPOINT_BYTES or checkpoint[: len(MAGIC)] != MAGIC:
         raise CheckpointRefusedError("not a checkpoint")
     body = checkpoint[_START:]
@@ -137,14 +147,16 @@ def _opened(checkpoint: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
         found = metadata["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointRefusedError("its metadata cannot be read") from error
-    # Before anything else is looked at: what another version means by the rest is unknown.
+    # Check the version before the other fields: another version may give them another meaning.
     if found != FORMAT_VERSION:
         raise CheckpointRefusedError(f"its format is version {found}, not {FORMAT_VERSION}")
     return metadata, safetensors.torch.load(body)
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """A scheduler's attribute as JSON; tensors go into `tensors` and leave their name here."""
+    """Return a scheduler's attribute as JSON. Tensors go into `tensors`; the JSON keeps their
+    names.
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, torch.Tensor):
@@ -168,7 +180,7 @@ def _unpacked(value: Any, tensors: Mapping[str, torch.Tensor], device: torch.dev
 
 
 def _same(value: Any, before: Any) -> bool:
-    """Whether an attribute still is what it was; only equal types and exact values count."""
+    """Return whether an attribute is unchanged; only equal types and exact values count."""
     if value is before:
         return True
     if type(value) is not type(before):

@@ -1,4 +1,6 @@
-"""The clean latents that a prediction points at (x0), whatever the sampler. Previews are drawn from them."""
+"""The clean latents (x0) that a prediction implies, whatever the sampler. Previews are drawn from
+them.
+"""
 
 from typing import Any
 
@@ -8,11 +10,11 @@ from gpu_subscriber.engine.run import Denoising
 
 
 def clean_estimate(state: Denoising, prediction: torch.Tensor) -> torch.Tensor:
-    """x0 from the guided prediction, before the sampler's step; both (1, C, h, w).
+    """Return x0 from the guided prediction, before the sampler's step; both (1, C, h, w).
 
-    The network's input is variance-preserving for every sampler here, so one formula serves them all: with
-    alpha_bar of the current noise level, x0 = (x − √(1−ᾱ) ε) / √ᾱ, or √ᾱ x − √(1−ᾱ) v for v-prediction
-    (diffusers' `DDIMScheduler.step`, formula 12 of https://arxiv.org/abs/2010.02502).
+    The network's input is variance-preserving for every sampler here, so one formula serves them
+    all: with alpha_bar of the current noise level, x0 = (x − √(1−ᾱ) ε) / √ᾱ, or √ᾱ x − √(1−ᾱ) v for
+    v-prediction (diffusers' `DDIMScheduler.step`, formula 12 of https://arxiv.org/abs/2010.02502).
     """
     kind = state.scheduler.config.prediction_type
     if kind == "sample":

@@ -1,4 +1,6 @@
-"""The device: which one, in which precision, how far the CPU may run ahead of it, how results come back from it."""
+"""The device: its choice and precision, how far the CPU may run ahead of it, and how results come
+back.
+"""
 
 import os
 import time
@@ -15,36 +17,38 @@ STEPS_IN_FLIGHT = 2
 """Steps the CPU may queue ahead of a GPU: enough to keep it busy, few enough to cancel and join promptly."""
 
 POISONED = ("CUDA error", "CUDNN_STATUS_EXECUTION_FAILED", "CUBLAS_STATUS_EXECUTION_FAILED")
-"""How libraries under torch report a lost context in plain RuntimeErrors."""
+"""How libraries below torch report a lost context in plain RuntimeErrors."""
 
 
 class DeviceEvent(Protocol):
     """A point in the device's queue of work; `torch.cuda.Event` is one."""
 
     def record(self) -> None:
-        """Put it behind all work that is queued now."""
+        """Enqueue the event behind all work queued so far."""
         ...
 
     def query(self) -> bool:
-        """Whether the device has passed it."""
+        """Return whether the device has passed the event."""
         ...
 
     def synchronize(self) -> None:
-        """Wait until the device has passed it."""
+        """Wait until the device has passed the event."""
         ...
 
     def elapsed_time(self, end_event: Any) -> float:
-        """Milliseconds of the device from here to another event; both must have passed."""
+        """Return the milliseconds of the device from this event to another; both must have passed."""
         ...
 
 
 Mark = DeviceEvent | float
-"""A moment of the device: an event where work is queued, the clock's seconds where it is done at once."""
+"""A moment of the device: an event where work is queued, the clock's seconds where work is done at
+once.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
-    """Tensors on their way to the CPU, or a time to be read; `deliver` gets them once `event` has passed."""
+    """Tensors on their way to the CPU, or a time to read; `deliver` is called once `event` has passed."""
 
     tensors: tuple[torch.Tensor, ...]
     deliver: Callable[..., None]
@@ -53,12 +57,16 @@ class Landing:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Device:
-    """A torch device with its precision. All waiting on the device, and all timing of it, happens here."""
+    """A torch device with its precision. All waiting on the device and all timing of it happens
+    here.
+    """
 
     torch_device: torch.device
     dtype: torch.dtype
     new_event: Callable[[], DeviceEvent] | None = None
-    """Where work is queued: makes events that carry times. None where each call returns with its work done."""
+    """Creates events with timing where work is queued. None where each call returns with its work
+    done.
+    """
     clock: Callable[[], float] = time.perf_counter
     """Times a device without events."""
     _steps: deque[Any] = field(default_factory=deque)
@@ -66,7 +74,9 @@ class Device:
 
     @classmethod
     def chosen(cls, settings: EngineSettings) -> "Device":
-        """CUDA where there is one, unless the settings say otherwise; sets the CPU's threads as a side effect."""
+        """Return CUDA where available, unless the settings differ; sets the CPU's threads as a side
+        effect.
+        """
         kind = settings.device
         if kind == "auto":
             kind = "cuda" if torch.cuda.is_available() else "cpu"
@@ -85,28 +95,29 @@ class Device:
 
     @property
     def name(self) -> str:
-        """The device as people call it."""
+        """The name of the GPU, or `cpu`."""
         return torch.cuda.get_device_name() if self.is_cuda else "cpu"
 
     @property
     def has_landings(self) -> bool:
-        """Whether results or times are on their way."""
+        """Whether any result or time is pending."""
         return bool(self._landings)
 
     def fetch(self, *tensors: torch.Tensor, deliver: Callable[..., None]) -> None:
-        """Start copying to the CPU without waiting; a later `land` hands the copies to `deliver`."""
+        """Start copying to the CPU without waiting; a later `land` passes the copies to `deliver`."""
         copies = tuple(tensor.to("cpu", non_blocking=True) for tensor in tensors)
         event = self._recorded() if any(tensor.is_cuda for tensor in tensors) else None
         self._landings.append(Landing(tensors=copies, deliver=deliver, event=event))
 
     def mark(self) -> Mark:
-        """The moment at which the device will have done all that is queued now."""
+        """Return the moment at which the device will have finished all work queued so far."""
         return self.clock() if self.new_event is None else self._recorded()
 
     def charge(self, began: Mark, pay: Callable[[float], None]) -> None:
-        """Call `pay` with the device's seconds from `began` to what is queued last, as soon as they are known.
+        """Call `pay` with the device's seconds from `began` to the end of the work queued so far.
 
-        That is at once where work is not queued, else when a later `land` finds that the device has passed it.
+        The call happens at once where work is not queued, else in a later `land` after the device
+        has finished.
         """
         if isinstance(began, int | float):
             pay(self.clock() - began)
@@ -119,7 +130,9 @@ class Device:
         self._landings.append(Landing(tensors=(), deliver=deliver, event=ended))
 
     def defer(self, deliver: Callable[[], None]) -> None:
-        """Have a later `land` call this, after all that is on its way now: then every time so far is known."""
+        """Have a later `land` call `deliver` after everything pending, when all times so far are
+        known.
+        """
         self._landings.append(Landing(tensors=(), deliver=deliver))
 
     def land(self, *, wait: bool = False) -> None:
@@ -134,7 +147,7 @@ class Device:
             landing.deliver(*landing.tensors)
 
     def keep_pace(self) -> None:
-        """Called after each step: wait until no more than STEPS_IN_FLIGHT are queued on the GPU."""
+        """Wait until at most STEPS_IN_FLIGHT steps are queued on the GPU. Called after each step."""
         if self.new_event is None:
             return
         self._steps.append(self._recorded())
@@ -149,12 +162,14 @@ class Device:
         return event
 
     def synchronize(self) -> None:
-        """Wait until all that was queued is done."""
+        """Wait until all queued work is done."""
         if self.is_cuda:
             torch.cuda.synchronize()
 
     def free_memory(self) -> None:
-        """Give cached blocks back after an allocation failed; leave the `except` block first, it pins tensors."""
+        """Release cached blocks after a failed allocation. Call it outside the `except` block,
+        which pins tensors.
+        """
         if self.is_cuda:
             torch.cuda.empty_cache()
 
@@ -164,7 +179,7 @@ def _timed_event() -> DeviceEvent:
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether the device's context is poisoned: nothing in this process will ever work on it again."""
+    """Return whether the device's context is poisoned, so that this process can never use it again."""
     if isinstance(error, torch.OutOfMemoryError):
         return False
     if isinstance(error, torch.AcceleratorError):

@@ -1,4 +1,4 @@
-"""Where the engine process starts. Importing this module costs nothing: torch is imported inside the child only."""
+"""Entry point of the engine process. Importing this module is cheap: only the child imports torch."""
 
 import os
 import signal
@@ -13,24 +13,28 @@ from gpu_subscriber.engine.parent_link import ParentLink
 
 
 def run_engine(pipe: Connection, settings: EngineSettings) -> None:
-    """The child's main function, for `multiprocessing`'s spawn: serve until Shutdown, then exit with a code.
+    """The child's main function, for `multiprocessing`'s spawn: serve until Shutdown, then exit
+    with a code.
 
-    The codes are in `exit_codes.py`. SIGINT and SIGTERM are ignored: Ctrl-C and a container's stop reach the whole
-    process group, and only the parent knows which Runs are worth finishing.
+    The codes are in `exit_codes.py`. SIGINT and SIGTERM are ignored: Ctrl-C and a container's stop
+    reach the whole process group, and only the parent decides which Runs to finish.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Both libraries' warnings quote prompts (what was truncated, for one); read when they are first imported.
+    # Both libraries' warnings quote prompts (truncated text, for example). The variables are read
+    # on first import.
     os.environ["DIFFUSERS_VERBOSITY"] = "error"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # torch's OpenMP threads spin at each barrier for as long as milliseconds. On a machine that does anything else
-    # besides, the one that is awaited has lost its core to the one that waits: a forward of 30 ms was seen to take
-    # seconds. Without any spinning each of thousands of barriers costs a wake-up, which doubles the time. Some
-    # microseconds are enough for a barrier that is met on time.
+    # torch's OpenMP threads spin at each barrier for up to milliseconds. When other processes use
+    # the machine, a waiting thread can hold the core that the awaited thread needs: a forward of 30
+    # ms took seconds. Without any spinning, each of thousands of barriers costs a wake-up, which
+    # doubles the time. A few microseconds of spinning are enough for a barrier that all threads
+    # reach on time.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    # A progress bar's own lock is a semaphore between processes, and this one ends without tidying up.
+    # A progress bar's default lock is a semaphore between processes, and this process exits without
+    # cleanup.
     tqdm.set_lock(threading.RLock())
     configure_logging(process="engine", level=settings.log_level, log_format=settings.log_format)
     link = ParentLink(pipe)
@@ -39,5 +43,5 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
 
     exit_code = serve(link, settings)
     link.close()
-    # Not sys.exit: with a poisoned context torch's destructors may hang, and there is nothing left to tidy up.
+    # Not sys.exit: with a poisoned context torch's destructors may hang, and no cleanup is needed.
     os._exit(exit_code)

@@ -1,4 +1,6 @@
-"""EngineSettings: everything the engine process is told when it starts. Free of torch, so the parent may build it."""
+"""EngineSettings: the configuration of the engine process. Does not import torch, so the parent can
+build it.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,33 +13,38 @@ DtypeChoice = Literal["auto", "float32", "float16", "bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """How the engine runs. Picklable: it crosses a `multiprocessing` spawn."""
+    """How the engine runs. Picklable: it is passed to a `multiprocessing` spawn."""
 
     models: tuple[ModelSpec, ...]
-    """The catalog; the first is loaded and warm before EngineReady."""
+    """The catalog. The first model that loads is warm before EngineReady."""
     device: DeviceChoice = "auto"
     """`auto`: CUDA where there is one."""
     dtype: DtypeChoice = "auto"
     """`auto`: bfloat16 on CUDA, float32 on a CPU."""
     max_batch: int = 8
-    """No more Runs than this share a step, however well larger batches measure."""
+    """Most Runs that share a step, even if larger batches measure better."""
     loaded_models: int = 1
-    """How many models stay loaded at once; past that the least recently used one is dropped."""
+    """How many models stay loaded at once; beyond that, the least recently used one is unloaded."""
     model_switch_patience_seconds: float = 5.0
-    """How long Runs of a model that is not loaded wait while others of their lane still have work."""
+    """How long Runs of a model that is not loaded wait while loaded models in their lane have work.
+    """
     batch_lane_patience_seconds: float = 300.0
-    """After this long a Run of the batch lane counts as interactive, so that it is never starved for ever."""
+    """After this long a Run of the batch lane counts as interactive, which prevents starvation."""
     preview_interval_seconds: float = 1.0
     checkpoint_interval_seconds: float = 2.0
-    """How often a Run's state is sent to the parent unasked; 0 turns it off."""
+    """How often a Run's state is sent to the parent; 0 turns it off."""
     measure_at_start: bool = True
-    """Time batch sizes and memory formats on the first model; without it `max_batch` is taken at its word."""
+    """Time batch sizes and memory formats of each loaded model; otherwise `max_batch` applies
+    unmeasured.
+    """
     compile_denoiser: bool = False
     """`torch.compile` the repeated blocks: minutes at the start, some percent faster afterwards (CUDA only)."""
     cpu_threads: int | None = None
     """Threads of one CPU forward; None: as many as the process may run on."""
     niceness: int = 5
-    """Added to the process's niceness on a CPU, so that leases and heartbeats never starve behind a forward."""
+    """Added to the process's niceness on a CPU, so that a forward never starves leases and
+    heartbeats.
+    """
     log_level: str = "INFO"
     log_format: str = "json"
-    """`json` or `console`, as `common.observability.logging` has it."""
+    """`json` or `console`, as in `common.observability.logging`."""

@@ -1,4 +1,4 @@
-"""What can go wrong with one Run or one model, with the failure codes the task's owner sees.
+"""Errors of one Run or one model, with the failure codes that the task's owner sees.
 
 EngineError
 ├── ModelUnavailableError      model_unavailable     retryable
@@ -15,22 +15,24 @@ from common.domain.task import Failure
 
 
 class EngineError(Exception):
-    """One Run cannot go on; the others can. `str(error)` is fit for the owner's eyes."""
+    """One Run cannot continue; the others can. `str(error)` may be shown to the owner."""
 
     code: ClassVar[str] = "generation_failed"
     retryable: ClassVar[bool] = False
 
     @property
     def failure(self) -> Failure:
-        """The same, as the task records it."""
+        """The failure that the task records."""
         return Failure(code=self.code, message=str(self), retryable=self.retryable)
 
 
 class ModelUnavailableError(EngineError):
-    """This worker cannot serve the model at present. `reason` is for operators: it may name paths."""
+    """This worker cannot serve the model at present. `reason` is for operators: it may contain
+    paths.
+    """
 
     code = "model_unavailable"
-    retryable = True  # on another worker, or here once the cause is mended
+    retryable = True  # on another worker, or here once the cause is fixed
 
     def __init__(self, model: str, *, reason: str) -> None:
         super().__init__(f"The worker could not load the model {model!r}.")
@@ -38,17 +40,21 @@ class ModelUnavailableError(EngineError):
 
 
 class ModelRefusedError(Exception):
-    """The catalog entry and the model do not fit. The text is for operators: what to change in the entry."""
+    """The catalog entry and the model do not fit. The text tells operators what to change in the
+    entry.
+    """
 
 
 class InvalidOutputError(EngineError):
-    """The network's numbers are not finite, the second time as well: the same seed leads there on any worker."""
+    """The network's numbers are not finite, in the second attempt too: the same seed fails on any
+    worker.
+    """
 
     code = "invalid_output"
 
 
 class ContentFilteredError(EngineError):
-    """The model's own safety checker refused the picture."""
+    """The model's own safety checker refused the image."""
 
     code = "content_filtered"
 

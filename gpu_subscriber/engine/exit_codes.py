@@ -1,10 +1,12 @@
-"""How the engine process ends, as the parent reads it. Negative codes are signals: the system's, not ours."""
+"""The exit codes of the engine process. Negative codes, set by the system, are signals."""
 
 STOPPED = 0
-"""It was told to (Shutdown)."""
+"""The engine received Shutdown."""
 PARENT_GONE = 3
-"""The pipe was closed without a Shutdown: nobody is left to draw for."""
+"""The pipe was closed without a Shutdown: the parent is gone."""
 DEVICE_LOST = 70
-"""The device's context is poisoned (illegal access, device-side assert, ECC error): only a new process helps."""
+"""The device's context is poisoned (illegal access, device-side assert, ECC error): only a new
+process recovers.
+"""
 ENGINE_BROKEN = 72
 """An error in the engine itself, outside any one Run."""

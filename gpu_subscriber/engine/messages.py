@@ -1,11 +1,11 @@
-"""What the worker's two processes say to each other over their pipe. Small, frozen, free of torch.
+"""Messages between the worker's two processes over their pipe. Small, frozen, free of torch.
 
     parent → engine    Start · Interrupt · Shutdown
     engine → parent    EngineReady · EngineMeasured · PhaseChanged · RunWarned · StepDone · PreviewReady ·
                        CheckpointReady · CheckpointRefused · ImageReady · RunInterrupted · RunFailed
 
-Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFailed, unless the process dies.
-A Run is one image: `run_id` names it within this worker's life and is never used twice.
+Every Start is answered by exactly one of ImageReady, RunInterrupted or RunFailed, unless the
+process dies. A Run is one image. Its `run_id` is unique within the life of the worker.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,18 @@ from common.domain.task_records import TaskWarning
 from common.domain.worker_report import BrokenModel
 
 MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
-"""Larger checkpoints are neither made nor read: the latents of 4096² with a third-order history take a third of it."""
+"""Larger checkpoints are neither made nor read. The latents of 4096² with a third-order history
+take a third of it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Draw image `index` of a task. `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first.
+    """Draw image `index` of a task. `submitted_at` (POSIX seconds) orders Runs of one lane, oldest
+    first.
 
-    With `checkpoint` the Run goes on where it stopped; one that does not fit is refused and the Run starts over.
+    With `checkpoint`, the Run resumes where it stopped. A checkpoint that does not fit is refused,
+    and the Run starts over.
     """
 
     run_id: str
@@ -58,36 +62,36 @@ class RunTimes:
     stepping_seconds: float
     decoding_seconds: float
     steps: int
-    """Those that were taken here; fewer than asked for when the Run resumed."""
+    """Steps taken by this engine; fewer than requested when the Run resumed."""
     shared_by: float
-    """How many Runs took a step together, in the mean."""
+    """Mean number of Runs that shared a step."""
 
     @property
     def step_seconds(self) -> float:
-        """One step's share; `steps` must not be 0."""
+        """One step's share of time; `steps` must not be 0."""
         return self.stepping_seconds / self.steps
 
     def seconds_of(self, steps: int) -> float:
-        """A whole image of so many steps, had all of them been taken here."""
+        """Return the time of a whole image of `steps` steps, all taken here."""
         return self.preparing_seconds + steps * self.step_seconds + self.decoding_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUpTimes:
-    """What a model was seen to take for an image of its default size, drawn alone; JSON for whoever asks."""
+    """Measured time of an image of a model's default size, drawn alone. Serialized as JSON."""
 
     model: str
     pass_pixels: int
     """Width × height × forwards per step."""
     steps: int
-    """Those that a whole image takes by default."""
+    """Steps of a whole image by default."""
     work_units: float
-    """Of a whole image."""
+    """Work units of a whole image."""
     times: RunTimes
 
     @classmethod
     def of(cls, parameters: GenerationParameters, times: RunTimes) -> "WarmUpTimes":
-        """What one image with these parameters takes."""
+        """Return the times for an image with these parameters."""
         return cls(
             model=parameters.model,
             pass_pixels=parameters.pass_pixels,
@@ -99,7 +103,8 @@ class WarmUpTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReady:
-    """The engine can serve, and what it can serve. Sent again whenever a model breaks, recovers or is measured.
+    """The engine is ready, with what it can serve. Sent again when a model breaks, recovers or is
+    measured.
 
     `slots`: how many Runs may share a step.
     """
@@ -109,13 +114,13 @@ class EngineReady:
     dtype: str
     slots: int
     versions: dict[str, str]
-    """Software that decides pixels, by package name."""
+    """Versions of the software that affects pixels, by package name."""
     warm_up: WarmUpTimes | None = None
-    """Of the model that was loaded last; None where nothing was measured."""
+    """Times of the model that was loaded last; None without a measurement."""
     broken: tuple[BrokenModel, ...] = ()
-    """Those of `models` that could not be loaded or warmed up."""
+    """Entries of `models` that could not be loaded or warmed up."""
     exclusive: tuple[str, ...] = ()
-    """Those of `models` that generate one image at a time, and nothing else meanwhile."""
+    """Entries of `models` that generate one image at a time, with no other Run in progress."""
 
     @property
     def serves_any(self) -> bool:
@@ -134,7 +139,9 @@ class StepMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineMeasured:
-    """What the engine did since it last said so. `busy_seconds` include loading, preparing and decoding."""
+    """The engine's work since the last such message. `busy_seconds` include loading, preparing and
+    decoding.
+    """
 
     steps: tuple[StepMeasured, ...]
     busy_seconds: float
@@ -158,9 +165,10 @@ class RunWarned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """`step` of `steps` denoising steps are done; the first report of a Run that resumes starts above 1.
+    """`step` of `steps` denoising steps are done; the first report of a resumed Run starts above 1.
 
-    `gpu_seconds` is the Run's share so far; steps whose time the device has not reported yet are missing from it.
+    `gpu_seconds` is the Run's share so far, without steps whose time the device has not reported
+    yet.
     """
 
     run_id: str
@@ -180,7 +188,7 @@ class PreviewReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointReady:
-    """The Run's complete state after `step` steps, enough to go on at the same step elsewhere."""
+    """The Run's complete state after `step` steps, enough to resume at the same step elsewhere."""
 
     run_id: str
     step: int
@@ -189,7 +197,7 @@ class CheckpointReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRefused:
-    """The checkpoint that came with the Start is damaged or does not fit: the Run starts over."""
+    """The checkpoint in the Start is damaged or does not fit: the Run starts over."""
 
     run_id: str
     reason: str
@@ -197,9 +205,10 @@ class CheckpointRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageReady:
-    """The finished picture: `pixels` are height x width x 3 bytes, RGB, row by row.
+    """The finished image: `pixels` are height x width x 3 bytes, RGB, row by row.
 
-    `gpu_seconds` is this Run's share of the time the device worked: a batch's time divided by its Runs.
+    `gpu_seconds` is this Run's share of the device's working time: a batch's time divided by its
+    Runs.
     """
 
     run_id: str
@@ -214,7 +223,7 @@ class ImageReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInterrupted:
-    """The Run stopped because it was told to, after `step` steps."""
+    """The Run stopped as requested, after `step` steps."""
 
     run_id: str
     step: int
@@ -224,7 +233,7 @@ class RunInterrupted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFailed:
-    """The Run could not be drawn; the engine and its other Runs go on."""
+    """The Run could not be drawn; the engine and its other Runs continue."""
 
     run_id: str
     failure: Failure

@@ -1,4 +1,4 @@
-"""Meter: what the engine did, gathered as it does it and told about once a second. Free of torch."""
+"""Meter: collects the engine's work and reports it about once a second. Does not import torch."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,9 @@ _TOLD_EVERY_SECONDS = 1.0
 
 
 class Meter:
-    """Costs an entry in a list per step of a batch; a message to the parent once a second, and when all is done."""
+    """Appends to a list per step of a batch; sends to the parent once a second, and when all work
+    is done.
+    """
 
     def __init__(self, *, send: Callable[[EngineMeasured], None], clock: Callable[[], float]) -> None:
         self._send = send
@@ -18,11 +20,11 @@ class Meter:
         self._told_at = clock()
 
     def stepped(self, model: str, *, batch: int, seconds: float) -> None:
-        """A batch of so many images took one step."""
+        """Record one step of a batch of `batch` images."""
         self._steps.append(StepMeasured(model=model, batch=batch, seconds=seconds))
 
     def worked(self, seconds: float, *, is_done: bool) -> None:
-        """The engine worked for so long; `is_done` when nothing is left to do."""
+        """Record working time; `is_done` when no work is left."""
         self._busy_seconds += seconds
         now = self._clock()
         if is_done or now - self._told_at >= _TOLD_EVERY_SECONDS:

@@ -1,7 +1,7 @@
-"""ModelBackoff: which models failed to load, and when each may be tried again. No torch, no I/O.
+"""ModelBackoff: which models failed to load, and when each may be retried. No torch, no I/O.
 
-A load takes seconds to minutes, evicts another model and fails alike until its cause is mended, so each failure in a
-row doubles the pause before the next attempt.
+A load takes seconds to minutes, evicts another model, and keeps failing until its cause is fixed.
+So each consecutive failure doubles the pause before the next attempt.
 """
 
 import time
@@ -16,7 +16,9 @@ _LONGEST_REASON = 1_000
 
 
 class ModelBackoff:
-    """The broken models by name. `clock` is monotonic: a system clock that is set back must not prolong a pause."""
+    """The broken models by name. `clock` is monotonic: a system clock set back must not prolong a
+    pause.
+    """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -25,15 +27,15 @@ class ModelBackoff:
 
     @property
     def broken(self) -> tuple[BrokenModel, ...]:
-        """Every broken model, in the order in which they failed first."""
+        """Every broken model, in the order of their first failures."""
         return tuple(self._broken.values())
 
     def seconds_left(self, model: str) -> float:
-        """How long the model must not be tried; 0 when it may be."""
+        """Return how long the model must not be retried; 0 when it may be."""
         return max(0.0, self._due_at.get(model, 0.0) - self._clock()) if model in self._broken else 0.0
 
     def failed(self, model: str, reason: str) -> BrokenModel:
-        """Record one more failure in a row."""
+        """Record another consecutive failure."""
         before = self._broken.get(model)
         failures = 1 if before is None else before.failures + 1
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))

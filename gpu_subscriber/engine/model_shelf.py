@@ -1,4 +1,6 @@
-"""The models that are loaded, and loading more: safetensors only, the least recently used one makes room."""
+"""The loaded models, and the loading of others: safetensors only, the least recently used model is
+unloaded.
+"""
 
 import traceback
 from collections import OrderedDict
@@ -32,10 +34,10 @@ Load = Callable[[ModelSpec, Device], Family]
 
 
 class ModelShelf:
-    """Up to `capacity` loaded models by name; `load` is a parameter so that tests bring families of their own.
+    """Up to `capacity` loaded models by name; tests pass families of their own through `load`.
 
-    `load` covers everything up to the last measurement of the warm-up. What it raises concerns its model alone, unless
-    the device is lost.
+    `load` covers everything up to the last measurement of the warm-up. An error in it affects only
+    its model, unless the device is lost.
     """
 
     def __init__(
@@ -56,17 +58,17 @@ class ModelShelf:
 
     @property
     def loaded(self) -> frozenset[str]:
-        """The names of the models that need no loading."""
+        """The names of the loaded models."""
         return frozenset(self._loaded)
 
     def offers(self, name: str) -> bool:
-        """Whether the catalog has this model."""
+        """Return whether the catalog has this model."""
         return name in self._specs
 
     def get(self, name: str) -> Family:
-        """The model's family, loaded now if need be, which may take minutes.
+        """Return the model's family. Loads it if necessary, which may take minutes.
 
-        Raises ModelUnavailableError, without an attempt to load it while the model is in its backoff.
+        Raises ModelUnavailableError. While the model is in its backoff, no load is attempted.
         """
         if name in self._loaded:
             self._loaded.move_to_end(name)
@@ -90,7 +92,8 @@ class ModelShelf:
                 raise
             reason = reason_of(error)
             frames = traceback.format_tb(error.__traceback__)
-        # Outside of the `except` block: the traceback would keep the half-loaded model in the device's memory.
+        # Outside the `except` block: the traceback would keep the half-loaded model in the device's
+        # memory.
         self._device.free_memory()
         broken = self.backoff.failed(spec.name, reason)
         _log.error(
@@ -105,21 +108,22 @@ class ModelShelf:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a model could not be loaded, for operators."""
+    """Return why a model could not be loaded, for operators."""
     if isinstance(error, ModelUnavailableError):
         return error.reason
     return str(error) if isinstance(error, ModelRefusedError) else f"{type(error).__name__}: {error}"
 
 
 def is_exclusive(spec: ModelSpec) -> bool:
-    """Whether the model generates one image at a time, and the engine nothing else meanwhile."""
+    """Return whether the model generates one image at a time, with no other Run in progress."""
     return spec.family == WHOLE_PIPELINE
 
 
 def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = False) -> Family:
-    """Load a model from its source and wrap it in the family its ModelSpec names.
+    """Load a model from its source and wrap it in the family that its ModelSpec names.
 
-    Raises ModelRefusedError where entry and model do not fit, and whatever diffusers, torch and the file system raise.
+    Raises ModelRefusedError when entry and model do not fit, and any error of diffusers, torch and
+    the file system.
     """
     own_folder = model_folder(spec.source)
     folder = own_folder or _fetched(spec)
@@ -139,7 +143,7 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
 
 
 def model_folder(source: str) -> Path | None:
-    """The folder that a source names: `embedded:demo` ships with this package; None for a hub id."""
+    """Return the folder of a source; `embedded:demo` ships with this package. None for a hub id."""
     if source.startswith(EMBEDDED_PREFIX):
         name = source.removeprefix(EMBEDDED_PREFIX)
         if name not in EMBEDDED_FOLDERS:
@@ -150,14 +154,16 @@ def model_folder(source: str) -> Path | None:
 
 
 def _fetched(spec: ModelSpec) -> Path:
-    """What `from_pretrained` fetches of a hub id first: a folder of the hub's cache, named after the commit."""
+    """Download a hub id as `from_pretrained` does. Returns the cache folder, named after the
+    commit.
+    """
     return Path(DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True))
 
 
 def _load_pipeline(folder: Path, device: Device) -> Any:
-    """`DiffusionPipeline.from_pretrained`; pickled weights are refused, a folder never reaches for the network."""
+    """Call `DiffusionPipeline.from_pretrained`. Pickled weights are refused; no network access."""
     for bars in (diffusers_logging, transformers_logging):
-        bars.disable_progress_bar()  # nobody watches; the log says when a model is loaded
+        bars.disable_progress_bar()  # the log reports when a model is loaded
     pipeline = DiffusionPipeline.from_pretrained(
         folder,
         local_files_only=True,

@@ -1,4 +1,4 @@
-"""Origin: what a loaded model draws with: files, software, device. All of it goes into each image's record."""
+"""Origin: the files, software and device behind a loaded model, for each image's record."""
 
 import hashlib
 import inspect
@@ -24,12 +24,15 @@ _LONGEST_CONFIG_TEXT = 100
 
 @cache
 def software_versions() -> dict[str, str]:
-    """The packages that decide pixels, by name."""
+    """Return the versions of the packages that affect pixels, by name."""
     return {name: version(name) for name in VERSIONED_PACKAGES}
 
 
 def weights_of(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of weights in a model's folder, by its path there. A file that stays is read once."""
+    """Return the SHA-256 of each weights file in a model's folder, by relative path.
+
+    An unchanged file is hashed once per process.
+    """
     files = sorted(folder.rglob(WEIGHTS))
     with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:  # hashing large buffers leaves the interpreter free
         digests = pool.map(_sha256_of, files)
@@ -37,20 +40,26 @@ def weights_of(folder: Path) -> dict[str, str]:
 
 
 def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
-    """The class of a diffusers scheduler as `class`, and whatever is not as that class has it by default."""
+    """Return a diffusers scheduler's class as `class`, and every setting that differs from the
+    class's default.
+    """
     parameters = inspect.signature(type(scheduler).__init__).parameters
     told: dict[str, bool | int | float | str] = {"class": type(scheduler).__name__}
     for name, value in sorted(scheduler.config.items()):
         plain = value.tolist() if hasattr(value, "tolist") else value
-        # A model's config may come from another class's scheduler: what this one does not take decides nothing.
+        # A model's config may come from another scheduler class; settings that this class does not
+        # accept have no effect.
         if name in parameters and plain != parameters[name].default:
             told[name] = plain if isinstance(plain, bool | int | float | str) else _brief(plain)
     return told
 
 
 class Origin:
-    """A model's files are read when it is loaded; its environment is looked at when it is first asked for, after the
-    warm-up has chosen its memory formats."""
+    """The origin of one loaded model.
+
+    The weights are hashed when the model is loaded. The environment is read on first use, after the
+    warm-up has chosen the memory formats.
+    """
 
     def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
         self._pipeline = pipeline
@@ -65,7 +74,7 @@ class Origin:
 
     @cached_property
     def environment(self) -> Environment:
-        """Where this process draws with this model."""
+        """The environment in which this process draws with this model."""
         networks = self.networks
         device = torch.device(self._pipeline.device)
         is_cuda = device.type == "cuda"
@@ -80,7 +89,7 @@ class Origin:
         )
 
     def circumstances(self, scheduler: Any, past: Past, *, decoded_in_tiles: bool = False) -> Circumstances:
-        """What there is to tell of a Run that has been drawn with this model."""
+        """Return the circumstances of a Run that was drawn with this model."""
         return Circumstances(
             revision=self.revision,
             weights=dict(self.weights),
@@ -94,7 +103,7 @@ class Origin:
 
 
 def _sha256_of(file: Path) -> str:
-    # By the place that a link leads to: a hub's cache shares one file among revisions.
+    # Resolve links, because a hub's cache shares one file among revisions.
     real = file.resolve()
     stands = real.stat()
     return _sha256_once(real, stands.st_size, stands.st_mtime_ns)
@@ -114,7 +123,9 @@ def _brief(value: Any) -> str:
 
 
 def _is_channels_last(network: torch.nn.Module) -> bool:
-    """Whether any kernel that can tell lies so; those of one pixel are both."""
+    """Return whether any kernel is channels-last. Kernels of one pixel match both formats and do
+    not count.
+    """
     return any(
         weight.ndim == 4
         and not weight.is_contiguous()
@@ -138,7 +149,7 @@ def _all_versions(*, is_cuda: bool) -> dict[str, str]:
     versions = {**software_versions(), "python": platform.python_version()}
     try:
         versions["darkroom"] = version("darkroom")
-    except PackageNotFoundError:  # run from a folder that nobody installed
+    except PackageNotFoundError:  # run from a folder without an installed package
         versions["darkroom"] = "unknown"
     if is_cuda:
         versions |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}

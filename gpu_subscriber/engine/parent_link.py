@@ -1,6 +1,8 @@
-"""The engine's end of the pipe: a thread that hears, a thread that speaks, and the end when nobody is there.
+"""The engine's end of the pipe: one thread receives, one sends, and the process exits when the
+parent is gone.
 
-Free of torch, so that it listens before the seconds-long imports begin.
+The module does not import torch, so that the engine receives messages before torch's imports, which
+take seconds.
 """
 
 import os
@@ -16,11 +18,13 @@ ORPHAN_CHECK_SECONDS = 2.0
 
 
 class ParentLink:
-    """Messages from and to the parent. Neither `send` nor the engine's loop ever waits for a slow parent.
+    """Messages from and to the parent. Neither `send` nor the engine's loop ever waits for a slow
+    parent.
 
-    When the parent dies the process ends at once, mid-step or not: the end of the pipe says so, and should a third
-    process hold a copy of the pipe, the parent's process id does. (Linux's parent-death signal would not do: it
-    fires when the *thread* that started the engine ends.)
+    When the parent dies, the process exits at once, even during a step. The end of the pipe signals
+    the parent's death; if a third process holds a copy of the pipe, a changed parent process id
+    does. (Linux's parent-death signal is unsuitable: it fires when the *thread* that started the
+    engine ends.)
     """
 
     def __init__(self, pipe: Connection, *, leave: Callable[[int], object] = os._exit) -> None:
@@ -33,12 +37,11 @@ class ParentLink:
         self._speaker = Thread(target=self._speak, name="engine-speaker", daemon=True)
 
     def open(self) -> None:
-        """Start both threads."""
         self._listener.start()
         self._speaker.start()
 
     def close(self) -> None:
-        """Say what is still unsaid; nothing can be sent afterwards."""
+        """Send all queued messages and stop the sending thread; later messages are never sent."""
         self._unsaid.put(None)
         self._speaker.join()
 
@@ -47,7 +50,11 @@ class ParentLink:
         self._unsaid.put(message)
 
     def next(self, *, wait: bool, within_seconds: float | None = None) -> ToEngine | None:
-        """The oldest message not yet taken; None when there is none and `wait` is off, or when none came in time."""
+        """Return the oldest pending message.
+
+        Returns None when there is none and `wait` is off, or when none arrives within
+        `within_seconds`.
+        """
         try:
             return self._heard.get(block=wait, timeout=within_seconds)
         except Empty:

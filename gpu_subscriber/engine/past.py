@@ -1,4 +1,6 @@
-"""Past: how a Run came to the step that it is at. Its checkpoints carry it along, its image tells it in the end."""
+"""Past: the history of a Run up to its current step. Checkpoints carry it; the image's record
+contains it.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +10,10 @@ from common.domain.provenance import MAX_RESUMES, Environment, Resume
 
 @dataclass(slots=True, kw_only=True)
 class Past:
-    """`batches`: how many Runs shared each step so far. `resumes`: the latest checkpoints it went on from.
+    """The batches, resumes and restarts of a Run.
 
-    `started_over_because`: why one was refused.
+    `batches`: how many Runs shared each step so far. `resumes`: the latest checkpoints from which
+    the Run resumed. `started_over_because`: why a checkpoint was refused.
     """
 
     batches: list[int] = field(default_factory=list)
@@ -18,7 +21,9 @@ class Past:
     started_over_because: str | None = None
 
     def packed(self, here: Environment) -> dict[str, Any]:
-        """As JSON, for whoever goes on elsewhere; `here` is where the latest steps were computed."""
+        """Return the history as JSON for a checkpoint. `here` is the environment of the latest
+        steps.
+        """
         return {
             "batches": list(self.batches),
             "resumes": [resume.model_dump(mode="json") for resume in self.resumes],
@@ -28,9 +33,9 @@ class Past:
 
     @classmethod
     def resumed(cls, packed: dict[str, Any], *, step: int, here: Environment) -> "Past":
-        """What `packed` told, and that the Run now goes on `here` after `step` steps."""
+        """Return the history in `packed`, extended by a resume in `here` after `step` steps."""
         there = Environment.model_validate(packed["environment"])
-        # A resume that named no place meant the one where the checkpoint was made.
+        # A resume without an environment happened in the one where the checkpoint was made.
         earlier = [
             (resume.step, resume.before or there) for resume in map(Resume.model_validate, packed["resumes"])
         ]

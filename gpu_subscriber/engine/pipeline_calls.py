@@ -1,4 +1,6 @@
-"""What the signature of a diffusers pipeline's call says of it: its arguments, and whether it can be served."""
+"""Inspect the signature of a diffusers pipeline's call: its arguments, and whether it can be
+served.
+"""
 
 import inspect
 from collections.abc import Mapping
@@ -16,12 +18,12 @@ _NEEDED_ARGUMENTS = frozenset(("prompt", "num_inference_steps", "generator"))
 
 
 def call_of(pipeline: Any) -> Mapping[str, inspect.Parameter]:
-    """The parameters of the pipeline's call (or of its class's) by name."""
+    """Return the parameters of the pipeline's call (or of its class's) by name."""
     return inspect.signature(pipeline.__call__).parameters
 
 
 def unservable_call(call: Mapping[str, inspect.Parameter]) -> str | None:
-    """Why no pipeline with this call can be served; None when it can, as far as its signature shows."""
+    """Return why no pipeline with this call can be served; None when the signature shows no reason."""
     required = {
         name
         for name, parameter in call.items()

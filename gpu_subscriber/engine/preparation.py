@@ -1,4 +1,4 @@
-"""Where a Run's state begins: prepared from its parameters, or brought to where a checkpoint was made."""
+"""The start of a Run's state: prepared from its parameters, or restored from a checkpoint."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _log = structlog.get_logger()
 
 
 def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
-    """Give the Run its state. A checkpoint that does not fit is refused, and the Run starts over."""
+    """Prepare the Run's state. A checkpoint that does not fit is refused, and the Run starts over."""
     parameters, index = run.start.parameters, run.start.index
     state = family.prepare(parameters, seed=run.seed)
     if run.start.checkpoint is not None:
@@ -32,7 +32,9 @@ def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
 
 
 def snapshot_of(run: Run) -> Snapshot | None:
-    """The Run's state, still on the device; None before its first step, and for samplers that cannot be saved."""
+    """Return the Run's state on the device; None before the first step and for samplers that cannot
+    be saved.
+    """
     state = run.denoising
     if state is None or state.step_index == 0:
         return None
@@ -44,7 +46,7 @@ def snapshot_of(run: Run) -> Snapshot | None:
 
 
 def written(snapshot: Snapshot, arrived: Sequence[torch.Tensor], *, run_id: str) -> bytes | None:
-    """The snapshot as bytes, its tensors having arrived on the CPU; None when it is too large."""
+    """Return the snapshot as bytes once its tensors are on the CPU; None when it is too large."""
     try:
         return snapshot.as_bytes(arrived)
     except CheckpointRefusedError as error:
@@ -53,7 +55,9 @@ def written(snapshot: Snapshot, arrived: Sequence[torch.Tensor], *, run_id: str)
 
 
 def checkpoint_of(run: Run) -> bytes | None:
-    """The Run's state as bytes, at once: waits for the device. None where there is none to be had."""
+    """Return the Run's state as bytes at once, waiting for the device. None when no checkpoint can
+    be made.
+    """
     snapshot = snapshot_of(run)
     if snapshot is None:
         return None

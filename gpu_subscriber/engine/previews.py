@@ -1,6 +1,8 @@
-"""Previews: small JPEGs of the predicted clean latents, through a linear map instead of the autoencoder.
+"""Previews: small JPEGs of the predicted clean latents, through a linear map instead of the
+autoencoder.
 
-Well below a millisecond each on a CPU, and about one a second: the picture costs next to nothing to watch.
+Each takes well below a millisecond on a CPU, and about one a second is made, so previews cost next
+to nothing.
 """
 
 import io
@@ -16,12 +18,12 @@ PREVIEW_SIDE = 128
 """Longest side of a preview, pixels."""
 JPEG_QUALITY = 70
 FIRST_PREVIEW_AT = 0.25
-"""Share of the steps before which a preview would show nothing but a blur."""
+"""Share of the steps before which a preview would show only a blur."""
 SHARE_OF_RUN = 0.3
 SHORTEST_INTERVAL_SECONDS = 0.1
 
-# Least-squares fit of Stable Diffusion 1's latents (scaled) to RGB in [-1, 1]; the factors are the community's
-# well-known ones (ComfyUI `latent_formats.SD15`).
+# Least-squares fit of Stable Diffusion 1's latents (scaled) to RGB in [-1, 1]. The factors are well
+# known in the community (ComfyUI `latent_formats.SD15`).
 SD1_WEIGHTS = (
     (0.3512, 0.2297, 0.3227),
     (0.3250, 0.4974, 0.2350),
@@ -39,7 +41,7 @@ class LatentColours:
 
     @classmethod
     def beside(cls, folder: Path | None, device: torch.device) -> "LatentColours":
-        """The map that lies in a model's folder, else Stable Diffusion 1's."""
+        """Return the map from a model's folder, else Stable Diffusion 1's."""
         weights, bias = SD1_WEIGHTS, (0.0, 0.0, 0.0)
         file = None if folder is None else folder / LATENT_PREVIEW_FILE
         if file is not None and file.is_file():
@@ -56,17 +58,19 @@ class LatentColours:
         return ((colours * 0.5 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
 
     def fits(self, latents: torch.Tensor) -> bool:
-        """Whether these latents, of any shape, are such as the map was made for."""
+        """Return whether these latents, of any shape, fit the map."""
         return latents.ndim == 4 and latents.shape[1] == self.weights.shape[0]
 
 
 def preview_is_due(
     *, steps_done: int, steps: int, elapsed: float, since_last: float | None, interval: float
 ) -> bool:
-    """Whether to draw a preview after this step; times in seconds since the Run began and since its last preview.
+    """Return whether a preview is due after this step; times in seconds since the Run's start and
+    its last preview.
 
-    From a quarter of the way on, every `interval` seconds; more often in Runs so short that they would show only
-    one or two; never at the last step, which the image itself follows.
+    Previews start after a quarter of the steps and repeat every `interval` seconds. Runs so short
+    that they would show only one or two get them more often. The last step gets none, because the
+    image itself follows.
     """
     if steps_done >= steps or steps_done < FIRST_PREVIEW_AT * steps:
         return False

@@ -9,13 +9,15 @@ _TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
 
 
 class PromptTokens:
-    """The tokenizer of a pipeline, if its text encoders all read the same tokens up to the same limit."""
+    """The tokenizer of a pipeline, if all its text encoders read the same tokens up to the same
+    limit.
+    """
 
     def __init__(self, pipeline: Any) -> None:
         found = [
             tokenizer for name in _TOKENIZERS if (tokenizer := getattr(pipeline, name, None)) is not None
         ]
-        # Of several encoders one may read what another ignores, unless all of them are CLIP's.
+        # With several encoders, one may read what another ignores, unless all of them are CLIP's.
         is_known = bool(found) and all(isinstance(tokenizer, CLIPTokenizer) for tokenizer in found)
         self._tokenizer = found[0] if is_known else None
         lengths = [tokenizer.model_max_length - tokenizer.num_special_tokens_to_add() for tokenizer in found]
@@ -23,7 +25,7 @@ class PromptTokens:
         """How many tokens the encoders read, without begin and end tokens; None: unknown."""
 
     def starts(self, text: str) -> Sequence[int] | None:
-        """The index of the first character of each token; None where the tokens are unknown."""
+        """Return the index of the first character of each token; None where the tokens are unknown."""
         if self._tokenizer is None:
             return None
         encoded = self._tokenizer(

@@ -1,4 +1,6 @@
-"""Drawing one image once more exactly as it was drawn: the same batch sizes step by step, the same memory formats."""
+"""Redraw one image exactly as recorded: the same batch size at each step and the same memory
+formats.
+"""
 
 from typing import Any
 
@@ -20,7 +22,7 @@ MOST_THREADS = 256
 
 
 def load_like(spec: ModelSpec, there: Environment) -> Family:
-    """The model as it was loaded there, as far as this machine has what there was. Raises ModelUnavailableError."""
+    """Load the model as in `there`, as far as this machine allows. Raises ModelUnavailableError."""
     settings: dict[str, Any] = {"device": "cpu" if there.device == "cpu" else "auto"}
     if there.dtype in ("float32", "float16", "bfloat16"):
         settings["dtype"] = there.dtype
@@ -41,10 +43,11 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
 def draw_like(
     family: Family, parameters: GenerationParameters, there: Circumstances
 ) -> tuple[bytes, Circumstances]:
-    """The pixels (height x width x 3, RGB, row by row) of `parameters`' one image, and what there is to tell of them.
+    """Return the pixels of the one image of `parameters` and the circumstances of this redraw.
 
-    Who shared a step decides nothing, only how many: the Run itself fills the other places. Raises EngineError when
-    the steps that are told of are none that this image can have had.
+    The pixels are height x width x 3 bytes, RGB, row by row. Only the number of Runs that shared a
+    step matters, not which ones: copies of this Run fill the batch. Raises EngineError when the
+    recorded steps do not fit the image.
     """
     if isinstance(family, WholePipeline):
         drawn = family.draw(parameters, seed=parameters.seed, on_step=lambda *_: None)

@@ -1,7 +1,7 @@
-"""The roster: every Run the engine has been given, and the one place where a Run's last word is said.
+"""The roster: every unanswered Run of the engine, and the only place that sends final answers.
 
-Each Start is answered by exactly one of ImageReady, RunInterrupted and RunFailed: a Run leaves the roster with its
-answer, and what is not on the roster is never answered again.
+Each Start is answered by exactly one of ImageReady, RunInterrupted and RunFailed. A Run leaves the
+roster when it is answered; a Run that is not on the roster is never answered again.
 """
 
 import traceback
@@ -22,7 +22,7 @@ from gpu_subscriber.engine.run import Run
 _log = structlog.get_logger()
 
 Send = Callable[[FromEngine], None]
-"""Hands a message to the parent; never blocks."""
+"""Queues a message for the parent; never blocks."""
 
 
 class Roster:
@@ -52,22 +52,24 @@ class Roster:
         return run.run_id in self._runs
 
     def get(self, run_id: str) -> Run | None:
-        """The Run of this id, unless it has had its answer."""
+        """Return the Run with this id, or None once it has been answered."""
         return self._runs.get(run_id)
 
     def of_model(self, model: str) -> tuple[Run, ...]:
-        """The Runs that want this model."""
+        """Return the Runs of this model."""
         return tuple(run for run in self if run.start.parameters.model == model)
 
     def add(self, start: Start) -> Run:
-        """A Run has arrived."""
+        """Add a Run for a Start that has just arrived."""
         self._arrivals += 1
         run = Run.of(start, now=self._clock(), arrival=self._arrivals)
         self._runs[run.run_id] = run
         return run
 
     def release(self, run: Run) -> None:
-        """No step is left; `deliver` says the last word as soon as the pixels have landed."""
+        """Remove a Run that has no steps left. `deliver` sends its answer once its pixels have
+        arrived.
+        """
         del self._runs[run.run_id]
 
     def deliver(
@@ -78,10 +80,11 @@ class Roster:
         finite: torch.Tensor,
         varied: torch.Tensor,
     ) -> None:
-        """The answer of a released Run: `pixels` (H, W, 3) uint8, the verdicts 0-dim, all on the CPU.
+        """Answer a released Run: `pixels` (H, W, 3) uint8, the verdicts 0-dim, all on the CPU.
 
-        What is wrong with a picture may be the device's mistake, so the Run is drawn once more. Numbers that are
-        not finite then fail it; a picture of one colour, the same twice, is what the model draws.
+        A bad image may be a fault of the device, so the first one is drawn again. If the numbers
+        are not finite the second time, the Run fails. A second image of a single colour is
+        delivered: the model draws it.
         """
         if not (bool(finite) and bool(varied)) and not run.is_redrawn:
             _log.warning("run_drawn_again", run_id=run.run_id, finite=bool(finite), varied=bool(varied))
@@ -106,7 +109,7 @@ class Roster:
         )
 
     def interrupt(self, run: Run, *, checkpoint: bytes | None = None) -> None:
-        """The Run was told to stop, and has. Its answer is sent once its last steps are timed."""
+        """Stop a Run as requested. Its answer is sent once its last steps are timed."""
         del self._runs[run.run_id]
 
         def answer() -> None:
@@ -119,7 +122,9 @@ class Roster:
         self._defer(answer)
 
     def fail(self, run: Run, error: Exception) -> None:
-        """The Run cannot go on. `answer_failures` says so, once what it cost has been charged."""
+        """Remove a Run that cannot continue. `answer_failures` sends the answer once its cost is
+        charged.
+        """
         del self._runs[run.run_id]
         failure = failure_of(error)
         unexpected = not isinstance(error, EngineError | torch.OutOfMemoryError)
@@ -128,22 +133,24 @@ class Roster:
             run_id=run.run_id,
             code=failure.code,
             error=type(error).__name__,
-            # The frames alone: an error's text and a frame's variables may quote the prompt.
+            # Log only the frames: the text of an error and the variables of a frame may quote the
+            # prompt.
             frames=traceback.format_tb(error.__traceback__) if unexpected else None,
         )
         self._failed.append((run, failure))
 
     def answer_failures(self) -> None:
-        """Send the answers of the Runs that have failed, once their last steps are timed."""
+        """Send the answers of failed Runs once their last steps are timed."""
         failed, self._failed = self._failed, []
         for run, failure in failed:
             self._defer(partial(self._send_failure, run, failure))
 
     @contextmanager
     def blaming(self, run: Run) -> Iterator[None]:
-        """Whatever goes wrong inside concerns this Run alone: it fails, unless it has left the roster already.
+        """Fail this Run if the block raises, unless the Run has already left the roster.
 
-        A lost device is everybody's concern, and a stopped Run is no failure: both pass through.
+        A lost device affects every Run, and a stopped Run is not a failure: both errors pass
+        through.
         """
         try:
             yield
@@ -159,7 +166,9 @@ class Roster:
 
 
 def failure_of(error: Exception) -> Failure:
-    """What the task's owner is told; the text of foreign errors, which may quote anything, is kept back."""
+    """Return the failure that the task's owner sees. The text of foreign errors is withheld: it may
+    quote anything.
+    """
     if isinstance(error, EngineError):
         return error.failure
     if isinstance(error, torch.OutOfMemoryError):

@@ -1,4 +1,4 @@
-"""A Run: one image being denoised. Mutable on purpose: only the engine thread ever touches one."""
+"""A Run: one image being denoised. Mutable on purpose: only the engine thread accesses it."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,11 +16,14 @@ from gpu_subscriber.engine.past import Past
 class Denoising:
     """The state of a Run between two steps.
 
-    `latents`: (1, C, h, w) on the device, scaled as the sampler wants them (`init_noise_sigma` applied).
-    `timesteps`: the sampler's own, (T,) on the CPU, so that no sampler ever waits for the device to read one.
-    `device_timesteps`: the same in float32 on the device, for the network.
-    `positive`, `negative`: (1, tokens, width) prompt embeddings; `negative` is None where guidance is off.
-    `timestep_condition`: (1, width) guidance embedding of a distilled network, else None.
+    - `latents`: (1, C, h, w) on the device, scaled as the sampler expects (`init_noise_sigma`
+      applied).
+    - `timesteps`: the sampler's own, (T,) on the CPU, so that reading one never waits for the
+      device.
+    - `device_timesteps`: the same in float32 on the device, for the network.
+    - `positive`, `negative`: (1, tokens, width) prompt embeddings; `negative` is None without
+      guidance.
+    - `timestep_condition`: (1, width) guidance embedding of a distilled network, else None.
     """
 
     latents: torch.Tensor
@@ -33,18 +36,19 @@ class Denoising:
     generator: torch.Generator
     step_arguments: dict[str, Any]
     fingerprint: str
-    """Of the weights: a checkpoint of other weights is refused."""
+    """Digest of the weights: a checkpoint of other weights is refused."""
     origin: Origin
     past: Past = field(default_factory=Past)
     timestep_condition: torch.Tensor | None = None
     warnings: tuple[TaskWarning, ...] = ()
-    """What the model does not obey of the parameters."""
+    """The parameters that the model does not obey."""
     step_index: int = 0
     pristine: dict[str, Any] = field(init=False)
-    """The scheduler's attributes before the first step; what differs later is the solver's history."""
+    """The scheduler's attributes before the first step; later differences are the solver's history.
+    """
 
     def __post_init__(self) -> None:
-        # Samplers replace the tensors they keep, but some add to their lists.
+        # Samplers replace their tensors, but some append to their lists.
         self.pristine = {
             name: list(value) if isinstance(value, list) else value
             for name, value in vars(self.scheduler).items()
@@ -62,11 +66,13 @@ class Denoising:
 
     @property
     def model_input(self) -> torch.Tensor:
-        """(1, C, h, w): the latents as the network wants them, diffusers' `scale_model_input`."""
+        """(1, C, h, w): the latents as the network expects them, from diffusers'
+        `scale_model_input`.
+        """
         return self.scheduler.scale_model_input(self.latents, self.timestep)
 
     def advance(self, prediction: torch.Tensor) -> None:
-        """One sampler step with the guided prediction, (1, C, h, w)."""
+        """Take one sampler step with the guided prediction, (1, C, h, w)."""
         self.latents = self.scheduler.step(
             prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
         )[0]
@@ -75,7 +81,7 @@ class Denoising:
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Where a Run's time goes, in seconds of the device. Gathered while it is drawn."""
+    """Where a Run's time goes, in seconds of the device. Filled while the Run is drawn."""
 
     preparing_seconds: float = 0.0
     stepping_seconds: float = 0.0
@@ -84,18 +90,18 @@ class Stopwatch:
     sharers: int = 0
 
     def step_taken(self, seconds: float, *, shared_by: int) -> None:
-        """One step of a batch of so many Runs, which took so long as a whole."""
+        """Record one step of a batch of `shared_by` Runs, which took `seconds` in all."""
         self.stepping_seconds += seconds / shared_by
         self.steps += 1
         self.sharers += shared_by
 
     def whole_image_drawn(self, seconds: float, *, steps: int) -> None:
-        """All of it in one call, which does not tell its parts apart."""
+        """Record an image drawn in one call, whose phases cannot be timed separately."""
         self.stepping_seconds, self.steps, self.sharers = seconds, steps, steps
 
     @property
     def times(self) -> RunTimes:
-        """What was gathered."""
+        """The recorded times."""
         return RunTimes(
             preparing_seconds=self.preparing_seconds,
             stepping_seconds=self.stepping_seconds,
@@ -107,7 +113,7 @@ class Stopwatch:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Run:
-    """One image on its way: what was asked, how far it is, what it has cost. `denoising` is None until prepared."""
+    """One image in progress: its request, progress and cost. `denoising` is None until prepared."""
 
     start: Start
     candidate: Candidate
@@ -116,16 +122,16 @@ class Run:
     gpu_seconds: float = 0.0
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     steps_done: int = 0
-    """Counted in the steps that were asked for, as reported."""
+    """Steps done, on the scale of the requested steps, as reported."""
     began_at: float = 0.0
     previewed_at: float | None = None
     checkpointed_at: float = 0.0
     is_redrawn: bool = False
-    """Whether its first picture was no good."""
+    """Whether the first image was bad and the Run started over."""
 
     @classmethod
     def of(cls, start: Start, *, now: float, arrival: int) -> "Run":
-        """A Run that has just arrived."""
+        """Return the Run of a Start that has just arrived."""
         candidate = Candidate(
             run_id=start.run_id,
             key=BatchKey.of(start.parameters),
@@ -146,7 +152,7 @@ class Run:
         return self.start.parameters.seed_of(self.start.index)
 
     def begin_again(self) -> None:
-        """From the first step, by the seed alone: a checkpoint may hold what spoilt the picture."""
+        """Restart from the first step by the seed alone: a checkpoint may contain the fault."""
         self.start = replace(self.start, checkpoint=None)
         self.denoising = self.previewed_at = None
         self.steps_done = self.resumed_at_step = 0
@@ -156,7 +162,8 @@ class Run:
     def note_steps(self) -> int:
         """Set `steps_done` from the sampler's position and return it.
 
-        Samplers may take a step more than asked (PNDM does): reports are scaled to what the owner asked for.
+        A sampler may take one step more than requested (PNDM does): reports are scaled to the
+        requested steps.
         """
         state, asked = self.denoising, self.start.parameters.steps
         if state is not None and len(state.timesteps):

@@ -1,6 +1,7 @@
-"""The samplers by name: which diffusers scheduler each one is, made anew from a model's own scheduler config.
+"""The samplers by name: each one's diffusers scheduler, created from the model's own scheduler
+config.
 
-A scheduler object holds one step index and one solver history, so every Run gets a fresh one.
+A scheduler object holds one step index and one solver history, so every Run gets a new one.
 """
 
 from collections.abc import Mapping
@@ -24,13 +25,13 @@ from gpu_subscriber.engine.errors import EngineError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerRecipe:
-    """A scheduler class and what its config must say whatever the model's own config says."""
+    """A scheduler class, and settings that override the model's own config."""
 
     scheduler: type
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Without a recipe: `own`, whose class is the model's.
+# `own` has no recipe: its class is the model's.
 RECIPES: Mapping[Sampler, SamplerRecipe] = {
     Sampler.DDIM: SamplerRecipe(scheduler=DDIMScheduler),
     Sampler.EULER: SamplerRecipe(scheduler=EulerDiscreteScheduler),
@@ -39,7 +40,7 @@ RECIPES: Mapping[Sampler, SamplerRecipe] = {
         scheduler=DPMSolverMultistepScheduler,
         overrides={"algorithm_type": "dpmsolver++", "solver_order": 2, "use_karras_sigmas": False},
     ),
-    # A scheduler takes one kind of sigmas, and refuses two at its first step.
+    # A scheduler accepts one kind of sigmas and raises at its first step when two are set.
     Sampler.DPMPP_2M_KARRAS: SamplerRecipe(
         scheduler=DPMSolverMultistepScheduler,
         overrides={
@@ -58,7 +59,7 @@ RECIPES: Mapping[Sampler, SamplerRecipe] = {
 
 
 LCM_ORIGINAL_STEPS = 50
-"""LCM draws its steps out of so many, unless the checkpoint says otherwise."""
+"""LCM chooses its steps from this many, unless the checkpoint's config has another number."""
 
 
 def scheduler_config(scheduler: Any) -> dict[str, Any]:
@@ -67,10 +68,11 @@ def scheduler_config(scheduler: Any) -> dict[str, Any]:
 
 
 def make_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
-    """A fresh scheduler without timesteps, of the configuration of the model's `own` scheduler.
+    """Return a new scheduler without timesteps, configured like the model's `own` scheduler.
 
-    LCM refuses more steps than those it draws them out of; longer runs raise that number. Raises EngineError for a
-    sampler that the model does not obey: a task may have been accepted before its catalog entry was corrected.
+    LCM refuses more steps than `original_inference_steps`; longer runs raise that number. Raises
+    EngineError for a sampler that the model does not obey: a task may have been accepted before its
+    catalog entry was corrected.
     """
     if sampler not in obeyed_samplers(scheduler_config(own)):
         raise EngineError(f"the model does not obey the sampler {sampler.value!r}")
@@ -84,7 +86,7 @@ def make_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
 
 
 def new_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
-    """The same with its timesteps set, on the CPU."""
+    """Return a new scheduler with its timesteps set, on the CPU."""
     made = make_scheduler(sampler, own, steps=steps)
     made.set_timesteps(steps, device="cpu")
     return made

@@ -1,4 +1,4 @@
-"""The engine's loop: hear, advance, until told to stop. Its return value is the process's exit code."""
+"""The engine's loop: receive messages and advance the Runs until Shutdown. Returns the exit code."""
 
 import os
 import traceback
@@ -68,7 +68,10 @@ class _Serving:
             self._engine.advance()
 
     def _load_any(self) -> None:
-        """At the start, and while every model is broken: without deliveries no Run asks for a model."""
+        """Load the first model that works, at the start and while every model is broken.
+
+        A worker whose models are all broken gets no deliveries, so no Run triggers a load.
+        """
         if self._shelf.loaded or self._engine.is_busy:
             return
         for spec in self._settings.models:
@@ -79,13 +82,15 @@ class _Serving:
             return
 
     def _seconds_until_retry(self) -> float | None:
-        """How long an engine that serves no model waits; None: until a message comes."""
+        """Return how long an engine without a loaded model waits for messages; None: without a
+        limit.
+        """
         if self._shelf.loaded:
             return None
         return min(self._shelf.backoff.seconds_left(spec.name) for spec in self._settings.models)
 
     def _report_changes(self) -> None:
-        """Send what the engine can serve, when it has changed."""
+        """Send EngineReady when the loaded or the broken models have changed."""
         standing = (self._shelf.loaded, self._shelf.backoff.broken)
         if standing == self._reported:
             return
@@ -105,13 +110,18 @@ class _Serving:
         )
 
     def _slots(self) -> int:
-        """The largest measured cap of a model that shares steps; `max_batch` while none is measured; else 1."""
+        """Return the largest measured cap of the models that share steps.
+
+        Before any measurement this is `max_batch`; without models that share steps it is 1.
+        """
         sharing = [spec for spec in self._settings.models if not is_exclusive(spec)]
         measured = [spec for spec in sharing if self._caps.is_measured(spec.name)]
         return max((self._caps.measured_cap_of(default_key(spec)) for spec in measured or sharing), default=1)
 
     def _hear(self, *, wait: bool, within_seconds: float | None = None) -> None:
-        """Take in every message that is there; with `wait`, at least one, unless none comes in time."""
+        """Process all pending messages. With `wait`, block until one arrives or `within_seconds`
+        have passed.
+        """
         message = self._link.next(wait=wait, within_seconds=within_seconds)
         while message is not None:
             if isinstance(message, Shutdown):

@@ -1,7 +1,9 @@
-"""The step engine: every Run of this device, advanced one denoising step at a time, in shared batches.
+"""The step engine: advances every Run of this device one denoising step at a time, in shared
+batches.
 
-`receive` and `advance` are called from one thread, the only one that touches the device. Whatever concerns one Run
-fails that Run; a poisoned device (`is_device_lost`) leaves `advance` as an exception, and the process goes.
+`receive` and `advance` are called from one thread, the only one that accesses the device. An error
+of one Run fails that Run. A poisoned device (`is_device_lost`) makes `advance` raise, and the
+process exits.
 """
 
 import time
@@ -29,7 +31,9 @@ from gpu_subscriber.engine.watching import Watching
 
 
 class StepEngine:
-    """Owns the Runs. `pump` is called at each step of a whole pipeline, so that messages are heard meanwhile."""
+    """Owns the Runs. `pump` is called at each step of a whole pipeline, so that messages are
+    processed.
+    """
 
     def __init__(
         self,
@@ -74,7 +78,7 @@ class StepEngine:
         return bool(self._roster) or self._device.has_landings
 
     def receive(self, message: Start | Interrupt) -> None:
-        """Take in a new Run, or stop one: at once, for no step is under way while this is called."""
+        """Add a new Run, or stop one at once: no step is in progress during this call."""
         if isinstance(message, Start):
             run = self._roster.add(message)
             if not self._shelf.offers(message.parameters.model):
@@ -83,7 +87,7 @@ class StepEngine:
                 self._answer()
             return
         if self._roster.get(message.run_id) is None:
-            self._device.land(wait=True)  # its picture is on its way, and may have to be drawn again
+            self._device.land(wait=True)  # its image is on its way, and may have to be drawn again
         stopped = self._roster.get(message.run_id)
         if stopped is not None and stopped is self._drawing:
             self._stop_drawing = True
@@ -104,8 +108,8 @@ class StepEngine:
 
     @torch.inference_mode()
     def advance(self) -> None:
-        """One step for one batch; loads, prepares, decodes and delivers whatever that step entails."""
-        # With nothing left to compute there is nothing to overlap the last copies with.
+        """Take one step for one batch, including its loads, preparations, decodes and deliveries."""
+        # Without further work there is nothing to overlap the last copies with.
         self._device.land(wait=not self._roster)
         batch = plan_batch(
             [run.candidate for run in self._roster],
@@ -128,12 +132,14 @@ class StepEngine:
         self._device.charge(began, lambda seconds: self._meter.worked(seconds, is_done=not self._roster))
 
     def _answer(self) -> None:
-        """Send what the device is through with; answers of Runs that ended wait for the times of their last steps."""
+        """Send what the device has finished. Answers of ended Runs wait for the times of their last
+        steps.
+        """
         self._roster.answer_failures()
         self._device.land()
 
     def _family(self, model: str) -> Family | None:
-        """The model, loaded now if need be; None when it cannot be, and then its Runs have failed."""
+        """Return the model, loaded if necessary; None when that failed, and its Runs with it."""
         if model in self._shelf.loaded:
             return self._shelf.get(model)
         if self._shelf.backoff.seconds_left(model) == 0:
@@ -149,7 +155,9 @@ class StepEngine:
             self._last_load_at = self._clock()
 
     def _draw(self, family: WholePipeline, run: Run) -> None:
-        """A whole image in one call. Only this Run can be stopped inside it; new ones wait for its end."""
+        """Draw a whole image in one call. Only this Run can be stopped meanwhile; new ones wait for
+        its end.
+        """
         run.began_at = self._clock()
         stepped_at, earlier_seconds = self._device.mark(), run.gpu_seconds
         self._drawing, self._stop_drawing = run, False

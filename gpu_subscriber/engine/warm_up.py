@@ -1,7 +1,9 @@
-"""Warm-up: the first, slow passes of a model, and what they tell: batch caps, memory formats, an image's time.
+"""Warm-up: a model's first, slow passes, which measure batch caps, memory formats and the time of
+an image.
 
-Nothing is guessed because nothing transfers: on the same CPU convolutions over channels-last tensors were seen
-three times as fast and, for other widths, a third slower; batches that help one device only delay another.
+Everything is measured because results do not transfer between models and devices. On the same CPU,
+channels-last convolutions ran three times as fast for one network and a third slower for other
+widths. Batches that speed up one device slow down another.
 """
 
 import time
@@ -27,20 +29,24 @@ from gpu_subscriber.engine.model_shelf import Family
 _log = structlog.get_logger()
 
 ROUNDS = 3
-"""Each choice is timed this often, the first time to warm up; then its best time counts: noise only ever adds."""
+"""How often each choice is timed. The first round warms up; the best of the others counts, since
+noise only adds.
+"""
 BUDGET_SECONDS = 5.0
-"""No larger batch is tried once measuring has taken this long."""
+"""Stop trying larger batches after measuring for this long."""
 WORTH_IT = 0.95
-"""A memory format must take less than this share of the plain one's time."""
+"""A memory format is chosen only if it takes less than this share of the plain format's time."""
 
 
 @torch.inference_mode()
 def warm_up(
     family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool
 ) -> WarmUpTimes | None:
-    """Run a model once at its default size and, with `measure`, choose its memory formats and its batch cap.
+    """Run a model once at its default size and, with `measure`, choose its memory formats and its
+    batch cap.
 
-    What an image takes, with `measure`: the wall clock's time, for that is what somebody will wait.
+    With `measure`, returns the time of an image by the wall clock, because that is how long callers
+    wait.
     """
     if isinstance(family, WholePipeline):
         return _warm_up_whole(family, spec, measure=measure)
@@ -57,9 +63,9 @@ def warm_up(
 
 
 def _warm_up_whole(family: WholePipeline, spec: ModelSpec, *, measure: bool) -> WarmUpTimes | None:
-    """Generate an image of the default size in few steps: whether the pipeline does so shows nowhere else.
+    """Generate an image of the default size in few steps, to check that the pipeline can.
 
-    With `measure` a second one is timed.
+    With `measure`, a second image is timed.
     """
     parameters = default_parameters(spec)
     few = max(2, spec.limits.min_steps)
@@ -75,7 +81,7 @@ def _timed_whole(family: WholePipeline, parameters: GenerationParameters) -> Run
     ended = time.perf_counter()
     if not steps:
         raise ModelRefusedError("the pipeline reports no steps: it could not be cancelled")
-    # The first step ends together with what comes before it, which takes what is left of it.
+    # The time up to the first step's end covers the preparation and that step; subtract the step.
     step = (steps[-1] - steps[0]) / (len(steps) - 1) if len(steps) > 1 else steps[0] - began
     return RunTimes(
         preparing_seconds=max(0.0, steps[0] - began - step),
@@ -87,12 +93,12 @@ def _timed_whole(family: WholePipeline, parameters: GenerationParameters) -> Run
 
 
 def default_parameters(spec: ModelSpec) -> GenerationParameters:
-    """What a caller gets who names nothing but a prompt."""
+    """Return the parameters of a task that sets only a prompt."""
     return spec.defaulted(prompt="warm up", seed=0)
 
 
 def default_key(spec: ModelSpec) -> BatchKey:
-    """The batch key of such a task."""
+    """Return the batch key of a task that sets only a prompt."""
     return BatchKey.of(default_parameters(spec))
 
 
@@ -147,7 +153,9 @@ def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, ca
 def _choose_memory_formats(
     family: StableDiffusion, spec: ModelSpec, device: Device, *, measure: bool
 ) -> None:
-    """Channels-last where it is faster; always on CUDA, where half-precision convolutions want it."""
+    """Choose channels-last where it is faster; always on CUDA, where half-precision convolutions
+    prefer it.
+    """
     unet, vae = family.pipeline.unet, family.pipeline.vae
     if device.is_cuda:
         unet.to(memory_format=torch.channels_last)
@@ -171,7 +179,7 @@ def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> 
         for memory_format in formats:
             network.to(memory_format=memory_format)
             seconds[memory_format].append(_seconds(device, work))
-    # The first round of each prepares kernels for its layout; best of the rest.
+    # The first round of each format prepares kernels for its layout; take the best of the rest.
     plain, last = (min(seconds[memory_format][1:]) for memory_format in formats)
     chosen = torch.channels_last if last < WORTH_IT * plain else torch.contiguous_format
     network.to(memory_format=chosen)
@@ -179,14 +187,15 @@ def _faster_format(network: Any, device: Device, work: Callable[[], object]) -> 
 
 
 def _best_seconds(device: Device, work: Callable[[], object]) -> float:
-    """The shortest of some runs, after one that only warms up."""
+    """Return the shortest of several runs, without the first, which warms up."""
     return min([_seconds(device, work) for _ in range(ROUNDS)][1:])
 
 
 def _seconds(device: Device, work: Callable[[], object]) -> float:
-    """How long the device works: on a CPU the processor time of all threads, which busy neighbours hardly change.
+    """Return how long the device works.
 
-    Measured by the wall clock while the machine starts ten other things, no batch ever looked worthwhile.
+    On a CPU this is the processor time of all threads, which other load hardly changes. By the wall
+    clock, no batch looked worthwhile while the machine started ten other processes.
     """
     clock = time.perf_counter if device.is_cuda else time.process_time
     device.synchronize()

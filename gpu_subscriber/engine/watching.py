@@ -1,4 +1,4 @@
-"""What the parent is told while a Run is under way: steps, previews, and checkpoints every few seconds."""
+"""Reports during a Run: steps, previews, and checkpoints every few seconds."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,11 +15,13 @@ from gpu_subscriber.engine.roster import Send
 from gpu_subscriber.engine.run import Run
 
 CHECKPOINT_SHARE = 0.01
-"""No more than this share of the engine's time goes into periodic checkpoints; what costs more comes less often."""
+"""Largest share of the engine's time for periodic checkpoints. Expensive checkpoints are made less
+often.
+"""
 
 
 class Watching:
-    """Reports on Runs. Nobody waits for a preview or a checkpoint to come back from the device."""
+    """Sends reports on Runs. Copies of previews and checkpoints from the device never block a step."""
 
     def __init__(
         self, *, settings: EngineSettings, device: Device, send: Send, clock: Callable[[], float]
@@ -32,7 +34,8 @@ class Watching:
         self._no_checkpoint_before = float("-inf")
 
     def take_step(self, colours: LatentColours, run: Run, prediction: torch.Tensor, *, batch: int) -> None:
-        """Take the sampler's step with this prediction, (1, C, h, w), and tell what there is to tell.
+        """Take the sampler's step with this prediction, (1, C, h, w), and send the reports that are
+        due.
 
         `batch`: how many Runs shared the forward.
         """
@@ -59,7 +62,9 @@ class Watching:
     def note_step(
         self, colours: LatentColours, run: Run, *, step: int, steps: int, latents: torch.Tensor | None
     ) -> None:
-        """A stock pipeline has taken step `step` of `steps`; its latents, of any shape, are still noisy."""
+        """Report that a stock pipeline took step `step` of `steps`. Its latents, of any shape, are
+        still noisy.
+        """
         asked = run.start.parameters.steps
         run.steps_done = min(asked, -(-step * asked // max(1, steps)))
         self._send(StepDone(run_id=run.run_id, step=run.steps_done, steps=asked, gpu_seconds=run.gpu_seconds))
@@ -105,7 +110,7 @@ class Watching:
 
     @contextmanager
     def _charged(self) -> Iterator[None]:
-        """The time this takes is paid for by a pause without checkpoints, of any Run."""
+        """Measure the time of this block and pause all checkpoints, of any Run, in proportion to it."""
         began = self._clock()
         yield
         ended = self._clock()

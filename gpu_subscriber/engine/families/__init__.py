@@ -1,5 +1,5 @@
 """Model families: how one architecture prepares, predicts and decodes for the step engine.
 
-A stepping family is three functions over the components of a stock pipeline; Runs of it share batches. Whatever has
-no such family is drawn by `whole_pipeline`, one image at a time.
+A stepping family is three functions over the components of a stock pipeline; its Runs share
+batches. Every other pipeline is drawn by `whole_pipeline`, one image at a time.
 """

@@ -1,7 +1,8 @@
-"""Stable Diffusion 1 and 2, and whatever else loads as diffusers' StableDiffusionPipeline.
+"""Stable Diffusion 1 and 2, and every other model that loads as diffusers' StableDiffusionPipeline.
 
-Together `prepare`, `predict` with the samplers, and `decode` equal `StableDiffusionPipeline.__call__` with a CPU
-generator seeded with the Run's seed: bit for bit when a Run is alone, to float rounding when it shares a batch.
+`prepare`, `predict` with the samplers, and `decode` together equal
+`StableDiffusionPipeline.__call__` with a CPU generator seeded with the Run's seed: bit for bit when
+a Run is alone, to float rounding when it shares a batch.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from gpu_subscriber.engine.run import Denoising
 from gpu_subscriber.engine.samplers import new_scheduler
 
 REMEMBERED_PROMPTS = 64
-"""Embeddings kept, about 0.1 to 0.3 MB each; the empty negative prompt comes with nearly every task."""
+"""Cached embeddings, about 0.1 to 0.3 MB each; nearly every task uses the empty negative prompt."""
 
 
 class StableDiffusion:
@@ -42,7 +43,9 @@ class StableDiffusion:
         self._conditioning: tuple[tuple[Denoising, ...], torch.Tensor, torch.Tensor | None] | None = None
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
-        """Steps 1 to 6 of the stock call: embeddings, timesteps, seeded noise × `init_noise_sigma`."""
+        """Run steps 1 to 6 of the stock call: embeddings, timesteps, seeded noise ×
+        `init_noise_sigma`.
+        """
         can_guide = self.pipeline.unet.config.time_cond_proj_dim is None
         guided = parameters.is_guided and can_guide
         positive = self._encoded(parameters.prompt)
@@ -79,10 +82,11 @@ class StableDiffusion:
         )
 
     def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
-        """Step 7's forward: [negatives…, positives…] in one batch, each row at its own timestep, then guidance.
+        """Run step 7's forward: [negatives…, positives…] in one batch, each row at its own
+        timestep, then guidance.
 
-        Guidance is applied Run by Run with a Python float, as stock does: a (B, 1, 1, 1) tensor of scales would
-        round differently in half precision.
+        Guidance is applied Run by Run with a Python float, as in the stock call: a (B, 1, 1, 1)
+        tensor of scales would round differently in half precision.
         """
         guided = states[0].negative is not None
         rows = torch.cat([state.model_input for state in states])
@@ -104,7 +108,7 @@ class StableDiffusion:
         ]
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
-        """Step 8 of the stock call and `VaeImageProcessor.postprocess`, rounding included."""
+        """Run step 8 of the stock call and `VaeImageProcessor.postprocess`, rounding included."""
         vae = self.pipeline.vae
         if tiled:
             vae.enable_tiling()
@@ -124,7 +128,9 @@ class StableDiffusion:
         )
 
     def _encoded(self, text: str) -> torch.Tensor:
-        """(1, tokens, width) embedding of one text, equal to `encode_prompt`'s for prompts and negative prompts."""
+        """Return the (1, tokens, width) embedding of one text, equal to `encode_prompt`'s for both
+        kinds of prompts.
+        """
         found = self._embeddings.pop(text, None)
         if found is None:
             found = self.pipeline.encode_prompt(text, self.device, 1, do_classifier_free_guidance=False)[0]
@@ -134,7 +140,9 @@ class StableDiffusion:
         return found
 
     def _batch_conditioning(self, states: Sequence[Denoising]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Stacked embeddings and guidance embeddings, kept while the same Runs stay together."""
+        """Return stacked embeddings and guidance embeddings, cached while the same Runs stay
+        together.
+        """
         kept = self._conditioning
         if (
             kept is None
@@ -151,7 +159,7 @@ class StableDiffusion:
         return kept[1], kept[2]
 
     def _timestep_condition(self, guidance_scale: float, dtype: torch.dtype) -> torch.Tensor | None:
-        """Step 6.2: networks distilled for few steps take the guidance scale as an embedding."""
+        """Run step 6.2: networks distilled for few steps take the guidance scale as an embedding."""
         width = self.pipeline.unet.config.time_cond_proj_dim
         if width is None:
             return None
@@ -161,14 +169,18 @@ class StableDiffusion:
 
 
 def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
-    """`prepare_extra_step_kwargs` with eta 0; needs no pipeline, whose scheduler is not this Run's."""
+    """Return `prepare_extra_step_kwargs` with eta 0. Takes no pipeline, whose scheduler is not this
+    Run's.
+    """
     accepted = inspect.signature(scheduler.step).parameters
     arguments = {"eta": 0.0, "generator": generator}
     return {name: value for name, value in arguments.items() if name in accepted}
 
 
 def _fingerprint(network: torch.nn.Module) -> str:
-    """A digest of the network's first and last weights: cheap, and different after any training."""
+    """Return a digest of the network's first and last weights: cheap, and different after any
+    training.
+    """
     digest = hashlib.sha256()
     parameters = list(network.parameters())
     for parameter in (parameters[0], parameters[-1]):

@@ -1,4 +1,4 @@
-"""What the step engine asks of a family whose Runs share forward passes."""
+"""The interface of a family whose Runs share forward passes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from gpu_subscriber.engine.run import Denoising
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """A finished picture, still on the device: `pixels` (H, W, 3) uint8 RGB, and two verdicts, 0-dim bools.
+    """A finished image, still on the device: `pixels` (H, W, 3) uint8 RGB, and two verdicts, 0-dim
+    bools.
 
-    Both judge the decoder's floats, before they are clamped and rounded: a black sky comes out of rounding as one
-    colour, of the decoder never.
+    Both verdicts use the decoder's floats, before clamping and rounding: a black sky may round to
+    one colour, but the decoder's floats always vary.
     """
 
     pixels: torch.Tensor
@@ -28,16 +29,18 @@ class Decoded:
 
 
 class SteppingFamily(Protocol):
-    """Three functions over a stock pipeline, which called alone is the oracle for each of them."""
+    """Three functions over a stock pipeline. The stock call is the test oracle for each of them."""
 
     colours: LatentColours
     origin: Origin
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
-        """Everything up to the first step; raises whatever the prompt's encoding raises."""
+        """Do everything up to the first step; raises what the prompt's encoding raises."""
 
     def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
-        """One guided prediction (1, C, h, w) for each state, from one forward pass. Changes no state."""
+        """Return one guided prediction (1, C, h, w) per state, from one forward pass. Changes no
+        state.
+        """
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:
-        """The picture of a state that is done; `tiled` trades time for memory."""
+        """Return the image of a finished state; `tiled` trades time for memory."""

@@ -1,7 +1,8 @@
-"""Any other DiffusionPipeline: called whole, one image at a time, with its step callback for everything else.
+"""Any other DiffusionPipeline: called whole, one image at a time, with a step callback.
 
-No sharing and no checkpoints; progress, cancellation and previews all the same. While it draws, the engine's other
-Runs wait for this one image. The catalog entry offers only what the pipeline obeys (`catalog_check.py`).
+Such Runs share no steps and make no checkpoints. Progress, cancellation and previews work through
+the callback. While one image is drawn, the engine's other Runs wait. The catalog entry offers only
+what the pipeline obeys (`catalog_check.py`).
 """
 
 from collections.abc import Callable
@@ -24,7 +25,9 @@ from gpu_subscriber.engine.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.samplers import make_scheduler
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
-"""Called with the steps done, the steps in all, and the latents where the pipeline shows them. May raise to leave."""
+"""Receives the steps done, the total steps, and the latents if the pipeline exposes them. May raise
+to stop.
+"""
 
 
 class WholePipeline:
@@ -40,7 +43,9 @@ class WholePipeline:
         self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES
 
     def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
-        """The stock call with a CPU generator of this seed; only arguments that the pipeline's call names."""
+        """Run the stock call with a CPU generator of this seed and only the arguments that the
+        pipeline accepts.
+        """
         own_scheduler = self.pipeline.scheduler
         self.pipeline.scheduler = self.scheduler_for(parameters)
         try:
@@ -57,16 +62,17 @@ class WholePipeline:
         return Decoded(
             pixels=torch.from_numpy(pixels),
             finite=torch.tensor(bool(np.isfinite(image).all())),
-            # Clamped already: a picture that is all black by right is drawn twice here, and delivered.
+            # The image is already clamped: one that is correctly all black is drawn twice here, and
+            # delivered.
             varied=torch.tensor(bool((image.max((0, 1)) > image.min((0, 1))).any())),
         )
 
     def warnings_of(self, parameters: GenerationParameters) -> tuple[TaskWarning, ...]:
-        """What the pipeline does not obey of the parameters."""
+        """Return the parameters that the pipeline does not obey."""
         return warnings_of(parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts)
 
     def scheduler_for(self, parameters: GenerationParameters) -> Any:
-        """A fresh scheduler of the sampler that was asked for. The pipeline sets its timesteps itself."""
+        """Return a new scheduler of the requested sampler. The pipeline sets its timesteps itself."""
         return make_scheduler(parameters.sampler, self.pipeline.scheduler, steps=parameters.steps)
 
     def _arguments(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> dict[str, Any]:
