@@ -1,5 +1,4 @@
-"""The log of one process: its output in a file of bounded size; the older part is kept beside it as
-`.1`.
+"""The log of one process: a file of bounded size, with the older part beside it as `.1`.
 
 The process writes into a pipe, so that rotation loses no line. A process that writes to the file
 itself would continue in the rotated file.
@@ -114,7 +113,7 @@ class BoundedLog:
 
 def older_part(path: Path) -> Path:
     """Return the path of the older part: earlier lines of this start, or the log of the previous
-    start.
+    one.
     """
     return path.with_name(path.name + ".1")
 

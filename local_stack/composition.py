@@ -1,4 +1,4 @@
-"""Which processes a stack consists of, and what each is told: ports, directories, environment. Starts nothing."""
+"""The processes of a stack and their ports, directories and environments. Starts nothing."""
 
 import json
 import secrets
@@ -28,7 +28,7 @@ from local_stack.stack_settings import (
 )
 
 _PAGE_PORT = "PORT"
-"""Also the variable behind the command's --port, which wins over it."""
+"""Also the variable behind the command's --port, which takes precedence."""
 
 
 FIRESTORE_BROWSER_PORT = "firestore-browser"
@@ -36,7 +36,7 @@ FIRESTORE_BROWSER_PORT = "firestore-browser"
 
 
 class Composition:
-    """The specs of one stack's processes. Each port is chosen when it is first asked for, and stays."""
+    """The specs of one stack's processes. Each port is chosen on first use and then fixed."""
 
     def __init__(self, settings: StackSettings, data: DataDirectory, say: Callable[[str], None]) -> None:
         self._settings = settings
@@ -45,11 +45,11 @@ class Composition:
         self._token = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
         self.pools = settings.pools()
-        """Those with workers first."""
+        """The pools, those with workers first."""
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """Those chosen so far, by the processes' names; `api` is the page's."""
+        """The ports chosen so far, by process name; `api` is the page's."""
         return self._ports
 
     @property
@@ -58,7 +58,9 @@ class Composition:
 
     @property
     def push_endpoints(self) -> PushEndpoints | None:
-        """Where Pub/Sub pushes, None without an API. The emulator sends no header to hold the token."""
+        """Where Pub/Sub pushes; None without an API. The token is in the URL: the emulator sends no
+        header for it.
+        """
         if not self._settings.serves_api:
             return None
         internal = f"http://{self.host('api')}/internal"
@@ -69,7 +71,7 @@ class Composition:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to talk to this stack, with the settings that API and worker read."""
+        """What a program needs to connect to this stack, with the settings that API and worker read."""
         return {
             "PUBSUB_EMULATOR_HOST": self.host("pubsub-proxy"),
             "FIRESTORE_EMULATOR_HOST": self.host("firestore-proxy"),
@@ -86,7 +88,7 @@ class Composition:
 
     @property
     def overruled_variables(self) -> tuple[str, ...]:
-        """Variables of the caller that the stack replaces, because they wire its processes together."""
+        """Variables of the caller that the stack replaces, because they connect its processes."""
         caller, given = self._settings.caller_environment, self._settings.extra_environment
         told = {
             **self.environment,
@@ -103,7 +105,7 @@ class Composition:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences for the person who starts the stack."""
+        """Messages for the user who starts the stack."""
         idle = [pool for pool in self.pools if pool.workers == 0 and self._settings.serves_api]
         unserved = [model for pool in idle for model in pool.models]
         overruled = self.overruled_variables
@@ -113,11 +115,11 @@ class Composition:
         )
 
     def host(self, name: str) -> str:
-        """A process's address, `host:port`."""
+        """Return a process's address, `host:port`."""
         return f"{LOOPBACK}:{self._port(name)}"
 
     def infrastructure(self, latest_export: Callable[[], Path | None]) -> tuple[ProcessSpec, ...]:
-        """All that the project's own programs need."""
+        """Return the specs of all processes that the project's own programs need."""
         pubsub_port = self._port("pubsub-emulator")
         return (
             pubsub_emulator(
@@ -138,7 +140,9 @@ class Composition:
         )
 
     def firestore(self, latest_export: Callable[[], Path | None]) -> ProcessSpec:
-        """`latest_export` is called at each start: an emulator that is started again has the latest documents."""
+        """Return the Firestore emulator's spec. `latest_export` is called at each start, for the
+        latest documents.
+        """
         return firestore_emulator(
             port=self._port("firestore-emulator"),
             websocket_port=self._port("firestore-websocket"),
@@ -170,7 +174,7 @@ class Composition:
         )
 
     def _observed(self, name: str) -> dict[str, str]:
-        """The environment of a program of the project's own, with a place where its metrics are fetched."""
+        """Return the environment of a program of the project, with a port for its metrics."""
         telling = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX))}
         if self._settings.observes:
             telling |= honoured(OBSERVED_DEFAULTS, self._settings.caller_environment)
@@ -184,7 +188,9 @@ class Composition:
         return {} if path is None else {MODEL_CATALOG_VARIABLE: str(path)}
 
     def _share(self, number: int) -> dict[str, str]:
-        """The settings that say which models a worker serves; one more than planned joins the first pool."""
+        """Return the variables with a worker's models; a worker beyond the planned ones joins the
+        first pool.
+        """
         planned = [pool for pool in self.pools for _ in range(pool.workers)]
         pool = planned[number] if number < len(planned) else self.pools[0]
         subscription = self._settings.names.tasks_subscription(pool.name)
@@ -197,7 +203,7 @@ class Composition:
         return self._ports[name]
 
     def _unpromised_port(self) -> int:
-        """Free, and not promised to another process of this stack that does not listen yet."""
+        """Return a free port that is not reserved for another process of this stack."""
         while (port := free_port()) in (*self._ports.values(), self._settings.port):
             continue
         return port

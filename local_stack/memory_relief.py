@@ -1,5 +1,5 @@
 """Restarts the Firestore emulator before its heap is full, when it would only collect garbage and
-stop responding.
+hang.
 
 The emulator keeps every version of every document. A restart from an export keeps only the latest
 versions.
@@ -23,18 +23,13 @@ _LEAST_PAUSE_SECONDS = 600.0
 
 
 class MemoryRelief:
-    """Decides when to restart, exports the documents, and ends the process.
-
-    The supervisor starts it again.
+    """Decides when to restart, exports the documents, and stops the process. The supervisor
+    restarts it.
     """
 
     def __init__(
         self, save: Callable[[], None], *, most_bytes: int, now: Callable[[], float] = time.monotonic
     ) -> None:
-        """Create the policy.
-
-        When `save` raises OSError, the process continues until the next check.
-        """
         self._save = save
         self._most_bytes = most_bytes
         self._now = now
@@ -42,9 +37,10 @@ class MemoryRelief:
         self._relieved_at = float("-inf")
 
     def look(self, process: ChildProcess) -> str | None:
-        """Check the memory and restart if necessary.
+        """Check the memory and stop the process if necessary. Returns a message for the user if it
+        was stopped.
 
-        Return a message for the user when the process was ended.
+        When `save` raises OSError, the process continues until the next check.
         """
         now = self._now()
         if now - self._looked_at < _LOOK_SECONDS or now - self._relieved_at < _LEAST_PAUSE_SECONDS:

@@ -1,9 +1,10 @@
-"""The whole stack as one object: what starts when, and in which order it ends.
+"""The whole stack as one object, with the order in which its processes start and stop.
 
-- `with LocalStack(StackSettings(data_directory=path)) as stack:` starts everything and waits until it is ready;
+- `with LocalStack(StackSettings(data_directory=path)) as stack:` starts everything and waits until
+  it is ready;
 - `with LocalStack.emulators_only(path) as stack:` starts Pub/Sub, Firestore and the bucket;
 - `stack.environment` is what a client program needs;
-- `stack.process("worker-0").kill()`, then `stack.restart("worker-0")`, is how tests make trouble.
+- `stack.process("worker-0").kill()`, then `stack.restart("worker-0")`, is how tests cause failures.
 """
 
 import os
@@ -32,7 +33,9 @@ def _say_nothing(_line: str) -> None:
 
 
 class LocalStack:
-    """A context manager: entering returns when all is ready, leaving ends all and saves what is to be kept."""
+    """A context manager: entering returns when everything is ready; leaving stops everything and
+    saves the data.
+    """
 
     def __init__(self, settings: StackSettings, say: Callable[[str], None] = _say_nothing) -> None:
         self._settings = settings
@@ -49,13 +52,15 @@ class LocalStack:
         self.interrupted = self._supervisor.interrupted
         """Set it, also from a signal handler, to end a start or `watch`."""
         self.hurry = self._supervisor.hurry
-        """Set it to cut the processes' deadlines short while the stack ends."""
+        """Set it to cut the processes' deadlines short while the stack stops."""
 
     @classmethod
     def emulators_only(
         cls, data_directory: Path, *, rules: Path | None = None, names: ResourceNames | None = None
     ) -> Self:
-        """Without the project's own programs: for tests of what talks to Pub/Sub, Firestore and the bucket."""
+        """Create a stack without the project's own programs, for tests against Pub/Sub, Firestore
+        and the bucket.
+        """
         return cls(
             StackSettings(
                 data_directory=data_directory,
@@ -68,29 +73,29 @@ class LocalStack:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """By the processes' names; `api` is the page's."""
+        """The ports by process name; `api` is the page's."""
         return self._composition.ports
 
     @property
     def page_url(self) -> str | None:
-        """None without an API."""
+        """The page's address; None without an API."""
         return self._composition.page_url
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to talk to this stack, with the settings that API and worker read."""
+        """What a program needs to connect to this stack, with the settings that API and worker read."""
         return self._composition.environment
 
     def process(self, name: str) -> ChildProcess:
-        """Raises KeyError, and the names there are, for an unknown one."""
+        """Return a process. For an unknown name, raises KeyError with the known names."""
         if name not in self._supervisor.processes:
             raise KeyError(f"{name}: there are {', '.join(self._supervisor.processes)}")
         return self._supervisor.processes[name]
 
     def restart(self, name: str) -> None:
-        """Start an ended process again, on its port, and wait for it.
+        """Start a stopped process again, on its port, and wait until it is ready.
 
-        Pub/Sub comes back provisioned and without messages, Firestore with every document that was confirmed.
+        Pub/Sub returns provisioned and without messages, Firestore with every confirmed document.
         """
         process = self.process(name)
         process.restart()
@@ -103,24 +108,25 @@ class LocalStack:
         self._write_state("ready")
 
     def add_worker(self) -> str:
-        """Start one more worker and wait for it. Returns its name."""
+        """Start another worker and wait until it is ready. Returns its name."""
         name = self._start_worker()
         self._supervisor.wait_until_ready(name)
         self._write_state("ready")
         return name
 
     def save_documents(self) -> None:
-        """Save Firestore's documents now, as is done each minute and at the end. Raises OSError.
+        """Save Firestore's documents now, as happens each minute and at the end. Raises OSError.
 
-        This bounds what is replayed after a restart; nothing that was confirmed depends on it.
+        This limits how much is replayed after a restart; confirmed documents are safe without it.
         """
         host = self._composition.host("firestore-emulator")
         self._exports.export(host, self._settings.names.project_id)
 
     def watch(self) -> None:
-        """Block until interrupted, starting again what ends by itself.
+        """Block until interrupted, and restart processes that exit.
 
-        Raises ProcessFailedError when the Pub/Sub emulator ends, or a program ends again and again before it is ready.
+        Raises ProcessFailedError when the Pub/Sub emulator exits, or a program exits repeatedly
+        before it is ready.
         """
         self._supervisor.watch(self._tell_change, also=self._relieve_firestore)
 
@@ -143,7 +149,9 @@ class LocalStack:
         self._stop(error)
 
     def _end_what_a_crash_left(self) -> None:
-        """Processes of a stack whose supervisor was killed, where the system did not end them with it."""
+        """Kill the processes of a stack whose supervisor was killed, where the system did not kill
+        them.
+        """
         state = self._data.state()
         if state is not None and (count := end_leftovers(state.stack_id)):
             self._say(f"Ended {count} processes that a crashed stack had left behind.")
@@ -156,7 +164,9 @@ class LocalStack:
             )
 
     def _start_all(self) -> None:
-        """Everything at once: loading libraries takes the workers and the API longer than the emulators need."""
+        """Start everything at once: workers and API load libraries for longer than the emulators
+        need to start.
+        """
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
         self._data.forget_traces()
         for notice in self._notices:
@@ -173,7 +183,7 @@ class LocalStack:
         self._start_rescue_tick()
 
     def _provision(self) -> None:
-        """Make what clients expect to find, and begin to save what they write."""
+        """Create the resources that clients expect, and start the periodic export."""
         self._provision_pubsub()
         provision_bucket(f"http://{self._composition.host('bucket-server')}", self._settings.names)
         self._periodic_export = PeriodicExport(
@@ -193,7 +203,7 @@ class LocalStack:
         self._queue_began_at = datetime.now(UTC)
 
     def _start_rescue_tick(self) -> None:
-        """Instead of the one that runs, which knows of another queue."""
+        """Replace the running tick, whose time of the queue's creation is outdated."""
         if self._settings.serves_api:
             self._supervisor.stop(["rescue-tick"])
             self._supervisor.start(self._composition.rescue_tick(queue_began_at=self._queue_began_at))
@@ -213,13 +223,13 @@ class LocalStack:
         self._say(news)
 
     def _stop(self, error: BaseException | None) -> None:
-        """End all, in the order in which each still finds what it needs to end well."""
+        """Stop all processes, each before the ones it needs for its shutdown."""
         self._write_state("stopping")
         supervisor = self._supervisor
         with supervisor:
             for process in supervisor.processes.values():
-                process.resume()  # one that a test has suspended would let the others wait for it
-            # Workers hand their tasks back, which needs everything else.
+                process.resume()  # a process that a test has suspended would block the others
+            # Workers return their tasks to the queue, which needs everything else.
             supervisor.stop([name for name in supervisor.processes if name.startswith("worker-")])
             supervisor.stop(["rescue-tick"])
             supervisor.stop(["api"])
@@ -233,7 +243,7 @@ class LocalStack:
         self._data.release()
 
     def _save_documents_for_the_last_time(self) -> None:
-        if self._periodic_export is None:  # it never got so far: the last save is the better one
+        if self._periodic_export is None:  # the start failed before this: the last save is better
             return
         self._periodic_export.stop()
         try:

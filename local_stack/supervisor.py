@@ -1,4 +1,6 @@
-"""Starts, watches and ends a group of child processes. Which processes, in which order: the stack's composition."""
+"""Starts, watches and stops a group of child processes. The stack's composition defines them and
+their order.
+"""
 
 import threading
 import time
@@ -17,7 +19,9 @@ _WATCH_SECONDS = 0.2
 
 
 class Supervisor:
-    """The processes of one stack. Leaving the context ends them all, newest first, whatever happened."""
+    """The processes of one stack. Leaving the context stops them all, newest first, also after
+    errors.
+    """
 
     def __init__(
         self, *, logs_directory: Path, stack_id: str, restart_policy: RestartPolicy | None = None
@@ -47,11 +51,11 @@ class Supervisor:
 
     @property
     def restarts(self) -> Mapping[str, int]:
-        """How many times `watch` has started each again."""
+        """How many times `watch` has restarted each process."""
         return {name: kept.restarts for name, kept in self._kept.items()}
 
     def start(self, *specs: ProcessSpec) -> None:
-        """Start them all at once; does not wait."""
+        """Start all processes at once, without waiting."""
         for spec in specs:
             process = ChildProcess(
                 spec,
@@ -62,10 +66,10 @@ class Supervisor:
             self._processes[spec.name] = process
 
     def wait_until_ready(self, *names: str) -> None:
-        """Block until all of them (without names: everything started) are ready.
+        """Block until these processes (without names: all started ones) are ready.
 
-        Raises ProcessFailedError for the first of all processes, named here or not, that ends or takes too long, and
-        StartInterruptedError.
+        Raises ProcessFailedError for the first process, named or not, that exits or takes too long.
+        Raises StartInterruptedError when interrupted.
         """
         started = time.monotonic()
         pending = [self._processes[name] for name in names or self._processes]
@@ -82,11 +86,13 @@ class Supervisor:
                 raise StartInterruptedError("Interrupted before everything was ready.")
 
     def watch(self, tell: Callable[[str], None], *, also: Callable[[], None] = lambda: None) -> None:
-        """Block until interrupted; processes that may be restarted are, and `tell` hears of it. All must be ready.
+        """Block until interrupted. Restart processes that allow it and pass a message to `tell`.
+        All must be ready.
 
-        `also` is called with each look at the processes.
+        `also` is called with each check of the processes.
 
-        Raises ProcessFailedError when one ends that may not be restarted, or did so too often before it was ready.
+        Raises ProcessFailedError when a process exits that must not be restarted, or exited too
+        often before it was ready.
         """
         while not self.interrupted.wait(_WATCH_SECONDS):
             also()
@@ -99,9 +105,10 @@ class Supervisor:
                     tell(news)
 
     def stop(self, names: Iterable[str]) -> tuple[str, ...]:
-        """End these processes side by side: SIGTERM, each one's own deadline, SIGKILL. Forgets them.
+        """Stop these processes in parallel: SIGTERM, each one's own deadline, SIGKILL. Removes them
+        from `processes`.
 
-        Returns the names of those that had to be killed.
+        Returns the names of the processes that had to be killed.
         """
         ending = [self._processes.pop(name) for name in tuple(names) if name in self._processes]
         for process in ending:

@@ -1,7 +1,9 @@
-"""A proxy before the Firestore emulator: it keeps answered writes on disk, and ends what closed pages leave behind.
+"""A proxy in front of the Firestore emulator. It journals confirmed writes and frees streams of
+closed pages.
 
-The emulator keeps everything in memory, so killing it loses what was written since the last export. It also keeps a
-web channel for each page that was ever loaded and buffers every later change for it. Clients therefore talk to this
-process: programs by gRPC, whose writes it journals before it answers, and pages by web channels that it serves
-itself and translates into gRPC streams, which the emulator does end.
+The emulator keeps everything in memory, so killing it loses all writes since the last export. It
+also keeps a web channel for each page that was ever loaded and buffers every later change for it.
+Clients therefore connect to this process. Programs use gRPC; the proxy journals their writes before
+it answers. Pages use web channels, which the proxy serves itself and translates into gRPC streams;
+the emulator does end those.
 """

@@ -1,7 +1,9 @@
-"""The connection to the emulator: calls wait while it restarts, and none reaches one that is not restored yet.
+"""The connection to the emulator: calls wait while it restarts, and never reach one that is not
+restored.
 
-Each run of the emulator gets a channel of its own, which is handed out only after the journal has been replayed. A
-marker document, in a project that no export covers, tells a restored emulator from one that has just started.
+Each run of the emulator gets its own channel, which is handed out only after the journal has been
+replayed. A marker document, in a project that no export covers, distinguishes a restored emulator
+from one that has just started.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ logger = structlog.get_logger(__name__)
 
 SERVICE = "/google.firestore.v1.Firestore/"
 OWNER = (("authorization", "Bearer owner"),)
-"""The emulator's administrator, whom no security rule stops."""
+"""Metadata of the emulator's administrator, who is exempt from security rules."""
 
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
@@ -30,19 +32,20 @@ CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.client_idle_timeout_ms", 2_147_483_647),
-    # Two channels to one address share a connection otherwise, and one run's calls could reach the next run.
+    # Without this, two channels to one address share a connection, and one run's calls could reach
+    # the next run.
     ("grpc.use_local_subchannel_pool", 1),
 )
 LONGEST_WAIT_SECONDS = 20.0
-"""How long a call without a deadline waits for an emulator that restarts."""
+"""How long a call without a deadline waits for an emulator that is restarting."""
 _SPARE_SECONDS = 0.25
-"""A call is refused so long before its deadline, so that its caller learns that it was not made."""
+"""A waiting call fails this long before its deadline, so that the error reaches its caller in time."""
 _TIMEOUT_SECONDS = 10
 _PAUSE_SECONDS = 0.1
 
 
 def as_it_is(message: bytes) -> bytes:
-    """The (de)serializer of calls that are passed through."""
+    """Return the bytes unchanged: the (de)serializer of calls that are passed through."""
     return message
 
 
@@ -62,11 +65,13 @@ class EmulatorLink:
 
     @property
     def is_open(self) -> bool:
-        """Whether calls reach a restored emulator now."""
+        """Whether calls currently reach a restored emulator."""
         return self._is_open.is_set()
 
     async def channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
-        """The channel to the restored emulator. Waits for one. Raises EmulatorUnavailableError."""
+        """Return the channel to the restored emulator. Waits for one. Raises
+        EmulatorUnavailableError.
+        """
         if not self._is_open.is_set():
             wait = LONGEST_WAIT_SECONDS if remaining_seconds is None else remaining_seconds - _SPARE_SECONDS
             try:
@@ -80,9 +85,11 @@ class EmulatorLink:
         return self._channel
 
     async def stream_channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
-        """A connection for one Listen stream, which its user closes. Raises EmulatorUnavailableError.
+        """Return a connection for one Listen stream; the caller closes it. Raises
+        EmulatorUnavailableError.
 
-        The emulator may write to a stream from two threads at once, which breaks the stream's whole connection.
+        The emulator may write to a stream from two threads at once, which breaks the stream's whole
+        connection.
         """
         await self.channel(remaining_seconds)
         channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
@@ -90,12 +97,12 @@ class EmulatorLink:
         return channel
 
     async def close_stream_channel(self, channel: grpc.aio.Channel) -> None:
-        """Close what `stream_channel` returned."""
+        """Close a channel from `stream_channel`."""
         self._stream_channels.discard(channel)
         await channel.close(None)
 
     async def keep_connected(self) -> None:
-        """Connect, restore and watch, for ever."""
+        """Connect, restore and watch the emulator in an endless loop."""
         while True:
             channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)
             try:
@@ -116,7 +123,7 @@ class EmulatorLink:
                         await self.close_stream_channel(lost)
 
     async def _restore(self, channel: grpc.aio.Channel) -> None:
-        """Replay the journal, unless this run of the emulator has had it. Raises AioRpcError."""
+        """Replay the journal, unless this run of the emulator has been restored. Raises AioRpcError."""
         batch_write = channel.unary_unary(SERVICE + "BatchWrite", as_it_is, as_it_is)
         if await _is_marked(channel):
             return

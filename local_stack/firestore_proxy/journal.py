@@ -1,8 +1,9 @@
-"""The journal: every write that the emulator has confirmed, appended to a file before its caller gets the answer.
+"""The journal: every write that the emulator has confirmed, appended to a file before the caller's
+answer.
 
-A record survives SIGKILL of any process, since the operating system has it; nothing is synced to the disk itself.
-A segment is one file. Its name is the time at which it began, so that an export knows which segments it covers: those
-that were followed by another one before the export began.
+A record survives SIGKILL of any process, because the operating system holds it; nothing is synced
+to the disk. A segment is one file, named after the time at which it began. An export covers the
+segments that were followed by another one before the export began.
 """
 
 import os
@@ -29,7 +30,7 @@ _KINDS = frozenset(CallKind)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One confirmed call, as it was on the wire."""
+    """One confirmed call, in its wire format."""
 
     kind: CallKind
     request: bytes
@@ -37,7 +38,9 @@ class Record:
 
 
 class Journal:
-    """The segments in one folder. One process appends; any process may read and discard finished segments."""
+    """The segments in one folder. One process appends; any process may read and discard finished
+    segments.
+    """
 
     def __init__(self, folder: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._folder = folder
@@ -62,7 +65,8 @@ class Journal:
             while data:
                 data = data[os.write(file, data) :]
         except OSError:
-            # The segment may end in a part of this record (a full disk, for instance): nothing can follow it there.
+            # After an error (a full disk, for example) the segment may end in a partial record:
+            # start a new segment.
             self.close()
             raise
 
@@ -72,15 +76,16 @@ class Journal:
             self._file = None
 
     def records(self) -> Iterator[Record]:
-        """All records, segment by segment. What follows a record that a crash cut short is left out.
+        """Yield all records, segment by segment, each up to the first incomplete record.
 
-        Such a record was never confirmed. After a power failure a segment may also end in zeros.
+        An incomplete record was cut short by a crash and never confirmed. After a power failure a
+        segment may also end in zeros.
         """
         for segment in self._segments():
             yield from _records_of(segment.read_bytes())
 
     def size_bytes(self) -> int:
-        """The size of all segments."""
+        """Return the size of all segments."""
         return sum(segment.stat().st_size for segment in self._segments())
 
     def discard_before(self, moment_ns: int) -> None:
@@ -90,7 +95,7 @@ class Journal:
             segment.unlink(missing_ok=True)
 
     def discard_all(self) -> None:
-        """Remove every segment. Call it when nothing appends and an export has everything."""
+        """Remove every segment. Call it when no process appends and an export contains everything."""
         self.close()
         for segment in self._segments():
             segment.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Listen's messages between the web client's JSON and gRPC's bytes."""
+"""Conversion of Listen's messages between the web client's JSON and gRPC's bytes."""
 
 import json
 from functools import lru_cache
@@ -12,11 +12,11 @@ _ListenRequest, _ListenResponse = calls.ListenRequest.pb(), calls.ListenResponse
 
 
 class InvalidListenRequestError(ValueError):
-    """Raised for a message that is no ListenRequest."""
+    """Raised for a message that is not a ListenRequest."""
 
 
 def request_bytes(text: str) -> bytes:
-    """The wire form of a request. Raises InvalidListenRequestError."""
+    """Return the wire form of a request. Raises InvalidListenRequestError."""
     request: Any = _ListenRequest()
     try:
         json_format.Parse(text, request, ignore_unknown_fields=True)
@@ -27,13 +27,13 @@ def request_bytes(text: str) -> bytes:
 
 @lru_cache(maxsize=512)  # the same change goes to every page that watches the same query
 def response_json(response: bytes) -> str:
-    """A response as JSON in ASCII, in the array that the web client expects."""
+    """Return a response as JSON in ASCII, in the array that the web client expects."""
     return json.dumps(
         [json_format.MessageToDict(_ListenResponse.FromString(response))], separators=(",", ":")
     )
 
 
 def error_json(code: grpc.StatusCode, message: str) -> str:
-    """The end of a stream by an error, as the web client expects it."""
+    """Return an error that ends a stream, in the format that the web client expects."""
     error = {"code": code.value[0], "message": message, "status": code.name}
     return json.dumps([{"error": error}], separators=(",", ":"))

@@ -1,9 +1,10 @@
-"""A Listen stream to the emulator that is ended in such a way that the emulator frees it and no writer notices.
+"""A Listen stream that ends so that the emulator frees it and no write fails.
 
-The emulator ignores that a stream was cancelled. It finds out while it notifies the stream of a commit, and then it may
-answer that commit, which it has made, with "call already cancelled". It keeps the object of a completed stream. Only an
-invalid target makes it remove the stream and close the call. So the stream's targets are removed and an invalid one is
-sent; a stream that is still open after that is completed and in the end cancelled.
+The emulator ignores the cancellation of a stream. It detects the cancellation while it notifies the
+stream of a commit; it may then answer that commit, which it has made, with "call already
+cancelled". It also keeps the object of a completed stream. Only an invalid target makes it remove
+the stream and close the call. So `end` removes the stream's targets and sends an invalid one. A
+stream that is still open after that is completed and finally cancelled.
 """
 
 import asyncio
@@ -18,14 +19,16 @@ from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink, as_
 _ListenRequest = calls.ListenRequest.pb()
 _COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
 _INVALID_TARGET = 2_000_000_000
-"""The id of a target that says nothing of what it is. No client counts so far."""
+"""The id of a target without a definition. No client uses ids this large."""
 
 _running: set[asyncio.Task[None]] = set()
-"""The event loop itself would let a task be collected that nothing else refers to."""
+"""References to the tasks. The event loop keeps only weak ones, so a task could be
+garbage-collected.
+"""
 
 
 class ListenStream:
-    """Runs in a task of its own from its making to its end. All methods belong to one event loop."""
+    """Runs in its own task from creation to end. All methods belong to one event loop."""
 
     def __init__(
         self,
@@ -36,9 +39,9 @@ class ListenStream:
         on_response: Callable[[bytes], None],
         on_end: Callable[[grpc.StatusCode, str], None],
     ) -> None:
-        """`channel` is one of the link's stream channels.
+        """Open the stream on `channel`, one of the link's stream channels.
 
-        `on_end` is called once, unless `end` was called before: how the emulator ended the stream.
+        `on_end` is called once with the emulator's status, unless `end` was called before.
         """
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._database = ""
@@ -56,7 +59,6 @@ class ListenStream:
         task.add_done_callback(_running.discard)
 
     def send(self, request: bytes) -> None:
-        """Send a ListenRequest."""
         parsed: Any = _ListenRequest.FromString(request)
         if parsed.HasField("add_target"):
             self._targets.add(parsed.add_target.target_id)
@@ -66,7 +68,7 @@ class ListenStream:
         self._requests.put_nowait(request)
 
     def end(self) -> None:
-        """Close it in the background. Neither callback is called any more."""
+        """Close the stream in the background. No callback is called afterwards."""
         if not self._is_wanted:
             return
         self._is_wanted = False
@@ -92,7 +94,7 @@ class ListenStream:
                     self._on_response(response)
         except grpc.aio.AioRpcError as error:
             code, message = error.code(), error.details() or ""
-        except asyncio.CancelledError:  # with its channel, or because the emulator does not complete it
+        except asyncio.CancelledError:  # its channel was closed, or the emulator did not complete the stream
             message = "The Firestore emulator ended."
         finally:
             await self._link.close_stream_channel(self._channel)

@@ -1,4 +1,4 @@
-"""The document that says that this run of the emulator has had the journal. No export covers its project."""
+"""The document that marks a run of the emulator as restored. No export covers its project."""
 
 MARKER_DATABASE = "projects/demo-restored-marker/databases/(default)"
 MARKER = f"{MARKER_DATABASE}/documents/restored/marker"

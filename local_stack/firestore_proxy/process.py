@@ -1,4 +1,6 @@
-"""The proxy as a process of the stack. Imports nothing heavy: the supervisor loads it."""
+"""The proxy as a process of the stack. Imports nothing heavy, because the supervisor loads this
+module.
+"""
 
 import sys
 from pathlib import Path
@@ -12,7 +14,9 @@ READY_PATH = "/readyz"
 
 
 def firestore_proxy(*, port: int, browser_port: int, emulator_port: int, journal: Path) -> ProcessSpec:
-    """Programs get the proxy's address as FIRESTORE_EMULATOR_HOST; pages use `browser_port`."""
+    """Return the proxy's spec. Programs use `port` (FIRESTORE_EMULATOR_HOST); pages use
+    `browser_port`.
+    """
     return ProcessSpec(
         name="firestore-proxy",
         argv=(

@@ -1,8 +1,10 @@
-"""From journal records to the writes that restore what they did, on top of an export from before, amid or after them.
+"""Convert journal records into the writes that restore them, whether the export is older, newer or
+in between.
 
-The order is that of the commit times, for records of concurrent calls are appended in any order. Preconditions are
-dropped: they held. A transformation (an increment, the server's time) becomes the value that it resulted in, so that
-repeating it changes nothing. The writes to one document are folded into one, as far as that is possible.
+Writes are ordered by commit time, because records of concurrent calls are appended in any order.
+Preconditions are dropped: they held. A transformation (an increment, the server's time) becomes its
+resulting value, so that repeating it changes nothing. Writes to one document are combined into one
+where possible.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +25,7 @@ _MOST_BYTES = 4_000_000
 
 
 def batches(records: Iterable[Record]) -> Iterator[Any]:
-    """The BatchWrite requests, to be sent one after the other, that restore what the records did."""
+    """Yield the BatchWrite requests, to be sent in sequence, that restore the records."""
     confirmed = sorted(_confirmed(records), key=lambda one: one[0])
     rounds: list[dict[str, Any]] = []
     latest: dict[str, int] = {}
@@ -44,7 +46,7 @@ def batches(records: Iterable[Record]) -> Iterator[Any]:
 
 
 def _confirmed(records: Iterable[Record]) -> Iterator[tuple[tuple[int, int], str, Any]]:
-    """Each write that succeeded, made repeatable, with its commit time and its database."""
+    """Yield each successful write, made repeatable, with its commit time and its database."""
     latest = (0, 0)
     for record in records:
         if record.kind is CallKind.COMMIT:
@@ -62,14 +64,17 @@ def _confirmed(records: Iterable[Record]) -> Iterator[tuple[tuple[int, int], str
         for write, result, moment, is_done in zip(request.writes, results, moments, succeeded, strict=True):
             if not is_done:
                 continue
-            # A deletion of a BatchWrite may be without a time: it follows what was confirmed before.
+            # A deletion in a BatchWrite may have no time: it follows the writes confirmed before
+            # it.
             latest = (moment.seconds, moment.nanos) if moment.seconds else latest
             if (repeatable := _repeatable(write, result)) is not None:
                 yield latest, request.database, repeatable
 
 
 def _repeatable(write: Any, result: Any) -> Any:
-    """The write without its precondition and with results for transformations; None for one that writes nothing."""
+    """Return the write without its precondition and with results for transformations; None if it
+    writes nothing.
+    """
     kind = write.WhichOneof("operation")
     if kind == "verify":
         return None
@@ -78,7 +83,7 @@ def _repeatable(write: Any, result: Any) -> Any:
     repeatable.ClearField("current_document")
     if kind == "delete":
         return repeatable
-    if kind == "transform":  # what an older library sends: a transformation by itself
+    if kind == "transform":  # an older library sends a transformation by itself
         repeatable.update.name = write.transform.document
         repeatable.update_mask.SetInParent()
         transforms = write.transform.field_transforms
@@ -86,7 +91,7 @@ def _repeatable(write: Any, result: Any) -> Any:
         transforms = write.update_transforms
     repeatable.ClearField("update_transforms")
     for transform, value in zip(transforms, result.transform_results, strict=True):
-        if value.WhichOneof("value_type") in (None, "null_value"):  # of arrays, and these may be repeated
+        if value.WhichOneof("value_type") in (None, "null_value"):  # transformations of arrays are repeatable
             repeatable.update_transforms.append(transform)
             continue
         path = FieldPath.from_api_repr(transform.field_path).parts
@@ -97,7 +102,9 @@ def _repeatable(write: Any, result: Any) -> Any:
 
 
 def _fold(one_round: dict[str, Any], name: str, later: Any) -> bool:
-    """Let the earlier write to this document do what the later one does, too. False where one write cannot."""
+    """Merge a later write to this document into the earlier one. Returns False where one write
+    cannot do both.
+    """
     earlier = one_round[name]
     if later.delete or not later.HasField("update_mask"):
         if later.update_transforms:
@@ -106,7 +113,7 @@ def _fold(one_round: dict[str, Any], name: str, later: Any) -> bool:
         return True
     if earlier.update_transforms or later.update_transforms:
         return False
-    if earlier.delete:  # it makes the document anew, with these fields alone
+    if earlier.delete:  # the later write then creates the document with only these fields
         earlier = _Write()
         earlier.update.name = name
         one_round[name] = earlier
@@ -143,7 +150,7 @@ def _value_at(fields: Any, path: tuple[str, ...]) -> Any:
 
 
 def _widen(mask: Any, path: tuple[str, ...], field_path: str) -> None:
-    """Have a mask cover a path, and name no path inside another one."""
+    """Extend a mask to cover a path, without paths nested inside another one."""
     covered = {FieldPath.from_api_repr(one).parts: one for one in mask}
     if any(path[: len(known)] == known for known in covered):
         return

@@ -1,4 +1,6 @@
-"""The gRPC server for programs: every call is passed through as bytes; those that write are journaled."""
+"""The gRPC server for programs: passes every call through as bytes and journals the calls that
+write.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -30,7 +32,7 @@ _NOT_JOURNALED = frozenset(
     SERVICE + name for name in ("CreateDocument", "UpdateDocument", "DeleteDocument", "Write")
 )
 _WRITE_SECONDS = 60.0
-"""A write is followed so long, whatever its caller's deadline is."""
+"""How long a write may take, whatever its caller's deadline is."""
 _MOST_WAITING_ANSWERS = 10_000
 _ANSWERED_BY_STREAMS = frozenset(
     SERVICE + name for name in ("BatchGetDocuments", "RunQuery", "RunAggregationQuery", "ExecutePipeline")
@@ -38,7 +40,7 @@ _ANSWERED_BY_STREAMS = frozenset(
 
 
 async def start_server(link: EmulatorLink, journal: Journal, *, listen: str) -> grpc.aio.Server:
-    """A running server. Raises RuntimeError when the address cannot be listened on."""
+    """Start and return a server. Raises RuntimeError when it cannot listen on the address."""
     server = grpc.aio.server(options=_SERVER_OPTIONS)
     server.add_generic_rpc_handlers((_Calls(link, journal),))
     server.add_insecure_port(listen)
@@ -79,7 +81,8 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         journaled = asyncio.create_task(self._journaled(call, kind, request))
         self._writing.add(journaled)
         journaled.add_done_callback(self._writing.discard)
-        # What the emulator has made is journaled although its caller is gone: others may have read it.
+        # A write that the emulator made is journaled even if its caller is gone: others may have
+        # read it.
         return await _answer(asyncio.shield(journaled), context)
 
     async def _journaled(self, call: Any, kind: CallKind, request: bytes) -> bytes:
@@ -141,7 +144,8 @@ async def _answer(response: Awaitable[bytes], context: Any) -> bytes:
     except asyncio.CancelledError:
         await _fail_if_emulator_is_lost(context)
     except OSError as error:
-        # The write was made and would not outlive the emulator: its outcome is unknown to the caller.
+        # The write was made but would not outlive the emulator, so its outcome is unknown to the
+        # caller.
         await context.abort(grpc.StatusCode.UNAVAILABLE, f"The journal cannot be written: {error}")
     raise AssertionError("the call was aborted")
 
@@ -159,7 +163,7 @@ async def _read(call: Any, context: Any) -> AsyncIterator[bytes]:
 
 
 def _passed_on(context: Any) -> tuple[tuple[str, str | bytes], ...]:
-    """The caller's metadata, without what gRPC writes itself."""
+    """Return the caller's metadata without gRPC's own entries."""
     return tuple(
         (key, value)
         for key, value in context.invocation_metadata()
@@ -168,7 +172,7 @@ def _passed_on(context: Any) -> tuple[tuple[str, str | bytes], ...]:
 
 
 async def _fail_alike(error: grpc.aio.AioRpcError, context: Any) -> None:
-    """End the call as the emulator ended its own: code, text and details."""
+    """End the call like the emulator's: code, text and details."""
     details = tuple(
         (key, value)
         for key, value in error.trailing_metadata() or ()
@@ -178,7 +182,7 @@ async def _fail_alike(error: grpc.aio.AioRpcError, context: Any) -> None:
 
 
 async def _fail_if_emulator_is_lost(context: Any) -> None:
-    """A cancelled call was cancelled by its caller, or its channel was closed with the emulator's end."""
+    """Report a lost emulator, unless the caller itself cancelled the call."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,8 +1,10 @@
-"""One page's web channel: a Listen stream over plain HTTP requests, as the Firestore web client speaks it.
+"""One page's web channel: a Listen stream over plain HTTP requests, as the Firestore web client
+speaks it.
 
-What the server sends is a sequence of numbered arrays. The page confirms the last number that it has with each request,
-and gets everything after it again when its reading request ("back channel") was cut. A channel ends with its gRPC
-stream, when the page says so, or when the page has not read for a while; then nothing of it remains.
+The server sends a sequence of numbered arrays. With each request the page confirms the last number
+that it received. When its reading request ("back channel") breaks, the server resends everything
+after that number. A channel ends with its gRPC stream, at the page's request, or when the page has
+not read for a while; then all its state is freed.
 """
 
 import asyncio
@@ -29,15 +31,19 @@ from local_stack.firestore_proxy.listen_stream import ListenStream
 logger = structlog.get_logger(__name__)
 
 UNREAD_SECONDS = 10.0
-"""A page that has not read for so long is gone. Its client opens a new channel should it come back."""
+"""A channel ends after this long without a reader. A page that returns opens a new channel."""
 KEEP_ALIVE_SECONDS = 15.0
 MOST_UNREAD_BYTES = 32_000_000
 MOST_UNREAD_BYTES_WITHOUT_READER = 16_000_000
-"""A page that is there reads again within milliseconds."""
+"""An active page reads again within milliseconds."""
 _MOST_BYTES_PER_READ = 2_000_000
-"""Then a reading request ends, for only with the next one does the page confirm what it has."""
+"""A longer reading request is ended, because the page confirms what it received only with the next
+one.
+"""
 _CURRENT_SECONDS = 10.0
-"""The emulator may lose a stream's first answers while documents are written; the page then opens another channel."""
+"""The emulator may lose a stream's first answers while documents are written; the page then opens
+another channel.
+"""
 _CURRENT = '"targetChangeType":"CURRENT"'
 _NOOP = '["noop"]'
 
@@ -57,7 +63,7 @@ class WebChannel:
     ) -> None:
         self.session_id = session_id
         self._link = link
-        # The emulator finds the database of a stream here.
+        # The emulator reads a stream's database from this header.
         self._metadata: tuple[tuple[str, str], ...] = (("google-cloud-resource-prefix", database),)
         if authorization:
             self._metadata += (("authorization", authorization),)
@@ -78,12 +84,12 @@ class WebChannel:
         self._current_timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Open the stream to the emulator, and wait for the page to read."""
+        """Open the stream to the emulator, and start the timeout for the first reader."""
         self._await_reader()
         self._connecting = asyncio.create_task(self._connect())
 
     def receive(self, offset: int, messages: list[str]) -> None:
-        """Take the page's messages, each once: a page repeats what it has no answer for.
+        """Accept the page's messages, each once: a page repeats unanswered messages.
 
         Raises InvalidListenRequestError.
         """
@@ -97,16 +103,16 @@ class WebChannel:
                 self._next_map = number + 1
 
     def confirm(self, number: int) -> None:
-        """Forget what the page says it has."""
+        """Drop the arrays up to the number that the page has confirmed."""
         while self._arrays and self._arrays[0][0] <= number:
             self._bytes -= len(self._arrays.popleft()[1])
 
     def status(self) -> str:
-        """The answer to the page's messages: whether it reads, the last number, and how much it has not confirmed."""
+        """Return whether a page is reading, the last number, and the unconfirmed bytes, as JSON."""
         return json.dumps([int(self._reader is not None), self._last_number, self._bytes])
 
     def end(self) -> None:
-        """Close the stream and forget everything."""
+        """Close the stream and free all state."""
         if self._ended:
             return
         self._ended = True
@@ -122,18 +128,18 @@ class WebChannel:
         self._on_end()
 
     async def chunks(self, after: int, *, is_streaming: bool) -> AsyncGenerator[str, None]:
-        """What the page reads: arrays after this number, as they come. Replaces an earlier reader.
+        """Yield the arrays after this number as they arrive. Replaces an earlier reader.
 
-        Without streaming it ends with the first chunk. It ends with the channel, too.
+        Without streaming, one chunk is yielded. The generator also ends with the channel.
         """
         me = self._reader = object()
-        self._changed.set()  # has an earlier reader see that it was replaced
+        self._changed.set()  # makes an earlier reader notice its replacement
         if self._unread_timer is not None:
             self._unread_timer.cancel()
         self.confirm(after)
         sent = 0
         try:
-            if not self._arrays:  # tells a page behind a buffering proxy from one that may stream
+            if not self._arrays:  # lets the client detect a proxy that buffers
                 self._send(_NOOP)
             while self._reader is me:
                 if unsent := [one for one in self._arrays if one[0] > after]:
@@ -195,7 +201,9 @@ class WebChannel:
             self.end()
 
     def _finish(self, code: grpc.StatusCode, message: str) -> None:
-        """Report the end to the page. The channel stays until the page has read it, or is gone."""
+        """Report the end to the page. The channel stays until the page has read the report or timed
+        out.
+        """
         if self._ended or self._is_finished:
             return
         self._is_finished = True

@@ -1,6 +1,8 @@
-"""The HTTP server for pages of this machine: the web channels of Listen, and whether the emulator is ready.
+"""The HTTP server for pages of this machine: the web channels of Listen, and the readiness of the
+emulator.
 
-Pages of other sites are refused, as is the emulator's administrator token: the emulator itself refuses neither.
+It refuses pages of other sites and the emulator's administrator token. The emulator itself refuses
+neither.
 """
 
 import asyncio
@@ -60,18 +62,18 @@ class WebServer:
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Raises OSError when the address is taken."""
+        """Start listening. Raises OSError when the address is taken."""
         self._server = await asyncio.start_server(self._serve, host, port)
 
     async def stop(self) -> None:
-        """Accept nothing more and end every channel."""
+        """Stop accepting connections and end every channel."""
         if self._server is not None:
             self._server.close()
         for channel in tuple(self._channels.values()):
             channel.end()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, request by request."""
+        """Serve one connection, request by request."""
         connection = h11.Connection(h11.SERVER)
         try:
             while (request := await _next_request(connection, reader)) is not None:
@@ -136,7 +138,7 @@ class WebServer:
         return 200, _framed(channel.status())
 
     def _channel_to_read(self, request: _Request) -> WebChannel | None:
-        """The channel of a reading request."""
+        """Return the channel of a reading request; None for other requests."""
         if request.method != "GET" or request.path != _LISTEN_PATH or request.query.get("RID") != "rpc":
             return None
         return self._known(request)
@@ -144,7 +146,7 @@ class WebServer:
     def _known(self, request: _Request) -> WebChannel:
         channel = self._channels.get(request.query.get("SID", ""))
         if channel is None:
-            raise _RefusedError(400, "Unknown SID")  # has the client open a new channel
+            raise _RefusedError(400, "Unknown SID")  # makes the client open a new channel
         return channel
 
     def _open_channel(self, request: _Request) -> str:
@@ -178,7 +180,9 @@ class WebServer:
 
 
 async def _next_request(connection: h11.Connection, reader: asyncio.StreamReader) -> _Request | None:
-    """The next request with its body; None when the caller has closed the connection. Raises ProtocolError."""
+    """Return the next request with its body; None when the caller closed the connection. Raises
+    ProtocolError.
+    """
     head: h11.Request | None = None
     body = bytearray()
     while True:
@@ -212,7 +216,7 @@ async def _stream(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
 ) -> None:
-    """Send what the channel has until it ends or the page closes the connection."""
+    """Send the channel's chunks until the channel ends or the page closes the connection."""
     after = _number(request, "AID")
     headers = [*_TEXT, *_allowed_origin(request), ("X-Content-Type-Options", "nosniff")]
     writer.write(connection.send(h11.Response(status_code=200, headers=headers)) or b"")
@@ -225,7 +229,7 @@ async def _stream(
 
     async with aclosing(channel.chunks(after, is_streaming=is_streaming)) as chunks:
         sending = asyncio.create_task(send_all(chunks))
-        # A page says nothing while it reads: whatever arrives is the end of its connection.
+        # A page sends nothing while it reads, so any input means that its connection has ended.
         closing = asyncio.create_task(reader.read(1))
         try:
             await asyncio.wait((sending, closing), return_when=asyncio.FIRST_COMPLETED)
@@ -240,7 +244,7 @@ async def _stream(
 
 
 def _check_caller(request: _Request) -> None:
-    """Refuse pages of other sites, and names that do not belong to this machine. Raises _RefusedError."""
+    """Refuse pages of other sites and hostnames of other machines. Raises _RefusedError."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in _THIS_MACHINE
     if host not in _THIS_MACHINE or is_foreign:
@@ -263,7 +267,9 @@ def _allowed_origin(request: _Request) -> tuple[tuple[str, str], ...]:
 
 
 def _messages(body: str) -> tuple[int, list[str]]:
-    """The number of the first message, and the messages, of a form such as `count=1&ofs=0&req0___data__={…}`."""
+    """Return the number of the first message and the messages of a form like
+    `count=1&ofs=0&req0___data__={…}`.
+    """
     form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
     try:
         count, offset = int(form.get("count", "0")), int(form.get("ofs", "0"))
@@ -273,7 +279,9 @@ def _messages(body: str) -> tuple[int, list[str]]:
 
 
 def _authorization(request: _Request) -> str | None:
-    """The caller's token, from the headers that the web client puts into the form to save a preflight request."""
+    """Return the caller's token. The web client puts headers into the form to avoid a preflight
+    request.
+    """
     form = parse_qs(request.body)
     encoded = form.get("headers", [""])[0] or request.query.get("$httpHeaders", "")
     for line in encoded.splitlines():
@@ -291,5 +299,7 @@ def _number(request: _Request, name: str) -> int:
 
 
 def _framed(text: str) -> str:
-    """A chunk as the client reads it: its length in characters, all of them ASCII, and a line break before it."""
+    """Return a chunk in the client's format: its length in (ASCII) characters, a line break, the
+    text.
+    """
     return f"{len(text)}\n{text}"
