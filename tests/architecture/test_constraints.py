@@ -1,4 +1,4 @@
-"""Every package that the project installs, with all that it brings along, has its version written down."""
+"""Every package that the project installs, dependencies included, is pinned in constraints.txt."""
 
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def installed_for(requirement: Requirement, known: set[tuple[str, str]]) -> None:
-    """Add to `known`, as name and extra, what this requirement brings along."""
+    """Add this requirement and its dependencies to `known`, as pairs of name and extra."""
     for extra in ("", *requirement.extras):
         wanted = (canonicalize_name(requirement.name), extra)
         if wanted in known:
@@ -19,7 +19,7 @@ def installed_for(requirement: Requirement, known: set[tuple[str, str]]) -> None
         try:
             brings = distribution(requirement.name).requires or []
         except PackageNotFoundError:
-            continue  # not on this platform, or an extra's extra that nobody asked for
+            continue  # not on this platform, or an extra that was not requested
         known.add(wanted)
         for line in brings:
             needed = Requirement(line)

@@ -1,4 +1,4 @@
-"""The rooms' rules that no linter knows."""
+"""Rules for packages that no linter checks."""
 
 import ast
 import subprocess

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 
-# Without these Chromium looks for its vendor's servers at every start.
+# Without these Chromium contacts its vendor's servers at every start.
 QUIET_CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -29,7 +29,8 @@ def find_chromium() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-# Playwright runs an event loop on this thread for as long as it lasts: not into the tests that come after these.
+# Playwright runs an event loop on this thread until it is stopped: stop it before the next module's
+# tests.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     executable = find_chromium()
@@ -37,7 +38,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("no Chromium: `make browser` installs one")
         pytest.skip("no Chromium: `make browser` installs one")
-    expect.set_options(timeout=60_000)  # a busy machine draws slowly; nothing here is about speed
+    expect.set_options(timeout=60_000)  # a busy machine renders slowly, and these tests do not measure speed
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(QUIET_CHROMIUM))
         yield browser
@@ -60,7 +61,7 @@ def context(chromium: Browser, running_stack: LocalStack) -> Iterator[BrowserCon
 
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
-    """The darkroom page, open, with every change it hears recorded in `window.heard`."""
+    """The darkroom page, open, with every received change recorded in `window.heard`."""
     opened = context.new_page()
     opened.add_init_script(
         "window.heard = []; window.addEventListener('darkroom:snapshot', event => window.heard.push(event.detail))"
@@ -70,6 +71,6 @@ def page(context: BrowserContext) -> Page:
 
 
 def screenshot_folder() -> Path | None:
-    """Where to leave pictures of what the tests saw, if anybody wants them."""
+    """The folder for screenshots, if one is set."""
     folder = os.environ.get("SCREENSHOTS")
     return Path(folder) if folder else None

@@ -1,4 +1,4 @@
-"""The pages in a real browser: a picture emerges and stays; operators see whether all is well."""
+"""The pages in a real browser: images appear and stay, and operators see the state of the system."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def set_fields(page: Page, **fields: int) -> None:
 
 
 def submit(page: Page, prompt: str, **fields: int) -> Locator:
-    """Write a prompt, press the button, and return the new task's card."""
+    """Enter a prompt, press the button, and return the new task's card."""
     page.get_by_test_id("prompt-input").fill(prompt)
     set_fields(page, **fields)
     with page.expect_response("**/v1/tasks") as answered:
@@ -146,7 +146,7 @@ def test_a_deleted_task_leaves_every_open_page(
     twin = card_of(elsewhere, str(task_id))
     expect(twin).to_be_visible()
     expect(card).to_have_attribute("data-status", "completed")
-    card.get_by_test_id("delete-button").click()  # asks first: a finished picture would be gone for good
+    card.get_by_test_id("delete-button").click()  # asks for confirmation, because it is final
     card.get_by_test_id("delete-button").click()
     expect(twin).to_have_count(0)
     elsewhere.close()
@@ -241,7 +241,7 @@ def test_a_dead_letter_wants_an_operator_who_deletes_it_without_a_mouse(
     expect(letter).to_contain_text("body is not JSON")
     show(page, "operator-wanted")
     letter.get_by_test_id("delete-letter-button").focus()
-    page.keyboard.press("Enter")  # asks first: nobody could bring it back
+    page.keyboard.press("Enter")  # asks for confirmation: the action cannot be undone
     expect(letter.get_by_test_id("delete-letter-button")).to_have_text("Really delete?")
     page.keyboard.press("Enter")
     expect(letter).to_have_count(0)
@@ -279,6 +279,6 @@ def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
 def test_the_operators_page_fits_a_narrow_screen(operators_page: Page) -> None:
     operators_page.set_viewport_size({"width": 360, "height": 740})
     assert operators_page.evaluate("document.documentElement.scrollWidth") <= 360
-    # Rows have become blocks, and are a table's all the same to those who do not see them.
+    # The rows are displayed as blocks, but screen readers still find a table.
     expect(operators_page.get_by_role("table", name="Workers").get_by_role("row")).to_have_count(2)
     show(operators_page, "operator-narrow")

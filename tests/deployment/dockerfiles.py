@@ -1,4 +1,4 @@
-"""The images' Dockerfiles, read: their stages, what they copy, and the files that a build is given."""
+"""Parsed Dockerfiles: their stages, what they copy, and the files in the build context."""
 
 import io
 import json
@@ -17,14 +17,14 @@ DOCKERFILES = {"api": ROOT / "frontend_api" / "Dockerfile", "worker": ROOT / "gp
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: RUN, COPY and so on, and the rest of its line."""
+    """One instruction: its name (RUN, COPY and so on) and the rest of its line."""
 
     name: str
     value: str
 
     @property
     def words(self) -> list[str]:
-        """The value as a shell would split it; of the exec form its strings."""
+        """The value as a shell would split it; for the exec form, its strings."""
         if self.value.startswith("["):
             words: list[str] = json.loads(self.value)
             return words
@@ -33,7 +33,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A COPY: from the build's files, or from a stage before."""
+    """A COPY, from the build context or from an earlier stage."""
 
     sources: tuple[str, ...]
     target: str
@@ -64,7 +64,7 @@ class Stage:
 
 
 def stages(image: str) -> list[Stage]:
-    """The stages of this image's Dockerfile, in order."""
+    """Return the stages of this image's Dockerfile, in order."""
     parser = DockerfileParser(fileobj=io.BytesIO(DOCKERFILES[image].read_bytes()))
     found: list[Stage] = []
     for part in parser.structure:
@@ -78,7 +78,7 @@ def stages(image: str) -> list[Stage]:
 
 
 def build_files() -> list[PurePosixPath]:
-    """What a build from a clean checkout is given: what git knows, less what .dockerignore leaves out."""
+    """Return the build context of a clean checkout: tracked files without those in .dockerignore."""
     known = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -88,6 +88,6 @@ def build_files() -> list[PurePosixPath]:
 
 
 def copied(source: str, files: list[PurePosixPath]) -> list[PurePosixPath]:
-    """Those of the files that a COPY of this source brings."""
+    """Return the files that a COPY of this source includes."""
     path = PurePosixPath(source.rstrip("/") or ".")
     return [file for file in files if file == path or path in file.parents]

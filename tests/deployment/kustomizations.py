@@ -1,4 +1,4 @@
-"""The worker's manifests as kubectl or kustomize builds them, for the tests that look at them."""
+"""The worker's manifests as kubectl or kustomize builds them, for the tests that read them."""
 
 import functools
 import shutil
@@ -18,18 +18,18 @@ Manifest = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What one kustomization comes to."""
+    """The result of building one kustomization."""
 
     text: str
     manifests: tuple[Manifest, ...]
 
     def one(self, kind: str) -> Manifest:
-        """The only manifest of this kind."""
+        """Return the only manifest of this kind."""
         (manifest,) = self.all(kind)
         return manifest
 
     def all(self, kind: str) -> list[Manifest]:
-        """Every manifest of this kind."""
+        """Return every manifest of this kind."""
         return [manifest for manifest in self.manifests if manifest["kind"] == kind]
 
     @property
@@ -47,7 +47,7 @@ class Build:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The worker's variables; those that only a cluster can fill in have their field's path."""
+        """The worker's variables; for those that the cluster sets, the path of the field."""
         settings: dict[str, str] = dict(self.one("ConfigMap")["data"])
         for variable in self.worker["env"]:
             field = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
@@ -57,7 +57,9 @@ class Build:
 
 @functools.cache
 def built(folder: str) -> Build:
-    """Build a folder of `gpu_subscriber/k8s`, or an absolute one; skips the test where nothing can build it."""
+    """Build a folder of `gpu_subscriber/k8s`, or an absolute one; skips the test without a build
+    tool.
+    """
     commands = {"kubectl": ["kubectl", "kustomize"], "kustomize": ["kustomize", "build"]}
     command = next((command for name, command in commands.items() if shutil.which(name)), None)
     if command is None:
@@ -69,5 +71,5 @@ def built(folder: str) -> Build:
 
 
 def pool(name: str) -> Build:
-    """One pool of workers."""
+    """Build one pool of workers."""
     return built(f"overlays/{name}")

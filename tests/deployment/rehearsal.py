@@ -1,11 +1,12 @@
-"""Rehearses the images without a container engine: each Dockerfile's steps in a Debian root, from a clean checkout.
+"""Rehearse the image builds without a container engine: each Dockerfile's steps in a Debian root.
 
-python -m tests.deployment.rehearsal [api|worker]     needs root, debootstrap and Node; `make images-check`
+    python -m tests.deployment.rehearsal [api|worker]     needs root, debootstrap and Node; `make images-check`
 
-Each stage begins with a fresh copy of its base, sees nothing but what its Dockerfile brings, and runs its steps by
-chroot. Then the last stage's command is started as its user, on a root it cannot write to, and has to answer. The
-bases are Debian's own Python and this machine's Node instead of the images that FROM names; the kernel's walls
-between containers are missing. What it finds is a file that was not copied, a package that was not installed.
+Each stage starts from a clean checkout and a fresh copy of its base, contains only what its
+Dockerfile adds, and runs its steps by chroot. Then the last stage's command is started as its user
+on a read-only root, and must answer. The bases are Debian's own Python and this machine's Node
+instead of the images in FROM; there is no kernel isolation between containers. The rehearsal finds
+files that were not copied and packages that were not installed.
 """
 
 import argparse
@@ -55,7 +56,7 @@ _PORT_VARIABLE = {"api": "PORT", "worker": "DARKROOM_HEALTH_PORT"}
 
 @dataclass(slots=True)
 class Room:
-    """A stage being built: its root, and what ENV, ARG, WORKDIR and USER have set."""
+    """A stage being built: its root, and the values of ENV, ARG, WORKDIR and USER."""
 
     root: Path
     variables: dict[str, str] = field(default_factory=lambda: {"PATH": _SYSTEM_PATH})
@@ -66,7 +67,7 @@ class Room:
         return self.root / str(Path(self.folder, path)).lstrip("/")
 
     def command(self, argv: list[str], *, binds: list[Path], read_only: bool = False) -> list[str]:
-        """This command in a mount namespace of its own: whatever is mounted is gone when it ends."""
+        """Wrap this command in its own mount namespace, so that its mounts are gone when it ends."""
         root = shlex.quote(str(self.root))
         lines = [
             f"mount --bind {root} {root}",
@@ -91,7 +92,7 @@ def _touch(path: Path) -> None:
 
 
 class Rehearsal:
-    """The stages of one image, one after another."""
+    """Builds the stages of one image, one after another."""
 
     def __init__(self, image: str, work: Path, bases: dict[str, Path], binds: list[Path]) -> None:
         self._image, self._work, self._bases, self._binds = image, work, bases, binds
@@ -99,7 +100,7 @@ class Rehearsal:
         self._rooms: dict[str | None, Room] = {}
 
     def build(self) -> Room:
-        """Run every step; the last stage's room."""
+        """Run every step; returns the last stage's root."""
         room = None
         for number, stage in enumerate(stages(self._image)):
             room = self._rooms[stage.name] = Room(self._work / f"{self._image}-{number}")
@@ -111,7 +112,7 @@ class Rehearsal:
 
     def _step(self, stage: Stage, room: Room, instruction: Instruction) -> None:
         value = instruction.value
-        if instruction.name != "RUN":  # there it is the shell's affair
+        if instruction.name != "RUN":  # in RUN, the shell expands variables
             value = string.Template(value).safe_substitute(room.variables)
         match instruction.name:
             case "ARG" | "ENV":
@@ -129,7 +130,7 @@ class Rehearsal:
                 command = room.command(["/bin/sh", "-c", value], binds=self._binds)
                 subprocess.run(command, check=True, env={"HOME": "/root", **_passed_on(), **room.variables})
             case _:
-                pass  # what is said about an image builds nothing
+                pass  # metadata of the image builds nothing
 
     def _copy(self, room: Room, copy: Copy) -> None:
         several = len(copy.sources) > 1 or copy.target.endswith("/")
@@ -148,7 +149,7 @@ class Rehearsal:
                 shutil.copy2(ROOT / file, target)
 
     def serve(self, room: Room) -> None:
-        """Start what CMD says and hold it to its answers."""
+        """Start the command of CMD and check its answers."""
         (command,) = stages(self._image)[-1].all("CMD")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -177,7 +178,7 @@ class Rehearsal:
 
 
 def _passed_on() -> dict[str, str]:
-    """How this machine's package clients reach their registries."""
+    """Return the settings with which this machine's package clients reach their registries."""
     return {
         name: value for name, value in os.environ.items() if name.lower().startswith(("pip_", "npm_config_"))
     }
@@ -200,14 +201,14 @@ def _await_answer(url: str, expected: bytes, process: subprocess.Popen[bytes]) -
         try:
             with urllib.request.urlopen(url, timeout=5) as response:
                 answer = response.read()
-        except urllib.error.HTTPError as error:  # a worker that is not ready says so with its state
+        except urllib.error.HTTPError as error:  # a worker that is not ready returns its state
             answer = error.read()
         except OSError:
             time.sleep(0.5)
 
 
 def _bases(work: Path) -> dict[str, Path]:
-    """A root with Debian's Python, and the same with this machine's Node."""
+    """Create a root with Debian's Python, and a copy with this machine's Node."""
     python, node = work / "debian", work / "debian-with-node"
     if not (python / "usr/local/bin/pip").exists():
         subprocess.run(
@@ -216,7 +217,7 @@ def _bases(work: Path) -> dict[str, Path]:
         for name, program in (("python", "python3"), ("pip", "pip3")):
             (python / "usr/local/bin" / name).symlink_to(f"/usr/bin/{program}")
         for marker in python.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
-            marker.unlink()  # the images' Python is nobody else's
+            marker.unlink()  # the Python in the images is not managed by another tool
     if not node.exists():
         _copy_tree(python, node)
         interpreter = shutil.which("node")
@@ -232,7 +233,7 @@ def _bases(work: Path) -> dict[str, Path]:
 
 
 def main() -> None:
-    """Rehearse the images that are named, or all."""
+    """Rehearse the given images, or all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,6 @@
-"""terraform/ as it is written, for the tests that compare it with the code, the manifests and the documents."""
+"""The source of terraform/, for the tests that compare it with the code, the manifests and the
+documents.
+"""
 
 import functools
 import re
@@ -12,19 +14,19 @@ TERRAFORM = Path(__file__).parents[2] / "terraform"
 
 @functools.cache
 def text(name: str) -> str:
-    """A file, as it is written."""
+    """Return the text of a file."""
     return (TERRAFORM / name).read_text()
 
 
 @functools.cache
 def parsed(name: str) -> dict[str, Any]:
-    """A file as nested dicts and lists; what is computed stays a string like `${local.topics}`."""
+    """Return a file as nested dicts and lists; computed values stay strings like `${local.topics}`."""
     read: dict[str, Any] = _plain(hcl2.loads(text(name)))
     return read
 
 
 def block(name: str, kind: str, *labels: str) -> dict[str, Any]:
-    """The block of this kind and these labels in a file."""
+    """Return the block of this kind and these labels in a file."""
     for found in parsed(name).get(kind, []):
         inner: Any = found
         for label in labels:
@@ -36,17 +38,17 @@ def block(name: str, kind: str, *labels: str) -> dict[str, Any]:
 
 
 def labels_of(name: str, kind: str) -> set[str]:
-    """The labels of all blocks of a kind, as of `variable` and `output`."""
+    """Return the labels of all blocks of a kind, such as `variable` and `output`."""
     return {label for found in parsed(name).get(kind, []) for label in found}
 
 
 def local(name: str, value: str) -> Any:
-    """A local value as it is written."""
+    """Return the source of a local value."""
     return next(values[value] for values in parsed(name)["locals"] if value in values)
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """Every resource of a kind, by name, of all files."""
+    """Return every resource of a kind, by name, from all files."""
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(TERRAFORM.glob("*.tf")):
         for resource in parsed(path.name).get("resource", []):
@@ -55,14 +57,14 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def seconds(duration: str) -> float:
-    """`60s` in seconds."""
+    """Convert a duration such as `60s` to seconds."""
     matched = re.fullmatch(r"(\d+(?:\.\d+)?)s", duration)
     assert matched, duration
     return float(matched[1])
 
 
 def _plain(value: Any) -> Any:
-    """Without the quotes and the marks that the parser keeps so that a file can be written again."""
+    """Remove the quotes and marks that the parser keeps to write files back."""
     if isinstance(value, dict):
         return {_plain(key): _plain(inner) for key, inner in value.items() if not key.startswith("__")}
     if isinstance(value, list):

@@ -1,4 +1,6 @@
-"""The admission policy's rules, evaluated: all a worker may change of all pods is one annotation of its own."""
+"""The rules of the admission policy, evaluated: a worker may change one annotation of its own pod,
+nothing else.
+"""
 
 from copy import deepcopy
 from typing import Any
@@ -24,7 +26,7 @@ POD: Manifest = {
 def allowed(
     changed: Manifest, *, user: str = WORKER, caller: str | None = "worker-1", old: Manifest = POD
 ) -> bool:
-    """Whether the policy lets this pod be written in place of the old one."""
+    """Return whether the policy allows this pod to replace the old one."""
     spec = built("shared").one("ValidatingAdmissionPolicy")["spec"]
     extra = {} if caller is None else {"authentication.kubernetes.io/pod-name": [caller]}
     request: dict[str, Any] = {

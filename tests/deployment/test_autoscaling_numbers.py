@@ -1,4 +1,4 @@
-"""The ScaledObjects have the numbers that the simulation ran with, and ask for a figure that the API gives."""
+"""The ScaledObjects use the simulation's numbers and query a figure that the API provides."""
 
 import shutil
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_missing_metric_decides_nothing(scaled: Manifest) -> None:
 
 
 def asked_for(build: Build) -> list[str]:
-    """The models whose demand a pool's ScaledObject asks for."""
+    """Return the models whose demand a pool's ScaledObject queries."""
     triggers = build.one("ScaledObject")["spec"]["triggers"]
     (figure,) = (each["metadata"] for each in triggers if each["type"] == "metrics-api")
     (models,) = parse_qs(urlsplit(figure["url"]).query)["models"]
@@ -84,6 +84,8 @@ def test_a_pool_of_several_models_asks_for_all_of_them(tmp_path: Path) -> None:
 
 
 def test_no_model_is_in_two_pools() -> None:
-    """Both would be told of all its tasks, and each would count the other's busy workers as its own."""
+    """Two such pools would both scale for all its tasks, and each would count the other's busy
+    workers.
+    """
     models = [model for name in POOLS for model in asked_for(pool(name))]
     assert len(models) == len(set(models))

@@ -1,4 +1,4 @@
-"""The pipeline's file: what Cloud Build would refuse, and what would let an unchecked release through."""
+"""The pipeline's file: mistakes that Cloud Build would refuse, or that would release without checks."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ each_script = pytest.mark.parametrize("step", [name for name, step in STEPS.item
 
 
 def before(step: str) -> set[str]:
-    """Every step that must have succeeded before this one starts."""
+    """Return every step that must succeed before this one starts."""
     found: set[str] = set()
     queue = [name for name in STEPS[step]["waitFor"] if name != "-"]
     while queue:
@@ -41,7 +41,7 @@ def test_cloud_build_knows_every_field() -> None:
 def test_steps_wait_for_steps_that_stand_before_them() -> None:
     names = list(STEPS)
     for position, (name, step) in enumerate(STEPS.items()):
-        # A step without waitFor waits for everything before it, which only the first may mean.
+        # A step without waitFor waits for all steps before it, so only the first may omit it.
         assert position == 0 or "waitFor" in step, name
         assert set(step.get("waitFor", [])) - {"-"} <= set(names[:position]), name
 

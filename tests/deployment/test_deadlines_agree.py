@@ -1,4 +1,6 @@
-"""Deadlines are the same in settings, Terraform, documents and on one machine, and Cloud Run's own are kept."""
+"""Deadlines are the same in settings, Terraform, documents and the local stack, and within Cloud
+Run's limits.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""What can be said of the images without building them: nothing they need is missing, nothing floats."""
+"""Checks of the images without building them: no file or package is missing, every version is
+pinned.
+"""
 
 import ast
 import re
@@ -29,7 +31,7 @@ each_image = pytest.mark.parametrize("image", sorted(DOCKERFILES))
 
 
 def files_in(image: str) -> set[PurePosixPath]:
-    """The checkout's files that lie in the sources which the image's package is built from."""
+    """Return the files of the checkout inside the sources from which the image's package is built."""
     files = build_files()
     (stage,) = [stage for stage in stages(image) if stage.name == "packages"]
     return {
@@ -68,7 +70,7 @@ def test_what_is_copied_exists_in_a_clean_checkout(image: str) -> None:
 
 
 def modules_that_run(image: str) -> set[PurePosixPath]:
-    """The files of every module that the entry points import, however late."""
+    """Return the files of every module that the entry points import, including late imports."""
     graph = grimp.build_graph("common", "frontend_api", "gpu_subscriber", include_external_packages=False)
     entries = set(ENTRY_POINTS[image])
     modules = entries.union(*(graph.find_upstream_modules(entry) for entry in entries))
@@ -106,7 +108,7 @@ def test_the_page_is_built_into_the_place_where_the_api_looks_for_it() -> None:
 
 
 def installed_by(extra: str) -> set[str]:
-    """The distributions that `pip install .[extra]` brings, all that they need included."""
+    """Return the distributions that `pip install .[extra]` installs, with all dependencies."""
     found: set[str] = set()
     queue = [Requirement(f"{OWN_NAME}[{extra}]")]
     while queue:
@@ -120,7 +122,7 @@ def installed_by(extra: str) -> set[str]:
 
 
 def needed_by(requirement: Requirement) -> list[Requirement]:
-    """What this distribution, with these extras, asks for on this machine."""
+    """Return the requirements of this distribution, with these extras, on this machine."""
     if requirement.name == OWN_NAME:
         by_extra = PROJECT["project"]["optional-dependencies"]
         lines = [
@@ -138,7 +140,7 @@ def needed_by(requirement: Requirement) -> list[Requirement]:
 
 
 def imported_by(file: PurePosixPath) -> set[str]:
-    """The top-level names of everything that this module imports, wherever in it."""
+    """Return the top-level names of everything that this module imports, at any depth."""
     nodes = list(ast.walk(ast.parse((ROOT / file).read_text())))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [

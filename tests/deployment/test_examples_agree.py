@@ -1,4 +1,4 @@
-"""The examples that are committed fit together: Terraform's environments, the manifests' environment, the overlays."""
+"""The committed examples agree: Terraform's environments, the manifests' environment, the overlays."""
 
 import re
 from pathlib import Path
@@ -17,18 +17,18 @@ each_pool = pytest.mark.parametrize("name", POOLS)
 
 
 def variables_of(environment: str) -> dict[str, Any]:
-    """An environment's variables as nested dicts and lists."""
+    """Return an environment's variables as nested dicts and lists."""
     return parsed(f"environments/{environment}.tfvars")
 
 
 def example(file: str) -> dict[str, str]:
-    """One of the two files of the manifests' environment."""
+    """Return one of the two files of the manifests' environment."""
     lines = (K8S / "environment" / file).read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line)
 
 
 def of_example(pattern: str) -> str:
-    """A name of Terraform's in the project of the example."""
+    """Return one of Terraform's names in the example's project."""
     return pattern.replace("${var.project_id}", PROJECT)
 
 
@@ -83,7 +83,9 @@ def test_terraform_tells_pods_what_it_tells_workers_on_cloud_run() -> None:
 
 
 def test_what_is_uploaded_for_a_build_includes_what_git_ignores_by() -> None:
-    """Else the checks, in a repository made of the upload, would count what they build as sources."""
+    """Without it the checks, in a repository made from the upload, would treat build outputs as
+    sources.
+    """
     lines = Path(TERRAFORM.parent, ".gcloudignore").read_text().splitlines()
     assert "#!include:.gitignore" in lines
     assert not {".gitignore", "/.gitignore", ".gcloudignore"} & set(lines)

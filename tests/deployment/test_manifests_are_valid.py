@@ -1,4 +1,6 @@
-"""Every manifest, as kustomize builds it, against the schemas of Kubernetes and KEDA: unknown fields are errors."""
+"""Every manifest, as kustomize builds it, against the schemas of Kubernetes and KEDA: unknown
+fields are errors.
+"""
 
 import json
 from pathlib import Path
@@ -11,7 +13,7 @@ from tests.deployment.kustomizations import BUILDS, Manifest, built
 
 KEDA = json.loads((Path(__file__).parent / "schemas" / "keda.json").read_text())
 KUBERNETES = ("1.33", "1.37")
-"""The oldest version that is promised, and the newest whose schema is known."""
+"""The oldest supported version, and the newest with an available schema."""
 
 
 def check(manifest: Manifest, kubernetes: str) -> None:

@@ -1,4 +1,6 @@
-"""What no schema knows: that the manifests name one another, and that they agree with what the worker does."""
+"""Checks beyond the schemas: manifests refer to one another correctly and match the worker's
+behaviour.
+"""
 
 import threading
 import urllib.request
@@ -23,7 +25,7 @@ def build(request: pytest.FixtureRequest) -> Build:
 
 
 def settings_of(build: Build, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
-    """The settings a pod of this pool would start with."""
+    """Return the settings with which a pod of this pool would start."""
     for name, value in build.environment.items():
         monkeypatch.setenv(name, value)
     return WorkerSettings()

@@ -1,4 +1,6 @@
-"""What the adapters call is what Terraform gives the right to call, and roles of our own hold nothing else."""
+"""Terraform grants exactly the permissions that the adapters' calls need; custom roles contain no
+others.
+"""
 
 import ast
 import re
@@ -17,7 +19,8 @@ KINDS = (
     "google_service_account_iam_member",
     "google_storage_bucket_iam_member",
 )
-# Which permission a client's method asks for, as Google's references say. An upload may replace an object.
+# The permission that each client method needs, per Google's references. An upload may replace an
+# object.
 NEEDS = {
     "firestore": {
         "create": {"datastore.entities.create"},
@@ -41,7 +44,7 @@ NEEDS = {
         "subscribe": {"pubsub.subscriptions.consume"},
     },
 }
-# Of Google's own roles, what is asked for here.
+# The permissions of Google's own roles, as far as they are needed here.
 HOLDS = {
     "roles/pubsub.publisher": {"pubsub.topics.publish"},
     "roles/pubsub.subscriber": {"pubsub.subscriptions.consume"},
@@ -59,7 +62,7 @@ def own_role(name: str) -> set[str]:
 
 
 def needed(process: str) -> set[str]:
-    """The permissions behind every method that the process's adapters call."""
+    """Return the permissions for every method that the process's adapters call."""
     found: set[str] = set()
     for room in ADAPTERS[process]:
         for path in (ROOT / room / "adapters").glob("*.py"):
@@ -71,7 +74,7 @@ def needed(process: str) -> set[str]:
 
 
 def granted(process: str) -> set[str]:
-    """The permissions in every role that Terraform gives the process's account."""
+    """Return the permissions in every role that Terraform grants the process's account."""
     found: set[str] = set()
     for kind in KINDS:
         for member in resources(kind).values():
@@ -89,12 +92,14 @@ def test_a_process_may_call_what_it_calls(process: str) -> None:
 
 def test_roles_of_our_own_hold_nothing_that_nobody_calls() -> None:
     everything = needed("api") | needed("worker")
-    # Firestore asks for it where a call belongs to no document, such as a commit of nothing.
+    # Firestore requires it for calls that belong to no document, such as an empty commit.
     assert set().union(*map(own_role, OWN_ROLES)) - everything == {"datastore.databases.get"}
 
 
 def test_only_the_topic_that_may_be_forbidden_is_asked_for() -> None:
-    """Publishers may not look at topics, nor object users at buckets; whoever does must bear the refusal."""
+    """Publishers may not read topics, nor object users buckets; code that does must handle the
+    refusal.
+    """
     looking = re.compile(r"\.(get_topic|get_subscription|get_bucket|lookup_bucket|exists)\(")
     found = {
         (path.name, match)

@@ -1,4 +1,4 @@
-"""What a release is asked before it gets traffic, asked over HTTP of the application on fakes."""
+"""The smoke test of a release before it gets traffic, over HTTP against the application on fakes."""
 
 import subprocess
 import sys

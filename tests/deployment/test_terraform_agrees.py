@@ -53,7 +53,7 @@ LEFT_TO_OPERATORS = {
             "WEBHOOK_ROTATION_HOURS",
             "WEBHOOK_TIMEOUT_SECONDS",
         ),
-        # Of one machine, or read by another name.
+        # Local to one machine, or read under another name.
         *("INTERNAL_TOKEN", "TRACE_FOLDER", "OTLP_ENDPOINT", "PROMETHEUS_HOST", "PROMETHEUS_PORT"),
         *(
             "FIRESTORE_BROWSER_HOST",
@@ -75,7 +75,7 @@ def variables_of(model: type[SharedSettings]) -> set[str]:
 
 
 def variable_names(source: str) -> set[str]:
-    """The variables that are given values, as `NAME = value` or `NAME=value`."""
+    """Return the variables that are assigned, as `NAME = value` or `NAME=value`."""
     return set(re.findall(r"^\s*(DARKROOM_\w+)\s*=", source, re.MULTILINE))
 
 
@@ -197,7 +197,7 @@ def test_the_api_is_told_nothing_that_it_does_not_read() -> None:
 
 
 def test_every_setting_of_the_api_is_told_or_left_to_operators() -> None:
-    """A new setting fails here until somebody decides: a variable of Terraform's own, or `api_settings`."""
+    """A new setting fails here until it is assigned: to a Terraform variable, or to `api_settings`."""
     secrets = {secret["variable"] for secret in local("secrets.tf", "secrets").values()}
     told = variable_names(text("api.tf")) | variable_names(text("cloud_run_workers.tf")) | secrets
     told |= set(re.findall(r"\{ (DARKROOM_\w+) =", text("api.tf")))
@@ -278,8 +278,9 @@ def test_an_environment_names_pools_that_have_manifests(environment: str) -> Non
 
 
 def left_for_pods(disk_gb: float) -> float:
-    """Bytes of a boot disk that GKE leaves for pods, less its threshold of eviction and its own reserve.
+    """Return the bytes of a boot disk that GKE leaves for pods.
 
+    This excludes GKE's own reserve and the eviction threshold.
     https://cloud.google.com/kubernetes-engine/docs/concepts/plan-node-sizes#ephemeral_storage_allocatable
     """
     disk = disk_gb * 10**9
@@ -288,12 +289,12 @@ def left_for_pods(disk_gb: float) -> float:
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_a_node_has_the_disk_that_its_pod_asks_for(environment: str) -> None:
-    """Else the pod fits on no node that could be made, and waits for ever."""
+    """Otherwise the pod fits on no possible node and stays pending."""
     default = float(re.findall(r"disk_gb\s*= optional\(number, (\d+)\)", text("variables_workers.tf"))[0])
     for name, nodes in node_pools(environment).items():
         build = pool(name)
         asked = [build.worker["resources"]["requests"]["ephemeral-storage"]]
-        # Cloud Storage FUSE's sidecar asks for as much as it is allowed, where nothing else is said.
+        # The sidecar of Cloud Storage FUSE requests as much as its limit by default.
         asked += filter(
             None, [build.pod["metadata"]["annotations"].get("gke-gcsfuse/ephemeral-storage-limit")]
         )

@@ -1,4 +1,6 @@
-"""Dashboards and alerts speak of metrics that there are, and every row of the runbook has an alert or needs none."""
+"""Dashboards and alerts use existing metrics, and every row of the runbook has an alert or needs
+none.
+"""
 
 import re
 from pathlib import Path
@@ -25,22 +27,24 @@ NO_METRIC_SHOWS_IT = {
     "Callers are answered 408 or 503 `server_busy`.",
     "Everything is answered with `untrusted_host`, or changes with `foreign_origin`.",
 }
-"""The first has no symptom; the second is answered before a request is counted; the third is about one machine."""
+"""The first has no symptom; the second is answered before a request is counted; the third is about
+one machine.
+"""
 
 
 def queries(name: str) -> str:
-    """A file's text with the quotes of its queries as PromQL has them."""
+    """Return a file's text with the quotes of its queries as in PromQL."""
     return text(name).replace('\\"', '"')
 
 
 def asked_for(name: str) -> list[tuple[str, list[str]]]:
-    """Every series of darkroom's own that a file's queries name, with the labels that select from it."""
+    """Return darkroom's series in a file's queries, with the labels that select from each."""
     selectors = re.findall(r'\{"([a-z._]+)"((?:, (?:"[\w.]+"|\w+)(?:=~|!=|=)"[^"]*")*)\}', queries(name))
     return [(series, re.findall(r', "?([\w.]+)"?(?:=~|!=|=)', labels)) for series, labels in selectors]
 
 
 def spoken(name: str) -> list[str]:
-    """A file's queries as PromQL, its variables filled in with something."""
+    """Return a file's queries as PromQL, with placeholder values for its variables."""
     read = text(name)
     for known, value in re.findall(r'^  (\w+)\s*= "((?:[^"\\]|\\.)*)"$', text("alerts.tf"), re.MULTILINE):
         read = read.replace(f"${{local.{known}}}", value)
@@ -72,7 +76,7 @@ def test_only_what_is_measured_is_asked_for(name: str) -> None:
 
 
 def test_what_alerts_select_by_is_what_the_processes_say() -> None:
-    """A value that nobody ever records is an alert that never opens."""
+    """An alert on a value that is never recorded never fires."""
     asked = " ".join(spoken("alerts.tf"))
     verdicts = "|".join(re.findall(r'verdict=~?"([^"]+)"', asked)).split("|")
     assert verdicts
@@ -106,7 +110,7 @@ def test_every_alert_names_a_row_of_the_runbook() -> None:
     assert not missing
 
 
-# ── what the API tells operators of the same ─────────────────────────────────────────────────────────────
+# ── the same conditions in the API ───────────────────────────────────────────────────────────────────────
 
 
 def alert_of(watched: Watched) -> dict[str, str]:

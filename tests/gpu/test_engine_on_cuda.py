@@ -1,6 +1,7 @@
-"""The engine on a real GPU: the same promises as on a CPU, and the ones that only a GPU can break.
+"""The engine on a real GPU: the same guarantees as on a CPU, and those that only a GPU can break.
 
-Run by hand where there is one: `pytest -m gpu tests/gpu`. Everywhere else these skip.
+Run manually on a machine with a GPU: `pytest -m gpu tests/gpu`. On other machines the tests are
+skipped.
 """
 
 from collections.abc import Iterator
@@ -40,8 +41,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-# Fused projections and channels-last convolutions round differently from stock; bfloat16 keeps 8 bits, and an
-# untrained network's picture is all mid-tones, where each lost bit is about one level.
+# Fused projections and channels-last convolutions round differently from stock. bfloat16 keeps 8
+# bits, and an untrained network's image is all mid-tones, where each lost bit is about one level.
 PIXEL_TOLERANCE = {"float32": 2, "bfloat16": 24}
 
 
@@ -59,7 +60,7 @@ def settings(request: pytest.FixtureRequest, folder: Path) -> Iterator[EngineSet
 
 
 class CudaEngine:
-    """A step engine on the GPU, its messages kept."""
+    """A step engine on the GPU that records its messages."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.device = Device.chosen(settings)
@@ -133,7 +134,7 @@ def test_a_checkpoint_resumes_to_the_same_bits(settings: EngineSettings) -> None
 
 
 def test_a_picture_that_does_not_fit_fails_alone(settings: EngineSettings) -> None:
-    """A real allocation failure: the process may use next to nothing beyond what the model holds already."""
+    """A real allocation failure: the process may use almost nothing beyond the loaded model."""
     cuda = CudaEngine(settings)
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.empty_cache()
@@ -149,7 +150,7 @@ def test_a_picture_that_does_not_fit_fails_alone(settings: EngineSettings) -> No
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_everybody_is_drawn(settings: EngineSettings) -> None:
-    """A real allocation failure again: memory for about three Runs where eight want to share a step."""
+    """A real allocation failure: memory for about three Runs when eight could share a step."""
     cuda = CudaEngine(settings)
     size: dict[str, Any] = {"width": 1024, "height": 1024, "steps": 2}
     cuda.start(started("alone", **size))
@@ -177,7 +178,9 @@ def test_a_batch_that_does_not_fit_is_halved_and_everybody_is_drawn(settings: En
 
 
 def test_periodic_checkpoints_that_nobody_waits_for_are_whole(settings: EngineSettings) -> None:
-    """The copies are under way while the next steps run: what arrives must be the state it was taken of."""
+    """The copies overlap with the next steps: they must contain the state at the time of the
+    checkpoint.
+    """
     cuda = CudaEngine(replace(settings, checkpoint_interval_seconds=1e-9))
     for sampler in Sampler:
         cuda.sent.clear()

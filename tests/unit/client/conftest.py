@@ -1,4 +1,4 @@
-"""The command as a person types it, against the real application over fakes, over real HTTP."""
+"""The command as typed in a terminal, against the real application over fakes, over real HTTP."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ OPERATOR = unsigned_token("olga", project_id=PROJECT)
 
 def served(app: Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # how soon it sees its end
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # polling interval for the shutdown
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -41,7 +41,7 @@ def url(api: Api) -> Iterator[str]:
 
 
 class Terminal:
-    """Types commands and reads what comes back."""
+    """Runs commands and captures their output."""
 
     def __init__(self, url: str, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
         self._capsys = capsys
@@ -51,7 +51,7 @@ class Terminal:
         patch.setenv("COLUMNS", "200")
 
     def __call__(self, *words: str) -> tuple[int, str, str]:
-        """Exit code, standard output, standard error."""
+        """Return exit code, standard output, standard error."""
         self._patch.setattr(sys, "argv", ["darkroom", *words])
         code: object = 0
         try:

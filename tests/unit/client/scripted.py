@@ -1,4 +1,4 @@
-"""Plays a flow from a script: no I/O, no time; what it asked for can be looked at afterwards."""
+"""Plays a flow from a script, without I/O or real time, and records its requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ TOKEN = {"Authorization": "Bearer secret"}
 
 
 class Timeline:
-    """Seconds that pass only when a script says so."""
+    """A clock that advances only when a script says so."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -28,7 +28,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An answer that took its time."""
+    """An answer with a delay."""
 
     seconds: float
     answer: httpx.Response
@@ -36,7 +36,7 @@ class Held:
 
 @dataclass(slots=True)
 class Played:
-    """What a flow did."""
+    """The recorded actions of a flow."""
 
     told: list[Any] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Played:
 
 @dataclass(slots=True)
 class Stage:
-    """Calls of an API that exists in scripts only. Back-off has no jitter here."""
+    """Calls of an API that exists only in scripts. Backoff has no jitter here."""
 
     timeline: Timeline = field(default_factory=Timeline)
     played: Played = field(default_factory=Played)
@@ -61,7 +61,9 @@ class Stage:
         )
 
     def play(self, flow: Any, *outcomes: Any) -> Played:
-        """To the flow's end; every outcome must be used. What was done until an error stays in `played`."""
+        """Play the flow to its end; every outcome must be used. After an error, `played` has the
+        actions so far.
+        """
         script = iter(outcomes)
         try:
             need = next(flow)
@@ -98,7 +100,7 @@ class Stage:
 
 
 def task_json(status: str = "queued", **changes: Any) -> dict[str, Any]:
-    """A task as the API writes it, as far as a client insists."""
+    """Return a task in the API's format, with the fields that a client requires."""
     return {
         "id": "task-1",
         "status": status,
@@ -116,13 +118,13 @@ def task_json(status: str = "queued", **changes: Any) -> dict[str, Any]:
 
 
 def step(number: int) -> dict[str, Any]:
-    """A task that is being drawn."""
+    """Return a task that is being drawn."""
     progress = {"phase": "denoising", "value": number / 20, "step": number, "steps": 20}
     return task_json("processing", progress=progress)
 
 
 def answer(body: Any = None, status: int = 200, /, **headers: str) -> httpx.Response:
-    """An answer of the API; header names with underscores."""
+    """Return an answer of the API; write header names with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return (
         httpx.Response(status, json=body, headers=named)
@@ -132,7 +134,7 @@ def answer(body: Any = None, status: int = 200, /, **headers: str) -> httpx.Resp
 
 
 def problem(code: str, status: int, *, retryable: bool = False, **headers: str) -> httpx.Response:
-    """A refusal of the API."""
+    """Return a problem response of the API."""
     body: Mapping[str, Any] = {
         "type": f"/problems/{code}", "title": "Refused", "status": status, "code": code, "detail": "not so",
         "errors": [{"pointer": "/steps", "detail": "must be between 1 and 100, got 5000"}],

@@ -1,4 +1,4 @@
-"""The command's queue, usage and keys as a person types it, against the real application over fakes, over real HTTP."""
+"""The command's queue, usage and keys, against the real application over fakes, over real HTTP."""
 
 import json
 

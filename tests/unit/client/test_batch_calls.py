@@ -1,4 +1,4 @@
-"""Many submissions at once: each has its own outcome, and its own tries where these help."""
+"""Batch submissions: each item has its own outcome, and its own retries where these help."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One call until it is answered: what is tried again, what is raised, and who is told the credentials."""
+"""One call until it is answered: retries, exceptions, and which hosts receive the credentials."""
 
 import httpx
 import pytest

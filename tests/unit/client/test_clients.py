@@ -1,4 +1,4 @@
-"""Both clients play the same flows: what a real server cannot be brought to do is done by a transport."""
+"""Both clients play the same flows; a transport simulates what a real server cannot be made to do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +15,7 @@ PATIENT = RetryPolicy(first_pause_seconds=0.0)
 
 
 class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that comes in pieces, and may break off; knows whether it was closed."""
+    """A body that arrives in chunks and may break off; records whether it was closed."""
 
     def __init__(self, *chunks: bytes | httpx.RequestError) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""Where the API is and who is calling."""
+"""The API's address and the caller's credentials."""
 
 import pytest
 

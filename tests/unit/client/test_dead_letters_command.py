@@ -1,4 +1,4 @@
-"""`darkroom dead-letters` as a person types it, against the real application over fakes, over real HTTP."""
+"""`darkroom dead-letters` against the real application over fakes, over real HTTP."""
 
 import io
 import json

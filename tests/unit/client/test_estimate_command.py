@@ -1,4 +1,6 @@
-"""darkroom estimate, and what the library makes of it, against the real application over fakes, over real HTTP."""
+"""`darkroom estimate` and the library's estimates, against the real application over fakes, over
+real HTTP.
+"""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Following a task: by events, by reads that are held, by reads that are not."""
+"""Following a task by events, by long polls and by plain polls."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fetching images: by whom, from whom, and whether they are whole."""
+"""Image downloads: which host gets which credentials, and whether the data is complete."""
 
 import hashlib
 from pathlib import Path

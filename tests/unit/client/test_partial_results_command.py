@@ -1,4 +1,4 @@
-"""What the command shows of tasks that have a part of their images."""
+"""The command's output for tasks with some of their images."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ REFUSED = FailedImage(index=1, code="content_filtered", message="The safety chec
 
 @pytest.fixture
 def task(api: Api) -> Task:
-    """A processing task of two images whose first one is finished."""
+    """A processing task of two images of which the first is finished."""
     claimed = api.claimed_task(**MINE, parameters=parameters(num_images=2))
     claim, image = claim_of(claimed), image_of(api, claimed)
     output = AttemptOutput(images=(image,))

@@ -1,4 +1,4 @@
-"""What a terminal is shown."""
+"""Text as the terminal shows it."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""The environment's proxies: never for loopback, and one sentence where one cannot be used."""
+"""The environment's proxies: never used for loopback; an unusable one yields a one-sentence error."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The client's records and the API's answers: the same thing, read leniently, written back as it was."""
+"""The client's records match the API's answers: read leniently, written back unchanged."""
 
 import json
 from datetime import timedelta

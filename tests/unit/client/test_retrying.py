@@ -1,4 +1,4 @@
-"""Which failures are worth another try, and after how long."""
+"""Which failures are retried, and after what delay."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What may be done with tasks, when answers get lost, too."""
+"""The operations on tasks, including lost answers."""
 
 import json
 import re
@@ -134,7 +134,7 @@ NEVER_SENT = httpx.ConnectError("refused")
 
 
 def named(answered: httpx.Response) -> httpx.Response:
-    """The same problem, with the id of a task."""
+    """Return the same problem with the id of a task."""
     return httpx.Response(503, json=answered.json() | {"task_id": "task-1"}, headers=answered.headers)
 
 

@@ -1,4 +1,4 @@
-"""The command's tasks and models as a person types it, against the real application over fakes, over real HTTP."""
+"""The command's tasks and models, against the real application over fakes, over real HTTP."""
 
 import io
 import json
@@ -25,7 +25,7 @@ MINE: dict[str, Any] = {"user_id": "olga"}
 
 @pytest.fixture
 def no_worker() -> None:
-    """Asked for by the tests of what is said without a live worker."""
+    """Requested by tests of the output without a live worker."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Pictures in a terminal: which terminals, and what they are sent."""
+"""Images in a terminal: the supported terminals, and the bytes they receive."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Reading what an image file says of itself, and comparing it with the same image drawn again."""
+"""Reading the record in an image file, and comparing the image with a redrawn one."""
 
 import hashlib
 import io
@@ -30,14 +30,14 @@ PIXELS = bytes(value % 251 for value in range(SIDE * SIDE * 3))
 
 
 def file_of(pixels: bytes = PIXELS, output_format: OutputFormat = OutputFormat.PNG, **drawn: Any) -> bytes:
-    """A file as a worker writes it."""
+    """Return a file as a worker writes it."""
     own = parameters(width=SIDE, height=SIDE, output_format=output_format)
     said = recorded(pixels, (SIDE, SIDE), own, circumstances(**drawn), task_id="task-1", index=0, attempt=1)
     return encode_image(pixels, (SIDE, SIDE), said)
 
 
 def edited(data: bytes) -> bytes:
-    """With a dot in it, by a program that keeps what it does not know."""
+    """Return the image with a dot in it, saved by a program that keeps unknown metadata."""
     file = io.BytesIO()
     with Image.open(io.BytesIO(data)) as image:
         image.paste((255, 0, 255), (8, 8, 24, 24))
@@ -163,7 +163,7 @@ def _described(data: bytes) -> dict[str, Any]:
 
 
 class TestCommand:
-    """`darkroom verify --against`, which asks nobody."""
+    """`darkroom verify --against`, which sends no requests."""
 
     def verify(self, darkroom: Terminal, folder: Path, image: bytes, again: bytes, *words: str) -> Any:
         one, other = folder / "one.png", folder / "other.png"

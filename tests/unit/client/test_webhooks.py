@@ -1,4 +1,4 @@
-"""Webhooks, signed as a stranger would by the Standard Webhooks library."""
+"""Webhooks, signed independently with the Standard Webhooks library."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""Catalog entries are completed from their folders' JSON, and refused where they promise more than that."""
+"""Catalog entries are completed from their folders' JSON, and refused if they promise more than
+that.
+"""
 
 import json
 import re
@@ -18,7 +20,7 @@ VAE = {"block_out_channels": [8, 8, 8, 8]}
 
 
 def folder(root: Path, class_name: str, **parts: dict[str, Any]) -> Path:
-    """A model's folder without weights."""
+    """Create a model's folder without weights."""
     root.mkdir()
     (root / "model_index.json").write_text(json.dumps({"_class_name": class_name, **dict.fromkeys(parts)}))
     for name, config in parts.items():

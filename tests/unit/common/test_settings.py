@@ -1,4 +1,6 @@
-"""Settings come from the environment, and a catalog that does not fit is refused with the place and the reason."""
+"""Settings come from the environment; an invalid catalog is refused with the location and the
+reason.
+"""
 
 import json
 from pathlib import Path

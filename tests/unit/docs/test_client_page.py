@@ -1,4 +1,4 @@
-"""The client's page names all that the client offers."""
+"""The client's page lists the client's whole interface."""
 
 import re
 from pathlib import Path

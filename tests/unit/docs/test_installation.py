@@ -1,4 +1,4 @@
-"""No document, message or example installs darkroom by its name: on the public indexes that is another project."""
+"""No text installs darkroom by its name: on the public indexes that is another project."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ EXTRA = re.compile(r"(?<![\w./])darkroom\[[a-z]")
 
 
 def texts() -> list[Path]:
-    """Every text that a reader or a terminal may show; without tests, and without pyproject.toml's own extras."""
+    """Return every text that users may see; without tests, and without pyproject.toml's own extras."""
     return [
         path
         for path in sorted(ROOT.rglob("*"))
@@ -29,7 +29,7 @@ def texts() -> list[Path]:
 
 
 def installs_by_name(text: str) -> list[str]:
-    """Commands that would fetch a package called darkroom from an index."""
+    """Return the commands that would install a package called darkroom from an index."""
     commands = [found.group() for found in INSTALLS.finditer(text)]
     return [command for command in commands if BY_NAME.search(command)] + EXTRA.findall(text)
 

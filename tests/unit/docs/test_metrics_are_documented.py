@@ -1,4 +1,4 @@
-"""docs/observability.md lists every metric there is, as it is, and nothing else."""
+"""docs/observability.md lists exactly the existing metrics."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,9 @@ EMITTERS = {"API": "frontend_api", "worker": "gpu_subscriber"}
 
 
 def listed() -> dict[str, tuple[str, ...]]:
-    """The columns kind, unit, attributes and emitter by name, of every row that begins with a metric's name."""
+    """Return kind, unit, attributes and emitter by name, from every row that begins with a metric's
+    name.
+    """
     rows = re.findall(
         r"^\| `([a-z._]+)` \| (\w+) \| `([^`]+)` \|([^|]*)\| ([^|]+) \|",
         (ROOT / "docs" / "observability.md").read_text(),

@@ -1,4 +1,4 @@
-"""Every setting stands in the documents, with the default it really has."""
+"""Every setting is documented with its actual default."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def variable(name: str, field: FieldInfo) -> str:
 
 
 def documented(page: str) -> dict[str, str]:
-    """The default column by variable, of every table row that begins with variables."""
+    """Return the defaults by variable, from every table row that begins with variables."""
     rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]*) \|", (DOCS / page).read_text(), re.MULTILINE)
     return {name: default.strip() for names, default in rows for name in re.findall(r"`([A-Z_]+)`", names)}
 

@@ -1,4 +1,4 @@
-"""The API over fakes: `api` is everything a test may look at or break."""
+"""The API over fakes: tests inspect or break everything through `api`."""
 
 import hashlib
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ PNG = b"\x89PNG, as far as these tests go"
 
 @dataclass
 class Api:
-    """The application and every fake under it."""
+    """The application and every fake behind it."""
 
     folder: Path
     clock: FakeClock = field(default_factory=FakeClock)
@@ -169,29 +169,29 @@ class Api:
         )
 
     def stored(self, task_id: str) -> Task:
-        """The task as the store has it."""
+        """Return the task in the store."""
         return self.store.get(task_id)
 
     def stored_task(self, **changes: Any) -> Task:
-        """Put a task of the local user's into the store."""
+        """Store a task of the local user."""
         return self.store.create(submitted_task(**{"user_id": "local", "now": self.clock.now(), **changes}))
 
     def claimed_task(self, **changes: Any) -> Task:
-        """A task that a worker holds for a minute."""
+        """Store a task that a worker has claimed for a minute."""
         return self.claim(self.stored_task(**changes))
 
     def claim(self, task: Task) -> Task:
-        """Have a worker hold it for a minute."""
+        """Have a worker claim it for a minute."""
         return self.store.update(
             task.id, lambda t: t.claimed_by("worker-1", self.clock.now(), timedelta(seconds=60))
         )
 
     def completed_task(self, **changes: Any) -> Task:
-        """A task with one image, which lies in the bucket."""
+        """Store a completed task with one image in the bucket."""
         return self.complete(self.claimed_task(**changes))
 
     def complete(self, task: Task) -> Task:
-        """Have its holder store one image and finish it."""
+        """Have its worker store one image and complete it."""
         claim = self.store.get(task.id).claim
         assert claim is not None
         image = stored_image(task)
@@ -217,7 +217,7 @@ def stored_image(task: Task) -> StoredImage:
 
 
 def signed_in_as(user_id: str) -> dict[str, str]:
-    """The headers of another user of the local stack."""
+    """Return the headers of another user of the local stack."""
     return {"Authorization": f"Bearer {unsigned_token(user_id, project_id=PROJECT)}"}
 
 

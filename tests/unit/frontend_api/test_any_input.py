@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a task or a problem, never a fault; and what was refused left nothing."""
+"""Any input yields a task or a problem, never a server error; a refused request leaves no data."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ NAMES = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Api:
-    """One for all examples: making an application costs more than asking it."""
+    """One for all examples: creating an application costs more than a request."""
     return Api(folder=tmp_path_factory.mktemp("page"))
 
 

@@ -1,4 +1,4 @@
-"""API keys: made once, known by their hash, no more than their scopes, gone within seconds."""
+"""API keys: shown once, stored as a hash, limited to their scopes, revoked within seconds."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ def create(api: Api, headers: dict[str, str] = ADA, **changes: Any) -> Any:
 
 
 def key_of(api: Api, *scopes: str, **changes: Any) -> dict[str, str]:
-    """The headers of a program with a key of ada's."""
+    """Return the headers of a program with one of ada's keys."""
     created = create(api, scopes=list(scopes), **changes)
     assert created.status_code == 201, created.get_json()
     return {"X-API-Key": created.get_json()["key"]}
@@ -92,12 +92,12 @@ def test_a_key_ends_when_it_was_told_to(api: Api) -> None:
     headers = key_of(api, "read", expires_in_days=1)
     api.clock.advance(86_399)
     assert api.client.get("/v1/models", headers=headers).status_code == 200
-    api.clock.advance(1)  # though it was read from the store a second ago
+    api.clock.advance(1)  # although it was read from the store a second ago
     assert api.client.get("/v1/models", headers=headers).status_code == 401
 
 
 def needed_scopes(api: Api) -> dict[tuple[str, str], Scope]:
-    """The scope that each operation asks for, by verb and path, internal ones aside."""
+    """Return the scope that each operation requires, by verb and path, without internal ones."""
     return {
         (verb, rule.rule): operation.scope_for(verb)
         for rule in api.app.url_map.iter_rules()
@@ -244,7 +244,7 @@ def test_a_use_that_cannot_be_noted_is_a_use_all_the_same(api: Api) -> None:
         api.clock.advance(seconds)
         api.api_keys.unavailable = (
             seconds == 15
-        )  # another note is due, and the key itself was read a moment ago
+        )  # another update is due, and the key itself was read a moment ago
         assert api.client.get("/v1/models", headers=headers).status_code == 200
 
 

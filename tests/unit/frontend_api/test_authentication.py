@@ -1,4 +1,6 @@
-"""Who is calling: nobody is `local` on the local stack, unsigned tokens name others, garbage is refused."""
+"""Caller identity: on the local stack, `local` by default or the user in an unsigned token; invalid
+tokens fail.
+"""
 
 import base64
 import json

@@ -1,4 +1,6 @@
-"""GET /internal/autoscaling: the figure rises with the queue, and is refused rather than guessed."""
+"""GET /internal/autoscaling: the figure rises with the queue; without data it returns an error, not
+a guess.
+"""
 
 from dataclasses import replace
 from typing import Any
@@ -28,7 +30,7 @@ def measured_worker(api: Api, worker_id: str = "one", *, seconds_per_task: float
 def queue(api: Api, count: int) -> None:
     for number in range(count):
         api.stored_task(task_id=f"task-{number}", parameters=parameters())
-    api.clock.advance(1)  # what comes in the very moment of a measurement belongs to the next
+    api.clock.advance(1)  # a submission at the time of a measurement counts for the next one
 
 
 def test_it_is_zero_only_without_a_task(api: Api) -> None:
@@ -95,7 +97,7 @@ def test_an_outdated_workload_is_no_figure(api: Api) -> None:
     asked(api)
     reading = api.app.extensions["darkroom"].read_workload
     api.clock.advance(31)
-    with reading._measuring:  # somebody measures, and Firestore keeps them waiting
+    with reading._measuring:  # a measurement is in progress and Firestore is slow
         answer = api.client.get("/internal/autoscaling", headers=BY_TOKEN)
     assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")
     assert asked(api)["tasks"] == 0

@@ -1,4 +1,6 @@
-"""What a caller can get wrong: each is a problem that says where and what would do; nothing is stored or published."""
+"""Invalid input: each problem names the field and the accepted values; nothing is stored or
+published.
+"""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Where a body ends: as gunicorn's parser reads it, or nowhere."""
+"""The end of a body: exactly where gunicorn's parser finds it, or an error."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ HEAD = b"POST /v1/tasks HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 NEXT = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOWEST_SECONDS = 3.0
-"""Of the processor. What takes time by the square of its length takes half a minute and more."""
+"""Processor time. A parser with quadratic time takes half a minute and more."""
 
 
 def arrived(sent: bytes, piece: int = 64 * 1024, limit: int = 4_000_000) -> IncomingRequest:
@@ -28,7 +28,7 @@ def arrived(sent: bytes, piece: int = 64 * 1024, limit: int = 4_000_000) -> Inco
 
 
 def read_by_gunicorn(incoming: IncomingRequest) -> tuple[bytes, bytes]:
-    """The body, and what gunicorn leaves unread of the bytes it was given."""
+    """Return the body, and the bytes that gunicorn left unread."""
     parser = RequestParser(Config(), iter(incoming.chunks), ("127.0.0.1", 1))
     body = next(parser).body.read()
     left = parser.unreader.read(10_000_000)
@@ -72,7 +72,7 @@ def test_gunicorn_reads_all_that_is_given_to_it_or_refuses_it(sent: bytes, piece
     incoming = arrived(sent + NEXT, piece)
     try:
         body, left = read_by_gunicorn(incoming)
-    except Exception:  # whatever gunicorn raises closes the connection
+    except Exception:  # any exception in gunicorn closes the connection
         return
     assert incoming.is_complete
     assert not incoming.is_malformed

@@ -1,4 +1,4 @@
-"""Which URLs and addresses a webhook may go to."""
+"""The URLs and addresses that webhooks may use."""
 
 from ipaddress import ip_address
 

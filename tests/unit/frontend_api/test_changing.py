@@ -132,7 +132,7 @@ def test_a_deletion_that_a_completion_overtakes_leaves_nothing(api: Api) -> None
     api.images.remove_folder = completed_meanwhile  # type: ignore[method-assign]
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert (api.store.all_tasks, api.images.objects) == ((), {})
-    with pytest.raises(TaskNotFoundError):  # the worker learns of it at its next write
+    with pytest.raises(TaskNotFoundError):  # the worker detects it at its next write
         api.store.update(task.id, lambda t: t.completed(claim, (image,), api.clock.now()))
 
 

@@ -1,4 +1,4 @@
-"""The API as wsgi.py wires it for the cloud: who is let in there. Nothing is asked of Google."""
+"""The API as wsgi.py wires it for the cloud: which callers are accepted. No request goes to Google."""
 
 import json
 
@@ -17,7 +17,7 @@ EMULATORS = ("FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATO
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
-    """An API with a service account of the test's own, whose key opens nothing anywhere."""
+    """An API with the test's own service account, whose key has no access anywhere."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -1,4 +1,4 @@
-"""Conditions: fine, watched, or in want of somebody, from figures alone."""
+"""Conditions: ok, pending or firing, from figures alone."""
 
 from collections.abc import Mapping
 from datetime import timedelta

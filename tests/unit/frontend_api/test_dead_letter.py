@@ -1,4 +1,4 @@
-"""What becomes of a dead message: the record that operators read."""
+"""The record of a dead message that operators read."""
 
 import json
 from datetime import timedelta

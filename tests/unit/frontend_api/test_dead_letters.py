@@ -1,4 +1,4 @@
-"""Dead letters: archived as Pub/Sub pushes them, looked after by operators, and nobody else's business."""
+"""Dead letters: archived as Pub/Sub pushes them, managed by operators, invisible to other callers."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def push(api: Api, pushed: Any, *, token: str = INTERNAL_TOKEN) -> TestResponse:
 
 
 def died(api: Api, body: bytes, *, number: int = 1, **attributes: str) -> str:
-    """Have a message die now; the letter's id."""
+    """Have Pub/Sub dead-letter a message now; returns the letter's id."""
     pushed = envelope(body, died_at=api.clock.now(), number=number, **attributes)
     assert push(api, pushed).status_code == 204
     newest = api.dead_letters.list_page(page_size=1).letters[0]
@@ -47,7 +47,9 @@ def died(api: Api, body: bytes, *, number: int = 1, **attributes: str) -> str:
 
 
 def died_of(api: Api, task: Task) -> str:
-    """Have the message of a task die, a minute after the task was last touched; the letter's id."""
+    """Dead-letter the message of a task, a minute after the task's last change; returns the
+    letter's id.
+    """
     api.clock.advance(60)
     return died(api, encode_task_message(task, result_bucket="images"))
 
@@ -149,7 +151,9 @@ def test_ended_and_deleted_tasks_stay_as_they_are(api: Api) -> None:
 
 
 def test_an_ending_whose_worker_could_never_tell_it_is_told_when_its_message_dies(api: Api) -> None:
-    """The worker returned the delivery each time because its event was refused, until Pub/Sub gave up."""
+    """The worker returned the delivery each time because its event was refused, until Pub/Sub
+    dead-lettered it.
+    """
     task = api.completed_task()
     died_of(api, task)
     assert api.stored(task.id) == task
@@ -229,7 +233,7 @@ def test_the_emulators_push_shows_the_token_in_its_address(api: Api) -> None:
     assert push(api, pushed, token="guessed").status_code == 401
 
 
-# ── looking after them ───────────────────────────────────────────────────────────────────────────────────
+# ── management by operators ──────────────────────────────────────────────────────────────────────────────
 
 VERBS = [("GET", ""), ("GET", "/x"), ("POST", "/x/replay"), ("DELETE", "/x"), ("DELETE", "")]
 

@@ -206,7 +206,7 @@ def test_every_field_parameter_and_header_is_in_the_documentation(api: Api) -> N
 
 
 def fields_of(schema: Any) -> Iterator[str]:
-    """The names of all properties, at any depth."""
+    """Yield the names of all properties, at any depth."""
     if isinstance(schema, dict):
         properties = schema.get("properties", {})
         yield from properties

@@ -1,4 +1,6 @@
-"""That a message was confirmed is noted after the answer: together, once, and never over somebody else's change."""
+"""Confirmed messages are recorded after the answer: in one batch, once, and never over another
+change.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -16,7 +18,7 @@ TTL = timedelta(seconds=90)
 
 
 class Later(Executor):
-    """Does what it was given when it is told to."""
+    """Runs its jobs only when the test calls it."""
 
     def __init__(self) -> None:
         self.jobs: list[Callable[[], object]] = []

@@ -10,7 +10,7 @@ from tests.unit.frontend_api.conftest import API_KEYS_KNOWN_FOR, Api, signed_in_
 
 
 class Stream:
-    """An open stream of a task's events. Ends with the test that asked for it."""
+    """An open stream of a task's events, closed at the end of the test."""
 
     def __init__(self, api: Api, task_id: str, **headers: str) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -28,7 +28,7 @@ class Stream:
         return body
 
     def rest(self) -> list[ServerSentEvent]:
-        """What is left of it. A server closes the answer when there is no more."""
+        """Return the remaining events. The server closes the response after the last."""
         events = list(self._events)
         self.answer.close()
         return events

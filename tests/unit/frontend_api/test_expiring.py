@@ -1,11 +1,13 @@
-"""POST /internal/remove-expired: what goes, what stays, and that objects of living tasks are never touched."""
+"""POST /internal/remove-expired: what is removed, what is kept; objects of existing tasks are never
+touched.
+"""
 
 from datetime import timedelta
 
 from common.domain.task import Task, TaskStatus
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
 
-KEPT = timedelta(days=30)  # as the API under test is set up
+KEPT = timedelta(days=30)  # as the API under test is configured
 
 
 def removed(api: Api) -> int:

@@ -112,7 +112,7 @@ def recorded_queries() -> list[Any]:
 
 
 def has_only_equalities(query: Any) -> bool:
-    """Firestore merges its single-field indexes for these."""
+    """Return whether Firestore can merge its single-field indexes for this query."""
     filters = [part.field_filter for part in query.where.composite_filter.filters] or [
         query.where.field_filter
     ]

@@ -1,4 +1,4 @@
-"""How many workers a pool's tasks ask for, whatever the numbers."""
+"""The number of workers that a pool's tasks require, for any input."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Places to wait at, and the connections of those who wait there."""
+"""The slots for waiting requests, and their connections."""
 
 import socket
 import threading
@@ -42,14 +42,14 @@ def follower(follow_task: FollowTask, task: Task) -> Iterator[Follower]:
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The server's and the caller's end of a connection."""
+    """Yield the server's and the caller's end of a connection."""
     server, caller = socket.socketpair()
     with server, caller:
         yield server, caller
 
 
 def fill(server: socket.socket) -> None:
-    """Send until the connection takes no more."""
+    """Send until the connection accepts no more."""
     server.setblocking(False)
     with suppress(BlockingIOError):
         while server.send(b"x" * 65_536):
@@ -57,7 +57,7 @@ def fill(server: socket.socket) -> None:
 
 
 def drain(caller: socket.socket) -> None:
-    """Read until there is nothing left."""
+    """Read until no data is left."""
     caller.setblocking(False)
     with suppress(BlockingIOError):
         while caller.recv(1 << 20):
@@ -81,7 +81,8 @@ def test_news_wake_the_waiting_and_the_newest_is_taken(
     taken = follower.take()
     assert taken is not None
     assert taken.task is not None
-    # It may have woken at the first of the five: what it takes is the newest by then, and after it comes the rest.
+    # The thread may have woken at the first of the five: it takes the newest by then; the rest
+    # follow.
     if taken.task.revision != newest.revision:
         assert nobody.wait(follower, AT_ONCE) is Heard.NEWS
         taken = follower.take()

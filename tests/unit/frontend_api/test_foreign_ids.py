@@ -1,4 +1,6 @@
-"""What belongs to others does not exist: over every route there is, and a new one must say here what it is."""
+"""Resources of other users do not exist for a caller, on every route; a new route must be
+classified here.
+"""
 
 import re
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from tests.unit.frontend_api.conftest import PNG, Api, signed_in_as, stored_imag
 ADA, BOB, OLGA = signed_in_as("ada"), signed_in_as("bob"), signed_in_as("olga")
 UNKNOWN = {"task_id": "0" * 32, "key_id": "0" * 16}
 REST_OF_THE_ADDRESS = {"index": "0", "number": "1"}
-"""For parameters beside the id; chosen so that the foreign thing has what they name."""
+"""Values for parameters beside the id; chosen so that the foreign resource has them."""
 
 
 class Kind(Enum):
@@ -26,12 +28,12 @@ class Kind(Enum):
     OF_A_TASK = auto()
     OF_A_KEY = auto()
     THE_CALLERS = auto()
-    """Whatever the caller has; nothing of others can be named."""
+    """The caller's own resources; other users' cannot be addressed."""
     SUBMITS = auto()
     OPERATORS = auto()
     MACHINES = auto()
     EVERYBODYS = auto()
-    """The same for all callers, and nobody's in particular."""
+    """The same for all callers; belongs to no user."""
 
 
 KINDS = {
@@ -107,7 +109,7 @@ def asked(api: Api, route: str, headers: dict[str, str], **ids: str) -> TestResp
 
 
 def told(answer: TestResponse, given_id: str) -> tuple[int, dict[str, str], str]:
-    """All that a caller can see, but for the id that they sent themselves and the request's own trace."""
+    """Return all that a caller can see, without the id that they sent and the request's own trace."""
     headers = {name: value for name, value in answer.headers.items() if name != "X-Trace-Id"}
     trace_id = answer.headers.get("X-Trace-Id", "no trace")
     return answer.status_code, headers, answer.text.replace(given_id, "ID").replace(trace_id, "TRACE")

@@ -1,4 +1,4 @@
-"""Pages of other sites, in the browser of somebody who runs the local stack."""
+"""Pages of other sites in the browser of a user who runs the local stack."""
 
 import pytest
 from flask import Flask
@@ -26,7 +26,7 @@ def test_the_machines_own_names_are_answered_on_any_port(api: Api, host: str) ->
 def test_a_name_that_was_made_to_point_here_is_told_nothing(
     api: Api, host: str, method: str, path: str
 ) -> None:
-    # The page and the API seem to be of one origin: only the name gives it away.
+    # The page and the API appear to have the same origin: only the hostname differs.
     headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     answer = api.client.open(path, method=method, headers=headers, json=BODY if method == "POST" else None)
     assert (answer.status_code, answer.get_json()["code"]) == (400, "untrusted_host")
@@ -54,7 +54,7 @@ def test_a_page_of_another_origin_changes_nothing(api: Api, headers: dict[str, s
         ("POST", "/v1/tasks/kept/retry"),
         ("DELETE", "/v1/tasks/kept"),
     ):
-        # What a form may send without asking first, as well as what a script would.
+        # A form may send this without a preflight request, and so may a script.
         answer = api.client.open(path, method=method, data='{"prompt": "x"}', headers=headers)
         assert (answer.status_code, answer.get_json()["code"]) == (403, "foreign_origin")
     assert api.store.all_tasks == (kept,)

@@ -1,4 +1,4 @@
-"""Signed links: what is signed, for how long it is remembered, and what happens when nobody signs."""
+"""Signed links: the signed content, how long a link is cached, and errors of the signing service."""
 
 import base64
 import json
@@ -23,14 +23,14 @@ ACCOUNT = "api@darkroom-prod.iam.gserviceaccount.com"
 
 
 class IamAnswer:
-    """What IAM's signBlob says; Google's transport, replaced at its edge."""
+    """The answer of IAM's signBlob; replaces Google's transport."""
 
     status = 200
     data = json.dumps({"signedBlob": base64.b64encode(b"signature").decode()}).encode()
 
 
 class Iam:
-    """Counts what it was asked to sign."""
+    """Counts the signing requests."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

@@ -1,4 +1,4 @@
-"""The cloud's callers: real signatures, made with keys of the tests' own, which a server of their own publishes."""
+"""The cloud's callers: real signatures with test keys, which a test server publishes."""
 
 import base64
 import datetime
@@ -54,7 +54,9 @@ class SigningKey:
         self.certificate = certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def token(self, claims: dict[str, Any], **header: Any) -> dict[str, str]:
-        """A request's headers with a token; `header` changes the token's own, and None leaves a member out."""
+        """Return headers with a token; `header` changes the token's own header, and None removes a
+        member.
+        """
         pem = self._private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -73,7 +75,7 @@ class SigningKey:
 
 
 class KeyServer(ThreadingHTTPServer):
-    """Google's address for public keys, on this machine."""
+    """Google's address for public keys, served on this machine."""
 
     def __init__(self, *keys: SigningKey) -> None:
         super().__init__(("127.0.0.1", 0), _Publishes)
@@ -107,11 +109,11 @@ class _Publishes(BaseHTTPRequestHandler):
         self.wfile.write(self.server.body)
 
     def log_message(self, *_: Any) -> None:
-        """A test's output is no access log."""
+        """Suppress the access log."""
 
 
 class Minutes:
-    """A monotonic clock that a test moves."""
+    """A monotonic clock that the test advances."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -316,7 +318,7 @@ def test_keys_are_used_for_as_long_as_google_says(
     clock.seconds += good_for * 0.89
     assert published() == known
     assert server.asked == 1
-    clock.seconds += good_for * 0.02  # early, so that a failure costs nobody anything
+    clock.seconds += good_for * 0.02  # early, so that a failure does not affect callers
     assert published() == known
     assert server.asked == 2
 

@@ -1,4 +1,4 @@
-"""gunicorn's configuration: what it makes of the environment and of the system's limits."""
+"""gunicorn's configuration from the environment and the system's limits."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ print(configuration["threads"], configuration["worker_connections"], *resource.g
 
 
 def configured(**environment: str) -> list[int]:
-    """Threads, connections, and the limits on open files."""
+    """Return threads, connections, and the limits on open files."""
     argv = [sys.executable, "-c", REPORT, str(CONFIGURATION)]
     ran = subprocess.run(argv, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
     return [int(word) for word in ran.stdout.split()]

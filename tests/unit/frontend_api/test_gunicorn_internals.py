@@ -1,4 +1,6 @@
-"""What the buffering worker needs of gunicorn's threaded worker, which documents none of it."""
+"""The internals of gunicorn's threaded worker that the buffering worker depends on; none are
+documented.
+"""
 
 import inspect
 from importlib.metadata import version
@@ -14,7 +16,7 @@ OVERRIDDEN = sorted(
     name for name, value in vars(BufferingWorker).items() if callable(value) and not name.startswith("_")
 )
 HAND_OVER_UNREAD = {"accept", "finish_request", "on_client_socket_readable", "on_pending_socket_readable"}
-"""Methods of gunicorn's that give a thread a connection without a complete request."""
+"""Methods of gunicorn that give a thread a connection without a complete request."""
 
 
 def test_gunicorn_is_of_the_version_that_the_worker_was_written_for() -> None:

@@ -1,4 +1,4 @@
-"""What is known of a request while it arrives, whose it is, and which ones are given up."""
+"""The state of a request while it arrives, its owner, and which requests are aborted."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""What operators are told of the whole system, and nobody else."""
+"""The status of the whole system, for operators only."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,6 @@
-"""What is foretold of a task: the rules, what is learned from earlier predictions, and what callers are told."""
+"""Predictions for a task: the rules, the calibration by earlier predictions, and the answers to
+callers.
+"""
 
 import random
 from dataclasses import replace
@@ -49,7 +51,7 @@ def workload(
     return Workload(as_of=NOW, measured={"demo": backlog}, workers=workers or (worker(),))
 
 
-# ── what drawing takes ───────────────────────────────────────────────────────────────────────────────────────
+# ── time for drawing ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_task_takes_what_its_size_took_before() -> None:
@@ -83,7 +85,7 @@ def test_what_no_worker_knows_nobody_can_tell() -> None:
     assert drawing_of(workload(worker_report()), ASKED) is None
 
 
-# ── the wait ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── waiting time ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_with_a_worker_to_spare_nobody_waits() -> None:
@@ -168,11 +170,11 @@ def test_of_a_task_that_is_drawn_what_is_left_counts() -> None:
     assert predicted_seconds_left(here, drawing, held) > drawing.alone_seconds + 0.25
 
 
-# ── what is learned from what came true ──────────────────────────────────────────────────────────────────────
+# ── calibration by completions ───────────────────────────────────────────────────────────────────────────────
 
 
 def cases(count: int, *, about: float, error: float, spread: float, seed: int = 1) -> list[ForetoldTask]:
-    """Predictions up to twice as long or short, each wrong by `error` and by chance."""
+    """Return predictions up to twice as long or short, each wrong by `error` and by chance."""
     noise = random.Random(seed)
     predicted = [about * 2 ** noise.uniform(-1, 1) for _ in range(count)]
     took = [seconds * error * noise.lognormvariate(0, spread) for seconds in predicted]
@@ -225,7 +227,7 @@ def test_without_experience_predictions_are_nearly_believed() -> None:
     assert 10.0 <= eta.p50_seconds < 12.0 < 15.0 <= eta.p90_seconds
 
 
-# ── what callers are told ────────────────────────────────────────────────────────────────────────────────────
+# ── answers to callers ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def told_of(api: Api, task_id: str) -> Any:

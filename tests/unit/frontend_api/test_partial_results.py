@@ -1,4 +1,4 @@
-"""What callers see of a task that has a part of its images."""
+"""The answers to callers about a task with some of its images."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ REFUSED = FailedImage(index=1, code="content_filtered", message="The safety chec
 
 
 def with_one_image(api: Api) -> Task:
-    """A processing task of two images, of which the first is finished."""
+    """Return a processing task of two images of which the first is finished."""
     task = api.claimed_task(parameters=parameters(num_images=2))
     claim, image = task.claim, stored_image(task)
     assert claim is not None

@@ -1,4 +1,6 @@
-"""The webhook sender against real receivers on this machine: what goes out, where it goes, and when it ends."""
+"""The webhook sender against real receivers on this machine: its requests, its connections, its
+timeouts.
+"""
 
 import ipaddress
 import socket
@@ -29,7 +31,7 @@ PATIENCE_SECONDS = 0.5
 
 
 class Receiver(ThreadingHTTPServer):
-    """Notes what arrives and answers with `status` and `headers`."""
+    """Records requests and answers with `status` and `headers`."""
 
     daemon_threads = True
 
@@ -85,7 +87,7 @@ def receiver() -> Iterator[Receiver]:
 
 @contextmanager
 def raw_receiver(behaves: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A port where each connection meets this behaviour."""
+    """Yield a port that handles each connection with this function."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def accept() -> None:
@@ -110,7 +112,7 @@ def _suppressed(behaves: Callable[[socket.socket], None], connection: socket.soc
 
 
 def resolving(*answers: Sequence[str]) -> Callable[[str, float], Sequence[Address]]:
-    """A resolver that changes its answer; the last one stays."""
+    """Return a resolver that changes its answer; the last one repeats."""
     left = list(answers)
 
     def addresses_of(_host: str, _timeout: float) -> Sequence[Address]:
@@ -215,7 +217,7 @@ def test_nobody_there_is_told_as_such() -> None:
     assert outcome.error.startswith("the receiver cannot be connected to")
 
 
-# ── where the connection goes ────────────────────────────────────────────────────────────────────────────
+# ── connections ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_nobody_there_is_told_as_such() -> None:
         ["10.0.0.7"],
         ["169.254.169.254"],
         ["::ffff:127.0.0.1"],
-        ["8.8.8.8", "127.0.0.1"],  # one bad one is enough
+        ["8.8.8.8", "127.0.0.1"],  # one forbidden address is enough
     ],
 )
 def test_an_address_that_is_not_public_is_never_connected_to(
@@ -260,7 +262,7 @@ def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_mea
         outcome, _ = post(f"http://localhost:{meant.port}/")
         assert outcome.status == 204
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 1)
-        # The next try asks anew, and is checked anew.
+        # The next attempt resolves and checks the name again.
         outcome, _ = post(f"http://localhost:{meant.port}/", rules=CallbackRules())
         assert outcome.error is not None
         assert "127.0.0.2, which is not a public address" in outcome.error
@@ -305,7 +307,7 @@ def test_a_resolver_that_never_answers_ends_with_the_deadline(monkeypatch: pytes
 
 
 def _certificate(name: str, folder: Path) -> Path:
-    """A file with a key and a certificate that it signed itself, for one name."""
+    """Create a file with a key and a self-signed certificate for one name."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)

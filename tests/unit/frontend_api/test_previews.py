@@ -1,4 +1,4 @@
-"""GET previews: what an image looks like while it is being drawn."""
+"""GET previews: the current look of an image while it is being drawn."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What callers are told of the queue, and of what their tasks have cost."""
+"""The queue's state and the cost of tasks, as callers see them."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +79,7 @@ def test_the_work_that_waits_is_told_in_seconds_of_a_gpu(api: Api) -> None:
     told = queue(api)
     assert told["workers"] == 3
     assert told["models"][0]["workers"] == 2
-    # Of what is drawn half is left.
+    # The claimed task has half of its work left.
     assert told["backlog_gpu_seconds"] == pytest.approx(0.5 * units * 3.5, abs=0.001)
     api.clock.advance(61)
     gone = queue(api)

@@ -1,4 +1,4 @@
-"""How much one caller may have, how fast they may submit, how long the queue may be; and what answers tell of it."""
+"""Quotas per caller, submission rates, the limit of the queue; and their headers in the answers."""
 
 import re
 from dataclasses import replace
@@ -19,7 +19,7 @@ def limited(folder: Path, **limits: int) -> Api:
 
 
 def another_process(api: Api) -> Api:
-    """Another API over the same store, queue and clock."""
+    """Create another API over the same store, queue and clock."""
     return replace(api)
 
 
@@ -34,7 +34,9 @@ def refusal(answer: TestResponse) -> tuple[int, str, str, bool]:
 
 
 def left(answer: TestResponse) -> dict[str, int]:
-    """What remains by policy. The header is a list of strings with parameters (RFC 9651)."""
+    """Return the remaining amount by policy. The header is a list of strings with parameters (RFC
+    9651).
+    """
     items = re.findall(r'"([a-z-]+)";r=(\d+)(?:;t=\d+)?(?:, |$)', answer.headers["RateLimit"])
     return {policy: int(remaining) for policy, remaining in items}
 
@@ -53,7 +55,7 @@ def test_nobody_has_more_active_tasks_than_they_may(tmp_path: Path) -> None:
 def test_a_worker_that_draws_it_makes_it_no_less_active(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=1)
     task = api.claimed_task()
-    assert submit(api).status_code == 202  # a process begins with a share of its own
+    assert submit(api).status_code == 202  # each process starts with its own share
     api.client.delete(f"/v1/tasks/{api.store.all_tasks[-1].id}")
     assert submit(api).status_code == 429
     assert api.stored(task.id).status == "processing"
@@ -218,7 +220,7 @@ def test_every_answer_tells_the_limits_and_where_the_caller_stands(
         '"submissions";q=60;w=60, "active-tasks";q=50;qu="concurrent-requests"'
     )
     taken = 1 if answer.status_code == 202 else 0
-    if path != "/v1/dead-letters":  # this caller is no operator, and so nobody there
+    if path != "/v1/dead-letters":  # this caller is not an operator, so the route does not exist
         assert (
             answer.headers["RateLimit"] == f'"submissions";r={60 - taken};t=45, "active-tasks";r={50 - taken}'
         )

@@ -1,4 +1,4 @@
-"""GET tasks, lists, results and images: the caller's own, and nobody else's."""
+"""GET tasks, lists, results and images: only the caller's own."""
 
 import hashlib
 

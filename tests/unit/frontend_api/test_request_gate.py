@@ -1,4 +1,4 @@
-"""So many requests are worked on at once, and those that wait for changes do not count."""
+"""The limit on concurrent requests, which excludes requests that wait for changes."""
 
 import threading
 from collections.abc import Iterator

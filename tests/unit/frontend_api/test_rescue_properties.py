@@ -1,4 +1,4 @@
-"""Rescue over any mixture of tasks: what it must do, must not do, and need not do twice."""
+"""Rescue over any mixture of tasks: what it must do, what it must not do, and that it is idempotent."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -48,7 +48,7 @@ DEADLINES = st.sampled_from([None, timedelta(seconds=10), timedelta(days=1)])
 def lived(
     store: InMemoryTaskStore, task_id: str, deadline: timedelta | None, story: list[tuple[int, str]]
 ) -> FakeClock:
-    """Store a task and have it live through the story; steps that its status forbids do not happen."""
+    """Store a task and apply the steps to it; steps that its status forbids are skipped."""
     clock = FakeClock(NOW)
     store.create(submitted_task(task_id=task_id, attempts=2, start_within=deadline))
     for pause, step in story:
@@ -89,7 +89,7 @@ def test_rescue_leaves_nobody_behind_and_nothing_to_do_for_the_next(
             assert (task, published) == (was, [])
         waits = not task.status.is_terminal and (task.claim is None or task.claim.expires_at < clock.now())
         if waits and not published:
-            # Somebody is still to be trusted with it, and nobody's patience is without an end.
+            # A worker or Pub/Sub may still be responsible for it, for a limited time.
             claim_ended = None if was.claim is None else was.claim.expires_at
             signs = (was.queued_at, was.enqueued_at, claim_ended)
             last_seen = max(moment for moment in signs if moment is not None)

@@ -1,4 +1,4 @@
-"""POST /internal/rescue: what is brought back, what is given up, and what is left alone."""
+"""POST /internal/rescue: which tasks are published again, which fail, and which are left alone."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def rescued(api: Api, **body: object) -> dict[str, int]:
 
 def test_what_was_never_confirmed_is_published_once(api: Api) -> None:
     task = api.stored_task()
-    assert rescued(api) == NOTHING  # its submission may still be at it
+    assert rescued(api) == NOTHING  # its submission may still be in progress
     api.clock.advance(31)
     assert rescued(api)["published"] == 1
     assert rescued(api)["published"] == 0
@@ -71,7 +71,7 @@ def test_a_task_that_did_start_in_time_is_not_given_up_when_it_waits_again(api: 
 def test_a_dead_claim_is_given_time_and_then_a_new_message(api: Api) -> None:
     task = api.claimed_task()
     api.clock.advance(61)
-    assert rescued(api) == {**NOTHING, "left": 1}  # Pub/Sub is about to deliver again by itself
+    assert rescued(api) == {**NOTHING, "left": 1}  # Pub/Sub is about to redeliver it
     api.clock.advance(60)
     assert rescued(api)["published"] == 1
     assert rescued(api) == {**NOTHING, "left": 1}
@@ -82,7 +82,7 @@ def test_when_the_queue_was_lost_a_dead_claim_needs_no_patience(api: Api) -> Non
     api.claimed_task()
     api.clock.advance(59)
     lost_at = api.clock.now().isoformat()
-    assert rescued(api, queue_lost_at=lost_at) == NOTHING  # its worker lives, and needs no message
+    assert rescued(api, queue_lost_at=lost_at) == NOTHING  # its worker is alive and needs no message
     api.clock.advance(2)
     assert rescued(api, queue_lost_at=lost_at)["published"] == 1
     assert rescued(api, queue_lost_at=lost_at)["published"] == 0
@@ -160,7 +160,7 @@ def test_those_that_need_patience_never_hide_the_others(api: Api) -> None:
     api.clock.advance(1)
     api.claimed_task(task_id="the-last-in-the-row", attempts=1)
     api.clock.advance(125)
-    api.rescue()  # from now on 500 messages are on their way, and their tasks stay in the list
+    api.rescue()  # now 500 messages are in flight, and their tasks stay in the list
     api.claimed_task(task_id="another", attempts=1)
     api.clock.advance(125)
     assert rescued(api) == {"published": 0, "abandoned": 1, "left": 500}
@@ -175,7 +175,7 @@ def test_while_one_rescue_runs_another_is_refused_at_once(api: Api) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (409, "rescue_running")
     assert answer.get_json()["detail"] == "another rescue is running"
     assert not api.queue.published
-    api.clock.advance(60)  # that one has died
+    api.clock.advance(60)  # the running rescue has died
     assert rescued(api)["published"] == 1
 
 
@@ -196,13 +196,13 @@ def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> N
 
     def slow_publish(*tasks: Task) -> None:
         publish(*tasks)
-        if len(api.queue.published) == 200:  # the page's last one: suspended, and overtaken
+        if len(api.queue.published) == 200:  # the last of the page: this run was suspended and overtaken
             api.clock.advance(61)
             assert api.turns.take("the next", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
 
     api.queue.publish = slow_publish  # type: ignore[method-assign]
     assert rescued(api)["published"] == 200
-    assert api.rescue().status_code == 409  # the turn is still the next one's
+    assert api.rescue().status_code == 409  # the lock still belongs to the next one
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00:00", "2026-01-01", 0, "0", [], "x" * 100])

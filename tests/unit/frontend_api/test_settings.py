@@ -1,4 +1,4 @@
-"""Which configurations run, and which must not."""
+"""Valid and invalid configurations."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""SharedCount: how far several processes can overstep a limit together, and what that saves."""
+"""SharedCount: how far several processes can exceed a limit together, and how many reads it saves."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from tests.fakes.fake_clock import FakeClock
 
 
 class Store:
-    """What there is, as every process finds it when it looks."""
+    """The stored count, as every process reads it."""
 
     def __init__(self) -> None:
         self.stored = 0
@@ -81,7 +81,7 @@ def test_nobody_is_refused_who_had_room_when_it_was_looked_last(limit: int, stor
     store.stored = others  # by other processes
     while submit(store, count):
         continue
-    store.stored = min(stored, limit - 1)  # most of it has ended
+    store.stored = min(stored, limit - 1)  # most of them have finished
     clock.advance(1)
     assert submit(store, count)
 
@@ -90,7 +90,7 @@ def test_a_full_count_is_looked_at_once_a_second_and_not_once_a_request() -> Non
     store, clock = Store(), FakeClock()
     store.stored = 5  # by other processes
     count = process(store, 5, clock)
-    assert submit(store, count)  # the share that needs no look
+    assert submit(store, count)  # the share that needs no read
     assert not any(count.take() for _ in range(50))
     assert store.looks == 1
     clock.advance(1)

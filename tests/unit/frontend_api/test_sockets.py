@@ -1,4 +1,4 @@
-"""GET /v1/tasks/{id}/ws: a task's changes over a WebSocket. The tests hold the caller's end of it."""
+"""GET /v1/tasks/{id}/ws: a task's changes over a WebSocket. The tests play the caller."""
 
 import json
 import socket
@@ -22,11 +22,11 @@ HANDSHAKE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-"""What RFC 6455 gives for that key."""
+"""The value in RFC 6455 for that key."""
 
 
 class Caller:
-    """A socket to a task, its conversation on a thread as the server would have it."""
+    """A socket to a task, with the server's side on a thread."""
 
     def __init__(self, api: Api, task_id: str, **headers: str) -> None:
         self.server, self.end = socket.socketpair()
@@ -46,7 +46,7 @@ class Caller:
         if self.answer.status_code != 101:
             return
         for chunk in self.answer.iter_encoded():
-            assert chunk == b""  # the frames go over the connection, past the server's own framing
+            assert chunk == b""  # the frames bypass the server's own framing
         self.answer.close()
 
     def next(self) -> Event:
@@ -265,7 +265,7 @@ def test_a_browser_shows_its_token_among_the_subprotocols(api: Api) -> None:
     ids=str,
 )
 def test_a_page_of_another_origin_opens_no_socket(api: Api, headers: dict[str, str]) -> None:
-    # Unlike an answer to fetch, a browser lets any page read what a socket brings.
+    # Unlike a response to fetch, a browser lets any page read WebSocket messages.
     task = api.stored_task()
     caller = Caller(api, task.id, **headers)
     assert (caller.answer.status_code, caller.answer.get_json()["code"]) == (403, "foreign_origin")

@@ -1,4 +1,4 @@
-"""POST /v1/tasks: stored, published, noted, answered; and what is left when a step fails."""
+"""POST /v1/tasks: stored, published, recorded, answered; and the state after a failed step."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""POST /v1/tasks:batch: each item by itself, all of them together."""
+"""POST /v1/tasks:batch: each item by itself, and all of them together."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def submit(api: Api, *items: Any, **headers: str) -> TestResponse:
 
 
 def told(answer: TestResponse) -> list[tuple[int, str | None]]:
-    """Status and code, if any, of each result."""
+    """Return status and code, if any, of each result."""
     assert answer.status_code == 200, answer.text
     results = answer.get_json()["results"]
     assert [result["index"] for result in results] == list(range(len(results)))

@@ -1,4 +1,6 @@
-"""What the API tells of itself: requests in the caller's trace, pushes in the message's, and the queue as gauges."""
+"""The API's telemetry: requests in the caller's trace, pushes in the message's, and the queue as
+gauges.
+"""
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode

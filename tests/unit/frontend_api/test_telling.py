@@ -1,4 +1,4 @@
-"""However many follow a task, what is seen of it is put into words once."""
+"""Each task change is serialized once for all subscribers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -17,7 +17,7 @@ FOLLOWERS = 8
 
 
 def told_to_all(api: Api, shared: SharedSnapshots, sighting: Sighting) -> list[Snapshot]:
-    """What each follower is told, all of them asking at the same moment."""
+    """Return each subscriber's snapshot, all requested at the same time."""
     wired = api.app.extensions[EXTENSION]
     together = Barrier(FOLLOWERS)
 

@@ -1,4 +1,6 @@
-"""The event of every task that the API ends: published once it is stored, and again until it is confirmed."""
+"""The event of every task that the API ends: published once it is stored, and retried until
+confirmed.
+"""
 
 from datetime import timedelta
 
@@ -12,7 +14,7 @@ from tests.unit.frontend_api.test_dead_letters import died, envelope, push
 
 
 def told(api: Api) -> list[str]:
-    """The ids of all events so far."""
+    """Return the ids of all events so far."""
     return [event.id for event in api.events.events]
 
 

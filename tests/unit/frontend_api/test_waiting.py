@@ -1,4 +1,4 @@
-"""`Prefer: wait=N`: answers that are held until there is something to tell."""
+"""`Prefer: wait=N`: answers that are held until the task changes."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ PROMPT = {"prompt": "a large red circle"}
 
 
 def held(api: Api, ask: Callable[[], TestResponse], then: Callable[[], Any]) -> TestResponse:
-    """The answer to a request that somebody waits for when `then` happens."""
+    """Return the answer to a request that is waiting when `then` runs."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask)
         assert api.watch.begun.acquire(timeout=10)

@@ -1,4 +1,4 @@
-"""What callers are told of a request that is accepted and not obeyed in all."""
+"""The warnings to callers when a request is accepted but not obeyed in full."""
 
 from typing import Any
 

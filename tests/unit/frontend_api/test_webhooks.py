@@ -1,4 +1,4 @@
-"""Webhooks: events as Pub/Sub pushes them, told to the owner's URL, logged, stopped, replayed."""
+"""Webhooks: events as Pub/Sub pushes them, sent to the owner's URL, logged, stopped, replayed."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ REFUSED = Outcome(status=500, duration_seconds=0.5)
 
 
 def push(api: Api, body: bytes, *, token: str = INTERNAL_TOKEN) -> TestResponse:
-    """What Pub/Sub does with an event."""
+    """Push an event as Pub/Sub does."""
     return api.app.test_client().post(
         "/internal/events",
         json=envelope(body, died_at=api.clock.now()),
@@ -62,11 +62,11 @@ def secrets_of(api: Api, user_id: str = "local") -> list[str]:
 
 
 def at_present(api: Api) -> None:
-    """Let the clock of the API be the real one: who verifies a signature looks at the time, too."""
+    """Set the API's clock to the real time: the verification of a signature checks the time, too."""
     api.clock.advance((datetime.now(api.clock.now().tzinfo) - api.clock.now()).total_seconds())
 
 
-# ── what is told ─────────────────────────────────────────────────────────────────────────────────────────
+# ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_ending_is_told_with_the_task_as_its_owner_reads_it(api: Api) -> None:
@@ -163,7 +163,7 @@ def test_who_asked_for_it_is_told_how_the_drawing_goes_while_it_goes(api: Api) -
     assert claim is not None
     ended = api.store.update(task.id, lambda t: t.cancelled_by_holder(claim, api.clock.now()))
     late = encode_task_event(progress_of(replace(task, progress=replace(task.progress, step=9))))
-    for body in (late, encode_task_event(ending_of(ended))):  # no longer so, and not asked for
+    for body in (late, encode_task_event(ending_of(ended))):  # no longer true, and not requested
         assert push(api, body).status_code == 204
     assert len(api.receiver.sent) == 2
 
@@ -185,7 +185,7 @@ def test_what_happened_in_an_attempt_that_is_over_is_not_told(api: Api) -> None:
     assert len(api.receiver.sent) == 1
 
 
-# ── what a receiver may answer ───────────────────────────────────────────────────────────────────────────
+# ── answers of receivers ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
@@ -424,7 +424,7 @@ def test_what_there_is_not_or_is_no_longer_so_is_not_replayed(api: Api) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (409, "webhook_outdated")
 
 
-# ── where they may go ────────────────────────────────────────────────────────────────────────────────────
+# ── allowed addresses ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_url_is_kept_with_the_task_and_part_of_the_request(api: Api) -> None:
@@ -477,7 +477,7 @@ def test_without_a_key_no_webhooks_are_on_offer(api: Api) -> None:
     assert without.submit().status_code == 202
 
 
-# ── one receiver and the others ──────────────────────────────────────────────────────────────────────────
+# ── concurrent deliveries ────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_receiver_that_answers_nobody_holds_up_nobody_else(api: Api) -> None:
@@ -494,7 +494,7 @@ def test_a_receiver_that_answers_nobody_holds_up_nobody_else(api: Api) -> None:
         assert int(busy.headers["Retry-After"]) > 0
         third = pool.submit(push_of, api, other)
         assert api.receiver.arrived.acquire(timeout=10)
-        assert push_of(api, more).status_code == 429  # that was all that may be under way
+        assert push_of(api, more).status_code == 429  # this is the limit of concurrent deliveries
         api.receiver.answers.set()
         assert [one.result(10).status_code for one in (*held, third)] == [204] * 3
     assert push_of(api, silent[2]).status_code == 204
@@ -510,7 +510,7 @@ def test_two_pushes_of_one_event_at_once_are_both_in_the_log(api: Api) -> None:
             assert api.receiver.arrived.acquire(timeout=10)
         api.receiver.outcomes = [REFUSED]
         api.receiver.answers.set()
-        # Whoever failed finds that the other one succeeded, or is pushed again.
+        # A delivery that failed finds that the other one succeeded, or is pushed again.
         assert {one.result(10).status_code for one in both} <= {204, 502}
     (delivery,) = deliveries_of(api, task)["deliveries"]
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)

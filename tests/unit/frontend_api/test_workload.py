@@ -1,4 +1,4 @@
-"""What waits and who draws: the rules, and how a measurement is remembered."""
+"""The queued work and its workers: the rules, and the caching of measurements."""
 
 import threading
 from dataclasses import replace
@@ -140,7 +140,7 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
     monkeypatch.setattr(reading.gauge, "active", slow)
     reading.clock.advance(0.8)
     assert reading.queued == 1
-    reading.submit("two")  # while it is measured: neither forgotten nor counted twice
+    reading.submit("two")  # submitted during the measurement: counted exactly once
     assert reading.queued == 2
     may_go_on.set()
     for thread in threading.enumerate():
@@ -234,7 +234,7 @@ def test_burst_is_counted_once_and_forgotten_within_a_second(reading: Reading) -
     assert reading.gauge.backlogs_measured == 1
     reading.clock.advance(1)
     assert reading.queued_before_submission == 0
-    assert reading.gauge.backlogs_measured == 1  # so few are listed again
+    assert reading.gauge.backlogs_measured == 1  # so few tasks are listed again
 
 
 @pytest.mark.parametrize(("tasks", "seconds"), [(1, 0.1), (8, 0.4), (14, 0.7)])
@@ -290,7 +290,7 @@ def test_the_dead_are_asked_only_where_the_living_do_not_know(reading: Reading) 
 
 def test_of_each_unknown_model_the_last_who_knew_is_asked(reading: Reading) -> None:
     reading.reports.publish(knowing("knew", 2.0, alive_until=NOW - timedelta(days=3)))
-    for number in range(40):  # of other models, or gone before they had drawn
+    for number in range(40):  # workers of other models, or gone before they drew anything
         gone = NOW - timedelta(seconds=number + 1)
         reading.reports.publish(worker_report(f"gone-{number}", alive_until=gone))
     assert reading.read().gpu_seconds_per_unit("demo") == 2.0

@@ -1,4 +1,4 @@
-"""EngineUnderTest: an EngineClient with its supervising thread, around whatever child process a test brings."""
+"""EngineUnderTest: an EngineClient with its supervising thread, around the child process of a test."""
 
 import threading
 from collections.abc import Callable
@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Listener:
-    """Remembers what it is told."""
+    """Records its calls."""
 
     phases: list[tuple[int, Phase]] = field(default_factory=list)
     steps: list[tuple[int, int]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Listener:
 
 
 class EngineUnderTest:
-    """A client with its supervising thread, and how often its engine became ready."""
+    """A client with its supervising thread, and the number of times that its engine became ready."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class EngineUnderTest:
         self.lives.release()
 
     def drawn(self, wanted: Task, listener: Listener | None = None) -> list[Piece]:
-        """Everything that comes of a task; blocks."""
+        """Return all pieces of a task's drawing; blocks."""
         with closing(self.client.start(wanted, listener or Listener(), {})) as generation:
             return list(generation)
 

@@ -1,4 +1,4 @@
-"""Two budgets of an attempt: what it waits for others does not count as its own time."""
+"""The two budgets of an attempt: waiting for other tasks does not count as its own time."""
 
 from gpu_subscriber.attempt_clock import AttemptClock
 

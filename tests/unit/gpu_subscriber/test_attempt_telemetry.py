@@ -1,4 +1,4 @@
-"""What an attempt tells of itself: its spans, all in the trace that the message carries, and what is counted of it."""
+"""The telemetry of an attempt: its spans, all in the message's trace, and its metrics."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,7 +42,7 @@ def first_fails(generation: ScriptedGeneration) -> Iterator[Piece]:
 
 
 def submitted(bench: WorkerBench) -> tuple[Delivery, str]:
-    """A task whose message was sent in a request's trace: its delivery, and that request's traceparent."""
+    """Return the delivery of a task submitted in a request's trace, and that request's traceparent."""
     with spanned("POST /v1/tasks", kind=SpanKind.SERVER):
         carried = current_traceparent()
         assert carried is not None
@@ -159,7 +159,7 @@ def test_a_delivery_of_a_task_that_a_live_worker_holds_is_a_lost_lease(
     claimed = bench.store.update(task.id, lambda t: t.claimed_by(holder, bench.clock.now(), CLAIM_TTL))
 
     def renews() -> None:
-        """As a live holder does while it is watched."""
+        """Renew the claim as a live worker does."""
         assert claimed.claim is not None
         claim = claimed.claim
         bench.clock.advance(6)

@@ -1,4 +1,4 @@
-"""What an operator can get wrong, and what the parent process must never load."""
+"""Configuration errors, and modules that the parent process must never load."""
 
 import ctypes
 import os
@@ -54,7 +54,7 @@ def test_the_parent_process_never_loads_torch() -> None:
 
 
 def run_worker(**environment: str) -> subprocess.Popen[str]:
-    """The real program, pointed at addresses where nobody listens."""
+    """Start the real program with addresses where no server listens."""
     nowhere = {
         "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
         "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
@@ -85,11 +85,11 @@ def test_a_signal_that_the_system_hands_to_another_thread_is_heard_all_the_same(
     with run_worker() as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
-            if "engine_ready" in line:  # from now on the main thread waits, and for nothing else
+            if "engine_ready" in line:  # from now on the main thread only waits
                 break
         threads = {int(thread.name) for thread in Path(f"/proc/{worker.pid}/task").iterdir()}
         for thread in sorted(threads - {worker.pid}, reverse=True):
-            with suppress(ProcessLookupError):  # this one has just ended
+            with suppress(ProcessLookupError):  # the thread has just ended
                 send_to_thread(worker.pid, thread, signal.SIGTERM)
                 break
         assert_left_in_good_order(worker)
@@ -101,7 +101,7 @@ def assert_left_in_good_order(worker: subprocess.Popen[str]) -> None:
 
 
 def send_to_thread(process_id: int, thread_id: int, number: signal.Signals) -> None:
-    """tgkill(2), which Python offers for threads of its own process only."""
+    """Call tgkill(2), which Python offers only for threads of its own process."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.tgkill(process_id, thread_id, int(number)) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

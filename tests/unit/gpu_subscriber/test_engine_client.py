@@ -1,4 +1,4 @@
-"""The engine client against a real child process that speaks the engine's messages and draws nothing."""
+"""The engine client against a real child process that uses the engine's messages and draws nothing."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -73,7 +73,7 @@ def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
 def test_two_drawings_of_one_id_and_attempt_get_their_own_answers(
     engine: EngineUnderTest, callbacks: ThreadPoolExecutor
 ) -> None:
-    """The id was deleted and submitted anew, while its first drawing was not yet stopped."""
+    """The id was deleted and submitted again while its first drawing was still being stopped."""
     listener = Listener()
     with (
         closing(engine.client.start(task("wait"), listener, {})) as old,
@@ -161,7 +161,7 @@ def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
         with capture_logs() as lines:
             with pytest.raises(GenerationFailedError) as raised:
                 engine.drawn(task(prompt))
-            for _ in range(2):  # the next one is up: the end was logged
+            for _ in range(2):  # the next one is ready, so the end was logged
                 assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
         [line] = [line for line in lines if line["event"] == "engine_ended"]
@@ -272,7 +272,7 @@ def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
     engine = fake_engine(allowed_silence=AllowedSilence(drawing_seconds=0.02))
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
-        assert not engine.lives.acquire(timeout=0.5)  # a second life would follow a death
+        assert not engine.lives.acquire(timeout=0.5)  # a second start would follow a crash
         assert engine.client.ready is not None
     finally:
         engine.stop()
@@ -307,12 +307,14 @@ def test_an_engine_that_never_starts_is_given_up() -> None:
     engine = fake_engine(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
     engine.supervisor.join(PATIENCE_SECONDS)
     assert not engine.supervisor.is_alive()
-    with pytest.raises(GenerationInterruptedError):  # not the task's fault: it is handed back
+    with pytest.raises(GenerationInterruptedError):  # the task is not at fault: it is returned to the queue
         engine.drawn(task("draw"))
 
 
 def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadPoolExecutor) -> None:
-    """Or one checkpoint on its way would hold up the heartbeat that interrupts another task, and the drain."""
+    """Otherwise one checkpoint in flight would delay the heartbeat that interrupts another task,
+    and the drain.
+    """
     child = EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
     start = Start(
         run_id="1",

@@ -1,4 +1,6 @@
-"""How an engine process ended, told apart; the ends themselves, by real processes, are in test_engine_client."""
+"""The causes of an engine process's end; test_engine_client has the ends themselves, with real
+processes.
+"""
 
 import signal
 
@@ -22,7 +24,8 @@ SIGKILL = -signal.SIGKILL
         (EngineEnd(exit_code=SIGKILL, oom_killed=True), EngineEndCause.OUT_OF_MEMORY, "engine_out_of_memory"),
         (EngineEnd(exit_code=SIGKILL, hung=True), EngineEndCause.HUNG, "engine_hung"),
         (EngineEnd(exit_code=SIGKILL, forced=True), EngineEndCause.FORCED, "engine_crashed"),
-        # It crashed by itself while the worker was about to kill it, or while a neighbour ran out of memory.
+        # It crashed by itself while the worker was about to kill it, or while a neighbour ran out
+        # of memory.
         (EngineEnd(exit_code=-signal.SIGSEGV, hung=True), EngineEndCause.KILLED, "engine_crashed"),
         (EngineEnd(exit_code=-signal.SIGSEGV, oom_killed=True), EngineEndCause.KILLED, "engine_crashed"),
         (EngineEnd(exit_code=SIGKILL, hung=True, oom_killed=True), EngineEndCause.HUNG, "engine_hung"),

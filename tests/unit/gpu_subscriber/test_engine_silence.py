@@ -1,4 +1,4 @@
-"""How long an engine may say nothing."""
+"""How long an engine may send no message."""
 
 import pytest
 

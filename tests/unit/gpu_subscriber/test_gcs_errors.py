@@ -1,4 +1,4 @@
-"""What Cloud Storage may say and another try may cure: none of it may end an attempt as if the worker had crashed."""
+"""Retryable errors of Cloud Storage: none of them may end an attempt like a crash of the worker."""
 
 from http import HTTPStatus
 

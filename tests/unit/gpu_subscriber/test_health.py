@@ -1,4 +1,4 @@
-"""The health server, asked over HTTP."""
+"""The health server over HTTP."""
 
 import json
 import threading
@@ -37,7 +37,7 @@ WELL = WorkerState(
 
 
 class Probed:
-    """A running health server and the state it tells."""
+    """A running health server and the state it reports."""
 
     def __init__(self) -> None:
         self.state = WELL

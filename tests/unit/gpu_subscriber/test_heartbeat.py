@@ -1,4 +1,4 @@
-"""The heartbeat, beat by beat: when it writes, what it learns, and what it does about it."""
+"""The heartbeat, beat by beat: when it writes, what it reads, and how it reacts."""
 
 import threading
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ STEPS = 20
 
 @dataclass(slots=True)
 class Setting:
-    """One active task of one image under a heartbeat; `revision` moves with each write."""
+    """One active task of one image under a heartbeat; `revision` increases with each write."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
     heartbeat: Heartbeat = field(init=False)
     active: ActiveTask = field(init=False)
     progress: list[Task] = field(default_factory=list)
-    """The task at each report of how far it is."""
+    """The task at each progress report."""
 
     def __post_init__(self) -> None:
         self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=TTL, pace=Pace())
@@ -47,7 +47,7 @@ class Setting:
         return self.store.get(self.active.task.id)
 
     def beat_after(self, seconds: float) -> bool:
-        """Whether a beat so much later wrote anything."""
+        """Return whether a beat `seconds` later wrote anything."""
         self.clock.advance(seconds)
         before = self.stored.revision
         with self.heartbeat.holding(self.active):
@@ -96,7 +96,7 @@ def test_progress_is_told_once_a_second_and_every_tenth_of_the_way(setting: Sett
     setting.draw_to(1)
     setting.beat_after(0.0)
     setting.draw_to(2)
-    assert not setting.beat_after(1.5)  # a twentieth further: not worth a write
+    assert not setting.beat_after(1.5)  # one twentieth further: not worth a write
     setting.draw_to(4)
     assert setting.beat_after(0.0)
     setting.draw_to(10)
@@ -152,7 +152,7 @@ def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, se
 
 
 def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_it(setting: Setting) -> None:
-    """The old drawing is stopped; the new one, of the same worker and number, lives on."""
+    """The old drawing is stopped; the new one, with the same worker and number, continues."""
     setting.store.delete(setting.active.task.id, now=setting.clock.now())
     setting.clock.advance(1)
     anew = setting.store.create(submitted_task(now=setting.clock.now()))

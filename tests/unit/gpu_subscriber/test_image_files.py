@@ -1,4 +1,4 @@
-"""Image files and the records inside them: what is embedded is read back, in every format."""
+"""Image files and their embedded records: what is embedded is read back, in every format."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ PIXELS = bytes(range(128)) * 3
 
 
 def record(drawn: dict[str, Any] | None = None, **changes: Any) -> ImageRecord:
-    """Of the third image of a task with these parameters."""
+    """Return the record of the third image of a task with these parameters."""
     own = parameters(num_images=3, **changes).of_image(2)
     return recorded(PIXELS, SIZE, own, circumstances(**(drawn or {})), task_id="task-1", index=2, attempt=1)
 

@@ -1,4 +1,4 @@
-"""The pod's own annotation, written over TLS to a process that stands for the cluster's API."""
+"""The pod's own annotation, written over TLS to a stand-in for the cluster's API."""
 
 import json
 import ssl
@@ -18,7 +18,7 @@ REMOVAL_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 class Cluster:
-    """A running API server, and what the kubelet mounts into a pod."""
+    """A running API server, and the files that the kubelet mounts into a pod."""
 
     def __init__(self, access: Path, port: int) -> None:
         self.access = access

@@ -1,4 +1,4 @@
-"""What a worker learns from what it draws, and what it says of it."""
+"""A worker's measured times, and its reports of them."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -140,7 +140,7 @@ def test_a_delivery_teaches_what_its_task_took() -> None:
 
 
 class ReportsAfterAnOutage(InMemoryWorkerReports):
-    """Out of reach at first; `on_arrival` is called when a report has got through."""
+    """Unreachable at first; calls `on_arrival` after the first successful report."""
 
     unavailable_for = 2
 

@@ -1,4 +1,6 @@
-"""The kernel's count of OOM kills, read from a control group's files as the two versions write them."""
+"""The kernel's count of OOM kills, read from a control group's files in the formats of both
+versions.
+"""
 
 import os
 from pathlib import Path

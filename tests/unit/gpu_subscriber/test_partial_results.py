@@ -1,4 +1,6 @@
-"""Finished images are kept, whatever happens to the others: failure, cancellation, drain, lost claim, dead worker."""
+"""Finished images are kept, whatever happens to the others: failure, cancellation, drain, lost
+claim, dead worker.
+"""
 
 from collections.abc import Iterator
 
@@ -149,7 +151,7 @@ def test_a_drained_worker_hands_its_finished_images_on(bench: WorkerBench) -> No
 
 
 class WorkerKilledError(BaseException):
-    """What SIGKILL amounts to for everybody else."""
+    """The effect of SIGKILL on all other code."""
 
 
 def test_a_killed_worker_leaves_its_reported_images_and_seconds(bench: WorkerBench) -> None:
@@ -204,7 +206,7 @@ def test_a_zombie_removes_only_those_of_its_images_that_the_task_does_not_have(b
         bench.clock.advance(61)
         bench.generator.script = draw_everything
         assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
-        yield from draw(generation, 1)  # stored after the winner has cleared up
+        yield from draw(generation, 1)  # stored after the winner has deleted its files
 
     bench.generator.script = script
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
@@ -250,7 +252,7 @@ def test_an_image_that_cannot_be_stored_costs_no_other_image(bench: WorkerBench)
 
 
 def test_each_device_second_is_counted_once_by_the_delivery_that_settles_it(bench: WorkerBench) -> None:
-    """Handed back, then overtaken, then completed: the metric has what the workers spent."""
+    """Returned, then overtaken, then completed: the metric has the seconds that the workers spent."""
     counted = CountedMetrics()
     task = four_images(bench)
 

@@ -1,4 +1,4 @@
-"""Patience: what is tried again, until when, and what is not."""
+"""Retries with backoff: which errors, until when."""
 
 import threading
 
@@ -9,7 +9,7 @@ from gpu_subscriber.patience import Patience
 
 
 class Flaky:
-    """Fails `failures` times, then answers with the number of calls it took."""
+    """Fails `failures` times, then returns the number of calls it took."""
 
     def __init__(self, failures: int, error: Exception) -> None:
         self.calls = 0

@@ -1,4 +1,6 @@
-"""One delivery, row by row of the settlement table; then a crash between any two steps of an attempt's end."""
+"""One delivery, row by row of the settlement table; then a crash between any two steps of an
+attempt's end.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -172,7 +174,7 @@ def test_silence_alone_fails_no_task_whose_holder_may_still_finish_its_last_atte
     task = bench.submit(attempts=1)
 
     def delivered_again(generation: ScriptedGeneration) -> Iterator[Piece]:
-        # The holder stands still for longer than a watch lasts, and its task is delivered a second time.
+        # The worker stalls for longer than a watch lasts, and its task is delivered a second time.
         assert bench.worker("worker-b")(delivery_of(task)) is Settlement.RETURN
         yield grey_image(generation.task, 0)
 
@@ -361,7 +363,7 @@ def test_a_task_that_was_started_in_time_may_be_started_again_later(bench: Worke
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
-# ── what nobody needs any more ───────────────────────────────────────────────────────────────────────────────
+# ── tasks that are no longer needed ──────────────────────────────────────────────────────────────────────────
 
 
 def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) -> None:
@@ -400,7 +402,9 @@ def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: 
 def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_id_since(
     bench: WorkerBench,
 ) -> None:
-    """The same Idempotency-Key leads to the same id, and the attempts of the new task begin at one again."""
+    """The same Idempotency-Key leads to the same id, and the attempts of the new task start at one
+    again.
+    """
     task = bench.submit(parameters=parameters(num_images=2))
 
     def replaced(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -419,7 +423,9 @@ def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_i
 
 
 def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -> None:
-    """The bucket did not answer when it was cleared up; the new task stores its images beside what lies there."""
+    """The bucket failed during the deletion; the new task stores its images beside the remaining
+    objects.
+    """
     predecessor = bench.submit()
 
     def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -449,7 +455,7 @@ def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench)
         bench.clock.advance(61)
         bench.generator.script = draw_everything
         assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
-        yield grey_image(generation.task, 0)  # stored after the winner has cleared up
+        yield grey_image(generation.task, 0)  # stored after the winner has deleted its files
 
     bench.generator.script = overtaken
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
@@ -549,12 +555,12 @@ def test_an_interrupted_task_is_handed_back_with_its_attempt_and_its_checkpoint(
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     stored = bench.store.get(task.id)
     assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
-    assert stored.usage.wasted_gpu_seconds == 0.0  # the checkpoint may keep what was drawn
+    assert stored.usage.wasted_gpu_seconds == 0.0  # the checkpoint may keep the work so far
 
     bench.generator.script = draw_everything
     assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert bench.generator.generations[1].checkpoints[0].step == 7
-    assert bench.checkpoints.load(task.folder) == {}  # nobody needs it any more
+    assert bench.checkpoints.load(task.folder) == {}  # it is no longer needed
     usage = bench.store.get(task.id).usage
     assert (usage.gpu_seconds, usage.wasted_gpu_seconds) == (1.5, 0.0)
 
@@ -626,7 +632,7 @@ def test_after_a_crash_of_the_engine_the_next_attempt_starts_over(bench: WorkerB
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing above may catch this."""
+    """The process is gone: no handler may catch this."""
 
 
 def killed_before(action: object) -> Callable[..., object]:
@@ -666,7 +672,7 @@ def test_a_crash_at_the_end_of_an_attempt_leaves_nothing_undone(
         patch.setattr(part, method, when(getattr(part, method)))
         with pytest.raises(KilledError):
             bench.worker()(delivery_of(task))
-    bench.clock.advance(61)  # nobody renews the dead worker's claim
+    bench.clock.advance(61)  # the dead worker's claim is not renewed
 
     assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
 

@@ -1,4 +1,4 @@
-"""What a worker says of itself to a cluster that may want to remove it."""
+"""The removal cost that a worker reports to a cluster that scales down."""
 
 import threading
 
@@ -11,7 +11,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Pod:
-    """An OwnPod that writes down what it is told, and may be out of reach."""
+    """An OwnPod that records its calls and may be unreachable."""
 
     def __init__(self) -> None:
         self.told: list[int] = []
@@ -26,7 +26,7 @@ class Pod:
 
 
 class Worker:
-    """A worker with so many tasks, and the costs it has told."""
+    """A worker with `tasks` tasks, and the costs that it has reported."""
 
     def __init__(self) -> None:
         self.tasks = 0
@@ -34,7 +34,7 @@ class Worker:
         self.removal_cost = RemovalCost(self.pod, lambda: self.tasks, look_seconds=0.01)
 
     def looks(self, tasks: int, *, times: int = 1) -> list[int]:
-        """What it has told after so many looks with so many tasks."""
+        """Return the costs reported after `times` refreshes with `tasks` tasks."""
         self.tasks = tasks
         for _ in range(times):
             self.removal_cost.look()

@@ -1,4 +1,4 @@
-"""The rules at the end of an attempt, one by one. What they lead to is in test_process_task."""
+"""The rules at the end of an attempt, one by one. Their effects are in test_process_task."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -77,7 +77,7 @@ def test_the_seconds_of_a_cancelled_attempt_are_wasted() -> None:
 
 
 def two_of_three(**changes: object) -> tuple[Task, Claim, AttemptOutput]:
-    """A claimed task of three images, and its first two finished."""
+    """Return a claimed task of three images, and its first two finished."""
     task = claimed(parameters=parameters(num_images=3), **changes)
     assert task.claim is not None
     return task, task.claim, AttemptOutput(images=tuple(stored_image(task, index) for index in (0, 1)))
@@ -145,9 +145,9 @@ def test_whose_images_nobody_needs_any_more() -> None:
     refused = (failed_image(0, REFUSED),)
     assert needless_attempts(task, task.completed(task.claim, (), NOW, failed_images=refused)) == 2
     assert needless_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
-    assert needless_attempts(task, again) == 2  # and never those of attempt 3
+    assert needless_attempts(task, again) == 2  # and never the objects of attempt 3
     assert needless_attempts(task, None) == 2
-    successor = replace(claimed(), created_at=NOW + TTL)  # deleted, and submitted anew under the same id
+    successor = replace(claimed(), created_at=NOW + TTL)  # deleted, and submitted again under the same id
     assert needless_attempts(task, successor) == 2
 
 

@@ -1,4 +1,4 @@
-"""What a worker does with deliveries of models that other workers serve."""
+"""A worker's handling of deliveries for models that other workers serve."""
 
 from dataclasses import replace
 from pathlib import Path

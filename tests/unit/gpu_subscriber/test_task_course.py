@@ -1,4 +1,4 @@
-"""The course of a task, told to who asked for it, and in nobody's way."""
+"""The course of a task is published to its subscribers and never delays the task."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ def claimed(task_id: str = "task-1", *, events: tuple[str, ...] = EVERYTHING, ur
 
 
 class Telling:
-    """A course, the publisher behind it, and what waits to be told when `at_once` is not set."""
+    """A course, its publisher, and the pending events when `at_once` is not set."""
 
     def __init__(self, *, at_once: bool = True) -> None:
         self.clock = FakeClock()

@@ -1,4 +1,6 @@
-"""A worker's life: it opens its stream when the engine is ready, again when it ends, drains when told, and stops."""
+"""A worker's life: it opens its stream when the engine is ready, again when it ends, drains on
+request, and stops.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -31,7 +33,7 @@ READY = EngineReady(models=("demo",), device="fake", dtype="none", slots=3, vers
 
 
 class FakeEngine:
-    """An Engine that is ready when told and ends when told."""
+    """An engine that becomes ready and ends when the test says so."""
 
     def __init__(self) -> None:
         self.ready: EngineReady | None = None
@@ -54,7 +56,7 @@ class FakeEngine:
 
 
 class SourceThatHangs(FakeDeliverySource):
-    """Opens one stream; the next call does not come back until it is let go."""
+    """Opens one stream; the next call blocks until it is released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +73,7 @@ class SourceThatHangs(FakeDeliverySource):
 
 
 class RunningWorker:
-    """A worker in a thread, on fakes, with a heartbeat of its own."""
+    """A worker in a thread, on fakes, with its own heartbeat."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Small programs for the supervisor to look after."""
+"""Small programs for the supervisor to manage."""
 
 import sys
 import textwrap
@@ -14,7 +14,9 @@ ProgramMaker = Callable[..., ProcessSpec]
 
 @pytest.fixture
 def program(tmp_path: Path) -> ProgramMaker:
-    """Makes a ProcessSpec of a Python source; it is ready when the source has called `ready()`."""
+    """Return a maker of a ProcessSpec from Python source; it is ready when the source has called
+    `ready()`.
+    """
 
     def make(name: str, source: str, *, ready_within: float = 60, stop_within: float = 30) -> ProcessSpec:
         sign, script = tmp_path / f"{name}.ready", tmp_path / f"{name}.py"

@@ -1,4 +1,4 @@
-"""Ack ids that stay unique over the emulator's restarts."""
+"""Ack ids that stay unique across the emulator's restarts."""
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2

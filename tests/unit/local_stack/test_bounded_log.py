@@ -1,4 +1,4 @@
-"""Logs of bounded size, of real processes."""
+"""Logs of bounded size, from real processes."""
 
 import os
 import shutil

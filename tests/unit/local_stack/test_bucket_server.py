@@ -109,7 +109,7 @@ def test_a_pages_preflight_is_allowed(server: FlaskClient) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "http://localhost.evil.example"},
         {"Origin": "null"},
-        {"Sec-Fetch-Site": "cross-site"},  # an image in a foreign page names no origin
+        {"Sec-Fetch-Site": "cross-site"},  # an image in a foreign page sends no origin
         {"Host": "rebound.example", "Origin": "http://rebound.example", "Sec-Fetch-Site": "same-origin"},
     ],
     ids=str,

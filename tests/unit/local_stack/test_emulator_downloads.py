@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine: whole, wrong, cut short, resumed, absent."""
+"""Downloads from a server on this machine: complete, wrong, cut short, resumed, absent."""
 
 import hashlib
 import http.server
@@ -20,7 +20,9 @@ CONTENT = bytes(range(256)) * 5000
 
 @dataclass
 class FileServer:
-    """Serves CONTENT at /emulator.jar. The knobs are turned by tests; `ranges` is what was asked for."""
+    """Serves CONTENT at /emulator.jar. Tests set the attributes; `ranges` lists the requested
+    ranges.
+    """
 
     url: str = ""
     content: bytes = CONTENT

@@ -1,4 +1,4 @@
-"""Where the emulators' jars come from, in which order, and what is said when they come from nowhere."""
+"""The sources of the emulators' jars, their order, and the error when none has them."""
 
 import sys
 import zipfile

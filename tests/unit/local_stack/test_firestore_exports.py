@@ -1,4 +1,4 @@
-"""An export that did not succeed replaces nothing and leaves nothing."""
+"""A failed export replaces nothing and leaves no files."""
 
 import json
 import threading
@@ -13,7 +13,9 @@ from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 
 
 class Emulator(HTTPServer):
-    """Exports one file, and the metadata unless `is_disk_full`; then it answers with `status_when_full`."""
+    """Exports one file, and the metadata unless `is_disk_full`; then it answers with
+    `status_when_full`.
+    """
 
     is_disk_full = False
     status_when_full = 500
@@ -67,7 +69,7 @@ def test_a_failed_export_leaves_the_last_one_and_the_journal(
     records = [Record(kind=CallKind.COMMIT, request=bytes([number]), response=b"") for number in range(2)]
     for record in records:
         journal.append(record)
-        journal.close()  # the next one begins a segment
+        journal.close()  # the next append begins a new segment
     emulator.is_disk_full, emulator.status_when_full = True, status
     with pytest.raises(OSError, match=r"500|the emulator wrote no"):
         exports.export(host, "demo-x")

@@ -1,4 +1,4 @@
-"""The Firestore proxy's journal and what it becomes on replay, without an emulator."""
+"""The Firestore proxy's journal and its replay, without an emulator."""
 
 import resource
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def a_deletion(document: str) -> Any:
 
 
 def committed(at: int, *made: Any, results: tuple[int, ...] = ()) -> Record:
-    """A commit at this second. `results` are those of the first write's transformations."""
+    """Return a commit at this second. `results` are those of the first write's transformations."""
     response = calls.CommitResponse.pb()(commit_time=Timestamp(seconds=at))
     for _ in made:
         response.write_results.add().update_time.seconds = at
@@ -61,7 +61,7 @@ def committed(at: int, *made: Any, results: tuple[int, ...] = ()) -> Record:
 
 
 def replayed(*records: Record) -> dict[str, dict[str, int]]:
-    """The documents after the replay on an empty database."""
+    """Return the documents after the replay on an empty database."""
     documents: dict[str, dict[str, int]] = {}
     for request in batches(records):
         names = [write.delete or write.update.name for write in request.writes]
@@ -82,7 +82,7 @@ def replayed(*records: Record) -> dict[str, dict[str, int]]:
 
 @contextmanager
 def most_bytes_of_a_file(limit: int) -> Iterator[None]:
-    """What a full disk does to a write, from this size on."""
+    """Simulate a full disk: writes beyond this file size fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:

@@ -1,4 +1,4 @@
-"""The book that flow control is kept by."""
+"""The bookkeeping of flow control."""
 
 import pytest
 

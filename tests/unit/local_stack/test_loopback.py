@@ -1,4 +1,4 @@
-"""Loopback addresses are reached directly, whatever proxies the environment names."""
+"""Loopback addresses are reached directly, whatever proxies the environment sets."""
 
 import os
 import sys
@@ -42,7 +42,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server on loopback, in an environment whose proxies do not work."""
+    """Yield a server on loopback, in an environment whose proxies do not work."""
     for name in (*PROXIES, "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in PROXIES.items():
@@ -58,7 +58,7 @@ def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
     provision_pubsub(address, ResourceNames(), [WorkerPool(models=("demo",), workers=1)])
     provision_bucket(f"http://{address}", ResourceNames())
     exports = FirestoreExports(tmp_path, tmp_path / "journal")
-    with pytest.raises(FileNotFoundError, match="the emulator wrote no"):  # it was asked
+    with pytest.raises(FileNotFoundError, match="the emulator wrote no"):  # the request reached it
         exports.export(address, "demo-darkroom")
     assert fetched_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
     assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}

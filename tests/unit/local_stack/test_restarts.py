@@ -1,4 +1,4 @@
-"""Starting again what ended by itself, with real processes and a supervisor in a hurry."""
+"""Restarts of processes that exited by themselves, with real processes and short intervals."""
 
 import os
 import signal
@@ -26,11 +26,11 @@ ONCE = """
     if len(starts.read_text()) == 1:
         ready(); time.sleep(600)
 """
-"""Works at the first start; what follows says what it does at the others."""
+"""Works at the first start; code that a test appends defines the later ones."""
 
 
 class Watch:
-    """A supervisor that watches in a thread of its own, until the context ends."""
+    """A supervisor that watches in its own thread until the context ends."""
 
     def __init__(self, folder: Path, *specs: ProcessSpec, policy: RestartPolicy = HURRIED) -> None:
         self.news: SimpleQueue[str] = SimpleQueue()
@@ -69,7 +69,7 @@ class Watch:
 
 @pytest.fixture
 def restarted(program: ProgramMaker) -> Callable[..., ProcessSpec]:
-    """Like `program`, of a process that may be started again."""
+    """Like `program`, for a process that may be restarted."""
     return lambda *arguments, **options: replace(program(*arguments, **options), restarts=True)
 
 

@@ -31,7 +31,7 @@ WIRING = {
     "DARKROOM_PROJECT_ID",
     "DARKROOM_SUBSCRIPTION",
     "DARKROOM_TASKS_TOPIC",
-    "DARKROOM_TRACE_EXPORTER",  # only of a stack that was started with --observe
+    "DARKROOM_TRACE_EXPORTER",  # only for a stack started with --observe
     "DARKROOM_TRACE_FOLDER",
     "FIRESTORE_EMULATOR_HOST",
     "GOOGLE_CLOUD_PROJECT",
@@ -83,7 +83,7 @@ def test_wiring_overrules_the_callers_variable_and_is_reported(name: str, tmp_pa
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
-    """A model catalog with three models, named by a path that is relative to the working directory."""
+    """A model catalog with three models, with a path relative to the working directory."""
     path = tmp_path / "models.json"
     models = [
         {"name": name, "title": name, "family": "stable_diffusion", "source": "somewhere"}

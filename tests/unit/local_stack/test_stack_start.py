@@ -1,4 +1,4 @@
-"""What a stack checks before it starts anything, and what it tells the project's programs."""
+"""The checks before a stack starts, and the variables for the project's programs."""
 
 import socket
 from datetime import UTC, datetime

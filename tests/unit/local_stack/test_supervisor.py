@@ -1,4 +1,4 @@
-"""Starting, watching and ending processes, with real ones."""
+"""Starting, watching and stopping of real processes."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ def no_news(line: str) -> None:
 
 
 def has_ended(pid: int) -> bool:
-    """Waits for it. A zombie that nobody collects has ended, too."""
+    """Wait for the process to end. A zombie that is not collected has ended, too."""
     try:
         process = psutil.Process(pid)
         process.wait(timeout=30)

@@ -1,4 +1,4 @@
-"""What docs/autoscaling.md claims, on a few seeds: the simulation has no clock and no luck but the seed's."""
+"""The claims of docs/autoscaling.md, on a few seeds: the simulation is deterministic for each seed."""
 
 import statistics
 from dataclasses import replace
@@ -36,7 +36,7 @@ def test_the_net_brings_workers_when_the_figure_never_comes() -> None:
     outcome = simulated(trace, OURS, cut_off, seed=1, hours=3)
     assert outcome.unfinished == 0
     replicas = [glance.replicas for glance in outcome.fleet]
-    assert replicas[-1] == max(replicas) > 1  # without the figure nobody can say that fewer would do
+    assert replicas[-1] == max(replicas) > 1  # without the figure it never scales down
     without_net = replace(OURS, triggers=OURS.triggers[:1])
     assert simulated(trace, without_net, cut_off, seed=1, hours=3).unfinished == len(trace)
 

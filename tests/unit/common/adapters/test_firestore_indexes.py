@@ -1,4 +1,6 @@
-"""Every query of the task store has its composite index in terraform/: the emulator needs none and notices nothing."""
+"""Every query of the task store has its composite index in terraform/. The emulator does not check
+this.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -20,7 +22,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _RecordingStore(FirestoreTaskStore):
-    """Remembers the queries instead of sending them."""
+    """Records the queries instead of sending them."""
 
     def __init__(self) -> None:
         super().__init__(firestore.Client(project="none", credentials=AnonymousCredentials()))
@@ -32,7 +34,9 @@ class _RecordingStore(FirestoreTaskStore):
 
 
 def needed_index(query: Any) -> tuple[tuple[str, str], ...]:
-    """Equalities first, in the order of their names, then what the query sorts by or compares."""
+    """Return the index's fields: equalities by name, then the fields that the query sorts by or
+    compares.
+    """
     where = query.where
     filters = [part.field_filter for part in where.composite_filter.filters] or [where.field_filter]
     unary = [part.unary_filter.field.field_path for part in where.composite_filter.filters]
@@ -58,7 +62,7 @@ def recorded_queries() -> list[Any]:
 
 
 def unindexed_fields(collection: str = "tasks") -> set[str]:
-    """Fields without an index of their own: a query by one of them alone would be refused."""
+    """Return the fields without a single-field index: a query by one of them alone would be refused."""
     overrides = json.loads(INDEXES.read_text())["fieldOverrides"]
     return {
         override["fieldPath"]
@@ -87,7 +91,7 @@ def test_the_query_has_an_index(query: Any) -> None:
 
 
 class _RecordingReports(FirestoreWorkerReports):
-    """The same for what workers say of themselves."""
+    """The same for worker reports."""
 
     def __init__(self) -> None:
         client = firestore.Client(project="none", credentials=AnonymousCredentials())
@@ -113,7 +117,9 @@ def test_who_knows_a_model_is_found_by_an_index() -> None:
 
 
 def test_moments_that_only_grow_have_no_index_of_their_own() -> None:
-    """Each would bear 500 writes a second at most, of all tasks together: its newest entries lie in one place."""
+    """Such an index allows at most 500 writes a second for all tasks, because its newest entries
+    are adjacent.
+    """
     document = json.loads((INDEXES.parents[1] / "tests" / "golden" / "task_document.json").read_text())
     moments = {name for name, value in document.items() if isinstance(value, dict) and "timestamp" in value}
     moments |= {name for name, value in document.items() if value is None and name.endswith(("_at", "_by"))}

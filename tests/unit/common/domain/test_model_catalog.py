@@ -1,4 +1,4 @@
-"""What a model accepts, and what it says of what it does not."""
+"""The parameters that a model accepts, and its errors for the others."""
 
 from typing import Any
 

@@ -107,7 +107,7 @@ def test_a_holder_at_its_last_attempt_is_believed_until_its_claim_expires() -> N
 
 
 def test_what_its_owner_wanted_cancelled_is_not_given_up_but_cancelled() -> None:
-    """Its holder died before it saw the flag, and no attempt is left that could see it."""
+    """Its worker died before it read the flag, and no attempt is left to read it."""
     task, claim = processing_task(attempts=1)
     gone = task.cancel_requested(NOW).abandoned(HOPELESS, claim.expires_at)
     assert (gone.status, gone.failure, gone.finished_at) == (TaskStatus.CANCELLED, None, claim.expires_at)

@@ -1,4 +1,4 @@
-"""Warnings of a submission: what they are about, what they say, and which parameters a record then states."""
+"""Warnings of a submission: their subjects, their texts, and the parameters in the record."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""Every device second of a task is in its usage, whatever happens to its attempts; no finished image is lost."""
+"""Every device second of a task is in its usage, whatever happens to its attempts; no finished
+image is lost.
+"""
 
 import math
 from collections import defaultdict
@@ -17,18 +19,18 @@ SECONDS = st.floats(min_value=0.0, max_value=100.0, allow_nan=False)
 
 
 class Accounts(RuleBasedStateMachine):
-    """A worker draws, stores, dies and hands back as it likes; the sums are kept beside the task."""
+    """A worker draws, stores, dies and returns tasks in any order; the test keeps its own totals."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now: datetime = NOW
         self.reported: dict[int, dict[int, float]] = defaultdict(dict)
-        """By attempt and image: what the task's document was last told."""
+        """By attempt and image: the seconds last reported to the task's document."""
         self.resumed: set[int] = set()
         self.spent: dict[int, float] = {}
         self.lost: dict[int, float] = {}
         self.images: dict[int, int] = {}
-        """The attempt that stored each image that the document has."""
+        """The attempt that stored each image in the document."""
         self.stored: tuple[int, ...] = ()
         self.refused: tuple[int, ...] = ()
 
@@ -36,7 +38,7 @@ class Accounts(RuleBasedStateMachine):
     def submit(self, images: int) -> None:
         self.task: Task = submitted_task(parameters=parameters(num_images=images), attempts=3)
 
-    # ── what the worker has in its hands ─────────────────────────────────────────────────────────────────
+    # ── the worker's current work ────────────────────────────────────────────────────────────────────────
 
     @property
     def claim(self) -> Claim | None:
@@ -72,7 +74,7 @@ class Accounts(RuleBasedStateMachine):
     @rule(resumes=st.booleans(), waits=st.sampled_from([timedelta(seconds=1), 2 * TTL]))
     @precondition(lambda self: not self.task.status.is_terminal)
     def claim_it(self, resumes: bool, waits: timedelta) -> None:
-        """Queued, or its holder died: then only what the heartbeat wrote is known."""
+        """The task is queued, or its worker died: then only the seconds in the last heartbeat count."""
         self.now += waits
         if self.task.attempts_left == 0 or (self.claim and self.claim.expires_at > self.now):
             return
@@ -130,7 +132,7 @@ class Accounts(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
-    # ── what the API does ────────────────────────────────────────────────────────────────────────────────
+    # ── actions of the API ───────────────────────────────────────────────────────────────────────────────
 
     @rule()
     @precondition(lambda self: not self.task.status.is_terminal)
@@ -147,7 +149,7 @@ class Accounts(RuleBasedStateMachine):
     def retry(self) -> None:
         self.task = self.task.resubmitted(self.now, attempts=3)
 
-    # ── the promise ──────────────────────────────────────────────────────────────────────────────────────
+    # ── invariants ───────────────────────────────────────────────────────────────────────────────────────
 
     @invariant()
     def every_second_is_accounted_for(self) -> None:

@@ -1,4 +1,4 @@
-"""Which exporter is chosen, and that what it is given arrives: at an OTLP endpoint, in a file, at a scrape."""
+"""The choice of the exporter, and delivery of its data: to an OTLP endpoint, to a file, to a scrape."""
 
 import gzip
 import json
@@ -42,7 +42,7 @@ def draw_a_span(processor: SpanProcessor | None) -> None:
 
 
 class Collector(BaseHTTPRequestHandler):
-    """An OTLP endpoint that keeps the last body it was sent. At /token it knows everybody, as Google's does some."""
+    """An OTLP endpoint that keeps the last request body. Its /token issues a token to any caller."""
 
     received = b""
     path_asked = ""
@@ -70,7 +70,7 @@ class Collector(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps({"access_token": "for-the-machine", "expires_in": 3_600}).encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Tests are quiet."""
+        """Suppress the log."""
 
 
 @pytest.fixture

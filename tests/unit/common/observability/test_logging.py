@@ -1,4 +1,4 @@
-"""What a log line looks like to Cloud Logging, checked on a real process's output."""
+"""Log lines in Cloud Logging's format, checked on a real process's output."""
 
 import json
 import subprocess

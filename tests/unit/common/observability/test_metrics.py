@@ -1,4 +1,4 @@
-"""Metrics have one owner each, a unit and a meaning."""
+"""Every metric has one owner, a unit and a meaning."""
 
 import re
 
@@ -11,7 +11,9 @@ def test_metric_names_are_unique_and_say_what_they_mean() -> None:
 
 
 def test_names_are_such_as_google_cloud_takes() -> None:
-    """Points of others are rejected: https://docs.cloud.google.com/stackdriver/docs/otlp-metrics/overview."""
+    """Points with other names are rejected:
+    https://docs.cloud.google.com/stackdriver/docs/otlp-metrics/overview.
+    """
     for metric in ALL_METRICS:
         assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_:./]*", metric.name)
         assert all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.]*", label) for label in metric.attributes)

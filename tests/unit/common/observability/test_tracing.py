@@ -1,4 +1,4 @@
-"""The trace goes with the message."""
+"""The trace context travels with the message."""
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider

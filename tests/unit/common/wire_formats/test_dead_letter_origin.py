@@ -1,4 +1,4 @@
-"""What a dead letter's attributes tell, whoever wrote them."""
+"""The attributes of a dead letter, whichever program wrote them."""
 
 from datetime import timedelta
 

@@ -1,4 +1,6 @@
-"""The wire formats, byte for byte as other programs know them. A change here is a change of contract."""
+"""The wire formats, byte for byte as other programs read them. A change here is a change of
+contract.
+"""
 
 import base64
 import json
@@ -208,7 +210,7 @@ def test_a_broken_worker_report_is_an_undecodable_one(broken: dict[str, Any]) ->
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_worker_that_says_nonsense_of_its_pace_is_not_believed(pace: float) -> None:
-    """Others divide by it: one worker's nonsense would stop every submission."""
+    """Other processes divide by it: one worker's invalid value would stop every submission."""
     document = encode_worker_report(worker_report())
     document["times"][0]["gpu_seconds_per_unit"] = pace
     with pytest.raises(UndecodableError, match="gpu_seconds_per_unit"):

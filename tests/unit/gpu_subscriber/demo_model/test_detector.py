@@ -1,4 +1,4 @@
-"""The detector is the judge of the model, so it must be right about drawings whose content is known."""
+"""The detector judges the model, so it must be right about drawings with known content."""
 
 import itertools
 import random
@@ -46,7 +46,7 @@ def test_a_drawing_of_something_else_is_judged_wrong() -> None:
 
 @pytest.mark.parametrize("softness", [1.0, 2.5])
 def test_soft_outlines_and_grain_do_not_mislead_it(softness: float) -> None:
-    """As a decoder leaves them; `softness` is the deviation of the blur in pixels."""
+    """Images as a decoder produces them; `softness` is the deviation of the blur in pixels."""
     random_source, grain = random.Random(17), np.random.default_rng(18)
     right = []
     for asked in itertools.islice(descriptions(19, held_out=True), 200):
@@ -62,7 +62,7 @@ def test_soft_outlines_and_grain_do_not_mislead_it(softness: float) -> None:
     [
         [(40, 100), (216, 100), (216, 156), (40, 156)],  # a bar
         [(128, 40), (216, 128), (128, 216), (40, 128)],  # a diamond
-        [(40, 80), (216, 80), (128, 230)],  # a triangle on its head
+        [(40, 80), (216, 80), (128, 230)],  # an inverted triangle
         [(88, 40), (168, 40), (168, 216), (128, 120), (88, 216)],  # something else
     ],
 )

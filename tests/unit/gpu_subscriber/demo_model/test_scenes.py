@@ -1,4 +1,4 @@
-"""The scenes that the demo model is trained on, and the words for them."""
+"""The demo model's training scenes and their captions."""
 
 import itertools
 import random

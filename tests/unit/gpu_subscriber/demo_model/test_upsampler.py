@@ -1,4 +1,4 @@
-"""The decoder's first weights draw the latents' colours, before any training."""
+"""The decoder's initial weights draw the latents' colours, before any training."""
 
 import itertools
 import random
@@ -14,7 +14,7 @@ from gpu_subscriber.demo_model.training.taught_latents import taught_latents
 from gpu_subscriber.demo_model.training.upsampler import begin_as_upsampler
 
 LARGEST_MEAN_ERROR = 0.2
-"""Of colours from -1 to 1. Random first weights are off by half of that range and more."""
+"""For colours from -1 to 1. Random initial weights are off by half of that range and more."""
 
 
 @pytest.mark.parametrize("number", range(3))

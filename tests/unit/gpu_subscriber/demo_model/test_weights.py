@@ -1,4 +1,4 @@
-"""The shipped weights: small, safe to load, stock in format, and they draw what they are asked."""
+"""The shipped weights: small, safe to load, in the stock format, and they draw what the prompt says."""
 
 import json
 from functools import cache
@@ -93,7 +93,7 @@ def test_it_draws_the_asked_shape_in_the_asked_colour_on_the_asked_background() 
         found = [(each.colour, each.shape) for each in finding.objects]
         right.append(found == [(colour, shape)] and finding.background is background)
 
-    # One miss is allowed: processors round differently, and this must not fail on somebody's laptop.
+    # One miss is allowed: processors round differently, and the test must pass on every machine.
     assert sum(right) >= len(right) - 1, right
 
 

@@ -1,7 +1,7 @@
-"""The engine process that ships, with models that break between loading and the end of the warm-up.
+"""The shipped engine process with models that break between loading and the end of the warm-up.
 
-A name says where it breaks: `load`, `out-of-memory`, `tune`, `warm-up`, `measure`. `mended` breaks once, at load;
-`lost` loses the device. Every other name is a model that works.
+A name says where it breaks: `load`, `out-of-memory`, `tune`, `warm-up`, `measure`. `mended` breaks
+once, at load; `lost` loses the device. Every other name is a model that works.
 """
 
 from multiprocessing.connection import Connection

@@ -1,4 +1,4 @@
-"""One tiny pipeline for all engine tests, stock on one side and wrapped in its family on the other."""
+"""One tiny pipeline for all engine tests: stock on one side, wrapped in its family on the other."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +35,7 @@ class RecordingFamily(StableDiffusion):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tiny tensors gain nothing from threads, and threads that wait for a busy machine lose a lot."""
+    """Tiny tensors gain nothing from threads, and waiting threads lose a lot on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,6 @@
-"""DrivenEngine: a step engine whose steps a test takes one by one, with a clock that only the test moves."""
+"""DrivenEngine: a step engine that a test advances step by step, with a clock that only the test
+moves.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +24,7 @@ CPU = Device(torch_device=torch.device("cpu"), dtype=torch.float32)
 
 
 def spec(name: str = "tiny", *, source: str = "unused", family: str = "stable_diffusion") -> ModelSpec:
-    """A model on offer whose default picture is tiny."""
+    """Return a catalog entry whose default image is tiny."""
     return ModelSpec(
         name=name,
         title=name,
@@ -34,7 +36,7 @@ def spec(name: str = "tiny", *, source: str = "unused", family: str = "stable_di
 
 
 def drawing(**changes: Any) -> GenerationParameters:
-    """Complete parameters of a tiny picture."""
+    """Return complete parameters of a tiny image."""
     fields: dict[str, Any] = {
         "prompt": "a red fox",
         "negative_prompt": None,
@@ -94,7 +96,7 @@ class DrivenEngine:
         )
 
     def hear(self, message: FromEngine) -> None:
-        """What the engine says arrives here."""
+        """Receive the engine's messages."""
         self.sent.append(message)
 
     def start(self, run_id: str, parameters: GenerationParameters, *, index: int = 0, **changes: Any) -> None:
@@ -126,6 +128,6 @@ class DrivenEngine:
         return [message.step for message in self.of_kind(StepDone, run_id)]
 
     def picture(self, run_id: str) -> np.ndarray:
-        """The finished picture, (H, W, 3) uint8."""
+        """Return the finished image, (H, W, 3) uint8."""
         (image,) = self.of_kind(ImageReady, run_id)
         return np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3)

@@ -1,10 +1,14 @@
-"""The engine process that ships, with a model that does odd things at the third step of odd prompts.
+"""The shipped engine process with a model that misbehaves at the third step of certain prompts.
 
-spin     computes for ever, the interpreter held         segfault  as a broken driver does it
-sleep    waits for ever, as for a kernel that never      lose      reports a poisoned device
-         returns                                         break     an error that is no Run's own
-crowd    does not fit into a batch with others           large     does not fit at all
-huge     fits, but its picture only in tiles             NaN       numbers that are none
+spin      computes without end, holding the interpreter
+sleep     waits without end, as for a kernel that never returns
+segfault  crashes like a broken driver
+lose      reports a poisoned device
+break     raises an error outside any one Run
+crowd     does not fit into a batch with others
+large     does not fit at all
+huge      fits, but its image only in tiles
+NaN       returns numbers that are not finite
 """
 
 import os
@@ -33,7 +37,7 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
     from gpu_subscriber.engine.run import Denoising
 
     class OddFamily(StableDiffusion):
-        """Knows the prompt of each state."""
+        """Reads the prompt of each state."""
 
         def __init__(self, pipeline: Any) -> None:
             super().__init__(pipeline)

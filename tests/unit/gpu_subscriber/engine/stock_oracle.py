@@ -1,4 +1,6 @@
-"""What diffusers' own StableDiffusionPipeline makes of the same parameters, called alone. Shares no code with ours."""
+"""The image of diffusers' own StableDiffusionPipeline for the same parameters. Shares no code with
+the engine.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +40,7 @@ class StockPicture:
 
 
 def stock_picture(pipeline: Any, parameters: GenerationParameters, *, index: int = 0) -> StockPicture:
-    """One call of the stock pipeline with `torch.Generator("cpu").manual_seed(seed + index)`."""
+    """Call the stock pipeline once with `torch.Generator("cpu").manual_seed(seed + index)`."""
     own = pipeline.scheduler
     scheduler, overrides = STOCK_SCHEDULERS.get(parameters.sampler, (type(own), {}))
     pipeline.scheduler = scheduler.from_config(own.config, **overrides)

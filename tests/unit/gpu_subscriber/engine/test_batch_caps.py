@@ -1,4 +1,4 @@
-"""Caps: lowered by memory that ran out, and raised again with care."""
+"""Batch caps: lowered when memory runs out, and raised again slowly."""
 
 from gpu_subscriber.engine.batch_caps import STEPS_BEFORE_GROWTH, BatchCaps
 from gpu_subscriber.engine.batch_planning import BatchKey

@@ -1,4 +1,4 @@
-"""The plan: who takes the next step. Pure, so every rule has a test that needs no network."""
+"""The plan: which Runs take the next step. Pure, so every rule has a test without a network."""
 
 from typing import Any
 
@@ -104,7 +104,7 @@ def test_a_model_that_is_not_loaded_does_not_wait_for_a_lower_lane() -> None:
 
 
 def test_two_busy_models_take_turns_instead_of_evicting_each_other_at_every_step() -> None:
-    """Both have waited long. The one that is loaded keeps the device until the switch is due again."""
+    """Both have waited long. The loaded one keeps the device until the switch is due again."""
     a = candidate("a", key=key("a"), submitted_at=0)
     b = candidate("b", key=key("b"), submitted_at=1)
     assert planned(a, b, loaded=("b",), now=100, last_load_at=99) == ["b"]

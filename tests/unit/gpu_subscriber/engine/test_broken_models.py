@@ -1,4 +1,6 @@
-"""Models that fail between loading and the end of the warm-up, in the real engine process: they fail alone."""
+"""Models that fail between loading and the end of the warm-up fail alone, in the real engine
+process.
+"""
 
 import json
 import multiprocessing
@@ -35,14 +37,14 @@ class BreakingChild(Child):
         theirs.close()
 
     def answer(self, run_id: str) -> Any:
-        """The answer of this Run."""
+        """Return the answer of this Run."""
         while True:
             message = self.next(ImageReady, RunFailed)
             if message.run_id == run_id:
                 return message
 
     def ready_with(self, *broken: str) -> EngineReady:
-        """The next report in which exactly these models are broken."""
+        """Return the next report in which exactly these models are broken."""
         while True:
             ready: EngineReady = self.next(EngineReady)
             if {one.model for one in ready.broken} == set(broken):

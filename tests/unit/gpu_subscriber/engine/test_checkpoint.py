@@ -1,4 +1,4 @@
-"""Checkpoints: a Run stopped anywhere goes on elsewhere as if nothing had happened, or starts over."""
+"""Checkpoints: a Run stopped at any step resumes elsewhere with the same result, or starts over."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ STEPS = 7
 
 
 def stopped_after(stock: Any, steps: int, **changes: Any) -> bytes:
-    """A checkpoint that an engine made which then is gone."""
+    """Return a checkpoint from an engine that no longer exists."""
     driven = DrivenEngine(RecordingFamily(stock))
     driven.start("first", drawing(steps=STEPS, **changes))
     driven.step(steps)
@@ -43,7 +43,7 @@ def stopped_after(stock: Any, steps: int, **changes: Any) -> bytes:
 
 
 def resumed(stock: Any, checkpoint: bytes | None, **changes: Any) -> tuple[torch.Tensor, DrivenEngine]:
-    """Final latents of the same Run in a fresh engine."""
+    """Return the final latents of the same Run in a new engine."""
     family = RecordingFamily(stock)
     driven = DrivenEngine(family)
     driven.start("second", drawing(steps=STEPS, **changes), checkpoint=checkpoint)
@@ -64,7 +64,9 @@ def test_a_run_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler:
 
 @pytest.mark.parametrize("sampler", list(Sampler))
 def test_a_batch_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler: Sampler) -> None:
-    """Three Runs, whose state hangs together: what they keep of the batch's predictions are views of one tensor."""
+    """Three Runs with shared state: what they keep of the batch's predictions are views of one
+    tensor.
+    """
     seeds = (1, 2, 3)
 
     def drawn(checkpoints: dict[int, bytes | None]) -> tuple[dict[int, torch.Tensor], DrivenEngine]:
@@ -93,7 +95,7 @@ def test_what_is_saved_unasked_is_complete_though_nobody_waits_for_it(stock: Any
     family = RecordingFamily(stock)
     driven = DrivenEngine(family, checkpoint_interval_seconds=1.0)
     driven.start("long", drawing(steps=STEPS, sampler=sampler))
-    for _ in range(STEPS + 1):  # one of them takes a step more than asked
+    for _ in range(STEPS + 1):  # one sampler takes an extra step
         driven.now += 1.0
         driven.step()
     saved = driven.of_kind(CheckpointReady)
@@ -174,7 +176,7 @@ def test_a_checkpoint_of_other_weights_is_refused(stock: Any, tmp_path: Path) ->
 
 
 def rewritten(checkpoint: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
-    """The same with other metadata, and a checksum that fits."""
+    """Return the checkpoint with other metadata and a matching checksum."""
     start = len(checkpoints.MAGIC) + 32
     body = checkpoint[start:]
     header_end = 8 + int.from_bytes(body[:8], "little")
@@ -237,7 +239,7 @@ def test_a_checkpoint_that_is_too_large_is_neither_made_nor_read(
 
 
 def test_checkpoints_that_cost_more_come_less_often(family: RecordingFamily) -> None:
-    """Each takes 0.2 s here, of 200 steps of 1 s; so that they take 1 %, there may be ten of them and not forty."""
+    """Each takes 0.2 s, in 200 steps of 1 s: a share of 1 % allows ten of them, not forty."""
 
     class SlowToSave(DrivenEngine):
         def hear(self, message: FromEngine) -> None:
@@ -278,7 +280,8 @@ def test_long_runs_are_saved_every_few_seconds_unasked(family: RecordingFamily) 
     for _ in range(STEPS):
         driven.now += 2.0
         driven.step()
-    # Prepared at 2 s, so the intervals end at 8 s and at 14 s; the latter is the last step, which the image follows.
+    # Prepared at 2 s, so the intervals end at 8 s and at 14 s; the latter is the last step, which
+    # makes no checkpoint.
     assert [message.step for message in driven.of_kind(CheckpointReady)] == [4]
 
 

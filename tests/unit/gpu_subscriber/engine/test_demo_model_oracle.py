@@ -1,8 +1,8 @@
-"""The oracle again, on the trained demo model: its pictures have edges, where small errors would show.
+"""The oracle tests on the trained demo model: its images have edges, where small errors would show.
 
-Tolerances as in `test_stock_oracle.py`: bit for bit alone; in a mixed batch float32 rounding. Measured over all
-samplers, 12 to 15 steps, in either memory format: at most 8e-5 in the latents, and one level of 255 in one colour
-value out of 5000.
+Tolerances as in `test_stock_oracle.py`: bit for bit alone, float32 rounding in a mixed batch.
+Measured over all samplers, 12 to 15 steps, in either memory format: at most 8e-5 in the latents,
+and one level of 255 in one colour value out of 5000.
 """
 
 from typing import Any
@@ -22,8 +22,9 @@ from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 
 WEIGHTS = model_folder(DEMO_MODEL.source)
 LATENT_TOLERANCE = 2e-4
-"""Float sums differ with the batch size, by 1e-6 a step; the later steps of a multistep sampler amplify that. In pixels
-it is one level at the most, which is asserted, too."""
+"""Float sums differ with the batch size, by 1e-6 a step; the later steps of a multistep sampler
+amplify that. In pixels it is at most one level, which is also asserted.
+"""
 
 pytestmark = pytest.mark.skipif(
     WEIGHTS is None or not (WEIGHTS / "model_index.json").is_file(),
@@ -80,7 +81,7 @@ def test_a_mixed_batch_draws_what_each_would_draw_alone(demo: Any) -> None:
 
 
 def test_the_preview_of_finished_latents_resembles_the_picture(demo: Any) -> None:
-    """The linear map's small picture and the autoencoder's, shrunk to the same size."""
+    """The linear map's small image against the autoencoder's, reduced to the same size."""
     assert WEIGHTS is not None
     if not (WEIGHTS / LATENT_PREVIEW_FILE).is_file():
         pytest.skip("the demo model has no preview map yet")

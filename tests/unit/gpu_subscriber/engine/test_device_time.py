@@ -1,4 +1,4 @@
-"""Device seconds, on a device that does its work at once and on one that queues it: every one is in an answer."""
+"""Device seconds, on devices with immediate and with queued work: every second is in an answer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ STEP_SECONDS, DECODE_SECONDS = 6.0, 3.0
 
 
 class TimedFamily(RecordingFamily):
-    """Each forward and each decoding takes its time of the device."""
+    """Each forward and each decoding takes a fixed time of the device."""
 
     def __init__(self, pipeline: Any, work: Callable[[float], None]) -> None:
         super().__init__(pipeline)

@@ -1,4 +1,4 @@
-"""What can go wrong inside the engine, in the engine that ships and in a process of its own; only the model is odd."""
+"""Failures inside the shipped engine, in its own process, caused by a misbehaving model."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ START_SECONDS = 120.0
 
 @pytest.fixture(scope="module")
 def engine(stable_diffusion_folder: Path) -> Iterator[EngineUnderTest]:
-    """One for all: it is replaced whenever it dies, which is part of what is tested."""
+    """One engine for all tests: it is replaced whenever it dies, which is part of the test."""
     settings = EngineSettings(
         models=(spec(source=str(stable_diffusion_folder)),),
         device="cpu",

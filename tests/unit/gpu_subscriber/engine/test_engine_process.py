@@ -1,4 +1,4 @@
-"""The engine as its own process, over a real pipe. Slow to start (torch is imported), so few tests share one child."""
+"""The engine as its own process, over a real pipe. It imports torch, so few tests share one child."""
 
 import multiprocessing
 import os
@@ -46,7 +46,7 @@ class Child:
         theirs.close()
 
     def next(self, *kinds: type) -> Any:
-        """The next message of one of these kinds."""
+        """Return the next message of one of these kinds."""
         while self.pipe.poll(START_SECONDS):
             message: FromEngine = self.pipe.recv()
             if isinstance(message, kinds):
@@ -123,7 +123,7 @@ def test_shutdown_hands_back_checkpoints_and_exits_cleanly(stable_diffusion_fold
 
 
 def test_the_engine_ends_when_its_parent_is_killed(stable_diffusion_folder: Path) -> None:
-    """A parent that is killed with SIGKILL says nothing; the end of the pipe does."""
+    """A parent killed with SIGKILL sends nothing; the end of the pipe signals it."""
     program = """
 import multiprocessing, pickle, sys
 from gpu_subscriber.engine.engine_process import run_engine
@@ -161,7 +161,9 @@ if __name__ == "__main__":
 
 
 def test_the_parents_side_imports_no_torch() -> None:
-    """The parent renews leases from threads; importing torch would hold the interpreter for a second."""
+    """The parent renews leases from threads; importing torch would hold the interpreter for a
+    second.
+    """
     code = (
         "import sys; import gpu_subscriber.engine.engine_process, gpu_subscriber.engine.messages, "
         "gpu_subscriber.engine.engine_settings, gpu_subscriber.engine.exit_codes; "

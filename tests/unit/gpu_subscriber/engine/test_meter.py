@@ -1,4 +1,4 @@
-"""The meter tells what the engine did once a second, and at once when nothing is left to do."""
+"""The meter reports the engine's work once a second, and at once when no work is left."""
 
 from gpu_subscriber.engine.messages import EngineMeasured
 from gpu_subscriber.engine.meter import Meter

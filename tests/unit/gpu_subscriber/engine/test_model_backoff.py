@@ -1,4 +1,4 @@
-"""When a model that failed to load may be tried again."""
+"""When a model that failed to load may be retried."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,6 @@
-"""What models obey: found in their folders, kept by the loaded pipelines, and stated in catalog entries."""
+"""What models obey: found in their folders, kept by the loaded pipelines, and stated in catalog
+entries.
+"""
 
 import inspect
 import json
@@ -67,7 +69,7 @@ def catalog_of(folder: Path, entry: Mapping[str, Any], beside: Path) -> ModelSpe
 
 
 def small(**fields: Any) -> dict[str, Any]:
-    """The fields of an entry whose default picture is small enough for tests."""
+    """Return the fields of an entry whose default image is small enough for tests."""
     return {"limits": {"min_side": 32}, "defaults": {"width": 64, "height": 64, "steps": 2}, **fields}
 
 
@@ -138,7 +140,7 @@ def test_entry_that_promises_too_much_is_refused_with_what_to_write(
 ) -> None:
     with pytest.raises(SettingsError, match=re.escape(reason)):
         catalog_of(folders[name], entry, tmp_path)
-    # Where the folder is visible to the worker alone, the model is refused when it is loaded.
+    # Where only the worker has the folder, the model is refused when it is loaded.
     spec = ModelSpec(
         **{"name": "tiny", "title": "", "family": "whole_pipeline", "source": str(folders[name]), **entry}
     )
@@ -250,7 +252,7 @@ def test_stepping_family_refuses_a_scheduler_of_another_kind(tmp_path: Path, own
 
 
 def test_table_of_unservable_classes_agrees_with_diffusers() -> None:
-    """By the signature of each class's call; what a signature does not show is named by hand."""
+    """Compared by the signature of each class's call; other reasons are listed by hand."""
     found = {}
     for name in dir(diffusers):
         pipeline = getattr(diffusers, name) if name.endswith("Pipeline") else None

@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def due_at(*, steps: int, seconds_per_step: float, interval: float = 1.0) -> list[int]:
-    """The steps after which a Run of even pace is shown."""
+    """Return the steps of a Run of even pace after which a preview is due."""
     shown: list[int] = []
     for done in range(1, steps + 1):
         since = (done - shown[-1]) * seconds_per_step if shown else None
@@ -63,7 +63,9 @@ def test_a_preview_is_a_small_jpeg(driven: DrivenEngine) -> None:
 
 
 def test_a_noisy_preview_still_fits_where_previews_are_kept() -> None:
-    """Firestore documents end at 1 MiB; even noise, which JPEG is worst at, stays small after smooth upscaling."""
+    """Firestore limits documents to 1 MiB. Even noise, JPEG's worst case, stays small after smooth
+    upscaling.
+    """
     noise = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert len(encode_preview(noise)) < 8192
 
@@ -91,7 +93,9 @@ def test_without_them_stable_diffusions_colours_do(tmp_path: Path) -> None:
 def test_a_perfect_prediction_points_at_the_clean_latents(
     family: RecordingFamily, sampler: Sampler, kind: str
 ) -> None:
-    """Noise known latents to each timestep and predict exactly that noise: the estimate must be the latents."""
+    """Noise known latents to each timestep and predict exactly that noise: the estimate must be the
+    latents.
+    """
     state = family.prepare(drawing(sampler=sampler, steps=5), seed=0)
     own = DDIMScheduler.from_config(family.pipeline.scheduler.config, prediction_type=kind)
     if sampler not in obeyed_samplers(scheduler_config(own)):
@@ -102,7 +106,8 @@ def test_a_perfect_prediction_points_at_the_clean_latents(
     betas = torch.linspace(1e-4, 0.02, 1000)
     alphas_bar = torch.cumprod(1 - betas, 0)
     sigmas = getattr(state.scheduler, "sigmas", None)
-    # The first step only: later ones would need the scheduler's index moved, which only stepping does.
+    # The first step only: later ones would need the scheduler's index moved, which only stepping
+    # does.
     alpha_bar = alphas_bar[int(state.timesteps[0])] if sigmas is None else 1 / (1 + sigmas[0].float() ** 2)
     preserving = alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
     explodes = sampler in (Sampler.EULER, Sampler.EULER_ANCESTRAL)
@@ -118,7 +123,9 @@ def test_a_perfect_prediction_points_at_the_clean_latents(
 
 @pytest.mark.parametrize("sampler", list(Sampler))
 def test_the_estimate_follows_the_sampler_along_the_way(family: RecordingFamily, sampler: Sampler) -> None:
-    """With a network that always predicts the same clean latents, every step's estimate is those latents."""
+    """With a network that always predicts the same clean latents, every step's estimate is those
+    latents.
+    """
     clean = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
     state = family.prepare(drawing(sampler=sampler, steps=6), seed=0)
     own = DDIMScheduler.from_config(family.pipeline.scheduler.config, prediction_type="epsilon")
@@ -136,7 +143,7 @@ def test_the_estimate_follows_the_sampler_along_the_way(family: RecordingFamily,
 
 
 def test_a_preview_costs_about_a_millisecond() -> None:
-    """Bound ten times above what was measured (0.3 to 0.5 ms), for machines that are busy."""
+    """The bound is ten times the measured time (0.3 to 0.5 ms), for busy machines."""
     colours = LatentColours.beside(None, CPU)
     latents = torch.randn(1, 4, 32, 32)
     times = []

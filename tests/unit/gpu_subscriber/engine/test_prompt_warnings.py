@@ -1,4 +1,4 @@
-"""What the engine reports of parameters that a model does not obey, and that the API counts the same tokens."""
+"""The engine reports parameters that a model does not obey, and the API counts the same tokens."""
 
 import shutil
 from pathlib import Path
@@ -32,7 +32,7 @@ ANY_TEXT = st.one_of(
 
 
 class OnlyTokenizer:
-    """As much of a pipeline as the tokens need."""
+    """The parts of a pipeline that the tokens need."""
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,4 +1,4 @@
-"""What the engine tells of the circumstances it drew an image in."""
+"""The circumstances that the engine reports for an image."""
 
 import hashlib
 import platform

@@ -1,4 +1,4 @@
-"""An image drawn once more from its record: bit for bit, whoever it shared its steps with, resumed or not."""
+"""An image redrawn from its record: bit for bit, whatever Runs shared its steps, resumed or not."""
 
 import subprocess
 import sys
@@ -74,7 +74,7 @@ def test_a_model_is_loaded_as_it_was(one_thread: None) -> None:
 
 
 def test_the_command_writes_what_can_be_compared(tmp_path: Path) -> None:
-    """The real thing, in a process of its own: the demo model, from file to file."""
+    """The real command in its own process: the demo model, from file to file."""
     there = environment(threads=1, channels_last=("unet",))
     family = load_like(DEMO_MODEL, there)
     wanted = parameters(steps=2, width=64, height=64)

@@ -36,7 +36,7 @@ def test_a_run_reports_its_phases_and_each_step(driven: DrivenEngine) -> None:
 
 @pytest.mark.parametrize("sampler", list(Sampler))
 def test_steps_are_counted_as_they_were_asked_for(driven: DrivenEngine, sampler: Sampler) -> None:
-    """PNDM takes one step more than asked; nobody is told of step 6 of 5."""
+    """PNDM takes one step more than requested; no report says step 6 of 5."""
     driven.start("run", drawing(sampler=sampler, steps=5))
     driven.run_to_end()
     reported = [(message.step, message.steps) for message in driven.of_kind(StepDone)]
@@ -78,7 +78,7 @@ def test_a_picture_tells_where_its_time_went(stock: Any) -> None:
     driven.start("second", drawing(steps=4))
     driven.run_to_end()
     first, second = (image.times for image in driven.of_kind(ImageReady))
-    # Two steps alone and two together; then the other way round.
+    # Two steps alone and two together; then in reverse order.
     for times in (first, second):
         assert (times.preparing_seconds, times.decoding_seconds, times.steps) == (1.0, 3.0, 4)
         assert times.shared_by == 1.5
@@ -141,7 +141,7 @@ def test_runs_beyond_the_cap_wait_and_move_up(family: RecordingFamily) -> None:
 
 
 class FamilyWithLittleMemory(RecordingFamily):
-    """Fits `room` Runs into a forward, as `torch.OutOfMemoryError` says."""
+    """Fits `room` Runs into a forward, and raises `torch.OutOfMemoryError` for more."""
 
     room = 2
 
@@ -256,7 +256,7 @@ def test_numbers_that_are_not_finite_never_become_a_picture(stock: Any, number: 
 
 
 class SpoiltOnce(RecordingFamily):
-    """The first picture's numbers are not finite; the device's fault, for the second is as it should be."""
+    """The first image's numbers are not finite because of the device; the second image is correct."""
 
     def __init__(self, stock: Any) -> None:
         super().__init__(stock)
@@ -308,7 +308,7 @@ def test_a_run_whose_spoilt_picture_is_on_its_way_can_still_be_interrupted(stock
 
 
 class OneColour(RecordingFamily):
-    """Every picture is of one colour: `level` in the decoder's floats, everywhere."""
+    """Every image has one colour: `level` in the decoder's floats, everywhere."""
 
     level = -1.0
 
@@ -406,7 +406,7 @@ def test_a_broken_model_is_not_loaded_again_before_its_backoff_ends(family: Reco
 
 
 def test_models_make_room_for_each_other_and_runs_survive_it(stock: Any) -> None:
-    """Two models, one place. A Run that is halfway keeps its state while its model is gone."""
+    """Two models, one slot. A Run that is halfway keeps its state while its model is unloaded."""
     one, two = RecordingFamily(stock), RecordingFamily(stock)
     driven = DrivenEngine({"one": one, "two": two}, model_switch_patience_seconds=5.0)
     driven.start("first", drawing(model="one", steps=4))

@@ -1,8 +1,9 @@
-"""The oracle: whatever else the engine is doing, a Run's picture is the stock pipeline's picture.
+"""The oracle: whatever else the engine is doing, a Run's image is the stock pipeline's image.
 
-Alone the forward has the stock call's shape, so latents are equal bit for bit. In a shared batch matrix products are
-summed in another order: float32 rounding, 1e-7 of each prediction, which guidance multiplies and the solver's steps
-pass on. Over these few steps that stays below LATENT_TOLERANCE and moves no pixel by more than one level of 255.
+Alone the forward has the stock call's shape, so latents are equal bit for bit. In a shared batch,
+matrix products are summed in another order: float32 rounding, 1e-7 of each prediction, which
+guidance multiplies and the solver's steps propagate. Over these few steps that stays below
+LATENT_TOLERANCE and moves no pixel by more than one level of 255.
 """
 
 from typing import Any

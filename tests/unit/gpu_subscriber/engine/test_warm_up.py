@@ -1,4 +1,4 @@
-"""Warm-up: what is measured is used, and a mix is never slower than one at a time."""
+"""Warm-up: its measurements are used, and a mix is never slower than one Run at a time."""
 
 import time
 from typing import Any
@@ -80,7 +80,7 @@ def test_what_an_image_takes_is_told(stock: Any) -> None:
     told = warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=True)
     assert told is not None
     assert (told.model, told.steps) == ("tiny", default_parameters(TINY).steps)
-    assert told.times.step_seconds >= 0.0199  # two clocks do not agree to the last digit
+    assert told.times.step_seconds >= 0.0199  # two clocks differ slightly
     assert min(told.times.preparing_seconds, told.times.decoding_seconds) > 0
 
 

@@ -1,4 +1,6 @@
-"""A pipeline class without a family of its own: drawn whole, yet watched, interrupted and guarded like the others."""
+"""A pipeline class without its own family: drawn whole, but reported, interrupted and guarded like
+the others.
+"""
 
 from typing import Any
 
@@ -108,7 +110,7 @@ def test_only_arguments_that_the_call_names_are_passed() -> None:
     calls: list[dict[str, Any]] = []
 
     class NoNegatives:
-        """Not one of ours: the shape of a pipeline whose call knows few arguments."""
+        """A foreign pipeline class whose call accepts few arguments."""
 
         device = torch.device("cpu")
         scheduler = None
@@ -146,7 +148,7 @@ def test_only_arguments_that_the_call_names_are_passed() -> None:
 def test_numbers_that_are_none_never_become_a_picture(
     whole: WholePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NaN survives the stock pipeline's own clamping to 0 and 1; infinities do not, and are white or black."""
+    """NaN survives the stock pipeline's own clamping to 0 and 1; infinities become white or black."""
     real = whole.pipeline.vae.decode
     monkeypatch.setattr(
         whole.pipeline.vae, "decode", lambda *args, **named: (real(*args, **named)[0] * float("nan"),)

@@ -1,4 +1,6 @@
-"""Tiny, seeded, untrained pipelines of real classes without a stepping family, saved as model folders."""
+"""Tiny, seeded, untrained pipelines of real classes without a stepping family, saved as model
+folders.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +59,7 @@ _CHAT = (
 
 
 def saved(name: str, folder: Path, **changes: Any) -> Path:
-    """Save the tiny pipeline of this name in FAMILIES."""
+    """Save the tiny pipeline with this name in FAMILIES."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         pipeline: Any = FAMILIES[name](folder, **changes)

@@ -1,4 +1,4 @@
-"""Stock diffusers pipelines with tiny, seeded, untrained networks: seconds matter here, beauty does not."""
+"""Stock diffusers pipelines with tiny, seeded, untrained networks, for fast tests."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,9 @@ SIDE = 32
 def tiny_stable_diffusion(
     folder: Path, *, prediction_type: str = "v_prediction", seed: int = 0, **unet: object
 ) -> Path:
-    """Save a StableDiffusionPipeline into `folder`; `unet` replaces parts of its network's configuration."""
+    """Save a StableDiffusionPipeline into `folder`; `unet` replaces parts of its network's
+    configuration.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         pipeline: Any = StableDiffusionPipeline(
@@ -114,14 +116,14 @@ def _text_encoder() -> CLIPTextModel:
 
 
 def byte_letters() -> list[str]:
-    """GPT-2's printable stand-ins for the 256 bytes."""
+    """Return GPT-2's printable stand-ins for the 256 bytes."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + number) for number in range(len(hidden))]
 
 
 def byte_tokenizer(folder: Path, *, tokens: int = TOKENS) -> CLIPTokenizer:
-    """Every byte a token, no merges."""
+    """Save a tokenizer with every byte as a token and no merges."""
     folder.mkdir(parents=True)
     letters = byte_letters()
     every = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
