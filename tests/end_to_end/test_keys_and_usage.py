@@ -25,7 +25,8 @@ def test_a_program_works_with_a_key_within_its_scopes_and_its_owner_sees_the_cos
 
         accepted = program.post("/v1/tasks", json={"prompt": "a small blue square", "steps": 4})
         assert accepted.status_code == 202
-        assert re.fullmatch(r'"submissions";r=\d+;t=\d+, "active-tasks";r=\d+', accepted.headers["RateLimit"])
+        limits = r'"submissions";r=\d+;t=\d+, "refused-submissions";r=\d+;t=\d+, "active-tasks";r=\d+'
+        assert re.fullmatch(limits, accepted.headers["RateLimit"])
         task_id = accepted.json()["id"]
         system.client.wait_for_end(task_id)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from common.domain.parameters import Sampler
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import EngineMeasured, ImageReady, RunFailed, RunInterrupted, StepDone
@@ -126,9 +127,9 @@ def test_a_whole_pipeline_is_charged_when_it_is_interrupted_or_fails(whole: Whol
             driven.interrupt("stopped")
 
     driven.engine._pump = pump
-    driven.start("stopped", drawing(steps=4))
+    driven.start("stopped", drawing(sampler=Sampler.LCM, steps=4))
     driven.run_to_end()
     assert [one.gpu_seconds for one in driven.of_kind(RunInterrupted)] == [pytest.approx(2 * STEP_SECONDS)]
-    driven.start("drawn", drawing(steps=4, seed=8))
+    driven.start("drawn", drawing(sampler=Sampler.LCM, steps=4, seed=8))
     driven.run_to_end()
     assert driven.of_kind(ImageReady)[0].gpu_seconds == pytest.approx(4 * STEP_SECONDS)
