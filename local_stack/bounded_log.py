@@ -112,9 +112,7 @@ class BoundedLog:
 
 
 def older_part(path: Path) -> Path:
-    """Return the path of the older part: earlier lines of this start, or the log of the previous
-    one.
-    """
+    """Return the path of the older part: earlier lines of this start, or the previous start's log."""
     return path.with_name(path.name + ".1")
 
 

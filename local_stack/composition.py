@@ -58,8 +58,9 @@ class Composition:
 
     @property
     def push_endpoints(self) -> PushEndpoints | None:
-        """Where Pub/Sub pushes; None without an API. The token is in the URL: the emulator sends no
-        header for it.
+        """Where Pub/Sub pushes; None without an API.
+
+        The token is in the URL: the emulator sends no header for it.
         """
         if not self._settings.serves_api:
             return None
@@ -140,8 +141,9 @@ class Composition:
         )
 
     def firestore(self, latest_export: Callable[[], Path | None]) -> ProcessSpec:
-        """Return the Firestore emulator's spec. `latest_export` is called at each start, for the
-        latest documents.
+        """Return the Firestore emulator's spec.
+
+        `latest_export` is called at each start, for the latest documents.
         """
         return firestore_emulator(
             port=self._port("firestore-emulator"),
@@ -188,9 +190,7 @@ class Composition:
         return {} if path is None else {MODEL_CATALOG_VARIABLE: str(path)}
 
     def _share(self, number: int) -> dict[str, str]:
-        """Return the variables with a worker's models; a worker beyond the planned ones joins the
-        first pool.
-        """
+        """Return the variables with a worker's models; an extra worker joins the first pool."""
         planned = [pool for pool in self.pools for _ in range(pool.workers)]
         pool = planned[number] if number < len(planned) else self.pools[0]
         subscription = self._settings.names.tasks_subscription(pool.name)

@@ -1,5 +1,4 @@
-"""Restarts the Firestore emulator before its heap is full, when it would only collect garbage and
-hang.
+"""Restarts the Firestore emulator before its heap is full and it stops responding.
 
 The emulator keeps every version of every document. A restart from an export keeps only the latest
 versions.
@@ -23,8 +22,9 @@ _LEAST_PAUSE_SECONDS = 600.0
 
 
 class MemoryRelief:
-    """Decides when to restart, exports the documents, and stops the process. The supervisor
-    restarts it.
+    """Decides when to restart, exports the documents, and stops the process.
+
+    The supervisor restarts it.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class MemoryRelief:
         self._relieved_at = float("-inf")
 
     def look(self, process: ChildProcess) -> str | None:
-        """Check the memory and stop the process if necessary. Returns a message for the user if it
-        was stopped.
+        """Check the memory and stop the process if necessary.
 
-        When `save` raises OSError, the process continues until the next check.
+        Returns a message for the user if it was stopped. When `save` raises OSError, the process
+        continues until the next check.
         """
         now = self._now()
         if now - self._looked_at < _LOOK_SECONDS or now - self._relieved_at < _LEAST_PAUSE_SECONDS:

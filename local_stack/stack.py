@@ -33,9 +33,7 @@ def _say_nothing(_line: str) -> None:
 
 
 class LocalStack:
-    """A context manager: entering returns when everything is ready; leaving stops everything and
-    saves the data.
-    """
+    """A context manager: entering returns when all is ready; leaving stops and saves all."""
 
     def __init__(self, settings: StackSettings, say: Callable[[str], None] = _say_nothing) -> None:
         self._settings = settings
@@ -58,9 +56,7 @@ class LocalStack:
     def emulators_only(
         cls, data_directory: Path, *, rules: Path | None = None, names: ResourceNames | None = None
     ) -> Self:
-        """Create a stack without the project's own programs, for tests against Pub/Sub, Firestore
-        and the bucket.
-        """
+        """Create a stack of Pub/Sub, Firestore and the bucket, without the project's own programs."""
         return cls(
             StackSettings(
                 data_directory=data_directory,
@@ -149,9 +145,7 @@ class LocalStack:
         self._stop(error)
 
     def _end_what_a_crash_left(self) -> None:
-        """Kill the processes of a stack whose supervisor was killed, where the system did not kill
-        them.
-        """
+        """Kill the processes of a stack whose supervisor was killed, if the system did not."""
         state = self._data.state()
         if state is not None and (count := end_leftovers(state.stack_id)):
             self._say(f"Ended {count} processes that a crashed stack had left behind.")
@@ -164,9 +158,7 @@ class LocalStack:
             )
 
     def _start_all(self) -> None:
-        """Start everything at once: workers and API load libraries for longer than the emulators
-        need to start.
-        """
+        """Start everything at once: workers and API take longer to load libraries than the emulators to start."""
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
         self._data.forget_traces()
         for notice in self._notices:

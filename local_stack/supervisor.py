@@ -1,5 +1,6 @@
-"""Starts, watches and stops a group of child processes. The stack's composition defines them and
-their order.
+"""Starts, watches and stops a group of child processes.
+
+The stack's composition defines them and their order.
 """
 
 import threading
@@ -19,8 +20,9 @@ _WATCH_SECONDS = 0.2
 
 
 class Supervisor:
-    """The processes of one stack. Leaving the context stops them all, newest first, also after
-    errors.
+    """The processes of one stack.
+
+    Leaving the context stops them all, newest first, also after errors.
     """
 
     def __init__(
@@ -86,10 +88,10 @@ class Supervisor:
                 raise StartInterruptedError("Interrupted before everything was ready.")
 
     def watch(self, tell: Callable[[str], None], *, also: Callable[[], None] = lambda: None) -> None:
-        """Block until interrupted. Restart processes that allow it and pass a message to `tell`.
-        All must be ready.
+        """Block until interrupted.
 
-        `also` is called with each check of the processes.
+        Restart processes that allow it and pass a message to `tell`. All must be ready. `also` is
+        called with each check of the processes.
 
         Raises ProcessFailedError when a process exits that must not be restarted, or exited too
         often before it was ready.
@@ -105,10 +107,9 @@ class Supervisor:
                     tell(news)
 
     def stop(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Stop these processes in parallel: SIGTERM, each one's own deadline, SIGKILL. Removes them
-        from `processes`.
+        """Stop these processes in parallel: SIGTERM, each one's own deadline, SIGKILL.
 
-        Returns the names of the processes that had to be killed.
+        Removes them from `processes`. Returns the names of the processes that had to be killed.
         """
         ending = [self._processes.pop(name) for name in tuple(names) if name in self._processes]
         for process in ending:

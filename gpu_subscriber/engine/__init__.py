@@ -1,5 +1,5 @@
-"""The engine process: it owns the GPU, loads models and runs the step engine. Only this package
-imports torch.
+"""The engine process: it owns the GPU, loads models and runs the step engine.
 
-The parent uses only `messages.py` and the function that starts the process.
+Only this package imports torch. The parent uses only `messages.py` and the function that starts the
+process.
 """

@@ -1,5 +1,6 @@
-"""How many Runs may share a step, by model and size. Measured at warm-up and reduced by failed
-allocations.
+"""How many Runs may share a step, by model and size.
+
+Measured at warm-up and reduced by failed allocations.
 """
 
 from dataclasses import dataclass
@@ -7,9 +8,7 @@ from dataclasses import dataclass
 from gpu_subscriber.engine.batch_planning import BatchKey
 
 STEPS_BEFORE_GROWTH = 500
-"""Full steps without a failure before a lowered cap grows by one; doubled after each further
-failure.
-"""
+"""Full steps before a lowered cap grows by one; doubled after each further failure."""
 _LONGEST_WAIT = 64 * STEPS_BEFORE_GROWTH
 
 
@@ -22,8 +21,9 @@ class _LoweredCap:
 
 
 class BatchCaps:
-    """Caps by key. A measurement at one size applies to others, because rows × pixels saturate a
-    device.
+    """Caps by key.
+
+    A measurement at one size applies to others, because rows × pixels saturate a device.
     """
 
     def __init__(self, *, max_batch: int) -> None:
@@ -40,9 +40,7 @@ class BatchCaps:
         return model in self._work_by_model
 
     def failed(self, key: BatchKey, *, batch: int) -> None:
-        """Record that a batch of this size ran out of memory: the cap becomes half, or the size
-        before it grew.
-        """
+        """Halve the cap after a batch ran out of memory, or restore the size before it grew."""
         lowered = self._lowered.get(key)
         if lowered is None:
             self._lowered[key] = _LoweredCap(cap=max(1, batch // 2))
@@ -53,8 +51,9 @@ class BatchCaps:
         )
 
     def fitted(self, key: BatchKey, *, batch: int) -> None:
-        """Record that a batch of this size took a step. Memory may have been short because of a
-        neighbour, now gone.
+        """Record that a batch of this size took a step.
+
+        Memory may have been short because of a neighbour, now gone.
         """
         lowered = self._lowered.get(key)
         if lowered is None or batch != lowered.cap:

@@ -1,9 +1,9 @@
-"""Which Runs share the next step. Pure: no torch, no clock. `step_engine.py` calls it before every
-step.
+"""Which Runs share the next step.
 
-The order: interactive before batch lane, then loaded models before others, then the earliest
-submission. The first Run leads; Runs with the same key join it in the same order, up to the cap. A
-chosen Run stays among the oldest, so later arrivals in its lane do not leave it half done.
+Pure: no torch, no clock. `step_engine.py` calls it before every step. The order: interactive before
+batch lane, then loaded models before others, then the earliest submission. The first Run leads;
+Runs with the same key join it in the same order, up to the cap. A chosen Run stays among the
+oldest, so later arrivals in its lane do not leave it half done.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,8 +38,9 @@ class BatchKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A Run as the planner sees it. `submitted_at` is POSIX seconds; `arrived_at` is the engine's
-    own clock.
+    """A Run as the planner sees it.
+
+    `submitted_at` is POSIX seconds; `arrived_at` is the engine's own clock.
     """
 
     run_id: str

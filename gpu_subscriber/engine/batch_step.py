@@ -1,5 +1,4 @@
-"""One step of one batch: prepare new Runs, one shared forward, each Run's own sampler step, decode
-finished Runs.
+"""One step of one batch: prepare new Runs, run one shared forward, advance and finish each Run.
 
 Memory: a batch that does not fit is halved and retried at the next step. This is safe because a
 forward changes no Run. An image that does not fit is decoded in tiles. Only a Run that fails alone

@@ -1,6 +1,4 @@
-"""Check a loaded pipeline against its catalog entry: an entry that promises too much is refused at
-the start.
-"""
+"""Check a loaded pipeline against its catalog entry, which must not promise too much."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,9 +18,7 @@ from gpu_subscriber.engine.samplers import scheduler_config
 
 
 def check_entry(spec: ModelSpec, pipeline: Any) -> None:
-    """Raise ModelRefusedError, with what to change in the catalog entry, when the entry does not
-    fit.
-    """
+    """Raise ModelRefusedError, with what to change in the entry, when the entry does not fit."""
     class_name = type(pipeline).__name__
     if reason := UNSERVABLE_PIPELINES.get(class_name) or unservable_call(call_of(pipeline)):
         raise ModelRefusedError(f"a {class_name} cannot be served: {reason}")
@@ -37,8 +33,9 @@ def check_entry(spec: ModelSpec, pipeline: Any) -> None:
 
 
 def found_traits(pipeline: Any) -> PipelineTraits:
-    """Return what a loaded pipeline obeys. For a class missing from the table, the call's arguments
-    decide.
+    """Return what a loaded pipeline obeys.
+
+    For a class missing from the table, the call's arguments decide.
     """
     found = pipeline_traits(type(pipeline).__name__, _configs(pipeline))
     if found.is_known:

@@ -34,8 +34,7 @@ _START = len(MAGIC) + hashlib.sha256().digest_size
 
 
 def identity_of(state: Denoising, parameters: GenerationParameters, *, index: int) -> dict[str, Any]:
-    """Return what must match where a Run resumes: image, weights, precision, kind of device,
-    software.
+    """Return what must match on resume: image, weights, precision, kind of device, software.
 
     The prompt itself is not included. Of the software only major and minor versions count: patch
     releases of these packages leave samplers unchanged.
@@ -53,8 +52,9 @@ def identity_of(state: Denoising, parameters: GenerationParameters, *, index: in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A Run's state between two steps, with its tensors still on their devices. The next step does
-    not change them.
+    """A Run's state between two steps, with its tensors still on their devices.
+
+    The next step does not change them.
     """
 
     metadata: Mapping[str, Any]
@@ -133,8 +133,9 @@ def _first_difference(
 
 
 def _opened(checkpoint: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Return metadata and tensors. Raises CheckpointRefusedError for every file not written by this
-    version.
+    """Return metadata and tensors.
+
+    Raises CheckpointRefusedError for every file not written by this version.
     """
     if len(checkpoint) > MAX_CHECKPOINT_BYTES or checkpoint[: len(MAGIC)] != MAGIC:
         raise CheckpointRefusedError("not a checkpoint")
@@ -154,8 +155,9 @@ def _opened(checkpoint: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
 
 
 def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Return a scheduler's attribute as JSON. Tensors go into `tensors`; the JSON keeps their
-    names.
+    """Return a scheduler's attribute as JSON.
+
+    Tensors go into `tensors`; the JSON keeps their names.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value

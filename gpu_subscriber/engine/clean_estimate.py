@@ -1,5 +1,6 @@
-"""The clean latents (x0) that a prediction implies, whatever the sampler. Previews are drawn from
-them.
+"""The clean latents (x0) that a prediction implies, whatever the sampler.
+
+Previews are drawn from them.
 """
 
 from typing import Any

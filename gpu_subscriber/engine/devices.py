@@ -1,6 +1,4 @@
-"""The device: its choice and precision, how far the CPU may run ahead of it, and how results come
-back.
-"""
+"""The device: its choice and precision, the pace of the CPU, and the return of results."""
 
 import os
 import time
@@ -41,9 +39,7 @@ class DeviceEvent(Protocol):
 
 
 Mark = DeviceEvent | float
-"""A moment of the device: an event where work is queued, the clock's seconds where work is done at
-once.
-"""
+"""A moment of the device: an event where work is queued, else the clock's seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +53,17 @@ class Landing:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Device:
-    """A torch device with its precision. All waiting on the device and all timing of it happens
-    here.
+    """A torch device with its precision.
+
+    All waiting on the device and all timing of it happens here.
     """
 
     torch_device: torch.device
     dtype: torch.dtype
     new_event: Callable[[], DeviceEvent] | None = None
-    """Creates events with timing where work is queued. None where each call returns with its work
-    done.
+    """Creates events with timing where work is queued.
+
+    None where each call returns with its work done.
     """
     clock: Callable[[], float] = time.perf_counter
     """Times a device without events."""
@@ -74,8 +72,9 @@ class Device:
 
     @classmethod
     def chosen(cls, settings: EngineSettings) -> "Device":
-        """Return CUDA where available, unless the settings differ; sets the CPU's threads as a side
-        effect.
+        """Return the configured device; `auto` prefers CUDA.
+
+        Sets the CPU's threads as a side effect.
         """
         kind = settings.device
         if kind == "auto":
@@ -130,9 +129,7 @@ class Device:
         self._landings.append(Landing(tensors=(), deliver=deliver, event=ended))
 
     def defer(self, deliver: Callable[[], None]) -> None:
-        """Have a later `land` call `deliver` after everything pending, when all times so far are
-        known.
-        """
+        """Have a later `land` call `deliver` after everything pending, when all times are known."""
         self._landings.append(Landing(tensors=(), deliver=deliver))
 
     def land(self, *, wait: bool = False) -> None:
@@ -167,8 +164,9 @@ class Device:
             torch.cuda.synchronize()
 
     def free_memory(self) -> None:
-        """Release cached blocks after a failed allocation. Call it outside the `except` block,
-        which pins tensors.
+        """Release cached blocks after a failed allocation.
+
+        Call it outside the `except` block, which pins tensors.
         """
         if self.is_cuda:
             torch.cuda.empty_cache()

@@ -13,8 +13,7 @@ from gpu_subscriber.engine.parent_link import ParentLink
 
 
 def run_engine(pipe: Connection, settings: EngineSettings) -> None:
-    """The child's main function, for `multiprocessing`'s spawn: serve until Shutdown, then exit
-    with a code.
+    """Run the child, for `multiprocessing`'s spawn: serve until Shutdown, then exit with a code.
 
     The codes are in `exit_codes.py`. SIGINT and SIGTERM are ignored: Ctrl-C and a container's stop
     reach the whole process group, and only the parent decides which Runs to finish.

@@ -1,5 +1,6 @@
-"""EngineSettings: the configuration of the engine process. Does not import torch, so the parent can
-build it.
+"""EngineSettings: the configuration of the engine process.
+
+Does not import torch, so the parent can build it.
 """
 
 from dataclasses import dataclass
@@ -34,17 +35,13 @@ class EngineSettings:
     checkpoint_interval_seconds: float = 2.0
     """How often a Run's state is sent to the parent; 0 turns it off."""
     measure_at_start: bool = True
-    """Time batch sizes and memory formats of each loaded model; otherwise `max_batch` applies
-    unmeasured.
-    """
+    """Time batch sizes and memory formats of each loaded model; otherwise `max_batch` applies."""
     compile_denoiser: bool = False
     """`torch.compile` the repeated blocks: minutes at the start, some percent faster afterwards (CUDA only)."""
     cpu_threads: int | None = None
     """Threads of one CPU forward; None: as many as the process may run on."""
     niceness: int = 5
-    """Added to the process's niceness on a CPU, so that a forward never starves leases and
-    heartbeats.
-    """
+    """Added to the process's niceness on a CPU, so that forwards never starve leases and heartbeats."""
     log_level: str = "INFO"
     log_format: str = "json"
     """`json` or `console`, as in `common.observability.logging`."""

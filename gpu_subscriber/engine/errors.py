@@ -27,8 +27,9 @@ class EngineError(Exception):
 
 
 class ModelUnavailableError(EngineError):
-    """This worker cannot serve the model at present. `reason` is for operators: it may contain
-    paths.
+    """This worker cannot serve the model at present.
+
+    `reason` is for operators: it may contain paths.
     """
 
     code = "model_unavailable"
@@ -40,15 +41,14 @@ class ModelUnavailableError(EngineError):
 
 
 class ModelRefusedError(Exception):
-    """The catalog entry and the model do not fit. The text tells operators what to change in the
-    entry.
+    """The catalog entry and the model do not fit.
+
+    The text tells operators what to change in the entry.
     """
 
 
 class InvalidOutputError(EngineError):
-    """The network's numbers are not finite, in the second attempt too: the same seed fails on any
-    worker.
-    """
+    """The network's numbers are not finite, twice: the same seed fails on any worker."""
 
     code = "invalid_output"
 

@@ -5,8 +5,9 @@ STOPPED = 0
 PARENT_GONE = 3
 """The pipe was closed without a Shutdown: the parent is gone."""
 DEVICE_LOST = 70
-"""The device's context is poisoned (illegal access, device-side assert, ECC error): only a new
-process recovers.
+"""The device's context is poisoned: only a new process recovers.
+
+Causes are an illegal access, a device-side assert or an ECC error.
 """
 ENGINE_BROKEN = 72
 """An error in the engine itself, outside any one Run."""

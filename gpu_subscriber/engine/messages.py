@@ -17,18 +17,18 @@ from common.domain.task_records import TaskWarning
 from common.domain.worker_report import BrokenModel
 
 MAX_CHECKPOINT_BYTES = 64 * 1024 * 1024
-"""Larger checkpoints are neither made nor read. The latents of 4096² with a third-order history
-take a third of it.
+"""Larger checkpoints are neither made nor read.
+
+The latents of 4096² with a third-order history take a third of it.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Draw image `index` of a task. `submitted_at` (POSIX seconds) orders Runs of one lane, oldest
-    first.
+    """Draw image `index` of a task.
 
-    With `checkpoint`, the Run resumes where it stopped. A checkpoint that does not fit is refused,
-    and the Run starts over.
+    `submitted_at` (POSIX seconds) orders Runs of one lane, oldest first. With `checkpoint`, the Run
+    resumes where it stopped. A checkpoint that does not fit is refused, and the Run starts over.
     """
 
     run_id: str
@@ -103,10 +103,10 @@ class WarmUpTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineReady:
-    """The engine is ready, with what it can serve. Sent again when a model breaks, recovers or is
-    measured.
+    """The engine is ready, with what it can serve.
 
-    `slots`: how many Runs may share a step.
+    Sent again when a model breaks, recovers or is measured. `slots`: how many Runs may share a
+    step.
     """
 
     models: tuple[str, ...]
@@ -139,8 +139,9 @@ class StepMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineMeasured:
-    """The engine's work since the last such message. `busy_seconds` include loading, preparing and
-    decoding.
+    """The engine's work since the last such message.
+
+    `busy_seconds` include loading, preparing and decoding.
     """
 
     steps: tuple[StepMeasured, ...]

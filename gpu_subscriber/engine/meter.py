@@ -8,9 +8,7 @@ _TOLD_EVERY_SECONDS = 1.0
 
 
 class Meter:
-    """Appends to a list per step of a batch; sends to the parent once a second, and when all work
-    is done.
-    """
+    """Records each step of a batch; sends to the parent once a second, and when all work is done."""
 
     def __init__(self, *, send: Callable[[EngineMeasured], None], clock: Callable[[], float]) -> None:
         self._send = send

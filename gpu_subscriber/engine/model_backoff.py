@@ -16,8 +16,9 @@ _LONGEST_REASON = 1_000
 
 
 class ModelBackoff:
-    """The broken models by name. `clock` is monotonic: a system clock set back must not prolong a
-    pause.
+    """The broken models by name.
+
+    `clock` is monotonic: a system clock set back must not prolong a pause.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,6 +1,4 @@
-"""The loaded models, and the loading of others: safetensors only, the least recently used model is
-unloaded.
-"""
+"""The loaded models: loads safetensors only, and unloads the least recently used model."""
 
 import traceback
 from collections import OrderedDict
@@ -154,8 +152,9 @@ def model_folder(source: str) -> Path | None:
 
 
 def _fetched(spec: ModelSpec) -> Path:
-    """Download a hub id as `from_pretrained` does. Returns the cache folder, named after the
-    commit.
+    """Download a hub id as `from_pretrained` does.
+
+    Returns the cache folder, named after the commit.
     """
     return Path(DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True))
 

@@ -40,9 +40,7 @@ def weights_of(folder: Path) -> dict[str, str]:
 
 
 def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
-    """Return a diffusers scheduler's class as `class`, and every setting that differs from the
-    class's default.
-    """
+    """Return a diffusers scheduler's class as `class`, and its settings other than the defaults."""
     parameters = inspect.signature(type(scheduler).__init__).parameters
     told: dict[str, bool | int | float | str] = {"class": type(scheduler).__name__}
     for name, value in sorted(scheduler.config.items()):
@@ -123,8 +121,9 @@ def _brief(value: Any) -> str:
 
 
 def _is_channels_last(network: torch.nn.Module) -> bool:
-    """Return whether any kernel is channels-last. Kernels of one pixel match both formats and do
-    not count.
+    """Return whether any kernel is channels-last.
+
+    Kernels of one pixel match both formats and do not count.
     """
     return any(
         weight.ndim == 4

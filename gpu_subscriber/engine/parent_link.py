@@ -1,5 +1,4 @@
-"""The engine's end of the pipe: one thread receives, one sends, and the process exits when the
-parent is gone.
+"""The engine's end of the pipe: a receiving thread, a sending thread, and an exit without a parent.
 
 The module does not import torch, so that the engine receives messages before torch's imports, which
 take seconds.
@@ -18,13 +17,12 @@ ORPHAN_CHECK_SECONDS = 2.0
 
 
 class ParentLink:
-    """Messages from and to the parent. Neither `send` nor the engine's loop ever waits for a slow
-    parent.
+    """Messages from and to the parent.
 
-    When the parent dies, the process exits at once, even during a step. The end of the pipe signals
-    the parent's death; if a third process holds a copy of the pipe, a changed parent process id
-    does. (Linux's parent-death signal is unsuitable: it fires when the *thread* that started the
-    engine ends.)
+    Neither `send` nor the engine's loop ever waits for a slow parent. When the parent dies, the
+    process exits at once, even during a step. The end of the pipe signals the parent's death; if a
+    third process holds a copy of the pipe, a changed parent process id does. (Linux's parent-death
+    signal is unsuitable: it fires when the *thread* that started the engine ends.)
     """
 
     def __init__(self, pipe: Connection, *, leave: Callable[[int], object] = os._exit) -> None:

@@ -1,5 +1,6 @@
-"""Past: the history of a Run up to its current step. Checkpoints carry it; the image's record
-contains it.
+"""Past: the history of a Run up to its current step.
+
+Checkpoints carry it; the image's record contains it.
 """
 
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ class Past:
     started_over_because: str | None = None
 
     def packed(self, here: Environment) -> dict[str, Any]:
-        """Return the history as JSON for a checkpoint. `here` is the environment of the latest
-        steps.
+        """Return the history as JSON for a checkpoint.
+
+        `here` is the environment of the latest steps.
         """
         return {
             "batches": list(self.batches),

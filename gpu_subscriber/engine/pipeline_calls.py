@@ -1,6 +1,4 @@
-"""Inspect the signature of a diffusers pipeline's call: its arguments, and whether it can be
-served.
-"""
+"""Inspect a diffusers pipeline's call: its arguments, and whether it can be served."""
 
 import inspect
 from collections.abc import Mapping

@@ -32,9 +32,7 @@ def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
 
 
 def snapshot_of(run: Run) -> Snapshot | None:
-    """Return the Run's state on the device; None before the first step and for samplers that cannot
-    be saved.
-    """
+    """Return the state on the device; None before the first step or if it cannot be saved."""
     state = run.denoising
     if state is None or state.step_index == 0:
         return None
@@ -55,8 +53,9 @@ def written(snapshot: Snapshot, arrived: Sequence[torch.Tensor], *, run_id: str)
 
 
 def checkpoint_of(run: Run) -> bytes | None:
-    """Return the Run's state as bytes at once, waiting for the device. None when no checkpoint can
-    be made.
+    """Return the Run's state as bytes at once, waiting for the device.
+
+    None when no checkpoint can be made.
     """
     snapshot = snapshot_of(run)
     if snapshot is None:

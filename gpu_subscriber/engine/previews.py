@@ -1,5 +1,4 @@
-"""Previews: small JPEGs of the predicted clean latents, through a linear map instead of the
-autoencoder.
+"""Previews: small JPEGs of the predicted clean latents, made by a linear map, not the autoencoder.
 
 Each takes well below a millisecond on a CPU, and about one a second is made, so previews cost next
 to nothing.
@@ -65,8 +64,7 @@ class LatentColours:
 def preview_is_due(
     *, steps_done: int, steps: int, elapsed: float, since_last: float | None, interval: float
 ) -> bool:
-    """Return whether a preview is due after this step; times in seconds since the Run's start and
-    its last preview.
+    """Return whether a preview is due; times in seconds since the Run's start and its last preview.
 
     Previews start after a quarter of the steps and repeat every `interval` seconds. Runs so short
     that they would show only one or two get them more often. The last step gets none, because the

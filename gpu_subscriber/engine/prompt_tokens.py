@@ -9,9 +9,7 @@ _TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
 
 
 class PromptTokens:
-    """The tokenizer of a pipeline, if all its text encoders read the same tokens up to the same
-    limit.
-    """
+    """The tokenizer of a pipeline, if all its text encoders read the same tokens and limit."""
 
     def __init__(self, pipeline: Any) -> None:
         found = [

@@ -1,6 +1,4 @@
-"""Redraw one image exactly as recorded: the same batch size at each step and the same memory
-formats.
-"""
+"""Redraw one image as recorded: the same batch size at each step, the same memory formats."""
 
 from typing import Any
 

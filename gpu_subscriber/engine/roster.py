@@ -67,8 +67,9 @@ class Roster:
         return run
 
     def release(self, run: Run) -> None:
-        """Remove a Run that has no steps left. `deliver` sends its answer once its pixels have
-        arrived.
+        """Remove a Run that has no steps left.
+
+        `deliver` sends its answer once its pixels have arrived.
         """
         del self._runs[run.run_id]
 
@@ -122,8 +123,9 @@ class Roster:
         self._defer(answer)
 
     def fail(self, run: Run, error: Exception) -> None:
-        """Remove a Run that cannot continue. `answer_failures` sends the answer once its cost is
-        charged.
+        """Remove a Run that cannot continue.
+
+        `answer_failures` sends the answer once its cost is charged.
         """
         del self._runs[run.run_id]
         failure = failure_of(error)
@@ -166,8 +168,9 @@ class Roster:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return the failure that the task's owner sees. The text of foreign errors is withheld: it may
-    quote anything.
+    """Return the failure that the task's owner sees.
+
+    The text of foreign errors is withheld: it may quote anything.
     """
     if isinstance(error, EngineError):
         return error.failure

@@ -66,9 +66,7 @@ class Denoising:
 
     @property
     def model_input(self) -> torch.Tensor:
-        """(1, C, h, w): the latents as the network expects them, from diffusers'
-        `scale_model_input`.
-        """
+        """(1, C, h, w): the latents as the network expects them (`scale_model_input`)."""
         return self.scheduler.scale_model_input(self.latents, self.timestep)
 
     def advance(self, prediction: torch.Tensor) -> None:

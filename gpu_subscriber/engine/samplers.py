@@ -1,5 +1,4 @@
-"""The samplers by name: each one's diffusers scheduler, created from the model's own scheduler
-config.
+"""The samplers by name: each one's diffusers scheduler, with the model's own scheduler config.
 
 A scheduler object holds one step index and one solver history, so every Run gets a new one.
 """

@@ -82,9 +82,7 @@ class _Serving:
             return
 
     def _seconds_until_retry(self) -> float | None:
-        """Return how long an engine without a loaded model waits for messages; None: without a
-        limit.
-        """
+        """Return how long an engine without a loaded model waits for messages; None: no limit."""
         if self._shelf.loaded:
             return None
         return min(self._shelf.backoff.seconds_left(spec.name) for spec in self._settings.models)
@@ -119,8 +117,9 @@ class _Serving:
         return max((self._caps.measured_cap_of(default_key(spec)) for spec in measured or sharing), default=1)
 
     def _hear(self, *, wait: bool, within_seconds: float | None = None) -> None:
-        """Process all pending messages. With `wait`, block until one arrives or `within_seconds`
-        have passed.
+        """Process all pending messages.
+
+        With `wait`, block until one arrives or `within_seconds` have passed.
         """
         message = self._link.next(wait=wait, within_seconds=within_seconds)
         while message is not None:

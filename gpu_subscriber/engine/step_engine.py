@@ -1,5 +1,4 @@
-"""The step engine: advances every Run of this device one denoising step at a time, in shared
-batches.
+"""The step engine: advances every Run of this device step by step, in shared batches.
 
 `receive` and `advance` are called from one thread, the only one that accesses the device. An error
 of one Run fails that Run. A poisoned device (`is_device_lost`) makes `advance` raise, and the
@@ -31,8 +30,9 @@ from gpu_subscriber.engine.watching import Watching
 
 
 class StepEngine:
-    """Owns the Runs. `pump` is called at each step of a whole pipeline, so that messages are
-    processed.
+    """Owns the Runs.
+
+    `pump` is called at each step of a whole pipeline, so that messages are processed.
     """
 
     def __init__(
@@ -132,8 +132,9 @@ class StepEngine:
         self._device.charge(began, lambda seconds: self._meter.worked(seconds, is_done=not self._roster))
 
     def _answer(self) -> None:
-        """Send what the device has finished. Answers of ended Runs wait for the times of their last
-        steps.
+        """Send what the device has finished.
+
+        Answers of ended Runs wait for the times of their last steps.
         """
         self._roster.answer_failures()
         self._device.land()
@@ -155,8 +156,9 @@ class StepEngine:
             self._last_load_at = self._clock()
 
     def _draw(self, family: WholePipeline, run: Run) -> None:
-        """Draw a whole image in one call. Only this Run can be stopped meanwhile; new ones wait for
-        its end.
+        """Draw a whole image in one call.
+
+        Only this Run can be stopped meanwhile; new ones wait for its end.
         """
         run.began_at = self._clock()
         stepped_at, earlier_seconds = self._device.mark(), run.gpu_seconds

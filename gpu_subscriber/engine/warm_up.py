@@ -1,5 +1,4 @@
-"""Warm-up: a model's first, slow passes, which measure batch caps, memory formats and the time of
-an image.
+"""Warm-up: a model's first passes, which measure batch caps, memory formats and an image's time.
 
 Everything is measured because results do not transfer between models and devices. On the same CPU,
 channels-last convolutions ran three times as fast for one network and a third slower for other
@@ -29,8 +28,9 @@ from gpu_subscriber.engine.model_shelf import Family
 _log = structlog.get_logger()
 
 ROUNDS = 3
-"""How often each choice is timed. The first round warms up; the best of the others counts, since
-noise only adds.
+"""How often each choice is timed.
+
+The first round warms up; the best of the others counts, since noise only adds.
 """
 BUDGET_SECONDS = 5.0
 """Stop trying larger batches after measuring for this long."""
@@ -42,8 +42,7 @@ WORTH_IT = 0.95
 def warm_up(
     family: Family, spec: ModelSpec, device: Device, caps: BatchCaps, *, measure: bool
 ) -> WarmUpTimes | None:
-    """Run a model once at its default size and, with `measure`, choose its memory formats and its
-    batch cap.
+    """Run a model once at its default size; with `measure`, choose memory formats and batch cap.
 
     With `measure`, returns the time of an image by the wall clock, because that is how long callers
     wait.
@@ -153,8 +152,9 @@ def _measure_batches(family: SteppingFamily, spec: ModelSpec, device: Device, ca
 def _choose_memory_formats(
     family: StableDiffusion, spec: ModelSpec, device: Device, *, measure: bool
 ) -> None:
-    """Choose channels-last where it is faster; always on CUDA, where half-precision convolutions
-    prefer it.
+    """Choose channels-last where it is faster.
+
+    It is always chosen on CUDA, where half-precision convolutions prefer it.
     """
     unet, vae = family.pipeline.unet, family.pipeline.vae
     if device.is_cuda:

@@ -15,8 +15,9 @@ from gpu_subscriber.engine.roster import Send
 from gpu_subscriber.engine.run import Run
 
 CHECKPOINT_SHARE = 0.01
-"""Largest share of the engine's time for periodic checkpoints. Expensive checkpoints are made less
-often.
+"""Largest share of the engine's time for periodic checkpoints.
+
+Expensive checkpoints are made less often.
 """
 
 
@@ -34,8 +35,7 @@ class Watching:
         self._no_checkpoint_before = float("-inf")
 
     def take_step(self, colours: LatentColours, run: Run, prediction: torch.Tensor, *, batch: int) -> None:
-        """Take the sampler's step with this prediction, (1, C, h, w), and send the reports that are
-        due.
+        """Take the sampler's step with this prediction, (1, C, h, w), and send the due reports.
 
         `batch`: how many Runs shared the forward.
         """
@@ -62,8 +62,9 @@ class Watching:
     def note_step(
         self, colours: LatentColours, run: Run, *, step: int, steps: int, latents: torch.Tensor | None
     ) -> None:
-        """Report that a stock pipeline took step `step` of `steps`. Its latents, of any shape, are
-        still noisy.
+        """Report that a stock pipeline took step `step` of `steps`.
+
+        Its latents, of any shape, are still noisy.
         """
         asked = run.start.parameters.steps
         run.steps_done = min(asked, -(-step * asked // max(1, steps)))

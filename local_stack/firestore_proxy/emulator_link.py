@@ -1,5 +1,4 @@
-"""The connection to the emulator: calls wait while it restarts, and never reach one that is not
-restored.
+"""The connection to the emulator: calls wait while it restarts and is restored.
 
 Each run of the emulator gets its own channel, which is handed out only after the journal has been
 replayed. A marker document, in a project that no export covers, distinguishes a restored emulator
@@ -69,8 +68,9 @@ class EmulatorLink:
         return self._is_open.is_set()
 
     async def channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
-        """Return the channel to the restored emulator. Waits for one. Raises
-        EmulatorUnavailableError.
+        """Return the channel to the restored emulator.
+
+        Waits for one. Raises EmulatorUnavailableError.
         """
         if not self._is_open.is_set():
             wait = LONGEST_WAIT_SECONDS if remaining_seconds is None else remaining_seconds - _SPARE_SECONDS
@@ -85,11 +85,10 @@ class EmulatorLink:
         return self._channel
 
     async def stream_channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
-        """Return a connection for one Listen stream; the caller closes it. Raises
-        EmulatorUnavailableError.
+        """Return a connection for one Listen stream; the caller closes it.
 
-        The emulator may write to a stream from two threads at once, which breaks the stream's whole
-        connection.
+        Raises EmulatorUnavailableError. The emulator may write to a stream from two threads at
+        once, which breaks the stream's whole connection.
         """
         await self.channel(remaining_seconds)
         channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)

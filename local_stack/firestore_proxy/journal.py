@@ -1,5 +1,4 @@
-"""The journal: every write that the emulator has confirmed, appended to a file before the caller's
-answer.
+"""The journal: every confirmed write, appended to a file before the caller's answer.
 
 A record survives SIGKILL of any process, because the operating system holds it; nothing is synced
 to the disk. A segment is one file, named after the time at which it began. An export covers the
@@ -38,8 +37,9 @@ class Record:
 
 
 class Journal:
-    """The segments in one folder. One process appends; any process may read and discard finished
-    segments.
+    """The segments in one folder.
+
+    One process appends; any process may read and discard finished segments.
     """
 
     def __init__(self, folder: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:

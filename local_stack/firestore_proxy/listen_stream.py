@@ -22,8 +22,9 @@ _INVALID_TARGET = 2_000_000_000
 """The id of a target without a definition. No client uses ids this large."""
 
 _running: set[asyncio.Task[None]] = set()
-"""References to the tasks. The event loop keeps only weak ones, so a task could be
-garbage-collected.
+"""References to the tasks.
+
+The event loop keeps only weak ones, so a task could be garbage-collected.
 """
 
 

@@ -1,5 +1,6 @@
-"""The proxy as a process of the stack. Imports nothing heavy, because the supervisor loads this
-module.
+"""The proxy as a process of the stack.
+
+Imports nothing heavy, because the supervisor loads this module.
 """
 
 import sys
@@ -14,8 +15,9 @@ READY_PATH = "/readyz"
 
 
 def firestore_proxy(*, port: int, browser_port: int, emulator_port: int, journal: Path) -> ProcessSpec:
-    """Return the proxy's spec. Programs use `port` (FIRESTORE_EMULATOR_HOST); pages use
-    `browser_port`.
+    """Return the proxy's spec.
+
+    Programs use `port` (FIRESTORE_EMULATOR_HOST); pages use `browser_port`.
     """
     return ProcessSpec(
         name="firestore-proxy",

@@ -1,5 +1,4 @@
-"""Convert journal records into the writes that restore them, whether the export is older, newer or
-in between.
+"""Convert journal records into writes that restore them on an older, newer or concurrent export.
 
 Writes are ordered by commit time, because records of concurrent calls are appended in any order.
 Preconditions are dropped: they held. A transformation (an increment, the server's time) becomes its
@@ -72,9 +71,7 @@ def _confirmed(records: Iterable[Record]) -> Iterator[tuple[tuple[int, int], str
 
 
 def _repeatable(write: Any, result: Any) -> Any:
-    """Return the write without its precondition and with results for transformations; None if it
-    writes nothing.
-    """
+    """Return the write without precondition and with its transformations' results; None if empty."""
     kind = write.WhichOneof("operation")
     if kind == "verify":
         return None
@@ -102,8 +99,9 @@ def _repeatable(write: Any, result: Any) -> Any:
 
 
 def _fold(one_round: dict[str, Any], name: str, later: Any) -> bool:
-    """Merge a later write to this document into the earlier one. Returns False where one write
-    cannot do both.
+    """Merge a later write to this document into the earlier one.
+
+    Returns False where one write cannot do both.
     """
     earlier = one_round[name]
     if later.delete or not later.HasField("update_mask"):

@@ -1,6 +1,4 @@
-"""The gRPC server for programs: passes every call through as bytes and journals the calls that
-write.
-"""
+"""The gRPC server for programs: passes every call through as bytes and journals the writes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable

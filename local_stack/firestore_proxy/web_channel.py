@@ -1,5 +1,4 @@
-"""One page's web channel: a Listen stream over plain HTTP requests, as the Firestore web client
-speaks it.
+"""One page's web channel: a Listen stream over plain HTTP requests, for the Firestore web client.
 
 The server sends a sequence of numbered arrays. With each request the page confirms the last number
 that it received. When its reading request ("back channel") breaks, the server resends everything
@@ -37,13 +36,9 @@ MOST_UNREAD_BYTES = 32_000_000
 MOST_UNREAD_BYTES_WITHOUT_READER = 16_000_000
 """An active page reads again within milliseconds."""
 _MOST_BYTES_PER_READ = 2_000_000
-"""A longer reading request is ended, because the page confirms what it received only with the next
-one.
-"""
+"""Size at which a reading request ends, because the page confirms data only with the next one."""
 _CURRENT_SECONDS = 10.0
-"""The emulator may lose a stream's first answers while documents are written; the page then opens
-another channel.
-"""
+"""Time limit for a stream's first documents, which the emulator may lose; the page then reconnects."""
 _CURRENT = '"targetChangeType":"CURRENT"'
 _NOOP = '["noop"]'
 
@@ -201,8 +196,9 @@ class WebChannel:
             self.end()
 
     def _finish(self, code: grpc.StatusCode, message: str) -> None:
-        """Report the end to the page. The channel stays until the page has read the report or timed
-        out.
+        """Report the end to the page.
+
+        The channel stays until the page has read the report or timed out.
         """
         if self._ended or self._is_finished:
             return

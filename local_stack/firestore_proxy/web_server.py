@@ -1,5 +1,4 @@
-"""The HTTP server for pages of this machine: the web channels of Listen, and the readiness of the
-emulator.
+"""The HTTP server for pages of this machine: Listen's web channels and the emulator's readiness.
 
 It refuses pages of other sites and the emulator's administrator token. The emulator itself refuses
 neither.
@@ -180,8 +179,9 @@ class WebServer:
 
 
 async def _next_request(connection: h11.Connection, reader: asyncio.StreamReader) -> _Request | None:
-    """Return the next request with its body; None when the caller closed the connection. Raises
-    ProtocolError.
+    """Return the next request with its body; None when the caller closed the connection.
+
+    Raises ProtocolError.
     """
     head: h11.Request | None = None
     body = bytearray()
@@ -267,9 +267,7 @@ def _allowed_origin(request: _Request) -> tuple[tuple[str, str], ...]:
 
 
 def _messages(body: str) -> tuple[int, list[str]]:
-    """Return the number of the first message and the messages of a form like
-    `count=1&ofs=0&req0___data__={…}`.
-    """
+    """Return the first message's number and the messages of `count=1&ofs=0&req0___data__={…}`."""
     form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
     try:
         count, offset = int(form.get("count", "0")), int(form.get("ofs", "0"))
@@ -279,8 +277,9 @@ def _messages(body: str) -> tuple[int, list[str]]:
 
 
 def _authorization(request: _Request) -> str | None:
-    """Return the caller's token. The web client puts headers into the form to avoid a preflight
-    request.
+    """Return the caller's token.
+
+    The web client puts headers into the form to avoid a preflight request.
     """
     form = parse_qs(request.body)
     encoded = form.get("headers", [""])[0] or request.query.get("$httpHeaders", "")
@@ -299,7 +298,5 @@ def _number(request: _Request, name: str) -> int:
 
 
 def _framed(text: str) -> str:
-    """Return a chunk in the client's format: its length in (ASCII) characters, a line break, the
-    text.
-    """
+    """Return a chunk in the client's format: length in (ASCII) characters, line break, text."""
     return f"{len(text)}\n{text}"

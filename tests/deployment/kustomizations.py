@@ -57,9 +57,7 @@ class Build:
 
 @functools.cache
 def built(folder: str) -> Build:
-    """Build a folder of `gpu_subscriber/k8s`, or an absolute one; skips the test without a build
-    tool.
-    """
+    """Build a folder of `gpu_subscriber/k8s` or an absolute one; skip the test without a build tool."""
     commands = {"kubectl": ["kubectl", "kustomize"], "kustomize": ["kustomize", "build"]}
     command = next((command for name, command in commands.items() if shutil.which(name)), None)
     if command is None:

@@ -1,6 +1,4 @@
-"""The source of terraform/, for the tests that compare it with the code, the manifests and the
-documents.
-"""
+"""The source of terraform/, for tests that compare it with code, manifests and documents."""
 
 import functools
 import re

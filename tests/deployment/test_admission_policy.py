@@ -1,6 +1,4 @@
-"""The rules of the admission policy, evaluated: a worker may change one annotation of its own pod,
-nothing else.
-"""
+"""The admission policy, evaluated: a worker may change one annotation of its own pod, nothing else."""
 
 from copy import deepcopy
 from typing import Any

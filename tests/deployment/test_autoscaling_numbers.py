@@ -84,8 +84,6 @@ def test_a_pool_of_several_models_asks_for_all_of_them(tmp_path: Path) -> None:
 
 
 def test_no_model_is_in_two_pools() -> None:
-    """Two such pools would both scale for all its tasks, and each would count the other's busy
-    workers.
-    """
+    """Two such pools would both scale for all its tasks, and count each other's busy workers."""
     models = [model for name in POOLS for model in asked_for(pool(name))]
     assert len(models) == len(set(models))

@@ -1,6 +1,4 @@
-"""Deadlines are the same in settings, Terraform, documents and the local stack, and within Cloud
-Run's limits.
-"""
+"""Deadlines agree in settings, Terraform, documents and the local stack, within Cloud Run's limits."""
 
 import re
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Checks of the images without building them: no file or package is missing, every version is
-pinned.
-"""
+"""Checks of the images without a build: no file or package is missing, every version is pinned."""
 
 import ast
 import re

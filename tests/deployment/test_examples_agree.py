@@ -83,9 +83,7 @@ def test_terraform_tells_pods_what_it_tells_workers_on_cloud_run() -> None:
 
 
 def test_what_is_uploaded_for_a_build_includes_what_git_ignores_by() -> None:
-    """Without it the checks, in a repository made from the upload, would treat build outputs as
-    sources.
-    """
+    """Without it, the checks in a repository made from the upload would include build outputs."""
     lines = Path(TERRAFORM.parent, ".gcloudignore").read_text().splitlines()
     assert "#!include:.gitignore" in lines
     assert not {".gitignore", "/.gitignore", ".gcloudignore"} & set(lines)

@@ -1,6 +1,4 @@
-"""Every manifest, as kustomize builds it, against the schemas of Kubernetes and KEDA: unknown
-fields are errors.
-"""
+"""Every built manifest against the schemas of Kubernetes and KEDA: unknown fields are errors."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Checks beyond the schemas: manifests refer to one another correctly and match the worker's
-behaviour.
-"""
+"""Checks beyond the schemas: references between manifests, and the worker's behaviour."""
 
 import threading
 import urllib.request

@@ -1,6 +1,4 @@
-"""Terraform grants exactly the permissions that the adapters' calls need; custom roles contain no
-others.
-"""
+"""Terraform grants the permissions that the adapters need; custom roles contain no others."""
 
 import ast
 import re
@@ -97,9 +95,7 @@ def test_roles_of_our_own_hold_nothing_that_nobody_calls() -> None:
 
 
 def test_only_the_topic_that_may_be_forbidden_is_asked_for() -> None:
-    """Publishers may not read topics, nor object users buckets; code that does must handle the
-    refusal.
-    """
+    """Publishers may not read topics, nor object users buckets; such code must handle the refusal."""
     looking = re.compile(r"\.(get_topic|get_subscription|get_bucket|lookup_bucket|exists)\(")
     found = {
         (path.name, match)

@@ -1,6 +1,4 @@
-"""Dashboards and alerts use existing metrics, and every row of the runbook has an alert or needs
-none.
-"""
+"""Dashboards and alerts use existing metrics; every row of the runbook has an alert or needs none."""
 
 import re
 from pathlib import Path
@@ -27,9 +25,7 @@ NO_METRIC_SHOWS_IT = {
     "Callers are answered 408 or 503 `server_busy`.",
     "Everything is answered with `untrusted_host`, or changes with `foreign_origin`.",
 }
-"""The first has no symptom; the second is answered before a request is counted; the third is about
-one machine.
-"""
+"""The first has no symptom; the second is answered before it is counted; the third is local."""
 
 
 def queries(name: str) -> str:

@@ -178,9 +178,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_everybody_is_drawn(settings: En
 
 
 def test_periodic_checkpoints_that_nobody_waits_for_are_whole(settings: EngineSettings) -> None:
-    """The copies overlap with the next steps: they must contain the state at the time of the
-    checkpoint.
-    """
+    """The copies overlap with the next steps: they must contain the checkpoint's state."""
     cuda = CudaEngine(replace(settings, checkpoint_interval_seconds=1e-9))
     for sampler in Sampler:
         cuda.sent.clear()

@@ -43,8 +43,9 @@ class StableDiffusion:
         self._conditioning: tuple[tuple[Denoising, ...], torch.Tensor, torch.Tensor | None] | None = None
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
-        """Run steps 1 to 6 of the stock call: embeddings, timesteps, seeded noise ×
-        `init_noise_sigma`.
+        """Run steps 1 to 6 of the stock call.
+
+        They make embeddings, timesteps and seeded noise × `init_noise_sigma`.
         """
         can_guide = self.pipeline.unet.config.time_cond_proj_dim is None
         guided = parameters.is_guided and can_guide
@@ -82,11 +83,10 @@ class StableDiffusion:
         )
 
     def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
-        """Run step 7's forward: [negatives…, positives…] in one batch, each row at its own
-        timestep, then guidance.
+        """Run step 7's forward in one batch, each row at its own timestep, then guidance.
 
-        Guidance is applied Run by Run with a Python float, as in the stock call: a (B, 1, 1, 1)
-        tensor of scales would round differently in half precision.
+        The batch is [negatives…, positives…]. Guidance is applied Run by Run with a Python float, as in
+        the stock call: a (B, 1, 1, 1) tensor of scales would round differently in half precision.
         """
         guided = states[0].negative is not None
         rows = torch.cat([state.model_input for state in states])
@@ -128,8 +128,9 @@ class StableDiffusion:
         )
 
     def _encoded(self, text: str) -> torch.Tensor:
-        """Return the (1, tokens, width) embedding of one text, equal to `encode_prompt`'s for both
-        kinds of prompts.
+        """Return the (1, tokens, width) embedding of one text, equal to `encode_prompt`'s.
+
+        This holds for prompts and negative prompts.
         """
         found = self._embeddings.pop(text, None)
         if found is None:
@@ -140,9 +141,7 @@ class StableDiffusion:
         return found
 
     def _batch_conditioning(self, states: Sequence[Denoising]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return stacked embeddings and guidance embeddings, cached while the same Runs stay
-        together.
-        """
+        """Return stacked embeddings and guidance embeddings, cached while the batch is the same."""
         kept = self._conditioning
         if (
             kept is None
@@ -169,8 +168,9 @@ class StableDiffusion:
 
 
 def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any]:
-    """Return `prepare_extra_step_kwargs` with eta 0. Takes no pipeline, whose scheduler is not this
-    Run's.
+    """Return `prepare_extra_step_kwargs` with eta 0.
+
+    Takes the scheduler, because the pipeline's own scheduler is not this Run's.
     """
     accepted = inspect.signature(scheduler.step).parameters
     arguments = {"eta": 0.0, "generator": generator}
@@ -178,9 +178,7 @@ def _step_arguments(scheduler: Any, generator: torch.Generator) -> dict[str, Any
 
 
 def _fingerprint(network: torch.nn.Module) -> str:
-    """Return a digest of the network's first and last weights: cheap, and different after any
-    training.
-    """
+    """Return a digest of the network's first and last weights: cheap, and changed by any training."""
     digest = hashlib.sha256()
     parameters = list(network.parameters())
     for parameter in (parameters[0], parameters[-1]):

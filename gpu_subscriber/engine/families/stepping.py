@@ -14,8 +14,7 @@ from gpu_subscriber.engine.run import Denoising
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """A finished image, still on the device: `pixels` (H, W, 3) uint8 RGB, and two verdicts, 0-dim
-    bools.
+    """A finished image on the device: `pixels` (H, W, 3) uint8 RGB, and two verdicts, 0-dim bools.
 
     Both verdicts use the decoder's floats, before clamping and rounding: a black sky may round to
     one colour, but the decoder's floats always vary.
@@ -38,8 +37,9 @@ class SteppingFamily(Protocol):
         """Do everything up to the first step; raises what the prompt's encoding raises."""
 
     def predict(self, states: Sequence[Denoising]) -> list[torch.Tensor]:
-        """Return one guided prediction (1, C, h, w) per state, from one forward pass. Changes no
-        state.
+        """Return one guided prediction (1, C, h, w) per state, from one forward pass.
+
+        Changes no state.
         """
 
     def decode(self, state: Denoising, *, tiled: bool = False) -> Decoded:

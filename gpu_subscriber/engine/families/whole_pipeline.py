@@ -25,8 +25,9 @@ from gpu_subscriber.engine.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.samplers import make_scheduler
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
-"""Receives the steps done, the total steps, and the latents if the pipeline exposes them. May raise
-to stop.
+"""Receives the steps done, the total steps, and the latents if the pipeline exposes them.
+
+May raise to stop.
 """
 
 
@@ -43,9 +44,7 @@ class WholePipeline:
         self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES
 
     def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
-        """Run the stock call with a CPU generator of this seed and only the arguments that the
-        pipeline accepts.
-        """
+        """Run the stock call with a CPU generator of this seed and the arguments that it accepts."""
         own_scheduler = self.pipeline.scheduler
         self.pipeline.scheduler = self.scheduler_for(parameters)
         try:

@@ -17,7 +17,7 @@ TOKEN = {"Authorization": "Bearer secret"}
 
 
 class Timeline:
-    """A clock that advances only when a script says so."""
+    """A clock that only a script advances."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -61,8 +61,9 @@ class Stage:
         )
 
     def play(self, flow: Any, *outcomes: Any) -> Played:
-        """Play the flow to its end; every outcome must be used. After an error, `played` has the
-        actions so far.
+        """Play the flow to its end; every outcome must be used.
+
+        After an error, `played` has the actions so far.
         """
         script = iter(outcomes)
         try:

@@ -1,6 +1,4 @@
-"""`darkroom estimate` and the library's estimates, against the real application over fakes, over
-real HTTP.
-"""
+"""`darkroom estimate` and the library's estimates, against the real application, over real HTTP."""
 
 import json
 from datetime import timedelta

@@ -1,6 +1,4 @@
-"""Catalog entries are completed from their folders' JSON, and refused if they promise more than
-that.
-"""
+"""Catalog entries are completed from their folders' JSON, and refused if they promise more."""
 
 import json
 import re

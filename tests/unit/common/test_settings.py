@@ -1,6 +1,4 @@
-"""Settings come from the environment; an invalid catalog is refused with the location and the
-reason.
-"""
+"""Settings come from the environment; an invalid catalog is refused with location and reason."""
 
 import json
 from pathlib import Path

@@ -13,9 +13,7 @@ EMITTERS = {"API": "frontend_api", "worker": "gpu_subscriber"}
 
 
 def listed() -> dict[str, tuple[str, ...]]:
-    """Return kind, unit, attributes and emitter by name, from every row that begins with a metric's
-    name.
-    """
+    """Return kind, unit, attributes and emitter by name, from every row of a metric."""
     rows = re.findall(
         r"^\| `([a-z._]+)` \| (\w+) \| `([^`]+)` \|([^|]*)\| ([^|]+) \|",
         (ROOT / "docs" / "observability.md").read_text(),

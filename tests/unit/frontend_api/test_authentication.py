@@ -1,6 +1,4 @@
-"""Caller identity: on the local stack, `local` by default or the user in an unsigned token; invalid
-tokens fail.
-"""
+"""Caller identity on the local stack: `local`, or the user in an unsigned token; other tokens fail."""
 
 import base64
 import json

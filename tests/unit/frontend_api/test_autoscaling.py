@@ -1,6 +1,4 @@
-"""GET /internal/autoscaling: the figure rises with the queue; without data it returns an error, not
-a guess.
-"""
+"""GET /internal/autoscaling: the figure rises with the queue; without data it is an error."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,6 +1,4 @@
-"""Invalid input: each problem names the field and the accepted values; nothing is stored or
-published.
-"""
+"""Invalid input: problems name the field and the accepted values; nothing is stored or published."""
 
 import io
 import json

@@ -47,9 +47,7 @@ def died(api: Api, body: bytes, *, number: int = 1, **attributes: str) -> str:
 
 
 def died_of(api: Api, task: Task) -> str:
-    """Dead-letter the message of a task, a minute after the task's last change; returns the
-    letter's id.
-    """
+    """Dead-letter a task's message, a minute after the task's last change; returns the letter's id."""
     api.clock.advance(60)
     return died(api, encode_task_message(task, result_bucket="images"))
 
@@ -151,9 +149,7 @@ def test_ended_and_deleted_tasks_stay_as_they_are(api: Api) -> None:
 
 
 def test_an_ending_whose_worker_could_never_tell_it_is_told_when_its_message_dies(api: Api) -> None:
-    """The worker returned the delivery each time because its event was refused, until Pub/Sub
-    dead-lettered it.
-    """
+    """The worker returned each delivery, as its event was refused; Pub/Sub then dead-lettered it."""
     task = api.completed_task()
     died_of(api, task)
     assert api.stored(task.id) == task

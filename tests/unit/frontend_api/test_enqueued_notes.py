@@ -1,6 +1,4 @@
-"""Confirmed messages are recorded after the answer: in one batch, once, and never over another
-change.
-"""
+"""Confirmed messages are recorded after the answer: in a batch, once, and over no other change."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future

@@ -1,6 +1,4 @@
-"""POST /internal/remove-expired: what is removed, what is kept; objects of existing tasks are never
-touched.
-"""
+"""POST /internal/remove-expired removes what has expired, and never objects of existing tasks."""
 
 from datetime import timedelta
 

@@ -1,6 +1,4 @@
-"""Resources of other users do not exist for a caller, on every route; a new route must be
-classified here.
-"""
+"""Other users' resources do not exist for a caller, on any route; classify new routes here."""
 
 import re
 from collections.abc import Callable

@@ -54,9 +54,7 @@ class SigningKey:
         self.certificate = certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def token(self, claims: dict[str, Any], **header: Any) -> dict[str, str]:
-        """Return headers with a token; `header` changes the token's own header, and None removes a
-        member.
-        """
+        """Return headers with a token; `header` changes the token's header, None removes a member."""
         pem = self._private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

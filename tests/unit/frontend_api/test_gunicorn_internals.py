@@ -1,6 +1,4 @@
-"""The internals of gunicorn's threaded worker that the buffering worker depends on; none are
-documented.
-"""
+"""The undocumented internals of gunicorn's threaded worker that the buffering worker uses."""
 
 import inspect
 from importlib.metadata import version

@@ -1,6 +1,4 @@
-"""Predictions for a task: the rules, the calibration by earlier predictions, and the answers to
-callers.
-"""
+"""Predictions for a task: the rules, the calibration by earlier ones, and the answers to callers."""
 
 import random
 from dataclasses import replace

@@ -1,6 +1,4 @@
-"""The webhook sender against real receivers on this machine: its requests, its connections, its
-timeouts.
-"""
+"""The webhook sender against real receivers: its requests, its connections, its timeouts."""
 
 import ipaddress
 import socket

@@ -34,8 +34,9 @@ def refusal(answer: TestResponse) -> tuple[int, str, str, bool]:
 
 
 def left(answer: TestResponse) -> dict[str, int]:
-    """Return the remaining amount by policy. The header is a list of strings with parameters (RFC
-    9651).
+    """Return the remaining amount by policy.
+
+    The header is a list of strings with parameters (RFC 9651).
     """
     items = re.findall(r'"([a-z-]+)";r=(\d+)(?:;t=\d+)?(?:, |$)', answer.headers["RateLimit"])
     return {policy: int(remaining) for policy, remaining in items}

@@ -1,6 +1,4 @@
-"""The API's telemetry: requests in the caller's trace, pushes in the message's, and the queue as
-gauges.
-"""
+"""The API's telemetry: requests in the caller's trace, pushes in the message's, queue gauges."""
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode

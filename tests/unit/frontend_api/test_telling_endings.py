@@ -1,6 +1,4 @@
-"""The event of every task that the API ends: published once it is stored, and retried until
-confirmed.
-"""
+"""The event of every task that the API ends: published once stored, and retried until confirmed."""
 
 from datetime import timedelta
 

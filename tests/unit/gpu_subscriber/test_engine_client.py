@@ -312,9 +312,7 @@ def test_an_engine_that_never_starts_is_given_up() -> None:
 
 
 def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadPoolExecutor) -> None:
-    """Otherwise one checkpoint in flight would delay the heartbeat that interrupts another task,
-    and the drain.
-    """
+    """Otherwise one checkpoint in flight would delay other tasks' interruptions, and the drain."""
     child = EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
     start = Start(
         run_id="1",

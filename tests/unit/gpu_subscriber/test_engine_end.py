@@ -1,6 +1,4 @@
-"""The causes of an engine process's end; test_engine_client has the ends themselves, with real
-processes.
-"""
+"""The causes of an engine process's end; test_engine_client covers the ends of real processes."""
 
 import signal
 

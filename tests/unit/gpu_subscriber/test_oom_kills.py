@@ -1,6 +1,4 @@
-"""The kernel's count of OOM kills, read from a control group's files in the formats of both
-versions.
-"""
+"""The kernel's count of OOM kills, from a control group's files in both versions' formats."""
 
 import os
 from pathlib import Path

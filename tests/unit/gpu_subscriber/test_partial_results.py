@@ -1,6 +1,4 @@
-"""Finished images are kept, whatever happens to the others: failure, cancellation, drain, lost
-claim, dead worker.
-"""
+"""Finished images survive failure, cancellation, drain, a lost claim and a dead worker."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,4 @@
-"""One delivery, row by row of the settlement table; then a crash between any two steps of an
-attempt's end.
-"""
+"""One delivery, row by row of the settlement table; then crashes between the steps of its end."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -402,9 +400,7 @@ def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: 
 def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_id_since(
     bench: WorkerBench,
 ) -> None:
-    """The same Idempotency-Key leads to the same id, and the attempts of the new task start at one
-    again.
-    """
+    """The same Idempotency-Key leads to the same id, and the new task's attempts start at one."""
     task = bench.submit(parameters=parameters(num_images=2))
 
     def replaced(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -423,9 +419,7 @@ def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_i
 
 
 def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -> None:
-    """The bucket failed during the deletion; the new task stores its images beside the remaining
-    objects.
-    """
+    """The deletion in the bucket failed; the new task stores its images beside the old objects."""
     predecessor = bench.submit()
 
     def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:

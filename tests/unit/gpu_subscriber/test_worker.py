@@ -1,6 +1,4 @@
-"""A worker's life: it opens its stream when the engine is ready, again when it ends, drains on
-request, and stops.
-"""
+"""A worker's life: it opens and reopens its stream, drains on request, and stops."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -33,7 +31,7 @@ READY = EngineReady(models=("demo",), device="fake", dtype="none", slots=3, vers
 
 
 class FakeEngine:
-    """An engine that becomes ready and ends when the test says so."""
+    """An engine that the test makes ready and ends."""
 
     def __init__(self) -> None:
         self.ready: EngineReady | None = None

@@ -14,9 +14,7 @@ ProgramMaker = Callable[..., ProcessSpec]
 
 @pytest.fixture
 def program(tmp_path: Path) -> ProgramMaker:
-    """Return a maker of a ProcessSpec from Python source; it is ready when the source has called
-    `ready()`.
-    """
+    """Return a maker of ProcessSpecs from Python source that calls `ready()` when it is ready."""
 
     def make(name: str, source: str, *, ready_within: float = 60, stop_within: float = 30) -> ProcessSpec:
         sign, script = tmp_path / f"{name}.ready", tmp_path / f"{name}.py"

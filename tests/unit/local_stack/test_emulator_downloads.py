@@ -20,8 +20,9 @@ CONTENT = bytes(range(256)) * 5000
 
 @dataclass
 class FileServer:
-    """Serves CONTENT at /emulator.jar. Tests set the attributes; `ranges` lists the requested
-    ranges.
+    """Serves CONTENT at /emulator.jar.
+
+    Tests set the attributes; `ranges` lists the requested ranges.
     """
 
     url: str = ""

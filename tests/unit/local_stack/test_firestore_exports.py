@@ -13,9 +13,7 @@ from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 
 
 class Emulator(HTTPServer):
-    """Exports one file, and the metadata unless `is_disk_full`; then it answers with
-    `status_when_full`.
-    """
+    """Exports a file, and metadata unless `is_disk_full`; then it answers with `status_when_full`."""
 
     is_disk_full = False
     status_when_full = 500

@@ -71,9 +71,7 @@ def test_pools_of_one_catalog_have_different_names() -> None:
 
 @pytest.mark.parametrize("shares", [None, "tiny-a;tiny-b;tiny-xl", "tiny-b,tiny-xl;tiny-a", "tiny-xl"])
 def test_each_message_goes_to_exactly_one_pool(shares: str | None) -> None:
-    """Including one of an unknown model, or of none: a worker dead-letters it, where a filter would
-    drop it silently.
-    """
+    """Including unknown or missing models: a worker dead-letters such a message, a filter drops it."""
     pools = planned(shares=shares)
     filters = [parse_filter(pool.subscription_filter(pools)) for pool in pools]
     own_pool = {model: pool.name for pool in pools for model in pool.models}

@@ -1,5 +1,6 @@
-"""Every query of the task store has its composite index in terraform/. The emulator does not check
-this.
+"""Every query of the task store has its composite index in terraform/.
+
+The emulator does not check this.
 """
 
 import json
@@ -34,9 +35,7 @@ class _RecordingStore(FirestoreTaskStore):
 
 
 def needed_index(query: Any) -> tuple[tuple[str, str], ...]:
-    """Return the index's fields: equalities by name, then the fields that the query sorts by or
-    compares.
-    """
+    """Return the index's fields: equalities by name, then the fields of sorting and comparisons."""
     where = query.where
     filters = [part.field_filter for part in where.composite_filter.filters] or [where.field_filter]
     unary = [part.unary_filter.field.field_path for part in where.composite_filter.filters]
@@ -117,9 +116,7 @@ def test_who_knows_a_model_is_found_by_an_index() -> None:
 
 
 def test_moments_that_only_grow_have_no_index_of_their_own() -> None:
-    """Such an index allows at most 500 writes a second for all tasks, because its newest entries
-    are adjacent.
-    """
+    """Such an index allows at most 500 writes a second in all: its newest entries are adjacent."""
     document = json.loads((INDEXES.parents[1] / "tests" / "golden" / "task_document.json").read_text())
     moments = {name for name, value in document.items() if isinstance(value, dict) and "timestamp" in value}
     moments |= {name for name, value in document.items() if value is None and name.endswith(("_at", "_by"))}

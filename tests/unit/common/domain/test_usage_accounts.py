@@ -1,6 +1,4 @@
-"""Every device second of a task is in its usage, whatever happens to its attempts; no finished
-image is lost.
-"""
+"""Every device second of a task is in its usage, in all cases; no finished image is lost."""
 
 import math
 from collections import defaultdict

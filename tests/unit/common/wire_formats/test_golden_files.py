@@ -1,5 +1,6 @@
-"""The wire formats, byte for byte as other programs read them. A change here is a change of
-contract.
+"""The wire formats, byte for byte as other programs read them.
+
+A change here is a change of contract.
 """
 
 import base64

@@ -1,6 +1,4 @@
-"""DrivenEngine: a step engine that a test advances step by step, with a clock that only the test
-moves.
-"""
+"""DrivenEngine: a step engine that a test advances step by step, with a clock of its own."""
 
 from collections.abc import Callable
 from typing import Any

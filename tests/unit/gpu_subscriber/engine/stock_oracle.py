@@ -1,5 +1,6 @@
-"""The image of diffusers' own StableDiffusionPipeline for the same parameters. Shares no code with
-the engine.
+"""The image of diffusers' own StableDiffusionPipeline for the same parameters.
+
+Shares no code with the engine.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,4 @@
-"""Models that fail between loading and the end of the warm-up fail alone, in the real engine
-process.
-"""
+"""Models that fail between loading and the end of the warm-up, in the real engine process."""
 
 import json
 import multiprocessing

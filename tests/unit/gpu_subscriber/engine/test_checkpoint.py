@@ -64,9 +64,7 @@ def test_a_run_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler:
 
 @pytest.mark.parametrize("sampler", list(Sampler))
 def test_a_batch_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler: Sampler) -> None:
-    """Three Runs with shared state: what they keep of the batch's predictions are views of one
-    tensor.
-    """
+    """Three Runs with shared state: their parts of the batch's predictions are views of one tensor."""
     seeds = (1, 2, 3)
 
     def drawn(checkpoints: dict[int, bytes | None]) -> tuple[dict[int, torch.Tensor], DrivenEngine]:

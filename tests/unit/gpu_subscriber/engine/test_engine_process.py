@@ -161,9 +161,7 @@ if __name__ == "__main__":
 
 
 def test_the_parents_side_imports_no_torch() -> None:
-    """The parent renews leases from threads; importing torch would hold the interpreter for a
-    second.
-    """
+    """The parent renews leases from threads; importing torch would block them for a second."""
     code = (
         "import sys; import gpu_subscriber.engine.engine_process, gpu_subscriber.engine.messages, "
         "gpu_subscriber.engine.engine_settings, gpu_subscriber.engine.exit_codes; "

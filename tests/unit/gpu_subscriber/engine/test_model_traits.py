@@ -1,6 +1,4 @@
-"""What models obey: found in their folders, kept by the loaded pipelines, and stated in catalog
-entries.
-"""
+"""The traits of models: found in folders, kept by loaded pipelines, and stated in catalog entries."""
 
 import inspect
 import json

@@ -63,8 +63,9 @@ def test_a_preview_is_a_small_jpeg(driven: DrivenEngine) -> None:
 
 
 def test_a_noisy_preview_still_fits_where_previews_are_kept() -> None:
-    """Firestore limits documents to 1 MiB. Even noise, JPEG's worst case, stays small after smooth
-    upscaling.
+    """Firestore limits documents to 1 MiB.
+
+    Even noise, JPEG's worst case, stays small after smooth upscaling.
     """
     noise = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     assert len(encode_preview(noise)) < 8192
@@ -93,9 +94,7 @@ def test_without_them_stable_diffusions_colours_do(tmp_path: Path) -> None:
 def test_a_perfect_prediction_points_at_the_clean_latents(
     family: RecordingFamily, sampler: Sampler, kind: str
 ) -> None:
-    """Noise known latents to each timestep and predict exactly that noise: the estimate must be the
-    latents.
-    """
+    """Known latents with noise, and that noise as prediction: the estimate must be the latents."""
     state = family.prepare(drawing(sampler=sampler, steps=5), seed=0)
     own = DDIMScheduler.from_config(family.pipeline.scheduler.config, prediction_type=kind)
     if sampler not in obeyed_samplers(scheduler_config(own)):
@@ -123,9 +122,7 @@ def test_a_perfect_prediction_points_at_the_clean_latents(
 
 @pytest.mark.parametrize("sampler", list(Sampler))
 def test_the_estimate_follows_the_sampler_along_the_way(family: RecordingFamily, sampler: Sampler) -> None:
-    """With a network that always predicts the same clean latents, every step's estimate is those
-    latents.
-    """
+    """With a network that always predicts the same clean latents, each estimate is those latents."""
     clean = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
     state = family.prepare(drawing(sampler=sampler, steps=6), seed=0)
     own = DDIMScheduler.from_config(family.pipeline.scheduler.config, prediction_type="epsilon")

@@ -1,6 +1,4 @@
-"""A pipeline class without its own family: drawn whole, but reported, interrupted and guarded like
-the others.
-"""
+"""A pipeline class without a family: drawn whole, but reported, interrupted and guarded as usual."""
 
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""Tiny, seeded, untrained pipelines of real classes without a stepping family, saved as model
-folders.
-"""
+"""Tiny, seeded, untrained pipelines of real classes without a stepping family, as model folders."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -24,9 +24,7 @@ SIDE = 32
 def tiny_stable_diffusion(
     folder: Path, *, prediction_type: str = "v_prediction", seed: int = 0, **unet: object
 ) -> Path:
-    """Save a StableDiffusionPipeline into `folder`; `unet` replaces parts of its network's
-    configuration.
-    """
+    """Save a StableDiffusionPipeline into `folder`; `unet` overrides its network's configuration."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         pipeline: Any = StableDiffusionPipeline(
