@@ -1,11 +1,12 @@
 """Settings of a stack, and the environment variables that configure the project's programs."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.domain.model_catalog import EMBEDDED_CATALOG
+from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
 from common.settings import SettingsError, read_catalog
 from local_stack.errors import ModelCatalogError
 from local_stack.memory_relief import MOST_BYTES
@@ -15,6 +16,7 @@ from local_stack.worker_pools import WorkerPool, plan_pools
 MODEL_CATALOG_VARIABLE = "DARKROOM_MODEL_CATALOG"
 MODEL_POOLS_VARIABLE = "DARKROOM_MODEL_POOLS"
 MODELS_VARIABLE = "DARKROOM_MODELS"
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 PROJECT_RULES = Path(__file__).resolve().parents[1] / "terraform" / "firestore.rules"
 
 
@@ -62,6 +64,7 @@ class StackSettings:
             catalog = EMBEDDED_CATALOG if path is None else read_catalog(path)
         except SettingsError as error:
             raise ModelCatalogError(str(error)) from error
+        _check_sources(catalog)
         given = (self._variable(MODELS_VARIABLE) or "").split(",")
         return plan_pools(
             tuple(spec.name for spec in catalog.models),
@@ -72,6 +75,20 @@ class StackSettings:
 
     def _variable(self, name: str) -> str | None:
         return self.extra_environment.get(name) or self.caller_environment.get(name) or None
+
+
+def _check_sources(catalog: ModelCatalog) -> None:
+    """Refuse sources that no worker of this machine can load, before anything starts."""
+    for number, spec in enumerate(catalog.models):
+        if not (
+            spec.source.startswith("embedded:")
+            or _HUB_ID.fullmatch(spec.source)
+            or Path(spec.source).is_dir()
+        ):
+            raise ModelCatalogError(
+                f"{MODEL_CATALOG_VARIABLE}: models/{number}: `source` must be an existing folder, absolute or "
+                f"relative to the catalog file, or a hub id (owner/name); got {spec.source!r}, which is neither."
+            )
 
 
 LOCAL_DEFAULTS = {

@@ -86,7 +86,7 @@ def catalog(tmp_path: Path) -> Path:
     """A model catalog with three models, with a path relative to the working directory."""
     path = tmp_path / "models.json"
     models = [
-        {"name": name, "title": name, "family": "stable_diffusion", "source": "somewhere"}
+        {"name": name, "title": name, "family": "stable_diffusion", "source": "owner/name"}
         for name in ("tiny-a", "tiny-b", "tiny-xl")
     ]
     path.write_text(json.dumps({"models": models}))
@@ -101,6 +101,15 @@ def test_a_catalog_in_the_environment_reaches_every_process_as_an_absolute_path(
         assert process.environment["DARKROOM_MODEL_CATALOG"] == str(catalog.absolute())
     assert composition.worker(0).environment["DARKROOM_MODELS"] == "tiny-a,tiny-b,tiny-xl"
     assert composition.notices == ()
+
+
+@pytest.mark.parametrize("source", ["nowhere", "./models/nowhere", "/no/such/folder"])
+def test_source_that_is_no_folder_and_no_hub_id_is_refused_before_the_start(
+    tmp_path: Path, catalog: Path, source: str
+) -> None:
+    catalog.write_text(catalog.read_text().replace("owner/name", source, 1))
+    with pytest.raises(ModelCatalogError, match=f"models/0: `source` must be an existing folder.*'{source}'"):
+        compose(tmp_path, {}, model_catalog=catalog)
 
 
 def test_each_worker_serves_its_share_and_an_unserved_model_is_reported(
