@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from local_stack import worker_health
 from local_stack.free_ports import LOOPBACK
 from local_stack.probes import all_of, answers_ok, listens_itself
 from local_stack.processes import ProcessSpec
@@ -34,7 +35,7 @@ def worker(*, number: int, health_port: int, environment: Mapping[str, str]) -> 
         name=f"worker-{number}",
         argv=(sys.executable, "-m", "gpu_subscriber"),
         environment={**environment, "DARKROOM_HEALTH_PORT": str(health_port)},
-        why_not_ready=answers_ok(f"http://{LOOPBACK}:{health_port}/readyz"),
+        why_not_ready=worker_health.runs(health_port),
         ready_within_seconds=300,  # importing torch reads gigabytes from a slow disk; the engine has low CPU priority
         stop_within_seconds=40,  # longer than the worker's own drain
         working_directory=_PROJECT,

@@ -26,6 +26,7 @@ from local_stack.processes import ChildProcess
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
 from local_stack.stack_settings import StackSettings
 from local_stack.supervisor import Supervisor
+from local_stack.worker_health import broken_models, broken_notices
 
 
 def _say_nothing(_line: str) -> None:
@@ -172,6 +173,7 @@ class LocalStack:
         supervisor.wait_until_ready(*(spec.name for spec in infrastructure))
         self._provision()
         supervisor.wait_until_ready()
+        self._tell_broken_models()
         self._start_rescue_tick()
 
     def _provision(self) -> None:
@@ -205,6 +207,15 @@ class LocalStack:
         spec = self._composition.worker(number)
         self._supervisor.start(spec)
         return spec.name
+
+    def _tell_broken_models(self) -> None:
+        """Tell the user which models the workers could not load at the start."""
+        workers = [name for name in self._supervisor.processes if name.startswith("worker-")]
+        for name in workers:
+            notices = tuple(broken_notices(name, broken_models(self.ports[name])))
+            self._notices += notices
+            for notice in notices:
+                self._say(notice)
 
     def _relieve_firestore(self) -> None:
         if (news := self._memory_relief.look(self.process("firestore-emulator"))) is not None:

@@ -1,0 +1,73 @@
+"""What a worker's `/readyz` reports of its models: when it counts as started, and which models it
+cannot load.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import open_loopback
+from local_stack.probes import Probe, answers_ok
+
+_TIMEOUT_SECONDS = 2.0
+_LONGEST_REASON = 400
+
+
+def runs(health_port: int) -> Probe:
+    """Ready when the worker is ready, or runs but cannot load any of its models.
+
+    Such a worker loads them again by itself, and the other workers serve theirs meanwhile: the
+    stack must neither wait for it nor end because of it.
+    """
+    is_ready = answers_ok(_url(health_port))
+
+    def probe(pid: int) -> str | None:
+        reason = is_ready(pid)
+        return None if reason is None or _loads_nothing(health_port) else reason
+
+    return probe
+
+
+def broken_models(health_port: int) -> dict[str, str]:
+    """Return the reason for each model that the worker could not load; empty while it does not
+    answer.
+    """
+    return {broken["model"]: broken["reason"] for broken in _engine(health_port).get("broken", ())}
+
+
+def broken_notices(worker: str, broken: Mapping[str, str]) -> Iterator[str]:
+    """Yield a message for the user per model that the worker could not load."""
+    for model, reason in broken.items():
+        excerpt = " ".join(reason.split())[:_LONGEST_REASON]
+        yield f"{worker} cannot load the model {model}, so its tasks wait or fail; it tries again. Reason: {excerpt}"
+
+
+def _loads_nothing(health_port: int) -> bool:
+    engine = _engine(health_port)
+    broken = {entry["model"] for entry in engine.get("broken", ())}
+    return bool(broken) and broken.issuperset(engine["models"])
+
+
+def _engine(health_port: int) -> Mapping[str, Any]:
+    """Return what the worker reports of its engine; empty before the engine's first report."""
+    try:
+        request = urllib.request.Request(_url(health_port))  # noqa: S310 - a loopback address
+        with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS) as response:
+            body = response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            body = error.read()
+    except OSError:
+        return {}
+    try:
+        report = json.loads(body)
+    except ValueError:  # not a worker's answer
+        return {}
+    return report.get("engine") or {}
+
+
+def _url(health_port: int) -> str:
+    return f"http://{LOOPBACK}:{health_port}/readyz"

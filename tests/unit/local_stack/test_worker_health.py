@@ -1,0 +1,76 @@
+"""A worker that cannot load a model neither delays the stack nor ends it, and the user is told."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import pytest
+
+from common.domain.worker_report import BrokenModel
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.health import HealthServer
+from gpu_subscriber.worker import WorkerState
+from local_stack.application import worker
+from local_stack.free_ports import free_port
+from local_stack.worker_health import broken_models, broken_notices
+
+Reporting = Callable[..., int]
+REASON = "OSError: unet/diffusion_pytorch_model.safetensors\nis cut short"
+RETRY_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def reporting() -> Iterator[Reporting]:
+    """Return a function that starts a worker's health server and returns its port."""
+    with ExitStack() as stack:
+
+        def start(*, ready: bool, models: tuple[str, ...] = (), broken: tuple[str, ...] = ()) -> int:
+            failed = tuple(
+                BrokenModel(model=name, reason=REASON, failures=1, retry_at=RETRY_AT) for name in broken
+            )
+            engine = EngineReady(
+                models=models, device="cpu", dtype="float32", slots=1, versions={}, broken=failed
+            )
+            state = WorkerState(
+                alive=True,
+                ready=ready,
+                draining=False,
+                stream_open=False,
+                engine=engine if models else None,
+                active_tasks=0,
+            )
+            server = stack.enter_context(HealthServer(0, lambda: state))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            return int(server.server_port)
+
+        yield start
+
+
+def why_not_ready(port: int) -> str | None:
+    return worker(number=0, health_port=port, environment={}).why_not_ready(os.getpid())
+
+
+def test_worker_that_loads_none_of_its_models_has_started(reporting: Reporting) -> None:
+    assert why_not_ready(reporting(ready=False, models=("a", "b"), broken=("a", "b"))) is None
+
+
+def test_worker_that_is_still_loading_has_not_started(reporting: Reporting) -> None:
+    assert "answers 503" in (why_not_ready(reporting(ready=False)) or "")
+    assert "answers 503" in (why_not_ready(reporting(ready=False, models=("a", "b"), broken=("b",))) or "")
+    assert why_not_ready(reporting(ready=True, models=("a", "b"), broken=("b",))) is None
+
+
+def test_worker_that_does_not_answer_has_not_started() -> None:
+    port = free_port()
+    assert "does not answer" in (why_not_ready(port) or "")
+    assert broken_models(port) == {}
+
+
+def test_user_is_told_which_models_do_not_load_and_why(reporting: Reporting) -> None:
+    port = reporting(ready=True, models=("a", "b"), broken=("b",))
+    (notice,) = broken_notices("worker-0", broken_models(port))
+    assert notice.startswith("worker-0 cannot load the model b, ")
+    assert notice.endswith("Reason: OSError: unet/diffusion_pytorch_model.safetensors is cut short")
