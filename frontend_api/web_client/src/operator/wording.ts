@@ -83,7 +83,7 @@ export function share(part: number, whole: number): string {
 export function stepTimes(worker: Worker): string {
   const several = worker.times.length > 1;
   return (
-    worker.times.map((one) => `${several ? `${one.model} ` : ""}${milliseconds(one.step_seconds)}`).join(", ") || UNKNOWN
+    worker.times.map((one) => `${several ? `${one.model} ` : ""}${milliseconds(one.step_seconds)}`).join("\n") || UNKNOWN
   );
 }
 
@@ -93,7 +93,7 @@ export function throughput(worker: Worker): string {
   return (
     worker.times
       .map((one) => `${several ? `${one.model} ` : ""}${Number((1 / one.gpu_seconds_per_unit).toPrecision(3))} Mpx/s`)
-      .join(", ") || UNKNOWN
+      .join("\n") || UNKNOWN
   );
 }
 

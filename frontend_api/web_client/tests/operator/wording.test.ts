@@ -71,8 +71,8 @@ test("a worker tells its pace, of each model where it has several", () => {
     { model: "demo", step_seconds: 0.02, gpu_seconds_per_unit: 0.01 },
     { model: "flux", step_seconds: 1.5, gpu_seconds_per_unit: 2 },
   );
-  expect(stepTimes(two)).toBe("demo 20 ms, flux 1.50 s");
-  expect(throughput(two)).toBe("demo 100 Mpx/s, flux 0.5 Mpx/s");
+  expect(stepTimes(two)).toBe("demo 20 ms\nflux 1.50 s");
+  expect(throughput(two)).toBe("demo 100 Mpx/s\nflux 0.5 Mpx/s");
 });
 
 test("how long ago is told by the server's clock, and never of the future", () => {
