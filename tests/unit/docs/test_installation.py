@@ -1,13 +1,13 @@
 """No text installs darkroom by its name: on the public indexes that is another project."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 TEXTS = {".md", ".py", ".sh", ".ts", ".js", ".mjs", ".html", ".yaml", ".yml", ".tf", ".toml", ""}
-GENERATED = {"node_modules", "dist", "build", "docs_page", "__pycache__"}
 INSTALLS = re.compile(
     r"\b(?:pip3?|pipx|uv|uvx|poetry|pdm|conda|npm|npx|yarn|pnpm)\s+(?:[a-z-]+\s+)*?(?:install|add|run|i|exec)?\b[^\n`#;|]*"
 )
@@ -17,14 +17,20 @@ EXTRA = re.compile(r"(?<![\w./])darkroom\[[a-z]")
 
 def texts() -> list[Path]:
     """Return every text that users may see; without tests, and without pyproject.toml's own extras."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return [
-        path
-        for path in sorted(ROOT.rglob("*"))
-        if path.is_file()
-        and path.suffix in TEXTS
-        and not any(part in GENERATED or part.startswith(".") for part in path.relative_to(ROOT).parts)
-        and path.relative_to(ROOT).parts[0] != "tests"
-        and path.name != "pyproject.toml"
+        ROOT / name
+        for name in listed.stdout.splitlines()
+        if Path(name).suffix in TEXTS
+        and not name.startswith(("tests/", "frontend_api/docs_page/", "."))
+        and Path(name).name != "pyproject.toml"
+        and (ROOT / name).is_file()
     ]
 
 
