@@ -16,6 +16,7 @@ from google.cloud.firestore_v1.types import firestore as calls
 from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.marker import MARKER, MARKER_DATABASE
 from local_stack.firestore_proxy.replay import batches
+from local_stack.firestore_proxy.target_gate import TargetGate
 
 logger = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class EmulatorLink:
         self._channel: grpc.aio.Channel | None = None
         self._stream_channels: set[grpc.aio.Channel] = set()
         self._is_open = asyncio.Event()
+        self.gate = TargetGate()
 
     @property
     def is_open(self) -> bool:

@@ -17,6 +17,10 @@ from google.cloud.firestore_v1.types import firestore as calls
 from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink, as_it_is
 
 _ListenRequest = calls.ListenRequest.pb()
+_ListenResponse = calls.ListenResponse.pb()
+_TargetChangeType = calls.TargetChange.TargetChangeType
+_ENDS_ADDITION = frozenset((int(_TargetChangeType.CURRENT), int(_TargetChangeType.REMOVE)))
+_LONGEST_ADDITION_SECONDS = 1.0
 _COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
 _INVALID_TARGET = 2_000_000_000
 """The id of a target without a definition. No client uses ids this large."""
@@ -45,6 +49,7 @@ class ListenStream:
         `on_end` is called once with the emulator's status, unless `end` was called before.
         """
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._addition_timer: asyncio.TimerHandle | None = None
         self._database = ""
         self._targets: set[int] = set()
         self._link = link
@@ -85,12 +90,25 @@ class ListenStream:
 
     async def _sent(self) -> AsyncIterator[bytes]:
         while (request := await self._requests.get()) is not None:
+            if self._is_wanted and _ListenRequest.FromString(request).HasField("add_target"):
+                await self._link.gate.begin_addition()
+                self._end_addition()  # of an earlier target
+                loop = asyncio.get_running_loop()
+                self._addition_timer = loop.call_later(_LONGEST_ADDITION_SECONDS, self._end_addition)
             yield request
+
+    def _end_addition(self) -> None:
+        if self._addition_timer is not None:
+            self._addition_timer.cancel()
+            self._addition_timer = None
+            self._link.gate.end_addition()
 
     async def _read(self) -> None:
         code, message = grpc.StatusCode.UNAVAILABLE, "The stream ended."
         try:
             async for response in self._call:
+                if self._addition_timer is not None and _ends_addition(response):
+                    self._end_addition()
                 if self._is_wanted:
                     self._on_response(response)
         except grpc.aio.AioRpcError as error:
@@ -98,7 +116,13 @@ class ListenStream:
         except asyncio.CancelledError:  # its channel was closed, or the emulator did not complete the stream
             message = "The Firestore emulator ended."
         finally:
+            self._end_addition()
             await self._link.close_stream_channel(self._channel)
         if self._is_wanted:
             self._is_wanted = False
             self._on_end(code, message)
+
+
+def _ends_addition(response: bytes) -> bool:
+    parsed: Any = _ListenResponse.FromString(response)
+    return parsed.HasField("target_change") and parsed.target_change.target_change_type in _ENDS_ADDITION

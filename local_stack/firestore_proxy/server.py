@@ -73,18 +73,20 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
 
     async def _write(self, method: str, kind: CallKind, request: bytes, context: Any) -> bytes:
         channel = await self._channel(context)
-        call = channel.unary_unary(method, as_it_is, as_it_is)(
-            request, timeout=_WRITE_SECONDS, metadata=_passed_on(context)
-        )
-        journaled = asyncio.create_task(self._journaled(call, kind, request))
+        metadata = _passed_on(context)
+        journaled = asyncio.create_task(self._journaled(channel, method, kind, request, metadata))
         self._writing.add(journaled)
         journaled.add_done_callback(self._writing.discard)
         # A write that the emulator made is journaled even if its caller is gone: others may have
         # read it.
         return await _answer(asyncio.shield(journaled), context)
 
-    async def _journaled(self, call: Any, kind: CallKind, request: bytes) -> bytes:
-        response: bytes = await call
+    async def _journaled(
+        self, channel: grpc.aio.Channel, method: str, kind: CallKind, request: bytes, metadata: Any
+    ) -> bytes:
+        async with self._link.gate.write():
+            call = channel.unary_unary(method, as_it_is, as_it_is)
+            response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
         self._journal.append(Record(kind=kind, request=request, response=response))
         return response
 

@@ -251,6 +251,22 @@ def test_a_page_sees_its_documents_and_later_changes(stack: LocalStack, client: 
     assert page.close().text == "Unknown SID"
 
 
+def test_page_gets_a_document_that_is_written_while_it_connects(
+    stack: LocalStack, client: firestore.Client
+) -> None:
+    for number in range(30):
+        user_id, task_id = f"connecting-{number}", f"during-{number}"
+        page = PageClient(stack.environment, user_id)
+        document = client.collection("tasks").document(task_id)
+        writing = threading.Thread(target=document.set, args=({"user_id": user_id},))
+        writing.start()
+        page.open()
+        with page.reading() as messages:
+            assert changed_document(messages) == task_id
+        writing.join()
+        page.close()
+
+
 def test_a_page_is_refused_what_the_rules_refuse(stack: LocalStack, client: firestore.Client) -> None:
     client.document("tasks/hers").set({"user_id": "alice"})
     page = PageClient(stack.environment, "alice", token=unsigned_token("bob"))
