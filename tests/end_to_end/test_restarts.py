@@ -1,8 +1,5 @@
 """Programs are killed under a supervised stack, which recovers without intervention."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -13,24 +10,13 @@ from local_stack.data_directory import DataDirectory
 from local_stack.stack import LocalStack
 from local_stack.stack_settings import StackSettings
 from tests.end_to_end.conftest import IMPATIENT
+from tests.supervision import watched
 from tests.system_client import SystemClient
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
 PROGRAMS = ("pubsub-proxy", "bucket-server", "api", "worker-0", "rescue-tick")
 """All except the emulators, which have their state in memory."""
-
-
-@contextmanager
-def watched(stack: LocalStack) -> Iterator[None]:
-    """Run the supervisor, as `up` does once everything is ready."""
-    watching = threading.Thread(target=stack.watch)
-    watching.start()
-    try:
-        yield
-    finally:
-        stack.interrupted.set()
-        watching.join()
 
 
 def ready_again(news: "SimpleQueue[str]", names: set[str]) -> None:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -23,6 +23,7 @@ from local_stack.stack_settings import StackSettings
 from tests.chaos.waiting import wait_for
 from tests.emulators import Emulators
 from tests.page_channel import PageClient, changed_document, unsigned_token, until_current
+from tests.supervision import watched
 
 pytestmark = pytest.mark.emulator
 
@@ -50,18 +51,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     )
     with LocalStack(settings) as stack:
         yield stack
-
-
-@contextmanager
-def watched(stack: LocalStack) -> Iterator[None]:
-    """Run the supervisor, which restarts ended processes."""
-    watching = threading.Thread(target=stack.watch)
-    watching.start()
-    try:
-        yield
-    finally:
-        stack.interrupted.set()
-        watching.join()
 
 
 @pytest.fixture(scope="module")
