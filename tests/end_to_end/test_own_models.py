@@ -48,10 +48,10 @@ def catalog(folder: Path) -> Path:
             "name": name,
             "title": name,
             "family": "stable_diffusion",
-            "source": str(folder / name),
+            "source": source,
             "defaults": {"steps": 2, "width": 64, "height": 64},
         }
-        for name in ("tiny-a", "tiny-b", "absent")
+        for name, source in (("tiny-a", "tiny-a"), ("tiny-b", "tiny-b"), ("absent", "owner/absent"))
     ]
     path = folder / "models.json"
     path.write_text(json.dumps({"models": models}))
