@@ -72,13 +72,13 @@ format: install-dev ## let ruff tidy up
 	$(BIN)/ruff format .
 
 chaos: install-dev ## kills, cuts and stalls, all cases; MINUTES=30 soaks at random instead, SEED=… repeats a soak
-	@$(if $(MINUTES),$(BIN)/python -m tests.chaos.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),$(BIN)/python -m pytest tests/chaos -m "chaos or chaos_long")
+	@$(if $(MINUTES),$(BIN)/python -m tools.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),$(BIN)/python -m pytest tests/chaos -m "chaos or chaos_long")
 
 bench: install-dev web ## the figures of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 images-check: install-dev ## each Dockerfile's steps in a Debian root, then both programs (needs root and debootstrap)
-	$(BIN)/python -m tests.deployment.rehearsal
+	$(BIN)/python -m tools.rehearsal
 
 browser: ## a Chromium for the browser tests
 	@scripts/install_chromium

@@ -10,8 +10,8 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.measurement import percentile
 from benchmarks.prompts import PROMPTS
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.browser.conftest import QUIET_CHROMIUM, find_chromium
 
 TASKS = 20

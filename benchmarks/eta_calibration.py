@@ -14,8 +14,8 @@ from pathlib import Path
 from benchmarks.measurement import percentile, spread_of
 from benchmarks.prompts import PROMPTS
 from client import Client, Task, TaskStatus
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 
 TASKS = 200
 TASKS_BEFORE = 160

@@ -21,8 +21,8 @@ from benchmarks.whole_system import steady_submissions
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 STREAMS = 500

@@ -26,8 +26,8 @@ from common.domain.task import Task
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from local_stack.provisioning import ResourceNames
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 SUBMISSIONS = 2_000

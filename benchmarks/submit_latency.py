@@ -6,8 +6,8 @@ from pathlib import Path
 from benchmarks.measurement import percentile
 from benchmarks.prompts import PROMPTS
 from benchmarks.whole_system import steady_submissions
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 SUBMISSIONS = 200

@@ -13,8 +13,8 @@ from threading import Event, Thread
 
 from benchmarks.measurement import percentile, spread_of
 from benchmarks.whole_system import all_drawn, warm_system
-from local_stack.metrics_view import fetched_metrics
 from local_stack.stack import LocalStack
+from local_stack.views.metrics import fetched_metrics
 from tests.system_client import SystemClient
 
 ROUNDS = 7

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.prompts import PROMPTS
 from common.domain.task import TaskStatus
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 

@@ -14,17 +14,17 @@ import typer
 
 from local_stack.data_directory import DataDirectory
 from local_stack.detached import start_detached, stop_running
-from local_stack.emulator_jars import FIRESTORE, PUBSUB, find_jar, java_needed
+from local_stack.emulators.jars import FIRESTORE, PUBSUB, find_jar, java_needed
+from local_stack.emulators.java import find_java
 from local_stack.errors import LocalStackError, StartInterruptedError
-from local_stack.java_runtime import find_java
-from local_stack.log_view import chosen_logs, follow, show
 from local_stack.loopback import no_proxy_environment
-from local_stack.metrics_view import fetched_metrics, told_metrics
-from local_stack.models_view import model_lines, workers_by_model
-from local_stack.shell_exports import shell_exports
+from local_stack.settings import PROJECT_RULES, StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import PROJECT_RULES, StackSettings
-from local_stack.trace_view import read_spans, told_traces
+from local_stack.views.logs import chosen_logs, follow, show
+from local_stack.views.metrics import fetched_metrics, told_metrics
+from local_stack.views.models import model_lines, workers_by_model
+from local_stack.views.shell_exports import shell_exports
+from local_stack.views.traces import read_spans, told_traces
 
 NOT_RUNNING_EXIT_CODE = 3  # as in `systemctl status`
 

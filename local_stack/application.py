@@ -7,8 +7,8 @@ from pathlib import Path
 
 from local_stack import worker_health
 from local_stack.free_ports import LOOPBACK
-from local_stack.probes import all_of, answers_ok, listens_itself
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
+from local_stack.processes.probes import all_of, answers_ok, listens_itself
 
 _PROJECT = Path(__file__).resolve().parents[1]
 
@@ -51,7 +51,7 @@ def rescue_tick(
     return ProcessSpec(
         name="rescue-tick",
         argv=(
-            *(sys.executable, "-m", "local_stack.rescue_tick"),
+            *(sys.executable, "-m", "local_stack.scheduler"),
             *("--api", api, "--interval", f"{interval_seconds:g}"),
             *("--queue-lost-at", queue_began_at.isoformat()),
         ),

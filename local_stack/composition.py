@@ -9,14 +9,13 @@ from pathlib import Path
 from local_stack import application
 from local_stack.bucket_server.process import bucket_server
 from local_stack.data_directory import DataDirectory
-from local_stack.emulators import firestore_emulator, pubsub_emulator
+from local_stack.emulators.process_specs import firestore_emulator, pubsub_emulator
 from local_stack.firestore_proxy.process import firestore_proxy
 from local_stack.free_ports import LOOPBACK, free_port
-from local_stack.metrics_view import METRICS_SUFFIX
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
 from local_stack.provisioning import PushEndpoints
 from local_stack.pubsub_proxy.process import pubsub_proxy
-from local_stack.stack_settings import (
+from local_stack.settings import (
     LOCAL_DEFAULTS,
     MODEL_CATALOG_VARIABLE,
     MODEL_POOLS_VARIABLE,
@@ -26,6 +25,7 @@ from local_stack.stack_settings import (
     honoured,
     names_as_environment,
 )
+from local_stack.views.metrics import METRICS_SUFFIX
 
 _PAGE_PORT = "PORT"
 """Also the variable behind the command's --port, which takes precedence."""

@@ -11,9 +11,9 @@ import psutil
 
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.errors import LocalStackError, ProcessFailedError, StackAlreadyRunningError
-from local_stack.leftovers import end_leftovers
-from local_stack.process_end import ended_within
-from local_stack.processes import log_tail
+from local_stack.processes.child_process import log_tail
+from local_stack.processes.orphans import end_leftovers
+from local_stack.processes.process_end import ended_within
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _STOP_SECONDS = 90

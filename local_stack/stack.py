@@ -17,15 +17,15 @@ from typing import Self
 
 from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory, StackState
+from local_stack.emulators.firestore_exports import FirestoreExports, PeriodicExport
+from local_stack.emulators.memory_relief import MemoryRelief
 from local_stack.errors import PortTakenError, ProcessFailedError
-from local_stack.firestore_exports import FirestoreExports, PeriodicExport
 from local_stack.free_ports import is_free
-from local_stack.leftovers import end_leftovers
-from local_stack.memory_relief import MemoryRelief
-from local_stack.processes import ChildProcess
+from local_stack.processes.child_process import ChildProcess
+from local_stack.processes.orphans import end_leftovers
+from local_stack.processes.supervisor import Supervisor
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
-from local_stack.stack_settings import StackSettings
-from local_stack.supervisor import Supervisor
+from local_stack.settings import StackSettings
 from local_stack.worker_health import broken_models, broken_notices
 
 

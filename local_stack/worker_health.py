@@ -10,7 +10,7 @@ from typing import Any
 
 from local_stack.free_ports import LOOPBACK
 from local_stack.loopback import open_loopback
-from local_stack.probes import Probe, answers_ok
+from local_stack.processes.probes import Probe, answers_ok
 
 _TIMEOUT_SECONDS = 2.0
 _LONGEST_REASON = 400

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from local_stack.free_ports import LOOPBACK
-from local_stack.probes import all_of, answers_ok, listens_itself
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
+from local_stack.processes.probes import all_of, answers_ok, listens_itself
 
 _PROJECT = Path(__file__).resolve().parents[2]
 READY_PATH = "/readyz"

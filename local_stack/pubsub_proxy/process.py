@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from local_stack.probes import listens_itself
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
+from local_stack.processes.probes import listens_itself
 
 _PROJECT = Path(__file__).resolve().parents[2]
 

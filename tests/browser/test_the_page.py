@@ -9,8 +9,8 @@ from google.pubsub_v1.types import PubsubMessage
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from gpu_subscriber.adapters.pubsub_clients import publisher_client
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.browser.conftest import screenshot_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.end_to_end]

@@ -23,10 +23,10 @@ from PIL import Image
 from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
-from local_stack.leftovers import end_leftovers
+from local_stack.processes.orphans import end_leftovers
 from local_stack.provisioning import ResourceNames
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.chaos.chaos_worker import ChaosWorker, Links
 from tests.chaos.checker import Verdict, judge
 from tests.chaos.collecting import Documents, Objects, OwnersMailbox

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.system_client import SystemClient
 
 IMPATIENT = {

@@ -13,8 +13,8 @@ from google.pubsub_v1.types import DeadLetterPolicy, PubsubMessage, RetryPolicy,
 
 from common.domain.task import TaskStatus
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.chaos.waiting import wait_for
 from tests.end_to_end.conftest import System
 from tests.system_client import SystemClient

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.domain.task import TaskStatus
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.end_to_end.conftest import IMPATIENT, StartSystem
 from tests.system_client import SystemClient
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.metrics_view import fetched_metrics, told_metrics
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
-from local_stack.trace_view import WrittenSpan, read_spans, told_traces
+from local_stack.views.metrics import fetched_metrics, told_metrics
+from local_stack.views.traces import WrittenSpan, read_spans, told_traces
 from tests.fakes.webhook_receiver import WebhookReceiver
 from tests.system_client import SystemClient
 

@@ -7,8 +7,8 @@ import pytest
 
 from common.domain.task import TaskStatus
 from local_stack.data_directory import DataDirectory
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.end_to_end.conftest import IMPATIENT
 from tests.supervision import watched
 from tests.system_client import SystemClient

@@ -22,8 +22,8 @@ from websockets.typing import Origin
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.server_sent_events import ServerSentEvent, events_of
 
 pytestmark = pytest.mark.end_to_end

@@ -9,7 +9,7 @@ import pytest
 from client import Client, Task, TaskStatus
 from local_stack import application
 from local_stack.free_ports import free_port
-from local_stack.processes import ChildProcess
+from local_stack.processes.child_process import ChildProcess
 from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end

@@ -18,8 +18,8 @@ from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrp
 
 from common.adapters.firestore_client import firestore_client
 from local_stack.data_directory import DataDirectory
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.chaos.waiting import wait_for
 from tests.emulators import Emulators
 from tests.page_channel import PageClient, changed_document, unsigned_token, until_current

@@ -18,10 +18,10 @@ from google.cloud.pubsub_v1.subscriber.message import Message
 
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ProcessFailedError, StackAlreadyRunningError
-from local_stack.leftovers import leftovers_of
-from local_stack.process_end import ended_within
+from local_stack.processes.orphans import leftovers_of
+from local_stack.processes.process_end import ended_within
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 from tests.emulators import Emulators
 
 ROOT = Path(__file__).parents[3]

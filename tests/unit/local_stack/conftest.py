@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
 
 ProgramMaker = Callable[..., ProcessSpec]
 

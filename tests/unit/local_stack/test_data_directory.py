@@ -9,7 +9,7 @@ import pytest
 
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.errors import DataDirectoryUnusableError, LocalStackError, StackAlreadyRunningError
-from local_stack.log_view import chosen_logs, follow, show
+from local_stack.views.logs import chosen_logs, follow, show
 
 ROOT = Path(__file__).parents[3]
 STATE = StackState(

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from local_stack.firestore_exports import FirestoreExports
+from local_stack.emulators.firestore_exports import FirestoreExports
 from local_stack.loopback import no_proxy_environment
-from local_stack.metrics_view import fetched_metrics
-from local_stack.probes import answers_ok
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
+from local_stack.processes.probes import answers_ok
+from local_stack.processes.supervisor import Supervisor
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
-from local_stack.rescue_tick import tick
-from local_stack.supervisor import Supervisor
+from local_stack.scheduler import tick
+from local_stack.views.metrics import fetched_metrics
 from local_stack.worker_pools import WorkerPool
 
 UNUSABLE = "http://127.0.0.1:9"

@@ -15,8 +15,8 @@ from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
 from local_stack.pubsub_proxy.subscription_filter import parse_filter
-from local_stack.shell_exports import shell_exports
-from local_stack.stack_settings import LOCAL_DEFAULTS, OBSERVED_DEFAULTS, StackSettings
+from local_stack.settings import LOCAL_DEFAULTS, OBSERVED_DEFAULTS, StackSettings
+from local_stack.views.shell_exports import shell_exports
 from tests.factories import parameters, submitted_task
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"

@@ -11,8 +11,8 @@ from local_stack.data_directory import DataDirectory
 from local_stack.errors import PortTakenError
 from local_stack.free_ports import free_port, is_free
 from local_stack.provisioning import ResourceNames
+from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.stack_settings import StackSettings
 
 
 def test_a_taken_port_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:

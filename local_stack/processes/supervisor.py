@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from local_stack.errors import StartInterruptedError
-from local_stack.leftovers import STACK_ID_VARIABLE, end_leftovers
-from local_stack.processes import ChildProcess, ProcessSpec
-from local_stack.restarts import KeptProcess, RestartPolicy
+from local_stack.processes.child_process import ChildProcess, ProcessSpec
+from local_stack.processes.orphans import STACK_ID_VARIABLE, end_leftovers
+from local_stack.processes.restarting_process import KeptProcess, RestartPolicy
 
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.2

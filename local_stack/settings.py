@@ -8,8 +8,8 @@ from pathlib import Path
 
 from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
 from common.settings import SettingsError, read_catalog
+from local_stack.emulators.memory_relief import MOST_BYTES
 from local_stack.errors import ModelCatalogError
-from local_stack.memory_relief import MOST_BYTES
 from local_stack.provisioning import ResourceNames
 from local_stack.worker_pools import WorkerPool, plan_pools
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_stack.emulator_downloads import JAVA_NEEDED_BY_DOWNLOADS, PinnedDownload
-from local_stack.emulator_jars import (
+from local_stack.emulators.downloads import JAVA_NEEDED_BY_DOWNLOADS, PinnedDownload
+from local_stack.emulators.jars import (
     FIRESTORE,
     PUBSUB,
     EmulatorProduct,
@@ -17,9 +17,9 @@ from local_stack.emulator_jars import (
     find_jar,
     java_needed,
 )
+from local_stack.emulators.java import find_java, java_version
 from local_stack.errors import EmulatorMissingError, JavaMissingError
 from local_stack.free_ports import free_port
-from local_stack.java_runtime import find_java, java_version
 
 
 def write_jar(path: Path, main_class: str, java: int = 11) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import psutil
 
-from local_stack.processes import ChildProcess
+from local_stack.processes.child_process import ChildProcess
 
 MOST_BYTES = 1_700_000_000
 """Resident memory.

@@ -4,7 +4,7 @@ import http.server
 import threading
 
 from local_stack.free_ports import free_port
-from local_stack.rescue_tick import tick
+from local_stack.scheduler import tick
 
 
 def test_a_tick_posts_to_both_with_the_token_and_tells_the_answers() -> None:

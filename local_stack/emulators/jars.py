@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack.emulator_downloads import (
+from local_stack.emulators.downloads import (
     FIRESTORE_EMULATOR_DOWNLOAD,
     JAVA_NEEDED_BY_DOWNLOADS,
     PUBSUB_EMULATOR_DOWNLOAD,
@@ -17,8 +17,8 @@ from local_stack.emulator_downloads import (
     extract_jar,
     fetch,
 )
+from local_stack.emulators.java import java_needed_by
 from local_stack.errors import DownloadError, EmulatorMissingError
-from local_stack.java_runtime import java_needed_by
 
 _OLDEST_JAVA = 11
 

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local_stack import die_with_parent
-from local_stack.bounded_log import BoundedLog
 from local_stack.errors import ProcessFailedError
 from local_stack.loopback import no_proxy_environment
-from local_stack.probes import NeverReadyError, Probe, always_ready
-from local_stack.process_end import ended_within
+from local_stack.processes import parent_death_signal
+from local_stack.processes.bounded_log import BoundedLog
+from local_stack.processes.probes import NeverReadyError, Probe, always_ready
+from local_stack.processes.process_end import ended_within
 
 # Linux sends the parent-death signal when the starting *thread* ends. This thread lives as long as
 # the interpreter.
@@ -171,7 +171,14 @@ class ChildProcess:
             self.wait_stopped(_LOOK_SECONDS)  # readiness must be polled; an exit ends the wait early
 
     def _launch(self) -> None:
-        command = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), *self.spec.argv]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            parent_death_signal.__file__,
+            str(os.getpid()),
+            *self.spec.argv,
+        ]
         log = self._log.new_pipe()
         try:
             self._process = _starter.submit(

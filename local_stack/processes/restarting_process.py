@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from local_stack.errors import ProcessFailedError
-from local_stack.leftovers import end_leftovers
-from local_stack.processes import ChildProcess
+from local_stack.processes.child_process import ChildProcess
+from local_stack.processes.orphans import end_leftovers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

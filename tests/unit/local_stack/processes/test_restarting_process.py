@@ -12,11 +12,11 @@ from queue import SimpleQueue
 import pytest
 
 from local_stack.errors import ProcessFailedError
-from local_stack.processes import ProcessSpec
-from local_stack.restarts import RestartPolicy
-from local_stack.supervisor import Supervisor
+from local_stack.processes.child_process import ProcessSpec
+from local_stack.processes.restarting_process import RestartPolicy
+from local_stack.processes.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
-from tests.unit.local_stack.test_supervisor import has_ended
+from tests.unit.local_stack.processes.test_supervisor import has_ended
 
 HURRIED = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.04, give_up_after=3)
 WAITS = "ready(); time.sleep(600)"

@@ -1,6 +1,6 @@
 """A soak: tasks without end, and faults without end, from dice with a known seed.
 
-    python -m tests.chaos.soak --minutes 30 [--seed 7] [--engine stand_in]
+    python -m tools.soak --minutes 30 [--seed 7] [--engine stand_in]
 
 The seed repeats what is asked for and what is broken, in which order. It cannot repeat the machine's own timing.
 Exits with 1 when any promise was broken. The report lies in the folder that `--report` names.
@@ -23,10 +23,10 @@ import httpx
 from common.domain.task import TaskStatus
 from local_stack.loopback import no_proxy_environment
 from tests.chaos.engines import DEADLY, DEMO_MODEL, STAND_IN
-from tests.chaos.faults import Faults
 from tests.chaos.rig import Rig, Site
-from tests.chaos.soak_report import SoakReport, reported
 from tests.chaos.waiting import let_pass
+from tools.soak_faults import Faults
+from tools.soak_report import SoakReport, reported
 
 _ENGINES = {"demo": DEMO_MODEL, "stand_in": STAND_IN}
 _FAILED = frozenset({TaskStatus.FAILED})
@@ -150,7 +150,7 @@ def soak(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=None, help="of the dice; without it a random one")
     parser.add_argument("--engine", choices=sorted(_ENGINES), default="demo")

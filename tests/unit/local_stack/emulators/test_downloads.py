@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.emulator_downloads import PinnedDownload, extract_jar, fetch
+from local_stack.emulators.downloads import PinnedDownload, extract_jar, fetch
 from local_stack.errors import DownloadError
 from local_stack.free_ports import free_port
 

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from local_stack.emulators import FIRESTORE_OWNER
+from local_stack.emulators.process_specs import FIRESTORE_OWNER
 from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.marker import MARKER
 from local_stack.loopback import open_loopback

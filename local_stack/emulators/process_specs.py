@@ -7,11 +7,11 @@ stopped.
 from collections.abc import Callable
 from pathlib import Path
 
-from local_stack.emulator_jars import FIRESTORE, PUBSUB, EmulatorJar, find_jar
+from local_stack.emulators.jars import FIRESTORE, PUBSUB, EmulatorJar, find_jar
+from local_stack.emulators.java import find_java
 from local_stack.free_ports import LOOPBACK
-from local_stack.java_runtime import find_java
-from local_stack.probes import all_of, answers_ok, listens_itself
-from local_stack.processes import ProcessSpec
+from local_stack.processes.child_process import ProcessSpec
+from local_stack.processes.probes import all_of, answers_ok, listens_itself
 
 # One GC thread and only the C1 compiler halve the start time of the JVMs. Firestore's emulator
 # keeps every version of every document, about 30 kB per finished task: with a heap of half a

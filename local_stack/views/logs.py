@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_stack.bounded_log import older_part
 from local_stack.errors import LocalStackError
-from local_stack.processes import log_tail
+from local_stack.processes.bounded_log import older_part
+from local_stack.processes.child_process import log_tail
 
 _POLL_SECONDS = 0.2
 

@@ -1,6 +1,6 @@
 """Rehearse the image builds without a container engine: each Dockerfile's steps in a Debian root.
 
-    python -m tests.deployment.rehearsal [api|worker]     needs root, debootstrap and Node; `make images-check`
+    python -m tools.rehearsal [api|worker]     needs root, debootstrap and Node; `make images-check`
 
 Each stage starts from a clean checkout and a fresh copy of its base, contains only what its
 Dockerfile adds, and runs its steps by chroot. Then the last stage's command is started as its user

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.bounded_log import MOST_BYTES, BoundedLog, older_part
-from local_stack.log_view import follow
-from local_stack.processes import ChildProcess, ProcessSpec
+from local_stack.processes.bounded_log import MOST_BYTES, BoundedLog, older_part
+from local_stack.processes.child_process import ChildProcess, ProcessSpec
+from local_stack.views.logs import follow
 
 
 def finished(tmp_path: Path, code: str) -> ChildProcess:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.firestore_exports import FirestoreExports
+from local_stack.emulators.firestore_exports import FirestoreExports
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 
 

@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from local_stack.errors import ProcessFailedError, StartInterruptedError
-from local_stack.leftovers import STACK_ID_VARIABLE, end_leftovers, leftovers_of
-from local_stack.process_end import ended_within
-from local_stack.supervisor import Supervisor
+from local_stack.processes.orphans import STACK_ID_VARIABLE, end_leftovers, leftovers_of
+from local_stack.processes.process_end import ended_within
+from local_stack.processes.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 WAITS = "ready(); time.sleep(600)"
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(600)"
 
@@ -189,8 +189,8 @@ def test_leftovers_are_known_by_their_mark_alone(stack_id: str) -> None:
 
 SUPERVISING_PROGRAM = """
     import pathlib, signal, sys
-    from local_stack.processes import ProcessSpec
-    from local_stack.supervisor import Supervisor
+    from local_stack.processes.child_process import ProcessSpec
+    from local_stack.processes.supervisor import Supervisor
 
     sleeper = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
     with Supervisor(logs_directory=pathlib.Path(sys.argv[1]), stack_id=sys.argv[2]) as supervisor:

@@ -1,6 +1,6 @@
 """Asks the API for a rescue again and again, and to remove what has expired, as Cloud Scheduler does in the cloud:
 
-    python -m local_stack.rescue_tick --api http://127.0.0.1:8080 --interval 10
+    python -m local_stack.scheduler --api http://127.0.0.1:8080 --interval 10
 
 DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. Only changes of the answers are logged. With
 `--queue-lost-at` every tick says since when the queue is a new, empty one: tasks enqueued before are published again.
@@ -52,7 +52,7 @@ def _posted(url: str, token: str, body: Mapping[str, str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local_stack.rescue_tick", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m local_stack.scheduler", description=__doc__)
     parser.add_argument("--api", required=True, metavar="URL")
     parser.add_argument("--interval", type=float, default=10, metavar="SECONDS")
     parser.add_argument("--queue-lost-at", metavar="RFC3339", help="when the queue began anew, empty")

@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from opentelemetry.trace import SpanKind
 
 from local_stack.free_ports import free_port
-from local_stack.metrics_view import fetched_metrics, told_metrics
-from local_stack.trace_view import read_spans, told_traces
+from local_stack.views.metrics import fetched_metrics, told_metrics
+from local_stack.views.traces import read_spans, told_traces
 
 SCRAPED = """\
 # HELP darkroom_tasks_finished_total Tasks that ended.

@@ -1,0 +1,1 @@
+"""Google's Pub/Sub and Firestore emulators: jars, Java, processes and exports."""

@@ -1,0 +1,1 @@
+"""Child processes: start, readiness, logs, restarts and shutdown."""

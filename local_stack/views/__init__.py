@@ -1,0 +1,1 @@
+"""Logs, metrics, traces and models, formatted for a terminal."""
