@@ -74,7 +74,7 @@ format: install-dev ## let ruff tidy up
 chaos: install-dev ## kills, cuts and stalls, all cases; MINUTES=30 soaks at random instead, SEED=… repeats a soak
 	@$(if $(MINUTES),$(BIN)/python -m tools.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),$(BIN)/python -m pytest tests/chaos -m "chaos or chaos_long")
 
-bench: install-dev web ## the figures of docs/benchmarks.md
+bench: install-dev web ## the figures of docs/internals/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 images-check: install-dev ## each Dockerfile's steps in a Debian root, then both programs (needs root and debootstrap)
@@ -107,7 +107,7 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $
 	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/operator.html docs/runbook.md $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
+$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/operator.html docs/operating/runbook.md $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
 	@echo "building the web client"
 	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@touch $@

@@ -1,1 +1,4 @@
-"""The benchmarks of docs/benchmarks.md. Every result is a ratio or a median of one run; these are not tests."""
+"""The benchmarks of docs/internals/benchmarks.md.
+
+Every result is a ratio or a median of one run; these are not tests.
+"""

@@ -49,7 +49,7 @@ class Watched:
     lasts: timedelta
     """How long the condition must hold before the alert notifies."""
     runbook: str
-    """Beginning of the row in docs/runbook.md."""
+    """Beginning of the row in docs/operating/runbook.md."""
 
 
 _IDLE = "Tasks stay `queued`, `enqueued_at` is set, workers are idle."

@@ -12,7 +12,7 @@ Pure. The rules:
 TARGET_SECONDS = 220.0
 """Time within which a pool should finish its tasks.
 
-A shorter time reduces waiting and costs more GPU hours: see docs/autoscaling.md.
+A shorter time reduces waiting and costs more GPU hours: see docs/operating/autoscaling.md.
 """
 
 

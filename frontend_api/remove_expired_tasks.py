@@ -1,6 +1,6 @@
 """Delete expired tasks with their images and webhook logs.
 
-`docs/adr/0009-what-expires-when.md` describes the fallback, and why no data of an active task can
+`docs/adr/0009-expiry-of-tasks-and-images.md` describes the fallback, and why no data of an active task can
 be deleted.
 """
 

@@ -1,5 +1,5 @@
-# Alerts. Each alert names its row of docs/runbook.md; a test compares the two.
-# The queries are PromQL over darkroom's metrics (docs/observability.md) and Google's own.
+# Alerts. Each alert names its row of docs/operating/runbook.md; a test compares the two.
+# The queries are PromQL over darkroom's metrics (docs/operating/observability.md) and Google's own.
 
 resource "google_monitoring_alert_policy" "alerts" {
   for_each = merge(local.queue_alerts, local.task_alerts, local.failure_alerts, local.service_alerts)
@@ -25,7 +25,7 @@ resource "google_monitoring_alert_policy" "alerts" {
   documentation {
     subject   = "darkroom ${var.environment}: ${each.value.title}"
     mime_type = "text/markdown"
-    content   = "${each.value.says}\n\nWhat shows it and what mends it: docs/runbook.md, **${each.value.runbook}**"
+    content   = "${each.value.says}\n\nWhat shows it and what mends it: docs/operating/runbook.md, **${each.value.runbook}**"
   }
 
   alert_strategy {
@@ -260,7 +260,7 @@ locals {
     },
     { for name, alert in local.autoscaling_alerts : name => alert if var.cluster.enabled },
   )
-  # The autoscaler makes no decision on missing metrics (docs/autoscaling.md), so a missing metric needs an alert.
+  # The autoscaler makes no decision on missing metrics (docs/operating/autoscaling.md), so a missing metric needs an alert.
   autoscaling_alerts = {
     autoscaler_is_blind = {
       title    = "The autoscaler gets no figure"

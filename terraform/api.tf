@@ -7,7 +7,7 @@ locals {
   api_host = "${local.api_name}-${local.project_number}.${var.region}.run.app"
   api_url  = "https://${local.api_host}"
 
-  # Callers that wait for a task's changes, and requests in progress: docs/adr/0011-waiting-is-a-sleeping-thread.md.
+  # Callers that wait for a task's changes, and requests in progress: docs/adr/0011-one-thread-per-waiting-caller.md.
   api_max_waiting = 600
   api_threads     = 32
 
@@ -80,7 +80,7 @@ resource "google_cloud_run_v2_service" "api" {
 
       resources {
         limits            = { cpu = var.api.cpu, memory = var.api.memory }
-        cpu_idle          = !var.api.cpu_always # see docs/adr/0021-confirmed-is-noted-after-the-answer.md
+        cpu_idle          = !var.api.cpu_always # see docs/adr/0021-publish-confirmations-after-the-response.md
         startup_cpu_boost = true
       }
 

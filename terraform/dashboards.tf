@@ -1,4 +1,4 @@
-# Dashboard with every metric of docs/observability.md: queue, tasks, workers, services.
+# Dashboard with every metric of docs/operating/observability.md: queue, tasks, workers, services.
 
 locals {
   # A chart: title, unit, and lines by legend. Every API instance reports the whole queue, so use the gauges' maximum.

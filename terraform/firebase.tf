@@ -20,7 +20,7 @@ data "google_firebase_web_app_config" "page" {
   web_app_id = google_firebase_web_app.page.app_id
 }
 
-# Google as a sign-in provider needs an OAuth client, which is created manually: see docs/deploy.md.
+# Google as a sign-in provider needs an OAuth client, which is created manually: see docs/operating/deploy.md.
 resource "google_identity_platform_config" "sign_in" {
   project                    = local.project
   autodelete_anonymous_users = true

@@ -119,5 +119,5 @@ locals {
     api    = google_service_account.api.member
     worker = google_service_account.worker.member
   }
-  telemetry_roles = ["roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"] # by OTLP: docs/observability.md
+  telemetry_roles = ["roles/telemetry.metricsWriter", "roles/telemetry.tracesWriter"] # by OTLP: docs/operating/observability.md
 }

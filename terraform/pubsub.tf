@@ -38,7 +38,7 @@ resource "google_pubsub_topic" "topics" {
 
 # Each pool of workers has a subscription, so that a pool without workers delays no other pool. A filter is immutable, and
 # replacing a subscription deletes its messages. So the filter names the pool and not its models: the API writes the pool
-# into each message (docs/adr/0025-a-subscription-follows-its-pool.md).
+# into each message (docs/adr/0025-a-subscription-per-pool.md).
 resource "google_pubsub_subscription" "tasks" {
   for_each = toset(concat(keys(var.model_pools), var.draining_pools))
 

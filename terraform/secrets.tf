@@ -40,7 +40,7 @@ resource "google_secret_manager_secret_version" "secrets" {
   secret                 = google_secret_manager_secret.secrets[each.key].id
   secret_data_wo         = ephemeral.random_password.secrets[each.key].result
   secret_data_wo_version = var.secret_versions[each.key]
-  # A replaced version stays enabled: older revisions refer to it and cannot start instances without it. docs/deploy.md
+  # A replaced version stays enabled: older revisions refer to it and cannot start instances without it. docs/operating/deploy.md
   # describes when to disable it.
   deletion_policy = "ABANDON"
 }

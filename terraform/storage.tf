@@ -18,7 +18,7 @@ resource "google_storage_bucket" "images" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.deletion_protection
 
-  # The fallback for the TTL policy: docs/adr/0009-what-expires-when.md derives the sum.
+  # The fallback for the TTL policy: docs/adr/0009-expiry-of-tasks-and-images.md derives the sum.
   lifecycle_rule {
     condition {
       age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2

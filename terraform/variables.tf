@@ -66,7 +66,7 @@ variable "api_image" {
 }
 
 variable "api_settings" {
-  description = "Further settings of the API, by the names that docs/api.md lists, such as { DARKROOM_MAX_ACTIVE_TASKS = \"100\" }. What follows from other variables cannot be among them."
+  description = "Further settings of the API, by the names that docs/operating/settings.md lists, such as { DARKROOM_MAX_ACTIVE_TASKS = \"100\" }. What follows from other variables cannot be among them."
   type        = map(string)
   default     = {}
   nullable    = false

@@ -49,7 +49,7 @@ variable "cluster" {
 }
 
 variable "draining_pools" {
-  description = "Pools that were removed from model_pools, or renamed: their subscriptions get no new messages and stay until they are drained. docs/deploy.md, \"Change the pools\", says how to drain one and when to remove it from here."
+  description = "Pools that were removed from model_pools, or renamed: their subscriptions get no new messages and stay until they are drained. docs/operating/deploy.md, \"Change the pools\", says how to drain one and when to remove it from here."
   type        = list(string)
   default     = []
   nullable    = false

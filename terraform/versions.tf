@@ -2,7 +2,7 @@ terraform {
   # 1.11 introduced write-only arguments, which keep the webhook key out of the state.
   required_version = ">= 1.11, < 2.0"
 
-  # `terraform init -backend-config=bucket=…` sets the state's bucket: see docs/deploy.md.
+  # `terraform init -backend-config=bucket=…` sets the state's bucket: see docs/operating/deploy.md.
   backend "gcs" {
     prefix = "darkroom"
   }

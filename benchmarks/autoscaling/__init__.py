@@ -1,4 +1,6 @@
-"""Compare the autoscaling policy with Google's published ones in a simulated cluster. Results: docs/autoscaling.md.
+"""Compare the autoscaling policy with Google's published ones in a simulated cluster.
+
+docs/operating/autoscaling.md reports the results.
 
 python -m benchmarks autoscaling    the tables
 python -m benchmarks.autoscaling    docs/images/autoscaling.svg

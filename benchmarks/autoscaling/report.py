@@ -1,4 +1,4 @@
-"""The tables of docs/autoscaling.md."""
+"""The tables of docs/operating/autoscaling.md."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Task: one user's request for images, and all its transitions. Pure; see `docs/task-lifecycle.md`.
+"""Task: one user's request for images, and all its transitions. Pure; see `docs/internals/task-lifecycle.md`.
 
     queued → processing → completed | failed | cancelled
 

@@ -2,7 +2,7 @@
 
 `http.*`, `messaging.*` and `hw.*` follow OpenTelemetry's semantic conventions; `darkroom.*` is our
 own. Attributes have few values, known in advance: no ids of tasks, no users, no text of a caller.
-docs/observability.md lists all metrics, with their emitter and purpose.
+docs/operating/observability.md lists all metrics, with their emitter and purpose.
 """
 
 from collections.abc import Callable, Iterable, Mapping

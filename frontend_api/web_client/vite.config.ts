@@ -7,7 +7,7 @@ export default defineConfig({
   server: {
     host: "127.0.0.1",
     // The operators' page brings the runbook with it.
-    fs: { allow: [".", "../../docs/runbook.md"] },
+    fs: { allow: [".", "../../docs/operating/runbook.md"] },
     proxy: Object.fromEntries(["/v1", "/config.json", "/openapi.json", "/docs"].map((path) => [path, api])),
   },
   build: {

@@ -27,7 +27,7 @@ run "alerts_reach_people_and_say_what_to_do" {
   }
   assert {
     condition = alltrue([for alert in google_monitoring_alert_policy.alerts :
-      strcontains(alert.documentation[0].content, "docs/runbook.md") && contains(["CRITICAL", "ERROR", "WARNING"], alert.severity)
+      strcontains(alert.documentation[0].content, "docs/operating/runbook.md") && contains(["CRITICAL", "ERROR", "WARNING"], alert.severity)
     ])
     error_message = "every alert names its row of the runbook"
   }

@@ -28,7 +28,8 @@ def test_messages_are_given_up_as_late_as_on_one_machine() -> None:
 
 def test_messages_are_kept_for_a_week_and_subscriptions_for_ever() -> None:
     assert local("pubsub.tf", "retention") == "604800s"
-    assert "a week unless the deployment says otherwise" in (ROOT / "docs" / "api.md").read_text()
+    page = " ".join((ROOT / "docs" / "api" / "webhooks.md").read_text().split())
+    assert "a week unless the deployment says otherwise" in page
     for subscription in resources("google_pubsub_subscription").values():
         assert subscription["message_retention_duration"] == "${local.retention}"
         assert subscription["expiration_policy"] == [{"ttl": ""}]

@@ -179,7 +179,7 @@ def test_the_pipeline_deploys_to_what_terraform_makes() -> None:
 
 def test_the_builder_may_do_what_the_documents_say() -> None:
     documented = re.findall(
-        r"^\| `(roles/[\w.]+)` \|", (ROOT / "docs" / "releases.md").read_text(), re.MULTILINE
+        r"^\| `(roles/[\w.]+)` \|", (ROOT / "docs" / "operating" / "releases.md").read_text(), re.MULTILINE
     )
     given = re.findall(r'"(roles/[\w.]+)"', text("builder.tf"))
     assert len(given) > 5
@@ -217,7 +217,7 @@ def test_how_long_things_are_kept_begins_with_the_same_number(name: str) -> None
 
 def test_images_outlive_their_tasks_by_the_sum_that_was_derived() -> None:
     assert "age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2" in text("storage.tf")
-    derived = (ROOT / "docs" / "adr" / "0009-what-expires-when.md").read_text()
+    derived = (ROOT / "docs" / "adr" / "0009-expiry-of-tasks-and-images.md").read_text()
     assert "2 × `DARKROOM_KEEP_TASKS_FOR_DAYS` + `DARKROOM_GIVE_UP_AFTER_DAYS` + 2" in derived
 
 
@@ -249,7 +249,7 @@ def test_whatever_calls_the_api_calls_a_route_that_there_is() -> None:
 
 
 def test_every_output_that_a_command_reads_exists() -> None:
-    documents = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "cloudbuild.yaml"]
+    documents = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "cloudbuild.yaml"]
     read = set()
     for path in documents:
         if path.exists():

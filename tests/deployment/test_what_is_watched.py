@@ -14,7 +14,7 @@ from frontend_api.settings import ApiSettings
 from tests.deployment.terraform_files import TERRAFORM, local, seconds, text
 from tests.unit.frontend_api.conftest import Api
 
-RUNBOOK = (TERRAFORM.parent / "docs" / "runbook.md").read_text()
+RUNBOOK = (TERRAFORM.parent / "docs" / "operating" / "runbook.md").read_text()
 SERIES = {
     f"{metric.name}{suffix}": metric
     for metric in ALL_METRICS

@@ -1,4 +1,4 @@
-"""docs/observability.md lists exactly the existing metrics."""
+"""docs/operating/observability.md lists exactly the existing metrics."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ def listed() -> dict[str, tuple[str, ...]]:
     """Return kind, unit, attributes and emitter by name, from every row of a metric."""
     rows = re.findall(
         r"^\| `([a-z._]+)` \| (\w+) \| `([^`]+)` \|([^|]*)\| ([^|]+) \|",
-        (ROOT / "docs" / "observability.md").read_text(),
+        (ROOT / "docs" / "operating" / "observability.md").read_text(),
         re.MULTILINE,
     )
     return {name: rest for name, *rest in rows}

@@ -11,7 +11,7 @@ from common.settings import SharedSettings
 from frontend_api.settings import ApiSettings
 from gpu_subscriber.settings import WorkerSettings
 
-DOCS = Path(__file__).parents[3] / "docs"
+PAGE = Path(__file__).parents[3] / "docs" / "operating" / "settings.md"
 SHARED = set(SharedSettings.model_fields)
 
 
@@ -23,25 +23,25 @@ def variable(name: str, field: FieldInfo) -> str:
     return str(field.validation_alias) if field.validation_alias else f"DARKROOM_{name.upper()}"
 
 
-def documented(page: str) -> dict[str, str]:
+def documented(section: str) -> dict[str, str]:
     """Return the defaults by variable, from every table row that begins with variables."""
-    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]*) \|", (DOCS / page).read_text(), re.MULTILINE)
+    text = PAGE.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[A-Z_`, ]+`) \| ([^|]*) \|", text, re.MULTILINE)
     return {name: default.strip() for names, default in rows for name in re.findall(r"`([A-Z_]+)`", names)}
 
 
 @pytest.mark.parametrize(
-    ("page", "fields"),
+    ("section", "fields"),
     [
-        ("runbook.md", dict(SharedSettings.model_fields)),
-        ("runbook.md", own_fields(WorkerSettings)),
-        ("api.md", own_fields(ApiSettings)),
+        ("API and worker", dict(SharedSettings.model_fields)),
+        ("API", own_fields(ApiSettings)),
+        ("Worker", own_fields(WorkerSettings)),
     ],
-    ids=["shared", "worker", "api"],
 )
-def test_settings_stand_in_the_documents_with_their_defaults(page: str, fields: dict[str, Any]) -> None:
-    told = documented(page)
+def test_settings_are_documented_with_their_defaults(section: str, fields: dict[str, Any]) -> None:
+    defaults = documented(section)
     for name, field in fields.items():
-        default = told[variable(name, field)]
+        default = defaults[variable(name, field)]
         if isinstance(field.default, bool):
             assert default == str(field.default).lower(), name
         elif isinstance(field.default, int | float):

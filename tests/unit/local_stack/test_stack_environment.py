@@ -19,7 +19,7 @@ from local_stack.settings import LOCAL_DEFAULTS, OBSERVED_DEFAULTS, StackSetting
 from local_stack.views.shell_exports import shell_exports
 from tests.factories import parameters, submitted_task
 
-RUNBOOK = Path(__file__).parents[3] / "docs" / "runbook.md"
+SETTINGS = Path(__file__).parents[3] / "docs" / "operating" / "settings.md"
 WIRING = {
     "DARKROOM_DEAD_LETTER_TOPIC",
     "DARKROOM_EVENTS_TOPIC",
@@ -63,7 +63,7 @@ def test_every_setting_of_the_composition_is_a_default_or_wiring(tmp_path: Path)
 
 
 def test_every_default_of_the_local_stack_is_documented() -> None:
-    section = RUNBOOK.read_text().partition("## Settings on one machine")[2].partition("\n## ")[0]
+    section = SETTINGS.read_text().partition("## Local stack")[2].partition("\n## ")[0]
     assert set(re.findall(r"DARKROOM_\w+", section)) >= DEFAULTS
 
 

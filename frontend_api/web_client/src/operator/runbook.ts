@@ -1,4 +1,4 @@
-/** The rows of docs/runbook.md, each found by how it begins, as pieces of text. Pure. */
+/** The rows of docs/operating/runbook.md, each found by how it begins, as pieces of text. Pure. */
 
 export interface Piece {
   readonly kind: "text" | "code" | "strong" | "link";

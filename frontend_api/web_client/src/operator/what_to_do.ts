@@ -1,6 +1,6 @@
 /** "What to do": the runbook's own row, folded away until somebody wants it. */
 
-import markdown from "../../../../docs/runbook.md?raw";
+import markdown from "../../../../docs/operating/runbook.md?raw";
 
 import { type Piece, rowsOf } from "./runbook";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import markdown from "../../../../docs/runbook.md?raw";
+import markdown from "../../../../docs/operating/runbook.md?raw";
 import { type Row, rowsOf } from "../../src/operator/runbook";
 
 const WRITTEN = `
