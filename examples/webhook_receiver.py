@@ -5,7 +5,7 @@ import sys
 
 from flask import Flask, Response, request
 
-from client import WebhookRejectedError, verify_webhook
+from darkroom import WebhookRejectedError, verify_webhook
 
 app = Flask(__name__)
 

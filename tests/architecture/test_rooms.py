@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PYTHON_ROOMS = ("client", "common", "frontend_api", "gpu_subscriber", "local_stack")
+PYTHON_ROOMS = ("clients", "common", "frontend_api", "gpu_subscriber", "local_stack")
 
 
 def python_files() -> list[Path]:

@@ -17,7 +17,7 @@ from frontend_api.authentication import unsigned_token
 from frontend_api.create_api_key import CreateApiKey
 from frontend_api.ports import Principal
 from tests.end_to_end.conftest import StartSystem
-from tests.unit.client.conftest import served
+from tests.unit.darkroom.conftest import served
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
 
 pytestmark = pytest.mark.end_to_end

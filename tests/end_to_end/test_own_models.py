@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from client.command.exit_codes import ExitCode
 from common.wire_formats.task_message import encode_task_message
+from darkroom.cli.exit_codes import ExitCode
 from frontend_api.authentication import unsigned_token
 from local_stack.free_ports import free_port
 from tests.chaos.waiting import wait_for

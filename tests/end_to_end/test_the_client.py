@@ -11,7 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from client import (
+from darkroom import (
     AsyncClient,
     Client,
     IdempotencyKeyReusedError,

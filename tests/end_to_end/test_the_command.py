@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from client.command.exit_codes import ExitCode
 from common.domain.task import TaskStatus
+from darkroom.cli.exit_codes import ExitCode
 from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from client import Client
-from client.command.exit_codes import ExitCode
+from darkroom import Client
+from darkroom.cli.exit_codes import ExitCode
 from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end

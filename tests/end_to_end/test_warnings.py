@@ -4,7 +4,7 @@ effect.
 
 import pytest
 
-from client import Client, TaskStatus, read_image_record
+from darkroom import Client, TaskStatus, read_image_record
 from tests.end_to_end.conftest import System
 
 pytestmark = pytest.mark.end_to_end

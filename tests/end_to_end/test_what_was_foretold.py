@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client import Client, Task, TaskStatus
+from darkroom import Client, Task, TaskStatus
 from local_stack import application
 from local_stack.free_ports import free_port
 from local_stack.processes.child_process import ChildProcess

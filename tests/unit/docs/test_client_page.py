@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-import client
-from client import Client
-from client.__main__ import app
-from client.command.exit_codes import MEANINGS
+import darkroom
+from darkroom import Client
+from darkroom.__main__ import app
+from darkroom.cli.exit_codes import MEANINGS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "client.md").read_text()
 
@@ -17,7 +17,7 @@ def test_every_method_is_named() -> None:
 
 
 def test_every_error_is_named() -> None:
-    errors = {name for name in client.__all__ if name.endswith("Error")}
+    errors = {name for name in darkroom.__all__ if name.endswith("Error")}
     assert {name for name in errors if f"`{name}`" not in PAGE} == set()
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from client.image_record import RecordedImage
-from client.verification import compared
 from common.domain.model_catalog import DEMO_MODEL
 from common.domain.parameters import Sampler
+from darkroom.image_record import RecordedImage
+from darkroom.verification import compared
 from gpu_subscriber import redraw
 from gpu_subscriber.engine.errors import EngineError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion

@@ -1,0 +1,102 @@
+"""The record of an image file, and how it is read from PNG, JPEG and WebP files."""
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+from xml.sax.saxutils import unescape
+
+from PIL import Image, UnidentifiedImageError
+from typing_extensions import Self
+
+from darkroom.errors import EditedImageError, NoImageRecordError
+from darkroom.models.provenance import Provenance
+from darkroom.models.record import Record
+from darkroom.models.task import GenerationParameters
+
+ImageSource: TypeAlias = bytes | str | os.PathLike[str]
+"""The bytes of an image file, or its path."""
+_MAJOR_VERSION = "1"
+_XMP_ATTRIBUTE = "darkroom:record"
+_FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+class ImageRecord(Record):
+    """How an image was generated.
+
+    A record is not signed: only generating the image again proves it.
+    """
+
+    version: str
+    task_id: str
+    index: int
+    parameters: GenerationParameters
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedImage:
+    """An image file: its record and its decoded `pixels` (RGB, row by row)."""
+
+    name: str
+    record: ImageRecord
+    size: tuple[int, int]
+    pixels: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, source: ImageSource) -> Self:
+        """Read an image file. Raises NoImageRecordError, and OSError if the file does not exist."""
+        name, data = (
+            ("the image", source) if isinstance(source, bytes) else (str(source), Path(source).read_bytes())
+        )
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                image.load()  # a PNG's text chunk may follow its pixels
+                record = _record_in(image)
+                pixels = image.convert("RGB").tobytes()
+                return cls(name=name, record=record, size=image.size, pixels=pixels)
+        except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+            raise NoImageRecordError(name) from error
+
+    @classmethod
+    def read_unedited(cls, source: ImageSource) -> Self:
+        """Read an image file like `read`; also raises EditedImageError."""
+        found = cls.read(source)
+        if found.is_edited:
+            raise EditedImageError(found.name)
+        return found
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether its pixels differ from those that darkroom wrote."""
+        asked = self.record.parameters
+        digest = hashlib.sha256(self.pixels).hexdigest()
+        return (asked.width, asked.height) != self.size or digest != self.record.provenance.decoded_sha256
+
+
+def read_image_record(source: ImageSource) -> ImageRecord:
+    """Read the record of an image file, edited or not. Raises NoImageRecordError."""
+    return RecordedImage.read(source).record
+
+
+def _record_in(image: Image.Image) -> ImageRecord:
+    """Read the record of an opened image. Raises ValueError (or its subclass ValidationError)."""
+    record = ImageRecord.model_validate_json(
+        image.info.get("darkroom") or _from_xmp(image.info.get("xmp", b""))
+    )
+    if record.version.partition(".")[0] != _MAJOR_VERSION:
+        raise ValueError("written by a newer darkroom")
+    return record
+
+
+def _from_xmp(packet: bytes | str) -> str:
+    """Extract the record's JSON from darkroom's XMP packet.
+
+    It uses no XML parser, because the bytes are untrusted.
+    """
+    text = packet if isinstance(packet, str) else packet.decode("utf-8", "replace")
+    _, _, rest = text.partition(f"{_XMP_ATTRIBUTE}=")
+    value, _, _ = rest[1:].partition(rest[:1] or "'")
+    return unescape(value, {"&quot;": '"', "&#10;": "\n", "&#13;": "\r", "&#9;": "\t"})

@@ -1,0 +1,39 @@
+"""Dead letters, as the API returns them to operators."""
+
+from datetime import datetime
+
+from darkroom.models.record import Record
+
+
+class DeadLetter(Record):
+    """A dead letter. Unrecorded fields are None; a list omits the last four fields."""
+
+    id: str
+    died_at: datetime
+    reason: str
+    task_id: str | None = None
+    is_replayable: bool = False
+    replayed_at: datetime | None = None
+    subscription: str | None = None
+    delivery_count: int | None = None
+    first_published_at: datetime | None = None
+    body_bytes: int = 0
+    expires_at: datetime | None = None
+    attributes: dict[str, str] | None = None
+    body: str | None = None
+    body_encoding: str | None = None
+    body_is_cut: bool | None = None
+
+
+class DeadLetterPage(Record):
+    """A page of dead letters, newest first."""
+
+    dead_letters: tuple[DeadLetter, ...]
+    next_page_token: str | None = None
+
+
+class Purged(Record):
+    """The result of one purge call."""
+
+    deleted: int
+    more: bool

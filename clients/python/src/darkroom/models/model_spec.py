@@ -1,0 +1,38 @@
+"""Models of the catalog, as the API returns them."""
+
+from typing import Any
+
+from pydantic import Field
+
+from darkroom.models.record import Record
+
+
+class ModelSpec(Record):
+    """A model: what it accepts, and its defaults for omitted fields."""
+
+    name: str
+    title: str
+    description: str = ""
+    family: str
+    samplers: tuple[str, ...] = ()
+    output_formats: tuple[str, ...] = ()
+    max_prompt_tokens: int | None = None
+    """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
+    rest.
+    """
+    traits: dict[str, Any] = Field(default_factory=dict)
+    """Which parameters have an effect: `guidance` and `negative_prompt`. The API refuses parameters
+    without effect.
+    """
+    limits: dict[str, Any] = Field(default_factory=dict)
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    served: bool | None = None
+    """Whether a live worker serves the model now; None if unknown."""
+    workers: int | None = None
+    """Number of live workers that serve the model; None if unknown."""
+
+
+class ModelList(Record):
+    """All models of the catalog. The first is the default model."""
+
+    models: tuple[ModelSpec, ...]

@@ -1,0 +1,34 @@
+"""Length and throughput of the queue, as the API returns them."""
+
+from datetime import datetime
+
+from darkroom.models.record import Record
+
+
+class QueueLine(Record):
+    """State of the queue, for one model or for all."""
+
+    queued: int
+    oldest_seconds: float | None = None
+    processing: int
+    completed_per_minute: float
+    backlog_gpu_seconds: float | None = None
+    """GPU seconds that all unfinished tasks need; None if unknown."""
+    workers: int | None = None
+    """Number of live workers that serve it."""
+
+
+class ModelQueue(QueueLine):
+    """State of the queue for one model."""
+
+    model: str
+
+
+class QueueStanding(QueueLine):
+    """State of the queue, over the tasks of all callers."""
+
+    as_of: datetime
+    dead_letters: int
+    unserved_models: tuple[str, ...] = ()
+    """Models that no live worker serves: their tasks wait."""
+    models: tuple[ModelQueue, ...] = ()

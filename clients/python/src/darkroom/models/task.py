@@ -1,0 +1,191 @@
+"""The task resource and the records it consists of."""
+
+from datetime import datetime
+from enum import Enum
+from typing import TypeAlias
+
+from pydantic import Field
+
+from darkroom.models.provenance import Provenance
+from darkroom.models.record import Record
+
+_ENDINGS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+
+
+class TaskStatus(str, Enum):
+    """The status of a task; the last three are terminal."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    __str__ = str.__str__
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the task is finished; only a retry of a task that lacks images changes it."""
+        return self in (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
+
+
+class GenerationParameters(Record):
+    """What to generate. Image k uses `seed + k`."""
+
+    prompt: str
+    negative_prompt: str | None = None
+    model: str
+    steps: int
+    guidance_scale: float
+    seed: int
+    sampler: str
+    width: int
+    height: int
+    num_images: int
+    output_format: str
+
+
+class Progress(Record):
+    """Progress of a task: `value` is 0 to 1."""
+
+    phase: str
+    value: float
+    step: int
+    steps: int
+
+
+class StoredImage(Record):
+    """A finished image. Its bytes are fetched with `images()` or `download()`."""
+
+    index: int
+    url: str
+    url_expires_at: datetime | None = None
+    width: int
+    height: int
+    seed: int
+    content_type: str
+    size_bytes: int
+    sha256: str
+    provenance: Provenance | None = None
+
+    @property
+    def extension(self) -> str:
+        """The extension of the file name, without a dot."""
+        return _ENDINGS.get(self.content_type, "bin")
+
+
+class Failure(Record):
+    """Why the latest attempt, or the task, failed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class TaskWarning(Record):
+    """A part of the request that the model does not follow; `pointer` is its JSON pointer."""
+
+    code: str
+    pointer: str
+    detail: str
+
+
+class FailedImage(Record):
+    """An image that could not be generated, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
+class EndedAttempt(Record):
+    """A finished attempt."""
+
+    attempt: int
+    worker_id: str
+    ending: str
+    started_at: datetime | None = None
+    ended_at: datetime
+    gpu_seconds: float | None = None
+
+
+class Eta(Record):
+    """When the task is expected to finish, in seconds from the time of the response."""
+
+    p50_seconds: float | None = None
+    p90_seconds: float | None = None
+
+
+class Cost(Record):
+    """The price of the task; `price` is None until the task has finished with an image."""
+
+    price: float | None = None
+    currency: str
+
+
+class Metrics(Record):
+    """Durations of the task, in seconds; None until known."""
+
+    queue_seconds: float | None = None
+    inference_seconds: float | None = None
+    gpu_seconds: float | None = None
+    wasted_gpu_seconds: float = 0.0
+
+
+class Urls(Record):
+    """Related URLs, relative to the API's address."""
+
+    self_: str = Field(alias="self")
+    events: str | None = None
+    cancel: str | None = None
+
+
+class Task(Record):
+    """A task, as it was when the API responded."""
+
+    id: str
+    status: TaskStatus
+    model: str
+    parameters: GenerationParameters
+    labels: dict[str, str] = Field(default_factory=dict)
+    lane: str = "interactive"
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    start_by: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    attempt: int = 0
+    history: tuple[EndedAttempt, ...] = ()
+    queue_position: int | None = None
+    eta: Eta | None = None
+    model_served: bool | None = None
+    """Whether a live worker serves the model; the task waits if none does. None if unknown."""
+    progress: Progress
+    images: tuple[StoredImage, ...] = ()
+    """Finished images. They are added during processing; a cancelled or failed task keeps them."""
+    failed_images: tuple[FailedImage, ...] = ()
+    failure: Failure | None = None
+    warnings: tuple[TaskWarning, ...] = ()
+    """What the model does not follow; a worker may add warnings."""
+    callback_url: str | None = None
+    callback_events: tuple[str, ...] | None = None
+    metrics: Metrics = Metrics()
+    cost: Cost | None = None
+    urls: Urls
+
+
+TaskRef: TypeAlias = Task | str
+"""A task, or its id."""
+
+
+def id_of(task: TaskRef) -> str:
+    """Return the id of a task or a task reference."""
+    return task if isinstance(task, str) else task.id
+
+
+class TaskPage(Record):
+    """A page of tasks, newest first."""
+
+    tasks: tuple[Task, ...]
+    next_page_token: str | None = None

@@ -1,0 +1,1 @@
+"""Operations on the API's resources, without I/O."""

@@ -1,0 +1,37 @@
+"""Generation: submit, wait and fetch in one call."""
+
+from dataclasses import dataclass
+
+from darkroom.calls import Calls
+from darkroom.image_file import ImageFile
+from darkroom.models.task import Task
+from darkroom.resources.images import images_of_completed
+from darkroom.resources.tasks import submit
+from darkroom.sansio import Flow
+from darkroom.submission import SubmissionFields
+from darkroom.task_stream import wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A completed task with its images."""
+
+    task: Task
+    images: tuple[ImageFile, ...]
+
+
+def generate(
+    calls: Calls,
+    prompt: str,
+    fields: SubmissionFields,
+    *,
+    idempotency_key: str | None,
+    timeout_seconds: float | None,
+) -> Flow[Generation]:
+    """Submit, wait and fetch the images.
+
+    Raises TaskFailedError, TaskCancelledError, and the errors of `wait`.
+    """
+    submitted = yield from submit(calls, prompt, fields, idempotency_key)
+    task = submitted if submitted.status.is_terminal else (yield from wait(calls, submitted, timeout_seconds))
+    return Generation(task=task, images=(yield from images_of_completed(calls, task)))

@@ -1,0 +1,154 @@
+"""Both clients play the same flows; a transport simulates what a real server cannot be made to do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, closing
+from typing import Any
+
+import httpx
+import pytest
+
+from darkroom import AsyncClient, Client, RetryPolicy, Task, TaskNotFoundError
+from scripted import URL, answer, problem, step, task_json
+
+PATIENT = RetryPolicy(first_pause_seconds=0.0)
+
+
+class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that arrives in chunks and may break off; records whether it was closed."""
+
+    def __init__(self, *chunks: bytes | httpx.RequestError) -> None:
+        self._chunks = chunks
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            if isinstance(chunk, httpx.RequestError):
+                raise chunk
+            yield chunk
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+
+
+class Server:
+    """Answers in the order of its script."""
+
+    def __init__(self, *outcomes: httpx.Response | httpx.RequestError) -> None:
+        self._outcomes = iter(outcomes)
+        self.requests: list[httpx.Request] = []
+        self.transport = httpx.MockTransport(self._answer)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        outcome = next(self._outcomes)
+        if isinstance(outcome, httpx.RequestError):
+            raise outcome
+        return outcome
+
+
+Use = Callable[..., Any]
+
+
+def with_the_blocking_one(server: Server, method: str, *arguments: Any) -> Any:
+    with Client(URL, retries=PATIENT, transport=server.transport) as client:
+        result = getattr(client, method)(*arguments)
+        return list(result) if hasattr(result, "__next__") else result
+
+
+def with_the_asynchronous_one(server: Server, method: str, *arguments: Any) -> Any:
+    async def use() -> Any:
+        async with AsyncClient(URL, retries=PATIENT, transport=server.transport) as client:
+            result = getattr(client, method)(*arguments)
+            return [each async for each in result] if hasattr(result, "__anext__") else await result
+
+    return asyncio.run(use())
+
+
+@pytest.fixture(params=[with_the_blocking_one, with_the_asynchronous_one], ids=["blocking", "asynchronous"])
+def use(request: pytest.FixtureRequest) -> Use:
+    found: Use = request.param
+    return found
+
+
+def events(*chunks: bytes | httpx.RequestError) -> httpx.Response:
+    return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Chunks(*chunks))
+
+
+def event(task: dict[str, Any], etag: str) -> bytes:
+    data = Task.model_validate(task).model_dump_json(by_alias=True)
+    return f"event: task\nid: {etag}\ndata: {data}\n\n".encode()
+
+
+def test_a_call_is_made_until_it_is_answered(use: Use) -> None:
+    server = Server(
+        httpx.ConnectError("refused"), problem("dependency_unavailable", 503), answer(task_json(), 202)
+    )
+    assert use(server, "submit", "a large red circle").id == "task-1"
+    assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
+
+
+def test_an_error_comes_through(use: Use) -> None:
+    with pytest.raises(TaskNotFoundError):
+        use(Server(problem("task_not_found", 404)), "get", "task-1")
+
+
+def test_pages_are_one_iterator(use: Use) -> None:
+    server = Server(
+        answer({"tasks": [task_json(id="a")], "next_page_token": "more"}),
+        answer({"tasks": [task_json(id="b")], "next_page_token": None}),
+    )
+    assert [task.id for task in use(server, "list")] == ["a", "b"]
+
+
+def test_a_stream_survives_a_broken_connection(use: Use) -> None:
+    whole = event(step(3), "third")
+    server = Server(
+        events(b": heartbeat\n\n", event(step(1), "first"), whole[:40], httpx.ReadError("broken")),
+        answer(step(2)),
+        events(whole[:7], whole[7:], event(task_json("completed"), "last")),
+    )
+    assert [(task.status, task.progress.step) for task in use(server, "stream", "task-1")] == [
+        ("processing", 1),
+        ("processing", 2),
+        ("processing", 3),
+        ("completed", 0),
+    ]
+    assert server.requests[-1].headers["Last-Event-ID"] == "first"
+
+
+def test_who_stops_listening_hangs_up() -> None:
+    stream = Chunks(event(step(1), "first"), event(step(2), "second"))
+    response = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=stream)
+    with Client(URL, transport=Server(response).transport) as client:
+        with closing(client.stream("task-1")) as snapshots:
+            assert next(snapshots).progress.step == 1
+            assert not stream.is_closed
+        assert stream.is_closed
+
+
+def test_who_stops_awaiting_hangs_up() -> None:
+    stream = Chunks(event(step(1), "first"), event(step(2), "second"))
+    response = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=stream)
+
+    async def listen_once() -> None:
+        async with AsyncClient(URL, transport=Server(response).transport) as client:
+            async with aclosing(client.stream("task-1")) as snapshots:
+                assert (await anext(snapshots)).progress.step == 1
+            assert stream.is_closed
+
+    asyncio.run(listen_once())
+
+
+def test_both_clients_offer_the_same() -> None:
+    def offered(client: type) -> set[str]:
+        return {name for name in vars(client) if not name.startswith("_")} - {"close", "aclose"}
+
+    assert offered(Client) == offered(AsyncClient)

@@ -1,0 +1,169 @@
+"""`darkroom dead-letters` against the real application over fakes, over real HTTP."""
+
+import io
+import json
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask, Response
+
+from common.wire_formats.task_message import encode_task_message
+from darkroom.cli.exit_codes import ExitCode
+from frontend_api.authentication import unsigned_token
+from frontend_api.dead_letter import DeadLetter, DeadMessage
+from local_stack.free_ports import free_port
+from tests.unit.darkroom.conftest import Terminal, served
+from tests.unit.frontend_api.conftest import PROJECT, Api
+
+LONG_AGO = datetime.now(UTC) - timedelta(days=2)
+
+
+def kept(
+    api: Api, body: bytes = b"junk", *, number: int = 0, attributes: dict[str, str] | None = None
+) -> DeadLetter:
+    died_at = LONG_AGO + timedelta(seconds=number)
+    message = DeadMessage(
+        message_id=str(number), published_at=died_at, body=body, attributes=attributes or {}
+    )
+    letter = DeadLetter.of(message, now=api.clock.now(), keep_for=timedelta(days=30))
+    api.dead_letters.add(letter)
+    return letter
+
+
+def test_an_empty_archive_is_a_sentence_and_an_empty_list(darkroom: Terminal) -> None:
+    assert darkroom("dead-letters", "list") == (0, "No dead letters.\n", "")
+    assert darkroom("dead-letters", "list", "--json") == (0, "[]\n", "")
+
+
+def test_a_list_has_one_line_a_letter_newest_first(api: Api, darkroom: Terminal) -> None:
+    task = api.stored_task()
+    old = kept(
+        api,
+        encode_task_message(task, result_bucket="images"),
+        attributes={"dead_letter_delivery_count": "100"},
+    )
+    young = kept(api, number=1, attributes={"dead_letter_reason": "x" * 200})
+    api.dead_letters.note_replayed(old.id, api.clock.now())
+    code, out, err = darkroom("dead-letters", "list")
+    head, first, second = out.splitlines()
+    assert (code, err) == (0, "")
+    assert head.split() == ["ID", "DIED", "DELIVERIES", "TASK", "REASON"]
+    assert first.startswith(f"{young.id}  ")
+    assert "unreadable" in first
+    assert first.endswith("…")
+    assert (" 100 " in second, f" {task.id} " in second, "(replayed " in second) == (True, True, True)
+
+
+def test_a_list_says_when_there_is_more(api: Api, darkroom: Terminal) -> None:
+    for number in range(120):
+        kept(api, number=number)
+    code, out, err = darkroom("dead-letters", "list", "--limit", "110")
+    assert (code, len(out.splitlines()), err) == (0, 111, "There are more than 110: --limit shows them.\n")
+    assert len(json.loads(darkroom("dead-letters", "list", "--limit", "500", "--json")[1])) == 120
+
+
+def test_a_letter_is_shown_whole_and_cannot_command_the_terminal(api: Api, darkroom: Terminal) -> None:
+    letter = kept(api, b"\x1b[2Jjunk\x07", attributes={"evil\x1b": "\x1b]0;owned\x07"})
+    code, out, _ = darkroom("dead-letters", "show", letter.id)
+    assert code == 0
+    assert r"\x1b[2Jjunk\x07" in out
+    assert r"attribute evil\x1b" in out
+    assert not set(out) & {"\x1b", "\x07"}
+    assert json.loads(darkroom("dead-letters", "show", letter.id, "--json")[1])["body"] == "\x1b[2Jjunk\x07"
+
+
+def test_a_body_of_json_is_laid_out(api: Api, darkroom: Terminal) -> None:
+    letter = kept(api, b'{"version": "2.0", "task_id": "task-1"}')
+    assert '\n  "task_id": "task-1"\n' in darkroom("dead-letters", "show", letter.id)[1]
+
+
+def test_what_can_be_replayed_is_and_the_rest_is_told(api: Api, darkroom: Terminal) -> None:
+    task = api.stored_task()
+    junk, good = kept(api), kept(api, encode_task_message(task, result_bucket="images"), number=1)
+    code, out, err = darkroom("dead-letters", "replay", junk.id, good.id)
+    assert (code, out) == (1, f"{good.id}: task {task.id} is queued.\n")
+    assert err.startswith(
+        f"{junk.id}: No worker could ever read it (dead_letter_undecodable)\n  no worker can"
+    )
+    code, out, _ = darkroom("dead-letters", "replay", good.id, "--json")
+    assert (code, [told["id"] for told in json.loads(out)]) == (0, [task.id])
+
+
+def test_some_are_forgotten_by_id_and_the_others_by_age(api: Api, darkroom: Terminal) -> None:
+    letters = [kept(api, number=number) for number in range(3)]
+    assert darkroom("dead-letters", "purge", letters[0].id, "--yes") == (0, "Forgot 1.\n", "")
+    assert darkroom("dead-letters", "purge", "--older-than", "1d", "--yes", "--json") == (
+        0,
+        '{\n  "deleted": 2\n}\n',
+        "",
+    )
+    assert darkroom("dead-letters", "list")[1] == "No dead letters.\n"
+
+
+def test_a_purge_asks_first(api: Api, darkroom: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    letter = kept(api)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, out, err = darkroom("dead-letters", "purge", letter.id)
+    assert (code, out.strip()) == (1, "")
+    assert "Forget 1 dead letters?" in err
+    assert len(json.loads(darkroom("dead-letters", "list", "--json")[1])) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("purge",), ("purge", "x", "--older-than", "7d"), ("purge", "--older-than", "7 days"), ("show",)],
+)
+def test_half_a_command_is_a_usage_error(darkroom: Terminal, words: tuple[str, ...]) -> None:
+    code, out, err = darkroom("dead-letters", *words)
+    assert (code, out) == (2, "")
+    assert "Usage: darkroom dead-letters" in err
+
+
+def test_a_refusal_names_what_was_refused(darkroom: Terminal, api: Api) -> None:
+    code, _, err = darkroom("dead-letters", "show", "no/such letter?")
+    assert code == ExitCode.NOT_FOUND
+    api.dead_letters.unavailable = True
+    code, _, err = darkroom("dead-letters", "list")
+    assert code == ExitCode.UNAVAILABLE
+    assert err.startswith("darkroom: A dependency is unavailable (dependency_unavailable)\n  firestore")
+    assert "Try again in 2 s." in err
+
+
+def test_who_is_no_operator_is_told_so(darkroom: Terminal) -> None:
+    code, _, err = darkroom("dead-letters", "list", "--token", unsigned_token("ada", project_id=PROJECT))
+    assert (code, err.splitlines()[0]) == (ExitCode.NOT_ALLOWED, "darkroom: Forbidden (forbidden)")
+
+
+def test_a_token_that_is_none_is_refused_before_anything_is_sent(darkroom: Terminal) -> None:
+    for token in ("é", "a\nb"):
+        code, _, err = darkroom("dead-letters", "list", "--token", token)
+        assert (code, "the token cannot be one" in err) == (ExitCode.USAGE, True)
+
+
+def test_where_nobody_answers_the_way_out_is_named(darkroom: Terminal) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    code, out, err = darkroom("dead-letters", "list", "--url", address)
+    assert (code, out) == (ExitCode.UNAVAILABLE, "")
+    assert err.startswith(f"darkroom: {address} does not answer: ")
+    assert "--url, or DARKROOM_URL" in err
+
+
+@pytest.mark.parametrize("address", ["nonsense", "http://[::1", "ftp://127.0.0.1", "http://"])
+def test_what_is_no_address_is_refused_before_anything_is_sent(darkroom: Terminal, address: str) -> None:
+    code, out, err = darkroom("dead-letters", "list", "--url", address)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert err.startswith(f"darkroom: {address!r} is no address")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [("<h1>It works!</h1>", 200), ("<h1>No</h1>", 502), ('{"a": 1}', 404), ("[]", 200)]
+)
+def test_a_stranger_at_the_address_is_told_apart(darkroom: Terminal, body: str, status: int) -> None:
+    stranger = Flask("stranger")
+    stranger.register_error_handler(404, lambda _: Response(body, status))
+    with contextmanager(served)(stranger) as url:
+        code, _, err = darkroom("dead-letters", "list", "--url", url)
+    assert code == ExitCode.UNAVAILABLE
+    assert f"answers {status}, but not as darkroom does" in err
