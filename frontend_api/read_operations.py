@@ -8,7 +8,7 @@ from functools import partial
 
 from common.domain.task import TaskStatus
 from common.ports import Clock
-from frontend_api.conditions import AlertLimits, Condition, Conditions
+from frontend_api.conditions import Alert, AlertEvaluation, AlertLimits
 from frontend_api.read_queue import QueueStanding, ReadQueue
 from frontend_api.read_workload import ReadWorkload
 from frontend_api.remembered import Remembered
@@ -26,12 +26,12 @@ _ENDINGS = tuple(status for status in TaskStatus if status.is_terminal)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationsStanding:
-    """The queue, the workers, recently finished tasks, and the conditions of the alerts."""
+    """The queue, the workers, recently finished tasks, and the alerts."""
 
     queue: QueueStanding
     workload: Workload
     lately: Lately
-    conditions: tuple[Condition, ...]
+    alerts: tuple[Alert, ...]
 
 
 class ReadOperations:
@@ -59,7 +59,7 @@ class ReadOperations:
         Raises DependencyUnavailableError.
         """
         queue, workload, lately = self._read_queue(), self._read_workload(), self._lately()
-        conditions = Conditions(
+        alerts = AlertEvaluation(
             limits=self._limits,
             as_of=queue.as_of,
             lines=queue.by_model,
@@ -67,7 +67,7 @@ class ReadOperations:
             dead_letters=queue.dead_letters,
             lately=lately,
         )
-        return OperationsStanding(queue=queue, workload=workload, lately=lately, conditions=tuple(conditions))
+        return OperationsStanding(queue=queue, workload=workload, lately=lately, alerts=tuple(alerts))
 
     def _measured(self, now: datetime) -> Lately:
         half_an_hour_ago, an_hour_ago = now - HALF_HOUR, now - HOUR

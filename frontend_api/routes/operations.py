@@ -10,7 +10,7 @@ from common.domain.task import TaskStatus
 from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
 from frontend_api.answers import AnswerBody
 from frontend_api.api_key import Scope
-from frontend_api.conditions import Condition
+from frontend_api.conditions import Alert, AlertState
 from frontend_api.dependencies import wired
 from frontend_api.operations import Answer, Operation, described
 from frontend_api.read_operations import MOST_FAILURES
@@ -24,30 +24,30 @@ blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
 blueprint.before_request(authenticate_operator)
 
 
-class ConditionAnswer(AnswerBody):
-    """A condition that an alert monitors, evaluated against the store."""
+class AlertAnswer(AnswerBody):
+    """An alert, evaluated from the store."""
 
-    name: str = Field(description="The alert's.")
+    name: str
     title: str
     severity: Literal["CRITICAL", "ERROR", "WARNING"]
-    state: Literal["fine", "watch", "wants_you"] = Field(
-        description="`watch`: it holds, but not for as long as the alert waits before it tells anybody."
+    state: AlertState = Field(
+        description="`pending`: the condition holds, but not yet for the time after which the alert notifies."
     )
     says: str = Field(description="The figures, in a sentence.")
-    runbook: str = Field(description="How the runbook's row begins that says what to do.")
+    runbook: str = Field(description="The beginning of the runbook's row with the remedy.")
 
     @classmethod
-    def of(cls, condition: Condition) -> "ConditionAnswer":
-        """Build the answer from a condition and its alert."""
-        watched = condition.watched
+    def of(cls, alert: Alert) -> "AlertAnswer":
+        """Build the response from an alert and its rule."""
+        rule = alert.rule
         return cls.model_validate(
             {
-                "name": watched.name,
-                "title": watched.title,
-                "severity": watched.severity,
-                "state": condition.state.value,
-                "says": condition.says,
-                "runbook": watched.runbook,
+                "name": rule.name,
+                "title": rule.title,
+                "severity": rule.severity,
+                "state": alert.state,
+                "says": alert.says,
+                "runbook": rule.runbook,
             }
         )
 
@@ -161,7 +161,7 @@ class OperationsAnswer(AnswerBody):
     queue: QueueAnswer
     workers: tuple[WorkerAnswer, ...] = Field(description="Those that are alive, by their ids.")
     last_hour: LastHourAnswer
-    conditions: tuple[ConditionAnswer, ...] = Field(description="The gravest first.")
+    conditions: tuple[AlertAnswer, ...] = Field(description="The alerts, the most severe first.")
 
 
 @blueprint.get("")
@@ -176,7 +176,7 @@ class OperationsAnswer(AnswerBody):
     )
 )
 def read() -> Response:
-    """Return the queue, the workers, the last hour, and the conditions that need an operator."""
+    """Return the queue, the workers, the last hour and the alerts."""
     standing = wired().read_operations()
     workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
     return json_answer(
@@ -184,6 +184,6 @@ def read() -> Response:
             queue=QueueAnswer.of_all(standing.queue, standing.workload),
             workers=tuple(WorkerAnswer.of(report) for report in workers),
             last_hour=LastHourAnswer.of(standing.lately),
-            conditions=tuple(ConditionAnswer.of(condition) for condition in standing.conditions),
+            conditions=tuple(AlertAnswer.of(alert) for alert in standing.alerts),
         )
     )

@@ -196,8 +196,8 @@ def figure(page: Page, name: str) -> Locator:
     return page.get_by_test_id(f"figure-{name}")
 
 
-def condition(page: Page, name: str) -> Locator:
-    return page.locator(f'[data-testid="condition"][data-name="{name}"]')
+def alert(page: Page, name: str) -> Locator:
+    return page.locator(f'[data-testid="alert"][data-name="{name}"]')
 
 
 def publish_what_nobody_can_read(stack: LocalStack) -> None:
@@ -230,15 +230,15 @@ def test_a_dead_letter_wants_an_operator_who_deletes_it_without_a_mouse(
     operators_page: Page, running_stack: LocalStack
 ) -> None:
     page = operators_page
-    watched = condition(page, "dead_letters")
-    expect(watched).to_have_attribute("data-state", "fine")
+    dead_letters = alert(page, "dead_letters")
+    expect(dead_letters).to_have_attribute("data-state", "ok")
     publish_what_nobody_can_read(running_stack)
-    expect(watched).to_have_attribute("data-state", "wants_you")
-    expect(page.get_by_test_id("verdict")).to_have_attribute("data-verdict", "wants_you")
+    expect(dead_letters).to_have_attribute("data-state", "firing")
+    expect(page.get_by_test_id("summary")).to_have_attribute("data-state", "firing")
     assert page.title().startswith("(")
-    watched.locator("summary").focus()
+    dead_letters.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(watched.locator(".advice")).to_contain_text("a message was given up on")
+    expect(dead_letters.locator(".advice")).to_contain_text("a message was given up on")
     letter = page.get_by_test_id("dead-letter")
     expect(letter).to_contain_text("body is not JSON")
     show(page, "operator-wanted")
@@ -247,7 +247,7 @@ def test_a_dead_letter_wants_an_operator_who_deletes_it_without_a_mouse(
     expect(letter.get_by_test_id("delete-letter-button")).to_have_text("Really delete?")
     page.keyboard.press("Enter")
     expect(letter).to_have_count(0)
-    expect(watched).to_have_attribute("data-state", "fine")
+    expect(dead_letters).to_have_attribute("data-state", "ok")
 
 
 def test_figures_that_may_be_over_are_shown_as_such(operators_page: Page) -> None:
@@ -271,7 +271,7 @@ def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
     page.route("**/v1/operations", lambda route: route.fulfill(status=403, json=refusal))
     page.goto("/operator")
     expect(page.get_by_test_id("notice")).to_contain_text("Only operators may see this")
-    expect(page.get_by_test_id("verdict")).to_contain_text("For operators only.")
+    expect(page.get_by_test_id("summary")).to_contain_text("For operators only.")
     expect(figure(page, "queued")).to_be_hidden()
     page.unroute("**/v1/operations")
     page.get_by_role("button", name="Try again").click()

@@ -7,7 +7,7 @@ import promql_parser
 import pytest
 
 from common.observability.metrics import ALL_METRICS, MetricKind
-from frontend_api.conditions import ALL_WATCHED, FEW_FAILURES, AlertLimits, Watched
+from frontend_api.conditions import ALERT_RULES, FEW_FAILURES, AlertLimits, AlertRule
 from frontend_api.read_operations import HALF_HOUR, HOUR
 from frontend_api.rescue_verdicts import Verdict
 from frontend_api.settings import ApiSettings
@@ -106,20 +106,20 @@ def test_every_alert_names_a_row_of_the_runbook() -> None:
     assert not missing
 
 
-# ── the same conditions in the API ───────────────────────────────────────────────────────────────────────
+# ── the same alerts in the API  ───────────────────────────────────────────────────────────────────────
 
 
-def alert_of(watched: Watched) -> dict[str, str]:
+def alert_of(rule: AlertRule) -> dict[str, str]:
     alerts = local("alerts.tf", "queue_alerts") | local("alerts.tf", "task_alerts")
-    alert: dict[str, str] = alerts[watched.name]
+    alert: dict[str, str] = alerts[rule.name]
     return alert
 
 
-@pytest.mark.parametrize("watched", ALL_WATCHED, ids=lambda watched: watched.name)
-def test_a_condition_is_an_alert(watched: Watched) -> None:
-    alert = alert_of(watched)
-    told = (watched.title, watched.severity, watched.runbook, watched.lasts.total_seconds())
-    assert told == (alert["title"], alert["severity"], alert["runbook"], seconds(alert["lasts"]))
+@pytest.mark.parametrize("rule", ALERT_RULES, ids=lambda rule: rule.name)
+def test_a_condition_is_an_alert(rule: AlertRule) -> None:
+    alert = alert_of(rule)
+    properties = (rule.title, rule.severity, rule.runbook, rule.lasts.total_seconds())
+    assert properties == (alert["title"], alert["severity"], alert["runbook"], seconds(alert["lasts"]))
 
 
 LIMIT_OF = {
@@ -140,15 +140,15 @@ def test_conditions_and_alerts_have_the_same_limits() -> None:
         assert f"DARKROOM_ALERT_{name.upper()} = tostring(var.alert_limits.{name})" in given, name
 
 
-@pytest.mark.parametrize("watched", ALL_WATCHED, ids=lambda watched: watched.name)
-def test_a_condition_is_measured_against_what_its_alert_is(watched: Watched) -> None:
-    query = alert_of(watched)["query"]
+@pytest.mark.parametrize("rule", ALERT_RULES, ids=lambda rule: rule.name)
+def test_a_condition_is_measured_against_what_its_alert_is(rule: AlertRule) -> None:
+    query = alert_of(rule)["query"]
     limits = set(re.findall(r"var\.alert_limits\.(\w+)", query))
-    assert limits == ({LIMIT_OF[watched.name]} if watched.name in LIMIT_OF else set())
+    assert limits == ({LIMIT_OF[rule.name]} if rule.name in LIMIT_OF else set())
 
 
 def test_conditions_look_as_far_back_as_their_alerts_do() -> None:
-    queries = {watched.name: alert_of(watched)["query"] for watched in ALL_WATCHED}
+    queries = {rule.name: alert_of(rule)["query"] for rule in ALERT_RULES}
     assert (HALF_HOUR.total_seconds(), HOUR.total_seconds()) == (30 * 60, 3_600)
     assert "[30m:" in queries["backlog_grows"]
     assert set(re.findall(r"\[(\w+)\]", queries["tasks_fail"])) == {"30m"}

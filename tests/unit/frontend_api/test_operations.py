@@ -7,7 +7,7 @@ import pytest
 
 from common.domain.task import Failure
 from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
-from frontend_api.conditions import ALL_WATCHED, AlertLimits
+from frontend_api.conditions import ALERT_RULES, AlertLimits
 from tests.factories import spent, worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
@@ -21,7 +21,7 @@ def told(api: Api) -> Any:
 
 
 def states(api: Api) -> dict[str, str]:
-    return {condition["name"]: condition["state"] for condition in told(api)["conditions"]}
+    return {alert["name"]: alert["state"] for alert in told(api)["conditions"]}
 
 
 def fail(api: Api, code: str, task_id: str) -> None:
@@ -121,45 +121,45 @@ def test_the_last_hour_is_told_with_its_failures(api: Api) -> None:
 
 
 def test_every_condition_is_told_with_its_alert(api: Api) -> None:
-    conditions = told(api)["conditions"]
-    assert [condition["name"] for condition in conditions] == [watched.name for watched in ALL_WATCHED]
-    assert conditions[0] == {
+    alerts = told(api)["conditions"]
+    assert [alert["name"] for alert in alerts] == [rule.name for rule in ALERT_RULES]
+    assert alerts[0] == {
         "name": "no_worker",
         "title": "No worker is alive while tasks wait",
         "severity": "CRITICAL",
-        "state": "fine",
+        "state": "ok",
         "says": "0 workers are alive.",
         "runbook": "Workers do not come, or do not go.",
     }
 
 
 def test_what_goes_wrong_shows(api: Api) -> None:
-    assert set(states(api).values()) == {"fine"}
+    assert set(states(api).values()) == {"ok"}
     api.clock.advance(10)
     for number in range(4):
         fail(api, "device_lost", f"lost-{number}")
     api.stored_task(task_id="lonely")
     api.clock.advance(1)
     assert states(api) == {
-        "no_worker": "watch",
-        "oldest_waits": "fine",
-        "dead_letters": "fine",
-        "tasks_fail": "wants_you",
-        "backlog_grows": "fine",
-        "seconds_wasted": "watch",
+        "no_worker": "pending",
+        "oldest_waits": "ok",
+        "dead_letters": "ok",
+        "tasks_fail": "firing",
+        "backlog_grows": "ok",
+        "seconds_wasted": "pending",
     }
     api.clock.advance(1_200)
-    assert states(api)["no_worker"] == states(api)["oldest_waits"] == "wants_you"
+    assert states(api)["no_worker"] == states(api)["oldest_waits"] == "firing"
 
 
 def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
     api = Api(folder=api.folder, alert_limits=AlertLimits(waiting_tasks=2))
     for number in range(2):
         api.stored_task(task_id=f"task-{number}")
-    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("fine", 0)
+    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("ok", 0)
     api.stored_task(task_id="one-too-many")
     api.clock.advance(10)
-    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("wants_you", 1)
+    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("firing", 1)
 
 
 def test_many_who_ask_cost_one_count_in_ten_seconds(api: Api) -> None:

@@ -5,22 +5,22 @@ import { type Configuration, loadConfiguration } from "../configuration";
 import { byId, say } from "../dom";
 import { ProblemError } from "../problems";
 import { type Session, type SignIn, firebaseSignIn, localSignIn } from "../session";
-import { ConditionList } from "./condition_list";
+import { AlertList } from "./alert_list";
 import { DeadLetterList } from "./dead_letter_list";
 import { Figures } from "./figures";
 import { Freshness } from "./freshness";
 import { LastHourView } from "./last_hour";
 import type { Operations } from "./operations";
 import { OperatorApi } from "./operator_api";
+import { SummaryView } from "./summary_view";
 import { Tables } from "./tables";
-import { VerdictView } from "./verdict_view";
 import { Watch } from "./watch";
 
 let session: Session | null = null;
 
 const api = new OperatorApi(new Calls(() => session));
-const verdict = new VerdictView();
-const conditions = new ConditionList();
+const summary = new SummaryView();
+const alerts = new AlertList();
 const figures = new Figures();
 const tables = new Tables();
 const lastHour = new LastHourView();
@@ -30,8 +30,8 @@ const watch = new Watch<Operations>(() => api.operations(), {
   told(operations) {
     const now = Date.now();
     freshness.told(operations.queue.as_of, now);
-    verdict.show(operations);
-    conditions.show(operations.conditions);
+    summary.show(operations);
+    alerts.show(operations.conditions);
     figures.show(operations.queue, now);
     tables.show(operations);
     lastHour.show(operations.last_hour);
@@ -44,7 +44,7 @@ const watch = new Watch<Operations>(() => api.operations(), {
   },
   refused(error) {
     const isKnown = error.problem.status === 403;
-    verdict.refused(isKnown ? "For operators only." : "Signed out.");
+    summary.refused(isKnown ? "For operators only." : "Signed out.");
     freshness.refused(isKnown ? "Only operators may see this, and you are none of them." : "Please sign in again.");
   },
 });

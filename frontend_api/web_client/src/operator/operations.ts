@@ -1,12 +1,12 @@
 /** What the API tells operators, as it is sent: `GET /v1/operations` and `GET /v1/dead-letters`. */
 
-export type ConditionState = "fine" | "watch" | "wants_you";
+export type AlertState = "ok" | "pending" | "firing";
 
-export interface Condition {
+export interface Alert {
   readonly name: string;
   readonly title: string;
   readonly severity: "CRITICAL" | "ERROR" | "WARNING";
-  readonly state: ConditionState;
+  readonly state: AlertState;
   readonly says: string;
   /** How the runbook's row begins. */
   readonly runbook: string;
@@ -65,7 +65,7 @@ export interface Operations {
   readonly queue: Queue;
   readonly workers: readonly Worker[];
   readonly last_hour: LastHour;
-  readonly conditions: readonly Condition[];
+  readonly conditions: readonly Alert[];
 }
 
 export interface DeadLetter {

@@ -1,45 +1,45 @@
-/** How the page says what it was told. Pure. */
+/** The operator page's wording. Pure. */
 
 import { duration } from "../formatting";
-import type { Condition, Worker } from "./operations";
+import type { Alert, Worker } from "./operations";
 
 export const UNKNOWN = "–";
 
-export type Verdict = "looking" | "well" | "watch" | "wants_you";
+export type Summary = "loading" | "ok" | "pending" | "firing";
 
-export const STATE_WORDS: Readonly<Record<Condition["state"], string>> = {
-  fine: "Fine",
-  watch: "Watch",
-  wants_you: "Wants you",
+export const STATE_WORDS: Readonly<Record<Alert["state"], string>> = {
+  ok: "OK",
+  pending: "Pending",
+  firing: "Firing",
 };
 
-export function verdictOf(conditions: readonly Condition[]): Verdict {
-  if (conditions.some(({ state }) => state === "wants_you")) return "wants_you";
-  return conditions.some(({ state }) => state === "watch") ? "watch" : "well";
+export function summaryOf(alerts: readonly Alert[]): Summary {
+  if (alerts.some(({ state }) => state === "firing")) return "firing";
+  return alerts.some(({ state }) => state === "pending") ? "pending" : "ok";
 }
 
-/** The page's first line: one condition by its name, several by their number. */
-export function headline(conditions: readonly Condition[]): string {
-  const verdict = verdictOf(conditions);
-  if (verdict === "well") return "All is well.";
-  const [first, ...others] = conditions.filter(({ state }) => state === verdict);
+/** The page's headline: the title of a single alert, or the number of alerts. */
+export function headline(alerts: readonly Alert[]): string {
+  const summary = summaryOf(alerts);
+  if (summary === "ok") return "All alerts are OK.";
+  const [first, ...others] = alerts.filter(({ state }) => state === summary);
   if (first === undefined) return "";
   if (others.length === 0) return `${first.title}.`;
   const count = NUMBERS[others.length + 1] ?? String(others.length + 1);
-  return verdict === "watch" ? `${count} things to watch.` : `${count} things want you.`;
+  return `${count} alerts are ${summary}.`;
 }
 
 const NUMBERS: readonly string[] = ["None", "One", "Two", "Three", "Four", "Five", "Six"];
 
-/** Those that want somebody first, and within a state as they were told: the gravest first. */
-export function mostUrgentFirst(conditions: readonly Condition[]): readonly Condition[] {
-  const rank = { wants_you: 0, watch: 1, fine: 2 } as const;
-  return [...conditions].sort((one, other) => rank[one.state] - rank[other.state]);
+/** Firing alerts first; within a state in the API's order, the most severe first. */
+export function mostUrgentFirst(alerts: readonly Alert[]): readonly Alert[] {
+  const rank = { firing: 0, pending: 1, ok: 2 } as const;
+  return [...alerts].sort((one, other) => rank[one.state] - rank[other.state]);
 }
 
-export function titleFor(conditions: readonly Condition[]): string {
-  const wanting = conditions.filter(({ state }) => state === "wants_you").length;
-  return wanting === 0 ? "darkroom operations" : `(${wanting}) darkroom operations`;
+export function titleFor(alerts: readonly Alert[]): string {
+  const firing = alerts.filter(({ state }) => state === "firing").length;
+  return firing === 0 ? "darkroom operations" : `(${firing}) darkroom operations`;
 }
 
 /** "demo, sdxl (broken: OSError: no weights)". */

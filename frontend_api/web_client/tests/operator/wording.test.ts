@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 
-import type { Condition, Worker, WorkerTimes } from "../../src/operator/operations";
+import type { Alert, Worker, WorkerTimes } from "../../src/operator/operations";
 import {
-  ago, brief, headline, modelsOf, mostUrgentFirst, rate, seconds, share, stepTimes, throughput, titleFor, unbroken, verdictOf,
+  ago, brief, headline, modelsOf, mostUrgentFirst, rate, seconds, share, stepTimes, throughput, summaryOf, titleFor, unbroken,
 } from "../../src/operator/wording";
 
-function condition(name: string, state: Condition["state"]): Condition {
+function alert(name: string, state: Alert["state"]): Alert {
   return { name, title: `The ${name}`, severity: "ERROR", state, says: "", runbook: "" };
 }
 
@@ -16,27 +16,27 @@ function worker(...times: Pick<WorkerTimes, "model" | "step_seconds" | "gpu_seco
   };
 }
 
-test.each<[Condition["state"][], string, string]>([
-  [["fine", "fine"], "well", "All is well."],
-  [["fine", "watch"], "watch", "The b."],
-  [["watch", "watch", "fine"], "watch", "Two things to watch."],
-  [["watch", "wants_you"], "wants_you", "The b."],
-  [["wants_you", "fine", "wants_you", "watch", "wants_you"], "wants_you", "Three things want you."],
-  [Array<Condition["state"]>(8).fill("wants_you"), "wants_you", "8 things want you."],
-])("%j is %s: %s", (states, verdict, words) => {
-  const conditions = states.map((state, index) => condition("abcdefgh".charAt(index), state));
-  expect(verdictOf(conditions)).toBe(verdict);
-  expect(headline(conditions)).toBe(words);
+test.each<[Alert["state"][], string, string]>([
+  [["ok", "ok"], "ok", "All alerts are OK."],
+  [["ok", "pending"], "pending", "The b."],
+  [["pending", "pending", "ok"], "pending", "Two alerts are pending."],
+  [["pending", "firing"], "firing", "The b."],
+  [["firing", "ok", "firing", "pending", "firing"], "firing", "Three alerts are firing."],
+  [Array<Alert["state"]>(8).fill("firing"), "firing", "8 alerts are firing."],
+])("%j is %s: %s", (states, summary, words) => {
+  const alerts = states.map((state, index) => alert("abcdefgh".charAt(index), state));
+  expect(summaryOf(alerts)).toBe(summary);
+  expect(headline(alerts)).toBe(words);
 });
 
-test("those that want somebody come first, and otherwise the order stays", () => {
-  const told = [condition("a", "fine"), condition("b", "watch"), condition("c", "wants_you"), condition("d", "wants_you")];
-  expect(mostUrgentFirst(told).map(({ name }) => name)).toEqual(["c", "d", "b", "a"]);
+test("firing alerts come first, and otherwise the order is kept", () => {
+  const alerts = [alert("a", "ok"), alert("b", "pending"), alert("c", "firing"), alert("d", "firing")];
+  expect(mostUrgentFirst(alerts).map(({ name }) => name)).toEqual(["c", "d", "b", "a"]);
 });
 
-test("the tab says how many want somebody", () => {
-  expect(titleFor([condition("a", "watch")])).toBe("darkroom operations");
-  expect(titleFor([condition("a", "wants_you"), condition("b", "wants_you")])).toBe("(2) darkroom operations");
+test("the tab's title counts the firing alerts", () => {
+  expect(titleFor([alert("a", "pending")])).toBe("darkroom operations");
+  expect(titleFor([alert("a", "firing"), alert("b", "firing")])).toBe("(2) darkroom operations");
 });
 
 test.each([
