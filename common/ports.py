@@ -41,16 +41,14 @@ class Unattended(StrEnum):
     """Queued before a given time, and publishing its message was never confirmed."""
     MESSAGE_LOST = "message_lost"
     """Still queued, although its last message was confirmed before a given time."""
-    CLAIM_DEAD = "claim_dead"
+    CLAIM_EXPIRED = "claim_expired"
     """Processing under a claim that expired before a given time."""
-    OVERDUE = "overdue"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
     """Queued, and its start deadline is before a given time."""
     UNCLAIMED = "unclaimed"
     """Queued since before a given time."""
-    UNTOLD = "untold"
-    """In a terminal state, and publishing its event has not been confirmed since before a given
-    time.
-    """
+    EVENT_UNPUBLISHED = "event_unpublished"
+    """Finished before a given time, and publishing its final event was never confirmed."""
 
 
 class EventPublisher(Protocol):

@@ -12,7 +12,7 @@ from common.domain.task import Failure, Task
 from common.ports import Clock, TaskStore
 from frontend_api.dead_letter import DeadLetter, DeadMessage
 from frontend_api.ports import DeadLetterArchive
-from frontend_api.tell_ending import TellEnding, untold
+from frontend_api.tell_ending import TellEnding, with_event_pending
 
 DEAD_LETTERED = Failure(
     code="dead_lettered",
@@ -64,10 +64,10 @@ class ArchiveDeadLetter:
             if task.finished_at is not None and task.finished_at < letter.died_at:
                 # The worker finished the task but returned the message each time, because
                 # publishing its event failed.
-                return untold(task)
+                return with_event_pending(task)
             if task.status.is_terminal or claim_lives or is_tended:
                 return task
-            return untold(task.abandoned(DEAD_LETTERED, now))
+            return with_event_pending(task.abandoned(DEAD_LETTERED, now))
 
         try:
             ended = self.store.update(task_id, change)

@@ -6,7 +6,7 @@ from datetime import datetime
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
 from frontend_api.read_task import ReadTask
-from frontend_api.tell_ending import TellEnding, untold
+from frontend_api.tell_ending import TellEnding, with_event_pending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,4 +36,6 @@ class CancelTask:
 def _cancelled(task: Task, now: datetime) -> Task:
     if task.status.is_terminal:
         return task
-    return untold(task.cancelled(now)) if task.status is TaskStatus.QUEUED else task.cancel_requested(now)
+    if task.status is TaskStatus.QUEUED:
+        return with_event_pending(task.cancelled(now))
+    return task.cancel_requested(now)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -19,9 +20,9 @@ from common.observability.metrics import TASKS_RESCUED, counter
 from common.ports import Clock, TaskStore, Unattended
 from frontend_api.held_turn import HeldTurn
 from frontend_api.ports import RescueTurns, TaskQueue
-from frontend_api.rescue_verdicts import Judge, RescuePolicy, Verdict
+from frontend_api.rescue_verdicts import RescuePolicy, Verdict
 from frontend_api.submit_task import noted_as_enqueued
-from frontend_api.tell_ending import TellEnding, untold
+from frontend_api.tell_ending import TellEnding, with_event_pending
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class Rescued:
     @property
     def left(self) -> int:
         """Number of tasks that needed nothing."""
-        return self.by_verdict[Verdict.LEFT]
+        return self.by_verdict[Verdict.NO_ACTION]
 
 
 def _random_holder() -> str:
@@ -80,18 +81,15 @@ class RescueStaleTasks:
         turn = self.turns.take(self.new_holder(), now=now, ttl=self.policy.turn_ttl)
         if turn is None:
             raise RescueRunningError("another rescue is running")
-        judge = Judge(
-            policy=self.policy,
-            now=now,
-            messages_lost_before=max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO),
-        )
+        lost_before = max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO)
+        decide = partial(self.policy.decide, now=now, messages_lost_before=lost_before)
         met = Counter(dict.fromkeys(Verdict, 0))
         given_up: list[Task] = []
         try:
             with HeldTurn(turn, turns=self.turns, clock=self.clock, ttl=self.policy.turn_ttl) as held:
-                for page in self._pages(judge):
+                for page in self._pages(self._limits(now, lost_before)):
                     for task in page:
-                        met[self._treated(task, judge, given_up)] += 1
+                        met[self._act(task, decide, given_up)] += 1
                     if not held.kept():
                         break
             for task in given_up:  # last: an outage of the event topic must not stop the rest
@@ -100,9 +98,23 @@ class RescueStaleTasks:
             _tell(met)
         return Rescued(by_verdict=met)
 
-    def _pages(self, judge: Judge) -> Iterator[tuple[Task, ...]]:
-        """Yield the unattended tasks of every kind; no page is empty."""
-        for kind, before in _looks(judge).items():
+    def _limits(self, now: datetime, messages_lost_before: datetime) -> Mapping[Unattended, datetime]:
+        """Return the kinds of tasks to list, each with the time before which a task is stale.
+
+        Tasks to abandon come first, because they need no message.
+        """
+        return {
+            Unattended.DEADLINE_EXCEEDED: now,
+            Unattended.UNCLAIMED: now - self.policy.give_up_after,
+            Unattended.CLAIM_EXPIRED: now,
+            Unattended.NEVER_ENQUEUED: now - self.policy.confirm_within,
+            Unattended.MESSAGE_LOST: messages_lost_before,
+            Unattended.EVENT_UNPUBLISHED: now - self.policy.confirm_within,
+        }
+
+    def _pages(self, limits: Mapping[Unattended, datetime]) -> Iterator[tuple[Task, ...]]:
+        """Yield the stale tasks of every kind; no page is empty."""
+        for kind, before in limits.items():
             after: Task | None = None
             for _ in range(self.policy.max_pages):
                 page = self.store.list_unattended(
@@ -114,55 +126,41 @@ class RescueStaleTasks:
                     break
                 after = page[-1]
 
-    def _treated(self, task: Task, judge: Judge, given_up: list[Task]) -> Verdict:
-        verdict = judge.verdict(task)
+    def _act(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
+        verdict = decide(task)
         if verdict.publishes:
             self.queue.publish(task)
             noted_as_enqueued(self.store, task, self.clock.now())
             return verdict
         if verdict.failure is not None:
-            return self._abandoned(task, judge, given_up)
-        if verdict is Verdict.UNTOLD:
+            return self._abandon(task, decide, given_up)
+        if verdict is Verdict.EVENT_UNPUBLISHED:
             self.tell_ending.at_once(task)
         return verdict
 
-    def _abandoned(self, task: Task, judge: Judge, given_up: list[Task]) -> Verdict:
-        decided = Verdict.LEFT
+    def _abandon(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
+        verdict = Verdict.NO_ACTION
         found = task
 
         def change(stored: Task) -> Task:
-            # Judge again what is stored now: a worker may have claimed the task since it was
-            # listed.
-            nonlocal decided, found
+            # Decide again on the stored task: a worker may have claimed it since it was listed.
+            nonlocal verdict, found
             found = stored
-            decided = judge.verdict(stored)
-            return stored if decided.failure is None else untold(stored.abandoned(decided.failure, judge.now))
+            verdict = decide(stored)
+            if verdict.failure is None:
+                return stored
+            return with_event_pending(stored.abandoned(verdict.failure, self.clock.now()))
 
         with suppress(TaskNotFoundError):
             ended = self.store.update(task.id, change, last_seen=task)
-            if decided.failure is not None:
+            if verdict.failure is not None:
                 self.tell_ending.bill.count_settled(found, ended)
                 given_up.append(ended)
-        return Verdict.LEFT if decided.failure is None else decided
-
-
-def _looks(judge: Judge) -> Mapping[Unattended, datetime]:
-    """Return the kinds of tasks to list.
-
-    Tasks to abandon come first, because they need no message.
-    """
-    return {
-        Unattended.OVERDUE: judge.now,
-        Unattended.UNCLAIMED: judge.now - judge.policy.give_up_after,
-        Unattended.CLAIM_DEAD: judge.now,
-        Unattended.NEVER_ENQUEUED: judge.now - judge.policy.confirm_within,
-        Unattended.MESSAGE_LOST: judge.messages_lost_before,
-        Unattended.UNTOLD: judge.now - judge.policy.confirm_within,
-    }
+        return Verdict.NO_ACTION if verdict.failure is None else verdict
 
 
 def _tell(met: Mapping[Verdict, int]) -> None:
     _log.info("rescue_finished", **{verdict.value: count for verdict, count in met.items()})
     for verdict, count in met.items():
-        if count and verdict is not Verdict.LEFT:
+        if count and verdict is not Verdict.NO_ACTION:
             _rescued.add(count, {"verdict": verdict.value})

@@ -8,29 +8,29 @@ from common.domain.task import Failure, Task, TaskStatus
 
 
 class Verdict(StrEnum):
-    """What to do with a task and why; used in rescue's log line, metric and response."""
+    """The action for a task and its reason; used in rescue's log line, metric and response."""
 
     NEVER_ENQUEUED = "never_enqueued"
     """Publish: the submission's message was never confirmed."""
     MESSAGE_LOST = "message_lost"
     """Publish: Pub/Sub confirmed a message, but no worker has taken it for too long."""
-    CLAIM_DEAD = "claim_dead"
-    """Publish: its worker is lost and the delivery did not return."""
-    OVERDUE = "overdue"
-    """Abandon: its start deadline has passed."""
-    USED_UP = "used_up"
-    """Abandon: the worker of its last attempt is lost."""
+    CLAIM_EXPIRED = "claim_expired"
+    """Publish: its worker is lost and Pub/Sub did not redeliver the message."""
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    """Fail the task: its start deadline has passed."""
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+    """Fail the task: the worker of its last attempt is lost."""
     UNCLAIMED = "unclaimed"
-    """Abandon: no worker has taken it within the longest allowed wait."""
-    UNTOLD = "untold"
+    """Fail the task: no worker has claimed it within the longest allowed wait."""
+    EVENT_UNPUBLISHED = "event_unpublished"
     """Publish the final event: the task has finished, and its event was not confirmed."""
-    LEFT = "left"
+    NO_ACTION = "no_action"
     """Nothing to do, or not yet."""
 
     @property
     def publishes(self) -> bool:
-        """Whether a message must be sent."""
-        return self in (Verdict.NEVER_ENQUEUED, Verdict.MESSAGE_LOST, Verdict.CLAIM_DEAD)
+        """Whether rescue publishes the task's message again."""
+        return self in (Verdict.NEVER_ENQUEUED, Verdict.MESSAGE_LOST, Verdict.CLAIM_EXPIRED)
 
     @property
     def failure(self) -> Failure | None:
@@ -39,12 +39,12 @@ class Verdict(StrEnum):
 
 
 _FAILURES = {
-    Verdict.OVERDUE: Failure(
+    Verdict.DEADLINE_EXCEEDED: Failure(
         code="deadline_exceeded",
         message="No worker could start before the deadline that was set.",
         retryable=True,
     ),
-    Verdict.USED_UP: Failure(
+    Verdict.ATTEMPTS_EXHAUSTED: Failure(
         code="attempts_exhausted", message="Every attempt ended with its worker lost.", retryable=True
     ),
     Verdict.UNCLAIMED: Failure(
@@ -55,7 +55,7 @@ _FAILURES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescuePolicy:
-    """Waiting times before rescue intervenes."""
+    """Decides what rescue does with a task; the fields are the waiting times before it acts."""
 
     confirm_within: timedelta = timedelta(seconds=30)
     """A submission or a final event is confirmed within this time, or its process is dead."""
@@ -75,48 +75,46 @@ class RescuePolicy:
     turn_ttl: timedelta = timedelta(seconds=60)
     """How long a rescue that died blocks others; a page takes seconds."""
 
+    def decide(self, task: Task, *, now: datetime, messages_lost_before: datetime) -> Verdict:
+        """Return the verdict on a stored task.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """Decides as of one moment; messages confirmed before `messages_lost_before` count as lost."""
-
-    policy: RescuePolicy
-    now: datetime
-    messages_lost_before: datetime
-
-    def verdict(self, task: Task) -> Verdict:
-        """Return what to do with a stored task."""
-        if task.untold_since is not None:
-            waits = task.untold_since >= self.now - self.policy.confirm_within
-            return Verdict.LEFT if waits else Verdict.UNTOLD
+        Messages that Pub/Sub confirmed before `messages_lost_before` count as lost.
+        """
+        if task.event_pending_since is not None and task.status.is_terminal:
+            waits = task.event_pending_since >= now - self.confirm_within
+            return Verdict.NO_ACTION if waits else Verdict.EVENT_UNPUBLISHED
         if task.status is TaskStatus.QUEUED:
-            return self._on_queued(task)
+            return self._queued(task, now, messages_lost_before)
         if task.status is TaskStatus.PROCESSING and task.claim is not None:
-            return self._on_claimed(task, task.claim.expires_at)
-        return Verdict.LEFT
+            return self._claimed(task, task.claim.expires_at, now, messages_lost_before)
+        return Verdict.NO_ACTION
 
-    def _on_queued(self, task: Task) -> Verdict:
-        if task.start_by is not None and task.start_by < self.now and task.started_at is None:
-            return Verdict.OVERDUE
-        if task.queued_at < self.now - self.policy.give_up_after:
+    def _queued(self, task: Task, now: datetime, messages_lost_before: datetime) -> Verdict:
+        if task.start_by is not None and task.start_by < now and task.started_at is None:
+            return Verdict.DEADLINE_EXCEEDED
+        if task.queued_at < now - self.give_up_after:
             return Verdict.UNCLAIMED
         if task.enqueued_at is None:
-            waits = task.queued_at >= self.now - self.policy.confirm_within
-            return Verdict.LEFT if waits else Verdict.NEVER_ENQUEUED
-        return Verdict.MESSAGE_LOST if task.enqueued_at < self.messages_lost_before else Verdict.LEFT
+            waits = task.queued_at >= now - self.confirm_within
+            return Verdict.NO_ACTION if waits else Verdict.NEVER_ENQUEUED
+        return Verdict.MESSAGE_LOST if task.enqueued_at < messages_lost_before else Verdict.NO_ACTION
 
-    def _on_claimed(self, task: Task, claim_ended: datetime) -> Verdict:
-        if claim_ended >= self.now:
-            return Verdict.LEFT
-        if claim_ended < self.now - self.policy.give_up_after:
+    def _claimed(
+        self, task: Task, claim_expired_at: datetime, now: datetime, messages_lost_before: datetime
+    ) -> Verdict:
+        if claim_expired_at >= now:
+            return Verdict.NO_ACTION
+        if claim_expired_at < now - self.give_up_after:
             return Verdict.UNCLAIMED
         # A slow worker may still renew the claim, and Pub/Sub redelivers an existing message.
-        patient = claim_ended + self.policy.redeliver_within >= self.now
+        may_recover = claim_expired_at + self.redeliver_within >= now
         if task.attempts_left <= 0:
-            return Verdict.LEFT if patient else Verdict.USED_UP
+            return Verdict.NO_ACTION if may_recover else Verdict.ATTEMPTS_EXHAUSTED
         # The task was claimed, so a message existed even if its confirmation was not stored.
         last_message = task.enqueued_at or task.queued_at
-        if last_message < self.messages_lost_before:
-            return Verdict.CLAIM_DEAD
-        # A message that is newer than the claim's expiry is still to be delivered.
-        return Verdict.LEFT if patient or last_message >= claim_ended else Verdict.CLAIM_DEAD
+        if last_message < messages_lost_before:
+            return Verdict.CLAIM_EXPIRED
+        # Pub/Sub has yet to deliver a message that is newer than the claim's expiry.
+        if may_recover or last_message >= claim_expired_at:
+            return Verdict.NO_ACTION
+        return Verdict.CLAIM_EXPIRED

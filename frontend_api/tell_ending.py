@@ -1,6 +1,6 @@
 """Publish the final event of a task that the API finished, and store that it was confirmed.
 
-The stored flag guarantees delivery. The final status is stored together with `untold_since`. If the
+The stored flag guarantees delivery. The final status is stored together with `event_pending_since`. If the
 process fails to publish the event, or dies before, rescue finds the task and publishes the event; a
 repeated call does so sooner.
 """
@@ -19,9 +19,9 @@ _log = structlog.get_logger(__name__)
 _finished = counter(TASKS_FINISHED)
 
 
-def untold(ended: Task) -> Task:
+def with_event_pending(ended: Task) -> Task:
     """Return a finished task whose final event is still to be confirmed."""
-    return replace(ended, untold_since=ended.finished_at)
+    return replace(ended, event_pending_since=ended.finished_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,14 @@ class TellEnding:
 
     def at_once(self, task: Task) -> Task:
         """Do the same, but raise DependencyUnavailableError if the event cannot be published."""
-        if task.untold_since is None:
+        if task.event_pending_since is None or not task.status.is_terminal:
             return task
         ended_at = task.finished_at
 
         def told(stored: Task) -> Task:
             # The task may have been retried and even finished again; that event is not published
             # yet.
-            return replace(stored, untold_since=None) if stored.finished_at == ended_at else stored
+            return replace(stored, event_pending_since=None) if stored.finished_at == ended_at else stored
 
         self.events.publish(task)
         _count(task)

@@ -120,7 +120,7 @@ locals {
       title    = "Tasks use up all their attempts"
       severity = "ERROR"
       runbook  = "A task failed as `attempts_exhausted`."
-      query    = "sum by (model) (increase({\"darkroom.tasks.finished\", \"error.type\"=\"attempts_exhausted\"}[30m])) > 0 or sum(increase({\"darkroom.tasks.rescued\", verdict=\"used_up\"}[30m])) > 0"
+      query    = "sum by (model) (increase({\"darkroom.tasks.finished\", \"error.type\"=\"attempts_exhausted\"}[30m])) > 0 or sum(increase({\"darkroom.tasks.rescued\", verdict=\"attempts_exhausted\"}[30m])) > 0"
       lasts    = "0s"
       says     = "Every attempt ended without a word: the task probably kills its worker."
     }
@@ -128,7 +128,7 @@ locals {
       title    = "Tasks are given up before a worker came"
       severity = "ERROR"
       runbook  = "A task failed as `deadline_exceeded`, or as `unclaimed`."
-      query    = "sum(increase({\"darkroom.tasks.rescued\", verdict=~\"overdue|unclaimed\"}[30m])) > 0"
+      query    = "sum(increase({\"darkroom.tasks.rescued\", verdict=~\"deadline_exceeded|unclaimed\"}[30m])) > 0"
       lasts    = "0s"
       says     = "No worker came before their callers' deadline, or for days."
     }
@@ -136,7 +136,7 @@ locals {
       title    = "Workers lose their tasks"
       severity = "WARNING"
       runbook  = "A task is `processing` and its `updated_at` stands still."
-      query    = "sum(increase({\"darkroom.tasks.rescued\", verdict=\"claim_dead\"}[30m])) > 5 or sum(increase({\"darkroom.claims.lost\"}[30m])) > 5 or sum(increase({\"darkroom.leases.lost\"}[30m])) > 20"
+      query    = "sum(increase({\"darkroom.tasks.rescued\", verdict=\"claim_expired\"}[30m])) > 5 or sum(increase({\"darkroom.claims.lost\"}[30m])) > 5 or sum(increase({\"darkroom.leases.lost\"}[30m])) > 20"
       lasts    = "0s"
       says     = "Claims or leases are lost more often than Spot nodes are taken away: workers die, stall or are cut off."
     }

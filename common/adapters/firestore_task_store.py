@@ -27,7 +27,12 @@ from common.domain.errors import TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
 from common.ports import InvalidPageTokenError, TaskPage, Unattended
-from common.wire_formats.task_document import COLLECTION, decode_task_document, encode_task_document
+from common.wire_formats.task_document import (
+    COLLECTION,
+    EVENT_PENDING_SINCE_BEFORE_1_7,
+    decode_task_document,
+    encode_task_document,
+)
 from common.wire_formats.versions import UndecodableError
 
 _log = structlog.get_logger(__name__)
@@ -36,10 +41,10 @@ _MAX_CONFLICTS = 40
 _WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus | None, str]] = {
     Unattended.NEVER_ENQUEUED: (TaskStatus.QUEUED, "queued_at"),
     Unattended.MESSAGE_LOST: (TaskStatus.QUEUED, "enqueued_at"),
-    Unattended.OVERDUE: (TaskStatus.QUEUED, "start_by"),
+    Unattended.DEADLINE_EXCEEDED: (TaskStatus.QUEUED, "start_by"),
     Unattended.UNCLAIMED: (TaskStatus.QUEUED, "queued_at"),
-    Unattended.CLAIM_DEAD: (TaskStatus.PROCESSING, "claim.expires_at"),
-    Unattended.UNTOLD: (None, "untold_since"),
+    Unattended.CLAIM_EXPIRED: (TaskStatus.PROCESSING, "claim.expires_at"),
+    Unattended.EVENT_UNPUBLISHED: (None, "event_pending_since"),
 }
 """The required status, if any, and the field that must be older than the given time."""
 
@@ -156,7 +161,14 @@ class FirestoreTaskStore:
             query = query.where(filter=FieldFilter("status", "==", status.value))
         if kind is Unattended.NEVER_ENQUEUED:
             query = query.where(filter=FieldFilter("enqueued_at", "==", None))
-        return self._oldest_first(query, field, before, limit, after)
+        found = self._oldest_first(query, field, before, limit, after)
+        if kind is not Unattended.EVENT_UNPUBLISHED:
+            return found
+        found += self._oldest_first(
+            query, EVENT_PENDING_SINCE_BEFORE_1_7, before, limit, after, reached_in=field
+        )
+        by_id = {task.id: task for task in found}
+        return tuple(sorted(by_id.values(), key=lambda task: (task.event_pending_since, task.id))[:limit])
 
     def list_expired(self, *, now: datetime, limit: int, after: Task | None = None) -> tuple[Task, ...]:
         ended = [status.value for status in TaskStatus if status.is_terminal]
@@ -164,12 +176,22 @@ class FirestoreTaskStore:
         return self._oldest_first(query, "expires_at", now, limit, after)
 
     def _oldest_first(
-        self, query: Any, field: str, before: datetime, limit: int, after: Task | None
+        self,
+        query: Any,
+        field: str,
+        before: datetime,
+        limit: int,
+        after: Task | None,
+        *,
+        reached_in: str | None = None,
     ) -> tuple[Task, ...]:
-        """Order by the field, then by id, which Firestore appends to every index."""
+        """Order by the field, then by id, which Firestore appends to every index.
+
+        `reached_in` names the field of `after` to continue from, if it is another one.
+        """
         query = query.where(filter=FieldFilter(field, "<", before)).order_by(field).order_by("__name__")
         if after is not None:
-            reached = get_nested_value(field, encode_task_document(after))
+            reached = get_nested_value(reached_in or field, encode_task_document(after))
             query = query.start_after({field: reached, "__name__": self._tasks.document(after.id)})
         return self._fetched(query, limit)
 
@@ -236,6 +258,8 @@ def changed_fields(before: Task, after: Task) -> dict[str, Any]:
             changes |= {f"{name}.{key}": item for key, item in value.items() if old.get(key) != item}
         else:
             changes[name] = value
+    if "event_pending_since" in changes:
+        changes[EVENT_PENDING_SINCE_BEFORE_1_7] = None  # else its old value would still be read
     return changes
 
 

@@ -134,7 +134,7 @@ class Task(TaskSteps):
             start_by=None,
             predicted_seconds=None,
             attempts_left=attempts,
-            untold_since=None,
+            event_pending_since=None,
             cancel_requested_at=None,
             failure=None,
             failed_images=(),

@@ -65,8 +65,8 @@ class TaskFields:
     usage: Usage = field(default_factory=Usage)
     traceparent: str | None = None
     """The span of the request that submitted it, as W3C Trace Context."""
-    untold_since: datetime | None = None
-    """When the API ended the task, if publishing that event is not confirmed yet."""
+    event_pending_since: datetime | None = None
+    """When the API finished the task; None once Pub/Sub has confirmed the final event."""
     predicted_seconds: float | None = None
     """Duration from submission to the terminal state as predicted at submission, uncorrected:
     workers compare it with the actual duration. None if unknown or if the task was retried.

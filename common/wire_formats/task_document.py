@@ -30,12 +30,15 @@ from common.domain.task_records import EndedAttempt, TaskWarning
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
-VERSION = "1.6"
+VERSION = "1.7"
 """1.1 added `history`, `claim.claimed_at`, `queued_at`, `keep_for_seconds`, 1.2 `untold_since`, 1.3
 `work_units` and `predicted_seconds`, 1.4 `traceparent`, also of claims and attempts, 1.5 an image's
 `provenance`, 1.6 `warnings`, `failed_images`, `claim.runs`, `usage.open_runs` and an attempt's
-`gpu_seconds`. These fields are optional in reading.
+`gpu_seconds`. 1.7 renamed `untold_since` to `event_pending_since`. These fields are optional in
+reading.
 """
+EVENT_PENDING_SINCE_BEFORE_1_7 = "untold_since"
+"""Still read and queried: the previous version may write it during a rolling update."""
 PREVIEW_CONTENT_TYPE = "image/jpeg"
 _KEPT_FOR_SECONDS = 30 * 24 * 3_600
 """Default for the first documents, which lack the field."""
@@ -77,7 +80,7 @@ def encode_task_document(task: Task) -> Document:
         "warnings": [asdict(warning) for warning in task.warnings],
         "usage": {**asdict(task.usage), "open_runs": _encode_runs(task.usage.open_runs)},
         "traceparent": task.traceparent,
-        "untold_since": task.untold_since,
+        "event_pending_since": task.event_pending_since,
         "callback_url": task.callback_url,
         "callback_events": list(task.callback_events),
     }
@@ -126,7 +129,9 @@ def _decode(document: Mapping[str, Any], revision: str | None) -> Task:
         warnings=tuple(_decode_warning(warning) for warning in document.get("warnings", ())),
         usage=_decode_usage(document["usage"]),
         traceparent=document.get("traceparent"),
-        untold_since=_moment_or_none(document.get("untold_since")),
+        event_pending_since=_moment_or_none(
+            document.get("event_pending_since") or document.get(EVENT_PENDING_SINCE_BEFORE_1_7)
+        ),
         predicted_seconds=_number_or_none(document.get("predicted_seconds")),
         lane=Lane(document["lane"]),
         labels=dict(document["labels"]),

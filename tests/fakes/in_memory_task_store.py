@@ -113,10 +113,10 @@ class InMemoryTaskStore:
         self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
         def waits_since(task: Task) -> datetime | None:
-            if kind is Unattended.UNTOLD:
-                return task.untold_since
+            if kind is Unattended.EVENT_UNPUBLISHED:
+                return task.event_pending_since
             if task.status is TaskStatus.PROCESSING:
-                return task.claim.expires_at if kind is Unattended.CLAIM_DEAD and task.claim else None
+                return task.claim.expires_at if kind is Unattended.CLAIM_EXPIRED and task.claim else None
             if task.status is not TaskStatus.QUEUED:
                 return None
             match kind:
@@ -124,7 +124,7 @@ class InMemoryTaskStore:
                     return task.queued_at if task.enqueued_at is None else None
                 case Unattended.MESSAGE_LOST:
                     return task.enqueued_at
-                case Unattended.OVERDUE:
+                case Unattended.DEADLINE_EXCEEDED:
                     return task.start_by
                 case Unattended.UNCLAIMED:
                     return task.queued_at

@@ -228,8 +228,10 @@ def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: 
     just_submitted = stored_task(store, now=MINUTES[50])
     ended = stored_task(store)
     store.update(ended.id, lambda task: task.cancelled(MINUTES[1]))
-    untold = stored_task(store)
-    store.update(untold.id, lambda task: replace(task.cancelled(MINUTES[1]), untold_since=MINUTES[1]))
+    unpublished = stored_task(store)
+    store.update(
+        unpublished.id, lambda task: replace(task.cancelled(MINUTES[1]), event_pending_since=MINUTES[1])
+    )
     retried = stored_task(store)
     store.update(retried.id, lambda task: task.cancelled(MINUTES[1]).resubmitted(MINUTES[50]))
 
@@ -239,10 +241,10 @@ def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: 
     assert found(Unattended.NEVER_ENQUEUED, MINUTES[49]) == {never.id}
     assert found(Unattended.NEVER_ENQUEUED, MINUTES[51]) == {never.id, just_submitted.id, retried.id}
     assert found(Unattended.MESSAGE_LOST, MINUTES[30]) == {lost.id}
-    assert found(Unattended.CLAIM_DEAD, MINUTES[50]) == {dead.id}
-    assert found(Unattended.OVERDUE, MINUTES[50]) == {late.id}
-    assert found(Unattended.UNTOLD, MINUTES[1]) == set()
-    assert found(Unattended.UNTOLD, MINUTES[2]) == {untold.id}
+    assert found(Unattended.CLAIM_EXPIRED, MINUTES[50]) == {dead.id}
+    assert found(Unattended.DEADLINE_EXCEEDED, MINUTES[50]) == {late.id}
+    assert found(Unattended.EVENT_UNPUBLISHED, MINUTES[1]) == set()
+    assert found(Unattended.EVENT_UNPUBLISHED, MINUTES[2]) == {unpublished.id}
     assert found(Unattended.UNCLAIMED, MINUTES[1]) == {never.id, lost.id, late.id, fine_queued.id}
 
 
@@ -252,10 +254,10 @@ def test_unattended_tasks_come_in_pages_the_longest_waiting_first(store: TaskSto
         task = stored_task(store, now=MINUTES[minute], start_within=timedelta(seconds=1))
         if kind is Unattended.MESSAGE_LOST:
             return store.update(task.id, lambda found: found.enqueued(MINUTES[minute]))
-        if kind is Unattended.CLAIM_DEAD:
+        if kind is Unattended.CLAIM_EXPIRED:
             return store.update(task.id, lambda found: found.claimed_by("w", MINUTES[minute], TTL))
-        if kind is Unattended.UNTOLD:
-            return store.update(task.id, lambda found: replace(found, untold_since=MINUTES[minute]))
+        if kind is Unattended.EVENT_UNPUBLISHED:
+            return store.update(task.id, lambda found: replace(found, event_pending_since=MINUTES[minute]))
         return task
 
     # Two share each timestamp: the id orders them.
@@ -329,3 +331,30 @@ def test_a_document_that_this_version_cannot_read_hides_no_other_task(emulators:
         store.update(name, lambda task: task.cancelled(MINUTES[1]))
     client.collection("tasks").document("c").update({"status": "cancelled", "expires_at": MINUTES[1]})
     assert ids(store.list_expired(now=MINUTES[60], limit=10)) == ["b", "d"]
+
+
+@pytest.mark.emulator
+def test_pending_events_stored_under_the_old_name_are_found_and_confirmed(emulators: Emulators) -> None:
+    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    store = FirestoreTaskStore(client)
+
+    def pending(name: str, field: str, minute: int) -> None:
+        task = stored_task(store, task_id=name)
+        store.update(task.id, lambda found: found.cancelled(MINUTES[minute]))
+        client.collection("tasks").document(name).update({field: MINUTES[minute]})
+
+    # "a" and "c" as the previous version writes them during a rolling update.
+    pending("a", "untold_since", 1)
+    pending("b", "event_pending_since", 2)
+    pending("c", "untold_since", 3)
+    pending("d", "event_pending_since", 3)
+
+    def page(after: Task | None) -> tuple[Task, ...]:
+        return store.list_unattended(Unattended.EVENT_UNPUBLISHED, before=MINUTES[60], limit=3, after=after)
+
+    first = page(None)
+    assert ids(first) == ["a", "b", "c"]
+    assert ids(page(first[-1])) == ["d"]
+    for task in first:
+        store.update(task.id, lambda found: replace(found, event_pending_since=None), last_seen=task)
+    assert ids(page(None)) == ["d"]

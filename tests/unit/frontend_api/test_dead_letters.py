@@ -160,7 +160,7 @@ def test_an_ending_that_cannot_be_told_when_its_message_dies_is_left_to_rescue(a
     task = api.completed_task()
     api.events.failures_left = 1
     died_of(api, task)
-    assert api.rescue().get_json()["by_verdict"]["untold"] == 1
+    assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 1
     assert [event.id for event in api.events.events] == [ending_of(task).id]
 
 

@@ -99,6 +99,6 @@ def test_rescue_leaves_nobody_behind_and_nothing_to_do_for_the_next(
     again = rescue()
     assert (again.published, again.abandoned) == (0, 0)
     assert (
-        sum(first.by_verdict[v] for v in Verdict if v is not Verdict.LEFT)
+        sum(first.by_verdict[v] for v in Verdict if v is not Verdict.NO_ACTION)
         == first.published + first.abandoned
     )

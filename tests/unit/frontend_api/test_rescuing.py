@@ -129,8 +129,8 @@ def test_every_verdict_is_counted_in_the_answer_and_in_one_log_line(api: Api) ->
     api.claimed_task(task_id="dying")
     api.clock.advance(61)
     counts = {
-        "never_enqueued": 1, "message_lost": 1, "claim_dead": 1, "overdue": 1, "used_up": 1, "unclaimed": 0,
-        "untold": 0, "left": 1,
+        "never_enqueued": 1, "message_lost": 1, "claim_expired": 1, "deadline_exceeded": 1,
+        "attempts_exhausted": 1, "unclaimed": 0, "event_unpublished": 0, "no_action": 1,
     }  # fmt: skip
     with structlog.testing.capture_logs() as lines:
         answer = api.rescue()

@@ -29,7 +29,7 @@ def test_a_cancelled_task_is_told_of_once(api: Api) -> None:
         ("task.cancelled", task.id, "local")
     ]
     assert told(api) == [ending_of(stored).id]
-    assert stored.untold_since is None
+    assert stored.event_pending_since is None
     cancel(api, task)
     assert len(told(api)) == 1
 
@@ -44,11 +44,11 @@ def test_a_cancellation_stands_though_it_cannot_be_told_and_a_repeated_one_tells
     task = api.stored_task()
     api.events.failures_left = 1
     cancel(api, task)
-    assert (told(api), api.stored(task.id).untold_since) == ([], api.clock.now())
+    assert (told(api), api.stored(task.id).event_pending_since) == ([], api.clock.now())
     api.clock.advance(5)
     cancel(api, task)
     assert told(api) == [ending_of(api.stored(task.id)).id]
-    assert api.stored(task.id).untold_since is None
+    assert api.stored(task.id).event_pending_since is None
 
 
 def test_rescue_tells_what_nobody_told_and_leaves_the_young_to_those_who_are_at_it(api: Api) -> None:
@@ -56,11 +56,11 @@ def test_rescue_tells_what_nobody_told_and_leaves_the_young_to_those_who_are_at_
     api.events.failures_left = 1
     cancel(api, task)
     api.clock.advance(29)
-    assert api.rescue().get_json()["by_verdict"]["untold"] == 0
+    assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
     api.clock.advance(2)
-    assert api.rescue().get_json()["by_verdict"]["untold"] == 1
+    assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 1
     assert told(api) == [ending_of(api.stored(task.id)).id]
-    assert api.rescue().get_json()["by_verdict"]["untold"] == 0
+    assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
 
 
 def test_rescue_tells_each_task_that_it_gives_up(api: Api) -> None:
@@ -70,7 +70,7 @@ def test_rescue_tells_each_task_that_it_gives_up(api: Api) -> None:
     assert api.rescue().get_json()["abandoned"] == 2
     assert {event.task_id for event in api.events.events} == {"overdue", "used-up"}
     assert {event.type for event in api.events.events} == {"task.failed"}
-    assert all(task.untold_since is None for task in api.store.all_tasks)
+    assert all(task.event_pending_since is None for task in api.store.all_tasks)
 
 
 def test_a_rescue_that_cannot_tell_gives_up_all_the_same_and_the_next_one_tells(api: Api) -> None:
@@ -81,7 +81,7 @@ def test_a_rescue_that_cannot_tell_gives_up_all_the_same_and_the_next_one_tells(
     assert api.rescue().status_code == 503
     assert {task.status for task in api.store.all_tasks} == {TaskStatus.FAILED}
     api.clock.advance(31)
-    assert api.rescue().get_json()["by_verdict"]["untold"] == 3
+    assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 3
     assert sorted(told(api)) == sorted(ending_of(task).id for task in api.store.all_tasks)
 
 
@@ -115,7 +115,7 @@ def test_a_retry_before_the_ending_was_told_takes_the_ending_back(api: Api) -> N
     cancel(api, task)
     assert api.client.post(f"/v1/tasks/{task.id}/retry").status_code == 202
     api.clock.advance(100)
-    assert api.rescue().get_json()["by_verdict"]["untold"] == 0
+    assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
     assert told(api) == []
 
 

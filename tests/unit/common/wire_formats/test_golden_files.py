@@ -274,10 +274,17 @@ def test_a_retried_task_that_ends_the_same_way_again_has_another_event() -> None
     assert ending_of(second).id != ending_of(first).id
 
 
-def test_a_document_of_before_the_notes_on_telling_is_read_as_told() -> None:
+def test_task_document_has_no_pending_event_in_version_1_1() -> None:
     document = encode_task_document(full_task())
-    del document["untold_since"]
-    assert decode_task_document(document | {"version": "1.1"}).untold_since is None
+    del document["event_pending_since"]
+    assert decode_task_document(document | {"version": "1.1"}).event_pending_since is None
+
+
+def test_task_document_has_its_pending_event_under_the_old_name_in_version_1_6() -> None:
+    document = encode_task_document(full_task())
+    del document["event_pending_since"]
+    old = document | {"version": "1.6", "untold_since": NOW}
+    assert decode_task_document(old).event_pending_since == NOW
 
 
 def test_a_document_of_before_the_predictions_is_read_as_having_none() -> None:
