@@ -1,6 +1,8 @@
 # darkroom: two commands matter, `make up` and `make test`. `make help` lists the rest.
 
-PYTHON   ?= python3.11
+# The newest supported Python that works here and can create an environment; PYTHON=... overrides it.
+PYTHON   ?= $(shell for python in python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, venv' 2>/dev/null && echo $$python && break; done)
 PORT     ?= 8080
 DATA_DIR ?= .darkroom
 WORKERS  ?=
@@ -89,8 +91,10 @@ clean: ## forget the environment and everything built; DATA_DIR stays
 	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "darkroom needs Python 3.11: install it, or name it with PYTHON=..."; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@python='$(PYTHON)'; \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+	  || { echo "darkroom needs Python 3.11 to 3.14 with its venv module: install one, or name one with PYTHON=..."; exit 1; }; \
+	$$python -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml $(SDK)/pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the Python environment; torch is large, this takes a minute or more"

@@ -28,12 +28,13 @@ def installed_for(requirement: Requirement, known: set[tuple[str, str]]) -> None
 
 
 def test_every_installed_package_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     known: set[tuple[str, str]] = set()
-    for group in (project["dependencies"], *project["optional-dependencies"].values()):
-        for line in group:
-            if (requirement := Requirement(line)).name != project["name"]:
-                installed_for(requirement, known)
+    for folder in (ROOT, ROOT / "clients" / "python"):
+        project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+        for group in (project["dependencies"], *project["optional-dependencies"].values()):
+            for line in group:
+                if (requirement := Requirement(line)).name != project["name"]:
+                    installed_for(requirement, known)
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {canonicalize_name(Requirement(line).name) for line in lines if line and line[0] != "#"}
     missing = {name for name, _ in known} - pinned
