@@ -47,16 +47,16 @@ class AlertRule:
     lasts: timedelta
     """How long the condition must hold before the alert notifies."""
     runbook: str
-    """Beginning of the row in docs/operating/runbook.md."""
+    """Heading of the entry in docs/operating/runbook.md."""
 
 
-_IDLE = "Tasks stay `queued`, `enqueued_at` is set, workers are idle."
+_IDLE = "Queued tasks and idle workers"
 NO_WORKER = AlertRule(
     name="no_worker",
     title="No worker is alive while tasks wait",
     severity="CRITICAL",
     lasts=timedelta(minutes=20),
-    runbook="Workers do not come, or do not go.",
+    runbook="Wrong number of workers",
 )
 OLDEST_WAITS = AlertRule(
     name="oldest_waits",
@@ -70,14 +70,14 @@ DEAD_LETTERS = AlertRule(
     title="There are dead letters",
     severity="ERROR",
     lasts=timedelta(0),
-    runbook="tasks fail as `dead_lettered`, or `darkroom dead-letters list` shows something",
+    runbook="`dead_lettered`",
 )
 TASKS_FAIL = AlertRule(
     name="tasks_fail",
     title="Tasks fail",
     severity="ERROR",
     lasts=timedelta(minutes=5),
-    runbook="A task failed as `attempts_exhausted`.",
+    runbook="`attempts_exhausted`",
 )
 BACKLOG_GROWS = AlertRule(
     name="backlog_grows",
@@ -91,7 +91,7 @@ SECONDS_WASTED = AlertRule(
     title="GPU seconds are wasted",
     severity="WARNING",
     lasts=timedelta(minutes=30),
-    runbook="Images are begun again though checkpoints were there.",
+    runbook="Refused checkpoints",
 )
 ALERT_RULES = (NO_WORKER, OLDEST_WAITS, DEAD_LETTERS, TASKS_FAIL, BACKLOG_GROWS, SECONDS_WASTED)
 

@@ -1,4 +1,4 @@
-"""Dashboards and alerts use existing metrics; every row of the runbook has an alert or needs none."""
+"""Dashboards and alerts use existing metrics; the runbook has an entry for every alert."""
 
 import re
 from pathlib import Path
@@ -20,12 +20,20 @@ SERIES = {
     for metric in ALL_METRICS
     for suffix in (("_bucket", "_count", "_sum") if metric.kind is MetricKind.HISTOGRAM else ("",))
 }
-NO_METRIC_SHOWS_IT = {
-    "An API key has leaked.",
-    "Callers are answered 408 or 503 `server_busy`.",
-    "Everything is answered with `untrusted_host`, or changes with `foreign_origin`.",
+WITHOUT_ALERT = {
+    "Leaked API key",
+    "Responses 408 and 503 `server_busy`",
+    "Restarts on the local stack",
+    "Stopped local stack",
+    "Workers restarted by Kubernetes",
+    "Workers that exit with 78",
+    "`model_not_served` in the log",
+    "`models_in_no_pool` in the log",
+    "`removal_cost_not_said` in the log",
+    "`unclaimed`",
+    "`untrusted_host` and `foreign_origin`",
 }
-"""The first has no symptom; the second is answered before it is counted; the third is local."""
+"""Entries without a metric of their own; the alert for `deadline_exceeded` covers `unclaimed`."""
 
 
 def queries(name: str) -> str:
@@ -87,23 +95,18 @@ def test_everything_that_is_measured_is_on_the_dashboard() -> None:
     assert shown == {metric.name for metric in ALL_METRICS}
 
 
-def runbook_rows() -> set[str]:
-    return set(re.findall(r"^\*\*([^*]+)\*\*", RUNBOOK, re.MULTILINE))
+def runbook_entries() -> set[str]:
+    return set(re.findall(r"^### (.+)$", RUNBOOK, re.MULTILINE))
 
 
-def rows_with_an_alert() -> set[str]:
+def entries_of_alerts() -> set[str]:
     named = set(re.findall(r'^\s*runbook\s*=\s*"([^"$]+)"', text("alerts.tf"), re.MULTILINE))
     codes = re.findall(r"^    (\w+)\s*= \{ title", text("alerts.tf"), re.MULTILINE)
-    return named | {f"`{code}`." for code in codes}
+    return named | {f"`{code}`" for code in codes}
 
 
-def test_every_row_of_the_runbook_has_an_alert() -> None:
-    assert runbook_rows() - rows_with_an_alert() == NO_METRIC_SHOWS_IT
-
-
-def test_every_alert_names_a_row_of_the_runbook() -> None:
-    missing = [row for row in rows_with_an_alert() if row not in RUNBOOK]
-    assert not missing
+def test_runbook_has_an_entry_for_every_alert() -> None:
+    assert entries_of_alerts() == runbook_entries() - WITHOUT_ALERT
 
 
 # ── the same alerts in the API  ───────────────────────────────────────────────────────────────────────

@@ -129,7 +129,7 @@ def test_every_condition_is_told_with_its_alert(api: Api) -> None:
         "severity": "CRITICAL",
         "state": "ok",
         "says": "0 workers are alive.",
-        "runbook": "Workers do not come, or do not go.",
+        "runbook": "Wrong number of workers",
     }
 
 

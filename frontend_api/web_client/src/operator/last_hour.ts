@@ -44,7 +44,7 @@ export class LastHourView {
     const name = document.createElement("code");
     name.textContent = code;
     element.append(tasks, name);
-    const advice = whatToDo(`\`${code}\`.`, code);
+    const advice = whatToDo(`\`${code}\``, code);
     if (advice !== null) element.append(advice);
     const item = { element, tasks };
     this.#items.set(code, item);

@@ -1,15 +1,15 @@
-/** "What to do": the runbook's own row, folded away until somebody wants it. */
+/** "What to do": an entry of the runbook, collapsed until it is opened. */
 
 import markdown from "../../../../docs/operating/runbook.md?raw";
 
-import { type Piece, rowsOf } from "./runbook";
+import { type Piece, entriesOf } from "./runbook";
 
-const ROWS = rowsOf(markdown);
+const ENTRIES = entriesOf(markdown);
 const TAGS = { text: "span", code: "code", strong: "strong", link: "a" } as const;
 
-/** Null where the runbook has no row of this name. */
-export function whatToDo(row: string, about: string): HTMLDetailsElement | null {
-  const paragraphs = ROWS.get(row);
+/** Null if the runbook has no entry with this heading. */
+export function whatToDo(heading: string, about: string): HTMLDetailsElement | null {
+  const paragraphs = ENTRIES.get(heading);
   if (paragraphs === undefined) return null;
   const details = document.createElement("details");
   details.className = "advice";
