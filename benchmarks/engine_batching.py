@@ -9,10 +9,10 @@ from diffusers import DiffusionPipeline
 from benchmarks.measured_engine import measured_engine
 from benchmarks.measurement import spread_of
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.batch_planning import BatchKey
-from gpu_subscriber.engine.model_shelf import model_folder
-from gpu_subscriber.engine.warm_up import default_parameters
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.models.model_cache import model_folder
+from gpu_subscriber.engine.models.warm_up import default_parameters
 
 ROUNDS = 5
 IMAGES = 8

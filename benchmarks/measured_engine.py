@@ -13,16 +13,16 @@ from typing import Any
 
 from diffusers import StableDiffusionPipeline
 
-from common.domain.model_catalog import DEMO_MODEL, ModelSpec
+from common.domain.models.catalog import DEMO_MODEL, ModelSpec
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane
-from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
-from gpu_subscriber.engine.model_shelf import ModelShelf, load_family, model_folder
+from gpu_subscriber.engine.models.model_cache import ModelShelf, load_family, model_folder
+from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
-from gpu_subscriber.engine.warm_up import warm_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

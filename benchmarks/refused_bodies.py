@@ -15,8 +15,8 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from benchmarks.measurement import spread_of
-from frontend_api.json_body import MAX_BODY_BYTES
-from frontend_api.schemas import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, BatchItem
+from frontend_api.http.json_body import MAX_BODY_BYTES
+from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, BatchItem
 from tests.unit.frontend_api.conftest import Api
 
 ROUNDS = 7

@@ -11,8 +11,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from benchmarks.prompts import PROMPTS
-from common.domain.model_catalog import DEMO_MODEL
-from gpu_subscriber.engine.model_shelf import model_folder
+from common.domain.models.catalog import DEMO_MODEL
+from gpu_subscriber.engine.models.model_cache import model_folder
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from benchmarks.prompts import PROMPTS
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.system_clock import SystemClock
-from common.domain.model_catalog import DEMO_MODEL
+from common.domain.models.catalog import DEMO_MODEL
 from common.domain.task import Task
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from common.domain.model_catalog import ModelCatalog
-from common.domain.model_families import WHOLE_PIPELINE, family_problem
-from common.domain.pipeline_traits import PipelineTraits
+from common.domain.models.catalog import ModelCatalog
+from common.domain.models.families import WHOLE_PIPELINE, family_problem
+from common.domain.models.pipeline_traits import PipelineTraits
 from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
 
 _MUST_STATE = ("samplers", "traits", "limits.side_multiple")

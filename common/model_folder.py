@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.domain.pipeline_traits import PipelineTraits, pipeline_traits
-from common.domain.unservable_pipelines import UNSERVABLE_PIPELINES
+from common.domain.models.pipeline_traits import PipelineTraits, pipeline_traits
+from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
 
 INDEX = "model_index.json"
 _MAX_BYTES = 1_000_000

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.catalog_file import CatalogEntryError, parse_catalog
-from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
+from common.domain.models.catalog import EMBEDDED_CATALOG, ModelCatalog
 
 
 class SettingsError(Exception):

@@ -4,36 +4,34 @@ from collections.abc import Sequence
 
 from flask import Flask
 
+from frontend_api.api_keys.routes import blueprint as keys
+from frontend_api.autoscaling.routes import blueprint as autoscaling
+from frontend_api.browser.origin_check import refuse_foreign_requests
+from frontend_api.browser.routes import blueprint as web_page
+from frontend_api.browser.security_headers import add_security_headers
+from frontend_api.dead_letters.routes import blueprint as dead_letters
 from frontend_api.dependencies import EXTENSION, Dependencies
-from frontend_api.foreign_requests import refuse_foreign_requests
-from frontend_api.json_body import MAX_BODY_BYTES
-from frontend_api.problem_answers import answer_problems
-from frontend_api.rate_limit_headers import add_rate_limit_headers
-from frontend_api.request_gate import gate_requests
-from frontend_api.request_log import HEALTH_PATHS, log_requests, trace_requests
-from frontend_api.routes import (
-    autoscaling,
-    batches,
-    dead_letters,
-    documentation,
-    estimates,
-    events,
-    health,
-    images,
-    internal,
-    keys,
-    models,
-    operations,
-    previews,
-    queue,
-    results,
-    sockets,
-    tasks,
-    usage,
-    web_page,
-    webhooks,
-)
-from frontend_api.security_headers import add_security_headers
+from frontend_api.estimates.routes import blueprint as estimates
+from frontend_api.health.routes import blueprint as health
+from frontend_api.http.concurrency_limiter import gate_requests
+from frontend_api.http.json_body import MAX_BODY_BYTES
+from frontend_api.http.problem_responses import answer_problems
+from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
+from frontend_api.images.routes import blueprint as images
+from frontend_api.images.routes_previews import blueprint as previews
+from frontend_api.internal.routes import blueprint as internal
+from frontend_api.models.routes import blueprint as models
+from frontend_api.openapi.routes import blueprint as documentation
+from frontend_api.operations.routes import blueprint as operations
+from frontend_api.quotas.headers import add_rate_limit_headers
+from frontend_api.stats.routes import blueprint as queue
+from frontend_api.streams.routes_sse import blueprint as events
+from frontend_api.streams.routes_websocket import blueprint as sockets
+from frontend_api.tasks.routes import blueprint as tasks
+from frontend_api.tasks.routes_batches import blueprint as batches
+from frontend_api.tasks.routes_results import blueprint as results
+from frontend_api.usage.routes import blueprint as usage
+from frontend_api.webhooks.routes import blueprint as webhooks
 
 
 def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ()) -> Flask:
@@ -60,5 +58,5 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
         tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, queue, usage, keys,
         dead_letters, operations, internal, autoscaling, health, documentation, web_page,
     ):  # fmt: skip
-        app.register_blueprint(resource.blueprint)
+        app.register_blueprint(resource)
     return app

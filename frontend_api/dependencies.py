@@ -8,59 +8,53 @@ from typing import Any, cast
 
 from flask import current_app
 
-from common.domain.model_catalog import ModelCatalog
-from common.observability.gpu_bill import GpuBill
+from common.domain.models.catalog import ModelCatalog
+from common.observability.gpu_cost import GpuBill
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
-from frontend_api.archive_dead_letter import ArchiveDeadLetter
-from frontend_api.cancel_task import CancelTask
-from frontend_api.check_readiness import CheckReadiness
-from frontend_api.conditions import AlertLimits
-from frontend_api.create_api_key import CreateApiKey
-from frontend_api.delete_task import DeleteTask
-from frontend_api.enqueued_notes import EnqueuedNotes
-from frontend_api.follow_task import FollowTask
-from frontend_api.foretell_task import ForetellTask
-from frontend_api.list_tasks import ListTasks
-from frontend_api.ports import (
-    ApiKeyStore,
-    Authenticator,
-    DeadLetterArchive,
-    ImageBucket,
-    ImageLinks,
-    InternalCallers,
-    Operators,
-    Probe,
-    PromptTokenizers,
-    RescueTurns,
-    TaskCounts,
-    TaskQueue,
-    TaskWatch,
-    UsageBook,
-)
-from frontend_api.queue_gauge import QueueGauge
-from frontend_api.quotas import QuotaLimits, Quotas
-from frontend_api.read_fleet_demand import ReadFleetDemand
-from frontend_api.read_operations import ReadOperations
-from frontend_api.read_queue import ReadQueue
-from frontend_api.read_task import ReadTask
-from frontend_api.read_usage import GpuPrice, ReadUsage
-from frontend_api.read_workload import ReadWorkload
-from frontend_api.remove_expired_tasks import RemoveExpiredTasks
-from frontend_api.replay_dead_letter import ReplayDeadLetter
-from frontend_api.request_gate import RequestGate
-from frontend_api.rescue_stale_tasks import RescueStaleTasks
-from frontend_api.rescue_verdicts import RescuePolicy
-from frontend_api.retry_task import RetryTask
-from frontend_api.revoke_api_key import RevokeApiKey
-from frontend_api.submit_batch import SubmitBatch
-from frontend_api.submit_task import SubmitTask
-from frontend_api.task_batches import TaskBatches
-from frontend_api.task_flow import TaskFlow
-from frontend_api.tell_ending import TellEnding
-from frontend_api.webhook_answers import webhook_body
+from frontend_api.api_keys.create import CreateApiKey
+from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.api_keys.revoke import RevokeApiKey
+from frontend_api.autoscaling.demand import ReadFleetDemand
+from frontend_api.dead_letters.archive import ArchiveDeadLetter
+from frontend_api.dead_letters.ports import DeadLetterArchive
+from frontend_api.dead_letters.replay import ReplayDeadLetter
+from frontend_api.estimates.estimator import ForetellTask
+from frontend_api.estimates.workload_cache import ReadWorkload
+from frontend_api.health.ports import Probe
+from frontend_api.health.readiness import CheckReadiness
+from frontend_api.http.concurrency_limiter import RequestGate
+from frontend_api.identity.ports import Authenticator, InternalCallers, Operators
+from frontend_api.images.ports import ImageBucket, ImageLinks
+from frontend_api.operations.alerts import AlertLimits
+from frontend_api.operations.status import ReadOperations
+from frontend_api.quotas.quotas import QuotaLimits, Quotas
+from frontend_api.rescue.policy import RescuePolicy
+from frontend_api.rescue.ports import RescueTurns
+from frontend_api.rescue.rescue import RescueStaleTasks
+from frontend_api.stats.ports import TaskCounts
+from frontend_api.stats.queue import ReadQueue
+from frontend_api.stats.queue_gauge import QueueGauge
+from frontend_api.stats.task_flow import TaskFlow
+from frontend_api.streams.ports import TaskWatch
+from frontend_api.streams.subscriptions import FollowTask
+from frontend_api.tasks.cancel import CancelTask
+from frontend_api.tasks.delete import DeleteTask
+from frontend_api.tasks.final_events import TellEnding
+from frontend_api.tasks.list import ListTasks
+from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
+from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.tasks.read import ReadTask
+from frontend_api.tasks.remove_expired import RemoveExpiredTasks
+from frontend_api.tasks.retry import RetryTask
+from frontend_api.tasks.submit import SubmitTask
+from frontend_api.tasks.submit_batch import SubmitBatch
+from frontend_api.tasks.task_batches import TaskBatches
+from frontend_api.usage.ports import UsageBook
+from frontend_api.usage.usage import GpuPrice, ReadUsage
 from frontend_api.webhooks.assembly import Webhooks
-from frontend_api.webhooks.deliver_event import DeliverEvent
-from frontend_api.webhooks.replay_delivery import ReplayDelivery
+from frontend_api.webhooks.deliver import DeliverEvent
+from frontend_api.webhooks.replay import ReplayDelivery
+from frontend_api.webhooks.responses import webhook_body
 
 EXTENSION = "darkroom"
 

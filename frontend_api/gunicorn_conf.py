@@ -13,7 +13,7 @@ bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PO
 # Threads, because each request mostly waits for Firestore and Pub/Sub. One process per instance,
 # because Cloud Run adds instances and each process would open its own gRPC channels.
 # This is gthread, except that no thread waits for a caller who sends slowly.
-worker_class = "frontend_api.buffering_worker.BufferingWorker"
+worker_class = "frontend_api.http_server.buffering_worker.BufferingWorker"
 workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
 # A caller that waits for changes holds a sleeping thread. These threads come on top, so that a
 # submission always finds a free one. The request gate limits how many requests run at once.

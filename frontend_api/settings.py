@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from pydantic import Field, SecretStr
 
-from common.domain.model_catalog import ModelCatalog
+from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
 
 _log = structlog.get_logger(__name__)

@@ -25,17 +25,17 @@ from common.observability.metrics import FOLLOWERS, gauge
 from common.observability.telemetry import configure_telemetry
 from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
-from frontend_api.adapters.firestore_api_keys import FirestoreApiKeys
-from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
-from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
-from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
-from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
-from frontend_api.adapters.firestore_task_batches import FirestoreTaskBatches
-from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
-from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
-from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
-from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
-from frontend_api.adapters.firestore_webhook_logs import FirestoreWebhookLogs
+from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
+from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
+from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueTurns
+from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
+from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
+from frontend_api.adapters.firestore.task_counts import FirestoreTaskCounts
+from frontend_api.adapters.firestore.task_flow import FirestoreTaskFlow
+from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
+from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.adapters.gcs_image_links import GcsImageLinks, NoImageLinks
 from frontend_api.adapters.google_tokens import (
@@ -43,12 +43,17 @@ from frontend_api.adapters.google_tokens import (
     OidcCallers,
     ServiceAccountAuthenticator,
 )
-from frontend_api.adapters.pinned_webhook_sender import PinnedWebhookSender
 from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_prompt_limits
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
+from frontend_api.adapters.webhook_sender import PinnedWebhookSender
+from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
+from frontend_api.api_keys.cache import RememberedApiKeys
+from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.app import create_app
-from frontend_api.authentication import (
+from frontend_api.browser.origin_check import LOOPBACK_NAMES
+from frontend_api.dependencies import Dependencies, WebPage, assembled
+from frontend_api.identity.emulator_tokens import (
     LOCAL_USER_ID,
     EmulatorAuthenticator,
     InternalToken,
@@ -56,22 +61,19 @@ from frontend_api.authentication import (
     NoInternalCallers,
     unsigned_token,
 )
-from frontend_api.callback_rules import CallbackRules
-from frontend_api.conditions import AlertLimits
-from frontend_api.dependencies import Dependencies, WebPage, assembled
-from frontend_api.enqueued_notes import EnqueuedNotes
-from frontend_api.foreign_requests import LOOPBACK_NAMES
-from frontend_api.key_authentication import KeyOrTokenAuthenticator
-from frontend_api.ports import ApiKeyStore, Authenticator, ImageLinks, InternalCallers, Operators
-from frontend_api.queue_metrics import show_queue
-from frontend_api.quotas import QuotaLimits
-from frontend_api.read_usage import GpuPrice
-from frontend_api.remembered_api_keys import RememberedApiKeys
-from frontend_api.rescue_verdicts import RescuePolicy
+from frontend_api.identity.ports import Authenticator, InternalCallers, Operators
+from frontend_api.images.ports import ImageLinks
+from frontend_api.operations.alerts import AlertLimits
+from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
+from frontend_api.stats.metrics import show_queue
+from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.assembly import Webhooks
-from frontend_api.webhooks.caller_secrets import CallerSecrets
-from frontend_api.webhooks.host_slots import HostSlots
+from frontend_api.webhooks.delivery_limiter import HostSlots
+from frontend_api.webhooks.signing_secrets import CallerSecrets
+from frontend_api.webhooks.url_policy import CallbackRules
 
 _PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
 _CLOUD_ORIGINS = ("https://*.googleapis.com",)

@@ -21,11 +21,10 @@ from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.domain.errors import UnknownModelError
-from common.observability.gpu_bill import GpuBill
+from common.observability.gpu_cost import GpuBill
 from common.observability.telemetry import configure_telemetry, hand_over_telemetry
 from common.settings import SettingsError
 from common.shutdown_signals import on_shutdown_signals
-from gpu_subscriber.active_task import Pace
 from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
@@ -34,25 +33,26 @@ from gpu_subscriber.adapters.nvml_gpus import show_gpus
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
-from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
+from gpu_subscriber.attempt.active_task import Pace
+from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
+from gpu_subscriber.attempt.claim_takeover import HolderWatch
+from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.heartbeat import Heartbeat
+from gpu_subscriber.attempt.process_task import ProcessTask
+from gpu_subscriber.attempt.progress_events import TaskCourse
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine_child import EngineChild
-from gpu_subscriber.engine_client import EngineClient
-from gpu_subscriber.engine_silence import AllowedSilence
-from gpu_subscriber.health import HealthServer
-from gpu_subscriber.heartbeat import Heartbeat
-from gpu_subscriber.holder_watch import HolderWatch
-from gpu_subscriber.image_storage import ImageStorage
-from gpu_subscriber.measured_times import MeasuredTimes
-from gpu_subscriber.patience import Patience
-from gpu_subscriber.process_task import ProcessTask
-from gpu_subscriber.removal_cost import RemovalCost
-from gpu_subscriber.reporting import Reporting
-from gpu_subscriber.served_models import ServedModelsOnly
+from gpu_subscriber.engine_host.client import EngineClient
+from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.watchdog import AllowedSilence
+from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.settings import WorkerSettings
-from gpu_subscriber.task_course import TaskCourse
-from gpu_subscriber.worker import Worker
-from gpu_subscriber.worker_metrics import show_worker
+from gpu_subscriber.worker.health import HealthServer
+from gpu_subscriber.worker.metrics import show_worker
+from gpu_subscriber.worker.pod_deletion_cost import RemovalCost
+from gpu_subscriber.worker.reporter import Reporting
+from gpu_subscriber.worker.served_models import ServedModelsOnly
+from gpu_subscriber.worker.timing_stats import MeasuredTimes
+from gpu_subscriber.worker.worker import Worker
 
 _log = structlog.get_logger(__name__)
 ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.domain.model_families import family_of
+from common.domain.models.families import family_of
 from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.domain.model_catalog import EMBEDDED_CATALOG, ModelCatalog
+from common.domain.models.catalog import EMBEDDED_CATALOG, ModelCatalog
 from common.settings import SettingsError, read_catalog
 from local_stack.emulators.memory_relief import MOST_BYTES
 from local_stack.errors import ModelCatalogError

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.domain.images import StoredImage, image_object_name
-from common.domain.model_catalog import DEMO_MODEL
+from common.domain.models.catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Circumstances, Environment, Provenance
 from common.domain.task import AttemptOutput, RunSeconds, Task

@@ -14,8 +14,8 @@ import httpx
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Phase, Task, TaskStatus
-from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
-from frontend_api.ports import Sighting
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
+from frontend_api.streams.ports import Sighting
 
 _PATIENCE_SECONDS = 60.0
 """Sufficient also when a test stalls Firestore."""

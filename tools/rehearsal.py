@@ -25,7 +25,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.deployment.dockerfiles import (
+from tests.infrastructure.dockerfiles import (
     DOCKERFILES,
     ROOT,
     Copy,

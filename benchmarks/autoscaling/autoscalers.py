@@ -18,7 +18,7 @@ from benchmarks.autoscaling.hpa import (
     Unit,
 )
 from benchmarks.autoscaling.signals import Signal
-from frontend_api.fleet_demand import TARGET_SECONDS
+from frontend_api.autoscaling.policy import TARGET_SECONDS
 
 DEMAND, MESSAGES = "demand", "messages"
 

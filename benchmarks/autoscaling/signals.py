@@ -6,7 +6,7 @@ from random import Random
 from typing import Protocol
 
 from benchmarks.autoscaling.cluster import Cluster, Process, Task
-from frontend_api.fleet_demand import workers_demanded
+from frontend_api.autoscaling.policy import workers_demanded
 
 SAMPLE_SECONDS = 60.0
 VISIBLE_AFTER_SECONDS = 120.0

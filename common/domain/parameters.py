@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.domain.model_traits import Guidance
+from common.domain.models.traits import Guidance
 
 MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from ipaddress import ip_address
 
-from frontend_api.callback_rules import Address
+from frontend_api.webhooks.url_policy import Address
 
 AddressesOf = Callable[[str, float], Sequence[Address]]
 """Return the addresses of a host within the given seconds. Raises UnresolvableError."""

@@ -8,7 +8,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
-from frontend_api.ports import ImageGoneError
+from frontend_api.images.ports import ImageGoneError
 
 _UNREACHABLE = (
     google_errors.ServerError,

@@ -13,7 +13,7 @@ from google.cloud.storage import Client as StorageClient
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
 from common.ports import Clock
-from frontend_api.ports import SignedLink
+from frontend_api.images.ports import SignedLink
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _MAX_REMEMBERED = 10_000

@@ -15,8 +15,8 @@ from google.auth import exceptions as auth_errors
 from google.auth import jwt
 
 from frontend_api.adapters.google_keys import FIREBASE_KEYS_URL, OIDC_KEYS_URL, PublishedKeys
-from frontend_api.authentication import bearer_token, checked_user_id
-from frontend_api.ports import NotAuthenticatedError, Principal
+from frontend_api.identity.emulator_tokens import bearer_token, checked_user_id
+from frontend_api.identity.ports import NotAuthenticatedError, Principal
 
 CLOCK_SKEW_SECONDS = 10
 """Maximum accepted difference between this machine's clock and Google's."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from common.domain.model_catalog import ModelCatalog, ModelSpec
+from common.domain.models.catalog import ModelCatalog, ModelSpec
 
 _log = structlog.get_logger(__name__)
 _EMBEDDED_PREFIX = "embedded:"

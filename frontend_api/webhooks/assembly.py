@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from frontend_api.callback_rules import CallbackRules
-from frontend_api.webhooks.caller_secrets import CallerSecrets
-from frontend_api.webhooks.host_slots import HostSlots
+from frontend_api.webhooks.delivery_limiter import HostSlots
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
+from frontend_api.webhooks.signing_secrets import CallerSecrets
+from frontend_api.webhooks.url_policy import CallbackRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

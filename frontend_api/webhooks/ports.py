@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from frontend_api.callback_rules import CallbackUrl
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
+from frontend_api.webhooks.url_policy import CallbackUrl
 
 
 class WebhookLogs(Protocol):

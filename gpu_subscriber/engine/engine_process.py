@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 from tqdm import tqdm
 
 from common.observability.logging import configure_logging
+from gpu_subscriber.engine.duplex_pipe import ParentLink
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.parent_link import ParentLink
 
 
 def run_engine(pipe: Connection, settings: EngineSettings) -> None:
@@ -38,7 +38,7 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
     configure_logging(process="engine", level=settings.log_level, log_format=settings.log_format)
     link = ParentLink(pipe)
     link.open()
-    from gpu_subscriber.engine.serving import serve  # noqa: PLC0415 (imports torch, which the parent never does)
+    from gpu_subscriber.engine.main_loop import serve  # noqa: PLC0415 (imports torch, which the parent never does)
 
     exit_code = serve(link, settings)
     link.close()

@@ -6,7 +6,7 @@ Does not import torch, so the parent can build it.
 from dataclasses import dataclass
 from typing import Literal
 
-from common.domain.model_catalog import ModelSpec
+from common.domain.models.catalog import ModelSpec
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 DtypeChoice = Literal["auto", "float32", "float16", "bfloat16"]

@@ -12,21 +12,21 @@ import torch
 
 from common.domain.provenance import Circumstances
 from common.domain.task import Phase
-from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.batch_planning import Patience, plan_batch
-from gpu_subscriber.engine.batch_step import BatchStep
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import Patience, plan_batch
+from gpu_subscriber.engine.batches.batch_step import BatchStep
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, RunWarned, Start
-from gpu_subscriber.engine.meter import Meter
-from gpu_subscriber.engine.model_shelf import Family, ModelShelf
-from gpu_subscriber.engine.past import Past
-from gpu_subscriber.engine.preparation import checkpoint_of
-from gpu_subscriber.engine.roster import Roster, Send
-from gpu_subscriber.engine.run import Run
-from gpu_subscriber.engine.watching import Watching
+from gpu_subscriber.engine.models.model_cache import Family, ModelShelf
+from gpu_subscriber.engine.runs.active_runs import Roster, Send
+from gpu_subscriber.engine.runs.progress_reporter import Watching
+from gpu_subscriber.engine.runs.run import Run
+from gpu_subscriber.engine.runs.run_history import Past
+from gpu_subscriber.engine.runs.run_state import checkpoint_of
+from gpu_subscriber.engine.step_metrics import Meter
 
 
 class StepEngine:

@@ -61,9 +61,9 @@ def stand_in(pipe: Any, settings: EngineSettings) -> None:
 def narrow(pipe: Any, settings: EngineSettings) -> None:
     import torch
 
-    from gpu_subscriber.engine import serving
+    from gpu_subscriber.engine import main_loop
 
-    names: dict[str, Any] = vars(serving)
+    names: dict[str, Any] = vars(main_loop)
     load_family = names["load_family"]
 
     def narrowed(*arguments: Any, **options: Any) -> Any:

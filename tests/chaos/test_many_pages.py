@@ -12,7 +12,7 @@ import psutil
 import pytest
 import tenacity
 
-from frontend_api.authentication import LOCAL_USER_ID
+from frontend_api.identity.emulator_tokens import LOCAL_USER_ID
 from tests.chaos.rig import RecordProperty, Rig
 from tests.page_channel import PageClient, StreamEndedError, until_current
 

@@ -2,7 +2,7 @@
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
-from frontend_api.ports import SignedLink
+from frontend_api.images.ports import SignedLink
 from tests.factories import NOW
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.api_key import ApiKey, ApiKeyNotFoundError
+from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError
 
 
 class InMemoryApiKeys:

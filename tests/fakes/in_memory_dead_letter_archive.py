@@ -6,8 +6,8 @@ from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
 from common.ports import InvalidPageTokenError
-from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
-from frontend_api.ports import DeadLetterPage
+from frontend_api.dead_letters.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
+from frontend_api.dead_letters.ports import DeadLetterPage
 
 
 class InMemoryDeadLetterArchive:

@@ -2,7 +2,7 @@
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
-from frontend_api.ports import ImageGoneError
+from frontend_api.images.ports import ImageGoneError
 
 
 class InMemoryImageBucket:

@@ -4,7 +4,7 @@ import threading
 from datetime import datetime, timedelta
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.ports import Turn
+from frontend_api.rescue.ports import Turn
 
 
 class InMemoryRescueTurns:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task, TaskStatus
-from frontend_api.usage_totals import UsageTotals
+from frontend_api.usage.totals import UsageTotals
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 

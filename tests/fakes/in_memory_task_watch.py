@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from common.domain.task import Task
-from frontend_api.ports import Sighting
+from frontend_api.streams.ports import Sighting
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 

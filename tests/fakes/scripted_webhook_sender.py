@@ -4,8 +4,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from frontend_api.callback_rules import CallbackUrl
 from frontend_api.webhooks.delivery_log import Outcome
+from frontend_api.webhooks.url_policy import CallbackUrl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

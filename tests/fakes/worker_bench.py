@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from common.domain.task import Task
-from common.observability.gpu_bill import GpuBill
+from common.observability.gpu_cost import GpuBill
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
-from gpu_subscriber.active_task import Pace
-from gpu_subscriber.checkpoint_keeper import CheckpointKeeper
-from gpu_subscriber.heartbeat import Heartbeat
-from gpu_subscriber.holder_watch import HolderWatch
-from gpu_subscriber.image_storage import ImageStorage
-from gpu_subscriber.measured_times import MeasuredTimes
-from gpu_subscriber.patience import Patience
+from gpu_subscriber.attempt.active_task import Pace
+from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
+from gpu_subscriber.attempt.claim_takeover import HolderWatch
+from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.heartbeat import Heartbeat
+from gpu_subscriber.attempt.process_task import ProcessTask
+from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.ports import Delivery, ImageGenerator
-from gpu_subscriber.process_task import ProcessTask
-from gpu_subscriber.task_course import TaskCourse
+from gpu_subscriber.worker.timing_stats import MeasuredTimes
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter

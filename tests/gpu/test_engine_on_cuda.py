@@ -15,8 +15,8 @@ import torch
 from diffusers import DiffusionPipeline
 
 from common.domain.parameters import Sampler
-from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import (
@@ -29,9 +29,9 @@ from gpu_subscriber.engine.messages import (
     Start,
     StepDone,
 )
-from gpu_subscriber.engine.model_shelf import ModelShelf, load_family
+from gpu_subscriber.engine.models.model_cache import ModelShelf, load_family
+from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
-from gpu_subscriber.engine.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion

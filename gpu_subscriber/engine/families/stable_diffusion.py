@@ -19,11 +19,11 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.stepping import Decoded
-from gpu_subscriber.engine.origin import Origin
-from gpu_subscriber.engine.previews import LatentColours
-from gpu_subscriber.engine.prompt_tokens import PromptTokens
-from gpu_subscriber.engine.run import Denoising
-from gpu_subscriber.engine.samplers import new_scheduler
+from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
+from gpu_subscriber.engine.models.samplers import new_scheduler
+from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.run import Denoising
 
 REMEMBERED_PROMPTS = 64
 """Cached embeddings, about 0.1 to 0.3 MB each; nearly every task uses the empty negative prompt."""

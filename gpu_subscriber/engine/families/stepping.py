@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.origin import Origin
-from gpu_subscriber.engine.previews import LatentColours
-from gpu_subscriber.engine.run import Denoising
+from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.run import Denoising
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.domain.models.pipeline_traits import TRUE_GUIDANCE_PIPELINES
 from common.domain.parameters import GenerationParameters
-from common.domain.pipeline_traits import TRUE_GUIDANCE_PIPELINES
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.stepping import Decoded
-from gpu_subscriber.engine.origin import Origin
-from gpu_subscriber.engine.pipeline_calls import call_of
-from gpu_subscriber.engine.previews import LatentColours
-from gpu_subscriber.engine.prompt_tokens import PromptTokens
-from gpu_subscriber.engine.samplers import make_scheduler
+from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.models.pipeline_calls import call_of
+from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
+from gpu_subscriber.engine.models.samplers import make_scheduler
+from gpu_subscriber.engine.runs.previews import LatentColours
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
 """Receives the steps done, the total steps, and the latents if the pipeline exposes them.

@@ -10,9 +10,9 @@ import pytest
 from common.adapters.firestore_client import firestore_client
 from common.domain.errors import DependencyUnavailableError
 from common.ports import InvalidPageTokenError
-from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
-from frontend_api.dead_letter import DeadLetter, DeadLetterNotFoundError, DeadMessage
-from frontend_api.ports import DeadLetterArchive
+from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.dead_letters.dead_letter import DeadLetter, DeadLetterNotFoundError, DeadMessage
+from frontend_api.dead_letters.ports import DeadLetterArchive
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW

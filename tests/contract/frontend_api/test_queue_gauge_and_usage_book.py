@@ -19,14 +19,15 @@ from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import Failure, Lane, Task, Usage
 from common.ports import TaskStore
 from common.wire_formats.task_document import COLLECTION
-from frontend_api.adapters.firestore_dead_letter_archive import FirestoreDeadLetterArchive
-from frontend_api.adapters.firestore_queue_gauge import FirestoreQueueGauge
-from frontend_api.adapters.firestore_usage_book import FirestoreUsageBook
-from frontend_api.dead_letter import DeadLetter, DeadMessage
-from frontend_api.ports import DeadLetterArchive, UsageBook
-from frontend_api.queue_gauge import QueueGauge, QueueLine
-from frontend_api.usage_totals import NO_USAGE, UsageTotals
-from frontend_api.workload import NO_WORK, ActiveTask, Backlog
+from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
+from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
+from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
+from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
+from frontend_api.dead_letters.ports import DeadLetterArchive
+from frontend_api.estimates.workload import NO_WORK, ActiveTask, Backlog
+from frontend_api.stats.queue_gauge import QueueGauge, QueueLine
+from frontend_api.usage.ports import UsageBook
+from frontend_api.usage.totals import NO_USAGE, UsageTotals
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, spent, submitted_task

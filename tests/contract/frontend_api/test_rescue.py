@@ -16,11 +16,11 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task, TaskStatus
 from common.ports import TaskStore
-from frontend_api.adapters.firestore_rescue_turns import FirestoreRescueTurns
-from frontend_api.ports import RescueTurns
-from frontend_api.rescue_stale_tasks import RescueRunningError, RescueStaleTasks
-from frontend_api.rescue_verdicts import RescuePolicy
-from frontend_api.tell_ending import TellEnding
+from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueTurns
+from frontend_api.rescue.policy import RescuePolicy
+from frontend_api.rescue.ports import RescueTurns
+from frontend_api.rescue.rescue import RescueRunningError, RescueStaleTasks
+from frontend_api.tasks.final_events import TellEnding
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import submitted_task

@@ -10,8 +10,8 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError
 from common.domain.task import Task
 from common.ports import TaskStore
-from frontend_api.adapters.firestore_task_batches import FirestoreTaskBatches
-from frontend_api.task_batches import TaskBatches
+from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
+from frontend_api.tasks.task_batches import TaskBatches
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task

@@ -12,8 +12,8 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from common.ports import TaskStore
-from frontend_api.adapters.firestore_task_counts import FirestoreTaskCounts
-from frontend_api.ports import TaskCounts
+from frontend_api.adapters.firestore.task_counts import FirestoreTaskCounts
+from frontend_api.stats.ports import TaskCounts
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task

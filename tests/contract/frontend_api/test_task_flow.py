@@ -11,9 +11,9 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Failure, Task, TaskStatus, Usage
 from common.ports import TaskStore
-from frontend_api.adapters.firestore_task_flow import FirestoreTaskFlow
-from frontend_api.task_flow import TaskFlow
-from frontend_api.usage_totals import NO_USAGE, UsageTotals
+from frontend_api.adapters.firestore.task_flow import FirestoreTaskFlow
+from frontend_api.stats.task_flow import TaskFlow
+from frontend_api.usage.totals import NO_USAGE, UsageTotals
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, spent, submitted_task

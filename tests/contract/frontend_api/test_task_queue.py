@@ -15,7 +15,7 @@ from common.domain.task import Lane, Task
 from common.wire_formats.task_message import decode_task_message
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
-from frontend_api.ports import TaskQueue
+from frontend_api.tasks.ports import TaskQueue
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import parameters, submitted_task

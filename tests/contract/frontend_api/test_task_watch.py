@@ -12,8 +12,8 @@ from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
 from common.ports import TaskStore
-from frontend_api.adapters.firestore_task_watch import FirestoreTaskWatch
-from frontend_api.ports import Sighting, TaskWatch
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
+from frontend_api.streams.ports import Sighting, TaskWatch
 from tests.chaos.network import Network
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task

@@ -11,8 +11,8 @@ import pytest
 from common.adapters.firestore_client import firestore_client
 from common.domain.errors import DependencyUnavailableError
 from common.wire_formats.task_event import TaskEvent
-from frontend_api.adapters.firestore_secret_rotations import FirestoreSecretRotations
-from frontend_api.adapters.firestore_webhook_logs import FirestoreWebhookLogs
+from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
+from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
 from frontend_api.webhooks.ports import Rotations, SecretRotations, WebhookLogs
 from local_stack.free_ports import free_port

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from common.domain.task import Phase, Task
-from gpu_subscriber.engine_child import EngineChild
-from gpu_subscriber.engine_client import EngineClient
+from gpu_subscriber.attempt.progress import ProgressTracker
+from gpu_subscriber.engine_host.client import EngineClient
+from gpu_subscriber.engine_host.process import EngineChild
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import DrawnImage, ImageGenerator
-from gpu_subscriber.progress_tracker import ProgressTracker
 from tests.factories import parameters, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings

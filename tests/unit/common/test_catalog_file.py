@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from common.catalog_file import CatalogEntryError, parse_catalog
-from common.domain.model_catalog import ModelSpec
-from common.domain.model_traits import Guidance
+from common.domain.models.catalog import ModelSpec
+from common.domain.models.traits import Guidance
 from common.domain.parameters import Sampler
 
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.domain.model_catalog import DEMO_MODEL, EMBEDDED_CATALOG
+from common.domain.models.catalog import DEMO_MODEL, EMBEDDED_CATALOG
 from common.settings import SettingsError, SharedSettings, read_catalog
 
 

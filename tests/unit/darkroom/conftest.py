@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from werkzeug.serving import make_server
 
 from darkroom.__main__ import main
-from frontend_api.authentication import unsigned_token
+from frontend_api.identity.emulator_tokens import unsigned_token
 from tests.unit.frontend_api.conftest import PROJECT, Api
 
 OPERATOR = unsigned_token("olga", project_id=PROJECT)

@@ -12,7 +12,7 @@ from darkroom.models.task import Task
 from darkroom.problem_errors import ParametersRejectedError, TooManyRequestsError, UnavailableError
 from darkroom.resources import batches
 from darkroom.submission import Submission, SubmissionFields
-from frontend_api.schemas import MAX_BATCH_ITEMS, BatchItem
+from frontend_api.tasks.schemas import MAX_BATCH_ITEMS, BatchItem
 from scripted import Stage, answer, problem, task_json
 
 

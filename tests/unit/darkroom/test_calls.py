@@ -19,7 +19,7 @@ from darkroom.problem_errors import (
 )
 from darkroom.resources.account import create_key
 from darkroom.resources.tasks import get
-from frontend_api.problems import PROBLEMS, Complaint, Problem
+from frontend_api.http.problems import PROBLEMS, Complaint, Problem
 from scripted import Stage, answer, problem, task_json
 
 KEY = {

@@ -11,8 +11,8 @@ from flask import Flask, Response
 
 from common.wire_formats.task_message import encode_task_message
 from darkroom.cli.exit_codes import ExitCode
-from frontend_api.authentication import unsigned_token
-from frontend_api.dead_letter import DeadLetter, DeadMessage
+from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
+from frontend_api.identity.emulator_tokens import unsigned_token
 from local_stack.free_ports import free_port
 from tests.unit.darkroom.conftest import Terminal, served
 from tests.unit.frontend_api.conftest import PROJECT, Api

@@ -4,14 +4,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from common.domain.model_catalog import DEMO_MODEL
+from common.domain.models.catalog import DEMO_MODEL
 from common.domain.task import Failure
 from darkroom.cli.json_output import plain
 from darkroom.models.model_spec import ModelSpec
 from darkroom.models.task import Task
-from frontend_api.answers import TaskAnswer
-from frontend_api.read_usage import GpuPrice
-from frontend_api.routes.models import ModelAnswer
+from frontend_api.models.routes import ModelAnswer
+from frontend_api.tasks.responses import TaskAnswer
+from frontend_api.usage.usage import GpuPrice
 from scripted import task_json
 from tests.factories import NOW, submitted_task
 from tests.unit.frontend_api.conftest import stored_image

@@ -13,7 +13,7 @@ from darkroom.models.task import TaskStatus
 from darkroom.problem_errors import InvalidTransitionError, TaskNotFoundError
 from darkroom.resources import tasks
 from darkroom.submission import SubmissionFields
-from frontend_api.schemas import TaskSubmission
+from frontend_api.tasks.schemas import TaskSubmission
 from scripted import Stage, answer, problem, task_json
 
 LOST = httpx.ReadTimeout("nothing came")

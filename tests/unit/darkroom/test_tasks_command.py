@@ -14,7 +14,7 @@ from common.domain.task import Failure, Task, TaskStatus
 from darkroom.cli import options
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.retrying import RetryPolicy
-from frontend_api.authentication import unsigned_token
+from frontend_api.identity.emulator_tokens import unsigned_token
 from local_stack.free_ports import free_port
 from tests.factories import parameters, worker_report
 from tests.unit.darkroom.conftest import Terminal

@@ -18,8 +18,8 @@ from darkroom.cli.exit_codes import ExitCode
 from darkroom.image_record import RecordedImage
 from darkroom.models.task import Task
 from darkroom.verification import compared, verify
-from gpu_subscriber.image_files import encode_image, recorded
-from gpu_subscriber.image_record import encode_image_record
+from gpu_subscriber.images.encoding import encode_image, recorded
+from gpu_subscriber.images.record import encode_image_record
 from scripted import Stage, answer, task_json
 from test_images import STORED
 from tests.factories import circumstances, environment, parameters

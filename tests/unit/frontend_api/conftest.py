@@ -14,24 +14,29 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from common.domain.images import StoredImage, image_object_name
-from common.domain.model_catalog import EMBEDDED_CATALOG
+from common.domain.models.catalog import EMBEDDED_CATALOG
 from common.domain.task import Task
+from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
+from frontend_api.api_keys.cache import RememberedApiKeys
 from frontend_api.app import create_app
-from frontend_api.authentication import EmulatorAuthenticator, InternalToken, NamedOperators, unsigned_token
-from frontend_api.callback_rules import CallbackRules
-from frontend_api.conditions import AlertLimits
+from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.dependencies import WebPage, assembled
-from frontend_api.enqueued_notes import EnqueuedNotes
-from frontend_api.foreign_requests import LOOPBACK_NAMES
-from frontend_api.key_authentication import KeyOrTokenAuthenticator
-from frontend_api.ports import Authenticator
-from frontend_api.quotas import QuotaLimits
-from frontend_api.read_usage import GpuPrice
-from frontend_api.remembered_api_keys import RememberedApiKeys
-from frontend_api.rescue_verdicts import RescuePolicy
+from frontend_api.identity.emulator_tokens import (
+    EmulatorAuthenticator,
+    InternalToken,
+    NamedOperators,
+    unsigned_token,
+)
+from frontend_api.identity.ports import Authenticator
+from frontend_api.operations.alerts import AlertLimits
+from frontend_api.quotas.quotas import QuotaLimits
+from frontend_api.rescue.policy import RescuePolicy
+from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.assembly import Webhooks
-from frontend_api.webhooks.caller_secrets import CallerSecrets
-from frontend_api.webhooks.host_slots import HostSlots
+from frontend_api.webhooks.delivery_limiter import HostSlots
+from frontend_api.webhooks.signing_secrets import CallerSecrets
+from frontend_api.webhooks.url_policy import CallbackRules
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from flask.testing import FlaskClient
 
-from frontend_api.api_key import new_key
-from frontend_api.authentication import unsigned_token
+from frontend_api.api_keys.api_key import new_key
+from frontend_api.identity.emulator_tokens import unsigned_token
 from frontend_api.wsgi import build_app
 
 PROJECT = "darkroom-prod"

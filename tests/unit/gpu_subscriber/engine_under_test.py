@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from common.domain.task import Phase, Task
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.messages import EngineReady
-from gpu_subscriber.engine_child import EngineChild
-from gpu_subscriber.engine_client import EngineClient
-from gpu_subscriber.engine_silence import AllowedSilence
+from gpu_subscriber.engine_host.client import EngineClient
+from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.ports import Piece
 
 PATIENCE_SECONDS = 60.0

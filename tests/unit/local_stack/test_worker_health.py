@@ -10,8 +10,8 @@ import pytest
 
 from common.domain.worker_report import BrokenModel
 from gpu_subscriber.engine.messages import EngineReady
-from gpu_subscriber.health import HealthServer
-from gpu_subscriber.worker import WorkerState
+from gpu_subscriber.worker.health import HealthServer
+from gpu_subscriber.worker.worker import WorkerState
 from local_stack.application import worker
 from local_stack.free_ports import free_port
 from local_stack.worker_health import broken_models, broken_notices

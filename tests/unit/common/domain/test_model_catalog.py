@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from common.domain.errors import ParametersRejectedError, UnknownModelError
-from common.domain.model_catalog import (
+from common.domain.models.catalog import (
     DEMO_MODEL,
     EMBEDDED_CATALOG,
     ModelCatalog,
@@ -14,7 +14,7 @@ from common.domain.model_catalog import (
     ModelLimits,
     ModelSpec,
 )
-from common.domain.model_traits import Guidance, ModelTraits
+from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.parameters import MAX_SEED, Sampler
 
 

@@ -18,8 +18,9 @@ def run_breaking_engine(pipe: Connection, settings: EngineSettings) -> None:
     """The child's main function."""
     import torch
 
-    from gpu_subscriber.engine import model_backoff, serving, warm_up
-    from gpu_subscriber.engine.model_shelf import load_family
+    from gpu_subscriber.engine import main_loop
+    from gpu_subscriber.engine.models import model_backoff, warm_up
+    from gpu_subscriber.engine.models.model_cache import load_family
 
     measure_batches = warm_up._measure_batches
     mended: list[str] = []
@@ -47,7 +48,7 @@ def run_breaking_engine(pipe: Connection, settings: EngineSettings) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         measure_batches(family, spec, *arguments)
 
-    vars(serving)["load_family"] = load
+    vars(main_loop)["load_family"] = load
     vars(warm_up)["_measure_batches"] = measure
     vars(model_backoff)["FIRST_PAUSE_SECONDS"] = 0.2
     run_engine(pipe, settings)

@@ -11,7 +11,7 @@ from diffusers import DiffusionPipeline
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.run import Denoising
+from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_latent_consistency, tiny_stable_diffusion
 

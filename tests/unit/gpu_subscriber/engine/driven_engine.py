@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.domain.model_catalog import ModelDefaults, ModelLimits, ModelSpec
+from common.domain.models.catalog import ModelDefaults, ModelLimits, ModelSpec
 from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
 from common.domain.task import Lane
-from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, Start, StepDone
-from gpu_subscriber.engine.model_backoff import ModelBackoff
-from gpu_subscriber.engine.model_shelf import Family, ModelShelf
+from gpu_subscriber.engine.models.model_backoff import ModelBackoff
+from gpu_subscriber.engine.models.model_cache import Family, ModelShelf
 from gpu_subscriber.engine.step_engine import StepEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
 

@@ -29,12 +29,12 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
     """The child's main function."""
     import torch
 
-    from gpu_subscriber.engine import serving
+    from gpu_subscriber.engine import main_loop
     from gpu_subscriber.engine.errors import RunStoppedError
     from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
     from gpu_subscriber.engine.families.stepping import Decoded
-    from gpu_subscriber.engine.model_shelf import load_family
-    from gpu_subscriber.engine.run import Denoising
+    from gpu_subscriber.engine.models.model_cache import load_family
+    from gpu_subscriber.engine.runs.run import Denoising
 
     class OddFamily(StableDiffusion):
         """Reads the prompt of each state."""
@@ -86,5 +86,5 @@ def run_odd_engine(pipe: Connection, settings: EngineSettings) -> None:
         assert isinstance(family, StableDiffusion)
         return OddFamily(family.pipeline)
 
-    vars(serving)["load_family"] = load_odd_family
+    vars(main_loop)["load_family"] = load_odd_family
     run_engine(pipe, settings)

@@ -1,7 +1,7 @@
 """Batch caps: lowered when memory runs out, and raised again slowly."""
 
-from gpu_subscriber.engine.batch_caps import STEPS_BEFORE_GROWTH, BatchCaps
-from gpu_subscriber.engine.batch_planning import BatchKey
+from gpu_subscriber.engine.batches.batch_caps import STEPS_BEFORE_GROWTH, BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
 
 SMALL = BatchKey(model="tiny", width=32, height=32, branches=2)
 LARGE = BatchKey(model="tiny", width=64, height=64, branches=2)

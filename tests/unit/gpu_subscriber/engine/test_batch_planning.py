@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from common.domain.task import Lane
-from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.batch_planning import BatchKey, Candidate, Patience, best_batch, plan_batch
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate, Patience, best_batch, plan_batch
 
 PATIENCE = Patience(model_switch_seconds=5.0, batch_lane_seconds=300.0)
 

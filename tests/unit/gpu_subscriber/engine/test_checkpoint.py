@@ -13,7 +13,6 @@ import torch
 from diffusers import DiffusionPipeline
 
 from common.domain.parameters import Sampler
-from gpu_subscriber.engine import checkpoint as checkpoints
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
     CheckpointRefused,
@@ -22,7 +21,8 @@ from gpu_subscriber.engine.messages import (
     RunInterrupted,
     StepDone,
 )
-from gpu_subscriber.engine.origin import software_versions
+from gpu_subscriber.engine.models.model_provenance import software_versions
+from gpu_subscriber.engine.runs import checkpoint as checkpoints
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from common.domain.task import Task
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine_child import EngineChild
-from gpu_subscriber.engine_silence import AllowedSilence
+from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError
 from gpu_subscriber.ports import DrawnImage, FailedRun
 from tests.factories import submitted_task

@@ -2,7 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from gpu_subscriber.engine.model_backoff import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, ModelBackoff
+from gpu_subscriber.engine.models.model_backoff import (
+    FIRST_PAUSE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    ModelBackoff,
+)
 
 
 class Clock:

@@ -22,20 +22,25 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from common.domain.model_catalog import ModelSpec
-from common.domain.model_traits import Guidance
+from common.domain.models.catalog import ModelSpec
+from common.domain.models.pipeline_traits import obeyed_samplers
+from common.domain.models.traits import Guidance
+from common.domain.models.unservable_pipelines import (
+    NEEDS_INPUT,
+    NOT_TEXT_TO_IMAGE,
+    UNSERVABLE_PIPELINES,
+    VIDEO,
+)
 from common.domain.parameters import GenerationParameters, Sampler
-from common.domain.pipeline_traits import obeyed_samplers
-from common.domain.unservable_pipelines import NEEDS_INPUT, NOT_TEXT_TO_IMAGE, UNSERVABLE_PIPELINES, VIDEO
 from common.settings import SettingsError, read_catalog
 from gpu_subscriber.describe_model import described
-from gpu_subscriber.engine.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.errors import ModelRefusedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
-from gpu_subscriber.engine.model_shelf import load_family
-from gpu_subscriber.engine.pipeline_calls import unservable_call
-from gpu_subscriber.engine.samplers import make_scheduler, new_scheduler, scheduler_config
-from gpu_subscriber.engine.warm_up import warm_up
+from gpu_subscriber.engine.models.model_cache import load_family
+from gpu_subscriber.engine.models.pipeline_calls import unservable_call
+from gpu_subscriber.engine.models.samplers import make_scheduler, new_scheduler, scheduler_config
+from gpu_subscriber.engine.models.warm_up import warm_up
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU
 from tests.unit.gpu_subscriber.engine.tiny_families import saved
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_latent_consistency, tiny_stable_diffusion

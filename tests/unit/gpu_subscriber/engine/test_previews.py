@@ -12,12 +12,17 @@ import torch
 from diffusers import DDIMScheduler
 from PIL import Image
 
+from common.domain.models.pipeline_traits import obeyed_samplers
 from common.domain.parameters import Sampler
-from common.domain.pipeline_traits import obeyed_samplers
-from gpu_subscriber.engine.clean_estimate import clean_estimate
 from gpu_subscriber.engine.messages import PreviewReady
-from gpu_subscriber.engine.previews import LATENT_PREVIEW_FILE, LatentColours, encode_preview, preview_is_due
-from gpu_subscriber.engine.samplers import new_scheduler, scheduler_config
+from gpu_subscriber.engine.models.samplers import new_scheduler, scheduler_config
+from gpu_subscriber.engine.runs.clean_estimate import clean_estimate
+from gpu_subscriber.engine.runs.previews import (
+    LATENT_PREVIEW_FILE,
+    LatentColours,
+    encode_preview,
+    preview_is_due,
+)
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 

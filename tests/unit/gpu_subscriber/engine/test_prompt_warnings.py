@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
-from common.domain.model_catalog import DEMO_MODEL, ModelCatalog
+from common.domain.models.catalog import DEMO_MODEL, ModelCatalog
 from common.domain.task_warnings import PROMPT_TRUNCATED, warnings_of
 from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_prompt_limits
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import RunWarned
-from gpu_subscriber.engine.model_shelf import model_folder
-from gpu_subscriber.engine.prompt_tokens import PromptTokens
+from gpu_subscriber.engine.models.model_cache import model_folder
+from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from tests.factories import parameters
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing

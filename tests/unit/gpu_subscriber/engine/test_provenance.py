@@ -13,8 +13,8 @@ from common.domain.parameters import Sampler
 from common.domain.provenance import Circumstances, Resume
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
-from gpu_subscriber.engine.origin import Origin, software_versions, weights_of
-from gpu_subscriber.engine.past import Past
+from gpu_subscriber.engine.models.model_provenance import Origin, software_versions, weights_of
+from gpu_subscriber.engine.runs.run_history import Past
 from tests.factories import environment
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing

@@ -11,8 +11,8 @@ from common.domain.task import Lane, Phase
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.families.stepping import Decoded
 from gpu_subscriber.engine.messages import ImageReady, PhaseChanged, RunFailed, RunInterrupted, StepDone
-from gpu_subscriber.engine.model_backoff import FIRST_PAUSE_SECONDS
-from gpu_subscriber.engine.run import Denoising
+from gpu_subscriber.engine.models.model_backoff import FIRST_PAUSE_SECONDS
+from gpu_subscriber.engine.runs.run import Denoising
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 from tests.unit.gpu_subscriber.engine.stock_oracle import stock_picture

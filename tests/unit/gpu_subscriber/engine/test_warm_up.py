@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from gpu_subscriber.engine.batch_caps import BatchCaps
-from gpu_subscriber.engine.batch_planning import BatchKey
-from gpu_subscriber.engine.warm_up import default_parameters, warm_up
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.batches.batch_planning import BatchKey
+from gpu_subscriber.engine.models.warm_up import default_parameters, warm_up
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import CPU, spec
 

@@ -1,0 +1,1 @@
+"""The model catalog and what models accept. Pure."""

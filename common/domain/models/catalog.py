@@ -1,0 +1,272 @@
+"""The model catalog: the models, what each accepts, and the defaults."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from common.domain.errors import FieldProblem, ParametersRejectedError, UnknownModelError
+from common.domain.models.pipeline_traits import PipelineTraits
+from common.domain.models.traits import NO_GUIDANCE, Guidance, ModelTraits
+from common.domain.parameters import (
+    MAX_PROMPT_CHARACTERS,
+    MAX_SEED,
+    GenerationParameters,
+    OutputFormat,
+    Sampler,
+)
+
+_UNSPEAKABLE = 10**30
+"""Larger numbers are not printed in messages; JSON allows thousands of digits."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelLimits(_Record):
+    """The bounds of a model's parameters, both ends included."""
+
+    min_steps: int = Field(default=1, ge=1)
+    max_steps: int = Field(default=100, ge=1)
+    min_guidance_scale: float = Field(default=0.0, ge=0.0)
+    max_guidance_scale: float = Field(default=20.0, ge=0.0)
+    min_side: int = Field(default=64, ge=8)
+    """Smallest width and height, pixels."""
+    max_side: int = Field(default=1_024, ge=8)
+    """Largest width and height, pixels."""
+    side_multiple: int = Field(default=8, ge=1)
+    """Width and height must be multiples of this many pixels."""
+    max_images: int = Field(default=4, ge=1)
+    max_prompt_characters: int = Field(default=MAX_PROMPT_CHARACTERS, ge=1, le=MAX_PROMPT_CHARACTERS)
+
+
+class ModelDefaults(_Record):
+    """The defaults of a model. The seed is random; the prompt has no default."""
+
+    steps: int = 30
+    guidance_scale: float = 7.5
+    sampler: Sampler = Sampler.DDIM
+    width: int = 512
+    height: int = 512
+    num_images: int = 1
+    output_format: OutputFormat = OutputFormat.PNG
+    negative_prompt: str | None = None
+
+
+class ModelSpec(_Record):
+    """A model with its limits and defaults.
+
+    `source` is what `DiffusionPipeline.from_pretrained` loads: a hub id, a folder, or
+    `embedded:demo` for the model that ships with the project. `revision` pins a hub id's commit.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
+    title: str
+    description: str = ""
+    family: str
+    source: str
+    revision: str | None = None
+    samplers: tuple[Sampler, ...] = Field(default=tuple(Sampler), min_length=1)
+    traits: ModelTraits = ModelTraits()
+    output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
+    rest. None if unknown.
+    """
+    tokenizer: str | None = None
+    """The folder of the tokenizer that the API reads; by default `tokenizer` in `source`, if that
+    is a folder.
+    """
+    limits: ModelLimits = ModelLimits()
+    defaults: ModelDefaults = ModelDefaults()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_name_nothing_ignored(cls, entry: Any) -> Any:
+        """Default an omitted sampler to the first one, and guidance to none where it has no effect."""
+        if not isinstance(entry, Mapping):
+            return entry
+        traits, samplers, stated = entry.get("traits"), entry.get("samplers"), entry.get("defaults", {})
+        if isinstance(stated, ModelDefaults) or not isinstance(stated, Mapping):
+            return entry
+        filled: dict[str, Any] = {}
+        if isinstance(samplers, list | tuple) and samplers and Sampler.DDIM not in samplers:
+            filled["sampler"] = samplers[0]
+        guidance = (
+            traits.get("guidance") if isinstance(traits, Mapping) else getattr(traits, "guidance", None)
+        )
+        if guidance == Guidance.NONE:
+            filled["guidance_scale"] = NO_GUIDANCE
+        return {**entry, "defaults": {**filled, **stated}}
+
+    @model_validator(mode="after")
+    def _defaults_keep_the_limits(self) -> "ModelSpec":
+        assumed = self.defaulted(prompt="x", seed=0)
+        if problems := self.problems_of(assumed):
+            raise ValueError(f"defaults of model {self.name!r}: {problems[0].pointer} {problems[0].detail}")
+        return self
+
+    def completed(self, asked: Mapping[str, Any], *, seed: int) -> GenerationParameters:
+        """Complete the caller's fields with the defaults and check them against the limits.
+
+        `asked` holds typed values by field name, `None` for omitted ones; `seed` is used if the
+        caller gave none. Raises ParametersRejectedError, which names all refused fields.
+        """
+        given = {name: value for name, value in asked.items() if value is not None}
+        values = {"seed": seed, **self.defaults.model_dump(), **given, **self._own}
+        if not self.traits.negative_prompt:
+            values["negative_prompt"] = values["negative_prompt"] or None
+        parameters = GenerationParameters.model_construct(**values)
+        if problems := self.problems_of(parameters):
+            count = f"{len(problems)} field{'s are' if len(problems) > 1 else ' is'}"
+            raise ParametersRejectedError(f"{count} outside what model {self.name!r} accepts", problems)
+        return GenerationParameters.model_validate(values)
+
+    def defaulted(self, *, prompt: str, seed: int) -> GenerationParameters:
+        """Return the parameters of a submission that has only a prompt."""
+        return GenerationParameters(prompt=prompt, seed=seed, **self.defaults.model_dump(), **self._own)
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """The fields that no caller chooses."""
+        return {"model": self.name, "guidance": self.traits.guidance}
+
+    def promises_beyond(self, found: PipelineTraits) -> str | None:
+        """Describe what the entry states but a pipeline with these traits does not support.
+
+        Returns None if the pipeline supports all of it.
+        """
+        problems = []
+        if ignored := [sampler for sampler in self.samplers if sampler not in found.samplers]:
+            problems.append(
+                f"the model does not obey the samplers {', '.join(ignored)}; write "
+                f'"samplers": {_as_json([sampler.value for sampler in found.samplers])}, or fewer of them'
+            )
+        if self.traits != found.traits and not self._promises_less(found):
+            written = _as_json(found.traits.model_dump(mode="json"))
+            problems.append(f'the model obeys other parameters; write "traits": {written}')
+        if self.limits.side_multiple % found.side_multiple:
+            problems.append(
+                f"the model generates sides that are multiples of {found.side_multiple} pixels only; write "
+                f'"limits": {{"side_multiple": {found.side_multiple}}}'
+            )
+        if self.limits.min_steps < found.min_steps:
+            problems.append(
+                f"the model needs {found.min_steps} steps or more; write "
+                f'"limits": {{"min_steps": {found.min_steps}}}'
+            )
+        return "; ".join(problems) or None
+
+    def _promises_less(self, found: PipelineTraits) -> bool:
+        """Return whether the entry states the guidance and negative prompt found, or omits them.
+
+        For an unknown class, only the entry can state how its guidance works.
+        """
+        stated, kinds = self.traits, {found.traits.guidance, Guidance.NONE}
+        if not found.is_known and found.traits.guidance is not Guidance.NONE:
+            kinds = set(Guidance)
+        return stated.guidance in kinds and (found.traits.negative_prompt or not stated.negative_prompt)
+
+    def problems_of(self, asked: GenerationParameters) -> tuple[FieldProblem, ...]:
+        """Return all fields of `asked` that this model does not accept."""
+        limits = self.limits
+        found = [
+            _outside("/prompt", len(asked.prompt), 1, limits.max_prompt_characters, unit=" characters"),
+            _outside(
+                "/negative_prompt",
+                len(asked.negative_prompt or ""),
+                0,
+                limits.max_prompt_characters,
+                unit=" characters",
+            ),
+            self._negative_prompt_problem(asked.negative_prompt),
+            _outside("/steps", asked.steps, limits.min_steps, limits.max_steps),
+            self._guidance_problem(asked.guidance_scale),
+            _outside("/seed", asked.seed, 0, MAX_SEED),
+            _outside("/num_images", asked.num_images, 1, limits.max_images),
+            self._side_problem("/width", asked.width),
+            self._side_problem("/height", asked.height),
+            _not_offered("/sampler", asked.sampler, self.samplers),
+            _not_offered("/output_format", asked.output_format, self.output_formats),
+        ]
+        return tuple(problem for problem in found if problem is not None)
+
+    def _negative_prompt_problem(self, negative_prompt: str | None) -> FieldProblem | None:
+        if self.traits.negative_prompt or not negative_prompt:
+            return None
+        return FieldProblem("/negative_prompt", "has no effect on this model; leave it out")
+
+    def _guidance_problem(self, scale: float) -> FieldProblem | None:
+        if self.traits.guidance is not Guidance.NONE:
+            low, high = self.limits.min_guidance_scale, self.limits.max_guidance_scale
+            return _outside("/guidance_scale", scale, low, high)
+        if scale == NO_GUIDANCE:
+            return None
+        return FieldProblem("/guidance_scale", "has no effect on this model; leave it out")
+
+    def _side_problem(self, pointer: str, side: int) -> FieldProblem | None:
+        limits = self.limits
+        if outside := _outside(pointer, side, limits.min_side, limits.max_side, unit=" pixels"):
+            return outside
+        if side % limits.side_multiple:
+            return FieldProblem(pointer, f"must be a multiple of {limits.side_multiple}, got {side}")
+        return None
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:
+    if low <= got <= high:
+        return None
+    is_endless = isinstance(got, int) and abs(got) >= _UNSPEAKABLE
+    said = "a number of too many digits" if is_endless else str(got)
+    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {said}")
+
+
+def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProblem | None:
+    if got in offered:
+        return None
+    return FieldProblem(pointer, f"must be one of {', '.join(offered)}; got {str(got)!r}")
+
+
+class ModelCatalog(_Record):
+    """The models of the catalog. The first one is the default."""
+
+    models: tuple[ModelSpec, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "ModelCatalog":
+        if len({spec.name for spec in self.models}) != len(self.models):
+            raise ValueError("two models share one name")
+        return self
+
+    @property
+    def default(self) -> ModelSpec:
+        """The default model."""
+        return self.models[0]
+
+    def get(self, name: str) -> ModelSpec:
+        """Return the model of this name; raises UnknownModelError."""
+        for spec in self.models:
+            if spec.name == name:
+                return spec
+        raise UnknownModelError(name, offered=tuple(spec.name for spec in self.models))
+
+
+DEMO_MODEL = ModelSpec(
+    name="demo",
+    title="Shapes (demo)",
+    description="A small latent diffusion model that draws coloured shapes: 'a large red circle above a small "
+    "blue square on a white background'.",
+    family="stable_diffusion",
+    source="embedded:demo",
+    max_prompt_tokens=30,
+    limits=ModelLimits(max_side=512, side_multiple=64),
+    defaults=ModelDefaults(steps=20, guidance_scale=2.5, width=256, height=256),
+)
+EMBEDDED_CATALOG = ModelCatalog(models=(DEMO_MODEL,))
+"""The catalog if the operator configures none."""

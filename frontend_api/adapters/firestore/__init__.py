@@ -1,0 +1,1 @@
+"""Adapters of the API to Firestore: one file per port."""

@@ -1,0 +1,65 @@
+"""FirestoreRescueTurns: the rescue lock, one document `turns/rescue` that is only written
+conditionally.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from google.api_core import exceptions as google_errors
+from google.cloud import firestore
+
+from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors
+from common.adapters.firestore_revisions import revision_of, update_time_of
+from frontend_api.rescue.ports import Turn
+
+_DOCUMENT = "turns/rescue"
+_LOST = (*CHANGED_MEANWHILE, google_errors.NotFound)
+
+
+class FirestoreRescueTurns:
+    """The RescueTurns of production and, through the emulator, of the local stack."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float = 5.0) -> None:
+        self._client = client
+        self._document = client.document(_DOCUMENT)
+        # No retries: when the first write succeeded without a response, a retry would find its own
+        # lock and report it as held by another process.
+        self._once: dict[str, Any] = {"retry": None, "timeout": timeout_seconds}
+
+    def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
+        with translated_errors():
+            found = self._document.get(**self._once)
+            if not found.exists:
+                return self._created(holder, now + ttl)
+            if found.get("expires_at") > now:
+                return None
+            return self._written(holder, now + ttl, over=revision_of(found.update_time))
+
+    def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
+        with translated_errors():
+            return self._written(turn.holder, now + ttl, over=turn.revision)
+
+    def give_back(self, turn: Turn) -> None:
+        with translated_errors():
+            try:
+                self._document.delete(option=self._unchanged_since(turn.revision), **self._once)
+            except _LOST:
+                return
+
+    def _created(self, holder: str, expires_at: datetime) -> Turn | None:
+        try:
+            result = self._document.create({"holder": holder, "expires_at": expires_at}, **self._once)
+        except google_errors.Conflict:
+            return None
+        return Turn(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
+
+    def _written(self, holder: str, expires_at: datetime, *, over: str) -> Turn | None:
+        fields = {"holder": holder, "expires_at": expires_at}
+        try:
+            result = self._document.update(fields, option=self._unchanged_since(over), **self._once)
+        except _LOST:
+            return None
+        return Turn(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
+
+    def _unchanged_since(self, revision: str) -> Any:
+        return self._client.write_option(last_update_time=update_time_of(revision))

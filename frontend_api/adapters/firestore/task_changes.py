@@ -1,0 +1,187 @@
+"""FirestoreTaskWatch: one Listen stream for all tasks that requests of this process follow.
+
+The client library's `on_snapshot` opens a stream and two threads per document. A connection to
+Firestore carries at most 100 concurrent streams, so following a 101st task would block every read
+and write. Here each task is a target of one shared stream.
+"""
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+import structlog
+from google.api_core import exceptions as google_errors
+from google.cloud import firestore
+from google.cloud.firestore_v1 import _helpers as firestore_values
+from google.cloud.firestore_v1.types import ListenRequest, ListenResponse, TargetChange
+
+from common.adapters.firestore_revisions import revision_of, update_time_of
+from common.domain.task import Task
+from common.wire_formats.task_document import COLLECTION, decode_task_document
+from common.wire_formats.versions import UndecodableError
+from frontend_api.streams.ports import Sighting
+
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+_Requests = SimpleQueue[ListenRequest | None]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Follower:
+    tell: Callable[[Sighting], None]
+    seen: tuple[int, int]
+
+    def hear(self, sighting: Sighting, moment: tuple[int, int]) -> None:
+        if moment > self.seen:
+            self.seen = moment
+            self.tell(sighting)
+
+
+@dataclass(slots=True, kw_only=True)
+class _WatchedTask:
+    """A document, its target on the stream, and its followers."""
+
+    target_id: int
+    followers: list[_Follower] = field(default_factory=list)
+    latest: Sighting | None = None
+    moment: tuple[int, int] = (0, 0)
+    """When Firestore wrote `latest`: seconds and nanoseconds."""
+
+
+class FirestoreTaskWatch:
+    """The TaskWatch of production and, through the emulator, of the local stack. Thread-safe.
+
+    The thread starts with the first follower. After a broken stream, the watch opens a new one with
+    all targets. Firestore then sends the current state of each document, and followers that already
+    have that state are not called again.
+    """
+
+    def __init__(self, client: firestore.Client) -> None:
+        self._client = client
+        self._documents = f"{client._database_string}/documents/{COLLECTION}"
+        self._lock = threading.Lock()
+        self._watched: dict[str, _WatchedTask] = {}
+        """By full document name."""
+        self._target_ids = itertools.count(1)
+        self._requests: _Requests = SimpleQueue()
+        self._is_wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:
+        name = f"{self._documents}/{task.id}"
+        follower = _Follower(tell=tell, seen=_moment_of(task.revision))
+        with self._lock:
+            watched = self._watched.get(name) or self._begin(name)
+            watched.followers.append(follower)
+            if watched.latest is not None:
+                follower.hear(watched.latest, watched.moment)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._listen, name="task-watch", daemon=True)
+                self._thread.start()
+        return partial(self._unfollow, name, follower)
+
+    def _begin(self, name: str) -> _WatchedTask:
+        watched = self._watched[name] = _WatchedTask(target_id=next(self._target_ids))
+        self._requests.put(self._added(name, watched))
+        self._is_wanted.set()
+        return watched
+
+    def _unfollow(self, name: str, follower: _Follower) -> None:
+        with self._lock:
+            watched = self._watched.get(name)
+            if watched is None or follower not in watched.followers:
+                return
+            watched.followers.remove(follower)
+            if not watched.followers:
+                del self._watched[name]
+                database = self._client._database_string
+                self._requests.put(ListenRequest(database=database, remove_target=watched.target_id))
+                if not self._watched:
+                    self._is_wanted.clear()
+
+    def _added(self, name: str, watched: _WatchedTask) -> ListenRequest:
+        target = {"target_id": watched.target_id, "documents": {"documents": [name]}}
+        return ListenRequest(database=self._client._database_string, add_target=target)
+
+    # ── methods that run on the stream's thread ───────────────────────────────────────────────────
+
+    def _listen(self) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            self._is_wanted.wait()
+            try:
+                for response in self._opened_stream():
+                    pause = _FIRST_PAUSE_SECONDS
+                    self._hear(ListenResponse.pb(response))
+            except google_errors.GoogleAPICallError as exc:
+                _log.warning("task_watch_interrupted", error=type(exc).__name__, again_in_seconds=pause)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not secrecy)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _opened_stream(self) -> Any:
+        with self._lock:
+            self._requests.put(None)  # ends the gRPC sender thread of the previous stream
+            self._requests = SimpleQueue()
+            for name, watched in self._watched.items():
+                self._requests.put(self._added(name, watched))
+            requests = self._requests
+        # retry=None: a retry would send only the requests that the first call has not consumed.
+        return self._client._firestore_api.listen(
+            requests=iter(requests.get, None),
+            retry=None,
+            timeout=None,
+            metadata=self._client._rpc_metadata,
+        )
+
+    def _hear(self, response: Any) -> None:
+        match response.WhichOneof("response_type"):
+            case "document_change":
+                self._note_change(response.document_change.document)
+            case "document_delete":
+                gone = response.document_delete
+                self._note(gone.document, _moment_of(revision_of(gone.read_time)), Sighting(task=None))
+            case "target_change":
+                self._check(response.target_change)
+
+    def _note_change(self, document: Any) -> None:
+        revision = revision_of(document.update_time)
+        # As the library's own listener does.
+        fields: Any = firestore_values.decode_dict(document.fields, self._client)
+        try:
+            task = decode_task_document(fields, revision=revision)
+        except UndecodableError as exc:
+            _log.error("watched_task_undecodable", document=document.name, reason=exc.reason)
+            return
+        self._note(document.name, _moment_of(revision), Sighting(task=task))
+
+    def _note(self, name: str, moment: tuple[int, int], sighting: Sighting) -> None:
+        with self._lock:
+            watched = self._watched.get(name)
+            if watched is None or moment <= watched.moment:
+                return
+            watched.latest, watched.moment = sighting, moment
+            for follower in watched.followers:
+                follower.hear(sighting, moment)
+
+    def _check(self, change: Any) -> None:
+        """Raise when Firestore removed a target that still has followers, so that the stream is
+        reopened.
+        """
+        if change.target_change_type != TargetChange.TargetChangeType.REMOVE:
+            return
+        with self._lock:
+            followed = {watched.target_id for watched in self._watched.values()}
+        if followed.intersection(change.target_ids):
+            raise google_errors.from_grpc_status(change.cause.code, change.cause.message)
+
+
+def _moment_of(revision: str | None) -> tuple[int, int]:
+    written_at = update_time_of(revision or "0.0")
+    return written_at.seconds, written_at.nanos

@@ -1,0 +1,60 @@
+"""FirestoreUsageBook: usage per day, from one aggregation over the stored tasks and one document
+with the sums of deleted tasks.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from google.cloud import firestore
+from google.cloud.firestore_v1.base_query import FieldFilter
+
+from common.adapters import firestore_usage_entries
+from common.adapters.firestore_errors import repeatable_within, translated_errors
+from common.wire_formats.task_document import COLLECTION
+from frontend_api.adapters.firestore.usage_sums import answered_totals, stored_totals, usage_of
+from frontend_api.usage.totals import NO_USAGE, UsageTotals
+
+
+class FirestoreUsageBook:
+    """The UsageBook of production and, through the emulator, of the local stack. Thread-safe."""
+
+    def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
+        self._client = client
+        self._tasks = client.collection(COLLECTION)
+        self._entries = client.collection(firestore_usage_entries.COLLECTION)
+        self._calls = repeatable_within(timeout_seconds)
+
+    def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
+        """Return the totals per day. All queries read at the snapshot time of the first one."""
+        deleted, as_of = self._of_deleted(user_id, days)
+
+        def totals_on(day: date) -> UsageTotals:
+            return self._added_up(self._ended_on(user_id, day), as_of) + deleted.get(day, NO_USAGE)
+
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="usage") as pool:
+            return tuple(pool.map(totals_on, days))
+
+    def _of_deleted(self, user_id: str, days: Sequence[date]) -> tuple[Mapping[date, UsageTotals], datetime]:
+        days_by_id = {firestore_usage_entries.document_id(user_id, day): day for day in days}
+        documents = [self._entries.document(name) for name in days_by_id]
+        with translated_errors():
+            found = list(self._client.get_all(documents, **self._calls))
+        # Every document read earlier was unchanged at the time of the last read.
+        as_of = max(snapshot.read_time for snapshot in found)
+        return {days_by_id[one.id]: stored_totals(one.to_dict() or {}) for one in found if one.exists}, as_of
+
+    def _ended_on(self, user_id: str, day: date) -> Any:
+        midnight = datetime.combine(day, time.min, tzinfo=UTC)
+        ended: Any = (
+            self._tasks.where(filter=FieldFilter("user_id", "==", user_id))
+            .where(filter=FieldFilter("finished_at", ">=", midnight))
+            .where(filter=FieldFilter("finished_at", "<", midnight + timedelta(days=1)))
+            .order_by("finished_at")
+        )
+        return usage_of(ended)
+
+    def _added_up(self, aggregation: Any, as_of: datetime) -> UsageTotals:
+        with translated_errors():
+            return answered_totals(aggregation.get(read_time=as_of, **self._calls))

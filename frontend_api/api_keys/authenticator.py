@@ -1,0 +1,49 @@
+"""Authentication by API key. Requests without a key are passed to another Authenticator."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from common.domain.errors import DependencyUnavailableError
+from common.ports import Clock
+from frontend_api.api_keys.api_key import ApiKeyNotFoundError, id_of
+from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.identity.ports import Authenticator, NotAuthenticatedError, Principal
+
+_NOT_VALID = "the API key is unknown, revoked or expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyOrTokenAuthenticator:
+    """The Authenticator that checks an API key, or uses `others` for a request without one."""
+
+    keys: ApiKeyStore
+    others: Authenticator
+    clock: Clock
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        # Proxies may change the case of header names.
+        told = {name.lower(): value for name, value in headers.items()}
+        shown = told.get("x-api-key")
+        if shown is None:
+            return self.others.principal(headers)
+        if "authorization" in told:
+            raise NotAuthenticatedError("show X-API-Key or Authorization, not both")
+        return self._owner_of(shown.strip())
+
+    def _owner_of(self, shown: str) -> Principal:
+        key_id = id_of(shown)
+        if key_id is None:
+            raise NotAuthenticatedError("X-API-Key does not hold an API key")
+        now = self.clock.now()
+        try:
+            key = self.keys.get(key_id)
+        except ApiKeyNotFoundError as exc:
+            raise NotAuthenticatedError(_NOT_VALID) from exc
+        if not key.is_opened_by(shown, now):
+            raise NotAuthenticatedError(_NOT_VALID)
+        with suppress(
+            ApiKeyNotFoundError, DependencyUnavailableError
+        ):  # informational only; the next use records it again
+            self.keys.note_used(key, now)
+        return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)

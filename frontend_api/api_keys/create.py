@@ -1,0 +1,74 @@
+"""Create an API key for a caller. The key is returned once and never stored."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.domain.errors import DomainError
+from common.ports import Clock
+from frontend_api.api_keys.api_key import ApiKey, Scope, hashed, new_key
+from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.identity.ports import Principal
+
+MAX_KEYS_PER_CALLER = 50
+
+
+class TooManyApiKeysError(DomainError):
+    """The caller has the maximum number of keys."""
+
+    code = "too_many_api_keys"
+
+
+class BeyondOwnRightsError(DomainError):
+    """A key cannot create a key with more permissions or a later expiry than its own."""
+
+    code = "forbidden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedApiKey:
+    """The stored record, and the key that is shown once."""
+
+    record: ApiKey
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateApiKey:
+    keys: ApiKeyStore
+    clock: Clock
+
+    def __call__(
+        self, caller: Principal, *, name: str, scopes: frozenset[Scope], good_for: timedelta | None
+    ) -> CreatedApiKey:
+        """Create a key. A key made by an API key without `good_for` inherits that key's expiry.
+
+        Raises BeyondOwnRightsError and TooManyApiKeysError. Two concurrent calls can exceed the
+        limit by one.
+        """
+        now = self.clock.now()
+        expires_at = caller.good_until if good_for is None else now + good_for
+        _check_rights(caller, scopes, expires_at)
+        if len(self.keys.list_for(caller.user_id)) >= MAX_KEYS_PER_CALLER:
+            raise TooManyApiKeysError(f"nobody may have more than {MAX_KEYS_PER_CALLER} API keys; revoke one")
+        key_id, key = new_key()
+        record = ApiKey(
+            id=key_id,
+            user_id=caller.user_id,
+            name=name,
+            scopes=scopes,
+            secret_sha256=hashed(key),
+            created_at=now,
+            expires_at=expires_at,
+        )
+        self.keys.add(record)
+        return CreatedApiKey(record=record, key=key)
+
+
+def _check_rights(caller: Principal, scopes: frozenset[Scope], expires_at: datetime | None) -> None:
+    lacking = sorted(scopes - caller.scopes)
+    if lacking:
+        raise BeyondOwnRightsError(f"this API key lacks {', '.join(lacking)} and cannot give it to another")
+    if caller.good_until is not None and (expires_at is None or expires_at > caller.good_until):
+        raise BeyondOwnRightsError(
+            f"this API key ends at {caller.good_until.isoformat()}, and so must what it makes"
+        )

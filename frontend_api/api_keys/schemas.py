@@ -1,0 +1,80 @@
+"""Request and response schemas for API keys."""
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from frontend_api.api_keys.api_key import ApiKey, Scope
+from frontend_api.api_keys.create import CreatedApiKey
+from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.schemas import Text
+
+MAX_DAYS = 3_650
+
+
+def _telling_line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("must be one line of printable characters, and not blank")
+    return text
+
+
+class ApiKeyRequest(BaseModel):
+    """A new API key."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    name: Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_telling_line)] = Field(
+        description="Your own note on what the key is for.", examples=["nightly batch"]
+    )
+    scopes: Annotated[
+        list[Annotated[Scope, Field(strict=False)]], Field(min_length=1, max_length=len(Scope))
+    ] = Field(description="What it may do; none implies another.")
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(
+        default=None, description="Without it the key is good until it is revoked."
+    )
+
+    @property
+    def good_for(self) -> timedelta | None:
+        """How long the key is valid."""
+        return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
+
+
+class ApiKeyAnswer(AnswerBody):
+    """An API key without its secret."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime | None = Field(description="null: it is good until it is revoked.")
+    last_used_at: datetime | None = Field(description="To within some ten minutes; null: not yet.")
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "ApiKeyAnswer":
+        """Build the response for the key's owner."""
+        return cls(
+            id=key.id,
+            name=key.name,
+            scopes=tuple(sorted(key.scopes)),
+            created_at=key.created_at,
+            expires_at=key.expires_at,
+            last_used_at=key.last_used_at,
+        )
+
+
+class CreatedApiKeyAnswer(ApiKeyAnswer):
+    """A new API key with its secret, which is shown only in this response."""
+
+    key: str
+
+    @classmethod
+    def of_created(cls, created: CreatedApiKey) -> "CreatedApiKeyAnswer":
+        """Build the only response that contains the key."""
+        return cls(**dict(ApiKeyAnswer.of(created.record)), key=created.key)
+
+
+class ApiKeyListAnswer(AnswerBody):
+    """All of the caller's keys, newest first."""
+
+    keys: tuple[ApiKeyAnswer, ...]

@@ -1,0 +1,1 @@
+"""The number of workers that a pool needs."""

@@ -1,0 +1,66 @@
+"""The built browser client at /, the operators' page at /operator, and their configuration at
+/config.json.
+"""
+
+import json
+
+from flask import Blueprint, Response, send_from_directory
+from werkzeug.exceptions import NotFound
+
+from frontend_api.browser.security_headers import page_policy
+from frontend_api.dependencies import wired
+
+blueprint = Blueprint("web_page", __name__)
+_NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>darkroom</title>
+<p>The web client is not built. The API is here all the same: <a href="/docs">its documentation</a>.</p></html>"""
+
+
+@blueprint.get("/config.json")
+def config() -> Response:
+    """Return the public settings that the page needs before sign-in. They contain no secret."""
+    return Response(
+        json.dumps(dict(wired().web_page.config)),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@blueprint.get("/")
+def index() -> Response:
+    """Return the page."""
+    return _page("index.html")
+
+
+@blueprint.get("/operator")
+def operator() -> Response:
+    """Return the operators' page.
+
+    It contains no secret: it requests its data with the credentials of the signed-in user.
+    """
+    return _page("operator.html")
+
+
+def _page(name: str) -> Response:
+    try:
+        answer = send_from_directory(wired().web_page.folder, name)
+    except NotFound:
+        answer = Response(_NOT_BUILT, status=404, content_type="text/html; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = page_policy(wired().web_page.connects_to)
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+@blueprint.get("/assets/<path:name>")
+def asset(name: str) -> Response:
+    """Return a built file whose name contains its hash."""
+    answer = send_from_directory(wired().web_page.folder / "assets", name)
+    answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return answer
+
+
+@blueprint.get("/<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>")
+def root_file(name: str) -> Response:
+    """Return one of the few files that browsers request from the root."""
+    answer = send_from_directory(wired().web_page.folder, name)
+    answer.headers["Cache-Control"] = "public, max-age=3600"
+    return answer

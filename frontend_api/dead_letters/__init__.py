@@ -1,0 +1,1 @@
+"""Dead letters: messages that Pub/Sub or a worker abandoned."""

@@ -1,0 +1,77 @@
+"""Archive a dead letter: keep it for operators, and fail its unattended task.
+
+A task that finished before its message died has an unpublished final event: the worker returned the
+message because publishing that event failed each time. Its event is published again.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from common.domain.errors import TaskNotFoundError
+from common.domain.task import Failure, Task
+from common.ports import Clock, TaskStore
+from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
+from frontend_api.dead_letters.ports import DeadLetterArchive
+from frontend_api.tasks.final_events import TellEnding, with_event_pending
+
+DEAD_LETTERED = Failure(
+    code="dead_lettered",
+    message="The message that was to have this task drawn was given up on. A retry sends a new one.",
+    retryable=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """The stored letter; `is_new` is false if it was archived before."""
+
+    letter: DeadLetter
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveDeadLetter:
+    """Archives dead letters; `keep_for` is how long a letter is kept."""
+
+    archive: DeadLetterArchive
+    store: TaskStore
+    tell_ending: TellEnding
+    clock: Clock
+    keep_for: timedelta
+
+    def __call__(self, message: DeadMessage) -> Archived:
+        """Store the message, then fail its task unless it is held or was updated since. Idempotent.
+
+        Raises DependencyUnavailableError; the whole call can then be repeated.
+        """
+        letter = DeadLetter.of(message, now=self.clock.now(), keep_for=self.keep_for)
+        is_new = self.archive.add(letter)
+        if letter.task_id is not None:
+            # Also for a letter that is already stored: the process that stored it may have died
+            # before failing the task.
+            self._give_up(letter.task_id, letter)
+        return Archived(letter=letter, is_new=is_new)
+
+    def _give_up(self, task_id: str, letter: DeadLetter) -> None:
+        now = self.clock.now()
+        found: list[Task] = []
+
+        def change(task: Task) -> Task:
+            found.append(task)
+            claim_lives = task.claim is not None and task.claim.expires_at > now
+            # A later update means that a worker holds the task or that another message was sent.
+            is_tended = task.updated_at > letter.died_at
+            if task.finished_at is not None and task.finished_at < letter.died_at:
+                # The worker finished the task but returned the message each time, because
+                # publishing its event failed.
+                return with_event_pending(task)
+            if task.status.is_terminal or claim_lives or is_tended:
+                return task
+            return with_event_pending(task.abandoned(DEAD_LETTERED, now))
+
+        try:
+            ended = self.store.update(task_id, change)
+            self.tell_ending.bill.count_settled(found[-1], ended)
+            self.tell_ending(ended)
+        except TaskNotFoundError:
+            return  # the task was deleted

@@ -1,0 +1,69 @@
+"""Response schemas for dead letters."""
+
+import base64
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from frontend_api.dead_letters.dead_letter import DeadLetter
+from frontend_api.tasks.responses import AnswerBody
+
+
+class DeadLetterAnswer(AnswerBody):
+    """A dead letter. Fields that were not recorded are null."""
+
+    id: str
+    died_at: datetime = Field(description="When it was given up on.")
+    reason: str
+    task_id: str | None = Field(description="null: nobody could read it.")
+    is_replayable: bool = Field(description="Whether its task can be made out and given another chance.")
+    replayed_at: datetime | None
+    subscription: str | None = Field(description="Where it was given up on.")
+    delivery_count: int | None
+    first_published_at: datetime | None
+    body_bytes: int = Field(description="The size of the whole body.")
+    expires_at: datetime = Field(description="When the record may be deleted.")
+
+
+class DeadLetterDetailAnswer(DeadLetterAnswer):
+    """A dead letter with its content."""
+
+    attributes: dict[str, str]
+    body: str
+    body_encoding: Literal["utf-8", "base64"] = Field(description="How `body` is written here.")
+    body_is_cut: bool = Field(description="Whether only the beginning of the body is kept.")
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> "DeadLetterDetailAnswer":
+        """Build the response; the body is text if it is valid UTF-8."""
+        told = DeadLetterAnswer.model_validate(letter).model_dump()
+        body, encoding = _readable(letter.body)
+        return cls(
+            **told,
+            attributes=dict(letter.attributes),
+            body=body,
+            body_encoding=encoding,
+            body_is_cut=letter.body_is_cut,
+        )
+
+
+class DeadLetterPageAnswer(AnswerBody):
+    """A page of dead letters, newest first; `next_page_token` is null on the last page."""
+
+    dead_letters: tuple[DeadLetterAnswer, ...]
+    next_page_token: str | None
+
+
+class PurgedAnswer(AnswerBody):
+    """The result of one purge."""
+
+    deleted: int
+    more: bool = Field(description="Whether there may be more to delete: call again.")
+
+
+def _readable(body: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    try:
+        return body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"

@@ -1,0 +1,1 @@
+"""Estimates: GPU time, queue position and finish time of tasks."""

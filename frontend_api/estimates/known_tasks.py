@@ -1,0 +1,105 @@
+"""KnownTasks: the queued and processing tasks that a process counts. Pure; the caller synchronizes.
+
+A small number of tasks is kept one by one, so that the process can query their statuses and drop
+each finished one. A large number is kept as sums.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from common.domain.task import Lane, Task, TaskStatus
+from frontend_api.estimates.workload import NO_WORK, ActiveTask, Backlog, Work
+
+MOST_KEPT_SINGLY = 20
+
+_Sums = dict[str, dict[Lane, Work]]
+
+
+class KnownTasks:
+    """The tasks of the latest measurement, and those that this process has stored since."""
+
+    def __init__(self, models: Sequence[str]) -> None:
+        self._models = models
+        self._singly: dict[str, ActiveTask] | None = {}
+        """By id; None while there are too many."""
+        self._newcomers: set[str] = set()
+        """Ids of the tasks in `_singly` that were added since the latest measurement or check."""
+        self._measured: Mapping[str, Backlog] = {}
+        self._arrivals: _Sums = {}
+
+    @classmethod
+    def few(cls, models: Sequence[str], tasks: Iterable[ActiveTask]) -> "KnownTasks":
+        """Create from tasks that are kept one by one."""
+        known = cls(models)
+        known._singly = {task.id: task for task in tasks}
+        return known
+
+    @classmethod
+    def many(cls, backlogs: Mapping[str, Backlog]) -> "KnownTasks":
+        """Create from sums by model."""
+        known = cls(tuple(backlogs))
+        known._singly, known._measured = None, backlogs
+        return known
+
+    @property
+    def count(self) -> int:
+        """How many tasks are counted."""
+        if self._singly is not None:
+            return len(self._singly)
+        arrived = sum(work.tasks for lanes in self._arrivals.values() for work in lanes.values())
+        return arrived + sum(backlog.tasks for backlog in self._measured.values())
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the tasks that are kept one by one; empty when there are too many."""
+        return () if self._singly is None else tuple(self._singly)
+
+    @property
+    def are_few(self) -> bool:
+        """Whether the tasks are kept one by one."""
+        return self._singly is not None
+
+    def add(self, task: Task) -> None:
+        """Count a stored task, unless it is counted already."""
+        if self._singly is None:
+            lanes = self._arrivals.setdefault(task.parameters.model, {})
+            lanes[task.lane] = lanes.get(task.lane, NO_WORK) + Work.of(task)
+            return
+        if task.id not in self._singly:
+            self._singly[task.id] = ActiveTask.of(task)
+            self._newcomers.add(task.id)
+        if len(self._singly) > MOST_KEPT_SINGLY:
+            self._measured, self._arrivals = self.measured, {m: dict(w) for m, w in self.arrivals.items()}
+            self._singly = None
+
+    def check(self, asked_for: Iterable[str], statuses: Mapping[str, TaskStatus]) -> None:
+        """Drop the tasks that have finished or were deleted, and mark those that are processing."""
+        if self._singly is None:
+            return
+        for task_id in asked_for:
+            status = statuses.get(task_id)
+            if status is None or status.is_terminal:
+                self._singly.pop(task_id, None)
+            elif task_id in self._singly:
+                self._singly[task_id] = replace(self._singly[task_id], status=status)
+            self._newcomers.discard(task_id)
+
+    @property
+    def measured(self) -> Mapping[str, Backlog]:
+        """The backlog of each offered model as of the latest measurement or check."""
+        if self._singly is None:
+            return self._measured
+        old = [task for task in self._singly.values() if task.id not in self._newcomers]
+        return {model: Backlog.of(task for task in old if task.model == model) for model in self._models}
+
+    @property
+    def arrivals(self) -> Mapping[str, Mapping[Lane, Work]]:
+        """The tasks added since then, by model and lane."""
+        if self._singly is None:
+            return {model: dict(lanes) for model, lanes in self._arrivals.items()}
+        sums: _Sums = {}
+        for task_id in self._newcomers & self._singly.keys():
+            task = self._singly[task_id]
+            lanes = sums.setdefault(task.model, {})
+            lanes[task.lane] = lanes.get(task.lane, NO_WORK) + Work(tasks=1, units=task.units)
+        return sums

@@ -1,0 +1,1 @@
+"""Liveness, and readiness of the dependencies of a submission."""

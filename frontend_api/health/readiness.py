@@ -1,0 +1,55 @@
+"""CheckReadiness: probes every dependency of a submission, at most once per second."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.domain.errors import DependencyUnavailableError
+from common.ports import Clock
+from frontend_api.health.ports import Probe
+from frontend_api.stats.cached import Remembered
+
+_GOOD_FOR = timedelta(seconds=1)
+"""Any caller may request readiness, and each probe calls another service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reachability:
+    """The state of one dependency, and the duration of its probe."""
+
+    name: str
+    is_reachable: bool
+    latency_seconds: float
+
+
+class CheckReadiness:
+    """Probes all dependencies in parallel: the result takes as long as the slowest probe."""
+
+    def __init__(self, *, probes: Sequence[Probe], clock: Clock) -> None:
+        self._probes = tuple(probes)
+        self._remembered = Remembered(self._probed, good_for=_GOOD_FOR, clock=clock)
+
+    def __call__(self) -> tuple[Reachability, ...]:
+        """Return the state of each dependency, at most one second old.
+
+        A request that arrives during a probe gets the previous result.
+        """
+        return self._remembered()
+
+    def _probed(self, _now: datetime) -> tuple[Reachability, ...]:
+        with ThreadPoolExecutor(max_workers=max(1, len(self._probes))) as pool:
+            return tuple(pool.map(_reachability, self._probes))
+
+
+def _reachability(probe: Probe) -> Reachability:
+    started = time.perf_counter()
+    try:
+        probe.check()
+        is_reachable = True
+    except DependencyUnavailableError:
+        is_reachable = False
+    return Reachability(
+        name=probe.name, is_reachable=is_reachable, latency_seconds=time.perf_counter() - started
+    )

@@ -1,0 +1,1 @@
+"""What all routes share: requests, responses, problems and the concurrency limit."""

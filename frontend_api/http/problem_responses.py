@@ -1,0 +1,70 @@
+"""Converts every error that leaves a route into an `application/problem+json` response."""
+
+import json
+from typing import IO
+
+import structlog
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.routing import RequestRedirect
+
+from frontend_api.http.error_mapping import body_too_large, problem_of
+from frontend_api.http.problems import Problem
+from frontend_api.http.request_log import current_trace_id
+
+PROBLEM_TYPE = "application/problem+json"
+_MAX_DISCARDED_BYTES = 32 * 1024 * 1024
+"""Cloud Run's limit for a request."""
+_MAX_PATH_CHARACTERS = 100
+_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed"}
+_log = structlog.get_logger(__name__)
+
+
+def answer_problems(app: Flask) -> None:
+    """Register the error handler."""
+    app.register_error_handler(Exception, _answer)
+
+
+def problem_answer(problem: Problem) -> Response:
+    """Build the response for a problem."""
+    body = json.dumps(problem.body(trace_id=current_trace_id()))
+    answer = Response(
+        body, status=problem.kind.status, content_type=PROBLEM_TYPE, headers=dict(problem.headers)
+    )
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _answer(error: Exception) -> Response:
+    if isinstance(error, RequestRedirect):
+        return Response(status=error.code, headers={"Location": error.new_url})
+    if isinstance(error, RequestEntityTooLarge):
+        answer = problem_answer(body_too_large((request.max_content_length or 1) - 1))
+        # Closing a connection with unread bytes resets it, and the caller would not receive the
+        # response.
+        unread = request.environ["wsgi.input"]
+        answer.call_on_close(lambda: _discard(unread))
+        return answer
+    problem = _http_problem(error) if isinstance(error, HTTPException) else problem_of(error)
+    if problem is None:
+        _log.exception("request_failed")
+        problem = Problem(code="internal_error", detail="something went wrong here, not with your request")
+    return problem_answer(problem)
+
+
+def _http_problem(error: HTTPException) -> Problem:
+    code = _CODES.get(error.code or 500, "bad_request")
+    path = request.path[:_MAX_PATH_CHARACTERS]
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        detail = f"{path} does not know {request.method[:20]}; it knows {allowed}"
+        return Problem(code=code, detail=detail, headers={"Allow": allowed})
+    if isinstance(error, NotFound):
+        return Problem(code=code, detail=f"there is nothing at {path}")
+    return Problem(code=code, detail=error.description or error.name)
+
+
+def _discard(unread: IO[bytes]) -> None:
+    discarded = 0
+    while discarded < _MAX_DISCARDED_BYTES and (chunk := unread.read(65_536)):
+        discarded += len(chunk)

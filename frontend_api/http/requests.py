@@ -1,0 +1,161 @@
+"""Request handling shared by all routes: authentication, and validation of bodies and queries."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import Response, after_this_request, current_app, g, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
+from frontend_api.dependencies import wired
+from frontend_api.http.error_mapping import body_problem, header_problem, query_problem
+from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
+from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
+from frontend_api.http.request_log import note_task
+from frontend_api.identity.ports import NotAuthenticatedError, Principal
+from frontend_api.openapi.operation import operation_of
+
+_Body = TypeVar("_Body", bound=BaseModel)
+BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
+"""Problem codes that `json_body` may return."""
+REFUSED_FOR_ITS_CONTENT = frozenset((400, 413, 415, 422))
+"""Statuses of submissions that cost CPU time and can never succeed."""
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def authenticate() -> None:
+    """Authenticate the caller and check the permission, before each request of a blueprint."""
+    admit(wired().authenticator.principal(dict(request.headers)))
+
+
+def authenticate_operator() -> None:
+    """Do the same for routes that only operators may use: those that show data of the system or of
+    all callers.
+    """
+    admit(wired().operators.check(dict(request.headers)))
+
+
+def admit(principal: Principal) -> None:
+    """Admit a caller. An API key must have the scope that the route requires."""
+    g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
+    operation = operation_of(current_app.view_functions[request.endpoint or ""])
+    if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
+        detail = f"this API key lacks the scope {scope.value!r}"
+        raise RequestRefusedError(Problem(code="forbidden", detail=detail))
+
+
+def standing_permission() -> Callable[[], bool]:
+    """Return a check, for long-lived responses, of whether the caller's API key is still valid.
+
+    The check may run on any thread, after the request has ended. Without an API key it always
+    returns true: a person's token is valid for an hour at most.
+    """
+    if g.api_key_id is None:
+        return lambda: True
+    headers, authenticator = dict(request.headers), wired().authenticator
+
+    def holds() -> bool:
+        try:
+            authenticator.principal(headers)
+        except NotAuthenticatedError:
+            return False
+        except DependencyUnavailableError:
+            return True  # without an answer from the key store, the key counts as valid
+        return True
+
+    return holds
+
+
+def caller() -> Principal:
+    """Return the authenticated caller."""
+    principal: Principal = g.principal
+    return principal
+
+
+def caller_id() -> str:
+    """Return the caller's user id."""
+    return caller().user_id
+
+
+def checked_task_id(task_id: str) -> str:
+    """Return the task id if it is well-formed.
+
+    Raises TaskNotFoundError for any other id, without a read of the store.
+    """
+    if not _TASK_ID.fullmatch(task_id):
+        raise TaskNotFoundError(task_id[:64])
+    note_task(task_id)
+    return task_id
+
+
+def json_body(
+    schema: type[_Body],
+    *,
+    optional: bool = False,
+    max_bytes: int = MAX_BODY_BYTES,
+    max_values: int = MAX_VALUES,
+) -> _Body:
+    """Return the request's body as a record.
+
+    With `optional`, an empty body counts as an empty object.
+    """
+    request.max_content_length = max_bytes + 1  # see create_app
+    with wired().request_gate.stepped_out():  # a slowly sending caller does not occupy a slot of the gate
+        raw = request.get_data(cache=False)
+    if len(raw) > max_bytes:
+        raise RequestEntityTooLarge
+    if optional and not raw:
+        return schema()
+    if request.mimetype != "application/json":
+        got = f"{request.mimetype[:100]!r}" if request.mimetype else "none"
+        complaint = Complaint("header", "Content-Type", f"must be application/json, got {got}")
+        raise RequestRefusedError(
+            Problem(
+                code="unsupported_media_type",
+                detail="the body must be application/json",
+                complaints=(complaint,),
+                headers={"Accept-Post": "application/json"},
+            )
+        )
+    try:
+        return schema.model_validate(parse_json_object(raw, max_values=max_values))
+    except ValidationError as exc:
+        raise RequestRefusedError(body_problem(exc)) from exc
+
+
+def limit_refusals() -> None:
+    """Return 429 after too many rejected submissions, before the body is read; count this one if it
+    is rejected.
+    """
+    quotas, user_id = wired().quotas, caller_id()
+    quotas.check_refusals(user_id)
+
+    @after_this_request
+    def count(answer: Response) -> Response:
+        if answer.status_code in REFUSED_FOR_ITS_CONTENT:
+            quotas.count_refused(user_id)
+        return answer
+
+
+def query(schema: type[_Body]) -> _Body:
+    """Return the request's query as a record."""
+    doubled = [name for name, values in request.args.lists() if len(values) > 1]
+    if doubled:
+        complaints = (Complaint("parameter", name[:100], "must be given once") for name in doubled)
+        raise RequestRefusedError(rejected(complaints))
+    try:
+        return schema.model_validate(request.args.to_dict())
+    except ValidationError as exc:
+        raise RequestRefusedError(query_problem(exc)) from exc
+
+
+def idempotency_key() -> str | None:
+    """Return the Idempotency-Key header, or None."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        problem = header_problem("Idempotency-Key", "must be 1 to 255 printable ASCII characters")
+        raise RequestRefusedError(problem)
+    return key

@@ -1,0 +1,1 @@
+"""gunicorn's worker, extended so that unfinished requests occupy no thread."""

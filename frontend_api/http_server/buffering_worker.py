@@ -1,0 +1,336 @@
+"""BufferingWorker: gunicorn's threaded worker, whose threads get complete requests only.
+
+gthread hands each connection to a thread that reads from it for as long as the caller takes: a few hundred callers who
+send a byte a second take all threads. Here the event loop reads heads and bodies without blocking, within a deadline
+and within limits for each caller, and a thread never waits for a caller to send. Health checks have threads of their
+own. Connections are closed without blocking the loop, too.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+import structlog
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from frontend_api.http.json_body import MAX_BODY_BYTES
+from frontend_api.http.problems import Problem
+from frontend_api.http.request_log import HEALTH_PATHS
+from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
+from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
+from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES
+from frontend_api.settings import ApiSettings
+from frontend_api.tasks.schemas import MAX_BATCH_BYTES
+
+_log = structlog.get_logger(__name__)
+_RECEIVE_BYTES = 64 * 1024
+_BUFFERED_BYTES = 96 * 1024 * 1024
+_HEALTH_THREADS = 4
+_SPARE_CONNECTIONS = 32
+"""Idle connections are closed so that as many more can always be accepted: health checks need connections, too."""
+_LINGER_SECONDS = 5.0
+"""How long a closed connection is read from, so that the kernel does not reset it before the caller has the answer."""
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE_SECONDS = 0.01
+"""The connection that could not be accepted makes the poller return at once, until a file is closed."""
+_TAKES_NOTHING = struct.pack("ll", 30, 0)
+"""After so many seconds in which a caller takes nothing of an answer, sending it fails and its thread is free."""
+
+_SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that were not sent yet
+_TAKES_SLOWLY_SECONDS = 3.0
+"""A caller who has not taken an answer by then loses it when others need the thread."""
+
+
+def max_body_bytes(path: str) -> int:
+    """What is buffered of a body at most. Beyond their own limits, routes answer 413 themselves."""
+    if path.startswith("/internal/"):
+        return MAX_ENVELOPE_BYTES
+    return max(MAX_BODY_BYTES, MAX_BATCH_BYTES) + _RECEIVE_BYTES
+
+
+class _Connection(TConn):  # type: ignore[misc]
+    """A connection and the request that arrives on it."""
+
+    incoming: IncomingRequest
+    was_continued: bool
+
+
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]
+    """`self.keepalived_conns`, from the base class, holds every connection that no byte of a request has come from."""
+
+    def init_process(self) -> None:
+        """Runs in the worker process, before the loop."""
+        settings = ApiSettings()
+        self._trusted_proxies = settings.trusted_proxies
+        self._unfinished: UnfinishedRequests[_Connection] = UnfinishedRequests(
+            UnfinishedLimits(
+                seconds=settings.request_deadline_seconds,
+                per_caller=settings.max_unfinished_per_caller,
+                buffered_bytes=_BUFFERED_BYTES,
+            )
+        )
+        self._lingering: dict[_Connection, float] = {}
+        self._answering: dict[_Connection, float] = {}  # since when, in this order
+        self._in_flight_bytes = 0
+        self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
+        self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
+        super().init_process()
+
+    # ── connections ──────────────────────────────────────────────────────────────────────────────────────
+
+    def accept(self, listener: socket.socket) -> None:
+        """A caller connects; nothing is read by a thread before a whole request is there."""
+        if self.nr_conns >= self.worker_connections - _SPARE_CONNECTIONS:
+            self._close_idle()
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            # Whatever is wrong with one connection, or with the number of open files, the process goes on.
+            if error.errno in _OUT_OF_FILES:
+                self._close_idle()
+                time.sleep(_PAUSE_SECONDS)
+            return
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TAKES_NOTHING)
+        self.nr_conns += 1
+        connection = _Connection(self.cfg, client, address, listener.getsockname())
+        connection.initialized = (
+            True  # no TLS and no HTTP/2 here: these are the business of what stands in front
+        )
+        self._await_request(connection)
+
+    def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
+        """The first bytes of a request arrive."""
+        try:
+            self.keepalived_conns.remove(conn)
+        except ValueError:
+            return  # closed since the poller saw these bytes
+        self.poller.unregister(client)
+        self._begin(conn)
+
+    def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
+        """A thread has answered."""
+        del self._answering[conn]
+        self._in_flight_bytes -= conn.incoming.size
+        keeps = not fs.cancelled() and fs.exception() is None and fs.result()
+        if keeps and not conn.incoming.is_malformed:
+            self._await_request(conn, self._forgotten(conn).rest)
+        else:
+            self._linger(conn)
+
+    def handle_request(self, req: Any, conn: _Connection) -> bool:
+        """Runs in a thread. The body is here already, so the caller is not asked for it."""
+        req._expected_100_continue = False
+        try:
+            return bool(super().handle_request(req, conn))
+        except BlockingIOError as error:  # see _TAKES_NOTHING: the caller's doing, and nothing to log
+            raise BrokenPipeError(errno.EPIPE, "the caller takes nothing of the answer") from error
+
+    def murder_pending(self) -> None:
+        """At each turn of the loop: give up what is overdue."""
+        now = time.monotonic()
+        for conn in self._unfinished.overdue(now=now):
+            self._give_up(conn, "the request did not arrive within the time allowed for it")
+        while self._lingering and next(iter(self._lingering.values())) <= now:
+            self._drop(next(iter(self._lingering)))
+        if len(self._answering) >= self.cfg.threads:
+            self._free_threads(now)
+
+    def _free_threads(self, now: float) -> None:
+        """Every thread is taken: break the connections of callers who do not take their answers."""
+        for conn, since in self._answering.items():
+            if since > now - _TAKES_SLOWLY_SECONDS:
+                break
+            if _untaken_bytes(conn.sock):
+                with contextlib.suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)  # whatever the thread sends fails at once
+
+    def _close_idle(self) -> None:
+        if self._lingering:
+            self._drop(next(iter(self._lingering)))
+        elif self.keepalived_conns:
+            conn = self.keepalived_conns.popleft()
+            self.poller.unregister(conn.sock)
+            self._drop(conn)
+        elif (oldest := self._unfinished.oldest()) is not None:
+            self._unfinished.end(oldest)
+            self.poller.unregister(oldest.sock)
+            self._drop(oldest)
+
+    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _await_request(self, conn: _Connection, arrived: bytes = b"") -> None:
+        try:
+            conn.sock.setblocking(False)
+        except OSError:
+            self._drop(conn)
+            return
+        if arrived:
+            self._begin(conn, arrived)
+            return
+        conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(conn)
+        self._read_with(conn, self.on_client_socket_readable)
+
+    def _begin(self, conn: _Connection, arrived: bytes = b"") -> None:
+        conn.incoming = IncomingRequest(max_body_bytes=max_body_bytes)
+        conn.was_continued = False
+        self._unfinished.begin(conn, now=time.monotonic())
+        self._read_with(conn, self._receive)
+        if arrived:
+            self._take(conn, arrived)
+        else:
+            self._receive(conn, conn.sock)
+
+    def _receive(self, conn: _Connection, client: socket.socket) -> None:
+        if conn not in self._unfinished:
+            return  # given up since the poller saw these bytes
+        try:
+            data = client.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._take(conn, data)
+        else:
+            self._end_reading(conn)
+            self._drop(conn)
+
+    def _take(self, conn: _Connection, data: bytes) -> None:
+        incoming = conn.incoming
+        incoming.feed(data)
+        if incoming.is_too_large:
+            self._end_reading(conn)
+            limit = max_body_bytes(incoming.path or "")
+            self._refuse(
+                conn, Problem(code="body_too_large", detail=f"the body may have at most {limit} bytes")
+            )
+        elif incoming.is_complete or incoming.is_malformed:
+            self._end_reading(conn)
+            self._dispatch(conn)
+        else:
+            if incoming.wants_continue and not conn.was_continued:
+                conn.was_continued = True
+                with contextlib.suppress(OSError):
+                    conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            for excess in self._unfinished.grow(conn, caller=self._caller(conn), size=incoming.size):
+                self._give_up(excess, "too many requests from your address were arriving at once")
+
+    def _caller(self, conn: _Connection) -> str | None:
+        """Behind a proxy the caller is unknown until the head is there; before that only the deadline holds."""
+        incoming = conn.incoming
+        if self._trusted_proxies and incoming.path is None:
+            return None
+        peer = conn.client[0] if isinstance(conn.client, tuple) else "local"
+        return address_of_caller(peer, incoming.forwarded_for, trusted_proxies=self._trusted_proxies)
+
+    def _dispatch(self, conn: _Connection) -> None:
+        threads = self.tpool
+        if conn.incoming.path in HEALTH_PATHS:
+            threads = self._health_threads
+        elif len(self._answering) >= self._most_in_flight or self._in_flight_bytes > _BUFFERED_BYTES:
+            detail = "as many requests are being answered as this process can hold; try again"
+            self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
+            return
+        # An iterator instead of the socket: whatever gunicorn makes of the bytes, it never waits for more of them.
+        conn.parser = RequestParser(self.cfg, iter(conn.incoming.chunks), conn.client)
+        conn.data_ready = True
+        self._answering[conn] = time.monotonic()
+        self._in_flight_bytes += conn.incoming.size
+        future = threads.submit(self.handle, conn)
+        future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
+
+    # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _give_up(self, conn: _Connection, detail: str) -> None:
+        self._end_reading(conn)
+        self._refuse(conn, Problem(code="request_timeout", detail=detail))
+
+    def _refuse(self, conn: _Connection, problem: Problem) -> None:
+        """Answer without a thread. A kernel that takes no few hundred bytes at once belongs to no honest caller."""
+        _log.warning(
+            "request_refused_unread", status=problem.kind.status, code=problem.code, detail=problem.detail
+        )
+        with contextlib.suppress(OSError):
+            conn.sock.send(_written(problem))
+        self._linger(conn)
+
+    def _linger(self, conn: _Connection) -> None:
+        """Close in both directions, but read for a while what still comes (RFC 9112, section 9.6)."""
+        self._forgotten(conn)
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(conn)
+            return
+        self._lingering[conn] = time.monotonic() + _LINGER_SECONDS
+        self._read_with(conn, self._discard)
+
+    def _forgotten(self, conn: _Connection) -> IncomingRequest:
+        """The request that was answered. The connection, which may be kept for minutes, no longer holds its body."""
+        answered, conn.parser = conn.incoming, None
+        del conn.incoming
+        return answered
+
+    def _discard(self, conn: _Connection, client: socket.socket) -> None:
+        if conn not in self._lingering:
+            return
+        try:
+            is_over = not client.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            is_over = True
+        if is_over:
+            self._drop(conn)
+
+    def _drop(self, conn: _Connection) -> None:
+        if self._lingering.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _end_reading(self, conn: _Connection) -> None:
+        self._unfinished.end(conn)
+        self.poller.unregister(conn.sock)
+
+    def _read_with(self, conn: _Connection, callback: Callable[[_Connection, socket.socket], None]) -> None:
+        self.poller.register(conn.sock, EVENT_READ, partial(callback, conn))
+
+
+def _untaken_bytes(connection: socket.socket) -> int:
+    """What the kernel cannot send because the caller takes nothing. What is on its way does not count."""
+    try:
+        answer = fcntl.ioctl(connection, _SIOCOUTQNSD, bytes(4))
+    except (OSError, ValueError):  # closed, or a system that does not tell
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
+
+
+def _written(problem: Problem) -> bytes:
+    body = json.dumps(problem.body(trace_id=None)).encode()
+    headers: dict[str, Any] = {
+        "Content-Type": "application/problem+json",
+        "Content-Length": len(body),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+        **problem.headers,
+    }
+    head = f"HTTP/1.1 {problem.kind.status} {problem.kind.title}\r\n"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{head}{lines}\r\n".encode() + body

@@ -1,0 +1,127 @@
+"""IncomingRequest: the bytes of one HTTP/1.1 request while they arrive, and whether it is complete."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+
+import h11
+
+from frontend_api.http_server.body_framing import ChunkedBody, SizedBody
+
+_MAX_HEAD_BYTES = 128 * 1024
+"""More than gunicorn's own limits on the request line and the header fields allow; these answer with their reason."""
+_COSTLY_HEAD = re.compile(rb"[ \t]{65}|\n[ \t]")
+"""h11's pattern for a header field takes time by the square of the blanks before the value; folded lines become blanks.
+Gunicorn refuses folded lines, too."""
+_OVERLAP_BYTES = 64
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_FRAMING_FIELDS = (b"content-length", b"transfer-encoding")
+_PIECE_BYTES = 8 * 1024
+"""Gunicorn's parser is made for so much at once: it copies what it has got at each chunk and at each read."""
+
+
+class IncomingRequest:
+    """Follows the framing of a request; gunicorn parses the same bytes again once all of them are here."""
+
+    def __init__(self, *, max_body_bytes: Callable[[str], int]) -> None:
+        self._head = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
+        self._end_of_head = b""
+        self._body: SizedBody | ChunkedBody | None = None
+        self._max_body_bytes = max_body_bytes
+        self._allowed_body_bytes = 0
+        self.chunks: list[bytes] = []
+        """What has arrived of this request; in pieces that gunicorn can parse once `feed` has set a flag."""
+        self.size = 0
+        """Bytes in `chunks`."""
+        self.path: str | None = None
+        """Without the query; None until the head is complete."""
+        self.forwarded_for: tuple[str, ...] = ()
+        """The entries of all X-Forwarded-For headers."""
+        self.is_complete = False
+        self.is_malformed = False
+        """Where the request ends is unknown."""
+        self.is_too_large = False
+        self.rest = b""
+        """What has arrived of the next request on the same connection."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in the order of their arrival, until one of the three flags is set."""
+        self.chunks.append(data)
+        self.size += len(data)
+        try:
+            in_body = self._feed_head(data) if self._body is None else data
+            if self._body is not None:
+                self._feed_body(self._body, in_body)
+        except (h11.RemoteProtocolError, ValueError):
+            self.is_malformed = True
+        if self.is_complete or self.is_malformed:
+            self._cut(self.size - len(self.rest))
+
+    @property
+    def wants_continue(self) -> bool:
+        """Whether the caller waits for `100 Continue` before it sends the body."""
+        return self._head.they_are_waiting_for_100_continue and not (self.is_too_large or self.is_complete)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """What has arrived behind the head."""
+        if self.size == len(data):  # one empty line before the request is ignored (RFC 9112, section 2.2)
+            data = data.removeprefix(b"\r\n")
+        if not data:
+            return b""
+        latest = self._end_of_head + data
+        end = _END_OF_HEAD.search(latest)
+        if _COSTLY_HEAD.search(latest, 0, end.end() if end else len(latest)):
+            raise ValueError("the head has folded lines or too many blanks")
+        self._end_of_head = latest[-_OVERLAP_BYTES:]
+        self._head.receive_data(data)
+        event = self._head.next_event()
+        if not isinstance(event, h11.Request):
+            return b""
+        self._note_head(event)
+        behind, _ = self._head.trailing_data
+        return behind
+
+    def _feed_body(self, body: SizedBody | ChunkedBody, data: bytes) -> None:
+        own = body.feed(data)
+        self.is_too_large = body.size > self._allowed_body_bytes
+        if own is not None and not self.is_too_large:
+            self.is_complete = True
+            self.rest = data[own:]
+
+    def _cut(self, own: int) -> None:
+        whole = b"".join(self.chunks)
+        self.chunks = [whole[start : min(start + _PIECE_BYTES, own)] for start in range(0, own, _PIECE_BYTES)]
+        self.size = own
+
+    def _note_head(self, head: h11.Request) -> None:
+        self.path = head.target.split(b"?", 1)[0].decode("latin-1")
+        self._allowed_body_bytes = self._max_body_bytes(self.path)
+        framing = [(name, value) for name, value in head.headers if name in _FRAMING_FIELDS]
+        if len(framing) > 1:
+            raise ValueError("a length twice, or a length and chunks")
+        self._body = SizedBody(0)
+        for name, value in framing:
+            self._body = SizedBody(int(value)) if name == b"content-length" else ChunkedBody()
+        for name, value in head.headers:
+            if name == b"x-forwarded-for":
+                self.forwarded_for += tuple(entry.strip() for entry in value.decode("latin-1").split(","))
+
+
+def address_of_caller(peer: str, forwarded_for: tuple[str, ...], *, trusted_proxies: int) -> str:
+    """The network that a request comes from: an IPv4 address, or the /64 of an IPv6 address.
+
+    Each proxy appends the address that it was called from to X-Forwarded-For. Entries before those of the
+    `trusted_proxies` were written by the caller and are ignored.
+    """
+    address = peer
+    if 0 < trusted_proxies <= len(forwarded_for):
+        address = forwarded_for[-trusted_proxies]
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0].strip("[]"))
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # as a socket for both versions names its IPv4 callers
+    if parsed.version == 4:
+        return str(parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

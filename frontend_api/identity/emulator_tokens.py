@@ -1,0 +1,147 @@
+"""Authenticators that need no Google library: the local stack's users and internal tokens.
+
+`adapters/google_tokens.py` authenticates the cloud's callers.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from frontend_api.identity.ports import Authenticator, NotAnOperatorError, NotAuthenticatedError, Principal
+
+LOCAL_USER_ID = "local"
+MAX_USER_ID_CHARACTERS = 128
+"""Firebase's limit."""
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """Return the token of `Authorization: Bearer …`, or None without the header.
+
+    Raises NotAuthenticatedError.
+    """
+    header = headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticatedError("Authorization must be 'Bearer' and a token")
+    return token.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorAuthenticator:
+    """The Authenticator of the local stack.
+
+    A request without credentials is the user `local`; an unsigned token names another user. Accepts
+    every caller, so the composition root builds it only when the emulators are used.
+    """
+
+    project_id: str
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        token = bearer_token(headers)
+        if token is None:
+            return Principal(user_id=LOCAL_USER_ID)
+        claims = _unsigned_claims(token)
+        if claims.get("aud", self.project_id) != self.project_id:
+            raise NotAuthenticatedError("the token is for another project")
+        return Principal(user_id=checked_user_id(claims.get("sub", claims.get("user_id"))))
+
+
+def checked_user_id(user_id: object) -> str:
+    """Return a user id that can be stored and logged. Raises NotAuthenticatedError."""
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS:
+        raise NotAuthenticatedError("the token names no user")
+    if not user_id.isprintable():
+        raise NotAuthenticatedError("the token's user id is not printable")
+    return user_id
+
+
+def unsigned_token(user_id: str, *, project_id: str) -> str:
+    """Return a token that the emulators accept, with the claims of Firebase's `mockUserToken`."""
+    claims = {
+        "iss": f"https://securetoken.google.com/{project_id}",
+        "aud": project_id,
+        "iat": 0,
+        "exp": 3_600,
+        "auth_time": 0,
+        "sub": user_id,
+        "user_id": user_id,
+        "firebase": {"sign_in_provider": "custom", "identities": {}},
+    }
+    return f"{_encoded({'alg': 'none', 'type': 'JWT'})}.{_encoded(claims)}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InternalToken:
+    """InternalCallers that present a shared token.
+
+    The local stack's scheduler uses a token generated for each run; the autoscaler has its own.
+    """
+
+    token: str
+    whose: str = "darkroom's own scheduler"
+
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
+        given = bearer_token(headers) or url_token or ""
+        if not hmac.compare_digest(given.encode(), self.token.encode()):
+            raise NotAuthenticatedError(f"only {self.whose} may call this")
+
+
+@dataclass(frozen=True, slots=True)
+class NoInternalCallers:
+    """InternalCallers that rejects every caller, for a deployment that configures none."""
+
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
+        raise NotAuthenticatedError("no internal callers are configured")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedOperators:
+    """Operators named by the deployment: user ids and, in the cloud, emails of service accounts."""
+
+    names: frozenset[str]
+    authenticators: tuple[Authenticator, ...]
+    """Tried in order; the first that accepts the credentials determines the caller."""
+
+    def check(self, headers: Mapping[str, str]) -> Principal:
+        principal = self._principal(headers)
+        if principal.user_id not in self.names:
+            raise NotAnOperatorError("only an operator may do this")
+        return principal
+
+    def _principal(self, headers: Mapping[str, str]) -> Principal:
+        refusals = []
+        for authenticator in self.authenticators:
+            try:
+                return authenticator.principal(headers)
+            except NotAuthenticatedError as refusal:
+                refusals.append(str(refusal))
+        raise NotAuthenticatedError("; ".join(dict.fromkeys(refusals)))
+
+
+def _encoded(part: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+def _unsigned_claims(token: str) -> dict[str, Any]:
+    header, _, rest = token.partition(".")
+    payload, _, signature = rest.partition(".")
+    if signature or _decoded(header).get("alg") != "none":
+        raise NotAuthenticatedError("only the emulators' unsigned tokens are accepted here")
+    return _decoded(payload)
+
+
+def _decoded(part: str) -> dict[str, Any]:
+    try:
+        padded = part + "=" * (-len(part) % 4)
+        decoded = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError) as exc:
+        raise NotAuthenticatedError("the token cannot be read") from exc
+    if not isinstance(decoded, dict):
+        raise NotAuthenticatedError("the token cannot be read")
+    return decoded

@@ -1,0 +1,63 @@
+"""Ports that identify callers: users, operators and machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from frontend_api.api_keys.api_key import ALL_SCOPES, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The authenticated caller. `user_id` owns the tasks that it submits and sees no others."""
+
+    user_id: str
+    scopes: frozenset[Scope] = ALL_SCOPES
+    """The caller's permissions: all, unless it uses an API key with fewer."""
+    good_until: datetime | None = None
+    """Expiry of the API key that the caller uses, if any."""
+    api_key_id: str | None = None
+    """Id of that key: logs contain it, so that the actions of a leaked key can be found."""
+
+
+class NotAuthenticatedError(Exception):
+    """The request has no credentials, or invalid ones; the message names which, without details."""
+
+
+class Authenticator(Protocol):
+    """Identifies the caller from a request's headers."""
+
+    def principal(self, headers: Mapping[str, str]) -> Principal:
+        """Return the caller.
+
+        Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be read.
+        """
+        ...
+
+
+class InternalCallers(Protocol):
+    """Identifies the machines, such as the scheduler, that may call `/internal`."""
+
+    def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
+        """Return if the caller is one of them. Raises as Authenticator.principal does.
+
+        `url_token` is the URL's `token` parameter: the emulator's pushes have no header that could
+        hold it.
+        """
+        ...
+
+
+class NotAnOperatorError(Exception):
+    """The caller is authenticated, but not an operator."""
+
+
+class Operators(Protocol):
+    """Identifies the operators, who manage what no user owns, such as dead letters."""
+
+    def check(self, headers: Mapping[str, str]) -> Principal:
+        """Return the caller if it is an operator.
+
+        Raises NotAnOperatorError, and as Authenticator.principal does.
+        """
+        ...

@@ -1,0 +1,63 @@
+"""/v1/tasks/{id}/images/{n}: a finished image, as a redirect to a signed link where available, else
+as bytes.
+"""
+
+from flask import Blueprint, Response, request
+
+from common.domain.images import StoredImage
+from frontend_api.dependencies import wired
+from frontend_api.http.requests import authenticate, caller_id, checked_task_id
+from frontend_api.openapi.operation import Answer, Operation, described
+
+blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images")
+blueprint.before_request(authenticate)
+
+_FOR_EVER = "private, max-age=31536000, immutable"
+"""Object names contain the attempt number, so their bytes never change.
+
+Only the owner's own cache may store them.
+"""
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+@blueprint.get("/<int:index>")
+@described(
+    Operation(
+        id="readImage",
+        summary="Fetch an image",
+        tag="images",
+        request_headers={"If-None-Match": "The ETag of the answer you have.", "Range": "A range of bytes."},
+        answers={
+            200: Answer(
+                meaning="The image's bytes, where links cannot be signed (the local stack).",
+                media_type="image/*",
+                headers={"ETag": "The SHA-256 of the bytes."},
+            ),
+            206: Answer(meaning="The range that was asked for.", media_type="image/*"),
+            302: Answer(meaning="The image lies there.", headers={"Location": "A link that expires."}),
+            304: Answer(meaning="The image that you have."),
+        },
+        problems=("unauthenticated", "task_not_found", "image_not_found", "dependency_unavailable"),
+    )
+)
+def read(task_id: str, index: int) -> Response:
+    """Return one image of one of the caller's tasks."""
+    image = wired().read_task.image(caller_id(), checked_task_id(task_id), index)
+    link = wired().image_links.signed(image)
+    if link is not None:
+        return Response(status=302, headers={"Location": link.url, "Cache-Control": "private, no-store"})
+    return _bytes_answer(task_id, image)
+
+
+def _bytes_answer(task_id: str, image: StoredImage) -> Response:
+    answer = Response(content_type=image.content_type)
+    answer.set_etag(image.sha256)
+    if request.if_none_match.contains(image.sha256):
+        answer.status_code = 304
+    else:
+        answer.set_data(wired().images.read(image))
+        answer.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
+    answer.headers["Cache-Control"] = _FOR_EVER
+    name = f"darkroom-{task_id}-{image.index}.{_EXTENSIONS.get(image.content_type, 'bin')}"
+    answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
+    return answer

@@ -1,0 +1,1 @@
+"""Endpoints for the scheduler and for Pub/Sub pushes, not for users."""

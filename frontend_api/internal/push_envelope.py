@@ -1,0 +1,33 @@
+"""PushEnvelope: the body of a Pub/Sub push request. Its fields are Google's; others are ignored."""
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from frontend_api.http.timestamps import Moment
+
+MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
+"""Pub/Sub's largest message, 10 MB, in base64, plus its attributes."""
+
+
+class PushedMessage(BaseModel):
+    """One message; `data` is its body, in base64."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    messageId: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")  # noqa: N815 - Google's name
+    publishTime: Moment  # noqa: N815 - Google's name
+    data: Base64Bytes = b""
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class PushEnvelope(BaseModel):
+    """The body of a push."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    message: PushedMessage
+    subscription: str = Field(default="", description="The push subscription's full name.")
+    deliveryAttempt: int | None = Field(  # noqa: N815 - Google's name
+        default=None,
+        strict=True,
+        description="How often Pub/Sub has pushed it, where the subscription has a dead-letter policy.",
+    )

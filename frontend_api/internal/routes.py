@@ -1,0 +1,167 @@
+"""/internal: endpoints for the scheduler and for Pub/Sub pushes, not for users."""
+
+import structlog
+from flask import Blueprint, Response, request
+from opentelemetry import trace
+
+from common.observability.messaging import processing
+from common.observability.metrics import DEAD_LETTERS_ARCHIVED, counter
+from common.observability.tracing import link_to_span
+from common.wire_formats.task_event import decode_task_event
+from common.wire_formats.versions import UndecodableError
+from frontend_api.dead_letters.dead_letter import DeadMessage
+from frontend_api.dependencies import wired
+from frontend_api.http.request_log import note_task
+from frontend_api.http.requests import BAD_BODY, json_body
+from frontend_api.http.responses import json_answer
+from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
+from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.rescue.policy import Verdict
+from frontend_api.rescue.schemas import RescueRequest
+from frontend_api.tasks.responses import AnswerBody
+
+blueprint = Blueprint("internal", __name__, url_prefix="/internal")
+_archived = counter(DEAD_LETTERS_ARCHIVED)
+_log = structlog.get_logger(__name__)
+
+
+class RescuedAnswer(AnswerBody):
+    """The number of tasks per result of one rescue run."""
+
+    published: int
+    abandoned: int
+    left: int
+    by_verdict: dict[Verdict, int]
+
+
+class RemovedAnswer(AnswerBody):
+    """The number of tasks that one cleanup run removed."""
+
+    removed: int
+
+
+@blueprint.before_request
+def check_caller() -> None:
+    """Admit only the service accounts that the deployment configures."""
+    wired().internal_callers.check(dict(request.headers), url_token=request.args.get("token"))
+
+
+@blueprint.post("/rescue")
+@described(
+    Operation(
+        id="rescueStaleTasks",
+        summary="Bring back tasks that nobody will touch again",
+        tag="internal",
+        body=RescueRequest,
+        body_required=False,
+        answers={200: Answer(meaning="One round is done.", body=RescuedAnswer)},
+        problems=(
+            *BAD_BODY,
+            "unauthenticated",
+            "rescue_running",
+            "dependency_unavailable",
+        ),
+    )
+)
+def rescue() -> Response:
+    """Run rescue once.
+
+    Safe to call at any time. While a run is in progress, a second call is rejected at once.
+    """
+    rescued = wired().rescue_stale_tasks(queue_lost_at=json_body(RescueRequest, optional=True).queue_lost_at)
+    return json_answer(RescuedAnswer.model_validate(rescued, from_attributes=True))
+
+
+@blueprint.post("/remove-expired")
+@described(
+    Operation(
+        id="removeExpiredTasks",
+        summary="Remove ended tasks whose time is up, with their objects",
+        tag="internal",
+        answers={200: Answer(meaning="One round is done.", body=RemovedAnswer)},
+        problems=("unauthenticated", "dependency_unavailable"),
+    )
+)
+def remove_expired() -> Response:
+    """Remove expired tasks once. Safe to call at any time, also concurrently."""
+    return json_answer(RemovedAnswer(removed=wired().remove_expired_tasks()))
+
+
+@blueprint.post("/events")
+@described(
+    Operation(
+        id="deliverTaskEvent",
+        summary="Tell a task's owner of an event, at the callback URL",
+        tag="internal",
+        body=PushEnvelope,
+        answers={204: Answer(meaning="Told, or nobody wants to know: Pub/Sub may forget it.")},
+        problems=(
+            *BAD_BODY,
+            "unauthenticated",
+            "webhook_not_delivered",
+            "webhooks_not_offered",
+            "receiver_busy",
+            "dependency_unavailable",
+        ),
+    )
+)
+def deliver_event() -> Response:
+    """Handle a push of the events subscription: one delivery attempt.
+
+    Idempotent. Any other response makes Pub/Sub retry.
+    """
+    envelope = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES)
+    message = envelope.message
+    try:
+        event = decode_task_event(message.data)
+    except UndecodableError as error:
+        _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
+        return Response(status=204)  # acknowledged, because a retry would fail to decode it again
+    note_task(event.task_id)
+    # Pub/Sub carries the trace in the message attributes. The push request has its own trace, which
+    # is linked.
+    with processing(
+        envelope.subscription,
+        message_id=message.messageId,
+        attributes=message.attributes,
+        delivery_attempt=envelope.deliveryAttempt,
+        links=link_to_span(trace.get_current_span()),
+    ):
+        wired().deliver_event(event)
+    return Response(status=204)
+
+
+@blueprint.post("/dead-letters")
+@described(
+    Operation(
+        id="archiveDeadLetter",
+        summary="Keep a message that was given up on, and end its task",
+        tag="internal",
+        body=PushEnvelope,
+        answers={204: Answer(meaning="Kept, now or before: Pub/Sub may forget it.")},
+        problems=(*BAD_BODY, "unauthenticated", "dependency_unavailable"),
+    )
+)
+def archive_dead_letter() -> Response:
+    """Handle a push of the dead-letter subscription.
+
+    Idempotent. Any other response makes Pub/Sub retry.
+    """
+    message = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES).message
+    archived = wired().archive_dead_letter(
+        DeadMessage(
+            message_id=message.messageId,
+            published_at=message.publishTime,
+            body=message.data,
+            attributes=message.attributes,
+        )
+    )
+    letter = archived.letter
+    if letter.task_id is not None:
+        note_task(letter.task_id)
+    if archived.is_new:
+        _archived.add(1, {"readable": letter.task_id is not None})
+        _log.warning(
+            "dead_letter_archived", dead_letter_id=letter.id, task_id=letter.task_id, reason=letter.reason
+        )
+    return Response(status=204)

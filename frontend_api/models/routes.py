@@ -1,0 +1,98 @@
+"""/v1/models: the offered models, with limits and defaults."""
+
+from typing import Any
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from common.domain.errors import UnknownModelError
+from common.domain.models.catalog import ModelSpec
+from common.domain.models.traits import ModelTraits
+from frontend_api.dependencies import wired
+from frontend_api.estimates.workload import Workload
+from frontend_api.http.problems import Problem, RequestRefusedError
+from frontend_api.http.requests import authenticate
+from frontend_api.http.responses import json_answer
+from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.tasks.responses import AnswerBody
+
+blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
+blueprint.before_request(authenticate)
+
+
+class ModelAnswer(AnswerBody):
+    """A model: its accepted parameters, and the defaults of omitted ones."""
+
+    name: str
+    title: str
+    description: str
+    family: str
+    samplers: tuple[str, ...]
+    output_formats: tuple[str, ...]
+    max_prompt_tokens: int | None = Field(
+        description="How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest, "
+        "and the task has a warning. null: unknown."
+    )
+    traits: ModelTraits = Field(
+        description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step where the "
+        "scale is above 1), `embedded` (one pass) or `none`. Parameters without an effect are refused."
+    )
+    limits: dict[str, Any]
+    defaults: dict[str, Any]
+    served: bool | None = Field(
+        description="Whether a live worker serves it; null while that cannot be told. Tasks of a model that none "
+        "serves wait."
+    )
+    workers: int | None = Field(
+        description="How many workers that are alive serve it; null while that cannot be told. Tasks for 0 wait."
+    )
+
+    @classmethod
+    def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelAnswer":
+        """Build the answer, without the model's source path."""
+        shown = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
+        workers = None if workload is None else len(workload.workers_of(spec.name))
+        served = None if workers is None else workers > 0
+        return cls.model_validate({**shown, "served": served, "workers": workers})
+
+
+class ModelListAnswer(AnswerBody):
+    """All models. The first is the default of submissions that name none."""
+
+    models: tuple[ModelAnswer, ...]
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="listModels",
+        summary="List the models on offer",
+        tag="models",
+        answers={200: Answer(meaning="All of them; the first is the default.", body=ModelListAnswer)},
+        problems=("unauthenticated",),
+    )
+)
+def list_all() -> Response:
+    """Return the model catalog."""
+    workload = wired().read_workload.at_once()
+    models = tuple(ModelAnswer.of(spec, workload) for spec in wired().catalog.models)
+    return json_answer(ModelListAnswer(models=models))
+
+
+@blueprint.get("/<name>")
+@described(
+    Operation(
+        id="readModel",
+        summary="Read one model's limits and defaults",
+        tag="models",
+        answers={200: Answer(meaning="The model.", body=ModelAnswer)},
+        problems=("unauthenticated", "model_not_found"),
+    )
+)
+def read(name: str) -> Response:
+    """Return one model."""
+    try:
+        return json_answer(ModelAnswer.of(wired().catalog.get(name), wired().read_workload.at_once()))
+    except UnknownModelError as exc:
+        problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
+        raise RequestRefusedError(problem) from exc

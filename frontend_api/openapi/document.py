@@ -1,0 +1,250 @@
+"""The OpenAPI 3.1 document, built from the routes, their Operations and the pydantic schemas."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from frontend_api.http.problem_schema import ProblemDocument
+from frontend_api.http.problems import PROBLEMS
+from frontend_api.openapi.operation import Answer, Operation, operation_of
+from frontend_api.webhooks.responses import WebhookBody
+
+Json = dict[str, Any]
+_TAGS = (
+    "tasks",
+    "results",
+    "images",
+    "models",
+    "queue",
+    "usage",
+    "webhooks",
+    "keys",
+    "dead letters",
+    "operations",
+    "health",
+    "internal",
+)
+"""In the order of the document; the most used tags come first."""
+_PATH_PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
+_REFERENCE = "#/components/schemas/{model}"
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "task_id": {"description": "The task's id.", "schema": {"type": "string"}},
+    "key_id": {"description": "The API key's id.", "schema": {"type": "string"}},
+    "letter_id": {"description": "The dead letter's id.", "schema": {"type": "string"}},
+    "number": {"description": "The delivery's number, from 1.", "schema": {"type": "integer", "minimum": 1}},
+    "name": {"description": "The model's name.", "schema": {"type": "string"}},
+    "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
+}
+_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7E]+$"},
+}
+"""Schemas of headers that are more than plain text."""
+_BEFORE_ANY_ROUTE = ("request_timeout", "server_busy")
+"""Problems of a request that did not arrive completely or that the process cannot accept."""
+_EVERYWHERE_BELOW_V1 = {
+    "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
+    "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
+}
+_SIGNED = {
+    "webhook-id": "The event's id, the same at every try.",
+    "webhook-timestamp": "When this try was made, in seconds since 1970.",
+    "webhook-signature": "One or two of `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks describes it.",
+    "traceparent": "The trace that this try belongs to (W3C Trace Context), to go on with or to ignore.",
+}
+_ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
+poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""
+
+
+def openapi_document(app: Flask) -> Json:
+    """Build the whole document. It contains every route with an Operation."""
+    paths: dict[str, Json] = {}
+    operations = list(_operations(app))
+    for path, verb, operation in operations:
+        paths.setdefault(path, {})[verb] = _operation(path, verb, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "darkroom",
+            "version": version("darkroom"),
+            "summary": "A durable image-generation queue",
+            "description": _ABOUT.replace("\n", " "),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "Where this document came from"}],
+        "security": [{"bearer": []}, {"apiKey": []}],
+        "tags": [{"name": name} for name in _TAGS],
+        "paths": dict(sorted(paths.items())),
+        "webhooks": {"taskEvent": {"post": _task_event()}},
+        "x-problems": {code: asdict(kind) for code, kind in PROBLEMS.items()},
+        "components": {
+            "headers": {
+                name: {"description": meaning, "schema": {"type": "string"}}
+                for name, meaning in _EVERYWHERE_BELOW_V1.items()
+            },
+            "schemas": _schemas([operation for _, _, operation in operations]),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A Firebase ID token. On the local stack: none, or an emulator's unsigned token.",
+                },
+                "apiKey": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-API-Key",
+                    "description": "A key from `/v1/keys`; operations name the scope that it must have.",
+                },
+            },
+        },
+    }
+
+
+def _operations(app: Flask) -> Iterator[tuple[str, str, Operation]]:
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
+        operation = operation_of(app.view_functions[rule.endpoint])
+        if operation is None:
+            continue
+        for verb in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield _PATH_PARAMETER.sub(r"{\1}", rule.rule), verb.lower(), operation
+
+
+def _operation(path: str, verb: str, operation: Operation) -> Json:
+    described: Json = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": [
+            *_path_parameters(path),
+            *_query_parameters(operation),
+            *_header_parameters(operation),
+        ],
+        "responses": {
+            **{str(status): _answer(answer) for status, answer in operation.answers.items()},
+            **_problem_answers(operation),
+        },
+    }
+    if path.startswith("/v1/"):
+        everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in _EVERYWHERE_BELOW_V1}
+        for answer in described["responses"].values():
+            answer["headers"] = {**answer.get("headers", {}), **everywhere}
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": _reference(operation.body)}},
+        }
+    if not operation.secured:
+        described["security"] = []
+    elif operation.tag != "internal":
+        described["security"] = [{"bearer": []}, {"apiKey": [operation.scope_for(verb).value]}]
+    return described
+
+
+def _path_parameters(path: str) -> Iterator[Json]:
+    for name in re.findall(r"{(\w+)}", path):
+        yield {"name": name, "in": "path", "required": True, **_PARAMETERS[name]}
+
+
+def _query_parameters(operation: Operation) -> Iterator[Json]:
+    if operation.query is None:
+        return
+    schema = operation.query.model_json_schema(ref_template=_REFERENCE)
+    for name, shape in schema["properties"].items():
+        description = shape.pop("description", "")
+        required = name in schema.get("required", ())
+        yield {"name": name, "in": "query", "required": required, "description": description, "schema": shape}
+
+
+def _header_parameters(operation: Operation) -> Iterator[Json]:
+    for name, meaning in operation.request_headers.items():
+        yield {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": meaning,
+            "schema": _HEADERS.get(name, {"type": "string"}),
+        }
+
+
+def _answer(answer: Answer) -> Json:
+    told: Json = {"description": answer.meaning}
+    if answer.headers:
+        told["headers"] = {
+            name: {"description": meaning, "schema": {"type": "string"}}
+            for name, meaning in answer.headers.items()
+        }
+    if answer.body is not None:
+        told["content"] = {answer.media_type: {"schema": _reference(answer.body)}}
+    elif answer.media_type != "application/json":
+        told["content"] = {answer.media_type: {}}
+    return told
+
+
+def _problem_answers(operation: Operation) -> Json:
+    by_status: dict[int, list[str]] = {}
+    # An API key may lack the scope, and the key store may be unavailable.
+    asks_who = "unauthenticated" in operation.problems and operation.tag != "internal"
+    known = ("forbidden", "dependency_unavailable") if asks_who else ()
+    for code in dict.fromkeys((*operation.problems, *known, *_BEFORE_ANY_ROUTE, "internal_error")):
+        by_status.setdefault(PROBLEMS[code].status, []).append(code)
+    return {
+        str(status): {
+            "description": "; ".join(f"`{code}`: {PROBLEMS[code].title}" for code in codes),
+            "content": {"application/problem+json": {"schema": _reference(ProblemDocument)}},
+        }
+        for status, codes in sorted(by_status.items())
+    }
+
+
+def _task_event() -> Json:
+    """Describe the receiver's side: the POST to a callback URL and the meaning of its responses."""
+    return {
+        "operationId": "taskEvent",
+        "summary": "Something happened to a task that was submitted with a `callback_url`",
+        "tags": ["webhooks"],
+        "security": [],
+        "parameters": [
+            {
+                "name": name,
+                "in": "header",
+                "required": True,
+                "description": about,
+                "schema": {"type": "string"},
+            }
+            for name, about in _SIGNED.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(WebhookBody)}},
+        },
+        "responses": {
+            "2XX": {"description": "Taken."},
+            "410": {"description": "Nothing of this task is sent any more."},
+            "default": {"description": "Anything else: it is sent again, later."},
+        },
+    }
+
+
+def _reference(model: type[BaseModel]) -> Json:
+    return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+
+def _schemas(operations: list[Operation]) -> Json:
+    wanted: set[tuple[type[BaseModel], JsonSchemaMode]] = {
+        (ProblemDocument, "serialization"),
+        (WebhookBody, "serialization"),
+    }
+    for operation in operations:
+        if operation.body is not None:
+            wanted.add((operation.body, "validation"))
+        for answer in operation.answers.values():
+            if answer.body is not None:
+                wanted.add((answer.body, "serialization"))
+    in_order = sorted(wanted, key=lambda pair: pair[0].__name__)
+    _, definitions = models_json_schema(in_order, ref_template=_REFERENCE)
+    return dict(sorted(definitions["$defs"].items()))

@@ -1,0 +1,232 @@
+"""Alerts of terraform/alerts.tf, evaluated from the store at one moment. Pure.
+
+Cloud Monitoring evaluates the metrics of the whole deployment over time; this module reads the
+current state of the store, and so works without metrics. Names, titles, severities, thresholds and
+runbook rows are the same; a test compares them.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from common.domain.task import TaskStatus
+from frontend_api.estimates.workload import Workload
+from frontend_api.stats.queue_gauge import QueueLine
+from frontend_api.stats.task_flow import Lately
+from frontend_api.usage.totals import NO_USAGE, UsageTotals
+
+FEW_FAILURES = 3
+"""This many failures within half an hour are tolerated, whatever their share."""
+
+
+class AlertState(StrEnum):
+    OK = "ok"
+    PENDING = "pending"
+    """The condition holds, but not yet for the time after which the alert notifies."""
+    FIRING = "firing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertLimits:
+    """Alert thresholds: `alert_limits` in terraform/variables.tf."""
+
+    waiting_tasks: int = 500
+    oldest_seconds: float = 900
+    failed_share: float = 0.05
+    wasted_share: float = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRule:
+    """The constant properties of an alert."""
+
+    name: str
+    title: str
+    severity: str
+    lasts: timedelta
+    """How long the condition must hold before the alert notifies."""
+    runbook: str
+    """Heading of the entry in docs/operating/runbook.md."""
+
+
+_IDLE = "Queued tasks and idle workers"
+NO_WORKER = AlertRule(
+    name="no_worker",
+    title="No worker is alive while tasks wait",
+    severity="CRITICAL",
+    lasts=timedelta(minutes=20),
+    runbook="Wrong number of workers",
+)
+OLDEST_WAITS = AlertRule(
+    name="oldest_waits",
+    title="A task has waited too long",
+    severity="ERROR",
+    lasts=timedelta(minutes=5),
+    runbook=_IDLE,
+)
+DEAD_LETTERS = AlertRule(
+    name="dead_letters",
+    title="There are dead letters",
+    severity="ERROR",
+    lasts=timedelta(0),
+    runbook="`dead_lettered`",
+)
+TASKS_FAIL = AlertRule(
+    name="tasks_fail",
+    title="Tasks fail",
+    severity="ERROR",
+    lasts=timedelta(minutes=5),
+    runbook="`attempts_exhausted`",
+)
+BACKLOG_GROWS = AlertRule(
+    name="backlog_grows",
+    title="The backlog grows",
+    severity="WARNING",
+    lasts=timedelta(minutes=15),
+    runbook=_IDLE,
+)
+SECONDS_WASTED = AlertRule(
+    name="seconds_wasted",
+    title="GPU seconds are wasted",
+    severity="WARNING",
+    lasts=timedelta(minutes=30),
+    runbook="Refused checkpoints",
+)
+ALERT_RULES = (NO_WORKER, OLDEST_WAITS, DEAD_LETTERS, TASKS_FAIL, BACKLOG_GROWS, SECONDS_WASTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """The state of an alert, and a sentence with its figures."""
+
+    rule: AlertRule
+    state: AlertState
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEvaluation:
+    """Evaluates all alerts from the state of the system at one moment."""
+
+    limits: AlertLimits
+    as_of: datetime
+    lines: Mapping[str, QueueLine]
+    """The queue of each offered model."""
+    workload: Workload
+    dead_letters: int
+    lately: Lately
+
+    def __iter__(self) -> Iterator[Alert]:
+        """Yield each alert, the most severe first."""
+        yield self._no_worker()
+        yield self._oldest_waits()
+        yield self._dead_letters()
+        yield self._tasks_fail()
+        yield self._backlog_grows()
+        yield self._seconds_wasted()
+
+    def _no_worker(self) -> Alert:
+        unserved = [
+            model for model, line in self.lines.items() if line.queued and not self.workload.workers_of(model)
+        ]
+        if not unserved:
+            alive = _counted(len(self.workload.workers), "worker is alive", "workers are alive")
+            return Alert(rule=NO_WORKER, state=AlertState.OK, says=f"{alive}.")
+        waiting = _counted(sum(self.lines[model].queued for model in unserved), "task waits", "tasks wait")
+        age = max(self._age(model) for model in unserved)
+        return Alert(
+            rule=NO_WORKER,
+            state=_state(held_for=age, rule=NO_WORKER),
+            says=f"{waiting} for {', '.join(unserved)}, and no worker that serves them is alive.",
+        )
+
+    def _oldest_waits(self) -> Alert:
+        limit = timedelta(seconds=self.limits.oldest_seconds)
+        age = max(map(self._age, self.lines), default=timedelta(0))
+        if age <= limit:
+            says = f"No task has waited longer than {_spoken(limit)}."
+            return Alert(rule=OLDEST_WAITS, state=AlertState.OK, says=says)
+        slow = ", ".join(model for model in self.lines if self._age(model) > limit)
+        return Alert(
+            rule=OLDEST_WAITS,
+            state=_state(held_for=age - limit, rule=OLDEST_WAITS),
+            says=f"A task has waited for {_spoken(age)}, longer than {_spoken(limit)}: {slow}.",
+        )
+
+    def _dead_letters(self) -> Alert:
+        if not self.dead_letters:
+            return Alert(rule=DEAD_LETTERS, state=AlertState.OK, says="There are no dead letters.")
+        kept = _counted(
+            self.dead_letters, "message could not be processed", "messages could not be processed"
+        )
+        return Alert(rule=DEAD_LETTERS, state=AlertState.FIRING, says=f"{kept}: replay or delete.")
+
+    def _tasks_fail(self) -> Alert:
+        within = self.lately.half_hour
+        failed = within.get(TaskStatus.FAILED, NO_USAGE).tasks
+        ended = failed + within.get(TaskStatus.COMPLETED, NO_USAGE).tasks
+        fails = failed > self.limits.failed_share * ended and failed > FEW_FAILURES
+        limit = _percent(self.limits.failed_share)
+        says = f"{failed} of {ended} tasks failed within half an hour; the limit is {limit}."
+        return Alert(rule=TASKS_FAIL, state=AlertState.FIRING if fails else AlertState.OK, says=says)
+
+    def _backlog_grows(self) -> Alert:
+        growing = {model: more for model, more in self.lately.growth.items() if more > 0}
+        if not growing:
+            says = f"No model has a growing queue of more than {self.limits.waiting_tasks:,} tasks."
+            return Alert(rule=BACKLOG_GROWS, state=AlertState.OK, says=says)
+        more = ", ".join(f"{model} by {count:,} tasks" for model, count in growing.items())
+        says = f"The queue grew within half an hour: {more}."
+        return Alert(rule=BACKLOG_GROWS, state=AlertState.FIRING, says=says)
+
+    def _seconds_wasted(self) -> Alert:
+        limit, lately = self.limits.wasted_share, self.lately
+        hour, late = _spent(lately.hour), _spent(lately.half_hour)
+        share = _wasted_share(hour)
+        says = (
+            f"{_percent(share)} of the last hour's GPU seconds were wasted; the limit is {_percent(limit)}."
+        )
+        state = AlertState.OK
+        if share > limit:
+            # The share exceeded the limit for half an hour if it did so in both halves of the hour.
+            early_useful = hour.gpu_seconds - late.gpu_seconds
+            early_wasted = hour.wasted_gpu_seconds - late.wasted_gpu_seconds
+            halves = _share(early_wasted, early_useful), _wasted_share(late)
+            state = AlertState.FIRING if min(halves) > limit else AlertState.PENDING
+        return Alert(rule=SECONDS_WASTED, state=state, says=says)
+
+    def _age(self, model: str) -> timedelta:
+        oldest = self.lines[model].oldest_queued_at
+        return timedelta(0) if oldest is None else self.as_of - oldest
+
+
+def _spent(ended: Mapping[TaskStatus, UsageTotals]) -> UsageTotals:
+    """Sum the usage of completed and failed tasks; owners cancel tasks on purpose."""
+    counted = (TaskStatus.COMPLETED, TaskStatus.FAILED)
+    return sum((ended.get(status, NO_USAGE) for status in counted), NO_USAGE)
+
+
+def _wasted_share(totals: UsageTotals) -> float:
+    return _share(totals.wasted_gpu_seconds, totals.gpu_seconds)
+
+
+def _share(wasted: float, useful: float) -> float:
+    return wasted / (useful + wasted) if useful + wasted > 0 else 0.0
+
+
+def _state(*, held_for: timedelta, rule: AlertRule) -> AlertState:
+    return AlertState.PENDING if held_for < rule.lasts else AlertState.FIRING
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _spoken(span: timedelta) -> str:
+    seconds = int(span.total_seconds())
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60:,} min"

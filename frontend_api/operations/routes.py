@@ -1,0 +1,189 @@
+"""/v1/operations: the state of the whole system. For operators only."""
+
+from datetime import datetime
+from typing import Literal
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from common.domain.task import TaskStatus
+from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
+from frontend_api.api_keys.api_key import Scope
+from frontend_api.dependencies import wired
+from frontend_api.http.requests import authenticate_operator
+from frontend_api.http.responses import json_answer
+from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.operations.alerts import Alert, AlertState
+from frontend_api.operations.status import MOST_FAILURES
+from frontend_api.stats.routes import QueueAnswer
+from frontend_api.stats.task_flow import Lately
+from frontend_api.tasks.responses import AnswerBody
+from frontend_api.usage.totals import NO_USAGE
+
+blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
+blueprint.before_request(authenticate_operator)
+
+
+class AlertAnswer(AnswerBody):
+    """An alert, evaluated from the store."""
+
+    name: str
+    title: str
+    severity: Literal["CRITICAL", "ERROR", "WARNING"]
+    state: AlertState = Field(
+        description="`pending`: the condition holds, but not yet for the time after which the alert notifies."
+    )
+    says: str = Field(description="The figures, in a sentence.")
+    runbook: str = Field(description="The beginning of the runbook's row with the remedy.")
+
+    @classmethod
+    def of(cls, alert: Alert) -> "AlertAnswer":
+        """Build the response from an alert and its rule."""
+        rule = alert.rule
+        return cls.model_validate(
+            {
+                "name": rule.name,
+                "title": rule.title,
+                "severity": rule.severity,
+                "state": alert.state,
+                "says": alert.says,
+                "runbook": rule.runbook,
+            }
+        )
+
+
+class WorkerTimesAnswer(AnswerBody):
+    """A worker's recently measured times for one model."""
+
+    model: str
+    gpu_seconds_per_unit: float = Field(description="Of a million pixels through the network once.")
+    step_seconds: float = Field(
+        description="Of an image's share of a step, at the size that it drew most of."
+    )
+    pass_pixels: int = Field(description="That size: width × height × forwards per step.")
+    images: int = Field(description="How many images that was learned from; 0 while warming up.")
+
+    @classmethod
+    def of(cls, times: ModelTimes) -> "WorkerTimesAnswer":
+        """Build the answer for the size with the most measured images."""
+        size = max(times.sizes, key=lambda one: one.images)
+        return cls(
+            model=times.model,
+            gpu_seconds_per_unit=round(times.gpu_seconds_per_unit, 6),
+            step_seconds=round(size.step_seconds, 6),
+            pass_pixels=size.pass_pixels,
+            images=size.images,
+        )
+
+
+class BrokenModelAnswer(AnswerBody):
+    """A model that a worker currently cannot serve."""
+
+    model: str
+    reason: str = Field(description="What went wrong when it was loaded or warmed up.")
+    failures: int = Field(description="How many attempts to load it have failed in a row.")
+    retry_at: datetime = Field(description="When it may be loaded again, at the earliest.")
+
+    @classmethod
+    def of(cls, broken: BrokenModel) -> "BrokenModelAnswer":
+        """Build the answer from a broken model."""
+        return cls(
+            model=broken.model, reason=broken.reason, failures=broken.failures, retry_at=broken.retry_at
+        )
+
+
+class WorkerAnswer(AnswerBody):
+    """A live worker, from its own report."""
+
+    worker_id: str
+    models: tuple[str, ...] = Field(description="Those it is configured to serve, loaded or not.")
+    broken_models: tuple[BrokenModelAnswer, ...] = Field(
+        description="Those of `models` that it cannot serve at present, and why."
+    )
+    device: str
+    slots: int = Field(description="How many images it draws at once.")
+    deliveries: int = Field(description="How many tasks it takes at once.")
+    reported_at: datetime
+    times: tuple[WorkerTimesAnswer, ...] = Field(description="Of those models that it has drawn with.")
+
+    @classmethod
+    def of(cls, report: WorkerReport) -> "WorkerAnswer":
+        """Build the answer, without the fields that only predictions use."""
+        return cls(
+            worker_id=report.worker_id,
+            models=report.models,
+            broken_models=tuple(BrokenModelAnswer.of(broken) for broken in report.broken_models),
+            device=report.device,
+            slots=report.slots,
+            deliveries=report.deliveries,
+            reported_at=report.reported_at,
+            times=tuple(WorkerTimesAnswer.of(times) for times in report.times if times.sizes),
+        )
+
+
+class FailureCountAnswer(AnswerBody):
+    """The number of tasks that failed with one code."""
+
+    code: str
+    tasks: int
+
+
+class LastHourAnswer(AnswerBody):
+    """The outcomes of tasks that finished within the last hour and are still stored."""
+
+    completed: int
+    failed: int
+    cancelled: int
+    gpu_seconds: float = Field(description="Made the images that were kept.")
+    wasted_gpu_seconds: float = Field(description="Went into attempts that were lost.")
+    failures: tuple[FailureCountAnswer, ...] = Field(
+        description=f"By code, the most frequent first; of more than {MOST_FAILURES} those that failed first."
+    )
+
+    @classmethod
+    def of(cls, lately: Lately) -> "LastHourAnswer":
+        """Build the sums over all statuses."""
+        of_status = {status: lately.hour.get(status, NO_USAGE) for status in TaskStatus}
+        by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
+        return cls(
+            completed=of_status[TaskStatus.COMPLETED].tasks,
+            failed=of_status[TaskStatus.FAILED].tasks,
+            cancelled=of_status[TaskStatus.CANCELLED].tasks,
+            gpu_seconds=round(sum(one.gpu_seconds for one in of_status.values()), 3),
+            wasted_gpu_seconds=round(sum(one.wasted_gpu_seconds for one in of_status.values()), 3),
+            failures=tuple(FailureCountAnswer(code=code, tasks=tasks) for code, tasks in by_frequency),
+        )
+
+
+class OperationsAnswer(AnswerBody):
+    """The overall status of the system."""
+
+    queue: QueueAnswer
+    workers: tuple[WorkerAnswer, ...] = Field(description="Those that are alive, by their ids.")
+    last_hour: LastHourAnswer
+    conditions: tuple[AlertAnswer, ...] = Field(description="The alerts, the most severe first.")
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readOperations",
+        summary="Whether the system is well",
+        scope=Scope.ADMIN,
+        tag="operations",
+        answers={200: Answer(meaning="How everything stands.", body=OperationsAnswer)},
+        problems=("unauthenticated", "forbidden", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """Return the queue, the workers, the last hour and the alerts."""
+    standing = wired().read_operations()
+    workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
+    return json_answer(
+        OperationsAnswer(
+            queue=QueueAnswer.of_all(standing.queue, standing.workload),
+            workers=tuple(WorkerAnswer.of(report) for report in workers),
+            last_hour=LastHourAnswer.of(standing.lately),
+            conditions=tuple(AlertAnswer.of(alert) for alert in standing.alerts),
+        )
+    )

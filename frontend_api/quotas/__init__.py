@@ -1,0 +1,1 @@
+"""Quotas: limits per caller and of the whole queue."""

@@ -1,0 +1,285 @@
+"""Quotas: limits of a caller's active tasks and submission rate, and of the whole queue's length.
+
+No counters are stored: the store counts the tasks themselves from time to time (see SharedCount).
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.domain.errors import DomainError
+from common.ports import Clock
+from frontend_api.quotas.approximate_counter import SharedCount
+from frontend_api.stats.ports import TaskCounts
+
+WINDOW = timedelta(minutes=1)
+_SUBMISSIONS, _REFUSED, _ACTIVE_TASKS = "submissions", "refused-submissions", "active-tasks"
+_MOST_REMEMBERED = 10_000
+"""Maximum number of cached callers.
+
+An evicted caller, like a new one, can take a tenth of each limit before the store counts again.
+"""
+_ACTIVE_RETRY_AFTER_SECONDS = 10
+_QUEUE_RETRY_AFTER_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaLimits:
+    """0 means no limit."""
+
+    active_tasks: int = 0
+    """Queued or processing tasks of one caller."""
+    submissions_per_minute: int = 0
+    """Submissions of one caller per clock minute."""
+    refused_per_minute: int = 0
+    """Requests of one caller that each process rejects for their content, per clock minute."""
+    queued_tasks: int = 0
+    """Queued tasks of all callers."""
+
+
+class QuotaExceededError(DomainError):
+    """The caller has reached a limit of active tasks or submissions."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFullError(QuotaExceededError):
+    """The queue has reached its limit, over all callers."""
+
+    code = "queue_full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A limit that applies to each caller separately."""
+
+    name: str
+    limit: int
+    window_seconds: int | None
+    """None: no window; what counts is the number of active tasks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A caller's remaining quota of one policy, as far as this process has counted."""
+
+    policy: str
+    left: int
+    resets_in_seconds: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Caller:
+    active: SharedCount
+    window: datetime
+    submissions: SharedCount
+    refused: int = 0
+    """Requests in this window that this process rejected for their content."""
+
+
+class Quotas:
+    """The configured limits. Safe to share between threads."""
+
+    def __init__(self, *, limits: QuotaLimits, counts: TaskCounts, clock: Clock) -> None:
+        self._limits = limits
+        self._counts = counts
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._callers: dict[str, _Caller] = {}
+        self._queued = SharedCount(limit=limits.queued_tasks, count=counts.queued, clock=clock)
+
+    @contextmanager
+    def submission_of(self, user_id: str) -> Iterator[None]:
+        """Wrap the storing of a new task: it counts only if the block succeeds.
+
+        Raises QuotaExceededError, QueueFullError, DependencyUnavailableError.
+        """
+        with _one(self.submissions_of(user_id, 1)):
+            yield
+
+    @contextmanager
+    def retry_of(self, user_id: str) -> Iterator[None]:
+        """Wrap the queueing of a finished task: the same, without counting a submission."""
+        caller = self._caller(user_id)
+        with _one(_taken(1, self._active(caller), self._waiting())):
+            yield
+
+    def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
+        """Reserve capacity for up to `wanted` new tasks. Raises DependencyUnavailableError."""
+        caller = self._caller(user_id)
+        submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._too_fast)
+        return _taken(wanted, self._active(caller), submissions, self._waiting())
+
+    def check_refusals(self, user_id: str) -> None:
+        """Raise QuotaExceededError for a caller with too many rejected submissions in this minute.
+
+        Call it before a body is parsed: a rejection costs processor time, and the other limits
+        count only accepted tasks. Each process counts its own rejections.
+        """
+        limit = self._limits.refused_per_minute
+        if limit and self._caller(user_id).refused >= limit:
+            raise QuotaExceededError(
+                f"more than {limit} submissions were refused within a minute; correct them before the next try",
+                retry_after_seconds=self._seconds_to_next_window(),
+            )
+
+    def count_refused(self, user_id: str) -> None:
+        """Count a submission that was rejected for its content."""
+        caller = self._caller(user_id)
+        with self._lock:
+            caller.refused += 1
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The configured limits of each caller."""
+        every = (
+            Policy(
+                name=_SUBMISSIONS,
+                limit=self._limits.submissions_per_minute,
+                window_seconds=WINDOW.seconds,
+            ),
+            Policy(name=_REFUSED, limit=self._limits.refused_per_minute, window_seconds=WINDOW.seconds),
+            Policy(name=_ACTIVE_TASKS, limit=self._limits.active_tasks, window_seconds=None),
+        )
+        return tuple(policy for policy in every if policy.limit)
+
+    def standings(self, user_id: str) -> tuple[Standing, ...]:
+        """Return a caller's remaining quota of each policy, without reading the store."""
+        caller = self._caller(user_id)
+        left = {
+            _SUBMISSIONS: caller.submissions.left,
+            _REFUSED: max(0, self._limits.refused_per_minute - caller.refused),
+            _ACTIVE_TASKS: caller.active.left,
+        }
+        return tuple(
+            Standing(
+                policy=policy.name,
+                left=left[policy.name],
+                resets_in_seconds=self._seconds_to_next_window() if policy.window_seconds else None,
+            )
+            for policy in self.policies
+        )
+
+    def _active(self, caller: _Caller) -> "_Limited":
+        return _Limited(self._limits.active_tasks, caller.active, self._too_many)
+
+    def _waiting(self) -> "_Limited":
+        return _Limited(self._limits.queued_tasks, self._queued, _queue_full)
+
+    def _too_many(self) -> QuotaExceededError:
+        return QuotaExceededError(
+            f"nobody may have more than {self._limits.active_tasks} tasks queued or processing",
+            retry_after_seconds=_ACTIVE_RETRY_AFTER_SECONDS,
+        )
+
+    def _too_fast(self) -> QuotaExceededError:
+        return QuotaExceededError(
+            f"nobody may submit more than {self._limits.submissions_per_minute} tasks a minute",
+            retry_after_seconds=self._seconds_to_next_window(),
+        )
+
+    def _caller(self, user_id: str) -> _Caller:
+        window = self._window()
+        with self._lock:
+            caller = self._callers.get(user_id)
+            if caller is None:
+                caller = _Caller(
+                    active=self._active_count(user_id),
+                    window=window,
+                    submissions=self._submission_count(user_id, window),
+                )
+                self._callers[user_id] = caller
+                if len(self._callers) > _MOST_REMEMBERED:
+                    self._callers.pop(next(iter(self._callers)))
+            elif caller.window != window:
+                caller.window, caller.submissions = window, self._submission_count(user_id, window)
+                caller.refused = 0
+        return caller
+
+    def _active_count(self, user_id: str) -> SharedCount:
+        return SharedCount(
+            limit=self._limits.active_tasks,
+            count=lambda at_most: self._counts.active_of(user_id, at_most=at_most),
+            clock=self._clock,
+        )
+
+    def _submission_count(self, user_id: str, window: datetime) -> SharedCount:
+        return SharedCount(
+            limit=self._limits.submissions_per_minute,
+            count=lambda at_most: self._counts.submitted_by(user_id, since=window, at_most=at_most),
+            clock=self._clock,
+            counts_what_is_gone=True,  # otherwise deleting tasks would allow more submissions
+        )
+
+    def _window(self) -> datetime:
+        return self._clock.now().replace(second=0, microsecond=0)
+
+    def _seconds_to_next_window(self) -> int:
+        return WINDOW.seconds - self._clock.now().second
+
+
+def _queue_full() -> QuotaExceededError:
+    return QueueFullError(
+        "as many tasks wait as may; come back when some are done",
+        retry_after_seconds=_QUEUE_RETRY_AFTER_SECONDS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    limit: int
+    count: SharedCount
+    refusal: Callable[[], QuotaExceededError]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """Capacity reserved from the limits; must be settled, whether or not the tasks are stored."""
+
+    granted: int
+    refusal: QuotaExceededError | None
+    """Why fewer tasks than wanted were granted."""
+    counts: tuple[SharedCount, ...]
+
+    def settle(self, *, stored: int) -> None:
+        """Keep the capacity of `stored` tasks and release the rest."""
+        for count in self.counts:
+            count.keep(stored)
+            count.give_back(self.granted - stored)
+
+
+def _taken(wanted: int, *limits: _Limited) -> Allowance:
+    allowance = Allowance(granted=wanted, refusal=None, counts=())
+    try:
+        for limited in limits:
+            if not limited.limit:
+                continue
+            granted = limited.count.take(allowance.granted)
+            for count in allowance.counts:
+                count.give_back(allowance.granted - granted)
+            refusal = limited.refusal() if granted < allowance.granted else allowance.refusal
+            allowance = Allowance(granted=granted, refusal=refusal, counts=(*allowance.counts, limited.count))
+    except BaseException:
+        allowance.settle(stored=0)
+        raise
+    return allowance
+
+
+@contextmanager
+def _one(allowance: Allowance) -> Iterator[None]:
+    """Wrap the storing of one task."""
+    if allowance.refusal is not None:
+        raise allowance.refusal
+    stored = 0
+    try:
+        yield
+        stored = 1
+    finally:
+        allowance.settle(stored=stored)

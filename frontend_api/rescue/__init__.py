@@ -1,0 +1,1 @@
+"""Rescue: recovers tasks that no worker or message will continue."""

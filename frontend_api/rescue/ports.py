@@ -1,0 +1,31 @@
+"""The port of the lock that lets one rescue run at a time."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The lock that allows one rescue to run. It expires by itself if its holder dies."""
+
+    holder: str
+    expires_at: datetime
+    revision: str = field(compare=False)
+    """The stored revision that this was read from; opaque except for RescueTurns."""
+
+
+class RescueTurns(Protocol):
+    """Ensures that one rescue runs at a time. Every method raises DependencyUnavailableError."""
+
+    def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
+        """Acquire the lock if it is free or expired; None otherwise. Never waits."""
+        ...
+
+    def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
+        """Extend the lock by `ttl`; None if another process has acquired it meanwhile."""
+        ...
+
+    def give_back(self, turn: Turn) -> None:
+        """Release the lock; no effect if another process has acquired it."""
+        ...

@@ -1,0 +1,167 @@
+"""Rescue: recover every unattended task. Called each minute, and after the queue lost messages.
+
+One rescue runs at a time, only to save cost. Two at once would be harmless: at worst they publish
+an extra message, and claims make that harmless.
+"""
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+
+from common.domain.errors import DomainError, TaskNotFoundError
+from common.domain.task import Task
+from common.observability.metrics import TASKS_RESCUED, counter
+from common.ports import Clock, TaskStore, Unattended
+from frontend_api.rescue.lock import HeldTurn
+from frontend_api.rescue.policy import RescuePolicy, Verdict
+from frontend_api.rescue.ports import RescueTurns
+from frontend_api.tasks.final_events import TellEnding, with_event_pending
+from frontend_api.tasks.ports import TaskQueue
+from frontend_api.tasks.submit import noted_as_enqueued
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_log = structlog.get_logger(__name__)
+_rescued = counter(TASKS_RESCUED)
+
+
+class RescueRunningError(DomainError):
+    code = "rescue_running"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescued:
+    """The result of one round: number of tasks by verdict."""
+
+    by_verdict: Mapping[Verdict, int]
+
+    @property
+    def published(self) -> int:
+        """Number of tasks for which a message was sent."""
+        return sum(count for verdict, count in self.by_verdict.items() if verdict.publishes)
+
+    @property
+    def abandoned(self) -> int:
+        """Number of tasks that failed because they were abandoned."""
+        return sum(count for verdict, count in self.by_verdict.items() if verdict.failure is not None)
+
+    @property
+    def left(self) -> int:
+        """Number of tasks that needed nothing."""
+        return self.by_verdict[Verdict.NO_ACTION]
+
+
+def _random_holder() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescueStaleTasks:
+    store: TaskStore
+    queue: TaskQueue
+    tell_ending: TellEnding
+    turns: RescueTurns
+    clock: Clock
+    policy: RescuePolicy
+    new_holder: Callable[[], str] = _random_holder
+
+    def __call__(self, *, queue_lost_at: datetime | None = None) -> Rescued:
+        """Process the unattended tasks once, in pages.
+
+        With `queue_lost_at`, every message confirmed before that time counts as lost and is
+        published again. Raises RescueRunningError immediately if another rescue holds the lock, and
+        DependencyUnavailableError midway if a dependency fails; the next round finds the rest.
+        """
+        now = self.clock.now()
+        turn = self.turns.take(self.new_holder(), now=now, ttl=self.policy.turn_ttl)
+        if turn is None:
+            raise RescueRunningError("another rescue is running")
+        lost_before = max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO)
+        decide = partial(self.policy.decide, now=now, messages_lost_before=lost_before)
+        met = Counter(dict.fromkeys(Verdict, 0))
+        given_up: list[Task] = []
+        try:
+            with HeldTurn(turn, turns=self.turns, clock=self.clock, ttl=self.policy.turn_ttl) as held:
+                for page in self._pages(self._limits(now, lost_before)):
+                    for task in page:
+                        met[self._act(task, decide, given_up)] += 1
+                    if not held.kept():
+                        break
+            for task in given_up:  # last: an outage of the event topic must not stop the rest
+                self.tell_ending.at_once(task)
+        finally:
+            _tell(met)
+        return Rescued(by_verdict=met)
+
+    def _limits(self, now: datetime, messages_lost_before: datetime) -> Mapping[Unattended, datetime]:
+        """Return the kinds of tasks to list, each with the time before which a task is stale.
+
+        Tasks to abandon come first, because they need no message.
+        """
+        return {
+            Unattended.DEADLINE_EXCEEDED: now,
+            Unattended.UNCLAIMED: now - self.policy.give_up_after,
+            Unattended.CLAIM_EXPIRED: now,
+            Unattended.NEVER_ENQUEUED: now - self.policy.confirm_within,
+            Unattended.MESSAGE_LOST: messages_lost_before,
+            Unattended.EVENT_UNPUBLISHED: now - self.policy.confirm_within,
+        }
+
+    def _pages(self, limits: Mapping[Unattended, datetime]) -> Iterator[tuple[Task, ...]]:
+        """Yield the stale tasks of every kind; no page is empty."""
+        for kind, before in limits.items():
+            after: Task | None = None
+            for _ in range(self.policy.max_pages):
+                page = self.store.list_unattended(
+                    kind, before=before, limit=self.policy.page_size, after=after
+                )
+                if page:
+                    yield page
+                if len(page) < self.policy.page_size:
+                    break
+                after = page[-1]
+
+    def _act(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
+        verdict = decide(task)
+        if verdict.publishes:
+            self.queue.publish(task)
+            noted_as_enqueued(self.store, task, self.clock.now())
+            return verdict
+        if verdict.failure is not None:
+            return self._abandon(task, decide, given_up)
+        if verdict is Verdict.EVENT_UNPUBLISHED:
+            self.tell_ending.at_once(task)
+        return verdict
+
+    def _abandon(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
+        verdict = Verdict.NO_ACTION
+        found = task
+
+        def change(stored: Task) -> Task:
+            # Decide again on the stored task: a worker may have claimed it since it was listed.
+            nonlocal verdict, found
+            found = stored
+            verdict = decide(stored)
+            if verdict.failure is None:
+                return stored
+            return with_event_pending(stored.abandoned(verdict.failure, self.clock.now()))
+
+        with suppress(TaskNotFoundError):
+            ended = self.store.update(task.id, change, last_seen=task)
+            if verdict.failure is not None:
+                self.tell_ending.bill.count_settled(found, ended)
+                given_up.append(ended)
+        return Verdict.NO_ACTION if verdict.failure is None else verdict
+
+
+def _tell(met: Mapping[Verdict, int]) -> None:
+    _log.info("rescue_finished", **{verdict.value: count for verdict, count in met.items()})
+    for verdict, count in met.items():
+        if count and verdict is not Verdict.NO_ACTION:
+            _rescued.add(count, {"verdict": verdict.value})

@@ -1,1 +1,0 @@
-"""One file per resource: reads the request, calls a use case, writes the answer."""

@@ -1,0 +1,53 @@
+"""Read the state of the queue: measured in the store and cached, because many callers may ask."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from common.domain.models.catalog import ModelCatalog
+from common.ports import Clock
+from frontend_api.stats.cached import Remembered
+from frontend_api.stats.queue_gauge import QueueGauge, QueueLine
+
+LATELY = timedelta(minutes=5)
+"""The period over which throughput is measured."""
+_GOOD_FOR = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStanding:
+    """The whole queue, and the queue of each offered model."""
+
+    as_of: datetime
+    all_models: QueueLine
+    by_model: Mapping[str, QueueLine]
+    dead_letters: int
+
+
+class ReadQueue:
+    """Reads the queue. Safe to share between threads."""
+
+    def __init__(self, *, catalog: ModelCatalog, gauge: QueueGauge, clock: Clock) -> None:
+        self._models = tuple(spec.name for spec in catalog.models)
+        self._gauge = gauge
+        self._standing = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
+
+    def __call__(self) -> QueueStanding:
+        """Return the state, at most two seconds old. Raises DependencyUnavailableError."""
+        return self._standing()
+
+    def _measured(self, now: datetime) -> QueueStanding:
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="queue-gauge") as pool:
+            dead_letters = pool.submit(self._gauge.dead_letters)
+            lines = [
+                pool.submit(self._gauge.line, model, completed_since=now - LATELY)
+                for model in (None, *self._models)
+            ]
+            all_models, *each = [line.result() for line in lines]
+            return QueueStanding(
+                as_of=now,
+                all_models=all_models,
+                by_model=dict(zip(self._models, each, strict=True)),
+                dead_letters=dead_letters.result(),
+            )

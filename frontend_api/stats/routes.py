@@ -1,0 +1,109 @@
+"""/v1/queue: queue depth, age of the oldest task, backlog in GPU seconds, workers, and throughput."""
+
+from datetime import datetime
+
+from flask import Blueprint, Response
+from pydantic import Field
+
+from frontend_api.dependencies import wired
+from frontend_api.estimates.workload import Workload
+from frontend_api.http.requests import authenticate
+from frontend_api.http.responses import json_answer
+from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.stats.queue import LATELY, QueueStanding
+from frontend_api.stats.queue_gauge import QueueLine
+from frontend_api.tasks.responses import AnswerBody
+
+blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
+blueprint.before_request(authenticate)
+
+
+class QueueLineAnswer(AnswerBody):
+    """The queue of one model or of all models."""
+
+    queued: int
+    oldest_seconds: float | None = Field(description="How long the task has waited that waits longest.")
+    processing: int
+    completed_per_minute: float = Field(description="Over the last five minutes.")
+    backlog_gpu_seconds: float | None = Field(
+        description="How long one worker would draw at all that has not ended; null where nobody knows what it takes."
+    )
+    workers: int = Field(description="How many are alive and serve it.")
+
+    @classmethod
+    def of(
+        cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int
+    ) -> "QueueLineAnswer":
+        """Build the answer, with timestamps converted to ages."""
+        oldest = line.oldest_queued_at
+        waited = None if oldest is None else max(0.0, (as_of - oldest).total_seconds())
+        return cls(
+            queued=line.queued,
+            oldest_seconds=None if waited is None else round(waited, 3),
+            processing=line.processing,
+            completed_per_minute=round(line.completed_lately * 60 / LATELY.total_seconds(), 3),
+            backlog_gpu_seconds=None if gpu_seconds is None else round(gpu_seconds, 3),
+            workers=workers,
+        )
+
+
+class ModelQueueAnswer(QueueLineAnswer):
+    """The queue of one model."""
+
+    model: str
+
+
+class QueueAnswer(QueueLineAnswer):
+    """The queue of all callers' tasks, without their owners."""
+
+    as_of: datetime = Field(
+        description="When it was measured: at most two seconds ago, unless the store was slow."
+    )
+    dead_letters: int = Field(description="How many messages that were given up on are kept.")
+    unserved_models: tuple[str, ...] = Field(
+        description="The models that no live worker serves: their tasks wait."
+    )
+    models: tuple[ModelQueueAnswer, ...]
+
+    @classmethod
+    def of_all(cls, standing: QueueStanding, workload: Workload) -> "QueueAnswer":
+        """Build the answer in total and per model."""
+        all_models = QueueLineAnswer.of(
+            standing.all_models,
+            standing.as_of,
+            gpu_seconds=workload.all_gpu_seconds_left,
+            workers=len(workload.workers),
+        )
+        models = tuple(_model_answer(model, standing, workload) for model in standing.by_model)
+        return cls(
+            **dict(all_models),
+            as_of=standing.as_of,
+            dead_letters=standing.dead_letters,
+            unserved_models=tuple(model.model for model in models if model.workers == 0),
+            models=models,
+        )
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readQueue",
+        summary="How long the queue is, and how fast it moves",
+        tag="queue",
+        answers={200: Answer(meaning="The queue, in all and per model.", body=QueueAnswer)},
+        problems=("unauthenticated", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """Return the queue of all callers."""
+    return json_answer(QueueAnswer.of_all(wired().read_queue(), wired().read_workload()))
+
+
+def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueAnswer:
+    line = QueueLineAnswer.of(
+        standing.by_model[model],
+        standing.as_of,
+        gpu_seconds=workload.gpu_seconds_left(model),
+        workers=len(workload.workers_of(model)),
+    )
+    return ModelQueueAnswer(model=model, **dict(line))

@@ -1,0 +1,1 @@
+"""Changes of a task: server-sent events, WebSockets and long polling."""

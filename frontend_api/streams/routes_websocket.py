@@ -1,0 +1,149 @@
+"""/v1/tasks/{id}/ws: a task's changes over a WebSocket, the same changes as `events` sends."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from flask import Blueprint, Response, request
+from werkzeug.wsgi import ClosingIterator
+from wsproto.frame_protocol import CloseReason
+
+from frontend_api.dependencies import wired
+from frontend_api.http.problems import Problem, RequestRefusedError
+from frontend_api.http.requests import admit, caller_id, checked_task_id, standing_permission
+from frontend_api.http.responses import Snapshot
+from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.streams.connection import ClientConnection, Heard
+from frontend_api.streams.task_stream import Deleted, NoLongerAllowed, Told, telling
+from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
+
+blueprint = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")
+
+SUBPROTOCOL = "darkroom"
+_TOKEN = "bearer."  # noqa: S105 (a prefix)
+_NO_LONGER_ALLOWED, _TASK_DELETED = 4401, 4404
+"""Close codes from the range that RFC 6455 leaves to applications."""
+
+
+@blueprint.before_request
+def authenticate() -> None:
+    """Authenticate by header, or by a token among the subprotocols: a browser's WebSocket cannot
+    send headers.
+    """
+    headers = dict(request.headers)
+    for protocol in _offered_protocols():
+        if protocol.startswith(_TOKEN):
+            headers.setdefault("Authorization", f"Bearer {protocol.removeprefix(_TOKEN)}")
+    admit(wired().authenticator.principal(headers))
+
+
+@blueprint.get("")
+@blueprint.get("", websocket=True)  # without it Werkzeug rejects handshakes, with it alone all other requests
+@described(
+    Operation(
+        id="connectToTask",
+        summary="Follow a task over a WebSocket",
+        tag="tasks",
+        request_headers={
+            "Sec-WebSocket-Protocol": "`darkroom`, and for browsers `bearer.` followed by the token."
+        },
+        answers={
+            101: Answer(meaning="Messages, each the task as `readTask` has it, until the task has ended.")
+        },
+        problems=(
+            "unauthenticated",
+            "foreign_origin",
+            "task_not_found",
+            "upgrade_required",
+            "too_many_waiting",
+            "dependency_unavailable",
+        ),
+    )
+)
+def connect(task_id: str) -> Response:
+    """Send the task's current state, then each change, until its terminal state."""
+    task = wired().read_task(caller_id(), checked_task_id(task_id))
+    connection = ClientConnection(request.environ)
+    headers = _handshake()
+    if connection.socket is None or headers is None:
+        raise RequestRefusedError(_upgrade_required())
+    follower = wired().follow_task(task)
+    connection.send_no_backlog()
+    told = telling(
+        follower,
+        connection,
+        task,
+        wired=wired(),
+        may_go_on=standing_permission(),
+        listening=True,
+    )
+    answer = _Upgraded(
+        _conversation(connection, WebSocket(connection.socket), told), status=101, headers=headers
+    )
+    answer.call_on_close(follower.close)
+    return answer
+
+
+class _Upgraded(Response):
+    """A response with status 101 whose body uses the raw connection.
+
+    Werkzeug and gunicorn both treat 101 as having no body. gunicorn sends the head with the first
+    chunk.
+    """
+
+    default_mimetype = None
+
+    def get_app_iter(self, environ: Any) -> Iterable[bytes]:
+        conversation: Iterable[Any] = self.response
+        return ClosingIterator(conversation, self.close)
+
+
+def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterator[Told]) -> Iterator[bytes]:
+    yield b""
+    with suppress(OSError):  # the caller disconnected without a close frame
+        for each in told:
+            match each:
+                case Snapshot():
+                    socket.send(each.json)
+                case Deleted():
+                    socket.close(_TASK_DELETED, "the task is deleted")
+                case NoLongerAllowed():
+                    socket.close(_NO_LONGER_ALLOWED, "the API key is no longer valid")
+                case Heard.CALLER_SPEAKS:
+                    socket.listen()
+                case Heard.NOTHING if not socket.ping():
+                    socket.close(CloseReason.INTERNAL_ERROR, "pings are not answered")
+                case Heard.MUST_END:
+                    socket.close(CloseReason.GOING_AWAY, "come back")
+            if not socket.is_open:
+                break
+        socket.close(CloseReason.NORMAL_CLOSURE, "the task has ended")
+    connection.hang_up()
+
+
+def _handshake() -> dict[str, str] | None:
+    """Return the headers that accept the handshake.
+
+    None when the request is no handshake, or of another version.
+    """
+    key = request.headers.get("Sec-WebSocket-Key")
+    wants = request.headers.get("Upgrade", "").lower() == "websocket"
+    if key is None or not wants or request.headers.get("Sec-WebSocket-Version") != VERSION:
+        return None
+    accepted = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept_token(key)}
+    if SUBPROTOCOL in _offered_protocols():
+        accepted["Sec-WebSocket-Protocol"] = SUBPROTOCOL
+    return accepted
+
+
+def _offered_protocols() -> list[str]:
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    return [protocol.strip() for protocol in offered.split(",")]
+
+
+def _upgrade_required() -> Problem:
+    return Problem(
+        code="upgrade_required",
+        detail=f"here a WebSocket of version {VERSION} is spoken, over HTTP/1.1",
+        headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": VERSION},
+    )

@@ -1,0 +1,1 @@
+"""Tasks: submit, read, list, cancel, retry and delete them."""

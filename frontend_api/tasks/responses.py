@@ -1,0 +1,295 @@
+"""Response schemas for tasks. A schema that only one route uses is defined beside that route."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.images import StoredImage
+from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Provenance
+from common.domain.task import Lane, Phase, Task, TaskStatus
+from frontend_api.estimates.calibration import Eta
+from frontend_api.estimates.estimate import NOTHING_KNOWN, Outlook
+from frontend_api.images.ports import ImageLinks, SignedLink
+from frontend_api.usage.usage import GpuPrice
+
+NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
+
+
+class AnswerBody(BaseModel):
+    """The JSON body of a response."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ProgressAnswer(AnswerBody):
+    """Progress of a task: `value` is 0 to 1."""
+
+    phase: Phase
+    value: float
+    step: int
+    steps: int
+
+
+class ImageAnswer(AnswerBody):
+    """A finished image.
+
+    A relative `url` needs the caller's credentials; an absolute `url` works until it expires.
+    """
+
+    index: int
+    url: str
+    url_expires_at: datetime | None = Field(description="null: it stays good.")
+    width: int
+    height: int
+    seed: int
+    content_type: str
+    size_bytes: int
+    sha256: str
+    provenance: Provenance | None = Field(
+        description="How it came about; null: it was stored before this was noted."
+    )
+
+
+class FailureAnswer(AnswerBody):
+    """Why the latest attempt or the task failed."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class WarningAnswer(AnswerBody):
+    """A part of the request without the expected effect. The task is accepted nevertheless."""
+
+    code: str = Field(
+        description="`prompt_truncated`, `negative_prompt_without_effect`, `prompt_weights_ignored`, `seed_folded`, "
+        "or a code of a later version."
+    )
+    pointer: str = Field(description="The field of the request, as a JSON pointer.")
+    detail: str
+
+
+class FailedImageAnswer(AnswerBody):
+    """An image that could not be generated, and why."""
+
+    index: int
+    code: str
+    message: str
+
+
+class AttemptAnswer(AnswerBody):
+    """One finished attempt."""
+
+    attempt: int
+    worker_id: str
+    ending: str = Field(
+        description="`completed`, `cancelled`, `handed_back`, `claim_expired`, `holder_silent`, or a failure's code."
+    )
+    started_at: datetime | None = Field(description="null: it began before this was noted.")
+    ended_at: datetime
+    gpu_seconds: float | None = Field(
+        description="Seconds of the device; of a worker that died as of its last heartbeat. null: not recorded."
+    )
+
+
+class EtaAnswer(AnswerBody):
+    """Estimated time until the task finishes, in seconds from now.
+
+    Half of such tasks finish within p50, nine of ten within p90.
+    """
+
+    p50_seconds: float
+    p90_seconds: float
+
+    @classmethod
+    def of(cls, eta: Eta | None) -> "EtaAnswer | None":
+        """Convert an estimate, rounded to milliseconds."""
+        if eta is None:
+            return None
+        return cls(p50_seconds=round(eta.p50_seconds, 3), p90_seconds=round(eta.p90_seconds, 3))
+
+
+class CostAnswer(AnswerBody):
+    """The price of the task for its owner.
+
+    GPU seconds of lost attempts are not charged: see `wasted_gpu_seconds`.
+    """
+
+    price: float | None = Field(description="Of `gpu_seconds`; null until the task has ended with an image.")
+    currency: str
+
+    @classmethod
+    def of(cls, gpu_seconds: float | None, price: GpuPrice | None) -> "CostAnswer | None":
+        """Compute the cost; return None when no price is configured."""
+        if price is None:
+            return None
+        return cls(price=None if gpu_seconds is None else price.of(gpu_seconds), currency=price.currency)
+
+
+class MetricsAnswer(AnswerBody):
+    """GPU and waiting time of the task, in seconds; null until known."""
+
+    queue_seconds: float | None
+    inference_seconds: float | None
+    gpu_seconds: float | None = Field(description="Produced the images that are kept.")
+    wasted_gpu_seconds: float = Field(
+        description="Produced no image that is kept. Until the task has ended, seconds that a later attempt may "
+        "still use are in neither."
+    )
+
+
+class UrlsAnswer(AnswerBody):
+    """Related URLs, relative to the API's address."""
+
+    self_: str = Field(serialization_alias="self")
+    events: str
+    cancel: str
+
+
+class TaskAnswer(AnswerBody):
+    """A task. Fields that are not known yet are null."""
+
+    id: str
+    status: TaskStatus
+    model: str
+    parameters: GenerationParameters
+    labels: dict[str, str]
+    lane: Lane
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime | None = Field(description="When the task may be deleted; null until it has ended.")
+    start_by: datetime | None
+    cancel_requested_at: datetime | None
+    attempt: int
+    history: tuple[AttemptAnswer, ...] = Field(description="The latest attempts that are over, oldest first.")
+    queue_position: int | None = Field(
+        description="How many tasks of the model wait before it; null once a worker holds it, and in lists."
+    )
+    eta: EtaAnswer | None = Field(
+        description="null once it has ended, where nobody can tell, and in lists and webhooks."
+    )
+    model_served: bool | None = Field(
+        description="Whether a live worker serves the model; where none does, the task waits. null once it has ended, "
+        "where nobody can tell, and in lists and webhooks."
+    )
+    progress: ProgressAnswer
+    images: tuple[ImageAnswer, ...] = Field(
+        description="The finished images, each from the moment it is stored; a cancelled or failed task keeps them."
+    )
+    failed_images: tuple[FailedImageAnswer, ...] = Field(
+        description="The images that could not be generated. A completed task with some can be retried."
+    )
+    failure: FailureAnswer | None
+    warnings: tuple[WarningAnswer, ...] = Field(
+        description="Parts of the request that the model does not obey. A worker may add to them."
+    )
+    callback_url: str | None
+    callback_events: tuple[str, ...]
+    metrics: MetricsAnswer
+    cost: CostAnswer | None = Field(description="null where no price is set.")
+    urls: UrlsAnswer
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        links: Mapping[int, SignedLink] = NO_LINKS,
+        *,
+        outlook: Outlook = NOTHING_KNOWN,
+        price: GpuPrice | None,
+    ) -> "TaskAnswer":
+        """Build the response for the task's owner.
+
+        `links` maps the indexes of images to signed links; images without a link may be missing.
+        """
+        return cls(
+            id=task.id,
+            status=task.status,
+            model=task.parameters.model,
+            parameters=task.parameters,
+            labels=dict(task.labels),
+            lane=task.lane,
+            created_at=task.created_at,
+            started_at=task.started_at,
+            finished_at=task.finished_at,
+            expires_at=task.expires_at,
+            start_by=task.start_by,
+            cancel_requested_at=task.cancel_requested_at,
+            attempt=task.attempt,
+            history=tuple(AttemptAnswer.model_validate(attempt) for attempt in task.history),
+            queue_position=outlook.queue_position,
+            eta=EtaAnswer.of(outlook.eta),
+            model_served=outlook.model_served,
+            progress=ProgressAnswer.model_validate(task.progress),
+            images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
+            failed_images=tuple(FailedImageAnswer.model_validate(image) for image in task.failed_images),
+            failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
+            warnings=warning_answers(task),
+            callback_url=task.callback_url,
+            callback_events=task.callback_events,
+            metrics=_metrics_answer(task),
+            cost=CostAnswer.of(task.usage.gpu_seconds, price),
+            urls=UrlsAnswer(
+                self_=task_path(task.id),
+                events=f"{task_path(task.id)}/events",
+                cancel=f"{task_path(task.id)}/cancel",
+            ),
+        )
+
+
+class TaskPageAnswer(AnswerBody):
+    """A page of tasks, newest first; `next_page_token` is null on the last page."""
+
+    tasks: tuple[TaskAnswer, ...]
+    next_page_token: str | None
+
+
+def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:
+    """Return the signed links of a task's images by index, for images whose link can be signed now.
+
+    The API's own image URLs work without them.
+    """
+    try:
+        signed = {image.index: image_links.signed(image) for image in task.images}
+    except DependencyUnavailableError:
+        return {}
+    return {index: link for index, link in signed.items() if link is not None}
+
+
+def task_path(task_id: str) -> str:
+    """The URL path of a task."""
+    return f"/v1/tasks/{task_id}"
+
+
+def warning_answers(task: Task) -> tuple[WarningAnswer, ...]:
+    return tuple(WarningAnswer.model_validate(warning) for warning in task.warnings)
+
+
+def _image_answer(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageAnswer:
+    return ImageAnswer(
+        index=image.index,
+        url=f"{task_path(task_id)}/images/{image.index}" if link is None else link.url,
+        url_expires_at=None if link is None else link.expires_at,
+        width=image.width,
+        height=image.height,
+        seed=image.seed,
+        content_type=image.content_type,
+        size_bytes=image.size_bytes,
+        sha256=image.sha256,
+        provenance=image.provenance,
+    )
+
+
+def _metrics_answer(task: Task) -> MetricsAnswer:
+    waited = None if task.started_at is None else (task.started_at - task.created_at).total_seconds()
+    return MetricsAnswer(
+        queue_seconds=waited,
+        inference_seconds=task.usage.inference_seconds,
+        gpu_seconds=task.usage.gpu_seconds,
+        wasted_gpu_seconds=task.usage.wasted_gpu_seconds,
+    )

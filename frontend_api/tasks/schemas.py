@@ -1,0 +1,205 @@
+"""Request schemas: bodies and queries, strict, without unknown fields.
+
+Types are checked here; `answers.py` has the responses. The chosen model (ModelSpec) limits values
+such as steps and pixels.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
+
+from common.domain.parameters import OutputFormat, Sampler
+from common.domain.task import Lane, TaskStatus
+from frontend_api.http.json_body import is_unicode
+from frontend_api.tasks.submit import Submission
+from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
+
+MAX_LABELS = 16
+MAX_LABEL_CHARACTERS = 100
+MAX_DEADLINE_SECONDS = 7 * 24 * 3_600
+"""Pub/Sub keeps a message for seven days."""
+MAX_BATCH_ITEMS = 100
+MAX_BATCH_BYTES = 4_000_000
+"""Enough for a hundred submissions with the longest texts in the widest script."""
+MAX_BATCH_VALUES = 5_000
+"""Enough for a hundred submissions with every field and all their labels."""
+_MAX_FIELDS = 40
+"""Per submission; more than exist, so that a few unknown fields are named but not thousands."""
+_PARAMETERS = frozenset(
+    (
+        "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
+        "num_images", "output_format",
+    )
+)  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    if not is_unicode(text):
+        raise ValueError("must be valid Unicode: half of a surrogate pair stands alone")
+    return text
+
+
+def _telling(text: str) -> str:
+    if text and not text.strip():
+        raise ValueError("must not be white space only")
+    return text
+
+
+def _few_fields(fields: object) -> object:
+    if isinstance(fields, dict) and len(fields) > _MAX_FIELDS:
+        raise ValueError(f"must have at most {_MAX_FIELDS} fields (got {len(fields)})")
+    return fields
+
+
+def _few_labels(labels: object) -> object:
+    """Check the limit before each name and value is validated."""
+    if isinstance(labels, dict) and len(labels) > MAX_LABELS:
+        raise PydanticKnownError(
+            "too_long", {"field_type": "Dictionary", "max_length": MAX_LABELS, "actual_length": len(labels)}
+        )
+    return labels
+
+
+def _given(prompt: object) -> object:
+    if prompt is None:
+        raise PydanticKnownError("missing")
+    return prompt
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(_storable)]
+CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(_storable)]
+CallbackEvent = Literal["started", "progress", "finished"]
+ModelName = Annotated[str, Field(max_length=63), AfterValidator(_storable)]
+
+
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]
+
+
+class TaskSubmission(BaseModel):
+    """A request for images.
+
+    Only the prompt is required; the model provides defaults for the rest. `null` means the default.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    prompt: Annotated[Text, BeforeValidator(_given), AfterValidator(_telling)] = Field(
+        description="What to draw.", examples=["a large red circle above a small blue square"]
+    )
+    negative_prompt: Text | None = Field(default=None, description="What to keep out of the picture.")
+    model: ModelName | None = Field(
+        default=None, description="A name from `/v1/models`; without it the first one there."
+    )
+    steps: int | None = Field(default=None, description="Denoising steps.", examples=[20])
+    guidance_scale: float | None = Field(
+        default=None, allow_inf_nan=False, description="How closely to follow the prompt."
+    )
+    seed: int | None = Field(
+        default=None, description="0 to 2⁶³−1. The same seed draws the same picture; image k uses seed + k."
+    )
+    sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
+        default=None, description="One that the model offers."
+    )
+    width: int | None = Field(default=None, description="Pixels.", examples=[256])
+    height: int | None = Field(default=None, description="Pixels.", examples=[256])
+    num_images: int | None = Field(default=None, description="How many images to draw.")
+    output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
+        default=None, description="How the images are stored."
+    )
+    lane: Annotated[Lane, Field(strict=False)] = Field(
+        default=Lane.INTERACTIVE,
+        description="Whether somebody waits for it (`interactive`) or nobody does (`batch`).",
+    )
+    labels: Annotated[dict[LabelName, LabelValue], BeforeValidator(_few_labels)] = Field(
+        default_factory=dict, max_length=MAX_LABELS, description="Your own notes, returned as they are."
+    )
+    deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
+        default=None, description="Give up if no worker has started by then."
+    )
+    callback_url: CallbackUrlText | None = Field(
+        default=None,
+        description="Where to POST the task's events, as Standard Webhooks; https to a public address.",
+    )
+    callback_events: Annotated[list[CallbackEvent], Field(min_length=1, max_length=3)] | None = Field(
+        default=None, description="Which events; `finished` by default."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, fields: object) -> object:
+        return _few_fields(fields)
+
+    def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
+        """Convert to the use case's Submission."""
+        asked: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
+        seconds = self.deadline_seconds
+        return Submission(
+            user_id=user_id,
+            asked=asked,
+            model=self.model,
+            lane=self.lane,
+            labels=self.labels,
+            start_within=None if seconds is None else timedelta(seconds=seconds),
+            callback_url=self.callback_url,
+            callback_events=tuple(dict.fromkeys(self.callback_events or ("finished",))),
+            idempotency_key=idempotency_key,
+        )
+
+
+class BatchItem(TaskSubmission):
+    """One request for images in a batch."""
+
+    idempotency_key: IdempotencyKey | None = Field(
+        default=None,
+        description="The same key and fields always lead to one task, here and as the header of a single submission.",
+    )
+
+
+class TaskBatch(BaseModel):
+    """Several requests for images. Each is checked, and accepted or rejected, separately."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    tasks: Annotated[list[SkipValidation[BatchItem]], Field(min_length=1, max_length=MAX_BATCH_ITEMS)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, fields: object) -> object:
+        return _few_fields(fields)
+
+    def checked(self) -> Iterator[BatchItem | ValidationError]:
+        """Yield each item, or its validation error."""
+        for item in self.tasks:
+            try:
+                yield BatchItem.model_validate(item)
+            except ValidationError as refusal:
+                yield refusal
+
+
+class TaskListQuery(BaseModel):
+    """Selects the tasks to list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    status: TaskStatus | None = Field(default=None, description="Only tasks that stand so.")
+    model: ModelName | None = Field(default=None, description="Only this model's.")
+    page_size: int = Field(default=20, ge=1, le=100, description="How many tasks a page holds.")
+    page_token: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="`next_page_token` of the page before."
+    )

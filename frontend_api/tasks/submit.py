@@ -1,0 +1,217 @@
+"""Submit a task: check it, store it, publish it.
+
+It is stored before it is published, so that no accepted task can be lost.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from common.domain.errors import (
+    DependencyUnavailableError,
+    DomainError,
+    TaskAlreadyExistsError,
+    TaskNotFoundError,
+)
+from common.domain.models.catalog import ModelCatalog
+from common.domain.task import Lane, Task, TaskStatus
+from common.domain.task_warnings import warnings_of
+from common.observability.tracing import current_traceparent
+from common.ports import Clock, TaskStore
+from frontend_api.estimates.estimator import ForetellTask
+from frontend_api.quotas.quotas import QuotaExceededError, Quotas
+from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
+from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.webhooks.url_policy import CallbackRules
+
+
+class IdempotencyKeyReusedError(DomainError):
+    """The Idempotency-Key was used before, for a different request."""
+
+    code = "idempotency_key_reused"
+
+
+class OutcomeUnknownError(DependencyUnavailableError):
+    """A dependency timed out: the task with this id may be stored, now or soon, or not."""
+
+    def __init__(self, task_id: str, unavailable: DependencyUnavailableError) -> None:
+        super().__init__(unavailable.dependency)
+        self.task_id = task_id
+
+
+class TaskNotConfirmedError(OutcomeUnknownError):
+    """The task is stored but its message is not confirmed; rescue or a replay publishes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A caller's request. `asked` holds well-typed parameters by name; None means not given."""
+
+    user_id: str
+    asked: Mapping[str, Any]
+    model: str | None = None
+    lane: Lane = Lane.INTERACTIVE
+    labels: Mapping[str, str] = field(default_factory=dict)
+    start_within: timedelta | None = None
+    callback_url: str | None = None
+    callback_events: tuple[str, ...] = ("finished",)
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """The task that answers a submission; `replayed` if an earlier submission created it."""
+
+    task: Task
+    replayed: bool
+
+
+def _random_task_id() -> str:
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitTask:
+    """Submits tasks. `keep_for` is how long a finished task is kept."""
+
+    catalog: ModelCatalog
+    store: TaskStore
+    queue: TaskQueue
+    clock: Clock
+    keep_for: timedelta
+    callback_rules: CallbackRules
+    quotas: Quotas
+    foretell_task: ForetellTask
+    prompt_tokenizers: PromptTokenizers
+    enqueued_notes: EnqueuedNotes
+    new_task_id: Callable[[], str] = _random_task_id
+
+    def __call__(self, submission: Submission) -> Submitted:
+        """Accept a submission, or return the task that an earlier identical one created.
+
+        Raises, before anything is stored, UnknownModelError, ParametersRejectedError and
+        CallbackRefusedError. Also raises:
+
+        - IdempotencyKeyReusedError if the key belongs to a different request.
+        - TaskNotConfirmedError if the task is stored but not published.
+        - OutcomeUnknownError if it is unknown whether the task is stored.
+        - DependencyUnavailableError if the task is certainly not stored.
+        - QuotaExceededError and QueueFullError, except for a replay.
+        """
+        (task,) = self.foretell_task.foretold([self.new_task(submission)])
+        try:
+            with self.quotas.submission_of(submission.user_id):
+                stored = self._created(task)
+        except TaskAlreadyExistsError:
+            return Submitted(task=self._replayed(task), replayed=True)
+        except QuotaExceededError as refusal:
+            if submission.idempotency_key is None:
+                raise
+            try:
+                return Submitted(task=self._replayed(task), replayed=True)
+            except TaskNotFoundError:
+                raise refusal from None
+        self.foretell_task.note_stored(stored)
+        return Submitted(task=self._published(stored), replayed=False)
+
+    def new_task(self, submission: Submission) -> Task:
+        """Build a submission's task without storing it. Raises as a call does before storing."""
+        if submission.callback_url is not None:
+            self.callback_rules.checked_url(submission.callback_url)
+        spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
+        task_id = (
+            self.new_task_id()
+            if submission.idempotency_key is None
+            else task_id_of(submission.user_id, submission.idempotency_key)
+        )
+        parameters = spec.completed(submission.asked, seed=drawn_seed(task_id))
+        task = Task.submitted(
+            task_id=task_id,
+            user_id=submission.user_id,
+            parameters=parameters,
+            now=self.clock.now(),
+            keep_for=self.keep_for,
+            start_within=submission.start_within,
+            lane=submission.lane,
+            labels=submission.labels,
+            callback_url=submission.callback_url,
+            callback_events=submission.callback_events,
+            traceparent=current_traceparent(),
+        )
+        warnings = warnings_of(
+            parameters,
+            max_prompt_tokens=spec.max_prompt_tokens,
+            token_starts=partial(self.prompt_tokenizers.token_starts, spec.name),
+        )
+        return replace(task, warnings=warnings) if warnings else task
+
+    def _created(self, task: Task) -> Task:
+        try:
+            return self.store.create(task)
+        except DependencyUnavailableError as exc:
+            raise OutcomeUnknownError(task.id, exc) from exc
+
+    def _replayed(self, asked: Task) -> Task:
+        try:
+            stored = self.store.get(asked.id)
+        except DependencyUnavailableError as exc:
+            raise OutcomeUnknownError(asked.id, exc) from exc
+        check_same_request(stored, asked)
+        return self._published(stored) if self.needs_message(stored) else stored
+
+    def needs_message(self, task: Task) -> bool:
+        """Return whether no message for a stored task is confirmed.
+
+        The request that stored it died, timed out or is still running. One message too many is
+        harmless; one too few is not.
+        """
+        is_unconfirmed = task.enqueued_at is None and task.status is TaskStatus.QUEUED
+        return is_unconfirmed and not self.enqueued_notes.holds(task.id)
+
+    def _published(self, task: Task) -> Task:
+        try:
+            self.queue.publish(task)
+        except DependencyUnavailableError as exc:
+            raise TaskNotConfirmedError(task.id, exc) from exc
+        self.enqueued_notes.note([task], self.clock.now())
+        return task
+
+
+def noted_as_enqueued(store: TaskStore, task: Task, now: datetime) -> Task:
+    """Store that the message was confirmed. A failed write costs one needless message later."""
+    try:
+        return store.update(task.id, lambda stored: stored.enqueued(now), last_seen=task)
+    except DomainError:
+        return task
+
+
+def task_id_of(user_id: str, idempotency_key: str) -> str:
+    """Return the task id of a caller's key. A key is printable, so NUL cannot occur in it."""
+    return hashlib.sha256(f"{user_id}\0{idempotency_key}".encode()).hexdigest()[:32]
+
+
+def drawn_seed(task_id: str) -> int:
+    """Return the seed for a request without one: random like the id, and equal for every replay."""
+    return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
+
+
+def check_same_request(stored: Task, asked: Task) -> None:
+    """Raise IdempotencyKeyReusedError unless both tasks result from the same request."""
+    # A retry removes a task's deadline, so the requested deadline of a retried task is unknown.
+    retried = stored.start_by is None and stored.queued_at > stored.created_at
+    same_deadline = retried or _start_within(stored) == _start_within(asked)
+    if not same_deadline or _request_of(stored) != _request_of(asked):
+        raise IdempotencyKeyReusedError("this Idempotency-Key was used before, for a different request")
+
+
+def _start_within(task: Task) -> timedelta | None:
+    return None if task.start_by is None else task.start_by - task.created_at
+
+
+def _request_of(task: Task) -> tuple[object, ...]:
+    callback = (task.callback_url, task.callback_events)
+    return (task.user_id, task.parameters, task.lane, dict(task.labels), callback)

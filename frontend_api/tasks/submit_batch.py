@@ -1,0 +1,155 @@
+"""Submit many tasks at once.
+
+Each is accepted or rejected by itself; all accepted tasks are stored and published together.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from common.domain.errors import (
+    DependencyUnavailableError,
+    DomainError,
+    TaskAlreadyExistsError,
+    TaskNotFoundError,
+)
+from common.domain.task import Task
+from frontend_api.quotas.quotas import QuotaExceededError
+from frontend_api.tasks.submit import (
+    IdempotencyKeyReusedError,
+    OutcomeUnknownError,
+    Submission,
+    SubmitTask,
+    Submitted,
+    TaskNotConfirmedError,
+    check_same_request,
+)
+from frontend_api.tasks.task_batches import TaskBatches
+
+Outcome: TypeAlias = Submitted | DomainError
+"""The result of one submission: what SubmitTask would return or raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitBatch:
+    """Submits batches. The rules and the task ids are those of `submit_task`."""
+
+    submit_task: SubmitTask
+    batches: TaskBatches
+
+    def __call__(self, user_id: str, submissions: Sequence[Submission]) -> tuple[Outcome, ...]:
+        """Submit one caller's tasks and return the result of each, in the same order.
+
+        Raises DependencyUnavailableError when quotas cannot be read; in that case nothing is
+        stored.
+        """
+        asked = [self._asked(submission) for submission in submissions]
+        first: dict[str, Task] = {}
+        for task in asked:
+            if isinstance(task, Task):
+                first.setdefault(task.id, task)
+        outcomes = self._stored(user_id, list(first.values()))
+        outcomes |= self._replayed({task_id: outcomes[task_id] for task_id in _keyed(asked, submissions)})
+        matched = [_matched(task, first, outcomes) for task in asked]
+        unconfirmed = self._unconfirmed(matched)
+        return tuple(
+            unconfirmed.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
+            for outcome in matched
+        )
+
+    def _asked(self, submission: Submission) -> Task | DomainError:
+        try:
+            return self.submit_task.new_task(submission)
+        except DomainError as refusal:
+            return refusal
+
+    def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
+        """Store the tasks within the caller's quotas and return the results by id."""
+        foretell_task = self.submit_task.foretell_task
+        tasks = foretell_task.foretold(tasks)
+        allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
+        within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
+        created: tuple[Task | DomainError, ...] = ()
+        try:
+            created = self._created(within) if within else ()
+        finally:
+            allowance.settle(stored=sum(isinstance(each, Task) for each in created))
+        for each in created:
+            if isinstance(each, Task):
+                foretell_task.note_stored(each)
+        outcomes: dict[str, Outcome] = {
+            task.id: Submitted(task=each, replayed=False) if isinstance(each, Task) else each
+            for task, each in zip(within, created, strict=True)
+        }
+        if allowance.refusal is not None:
+            outcomes |= dict.fromkeys((task.id for task in beyond), allowance.refusal)
+        return outcomes
+
+    def _created(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
+        """Return the result of each; after a store timeout, each may be stored nevertheless."""
+        try:
+            created = self.batches.create(tasks)
+        except DependencyUnavailableError as error:
+            created = (error,) * len(tasks)
+        return tuple(
+            OutcomeUnknownError(task.id, each) if isinstance(each, DependencyUnavailableError) else each
+            for task, each in zip(tasks, created, strict=True)
+        )
+
+    def _replayed(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+        """Return those of the rejected tasks that an earlier request has stored."""
+        kinds = (TaskAlreadyExistsError, QuotaExceededError)
+        perhaps = [task_id for task_id, outcome in outcomes.items() if isinstance(outcome, kinds)]
+        if not perhaps:
+            return {}
+        try:
+            known = self.batches.get(perhaps)
+        except DependencyUnavailableError as error:
+            return {task_id: OutcomeUnknownError(task_id, error) for task_id in perhaps}
+        replayed: dict[str, Outcome] = {}
+        for task_id in perhaps:
+            if task_id in known:
+                replayed[task_id] = Submitted(task=known[task_id], replayed=True)
+            elif isinstance(outcomes[task_id], TaskAlreadyExistsError):
+                replayed[task_id] = TaskNotFoundError(task_id)  # deleted between the two calls
+        return replayed
+
+    def _unconfirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
+        """Publish the tasks that need a message; return those without a confirmation, by id."""
+        one = self.submit_task
+        found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
+        tasks = {task.id: task for task in found if one.needs_message(task)}
+        if not tasks:
+            return {}
+        try:
+            one.queue.publish(*tasks.values())
+        except DependencyUnavailableError as error:
+            return {task_id: TaskNotConfirmedError(task_id, error) for task_id in tasks}
+        one.enqueued_notes.note(tasks.values(), one.clock.now())
+        return {}
+
+
+def _keyed(asked: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
+    """Return the ids that an earlier request may have used; without a key they are random."""
+    return {
+        task.id
+        for task, submission in zip(asked, submissions, strict=True)
+        if isinstance(task, Task) and submission.idempotency_key is not None
+    }
+
+
+def _matched(
+    asked: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
+) -> Outcome:
+    """Return the result of one submission: a later one with the same id replays the first."""
+    if isinstance(asked, DomainError):
+        return asked
+    outcome = outcomes[asked.id]
+    is_first = first[asked.id] is asked
+    if isinstance(outcome, DomainError) or (is_first and not outcome.replayed):
+        return outcome
+    try:
+        check_same_request(outcome.task, asked)
+    except IdempotencyKeyReusedError as refusal:
+        return refusal
+    return Submitted(task=outcome.task, replayed=True)

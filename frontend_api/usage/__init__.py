@@ -1,0 +1,1 @@
+"""Usage: the costs of a caller's tasks per day."""

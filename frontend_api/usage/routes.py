@@ -1,0 +1,116 @@
+"""/v1/usage: the costs of the caller's tasks per day."""
+
+import re
+from datetime import date, timedelta
+from typing import Annotated
+
+from flask import Blueprint, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from frontend_api.dependencies import wired
+from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
+from frontend_api.http.requests import authenticate, caller_id, query
+from frontend_api.http.responses import json_answer
+from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.tasks.responses import AnswerBody
+from frontend_api.usage.totals import NO_USAGE, UsageTotals
+
+blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
+blueprint.before_request(authenticate)
+
+MAX_DAYS = 31
+_DAYS_BY_DEFAULT = 7
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _iso_day(given: object) -> object:
+    if isinstance(given, str) and not _ISO_DAY.fullmatch(given):
+        raise ValueError(
+            "must be a day as in 2026-11-20"
+        )  # pydantic alone would also accept seconds since 1970
+    return given
+
+
+_Day = Annotated[date, BeforeValidator(_iso_day), Field(ge=date(2000, 1, 1), lt=date(9999, 1, 1))]
+
+
+class UsageQuery(BaseModel):
+    """The range of days, in UTC."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first: _Day | None = Field(
+        default=None, alias="from", description="The first day; without it the sixth before the last one."
+    )
+    last: _Day | None = Field(default=None, alias="to", description="The last day; without it today.")
+
+
+class UsageAnswer(AnswerBody):
+    """The costs of tasks."""
+
+    tasks: int = Field(description="Tasks that ended, however they did.")
+    gpu_seconds: float = Field(description="Made the images that were kept.")
+    wasted_gpu_seconds: float = Field(description="Went into attempts that were lost; nobody pays for them.")
+    price: float | None = Field(description="Of `gpu_seconds`; null where no price is set.")
+
+    @classmethod
+    def of(cls, totals: UsageTotals) -> "UsageAnswer":
+        """Build the answer from the totals and the price."""
+        price = wired().gpu_price
+        return cls(
+            tasks=totals.tasks,
+            gpu_seconds=round(totals.gpu_seconds, 3),
+            wasted_gpu_seconds=round(totals.wasted_gpu_seconds, 3),
+            price=None if price is None else price.of(totals.gpu_seconds),
+        )
+
+
+class DayOfUsageAnswer(UsageAnswer):
+    """The costs of the tasks that finished on one day."""
+
+    day: date
+
+
+class UsageReportAnswer(AnswerBody):
+    """The costs of the caller's tasks, in total and per day, in ascending order of days."""
+
+    currency: str | None = Field(description="Of every `price`; null where no price is set.")
+    total: UsageAnswer
+    days: tuple[DayOfUsageAnswer, ...]
+
+
+@blueprint.get("")
+@described(
+    Operation(
+        id="readUsage",
+        summary="What your tasks have cost",
+        tag="usage",
+        query=UsageQuery,
+        answers={200: Answer(meaning="Totals, and those of each day.", body=UsageReportAnswer)},
+        problems=("parameters_rejected", "unauthenticated", "dependency_unavailable"),
+    )
+)
+def read() -> Response:
+    """Return the caller's usage."""
+    first, last = _interval(query(UsageQuery))
+    days = wired().read_usage(caller_id(), first=first, last=last)
+    price = wired().gpu_price
+    total = sum((one.totals for one in days), NO_USAGE)
+    return json_answer(
+        UsageReportAnswer(
+            currency=None if price is None else price.currency,
+            total=UsageAnswer.of(total),
+            days=tuple(DayOfUsageAnswer(day=one.day, **dict(UsageAnswer.of(one.totals))) for one in days),
+        )
+    )
+
+
+def _interval(asked: UsageQuery) -> tuple[date, date]:
+    last = asked.last or wired().clock.now().date()
+    first = asked.first or last - timedelta(days=_DAYS_BY_DEFAULT - 1)
+    if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
+        complaint = Complaint(
+            "parameter", "from", f"must be at most {MAX_DAYS - 1} days before to, and not after it"
+        )
+        raise RequestRefusedError(rejected([complaint]))
+    return first, last

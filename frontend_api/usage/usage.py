@@ -1,0 +1,39 @@
+"""Read the usage of a caller's tasks, day by day, in UTC."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from frontend_api.usage.ports import UsageBook
+from frontend_api.usage.totals import UsageTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuPrice:
+    """The published price of a useful GPU second."""
+
+    per_second: float
+    currency: str
+    """An ISO 4217 code."""
+
+    def of(self, gpu_seconds: float) -> float:
+        """Return the price of this many useful seconds."""
+        return round(gpu_seconds * self.per_second, 6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOfUsage:
+    """One day's totals."""
+
+    day: date
+    totals: UsageTotals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadUsage:
+    book: UsageBook
+
+    def __call__(self, user_id: str, *, first: date, last: date) -> tuple[DayOfUsage, ...]:
+        """Return every day from `first` to `last`, inclusive. Raises DependencyUnavailableError."""
+        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        totals = self.book.totals_of(user_id, days)
+        return tuple(DayOfUsage(day=day, totals=total) for day, total in zip(days, totals, strict=True))

@@ -1,0 +1,128 @@
+"""Deliver an event: one delivery attempt to the callback URL, recorded in the delivery log."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from opentelemetry.trace import SpanKind
+
+from common.domain.errors import DomainError, TaskNotFoundError
+from common.domain.task import Task, TaskStatus
+from common.observability.metrics import WEBHOOK_SECONDS, WEBHOOK_TRIES, counter, histogram
+from common.observability.tracing import injected, mark_failed, spanned
+from common.ports import Clock, TaskStore
+from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
+from frontend_api.webhooks.delivery_limiter import HostSlots
+from frontend_api.webhooks.delivery_log import Outcome
+from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
+from frontend_api.webhooks.signatures import signed_headers
+from frontend_api.webhooks.signing_secrets import CallerSecrets
+from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackRules, CallbackUrl
+
+_log = structlog.get_logger(__name__)
+_tries = counter(WEBHOOK_TRIES)
+_try_seconds = histogram(WEBHOOK_SECONDS)
+BodyOf = Callable[[TaskEvent, Task], bytes]
+
+
+class WebhookNotDeliveredError(DomainError):
+    """The receiver did not accept the event. Pub/Sub must retry."""
+
+    code = "webhook_not_delivered"
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverEvent:
+    """Delivers task events to callback URLs. `body_of` builds the request body."""
+
+    store: TaskStore
+    logs: WebhookLogs
+    sender: WebhookSender
+    secrets: CallerSecrets
+    slots: HostSlots
+    rules: CallbackRules
+    clock: Clock
+    body_of: BodyOf
+
+    def __call__(self, event: TaskEvent) -> None:
+        """Deliver the event, unless it is already delivered or no longer relevant.
+
+        Pub/Sub may call this any number of times with the same event. After
+        WebhookNotDeliveredError, ReceiverBusyError and DependencyUnavailableError it must retry.
+        """
+        try:
+            task = self.store.get(event.task_id)
+        except TaskNotFoundError:
+            return  # the task was deleted: its events are obsolete
+        if task.callback_url is None or callback_event_of(event) not in task.callback_events:
+            return
+        if not _is_so(event, task):
+            return
+        seen = self.logs.get(task.id)
+        if not seen.wants(event.id):
+            return
+        at = self.clock.now()
+        outcome = self._tried(event, task, task.callback_url, at)
+        self._told(event, outcome)
+        url, expires_at = task.callback_url, task.expires_at or at + task.keep_for
+        log = self.logs.update(
+            task.id,
+            lambda log: log.tried(event, url=url, at=at, outcome=outcome, expires_at=expires_at),
+            last_seen=seen,
+        )
+        if log.wants(event.id):
+            raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
+
+    def _tried(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
+        try:
+            receiver = self.rules.checked_url(url)
+        except CallbackRefusedError as error:  # the rules have become stricter since the submission
+            return Outcome(error=f"the callback URL {error}")
+        with self.slots.one_of(receiver.host):
+            keys = [secret.key for secret in self.secrets.of(task.user_id)]
+            body = self.body_of(event, task)
+            headers = signed_headers(event.id, at=at, body=body, keys=keys)
+            return self._sent(receiver, headers, body)
+
+    def _sent(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Send the request with trace headers.
+
+        The span records the host but not the path, which may contain a secret.
+        """
+        told: dict[str, str | int] = {
+            "http.request.method": "POST",
+            "server.address": receiver.host,
+            "server.port": receiver.port,
+        }
+        with spanned("POST", kind=SpanKind.CLIENT, attributes=told) as span:
+            outcome = self.sender.send(receiver, headers=injected(headers), body=body)
+            if outcome.status is not None:
+                span.set_attribute("http.response.status_code", outcome.status)
+            if not outcome.is_success:
+                mark_failed(span, str(outcome.status or outcome.kind))
+            return outcome
+
+    def _told(self, event: TaskEvent, outcome: Outcome) -> None:
+        attributes = {"outcome": outcome.kind}
+        _tries.add(1, attributes)
+        _try_seconds.record(outcome.duration_seconds, attributes)
+        _log.info(
+            "webhook_tried",
+            task_id=event.task_id,
+            event_id=event.id,
+            status=outcome.status,
+            error=outcome.error,
+            duration_seconds=round(outcome.duration_seconds, 3),
+        )
+
+
+def _is_so(event: TaskEvent, task: Task) -> bool:
+    """Return whether the event matches the task's current state.
+
+    It does not after a retry, which publishes its own final event.
+    """
+    if callback_event_of(event) == "finished":
+        return task.status.is_terminal and ending_of(task).id == event.id
+    return task.status is TaskStatus.PROCESSING and task.attempt == event.attempt

@@ -1,0 +1,109 @@
+"""The webhook body, and response schemas for deliveries and secrets."""
+
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field
+
+from common.domain.task import Task
+from common.wire_formats.task_event import TaskEvent
+from frontend_api.images.ports import ImageLinks
+from frontend_api.tasks.responses import AnswerBody, TaskAnswer, signed_links
+from frontend_api.usage.usage import GpuPrice
+from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, WebhookLog
+from frontend_api.webhooks.signing_secrets import ValidSecret
+
+
+class WebhookBody(AnswerBody):
+    """The body of a POST to a callback URL."""
+
+    type: str = Field(
+        description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
+    )
+    timestamp: datetime = Field(description="When it happened.")
+    data: TaskAnswer = Field(description="The task.")
+
+
+class WebhookTryAnswer(AnswerBody):
+    """One delivery attempt."""
+
+    at: datetime
+    status: int | None = Field(description="What the receiver answered; null: nothing.")
+    error: str | None = Field(description="Why there is no status.")
+    duration_seconds: float
+
+
+class WebhookDeliveryAnswer(AnswerBody):
+    """The delivery of one event to the callback URL."""
+
+    number: int
+    event_id: str = Field(description="The receiver's `webhook-id`.")
+    type: str
+    timestamp: datetime
+    url: str
+    state: DeliveryState
+    delivered_at: datetime | None
+    tries_made: int
+    tries: tuple[WebhookTryAnswer, ...] = Field(description="The latest 100, oldest first.")
+
+    @classmethod
+    def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
+        """Build the response for the task's owner."""
+        return cls(
+            number=delivery.number,
+            event_id=delivery.event_id,
+            type=delivery.type,
+            timestamp=delivery.timestamp,
+            url=delivery.url,
+            state=log.state_of(delivery),
+            delivered_at=delivery.delivered_at,
+            tries_made=delivery.tries_made,
+            tries=tuple(WebhookTryAnswer.model_validate(one) for one in delivery.tries),
+        )
+
+
+class WebhookDeliveriesAnswer(AnswerBody):
+    """The deliveries of one task."""
+
+    deliveries: tuple[WebhookDeliveryAnswer, ...] = Field(description="The latest 50, oldest first.")
+    stopped_at: datetime | None = Field(description="When the receiver said 410; null: it did not.")
+
+    @classmethod
+    def of(cls, log: WebhookLog) -> Self:
+        """Build the response for the task's owner."""
+        deliveries = tuple(WebhookDeliveryAnswer.of(log, delivery) for delivery in log.deliveries)
+        return cls(deliveries=deliveries, stopped_at=log.stopped_at)
+
+
+class WebhookSecretAnswer(AnswerBody):
+    """A secret that signs deliveries."""
+
+    secret: str = Field(description="`whsec_` and the key in base64, as Standard Webhooks writes it.")
+    created_at: datetime | None = Field(description="null: long ago.")
+    expires_at: datetime | None = Field(description="When it ceases to be used; null: not before a rotation.")
+
+
+class WebhookSecretsAnswer(AnswerBody):
+    """The valid secrets, newest first: one, or two for some time after a rotation."""
+
+    secrets: tuple[WebhookSecretAnswer, ...]
+
+    @classmethod
+    def of(cls, secrets: tuple[ValidSecret, ...]) -> Self:
+        """Build the response for the secrets' owner."""
+        return cls(
+            secrets=tuple(
+                WebhookSecretAnswer(secret=one.text, created_at=one.created_at, expires_at=one.expires_at)
+                for one in secrets
+            )
+        )
+
+
+def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks, *, price: GpuPrice | None) -> bytes:
+    """Build the body of an event, with links to the images if they can be signed."""
+    told = TaskAnswer.of(task, signed_links(task, image_links), price=price)
+    return (
+        WebhookBody(type=event.type, timestamp=event.timestamp, data=told)
+        .model_dump_json(by_alias=True)
+        .encode()
+    )

@@ -1,0 +1,263 @@
+"""A task that this worker has claimed, from the claim to the end of the attempt."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from common.domain.errors import ClaimLostError
+from common.domain.images import StoredImage
+from common.domain.task import AttemptOutput, Claim, FailedImage, Phase, Task
+from common.domain.task_records import TaskWarning
+from common.domain.task_warnings import warned
+from common.ports import Clock, TaskStore
+from gpu_subscriber.attempt.progress import ProgressTracker
+from gpu_subscriber.ports import DrawnImage, Generation, ProgressListener
+
+
+class StopReason(StrEnum):
+    """Why an attempt was stopped before its end."""
+
+    CANCELLED = "cancelled"
+    DRAINING = "draining"
+    CLAIM_LOST = "claim_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often a task's document is written during generation.
+
+    A claim is renewed every `renewal_seconds` at the latest. A progress write is due
+    `progress_seconds` after the last write and after a tenth of the work, so that a task of any length
+    has about ten writes. A first preview, and a finished image of several, is due after
+    `preview_seconds`; the first denoising step at once.
+    """
+
+    renewal_seconds: float = 3.0
+    progress_seconds: float = 1.0
+    preview_seconds: float = 0.3
+    look_seconds: float = 2.0
+    """Interval of reads for a cancellation while no write is due, which would also return it."""
+    worth_telling: float = 0.09
+
+
+class ActiveTask(ProgressListener):
+    """The state of one attempt that threads share: the claim, the progress, and whether to stop.
+
+    The callback thread generates and ends it, the engine's reading thread reports to it, the
+    heartbeat renews it.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        store: TaskStore,
+        clock: Clock,
+        on_news: Callable[[], None],
+        on_progress: Callable[[Task], None],
+    ) -> None:
+        if task.claim is None:
+            raise ClaimLostError(f"task {task.id!r} is claimed by nobody")
+        self.claim: Claim = task.claim
+        self._missing = frozenset(task.missing_images)
+        self.tracker = ProgressTracker(
+            images=task.parameters.num_images,
+            steps=task.parameters.steps,
+            clock=clock,
+            finished=set(range(task.parameters.num_images)) - self._missing,
+        )
+        self._images: tuple[StoredImage, ...] = ()
+        self._failed_images: tuple[FailedImage, ...] = ()
+        self._written_images = 0
+        self._reported_seconds = 0.0
+        self._task = task
+        self._store = store
+        self._clock = clock
+        self._on_news = on_news
+        self._on_progress = on_progress
+        self._writing = threading.Lock()
+        self._state = threading.Lock()
+        self._generation: Generation | None = None
+        self._stop_reason: StopReason | None = None
+        self.began_at = self._drawn_at = clock.now()
+        self._written_at = self._seen_at = self.began_at
+        self._written_phase = Phase.WAITING
+        self._written_value = 0.0
+        self._previewed_value: float | None = None
+        self._not_before = self.began_at
+
+    @property
+    def task(self) -> Task:
+        """The task as last written or read, with the warnings that the engine has reported since."""
+        return warned(self._task, self.tracker.warnings)
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why the attempt is being stopped; None if it is not."""
+        return self._stop_reason
+
+    # ── what the engine reports ──────────────────────────────────────────────────────────────────────────
+
+    def phase_changed(self, index: int, phase: Phase) -> None:
+        self.tracker.phase_changed(index, phase)
+        self._on_news()
+
+    def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
+        """Add warnings of the engine; the next write stores them."""
+        self.tracker.warned(warnings)
+
+    def step_done(self, index: int, step: int) -> None:
+        """Record a step. Only steps that are worth a write wake the heartbeat."""
+        before = self.tracker.value
+        self.tracker.step_done(index, step)
+        if int(before * 10) != int(self.tracker.value * 10):
+            self._on_news()
+
+    def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
+        self.tracker.preview_ready(index, step, jpeg)
+        self._on_news()
+
+    def image_drawn(self, image: DrawnImage) -> None:
+        """Record an image that the engine has finished; encoding and upload follow."""
+        self._drawn_at = self._clock.now()
+        self.tracker.image_finished(image.index)
+
+    def image_stored(self, image: StoredImage) -> None:
+        """Record an image that is in the bucket; the next write publishes it to the owner."""
+        self._images = (*self._images, image)
+        self._on_news()
+
+    def image_failed(self, image: FailedImage) -> None:
+        """Record an image that no attempt can generate."""
+        self._failed_images = (*self._failed_images, image)
+        self.tracker.image_finished(image.index)
+        self._on_news()
+
+    @property
+    def output(self) -> AttemptOutput:
+        """The output of the attempt so far."""
+        with self._state:
+            runs = () if self._generation is None else self._generation.runs
+        return AttemptOutput(images=self._images, failed_images=self._failed_images, runs=runs)
+
+    @property
+    def reported_seconds(self) -> float:
+        """The device seconds of this attempt that the latest renewal of its claim stored."""
+        return self._reported_seconds
+
+    @property
+    def drawing_seconds(self) -> float:
+        """Time from the start of the attempt to its latest generated image; 0 before the first."""
+        return (self._drawn_at - self.began_at).total_seconds()
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def drawn_by(self, generation: Generation) -> None:
+        """Set the generation that `stop` interrupts. An earlier stop is applied now."""
+        with self._state:
+            self._generation = generation
+            reason = self._stop_reason
+        if reason is not None:
+            generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
+
+    def stop(self, reason: StopReason) -> None:
+        """Interrupt the generation.
+
+        The first reason is kept, except that a lost claim overrides all others.
+        """
+        with self._state:
+            if self._stop_reason is None or reason is StopReason.CLAIM_LOST:
+                self._stop_reason = reason
+            generation = self._generation
+        if generation is not None:
+            generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def changed(self, change: Callable[[Task], Task]) -> Task:
+        """Write a change of the task.
+
+        Writes are serialized, so that they do not conflict with each other.
+        """
+        with self._writing:
+            return self._changed(change)
+
+    def renew(self, ttl: timedelta) -> None:
+        """Renew the claim and write the progress; raises the errors of TaskStore.update.
+
+        Does nothing once the attempt has ended, since the heartbeat may run after the final write.
+        """
+        now, standing, output = self._clock.now(), self.tracker.standing(), self.output
+
+        def renewed(task: Task) -> Task:
+            return task.renewed(
+                self.claim, now, ttl, progress=standing.progress, previews=standing.previews, output=output
+            )
+
+        with self._writing:
+            if self._task.claim is not None:
+                self._on_progress(self._changed(renewed))
+                self._reported_seconds = sum(run.gpu_seconds for run in output.runs)
+        self._written_at = self._seen_at = self._not_before = now
+        self._written_images = len(output.images) + len(output.failed_images)
+        self._written_phase = standing.progress.phase
+        self._written_value = standing.progress.value
+        if standing.previews:
+            self._previewed_value = standing.progress.value
+
+    def look(self) -> None:
+        """Read the current task.
+
+        Raises the errors of TaskStore.get, and ClaimLostError if another worker has claimed it.
+        """
+        with self._writing:
+            if self._task.claim is not None:
+                self._task = self._store.get(self._task.id)
+                held = self._task.claim
+                if held is None or not held.stands_for_attempt_of(self.claim):
+                    raise ClaimLostError(
+                        f"task {self._task.id!r} is no longer held by {self.claim.worker_id!r}"
+                    )
+        self._seen_at = self._not_before = self._clock.now()
+
+    def postpone(self, seconds: float) -> None:
+        """Delay the next read and write, after an error or a result that needs no retry."""
+        self._not_before = self._clock.now() + timedelta(seconds=seconds)
+
+    def renewal_due_at(self, pace: Pace) -> datetime:
+        """Return when the heartbeat should write next."""
+        self._follow_the_clock(pace)
+        due = self._written_at + timedelta(seconds=self._patience_with_news(pace))
+        return max(due, self._not_before)
+
+    def look_due_at(self, pace: Pace) -> datetime:
+        """Return when the heartbeat should read next, unless it writes before."""
+        self._follow_the_clock(pace)
+        return max(self._seen_at + timedelta(seconds=pace.look_seconds), self._not_before)
+
+    def _follow_the_clock(self, pace: Pace) -> None:
+        """Limit the stored times to the present, in case the clock was set back."""
+        now = self._clock.now()
+        self._written_at, self._seen_at = min(self._written_at, now), min(self._seen_at, now)
+        self._not_before = min(self._not_before, now + timedelta(seconds=pace.renewal_seconds))
+
+    def _changed(self, change: Callable[[Task], Task]) -> Task:
+        self._task = self._store.update(
+            self._task.id, lambda task: warned(change(task), self.tracker.warnings), last_seen=self._task
+        )
+        return self._task
+
+    def _patience_with_news(self, pace: Pace) -> float:
+        phase, value = self.tracker.phase, self.tracker.value
+        if phase is Phase.DENOISING and self._written_value == 0.0 and self._written_phase is not phase:
+            return 0.0
+        finished = len(self._images) + len(self._failed_images)
+        if self._written_images < finished < len(self._missing):  # the final write stores the last image
+            return pace.preview_seconds
+        if self.tracker.newest_preview is not None and self._previewed_value is None:
+            return pace.preview_seconds
+        if phase is not self._written_phase or value - self._written_value >= pace.worth_telling:
+            return pace.progress_seconds
+        return pace.renewal_seconds

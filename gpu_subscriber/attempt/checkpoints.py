@@ -1,0 +1,74 @@
+"""Checkpoints that let the next attempt resume. They only save time; none is required."""
+
+import threading
+from collections.abc import Mapping
+
+import structlog
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import Task
+from gpu_subscriber.attempt.outcomes import may_resume_after
+from gpu_subscriber.ports import Checkpoint, CheckpointStore
+
+_log = structlog.get_logger(__name__)
+
+
+class CheckpointKeeper:
+    """Reads the store only if a checkpoint may exist, and tolerates its errors."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._kept: set[str] = set()
+
+    def checkpoints_of(self, task: Task) -> Mapping[int, Checkpoint]:
+        """Return the checkpoints of earlier attempts. A first attempt makes no call."""
+        if task.attempt <= 1:
+            return {}
+        try:
+            found = self._store.load(task.folder)
+        except DependencyUnavailableError:
+            _log.warning("checkpoints_not_loaded", task_id=task.id)
+            return {}
+        steps = {str(index): checkpoint.step for index, checkpoint in found.items()}
+        _log.info("checkpoints_loaded", task_id=task.id, attempt=task.attempt, steps=steps)
+        return found
+
+    def keep(self, task: Task, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint for the next attempt, if the store is available."""
+        try:
+            self._store.save(task.folder, checkpoint)
+        except DependencyUnavailableError:
+            _log.warning("checkpoint_not_saved", task_id=task.id, index=checkpoint.index)
+        else:
+            with self._lock:
+                self._kept.add(task.folder)
+
+    def has_kept(self, task: Task) -> bool:
+        """Return whether this attempt has stored any."""
+        with self._lock:
+            return task.folder in self._kept
+
+    def attempt_ended(self, task: Task) -> None:
+        """Delete checkpoints that no later attempt should resume from."""
+        if self._may_have_some(task) and not may_resume_after(task):
+            self._discard(task)
+
+    def task_gone(self, task: Task) -> None:
+        """Delete the checkpoints of a task that was deleted during the attempt."""
+        if self._may_have_some(task):
+            self._discard(task)
+
+    def leave(self, task: Task) -> None:
+        """Clear the state of the attempt in this process."""
+        with self._lock:
+            self._kept.discard(task.folder)
+
+    def _may_have_some(self, task: Task) -> bool:
+        return self.has_kept(task) or task.attempt > 1
+
+    def _discard(self, task: Task) -> None:
+        try:
+            self._store.discard(task.folder)
+        except DependencyUnavailableError:
+            _log.warning("checkpoints_not_discarded", task_id=task.id)

@@ -1,0 +1,143 @@
+"""How an attempt ends: pure rules, no I/O. The settlement depends on the stored task only."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from common.domain.errors import AttemptsExhaustedError, DependencyUnavailableError
+from common.domain.task import AttemptOutput, Claim, FailedImage, Failure, Task, TaskStatus
+from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
+from gpu_subscriber.errors import GenerationFailedError, WorkerError
+from gpu_subscriber.ports import Settlement
+
+DEADLINE_EXCEEDED = Failure(
+    code="deadline_exceeded", message="No worker was free before the deadline that the request set."
+)
+ATTEMPT_TIMED_OUT = Failure(
+    code="attempt_timed_out", message="The drawing took longer than an attempt may take.", retryable=True
+)
+
+
+def settlement_of(task: Task) -> Settlement:
+    """Return the settlement: acknowledge only if the stored task is terminal (or was deleted)."""
+    return Settlement.ACKNOWLEDGE if task.status.is_terminal else Settlement.RETURN
+
+
+def claimed_or_ended(
+    task: Task,
+    worker_id: str,
+    now: datetime,
+    ttl: timedelta,
+    *,
+    silent: Claim | None = None,
+    traceparent: str | None = None,
+) -> Task:
+    """Claim the task, or end one that may not be claimed again. A terminal task is not changed.
+
+    Raises ClaimHeldError while another claim is alive; for `silent` see `Task.claimed_by`.
+    """
+    if task.status.is_terminal:
+        return task
+    if task.started_at is None and task.start_by is not None and now > task.start_by:
+        return task.abandoned(DEADLINE_EXCEEDED, now)
+    try:
+        claimed = task.claimed_by(worker_id, now, ttl, silent=silent, traceparent=traceparent)
+    except AttemptsExhaustedError:
+        return task.abandoned(_attempts_exhausted(task), now)
+    if claimed.cancel_requested_at is not None and claimed.claim is not None:
+        # The worker that should have read the flag died or handed the task back before.
+        return claimed.cancelled_by_holder(claimed.claim, now)
+    return claimed
+
+
+def finished(
+    task: Task, claim: Claim, now: datetime, *, output: AttemptOutput, failures: Mapping[int, Failure]
+) -> Task:
+    """Return the task after all runs have ended by themselves; `failures` by image index.
+
+    Another attempt follows if it may help an image and attempts are left; it generates only the
+    missing images. Otherwise the finished images are kept, and the task fails only if there are
+    none.
+    """
+    retryable = next((failure for _, failure in sorted(failures.items()) if failure.retryable), None)
+    if retryable is not None and task.cancel_requested_at is not None:
+        return task.cancelled_by_holder(claim, now, output=output)
+    if retryable is not None and task.attempts_left > 0:
+        return task.released(claim, retryable, now, output=output)
+    failed = {image.index: image for image in (*task.failed_images, *output.failed_images)}
+    failed |= {index: failed_image(index, failure) for index, failure in failures.items()}
+    if failed and not (task.images or output.images):
+        index, first = min(failed.items())
+        failure = failures.get(index, Failure(code=first.code, message=first.message))
+        return task.failed(claim, failure, now, output=replace(output, failed_images=tuple(failed.values())))
+    return task.completed(claim, output.images, now, failed_images=tuple(failed.values()), runs=output.runs)
+
+
+def failed_image(index: int, failure: Failure) -> FailedImage:
+    """Return the record of an image that no attempt can generate."""
+    return FailedImage(index=index, code=failure.code, message=failure.message)
+
+
+def released_or_failed(
+    task: Task, claim: Claim, failure: Failure, now: datetime, *, output: AttemptOutput
+) -> Task:
+    """Return the task after a failure of the whole attempt.
+
+    It is queued if another attempt may help and one is left, else failed.
+    """
+    if task.cancel_requested_at is not None:
+        return task.cancelled_by_holder(claim, now, output=output)
+    if failure.retryable and task.attempts_left > 0:
+        return task.released(claim, failure, now, output=output)
+    return task.failed(claim, failure, now, output=output)
+
+
+def cancelled_or_handed_back(task: Task, claim: Claim, now: datetime, *, output: AttemptOutput) -> Task:
+    """Return the task after an interruption: cancelled if its owner requested that, else queued.
+
+    A task that is handed back gets its attempt back.
+    """
+    if task.cancel_requested_at is not None:
+        return task.cancelled_by_holder(claim, now, output=output)
+    return task.handed_back(claim, now, output=output)
+
+
+def may_resume_after(task: Task) -> bool:
+    """Return whether the next attempt may use the checkpoints of one that ended like this.
+
+    Not after a crash, which the checkpoint may have caused.
+    """
+    crashed = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
+    return not task.status.is_terminal and not crashed
+
+
+def needless_attempts(task: Task, stored: Task | None) -> int:
+    """Return the last attempt whose unreferenced images may be removed; 0 for none.
+
+    `task` is the task of the attempt, `stored` the current one, whose images are kept. Later
+    attempts are excluded: their workers may have stored an image that is not in the document yet.
+    Earlier attempts cannot add images, since their writes are fenced.
+    """
+    if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
+        return task.attempt
+    if not stored.status.is_terminal:
+        return 0
+    is_whole = stored.status is TaskStatus.COMPLETED and not stored.failed_images
+    return stored.attempt - 1 if is_whole else stored.attempt
+
+
+def failure_of(error: WorkerError | DependencyUnavailableError) -> Failure:
+    """Convert an error that ended an attempt to the failure that the owner sees."""
+    if isinstance(error, GenerationFailedError):
+        return error.failure
+    if isinstance(error, DependencyUnavailableError):
+        return Failure(code=error.code, message=f"The {error.dependency} did not answer.", retryable=True)
+    return Failure(code=error.code, message="The worker could not finish this attempt.", retryable=True)
+
+
+def _attempts_exhausted(task: Task) -> Failure:
+    last = "" if task.failure is None else f" The last failure was {task.failure.code}."
+    return Failure(
+        code=AttemptsExhaustedError.code,
+        message=f"All attempts were used up; the latest was number {task.attempt}.{last}",
+    )

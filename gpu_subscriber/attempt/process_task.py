@@ -1,0 +1,272 @@
+"""Processing of one delivery, from claim to settlement.
+
+    claim → generate → images stored → task completed → event published → acknowledge
+
+A crash between any two steps is safe: the next delivery continues from the stored task. If that is
+terminal, its event is published again, under the same id, and the delivery is acknowledged.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from common.domain.errors import (
+    ClaimHeldError,
+    ClaimLostError,
+    DependencyUnavailableError,
+    InvalidTransitionError,
+    TaskNotFoundError,
+)
+from common.domain.task import Claim, Failure, Task
+from common.observability.gpu_cost import GpuBill
+from common.observability.tracing import current_traceparent, spanned
+from common.ports import Clock, EventPublisher, TaskStore
+from common.wire_formats.task_message import decode_task_message
+from common.wire_formats.versions import UndecodableError
+from gpu_subscriber.attempt.active_task import ActiveTask
+from gpu_subscriber.attempt.attempt_record import AttemptRecord, recorded_attempt
+from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
+from gpu_subscriber.attempt.claim_takeover import HolderWatch
+from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.heartbeat import Heartbeat
+from gpu_subscriber.attempt.outcomes import (
+    cancelled_or_handed_back,
+    claimed_or_ended,
+    failed_image,
+    failure_of,
+    finished,
+    released_or_failed,
+    settlement_of,
+)
+from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.errors import (
+    GenerationFailedError,
+    GenerationInterruptedError,
+    ObjectConflictError,
+    WorkerError,
+)
+from gpu_subscriber.images.storage import ImageStorage
+from gpu_subscriber.ports import (
+    Checkpoint,
+    DeadLetters,
+    Delivery,
+    DrawnImage,
+    FailedRun,
+    Generation,
+    ImageGenerator,
+    Settlement,
+)
+from gpu_subscriber.worker.timing_stats import MeasuredTimes
+
+Ending = Callable[[Task], Task]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTask:
+    """Processes deliveries, several at a time, each on the calling thread."""
+
+    worker_id: str
+    claim_ttl: timedelta
+    store: TaskStore
+    generator: ImageGenerator
+    images: ImageStorage
+    checkpoints: CheckpointKeeper
+    events: EventPublisher
+    course: TaskCourse
+    dead_letters: DeadLetters
+    heartbeat: Heartbeat
+    patience: Patience
+    holder_watch: HolderWatch
+    measured_times: MeasuredTimes
+    clock: Clock
+    bill: GpuBill
+
+    def __call__(self, delivery: Delivery) -> Settlement:
+        """Process a delivery and return its settlement, after all results are stored."""
+        with recorded_attempt(delivery, self.clock, self.bill) as record:
+            record.settlement = self._settled(delivery, record)
+            return record.settlement
+
+    def _settled(self, delivery: Delivery, record: AttemptRecord) -> Settlement:
+        try:
+            message = decode_task_message(delivery.body)
+        except UndecodableError as error:
+            return self._dead_lettered(delivery, record, reason=error.reason)
+        record.decoded(message.task_id)
+        try:
+            task = self._claimed(message.task_id, record)
+            if not task.status.is_terminal:
+                task = self._attempted(task, record)
+            record.ended(task)
+            if task.status.is_terminal:
+                self.events.publish(task)
+        except TaskNotFoundError as error:
+            record.result = error.code  # the task was deleted
+            return Settlement.ACKNOWLEDGE
+        except ClaimHeldError as error:
+            record.met_holder(error.claim, worker_id=self.worker_id)
+            record.result = error.code
+            return Settlement.RETURN
+        except (ClaimLostError, InvalidTransitionError, DependencyUnavailableError) as error:
+            record.result = error.code
+            return Settlement.RETURN
+        return settlement_of(task)
+
+    def _dead_lettered(self, delivery: Delivery, record: AttemptRecord, *, reason: str) -> Settlement:
+        record.result = "undecodable"
+        try:
+            self.dead_letters.publish(delivery, reason=reason)
+        except DependencyUnavailableError:
+            return Settlement.RETURN
+        return Settlement.ACKNOWLEDGE
+
+    def _claimed(self, task_id: str, record: AttemptRecord) -> Task:
+        attempt = current_traceparent()
+        with spanned("claim"):
+            try:
+                task, before = self._claimed_at_once(task_id, attempt)
+            except ClaimHeldError as error:
+                if error.claim.worker_id == self.worker_id or not self.holder_watch.outwaited():
+                    raise
+                task, before = self._claimed_at_once(task_id, attempt, silent=error.claim)
+        record.claimed(task, before=before)
+        return task
+
+    def _claimed_at_once(
+        self, task_id: str, traceparent: str | None, *, silent: Claim | None = None
+    ) -> tuple[Task, Task]:
+        """Claim or end the task; return it as it is now and as it was before."""
+        found: list[Task] = []
+        now = self.clock.now()
+
+        def claimed(task: Task) -> Task:
+            # `update` may retry: the last one is the task that the write was conditional on
+            found.append(task)
+            return claimed_or_ended(
+                task, self.worker_id, now, self.claim_ttl, silent=silent, traceparent=traceparent
+            )
+
+        return self.store.update(task_id, claimed), found[-1]
+
+    def _attempted(self, task: Task, record: AttemptRecord) -> Task:
+        """Generate and store the images, and write the end of the attempt."""
+        try:
+            ended = self._drawn_to_an_end(task, record)
+            self.checkpoints.attempt_ended(ended)
+        finally:
+            self.checkpoints.leave(task)
+        self.images.clear_up(task, ended)
+        return ended
+
+    def _drawn_to_an_end(self, task: Task, record: AttemptRecord) -> Task:
+        active = ActiveTask(
+            task,
+            store=self.store,
+            clock=self.clock,
+            on_news=self.heartbeat.news,
+            on_progress=self.course.progressed,
+        )
+        self.course.started(task)
+        with self.heartbeat.holding(active):
+            generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
+            with closing(generation):
+                active.drawn_by(generation)
+                ending = self._ending(active, generation)
+            record.drawn(generation.runs)
+            try:
+                with spanned("end attempt"):
+                    ended = self.patience(lambda: active.changed(ending))
+            except (ClaimLostError, InvalidTransitionError):
+                record.lost(reported_seconds=active.reported_seconds)
+                self._clear_up_after_losing(task)
+                raise
+            except TaskNotFoundError:
+                record.lost(reported_seconds=0.0)  # the task was deleted, and the reported seconds with it
+                self._clear_up_after_losing(task)
+                raise
+            except DependencyUnavailableError:
+                record.lost(reported_seconds=active.reported_seconds)
+                raise
+            self.measured_times.task_ended(ended, drawing_seconds=active.drawing_seconds)
+            return ended
+
+    def _clear_up_after_losing(self, task: Task) -> None:
+        """Remove this attempt's unreferenced images after the task was taken over or deleted."""
+        try:
+            stored = self.store.get(task.id)
+        except DependencyUnavailableError:
+            return
+        except TaskNotFoundError:
+            self.checkpoints.task_gone(task)
+            self.images.clear_up(task, None)
+        else:
+            self.images.clear_up(task, stored)
+
+    def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
+        """Generate and store the images; return the change that ends the attempt."""
+        try:
+            failures = self._drawn_and_stored(active, generation)
+        except (GenerationFailedError, ObjectConflictError) as error:
+            return self._failing(active, error)
+        except DependencyUnavailableError as error:
+            return self._stopping(active) if self.patience.is_cut_short else self._failing(active, error)
+        except GenerationInterruptedError:
+            return self._stopping(active)
+        now = self.clock.now()
+        return partial(finished, claim=active.claim, now=now, output=active.output, failures=failures)
+
+    def _stopping(self, active: ActiveTask) -> Ending:
+        now = self.clock.now()
+        return partial(cancelled_or_handed_back, claim=active.claim, now=now, output=active.output)
+
+    def _failing(self, active: ActiveTask, error: WorkerError | DependencyUnavailableError) -> Ending:
+        return partial(
+            released_or_failed,
+            claim=active.claim,
+            failure=failure_of(error),
+            now=self.clock.now(),
+            output=active.output,
+        )
+
+    def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
+        """Encode and upload each image while the GPU continues with the others.
+
+        Returns the failures by index. If an image cannot be stored, the others are stopped, and their
+        final reports awaited.
+        """
+        failures: dict[int, Failure] = {}
+        trouble: ObjectConflictError | DependencyUnavailableError | None = None
+        try:
+            for piece in generation:
+                match piece:
+                    case DrawnImage():
+                        active.image_drawn(piece)
+                        self.measured_times.image_drawn(active.task.parameters, piece.times)
+                        if trouble is None:
+                            trouble = self._stored(active, piece)
+                            if trouble is not None:
+                                generation.interrupt(want_checkpoints=True)
+                    case FailedRun():
+                        failures[piece.index] = piece.failure
+                        if not piece.failure.retryable:
+                            active.image_failed(failed_image(piece.index, piece.failure))
+                    case Checkpoint():
+                        self.checkpoints.keep(active.task, piece)
+        except GenerationInterruptedError:
+            if trouble is None:
+                raise
+        if trouble is not None:
+            raise trouble
+        return failures
+
+    def _stored(
+        self, active: ActiveTask, drawn: DrawnImage
+    ) -> ObjectConflictError | DependencyUnavailableError | None:
+        """Store the image; return the error if that failed."""
+        try:
+            active.image_stored(self.images.store(active.task, drawn))
+        except (ObjectConflictError, DependencyUnavailableError) as error:
+            return error
+        return None

@@ -1,0 +1,1 @@
+"""Batches: which Runs share a step, how many may, and the step itself."""

@@ -1,0 +1,165 @@
+"""One step of one batch: prepare new Runs, run one shared forward, advance and finish each Run.
+
+Memory: a batch that does not fit is halved and retried at the next step. This is safe because a
+forward changes no Run. An image that does not fit is decoded in tiles. Only a Run that fails alone
+fails.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+import torch
+
+from common.domain.task import Phase
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
+from gpu_subscriber.engine.messages import PhaseChanged
+from gpu_subscriber.engine.runs.active_runs import Roster, Send
+from gpu_subscriber.engine.runs.progress_reporter import Watching
+from gpu_subscriber.engine.runs.run import Denoising, Run
+from gpu_subscriber.engine.runs.run_state import prepare_run
+from gpu_subscriber.engine.step_metrics import Meter
+
+_log = structlog.get_logger()
+
+
+class BatchStep:
+    """Takes steps for Runs that share a key. Runs that fail or finish leave the roster on the way."""
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        watching: Watching,
+        device: Device,
+        caps: BatchCaps,
+        meter: Meter,
+        send: Send,
+        clock: Callable[[], float],
+    ) -> None:
+        self._roster = roster
+        self._watching = watching
+        self._device = device
+        self._caps = caps
+        self._meter = meter
+        self._send = send
+        self._clock = clock
+
+    def take(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+        """Take one step for all of `runs`. Each is charged an equal share of the device time."""
+        began = self._device.mark()
+        for run in runs:
+            if run.denoising is None:
+                self._prepare(family, run)
+        ready = [run for run in runs if run in self._roster]
+        if ready:
+            step_began = self._device.mark()
+            self._predict_and_advance(family, ready)
+            self._device.charge(step_began, partial(self._stepped, ready))
+        self._device.charge(began, partial(_charge_equally, runs))
+        for run in ready:
+            if run in self._roster and run.denoising is not None and run.denoising.is_done:
+                self._finish(family, run)
+
+    def _stepped(self, runs: Sequence[Run], seconds: float) -> None:
+        self._meter.stepped(runs[0].candidate.key.model, batch=len(runs), seconds=seconds)
+        for run in runs:
+            run.stopwatch.step_taken(seconds, shared_by=len(runs))
+
+    def _prepare(self, family: SteppingFamily, run: Run) -> None:
+        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
+        began = self._device.mark()
+        with self._roster.blaming(run):
+            prepare_run(family, run, self._send)
+            run.began_at = run.checkpointed_at = self._clock()
+            self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
+            self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
+
+    def _predict_and_advance(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+        unfinished = [run for run in runs if not _state(run).is_done]
+        if len(unfinished) == 1:
+            self._predict_alone(family, unfinished[0])
+        elif unfinished:
+            self._predict_together(family, unfinished)
+        self._device.keep_pace()
+
+    def _predict_alone(self, family: SteppingFamily, run: Run) -> None:
+        with self._roster.blaming(run):
+            (prediction,) = family.predict([_state(run)])
+            self._caps.fitted(run.candidate.key, batch=1)
+            self._watching.take_step(family.colours, run, prediction, batch=1)
+        if run not in self._roster:
+            self._device.free_memory()
+
+    def _predict_together(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
+        predictions: list[torch.Tensor] = []
+        fits = True
+        try:
+            predictions = family.predict([_state(run) for run in runs])
+        except torch.OutOfMemoryError:
+            fits = False
+        except (RuntimeError, ValueError, TypeError) as error:
+            if is_device_lost(error):
+                raise
+            _log.warning("batch_failed", batch=len(runs), error=type(error).__name__)
+        if not fits:
+            self._device.free_memory()
+            self._caps.failed(runs[0].candidate.key, batch=len(runs))
+            _log.warning("batch_halved", batch=len(runs), model=runs[0].start.parameters.model)
+        elif predictions:
+            self._caps.fitted(runs[0].candidate.key, batch=len(runs))
+        else:
+            # One Run's tensors do not fit the others'. Alone, each Run either works or fails by
+            # itself.
+            for run in runs:
+                self._predict_alone(family, run)
+        for run, prediction in zip(runs, predictions, strict=False):
+            with self._roster.blaming(run):
+                self._watching.take_step(family.colours, run, prediction, batch=len(runs))
+
+    def _finish(self, family: SteppingFamily, run: Run) -> None:
+        self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
+        began = self._device.mark()
+        with self._roster.blaming(run):
+            state = _state(run)
+            try:
+                decoded, in_tiles = self._decoded(family, state)
+            finally:
+                self._device.charge(began, partial(_charge_decoding, run))
+            circumstances = family.origin.circumstances(
+                state.scheduler, state.past, decoded_in_tiles=in_tiles
+            )
+            self._roster.release(run)
+            self._device.fetch(
+                decoded.pixels,
+                decoded.finite,
+                decoded.varied,
+                deliver=partial(self._roster.deliver, run, circumstances),
+            )
+
+    def _decoded(self, family: SteppingFamily, state: Denoising) -> tuple[Decoded, bool]:
+        """Return the image and whether it was decoded in tiles."""
+        try:
+            return family.decode(state), False
+        except torch.OutOfMemoryError:
+            _log.warning("decoding_tiled")
+        self._device.free_memory()
+        return family.decode(state, tiled=True), True
+
+
+def _charge_equally(runs: Sequence[Run], seconds: float) -> None:
+    for run in runs:
+        run.gpu_seconds += seconds / len(runs)
+
+
+def _charge_decoding(run: Run, seconds: float) -> None:
+    run.stopwatch.decoding_seconds = seconds
+    run.gpu_seconds += seconds
+
+
+def _state(run: Run) -> Denoising:
+    if run.denoising is None:
+        raise ValueError(f"run {run.run_id} has not been prepared")
+    return run.denoising

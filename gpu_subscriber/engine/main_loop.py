@@ -1,0 +1,136 @@
+"""The engine's loop: receive messages and advance the Runs until Shutdown. Returns the exit code."""
+
+import os
+import traceback
+
+import structlog
+
+from common.domain.models.catalog import ModelSpec
+from gpu_subscriber.engine import exit_codes
+from gpu_subscriber.engine.batches.batch_caps import BatchCaps
+from gpu_subscriber.engine.devices import Device, is_device_lost
+from gpu_subscriber.engine.duplex_pipe import ParentLink
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.errors import ModelUnavailableError
+from gpu_subscriber.engine.messages import EngineReady, Shutdown, WarmUpTimes
+from gpu_subscriber.engine.models.model_cache import Family, ModelShelf, is_exclusive, load_family
+from gpu_subscriber.engine.models.model_provenance import software_versions
+from gpu_subscriber.engine.models.warm_up import default_key, warm_up
+from gpu_subscriber.engine.step_engine import StepEngine
+
+_log = structlog.get_logger()
+
+
+def serve(link: ParentLink, settings: EngineSettings) -> int:
+    """Load a model, send EngineReady, and work until Shutdown. Returns the exit code, never raises."""
+    try:
+        return _Serving(link, settings).until_shutdown()
+    except Exception as error:
+        lost = is_device_lost(error)
+        frames = traceback.format_tb(error.__traceback__)
+        _log.error(
+            "engine_broke", device_lost=lost, error=type(error).__name__, reason=str(error), frames=frames
+        )
+        return exit_codes.DEVICE_LOST if lost else exit_codes.ENGINE_BROKEN
+
+
+class _Serving:
+    def __init__(self, link: ParentLink, settings: EngineSettings) -> None:
+        self._link = link
+        self._settings = settings
+        self._device = Device.chosen(settings)
+        if not self._device.is_cuda:
+            os.nice(settings.niceness)
+        self._caps = BatchCaps(max_batch=settings.max_batch)
+        self._shelf = ModelShelf(
+            settings.models, self._device, capacity=settings.loaded_models, load=self._load
+        )
+        self._engine = StepEngine(
+            shelf=self._shelf,
+            device=self._device,
+            caps=self._caps,
+            settings=settings,
+            send=link.send,
+            pump=lambda: self._hear(wait=False),
+        )
+        self._warm_up: WarmUpTimes | None = None
+        self._shutdown: Shutdown | None = None
+        self._reported: object = None
+
+    def until_shutdown(self) -> int:
+        while True:
+            self._load_any()
+            self._report_changes()
+            self._hear(wait=not self._engine.is_busy, within_seconds=self._seconds_until_retry())
+            if self._shutdown is not None:
+                self._engine.interrupt_all(want_checkpoints=self._shutdown.want_checkpoints)
+                return exit_codes.STOPPED
+            self._engine.advance()
+
+    def _load_any(self) -> None:
+        """Load the first model that works, at the start and while every model is broken.
+
+        A worker whose models are all broken gets no deliveries, so no Run triggers a load.
+        """
+        if self._shelf.loaded or self._engine.is_busy:
+            return
+        for spec in self._settings.models:
+            try:
+                self._shelf.get(spec.name)
+            except ModelUnavailableError:
+                continue
+            return
+
+    def _seconds_until_retry(self) -> float | None:
+        """Return how long an engine without a loaded model waits for messages; None: no limit."""
+        if self._shelf.loaded:
+            return None
+        return min(self._shelf.backoff.seconds_left(spec.name) for spec in self._settings.models)
+
+    def _report_changes(self) -> None:
+        """Send EngineReady when the loaded or the broken models have changed."""
+        standing = (self._shelf.loaded, self._shelf.backoff.broken)
+        if standing == self._reported:
+            return
+        self._reported = standing
+        self._link.send(self._ready())
+
+    def _ready(self) -> EngineReady:
+        return EngineReady(
+            models=tuple(spec.name for spec in self._settings.models),
+            device=self._device.name,
+            dtype=str(self._device.dtype).removeprefix("torch."),
+            slots=self._slots(),
+            versions=software_versions(),
+            warm_up=self._warm_up,
+            broken=self._shelf.backoff.broken,
+            exclusive=tuple(spec.name for spec in self._settings.models if is_exclusive(spec)),
+        )
+
+    def _slots(self) -> int:
+        """Return the largest measured cap of the models that share steps.
+
+        Before any measurement this is `max_batch`; without models that share steps it is 1.
+        """
+        sharing = [spec for spec in self._settings.models if not is_exclusive(spec)]
+        measured = [spec for spec in sharing if self._caps.is_measured(spec.name)]
+        return max((self._caps.measured_cap_of(default_key(spec)) for spec in measured or sharing), default=1)
+
+    def _hear(self, *, wait: bool, within_seconds: float | None = None) -> None:
+        """Process all pending messages.
+
+        With `wait`, block until one arrives or `within_seconds` have passed.
+        """
+        message = self._link.next(wait=wait, within_seconds=within_seconds)
+        while message is not None:
+            if isinstance(message, Shutdown):
+                self._shutdown = message
+                self._engine.stop_drawing()
+            else:
+                self._engine.receive(message)
+            message = self._link.next(wait=False)
+
+    def _load(self, spec: ModelSpec, device: Device) -> Family:
+        family = load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)
+        self._warm_up = warm_up(family, spec, device, self._caps, measure=self._settings.measure_at_start)
+        return family

@@ -1,0 +1,1 @@
+"""Loaded models: cache, checks, warm-up, samplers and provenance."""

@@ -1,0 +1,62 @@
+"""Check a loaded pipeline against its catalog entry, which must not promise too much."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.domain.models.catalog import ModelSpec
+from common.domain.models.pipeline_traits import (
+    DIFFUSION_SCHEDULERS,
+    PipelineTraits,
+    obeyed_samplers,
+    pipeline_traits,
+)
+from common.domain.models.traits import Guidance, ModelTraits
+from common.domain.models.unservable_pipelines import UNSERVABLE_PIPELINES
+from gpu_subscriber.engine.errors import ModelRefusedError
+from gpu_subscriber.engine.models.pipeline_calls import call_of, unservable_call
+from gpu_subscriber.engine.models.samplers import scheduler_config
+
+
+def check_entry(spec: ModelSpec, pipeline: Any) -> None:
+    """Raise ModelRefusedError, with what to change in the entry, when the entry does not fit."""
+    class_name = type(pipeline).__name__
+    if reason := UNSERVABLE_PIPELINES.get(class_name) or unservable_call(call_of(pipeline)):
+        raise ModelRefusedError(f"a {class_name} cannot be served: {reason}")
+    scheduler = type(pipeline.scheduler).__name__
+    if spec.family == "stable_diffusion" and scheduler not in DIFFUSION_SCHEDULERS:
+        raise ModelRefusedError(
+            f"family 'stable_diffusion' cannot step with a {scheduler}; the catalog entry may say 'whole_pipeline' "
+            "instead"
+        )
+    if problems := spec.promises_beyond(found_traits(pipeline)):
+        raise ModelRefusedError(f"the catalog entry promises what a {class_name} does not keep: {problems}")
+
+
+def found_traits(pipeline: Any) -> PipelineTraits:
+    """Return what a loaded pipeline obeys.
+
+    For a class missing from the table, the call's arguments decide.
+    """
+    found = pipeline_traits(type(pipeline).__name__, _configs(pipeline))
+    if found.is_known:
+        return found
+    call = call_of(pipeline)
+    is_guided = "guidance_scale" in call
+    return PipelineTraits(
+        traits=ModelTraits(
+            guidance=Guidance.CLASSIFIER_FREE if is_guided else Guidance.NONE,
+            negative_prompt=is_guided and "negative_prompt" in call,
+        ),
+        # Such a class may be written for its own scheduler. The author of the entry may restrict it
+        # further.
+        samplers=obeyed_samplers(scheduler_config(pipeline.scheduler)),
+        side_multiple=found.side_multiple,
+        min_steps=found.min_steps,
+        is_known=False,
+    )
+
+
+def _configs(pipeline: Any) -> Mapping[str, Mapping[str, Any]]:
+    parts = {name: getattr(part, "config", None) for name, part in pipeline.components.items()}
+    configs = {name: config for name, config in parts.items() if isinstance(config, Mapping)}
+    return {**configs, "scheduler": scheduler_config(pipeline.scheduler)}

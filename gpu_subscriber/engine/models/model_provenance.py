@@ -1,0 +1,155 @@
+"""Origin: the files, software and device behind a loaded model, for each image's record."""
+
+import hashlib
+import inspect
+import json
+import platform
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.domain.provenance import Circumstances, Environment
+from gpu_subscriber.engine.runs.run_history import Past
+
+VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
+WEIGHTS = "*.safetensors"
+_HASHED_AT_ONCE = 4
+_LONGEST_CONFIG_TEXT = 100
+
+
+@cache
+def software_versions() -> dict[str, str]:
+    """Return the versions of the packages that affect pixels, by name."""
+    return {name: version(name) for name in VERSIONED_PACKAGES}
+
+
+def weights_of(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each weights file in a model's folder, by relative path.
+
+    An unchanged file is hashed once per process.
+    """
+    files = sorted(folder.rglob(WEIGHTS))
+    with ThreadPoolExecutor(_HASHED_AT_ONCE) as pool:  # hashing large buffers leaves the interpreter free
+        digests = pool.map(_sha256_of, files)
+        return {str(file.relative_to(folder)): digest for file, digest in zip(files, digests, strict=True)}
+
+
+def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
+    """Return a diffusers scheduler's class as `class`, and its settings other than the defaults."""
+    parameters = inspect.signature(type(scheduler).__init__).parameters
+    told: dict[str, bool | int | float | str] = {"class": type(scheduler).__name__}
+    for name, value in sorted(scheduler.config.items()):
+        plain = value.tolist() if hasattr(value, "tolist") else value
+        # A model's config may come from another scheduler class; settings that this class does not
+        # accept have no effect.
+        if name in parameters and plain != parameters[name].default:
+            told[name] = plain if isinstance(plain, bool | int | float | str) else _brief(plain)
+    return told
+
+
+class Origin:
+    """The origin of one loaded model.
+
+    The weights are hashed when the model is loaded. The environment is read on first use, after the
+    warm-up has chosen the memory formats.
+    """
+
+    def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
+        self._pipeline = pipeline
+        self.revision = revision
+        self.weights: Mapping[str, str] = {} if folder is None else weights_of(folder)
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """The pipeline's networks by name."""
+        parts = sorted(self._pipeline.components.items())
+        return {name: part for name, part in parts if isinstance(part, torch.nn.Module)}
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment in which this process draws with this model."""
+        networks = self.networks
+        device = torch.device(self._pipeline.device)
+        is_cuda = device.type == "cuda"
+        return Environment(
+            device=torch.cuda.get_device_name(device) if is_cuda else device.type,
+            capability=_capability(device),
+            threads=None if is_cuda else torch.get_num_threads(),
+            dtype=str(self._pipeline.dtype).removeprefix("torch."),
+            channels_last=tuple(name for name, network in networks.items() if _is_channels_last(network)),
+            compiled=any(_is_compiled(network) for network in networks.values()),
+            versions=_all_versions(is_cuda=is_cuda),
+        )
+
+    def circumstances(self, scheduler: Any, past: Past, *, decoded_in_tiles: bool = False) -> Circumstances:
+        """Return the circumstances of a Run that was drawn with this model."""
+        return Circumstances(
+            revision=self.revision,
+            weights=dict(self.weights),
+            sampler_config=sampler_config(scheduler),
+            environment=self.environment,
+            batches=tuple(past.batches),
+            resumes=past.resumes,
+            started_over_because=past.started_over_because,
+            decoded_in_tiles=decoded_in_tiles,
+        )
+
+
+def _sha256_of(file: Path) -> str:
+    # Resolve links, because a hub's cache shares one file among revisions.
+    real = file.resolve()
+    stands = real.stat()
+    return _sha256_once(real, stands.st_size, stands.st_mtime_ns)
+
+
+@cache
+def _sha256_once(file: Path, _size: int, _changed_at: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    if len(text) <= _LONGEST_CONFIG_TEXT:
+        return text
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _is_channels_last(network: torch.nn.Module) -> bool:
+    """Return whether any kernel is channels-last.
+
+    Kernels of one pixel match both formats and do not count.
+    """
+    return any(
+        weight.ndim == 4
+        and not weight.is_contiguous()
+        and weight.is_contiguous(memory_format=torch.channels_last)
+        for weight in network.parameters()
+    )
+
+
+def _is_compiled(network: torch.nn.Module) -> bool:
+    return any(module._compiled_call_impl is not None for module in network.modules())
+
+
+def _capability(device: torch.device) -> str:
+    if device.type != "cuda":
+        return torch.backends.cpu.get_cpu_capability()
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"{major}.{minor}"
+
+
+def _all_versions(*, is_cuda: bool) -> dict[str, str]:
+    versions = {**software_versions(), "python": platform.python_version()}
+    try:
+        versions["darkroom"] = version("darkroom")
+    except PackageNotFoundError:  # run from a folder without an installed package
+        versions["darkroom"] = "unknown"
+    if is_cuda:
+        versions |= {"cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}
+    return versions

@@ -1,0 +1,74 @@
+"""Redraw one image as recorded: the same batch size at each step, the same memory formats."""
+
+from typing import Any
+
+import torch
+
+from common.domain.models.catalog import ModelSpec
+from common.domain.parameters import GenerationParameters
+from common.domain.provenance import Circumstances, Environment
+from gpu_subscriber.engine.devices import Device
+from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
+from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.models.model_cache import Family, load_family, reason_of
+from gpu_subscriber.engine.runs.run_history import Past
+
+LARGEST_BATCH = 64
+MOST_THREADS = 256
+
+
+def load_like(spec: ModelSpec, there: Environment) -> Family:
+    """Load the model as in `there`, as far as this machine allows. Raises ModelUnavailableError."""
+    settings: dict[str, Any] = {"device": "cpu" if there.device == "cpu" else "auto"}
+    if there.dtype in ("float32", "float16", "bfloat16"):
+        settings["dtype"] = there.dtype
+    if there.threads is not None:
+        settings["cpu_threads"] = max(1, min(there.threads, MOST_THREADS))
+    device = Device.chosen(EngineSettings(models=(spec,), **settings))
+    try:
+        family = load_family(spec, device, compile_denoiser=there.compiled)
+    except Exception as error:
+        raise ModelUnavailableError(spec.name, reason=reason_of(error)) from error
+    for name, network in family.origin.networks.items():
+        lies_last = name in there.channels_last
+        network.to(memory_format=torch.channels_last if lies_last else torch.contiguous_format)
+    return family
+
+
+@torch.inference_mode()
+def draw_like(
+    family: Family, parameters: GenerationParameters, there: Circumstances
+) -> tuple[bytes, Circumstances]:
+    """Return the pixels of the one image of `parameters` and the circumstances of this redraw.
+
+    The pixels are height x width x 3 bytes, RGB, row by row. Only the number of Runs that shared a
+    step matters, not which ones: copies of this Run fill the batch. Raises EngineError when the
+    recorded steps do not fit the image.
+    """
+    if isinstance(family, WholePipeline):
+        drawn = family.draw(parameters, seed=parameters.seed, on_step=lambda *_: None)
+        past = Past(batches=[1] * parameters.steps)
+        return _bytes_of(drawn), family.origin.circumstances(family.scheduler_for(parameters), past)
+    return _stepped(family, parameters, there)
+
+
+def _stepped(
+    family: SteppingFamily, parameters: GenerationParameters, there: Circumstances
+) -> tuple[bytes, Circumstances]:
+    state = family.prepare(parameters, seed=parameters.seed)
+    if len(there.batches) != len(state.timesteps):
+        raise EngineError(f"the record tells of {len(there.batches)} steps, not {len(state.timesteps)}")
+    for batch in there.batches:
+        if not 1 <= batch <= LARGEST_BATCH:
+            raise EngineError(f"the record tells of a batch of {batch}")
+        state.advance(family.predict([state] * batch)[0])
+        state.past.batches.append(batch)
+    decoded = family.decode(state, tiled=there.decoded_in_tiles)
+    told = family.origin.circumstances(state.scheduler, state.past, decoded_in_tiles=there.decoded_in_tiles)
+    return _bytes_of(decoded), told
+
+
+def _bytes_of(decoded: Decoded) -> bytes:
+    return decoded.pixels.cpu().numpy().tobytes()

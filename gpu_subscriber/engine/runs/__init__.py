@@ -1,0 +1,1 @@
+"""Runs: images being denoised, with their state, history, previews and reports."""

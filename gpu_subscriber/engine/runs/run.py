@@ -1,0 +1,169 @@
+"""A Run: one image being denoised. Mutable on purpose: only the engine thread accesses it."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from common.domain.task_records import TaskWarning
+from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate
+from gpu_subscriber.engine.messages import RunTimes, Start
+from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.runs.run_history import Past
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Denoising:
+    """The state of a Run between two steps.
+
+    - `latents`: (1, C, h, w) on the device, scaled as the sampler expects (`init_noise_sigma`
+      applied).
+    - `timesteps`: the sampler's own, (T,) on the CPU, so that reading one never waits for the
+      device.
+    - `device_timesteps`: the same in float32 on the device, for the network.
+    - `positive`, `negative`: (1, tokens, width) prompt embeddings; `negative` is None without
+      guidance.
+    - `timestep_condition`: (1, width) guidance embedding of a distilled network, else None.
+    """
+
+    latents: torch.Tensor
+    scheduler: Any
+    timesteps: torch.Tensor
+    device_timesteps: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor | None
+    guidance_scale: float
+    generator: torch.Generator
+    step_arguments: dict[str, Any]
+    fingerprint: str
+    """Digest of the weights: a checkpoint of other weights is refused."""
+    origin: Origin
+    past: Past = field(default_factory=Past)
+    timestep_condition: torch.Tensor | None = None
+    warnings: tuple[TaskWarning, ...] = ()
+    """The parameters that the model does not obey."""
+    step_index: int = 0
+    pristine: dict[str, Any] = field(init=False)
+    """The scheduler's attributes before the first step; later differences are the solver's history.
+    """
+
+    def __post_init__(self) -> None:
+        # Samplers replace their tensors, but some append to their lists.
+        self.pristine = {
+            name: list(value) if isinstance(value, list) else value
+            for name, value in vars(self.scheduler).items()
+        }
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no step is left."""
+        return self.step_index >= len(self.timesteps)
+
+    @property
+    def timestep(self) -> torch.Tensor:
+        """The sampler's current timestep, a 0-dim CPU tensor as the stock loop passes it."""
+        return self.timesteps[self.step_index]
+
+    @property
+    def model_input(self) -> torch.Tensor:
+        """(1, C, h, w): the latents as the network expects them (`scale_model_input`)."""
+        return self.scheduler.scale_model_input(self.latents, self.timestep)
+
+    def advance(self, prediction: torch.Tensor) -> None:
+        """Take one sampler step with the guided prediction, (1, C, h, w)."""
+        self.latents = self.scheduler.step(
+            prediction, self.timestep, self.latents, **self.step_arguments, return_dict=False
+        )[0]
+        self.step_index += 1
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Where a Run's time goes, in seconds of the device. Filled while the Run is drawn."""
+
+    preparing_seconds: float = 0.0
+    stepping_seconds: float = 0.0
+    decoding_seconds: float = 0.0
+    steps: int = 0
+    sharers: int = 0
+
+    def step_taken(self, seconds: float, *, shared_by: int) -> None:
+        """Record one step of a batch of `shared_by` Runs, which took `seconds` in all."""
+        self.stepping_seconds += seconds / shared_by
+        self.steps += 1
+        self.sharers += shared_by
+
+    def whole_image_drawn(self, seconds: float, *, steps: int) -> None:
+        """Record an image drawn in one call, whose phases cannot be timed separately."""
+        self.stepping_seconds, self.steps, self.sharers = seconds, steps, steps
+
+    @property
+    def times(self) -> RunTimes:
+        """The recorded times."""
+        return RunTimes(
+            preparing_seconds=self.preparing_seconds,
+            stepping_seconds=self.stepping_seconds,
+            decoding_seconds=self.decoding_seconds,
+            steps=self.steps,
+            shared_by=self.sharers / max(1, self.steps),
+        )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Run:
+    """One image in progress: its request, progress and cost. `denoising` is None until prepared."""
+
+    start: Start
+    candidate: Candidate
+    denoising: Denoising | None = None
+    resumed_at_step: int = 0
+    gpu_seconds: float = 0.0
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    steps_done: int = 0
+    """Steps done, on the scale of the requested steps, as reported."""
+    began_at: float = 0.0
+    previewed_at: float | None = None
+    checkpointed_at: float = 0.0
+    is_redrawn: bool = False
+    """Whether the first image was bad and the Run started over."""
+
+    @classmethod
+    def of(cls, start: Start, *, now: float, arrival: int) -> "Run":
+        """Return the Run of a Start that has just arrived."""
+        candidate = Candidate(
+            run_id=start.run_id,
+            key=BatchKey.of(start.parameters),
+            lane=start.lane,
+            submitted_at=start.submitted_at,
+            arrived_at=now,
+            arrival=arrival,
+        )
+        return cls(start=start, candidate=candidate)
+
+    @property
+    def run_id(self) -> str:
+        return self.start.run_id
+
+    @property
+    def seed(self) -> int:
+        """The seed of this one image."""
+        return self.start.parameters.seed_of(self.start.index)
+
+    def begin_again(self) -> None:
+        """Restart from the first step by the seed alone: a checkpoint may contain the fault."""
+        self.start = replace(self.start, checkpoint=None)
+        self.denoising = self.previewed_at = None
+        self.steps_done = self.resumed_at_step = 0
+        self.stopwatch = Stopwatch()
+        self.is_redrawn = True
+
+    def note_steps(self) -> int:
+        """Set `steps_done` from the sampler's position and return it.
+
+        A sampler may take one step more than requested (PNDM does): reports are scaled to the
+        requested steps.
+        """
+        state, asked = self.denoising, self.start.parameters.steps
+        if state is not None and len(state.timesteps):
+            self.steps_done = -(-state.step_index * asked // len(state.timesteps))
+        return self.steps_done

@@ -1,0 +1,144 @@
+"""An engine process with its pipe and its termination. This side does not import torch."""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from gpu_subscriber.engine.messages import FromEngine, ToEngine
+from gpu_subscriber.engine_host.exit import EngineEnd
+from gpu_subscriber.engine_host.oom_kills import oom_kills
+from gpu_subscriber.errors import EngineGoneError
+
+# Not fork: gRPC's threads do not survive it, and CUDA cannot be initialised in a forked process.
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class EngineChild:
+    """A running engine process. `send` and `kill` are thread-safe; `receive` is for one thread.
+
+    One thread writes to the pipe and one reads from it. A hung engine can block only these two, in
+    the middle of a message.
+    """
+
+    def __init__(
+        self,
+        process: SpawnProcess,
+        pipe: Connection,
+        *,
+        count_oom_kills: Callable[[], int | None],
+        oom_kills_before: int | None,
+    ) -> None:
+        self._process = process
+        self._pipe = pipe
+        self._count_oom_kills = count_oom_kills
+        self._oom_kills_before = oom_kills_before
+        self._unsaid: SimpleQueue[ToEngine | None] = SimpleQueue()
+        self._heard: SimpleQueue[FromEngine | None] = SimpleQueue()
+        self._threads = (
+            Thread(target=self._speak, name="engine-speaker", daemon=True),
+            Thread(target=self._listen, name="engine-listener", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+        self._hung = False
+        self._forced = False
+
+    @classmethod
+    def spawned(
+        cls, entry_point: str, settings: object, *, count_oom_kills: Callable[[], int | None] = oom_kills
+    ) -> "EngineChild":
+        """Start the function `package.module:function` in a new process, as f(pipe, settings)."""
+        oom_kills_before = count_oom_kills()
+        ours, theirs = _SPAWN.Pipe()
+        process = _SPAWN.Process(target=_run_entry_point, args=(entry_point, theirs, settings), name="engine")
+        process.start()
+        theirs.close()  # otherwise the pipe would stay open after the child's end
+        return cls(process, ours, count_oom_kills=count_oom_kills, oom_kills_before=oom_kills_before)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, message: ToEngine) -> None:
+        """Queue a message for the engine without blocking.
+
+        Messages to a dead engine are lost: see `receive`.
+        """
+        self._unsaid.put(message)
+
+    def receive(self, *, within_seconds: float) -> FromEngine | None:
+        """Return the engine's next message; None if there was none in time.
+
+        Raises EngineGoneError if the engine has ended.
+        """
+        was_alive = self._process.is_alive()
+        try:
+            message = self._heard.get(timeout=within_seconds)
+        except Empty:
+            if was_alive:
+                return None
+            message = None  # it is dead, but another process holds the pipe open
+        if message is None:
+            raise EngineGoneError("the engine's pipe has ended")
+        return message
+
+    def kill(self, *, hung: bool = False) -> None:
+        """Send SIGKILL, because the engine is `hung` or the time is up."""
+        self._hung, self._forced = self._hung or hung, self._forced or not hung
+        self._process.kill()
+
+    def ended(self, *, within_seconds: float) -> EngineEnd:
+        """Wait for the end of the process, kill it if needed, and return how it ended."""
+        self._process.join(within_seconds)
+        if self._process.is_alive():
+            self.kill()
+            self._process.join()
+        self._hang_up()
+        after, before = self._count_oom_kills(), self._oom_kills_before
+        return EngineEnd(
+            exit_code=self._process.exitcode or 0,
+            hung=self._hung,
+            forced=self._forced,
+            oom_killed=after is not None and before is not None and after > before,
+        )
+
+    def _speak(self) -> None:
+        try:
+            while (message := self._unsaid.get()) is not None:
+                self._pipe.send(message)
+        except OSError:
+            return
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._heard.put(self._pipe.recv())
+        except (EOFError, OSError):
+            return
+        finally:
+            self._heard.put(None)
+
+    def _hang_up(self) -> None:
+        """Shut down the pipe, which ends both threads, and close it afterwards."""
+        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        self._unsaid.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._pipe.close()
+
+
+def _run_entry_point(entry_point: str, pipe: Connection, settings: object) -> None:
+    """Entry point of the child. It imports the function by name, so that the parent need not."""
+    # A terminal's Ctrl-C reaches the whole process group; only the parent may end the engine.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    module, _, function = entry_point.partition(":")
+    getattr(importlib.import_module(module), function)(pipe, settings)

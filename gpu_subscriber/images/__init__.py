@@ -1,0 +1,1 @@
+"""Image files: encoding with the image's record inside, and storage."""

@@ -1,0 +1,82 @@
+"""Storage of generated images, and removal of unreferenced ones.
+
+Runs on callback threads: the GPU never waits for encoding or uploads.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import structlog
+from opentelemetry.trace import SpanKind
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.images import StoredImage, image_object_name
+from common.domain.task import Task
+from common.domain.task_warnings import parameters_with_effect
+from common.observability.tracing import spanned
+from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.outcomes import needless_attempts
+from gpu_subscriber.images.encoding import encode_image, recorded
+from gpu_subscriber.ports import DrawnImage, ImageWriter
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStorage:
+    """Encodes images with their records and writes them under the attempt's object names."""
+
+    writer: ImageWriter
+    patience: Patience
+
+    def store(self, task: Task, drawn: DrawnImage) -> StoredImage:
+        """Encode and upload an image.
+
+        Raises ObjectConflictError, and DependencyUnavailableError after all retries.
+        """
+        parameters, size = task.parameters, (drawn.width, drawn.height)
+        record = recorded(
+            drawn.pixels,
+            size,
+            parameters_with_effect(task).of_image(drawn.index),
+            drawn.circumstances,
+            task_id=task.id,
+            index=drawn.index,
+            attempt=task.attempt,
+        )
+        data = encode_image(drawn.pixels, size, record)
+        digest = hashlib.sha256(data).hexdigest()
+        extension = parameters.output_format.extension
+        name = image_object_name(task.folder, attempt=task.attempt, index=drawn.index, extension=extension)
+        content_type = parameters.output_format.content_type
+        metadata = {"task_id": task.id, "sha256": digest}
+        told = {"darkroom.image.index": drawn.index, "darkroom.image.size_bytes": len(data)}
+        with spanned("store image", kind=SpanKind.CLIENT, attributes=told):
+            self.patience(lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata))
+        return StoredImage(
+            index=drawn.index,
+            object_name=name,
+            width=drawn.width,
+            height=drawn.height,
+            seed=parameters.seed_of(drawn.index),
+            content_type=content_type,
+            size_bytes=len(data),
+            sha256=digest,
+            provenance=record.provenance,
+        )
+
+    def clear_up(self, task: Task, stored: Task | None) -> None:
+        """Remove the images that the task no longer references, if the bucket is available.
+
+        `task` is the task of the attempt, `stored` the current one; None if it was deleted.
+        """
+        attempts = needless_attempts(task, stored)
+        if attempts == 0:
+            return
+        keep = set() if stored is None else {image.object_name for image in stored.images}
+        try:
+            removed = self.writer.remove_attempts(task.folder, up_to=attempts, keep=keep)
+        except DependencyUnavailableError:
+            _log.warning("images_not_removed", task_id=task.id, up_to_attempt=attempts)
+        else:
+            _log.info("images_removed", task_id=task.id, up_to_attempt=attempts, images=removed)

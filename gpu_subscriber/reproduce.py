@@ -1,0 +1,60 @@
+"""Draws an image once more on this machine, from the record in its file, and writes the picture into another file.
+
+python -m gpu_subscriber.reproduce image.png again.png      exits 0, or 1 and says why
+
+`darkroom verify image.png --against again.png` compares the two. Nothing is asked but the model catalog.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from common.domain.errors import UnknownModelError
+from common.settings import SettingsError
+from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
+from gpu_subscriber.engine.reproduce import draw_like, load_like
+from gpu_subscriber.errors import UnreadableImageError
+from gpu_subscriber.images.encoding import encode_image, read_record, recorded
+from gpu_subscriber.settings import WorkerSettings
+
+
+def main() -> int:
+    """Generate the image again; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.reproduce", description=__doc__)
+    parser.add_argument("image", type=Path, help="a file that darkroom has drawn")
+    parser.add_argument("again", type=Path, help="where to write the new picture, in the same format")
+    asked = parser.parse_args()
+    try:
+        asked.again.write_bytes(_drawn_again(asked.image.read_bytes()))
+    except ModelUnavailableError as error:
+        print(f"redraw: {error} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        return 1
+    except (
+        UnreadableImageError,
+        UnknownModelError,
+        EngineError,
+        SettingsError,
+        ValidationError,
+        OSError,
+    ) as error:
+        print(f"redraw: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        return 1
+    return 0
+
+
+def _drawn_again(data: bytes) -> bytes:
+    record = read_record(data)
+    spec = WorkerSettings().load_catalog().get(record.parameters.model)
+    family = load_like(spec, record.provenance.environment)
+    pixels, circumstances = draw_like(family, record.parameters, record.provenance)
+    size = (record.parameters.width, record.parameters.height)
+    again = recorded(
+        pixels, size, record.parameters, circumstances, task_id=record.task_id, index=record.index, attempt=0
+    )
+    return encode_image(pixels, size, again)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The worker: start, delivery stream, health, reports and drain."""

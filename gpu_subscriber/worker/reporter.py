@@ -1,0 +1,108 @@
+"""Regular reports of the worker's models and measured durations to the store.
+
+They have a thread of their own, so that an unavailable store delays neither claims nor a drain.
+"""
+
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.worker_report import BrokenModel, WorkerReport
+from common.ports import Clock, WorkerReports
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.worker.timing_stats import MeasuredTimes
+
+_log = structlog.get_logger(__name__)
+_ALIVE_FOR_INTERVALS = 3
+"""Number of intervals without a report after which a worker counts as dead: one may fail, and the
+next be late.
+"""
+_KEPT_FOR = timedelta(days=7)
+"""Retention of reports of dead workers, whose durations are used to estimate the backlog."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Presence:
+    models: tuple[str, ...]
+    device: str
+    slots: int
+    deliveries: int
+    broken_models: tuple[BrokenModel, ...]
+
+
+class Reporting:
+    """Reports every `interval_seconds` from the first EngineReady until `leave`, then once more."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        reports: WorkerReports,
+        measured_times: MeasuredTimes,
+        clock: Clock,
+        interval_seconds: float,
+    ) -> None:
+        self._worker_id = worker_id
+        self._reports = reports
+        self._measured = measured_times
+        self._clock = clock
+        self._interval_seconds = interval_seconds
+        self._news = threading.Event()
+        self._leaving = False
+        self._presence: _Presence | None = None
+
+    def engine_ready(self, engine: EngineReady, *, deliveries: int) -> None:
+        """Store the engine's models and the number of concurrent deliveries, and report.
+
+        Returns at once.
+        """
+        if engine.warm_up is not None:
+            self._measured.warmed_up(engine.warm_up)
+        self._presence = _Presence(
+            models=engine.models,
+            device=engine.device,
+            slots=engine.slots,
+            deliveries=deliveries,
+            broken_models=engine.broken,
+        )
+        self._news.set()
+
+    def leave(self) -> None:
+        """Report that the worker accepts no more deliveries, and end `run`. Returns at once."""
+        self._leaving = True
+        self._news.set()
+
+    def run(self) -> None:
+        """Report until `leave`: the body of a side thread."""
+        while not self._leaving:
+            self._news.wait(timeout=self._interval_seconds)
+            self._news.clear()
+            if not self._leaving:
+                self._report()
+        self._report(leaving=True)
+
+    def _report(self, *, leaving: bool = False) -> None:
+        presence, now = self._presence, self._clock.now()
+        if presence is None:
+            return
+        report = WorkerReport(
+            worker_id=self._worker_id,
+            models=presence.models,
+            device=presence.device,
+            slots=presence.slots,
+            deliveries=presence.deliveries,
+            reported_at=now,
+            alive_until=now + timedelta(seconds=_ALIVE_FOR_INTERVALS * self._interval_seconds),
+            expires_at=now + _KEPT_FOR,
+            times=self._measured.models,
+            handling_seconds=self._measured.handling_seconds,
+            foretold=self._measured.foretold,
+            broken_models=presence.broken_models,
+        )
+        try:
+            self._reports.publish(report.leaving(now) if leaving else report)
+        except DependencyUnavailableError as error:
+            _log.warning("worker_not_reported", reason=error.code)

@@ -1,0 +1,123 @@
+"""The pipeline's file: mistakes that Cloud Build would refuse, or that would release without checks."""
+
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from google.cloud.devtools.cloudbuild_v1.types import Build
+from google.protobuf import json_format
+
+from tests.infrastructure.dockerfiles import DOCKERFILES, ROOT
+from tests.infrastructure.kustomizations import POOLS
+
+TEXT = (ROOT / "cloudbuild.yaml").read_text()
+BUILD: dict[str, Any] = yaml.safe_load(TEXT)
+STEPS: dict[str, dict[str, Any]] = {step["id"]: step for step in BUILD["steps"]}
+BUILT_IN = {"PROJECT_ID", "BUILD_ID"}
+DEPLOYS = ("canary", "workers", "traffic")
+
+each_script = pytest.mark.parametrize("step", [name for name, step in STEPS.items() if "script" in step])
+
+
+def before(step: str) -> set[str]:
+    """Return every step that must succeed before this one starts."""
+    found: set[str] = set()
+    queue = [name for name in STEPS[step]["waitFor"] if name != "-"]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue += [other for other in STEPS[name].get("waitFor", []) if other != "-"]
+    return found
+
+
+def test_cloud_build_knows_every_field() -> None:
+    build = json_format.ParseDict(BUILD, Build.pb(Build()))
+    assert len(build.steps) == len(STEPS) == len(BUILD["steps"])
+
+
+def test_steps_wait_for_steps_that_stand_before_them() -> None:
+    names = list(STEPS)
+    for position, (name, step) in enumerate(STEPS.items()):
+        # A step without waitFor waits for all steps before it, so only the first may omit it.
+        assert position == 0 or "waitFor" in step, name
+        assert set(step.get("waitFor", [])) - {"-"} <= set(names[:position]), name
+
+
+@pytest.mark.parametrize("step", DEPLOYS)
+def test_nothing_is_deployed_that_was_not_checked_and_scanned(step: str) -> None:
+    assert {"checks", "build-api", "build-worker", "push", "scan", "sbom-api", "sbom-worker"} <= before(step)
+
+
+def test_traffic_comes_last_after_the_smoke_test_and_the_workers() -> None:
+    assert before("traffic") == set(STEPS) - {"traffic"}
+    assert "smoke-test" in before("workers")
+    assert "--no-traffic" in STEPS["canary"]["script"]
+
+
+def test_every_substitution_that_is_used_is_declared_and_the_other_way_round() -> None:
+    declared = set(BUILD["substitutions"])
+    used = set(re.findall(r"\$\{?(_[A-Z_]+|PROJECT_ID|BUILD_ID|[A-Z]+_SHA|TAG_NAME)\b", TEXT))
+    assert used - declared - BUILT_IN == set()
+    assert declared - used == set()
+    assert BUILD["options"]["automapSubstitutions"]
+    assert BUILD["options"]["dynamicSubstitutions"]
+
+
+def test_arguments_use_substitutions_only_where_cloud_build_replaces_them() -> None:
+    for name, step in STEPS.items():
+        assert ("script" in step) != ("args" in step), name
+        assert not re.search(r"\$(?!\{)", " ".join(step.get("args", []))), name
+
+
+@each_script
+def test_scripts_can_be_read_by_their_shell(step: str) -> None:
+    script = STEPS[step]["script"]
+    shell = re.match(r"#!(/usr/bin/env bash|/bin/sh)\nset -euo? ?(pipefail)?\n", script)
+    assert shell, "a script names its shell and stops at the first failure"
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@each_script
+def test_python_inside_scripts_can_be_read(step: str) -> None:
+    for program in re.findall(r"python3 -c '(.*?)'", STEPS[step]["script"], re.DOTALL):
+        compile(program, step, "exec")
+
+
+def test_what_the_steps_run_exists() -> None:
+    for dockerfile in DOCKERFILES.values():
+        assert f"--file {dockerfile.relative_to(ROOT)}" in TEXT
+    for program in (".ci/run", "scripts/smoke_test"):
+        assert program in TEXT
+        assert (ROOT / program).stat().st_mode & 0o111
+    assert set(BUILD["substitutions"]["_POOLS"].split()) <= set(POOLS)
+
+
+def test_every_image_of_a_step_is_of_an_exact_version() -> None:
+    assert [
+        step["name"] for step in STEPS.values() if not re.search(r":v?\d+\.\d+\.\d+(-[a-z]+)?$", step["name"])
+    ] == []
+
+
+def test_no_step_may_take_longer_than_the_build() -> None:
+    def seconds(of: dict[str, Any]) -> int:
+        return int(of["timeout"].removesuffix("s"))
+
+    def longest_until(step: str) -> int:
+        waits = [name for name in STEPS[step].get("waitFor", []) if name != "-"]
+        return seconds(STEPS[step] | {"timeout": STEPS[step].get("timeout", "600s")}) + max(
+            (longest_until(name) for name in waits), default=0
+        )
+
+    assert max(seconds(step) for step in STEPS.values() if "timeout" in step) <= seconds(BUILD)
+    assert longest_until("traffic") - seconds(STEPS["workers"]) <= seconds(BUILD)
+
+
+def test_it_runs_as_an_identity_of_its_own_and_carries_no_secret() -> None:
+    assert BUILD["serviceAccount"].endswith(
+        "/serviceAccounts/darkroom-builder@${PROJECT_ID}.iam.gserviceaccount.com"
+    )
+    assert not re.search(r"(?i)password|secretEnv|availableSecrets|api[_-]?key", TEXT)

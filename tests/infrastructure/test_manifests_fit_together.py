@@ -1,0 +1,164 @@
+"""Checks beyond the schemas: references between manifests, and the worker's behaviour."""
+
+import threading
+import urllib.request
+from typing import Any
+
+import pytest
+
+from gpu_subscriber.settings import WorkerSettings
+from gpu_subscriber.worker.health import HealthServer
+from gpu_subscriber.worker.worker import WorkerState
+from tests.infrastructure.kustomizations import K8S, POOLS, Build, Manifest, built, pool
+
+GOODBYE_SECONDS = 7
+SPOT_NOTICE_SECONDS = 15
+
+each_pool = pytest.mark.parametrize("build", [pytest.param(name, id=name) for name in POOLS], indirect=True)
+
+
+@pytest.fixture
+def build(request: pytest.FixtureRequest) -> Build:
+    return pool(request.param)
+
+
+def settings_of(build: Build, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
+    """Return the settings with which a pod of this pool would start."""
+    for name, value in build.environment.items():
+        monkeypatch.setenv(name, value)
+    return WorkerSettings()
+
+
+def names(folder: str, kind: str) -> set[str]:
+    return {manifest["metadata"]["name"] for manifest in built(folder).all(kind)}
+
+
+def selects(selector: Manifest, build: Build) -> bool:
+    labels: dict[str, str] = build.pod["metadata"]["labels"]
+    return bool(selector["matchLabels"].items() <= labels.items())
+
+
+@each_pool
+def test_what_a_pool_names_exists(build: Build) -> None:
+    spec, scaled = build.pod["spec"], build.one("ScaledObject")["spec"]
+    assert build.worker["envFrom"] == [{"configMapRef": {"name": build.one("ConfigMap")["metadata"]["name"]}}]
+    assert scaled["scaleTargetRef"] == {"name": build.one("Deployment")["metadata"]["name"]}
+    assert {spec["serviceAccountName"]} == names("shared", "ServiceAccount")
+    assert {spec["priorityClassName"]} == names("shared", "PriorityClass")
+    asked_with = {trigger["authenticationRef"]["name"] for trigger in scaled["triggers"]}
+    assert asked_with == names("shared", "TriggerAuthentication")
+    assert {manifest["metadata"]["namespace"] for manifest in build.manifests} == names("shared", "Namespace")
+
+
+@each_pool
+def test_selectors_select_this_pools_pods_and_no_others(build: Build) -> None:
+    own = [build.one("Deployment")["spec"]["selector"], build.one("PodDisruptionBudget")["spec"]["selector"]]
+    own += [spread["labelSelector"] for spread in build.pod["spec"]["topologySpreadConstraints"]]
+    assert all(selects(selector, build) for selector in own)
+    others = [pool(name) for name in POOLS if pool(name) is not build]
+    assert not [other for other in others for selector in own if selects(selector, other)]
+    assert selects(built("shared").one("NetworkPolicy")["spec"]["podSelector"], build)
+
+
+@each_pool
+def test_every_variable_is_a_setting_and_together_they_are_a_configuration(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {f"DARKROOM_{name.upper()}" for name in WorkerSettings.model_fields}
+    assert {name for name in build.environment if name.startswith("DARKROOM_")} <= known
+    settings = settings_of(build, monkeypatch)
+    assert settings.models
+    (port,) = build.worker["ports"]
+    assert (port["containerPort"], port["name"]) == (settings.health_port, "health")
+    assert (settings.pod_name, settings.pod_namespace) == ("metadata.name", "metadata.namespace")
+
+
+@each_pool
+def test_the_second_signal_counts_the_subscription_that_the_pool_pulls_from(build: Build) -> None:
+    (net,) = [t for t in build.one("ScaledObject")["spec"]["triggers"] if t["type"] == "prometheus"]
+    assert f'subscription_id="{build.environment["DARKROOM_SUBSCRIPTION"]}"' in net["metadata"]["query"]
+    assert f"/projects/{build.environment['DARKROOM_PROJECT_ID']}/" in net["metadata"]["serverAddress"]
+
+
+def test_two_pools_pull_from_two_subscriptions() -> None:
+    assert len({pool(name).environment["DARKROOM_SUBSCRIPTION"] for name in POOLS}) == len(POOLS)
+
+
+@each_pool
+def test_a_pod_has_the_time_to_drain_and_a_spot_pod_no_more_than_its_node(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grace = build.pod["spec"]["terminationGracePeriodSeconds"]
+    assert grace == settings_of(build, monkeypatch).drain_deadline_seconds + GOODBYE_SECONDS
+    if build.pod["spec"]["nodeSelector"].get("cloud.google.com/gke-spot"):
+        assert grace <= SPOT_NOTICE_SECONDS
+
+
+@each_pool
+def test_probes_wait_as_long_as_the_worker_may_take(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def patience(probe: str) -> int:
+        seconds: int = build.worker[probe]["periodSeconds"] * build.worker[probe]["failureThreshold"]
+        return seconds
+
+    settings = settings_of(build, monkeypatch)
+    assert patience("startupProbe") > settings.engine_loading_seconds
+    assert patience("livenessProbe") >= settings.lease_seconds
+    assert build.one("Deployment")["spec"]["progressDeadlineSeconds"] > patience("startupProbe")
+
+
+@each_pool
+def test_probes_ask_what_the_worker_answers(build: Build) -> None:
+    state = WorkerState(alive=True, ready=True, draining=False, stream_open=True, engine=None, active_tasks=0)
+    server = HealthServer(0, lambda: state)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    try:
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            path = build.worker[probe]["httpGet"]["path"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=10) as answer:
+                assert answer.status == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@each_pool
+def test_a_worker_may_do_nothing_that_it_need_not(build: Build) -> None:
+    pod, worker = build.pod["spec"], build.worker["securityContext"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert worker["readOnlyRootFilesystem"]
+    assert worker["allowPrivilegeEscalation"] is False
+    assert worker["capabilities"] == {"drop": ["ALL"]}
+    writable = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+    for mount in build.worker["volumeMounts"]:
+        assert mount.get("readOnly") or mount["name"] in writable
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert not [volume for volume in pod["volumes"] if "hostPath" in volume]
+
+
+@each_pool
+def test_a_worker_has_one_gpu_and_a_roll_out_leaves_workers(build: Build) -> None:
+    resources: dict[str, Any] = build.worker["resources"]
+    assert resources["limits"]["nvidia.com/gpu"] == "1"
+    assert resources["limits"]["memory"] == resources["requests"]["memory"]
+    rolling = build.one("Deployment")["spec"]["strategy"]["rollingUpdate"]
+    assert rolling == {"maxSurge": 1, "maxUnavailable": "25%"}
+    assert "replicas" not in build.one("Deployment")["spec"]
+
+
+@pytest.mark.parametrize("folder", ["shared", *(f"overlays/{name}" for name in POOLS)])
+def test_every_parameter_reaches_its_place(folder: str) -> None:
+    lines = (K8S / "environment" / "parameters.env").read_text().splitlines()
+    parameters = dict(line.split("=", 1) for line in lines)
+    text = built(folder).text
+    assert not [
+        placeholder
+        for placeholder in (*parameters, "/PROJECT_ID/", "=MODEL", '"SUBSCRIPTION"')
+        if placeholder in text
+    ]
+    wanted = {"WORKER_SERVICE_ACCOUNT"} if folder == "shared" else {"WORKER_IMAGE", "API_HOST"}
+    if "csi:" in text:
+        wanted.add("WEIGHTS_BUCKET")
+    assert not [name for name in wanted if parameters[name] not in text]

@@ -1,0 +1,109 @@
+"""Terraform grants the permissions that the adapters need; custom roles contain no others."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infrastructure.terraform_files import TERRAFORM, block, resources
+
+ROOT = TERRAFORM.parent
+ADAPTERS = {"api": ("common", "frontend_api"), "worker": ("common", "gpu_subscriber")}
+KINDS = (
+    "google_project_iam_member",
+    "google_pubsub_subscription_iam_member",
+    "google_pubsub_topic_iam_member",
+    "google_service_account_iam_member",
+    "google_storage_bucket_iam_member",
+)
+# The permission that each client method needs, per Google's references. An upload may replace an
+# object.
+NEEDS = {
+    "firestore": {
+        "create": {"datastore.entities.create"},
+        "delete": {"datastore.entities.delete"},
+        "get": {"datastore.entities.get", "datastore.entities.list"},
+        "get_all": {"datastore.entities.get"},
+        "on_snapshot": {"datastore.entities.get", "datastore.entities.list"},
+        "set": {"datastore.entities.create", "datastore.entities.update"},
+        "update": {"datastore.entities.update"},
+    },
+    "gcs": {
+        "delete": {"storage.objects.delete"},
+        "download_as_bytes": {"storage.objects.get"},
+        "generate_signed_url": {"iam.serviceAccounts.signBlob", "storage.objects.get"},
+        "list_blobs": {"storage.objects.list"},
+        "reload": {"storage.objects.get"},
+        "upload_from_string": {"storage.objects.create", "storage.objects.delete"},
+    },
+    "pubsub": {
+        "publish": {"pubsub.topics.publish"},
+        "subscribe": {"pubsub.subscriptions.consume"},
+    },
+}
+# The permissions of Google's own roles, as far as they are needed here.
+HOLDS = {
+    "roles/pubsub.publisher": {"pubsub.topics.publish"},
+    "roles/pubsub.subscriber": {"pubsub.subscriptions.consume"},
+    "roles/storage.objectUser": {
+        f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list", "update")
+    },
+    "roles/storage.objectViewer": {"storage.objects.get", "storage.objects.list"},
+}
+OWN_ROLES = ("documents", "image_keeper", "link_signer")
+each_process = pytest.mark.parametrize("process", sorted(ADAPTERS))
+
+
+def own_role(name: str) -> set[str]:
+    return set(block("identity.tf", "resource", "google_project_iam_custom_role", name)["permissions"])
+
+
+def needed(process: str) -> set[str]:
+    """Return the permissions for every method that the process's adapters call."""
+    found: set[str] = set()
+    for room in ADAPTERS[process]:
+        adapters = ROOT / room / "adapters"
+        for path in adapters.rglob("*.py"):
+            technology = path.relative_to(adapters).parts[0].split("_")[0]
+            methods = NEEDS.get(technology, {})
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    found |= methods.get(node.func.attr, set())
+    return found
+
+
+def granted(process: str) -> set[str]:
+    """Return the permissions in every role that Terraform grants the process's account."""
+    found: set[str] = set()
+    for kind in KINDS:
+        for member in resources(kind).values():
+            if f"google_service_account.{process}.member" in str(member):
+                own = re.search(r"google_project_iam_custom_role\.(\w+)\.name", member["role"])
+                found |= own_role(own[1]) if own else HOLDS.get(member["role"], set())
+    return found
+
+
+@each_process
+def test_a_process_may_call_what_it_calls(process: str) -> None:
+    assert len(needed(process)) > 6
+    assert needed(process) - granted(process) == set()
+
+
+def test_roles_of_our_own_hold_nothing_that_nobody_calls() -> None:
+    everything = needed("api") | needed("worker")
+    # Firestore requires it for calls that belong to no document, such as an empty commit.
+    assert set().union(*map(own_role, OWN_ROLES)) - everything == {"datastore.databases.get"}
+
+
+def test_only_the_topic_that_may_be_forbidden_is_asked_for() -> None:
+    """Publishers may not read topics, nor object users buckets; such code must handle the refusal."""
+    looking = re.compile(r"\.(get_topic|get_subscription|get_bucket|lookup_bucket|exists)\(")
+    found = {
+        (path.name, match)
+        for rooms in ADAPTERS.values()
+        for room in rooms
+        for path in Path(ROOT / room / "adapters").glob("*.py")
+        for match in looking.findall(path.read_text())
+    }
+    assert found == {("dependency_probes.py", "get_topic")}

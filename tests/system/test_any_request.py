@@ -1,0 +1,84 @@
+"""schemathesis sends requests that the OpenAPI document permits or forbids, and checks the
+responses against it.
+"""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from frontend_api.adapters.google_tokens import FirebaseAuthenticator
+from frontend_api.api_keys.api_key import Scope
+from frontend_api.api_keys.create import CreateApiKey
+from frontend_api.identity.emulator_tokens import unsigned_token
+from frontend_api.identity.ports import Principal
+from tests.system.conftest import StartSystem
+from tests.unit.darkroom.conftest import served
+from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
+
+pytestmark = pytest.mark.end_to_end
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+SMALL = {"steps": 1, "width": 64, "height": 64}
+
+
+def ask_everything(url: str, *options: str, shows: str, folder: Path, **named: str) -> None:
+    """Send all requests and run all checks. Failures are in the assertion message."""
+    done = subprocess.run(
+        [
+            *(SCHEMATHESIS, "--config-file", CONFIGURATION, "run", f"{url}/openapi.json"),
+            *("--checks", "all", "--continue-on-failure", "--no-color", "--header", shows, *options),
+        ],
+        cwd=folder,
+        env={**os.environ, **named},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-2_000:]}"
+
+
+def test_the_whole_system_answers_as_the_document_says(start_system: StartSystem, tmp_path: Path) -> None:
+    system = start_system(extra_environment={"DARKROOM_STREAM_HEARTBEAT_SECONDS": "0.5"})
+    environment = system.stack.environment
+    token = unsigned_token("anybody", project_id=environment["DARKROOM_PROJECT_ID"])
+    system.client.http.headers["Authorization"] = f"Bearer {token}"
+    ended = system.client.completed("a large red circle", **SMALL)
+    system.stack.process("worker-0").ask_to_stop()  # no worker processes the tasks that will be submitted
+    assert system.stack.page_url is not None
+    ask_everything(
+        system.stack.page_url.rstrip("/"),
+        # The local stack accepts requests without credentials; the document describes the cloud.
+        "--exclude-checks=ignored_auth",
+        shows=f"Authorization: Bearer {token}",
+        folder=tmp_path,
+        ENDED_TASK=ended.id,
+        INTERNAL_TOKEN=environment["DARKROOM_INTERNAL_TOKEN"],
+    )
+
+
+def test_where_credentials_are_asked_for_nobody_gets_in_without(tmp_path: Path) -> None:
+    people = FirebaseAuthenticator(project_id="darkroom")
+    api = Api(folder=tmp_path, people=people, heartbeat_seconds=0.5, max_waiting=100)
+    key = CreateApiKey(keys=api.api_keys, clock=api.clock)(
+        Principal(user_id="ada"),
+        name="everything",
+        scopes=frozenset(Scope),
+        good_for=timedelta(days=1),
+    ).key
+    with contextmanager(served)(api.app) as url:
+        ask_everything(
+            url,
+            # The other test creates, uses and deletes resources. Here this could revoke the key in
+            # use.
+            "--phases=examples,coverage",
+            shows=f"X-API-Key: {key}",
+            folder=tmp_path,
+            ENDED_TASK=api.completed_task(user_id="ada").id,
+            INTERNAL_TOKEN=INTERNAL_TOKEN,
+        )

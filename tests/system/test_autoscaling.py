@@ -1,0 +1,46 @@
+"""The autoscaling metric from a running system: real tasks, a real worker's measured times."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from tests.system.conftest import System
+
+pytestmark = pytest.mark.end_to_end
+LONG = {"steps": 100, "width": 512, "height": 512}
+"""Long enough that no task finishes before the metric includes all."""
+
+
+def test_tasks_raise_the_figure_and_only_the_token_shows_it(system: System) -> None:
+    http = system.client.http
+    assert http.get("/internal/autoscaling").status_code == 401
+    guessed = {"Authorization": "Bearer guessed"}
+    assert http.get("/internal/autoscaling", headers=guessed).status_code == 401
+
+    by_token = {"Authorization": f"Bearer {system.stack.environment['DARKROOM_INTERNAL_TOKEN']}"}
+    address = "/internal/autoscaling?models=demo&target_seconds=10"
+    before = http.get(address, headers=by_token).json()
+    submitted = [
+        http.post("/v1/tasks", json={"prompt": "a large red circle", **LONG}).json()["id"] for _ in range(8)
+    ]
+    try:
+        told = _asked_until(lambda: http.get(address, headers=by_token).json(), tasks=len(submitted))
+        assert told["gpu_seconds"] > before["gpu_seconds"]
+        assert 1 <= told["workers"] <= told["tasks"]
+    finally:
+        for task_id in submitted:
+            http.post(f"/v1/tasks/{task_id}/cancel")
+
+
+def _asked_until(ask: Callable[[], dict[str, Any]], *, tasks: int) -> dict[str, Any]:
+    """Return the first answer that includes this many tasks: measurements are cached for two
+    seconds.
+    """
+    asking = Retrying(
+        retry=retry_if_result(lambda told: told["tasks"] < tasks),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(60),
+    )
+    return asking(ask)

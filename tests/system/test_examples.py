@@ -1,0 +1,78 @@
+"""The examples work as documented, against the whole system."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import System
+
+pytestmark = pytest.mark.end_to_end
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PROMPT = "a large green triangle on a white background"
+
+
+def run(system: System, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    assert system.stack.page_url is not None
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "DARKROOM_URL": system.stack.page_url}, capture_output=True,
+        text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def drawing(example: str) -> list[str]:
+    program = {".py": sys.executable, ".mjs": shutil.which("node"), ".sh": shutil.which("bash")}
+    needed = program[Path(example).suffix]
+    if needed is None or (example == "draw.sh" and None in (shutil.which("curl"), shutil.which("jq"))):
+        pytest.skip(f"{example} needs what is not installed here")
+    return [needed, str(EXAMPLES / example)]
+
+
+@pytest.mark.parametrize("example", ["draw.py", "draw.sh", "draw.mjs"])
+def test_a_prompt_becomes_a_file(system: System, tmp_path: Path, example: str) -> None:
+    done = run(system, tmp_path, *drawing(example), PROMPT)
+    assert done.returncode == 0, done.stderr
+    (name,) = done.stdout.split()
+    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert done.stderr.splitlines()[-1].startswith("completed ")
+
+
+@pytest.mark.parametrize("example", ["draw.sh", "draw.mjs"])
+def test_a_refusal_is_told(system: System, tmp_path: Path, example: str) -> None:
+    done = run(system, tmp_path, *drawing(example), " ")
+    assert done.returncode != 0
+    assert "/prompt: must not be white space only" in done.stderr
+
+
+def test_many_are_drawn_at_once(system: System, tmp_path: Path) -> None:
+    done = run(system, tmp_path, *drawing("draw_many.py"), PROMPT, "1", "2", "3")
+    assert done.returncode == 0, done.stderr
+    drawn = dict(line.split() for line in done.stdout.splitlines())
+    assert sorted(drawn) == ["1", "2", "3"]
+    assert {path.name for path in tmp_path.iterdir()} == set(drawn.values())
+
+
+def test_a_receiver_hears_of_the_end(system: System) -> None:
+    receiver = subprocess.Popen(
+        [*drawing("webhook_receiver.py"), "0"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "DARKROOM_WEBHOOK_SECRET": system.client.webhook_secrets()[0]},
+    )  # fmt: skip
+    assert receiver.stdout is not None
+    assert receiver.stderr is not None
+    stuck = threading.Timer(120, receiver.kill)
+    stuck.start()
+    try:
+        address = next(line.split()[-1] for line in receiver.stderr if "Running on" in line)
+        task_id = system.client.submit(PROMPT, steps=2, callback_url=address)
+        told = next(line for line in receiver.stdout if task_id in line)
+        assert told.split()[1:] == ["task.completed", task_id, "completed"]
+        unsigned = system.client.http.post(address, content=b"{}")
+        assert (unsigned.status_code, "Missing required headers" in unsigned.text) == (400, True)
+    finally:
+        stuck.cancel()
+        receiver.kill()
+        receiver.communicate()

@@ -1,0 +1,178 @@
+"""A stack with custom models, started as a new user does: by the command line, in an environment
+with many settings.
+
+The environment also contains proxies that do not work, and settings that differ from the local
+stack's defaults.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from common.wire_formats.task_message import encode_task_message
+from darkroom.cli.exit_codes import ExitCode
+from frontend_api.identity.emulator_tokens import unsigned_token
+from local_stack.free_ports import free_port
+from tests.chaos.waiting import wait_for
+from tests.factories import parameters, submitted_task
+
+pytestmark = pytest.mark.end_to_end
+ROOT = Path(__file__).parents[2]
+DARKROOM = Path(sys.executable).with_name("darkroom")
+PROJECT = "demo-darkroom"
+UNUSABLE = "http://127.0.0.1:9"
+BUILD = """
+import sys
+from pathlib import Path
+from tests.unit.gpu_subscriber.engine.tiny_pipelines import tiny_stable_diffusion
+for seed, name in enumerate(sys.argv[2:]):
+    tiny_stable_diffusion(Path(sys.argv[1]) / name, seed=seed)
+"""
+
+
+def catalog(folder: Path) -> Path:
+    """Write a catalog with two working models, and a third that no worker serves."""
+    build = [sys.executable, "-c", BUILD, str(folder), "tiny-a", "tiny-b"]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    models = [
+        {
+            "name": name,
+            "title": name,
+            "family": "stable_diffusion",
+            "source": source,
+            "defaults": {"steps": 2, "width": 64, "height": 64},
+        }
+        for name, source in (("tiny-a", "tiny-a"), ("tiny-b", "tiny-b"), ("absent", "owner/absent"))
+    ]
+    path = folder / "models.json"
+    path.write_text(json.dumps({"models": models}))
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """A new user's shell: all commands run with its environment."""
+
+    folder: Path
+    environment: dict[str, str]
+    started: subprocess.CompletedProcess[str]
+
+    def stack(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return in_shell([sys.executable, "-m", "local_stack", *words], self.environment)
+
+    def darkroom(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return in_shell([str(DARKROOM), *words], {**self.environment, **variables})
+
+    def get(self, path: str) -> Any:
+        url = f"{self.environment['DARKROOM_URL']}{path}"
+        return httpx.get(url, trust_env=False, timeout=30).raise_for_status().json()
+
+
+def in_shell(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    folder = tmp_path_factory.mktemp("own_models")
+    port = free_port()
+    inherited = {name: value for name, value in os.environ.items() if not name.endswith("_EMULATOR_HOST")}
+    for name in ("no_proxy", "NO_PROXY"):
+        inherited.pop(name, None)
+    environment = {
+        **inherited,
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), UNUSABLE),
+        "ALL_PROXY": "socks5://127.0.0.1:9",
+        "GOOGLE_CLOUD_PROJECT": "my-own-project",
+        "DARKROOM_MODEL_CATALOG": str(catalog(folder)),
+        "WORKER_MODELS": "tiny-a;tiny-b",
+        "DARKROOM_MAX_ACTIVE_TASKS": "2",
+        "DARKROOM_OPERATORS": '["olga"]',
+        "DATA_DIR": str(folder / "data"),
+        "PORT": str(port),
+        "DARKROOM_URL": f"http://localhost:{port}",
+    }
+    started = in_shell([sys.executable, "-m", "local_stack", "up", "--detach"], environment)
+    shell = Shell(folder=folder, environment=environment, started=started)
+    try:
+        assert started.returncode == 0, started.stderr
+        yield shell
+    finally:
+        shell.stack("down")
+
+
+def test_the_start_reports_what_it_ignores_and_which_models_no_worker_serves(shell: Shell) -> None:
+    assert "Ignored, because the stack sets them itself: GOOGLE_CLOUD_PROJECT.\n" in shell.started.stdout
+    assert "No worker serves absent: such tasks wait.\n" in shell.started.stdout
+
+
+@pytest.mark.parametrize("model", ["tiny-a", "tiny-b"])
+def test_each_model_of_the_catalog_is_drawn_with(shell: Shell, model: str) -> None:
+    done = shell.darkroom("generate", "a circle", "--model", model, "--to", str(shell.folder), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["task"]["model"] == model
+    assert Path(told["files"][0]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_status_models_and_queue_say_which_models_are_served(shell: Shell) -> None:
+    served = {"tiny-a": 1, "tiny-b": 1, "absent": 0}
+    assert json.loads(shell.stack("status", "--json").stdout)["models"] == served
+    assert "model absent: no live worker serves it, its tasks wait\n" in shell.stack("status").stdout
+    assert {model["name"]: model["workers"] for model in shell.get("/v1/models")["models"]} == served
+    assert shell.get("/v1/queue")["unserved_models"] == ["absent"]
+
+
+def test_a_task_without_a_worker_says_so_at_once_and_the_callers_limit_holds(shell: Shell) -> None:
+    submit = ("submit", "a circle", "--model", "absent", "--json")
+    waiting = [shell.darkroom(*submit) for _ in range(2)]
+    try:
+        for submitted in waiting:
+            assert json.loads(submitted.stdout)["model_served"] is False
+            assert submitted.stderr == (
+                "No live worker serves the model absent: the task waits until one does.\n"
+            )
+        refused = shell.darkroom(*submit)
+        assert "Quota exceeded" in refused.stderr
+        assert refused.returncode != ExitCode.DONE
+    finally:
+        shell.darkroom("cancel", *(json.loads(submitted.stdout)["id"] for submitted in waiting))
+
+
+def test_a_message_without_a_model_or_of_an_unknown_one_leaves_a_dead_letter(shell: Shell) -> None:
+    assert shell.darkroom("dead-letters", "list").returncode == ExitCode.NOT_ALLOWED
+    olga = {"DARKROOM_TOKEN": unsigned_token("olga", project_id=PROJECT)}
+    known = encode_task_message(submitted_task(parameters=parameters()), result_bucket="images")
+    host = f"127.0.0.1:{json.loads(shell.stack('status', '--json').stdout)['ports']['pubsub-emulator']}"
+    messages = [
+        {"data": base64.b64encode(b"no model").decode()},
+        {"data": base64.b64encode(b"unknown model").decode(), "attributes": {"model": "huge"}},
+        {"data": base64.b64encode(known[:-1]).decode(), "attributes": {"model": "huge"}},
+    ]
+    topic = f"http://{host}/v1/projects/{PROJECT}/topics/darkroom-tasks:publish"
+    httpx.post(topic, json={"messages": messages}, trust_env=False, timeout=30).raise_for_status()
+
+    def archived() -> bool:
+        listed = shell.darkroom("dead-letters", "list", "--json", **olga)
+        return listed.returncode == 0 and len(json.loads(listed.stdout)) == len(messages)
+
+    wait_for(archived, "a dead letter of each message", timeout_seconds=120)
+
+
+def test_shares_that_do_not_fit_the_catalog_are_refused_before_anything_starts(shell: Shell) -> None:
+    refused = shell.stack("up", "--data-dir", str(shell.folder / "other"), "--worker-models", "tiny-a;huge")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "WORKER_MODELS names the model 'huge', which is not in the model catalog: tiny-a, tiny-b, absent.\n"
+    )

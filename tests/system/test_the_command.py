@@ -1,0 +1,208 @@
+"""The `darkroom` command as a separate process, with and without a terminal, against the whole
+system.
+"""
+
+import hashlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.domain.task import TaskStatus
+from darkroom.cli.exit_codes import ExitCode
+from tests.system.conftest import System
+
+pytestmark = pytest.mark.end_to_end
+DARKROOM = Path(sys.executable).with_name("darkroom")
+PROMPT = "a large green triangle on a white background"
+LONG = ("--steps", "100", "--num-images", "4", "--width", "512", "--height", "512")
+"""Long enough that no task finishes before a test has checked it."""
+ITERM2_PICTURE = "\x1b]1337;File=inline=1;"
+KITTY_PICTURE = "\x1b_Ga=T,f=100,"
+
+
+class Terminal:
+    """A user's command line."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        assert system.stack.page_url is not None
+        self._folder = folder
+        self._environment = {**os.environ, "DARKROOM_URL": system.stack.page_url, "COLUMNS": "100"}
+
+    def run(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, without a terminal."""
+        return subprocess.run(
+            [DARKROOM, *words], cwd=self._folder, env={**self._environment, **environment},
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def json(self, *words: str) -> Any:
+        """Return the JSON output of a command, which must succeed."""
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command that a test will interrupt."""
+        return subprocess.Popen(
+            [DARKROOM, *words], cwd=self._folder, env=self._environment, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def seen(self, *words: str, environment: Mapping[str, str]) -> str:
+        """Return everything that a command writes to a terminal."""
+        outside, inside = pty.openpty()
+        process = subprocess.Popen(
+            [DARKROOM, *words], cwd=self._folder, env={**self._environment, "LINES": "40", **environment},
+            stdin=inside, stdout=inside, stderr=inside,
+        )  # fmt: skip
+        os.close(inside)
+        try:
+            sent = _all_of(outside)
+            assert process.wait(120) == 0, sent
+        finally:
+            process.kill()
+            os.close(outside)
+        return sent
+
+
+def _all_of(terminal: int) -> str:
+    sent = b""
+    while select.select([terminal], [], [], 120)[0]:
+        try:
+            piece = os.read(terminal, 65_536)
+        except OSError:  # Linux reports this when the last process has closed the terminal
+            break
+        sent += piece
+    return sent.decode()
+
+
+@pytest.fixture
+def terminal(system: System, tmp_path: Path) -> Iterator[Terminal]:
+    # Background jobs of a shell, and their children, ignore Ctrl-C unless a parent installs a
+    # handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Terminal(system, tmp_path)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_prompt_becomes_files(terminal: Terminal, tmp_path: Path) -> None:
+    done = terminal.run("generate", PROMPT, "--steps", "4", "--num-images", "2", "--to", "pictures")
+    assert done.returncode == 0, done.stderr
+    files = [tmp_path / line for line in done.stdout.splitlines()]
+    assert [file.parent.name for file in files] == ["pictures"] * 2
+    (task,) = terminal.json("list", "--limit", "1")
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    assert digests == [image["sha256"] for image in task["images"]]
+    assert done.stderr.endswith(f"{task['id']}: completed\n")
+
+
+def test_submit_watch_download(terminal: Terminal, tmp_path: Path) -> None:
+    task_id = terminal.run("submit", PROMPT, "--steps", "8", "--label", "team=a").stdout.strip()
+    watched = terminal.run("watch", task_id, "--json")
+    snapshots = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert (watched.returncode, {snapshot["id"] for snapshot in snapshots}) == (0, {task_id})
+    assert snapshots[-1]["status"] == "completed"
+    assert snapshots[-1] == terminal.json("show", task_id)
+    (file,) = terminal.json("download", task_id, "--to", str(tmp_path))["files"]
+    assert Path(file).read_bytes().startswith(b"\x89PNG")
+
+
+def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(
+    terminal: Terminal, system: System, tmp_path: Path
+) -> None:
+    process = terminal.start("generate", PROMPT, *LONG)
+    assert process.stderr is not None
+    task_id = process.stderr.readline().partition(":")[0]
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
+    assert f"Task {task_id} goes on.\n  Come back to it: darkroom watch {task_id}\n" in err
+    assert "Traceback" not in err
+    assert terminal.json("show", task_id)["status"] in ("queued", "processing")
+    assert list(tmp_path.iterdir()) == []
+
+    again = terminal.start("watch", task_id, "--cancel-on-interrupt")
+    assert again.stderr is not None
+    again.stderr.readline()
+    again.send_signal(signal.SIGINT)
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == ExitCode.INTERRUPTED
+    assert re.search(rf"Task {task_id} is (being )?cancelled\.\n", err)
+    assert system.client.wait_for_end(task_id).status is TaskStatus.CANCELLED
+    assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
+
+
+def test_a_task_is_cancelled_retried_and_deleted(terminal: Terminal) -> None:
+    task_id = terminal.run("submit", PROMPT, *LONG).stdout.strip()
+    assert [task["id"] for task in terminal.json("cancel", task_id)] == [task_id]
+    assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
+    assert [task["status"] for task in terminal.json("retry", task_id)] == ["queued"]
+    late = terminal.run("watch", task_id, "--timeout", "0")
+    assert (late.returncode, "Traceback" in late.stderr) == (ExitCode.TIMED_OUT, False)
+    assert terminal.json("delete", task_id, "--yes") == {"deleted": [task_id]}
+    assert terminal.run("show", task_id).returncode == ExitCode.NOT_FOUND
+
+
+def test_a_key_opens_what_its_scopes_say(terminal: Terminal) -> None:
+    created = terminal.json("keys", "create", "end to end", "--scope", "read")
+    reading = terminal.run("list", "--api-key", created["key"])
+    assert reading.returncode == 0, reading.stderr
+    assert terminal.run("submit", PROMPT, "--api-key", created["key"]).returncode == ExitCode.NOT_ALLOWED
+    assert terminal.json("keys", "revoke", created["id"]) == {"revoked": [created["id"]]}
+    assert terminal.run("list", "--api-key", created["key"]).returncode == ExitCode.NOT_ALLOWED
+
+
+def test_the_queue_and_what_it_cost_are_told(terminal: Terminal) -> None:
+    before = terminal.json("usage")["total"]["tasks"]
+    task_id = terminal.run("submit", PROMPT, "--steps", "2").stdout.strip()
+    assert terminal.run("watch", task_id).returncode == 0
+    assert terminal.json("usage")["total"]["tasks"] > before
+    assert {"demo"} <= {line["model"] for line in terminal.json("queue")["models"]}
+
+
+def test_what_a_person_can_cause_is_told_in_a_few_lines(terminal: Terminal) -> None:
+    refused = terminal.run("generate", PROMPT, "--steps", "5000")
+    assert refused.returncode == ExitCode.USAGE
+    assert "  /steps: must be between 1 and 100, got 5000\n" in refused.stderr
+    nobody = terminal.run("list", "--url", "http://127.0.0.1:9")
+    assert nobody.returncode == ExitCode.UNAVAILABLE
+    assert "Another address: --url, or DARKROOM_URL." in nobody.stderr
+    assert not any("Traceback" in done.stderr for done in (refused, nobody))
+
+
+def test_a_terminal_sees_a_bar(terminal: Terminal) -> None:
+    sent = terminal.seen("generate", PROMPT, "--steps", "100", environment={"TERM": "xterm-256color"})
+    assert re.search(r"drawing \d+/100", sent)
+    assert "completed" in sent
+    assert ITERM2_PICTURE not in sent
+    assert KITTY_PICTURE not in sent
+
+
+def test_a_terminal_that_can_sees_the_picture_emerge(terminal: Terminal) -> None:
+    iterm2 = {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}
+    sent = terminal.seen("generate", PROMPT, "--steps", "100", environment=iterm2)
+    assert sent.count(ITERM2_PICTURE) > 1, "no preview, or no image"
+    blind = terminal.seen("generate", PROMPT, "--steps", "2", "--no-preview", environment=iterm2)
+    assert ITERM2_PICTURE not in blind
+
+
+def test_a_terminal_that_can_sees_what_was_drawn_before(terminal: Terminal) -> None:
+    task_id = terminal.run("submit", PROMPT, "--steps", "2").stdout.strip()
+    assert terminal.run("watch", task_id).returncode == 0
+    assert terminal.seen("watch", task_id, environment={"TERM": "xterm-kitty"}).count(KITTY_PICTURE) == 1
+
+
+def test_a_narrow_encoding_is_no_reason_to_fall(terminal: Terminal) -> None:
+    assert terminal.run("submit", "a large red Δ", "--steps", "2").returncode == 0
+    listed = terminal.run("list", "--limit", "1", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    assert (listed.returncode, listed.stdout.splitlines()[1].endswith(r"a large red \u0394")) == (0, True)

@@ -1,0 +1,76 @@
+"""ETAs in the running system: workers report, the API computes, and the tasks finish as predicted."""
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+from pathlib import Path
+
+import pytest
+
+from darkroom import Client, Task, TaskStatus
+from local_stack import application
+from local_stack.free_ports import free_port
+from local_stack.processes.child_process import ChildProcess
+from tests.system.conftest import System
+
+pytestmark = pytest.mark.end_to_end
+PROMPT = "a large red circle on a white background"
+MORE_THAN_ARE_DRAWN_AT_ONCE = 12
+
+
+def test_what_was_told_at_submission_is_of_the_order_of_what_came_true(system: System) -> None:
+    with Client(system.stack.page_url) as client:
+        client.generate(PROMPT, steps=4)
+        burst = [client.submit(PROMPT, steps=20, seed=seed) for seed in range(MORE_THAN_ARE_DRAWN_AT_ONCE)]
+        estimate = client.estimate(PROMPT, steps=20)
+        ended = [client.wait(task, timeout_seconds=120) for task in burst]
+        assert client.queue().workers == client.model("demo").workers == 1
+    assert (estimate.feasible, estimate.reason) == (True, None)
+    assert estimate.queue_position >= 1
+    for told, came in zip(burst, ended, strict=True):
+        assert came.status is TaskStatus.COMPLETED
+        # The machine may be busy, so only the order of magnitude is checked.
+        assert p90_of(told) / 30 < took(came) < 30 * p90_of(told)
+
+
+@pytest.fixture
+def other_api(system: System, tmp_path: Path) -> Iterator[str]:
+    """Yield the URL of a second API process on the same stack."""
+    port = free_port()
+    environment = {**system.stack.environment, "DARKROOM_METRIC_EXPORTER": "none"}
+    process = ChildProcess(
+        application.api(port=port, environment=environment),
+        logs_directory=tmp_path,
+        stack_environment=system.stack.environment,
+    )
+    process.start()
+    try:
+        process.wait_until_ready()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.ask_to_stop()
+        if not process.wait_stopped(15):
+            process.kill()
+
+
+def test_tasks_one_after_another_are_each_first_in_every_api_process(system: System, other_api: str) -> None:
+    with Client(system.stack.page_url) as here, Client(other_api) as there:
+        here.generate(PROMPT, steps=4)
+        positions, estimated = [], []
+        for number, client in enumerate(islice(cycle((here, here, there, there)), 24)):
+            estimated.append(client.estimate(PROMPT, steps=2).queue_position)
+            task = client.submit(PROMPT, steps=2, seed=number)
+            positions.append(task.queue_position)
+            assert task.eta is not None
+            assert client.wait(task, timeout_seconds=120).status is TaskStatus.COMPLETED
+    assert positions == estimated == [0] * 24
+
+
+def p90_of(task: Task) -> float:
+    assert task.eta is not None
+    assert task.eta.p90_seconds is not None
+    return task.eta.p90_seconds
+
+
+def took(task: Task) -> float:
+    assert task.finished_at is not None
+    return (task.finished_at - task.created_at).total_seconds()

@@ -1,0 +1,353 @@
+"""The webhook sender against real receivers: its requests, its connections, its timeouts."""
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from frontend_api.adapters.address_resolver import SystemResolver, UnresolvableError
+from frontend_api.adapters.webhook_sender import PinnedWebhookSender
+from frontend_api.webhooks.delivery_log import Outcome
+from frontend_api.webhooks.url_policy import Address, CallbackRules
+
+LOCAL = CallbackRules(allows_loopback=True)
+BODY = b'{"type": "task.completed"}'
+PATIENCE_SECONDS = 0.5
+
+
+class Receiver(ThreadingHTTPServer):
+    """Records requests and answers with `status` and `headers`."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((host, port), _Handler)
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.status = 204
+        self.headers: dict[str, str] = {}
+        self.endless_body = False
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, {n.lower(): v for n, v in self.headers.items()}, body))
+        self.send_response(self.server.status)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        while self.server.endless_body:
+            try:
+                self.wfile.write(b"more " * 1_000)
+            except OSError:
+                return
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@contextmanager
+def serving(receiver: Receiver) -> Iterator[Receiver]:
+    thread = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        receiver.shutdown()
+        thread.join()
+        receiver.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with serving(Receiver()) as one:
+        yield one
+
+
+@contextmanager
+def raw_receiver(behaves: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Yield a port that handles each connection with this function."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                threading.Thread(target=_suppressed, args=(behaves, connection), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def _suppressed(behaves: Callable[[socket.socket], None], connection: socket.socket) -> None:
+    with connection:
+        try:
+            behaves(connection)
+        except OSError:
+            return
+
+
+def resolving(*answers: Sequence[str]) -> Callable[[str, float], Sequence[Address]]:
+    """Return a resolver that changes its answer; the last one repeats."""
+    left = list(answers)
+
+    def addresses_of(_host: str, _timeout: float) -> Sequence[Address]:
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        return [ipaddress.ip_address(text) for text in answer]
+
+    return addresses_of
+
+
+def post(
+    url: str, *, rules: CallbackRules = LOCAL, addresses_of: Any = None, **settings: Any
+) -> tuple[Outcome, float]:
+    sender = PinnedWebhookSender(
+        rules=rules,
+        addresses_of=addresses_of or SystemResolver(threads=1),
+        timeout_seconds=settings.pop("timeout_seconds", 10.0),
+        user_agent="darkroom/test",
+        **settings,
+    )
+    began = time.monotonic()
+    outcome = sender.send(LOCAL.checked_url(url), headers={"webhook-id": "event-1"}, body=BODY)
+    return outcome, time.monotonic() - began
+
+
+def test_the_request_is_what_was_asked_for(receiver: Receiver) -> None:
+    outcome, _ = post(f"http://localhost:{receiver.port}/hook?a=b")
+    assert (outcome.status, outcome.error) == (204, None)
+    assert outcome.duration_seconds > 0
+    ((path, headers, body),) = receiver.requests
+    assert (path, body) == ("/hook?a=b", BODY)
+    assert headers["host"] == f"localhost:{receiver.port}"
+    assert (headers["content-type"], headers["user-agent"]) == ("application/json", "darkroom/test")
+    assert (headers["webhook-id"], headers["content-length"]) == ("event-1", str(len(BODY)))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
+    receiver.status = status
+    receiver.headers = {"Location": f"http://127.0.0.1:{receiver.port}/elsewhere", "Content-Length": "0"}
+    outcome, _ = post(f"http://127.0.0.1:{receiver.port}/hook")
+    assert (outcome.status, outcome.is_success) == (status, False)
+    assert [path for path, _, _ in receiver.requests] == ["/hook"]
+
+
+def test_an_answer_without_an_end_is_not_waited_for(receiver: Receiver) -> None:
+    receiver.status, receiver.endless_body = 200, True
+    outcome, seconds = post(f"http://127.0.0.1:{receiver.port}/")
+    assert (outcome.status, seconds < 5) == (200, True)
+
+
+def says_nothing(connection: socket.socket) -> None:
+    while connection.recv(65_536):
+        pass
+
+
+def drips(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while True:
+        connection.sendall(b"x")
+        connection.settimeout(0.02)
+        try:
+            if not connection.recv(1):
+                return
+        except TimeoutError:
+            continue
+
+
+@pytest.mark.parametrize("behaves", [says_nothing, drips])
+def test_a_slow_receiver_ends_with_the_deadline(behaves: Callable[[socket.socket], None]) -> None:
+    with raw_receiver(behaves) as port:
+        outcome, seconds = post(f"http://127.0.0.1:{port}/", timeout_seconds=PATIENCE_SECONDS)
+    assert (outcome.status, outcome.error) == (None, "the receiver did not answer in time")
+    assert PATIENCE_SECONDS * 0.9 <= seconds < PATIENCE_SECONDS * 6
+
+
+def closes_at_once(connection: socket.socket) -> None:
+    connection.recv(65_536)
+
+
+def speaks_something_else(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(b"220 mail.example.com ESMTP\r\n")
+
+
+@pytest.mark.parametrize("behaves", [closes_at_once, speaks_something_else])
+def test_what_is_no_answer_is_told_as_such(behaves: Callable[[socket.socket], None]) -> None:
+    with raw_receiver(behaves) as port:
+        outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.status is None
+    assert outcome.error is not None
+    assert outcome.error.startswith(
+        ("the receiver did not answer in HTTP", "the receiver broke the connection")
+    )
+
+
+def test_nobody_there_is_told_as_such() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    outcome, _ = post(f"http://127.0.0.1:{port}/")
+    assert outcome.error is not None
+    assert outcome.error.startswith("the receiver cannot be connected to")
+
+
+# ── connections ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["127.0.0.1"],
+        ["::1"],
+        ["10.0.0.7"],
+        ["169.254.169.254"],
+        ["::ffff:127.0.0.1"],
+        ["8.8.8.8", "127.0.0.1"],  # one forbidden address is enough
+    ],
+)
+def test_an_address_that_is_not_public_is_never_connected_to(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
+) -> None:
+    connected: list[object] = []
+    monkeypatch.setattr(socket, "create_connection", lambda address, *_, **__: connected.append(address))
+    outcome, _ = post(
+        f"https://localhost:{receiver.port}/", rules=CallbackRules(), addresses_of=resolving(addresses)
+    )
+    assert outcome.error is not None
+    assert "which is not a public address" in outcome.error
+    assert not connected
+    assert not receiver.requests
+
+
+def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_means_another_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups: list[str] = []
+    real = socket.getaddrinfo
+
+    def rebinding(host: Any, *arguments: Any, **more: Any) -> Any:
+        if host != "localhost":
+            return real(host, *arguments, **more)
+        lookups.append(host)
+        return real("127.0.0.1" if len(lookups) == 1 else "127.0.0.2", *arguments, **more)
+
+    with serving(Receiver()) as meant, serving(Receiver("127.0.0.2", meant.port)) as internal:
+        monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+        outcome, _ = post(f"http://localhost:{meant.port}/")
+        assert outcome.status == 204
+        assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 1)
+        # The next attempt resolves and checks the name again.
+        outcome, _ = post(f"http://localhost:{meant.port}/", rules=CallbackRules())
+        assert outcome.error is not None
+        assert "127.0.0.2, which is not a public address" in outcome.error
+        assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 2)
+
+
+def test_a_name_that_turns_bad_after_a_good_answer_is_refused_at_the_next_try(receiver: Receiver) -> None:
+    turning = resolving(["127.0.0.1"], ["10.0.0.1"])
+    url = f"http://localhost:{receiver.port}/"
+    assert post(url, addresses_of=turning)[0].status == 204
+    outcome, _ = post(url, addresses_of=turning)
+    assert outcome.error == "the callback URL leads to 10.0.0.1, which is not a public address"
+    assert len(receiver.requests) == 1
+
+
+def test_when_the_first_address_takes_nobody_the_next_one_is_tried(receiver: Receiver) -> None:
+    outcome, _ = post(
+        f"http://localhost:{receiver.port}/", addresses_of=resolving(["127.0.0.77", "127.0.0.1"])
+    )
+    assert outcome.status == 204
+
+
+def test_a_name_that_means_nothing_is_told_as_such() -> None:
+    def nothing(_host: str, _timeout: float) -> Sequence[Address]:
+        raise UnresolvableError("leads to a host that cannot be resolved")
+
+    outcome, _ = post("https://localhost/", addresses_of=nothing)
+    assert outcome.error == "the callback URL leads to a host that cannot be resolved"
+
+
+def test_a_resolver_that_never_answers_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: stuck.wait(30))
+    try:
+        outcome, seconds = post("https://localhost/", timeout_seconds=0.2)
+        assert (outcome.error, seconds < 5) == ("the callback URL could not be resolved in time", True)
+    finally:
+        stuck.set()
+
+
+# ── TLS ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _certificate(name: str, folder: Path) -> Path:
+    """Create a file with a key and a self-signed certificate for one name."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / f"{name}.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@pytest.mark.parametrize(("proven", "is_taken"), [("hooks.example.com", True), ("evil.example.com", False)])
+def test_tls_proves_the_name_of_the_host_and_not_the_address(
+    tmp_path: Path, proven: str, is_taken: bool
+) -> None:
+    pem = _certificate(proven, tmp_path)
+    with_key = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with_key.load_cert_chain(pem)
+    believing = ssl.create_default_context(cafile=str(pem))
+    receiver = Receiver()
+    receiver.socket = with_key.wrap_socket(receiver.socket, server_side=True)
+    with serving(receiver):
+        outcome, _ = post(
+            f"https://hooks.example.com:{receiver.port}/",
+            addresses_of=resolving(["127.0.0.1"]),
+            ssl_context=believing,
+        )
+    assert (outcome.status, len(receiver.requests)) == ((204, 1) if is_taken else (None, 0))
+    if not is_taken:
+        assert outcome.error is not None
+        assert "CERTIFICATE_VERIFY_FAILED" in outcome.error

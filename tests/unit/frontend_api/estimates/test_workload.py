@@ -1,0 +1,296 @@
+"""The queued work and its workers: the rules, and the caching of measurements."""
+
+import threading
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.models.catalog import EMBEDDED_CATALOG
+from common.domain.task import Lane, Task
+from common.domain.worker_report import ModelTimes, WorkerReport
+from frontend_api.estimates.workload import ActiveTask, Backlog, Work, Workload
+from frontend_api.estimates.workload_cache import ReadWorkload
+from tests.factories import NOW, parameters, submitted_task, worker_report
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
+from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
+
+
+def knowing(worker_id: str, seconds_per_unit: float, **changes: object) -> WorkerReport:
+    times = (ModelTimes(model="demo", gpu_seconds_per_unit=seconds_per_unit, sizes=()),)
+    return replace(worker_report(worker_id, **changes), times=times)
+
+
+def workload(*, queued: Work = Work(), processing: Work = Work(), **changes: object) -> Workload:  # noqa: B008 (frozen)
+    backlog = Backlog(queued={Lane.INTERACTIVE: queued}, processing={Lane.BATCH: processing})
+    fields = {"as_of": NOW, "measured": {"demo": backlog}, "workers": (), **changes}
+    return Workload(**fields)  # type: ignore[arg-type]
+
+
+def test_a_unit_of_work_is_a_million_pixels_through_the_network_once() -> None:
+    asked = parameters(width=256, height=256, steps=17, guidance_scale=1.0)
+    assert asked.work_units == pytest.approx(0.256 * 0.256 * 20)
+    assert parameters(
+        width=256, height=256, steps=17, guidance_scale=4.0, num_images=4
+    ).work_units == pytest.approx(4 * 0.256 * 0.256 * 37)
+
+
+def test_fast_and_slow_workers_share_the_work() -> None:
+    both = workload(queued=Work(tasks=3, units=12.0), workers=(knowing("fast", 1.0), knowing("slow", 3.0)))
+    # Together they do 4/3 units a second: each is busy for 9 seconds.
+    assert both.gpu_seconds_left("demo") == pytest.approx(18.0)
+
+
+def test_a_worker_that_does_not_know_is_taken_to_be_like_the_others() -> None:
+    some = workload(queued=Work(tasks=1, units=2.0), workers=(knowing("a", 1.5), worker_report("b")))
+    assert some.gpu_seconds_left("demo") == pytest.approx(3.0)
+
+
+def test_without_anybody_alive_the_last_who_knew_is_believed() -> None:
+    former = (worker_report("knew nothing"), knowing("last", 2.0), knowing("before", 9.0))
+    assert workload(queued=Work(tasks=1, units=2.0), former_workers=former).gpu_seconds_left(
+        "demo"
+    ) == pytest.approx(4.0)
+
+
+def test_what_nobody_knows_is_not_told_as_nothing() -> None:
+    unknown = workload(queued=Work(tasks=1, units=2.0), workers=(worker_report("new"),))
+    assert unknown.gpu_seconds_left("demo") is None
+    assert unknown.all_gpu_seconds_left is None
+    assert workload().all_gpu_seconds_left == 0.0
+
+
+def test_of_the_tasks_that_workers_hold_one_each_is_half_done() -> None:
+    held = workload(processing=Work(tasks=4, units=8.0), workers=(knowing("a", 1.0), knowing("b", 1.0)))
+    assert held.units_in_work("demo") == pytest.approx(2 * 2.0 + 2 * 1.0)
+
+
+class Reading:
+    """A ReadWorkload over fakes."""
+
+    def __init__(self) -> None:
+        self.store = InMemoryTaskStore()
+        self.gauge = InMemoryQueueGauge(self.store, InMemoryDeadLetterArchive())
+        self.reports = InMemoryWorkerReports()
+        self.clock = FakeClock()
+        self.read = ReadWorkload(
+            catalog=EMBEDDED_CATALOG, gauge=self.gauge, reports=self.reports, clock=self.clock
+        )
+
+    def submit(self, name: str) -> Task:
+        task = self.store.create(submitted_task(task_id=name, now=self.clock.now()))
+        self.read.note_queued(task)
+        return task
+
+    def claim(self, task: Task) -> Task:
+        return self.store.update(
+            task.id, lambda t: t.claimed_by("worker-1", self.clock.now(), timedelta(seconds=60))
+        )
+
+    def finish(self, task: Task) -> None:
+        claim = self.claim(task).claim
+        assert claim is not None
+        self.store.update(task.id, lambda t: t.completed(claim, (), self.clock.now()))
+
+    @property
+    def queued(self) -> int:
+        latest = self.read.at_once()
+        assert latest is not None
+        return latest.backlog_of("demo").all_queued.tasks
+
+    @property
+    def queued_before_submission(self) -> int:
+        latest = self.read.at_once(checked=True)
+        assert latest is not None
+        return latest.backlog_of("demo").all_queued.tasks
+
+
+@pytest.fixture
+def reading() -> Reading:
+    return Reading()
+
+
+def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> None:
+    assert reading.queued == 0
+    for name in ("one", "two"):
+        reading.submit(name)
+    assert reading.queued == 2
+    assert reading.gauge.lists_read == 1
+    reading.clock.advance(1)
+    assert reading.read().backlog_of("demo").all_queued.tasks == 2
+    assert (reading.gauge.lists_read, reading.gauge.backlogs_measured) == (2, 0)
+
+
+def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading.submit("one")
+    reading.clock.advance(0.1)
+    assert reading.queued == 1
+    may_go_on, read = threading.Event(), reading.gauge.active
+
+    def slow(*, at_most: int) -> tuple[ActiveTask, ...]:
+        assert may_go_on.wait(10)
+        return read(at_most=at_most)
+
+    monkeypatch.setattr(reading.gauge, "active", slow)
+    reading.clock.advance(0.8)
+    assert reading.queued == 1
+    reading.submit("two")  # submitted during the measurement: counted exactly once
+    assert reading.queued == 2
+    may_go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "workload":
+            thread.join(10)
+    assert reading.queued == 2
+    assert reading.gauge.lists_read == 2
+    reading.clock.advance(2)
+    assert reading.read().backlog_of("demo").all_queued.tasks == 2
+
+
+def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
+    assert reading.queued == 0
+    reading.store.create(submitted_task(now=reading.clock.now()))
+    reading.clock.advance(15)
+    assert reading.queued == 1
+
+
+@pytest.mark.parametrize(("tasks", "good_for"), [(21, 1), (999, 1), (1_000, 4), (3_500, 8), (90_000, 10)])
+def test_a_long_backlog_is_measured_less_often(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch, tasks: int, good_for: float
+) -> None:
+    long = Backlog(queued={Lane.BATCH: Work(tasks=tasks, units=1.0 * tasks)})
+    times_measured = 0
+
+    def measure(_model: str, *, queued_before: datetime) -> Backlog:
+        nonlocal times_measured
+        times_measured += 1
+        return long
+
+    monkeypatch.setattr(reading.gauge, "backlog", measure)
+    some = ActiveTask.of(submitted_task())
+    monkeypatch.setattr(reading.gauge, "active", lambda *, at_most: (some,) * at_most)
+    reading.read()
+    reading.clock.advance(good_for - 0.3)
+    reading.read()
+    assert times_measured == 1
+    reading.clock.advance(0.3)
+    reading.read()
+    assert times_measured == 2
+
+
+def test_submission_counts_no_finished_task_when_tasks_come_one_by_one(reading: Reading) -> None:
+    for number in range(20):
+        assert reading.queued_before_submission == 0
+        task = reading.submit(f"task-{number}")
+        reading.clock.advance(0.1)
+        reading.finish(task)
+
+
+def test_other_process_counts_arrivals_and_finished_tasks_within_a_second(reading: Reading) -> None:
+    other = ReadWorkload(
+        catalog=EMBEDDED_CATALOG, gauge=reading.gauge, reports=reading.reports, clock=reading.clock
+    )
+
+    def queued_there() -> int:
+        latest = other.at_once(checked=True)
+        assert latest is not None
+        return latest.backlog_of("demo").all_queued.tasks
+
+    assert (reading.queued, queued_there()) == (0, 0)
+    tasks = [reading.submit(name) for name in ("one", "two", "three")]
+    reading.clock.advance(1)
+    assert queued_there() == 3
+    for task in tasks:
+        reading.finish(task)
+    reading.clock.advance(0.2)
+    assert (reading.queued_before_submission, queued_there()) == (0, 0)
+
+
+def test_check_counts_a_claimed_task_as_processing(reading: Reading) -> None:
+    assert reading.queued == 0
+    claimed, queued = reading.submit("claimed"), reading.submit("queued")
+    reading.claim(claimed)
+    reading.clock.advance(0.2)
+    backlog = reading.read(checked=True).backlog_of("demo")
+    assert (backlog.all_queued.tasks, backlog.all_processing.tasks) == (1, 1)
+    reading.store.delete(queued.id, now=reading.clock.now())
+    reading.clock.advance(0.2)
+    assert reading.queued_before_submission == 0
+
+
+def test_burst_is_counted_once_and_forgotten_within_a_second(reading: Reading) -> None:
+    assert reading.queued == 0
+    tasks = [reading.submit(f"task-{number}") for number in range(30)]
+    assert reading.queued == 30
+    for task in tasks:
+        reading.finish(task)
+    reading.clock.advance(1)
+    assert reading.read().backlog_of("demo").all_queued.tasks == 0
+    assert reading.gauge.backlogs_measured == 1
+    reading.clock.advance(1)
+    assert reading.queued_before_submission == 0
+    assert reading.gauge.backlogs_measured == 1  # so few tasks are listed again
+
+
+@pytest.mark.parametrize(("tasks", "seconds"), [(1, 0.1), (8, 0.4), (14, 0.7)])
+def test_checks_read_at_most_20_documents_a_second(reading: Reading, tasks: int, seconds: float) -> None:
+    assert reading.queued == 0
+    for number in range(tasks):
+        reading.submit(f"task-{number}")
+    reading.clock.advance(seconds - 0.01)
+    assert reading.queued_before_submission == tasks
+    assert reading.gauge.statuses_read == 0
+    reading.clock.advance(0.01)
+    assert reading.queued_before_submission == tasks
+    assert reading.gauge.statuses_read == 1
+
+
+def test_task_stored_while_it_is_listed_is_counted_once(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = reading.gauge.active
+
+    def stored_meanwhile(*, at_most: int) -> tuple[ActiveTask, ...]:
+        seen = reading.submit("seen by the query")
+        found = read(at_most=at_most)
+        reading.submit("stored after the query")
+        reading.read.note_queued(seen)
+        return found
+
+    monkeypatch.setattr(reading.gauge, "active", stored_meanwhile)
+    assert reading.queued == 2
+
+
+def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading: Reading) -> None:
+    reading.gauge.unavailable = True
+    with pytest.raises(DependencyUnavailableError):
+        reading.read()
+    assert reading.read.at_once() is None
+    reading.gauge.unavailable = False
+    assert reading.read.at_once() is None
+    reading.clock.advance(5)
+    assert reading.read.at_once() is not None
+
+
+def test_the_dead_are_asked_only_where_the_living_do_not_know(reading: Reading) -> None:
+    reading.reports.publish(knowing("gone", 2.0).leaving(NOW - timedelta(seconds=1)))
+    reading.reports.publish(worker_report("new"))
+    found = reading.read()
+    assert [worker.worker_id for worker in found.workers] == ["new"]
+    assert found.gpu_seconds_per_unit("demo") == 2.0
+    reading.reports.publish(knowing("new", 1.0))
+    reading.clock.advance(2)
+    assert reading.read().former_workers == ()
+
+
+def test_of_each_unknown_model_the_last_who_knew_is_asked(reading: Reading) -> None:
+    reading.reports.publish(knowing("knew", 2.0, alive_until=NOW - timedelta(days=3)))
+    for number in range(40):  # workers of other models, or gone before they drew anything
+        gone = NOW - timedelta(seconds=number + 1)
+        reading.reports.publish(worker_report(f"gone-{number}", alive_until=gone))
+    assert reading.read().gpu_seconds_per_unit("demo") == 2.0

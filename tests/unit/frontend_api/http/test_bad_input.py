@@ -1,0 +1,280 @@
+"""Invalid input: problems name the field and the accepted values; nothing is stored or published."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from frontend_api.http.json_body import MAX_BODY_BYTES
+from tests.unit.frontend_api.conftest import Api
+
+VALID = {"prompt": "a large red circle"}
+
+FIELDS = {
+    "unknown field": ({"stepz": 20}, "/stepz", "is not a known field"),
+    "unknown field with a slash": ({"a/b~c": 1}, "/a~1b~0c", "is not a known field"),
+    "user id from the body": ({"user_id": "mallory"}, "/user_id", "is not a known field"),
+    "wrong type, string": ({"steps": "20"}, "/steps", "must be an integer"),
+    "wrong type, float": ({"steps": 20.0}, "/steps", "must be an integer"),
+    "boolean as integer": ({"steps": True}, "/steps", "must be an integer"),
+    "boolean as number": ({"guidance_scale": True}, "/guidance_scale", "must be a number"),
+    "wrong type, array": ({"prompt": ["a"]}, "/prompt", "must be a string"),
+    "no prompt": ({"prompt": None}, "/prompt", "is required"),
+    "5000 steps": ({"steps": 5000}, "/steps", "must be between 1 and 100, got 5000"),
+    "no steps": ({"steps": 0}, "/steps", "must be between 1 and 100, got 0"),
+    "negative steps": ({"steps": -1}, "/steps", "must be between 1 and 100, got -1"),
+    "huge integer": (
+        {"steps": 10**300},
+        "/steps",
+        "must be between 1 and 100, got a number of too many digits",
+    ),
+    "negative seed": ({"seed": -1}, "/seed", "must be between 0 and 9223372036854775807, got -1"),
+    "seed of 64 bits": (
+        {"seed": 2**63},
+        "/seed",
+        "must be between 0 and 9223372036854775807, got 9223372036854775808",
+    ),
+    "guidance beyond the model": (
+        {"guidance_scale": 20.5},
+        "/guidance_scale",
+        "must be between 0.0 and 20.0, got 20.5",
+    ),
+    "size beyond the model": ({"width": 1024}, "/width", "must be between 64 and 512 pixels, got 1024"),
+    "size off the grid": ({"height": 100}, "/height", "must be a multiple of 64, got 100"),
+    "too many images": ({"num_images": 5}, "/num_images", "must be between 1 and 4, got 5"),
+    "no images": ({"num_images": 0}, "/num_images", "must be between 1 and 4, got 0"),
+    "empty prompt": ({"prompt": ""}, "/prompt", "must be between 1 and 2000 characters, got 0"),
+    "blank prompt": ({"prompt": " \n\t "}, "/prompt", "must not be white space only"),
+    "100 kB prompt": (
+        {"prompt": "x" * 100_000},
+        "/prompt",
+        "must be between 1 and 2000 characters, got 100000",
+    ),
+    "100 kB negative prompt": (
+        {"negative_prompt": "x" * 100_000},
+        "/negative_prompt",
+        "must be between 0 and 2000 characters, got 100000",
+    ),
+    "NUL in the prompt": ({"prompt": "a\0b"}, "/prompt", "must not contain NUL characters"),
+    "NUL in the negative prompt": (
+        {"negative_prompt": "\0"},
+        "/negative_prompt",
+        "must not contain NUL characters",
+    ),
+    "sampler that is not offered": ({"sampler": "heun"}, "/sampler", "must be one of 'ddim', 'euler'"),
+    "sampler of a wrong type": ({"sampler": 3}, "/sampler", "must be one of 'ddim', 'euler'"),
+    "format that is not offered": (
+        {"output_format": "tiff"},
+        "/output_format",
+        "must be one of 'png', 'jpeg' or 'webp'",
+    ),
+    "lane that does not exist": ({"lane": "fast"}, "/lane", "must be one of 'interactive' or 'batch'"),
+    "callback event that does not exist": (
+        {"callback_events": ["everything"]},
+        "/callback_events/0",
+        "must be one of 'started', 'progress' or 'finished'",
+    ),
+    "labels that are no object": ({"labels": ["a"]}, "/labels", "must be an object"),
+    "label of a wrong type": ({"labels": {"a": 1}}, "/labels/a", "must be a string"),
+    "label name with capitals": ({"labels": {"Team A": "x"}}, "/labels/Team A", "must match"),
+    "label too long": ({"labels": {"a": "x" * 101}}, "/labels/a", "must have at most 100 characters"),
+    "too many labels": (
+        {"labels": {f"l{n}": "x" for n in range(17)}},
+        "/labels",
+        "must have at most 16 entries",
+    ),
+    "deadline in the past": ({"deadline_seconds": 0}, "/deadline_seconds", "must be at least 1"),
+    "deadline of a year": ({"deadline_seconds": 31_536_000}, "/deadline_seconds", "must be at most 604800"),
+    "model name without end": ({"model": "m" * 10_000}, "/model", "must have at most 63 characters"),
+}
+
+BODIES = {
+    "nothing": (b"", "is not JSON"),
+    "broken JSON": (b'{"prompt": "a', "is not JSON"),
+    "trailing comma": (b'{"prompt": "a",}', "is not JSON"),
+    "two documents": (b'{"prompt": "a"}{"prompt": "b"}', "is not JSON"),
+    "byte order mark": (b'\xef\xbb\xbf{"prompt": "a"}', "is not JSON"),
+    "not UTF-8": (b'{"prompt": "\xff"}', "is not UTF-8 at byte 12"),
+    "UTF-16": ('{"prompt": "a"}'.encode("utf-16"), "is not UTF-8"),
+    "NUL bytes": (b"\0" * 100, "is not JSON"),
+    "raw control character": (b'{"prompt": "a\x01"}', "is not JSON"),
+    "NaN": (b'{"prompt": "a", "guidance_scale": NaN}', "holds NaN"),
+    "Infinity": (b'{"prompt": "a", "guidance_scale": -Infinity}', "holds -Infinity"),
+    "a name twice": (b'{"prompt": "a", "steps": 1, "steps": 2}', "names the field 'steps' twice"),
+    "a label twice": (b'{"prompt": "a", "labels": {"x": "1", "x": "2"}}', "names the field 'x' twice"),
+    "half a surrogate pair in a name": (b'{"prompt": "a", "\\ud800": 1}', "half a surrogate pair"),
+    "deep nesting": (b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is nested too deeply"),
+    "a number of 5000 digits": (b'{"prompt": "a", "steps": ' + b"9" * 5_000 + b"}", "too many digits"),
+    "an array": (b"[]", "must be a JSON object, got an array"),
+    "a string": (b'"a red circle"', "must be a JSON object, got a string"),
+    "a number": (b"1", "must be a JSON object, got a number"),
+    "a boolean": (b"true", "must be a JSON object, got a boolean"),
+    "null": (b"null", "must be a JSON object, got null"),
+}
+
+
+def post(api: Api, body: bytes, content_type: str | None = "application/json") -> TestResponse:
+    return api.client.post("/v1/tasks", data=body, content_type=content_type)
+
+
+def problem_in(answer: TestResponse, code: str, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.content_type == "application/problem+json"
+    problem = answer.get_json()
+    assert (problem["code"], problem["status"], problem["retryable"]) == (code, status, False)
+    assert problem["type"] == f"/problems/{code.replace('_', '-')}"
+    assert problem["title"]
+    assert len(problem["trace_id"] or "x" * 32) == 32
+    return dict(problem)
+
+
+@pytest.mark.parametrize(("changes", "pointer", "detail"), FIELDS.values(), ids=FIELDS)
+def test_a_bad_field_is_named_with_its_limit(
+    api: Api, changes: dict[str, Any], pointer: str, detail: str
+) -> None:
+    answer = post(api, json.dumps({**VALID, **changes}).encode())
+    problem = problem_in(answer, "parameters_rejected", 422)
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+    assert detail in problem["errors"][0]["detail"]
+    assert len(answer.data) < 2_000
+    assert api.has_taken_nothing()
+
+
+@pytest.mark.parametrize(("body", "detail"), BODIES.values(), ids=BODIES)
+def test_a_body_that_is_not_one_json_object_is_refused(api: Api, body: bytes, detail: str) -> None:
+    problem = problem_in(post(api, body), "malformed_body", 400)
+    assert problem["errors"][0]["pointer"] == ""
+    assert detail in problem["detail"]
+    assert api.has_taken_nothing()
+
+
+def test_a_prompt_that_is_missing_is_required(api: Api) -> None:
+    problem = problem_in(post(api, b"{}"), "parameters_rejected", 422)
+    assert problem["errors"] == [{"pointer": "/prompt", "detail": "is required"}]
+    assert api.has_taken_nothing()
+
+
+@pytest.mark.parametrize("half", ["\\ud800", "\\udc00", "\\udc00\\ud800"])
+def test_half_a_surrogate_pair_in_a_prompt_is_refused(api: Api, half: str) -> None:
+    problem = problem_in(post(api, f'{{"prompt": "a{half}"}}'.encode()), "parameters_rejected", 422)
+    assert problem["errors"][0]["pointer"] == "/prompt"
+    assert "surrogate" in problem["errors"][0]["detail"]
+    assert api.has_taken_nothing()
+
+
+def test_a_number_that_overflows_is_refused(api: Api) -> None:
+    problem = problem_in(post(api, b'{"prompt": "a", "guidance_scale": 1e999}'), "parameters_rejected", 422)
+    assert problem["errors"] == [{"pointer": "/guidance_scale", "detail": "must be a finite number"}]
+    assert api.has_taken_nothing()
+
+
+def test_every_refused_field_is_named_at_once(api: Api) -> None:
+    problem = problem_in(api.submit(steps=5_000, width=100, num_images=9), "parameters_rejected", 422)
+    assert {error["pointer"] for error in problem["errors"]} == {"/steps", "/width", "/num_images"}
+    assert api.has_taken_nothing()
+
+
+def test_an_unknown_model_is_told_what_is_on_offer(api: Api) -> None:
+    problem = problem_in(api.submit(model="dall-e"), "unknown_model", 422)
+    assert problem["errors"] == [{"pointer": "/model", "detail": "must be one of demo; got 'dall-e'"}]
+    assert api.has_taken_nothing()
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
+)
+def test_only_json_is_taken(api: Api, content_type: str | None) -> None:
+    answer = post(api, json.dumps(VALID).encode(), content_type)
+    problem = problem_in(answer, "unsupported_media_type", 415)
+    assert problem["errors"][0]["header"] == "Content-Type"
+    assert "application/json" in problem["errors"][0]["detail"]
+    assert api.has_taken_nothing()
+
+
+def test_a_charset_beside_the_content_type_is_fine(api: Api) -> None:
+    assert post(api, json.dumps(VALID).encode(), "application/json; charset=utf-8").status_code == 202
+
+
+def test_twenty_megabytes_are_refused_unread(api: Api) -> None:
+    answer = post(api, b'{"prompt": "' + b"x" * 20_000_000 + b'"}')
+    problem = problem_in(answer, "body_too_large", 413)
+    assert problem["errors"] == [{"pointer": "", "detail": f"must have at most {MAX_BODY_BYTES} bytes"}]
+    assert api.has_taken_nothing()
+
+
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 3 * MAX_BODY_BYTES])
+def test_a_large_body_that_does_not_say_its_length_is_refused(api: Api, size: int) -> None:
+    # White space after the object: cut off at the limit, this would be a valid body.
+    body = json.dumps(VALID).encode().ljust(size)
+    answer = api.client.post(
+        "/v1/tasks",
+        input_stream=io.BytesIO(body),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={"Transfer-Encoding": "chunked"},
+    )
+    problem_in(answer, "body_too_large", 413)
+    assert api.has_taken_nothing()
+
+
+def test_a_body_at_the_limit_is_read(api: Api) -> None:
+    assert post(api, json.dumps(VALID).encode().ljust(MAX_BODY_BYTES)).status_code == 202
+
+
+MANY_VALUES = {
+    "label names": {"labels": {f"L{number}": "" for number in range(70_000)}},
+    "unknown fields": {f"f{number}": 1 for number in range(80_000)},
+    "array entries": {"callback_events": [0] * 400_000},
+    "empty objects": {"labels": [{}] * 300_000},
+}
+
+
+@pytest.mark.parametrize("changes", MANY_VALUES.values(), ids=MANY_VALUES)
+def test_too_many_values_are_refused_before_parsing(api: Api, changes: dict[str, Any]) -> None:
+    body = json.dumps({**VALID, **changes}, separators=(",", ":")).encode() + b"which is not JSON"
+    assert len(body) <= MAX_BODY_BYTES
+    problem = problem_in(post(api, body), "parameters_rejected", 422)
+    assert problem["errors"] == [
+        {"pointer": "", "detail": "must have at most 1000 values, those inside arrays and objects included"}
+    ]
+    assert api.has_taken_nothing()
+
+
+def test_punctuation_in_a_prompt_is_no_value(api: Api) -> None:
+    prompt = 'a "red", {[blue]}, \\ '[:20] * 100
+    assert api.submit(prompt=prompt, labels={f"l{n}": ',"{[' * 25 for n in range(16)}).status_code == 202
+
+
+def test_more_fields_than_there_are_is_one_error(api: Api) -> None:
+    problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(50)}), "parameters_rejected", 422)
+    assert problem["errors"] == [{"pointer": "", "detail": "must have at most 40 fields (got 51)"}]
+
+
+def test_more_errors_than_are_listed_are_announced(api: Api) -> None:
+    problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(30)}), "parameters_rejected", 422)
+    assert len(problem["errors"]) == 20
+    assert problem["detail"] == "30 fields are not acceptable; `errors` lists the first 20"
+
+
+def test_too_many_labels_are_one_error_whatever_their_names(api: Api) -> None:
+    problem = problem_in(api.submit(labels={f"L{n}": "" for n in range(200)}), "parameters_rejected", 422)
+    assert problem["errors"] == [{"pointer": "/labels", "detail": "must have at most 16 entries"}]
+
+
+def test_a_body_of_nothing_but_unknown_fields_gets_a_short_answer(api: Api) -> None:
+    answer = post(api, json.dumps({"x" * 300 + str(n): n for n in range(2_000)}).encode())
+    problem_in(answer, "parameters_rejected", 422)
+    assert len(answer.data) < 10_000
+    assert api.has_taken_nothing()
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "tab\there"])
+def test_an_idempotency_key_is_short_printable_ascii(api: Api, key: str) -> None:
+    answer = api.client.post(
+        "/v1/tasks", json=VALID, headers={"Idempotency-Key": key.encode().decode("latin-1")}
+    )
+    problem = problem_in(answer, "parameters_rejected", 422)
+    assert problem["errors"][0]["header"] == "Idempotency-Key"
+    assert api.has_taken_nothing()

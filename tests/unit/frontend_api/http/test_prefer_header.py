@@ -1,0 +1,35 @@
+"""The Prefer header of RFC 7240."""
+
+import pytest
+
+from frontend_api.http.prefer_header import wait_seconds
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("wait=10", 10),
+        ("WAIT = 10", 10),
+        ('wait="10"', 10),
+        ("respond-async, wait=10", 10),
+        ("wait=10; quickly=yes, return=minimal", 10),
+        ("wait", 60),
+        ("wait=61", 60),
+        ("wait=99999999", 60),
+        ("wait=0", None),
+        ("wait=5, wait=20", 5),
+        ("wait=soon", None),
+        ("wait=soon, wait=20", None),
+        ("wait=-1", None),
+        ("wait=1.5", None),
+        ("wait=" + "9" * 5_000, None),
+        ("wait-for=10", None),
+        ("waits=10", None),
+        ("return=minimal", None),
+        (",;=,,", None),
+    ],
+)
+def test_a_wait_is_read_or_left_alone(prefer: str | None, seconds: int | None) -> None:
+    assert wait_seconds(prefer) == seconds

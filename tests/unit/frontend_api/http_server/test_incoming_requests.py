@@ -1,0 +1,135 @@
+"""The state of a request while it arrives, its owner, and which requests are aborted."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
+from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
+
+HEAD = b"POST /v1/tasks?x=1 HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 1.2.3.4, 5.6.7.8\r\n"
+SIZED = HEAD + b"Content-Length: 5\r\n\r\nhello"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nTrailer: z\r\n\r\n"
+BARE = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+NEXT = b"GET /v1/models HT"
+
+
+def arriving(limit: int = 100) -> IncomingRequest:
+    return IncomingRequest(max_body_bytes=lambda _path: limit)
+
+
+@pytest.mark.parametrize("request_bytes", [SIZED, CHUNKED, BARE])
+@given(cuts=st.lists(st.integers(0, 250), max_size=8))
+def test_a_request_is_complete_with_its_last_byte_however_cut(request_bytes: bytes, cuts: list[int]) -> None:
+    incoming = arriving()
+    places = sorted({0, *(cut for cut in cuts if cut < len(request_bytes) - 1), len(request_bytes) - 1})
+    for start, end in pairwise(places):
+        incoming.feed(request_bytes[start:end])
+    before_the_last = incoming.is_complete
+    incoming.feed(request_bytes[-1:] + NEXT)
+    assert (before_the_last, incoming.is_complete) == (False, True)
+    assert b"".join(incoming.chunks) == request_bytes
+    assert incoming.rest == NEXT
+
+
+def test_the_head_tells_path_and_addresses_before_the_body_is_here() -> None:
+    incoming = arriving()
+    incoming.feed(SIZED[:-5])
+    assert incoming.path == "/v1/tasks"
+    assert incoming.forwarded_for == ("1.2.3.4", "5.6.7.8")
+
+
+@pytest.mark.parametrize("request_bytes", [SIZED, CHUNKED])
+def test_a_body_beyond_the_limit_is_too_large(request_bytes: bytes) -> None:
+    incoming = arriving(limit=4)
+    incoming.feed(request_bytes)
+    assert incoming.is_too_large
+
+
+def test_a_caller_who_would_send_too_much_is_not_told_to_continue() -> None:
+    for limit, wants in ((4, False), (5, True)):
+        incoming = arriving(limit=limit)
+        incoming.feed(HEAD + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        assert incoming.wants_continue == wants
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01 no HTTP\r\n\r\n",
+        HEAD + b"Content-Length: five\r\n\r\n",
+        HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",
+        HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nno size\r\n",
+        b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 200_000,
+    ],
+)
+def test_what_has_no_certain_end_is_malformed(request_bytes: bytes) -> None:
+    incoming = arriving()
+    incoming.feed(request_bytes)
+    assert incoming.is_malformed or incoming.is_too_large
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "proxies", "caller"),
+    [
+        ("10.0.0.1", ("1.2.3.4",), 0, "10.0.0.1"),
+        ("10.0.0.1", ("6.6.6.6", "1.2.3.4"), 1, "1.2.3.4"),
+        ("10.0.0.1", ("6.6.6.6", "1.2.3.4", "35.0.0.1"), 2, "1.2.3.4"),
+        ("10.0.0.1", (), 1, "10.0.0.1"),
+        ("10.0.0.1", ("1.2.3.4",), 2, "10.0.0.1"),
+        ("10.0.0.1", ("2001:db8:1:2:3:4:5:6",), 1, "2001:db8:1:2::/64"),
+        ("::1", (), 0, "::/64"),
+        ("::ffff:192.0.2.1", (), 0, "192.0.2.1"),
+        ("10.0.0.1", ("unknown",), 1, "unknown"),
+    ],
+)
+def test_a_callers_address_is_what_the_trusted_proxies_say(
+    peer: str, forwarded: tuple[str, ...], proxies: int, caller: str
+) -> None:
+    assert address_of_caller(peer, forwarded, trusted_proxies=proxies) == caller
+
+
+def unfinished(**limits: float) -> UnfinishedRequests[str]:
+    return UnfinishedRequests(
+        UnfinishedLimits(**{"seconds": 20, "per_caller": 2, "buffered_bytes": 1_000, **limits})  # type: ignore[arg-type]
+    )
+
+
+def test_requests_are_overdue_by_their_first_byte_and_not_by_their_last() -> None:
+    requests = unfinished()
+    requests.begin("a", now=0)
+    requests.begin("b", now=5)
+    requests.grow("a", caller="x", size=10)
+    assert requests.overdue(now=19) == []
+    assert requests.overdue(now=20) == ["a"]
+    requests.end("a")
+    assert requests.overdue(now=25) == ["b"]
+
+
+def test_a_caller_with_too_many_loses_the_oldest_and_others_lose_none() -> None:
+    requests = unfinished()
+    for name, caller in (("a", "x"), ("b", "y"), ("c", "x")):
+        requests.begin(name, now=0)
+        assert requests.grow(name, caller=caller, size=1) == []
+    requests.begin("d", now=0)
+    assert requests.grow("d", caller="x", size=1) == ["a"]
+    requests.end("a")
+    assert requests.grow("d", caller="x", size=2) == []
+
+
+def test_too_many_bytes_cost_the_caller_with_the_most() -> None:
+    requests = unfinished(per_caller=10)
+    for name, caller, size in (("a", "x", 300), ("b", "y", 100), ("c", "x", 300), ("d", "x", 300)):
+        requests.begin(name, now=0)
+        assert requests.grow(name, caller=caller, size=size) == []
+    assert requests.grow("b", caller="y", size=200) == ["a"]
+
+
+def test_callers_behind_proxies_share_no_limit_before_they_are_known() -> None:
+    requests = unfinished()
+    for name in "abcde":
+        requests.begin(name, now=0)
+        assert requests.grow(name, caller=None, size=1) == []

@@ -1,0 +1,439 @@
+"""The cloud's callers: real signatures with test keys, which a test server publishes."""
+
+import base64
+import datetime
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+from google.auth import crypt
+
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.adapters.google_keys import PublishedKeys
+from frontend_api.adapters.google_tokens import (
+    CLOCK_SKEW_SECONDS,
+    FirebaseAuthenticator,
+    OidcCallers,
+    ServiceAccountAuthenticator,
+)
+from frontend_api.identity.emulator_tokens import NamedOperators
+from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedError
+
+PROJECT = "darkroom-prod"
+AUDIENCE = "https://darkroom.example"
+ACCOUNT = "scheduler@darkroom-prod.iam.gserviceaccount.com"
+MARGIN_SECONDS = 5
+
+
+class SigningKey:
+    """A private key, and its certificate as Google publishes them."""
+
+    def __init__(self, key_id: str) -> None:
+        self.key_id = key_id
+        self._private = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self._private.public_key())
+            .serial_number(1)
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .sign(self._private, hashes.SHA256())
+        )
+        self.certificate = certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def token(self, claims: dict[str, Any], **header: Any) -> dict[str, str]:
+        """Return headers with a token; `header` changes the token's header, None removes a member."""
+        pem = self._private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        told = {"alg": "RS256", "kid": self.key_id, **header}
+        parts = [
+            {name: value for name, value in part.items() if value is not None} for part in (told, claims)
+        ]
+        signed = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
+        signature = crypt.RSASigner.from_string(pem).sign(signed)
+        token = signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")
+        return {"Authorization": f"Bearer {token.decode()}"}
+
+    def signed(self, **claims: Any) -> dict[str, str]:
+        now = int(time.time())
+        return self.token({"iat": now, "exp": now + 3_600, **claims})
+
+
+class KeyServer(ThreadingHTTPServer):
+    """Google's address for public keys, served on this machine."""
+
+    def __init__(self, *keys: SigningKey) -> None:
+        super().__init__(("127.0.0.1", 0), _Publishes)
+        self.body = json.dumps({key.key_id: key.certificate for key in keys}).encode()
+        self.cache_control: str | None = "public, max-age=21600, must-revalidate, no-transform"
+        self.age: str | None = None
+        self.status = 200
+        self.asked = 0
+        self.was_asked = threading.Event()
+        self.answers_when = threading.Event()
+        self.answers_when.set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/certs"
+
+
+class _Publishes(BaseHTTPRequestHandler):
+    server: KeyServer
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        self.server.was_asked.set()
+        self.server.answers_when.wait()
+        self.send_response(self.server.status)
+        for name, value in (("Cache-Control", self.server.cache_control), ("Age", self.server.age)):
+            if value is not None:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_: Any) -> None:
+        """Suppress the access log."""
+
+
+class Minutes:
+    """A monotonic clock that the test advances."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture(scope="module")
+def keys() -> SigningKey:
+    return SigningKey("key-1")
+
+
+@pytest.fixture
+def server(keys: SigningKey) -> Iterator[KeyServer]:
+    with KeyServer(keys) as serving:
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield serving
+        serving.answers_when.set()
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def clock() -> Minutes:
+    return Minutes()
+
+
+@pytest.fixture
+def published(server: KeyServer, clock: Minutes) -> PublishedKeys:
+    return PublishedKeys(server.url, monotonic=clock)
+
+
+@pytest.fixture
+def people(published: PublishedKeys) -> FirebaseAuthenticator:
+    return FirebaseAuthenticator(project_id=PROJECT, keys=published)
+
+
+@pytest.fixture
+def programs(published: PublishedKeys) -> ServiceAccountAuthenticator:
+    return ServiceAccountAuthenticator(audience=AUDIENCE, keys=published)
+
+
+@pytest.fixture
+def callers(programs: ServiceAccountAuthenticator) -> OidcCallers:
+    return OidcCallers(accounts=programs, service_account=ACCOUNT)
+
+
+@pytest.fixture
+def operators(people: FirebaseAuthenticator, programs: ServiceAccountAuthenticator) -> NamedOperators:
+    return NamedOperators(names=frozenset({"ada", ACCOUNT}), authenticators=(people, programs))
+
+
+def person(**changes: Any) -> dict[str, Any]:
+    return {
+        "iss": f"https://securetoken.google.com/{PROJECT}",
+        "aud": PROJECT,
+        "sub": "ada",
+        "auth_time": int(time.time()) - 3_600,
+        **changes,
+    }
+
+
+def machine(**changes: Any) -> dict[str, Any]:
+    return {
+        "iss": "https://accounts.google.com",
+        "aud": AUDIENCE,
+        "email": ACCOUNT,
+        "email_verified": True,
+        **changes,
+    }
+
+
+def test_a_firebase_token_names_its_user_and_keys_are_fetched_once(
+    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer
+) -> None:
+    for _ in range(3):
+        assert people.principal(keys.signed(**person())).user_id == "ada"
+    assert server.asked == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "another-project"},
+        {"iss": "https://securetoken.google.com/another-project"},
+        {"iss": "https://accounts.google.com"},
+        {"sub": ""},
+        {"sub": None},
+        {"sub": 7},
+        {"sub": "x" * 129},
+        {"aud": [PROJECT, "another-project"]},
+        {"aud": None},
+        {"iss": None},
+        {"iat": 1, "exp": 2},
+        {"iat": 4_000_000_000, "exp": 4_000_003_600},
+        {"iat": None},
+        {"exp": None},
+        {"exp": "tomorrow"},
+        {"auth_time": None},
+        {"auth_time": "yesterday"},
+        {"auth_time": True},
+        {"auth_time": 4_000_000_000},
+    ],
+)
+def test_a_token_for_somebody_else_is_refused(
+    people: FirebaseAuthenticator, keys: SigningKey, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        people.principal(keys.signed(**person(**changes)))
+
+
+def test_a_token_that_was_tampered_with_is_refused(people: FirebaseAuthenticator, keys: SigningKey) -> None:
+    header, _, signature = keys.signed(**person())["Authorization"].split(".")
+    _, other, _ = keys.signed(**person(sub="mallory"))["Authorization"].split(".")
+    with pytest.raises(NotAuthenticatedError):
+        people.principal({"Authorization": f"{header}.{other}.{signature}"})
+
+
+def deeply_nested() -> str:
+    return base64.urlsafe_b64encode(b"[" * 6_000).decode()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "Bearer x",
+        "Bearer a.b.c",
+        "Bearer eyJhbGciOiJub25lIn0.e30.",
+        "Bearer é.é.é",
+        f"Bearer {deeply_nested()}.{deeply_nested()}.",
+    ],
+    ids=["one part", "not base64", "unsigned", "not ASCII", "deep nesting"],
+)
+def test_what_is_no_token_is_refused(people: FirebaseAuthenticator, authorization: str) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        people.principal({"Authorization": authorization})
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"alg": "ES256"},
+        {"alg": "RS512"},
+        {"alg": None},
+        {"kid": None},
+        {"kid": "key-2"},
+        {"kid": ["key-1"]},
+    ],
+)
+def test_only_rs256_and_a_key_that_is_published_will_do(
+    people: FirebaseAuthenticator, keys: SigningKey, header: dict[str, Any]
+) -> None:
+    now = int(time.time())
+    claims = person(iat=now, exp=now + 3_600)
+    assert people.principal(keys.token(claims)).user_id == "ada"
+    with pytest.raises(NotAuthenticatedError):
+        people.principal(keys.token(claims, **header))
+
+
+def test_a_key_of_the_same_name_that_is_not_googles_will_not_do(people: FirebaseAuthenticator) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        people.principal(SigningKey("key-1").signed(**person()))
+
+
+@pytest.mark.parametrize("claim", ["iat", "auth_time", "exp"])
+def test_clocks_may_differ_by_a_little_and_no_more(
+    people: FirebaseAuthenticator, keys: SigningKey, claim: str
+) -> None:
+    def moment(apart: float) -> dict[str, float]:
+        return {claim: time.time() + (-apart if claim == "exp" else apart)}
+
+    near, far = CLOCK_SKEW_SECONDS - MARGIN_SECONDS, CLOCK_SKEW_SECONDS + MARGIN_SECONDS
+    assert people.principal(keys.signed(**person(**moment(near)))).user_id == "ada"
+    with pytest.raises(NotAuthenticatedError):
+        people.principal(keys.signed(**person(**moment(far))))
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "age", "good_for"),
+    [
+        ("public, max-age=1000, must-revalidate", None, 1_000),
+        ("Max-Age=1000", "400", 600),
+        ("public,max-age=1000", "nonsense", 1_000),
+        ("no-cache", None, 300),
+        (None, None, 300),
+    ],
+)
+def test_keys_are_used_for_as_long_as_google_says(
+    published: PublishedKeys,
+    server: KeyServer,
+    clock: Minutes,
+    cache_control: str | None,
+    age: str | None,
+    good_for: int,
+) -> None:
+    server.cache_control, server.age = cache_control, age
+    known = published()
+    clock.seconds += good_for * 0.89
+    assert published() == known
+    assert server.asked == 1
+    clock.seconds += good_for * 0.02  # early, so that a failure does not affect callers
+    assert published() == known
+    assert server.asked == 2
+
+
+def test_keys_that_google_has_withdrawn_are_forgotten(
+    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer, clock: Minutes
+) -> None:
+    people.principal(keys.signed(**person()))
+    successor = SigningKey("key-2")
+    server.body = json.dumps({"key-2": successor.certificate}).encode()
+    clock.seconds += 21_600
+    assert people.principal(successor.signed(**person())).user_id == "ada"
+    with pytest.raises(NotAuthenticatedError):
+        people.principal(keys.signed(**person()))
+
+
+def test_a_failed_renewal_is_bridged_and_tried_again_soon(
+    published: PublishedKeys, server: KeyServer, clock: Minutes
+) -> None:
+    known = published()
+    server.status = 503
+    clock.seconds += 21_600 * 0.95
+    assert [published(), published()] == [known, known]
+    assert server.asked == 2  # not once a request
+    clock.seconds += 2
+    published()
+    assert server.asked == 3
+    clock.seconds += 21_600 * 0.05
+    with pytest.raises(DependencyUnavailableError):
+        published()
+    server.status = 200
+    clock.seconds += 2
+    assert published() == known
+
+
+def test_while_one_request_renews_the_keys_the_others_go_on_with_the_old_ones(
+    published: PublishedKeys, server: KeyServer, clock: Minutes
+) -> None:
+    known = published()
+    clock.seconds += 21_600 * 0.95
+    server.was_asked.clear()
+    server.answers_when.clear()
+    renewing = threading.Thread(target=published)
+    renewing.start()
+    assert server.was_asked.wait(timeout=10)
+    assert published() == known
+    assert renewing.is_alive()
+    assert server.asked == 2
+    server.answers_when.set()
+    renewing.join()
+
+
+def test_nobody_is_nobody(people: FirebaseAuthenticator, callers: OidcCallers) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        people.principal({})
+    with pytest.raises(NotAuthenticatedError):
+        callers.check({})
+
+
+def test_when_the_keys_cannot_be_had_the_caller_may_try_again(
+    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer
+) -> None:
+    server.body = b"<html>busy</html>"
+    with pytest.raises(DependencyUnavailableError):
+        people.principal(keys.signed(**person()))
+
+
+def test_the_scheduler_is_let_in(callers: OidcCallers, keys: SigningKey) -> None:
+    callers.check(keys.signed(**machine()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"email": "somebody@else.iam.gserviceaccount.com"},
+        {"email": None},
+        {"email_verified": False},
+        {"email_verified": "false"},
+        {"email_verified": None},
+        {"aud": "https://other.example"},
+        {"iss": None},
+        {"iss": f"https://securetoken.google.com/{PROJECT}"},
+    ],
+)
+def test_another_machine_is_not(callers: OidcCallers, keys: SigningKey, changes: dict[str, Any]) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        callers.check(keys.signed(**machine(**changes)))
+
+
+def test_operators_are_people_and_programs_that_are_named(
+    operators: NamedOperators, keys: SigningKey
+) -> None:
+    assert operators.check(keys.signed(**person())).user_id == "ada"
+    assert operators.check(keys.signed(**machine())).user_id == ACCOUNT
+
+
+def test_others_are_no_operators_however_well_they_are_known(
+    operators: NamedOperators, keys: SigningKey
+) -> None:
+    for known in (person(sub="bob"), machine(email="somebody@else.iam.gserviceaccount.com")):
+        with pytest.raises(NotAnOperatorError):
+            operators.check(keys.signed(**known))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"email_verified": False}, {"email": None}, {"aud": "https://other.example"}, {"exp": 2, "iat": 1}],
+)
+def test_a_program_whose_token_is_not_for_us_is_not_known(
+    operators: NamedOperators, keys: SigningKey, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        operators.check(keys.signed(**machine(**changes)))
+
+
+def test_without_a_token_both_ways_in_are_named(operators: NamedOperators) -> None:
+    with pytest.raises(
+        NotAuthenticatedError, match=r"Firebase ID token.*OIDC token made for https://darkroom\.example"
+    ):
+        operators.check({})

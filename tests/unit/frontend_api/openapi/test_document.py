@@ -1,0 +1,238 @@
+"""Models, health, headers, documentation and the page."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from common.settings import SharedSettings
+from frontend_api.http.problems import PROBLEMS, Problem
+from frontend_api.openapi import routes as documentation
+from frontend_api.openapi.document import openapi_document
+from frontend_api.openapi.operation import operation_of
+from frontend_api.settings import ApiSettings
+from tests.unit.frontend_api.conftest import Api
+
+DOCS = Path(__file__).parents[4] / "docs"
+PAGES = [*sorted((DOCS / "api").glob("*.md")), DOCS / "operating" / "settings.md"]
+
+
+def test_models_tell_their_limits_and_keep_their_source(api: Api) -> None:
+    (model,) = api.client.get("/v1/models").get_json()["models"]
+    assert model["limits"]["max_side"] == 512
+    assert model["defaults"]["steps"] == 20
+    assert "ddim" in model["samplers"]
+    assert "source" not in model
+    assert api.client.get("/v1/models/demo").get_json() == model
+    assert api.client.get("/v1/models/none").get_json()["code"] == "model_not_found"
+
+
+def test_readiness_names_each_dependency(api: Api) -> None:
+    ready = api.client.get("/readyz")
+    assert ready.status_code == 200
+    assert [d["name"] for d in ready.get_json()["dependencies"]] == ["firestore", "pubsub"]
+    assert all(d["latency_ms"] >= 0 for d in ready.get_json()["dependencies"])
+    api.probes[1].reachable = False
+    api.clock.advance(1)
+    unready = api.client.get("/readyz")
+    assert (unready.status_code, unready.get_json()["status"]) == (503, "unavailable")
+    assert [d["reachable"] for d in unready.get_json()["dependencies"]] == [True, False]
+    assert api.client.get("/healthz").status_code == 200
+
+
+def test_readiness_probes_each_dependency_at_most_once_a_second(api: Api) -> None:
+    for _ in range(5):
+        assert api.client.get("/readyz").status_code == 200
+    assert [probe.checks for probe in api.probes] == [1, 1]
+    api.clock.advance(1)
+    api.client.get("/readyz")
+    assert [probe.checks for probe in api.probes] == [2, 2]
+
+
+def test_health_answers_while_the_gate_is_full(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, requests_at_once=1)
+    with api.app.test_request_context():
+        api.app.extensions["darkroom"].request_gate.enter()
+        assert api.client.get("/healthz").status_code == 200
+        assert api.client.get("/readyz").status_code == 200
+
+
+def test_the_openapi_document_is_built_once_and_cached(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Flask] = []
+
+    def counted(app: Flask) -> dict[str, Any]:
+        built.append(app)
+        return openapi_document(app)
+
+    monkeypatch.setattr(documentation, "openapi_document", counted)
+    first, second = (api.client.get("/openapi.json") for _ in range(2))
+    assert first.data == second.data
+    assert len(built) == 1
+    assert first.headers["Cache-Control"] == "public, max-age=300"
+    known = api.client.get("/openapi.json", headers={"If-None-Match": first.headers["ETag"]})
+    assert (known.status_code, known.data) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/v1/tasks", "/v1/nothing", "/healthz", "/config.json"])
+def test_every_answer_makes_browsers_careful(api: Api, path: str) -> None:
+    headers = api.client.get(path).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("POST", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/tasks/", 404, "not_found"),
+        ("PUT", "/v1/tasks", 405, "method_not_allowed"),
+        ("GET", "/internal/rescue", 405, "method_not_allowed"),
+        ("GET", "/assets/../app.py", 404, "not_found"),
+        ("GET", "/assets/%2e%2e/index.html", 404, "not_found"),
+        ("GET", "/docs/../settings.py", 404, "not_found"),
+        ("GET", "/docs/%2e%2e%2fsettings.py", 404, "not_found"),
+    ],
+)
+def test_what_is_not_there_is_a_problem_too(api: Api, method: str, path: str, status: int, code: str) -> None:
+    answer = api.client.open(path, method=method)
+    assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
+    assert answer.get_json()["code"] == code
+    assert ("Allow" in answer.headers) == (status == 405)
+
+
+def test_what_is_not_there_is_named(api: Api) -> None:
+    assert api.client.get("/v1/taks").get_json()["detail"] == "there is nothing at /v1/taks"
+    wrong_method = api.client.put("/v1/tasks")
+    assert wrong_method.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    expected = "/v1/tasks does not know PUT; it knows GET, HEAD, OPTIONS, POST"
+    assert wrong_method.get_json()["detail"] == expected
+    endless = api.client.get("/" + "x" * 5_000).get_json()["detail"]
+    assert len(endless) < 200
+
+
+def test_an_error_that_nobody_expected_tells_nothing_of_itself(api: Api) -> None:
+    def broken(_: str) -> None:
+        raise RuntimeError("the password is swordfish")
+
+    api.store.get = broken  # type: ignore[method-assign,assignment]
+    answer = api.client.get("/v1/tasks/x")
+    assert (answer.status_code, answer.get_json()["code"]) == (500, "internal_error")
+    assert b"swordfish" not in answer.data
+
+
+def test_the_openapi_document_is_valid_and_has_every_described_route(api: Api) -> None:
+    document = api.client.get("/openapi.json").get_json()
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+    described = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in api.app.url_map.iter_rules()
+        if rule.rule.startswith(("/v1", "/internal")) or rule.rule in ("/healthz", "/readyz")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert described == {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}
+
+
+def test_every_call_stands_under_one_of_the_documents_headings(api: Api) -> None:
+    document = api.client.get("/openapi.json").get_json()
+    used = {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]}
+    assert sorted(used) == sorted(heading["name"] for heading in document["tags"])
+
+
+def test_answers_are_what_the_document_says(api: Api) -> None:
+    document = api.client.get("/openapi.json").get_json()
+    task = api.completed_task()
+    answers = {
+        "TaskAnswer": api.client.get(f"/v1/tasks/{task.id}"),
+        "TaskPageAnswer": api.client.get("/v1/tasks"),
+        "ModelListAnswer": api.client.get("/v1/models"),
+        "ProblemDocument": api.submit(steps=0),
+        "ReadyAnswer": api.client.get("/readyz"),
+    }
+    for name, answer in answers.items():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        Draft202012Validator(schema).validate(answer.get_json())
+
+
+def test_a_problems_type_leads_to_its_documentation(api: Api) -> None:
+    for code in PROBLEMS:
+        kind = Problem(code=code, detail="x").body(trace_id=None)["type"]
+        assert api.client.get(kind).headers["Location"] == f"/docs#problem-{code.replace('_', '-')}"
+    assert api.client.get("/problems/nothing").headers["Location"] == "/docs#problems"
+
+
+def test_the_documentation_page_needs_nothing_from_elsewhere(api: Api) -> None:
+    page = api.client.get("/docs").text
+    parts = set(re.findall(r'(?:src|href)="([^"#]+)"', page)) - {"/"}
+    assert len(parts) == 4
+    for part in parts:
+        answer = api.client.get(part)
+        assert answer.status_code == 200, part
+        assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", answer.text)
+
+
+def test_every_route_problem_and_setting_is_in_the_documentation(api: Api) -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    for path, verbs in openapi_document(api.app)["paths"].items():
+        for verb in verbs:
+            assert f"{verb.upper()} {path}" in text, f"{verb} {path}"
+    for code, kind in PROBLEMS.items():
+        assert f"| `{code}` | {kind.status} |" in text, code
+    for rule in api.app.url_map.iter_rules():
+        if operation_of(api.app.view_functions[rule.endpoint]) is None:
+            shown = re.sub(r"<(?:[^:>]*:)?(\w+)>", r"{\1}", rule.rule)
+            assert f"`{shown}`" in text, shown
+    for setting in ApiSettings.model_fields.keys() - SharedSettings.model_fields.keys():
+        assert f"`DARKROOM_{setting.upper()}`" in text, setting
+
+
+def test_every_field_parameter_and_header_is_in_the_documentation(api: Api) -> None:
+    code = re.findall(r"```.*?```|`[^`]+`", "\n".join(page.read_text() for page in PAGES), re.DOTALL)
+    told = set(re.findall(r"[\w-]+", " ".join(code)))
+    document = openapi_document(api.app)
+    calls = [call for verbs in document["paths"].values() for call in verbs.values()]
+    sent = {parameter["name"] for call in calls for parameter in call["parameters"]}
+    answers = [answer for call in calls for answer in call["responses"].values()]
+    headers = {name for answer in answers for name in answer.get("headers", ())}
+    path_parameters = {"name", "index", "number", "letter_id", "key_id", "task_id"}
+    assert (sent | headers | set(fields_of(document["components"]["schemas"]))) - path_parameters <= told
+
+
+def fields_of(schema: Any) -> Iterator[str]:
+    """Yield the names of all properties, at any depth."""
+    if isinstance(schema, dict):
+        properties = schema.get("properties", {})
+        yield from properties
+        for inner in (*properties.values(), *(each for name, each in schema.items() if name != "properties")):
+            yield from fields_of(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from fields_of(inner)
+
+
+def test_the_page_is_served_as_it_was_built(api: Api) -> None:
+    (api.folder / "assets").mkdir()
+    (api.folder / "index.html").write_text("<title>darkroom</title>")
+    (api.folder / "assets" / "index-abc.js").write_text("1")
+    page = api.client.get("/")
+    assert (page.status_code, page.text) == (200, "<title>darkroom</title>")
+    assert page.headers["Cache-Control"] == "no-cache"
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    asset = api.client.get("/assets/index-abc.js")
+    assert asset.status_code == 200
+    assert "immutable" in asset.headers["Cache-Control"]
+    assert api.client.get("/config.json").get_json() == {"project_id": "demo-unit"}
+
+
+def test_without_a_built_page_the_way_to_the_documentation_is_shown(api: Api) -> None:
+    answer = api.client.get("/")
+    assert answer.status_code == 404
+    assert 'href="/docs"' in answer.text

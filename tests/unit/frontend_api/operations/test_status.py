@@ -1,0 +1,192 @@
+"""The status of the whole system, for operators only."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from common.domain.task import Failure
+from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
+from frontend_api.operations.alerts import ALERT_RULES, AlertLimits
+from tests.factories import spent, worker_report
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+
+OPERATOR = signed_in_as("olga")
+
+
+def told(api: Api) -> Any:
+    answer = api.client.get("/v1/operations", headers=OPERATOR)
+    assert answer.status_code == 200, answer.text
+    return answer.get_json()
+
+
+def states(api: Api) -> dict[str, str]:
+    return {alert["name"]: alert["state"] for alert in told(api)["conditions"]}
+
+
+def fail(api: Api, code: str, task_id: str) -> None:
+    claim = api.claimed_task(task_id=task_id).claim
+    assert claim is not None
+    failure = Failure(code=code, message="no picture")
+    api.store.update(task_id, lambda t: t.failed(claim, failure, api.clock.now(), output=spent(1.5)))
+
+
+def size(pixels: int, *, step: float, images: int) -> SizeTimes:
+    return SizeTimes(
+        pass_pixels=pixels,
+        step_seconds=step,
+        alone_step_seconds=None,
+        preparing_seconds=0.1,
+        decoding_seconds=0.2,
+        images=images,
+    )
+
+
+@pytest.mark.parametrize(("headers", "status"), [(signed_in_as("ada"), 403), ({}, 403), (OPERATOR, 200)])
+def test_only_operators_are_told(api: Api, headers: dict[str, str], status: int) -> None:
+    assert api.client.get("/v1/operations", headers=headers).status_code == status
+
+
+def test_the_queue_is_told_as_everybody_is_told_it(api: Api) -> None:
+    api.stored_task()
+    assert told(api)["queue"] == api.client.get("/v1/queue").get_json()
+
+
+def test_workers_tell_how_fast_they_are_at_what_they_draw_most(api: Api) -> None:
+    sizes = (size(65_536, step=0.01, images=2), size(131_072, step=0.0212345678, images=40))
+    times = (ModelTimes(model="demo", gpu_seconds_per_unit=0.162345678, sizes=sizes),)
+    alive = {"reported_at": api.clock.now(), "alive_until": api.clock.now() + timedelta(seconds=30)}
+    broken = BrokenModel(model="demo", reason="OSError: no weights", failures=2, retry_at=api.clock.now())
+    api.reports.publish(worker_report("worker-2", broken_models=(broken,), **alive))
+    api.reports.publish(worker_report("worker-1", device="cuda", times=times, **alive))
+    told_of = told(api)["workers"]
+    assert told_of == [
+        {
+            "worker_id": "worker-1",
+            "models": ["demo"],
+            "broken_models": [],
+            "device": "cuda",
+            "slots": 4,
+            "deliveries": 5,
+            "reported_at": "2026-01-01T12:00:00Z",
+            "times": [
+                {
+                    "model": "demo",
+                    "gpu_seconds_per_unit": 0.162346,
+                    "step_seconds": 0.021235,
+                    "pass_pixels": 131_072,
+                    "images": 40,
+                }
+            ],
+        },
+        {
+            "worker_id": "worker-2",
+            "models": ["demo"],
+            "broken_models": [
+                {
+                    "model": "demo",
+                    "reason": "OSError: no weights",
+                    "failures": 2,
+                    "retry_at": "2026-01-01T12:00:00Z",
+                }
+            ],
+            "device": "cpu",
+            "slots": 4,
+            "deliveries": 5,
+            "reported_at": "2026-01-01T12:00:00Z",
+            "times": [],
+        },
+    ]
+    api.clock.advance(31)
+    assert told(api)["workers"] == []
+
+
+def test_the_last_hour_is_told_with_its_failures(api: Api) -> None:
+    fail(api, "engine_crashed", "long-ago")
+    api.clock.advance(3_601)
+    fail(api, "engine_hung", "hung")
+    for number in range(2):
+        fail(api, "device_lost", f"lost-{number}")
+    api.completed_task(task_id="done")
+    api.stored_task(task_id="unwanted")
+    api.client.post("/v1/tasks/unwanted/cancel")
+    assert told(api)["last_hour"] == {
+        "completed": 1,
+        "failed": 3,
+        "cancelled": 1,
+        "gpu_seconds": 0.0,
+        "wasted_gpu_seconds": 4.5,
+        "failures": [{"code": "device_lost", "tasks": 2}, {"code": "engine_hung", "tasks": 1}],
+    }
+
+
+def test_every_condition_is_told_with_its_alert(api: Api) -> None:
+    alerts = told(api)["conditions"]
+    assert [alert["name"] for alert in alerts] == [rule.name for rule in ALERT_RULES]
+    assert alerts[0] == {
+        "name": "no_worker",
+        "title": "No worker is alive while tasks wait",
+        "severity": "CRITICAL",
+        "state": "ok",
+        "says": "0 workers are alive.",
+        "runbook": "Wrong number of workers",
+    }
+
+
+def test_what_goes_wrong_shows(api: Api) -> None:
+    assert set(states(api).values()) == {"ok"}
+    api.clock.advance(10)
+    for number in range(4):
+        fail(api, "device_lost", f"lost-{number}")
+    api.stored_task(task_id="lonely")
+    api.clock.advance(1)
+    assert states(api) == {
+        "no_worker": "pending",
+        "oldest_waits": "ok",
+        "dead_letters": "ok",
+        "tasks_fail": "firing",
+        "backlog_grows": "ok",
+        "seconds_wasted": "pending",
+    }
+    api.clock.advance(1_200)
+    assert states(api)["no_worker"] == states(api)["oldest_waits"] == "firing"
+
+
+def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
+    api = Api(folder=api.folder, alert_limits=AlertLimits(waiting_tasks=2))
+    for number in range(2):
+        api.stored_task(task_id=f"task-{number}")
+    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("ok", 0)
+    api.stored_task(task_id="one-too-many")
+    api.clock.advance(10)
+    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("firing", 1)
+
+
+def test_many_who_ask_cost_one_count_in_ten_seconds(api: Api) -> None:
+    for _ in range(5):
+        told(api)
+    assert (api.gauge.measurements, api.flow.asked["failure_codes"]) == (1, 1)
+    api.clock.advance(9.9)
+    told(api)
+    assert (api.gauge.measurements, api.flow.asked["failure_codes"]) == (2, 1)
+    api.clock.advance(0.1)
+    told(api)
+    assert api.flow.asked["failure_codes"] == 2
+
+
+def test_what_cannot_be_counted_is_to_be_asked_again(api: Api) -> None:
+    api.flow.unavailable = True
+    refused = api.client.get("/v1/operations", headers=OPERATOR)
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
+    assert "Retry-After" in refused.headers
+    api.flow.unavailable = False
+    assert told(api)["last_hour"]["failed"] == 0
+
+
+def test_the_operators_page_is_served_as_it_was_built(api: Api) -> None:
+    assert api.client.get("/operator").status_code == 404
+    (api.folder / "operator.html").write_text("<title>Operations</title>")
+    page = api.client.get("/operator")
+    assert (page.status_code, page.text) == (200, "<title>Operations</title>")
+    assert page.headers["Cache-Control"] == "no-cache"
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]

@@ -1,0 +1,149 @@
+"""SharedCount: how far several processes can exceed a limit together, and how many reads it saves."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.domain.errors import DependencyUnavailableError
+from frontend_api.quotas.approximate_counter import SharedCount
+from tests.fakes.fake_clock import FakeClock
+
+
+class Store:
+    """The stored count, as every process reads it."""
+
+    def __init__(self) -> None:
+        self.stored = 0
+        self.looks = 0
+
+    def count(self, at_most: int) -> int:
+        self.looks += 1
+        return min(at_most, self.stored)
+
+
+def process(
+    store: Store, limit: int, clock: FakeClock | None = None, *, gone_too: bool = False
+) -> SharedCount:
+    return SharedCount(
+        limit=limit, count=store.count, clock=clock or FakeClock(), counts_what_is_gone=gone_too
+    )
+
+
+def submit(store: Store, count: SharedCount) -> bool:
+    if not count.take():
+        return False
+    store.stored += 1
+    count.keep()
+    return True
+
+
+def test_one_process_gives_away_exactly_the_limit() -> None:
+    store = Store()
+    count = process(store, 100)
+    assert [submit(store, count) for _ in range(150)] == [True] * 100 + [False] * 50
+    assert count.left == 0
+
+
+def test_a_rare_caller_costs_no_look_and_a_busy_one_few() -> None:
+    store = Store()
+    count = process(store, 1_000)
+    for _ in range(100):
+        submit(store, count)
+    assert store.looks == 0
+    for _ in range(900):
+        submit(store, count)
+    assert store.looks <= 9
+
+
+@given(
+    limit=st.integers(1, 200),
+    processes=st.integers(1, 6),
+    turns=st.lists(st.integers(0, 5), min_size=1, max_size=1_500),
+)
+def test_processes_together_overstep_by_a_tenth_for_each_but_one(
+    limit: int, processes: int, turns: list[int]
+) -> None:
+    store, clock = Store(), FakeClock()
+    counts = [process(store, limit, clock) for _ in range(processes)]
+    for turn in turns:
+        submit(store, counts[turn % processes])
+        clock.advance(0.1)
+    assert store.stored <= limit + (processes - 1) * max(1, limit // 10)
+
+
+@given(limit=st.integers(1, 50), stored=st.integers(0, 49), others=st.integers(0, 100))
+def test_nobody_is_refused_who_had_room_when_it_was_looked_last(limit: int, stored: int, others: int) -> None:
+    store, clock = Store(), FakeClock()
+    count = process(store, limit, clock)
+    store.stored = others  # by other processes
+    while submit(store, count):
+        continue
+    store.stored = min(stored, limit - 1)  # most of them have finished
+    clock.advance(1)
+    assert submit(store, count)
+
+
+def test_a_full_count_is_looked_at_once_a_second_and_not_once_a_request() -> None:
+    store, clock = Store(), FakeClock()
+    store.stored = 5  # by other processes
+    count = process(store, 5, clock)
+    assert submit(store, count)  # the share that needs no read
+    assert not any(count.take() for _ in range(50))
+    assert store.looks == 1
+    clock.advance(1)
+    assert not count.take()
+    assert store.looks == 2
+
+
+def test_what_came_to_nothing_is_given_back() -> None:
+    store = Store()
+    count = process(store, 10)
+    for _ in range(100):
+        assert count.take()
+        count.give_back()
+    assert count.left == 10
+
+
+def test_where_what_is_gone_counts_deleting_makes_no_room() -> None:
+    store, clock = Store(), FakeClock()
+    count = process(store, 10, clock, gone_too=True)
+    for _ in range(10):
+        assert submit(store, count)
+        store.stored = 0
+    clock.advance(5)
+    assert not submit(store, count)
+
+
+def test_without_the_store_nobody_is_let_past_their_share() -> None:
+    def away(_: int) -> int:
+        raise DependencyUnavailableError("firestore")
+
+    count = SharedCount(limit=20, count=away, clock=FakeClock())
+    assert count.take()
+    assert count.take()
+    with pytest.raises(DependencyUnavailableError):
+        count.take()
+    assert count.left == 18
+
+
+def test_threads_of_one_process_never_overstep() -> None:
+    store, lock, at_once = Store(), threading.Lock(), threading.Barrier(8)
+    count = process(store, 60)
+
+    def submit_some(_: int) -> int:
+        at_once.wait()
+        accepted = 0
+        for _ in range(20):
+            if count.take():
+                with lock:
+                    store.stored += 1
+                count.keep()
+                accepted += 1
+        return accepted
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(submit_some, range(8))) <= 60
+    assert store.stored <= 60

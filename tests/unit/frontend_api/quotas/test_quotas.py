@@ -1,0 +1,261 @@
+"""Quotas per caller, submission rates, the limit of the queue; and their headers in the answers."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from frontend_api.quotas.quotas import QuotaLimits
+from tests.unit.frontend_api.conftest import Api, signed_in_as
+
+BOB = signed_in_as("bob")
+
+
+def limited(folder: Path, **limits: int) -> Api:
+    return Api(folder=folder, quota_limits=QuotaLimits(**limits))
+
+
+def another_process(api: Api) -> Api:
+    """Create another API over the same store, queue and clock."""
+    return replace(api)
+
+
+def submit(api: Api, key: str | None = None, headers: dict[str, str] | None = None) -> TestResponse:
+    keyed = {} if key is None else {"Idempotency-Key": key}
+    return api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers={**keyed, **(headers or {})})
+
+
+def refusal(answer: TestResponse) -> tuple[int, str, str, bool]:
+    body = answer.get_json()
+    return answer.status_code, body["code"], answer.headers["Retry-After"], body["retryable"]
+
+
+def left(answer: TestResponse) -> dict[str, int]:
+    """Return the remaining amount by policy.
+
+    The header is a list of strings with parameters (RFC 9651).
+    """
+    items = re.findall(r'"([a-z-]+)";r=(\d+)(?:;t=\d+)?(?:, |$)', answer.headers["RateLimit"])
+    return {policy: int(remaining) for policy, remaining in items}
+
+
+def test_nobody_has_more_active_tasks_than_they_may(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=3)
+    ids = [submit(api).get_json()["id"] for _ in range(3)]
+    assert refusal(submit(api)) == (429, "quota_exceeded", "10", True)
+    assert len(api.store.all_tasks) == len(api.queue.published) == 3
+    assert submit(api, headers=BOB).status_code == 202
+    api.client.post(f"/v1/tasks/{ids[0]}/cancel")
+    api.clock.advance(1)
+    assert submit(api).status_code == 202
+
+
+def test_a_worker_that_draws_it_makes_it_no_less_active(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=1)
+    task = api.claimed_task()
+    assert submit(api).status_code == 202  # each process starts with its own share
+    api.client.delete(f"/v1/tasks/{api.store.all_tasks[-1].id}")
+    assert submit(api).status_code == 429
+    assert api.stored(task.id).status == "processing"
+
+
+def test_nobody_submits_faster_than_they_may(tmp_path: Path) -> None:
+    api = limited(tmp_path, submissions_per_minute=5)
+    api.clock.advance(20)
+    assert [submit(api).status_code for _ in range(6)] == [202] * 5 + [429]
+    assert refusal(submit(api)) == (429, "quota_exceeded", "40", True)
+    api.clock.advance(39)
+    assert refusal(submit(api))[2] == "1"
+    api.clock.advance(1)
+    assert submit(api).status_code == 202
+
+
+def test_deleting_makes_no_room_for_faster_submissions(tmp_path: Path) -> None:
+    api = limited(tmp_path, submissions_per_minute=5)
+    for _ in range(5):
+        api.client.delete(f"/v1/tasks/{submit(api).get_json()['id']}")
+    api.clock.advance(2)
+    assert submit(api).status_code == 429
+
+
+def test_the_queue_is_full_for_everybody_at_once(tmp_path: Path) -> None:
+    api = limited(tmp_path, queued_tasks=4)
+    assert [submit(api).status_code for _ in range(2)] == [202, 202]
+    assert [submit(api, headers=BOB).status_code for _ in range(3)] == [202, 202, 429]
+    assert refusal(submit(api)) == (429, "queue_full", "30", True)
+    waiting = api.store.all_tasks[0]
+    api.client.post(f"/v1/tasks/{waiting.id}/cancel")
+    api.clock.advance(1)
+    assert submit(api, headers=BOB).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "limits", [{"active_tasks": 1}, {"submissions_per_minute": 1}, {"queued_tasks": 1}], ids=str
+)
+def test_a_replay_is_no_submission_however_full_it_is(tmp_path: Path, limits: dict[str, int]) -> None:
+    api = limited(tmp_path, **limits)
+    first = submit(api, key="order-1815")
+    assert first.status_code == 202
+    for _ in range(3):
+        replayed = submit(api, key="order-1815")
+        assert (replayed.status_code, replayed.get_json()["id"]) == (200, first.get_json()["id"])
+    assert submit(api, key="order-1816").status_code == 429
+    different = api.client.post(
+        "/v1/tasks", json={"prompt": "a square"}, headers={"Idempotency-Key": "order-1815"}
+    )
+    assert (different.status_code, different.get_json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_a_replay_costs_nothing(tmp_path: Path) -> None:
+    api = limited(tmp_path, submissions_per_minute=20, active_tasks=20)
+    before = left(submit(api, key="order-1815"))
+    for _ in range(10):
+        assert left(submit(api, key="order-1815")) == before
+
+
+def test_what_is_refused_costs_nothing(tmp_path: Path) -> None:
+    api = limited(tmp_path, submissions_per_minute=20, active_tasks=20)
+    before = left(submit(api))
+    assert left(api.submit(steps=0)) == before
+    api.store.unavailable = True
+    assert submit(api).status_code == 503
+    api.store.unavailable = False
+    assert left(api.client.get("/v1/models")) == before
+
+
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/tasks:batch", "/v1/tasks:estimate"])
+@pytest.mark.parametrize("body", [b"x", b'{"prompt": "a", "steps": 0}', b'{"tasks": [{"prompt": ""}]}'])
+def test_refused_submissions_are_limited_before_they_are_parsed(
+    tmp_path: Path, path: str, body: bytes
+) -> None:
+    api = limited(tmp_path, refused_per_minute=3)
+    sent = [api.client.post(path, data=body, content_type="application/json") for _ in range(4)]
+    assert [answer.status_code == 429 for answer in sent] == [False, False, False, True]
+    assert refusal(sent[-1]) == (429, "quota_exceeded", "60", True)
+    assert left(sent[-1]) == {"refused-submissions": 0}
+    assert submit(api).status_code == 429
+    assert submit(api, headers=BOB).status_code == 202
+    api.clock.advance(60)
+    assert submit(api).status_code == 202
+
+
+def test_accepted_submissions_are_no_refusals(tmp_path: Path) -> None:
+    api = limited(tmp_path, refused_per_minute=1)
+    assert [submit(api, key="order-1815").status_code for _ in range(3)] == [202, 200, 200]
+
+
+def test_a_retry_is_one_more_that_waits_but_no_submission(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=2, submissions_per_minute=100)
+    ended = submit(api).get_json()["id"]
+    api.client.post(f"/v1/tasks/{ended}/cancel")
+    submitted = left(api.client.get("/v1/tasks"))["submissions"]
+    assert api.client.post(f"/v1/tasks/{ended}/retry").status_code == 202
+    assert left(api.client.get("/v1/tasks"))["submissions"] == submitted
+    api.client.post(f"/v1/tasks/{ended}/cancel")
+    api.clock.advance(1)
+    assert [submit(api).status_code for _ in range(2)] == [202, 202]
+    assert refusal(api.client.post(f"/v1/tasks/{ended}/retry"))[1] == "quota_exceeded"
+    assert api.stored(ended).status == "cancelled"
+
+
+def test_a_retry_that_is_not_allowed_takes_no_room(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=2)
+    task_id = submit(api).get_json()["id"]
+    for _ in range(5):
+        assert api.client.post(f"/v1/tasks/{task_id}/retry").status_code == 409
+    assert submit(api).status_code == 202
+
+
+def test_processes_know_of_one_another_by_what_is_stored(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=100)
+    processes = [api, another_process(api), another_process(api)]
+    accepted = 0
+    for turn in range(400):
+        accepted += submit(processes[turn % 3]).status_code == 202
+        api.clock.advance(0.05)
+    assert 100 <= accepted <= 120
+    assert len(api.store.all_tasks) == accepted
+
+
+def test_counting_costs_a_look_now_and_then_and_not_with_every_submission(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=500, submissions_per_minute=600, queued_tasks=20_000)
+    for _ in range(50):
+        submit(api)
+    assert api.counts.looks == 0
+    for _ in range(250):
+        submit(api)
+    assert api.counts.looks <= 9
+
+
+def test_without_firestore_the_answer_is_to_try_again(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=5)
+    submit(api)
+    api.counts.unavailable = True
+    refused = submit(api)
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
+
+
+ASKED: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "/v1/tasks", {}),
+    ("POST", "/v1/tasks", {"json": {"prompt": "a circle"}}),
+    ("POST", "/v1/tasks", {"json": {"prompt": ""}}),
+    ("POST", "/v1/tasks", {"data": "x"}),
+    ("GET", "/v1/tasks/unknown", {}),
+    ("GET", "/v1/models", {}),
+    ("GET", "/v1/dead-letters", {}),
+    ("GET", "/v1/keys", {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "sent"), ASKED)
+def test_every_answer_tells_the_limits_and_where_the_caller_stands(
+    tmp_path: Path, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    api = limited(tmp_path, active_tasks=50, submissions_per_minute=60)
+    api.clock.advance(15)
+    answer = api.client.open(path, method=method, **sent)
+    assert answer.headers["RateLimit-Policy"] == (
+        '"submissions";q=60;w=60, "active-tasks";q=50;qu="concurrent-requests"'
+    )
+    taken = 1 if answer.status_code == 202 else 0
+    if path != "/v1/dead-letters":  # this caller is not an operator, so the route does not exist
+        assert (
+            answer.headers["RateLimit"] == f'"submissions";r={60 - taken};t=45, "active-tasks";r={50 - taken}'
+        )
+
+
+def test_whoever_is_not_known_stands_nowhere(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=50)
+    answer = api.client.get("/v1/tasks", headers={"Authorization": "Bearer x"})
+    assert answer.status_code == 401
+    assert "RateLimit-Policy" in answer.headers
+    assert "RateLimit" not in answer.headers
+
+
+def test_where_there_are_no_limits_none_are_told(api: Api) -> None:
+    answer = submit(api)
+    assert answer.status_code == 202
+    assert not {"RateLimit", "RateLimit-Policy"} & set(answer.headers.keys())
+    assert "RateLimit-Policy" not in api.client.get("/healthz").headers
+
+
+def test_the_document_tells_both_headers_of_every_answer(api: Api) -> None:
+    document = api.client.get("/openapi.json").get_json()
+    assert {"RateLimit", "RateLimit-Policy"} <= document["components"]["headers"].keys()
+    for path, verbs in document["paths"].items():
+        for verb in verbs.values():
+            for answer in verb["responses"].values():
+                told = {"RateLimit", "RateLimit-Policy"} <= answer.get("headers", {}).keys()
+                assert told == path.startswith("/v1/")
+
+
+def test_an_operators_replay_is_not_held_up_by_the_owners_quota(tmp_path: Path) -> None:
+    api = limited(tmp_path, active_tasks=1)
+    ended = submit(api).get_json()["id"]
+    api.client.post(f"/v1/tasks/{ended}/cancel")
+    submit(api)
+    retried = api.app.extensions["darkroom"].replay_dead_letter.retry_task("local", ended)
+    assert retried.status == "queued"

@@ -1,0 +1,274 @@
+"""GET /v1/tasks/{id}/ws: a task's changes over a WebSocket. The tests play the caller."""
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection, Event, Ping, Pong, TextMessage
+
+from frontend_api.identity.emulator_tokens import unsigned_token
+from tests.unit.frontend_api.conftest import PROJECT, Api, signed_in_as
+
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""The value in RFC 6455 for that key."""
+
+
+class Caller:
+    """A socket to a task, with the server's side on a thread."""
+
+    def __init__(self, api: Api, task_id: str, **headers: str) -> None:
+        self.server, self.end = socket.socketpair()
+        self.end.settimeout(20)
+        self._wire = Connection(ConnectionType.CLIENT)
+        self._events: list[Event] = []
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer: TestResponse = api.client.get(
+            f"/v1/tasks/{task_id}/ws",
+            headers={**HANDSHAKE, **named},
+            environ_overrides={"gunicorn.socket": self.server},
+        )
+        self._pool = ThreadPoolExecutor(1)
+        self.conversation = self._pool.submit(self._converse)
+
+    def _converse(self) -> None:
+        if self.answer.status_code != 101:
+            return
+        for chunk in self.answer.iter_encoded():
+            assert chunk == b""  # the frames bypass the server's own framing
+        self.answer.close()
+
+    def next(self) -> Event:
+        while not self._events:
+            self._wire.receive_data(self.end.recv(1 << 20) or None)
+            self._events += self._wire.events()
+        return self._events.pop(0)
+
+    def task(self) -> dict[str, Any]:
+        text, event = "", self.next()
+        while isinstance(event, TextMessage):
+            text += event.data
+            if event.message_finished:
+                body: dict[str, Any] = json.loads(text)
+                return body
+            event = self.next()
+        raise AssertionError(f"not a message: {event}")
+
+    def farewell(self) -> int:
+        event = self.next()
+        assert isinstance(event, CloseConnection)
+        self.say(event.response())
+        self.conversation.result(20)
+        return int(event.code)
+
+    def say(self, event: Event) -> None:
+        self.end.sendall(self._wire.send(event))
+
+    def hang_up(self) -> None:
+        self.end.close()
+        self.conversation.result(20)
+        self.server.close()
+        self._pool.shutdown()
+
+
+def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> None:
+    task = api.stored_task()
+    caller = Caller(api, task.id)
+    assert caller.answer.status_code == 101
+    assert caller.answer.headers["Upgrade"] == "websocket"
+    assert caller.answer.headers["Sec-WebSocket-Accept"] == ACCEPT
+    assert "Sec-WebSocket-Protocol" not in caller.answer.headers
+    assert caller.task()["status"] == "queued"
+    api.claim(task)
+    assert caller.task()["status"] == "processing"
+    api.complete(task)
+    assert caller.task() == api.client.get(f"/v1/tasks/{task.id}").get_json()
+    assert caller.farewell() == 1000
+    assert api.watch.followers == 0
+    caller.hang_up()
+
+
+def test_a_slow_reader_gets_the_newest_state_and_not_a_queue(api: Api) -> None:
+    task = api.claimed_task()
+    caller = Caller(api, task.id)
+    caller.task()
+    for _ in range(2_000):  # several megabytes
+        api.store.update(
+            task.id, lambda t: replace(t, progress=replace(t.progress, step=t.progress.step + 1))
+        )
+    steps = [caller.task()["progress"]["step"]]
+    while steps[-1] < 2_000:
+        steps.append(caller.task()["progress"]["step"])
+    assert steps == sorted(steps)
+    assert len(steps) < 500
+    caller.hang_up()
+
+
+def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
+    task = api.stored_task()
+    caller = Caller(api, task.id)
+    caller.task()
+    api.store.delete(task.id, now=api.clock.now())
+    assert caller.farewell() == 4404
+    caller.hang_up()
+
+
+def test_when_the_process_stops_callers_are_asked_to_come_back(api: Api) -> None:
+    caller = Caller(api, api.stored_task().id)
+    caller.task()
+    api.follow_task.end_all()
+    assert caller.farewell() == 1001
+    caller.hang_up()
+
+
+def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, heartbeat_seconds=0.5)
+    body = {"name": "watcher", "scopes": ["read"]}
+    key = api.client.post("/v1/keys", json=body).get_json()
+    caller = Caller(api, api.stored_task().id, X_API_Key=key["key"])
+    caller.task()
+    ping = caller.next()
+    assert isinstance(ping, Ping)
+    caller.say(ping.response())
+    api.client.delete(f"/v1/keys/{key['id']}")
+    while isinstance(event := caller.next(), Ping):
+        caller.say(event.response())
+    assert isinstance(event, CloseConnection)
+    assert event.code == 4401
+    caller.hang_up()
+
+
+def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, heartbeat_seconds=0.5)
+    caller = Caller(api, api.stored_task().id)
+    caller.task()
+    for _ in range(2):
+        ping = caller.next()
+        assert isinstance(ping, Ping)
+        caller.say(ping.response())
+    assert isinstance(caller.next(), Ping)
+    assert caller.farewell() == 1011
+    assert api.watch.followers == 0
+    caller.hang_up()
+
+
+def test_a_callers_ping_is_answered_its_words_are_not_and_its_farewell_is(api: Api) -> None:
+    task = api.stored_task()
+    caller = Caller(api, task.id)
+    caller.task()
+    for _ in range(100):
+        caller.say(TextMessage(data="words" * 10_000))
+    caller.say(Ping(payload=b"there?"))
+    pong = caller.next()
+    assert isinstance(pong, Pong)
+    assert pong.payload == b"there?"
+    api.claim(task)
+    assert caller.task()["status"] == "processing"
+    caller.say(CloseConnection(code=1000))
+    assert isinstance(caller.next(), CloseConnection)
+    caller.conversation.result(20)
+    assert api.watch.followers == 0
+    caller.hang_up()
+
+
+def test_what_is_no_websocket_frame_ends_it(api: Api) -> None:
+    caller = Caller(api, api.stored_task().id)
+    caller.task()
+    caller.end.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    event = caller.next()
+    assert isinstance(event, CloseConnection)
+    assert event.code == 1002
+    caller.conversation.result(20)
+    caller.hang_up()
+
+
+def test_a_caller_who_goes_without_a_word_gives_the_place_back(api: Api) -> None:
+    task = api.stored_task()
+    for _ in range(api.max_waiting + 1):
+        caller = Caller(api, task.id)
+        caller.task()
+        caller.hang_up()
+    assert api.watch.followers == 0
+
+
+def test_there_are_so_many_sockets_and_no_more(api: Api) -> None:
+    task = api.stored_task()
+    callers = [Caller(api, task.id) for _ in range(api.max_waiting)]
+    refused = Caller(api, task.id).answer
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
+    for caller in callers:
+        caller.hang_up()
+
+
+@pytest.mark.parametrize(
+    "missing", [{"Upgrade": "h2c"}, {"Sec-WebSocket-Version": "8"}, {"Sec-WebSocket-Key": None}], ids=str
+)
+def test_what_is_no_handshake_is_told_what_is_spoken_here(api: Api, missing: dict[str, str | None]) -> None:
+    task = api.stored_task()
+    headers = {name: value for name, value in {**HANDSHAKE, **missing}.items() if value is not None}
+    server, end = socket.socketpair()
+    with server, end:
+        answer = api.client.get(
+            f"/v1/tasks/{task.id}/ws", headers=headers, environ_overrides={"gunicorn.socket": server}
+        )
+    assert (answer.status_code, answer.get_json()["code"]) == (426, "upgrade_required")
+    assert answer.headers["Upgrade"] == "websocket"
+    assert answer.headers["Sec-WebSocket-Version"] == "13"
+    assert api.watch.followers == 0
+
+
+def test_a_server_that_lends_no_connection_cannot_upgrade_it(api: Api) -> None:
+    answer = api.client.get(f"/v1/tasks/{api.stored_task().id}/ws", headers=HANDSHAKE)
+    assert (answer.status_code, answer.get_json()["code"]) == (426, "upgrade_required")
+
+
+def test_another_users_task_does_not_exist(api: Api) -> None:
+    task = api.stored_task()
+    headers = {**HANDSHAKE, **signed_in_as("ada")}
+    for task_id in (task.id, "e0" * 16):
+        answer = api.client.get(f"/v1/tasks/{task_id}/ws", headers=headers)
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
+
+
+def test_a_browser_shows_its_token_among_the_subprotocols(api: Api) -> None:
+    task = api.stored_task(user_id="ada")
+    token = unsigned_token("ada", project_id=PROJECT)
+    caller = Caller(api, task.id, Sec_WebSocket_Protocol=f"darkroom, bearer.{token}")
+    assert caller.answer.headers["Sec-WebSocket-Protocol"] == "darkroom"
+    assert caller.task()["id"] == task.id
+    caller.hang_up()
+    foreign = unsigned_token("eve", project_id=PROJECT)
+    for protocols, status in ((f"darkroom, bearer.{foreign}", 404), ("darkroom, bearer.nonsense", 401)):
+        headers = {**HANDSHAKE, "Sec-WebSocket-Protocol": protocols}
+        assert api.client.get(f"/v1/tasks/{task.id}/ws", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_a_page_of_another_origin_opens_no_socket(api: Api, headers: dict[str, str]) -> None:
+    # Unlike a response to fetch, a browser lets any page read WebSocket messages.
+    task = api.stored_task()
+    caller = Caller(api, task.id, **headers)
+    assert (caller.answer.status_code, caller.answer.get_json()["code"]) == (403, "foreign_origin")
+    own = Caller(api, task.id, Origin="http://localhost")
+    assert own.task()["id"] == task.id
+    own.hang_up()

@@ -1,0 +1,84 @@
+"""The URLs and addresses that webhooks may use."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackRules, CallbackUrl
+
+PUBLIC = CallbackRules()
+LOCAL = CallbackRules(allows_loopback=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("https://example.com", ("https", "example.com", 443, "/")),
+        ("https://EXAMPLE.com:8443/a/b?c=d&e", ("https", "example.com", 8443, "/a/b?c=d&e")),
+        ("https://xn--bcher-kva.example/", ("https", "xn--bcher-kva.example", 443, "/")),
+        ("https://8.8.8.8/", ("https", "8.8.8.8", 443, "/")),
+        ("https://[2606:4700::1111]/x", ("https", "2606:4700::1111", 443, "/x")),
+        ("https://under_score.example.com/", ("https", "under_score.example.com", 443, "/")),
+    ],
+)
+def test_https_to_a_public_host_is_allowed(text: str, parts: tuple[str, str, int, str]) -> None:
+    scheme, host, port, target = parts
+    assert PUBLIC.checked_url(text) == CallbackUrl(scheme=scheme, host=host, port=port, target=target)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/", "example.com", "https://", "https:///path", "ftp://example.com/", "file:///etc/passwd",
+        "http://example.com/", "http://localhost/", "http://127.0.0.1/", "javascript:alert(1)",
+        "https://a b.example/", "https://bücher.example/", "https://example.com/\n", "https://example.com/\0",
+        "https://user@example.com/", "https://:secret@example.com/", "https://example.com/#part",
+        "https://example.com:0/", "https://example.com:99999/", "https://example.com:x/", "https://-a.example/",
+        "https://exa[mple.com/", "https://[::1/", "https://[::ffff:10.0.0.1]/", "https://10.0.0.1/",
+        "https://169.254.169.254/", "https://example..com/", "https://example.com./", "https://%31%32%37.0.0.1/",
+        "https://example.com\\@evil.example/", f"https://example.com/{'x' * 2_000}",
+    ],
+)  # fmt: skip
+def test_anything_else_is_not(text: str) -> None:
+    with pytest.raises(CallbackRefusedError):
+        PUBLIC.checked_url(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["http://localhost:9/", "http://127.0.0.1/", "http://[::1]:8080/x", "https://localhost/"]
+)
+def test_the_local_stack_may_call_its_own_machine(text: str) -> None:
+    LOCAL.checked_url(text)
+
+
+@pytest.mark.parametrize("text", ["http://10.0.0.1/", "http://example.com/", "https://192.168.1.1/"])
+def test_the_local_stack_may_call_nothing_else_that_is_private(text: str) -> None:
+    with pytest.raises(CallbackRefusedError):
+        LOCAL.checked_url(text)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.8.8.8", "169.254.169.254", "172.16.0.1", "192.0.0.1",
+        "192.0.2.1", "192.168.0.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1", "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1",
+        "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:a00:1::",
+        "2001:0:1::f5ff:fffe",
+    ],
+)  # fmt: skip
+def test_no_address_that_is_not_public_is_connected_to(address: str) -> None:
+    with pytest.raises(CallbackRefusedError, match="not a public address"):
+        PUBLIC.check_address(ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"])
+def test_public_addresses_are(address: str) -> None:
+    PUBLIC.check_address(ip_address(address))
+    LOCAL.check_address(ip_address(address))
+
+
+def test_the_host_header_says_what_the_url_said() -> None:
+    assert PUBLIC.checked_url("https://example.com/").authority == "example.com"
+    assert PUBLIC.checked_url("https://example.com:444/").authority == "example.com:444"
+    assert LOCAL.checked_url("http://[::1]:8080/").authority == "[::1]:8080"

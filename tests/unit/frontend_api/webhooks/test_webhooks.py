@@ -1,0 +1,516 @@
+"""Webhooks: events as Pub/Sub pushes them, sent to the owner's URL, logged, stopped, replayed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from standardwebhooks import Webhook, WebhookVerificationError
+from werkzeug.test import TestResponse
+
+from common.domain.task import Task
+from common.wire_formats.task_event import (
+    TaskEvent,
+    encode_task_event,
+    ending_of,
+    progress_of,
+    start_of,
+)
+from frontend_api.webhooks.delivery_log import MAX_DELIVERIES_KEPT, MAX_TRIES_KEPT, Outcome
+from tests.recorded_telemetry import RecordedSpans
+from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
+from tests.unit.frontend_api.dead_letters.test_routes import envelope
+
+URL = "https://hooks.example.com/darkroom?team=a"
+REFUSED = Outcome(status=500, duration_seconds=0.5)
+
+
+def push(api: Api, body: bytes, *, token: str = INTERNAL_TOKEN) -> TestResponse:
+    """Push an event as Pub/Sub does."""
+    return api.app.test_client().post(
+        "/internal/events",
+        json=envelope(body, died_at=api.clock.now()),
+        headers={"Authorization": f"Bearer {token}"},
+    )
+
+
+def push_of(api: Api, task: Task) -> TestResponse:
+    return push(api, encode_task_event(ending_of(task)))
+
+
+def completed(api: Api, **changes: Any) -> Task:
+    return api.completed_task(**{"callback_url": URL, **changes})
+
+
+def deliveries_of(api: Api, task: Task) -> Any:
+    answer = api.client.get(f"/v1/tasks/{task.id}/webhook-deliveries")
+    assert answer.status_code == 200, answer.text
+    return answer.get_json()
+
+
+def replay(api: Api, task: Task, number: int = 1) -> TestResponse:
+    return api.client.post(f"/v1/tasks/{task.id}/webhook-deliveries/{number}/replay")
+
+
+def secrets_of(api: Api, user_id: str = "local") -> list[str]:
+    answer = api.client.get("/v1/webhook-secrets", headers=signed_in_as(user_id))
+    assert answer.status_code == 200, answer.text
+    return [one["secret"] for one in answer.get_json()["secrets"]]
+
+
+def at_present(api: Api) -> None:
+    """Set the API's clock to the real time: the verification of a signature checks the time, too."""
+    api.clock.advance((datetime.now(api.clock.now().tzinfo) - api.clock.now()).total_seconds())
+
+
+# ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_ending_is_told_with_the_task_as_its_owner_reads_it(api: Api) -> None:
+    task = completed(api)
+    assert push_of(api, task).status_code == 204
+    (sent,) = api.receiver.sent
+    assert (sent.url.host, sent.url.port, sent.url.target) == ("hooks.example.com", 443, "/darkroom?team=a")
+    told = json.loads(sent.body)
+    event = ending_of(task)
+    assert told["type"] == "task.completed"
+    assert datetime.fromisoformat(told["timestamp"]) == event.timestamp
+    assert told["data"] == api.client.get(f"/v1/tasks/{task.id}").get_json()
+    assert sent.headers["webhook-id"] == event.id
+
+
+def test_what_is_told_is_what_the_openapi_document_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    RecordedSpans(monkeypatch)  # an API whose spans have ids
+    push_of(api, completed(api))
+    (sent,) = api.receiver.sent
+    document = api.client.get("/openapi.json").get_json()
+    described = document["webhooks"]["taskEvent"]["post"]
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    Draft202012Validator({**schema, "components": document["components"]}).validate(json.loads(sent.body))
+    assert {header["name"] for header in described["parameters"]} == set(sent.headers)
+
+
+@pytest.mark.parametrize("callback_url", [None, URL])
+def test_only_who_asked_is_told(api: Api, callback_url: str | None) -> None:
+    task = api.completed_task(callback_url=callback_url)
+    assert push_of(api, task).status_code == 204
+    assert len(api.receiver.sent) == (0 if callback_url is None else 1)
+
+
+def test_an_event_that_comes_twice_is_told_once(api: Api) -> None:
+    task = completed(api)
+    for _ in range(3):
+        assert push_of(api, task).status_code == 204
+    assert len(api.receiver.sent) == 1
+
+
+def test_of_a_deleted_task_nothing_is_told(api: Api) -> None:
+    task = completed(api)
+    api.store.delete(task.id, now=api.clock.now())
+    assert push_of(api, task).status_code == 204
+    assert not api.receiver.sent
+
+
+def test_an_ending_that_a_retry_took_back_is_not_told(api: Api) -> None:
+    task = api.stored_task(callback_url=URL)
+    first = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
+    api.clock.advance(1)
+    api.store.update(task.id, lambda t: t.resubmitted(api.clock.now()))
+    assert push_of(api, first).status_code == 204
+    second = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
+    assert push_of(api, first).status_code == 204
+    assert not api.receiver.sent
+    assert push_of(api, second).status_code == 204
+    assert api.receiver.sent[0].headers["webhook-id"] == ending_of(second).id
+
+
+@pytest.mark.parametrize("body", [b"", b"junk", b"{}", b'{"version": "2.0"}'])
+def test_an_event_that_nobody_can_read_is_forgotten(api: Api, body: bytes) -> None:
+    assert push(api, body).status_code == 204
+    assert not api.receiver.sent
+
+
+def test_nobody_else_may_push(api: Api) -> None:
+    task = completed(api)
+    answer = push(api, encode_task_event(ending_of(task)), token="mine")
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
+    assert not api.receiver.sent
+
+
+def test_somebody_elses_event_about_a_task_tells_nothing_that_is_not_so(api: Api) -> None:
+    task = completed(api)
+    claimed = TaskEvent(
+        id="made-up", type="task.failed", timestamp=api.clock.now(), task_id=task.id, user_id="eve", attempt=9
+    )
+    assert push(api, encode_task_event(claimed)).status_code == 204
+    assert not api.receiver.sent
+
+
+def test_who_asked_for_it_is_told_how_the_drawing_goes_while_it_goes(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("started", "progress"))
+    started, progress = encode_task_event(start_of(task)), encode_task_event(progress_of(task))
+    for body in (started, progress, started):
+        assert push(api, body).status_code == 204
+    told = [json.loads(sent.body) for sent in api.receiver.sent]
+    assert [(one["type"], one["data"]["status"]) for one in told] == [
+        ("task.started", "processing"),
+        ("task.progress", "processing"),
+    ]
+    claim = task.claim
+    assert claim is not None
+    ended = api.store.update(task.id, lambda t: t.cancelled_by_holder(claim, api.clock.now()))
+    late = encode_task_event(progress_of(replace(task, progress=replace(task.progress, step=9))))
+    for body in (late, encode_task_event(ending_of(ended))):  # no longer true, and not requested
+        assert push(api, body).status_code == 204
+    assert len(api.receiver.sent) == 2
+
+
+def test_who_did_not_ask_is_told_the_ending_only(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL)
+    for event in (start_of(task), progress_of(task)):
+        assert push(api, encode_task_event(event)).status_code == 204
+    assert not api.receiver.sent
+
+
+def test_what_happened_in_an_attempt_that_is_over_is_not_told(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("started",))
+    api.clock.advance(61)
+    again = api.store.update(task.id, lambda t: t.claimed_by("w", api.clock.now(), timedelta(seconds=60)))
+    assert push(api, encode_task_event(start_of(task))).status_code == 204
+    assert not api.receiver.sent
+    assert push(api, encode_task_event(start_of(again))).status_code == 204
+    assert len(api.receiver.sent) == 1
+
+
+# ── answers of receivers ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_2xx_is_success(api: Api, status: int) -> None:
+    api.receiver.outcomes = [Outcome(status=status)]
+    task = completed(api)
+    assert push_of(api, task).status_code == 204
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "delivered"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome(status=status) for status in (100, 300, 301, 307, 400, 404, 429, 500, 503)]
+    + [Outcome(error="the receiver did not answer in time", duration_seconds=15.0)],
+)
+def test_anything_else_is_tried_again(api: Api, outcome: Outcome) -> None:
+    api.receiver.outcomes = [outcome, outcome]
+    task = completed(api)
+    for _ in range(2):
+        answer = push_of(api, task)
+        assert (answer.status_code, answer.get_json()["code"]) == (502, "webhook_not_delivered")
+        assert deliveries_of(api, task)["deliveries"][0]["state"] == "pending"
+    assert push_of(api, task).status_code == 204
+    assert len({sent.headers["webhook-id"] for sent in api.receiver.sent}) == 1
+    assert len(api.receiver.sent) == 3
+
+
+def test_410_stops_everything_of_that_task_and_nothing_else(api: Api) -> None:
+    api.receiver.outcomes = [Outcome(status=410)]
+    task = api.stored_task(callback_url=URL)
+    ended = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
+    assert push_of(api, ended).status_code == 204
+    api.store.update(task.id, lambda t: t.resubmitted(api.clock.now()))
+    api.clock.advance(1)
+    again = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
+    assert push_of(api, again).status_code == 204
+    assert len(api.receiver.sent) == 1
+    log = deliveries_of(api, task)
+    assert log["stopped_at"] is not None
+    assert [one["state"] for one in log["deliveries"]] == ["stopped"]
+    assert push_of(api, completed(api, task_id="another")).status_code == 204
+    assert len(api.receiver.sent) == 2
+
+
+# ── signatures and secrets ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_stranger_verifies_the_signature_with_the_standards_own_library(api: Api) -> None:
+    at_present(api)
+    task = completed(api)
+    push_of(api, task)
+    (sent,) = api.receiver.sent
+    (secret,) = secrets_of(api)
+    assert secret.startswith("whsec_")
+    assert Webhook(secret).verify(sent.body, dict(sent.headers))["data"]["id"] == task.id
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(sent.body.replace(b"completed", b"failed"), dict(sent.headers))
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secrets_of(api, "somebody else")[0]).verify(sent.body, dict(sent.headers))
+
+
+def test_while_a_secret_is_rotated_either_of_two_verifies(api: Api) -> None:
+    at_present(api)
+    (old,) = secrets_of(api)
+    rotated = api.client.post("/v1/webhook-secrets/rotate").get_json()["secrets"]
+    new = rotated[0]["secret"]
+    assert [one["secret"] for one in rotated] == [new, old] == secrets_of(api)
+    assert (rotated[0]["expires_at"], rotated[1]["expires_at"] is not None) == (None, True)
+    push_of(api, completed(api))
+    (sent,) = api.receiver.sent
+    for secret in (new, old):
+        Webhook(secret).verify(sent.body, dict(sent.headers))
+
+
+def test_the_secret_before_ends_a_day_after_a_rotation(api: Api) -> None:
+    (old,) = secrets_of(api)
+    api.client.post("/v1/webhook-secrets/rotate")
+    api.clock.advance(24 * 3_600 - 1)
+    assert old in secrets_of(api)
+    api.clock.advance(1)
+    assert len(secrets_of(api)) == 1
+    assert old not in secrets_of(api)
+
+
+def test_two_rotations_in_a_row_end_what_was_valid_before(api: Api) -> None:
+    (leaked,) = secrets_of(api)
+    for _ in range(2):
+        api.client.post("/v1/webhook-secrets/rotate")
+    assert len(secrets_of(api)) == 2
+    assert leaked not in secrets_of(api)
+
+
+def test_every_caller_has_secrets_of_their_own_which_stay(api: Api) -> None:
+    assert secrets_of(api) == secrets_of(api)
+    assert secrets_of(api) != secrets_of(api, "ada")
+    api.client.post("/v1/webhook-secrets/rotate", headers=signed_in_as("ada"))
+    assert len(secrets_of(api)) == 1
+    assert len(secrets_of(api, "ada")) == 2
+
+
+def test_another_key_makes_other_secrets(api: Api) -> None:
+    other = Api(folder=api.folder, webhook_key=b"another deployment's")
+    assert secrets_of(other) != secrets_of(api)
+
+
+# ── the log ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_try_is_logged(api: Api) -> None:
+    api.receiver.outcomes = [
+        Outcome(error="the receiver did not answer in time", duration_seconds=15.0),
+        Outcome(status=503, duration_seconds=0.1),
+        Outcome(status=204, duration_seconds=0.2),
+    ]
+    task = completed(api)
+    began = api.clock.now()
+    for _ in range(3):
+        push_of(api, task)
+        api.clock.advance(10)
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    event = ending_of(task)
+    assert {
+        name: delivery[name] for name in ("number", "event_id", "type", "url", "state", "tries_made")
+    } == {
+        "number": 1,
+        "event_id": event.id,
+        "type": "task.completed",
+        "url": URL,
+        "state": "delivered",
+        "tries_made": 3,
+    }
+    tries = delivery["tries"]
+    assert [(t["status"], t["error"], t["duration_seconds"]) for t in tries] == [
+        (None, "the receiver did not answer in time", 15.0),
+        (503, None, 0.1),
+        (204, None, 0.2),
+    ]
+    assert [datetime.fromisoformat(t["at"]) - began for t in tries] == [
+        timedelta(seconds=s) for s in (0, 10, 20)
+    ]
+    assert datetime.fromisoformat(delivery["delivered_at"]) == began + timedelta(seconds=20)
+
+
+def test_the_log_keeps_the_latest_tries_and_counts_all(api: Api) -> None:
+    task = completed(api)
+    api.receiver.outcomes = [REFUSED] * (MAX_TRIES_KEPT + 5)
+    for _ in range(MAX_TRIES_KEPT + 5):
+        push_of(api, task)
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["tries_made"], len(delivery["tries"])) == (MAX_TRIES_KEPT + 5, MAX_TRIES_KEPT)
+
+
+def test_the_log_keeps_the_latest_deliveries_and_goes_on_counting_them(api: Api) -> None:
+    task = api.claimed_task(callback_url=URL, callback_events=("progress",))
+    for step in range(MAX_DELIVERIES_KEPT + 3):
+        further = replace(task, progress=replace(task.progress, step=step))
+        assert push(api, encode_task_event(progress_of(further))).status_code == 204
+    numbers = [delivery["number"] for delivery in deliveries_of(api, task)["deliveries"]]
+    assert numbers == list(range(4, MAX_DELIVERIES_KEPT + 4))
+
+
+def test_a_log_that_cannot_be_written_has_the_event_pushed_again(api: Api) -> None:
+    task = completed(api)
+    api.webhook_logs.unavailable = True
+    assert push_of(api, task).status_code == 503
+    api.webhook_logs.unavailable = False
+    assert push_of(api, task).status_code == 204
+
+
+def test_a_task_without_deliveries_has_an_empty_log_and_anothers_has_none(api: Api) -> None:
+    task = completed(api)
+    assert deliveries_of(api, task) == {"deliveries": [], "stopped_at": None}
+    push_of(api, task)
+    for method, path in (("GET", ""), ("POST", "/1/replay")):
+        answer = api.client.open(
+            f"/v1/tasks/{task.id}/webhook-deliveries{path}", method=method, headers=signed_in_as("eve")
+        )
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
+
+
+def test_the_log_goes_with_its_task(api: Api) -> None:
+    deleted, expired = completed(api, task_id="deleted"), completed(api, task_id="expired")
+    push_of(api, deleted)
+    push_of(api, expired)
+    assert {log.expires_at for log in api.webhook_logs.all_logs} == {deleted.expires_at}
+    api.client.delete(f"/v1/tasks/{deleted.id}")
+    assert [log.task_id for log in api.webhook_logs.all_logs] == [expired.id]
+    api.clock.advance(31 * 86_400)
+    api.client.post("/internal/remove-expired", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
+    assert not api.webhook_logs.all_logs
+
+
+# ── replay ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_replay_sends_what_was_delivered_once_more_under_its_id(api: Api) -> None:
+    task = completed(api)
+    push_of(api, task)
+    answer = replay(api, task)
+    assert (answer.status_code, answer.get_json()["state"]) == (202, "pending")
+    (event,) = api.events.events
+    assert event == ending_of(task)
+    for _ in range(2):
+        assert push(api, encode_task_event(event)).status_code == 204
+    assert [sent.headers["webhook-id"] for sent in api.receiver.sent] == [event.id] * 2
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)
+
+
+def test_a_replay_begins_again_after_a_410(api: Api) -> None:
+    api.receiver.outcomes = [Outcome(status=410)]
+    task = completed(api)
+    push_of(api, task)
+    assert replay(api, task).status_code == 202
+    push_of(api, task)
+    assert deliveries_of(api, task)["deliveries"][0]["state"] == "delivered"
+
+
+def test_a_replay_that_cannot_be_published_may_be_repeated(api: Api) -> None:
+    task = completed(api)
+    push_of(api, task)
+    api.events.failures_left = 1
+    assert replay(api, task).status_code == 503
+    assert replay(api, task).status_code == 202
+
+
+def test_what_there_is_not_or_is_no_longer_so_is_not_replayed(api: Api) -> None:
+    task = api.stored_task(callback_url=URL)
+    ended = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
+    push_of(api, ended)
+    for number in (0, 2, 10**30):
+        answer = replay(api, task, number)
+        assert (answer.status_code, answer.get_json()["code"]) == (404, "webhook_delivery_not_found")
+    api.store.update(task.id, lambda t: t.resubmitted(api.clock.now()))
+    answer = replay(api, task)
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "webhook_outdated")
+
+
+# ── allowed addresses ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_url_is_kept_with_the_task_and_part_of_the_request(api: Api) -> None:
+    key = {"Idempotency-Key": "once"}
+    body = {
+        "prompt": "a red circle",
+        "callback_url": URL,
+        "callback_events": ["finished", "started", "started"],
+    }
+    task = api.client.post("/v1/tasks", json=body, headers=key).get_json()
+    assert (task["callback_url"], api.stored(task["id"]).callback_url) == (URL, URL)
+    assert api.client.post("/v1/tasks", json=body, headers=key).status_code == 200
+    assert task["callback_events"] == ["finished", "started"]
+    for change in ({"callback_url": f"{URL}&b"}, {"callback_events": ["finished"]}):
+        other = api.client.post("/v1/tasks", json={**body, **change}, headers=key)
+        assert other.get_json()["code"] == "idempotency_key_reused"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("callback_url", "http://hooks.example.com/"),
+        ("callback_url", "https://127.0.0.1/"),
+        ("callback_url", "https://[::1]/"),
+        ("callback_url", "https://169.254.169.254/computeMetadata/v1/"),
+        ("callback_url", "https://user:password@example.com/"),
+        ("callback_url", "x" * 3_000),
+        ("callback_url", 7),
+        ("callback_events", []),
+        ("callback_events", ["everything"]),
+        ("callback_events", "finished"),
+    ],
+)
+def test_a_callback_that_may_not_be_is_refused_at_once(api: Api, field: str, value: object) -> None:
+    answer = api.submit(**{"callback_url": URL, field: value})
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "parameters_rejected")
+    assert answer.get_json()["errors"][0]["pointer"].startswith(f"/{field}")
+    assert api.has_taken_nothing()
+
+
+def test_without_a_key_no_webhooks_are_on_offer(api: Api) -> None:
+    without = Api(folder=api.folder, webhook_key=None)
+    refused = without.submit(callback_url=URL)
+    assert (refused.status_code, refused.get_json()["errors"][0]["pointer"]) == (422, "/callback_url")
+    for call in (
+        without.client.get("/v1/webhook-secrets"),
+        without.client.post("/v1/webhook-secrets/rotate"),
+    ):
+        assert (call.status_code, call.get_json()["code"]) == (404, "webhooks_not_offered")
+    assert without.submit().status_code == 202
+
+
+# ── concurrent deliveries ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_receiver_that_answers_nobody_holds_up_nobody_else(api: Api) -> None:
+    silent = [completed(api, task_id=f"silent-{number}") for number in range(3)]
+    other = completed(api, task_id="other", callback_url="https://alive.example.com/")
+    more = completed(api, task_id="more", callback_url="https://alive.example.com/")
+    api.receiver.answers.clear()
+    with ThreadPoolExecutor(3) as pool:
+        held = [pool.submit(push_of, api, task) for task in silent[:2]]
+        for _ in held:
+            assert api.receiver.arrived.acquire(timeout=10)
+        busy = push_of(api, silent[2])
+        assert (busy.status_code, busy.get_json()["code"]) == (429, "receiver_busy")
+        assert int(busy.headers["Retry-After"]) > 0
+        third = pool.submit(push_of, api, other)
+        assert api.receiver.arrived.acquire(timeout=10)
+        assert push_of(api, more).status_code == 429  # this is the limit of concurrent deliveries
+        api.receiver.answers.set()
+        assert [one.result(10).status_code for one in (*held, third)] == [204] * 3
+    assert push_of(api, silent[2]).status_code == 204
+    assert deliveries_of(api, silent[2])["deliveries"][0]["tries_made"] == 1
+
+
+def test_two_pushes_of_one_event_at_once_are_both_in_the_log(api: Api) -> None:
+    task = completed(api)
+    api.receiver.answers.clear()
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(push_of, api, task) for _ in range(2)]
+        for _ in both:
+            assert api.receiver.arrived.acquire(timeout=10)
+        api.receiver.outcomes = [REFUSED]
+        api.receiver.answers.set()
+        # A delivery that failed finds that the other one succeeded, or is pushed again.
+        assert {one.result(10).status_code for one in both} <= {204, 502}
+    (delivery,) = deliveries_of(api, task)["deliveries"]
+    assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)

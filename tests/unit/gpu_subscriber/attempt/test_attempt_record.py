@@ -1,0 +1,180 @@
+"""The telemetry of an attempt: its spans, all in the message's trace, and its metrics."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from opentelemetry.trace import SpanKind, StatusCode
+
+from common.domain.task import Failure, TaskStatus
+from common.observability.gpu_cost import GpuBill
+from common.observability.tracing import current_traceparent, injected, spanned
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
+from gpu_subscriber.ports import Delivery, Piece, Settlement
+from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything
+from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
+from tests.recorded_telemetry import CountedMetrics, RecordedSpans, labelled
+
+OUT_OF_MEMORY = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
+
+
+@pytest.fixture
+def bench() -> WorkerBench:
+    return WorkerBench()
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> RecordedSpans:
+    return RecordedSpans(monkeypatch)
+
+
+@pytest.fixture
+def counted() -> CountedMetrics:
+    return CountedMetrics()
+
+
+def first_fails(generation: ScriptedGeneration) -> Iterator[Piece]:
+    if generation.task.attempt > 1:
+        yield from draw_everything(generation)
+        return
+    generation.spend(0, 2.0)
+    raise GenerationFailedError(OUT_OF_MEMORY)
+
+
+def submitted(bench: WorkerBench) -> tuple[Delivery, str]:
+    """Return the delivery of a task submitted in a request's trace, and that request's traceparent."""
+    with spanned("POST /v1/tasks", kind=SpanKind.SERVER):
+        carried = current_traceparent()
+        assert carried is not None
+        task = bench.submit(traceparent=carried)
+        delivery = replace(
+            delivery_of(task), attributes=injected({"model": "demo"}), subscription="darkroom-tasks-demo"
+        )
+    return delivery, carried
+
+
+def test_an_attempt_is_one_span_with_its_parts_in_the_trace_of_the_request(
+    bench: WorkerBench, spans: RecordedSpans
+) -> None:
+    delivery, _ = submitted(bench)
+    bench.worker()(delivery)
+    request, process = spans.one("POST /v1/tasks"), spans.one("process darkroom-tasks-demo")
+    assert {span.context.trace_id for span in spans.all} == {request.context.trace_id}
+    assert process.parent is not None
+    assert process.parent.span_id == request.context.span_id
+    parts = [
+        span.name for span in spans.all if span.parent and span.parent.span_id == process.context.span_id
+    ]
+    assert parts == ["claim", "store image", "end attempt"]
+    assert process.kind is SpanKind.CONSUMER
+    told = dict(process.attributes or {})
+    assert (told["messaging.system"], told["darkroom.attempt"], told["darkroom.lane"]) == (
+        "gcp_pubsub",
+        1,
+        "interactive",
+    )
+    assert process.status.status_code is StatusCode.UNSET
+    assert process.links == ()
+    assert "red circle" not in str([span.to_json() for span in spans.all]), "never a prompt"
+
+
+def test_a_second_attempt_is_linked_to_the_first_and_not_its_child(
+    bench: WorkerBench, spans: RecordedSpans
+) -> None:
+    bench.generator.script = first_fails
+    delivery, _ = submitted(bench)
+    assert [bench.worker()(delivery) for _ in range(2)] == [Settlement.RETURN, Settlement.ACKNOWLEDGE]
+    request = spans.one("POST /v1/tasks")
+    first, second = (span for span in spans.all if span.kind is SpanKind.CONSUMER)
+    assert {first.parent.span_id, second.parent.span_id} == {request.context.span_id}  # type: ignore[union-attr]
+    assert [link.context.span_id for link in second.links] == [first.context.span_id]
+    assert first.status.status_code is StatusCode.ERROR
+    assert dict(first.attributes or {})["error.type"] == "queued"
+
+
+def test_an_attempt_after_a_rescue_is_the_rescues_child_and_linked_to_the_request(
+    bench: WorkerBench, spans: RecordedSpans
+) -> None:
+    delivery, _ = submitted(bench)
+    with spanned("POST /internal/rescue"):
+        again = replace(delivery, attributes=injected({"model": "demo"}))
+    bench.worker()(again)
+    request, process = spans.one("POST /v1/tasks"), spans.one("process darkroom-tasks-demo")
+    assert process.context.trace_id == spans.one("POST /internal/rescue").context.trace_id
+    assert [link.context.span_id for link in process.links] == [request.context.span_id]
+
+
+def test_what_attempts_came_to_is_counted_with_the_seconds_they_made_and_lost(
+    bench: WorkerBench, counted: CountedMetrics
+) -> None:
+    bench.generator.script = first_fails
+    delivery = delivery_of(bench.submit())
+    for _ in range(2):
+        bench.worker()(delivery)
+    assert counted.of("darkroom.attempts.finished") == {
+        labelled(result="queued", settlement="return", model="demo", error_type="out_of_gpu_memory"): 1,
+        labelled(result="completed", settlement="acknowledge", model="demo"): 1,
+    }
+    assert counted.of("darkroom.gpu.time") == {
+        labelled(model="demo", use="wasted"): 2.0,
+        labelled(model="demo", use="useful"): 0.5,
+    }
+    assert counted.of("darkroom.tasks.finished") == {labelled(status="completed", model="demo"): 1}
+    assert counted.of("darkroom.queue.duration") == {labelled(model="demo", lane="interactive"): 1}
+
+
+def test_what_a_cancelled_task_had_taken_is_not_counted_as_lost(
+    bench: WorkerBench, counted: CountedMetrics
+) -> None:
+    task = bench.submit()
+
+    def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.spend(0, 2.0)
+        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        raise GenerationInterruptedError("cancelled")
+
+    bench.generator.script = cancelled
+    bench.worker()(delivery_of(task))
+    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
+    assert counted.of("darkroom.gpu.time") == {labelled(model="demo", use="cancelled"): 2.0}
+
+
+def test_an_ending_is_counted_once_however_often_it_is_delivered(
+    bench: WorkerBench, counted: CountedMetrics
+) -> None:
+    delivery = delivery_of(bench.submit())
+    bench.worker()(delivery)
+    bench.clock.advance(CLAIM_TTL.total_seconds())
+    bench.worker("worker-b")(delivery)
+    assert sum(counted.of("darkroom.tasks.finished").values()) == 1
+    assert sum(counted.of("darkroom.queue.duration").values()) == 1
+    assert sum(counted.of("darkroom.attempts.finished").values()) == 2
+
+
+@pytest.mark.parametrize(("holder", "told"), [("worker-a", "self"), ("worker-b", "other")])
+def test_a_delivery_of_a_task_that_a_live_worker_holds_is_a_lost_lease(
+    bench: WorkerBench, counted: CountedMetrics, holder: str, told: str
+) -> None:
+    task = bench.submit()
+    claimed = bench.store.update(task.id, lambda t: t.claimed_by(holder, bench.clock.now(), CLAIM_TTL))
+
+    def renews() -> None:
+        """Renew the claim as a live worker does."""
+        assert claimed.claim is not None
+        claim = claimed.claim
+        bench.clock.advance(6)
+        bench.store.update(task.id, lambda t: t.renewed(claim, bench.clock.now(), CLAIM_TTL))
+
+    bench.while_watching = renews
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
+    assert counted.of("darkroom.leases.lost") == {labelled(holder=told): 1}
+    assert bench.store.get(task.id).status is TaskStatus.PROCESSING
+
+
+def test_money_is_counted_where_a_second_has_a_price(counted: CountedMetrics) -> None:
+    GpuBill(price_per_second=0.5, currency="EUR").count(model="demo", useful=4.0, wasted=1.0)
+    GpuBill().count(model="demo", useful=4.0)
+    assert counted.of("darkroom.cost") == {
+        labelled(model="demo", use="useful", currency="EUR"): 2.0,
+        labelled(model="demo", use="wasted", currency="EUR"): 0.5,
+    }

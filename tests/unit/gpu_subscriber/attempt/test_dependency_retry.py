@@ -1,0 +1,51 @@
+"""Retries with backoff: which errors, until when."""
+
+import threading
+
+import pytest
+
+from common.domain.errors import ClaimLostError, DependencyUnavailableError
+from gpu_subscriber.attempt.dependency_retry import Patience
+
+
+class Flaky:
+    """Fails `failures` times, then returns the number of calls it took."""
+
+    def __init__(self, failures: int, error: Exception) -> None:
+        self.calls = 0
+        self._failures = failures
+        self._error = error
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.calls <= self._failures:
+            raise self._error
+        return self.calls
+
+
+def patience(*, seconds: float, hurry: threading.Event | None = None) -> Patience:
+    return Patience(seconds=seconds, hurry=hurry or threading.Event(), first_pause_seconds=0.001)
+
+
+def test_an_unavailable_dependency_is_asked_again() -> None:
+    assert patience(seconds=30)(Flaky(3, DependencyUnavailableError("firestore"))) == 4
+
+
+def test_it_ends() -> None:
+    with pytest.raises(DependencyUnavailableError):
+        patience(seconds=0)(Flaky(3, DependencyUnavailableError("firestore")))
+
+
+def test_whoever_is_in_a_hurry_tries_once() -> None:
+    hurry, flaky = threading.Event(), Flaky(1, DependencyUnavailableError("firestore"))
+    hurry.set()
+    with pytest.raises(DependencyUnavailableError):
+        patience(seconds=30, hurry=hurry)(flaky)
+    assert flaky.calls == 1
+
+
+def test_any_other_error_comes_through_at_once() -> None:
+    flaky = Flaky(1, ClaimLostError("gone"))
+    with pytest.raises(ClaimLostError):
+        patience(seconds=30)(flaky)
+    assert flaky.calls == 1

@@ -1,0 +1,281 @@
+"""The heartbeat, beat by beat: when it writes, what it reads, and how it reacts."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from common.domain.task import Phase, Task
+from gpu_subscriber.attempt.active_task import ActiveTask, Pace, StopReason
+from gpu_subscriber.attempt.heartbeat import Heartbeat
+from gpu_subscriber.attempt.progress import ProgressTracker
+from tests.factories import submitted_task
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything
+
+TTL = timedelta(seconds=60)
+STEPS = 20
+
+
+@dataclass(slots=True)
+class Setting:
+    """One active task of one image under a heartbeat; `revision` increases with each write."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: InMemoryTaskStore = field(default_factory=InMemoryTaskStore)
+    heartbeat: Heartbeat = field(init=False)
+    active: ActiveTask = field(init=False)
+    progress: list[Task] = field(default_factory=list)
+    """The task at each progress report."""
+
+    def __post_init__(self) -> None:
+        self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=TTL, pace=Pace())
+        task = self.store.create(submitted_task(now=self.clock.now()))
+        claimed = self.store.update(task.id, lambda t: t.claimed_by("worker-a", self.clock.now(), TTL))
+        self.active = ActiveTask(
+            claimed,
+            store=self.store,
+            clock=self.clock,
+            on_news=self.heartbeat.news,
+            on_progress=self.progress.append,
+        )
+
+    @property
+    def stored(self) -> Task:
+        return self.store.get(self.active.task.id)
+
+    def beat_after(self, seconds: float) -> bool:
+        """Return whether a beat `seconds` later wrote anything."""
+        self.clock.advance(seconds)
+        before = self.stored.revision
+        with self.heartbeat.holding(self.active):
+            self.heartbeat.beat()
+        return self.stored.revision != before
+
+    def draw_to(self, step: int) -> None:
+        self.active.phase_changed(0, Phase.DENOISING)
+        self.active.step_done(0, step)
+
+
+@pytest.fixture
+def setting() -> Setting:
+    return Setting()
+
+
+def test_each_renewal_reports_how_far_the_task_is(setting: Setting) -> None:
+    setting.draw_to(5)
+    assert setting.beat_after(1.1)
+    assert not setting.beat_after(0.1)
+    assert setting.progress == [setting.stored]
+    assert setting.progress[0].progress.step == 5
+
+
+def test_a_claim_is_renewed_every_three_seconds(setting: Setting) -> None:
+    assert not setting.beat_after(2.9)
+    assert setting.beat_after(0.2)
+    assert setting.stored.claim is not None
+    assert setting.stored.claim.expires_at == setting.clock.now() + TTL
+    assert not setting.beat_after(2.9)
+
+
+def test_a_clock_that_is_set_back_keeps_no_claim_from_being_renewed(setting: Setting) -> None:
+    assert setting.beat_after(3.0)
+    assert not setting.beat_after(-600.0)
+    assert setting.beat_after(3.0)
+
+
+def test_the_first_denoising_step_is_told_at_once(setting: Setting) -> None:
+    setting.draw_to(1)
+    assert setting.beat_after(0.0)
+    assert (setting.stored.progress.phase, setting.stored.progress.step) == (Phase.DENOISING, 1)
+
+
+def test_progress_is_told_once_a_second_and_every_tenth_of_the_way(setting: Setting) -> None:
+    setting.draw_to(1)
+    setting.beat_after(0.0)
+    setting.draw_to(2)
+    assert not setting.beat_after(1.5)  # one twentieth further: not worth a write
+    setting.draw_to(4)
+    assert setting.beat_after(0.0)
+    setting.draw_to(10)
+    assert not setting.beat_after(0.9)  # far enough, but too soon
+    assert setting.beat_after(0.2)
+    assert setting.stored.progress.value == 0.5
+
+
+def test_a_first_preview_waits_for_a_third_of_a_second_only(setting: Setting) -> None:
+    setting.draw_to(1)
+    setting.beat_after(0.0)
+    setting.active.preview_ready(0, 1, b"jpeg")
+    assert not setting.beat_after(0.2)
+    assert setting.beat_after(0.2)
+    assert [preview.jpeg for preview in setting.stored.previews] == [b"jpeg"]
+
+
+def test_an_image_of_half_a_minute_is_written_about_ten_times(setting: Setting) -> None:
+    writes = 0
+    for step in range(1, STEPS + 1):
+        setting.draw_to(step)
+        writes += setting.beat_after(1.4)
+    assert writes <= 12
+
+
+@pytest.mark.parametrize("seconds", [2.0, 10.0])
+def test_a_cancelled_task_is_stopped(setting: Setting, seconds: float) -> None:
+    generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
+    setting.active.drawn_by(generation)
+    setting.store.update(setting.active.task.id, lambda t: t.cancel_requested(setting.clock.now()))
+    setting.beat_after(seconds)
+    assert setting.active.stop_reason is StopReason.CANCELLED
+    assert generation.interrupted
+
+
+@pytest.mark.parametrize("seconds", [2.0, 10.0])
+@pytest.mark.parametrize("how", ["taken over", "ended", "deleted"])
+def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, seconds: float) -> None:
+    task_id = setting.active.task.id
+    if how == "taken over":
+        after_expiry = setting.clock.now() + timedelta(seconds=61)
+        setting.store.update(task_id, lambda t: t.claimed_by("worker-b", after_expiry, TTL))
+    elif how == "ended":
+        setting.store.update(
+            task_id, lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now())
+        )
+    else:
+        setting.store.delete(task_id, now=setting.clock.now())
+    setting.clock.advance(seconds)
+    with setting.heartbeat.holding(setting.active):
+        setting.heartbeat.beat()
+    assert setting.active.stop_reason is StopReason.CLAIM_LOST
+
+
+def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_it(setting: Setting) -> None:
+    """The old drawing is stopped; the new one, with the same worker and number, continues."""
+    setting.store.delete(setting.active.task.id, now=setting.clock.now())
+    setting.clock.advance(1)
+    anew = setting.store.create(submitted_task(now=setting.clock.now()))
+    claimed = setting.store.update(anew.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))
+    successor = ActiveTask(
+        claimed,
+        store=setting.store,
+        clock=setting.clock,
+        on_news=setting.heartbeat.news,
+        on_progress=setting.progress.append,
+    )
+    with setting.heartbeat.holding(successor):
+        with setting.heartbeat.holding(setting.active):
+            setting.clock.advance(3)
+            setting.heartbeat.beat()
+        assert setting.heartbeat.active_tasks == (successor,)
+    assert (setting.active.stop_reason, successor.stop_reason) == (StopReason.CLAIM_LOST, None)
+    assert setting.stored.claim is not None
+    assert setting.stored.claim.expires_at == setting.clock.now() + TTL
+
+
+def test_an_unreachable_store_stops_nothing_and_is_asked_again_soon(setting: Setting) -> None:
+    setting.store.unavailable = True
+    setting.clock.advance(11)
+    with setting.heartbeat.holding(setting.active):
+        setting.heartbeat.beat()
+    setting.store.unavailable = False
+    assert setting.active.stop_reason is None
+    assert not setting.beat_after(1.0)
+    assert setting.beat_after(1.1)
+
+
+def test_a_claim_that_expired_in_an_outage_is_kept_if_nobody_took_it(setting: Setting) -> None:
+    assert setting.beat_after(120)
+    assert setting.active.stop_reason is None
+
+
+def test_an_ended_attempt_is_not_renewed(setting: Setting) -> None:
+    setting.active.changed(lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now()))
+    assert not setting.beat_after(11)
+    assert setting.active.stop_reason is None
+
+
+def test_a_stop_before_the_drawing_reaches_it_all_the_same(setting: Setting) -> None:
+    setting.active.stop(StopReason.DRAINING)
+    generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
+    setting.active.drawn_by(generation)
+    assert generation.interrupted
+    assert generation.wants_checkpoints
+
+
+@pytest.mark.parametrize(
+    ("reasons", "kept"),
+    [
+        ([StopReason.CANCELLED, StopReason.DRAINING], StopReason.CANCELLED),
+        ([StopReason.CANCELLED, StopReason.CLAIM_LOST], StopReason.CLAIM_LOST),
+        ([StopReason.CLAIM_LOST, StopReason.DRAINING], StopReason.CLAIM_LOST),
+    ],
+)
+def test_the_first_reason_stays_but_a_lost_claim_outweighs_it(
+    setting: Setting, reasons: list[StopReason], kept: StopReason
+) -> None:
+    for reason in reasons:
+        setting.active.stop(reason)
+    assert setting.active.stop_reason is kept
+
+
+def test_news_wakes_the_thread_and_stop_ends_it(setting: Setting) -> None:
+    told = threading.Event()
+
+    class TellingStore(InMemoryTaskStore):
+        def update(self, *args: object, **kwargs: object) -> Task:
+            told.set()
+            return setting.active.task
+
+    setting.active._store = TellingStore()
+    with setting.heartbeat.holding(setting.active):
+        thread = threading.Thread(target=setting.heartbeat.run)
+        thread.start()
+        setting.draw_to(1)
+        assert told.wait(10)
+        setting.heartbeat.stop()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_time_left_follows_the_pace_seen_so_far(setting: Setting) -> None:
+    tracker = setting.active.tracker
+    assert tracker.seconds_left() is None
+    setting.draw_to(1)
+    assert tracker.seconds_left() is None
+    setting.clock.advance(2)
+    setting.draw_to(5)
+    assert tracker.seconds_left() == pytest.approx(7.5)
+    tracker.image_finished(0)
+    assert tracker.seconds_left() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("phases", "told"),
+    [
+        ([Phase.WAITING, Phase.WAITING], Phase.WAITING),
+        ([Phase.WAITING, Phase.DENOISING], Phase.DENOISING),
+        ([Phase.DECODING, Phase.DENOISING], Phase.DENOISING),
+        ([Phase.DECODING, Phase.UPLOADING], Phase.DECODING),
+        ([Phase.UPLOADING, Phase.UPLOADING], Phase.UPLOADING),
+    ],
+)
+def test_a_task_of_several_images_tells_the_phase_of_most_interest(phases: list[Phase], told: Phase) -> None:
+    tracker = ProgressTracker(images=len(phases), steps=STEPS, clock=FakeClock())
+    for index, phase in enumerate(phases):
+        tracker.phase_changed(index, phase)
+    assert tracker.phase is told
+
+
+def test_progress_is_the_slowest_image_and_the_mean_of_all() -> None:
+    tracker = ProgressTracker(images=2, steps=STEPS, clock=FakeClock())
+    tracker.image_finished(0)
+    tracker.step_done(1, 5)
+    progress = tracker.standing().progress
+    assert (progress.step, progress.value) == (5, 0.625)
+
+
+def test_previews_never_outgrow_the_document(setting: Setting) -> None:
+    setting.active.preview_ready(0, 1, b"x" * 400_000)
+    assert setting.active.tracker.standing().previews == ()

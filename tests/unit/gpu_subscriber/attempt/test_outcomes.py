@@ -1,0 +1,173 @@
+"""The rules at the end of an attempt, one by one. Their effects are in test_process_task."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from common.domain.errors import DependencyUnavailableError
+from common.domain.task import (
+    AttemptOutput,
+    Claim,
+    FailedImage,
+    Failure,
+    RunSeconds,
+    Task,
+    TaskStatus,
+    Usage,
+)
+from common.domain.task_records import NO_OUTPUT
+from gpu_subscriber.attempt.outcomes import (
+    cancelled_or_handed_back,
+    claimed_or_ended,
+    failed_image,
+    failure_of,
+    finished,
+    may_resume_after,
+    needless_attempts,
+    released_or_failed,
+    settlement_of,
+)
+from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
+from gpu_subscriber.errors import GenerationFailedError, ObjectConflictError
+from gpu_subscriber.ports import Settlement
+from tests.factories import NOW, parameters, spent, stored_image, submitted_task
+
+TTL = timedelta(seconds=60)
+TIRED = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
+
+
+def claimed(**changes: object) -> Task:
+    return claimed_or_ended(submitted_task(**changes), "worker-a", NOW, TTL)
+
+
+def test_only_terminal_tasks_are_acknowledged() -> None:
+    assert settlement_of(submitted_task()) is Settlement.RETURN
+    assert settlement_of(claimed()) is Settlement.RETURN
+    assert settlement_of(submitted_task().cancelled(NOW)) is Settlement.ACKNOWLEDGE
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(2, TaskStatus.QUEUED), (1, TaskStatus.FAILED)])
+def test_a_retryable_failure_is_retried_while_an_attempt_is_left(attempts: int, status: TaskStatus) -> None:
+    task = claimed(attempts=attempts)
+    assert task.claim is not None
+    assert released_or_failed(task, task.claim, TIRED, NOW, output=NO_OUTPUT).status is status
+
+
+def test_a_failed_attempt_of_a_cancelled_task_cancels_it() -> None:
+    task = claimed().cancel_requested(NOW)
+    assert task.claim is not None
+    ended = released_or_failed(task, task.claim, TIRED, NOW, output=NO_OUTPUT)
+    assert (ended.status, ended.failure) == (TaskStatus.CANCELLED, None)
+
+
+def test_handed_back_seconds_are_open_until_the_next_attempt_uses_or_loses_them() -> None:
+    task = claimed()
+    assert task.claim is not None
+    back = cancelled_or_handed_back(task, task.claim, NOW, output=spent(3.0))
+    assert back.usage == Usage(open_runs=(RunSeconds(index=0, gpu_seconds=3.0),))
+    assert back.attempts_left == submitted_task().attempts_left
+
+
+def test_the_seconds_of_a_cancelled_attempt_are_wasted() -> None:
+    task = claimed().cancel_requested(NOW)
+    assert task.claim is not None
+    ended = cancelled_or_handed_back(task, task.claim, NOW, output=spent(3.0))
+    assert (ended.status, ended.usage.wasted_gpu_seconds) == (TaskStatus.CANCELLED, 3.0)
+
+
+def two_of_three(**changes: object) -> tuple[Task, Claim, AttemptOutput]:
+    """Return a claimed task of three images, and its first two finished."""
+    task = claimed(parameters=parameters(num_images=3), **changes)
+    assert task.claim is not None
+    return task, task.claim, AttemptOutput(images=tuple(stored_image(task, index) for index in (0, 1)))
+
+
+REFUSED = Failure(code="content_filtered", message="refused")
+
+
+@pytest.mark.parametrize("failure", [REFUSED, TIRED])
+def test_images_are_kept_when_another_one_fails_for_good(failure: Failure) -> None:
+    task, claim, output = two_of_three(attempts=1)
+    ended = finished(task, claim, NOW, output=output, failures={2: failure})
+    assert (ended.status, ended.failure) == (TaskStatus.COMPLETED, None)
+    assert [image.index for image in ended.images] == [0, 1]
+    assert ended.failed_images == (FailedImage(index=2, code=failure.code, message=failure.message),)
+
+
+def test_a_retryable_failure_of_one_image_releases_the_task_with_the_others() -> None:
+    task, claim, output = two_of_three()
+    released = finished(task, claim, NOW, output=output, failures={2: TIRED})
+    assert (released.status, released.failure) == (TaskStatus.QUEUED, TIRED)
+    assert (released.missing_images, released.failed_images) == ((2,), ())
+
+
+def test_an_image_that_failed_for_good_is_not_generated_again() -> None:
+    task, claim, output = two_of_three()
+    first = AttemptOutput(images=output.images[:1])
+    permanent = replace(first, failed_images=(failed_image(1, REFUSED),))
+    released = finished(task, claim, NOW, output=permanent, failures={1: REFUSED, 2: TIRED})
+    assert (released.status, released.missing_images) == (TaskStatus.QUEUED, (2,))
+
+
+def test_a_task_without_any_image_fails_with_the_first_images_reason() -> None:
+    task, claim, _ = two_of_three()
+    ended = finished(task, claim, NOW, output=NO_OUTPUT, failures={2: REFUSED, 0: REFUSED, 1: REFUSED})
+    assert (ended.status, ended.failure) == (TaskStatus.FAILED, REFUSED)
+    assert [image.index for image in ended.failed_images] == [0, 1, 2]
+
+
+def test_a_failed_attempt_completes_the_task_with_what_it_has_when_none_is_left() -> None:
+    task, claim, output = two_of_three(attempts=1)
+    ended = released_or_failed(task, claim, TIRED, NOW, output=output)
+    assert (ended.status, ended.history[-1].ending) == (TaskStatus.COMPLETED, "out_of_gpu_memory")
+    assert ended.failed_images == (failed_image(2, TIRED),)
+
+
+@pytest.mark.parametrize("code", sorted(ENGINE_FAILURE_CODES))
+def test_nobody_goes_on_from_a_checkpoint_after_a_crash_or_at_the_end(code: str) -> None:
+    task = claimed()
+    assert task.claim is not None
+    crash = Failure(code=code, message="it ended", retryable=True)
+    assert may_resume_after(task.released(task.claim, TIRED, NOW))
+    assert not may_resume_after(task.released(task.claim, crash, NOW))
+    assert not may_resume_after(task.failed(task.claim, TIRED, NOW))
+
+
+def test_whose_images_nobody_needs_any_more() -> None:
+    task = claimed_or_ended(claimed(), "worker-b", NOW + 2 * TTL, TTL)
+    assert (task.attempt, task.claim is not None) == (2, True)
+    assert task.claim is not None
+    failed = task.failed(task.claim, TIRED, NOW)
+    again = claimed_or_ended(failed.resubmitted(NOW), "worker-c", NOW, TTL)
+    assert needless_attempts(task, task.completed(task.claim, (), NOW)) == 1
+    assert needless_attempts(task, failed) == 2
+    refused = (failed_image(0, REFUSED),)
+    assert needless_attempts(task, task.completed(task.claim, (), NOW, failed_images=refused)) == 2
+    assert needless_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
+    assert needless_attempts(task, again) == 2  # and never the objects of attempt 3
+    assert needless_attempts(task, None) == 2
+    successor = replace(claimed(), created_at=NOW + TTL)  # deleted, and submitted again under the same id
+    assert needless_attempts(task, successor) == 2
+
+
+def test_a_zombie_never_counts_the_winners_images_among_the_needless() -> None:
+    zombies = claimed()
+    winner = claimed_or_ended(zombies, "worker-b", NOW + 2 * TTL, TTL)
+    assert winner.claim is not None
+    assert needless_attempts(zombies, winner) == 1
+    assert needless_attempts(zombies, winner.completed(winner.claim, (), NOW)) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "retryable"),
+    [
+        (GenerationFailedError(TIRED), "out_of_gpu_memory", True),
+        (DependencyUnavailableError("cloud_storage"), "dependency_unavailable", True),
+        (ObjectConflictError("tasks/task-1/attempt-1/0.png"), "object_conflict", True),
+    ],
+)
+def test_owners_learn_a_stable_code(error: GenerationFailedError, code: str, retryable: bool) -> None:
+    failure = failure_of(error)
+    assert (failure.code, failure.retryable) == (code, retryable)
+    assert "tasks/task-1" not in failure.message

@@ -1,0 +1,728 @@
+"""One delivery, row by row of the settlement table; then crashes between the steps of its end."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from common.domain.task import Claim, Failure, Task, TaskStatus
+from common.domain.task_records import TaskWarning
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
+from gpu_subscriber.images.encoding import read_record
+from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
+from tests.factories import parameters
+from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything, grey_image
+from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
+
+RETRYABLE = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
+PERMANENT = Failure(code="content_filtered", message="refused")
+
+
+@pytest.fixture
+def bench() -> WorkerBench:
+    return WorkerBench()
+
+
+def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[Piece]]:
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.spend(0, 2.0)
+        yield from ()
+        raise GenerationFailedError(failure)
+
+    return script
+
+
+# ── the settlement table ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> None:
+    task = bench.submit(
+        parameters=bench.submit(task_id="other").parameters.model_copy(update={"num_images": 3})
+    )
+
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+    stored = bench.store.get(task.id)
+    assert stored.status is TaskStatus.COMPLETED
+    assert [image.index for image in stored.images] == [0, 1, 2]
+    assert [image.seed for image in stored.images] == [12_345, 12_346, 12_347]
+    assert [event.type for event in bench.events.events] == ["task.completed"]
+    assert stored.usage.gpu_seconds == 1.5
+    for image in stored.images:
+        data = bench.writer.objects[image.object_name]
+        assert hashlib.sha256(data).hexdigest() == image.sha256
+        assert len(data) == image.size_bytes
+        record = read_record(data)
+        assert (record.task_id, record.index, record.parameters.seed) == (task.id, image.index, image.seed)
+        assert (record.provenance, record.provenance.attempt) == (image.provenance, 1)
+        assert task.user_id.encode() not in data, "a file goes from hand to hand"
+
+
+def test_warnings_of_the_engine_are_stored_with_the_task(bench: WorkerBench) -> None:
+    exact = TaskWarning(code="prompt_truncated", pointer="/prompt", detail="31 tokens, 30 are read.")
+
+    def warning_first(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.listener.warned((exact,))
+        yield from draw_everything(generation)
+
+    bench.generator.script = warning_first
+    task = bench.submit()
+    bench.worker()(delivery_of(task))
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.warnings) == (TaskStatus.COMPLETED, (exact,))
+
+
+def test_file_states_no_negative_prompt_that_had_no_effect(bench: WorkerBench) -> None:
+    for task_id, guidance_scale, stated in (("off", 1.0, None), ("on", 2.5, "a blue square")):
+        asked = parameters(negative_prompt="a blue square", guidance_scale=guidance_scale)
+        task = bench.submit(task_id=task_id, parameters=asked)
+        bench.worker()(delivery_of(task))
+        data = bench.writer.objects[f"{task.folder}attempt-1/0.png"]
+        record = read_record(data)
+        assert record.parameters.negative_prompt == stated
+        assert (b"Negative prompt" in data) is (stated is not None)
+
+
+def test_images_lie_under_the_attempts_own_name(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.worker()(delivery_of(task))
+    assert set(bench.writer.objects) == {f"{task.folder}attempt-1/0.png"}
+
+
+def test_a_permanent_failure_fails_the_task_and_is_acknowledged(bench: WorkerBench) -> None:
+    bench.generator.script = failing(PERMANENT)
+    task = bench.submit()
+
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.failure) == (TaskStatus.FAILED, PERMANENT)
+    assert stored.usage.wasted_gpu_seconds == 2.0
+    assert [event.type for event in bench.events.events] == ["task.failed"]
+
+
+def test_a_retryable_failure_releases_the_task_and_returns_the_delivery(bench: WorkerBench) -> None:
+    bench.generator.script = failing(RETRYABLE)
+    task = bench.submit()
+
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.claim, stored.failure) == (TaskStatus.QUEUED, None, RETRYABLE)
+    assert stored.attempts_left == task.attempts_left - 1
+    assert bench.events.events == []
+
+
+def test_a_retryable_failure_of_the_last_attempt_fails_the_task(bench: WorkerBench) -> None:
+    bench.generator.script = failing(RETRYABLE)
+    task = bench.submit(attempts=1)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.FAILED
+
+
+def test_a_task_that_kills_every_worker_ends_failed_with_its_history(bench: WorkerBench) -> None:
+    task = bench.submit(attempts=2)
+    for _ in range(2):  # two workers claim it and die at once
+        bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+        bench.clock.advance(61)
+
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+    stored = bench.store.get(task.id)
+    assert stored.status is TaskStatus.FAILED
+    assert stored.failure is not None
+    assert stored.failure.code == "attempts_exhausted"
+    assert len(bench.events.events) == 1
+
+
+def claimed_by_another(bench: WorkerBench, worker_id: str = "worker-b") -> tuple[Task, Claim]:
+    task = bench.submit()
+    task = bench.store.update(task.id, lambda t: t.claimed_by(worker_id, bench.clock.now(), CLAIM_TTL))
+    assert task.claim is not None
+    return task, task.claim
+
+
+def test_a_claim_that_another_worker_renews_returns_the_delivery(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+
+    def renewed() -> None:
+        bench.clock.advance(3)
+        bench.store.update(task.id, lambda t: t.renewed(claim, bench.clock.now(), CLAIM_TTL))
+
+    bench.while_watching = renewed
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.generator.generations == []
+    assert bench.store.get(task.id).claim == replace(claim, expires_at=bench.clock.now() + CLAIM_TTL)
+
+
+def test_a_claim_that_nobody_renews_is_taken_over_before_it_expires(bench: WorkerBench) -> None:
+    task, _ = claimed_by_another(bench)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempt) == (TaskStatus.COMPLETED, 2)
+    assert [attempt.ending for attempt in stored.history] == ["holder_silent", "completed"]
+
+
+def test_silence_alone_fails_no_task_whose_holder_may_still_finish_its_last_attempt(
+    bench: WorkerBench,
+) -> None:
+    task = bench.submit(attempts=1)
+
+    def delivered_again(generation: ScriptedGeneration) -> Iterator[Piece]:
+        # The worker stalls for longer than a watch lasts, and its task is delivered a second time.
+        assert bench.worker("worker-b")(delivery_of(task)) is Settlement.RETURN
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = delivered_again
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+def test_a_claim_given_up_while_it_is_watched_is_claimed_as_any_queued_task(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+
+    def handed_back() -> None:
+        bench.store.update(task.id, lambda t: t.handed_back(claim, bench.clock.now()))
+
+    bench.while_watching = handed_back
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    endings = [attempt.ending for attempt in bench.store.get(task.id).history]
+    assert endings == ["handed_back", "completed"]
+
+
+def test_a_worker_that_must_leave_watches_nobody(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench)
+    bench.hurry.set()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).claim == claim
+
+
+def test_a_second_delivery_of_what_this_worker_draws_returns_at_once(bench: WorkerBench) -> None:
+    task, claim = claimed_by_another(bench, "worker-a")
+    bench.while_watching = lambda: pytest.fail("it watched itself")
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).claim == claim
+
+
+def test_an_expired_claim_is_taken_over(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
+    bench.clock.advance(61)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
+
+
+def test_a_claim_lost_midway_throws_the_work_away(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
+        bench.clock.advance(61)
+        bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = overtaken
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+
+    stored = bench.store.get(task.id)
+    assert stored.claim is not None
+    assert (stored.status, stored.claim.worker_id, stored.images) == (TaskStatus.PROCESSING, "worker-b", ())
+
+
+def test_a_task_that_ended_meanwhile_keeps_its_ending(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def abandoned(generation: ScriptedGeneration) -> Iterator[Piece]:
+        bench.store.update(task.id, lambda t: t.abandoned(PERMANENT, bench.clock.now()))
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = abandoned
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).status is TaskStatus.FAILED
+
+
+@pytest.mark.parametrize("ending", [TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.FAILED])
+def test_a_terminal_task_is_told_again_and_acknowledged(bench: WorkerBench, ending: TaskStatus) -> None:
+    task = bench.submit()
+    bench.store.update(task.id, lambda t: replace(t, status=ending, finished_at=bench.clock.now()))
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert [event.type for event in bench.events.events] == [f"task.{ending}"]
+    assert bench.generator.generations == []
+
+
+def test_a_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.store.delete(task.id, now=bench.clock.now())
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+
+def test_a_task_deleted_while_it_is_drawn_is_acknowledged(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
+        bench.store.delete(task.id, now=bench.clock.now())
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = deleted
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+
+def test_an_unreachable_store_returns_the_delivery(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.store.unavailable = True
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+
+
+def test_a_bucket_that_never_recovers_costs_an_attempt_and_returns_the_delivery(bench: WorkerBench) -> None:
+    bench.writer.failures_left = 1_000
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    stored = bench.store.get(task.id)
+    assert stored.failure is not None
+    assert (stored.status, stored.failure.code) == (TaskStatus.QUEUED, "dependency_unavailable")
+
+
+def test_a_bucket_that_recovers_costs_nothing(bench: WorkerBench) -> None:
+    bench.patience_seconds = 30.0
+    bench.writer.failures_left = 3
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).attempt == 1
+
+
+def test_a_worker_in_a_hurry_does_not_try_again(bench: WorkerBench) -> None:
+    bench.patience_seconds = 30.0
+    bench.writer.failures_left = 1
+    bench.hurry.set()
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+
+
+def test_what_a_leaving_worker_has_no_time_to_store_is_handed_back_and_not_failed(bench: WorkerBench) -> None:
+    task = bench.submit(attempts=1)
+    bench.writer.failures_left = 1
+    bench.hurry.set()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, 1)
+    assert stored.usage.total_seconds == 0.5
+
+
+def test_an_unpublished_event_returns_the_delivery_and_is_published_by_the_next(bench: WorkerBench) -> None:
+    bench.events.failures_left = 1
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert len(bench.events.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\xff\xfe", "body is not JSON"),
+        (b"[]", "body is not a JSON object"),
+        (b'{"version": "2.0"}', "version '2.0' is not 1.x"),
+        (b'{"version": "1.0"}', "task_id: missing"),
+        (b"x" * 10_000_000, "more than"),
+    ],
+)
+def test_a_body_nobody_can_read_goes_to_the_dead_letters(
+    bench: WorkerBench, body: bytes, reason: str
+) -> None:
+    assert bench.worker()(Delivery(message_id="m", body=body)) is Settlement.ACKNOWLEDGE
+    [(delivery, told)] = bench.dead_letters.published
+    assert delivery.body == body
+    assert reason in told
+
+
+def test_an_unreadable_delivery_is_kept_until_the_dead_letters_take_it(bench: WorkerBench) -> None:
+    bench.dead_letters.unavailable = True
+    assert bench.worker()(Delivery(message_id="m", body=b"?")) is Settlement.RETURN
+
+
+def test_a_task_nobody_started_in_time_is_given_up(bench: WorkerBench) -> None:
+    task = bench.submit(start_within=timedelta(seconds=30))
+    bench.clock.advance(31)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    stored = bench.store.get(task.id)
+    assert stored.failure is not None
+    assert (stored.status, stored.failure.code) == (TaskStatus.FAILED, "deadline_exceeded")
+    assert len(bench.events.events) == 1
+
+
+def test_a_task_that_was_started_in_time_may_be_started_again_later(bench: WorkerBench) -> None:
+    task = bench.submit(start_within=timedelta(seconds=30))
+    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+    bench.clock.advance(61)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+# ── tasks that are no longer needed ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) -> None:
+    first = submitted_with_two_images(bench)
+
+    def half_then_interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield grey_image(generation.task, 0)
+        yield Checkpoint(index=1, step=7, state=b"latents")
+        raise GenerationInterruptedError("drain")
+
+    bench.generator.script = half_then_interrupted
+    assert bench.worker()(delivery_of(first)) is Settlement.RETURN
+    assert set(bench.writer.objects) == {f"{first.folder}attempt-1/0.png"}
+
+    bench.generator.script = draw_everything
+    assert bench.worker("worker-b")(delivery_of(first)) is Settlement.ACKNOWLEDGE
+    assert set(bench.writer.objects) == {image.object_name for image in bench.store.get(first.id).images}
+    assert len(bench.writer.objects) == 2
+    assert bench.checkpoints.load(first.folder) == {}
+
+
+def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield Checkpoint(index=0, step=7, state=b"latents")
+        bench.store.delete(task.id, now=bench.clock.now())
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = deleted
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.writer.objects == {}
+    assert bench.checkpoints.load(task.folder) == {}
+
+
+def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_id_since(
+    bench: WorkerBench,
+) -> None:
+    """The same Idempotency-Key leads to the same id, and the new task's attempts start at one."""
+    task = bench.submit(parameters=parameters(num_images=2))
+
+    def replaced(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield grey_image(generation.task, 0)
+        bench.store.delete(task.id, now=bench.clock.now())
+        bench.writer.objects.clear()
+        bench.clock.advance(1)
+        bench.submit(parameters=parameters(prompt="a small blue square", num_images=2))
+        bench.store.update(task.id, lambda t: t.claimed_by("worker-a", bench.clock.now(), CLAIM_TTL))
+        yield grey_image(generation.task, 1)
+
+    bench.generator.script = replaced
+    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
+    assert bench.store.get(task.id).status is TaskStatus.PROCESSING
+    assert bench.events.events == []
+
+
+def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -> None:
+    """The deletion in the bucket failed; the new task stores its images beside the old objects."""
+    predecessor = bench.submit()
+
+    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield Checkpoint(index=0, step=7, state=b"latents of another prompt")
+        yield grey_image(generation.task, 0)
+        bench.store.delete(predecessor.id, now=bench.clock.now())
+        bench.writer.failures_left = 1
+
+    bench.generator.script = deleted
+    assert bench.worker()(delivery_of(predecessor)) is Settlement.ACKNOWLEDGE
+    left_behind = set(bench.writer.objects)
+    assert left_behind == {f"{predecessor.folder}attempt-1/0.png"}
+
+    bench.generator.script = draw_everything
+    bench.clock.advance(1)
+    task = bench.submit(parameters=parameters(prompt="a small blue square"))
+    assert task.id == predecessor.id
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    assert set(bench.writer.objects) - left_behind == {f"{task.folder}attempt-1/0.png"}
+
+
+def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
+        bench.clock.advance(61)
+        bench.generator.script = draw_everything
+        assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+        yield grey_image(generation.task, 0)  # stored after the winner has deleted its files
+
+    bench.generator.script = overtaken
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
+
+
+def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+    bench.clock.advance(61)
+
+    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield from draw_everything(generation)
+        bench.writer.failures_left = 1_000
+
+    bench.generator.script = drawn_then_unreachable
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+def test_a_first_attempt_that_succeeds_asks_the_bucket_for_nothing_more(bench: WorkerBench) -> None:
+    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield from draw_everything(generation)
+        bench.writer.failures_left = 1
+
+    bench.generator.script = drawn_then_unreachable
+    assert bench.worker()(delivery_of(bench.submit())) is Settlement.ACKNOWLEDGE
+    assert bench.writer.failures_left == 1
+
+
+def submitted_with_two_images(bench: WorkerBench) -> Task:
+    return bench.submit(parameters=parameters(num_images=2))
+
+
+# ── cancellation and shutdown ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_cancelled_drawing_stops_at_the_next_step_after_a_heartbeat(bench: WorkerBench) -> None:
+    task = bench.submit()
+    steps_after: list[int] = []
+
+    def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
+        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        bench.clock.advance(11)
+        bench.heartbeat.beat()
+        yield from draw_everything(generation)
+        steps_after.append(1)
+
+    bench.generator.script = cancelled
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
+    assert [event.type for event in bench.events.events] == ["task.cancelled"]
+    assert steps_after == []
+    assert bench.generator.generations[0].closed
+
+
+def test_a_cancelled_task_whose_worker_died_is_cancelled_by_the_next_one(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+    bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+    bench.clock.advance(61)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
+    assert bench.generator.generations == []
+
+
+def test_a_cancelled_task_whose_last_worker_died_is_cancelled_and_not_failed(bench: WorkerBench) -> None:
+    task = bench.submit(attempts=1)
+    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+    bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+    bench.clock.advance(61)
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert [event.type for event in bench.events.events] == ["task.cancelled"]
+
+
+def test_a_cancellation_that_comes_after_the_last_image_is_too_late(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def late(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield from draw_everything(generation)
+        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+
+    bench.generator.script = late
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+def interrupted_with_checkpoint(generation: ScriptedGeneration) -> Iterator[Piece]:
+    generation.spend(0, 1.0)
+    yield Checkpoint(index=0, step=7, state=b"latents")
+    raise GenerationInterruptedError("drain")
+
+
+def test_an_interrupted_task_is_handed_back_with_its_attempt_and_its_checkpoint(bench: WorkerBench) -> None:
+    bench.generator.script = interrupted_with_checkpoint
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
+    assert stored.usage.wasted_gpu_seconds == 0.0  # the checkpoint may keep the work so far
+
+    bench.generator.script = draw_everything
+    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.generator.generations[1].checkpoints[0].step == 7
+    assert bench.checkpoints.load(task.folder) == {}  # it is no longer needed
+    usage = bench.store.get(task.id).usage
+    assert (usage.gpu_seconds, usage.wasted_gpu_seconds) == (1.5, 0.0)
+
+
+def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: WorkerBench) -> None:
+    task = bench.submit()
+
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
+        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        yield from interrupted_with_checkpoint(generation)
+
+    bench.generator.script = script
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
+
+
+def test_a_checkpoint_of_an_attempt_that_was_lost_is_none_of_a_later_attempts(bench: WorkerBench) -> None:
+    task, worker = bench.submit(), bench.worker()
+
+    def kept_then_overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield Checkpoint(index=0, step=7, state=b"latents")
+        bench.clock.advance(61)
+        bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+
+    bench.generator.script = kept_then_overtaken
+    assert worker(delivery_of(task)) is Settlement.RETURN
+    bench.clock.advance(61)
+
+    def interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.spend(0, 2.0)
+        yield from ()
+        raise GenerationInterruptedError("told to")
+
+    bench.checkpoints.discard(task.folder)
+    bench.generator.script = interrupted
+    assert worker(delivery_of(task)) is Settlement.RETURN
+    bench.generator.script = draw_everything
+    assert worker(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    usage = bench.store.get(task.id).usage
+    assert (usage.wasted_gpu_seconds, usage.gpu_seconds) == (2.0, 0.5)
+
+
+def test_a_first_attempt_asks_for_no_checkpoint(bench: WorkerBench) -> None:
+    bench.worker()(delivery_of(bench.submit()))
+    assert bench.checkpoints.calls == 0
+
+
+def test_checkpoints_that_cannot_be_kept_or_read_stop_nobody(bench: WorkerBench) -> None:
+    bench.checkpoints.unavailable = True
+    bench.generator.script = interrupted_with_checkpoint
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    bench.generator.script = draw_everything
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+
+def test_after_a_crash_of_the_engine_the_next_attempt_starts_over(bench: WorkerBench) -> None:
+    def crashing(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield Checkpoint(index=0, step=7, state=b"poison")
+        raise GenerationFailedError(Failure(code="engine_crashed", message="gone", retryable=True))
+
+    bench.generator.script = crashing
+    task = bench.submit()
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.checkpoints.load(task.folder) == {}
+
+
+# ── a crash between any two steps ────────────────────────────────────────────────────────────────────────────
+
+
+class KilledError(BaseException):
+    """The process is gone: no handler may catch this."""
+
+
+def killed_before(action: object) -> Callable[..., object]:
+    def dying(*_: object, **__: object) -> object:
+        raise KilledError
+
+    return dying
+
+
+def killed_after(action: Callable[..., object]) -> Callable[..., object]:
+    def dying(*args: object, **kwargs: object) -> object:
+        action(*args, **kwargs)
+        raise KilledError
+
+    return dying
+
+
+@pytest.mark.parametrize(
+    ("victim", "method", "when"),
+    [
+        ("writer", "write", killed_before),
+        ("writer", "write", killed_after),
+        ("events", "publish", killed_before),
+        ("events", "publish", killed_after),
+    ],
+)
+def test_a_crash_at_the_end_of_an_attempt_leaves_nothing_undone(
+    bench: WorkerBench,
+    monkeypatch: pytest.MonkeyPatch,
+    victim: str,
+    method: str,
+    when: Callable[[object], Callable[..., object]],
+) -> None:
+    task = bench.submit()
+    with monkeypatch.context() as patch:
+        part = getattr(bench, victim)
+        patch.setattr(part, method, when(getattr(part, method)))
+        with pytest.raises(KilledError):
+            bench.worker()(delivery_of(task))
+    bench.clock.advance(61)  # the dead worker's claim is not renewed
+
+    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+
+    stored = bench.store.get(task.id)
+    assert stored.status is TaskStatus.COMPLETED
+    assert {event.id for event in bench.events.events} == {bench.events.events[0].id}
+    for image in stored.images:
+        assert hashlib.sha256(bench.writer.objects[image.object_name]).hexdigest() == image.sha256
+
+
+def test_a_crash_after_completed_before_the_event_publishes_the_very_same_event(bench: WorkerBench) -> None:
+    task = bench.submit()
+    bench.worker()(delivery_of(task))
+    bench.worker("worker-b")(delivery_of(task))  # the acknowledgement was lost
+    first, second = bench.events.events
+    assert first == second
+    assert len(bench.generator.generations) == 1
+
+
+def test_two_workers_at_once_draw_once(bench: WorkerBench) -> None:
+    task = bench.submit()
+    settlements: list[Settlement] = []
+
+    def nested(generation: ScriptedGeneration) -> Iterator[Piece]:
+        settlements.append(bench.worker("worker-b")(delivery_of(task)))
+        yield from draw_everything(generation)
+
+    def alive() -> None:
+        bench.clock.advance(5)
+        bench.heartbeat.beat()
+
+    bench.generator.script, bench.while_watching = nested, alive
+    settlements.append(bench.worker()(delivery_of(task)))
+    assert settlements == [Settlement.RETURN, Settlement.ACKNOWLEDGE]
+    assert bench.store.get(task.id).attempt == 1
+
+
+def test_an_unreachable_store_at_the_end_returns_the_delivery_and_keeps_the_claim(
+    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = bench.submit()
+
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield from draw_everything(generation)
+        bench.store.unavailable = True
+
+    bench.generator.script = script
+    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    bench.store.unavailable = False
+    assert bench.store.get(task.id).status is TaskStatus.PROCESSING
+
+
+def test_each_attempt_tells_one_line_with_ids_and_never_a_prompt(bench: WorkerBench) -> None:
+    task = bench.submit()
+    with capture_logs() as lines:
+        bench.worker()(delivery_of(task))
+    [line] = [line for line in lines if line["event"] == "attempt_finished"]
+    assert (line["task_id"], line["attempt"], line["settlement"]) == (task.id, 1, "acknowledge")
+    assert task.parameters.prompt not in str(lines)

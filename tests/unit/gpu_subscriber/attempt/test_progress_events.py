@@ -1,0 +1,102 @@
+"""The course of a task is published to its subscribers and never delays the task."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from common.domain.task import Task, TaskStatus
+from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.ports import Settlement
+from tests.factories import NOW, submitted_task
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.recording_publishers import RecordingEventPublisher
+from tests.fakes.worker_bench import WorkerBench, delivery_of
+
+URL = "https://example.com/hook"
+EVERYTHING = ("started", "progress", "finished")
+Job = Callable[[], None]
+
+
+def claimed(task_id: str = "task-1", *, events: tuple[str, ...] = EVERYTHING, url: str | None = URL) -> Task:
+    task = submitted_task(task_id=task_id, callback_url=url, callback_events=events)
+    return task.claimed_by("worker-1", NOW, timedelta(seconds=60))
+
+
+class Telling:
+    """A course, its publisher, and the pending events when `at_once` is not set."""
+
+    def __init__(self, *, at_once: bool = True) -> None:
+        self.clock = FakeClock()
+        self.events = RecordingEventPublisher()
+        self.waiting: list[Job] = []
+        run: Callable[[Job], object] = (lambda job: job()) if at_once else self.waiting.append
+        self.course = TaskCourse(self.events, clock=self.clock, progress_seconds=5.0, run=run)
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        return [(event.task_id, event.type) for event in self.events.events]
+
+
+def test_only_what_was_asked_for_is_told() -> None:
+    telling = Telling()
+    tasks = (claimed("a"), claimed("b", events=("started",)), claimed("c", events=("progress",)))
+    for task in (*tasks, claimed("d", events=("finished",)), claimed("e", url=None)):
+        telling.course.started(task)
+        telling.course.progressed(task)
+    assert telling.told == [
+        ("a", "task.started"),
+        ("a", "task.progress"),
+        ("b", "task.started"),
+        ("c", "task.progress"),
+    ]
+
+
+def test_progress_of_each_task_is_told_every_five_seconds_at_most() -> None:
+    telling = Telling()
+    for _ in range(11):
+        telling.course.progressed(claimed("a"))
+        telling.course.progressed(claimed("b"))
+        telling.clock.advance(1)
+    assert telling.told == [("a", "task.progress"), ("b", "task.progress")] * 3
+
+
+def test_what_cannot_be_told_is_dropped() -> None:
+    telling = Telling()
+    telling.events.failures_left = 1
+    telling.course.started(claimed("a"))
+    telling.course.started(claimed("b"))
+    assert telling.told == [("b", "task.started")]
+
+
+def test_while_nothing_can_be_told_no_more_than_a_hundred_wait() -> None:
+    telling = Telling(at_once=False)
+    for number in range(150):
+        telling.course.started(claimed(f"task-{number}"))
+    assert len(telling.waiting) == 100
+    for job in telling.waiting:
+        job()
+    telling.course.started(claimed("later"))
+    assert len(telling.waiting) == 101
+
+
+def test_a_worker_tells_the_beginning_and_then_the_ending() -> None:
+    bench = WorkerBench()
+    task = bench.submit(callback_url=URL, callback_events=("started", "finished"))
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert [event.type for event in bench.events.events] == ["task.started", "task.completed"]
+
+
+def test_a_beginning_that_cannot_be_told_stops_nobody() -> None:
+    bench = WorkerBench()
+    bench.events.failures_left = 1
+    task = bench.submit(callback_url=URL, callback_events=("started", "finished"))
+    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    assert [event.type for event in bench.events.events] == ["task.completed"]
+
+
+def test_the_worker_of_production_tells_on_a_thread_of_its_own() -> None:
+    events = RecordingEventPublisher()
+    course = TaskCourse(events, clock=FakeClock(), progress_seconds=5.0)
+    course.started(claimed())
+    assert events.published.wait(10)
+    assert [event.type for event in events.events] == ["task.started"]

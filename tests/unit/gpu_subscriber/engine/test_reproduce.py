@@ -1,0 +1,101 @@
+"""An image redrawn from its record: bit for bit, whatever Runs shared its steps, resumed or not."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.domain.models.catalog import DEMO_MODEL
+from common.domain.parameters import Sampler
+from darkroom.image_record import RecordedImage
+from darkroom.verification import compared
+from gpu_subscriber import reproduce
+from gpu_subscriber.engine.errors import EngineError
+from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
+from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
+from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
+from gpu_subscriber.engine.reproduce import draw_like, load_like
+from gpu_subscriber.images.encoding import encode_image, recorded
+from tests.factories import circumstances, environment, parameters
+from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
+
+
+def drawn_image(driven: DrivenEngine, run_id: str) -> ImageReady:
+    (image,) = driven.of_kind(ImageReady, run_id)
+    assert isinstance(image, ImageReady)
+    return image
+
+
+@pytest.mark.parametrize("sampler", [Sampler.EULER_ANCESTRAL, Sampler.UNIPC, Sampler.PNDM])
+def test_a_run_that_shared_some_steps_and_was_resumed_is_drawn_again_bit_by_bit(
+    stock: Any, sampler: Sampler
+) -> None:
+    wanted = drawing(steps=6, sampler=sampler)
+    first = DrivenEngine(StableDiffusion(stock))
+    first.start("wanted", wanted)
+    first.step(2)
+    first.start("other", drawing(steps=6, seed=8))
+    first.step(2)
+    first.interrupt("wanted", want_checkpoint=True)
+    second = DrivenEngine(StableDiffusion(stock))
+    second.start("wanted", wanted, checkpoint=first.of_kind(RunInterrupted)[0].checkpoint)
+    for seed in (9, 10):
+        second.start(str(seed), drawing(steps=6, seed=seed))
+    second.run_to_end()
+    image = drawn_image(second, "wanted")
+    assert set(image.circumstances.batches) == {1, 2, 3}
+
+    pixels, told = draw_like(StableDiffusion(stock), wanted, image.circumstances)
+    assert pixels == image.pixels
+    assert told.batches == image.circumstances.batches
+
+
+def test_a_whole_pipelines_image_is_drawn_again_bit_by_bit(whole: WholePipeline) -> None:
+    wanted = drawing(steps=3, sampler=Sampler.LCM)
+    driven = DrivenEngine(whole)
+    driven.start("run", wanted)
+    driven.run_to_end()
+    image = drawn_image(driven, "run")
+    assert draw_like(whole, wanted, image.circumstances) == (image.pixels, image.circumstances)
+
+
+@pytest.mark.parametrize("batches", [(), (1,) * 1_000, (1, 1, 1, 10**9)])
+def test_steps_that_no_run_can_have_taken_are_refused(stock: Any, batches: tuple[int, ...]) -> None:
+    with pytest.raises(EngineError, match="the record tells of"):
+        draw_like(StableDiffusion(stock), drawing(steps=4), circumstances(batches=batches))
+
+
+def test_a_model_is_loaded_as_it_was(one_thread: None) -> None:
+    there = environment(threads=1, channels_last=("unet",))
+    here = load_like(DEMO_MODEL, there).origin.environment
+    assert (here.threads, here.channels_last, here.dtype) == (1, ("unet",), "float32")
+
+
+def test_the_command_writes_what_can_be_compared(tmp_path: Path) -> None:
+    """The real command in its own process: the demo model, from file to file."""
+    there = environment(threads=1, channels_last=("unet",))
+    family = load_like(DEMO_MODEL, there)
+    wanted = parameters(steps=2, width=64, height=64)
+    pixels, told = draw_like(family, wanted, circumstances(batches=(2, 1)))
+    said = recorded(pixels, (64, 64), wanted, told, task_id="task-1", index=0, attempt=1)
+    image, again = tmp_path / "image.png", tmp_path / "again.png"
+    image.write_bytes(encode_image(pixels, (64, 64), said))
+    command = [sys.executable, "-m", "gpu_subscriber.reproduce", str(image), str(again)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found = compared(RecordedImage.read_unedited(image), RecordedImage.read_unedited(again))
+    assert found.bit_equal
+    assert found.record_differences == ()
+
+
+def test_the_command_says_why_it_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, again = tmp_path / "image.png", tmp_path / "again.png"
+    image.write_bytes(b"no image")
+    monkeypatch.setattr(sys, "argv", ["redraw", str(image), str(again)])
+    assert reproduce.main() == 1
+    assert "no image with a record" in capsys.readouterr().err
+    assert not again.exists()

@@ -1,0 +1,337 @@
+"""The engine client against a real child process that uses the engine's messages and draws nothing."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from common.domain.task import Lane, Phase, Task
+from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
+from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.watchdog import AllowedSilence
+from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
+from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece
+from tests.factories import circumstances, parameters, submitted_task
+from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
+from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener
+
+
+def fake_engine(settings: FakeEngineSettings | None = None, **patience: Any) -> EngineUnderTest:
+    chosen = settings or FakeEngineSettings()
+    counted = chosen.oom_kills
+
+    def oom_kills() -> int | None:
+        return None if counted is None else int(counted.read_text())
+
+    return EngineUnderTest(
+        lambda: EngineChild.spawned(FAKE_ENGINE, chosen, count_oom_kills=oom_kills), **patience
+    )
+
+
+@pytest.fixture
+def engine() -> Iterator[EngineUnderTest]:
+    running = fake_engine()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def callbacks() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+def task(prompt: str, *, task_id: str = "task-1", num_images: int = 1) -> Task:
+    wanted = parameters(prompt=prompt, num_images=num_images, steps=3, width=64, height=64)
+    return submitted_task(task_id=task_id, parameters=wanted)
+
+
+def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnderTest) -> None:
+    listener = Listener()
+    pieces = engine.drawn(task("draw", num_images=3), listener)
+    images = [piece for piece in pieces if isinstance(piece, DrawnImage)]
+    assert sorted(image.index for image in images) == [0, 1, 2]
+    assert all(image.circumstances == circumstances() for image in images)
+    assert all(image.pixels == bytes([image.index]) * (64 * 64 * 3) for image in images)
+    assert listener.steps.count((2, 3)) == 1
+    assert (0, Phase.DENOISING) in listener.phases
+    assert listener.previews == [b"jpeg"] * 3
+
+
+def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
+    resumed = {0: Checkpoint(index=0, step=1, state=b"state")}
+    with closing(engine.client.start(task("draw"), Listener(), resumed)) as generation:
+        [image] = list(generation)
+    assert isinstance(image, DrawnImage)
+    assert image.resumed_at_step == 1
+
+
+def test_two_drawings_of_one_id_and_attempt_get_their_own_answers(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    """The id was deleted and submitted again while its first drawing was still being stopped."""
+    listener = Listener()
+    with (
+        closing(engine.client.start(task("wait"), listener, {})) as old,
+        closing(engine.client.start(task("draw"), Listener(), {})) as new,
+    ):
+        waiting = callbacks.submit(list, old)
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        assert len(list(new)) == 1
+        old.interrupt()
+        with pytest.raises(GenerationInterruptedError):
+            waiting.result(PATIENCE_SECONDS)
+    assert [run.gpu_seconds for run in (*old.runs, *new.runs)] == [0.25, 1.0]
+
+
+def test_a_failed_run_concerns_its_image_alone(engine: EngineUnderTest) -> None:
+    generation = engine.client.start(task("fail", num_images=2), Listener(), {})
+    failed = [piece for piece in generation if isinstance(piece, FailedRun)]
+    generation.close()
+    assert {(piece.index, piece.failure.code) for piece in failed} == {
+        (0, "out_of_gpu_memory"),
+        (1, "out_of_gpu_memory"),
+    }
+    assert [run.gpu_seconds for run in generation.runs] == [0.5, 0.5]
+    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
+    assert engine.client.ready is not None
+
+
+def test_an_interrupted_generation_hands_over_its_checkpoints_first(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    listener, pieces = Listener(), []
+    generation = engine.client.start(task("wait", num_images=2), listener, {})
+
+    def draw() -> None:
+        for piece in generation:
+            pieces.append(piece)
+
+    waiting = callbacks.submit(draw)
+    assert listener.drawing.wait(PATIENCE_SECONDS)
+    generation.interrupt(want_checkpoints=True)
+    with pytest.raises(GenerationInterruptedError):
+        waiting.result(PATIENCE_SECONDS)
+    generation.close()
+    assert {(piece.index, piece.state) for piece in pieces if isinstance(piece, Checkpoint)} == {
+        (0, b"state"),
+        (1, b"state"),
+    }
+    assert [run.gpu_seconds for run in generation.runs] == [0.25, 0.25]
+
+
+def test_an_interrupt_before_the_first_look_is_not_forgotten(engine: EngineUnderTest) -> None:
+    generation = engine.client.start(task("wait"), Listener(), {})
+    generation.interrupt()
+    with pytest.raises(GenerationInterruptedError):
+        list(generation)
+    generation.close()
+
+
+def test_a_task_alone_in_a_dying_engine_is_to_blame_and_the_next_one_is_drawn(
+    engine: EngineUnderTest,
+) -> None:
+    with pytest.raises(GenerationFailedError) as raised:
+        engine.drawn(task("die"))
+    assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_crashed", True)
+    assert len(engine.drawn(task("draw", task_id="task-2"))) == 1  # by a new child
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code", "end", "cause"),
+    [
+        ("SIGSEGV", "engine_crashed", "SIGSEGV", "killed"),
+        ("SIGKILL", "engine_crashed", "SIGKILL", "killed"),
+        ("eaten", "engine_out_of_memory", "SIGKILL", "out_of_memory"),
+        ("exit 70", "device_lost", "exit code 70", "device_lost"),
+        ("exit 72", "engine_crashed", "exit code 72", "broken"),
+    ],
+)
+def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
+    tmp_path: Path, prompt: str, code: str, end: str, cause: str
+) -> None:
+    oom_kills = tmp_path / "oom_kills"
+    oom_kills.write_text("3")
+    engine = fake_engine(FakeEngineSettings(oom_kills=oom_kills))
+    try:
+        with capture_logs() as lines:
+            with pytest.raises(GenerationFailedError) as raised:
+                engine.drawn(task(prompt))
+            for _ in range(2):  # the next one is ready, so the end was logged
+                assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
+        [line] = [line for line in lines if line["event"] == "engine_ended"]
+        assert (line["end"], line["cause"], line["drawing"], line["guilty"]) == (end, cause, ["task-1"], True)
+    finally:
+        engine.stop()
+
+
+def test_an_engine_is_dead_even_while_another_process_holds_its_pipe_open() -> None:
+    engine = fake_engine(attempt_timeout_seconds=PATIENCE_SECONDS)
+    try:
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("heir"))
+        assert raised.value.failure.code == "engine_crashed"
+        assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
+    finally:
+        engine.stop()
+
+
+def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
+    engine: EngineUnderTest, callbacks: ThreadPoolExecutor
+) -> None:
+    listeners = [Listener(), Listener()]
+    innocents: list[Future[list[Piece]]] = [
+        callbacks.submit(engine.drawn, task("wait once", task_id=f"innocent-{number}"), listener)
+        for number, listener in enumerate(listeners)
+    ]
+    assert all(listener.drawing.wait(PATIENCE_SECONDS) for listener in listeners)
+
+    with pytest.raises(GenerationFailedError) as raised:
+        engine.drawn(task("die", task_id="culprit"))
+
+    assert raised.value.failure.code == "engine_crashed"
+    assert all(len(innocent.result(PATIENCE_SECONDS)) == 1 for innocent in innocents)
+    assert len(engine.drawn(task("draw", task_id="later"))) == 1
+
+
+def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: ThreadPoolExecutor) -> None:
+    engine = fake_engine(attempt_timeout_seconds=0.5)
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("deaf"))
+        assert raised.value.failure.code == "attempt_timed_out"
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    finally:
+        engine.stop()
+
+
+IMPATIENT = AllowedSilence(drawing_seconds=1.0, loading_seconds=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("prompt", ["stuck", "mumble"])
+def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame(prompt: str) -> None:
+    engine = fake_engine(allowed_silence=IMPATIENT, attempt_timeout_seconds=PATIENCE_SECONDS)
+    try:
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task(prompt))
+        assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
+        assert len(engine.drawn(task("draw", task_id="task-2"))) == 1
+    finally:
+        engine.stop()
+
+
+def test_of_several_tasks_in_an_engine_that_stands_still_only_the_culprit_fails(
+    callbacks: ThreadPoolExecutor,
+) -> None:
+    engine = fake_engine(allowed_silence=IMPATIENT)
+    try:
+        listener = Listener()
+        innocent = callbacks.submit(engine.drawn, task("wait once", task_id="innocent"), listener)
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("stuck", task_id="culprit"))
+        assert raised.value.failure.code == "engine_hung"
+        assert len(innocent.result(PATIENCE_SECONDS)) == 1
+    finally:
+        engine.stop()
+
+
+def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_to_blame(
+    callbacks: ThreadPoolExecutor,
+) -> None:
+    engine = fake_engine(allowed_silence=IMPATIENT)
+    try:
+        listener = Listener()
+        left = engine.client.start(task("stuck", task_id="left"), listener, {})
+        leaving = callbacks.submit(lambda: list(left))
+        assert listener.drawing.wait(PATIENCE_SECONDS)
+        left.close()
+        assert len(engine.drawn(task("draw", task_id="innocent"))) == 1
+        left.interrupt()
+        with pytest.raises(GenerationInterruptedError):
+            leaving.result(PATIENCE_SECONDS)
+    finally:
+        engine.stop()
+
+
+def test_an_engine_that_never_says_anything_is_killed_and_given_up() -> None:
+    silent = FakeEngineSettings(never_says_anything=True)
+    allowed = AllowedSilence(drawing_seconds=0.2, loading_seconds=0.5)
+    engine = fake_engine(silent, allowed_silence=allowed)
+    engine.supervisor.join(PATIENCE_SECONDS)
+    assert not engine.supervisor.is_alive()
+
+
+def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
+    engine = fake_engine(allowed_silence=AllowedSilence(drawing_seconds=0.02))
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        assert not engine.lives.acquire(timeout=0.5)  # a second start would follow a crash
+        assert engine.client.ready is not None
+    finally:
+        engine.stop()
+
+
+def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on() -> None:
+    engine = fake_engine(attempt_timeout_seconds=1.0)
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        before = engine.client.ready
+        with pytest.raises(GenerationFailedError) as raised:
+            engine.drawn(task("wait"))
+        assert raised.value.failure.code == "attempt_timed_out"
+        assert engine.client.ready is before
+    finally:
+        engine.stop()
+
+
+def test_a_task_that_waits_too_long_inside_the_worker_is_handed_back() -> None:
+    engine = fake_engine(attempt_timeout_seconds=0.5)
+    try:
+        assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+        with pytest.raises(GenerationInterruptedError):
+            engine.drawn(task("behind"))
+        assert engine.drawn(task("draw", task_id="task-2"))
+        assert not engine.lives.acquire(blocking=False)
+    finally:
+        engine.stop()
+
+
+def test_an_engine_that_never_starts_is_given_up() -> None:
+    engine = fake_engine(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
+    engine.supervisor.join(PATIENCE_SECONDS)
+    assert not engine.supervisor.is_alive()
+    with pytest.raises(GenerationInterruptedError):  # the task is not at fault: it is returned to the queue
+        engine.drawn(task("draw"))
+
+
+def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadPoolExecutor) -> None:
+    """Otherwise one checkpoint in flight would delay other tasks' interruptions, and the drain."""
+    child = EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
+    start = Start(
+        run_id="1",
+        parameters=parameters(),
+        index=0,
+        lane=Lane.INTERACTIVE,
+        submitted_at=0.0,
+        checkpoint=bytes(MAX_CHECKPOINT_BYTES),
+    )
+    try:
+        callbacks.submit(child.send, start).result(PATIENCE_SECONDS)
+    finally:
+        child.kill()
+        assert child.ended(within_seconds=PATIENCE_SECONDS).name == "SIGKILL"
+
+
+def test_stopping_ends_the_child() -> None:
+    engine = fake_engine(attempt_timeout_seconds=1.0)
+    assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
+    engine.stop()
+    assert not engine.supervisor.is_alive()
+    assert engine.client.ready is None

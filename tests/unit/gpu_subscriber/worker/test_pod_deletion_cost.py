@@ -1,0 +1,88 @@
+"""The removal cost that a worker reports to a cluster that scales down."""
+
+import threading
+
+import pytest
+
+from common.domain.errors import DependencyUnavailableError
+from gpu_subscriber.worker.pod_deletion_cost import RemovalCost, removal_cost
+
+PATIENCE_SECONDS = 60.0
+
+
+class Pod:
+    """An OwnPod that records its calls and may be unreachable."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+        self.out_of_reach = False
+        self.heard = threading.Event()
+
+    def say_removal_cost(self, cost: int) -> None:
+        if self.out_of_reach:
+            raise DependencyUnavailableError("kubernetes")
+        self.told.append(cost)
+        self.heard.set()
+
+
+class Worker:
+    """A worker with `tasks` tasks, and the costs that it has reported."""
+
+    def __init__(self) -> None:
+        self.tasks = 0
+        self.pod = Pod()
+        self.removal_cost = RemovalCost(self.pod, lambda: self.tasks, look_seconds=0.01)
+
+    def looks(self, tasks: int, *, times: int = 1) -> list[int]:
+        """Return the costs reported after `times` refreshes with `tasks` tasks."""
+        self.tasks = tasks
+        for _ in range(times):
+            self.removal_cost.look()
+        return self.pod.told
+
+
+@pytest.mark.parametrize(("tasks", "cost"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4)])
+def test_the_cost_grows_by_one_for_each_doubling(tasks: int, cost: int) -> None:
+    assert removal_cost(tasks) == cost
+
+
+def test_a_cost_is_told_once() -> None:
+    assert Worker().looks(3, times=10) == [2]
+
+
+def test_an_idle_worker_says_so_at_first_because_its_predecessor_may_have_said_otherwise() -> None:
+    assert Worker().looks(0) == [0]
+
+
+def test_a_higher_cost_is_told_at_once_and_a_lower_one_when_it_lasts() -> None:
+    worker = Worker()
+    assert worker.looks(1) == [1]
+    assert worker.looks(4) == [1, 3]
+    assert worker.looks(0, times=5) == [1, 3]
+    assert worker.looks(0) == [1, 3, 0]
+
+
+def test_pauses_between_tasks_cost_no_writes() -> None:
+    worker = Worker()
+    for _ in range(10):
+        worker.looks(1)
+        worker.looks(0, times=3)
+    assert worker.pod.told == [1]
+
+
+def test_what_could_not_be_told_is_told_later() -> None:
+    worker = Worker()
+    worker.pod.out_of_reach = True
+    assert worker.looks(1, times=3) == []
+    worker.pod.out_of_reach = False
+    assert worker.looks(1) == [1]
+
+
+def test_it_runs_until_it_is_stopped() -> None:
+    worker = Worker()
+    thread = threading.Thread(target=worker.removal_cost.run)
+    thread.start()
+    assert worker.pod.heard.wait(PATIENCE_SECONDS)
+    worker.removal_cost.stop()
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()

@@ -1,0 +1,169 @@
+"""A worker's measured times, and its reports of them."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from common.domain.task import Task, Usage
+from common.domain.worker_report import ForetoldTask, WorkerReport
+from gpu_subscriber.engine.messages import EngineReady, RunTimes, WarmUpTimes
+from gpu_subscriber.worker.reporter import Reporting
+from gpu_subscriber.worker.timing_stats import MeasuredTimes
+from tests.factories import NOW, parameters, submitted_task
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
+from tests.fakes.worker_bench import WorkerBench, delivery_of
+
+ASKED = parameters(steps=20, width=256, height=256)
+PIXELS = 256 * 256 * 2
+
+
+def times(*, step: float = 0.05, shared_by: float = 1.0, steps: int = 20, **changes: Any) -> RunTimes:
+    fields: dict[str, Any] = {
+        "preparing_seconds": 0.01,
+        "stepping_seconds": step * steps,
+        "decoding_seconds": 0.1,
+        "steps": steps,
+        "shared_by": shared_by,
+        **changes,
+    }
+    return RunTimes(**fields)
+
+
+@pytest.fixture
+def measured() -> MeasuredTimes:
+    return MeasuredTimes()
+
+
+def completed(*, took: float, predicted: float | None = None, inference: float = 1.0) -> Task:
+    task = submitted_task(predicted_seconds=predicted).claimed_by("w", NOW, timedelta(seconds=60))
+    assert task.claim is not None
+    usage = Usage(inference_seconds=inference, gpu_seconds=inference)
+    return replace(task.completed(task.claim, (), NOW + timedelta(seconds=took)), usage=usage)
+
+
+def test_one_stray_image_does_not_speak_for_all(measured: MeasuredTimes) -> None:
+    for step in (0.05, 0.06, 5.0):
+        measured.image_drawn(ASKED, times(step=step))
+    (demo,) = measured.models
+    (size,) = demo.sizes
+    assert (demo.model, size.pass_pixels, size.images) == ("demo", PIXELS, 3)
+    assert size.step_seconds == pytest.approx(0.06)
+
+
+def test_steps_that_were_shared_are_told_apart_from_those_that_were_not(measured: MeasuredTimes) -> None:
+    measured.image_drawn(ASKED, times(step=0.02, shared_by=3.8))
+    (shared,) = measured.models[0].sizes
+    assert shared.alone_step_seconds is None
+    measured.image_drawn(ASKED, times(step=0.05, shared_by=1.0))
+    measured.image_drawn(ASKED, times(step=0.02, shared_by=4.0))
+    (both,) = measured.models[0].sizes
+    assert (both.step_seconds, both.alone_step_seconds) == pytest.approx((0.02, 0.05))
+
+
+def test_sizes_are_told_apart(measured: MeasuredTimes) -> None:
+    measured.image_drawn(ASKED, times(step=0.05))
+    measured.image_drawn(ASKED.model_copy(update={"guidance_scale": 1.0}), times(step=0.03))
+    measured.image_drawn(ASKED.model_copy(update={"width": 512, "height": 512}), times(step=0.3))
+    found = [(size.pass_pixels, round(size.step_seconds, 3)) for size in measured.models[0].sizes]
+    assert found == [(PIXELS // 2, 0.03), (PIXELS, 0.05), (4 * PIXELS, 0.3)]
+
+
+def test_a_report_stays_small_however_many_sizes_are_asked_for(measured: MeasuredTimes) -> None:
+    for exponent in range(6, 30):
+        odd = ASKED.model_copy(update={"width": 2**exponent, "height": 8})
+        measured.image_drawn(odd, times())
+    sizes = measured.models[0].sizes
+    assert len(sizes) == 16
+    assert sizes[-1].pass_pixels == 2**29 * 16
+
+
+def test_what_a_unit_of_work_takes_is_learned_over_all_sizes(measured: MeasuredTimes) -> None:
+    measured.image_drawn(ASKED, times())
+    large = ASKED.model_copy(update={"width": 512, "height": 512, "num_images": 3})
+    measured.image_drawn(large, times(step=0.3))
+    seconds = (0.01 + 20 * 0.05 + 0.1) + (0.01 + 20 * 0.3 + 0.1)
+    assert measured.models[0].gpu_seconds_per_unit == pytest.approx(
+        seconds / (ASKED.work_units + large.work_units / 3)
+    )
+
+
+def test_an_image_that_resumed_counts_as_if_all_of_it_had_been_drawn_here(measured: MeasuredTimes) -> None:
+    measured.image_drawn(ASKED, times(steps=5))
+    whole = 0.01 + 20 * 0.05 + 0.1
+    assert measured.models[0].gpu_seconds_per_unit == pytest.approx(whole / ASKED.work_units)
+
+
+def test_what_took_no_step_tells_nothing(measured: MeasuredTimes) -> None:
+    measured.image_drawn(ASKED, times(steps=0))
+    measured.image_drawn(ASKED, None)
+    assert measured.models == ()
+
+
+def test_the_warm_up_speaks_until_something_was_drawn(measured: MeasuredTimes) -> None:
+    measured.warmed_up(WarmUpTimes.of(ASKED, times=times(step=0.08, steps=1)))
+    (size,) = measured.models[0].sizes
+    assert (size.images, size.step_seconds, size.alone_step_seconds) == (0, 0.08, 0.08)
+    assert measured.models[0].gpu_seconds_per_unit == pytest.approx(1.71 / ASKED.work_units)
+    measured.image_drawn(ASKED, times(step=0.02, shared_by=4.0))
+    (size,) = measured.models[0].sizes
+    assert (size.images, size.step_seconds, size.alone_step_seconds) == pytest.approx((1, 0.02, 0.08))
+    assert measured.models[0].gpu_seconds_per_unit == pytest.approx(0.51 / ASKED.work_units)
+
+
+def test_what_was_foretold_is_kept_beside_what_came_true(measured: MeasuredTimes) -> None:
+    measured.task_ended(completed(took=4.5, predicted=4.0, inference=3.0), drawing_seconds=2.75)
+    assert measured.foretold == (ForetoldTask(predicted_seconds=4.0, took_seconds=4.5),)
+    assert measured.handling_seconds == pytest.approx(0.25)
+
+
+def test_what_nobody_could_foretell_teaches_nothing(measured: MeasuredTimes) -> None:
+    measured.task_ended(completed(took=1.0), drawing_seconds=1.0)
+    measured.task_ended(replace(completed(took=9.0, predicted=1.0), attempt=2), drawing_seconds=1.0)
+    measured.task_ended(submitted_task(predicted_seconds=1.0).cancelled(NOW), drawing_seconds=1.0)
+    assert measured.foretold == ()
+
+
+def test_what_is_remembered_is_bounded(measured: MeasuredTimes) -> None:
+    for number in range(250):
+        measured.task_ended(completed(took=number, predicted=1.0), drawing_seconds=0.0)
+    assert [task.took_seconds for task in measured.foretold] == list(range(130, 250))
+
+
+def test_a_delivery_teaches_what_its_task_took() -> None:
+    bench = WorkerBench()
+    bench.worker()(delivery_of(bench.submit(predicted_seconds=1.5)))
+    assert [task.predicted_seconds for task in bench.measured_times.foretold] == [1.5]
+    assert bench.measured_times.handling_seconds is not None
+
+
+class ReportsAfterAnOutage(InMemoryWorkerReports):
+    """Unreachable at first; calls `on_arrival` after the first successful report."""
+
+    unavailable_for = 2
+
+    def publish(self, report: WorkerReport) -> None:
+        self.unavailable = self.unavailable_for > 0
+        self.unavailable_for -= 1
+        super().publish(report)
+        self.on_arrival()
+
+    def on_arrival(self) -> None: ...
+
+
+def test_a_store_that_is_away_for_a_while_silences_nobody_for_good() -> None:
+    reports = ReportsAfterAnOutage()
+    reporting = Reporting(
+        worker_id="worker-a",
+        reports=reports,
+        measured_times=MeasuredTimes(),
+        clock=FakeClock(),
+        interval_seconds=0.001,
+    )
+    reports.on_arrival = reporting.leave  # type: ignore[method-assign]
+    ready = EngineReady(models=("demo",), device="fake", dtype="none", slots=1, versions={})
+    reporting.engine_ready(ready, deliveries=2)
+    reporting.run()
+    assert [report.is_alive(report.reported_at) for report in reports.published] == [True, False]

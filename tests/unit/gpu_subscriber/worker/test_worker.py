@@ -1,0 +1,401 @@
+"""A worker's life: it opens and reopens its stream, drains on request, and stops."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from common.adapters.system_clock import SystemClock
+from common.domain.task import Phase, TaskStatus
+from common.domain.worker_report import BrokenModel
+from common.ports import Clock
+from gpu_subscriber.attempt.active_task import Pace
+from gpu_subscriber.attempt.heartbeat import Heartbeat
+from gpu_subscriber.engine.messages import EngineReady
+from gpu_subscriber.errors import GenerationInterruptedError
+from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
+from gpu_subscriber.worker.reconnecting_stream import LastingStream
+from gpu_subscriber.worker.reporter import Reporting
+from gpu_subscriber.worker.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
+from tests.fakes.fake_clock import FakeClock
+from tests.fakes.fake_delivery_source import FakeDeliverySource, FakeDeliveryStream
+from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
+from tests.fakes.scripted_generator import ScriptedGeneration, grey_image
+from tests.fakes.worker_bench import WorkerBench, delivery_of
+
+PATIENCE_SECONDS = 60.0
+READY = EngineReady(models=("demo",), device="fake", dtype="none", slots=3, versions={})
+
+
+class FakeEngine:
+    """An engine that the test makes ready and ends."""
+
+    def __init__(self) -> None:
+        self.ready: EngineReady | None = None
+        self.started = threading.Event()
+        self.ended = threading.Event()
+        self._on_ready: Callable[[EngineReady], None] = lambda _ready: None
+
+    def run(self, on_ready: Callable[[EngineReady], None]) -> None:
+        self._on_ready = on_ready
+        self.started.set()
+        self.ended.wait(PATIENCE_SECONDS)
+
+    def come_up(self, ready: EngineReady = READY) -> None:
+        assert self.started.wait(PATIENCE_SECONDS)
+        self.ready = ready
+        self._on_ready(ready)
+
+    def stop(self, *, within_seconds: float) -> None:
+        self.ended.set()
+
+
+class SourceThatHangs(FakeDeliverySource):
+    """Opens one stream; the next call blocks until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hangs = threading.Event()
+        self.let_go = threading.Event()
+
+    def open(
+        self, process: Callable[[Delivery], Settlement], *, slots: int, on_end: Callable[[], None]
+    ) -> FakeDeliveryStream:
+        if self.streams:
+            self.hangs.set()
+            assert self.let_go.wait(PATIENCE_SECONDS)
+        return super().open(process, slots=slots, on_end=on_end)
+
+
+class RunningWorker:
+    """A worker in a thread, on fakes, with its own heartbeat."""
+
+    def __init__(
+        self,
+        bench: WorkerBench,
+        *,
+        drain_deadline_seconds: float = 5.0,
+        source: FakeDeliverySource | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.bench = bench
+        self.engine = FakeEngine()
+        self.source = source or FakeDeliverySource()
+        clock = clock or SystemClock()
+        self.reports = InMemoryWorkerReports()
+        bench.heartbeat = Heartbeat(clock=clock, claim_ttl=timedelta(seconds=60), pace=Pace())
+        self.worker = Worker(
+            source=self.source,
+            process=bench.worker(),
+            engine=self.engine,
+            heartbeat=bench.heartbeat,
+            reporting=Reporting(
+                worker_id="worker-a",
+                reports=self.reports,
+                measured_times=bench.measured_times,
+                clock=clock,
+                interval_seconds=1_000,
+            ),
+            hurry=bench.hurry,
+            clock=clock,
+            drain_deadline_seconds=drain_deadline_seconds,
+        )
+        self._pool = ThreadPoolExecutor(1)
+        self._exit_code = self._pool.submit(self.worker.run)
+
+    def exit_code(self) -> int:
+        return self._exit_code.result(PATIENCE_SECONDS)
+
+    def stop(self) -> None:
+        self.worker.drain_soon()
+        self._exit_code.result(PATIENCE_SECONDS)
+        self._pool.shutdown()
+
+
+@pytest.fixture
+def bench() -> WorkerBench:
+    return WorkerBench()
+
+
+@pytest.fixture
+def running(bench: WorkerBench) -> Iterator[RunningWorker]:
+    worker = RunningWorker(bench)
+    yield worker
+    worker.stop()
+
+
+def test_the_stream_opens_when_the_engine_is_ready_with_its_slots(running: RunningWorker) -> None:
+    assert not running.worker.state.ready
+    running.engine.come_up()
+    assert running.source.stream(0).slots == READY.slots + 1
+    assert running.worker.state.alive
+
+
+def test_a_worker_says_when_it_can_be_counted_on_and_when_no_longer(running: RunningWorker) -> None:
+    assert not running.reports.published
+    running.engine.come_up()
+    assert running.reports.anything_published.wait(PATIENCE_SECONDS)
+    running.stop()
+    first, *_, last = running.reports.published
+    assert (first.models, first.slots, first.deliveries) == (("demo",), 3, 4)
+    assert first.is_alive(first.reported_at)
+    assert not last.is_alive(last.reported_at)
+
+
+def test_a_worker_that_never_was_ready_says_nothing(running: RunningWorker) -> None:
+    running.stop()
+    assert not running.reports.published
+
+
+def test_an_engine_that_restarts_opens_no_second_stream(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.engine.come_up()
+    running.stop()
+    assert len(running.source.streams) == 1
+
+
+def broken(model: str, *, minutes: float = 60.0) -> BrokenModel:
+    retry_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    return BrokenModel(model=model, reason="OSError: no weights", failures=2, retry_at=retry_at)
+
+
+def test_a_worker_without_a_working_model_takes_no_deliveries_and_reports_why(bench: WorkerBench) -> None:
+    running = RunningWorker(bench)
+    running.engine.come_up(replace(READY, broken=(broken("demo"),)))
+    assert running.reports.anything_published.wait(PATIENCE_SECONDS)
+    assert not running.source.streams
+    unable = running.worker.state
+    assert (unable.ready, unable.alive) == (False, True)
+    (report,) = running.reports.published
+    assert (report.deliveries, report.served_models) == (0, frozenset())
+    assert report.broken_models[0].reason == "OSError: no weights"
+    running.engine.come_up()
+    running.source.stream(0)
+    assert running.worker.state.ready
+    running.stop()
+    assert running.reports.published[-1].served_models == {"demo"}
+
+
+def test_a_worker_whose_last_model_breaks_closes_its_stream_until_one_works(running: RunningWorker) -> None:
+    running.engine.come_up()
+    first = running.source.stream(0)
+    running.engine.come_up(replace(READY, broken=(broken("demo"),)))
+    assert first.ended.wait(PATIENCE_SECONDS)
+    assert not running.worker.state.ready
+    running.engine.come_up()
+    assert running.source.stream(1).slots == READY.slots + 1
+    assert len(running.source.streams) == 2
+
+
+def test_a_delivery_of_a_model_in_its_backoff_is_returned_unclaimed(running: RunningWorker) -> None:
+    both = replace(READY, models=("demo", "other"))
+    task = running.bench.submit()
+    running.engine.come_up(replace(both, broken=(broken("demo"),)))
+    delivery = delivery_of(task)
+    assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert running.bench.store.get(task.id).attempt == 0
+    running.engine.come_up(replace(both, broken=(broken("demo", minutes=-1.0),)))
+    assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+
+
+def test_an_engine_with_another_number_of_slots_gets_a_stream_of_that_size(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.engine.come_up(replace(READY, slots=8))
+    assert running.source.stream(1).slots == 10
+
+
+def test_a_worker_of_whole_pipelines_takes_one_delivery(running: RunningWorker) -> None:
+    running.engine.come_up(replace(READY, slots=1, exclusive=("demo",)))
+    assert running.source.stream(0).slots == 1
+
+
+def test_a_worker_of_both_kinds_takes_one_task_of_a_whole_pipeline(bench: WorkerBench) -> None:
+    drawing, finish = threading.Event(), threading.Event()
+
+    def long(generation: ScriptedGeneration) -> Iterator[Piece]:
+        drawing.set()
+        assert finish.wait(PATIENCE_SECONDS)
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = long
+    running = RunningWorker(bench)
+    running.engine.come_up(replace(READY, models=("demo", "other"), exclusive=("demo",)))
+    stream = running.source.stream(0)
+    assert stream.slots == READY.slots + 1
+    first, second = bench.submit(task_id="first"), bench.submit(task_id="second")
+    settled = stream.deliver(delivery_of(first))
+    assert drawing.wait(PATIENCE_SECONDS)
+    assert stream.deliver(delivery_of(second)).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert bench.store.get(second.id).attempt == 0
+    finish.set()
+    assert settled.result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    assert stream.deliver(delivery_of(second)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    running.stop()
+
+
+def test_a_stream_that_ends_is_opened_again(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0).break_off("NotFound")
+    task = running.bench.submit()
+    assert (
+        running.source.stream(1).deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+    )
+
+
+def test_a_worker_that_is_cut_off_from_deliveries_for_long_is_not_alive(bench: WorkerBench) -> None:
+    source, clock = SourceThatHangs(), FakeClock()
+    running = RunningWorker(bench, source=source, clock=clock)
+    running.engine.come_up()
+    source.stream(0).break_off("NotFound")
+    assert source.hangs.wait(PATIENCE_SECONDS)
+
+    alive = []
+    for seconds in (590, 10):
+        clock.advance(seconds)
+        bench.heartbeat.beat()
+        alive.append(running.worker.state.alive)
+    assert alive == [True, False]
+
+    source.let_go.set()
+    running.stop()
+
+
+def test_a_delivery_that_breaks_everything_is_returned_and_the_next_one_processed(
+    running: RunningWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.engine.come_up()
+    stream, task = running.source.stream(0), running.bench.submit()
+    with monkeypatch.context() as patch:
+        patch.setattr(running.bench.store, "update", None)
+        assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
+
+
+def test_a_drain_with_nothing_to_do_exits_0(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.worker.drain_soon()
+    assert running.exit_code() == EXIT_DRAINED
+    assert not running.worker.state.ready
+
+
+def test_a_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> None:
+    running.worker.drain_soon()
+    assert running.exit_code() == EXIT_DRAINED
+
+
+def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> None:
+    drawing = threading.Event()
+
+    def endless(generation: ScriptedGeneration) -> Iterator[Piece]:
+        drawing.set()
+        assert generation.told_to_stop.wait(PATIENCE_SECONDS)
+        yield Checkpoint(index=0, step=3, state=b"state")
+        raise GenerationInterruptedError("drain")
+
+    bench.generator.script = endless
+    running = RunningWorker(bench)
+    running.engine.come_up()
+    task = bench.submit()
+    settlement = running.source.stream(0).deliver(delivery_of(task))
+    assert drawing.wait(PATIENCE_SECONDS)
+
+    running.worker.drain_soon()
+
+    assert running.exit_code() == EXIT_DRAINED
+    assert settlement.result() is Settlement.RETURN
+    stored = bench.store.get(task.id)
+    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
+    assert bench.generator.generations[0].wants_checkpoints
+    assert bench.checkpoints.load(task.folder)[0].step == 3
+
+
+def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
+    drawn, finish = threading.Event(), threading.Event()
+
+    def nearly_done(generation: ScriptedGeneration) -> Iterator[Piece]:
+        generation.listener.phase_changed(0, Phase.DECODING)
+        generation.listener.step_done(0, generation.task.parameters.steps)
+        drawn.set()
+        assert finish.wait(PATIENCE_SECONDS)
+        if generation.interrupted:
+            raise GenerationInterruptedError("drain")
+        yield grey_image(generation.task, 0)
+
+    bench.generator.script = nearly_done
+    running = RunningWorker(bench)
+    running.engine.come_up()
+    task = bench.submit()
+    settlement = running.source.stream(0).deliver(delivery_of(task))
+    assert drawn.wait(PATIENCE_SECONDS)
+
+    running.worker.drain_soon()
+    assert running.bench.hurry.wait(PATIENCE_SECONDS)
+    finish.set()
+
+    assert running.exit_code() == EXIT_DRAINED
+    assert settlement.result() is Settlement.ACKNOWLEDGE
+    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+
+
+def test_a_delivery_that_comes_while_draining_goes_straight_back(running: RunningWorker) -> None:
+    running.engine.come_up()
+    stream = running.source.stream(0)
+    running.bench.hurry.set()
+    assert stream.deliver(Delivery(message_id="m", body=b"?")).result(PATIENCE_SECONDS) is Settlement.RETURN
+    assert running.bench.dead_letters.published == []
+
+
+def test_a_worker_whose_engine_gave_up_exits_1(running: RunningWorker) -> None:
+    running.engine.come_up()
+    running.source.stream(0)
+    running.engine.ended.set()
+    assert running.exit_code() == EXIT_BROKEN
+    assert not running.worker.state.alive
+
+
+def test_pauses_between_streams_grow_and_shrink_again() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    assert stream.seconds_until_due is None
+    stream.begin(1)
+    pauses: list[float | None] = []
+    for _ in range(7):
+        stream.ended()
+        pauses.append(stream.seconds_until_due)
+        stream.open()
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+    clock.advance(61)
+    stream.ended()
+    assert stream.seconds_until_due == 0.5
+
+
+def test_a_stream_is_down_until_one_has_lasted() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    assert stream.down_for == timedelta()
+    stream.begin(1)
+    clock.advance(3600)
+    stream.ended()
+    clock.advance(300)
+    stream.open()
+    clock.advance(59)
+    assert stream.down_for == timedelta(seconds=359)
+    stream.ended()
+    stream.open()
+    clock.advance(60)
+    assert stream.down_for == timedelta()
+
+
+def test_a_clock_that_is_set_back_makes_no_pause_between_streams_longer() -> None:
+    clock, source = FakeClock(), FakeDeliverySource()
+    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    stream.begin(1)
+    stream.ended()
+    clock.advance(-600)
+    assert stream.seconds_until_due == 15
