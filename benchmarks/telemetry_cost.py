@@ -14,7 +14,7 @@ from threading import Event, Thread
 from benchmarks.measurement import percentile, spread_of
 from benchmarks.whole_system import all_drawn, warm_system
 from local_stack.stack import LocalStack
-from local_stack.views.metrics import fetched_metrics
+from local_stack.views.metrics import fetch_metrics
 from tests.system_client import SystemClient
 
 ROUNDS = 7
@@ -53,7 +53,7 @@ def _fetching(stack: LocalStack) -> Iterator[None]:
 
     def fetch() -> None:
         while not done.wait(1.0):
-            fetched_metrics(stack.ports)
+            fetch_metrics(stack.ports)
 
     thread = Thread(target=fetch)
     thread.start()

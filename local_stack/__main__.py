@@ -1,4 +1,4 @@
-"""The command line: python -m local_stack up | down | status | logs."""
+"""The command line: python -m local_stack up | down | status | metrics | traces | logs | java."""
 
 import json
 import os
@@ -20,21 +20,21 @@ from local_stack.errors import LocalStackError, StartInterruptedError
 from local_stack.loopback import no_proxy_environment
 from local_stack.settings import PROJECT_RULES, StackSettings
 from local_stack.stack import LocalStack
-from local_stack.views.logs import chosen_logs, follow, show
-from local_stack.views.metrics import fetched_metrics, told_metrics
-from local_stack.views.models import model_lines, workers_by_model
+from local_stack.views.logs import follow, select_logs, show
+from local_stack.views.metrics import fetch_metrics, format_metrics
+from local_stack.views.models import fetch_workers_by_model, format_models
 from local_stack.views.shell_exports import shell_exports
-from local_stack.views.traces import read_spans, told_traces
+from local_stack.views.traces import format_traces, read_spans
 
 NOT_RUNNING_EXIT_CODE = 3  # as in `systemctl status`
 
 app = typer.Typer(
-    help="The whole of darkroom on this machine: emulators, API, worker. No cloud, no GPU, no Docker.",
+    help="Run darkroom on this machine: emulators, API and workers. Needs no cloud, GPU or Docker.",
     no_args_is_help=True,
     add_completion=False,
 )
 DataDirOption = Annotated[
-    Path, typer.Option("--data-dir", envvar="DATA_DIR", help="Where state and logs are kept.")
+    Path, typer.Option("--data-dir", envvar="DATA_DIR", help="The directory of state and logs.")
 ]
 DEFAULT_DATA_DIR = Path(".darkroom")
 
@@ -43,7 +43,8 @@ DEFAULT_DATA_DIR = Path(".darkroom")
 def up(
     *,
     port: Annotated[
-        int, typer.Option(envvar="PORT", min=1, max=65535, help="The page's port; all others are free ones.")
+        int,
+        typer.Option(envvar="PORT", min=1, max=65535, help="The page's port. The other ports are automatic."),
     ] = 8080,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     workers: Annotated[
@@ -51,8 +52,8 @@ def up(
         typer.Option(
             envvar="WORKERS",
             min=0,
-            help="How many workers to start.",
-            show_default="1, or one for each share",
+            help="The number of workers.",
+            show_default="1, or one per share of WORKER_MODELS",
         ),
     ] = None,
     worker_models: Annotated[
@@ -60,8 +61,8 @@ def up(
         typer.Option(
             envvar="WORKER_MODELS",
             metavar="SHARES",
-            help="Which models each worker serves: a share for each worker, separated by semicolons, its models by "
-            "commas, as in 'tiny-a,tiny-b;tiny-xl'. The same share twice is two workers.",
+            help="The models of each worker: one share per worker, separated by semicolons, with its models separated "
+            "by commas, such as 'tiny-a,tiny-b;tiny-xl'. Repeat a share to run several workers for it.",
             show_default="every worker serves every model",
         ),
     ] = None,
@@ -72,31 +73,32 @@ def up(
             dir_okay=False,
             exists=True,
             help="The model catalog, a JSON file.",
-            show_default="the embedded one, with the demo model",
+            show_default="the embedded catalog with the demo model",
         ),
     ] = None,
     java: Annotated[
-        Path | None, typer.Option(envvar="DARKROOM_JAVA", help="The Java to run the emulators with.")
+        Path | None, typer.Option(envvar="DARKROOM_JAVA", help="The Java that runs the emulators.")
     ] = None,
     emulators_only: Annotated[
-        bool, typer.Option("--emulators-only", help="Without API and worker, to run those by hand.")
+        bool, typer.Option("--emulators-only", help="Do not start the API and the workers.")
     ] = False,
     rules: Annotated[
         Path,
         typer.Option(
-            help="Firestore's security rules.", dir_okay=False, exists=True, show_default="the project's"
+            help="Firestore's security rules.",
+            dir_okay=False,
+            exists=True,
+            show_default="terraform/firestore.rules",
         ),
     ] = PROJECT_RULES,
-    observe: Annotated[
-        bool, typer.Option("--observe", help="Write traces under the data directory, to read with `traces`.")
-    ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
+    observe: Annotated[bool, typer.Option("--observe", help="Write traces, which `traces` shows.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background.")] = False,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start everything, wait until it is ready, and run until Ctrl-C.
 
-    The emulators' jars come from PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR, else from an installed Google Cloud
-    CLI, else from a checked download.
+    The emulators' jars are those of PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR, of an installed Google Cloud
+    CLI, or downloaded.
     """
     started = time.monotonic()
     data = DataDirectory(data_dir)
@@ -107,30 +109,22 @@ def up(
         workers=0 if emulators_only else workers,
         worker_models=None if emulators_only else worker_models,
         model_catalog=model_catalog,
-        observes=observe,
+        writes_traces=observe,
         rules=rules.resolve(),
         java=java,
     )
-    settings.pools()  # fail early for models that do not fit
-    # Before any process starts, and while Ctrl-C still ends this program directly: downloads may
-    # take minutes.
+    settings.pools()  # reject invalid models before anything starts
+    # Downloads may take minutes, so they precede the signal handlers: Ctrl-C ends them.
     for product in (PUBSUB, FIRESTORE):
-        find_java(at_least=find_jar(product, say=print).java_needed, given=java)
+        find_java(at_least=find_jar(product, notify=print).java_needed, given=java)
     if detach:
-        options = ["--port", str(port), "--rules", str(rules.resolve())]
-        options += ["--workers", str(workers)] if workers is not None else []
-        options += ["--worker-models", worker_models] if worker_models else []
-        options += ["--model-catalog", str(model_catalog.resolve())] if model_catalog else []
-        options += ["--java", str(java)] if java else []
-        options += ["--emulators-only"] if emulators_only else []
-        options += ["--observe"] if observe else []
-        state = start_detached(data, options)
+        state = start_detached(data, [argument for argument in sys.argv[1:] if argument != "--detach"])
         for notice in state.notices:
             print(notice)
         _announce(state.page_url, data, time.monotonic() - started)
         return
     # Flushed, so that it also reaches the log of a detached stack.
-    stack = LocalStack(settings, say=partial(print, flush=True))
+    stack = LocalStack(settings, notify=partial(print, flush=True))
     _stop_on_signals(stack)
     try:
         with stack:
@@ -138,8 +132,8 @@ def up(
             if emulators_only:
                 _print_exports(stack)
             if ready_fd is None:
-                print("Ctrl-C stops it.", flush=True)
-            else:  # detached: the parent process waits at the other end of a pipe
+                print("Press Ctrl-C to stop.", flush=True)
+            else:  # detached: the parent process reads the other end of the pipe
                 os.write(ready_fd, b"1")
                 os.close(ready_fd)
             stack.watch()
@@ -150,25 +144,25 @@ def up(
 
 @app.command()
 def down(data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
-    """Stop the running stack and wait until it has ended."""
+    """Stop the running stack and wait until it has stopped."""
     data = DataDirectory(data_dir)
-    why_nothing_runs = data.why_nothing_runs()  # also clears the state of a crashed stack
-    print("Stopped." if stop_running(data) else why_nothing_runs)
+    not_running_message = data.not_running_message()  # before the state is deleted
+    print("Stopped." if stop_running(data) else not_running_message)
 
 
 @app.command()
 def status(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what runs, on which ports, how often it was restarted, and how many workers serve each model.
+    """Show the processes with ports, pids and restarts, and the number of workers per model.
 
-    Exits with 3 when nothing runs, and says why.
+    Exits with 3 when nothing is running, and prints the last failure.
     """
     data = DataDirectory(data_dir)
     last = data.state()
     state = last if data.is_in_use() else None
-    models = workers_by_model(state.ports.get("api")) if state else {}
+    models = fetch_workers_by_model(state.ports.get("api")) if state else {}
     if as_json:
         stopped = {"phase": "stopped", "failure": last.failure if last else None}
         print(json.dumps({**asdict(state), "models": models} if state else stopped, indent=2))
@@ -177,48 +171,48 @@ def status(
         for name in sorted({*state.ports, *state.pids}):
             port, pid = state.ports.get(name, "–"), state.pids.get(name, "–")
             print(f"  {name:<20} port {port:<7} pid {pid:<9} restarts {state.restarts.get(name, 0)}")
-        for line in model_lines(models):
+        for line in format_models(models):
             print(f"  {line}")
     else:
-        print(data.why_nothing_runs())
+        print(data.not_running_message())
     if state is None:
         raise typer.Exit(NOT_RUNNING_EXIT_CODE)
 
 
 @app.command()
 def metrics(data_dir: DataDirOption = DEFAULT_DATA_DIR) -> None:
-    """Show what the API and the workers count. Exits with 3 when nothing runs."""
+    """Show the metrics of the API and the workers. Exits with 3 when nothing is running."""
     data = DataDirectory(data_dir)
     state = data.state() if data.is_in_use() else None
     if state is None:
-        print(data.why_nothing_runs())
+        print(data.not_running_message())
         raise typer.Exit(NOT_RUNNING_EXIT_CODE)
-    for name, text in fetched_metrics(state.ports).items():
+    for name, text in fetch_metrics(state.ports).items():
         print(name)
-        for line in told_metrics(text):
+        for line in format_metrics(text):
             print(f"  {line}")
 
 
 @app.command()
 def traces(
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many of the latest.")] = 5,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="The number of traces.")] = 5,
 ) -> None:
-    """Show the latest traces of tasks, span by span, of a stack that was started with --observe."""
+    """Show the latest traces of tasks of a stack that was started with --observe."""
     folder = DataDirectory(data_dir).traces
-    lines = list(told_traces(read_spans(folder), count=count))
-    print("\n".join(lines) or f"No task was traced in {folder} yet; `make up OBSERVE=1` writes traces.")
+    lines = list(format_traces(read_spans(folder), count=count))
+    print("\n".join(lines) or f"{folder} contains no traces of tasks. `make up OBSERVE=1` writes traces.")
 
 
 @app.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="One process; without it, all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The process; by default all processes.")] = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    following: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of each log's last lines.")] = 20,
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Show new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="The number of lines per log.")] = 20,
 ) -> None:
-    """Show the processes' logs."""
-    paths = chosen_logs(DataDirectory(data_dir).logs, name)
+    """Show the last lines of the logs."""
+    paths = select_logs(DataDirectory(data_dir).logs, name)
     try:
         show(paths, lines=lines, write=print)
         sys.stdout.flush()
@@ -228,38 +222,38 @@ def logs(
     except KeyboardInterrupt:
         return
     except BrokenPipeError:  # the reader, such as `| head`, has closed the pipe
-        # Python flushes stdout at exit, which must not fail again.
+        # Python flushes stdout at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command()
 def java() -> None:
-    """Show the Java that runs the emulators. Exits with 1 when there is none that can."""
+    """Show the Java that runs the emulators. Exits with 1 when no suitable Java is found."""
     print(find_java(at_least=max(java_needed(PUBSUB), java_needed(FIRESTORE))))
 
 
 def _announce(page_url: str | None, data: DataDirectory, seconds: float) -> None:
     print(f"darkroom is ready after {seconds:.1f} s: {page_url or 'emulators only, no page'}")
     if page_url is not None:
-        print(f"For its operators: {page_url}operator")
+        print(f"Operator page: {page_url}operator")
     print(f"State and logs: {data.path}", flush=True)
 
 
 def _print_exports(stack: LocalStack) -> None:
-    """Print the environment for a shell in which the API or a worker is run by hand."""
+    """Print the environment for a shell that runs the API or a worker."""
     for line in shell_exports({**stack.environment, **no_proxy_environment(os.environ)}):
         print(line, flush=True)
 
 
 def _stop_on_signals(stack: LocalStack) -> None:
-    """The first signal requests an orderly stop, the second one an immediate stop."""
+    """Stop gracefully on the first signal, and at once on the second."""
 
     def on_signal(_number: int, _frame: object) -> None:
         if stack.interrupted.is_set():
             stack.hurry.set()
         else:
             stack.interrupted.set()
-            print("Stopping; the worker may finish what it holds. Again to hurry.", flush=True)
+            print("Stopping; workers may finish their tasks. Press Ctrl-C again to stop at once.", flush=True)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, on_signal)

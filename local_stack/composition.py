@@ -7,41 +7,36 @@ from datetime import datetime
 from pathlib import Path
 
 from local_stack import application
-from local_stack.bucket_server.process import bucket_server
 from local_stack.data_directory import DataDirectory
 from local_stack.emulators.process_specs import firestore_emulator, pubsub_emulator
-from local_stack.firestore_proxy.process import firestore_proxy
 from local_stack.free_ports import LOOPBACK, free_port
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.provisioning import PushEndpoints
-from local_stack.pubsub_proxy.process import pubsub_proxy
 from local_stack.settings import (
     LOCAL_DEFAULTS,
     MODEL_CATALOG_VARIABLE,
     MODEL_POOLS_VARIABLE,
     MODELS_VARIABLE,
-    OBSERVED_DEFAULTS,
+    TRACING_DEFAULTS,
     StackSettings,
-    honoured,
     names_as_environment,
+    with_overrides,
 )
 from local_stack.views.metrics import METRICS_SUFFIX
 
 _PAGE_PORT = "PORT"
-"""Also the variable behind the command's --port, which takes precedence."""
-
-
+"""Also the variable of the command's --port, which has precedence."""
 FIRESTORE_BROWSER_PORT = "firestore-browser"
-"""The name of the port at which the Firestore proxy serves pages."""
+"""The name of the Firestore proxy's port for pages."""
 
 
 class Composition:
     """The specs of one stack's processes. Each port is chosen on first use and then fixed."""
 
-    def __init__(self, settings: StackSettings, data: DataDirectory, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: StackSettings, data: DataDirectory, notify: Callable[[str], None]) -> None:
         self._settings = settings
         self._data = data
-        self._say = say
+        self._notify = notify
         self._token = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
         self.pools = settings.pools()
@@ -58,10 +53,7 @@ class Composition:
 
     @property
     def push_endpoints(self) -> PushEndpoints | None:
-        """Where Pub/Sub pushes; None without an API.
-
-        The token is in the URL: the emulator sends no header for it.
-        """
+        """The endpoints that Pub/Sub pushes to, with the token, because the emulator sends no headers."""
         if not self._settings.serves_api:
             return None
         internal = f"http://{self.host('api')}/internal"
@@ -72,7 +64,7 @@ class Composition:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to connect to this stack, with the settings that API and worker read."""
+        """The addresses and settings that a program needs to connect to this stack."""
         return {
             "PUBSUB_EMULATOR_HOST": self.host("pubsub-proxy"),
             "FIRESTORE_EMULATOR_HOST": self.host("firestore-proxy"),
@@ -82,26 +74,26 @@ class Composition:
             "DARKROOM_SUBSCRIPTION": self._settings.names.tasks_subscription(self.pools[0].name),
             MODEL_POOLS_VARIABLE: json.dumps({pool.name: pool.models for pool in self.pools}),
             **self._catalog_variable,
-            **honoured(LOCAL_DEFAULTS, self._settings.caller_environment),
+            **with_overrides(LOCAL_DEFAULTS, self._settings.caller_environment),
             "DARKROOM_INTERNAL_TOKEN": self._token,
             **self._settings.extra_environment,
         }
 
     @property
-    def overruled_variables(self) -> tuple[str, ...]:
-        """Variables of the caller that the stack replaces, because they connect its processes."""
+    def ignored_variables(self) -> tuple[str, ...]:
+        """The caller's variables that the stack replaces, because they connect its processes."""
         caller, given = self._settings.caller_environment, self._settings.extra_environment
-        told = {
+        environment = {
             **self.environment,
             **(self.api().environment if self._settings.serves_api else {}),
             **(self.worker(0).environment if self.worker_count else {}),
         }
-        overruled = {name for name, value in told.items() if caller.get(name, value) != value}
-        return tuple(sorted(overruled - {_PAGE_PORT, MODEL_CATALOG_VARIABLE, MODELS_VARIABLE, *given}))
+        ignored = {name for name, value in environment.items() if caller.get(name, value) != value}
+        return tuple(sorted(ignored - {_PAGE_PORT, MODEL_CATALOG_VARIABLE, MODELS_VARIABLE, *given}))
 
     @property
     def worker_count(self) -> int:
-        """How many workers a stack starts with."""
+        """The number of workers at the start."""
         return sum(pool.workers for pool in self.pools)
 
     @property
@@ -109,10 +101,10 @@ class Composition:
         """Messages for the user who starts the stack."""
         idle = [pool for pool in self.pools if pool.workers == 0 and self._settings.serves_api]
         unserved = [model for pool in idle for model in pool.models]
-        overruled = self.overruled_variables
+        ignored = self.ignored_variables
         return (
-            *([f"Ignored, because the stack sets them itself: {', '.join(overruled)}."] if overruled else []),
-            *([f"No worker serves {', '.join(unserved)}: such tasks wait."] if unserved else []),
+            *([f"Ignored variables, which the stack sets itself: {', '.join(ignored)}."] if ignored else []),
+            *([f"No worker serves {', '.join(unserved)}: their tasks wait."] if unserved else []),
         )
 
     def host(self, name: str) -> str:
@@ -127,12 +119,12 @@ class Composition:
                 port=pubsub_port,
                 project_id=self._settings.names.project_id,
                 java=self._settings.java,
-                say=self._say,
+                notify=self._notify,
             ),
             self.firestore(latest_export),
-            bucket_server(port=self._port("bucket-server"), directory=self._data.bucket),
-            pubsub_proxy(port=self._port("pubsub-proxy"), emulator_port=pubsub_port),
-            firestore_proxy(
+            application.bucket_server(port=self._port("bucket-server"), directory=self._data.bucket),
+            application.pubsub_proxy(port=self._port("pubsub-proxy"), emulator_port=pubsub_port),
+            application.firestore_proxy(
                 port=self._port("firestore-proxy"),
                 browser_port=self._port(FIRESTORE_BROWSER_PORT),
                 emulator_port=self._port("firestore-emulator"),
@@ -152,44 +144,44 @@ class Composition:
             rules=self._settings.rules,
             exported=latest_export(),
             java=self._settings.java,
-            say=self._say,
+            notify=self._notify,
             renew=lambda: self.firestore(latest_export),
         )
 
     def api(self) -> ProcessSpec:
-        return application.api(port=self._port("api"), environment=self._observed("api"))
+        return application.api(port=self._port("api"), environment=self._telemetry_environment("api"))
 
     def worker(self, number: int) -> ProcessSpec:
         name = f"worker-{number}"
         return application.worker(
             number=number,
             health_port=self._port(name),
-            environment=self._observed(name) | self._share(number),
+            environment=self._telemetry_environment(name) | self._pool_environment(number),
         )
 
-    def rescue_tick(self, *, queue_began_at: datetime) -> ProcessSpec:
-        return application.rescue_tick(
+    def scheduler(self, *, queue_created_at: datetime) -> ProcessSpec:
+        return application.scheduler(
             api_port=self._port("api"),
             interval_seconds=self._settings.rescue_interval_seconds,
-            queue_began_at=queue_began_at,
+            queue_created_at=queue_created_at,
             environment=self.environment,
         )
 
-    def _observed(self, name: str) -> dict[str, str]:
+    def _telemetry_environment(self, name: str) -> dict[str, str]:
         """Return the environment of a program of the project, with a port for its metrics."""
-        telling = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX))}
-        if self._settings.observes:
-            telling |= honoured(OBSERVED_DEFAULTS, self._settings.caller_environment)
-            telling["DARKROOM_TRACE_EXPORTER"] = "file"
-            telling["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
-        return telling | self.environment
+        variables = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX))}
+        if self._settings.writes_traces:
+            variables |= with_overrides(TRACING_DEFAULTS, self._settings.caller_environment)
+            variables["DARKROOM_TRACE_EXPORTER"] = "file"
+            variables["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
+        return variables | self.environment
 
     @property
     def _catalog_variable(self) -> dict[str, str]:
         path = self._settings.catalog_path
         return {} if path is None else {MODEL_CATALOG_VARIABLE: str(path)}
 
-    def _share(self, number: int) -> dict[str, str]:
+    def _pool_environment(self, number: int) -> dict[str, str]:
         """Return the variables with a worker's models; an extra worker joins the first pool."""
         planned = [pool for pool in self.pools for _ in range(pool.workers)]
         pool = planned[number] if number < len(planned) else self.pools[0]
@@ -198,11 +190,11 @@ class Composition:
 
     def _port(self, name: str) -> int:
         if name not in self._ports:
-            wanted = self._settings.port if name == "api" else None
-            self._ports[name] = wanted or self._unpromised_port()
+            page_port = self._settings.port if name == "api" else None
+            self._ports[name] = page_port or self._unused_port()
         return self._ports[name]
 
-    def _unpromised_port(self) -> int:
+    def _unused_port(self) -> int:
         """Return a free port that is not reserved for another process of this stack."""
         while (port := free_port()) in (*self._ports.values(), self._settings.port):
             continue

@@ -1,8 +1,8 @@
 """The files under DATA_DIR. One stack at a time uses it, guarded by a lock that the kernel releases after a crash.
 
 lock            held (flock) by the running supervisor
-state.json      the running stack's ports and processes; without a lock holder, the cause of its end or
-                the leftovers of a crash
+state.json      the running stack's ports and processes; while no supervisor runs, the failure that
+                stopped the last stack, or the state at a crash
 logs/           one file of bounded size per process, and the older part as `.1`
 firestore/      exports of the documents, and a journal of later writes
 bucket/         the stored images
@@ -11,7 +11,6 @@ traces/         spans of the latest start with --observe, a file per process
 
 import fcntl
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from io import TextIOWrapper
@@ -33,13 +32,13 @@ class StackState:
     page_url: str | None = None
     ports: Mapping[str, int] = field(default_factory=dict)
     pids: Mapping[str, int] = field(default_factory=dict)
-    """The process ids of the currently running processes."""
+    """The process ids of the running processes."""
     restarts: Mapping[str, int] = field(default_factory=dict)
     """The number of restarts per process."""
     notices: tuple[str, ...] = ()
     """Messages printed at the start: ignored variables, models without a worker."""
     failure: str | None = None
-    """The process that ended the stack, and the last lines of its log."""
+    """The process failure that stopped the stack, with the last lines of its log."""
 
 
 class DataDirectory:
@@ -68,7 +67,7 @@ class DataDirectory:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock_file.close()
-            raise StackAlreadyRunningError(self.occupied_by()) from None
+            raise StackAlreadyRunningError(self.already_running_message()) from None
         self._lock_file = lock_file
 
     def release(self) -> None:
@@ -96,7 +95,7 @@ class DataDirectory:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def forget_traces(self) -> None:
+    def delete_traces(self) -> None:
         """Delete the traces of earlier stacks, whose ports and processes no longer exist."""
         for file in self.traces.glob("*.jsonl"):
             file.unlink()
@@ -112,37 +111,35 @@ class DataDirectory:
     def write_state(self, state: StackState) -> None:
         temporary = self.path / ".state.json.new"
         temporary.write_text(json.dumps(asdict(state), indent=2) + "\n", "utf-8")
-        os.replace(temporary, self.path / "state.json")  # noqa: PTH105 - the name says what happens
+        temporary.replace(self.path / "state.json")
 
     def clear_state(self) -> None:
         (self.path / "state.json").unlink(missing_ok=True)
 
-    def why_nothing_runs(self) -> str:
-        """Return a message that no stack is running, with the failure that ended the last one, if
-        there was one.
-        """
+    def not_running_message(self) -> str:
+        """Return the message for a directory without a running stack, with the last failure."""
         sentence = f"Nothing is running on {self.path}"
         state = self.state()
         if state is None:
             return f"{sentence}."
         if state.failure is None:
             return (
-                f"{sentence}: the stack's supervisor (process {state.supervisor_pid}) ended without a word. "
+                f"{sentence}: the stack's supervisor (process {state.supervisor_pid}) exited unexpectedly. "
                 f"The logs are in {self.logs}."
             )
-        return f"{sentence}. The stack ended because {state.failure}"
+        return f"{sentence}. The stack stopped because {state.failure}"
 
-    def occupied_by(self) -> str:
-        """Return a message that a stack is already running."""
+    def already_running_message(self) -> str:
+        """Return the message for a directory whose stack is running."""
         state = self.state()
         where = f", its page is {state.page_url}" if state and state.page_url else ""
         who = f" (process {state.supervisor_pid}{where})" if state else ""
         return (
             f"A stack is already running on {self.path}{who}. "
-            f"Stop it with `make down`, or start this one elsewhere with DATA_DIR=…"
+            f"Stop it with `make down`, or use another directory with DATA_DIR=…"
         )
 
     def _unusable(self, error: OSError) -> DataDirectoryUnusableError:
         return DataDirectoryUnusableError(
-            f"{self.path} cannot hold state and logs: {error.strerror}. Choose another folder with DATA_DIR=…"
+            f"{self.path} cannot be used for state and logs: {error.strerror}. Use another directory with DATA_DIR=…"
         )

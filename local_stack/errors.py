@@ -1,18 +1,4 @@
-"""Errors of the local stack. Every message is a complete sentence for the user at the terminal.
-
-LocalStackError
-├── StackAlreadyRunningError   the same data directory is in use
-├── DataDirectoryUnusableError the data directory cannot be created or written to
-├── StartInterruptedError      a signal came before everything was ready
-├── ProcessFailedError         a process exited, or never became ready
-├── PortTakenError             the page's port is not free
-├── JavaMissingError           no Java that can run the emulators
-├── EmulatorMissingError       no jar: neither given, nor installed, nor downloadable
-├── WorkerModelsError          WORKER_MODELS or DARKROOM_MODELS does not fit the model catalog
-├── ModelCatalogError          the file that DARKROOM_MODEL_CATALOG names cannot be used
-├── DownloadError              a pinned file could not be downloaded, or its checksum does not match
-└── ProvisioningError          a topic, subscription or bucket could not be created
-"""
+"""Errors of the local stack. Their messages are complete sentences for the user."""
 
 from pathlib import Path
 
@@ -22,7 +8,7 @@ class LocalStackError(Exception):
 
 
 class StackAlreadyRunningError(LocalStackError):
-    """Two stacks on one data directory would overwrite each other's state."""
+    """Another stack uses the data directory."""
 
 
 class DataDirectoryUnusableError(LocalStackError):
@@ -38,7 +24,7 @@ class PortTakenError(LocalStackError):
 
 
 class JavaMissingError(LocalStackError):
-    """The emulators are Java programs, and no sufficiently new Java was found."""
+    """No sufficiently new Java was found."""
 
 
 class EmulatorMissingError(LocalStackError):

@@ -1,20 +1,46 @@
-"""Loopback connections without proxies: the stack's processes connect to each other directly.
+"""HTTP over loopback without proxies: a proxy cannot reach this machine's loopback addresses."""
 
-A proxy from the environment (`http_proxy`, `ALL_PROXY` …) cannot reach this machine's loopback
-addresses.
-"""
-
+import json
 import urllib.request
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 _HOSTS = ("127.0.0.1", "localhost", "::1")
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Without the default handlers, which use proxies, follow redirects and raise for error statuses.
+_opener = urllib.request.OpenerDirector()
+_opener.add_handler(urllib.request.HTTPHandler())
 
 
-def open_loopback(request: urllib.request.Request, *, timeout_seconds: float) -> Any:
-    """Call `urllib.request.urlopen`, but never through a proxy."""
-    return _opener.open(request, timeout=timeout_seconds)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    status: int
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+def send(
+    url: str,
+    *,
+    timeout_seconds: float,
+    method: str = "GET",
+    content: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Send a request, with `content` as JSON, and return the response whatever its status.
+
+    Raises OSError when there is no response.
+    """
+    data, content_type = None, {}
+    if content is not None:
+        data, content_type = json.dumps(content).encode(), {"Content-Type": "application/json"}
+    request = urllib.request.Request(  # noqa: S310 - loopback addresses
+        url, data=data, headers={**content_type, **(headers or {})}, method=method
+    )
+    with _opener.open(request, timeout=timeout_seconds) as response:
+        return Response(status=response.status, body=response.read())
 
 
 def no_proxy_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -1,19 +1,16 @@
-"""Creates the resources that Terraform creates in the cloud: topics, subscriptions, the bucket.
+"""Create the resources that Terraform creates in the cloud: topics, subscriptions, the bucket.
 Idempotent.
 
 Uses the services' REST interfaces, because importing the client libraries would take the supervisor
 longer than all its other work.
 """
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from local_stack.errors import ProvisioningError
-from local_stack.loopback import open_loopback
+from local_stack.loopback import send
 from local_stack.worker_pools import WorkerPool
 
 
@@ -28,11 +25,7 @@ class ResourceNames:
     events_push_subscription: str = "darkroom-task-events-push"
     dead_letter_topic: str = "darkroom-dead-letters"
     dead_letter_subscription: str = "darkroom-dead-letters-archive"
-    """Not read by any program.
-
-    It serves people when the API has failed to archive a message; Pub/Sub keeps messages for a
-    week.
-    """
+    """For an operator to read when the API failed to archive a message; kept for a week."""
     dead_letter_push_subscription: str = "darkroom-dead-letters-push"
     images_bucket: str = "darkroom-images"
 
@@ -106,16 +99,10 @@ def provision_bucket(url: str, names: ResourceNames) -> None:
     _create("POST", f"{url}/storage/v1/b?project={names.project_id}", {"name": names.images_bucket})
 
 
-def _create(method: str, url: str, body: Mapping[str, object]) -> None:
-    request = urllib.request.Request(  # noqa: S310 - loopback addresses
-        url, method=method, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
+def _create(method: str, url: str, content: Mapping[str, object]) -> None:
     try:
-        with open_loopback(request, timeout_seconds=20):
-            pass
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code != HTTPStatus.CONFLICT:  # it exists
-                raise ProvisioningError(f"{url} answers {error.code}: {error.read(2000).decode()}") from error
+        response = send(url, method=method, content=content, timeout_seconds=20)
     except OSError as error:
-        raise ProvisioningError(f"{url} does not answer: {error}") from error
+        raise ProvisioningError(f"{url} does not respond: {error}") from error
+    if response.status not in (HTTPStatus.OK, HTTPStatus.CONFLICT):  # CONFLICT: it exists
+        raise ProvisioningError(f"{url} returned {response.status}: {response.text[:2000]}")

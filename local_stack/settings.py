@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.domain.models.catalog import EMBEDDED_CATALOG, ModelCatalog
 from common.settings import SettingsError, read_catalog
-from local_stack.emulators.memory_relief import MOST_BYTES
+from local_stack.emulators.memory_watchdog import DEFAULT_LIMIT_BYTES
 from local_stack.errors import ModelCatalogError
 from local_stack.provisioning import ResourceNames
 from local_stack.worker_pools import WorkerPool, plan_pools
@@ -36,11 +36,11 @@ class StackSettings:
     """
     model_catalog: Path | None = None
     """None selects the catalog of the environment, else the embedded one."""
-    observes: bool = False
+    writes_traces: bool = False
     """Whether the API and the workers write traces to the data directory."""
     rescue_interval_seconds: float = 10
     export_interval_seconds: float = 60
-    firestore_most_bytes: int = MOST_BYTES
+    firestore_memory_limit_bytes: int = DEFAULT_LIMIT_BYTES
     """The memory of the Firestore emulator at which it is restarted."""
     names: ResourceNames = field(default_factory=ResourceNames)
     rules: Path | None = PROJECT_RULES
@@ -95,7 +95,7 @@ LOCAL_DEFAULTS = {
     # The demo model needs a second or two, and writes to an emulator are free, so progress is
     # reported often.
     "DARKROOM_PROGRESS_INTERVAL_SECONDS": "0.25",
-    # The caller without credentials, which on this machine is every caller.
+    # All callers without credentials; on this machine no caller has any.
     "DARKROOM_OPERATORS": '["local"]',
     # The same at each start, so that a receiver's secret does not change.
     "DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody",
@@ -114,11 +114,11 @@ LOCAL_DEFAULTS = {
 A variable in the caller's environment overrides each of them.
 """
 
-OBSERVED_DEFAULTS = {"DARKROOM_PUBSUB_CLIENT_SPANS": "true"}
+TRACING_DEFAULTS = {"DARKROOM_PUBSUB_CLIENT_SPANS": "true"}
 """Further settings of a stack that writes traces."""
 
 
-def honoured(defaults: Mapping[str, str], caller_environment: Mapping[str, str]) -> dict[str, str]:
+def with_overrides(defaults: Mapping[str, str], caller_environment: Mapping[str, str]) -> dict[str, str]:
     """Return the defaults, each overridden by the caller's variable if set."""
     return {name: caller_environment.get(name, value) for name, value in defaults.items()}
 

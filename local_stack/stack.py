@@ -18,40 +18,38 @@ from typing import Self
 from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.emulators.firestore_exports import FirestoreExports, PeriodicExport
-from local_stack.emulators.memory_relief import MemoryRelief
+from local_stack.emulators.memory_watchdog import MemoryWatchdog
 from local_stack.errors import PortTakenError, ProcessFailedError
 from local_stack.free_ports import is_free
 from local_stack.processes.child_process import ChildProcess
-from local_stack.processes.orphans import end_leftovers
+from local_stack.processes.orphans import end_orphans
 from local_stack.processes.supervisor import Supervisor
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
 from local_stack.settings import StackSettings
 from local_stack.worker_health import broken_models, broken_notices
 
 
-def _say_nothing(_line: str) -> None:
-    return
-
-
 class LocalStack:
     """A context manager: entering returns when all is ready; leaving stops and saves all."""
 
-    def __init__(self, settings: StackSettings, say: Callable[[str], None] = _say_nothing) -> None:
+    def __init__(self, settings: StackSettings, notify: Callable[[str], None] = lambda _: None) -> None:
         self._settings = settings
-        self._say = say
+        self._notify = notify
         self._stack_id = secrets.token_hex(8)
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._data = DataDirectory(settings.data_directory)
-        self._composition = Composition(settings, self._data, say)
+        self._composition = Composition(settings, self._data, notify)
         self._notices = self._composition.notices
         self._supervisor = Supervisor(logs_directory=self._data.logs, stack_id=self._stack_id)
         self._exports = FirestoreExports(self._data.firestore, self._data.firestore_journal)
         self._periodic_export: PeriodicExport | None = None
-        self._memory_relief = MemoryRelief(self.save_documents, most_bytes=settings.firestore_most_bytes)
+        self._memory_watchdog = MemoryWatchdog(
+            self.save_documents, limit_bytes=settings.firestore_memory_limit_bytes
+        )
         self.interrupted = self._supervisor.interrupted
-        """Set it, also from a signal handler, to end a start or `watch`."""
+        """An event that ends a start or `watch`. A signal handler may set it."""
         self.hurry = self._supervisor.hurry
-        """Set it to cut the processes' deadlines short while the stack stops."""
+        """An event that makes a stop kill the processes at once."""
 
     @classmethod
     def emulators_only(
@@ -80,7 +78,7 @@ class LocalStack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to connect to this stack, with the settings that API and worker read."""
+        """The addresses and settings that a program needs to connect to this stack."""
         return self._composition.environment
 
     def process(self, name: str) -> ChildProcess:
@@ -101,7 +99,7 @@ class LocalStack:
             self.process("firestore-proxy").wait_until_ready()
         if name == "pubsub-emulator":
             self._provision_pubsub()
-            self._start_rescue_tick()
+            self._start_scheduler()
         self._write_state("ready")
 
     def add_worker(self) -> str:
@@ -125,12 +123,12 @@ class LocalStack:
         Raises ProcessFailedError when the Pub/Sub emulator exits, or a program exits repeatedly
         before it is ready.
         """
-        self._supervisor.watch(self._tell_change, also=self._relieve_firestore)
+        self._supervisor.watch(self._report_restart, on_check=self._check_firestore_memory)
 
     def __enter__(self) -> Self:
         self._data.acquire()
         try:
-            self._end_what_a_crash_left()
+            self._end_orphans()
             self._check_port()
             self._write_state("starting")
             self._start_all()
@@ -145,25 +143,25 @@ class LocalStack:
     ) -> None:
         self._stop(error)
 
-    def _end_what_a_crash_left(self) -> None:
+    def _end_orphans(self) -> None:
         """Kill the processes of a stack whose supervisor was killed, if the system did not."""
         state = self._data.state()
-        if state is not None and (count := end_leftovers(state.stack_id)):
-            self._say(f"Ended {count} processes that a crashed stack had left behind.")
+        if state is not None and (count := end_orphans(state.stack_id)):
+            self._notify(f"Ended {count} processes of a stack that had crashed.")
 
     def _check_port(self) -> None:
         port = self._settings.port
         if port is not None and self._settings.serves_api and not is_free(port):
             raise PortTakenError(
-                f"Port {port} is in use by another program. Choose another one for the page with PORT=…"
+                f"Port {port} is in use by another program. Use another port for the page with PORT=…"
             )
 
     def _start_all(self) -> None:
         """Start everything at once: workers and API take longer to load libraries than the emulators to start."""
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
-        self._data.forget_traces()
+        self._data.delete_traces()
         for notice in self._notices:
-            self._say(notice)
+            self._notify(notice)
         infrastructure = composition.infrastructure(self._exports.latest)
         supervisor.start(*infrastructure)
         for _ in range(composition.worker_count):
@@ -173,8 +171,8 @@ class LocalStack:
         supervisor.wait_until_ready(*(spec.name for spec in infrastructure))
         self._provision()
         supervisor.wait_until_ready()
-        self._tell_broken_models()
-        self._start_rescue_tick()
+        self._report_broken_models()
+        self._start_scheduler()
 
     def _provision(self) -> None:
         """Create the resources that clients expect, and start the periodic export."""
@@ -194,13 +192,13 @@ class LocalStack:
             self._composition.pools,
             endpoints=self._composition.push_endpoints,
         )
-        self._queue_began_at = datetime.now(UTC)
+        self._queue_created_at = datetime.now(UTC)
 
-    def _start_rescue_tick(self) -> None:
-        """Replace the running tick, whose time of the queue's creation is outdated."""
+    def _start_scheduler(self) -> None:
+        """Replace a running scheduler, whose `queue_created_at` is outdated."""
         if self._settings.serves_api:
-            self._supervisor.stop(["rescue-tick"])
-            self._supervisor.start(self._composition.rescue_tick(queue_began_at=self._queue_began_at))
+            self._supervisor.stop(["scheduler"])
+            self._supervisor.start(self._composition.scheduler(queue_created_at=self._queue_created_at))
 
     def _start_worker(self) -> str:
         number = sum(name.startswith("worker-") for name in self._supervisor.processes)
@@ -208,22 +206,22 @@ class LocalStack:
         self._supervisor.start(spec)
         return spec.name
 
-    def _tell_broken_models(self) -> None:
-        """Tell the user which models the workers could not load at the start."""
+    def _report_broken_models(self) -> None:
+        """Report the models that the workers could not load at the start."""
         workers = [name for name in self._supervisor.processes if name.startswith("worker-")]
         for name in workers:
             notices = tuple(broken_notices(name, broken_models(self.ports[name])))
             self._notices += notices
             for notice in notices:
-                self._say(notice)
+                self._notify(notice)
 
-    def _relieve_firestore(self) -> None:
-        if (news := self._memory_relief.look(self.process("firestore-emulator"))) is not None:
-            self._say(news)
+    def _check_firestore_memory(self) -> None:
+        if (notice := self._memory_watchdog.check(self.process("firestore-emulator"))) is not None:
+            self._notify(notice)
 
-    def _tell_change(self, news: str) -> None:
+    def _report_restart(self, notice: str) -> None:
         self._write_state("ready")
-        self._say(news)
+        self._notify(notice)
 
     def _stop(self, error: BaseException | None) -> None:
         """Stop all processes, each before the ones it needs for its shutdown."""
@@ -234,10 +232,10 @@ class LocalStack:
                 process.resume()  # a process that a test has suspended would block the others
             # Workers return their tasks to the queue, which needs everything else.
             supervisor.stop([name for name in supervisor.processes if name.startswith("worker-")])
-            supervisor.stop(["rescue-tick"])
+            supervisor.stop(["scheduler"])
             supervisor.stop(["api"])
             supervisor.stop(["pubsub-proxy", "firestore-proxy"])
-            self._save_documents_for_the_last_time()
+            self._save_documents_at_stop()
             supervisor.stop(["pubsub-emulator", "firestore-emulator", "bucket-server"])
         if isinstance(error, ProcessFailedError):
             self._write_state("failed", failure=str(error))
@@ -245,14 +243,14 @@ class LocalStack:
             self._data.clear_state()
         self._data.release()
 
-    def _save_documents_for_the_last_time(self) -> None:
+    def _save_documents_at_stop(self) -> None:
         if self._periodic_export is None:  # the start failed before this: the last save is better
             return
         self._periodic_export.stop()
         try:
             self.save_documents()
         except OSError as error:
-            self._say(f"Firestore's documents could not be saved ({error}); the last save is kept.")
+            self._notify(f"Firestore's documents could not be saved ({error}); the previous save is kept.")
 
     def _write_state(self, phase: str, *, failure: str | None = None) -> None:
         processes = self._supervisor.processes.values()

@@ -1,28 +1,26 @@
-"""What a worker's `/readyz` reports of its models: when it counts as started, and which models it
+"""The model states in a worker's `/readyz`: whether the worker has started, and which models it
 cannot load.
 """
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local_stack.free_ports import LOOPBACK
-from local_stack.loopback import open_loopback
-from local_stack.processes.probes import Probe, answers_ok
+from local_stack.loopback import send
+from local_stack.processes.probes import Probe, responds_ok
 
 _TIMEOUT_SECONDS = 2.0
 _LONGEST_REASON = 400
 
 
-def runs(health_port: int) -> Probe:
+def has_started(health_port: int) -> Probe:
     """Ready when the worker is ready, or runs but cannot load any of its models.
 
-    Such a worker loads them again by itself, and the other workers serve theirs meanwhile: the
-    stack must neither wait for it nor end because of it.
+    Such a worker retries by itself while the other workers serve their models, so the stack must
+    neither wait for it nor stop because of it.
     """
-    is_ready = answers_ok(_url(health_port))
+    is_ready = responds_ok(_url(health_port))
 
     def probe(pid: int) -> str | None:
         reason = is_ready(pid)
@@ -33,7 +31,7 @@ def runs(health_port: int) -> Probe:
 
 def broken_models(health_port: int) -> dict[str, str]:
     """Return the reason for each model that the worker could not load; empty while it does not
-    answer.
+    respond.
     """
     return {broken["model"]: broken["reason"] for broken in _engine(health_port).get("broken", ())}
 
@@ -42,7 +40,7 @@ def broken_notices(worker: str, broken: Mapping[str, str]) -> Iterator[str]:
     """Yield a message for the user per model that the worker could not load."""
     for model, reason in broken.items():
         excerpt = " ".join(reason.split())[:_LONGEST_REASON]
-        yield f"{worker} cannot load the model {model}, so its tasks wait or fail; it tries again. Reason: {excerpt}"
+        yield f"{worker} cannot load the model {model}, so its tasks wait or fail; it retries. Reason: {excerpt}"
 
 
 def _loads_nothing(health_port: int) -> bool:
@@ -54,17 +52,8 @@ def _loads_nothing(health_port: int) -> bool:
 def _engine(health_port: int) -> Mapping[str, Any]:
     """Return what the worker reports of its engine; empty before the engine's first report."""
     try:
-        request = urllib.request.Request(_url(health_port))  # noqa: S310 - a loopback address
-        with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS) as response:
-            body = response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            body = error.read()
-    except OSError:
-        return {}
-    try:
-        report = json.loads(body)
-    except ValueError:  # not a worker's answer
+        report = json.loads(send(_url(health_port), timeout_seconds=_TIMEOUT_SECONDS).body)
+    except (OSError, ValueError):  # ValueError: the response is not a worker's
         return {}
     return report.get("engine") or {}
 

@@ -10,7 +10,6 @@ Files are replaced by rename without fsync: data survives a crash of the process
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -84,7 +83,7 @@ def _write_json(path: Path, record: Mapping[str, Any]) -> None:
     text = json.dumps(record, default=datetime.isoformat, ensure_ascii=False, indent=1)
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)  # noqa: PTH105 - the name says what happens
+    temporary.replace(path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

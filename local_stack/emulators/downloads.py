@@ -1,5 +1,4 @@
-"""Pinned downloads of the emulators, for machines without the Google Cloud CLI: downloaded once,
-verified and cached.
+"""Pinned downloads of the emulators, for machines without the Google Cloud CLI.
 
 A file gets its final name only when it is complete and its SHA-256 matches. An interrupted download
 is resumed. Versions and hashes are those that firebase-tools 15.34.2 pins.
@@ -49,11 +48,11 @@ PUBSUB_EMULATOR_DOWNLOAD = PinnedDownload(
 JAVA_NEEDED_BY_DOWNLOADS = 21
 
 
-def fetch(download: PinnedDownload, folder: Path, say: Callable[[str], None] = lambda _: None) -> Path:
+def fetch(download: PinnedDownload, folder: Path, notify: Callable[[str], None] = lambda _: None) -> Path:
     """Return the file, from the folder or from the web. Safe for concurrent use by several
     processes.
 
-    Raises DownloadError: unreachable, interrupted (a later call resumes), or not the pinned file.
+    Raises DownloadError. A later call resumes an interrupted download.
     """
     target = folder / download.file_name
     if target.exists():
@@ -65,8 +64,10 @@ def fetch(download: PinnedDownload, folder: Path, say: Callable[[str], None] = l
         if target.exists():
             return target
         if not partial.exists() or partial.stat().st_size < download.size_bytes:
-            say(f"Downloading {download.file_name} ({download.size_bytes / 1e6:.0f} MB) from {download.url}")
-            _go_on(download, partial)
+            notify(
+                f"Downloading {download.file_name} ({download.size_bytes / 1e6:.0f} MB) from {download.url}"
+            )
+            _resume(download, partial)
         _check(download, partial)
         partial.replace(target)
     return target
@@ -80,7 +81,7 @@ def extract_jar(archive_path: Path, folder: Path) -> Path:
     with zipfile.ZipFile(archive_path) as archive:
         inside = next((name for name in archive.namelist() if name.endswith("-all.jar")), None)
         if inside is None:
-            raise DownloadError(f"{archive_path} holds no emulator: there is no *-all.jar in it.")
+            raise DownloadError(f"{archive_path} contains no *-all.jar.")
         target = folder / PurePosixPath(inside).name
         if not target.exists():
             partial = target.with_name(target.name + ".part")
@@ -90,22 +91,22 @@ def extract_jar(archive_path: Path, folder: Path) -> Path:
     return target
 
 
-def _go_on(download: PinnedDownload, partial: Path) -> None:
+def _resume(download: PinnedDownload, partial: Path) -> None:
     """Download the missing part of the partial file; start over when the server does not support
     ranges.
     """
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(download.url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    size = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(download.url, headers={"Range": f"bytes={size}-"} if size else {})  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-            is_the_rest = response.status == http.HTTPStatus.PARTIAL_CONTENT
-            with partial.open("ab" if is_the_rest else "wb") as sink:
+            is_partial = response.status == http.HTTPStatus.PARTIAL_CONTENT
+            with partial.open("ab" if is_partial else "wb") as sink:
                 shutil.copyfileobj(response, sink, _CHUNK_BYTES)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 partial.unlink()  # larger than the server's file, so not a part of it
-            raise DownloadError(f"{download.url} answers {error.code} {error.reason}.") from error
+            raise DownloadError(f"{download.url} returned {error.code} {error.reason}.") from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise DownloadError(f"{download.url} could not be downloaded ({reason}).") from error
@@ -115,14 +116,13 @@ def _check(download: PinnedDownload, partial: Path) -> None:
     size = partial.stat().st_size
     if size < download.size_bytes:
         raise DownloadError(
-            f"{download.url} was cut short: {size} of {download.size_bytes} bytes arrived. "
-            f"Try again; the download goes on where it stopped."
+            f"The download of {download.url} was interrupted after {size} of {download.size_bytes} bytes. "
+            f"Retry to resume it."
         )
     with partial.open("rb") as file:
         actual = hashlib.file_digest(file, "sha256").hexdigest()
     if actual != download.sha256:
         partial.unlink()
         raise DownloadError(
-            f"{download.url} is not the file that was pinned: its SHA-256 is {actual}, expected {download.sha256}. "
-            f"It was deleted."
+            f"The SHA-256 of {download.url} must be {download.sha256} (got {actual}). The file was deleted."
         )

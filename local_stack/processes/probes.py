@@ -1,18 +1,13 @@
-"""Readiness probes: functions that check whether a process is ready, and if not, give the reason."""
+"""Readiness probes: functions that return why a process is not ready, or None."""
 
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 
 import psutil
 
-from local_stack.loopback import open_loopback
+from local_stack.loopback import send
 
 Probe = Callable[[int], str | None]
-"""Called with the process's pid.
-
-None means ready; otherwise the reason, which completes "… is not ready: ".
-"""
+"""Called with the process's pid. Returns None when it is ready, else the reason."""
 
 
 class NeverReadyError(Exception):
@@ -24,32 +19,30 @@ def always_ready(_pid: int) -> str | None:
     return None
 
 
-def answers_ok(
-    url: str, headers: Mapping[str, str] | None = None, *, hopeless: frozenset[int] = frozenset()
+def responds_ok(
+    url: str, headers: Mapping[str, str] | None = None, *, permanent_errors: frozenset[int] = frozenset()
 ) -> Probe:
     """Ready when a GET of `url` returns 200.
 
-    Raises NeverReadyError when it returns one of `hopeless`.
+    Raises NeverReadyError when it returns one of `permanent_errors`.
     """
 
     def probe(_pid: int) -> str | None:
-        request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - loopback addresses
         try:
-            with open_loopback(request, timeout_seconds=2) as response:
-                return None if response.status == 200 else f"{url} answers {response.status}"
-        except urllib.error.HTTPError as error:
-            with error:
-                reason = f"{url} answers {error.code} {_excerpt(error.read(2000))}"
-            if error.code in hopeless:
-                raise NeverReadyError(reason) from error
-            return reason
+            response = send(url, headers=headers, timeout_seconds=2)
         except OSError as error:
-            return f"{url} does not answer ({getattr(error, 'reason', error)})"
+            return f"{url} does not respond ({getattr(error, 'reason', error)})"
+        if response.status == 200:
+            return None
+        reason = f"{url} returned {response.status} {' '.join(response.text.split())[:300]}"
+        if response.status in permanent_errors:
+            raise NeverReadyError(reason)
+        return reason
 
     return probe
 
 
-def listens_itself(port: int) -> Probe:
+def listens_on(port: int) -> Probe:
     """Ready when the process itself, and not another process, listens on `port`.
 
     When its port is taken, the Pub/Sub emulator continues to run without a listener, and calls
@@ -63,10 +56,10 @@ def listens_itself(port: int) -> Probe:
         except psutil.AccessDenied:  # not every system permits the query
             return None
         except psutil.NoSuchProcess:
-            return "it has ended"
+            return "it has exited"
         if any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in sockets):
             return None
-        return f"it does not listen on port {port}; does another program?"
+        return f"it does not listen on port {port}; another program may use the port"
 
     return probe
 
@@ -78,7 +71,3 @@ def all_of(*probes: Probe) -> Probe:
         return next((reason for one in probes if (reason := one(pid)) is not None), None)
 
     return probe
-
-
-def _excerpt(body: bytes) -> str:
-    return " ".join(body.decode("utf-8", "replace").split())[:300]

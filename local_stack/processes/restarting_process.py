@@ -1,29 +1,27 @@
-"""Restart policy of one process after the initial start: when to restart it, with which backoff,
-and when to stop.
-"""
+"""Restarts of one process after its initial start, with backoff and a limit."""
 
 import time
 from dataclasses import dataclass
 
 from local_stack.errors import ProcessFailedError
 from local_stack.processes.child_process import ChildProcess
-from local_stack.processes.orphans import end_leftovers
+from local_stack.processes.orphans import end_orphans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
     """The backoff and limits of restarts."""
 
-    first_pause_seconds: float = 0.5
-    """Doubles with each exit, so that a broken program does not keep the machine busy."""
-    longest_pause_seconds: float = 15
-    steady_after_seconds: float = 60
+    first_backoff_seconds: float = 0.5
+    """Doubles with each exit."""
+    max_backoff_seconds: float = 15
+    reset_after_seconds: float = 60
     """The backoff is reset after the process was ready for this long."""
-    give_up_after: int = 5
-    """The number of exits in a row before readiness after which the supervisor stops restarting."""
+    max_failed_starts: int = 5
+    """The number of exits in a row before readiness after which the stack stops."""
 
 
-class KeptProcess:
+class RestartingProcess:
     """Restarts a process, which must be ready at construction. Never blocks during the backoff."""
 
     def __init__(self, process: ChildProcess, *, stack_id: str, policy: RestartPolicy) -> None:
@@ -32,15 +30,14 @@ class KeptProcess:
         """The number of restarts."""
         self._stack_id = stack_id
         self._policy = policy
-        self._pause_seconds = policy.first_pause_seconds
+        self._backoff_seconds = policy.first_backoff_seconds
         self._started_at = self._ready_since = time.monotonic()
         self._is_ready = True
         self._due_at: float | None = None
-        self._unready_ends = 0
+        self._failed_starts = 0
 
-    def look(self) -> str | None:
-        """Check the process and restart it when due. Return a message for the user when something
-        has happened.
+    def check(self) -> str | None:
+        """Check the process and restart it when due. Return a notice for the user on a change.
 
         Raises ProcessFailedError when the process is not to be restarted.
         """
@@ -50,10 +47,10 @@ class KeptProcess:
             return None
         try:
             if not self._is_ready:
-                return self._became_ready()
+                return self._check_ready()
             self.process.check_running()
         except ProcessFailedError as failure:
-            return self._ended(failure)
+            return self._handle_exit(failure)
         return None
 
     def _start_again(self) -> None:
@@ -61,30 +58,30 @@ class KeptProcess:
         self.restarts += 1
         self._due_at, self._is_ready, self._started_at = None, False, time.monotonic()
 
-    def _became_ready(self) -> str | None:
+    def _check_ready(self) -> str | None:
         reason, took = self.process.why_not_ready(), time.monotonic() - self._started_at
         allowed = self.process.spec.ready_within_seconds
         if reason is not None and took > allowed:
             raise self.process.failure(f"was not ready after {allowed:g} s: {reason}")
         if reason is not None:
             return None
-        self._is_ready, self._unready_ends, self._ready_since = True, 0, time.monotonic()
+        self._is_ready, self._failed_starts, self._ready_since = True, 0, time.monotonic()
         return f"{self.process.name} is ready again after {took:.1f} s."
 
-    def _ended(self, failure: ProcessFailedError) -> str:
+    def _handle_exit(self, failure: ProcessFailedError) -> str:
         if not self.process.spec.restarts:
             raise failure
         self.process.kill()  # it may run without ever becoming ready
         # Children of the ended process may still hold its port or its memory.
-        end_leftovers(self._stack_id, session_id=self.process.pid)
+        end_orphans(self._stack_id, session_id=self.process.pid)
         now = time.monotonic()
         if not self._is_ready:
-            self._unready_ends += 1
-            if self._unready_ends == self._policy.give_up_after:
+            self._failed_starts += 1
+            if self._failed_starts == self._policy.max_failed_starts:
                 raise failure
-        elif now - self._ready_since >= self._policy.steady_after_seconds:
-            self._pause_seconds = self._policy.first_pause_seconds
-        pause_seconds = self._pause_seconds
-        self._pause_seconds = min(2 * pause_seconds, self._policy.longest_pause_seconds)
-        self._due_at = now + pause_seconds
-        return f"{failure.summary} It is started again in {pause_seconds:g} s; its log is {failure.log_path}."
+        elif now - self._ready_since >= self._policy.reset_after_seconds:
+            self._backoff_seconds = self._policy.first_backoff_seconds
+        backoff_seconds = self._backoff_seconds
+        self._backoff_seconds = min(2 * backoff_seconds, self._policy.max_backoff_seconds)
+        self._due_at = now + backoff_seconds
+        return f"{failure.summary} It restarts in {backoff_seconds:g} s; its log is {failure.log_path}."

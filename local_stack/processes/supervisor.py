@@ -1,7 +1,4 @@
-"""Starts, watches and stops a group of child processes.
-
-The stack's composition defines them and their order.
-"""
+"""Start, watch and stop a group of child processes."""
 
 import threading
 import time
@@ -12,8 +9,8 @@ from typing import Self
 
 from local_stack.errors import StartInterruptedError
 from local_stack.processes.child_process import ChildProcess, ProcessSpec
-from local_stack.processes.orphans import STACK_ID_VARIABLE, end_leftovers
-from local_stack.processes.restarting_process import KeptProcess, RestartPolicy
+from local_stack.processes.orphans import STACK_ID_VARIABLE, end_orphans
+from local_stack.processes.restarting_process import RestartingProcess, RestartPolicy
 
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.2
@@ -32,11 +29,11 @@ class Supervisor:
         self._stack_id = stack_id
         self._restart_policy = restart_policy or RestartPolicy()
         self._processes: dict[str, ChildProcess] = {}
-        self._kept: dict[str, KeptProcess] = {}
+        self._restarting: dict[str, RestartingProcess] = {}
         self.interrupted = threading.Event()
-        """Set it, also from a signal handler, to end `wait_until_ready` and `watch`."""
+        """An event that ends `wait_until_ready` and `watch`. A signal handler may set it."""
         self.hurry = threading.Event()
-        """Set it to cut short every deadline of `stop`."""
+        """An event that makes `stop` kill the processes at once."""
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +42,7 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop(reversed(self._processes))
-        end_leftovers(self._stack_id)
+        end_orphans(self._stack_id)
 
     @property
     def processes(self) -> Mapping[str, ChildProcess]:
@@ -54,7 +51,7 @@ class Supervisor:
     @property
     def restarts(self) -> Mapping[str, int]:
         """How many times `watch` has restarted each process."""
-        return {name: kept.restarts for name, kept in self._kept.items()}
+        return {name: process.restarts for name, process in self._restarting.items()}
 
     def start(self, *specs: ProcessSpec) -> None:
         """Start all processes at once, without waiting."""
@@ -87,35 +84,35 @@ class Supervisor:
             if pending and self.interrupted.wait(_POLL_SECONDS):
                 raise StartInterruptedError("Interrupted before everything was ready.")
 
-    def watch(self, tell: Callable[[str], None], *, also: Callable[[], None] = lambda: None) -> None:
+    def watch(self, notify: Callable[[str], None], *, on_check: Callable[[], None] = lambda: None) -> None:
         """Block until interrupted.
 
-        Restart processes that allow it and pass a message to `tell`. All must be ready. `also` is
-        called with each check of the processes.
+        Restart processes that allow it and pass a notice to `notify`. All must be ready. `on_check`
+        is called with each check of the processes.
 
         Raises ProcessFailedError when a process exits that must not be restarted, or exited too
         often before it was ready.
         """
         while not self.interrupted.wait(_WATCH_SECONDS):
-            also()
+            on_check()
             for name, process in self._processes.items():
-                if name not in self._kept or self._kept[name].process is not process:
-                    self._kept[name] = KeptProcess(
+                if name not in self._restarting or self._restarting[name].process is not process:
+                    self._restarting[name] = RestartingProcess(
                         process, stack_id=self._stack_id, policy=self._restart_policy
                     )
-                if (news := self._kept[name].look()) is not None:
-                    tell(news)
+                if (notice := self._restarting[name].check()) is not None:
+                    notify(notice)
 
     def stop(self, names: Iterable[str]) -> tuple[str, ...]:
         """Stop these processes in parallel: SIGTERM, each one's own deadline, SIGKILL.
 
         Removes them from `processes`. Returns the names of the processes that had to be killed.
         """
-        ending = [self._processes.pop(name) for name in tuple(names) if name in self._processes]
-        for process in ending:
+        stopping = [self._processes.pop(name) for name in tuple(names) if name in self._processes]
+        for process in stopping:
             process.ask_to_stop()
         started, killed = time.monotonic(), []
-        for process in ending:
+        for process in stopping:
             while process.is_running:
                 waited = time.monotonic() - started
                 if waited > process.spec.stop_within_seconds or self.hurry.is_set():

@@ -1,4 +1,4 @@
-"""Show the processes' logs on a terminal, each line prefixed with its process's name."""
+"""Show the processes' logs on a terminal, each line with its process's name."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_stack.errors import LocalStackError
-from local_stack.processes.bounded_log import older_part
 from local_stack.processes.child_process import log_tail
+from local_stack.processes.rotating_log import rotated_path
 
 _POLL_SECONDS = 0.2
 
 
-def chosen_logs(folder: Path, name: str | None) -> list[Path]:
+def select_logs(folder: Path, name: str | None) -> list[Path]:
     """Return one log, or all of them. Raises LocalStackError that lists the existing ones."""
     known = sorted(folder.glob("*.log"))
-    chosen = [path for path in known if name in (None, path.stem)]
-    if not chosen:
+    selected = [path for path in known if name in (None, path.stem)]
+    if not selected:
         if not known:
-            raise LocalStackError(f"There are no logs in {folder} yet.")
+            raise LocalStackError(f"{folder} contains no logs yet.")
         names = ", ".join(path.stem for path in known)
-        raise LocalStackError(f"There is no log of {name} in {folder}; there are: {names}.")
-    return chosen
+        raise LocalStackError(f"{folder} contains no log of {name}. Available: {names}.")
+    return selected
 
 
 def show(paths: list[Path], *, lines: int, write: Callable[[str], None]) -> None:
     """Show the last lines of each log."""
     for path in paths:
         for line in log_tail(path, lines):
-            write(_labelled(path, line, paths))
+            write(_with_label(path, line, paths))
 
 
 def follow(paths: list[Path], write: Callable[[str], None]) -> Iterator[None]:
@@ -40,7 +40,7 @@ def follow(paths: list[Path], write: Callable[[str], None]) -> Iterator[None]:
     while True:
         for path, position in positions.items():
             for line in _new_lines(path, position):
-                write(_labelled(path, line, paths))
+                write(_with_label(path, line, paths))
         yield
         time.sleep(_POLL_SECONDS)  # polling: inotify would be more complex than a terminal view needs
 
@@ -57,7 +57,7 @@ def _new_lines(path: Path, position: _Position) -> list[str]:
     found = path.stat()
     lines: list[str] = []
     if found.st_ino != position.file:
-        older = older_part(path)
+        older = rotated_path(path)
         if older.exists() and older.stat().st_ino == position.file:
             lines += _read(older, position.offset).decode("utf-8", "replace").splitlines()
         position.file, position.offset = found.st_ino, 0
@@ -74,5 +74,5 @@ def _read(path: Path, offset: int) -> bytes:
         return log.read()
 
 
-def _labelled(path: Path, line: str, paths: list[Path]) -> str:
+def _with_label(path: Path, line: str, paths: list[Path]) -> str:
     return line if len(paths) == 1 else f"{path.stem:>18} | {line}"

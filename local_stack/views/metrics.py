@@ -5,37 +5,37 @@ terminal.
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import send
 
 METRICS_SUFFIX = "-metrics"
 """Suffix of a process's metrics port in the stack's state."""
-_OURS = ("darkroom_", "http_", "messaging_", "hw_")
+_PREFIXES = ("darkroom_", "http_", "messaging_", "hw_")
 _TIMEOUT_SECONDS = 5.0
 
 
-def fetched_metrics(ports: Mapping[str, int]) -> dict[str, str]:
-    """Return the metrics text of each process by name, without processes that do not answer."""
-    places = {
+def fetch_metrics(ports: Mapping[str, int]) -> dict[str, str]:
+    """Return the metrics text of each process by name, without processes that do not respond."""
+    urls = {
         name.removesuffix(METRICS_SUFFIX): f"http://{LOOPBACK}:{port}/metrics"
         for name, port in ports.items()
         if name.endswith(METRICS_SUFFIX)
     }
-    with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
-        texts = pool.map(_fetched, places.values())
-        return {name: text for name, text in zip(places, texts, strict=True) if text is not None}
+    with ThreadPoolExecutor(max_workers=max(1, len(urls))) as pool:
+        texts = pool.map(_fetch, urls.values())
+        return {name: text for name, text in zip(urls, texts, strict=True) if text is not None}
 
 
-def told_metrics(text: str) -> Iterator[str]:
+def format_metrics(text: str) -> Iterator[str]:
     """Yield a line per darkroom metric and label set; for histograms the count and the mean."""
     for family in text_string_to_metric_families(text):
-        if not family.name.startswith(_OURS):
+        if not family.name.startswith(_PREFIXES):
             continue
         if family.type == "histogram":
-            yield from _told_histogram(family.name, family.samples)
+            yield from _format_histogram(family.name, family.samples)
         else:
             yield from (
                 _line(family.name, sample.labels, f"{sample.value:.6g}")
@@ -44,7 +44,7 @@ def told_metrics(text: str) -> Iterator[str]:
             )
 
 
-def _told_histogram(name: str, samples: Iterable[Sample]) -> Iterator[str]:
+def _format_histogram(name: str, samples: Iterable[Sample]) -> Iterator[str]:
     sums = {
         frozenset(sample.labels.items()): sample.value for sample in samples if sample.name == f"{name}_sum"
     }
@@ -55,12 +55,13 @@ def _told_histogram(name: str, samples: Iterable[Sample]) -> Iterator[str]:
 
 
 def _line(name: str, labels: Mapping[str, str], value: str) -> str:
-    told = ", ".join(f"{label}={labels[label]}" for label in sorted(labels))
-    return f"{name}{{{told}}}  {value}" if told else f"{name}  {value}"
+    shown = ", ".join(f"{label}={labels[label]}" for label in sorted(labels))
+    return f"{name}{{{shown}}}  {value}" if shown else f"{name}  {value}"
 
 
-def _fetched(url: str) -> str | None:
+def _fetch(url: str) -> str | None:
     try:
-        return httpx.get(url, timeout=_TIMEOUT_SECONDS, trust_env=False).raise_for_status().text
-    except httpx.HTTPError:
+        response = send(url, timeout_seconds=_TIMEOUT_SECONDS)
+    except OSError:
         return None
+    return response.text if response.status == 200 else None

@@ -1,4 +1,4 @@
-"""The spans that a stack with --observe writes, read and shown by trace."""
+"""Read the spans that a stack with --observe writes, and format them by trace."""
 
 import json
 from collections import defaultdict
@@ -10,8 +10,8 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenSpan:
-    """One span of one process. Ids are hexadecimal; `links` are the ids of linked traces and spans."""
+class Span:
+    """One span. Ids are hexadecimal; `links` are pairs of trace id and span id."""
 
     trace_id: str
     span_id: str
@@ -27,17 +27,13 @@ class WrittenSpan:
 
     @property
     def seconds(self) -> float:
-        """The duration."""
         return (self.ended_at - self.began_at).total_seconds()
 
 
-def read_spans(folder: Path) -> tuple[WrittenSpan, ...]:
-    """Return all written spans, ordered by start time.
-
-    Incomplete lines, left by a killed process, are skipped.
-    """
+def read_spans(folder: Path) -> tuple[Span, ...]:
+    """Return all spans by start time. Skips the incomplete lines of killed processes."""
     spans = [
-        _decoded(json.loads(line))
+        _parse(json.loads(line))
         for path in folder.glob("*.jsonl")
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True)
         if line.endswith("}\n")
@@ -45,11 +41,11 @@ def read_spans(folder: Path) -> tuple[WrittenSpan, ...]:
     return tuple(sorted(spans, key=lambda span: span.began_at))
 
 
-def told_traces(spans: Iterable[WrittenSpan], *, count: int) -> Iterator[str]:
-    """Yield the latest traces that contain the processing of a task: each span below its parent,
-    with its start and duration.
+def format_traces(spans: Iterable[Span], *, count: int) -> Iterator[str]:
+    """Yield the lines of the latest traces of tasks: each span below its parent, with its start and
+    duration.
     """
-    by_trace: dict[str, list[WrittenSpan]] = defaultdict(list)
+    by_trace: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id].append(span)
     of_tasks = [trace for trace in by_trace.values() if any(span.kind == "CONSUMER" for span in trace)]
@@ -58,21 +54,21 @@ def told_traces(spans: Iterable[WrittenSpan], *, count: int) -> Iterator[str]:
         known = {span.span_id for span in trace}
         for root in trace:
             if root.parent_id not in known:
-                yield from _told(root, trace, since=trace[0].began_at, depth=1)
+                yield from _format(root, trace, since=trace[0].began_at, depth=1)
 
 
-def _told(span: WrittenSpan, trace: list[WrittenSpan], *, since: datetime, depth: int) -> Iterator[str]:
+def _format(span: Span, trace: list[Span], *, since: datetime, depth: int) -> Iterator[str]:
     offset = (span.began_at - since).total_seconds()
     events = f"  [{', '.join(span.events)}]" if span.events else ""
     yield f"{'  ' * depth}{offset:7.3f} s +{span.seconds:.3f} s  {span.process}: {span.name}{events}"
     for child in trace:
         if child.parent_id == span.span_id:
-            yield from _told(child, trace, since=since, depth=depth + 1)
+            yield from _format(child, trace, since=since, depth=depth + 1)
 
 
-def _decoded(span: Mapping[str, Any]) -> WrittenSpan:
+def _parse(span: Mapping[str, Any]) -> Span:
     context, parent = span["context"], span["parent_id"]
-    return WrittenSpan(
+    return Span(
         trace_id=_hex(context["trace_id"]),
         span_id=_hex(context["span_id"]),
         parent_id=None if parent is None else _hex(parent),

@@ -15,7 +15,7 @@ PASSED = pytest.StashKey[bool]()
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Emulators, API and rescue tick, without workers."""
+    """Emulators, API and scheduler, without workers."""
     with Site(tmp_path_factory.mktemp("chaos")) as site:
         yield site
 

@@ -23,7 +23,7 @@ from PIL import Image
 from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
-from local_stack.processes.orphans import end_leftovers
+from local_stack.processes.orphans import end_orphans
 from local_stack.provisioning import ResourceNames
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
@@ -73,7 +73,7 @@ _API = {
 
 
 class Site:
-    """The parts that several tests share: emulators, API, rescue tick, network, event mailbox.
+    """The parts that several tests share: emulators, API, scheduler, network, event mailbox.
 
     A context manager.
     """
@@ -184,7 +184,7 @@ class Rig:
         for worker in self.workers:
             if worker.process.is_running:
                 worker.process.kill()
-        end_leftovers(self._stack_id)
+        end_orphans(self._stack_id)
 
     @property
     def is_judged(self) -> bool:

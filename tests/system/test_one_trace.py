@@ -8,8 +8,8 @@ import pytest
 
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from local_stack.views.metrics import fetched_metrics, told_metrics
-from local_stack.views.traces import WrittenSpan, read_spans, told_traces
+from local_stack.views.metrics import fetch_metrics, format_metrics
+from local_stack.views.traces import Span, format_traces, read_spans
 from tests.fakes.webhook_receiver import WebhookReceiver
 from tests.system_client import SystemClient
 
@@ -38,13 +38,13 @@ OF_THE_CLIENT = {
 """The spans that Google's client adds for one delivery."""
 
 
-def one(spans: list[WrittenSpan], name: str) -> WrittenSpan:
+def one(spans: list[Span], name: str) -> Span:
     (span,) = (span for span in spans if span.name == name)
     return span
 
 
 def test_one_trace_joins_request_message_worker_bucket_and_webhook(tmp_path: Path) -> None:
-    settings = StackSettings(data_directory=tmp_path, observes=True)
+    settings = StackSettings(data_directory=tmp_path, writes_traces=True)
     with LocalStack(settings) as stack:
         assert stack.page_url is not None
         with SystemClient(stack.page_url, stack.environment) as client:
@@ -54,7 +54,7 @@ def test_one_trace_joins_request_message_worker_bucket_and_webhook(tmp_path: Pat
                 task_id = client.submit("a large red circle", callback_url=receiver.url)
                 assert receiver.wait_until(lambda: bool(receiver.taken), timeout_seconds=120)
                 assert [trace_id_of(told) for told in receiver.traceparents] == [TRACE]
-        shown = {name: list(told_metrics(text)) for name, text in fetched_metrics(stack.ports).items()}
+        shown = {name: list(format_metrics(text)) for name, text in fetch_metrics(stack.ports).items()}
 
     # Read after the stack has stopped: by then every span has ended.
     spans = [span for span in read_spans(tmp_path / "traces") if span.trace_id == TRACE]
@@ -88,7 +88,7 @@ def test_one_trace_joins_request_message_worker_bucket_and_webhook(tmp_path: Pat
     assert {request.attributes["darkroom.task_id"], process.attributes["darkroom.task_id"]} == {task_id}
     assert one(spans, "draw image").events == ("encoding_prompt", "denoising", "decoding")
 
-    view = list(told_traces(read_spans(tmp_path / "traces"), count=1))
+    view = list(format_traces(read_spans(tmp_path / "traces"), count=1))
     assert len(view) == len(spans) + 1
     assert TRACE in view[0]
 

@@ -113,8 +113,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 
 def test_the_start_reports_what_it_ignores_and_which_models_no_worker_serves(shell: Shell) -> None:
-    assert "Ignored, because the stack sets them itself: GOOGLE_CLOUD_PROJECT.\n" in shell.started.stdout
-    assert "No worker serves absent: such tasks wait.\n" in shell.started.stdout
+    assert "Ignored variables, which the stack sets itself: GOOGLE_CLOUD_PROJECT.\n" in shell.started.stdout
+    assert "No worker serves absent: their tasks wait.\n" in shell.started.stdout
 
 
 @pytest.mark.parametrize("model", ["tiny-a", "tiny-b"])
@@ -129,7 +129,7 @@ def test_each_model_of_the_catalog_is_drawn_with(shell: Shell, model: str) -> No
 def test_status_models_and_queue_say_which_models_are_served(shell: Shell) -> None:
     served = {"tiny-a": 1, "tiny-b": 1, "absent": 0}
     assert json.loads(shell.stack("status", "--json").stdout)["models"] == served
-    assert "model absent: no live worker serves it, its tasks wait\n" in shell.stack("status").stdout
+    assert "model absent: 0 workers; its tasks wait\n" in shell.stack("status").stdout
     assert {model["name"]: model["workers"] for model in shell.get("/v1/models")["models"]} == served
     assert shell.get("/v1/queue")["unserved_models"] == ["absent"]
 

@@ -15,7 +15,7 @@ from tests.system_client import SystemClient
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
-PROGRAMS = ("pubsub-proxy", "bucket-server", "api", "worker-0", "rescue-tick")
+PROGRAMS = ("pubsub-proxy", "bucket-server", "api", "worker-0", "scheduler")
 """All except the emulators, which have their state in memory."""
 
 

@@ -149,7 +149,7 @@ def test_the_supervisor_starts_a_killed_emulator_again_and_calls_wait_for_it(tmp
 def test_an_emulator_that_uses_too_much_memory_is_restarted_with_its_documents(tmp_path: Path) -> None:
     said: list[str] = []
     settings = StackSettings(
-        data_directory=tmp_path, serves_api=False, workers=0, rules=None, firestore_most_bytes=1
+        data_directory=tmp_path, serves_api=False, workers=0, rules=None, firestore_memory_limit_bytes=1
     )
     with LocalStack(settings, said.append) as stack:
         project = stack.environment["GOOGLE_CLOUD_PROJECT"]

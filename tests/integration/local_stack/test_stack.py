@@ -18,7 +18,7 @@ from google.cloud.pubsub_v1.subscriber.message import Message
 
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ProcessFailedError, StackAlreadyRunningError
-from local_stack.processes.orphans import leftovers_of
+from local_stack.processes.orphans import orphans_of
 from local_stack.processes.process_end import ended_within
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
@@ -171,7 +171,7 @@ def test_a_killed_stack_leaves_no_java_and_no_lock(tmp_path: Path) -> None:
         supervisor.wait()
     assert all(ended_within(pid, 30) for pid in state.pids.values())
     with LocalStack.emulators_only(tmp_path):
-        assert not leftovers_of(state.stack_id)
+        assert not orphans_of(state.stack_id)
 
 
 def open_rules(folder: Path) -> Path:
@@ -211,13 +211,13 @@ def test_the_command_line_from_start_to_end(tmp_path: Path) -> None:
         assert "A stack is already running on" in again.stderr
         assert "Traceback" not in again.stderr
         assert "pubsub-proxy | " in run("logs", *options).stdout
-        assert "there are: bucket-server, firestore-emulator" in run("logs", "nobody", *options).stderr
+        assert "Available: bucket-server, firestore-emulator" in run("logs", "nobody", *options).stderr
     finally:
         stopped = run("down", *options)
     assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n")
     assert run("status", *options).returncode == 3
     assert run("down", *options).stdout.startswith("Nothing is running")
-    assert not leftovers_of(state["stack_id"])
+    assert not orphans_of(state["stack_id"])
     assert DataDirectory(data).state() is None
 
 
@@ -234,12 +234,12 @@ def test_a_stack_that_lost_an_emulator_says_so_to_whoever_asks_later(tmp_path: P
         assert ended_within(state.supervisor_pid, 60)
         asked = run("status", *options)
         assert asked.returncode == 3
-        assert "The stack ended because pubsub-emulator ended by itself by SIGKILL." in asked.stdout
+        assert "The stack stopped because pubsub-emulator exited unexpectedly (SIGKILL)." in asked.stdout
         assert str(data.logs / "pubsub-emulator.log") in asked.stdout
         assert "pubsub-emulator" in json.loads(run("status", "--json", *options).stdout)["failure"]
     finally:
         asked_to_stop = run("down", *options)
-    assert "pubsub-emulator ended by itself" in asked_to_stop.stdout
+    assert "pubsub-emulator exited unexpectedly" in asked_to_stop.stdout
     assert run("status", *options).stdout == f"Nothing is running on {data.path}.\n"
 
 
@@ -258,4 +258,4 @@ def test_ctrl_c_ends_a_start_in_the_terminal(tmp_path: Path) -> None:
         rest = supervisor.stdout.read()
         assert supervisor.wait(60) == 0
     assert rest.endswith("Stopped.\n")
-    assert not leftovers_of(state.stack_id)
+    assert not orphans_of(state.stack_id)

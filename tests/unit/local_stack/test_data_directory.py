@@ -9,7 +9,7 @@ import pytest
 
 from local_stack.data_directory import DataDirectory, StackState
 from local_stack.errors import DataDirectoryUnusableError, LocalStackError, StackAlreadyRunningError
-from local_stack.views.logs import chosen_logs, follow, show
+from local_stack.views.logs import follow, select_logs, show
 
 ROOT = Path(__file__).parents[3]
 STATE = StackState(
@@ -69,11 +69,11 @@ def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_what_ended_a_stack_is_told_and_so_is_a_supervisor_that_said_nothing(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
-    assert data.why_nothing_runs() == f"Nothing is running on {tmp_path}."
-    data.write_state(replace(STATE, phase="failed", failure="api ended by itself by SIGKILL."))
-    assert data.why_nothing_runs().endswith("The stack ended because api ended by itself by SIGKILL.")
+    assert data.not_running_message() == f"Nothing is running on {tmp_path}."
+    data.write_state(replace(STATE, phase="failed", failure="api exited unexpectedly (SIGKILL)."))
+    assert data.not_running_message().endswith("The stack stopped because api exited unexpectedly (SIGKILL).")
     data.write_state(STATE)
-    assert "(process 4711) ended without a word. The logs are in" in data.why_nothing_runs()
+    assert "(process 4711) exited unexpectedly. The logs are in" in data.not_running_message()
 
 
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ def test_logs_are_shown_with_their_names_and_followed(tmp_path: Path) -> None:
     (tmp_path / "api.log").write_text("one\ntwo\n")
     (tmp_path / "worker-0.log").write_text("three\n")
     lines: list[str] = []
-    paths = chosen_logs(tmp_path, None)
+    paths = select_logs(tmp_path, None)
     show(paths, lines=1, write=lines.append)
     assert [line.strip() for line in lines] == ["api | two", "worker-0 | three"]
     lines.clear()
-    watching = follow(chosen_logs(tmp_path, "api"), lines.append)
+    watching = follow(select_logs(tmp_path, "api"), lines.append)
     next(watching)
     with (tmp_path / "api.log").open("a") as log:
         log.write("four\nunfini")
@@ -125,16 +125,16 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         data = DataDirectory(path)
         for use in (data.acquire, data.make_logs, data.is_in_use):
-            with pytest.raises(DataDirectoryUnusableError, match=r"Choose another folder with DATA_DIR="):
+            with pytest.raises(DataDirectoryUnusableError, match=r"Use another directory with DATA_DIR="):
                 use()
 
 
 def test_no_logs_yet_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(LocalStackError, match="There are no logs in"):
-        chosen_logs(tmp_path, None)
+    with pytest.raises(LocalStackError, match="contains no logs yet"):
+        select_logs(tmp_path, None)
 
 
 def test_an_unknown_log_names_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "api.log").touch()
-    with pytest.raises(LocalStackError, match=r"no log of wroker .* there are: api"):
-        chosen_logs(tmp_path, "wroker")
+    with pytest.raises(LocalStackError, match=r"no log of wroker.*Available: api"):
+        select_logs(tmp_path, "wroker")

@@ -13,11 +13,11 @@ import requests
 from local_stack.emulators.firestore_exports import FirestoreExports
 from local_stack.loopback import no_proxy_environment
 from local_stack.processes.child_process import ProcessSpec
-from local_stack.processes.probes import answers_ok
+from local_stack.processes.probes import responds_ok
 from local_stack.processes.supervisor import Supervisor
 from local_stack.provisioning import ResourceNames, provision_bucket, provision_pubsub
 from local_stack.scheduler import tick
-from local_stack.views.metrics import fetched_metrics
+from local_stack.views.metrics import fetch_metrics
 from local_stack.worker_pools import WorkerPool
 
 UNUSABLE = "http://127.0.0.1:9"
@@ -54,13 +54,13 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
-    assert answers_ok(f"http://{address}/")(os.getpid()) is None
+    assert responds_ok(f"http://{address}/")(os.getpid()) is None
     provision_pubsub(address, ResourceNames(), [WorkerPool(models=("demo",), workers=1)])
     provision_bucket(f"http://{address}", ResourceNames())
     exports = FirestoreExports(tmp_path, tmp_path / "journal")
     with pytest.raises(FileNotFoundError, match="the emulator wrote no"):  # the request reached it
         exports.export(address, "demo-darkroom")
-    assert fetched_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
+    assert fetch_metrics({"api-metrics": int(address.rpartition(":")[2])}) == {"api": "ok"}
     assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}
 
 

@@ -37,4 +37,4 @@ def test_a_tick_posts_to_both_with_the_token_and_tells_the_answers() -> None:
 
 def test_an_api_that_is_away_is_no_failure() -> None:
     answers = tick(f"http://127.0.0.1:{free_port()}", "secret")
-    assert all(answer.startswith("no answer: ") for answer in answers.values())
+    assert all(answer.startswith("no response: ") for answer in answers.values())

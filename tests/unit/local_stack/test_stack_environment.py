@@ -15,7 +15,7 @@ from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
 from local_stack.pubsub_proxy.subscription_filter import parse_filter
-from local_stack.settings import LOCAL_DEFAULTS, OBSERVED_DEFAULTS, StackSettings
+from local_stack.settings import LOCAL_DEFAULTS, TRACING_DEFAULTS, StackSettings
 from local_stack.views.shell_exports import shell_exports
 from tests.factories import parameters, submitted_task
 
@@ -39,7 +39,7 @@ WIRING = {
     "PUBSUB_EMULATOR_HOST",
     "STORAGE_EMULATOR_HOST",
 }
-DEFAULTS = {*LOCAL_DEFAULTS, *OBSERVED_DEFAULTS}
+DEFAULTS = {*LOCAL_DEFAULTS, *TRACING_DEFAULTS}
 
 _WORKERS_OWN = {"PORT", "DARKROOM_MODELS"}  # the page's port, and the models that the worker's pool serves
 
@@ -47,7 +47,7 @@ _WORKERS_OWN = {"PORT", "DARKROOM_MODELS"}  # the page's port, and the models th
 def compose(tmp_path: Path, caller: dict[str, str], **settings: object) -> Composition:
     wanted = StackSettings(
         data_directory=tmp_path,
-        observes=True,
+        writes_traces=True,
         caller_environment=caller,
         **settings,  # type: ignore[arg-type]
     )
@@ -71,14 +71,14 @@ def test_every_default_of_the_local_stack_is_documented() -> None:
 def test_a_default_gives_way_to_the_callers_variable(name: str, tmp_path: Path) -> None:
     composition = compose(tmp_path, {name: "the caller's"})
     assert child_environment(composition)[name] == "the caller's"
-    assert composition.overruled_variables == ()
+    assert composition.ignored_variables == ()
 
 
 @pytest.mark.parametrize("name", sorted(WIRING))
 def test_wiring_overrules_the_callers_variable_and_is_reported(name: str, tmp_path: Path) -> None:
     composition = compose(tmp_path, {name: "the caller's"})
     assert child_environment(composition)[name] != "the caller's"
-    assert composition.overruled_variables == (name,)
+    assert composition.ignored_variables == (name,)
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_each_worker_serves_its_share_and_an_unserved_model_is_reported(
         "darkroom-tasks-tiny-b",
         "darkroom-tasks-tiny-xl",
     ]
-    assert composition.notices == ("No worker serves tiny-a: such tasks wait.",)
+    assert composition.notices == ("No worker serves tiny-a: their tasks wait.",)
 
 
 def test_the_api_sends_each_models_messages_to_its_pool(
@@ -149,7 +149,7 @@ def test_the_api_sends_each_models_messages_to_its_pool(
 def test_the_callers_models_restrict_the_workers(tmp_path: Path, catalog: Path) -> None:
     composition = compose(tmp_path, {"DARKROOM_MODELS": "tiny-xl, tiny-a"}, model_catalog=catalog)
     assert composition.worker(0).environment["DARKROOM_MODELS"] == "tiny-xl,tiny-a"
-    assert composition.notices == ("No worker serves tiny-b: such tasks wait.",)
+    assert composition.notices == ("No worker serves tiny-b: their tasks wait.",)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_catalog_that_cannot_be_used_is_a_sentence(
 def test_settings_given_by_a_program_win_and_are_no_conflict(tmp_path: Path) -> None:
     composition = compose(tmp_path, {"DARKROOM_SLOTS": "4"}, extra_environment={"DARKROOM_SLOTS": "2"})
     assert child_environment(composition)["DARKROOM_SLOTS"] == "2"
-    assert composition.overruled_variables == ()
+    assert composition.ignored_variables == ()
 
 
 def test_exports_reach_a_shell_unchanged(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_programs_are_told_names_addresses_and_the_token(tmp_path: Path) -> None
     assert told["STORAGE_EMULATOR_HOST"].startswith("http://127.0.0.1:")
     assert told["DARKROOM_SLOTS"] == "2"
     assert told["DARKROOM_HEALTH_PORT"] == str(composition.ports["worker-0"])
-    tick = composition.rescue_tick(queue_began_at=datetime(2026, 1, 1, tzinfo=UTC))
+    tick = composition.scheduler(queue_created_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert tick.environment["DARKROOM_INTERNAL_TOKEN"] == told["DARKROOM_INTERNAL_TOKEN"]
     assert all(told["DARKROOM_INTERNAL_TOKEN"] not in word for word in tick.argv)
     assert tick.argv[-1] == "2026-01-01T00:00:00+00:00"

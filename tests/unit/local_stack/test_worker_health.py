@@ -58,14 +58,14 @@ def test_worker_that_loads_none_of_its_models_has_started(reporting: Reporting) 
 
 
 def test_worker_that_is_still_loading_has_not_started(reporting: Reporting) -> None:
-    assert "answers 503" in (why_not_ready(reporting(ready=False)) or "")
-    assert "answers 503" in (why_not_ready(reporting(ready=False, models=("a", "b"), broken=("b",))) or "")
+    assert "returned 503" in (why_not_ready(reporting(ready=False)) or "")
+    assert "returned 503" in (why_not_ready(reporting(ready=False, models=("a", "b"), broken=("b",))) or "")
     assert why_not_ready(reporting(ready=True, models=("a", "b"), broken=("b",))) is None
 
 
 def test_worker_that_does_not_answer_has_not_started() -> None:
     port = free_port()
-    assert "does not answer" in (why_not_ready(port) or "")
+    assert "does not respond" in (why_not_ready(port) or "")
     assert broken_models(port) == {}
 
 

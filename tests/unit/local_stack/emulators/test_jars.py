@@ -54,7 +54,7 @@ def test_a_given_jar_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_a_given_path_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_JAR", "/nowhere.jar")
-    with pytest.raises(EmulatorMissingError, match=r"names /nowhere\.jar, which is not a file"):
+    with pytest.raises(EmulatorMissingError, match=r"must be the path of a file \(got /nowhere\.jar\)"):
         find_jar(PUBSUB)
 
 
@@ -86,7 +86,7 @@ def test_nothing_anywhere_says_what_to_install(offline: EmulatorProduct, tmp_pat
     with pytest.raises(EmulatorMissingError) as raised:
         find_jar(offline, downloads_folder=tmp_path / "downloads")
     assert "gcloud components install cloud-firestore-emulator" in str(raised.value)
-    assert "FIRESTORE_EMULATOR_JAR=" in str(raised.value)
+    assert "set FIRESTORE_EMULATOR_JAR to" in str(raised.value)
     assert "could not be downloaded" in str(raised.value)
 
 
@@ -125,7 +125,7 @@ def test_the_first_java_that_is_new_enough_is_taken(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_given_java_that_is_too_old_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(JavaMissingError, match=r"need Java 21 or newer: the given one .* is Java 11"):
+    with pytest.raises(JavaMissingError, match=r"need Java 21 or newer: .*\(DARKROOM_JAVA\) is Java 11"):
         find_java(at_least=21, given=write_java(tmp_path / "java", "11.0.2"))
 
 

@@ -18,7 +18,7 @@ from local_stack.processes.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
 from tests.unit.local_stack.processes.test_supervisor import has_ended
 
-HURRIED = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.04, give_up_after=3)
+HURRIED = RestartPolicy(first_backoff_seconds=0.01, max_backoff_seconds=0.04, max_failed_starts=3)
 WAITS = "ready(); time.sleep(600)"
 ONCE = """
     starts = pathlib.Path(__file__).with_suffix(".starts")
@@ -82,7 +82,7 @@ def test_what_ends_by_itself_is_started_again_and_it_is_told(
         phoenix.kill()
         log = tmp_path / "logs" / "phoenix.log"
         assert watch.next_news() == (
-            f"phoenix ended by itself by SIGKILL. It is started again in 0.01 s; its log is {log}."
+            f"phoenix exited unexpectedly (SIGKILL). It restarts in 0.01 s; its log is {log}."
         )
         assert watch.next_news().startswith("phoenix is ready again after ")
         assert phoenix.is_running
@@ -96,7 +96,7 @@ def test_the_pause_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[.
         pauses = []
         for _ in range(4):
             watch.supervisor.processes["phoenix"].kill()
-            pauses.append(watch.next_news().partition(" again in ")[2].split(" s;")[0])
+            pauses.append(watch.next_news().partition(" restarts in ")[2].split(" s;")[0])
             assert "is ready again" in watch.next_news()
     assert pauses == ["0.01", "0.02", "0.04", "0.04"]
 
@@ -104,11 +104,11 @@ def test_the_pause_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[.
 def test_the_pause_is_short_again_after_steady_running(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
-    forgiving = replace(HURRIED, steady_after_seconds=0)
+    forgiving = replace(HURRIED, reset_after_seconds=0)
     with Watch(tmp_path, restarted("phoenix", WAITS), policy=forgiving) as watch:
         for _ in range(3):
             watch.supervisor.processes["phoenix"].kill()
-            assert "again in 0.01 s" in watch.next_news()
+            assert "restarts in 0.01 s" in watch.next_news()
             assert "is ready again" in watch.next_news()
 
 
@@ -119,16 +119,16 @@ def test_a_program_that_keeps_ending_before_it_is_ready_is_given_up(
         (tmp_path / "broken.ready").unlink()
         watch.supervisor.processes["broken"].kill()
         failure = watch.given_up()
-        assert str(failure).startswith("broken ended by itself with exit code 1. The last lines of ")
-        assert failure.log_tail == ("no such model",) * HURRIED.give_up_after
-        assert watch.supervisor.restarts == {"broken": HURRIED.give_up_after}
+        assert str(failure).startswith("broken exited unexpectedly (exit code 1). The last lines of ")
+        assert failure.log_tail == ("no such model",) * HURRIED.max_failed_starts
+        assert watch.supervisor.restarts == {"broken": HURRIED.max_failed_starts}
 
 
 def test_a_program_that_runs_and_is_never_ready_is_given_up(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
     spec = restarted("deaf", f"{ONCE}\n    time.sleep(600)", ready_within=3)
-    impatient = replace(HURRIED, give_up_after=1)
+    impatient = replace(HURRIED, max_failed_starts=1)
     with Watch(tmp_path, spec, policy=impatient) as watch:
         (tmp_path / "deaf.ready").unlink()
         watch.supervisor.processes["deaf"].kill()
@@ -153,5 +153,5 @@ def test_what_may_not_be_restarted_still_ends_the_watch(
 ) -> None:
     with Watch(tmp_path, restarted("phoenix", WAITS), program("emulator", WAITS)) as watch:
         watch.supervisor.processes["emulator"].kill()
-        assert "emulator ended by itself by SIGKILL" in str(watch.given_up())
+        assert "emulator exited unexpectedly (SIGKILL)" in str(watch.given_up())
         assert watch.news.empty()

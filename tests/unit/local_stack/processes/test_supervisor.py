@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from local_stack.errors import ProcessFailedError, StartInterruptedError
-from local_stack.processes.orphans import STACK_ID_VARIABLE, end_leftovers, leftovers_of
+from local_stack.processes.orphans import STACK_ID_VARIABLE, end_orphans, orphans_of
 from local_stack.processes.process_end import ended_within
 from local_stack.processes.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
@@ -74,7 +74,7 @@ def test_a_process_that_fails_to_start_is_named_with_the_end_of_its_log(
     assert raised.value.name == "broken"
     assert raised.value.log_tail[-1] == "line 29"
     assert len(raised.value.log_tail) == 20
-    assert "broken ended by itself with exit code 7" in str(raised.value)
+    assert "broken exited unexpectedly (exit code 7)" in str(raised.value)
     assert "line 29" in str(raised.value)
 
 
@@ -97,7 +97,7 @@ def test_a_process_that_dies_later_ends_the_watch(supervisor: Supervisor, progra
     supervisor.start(program("healthy", WAITS), program("victim", WAITS))
     supervisor.wait_until_ready()
     supervisor.processes["victim"].kill()
-    with pytest.raises(ProcessFailedError, match="victim ended by itself by SIGKILL"):
+    with pytest.raises(ProcessFailedError, match=r"victim exited unexpectedly \(SIGKILL\)"):
         supervisor.watch(no_news)
 
 
@@ -170,8 +170,8 @@ def test_what_a_process_left_behind_is_ended_too(
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
         supervisor.start(program("parent", f"{daemon}; {WAITS}"))
         supervisor.wait_until_ready()
-        assert len(leftovers_of(stack_id)) == 2
-    assert not leftovers_of(stack_id)
+        assert len(orphans_of(stack_id)) == 2
+    assert not orphans_of(stack_id)
 
 
 def test_leftovers_are_known_by_their_mark_alone(stack_id: str) -> None:
@@ -179,7 +179,7 @@ def test_leftovers_are_known_by_their_mark_alone(stack_id: str) -> None:
     marked = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: stack_id})
     other = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: "another"})
     try:
-        assert end_leftovers(stack_id) == 1
+        assert end_orphans(stack_id) == 1
         assert has_ended(marked.pid)
         assert other.poll() is None
     finally:

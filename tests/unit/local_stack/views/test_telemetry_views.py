@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from opentelemetry.trace import SpanKind
 
 from local_stack.free_ports import free_port
-from local_stack.views.metrics import fetched_metrics, told_metrics
-from local_stack.views.traces import read_spans, told_traces
+from local_stack.views.metrics import fetch_metrics, format_metrics
+from local_stack.views.traces import format_traces, read_spans
 
 SCRAPED = """\
 # HELP darkroom_tasks_finished_total Tasks that ended.
@@ -28,7 +28,7 @@ python_gc_objects_collected_total{generation="0"} 322.0
 
 
 def test_our_metrics_are_told_a_line_each_and_histograms_by_their_mean() -> None:
-    assert list(told_metrics(SCRAPED)) == [
+    assert list(format_metrics(SCRAPED)) == [
         "darkroom_tasks_finished{model=demo, status=completed}  3",
         "darkroom_queue_depth{model=demo}  12",
         "darkroom_step_duration_seconds{model=demo}  4 values, mean 0.25",
@@ -36,7 +36,7 @@ def test_our_metrics_are_told_a_line_each_and_histograms_by_their_mean() -> None
 
 
 def test_a_process_that_does_not_answer_is_left_out() -> None:
-    assert fetched_metrics({"api": free_port(), "api-metrics": free_port()}) == {}
+    assert fetch_metrics({"api": free_port(), "api-metrics": free_port()}) == {}
 
 
 def test_traces_of_tasks_are_told_span_below_span_and_half_a_line_is_left_out(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_traces_of_tasks_are_told_span_below_span_and_half_a_line_is_left_out(tm
         file.write('{"name": "half a')
     spans = read_spans(tmp_path)
     assert [span.name for span in spans] == ["GET /v1/queue", "POST /v1/tasks", "process tasks"]
-    head, *lines = told_traces(spans, count=5)
+    head, *lines = format_traces(spans, count=5)
     assert head.startswith(f"trace {spans[1].trace_id}")
     assert [line.split(" s  ", maxsplit=1)[1] for line in lines] == [
         "darkroom-api: POST /v1/tasks",
