@@ -1,8 +1,4 @@
-"""`make bench`: run every benchmark, or those named, and print the report.
-
-python -m benchmarks                 all of them, about ten minutes
-python -m benchmarks service_tax     one
-"""
+"""Run all or some benchmarks and print their reports. All of them take about ten minutes (`make bench`)."""
 
 import argparse
 import importlib
@@ -33,12 +29,12 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}; default: all"
     )
-    chosen = parser.parse_args().names or BENCHMARKS
-    if unknown := set(chosen) - set(BENCHMARKS):
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    names = parser.parse_args().names or BENCHMARKS
+    if unknown := set(names) - set(BENCHMARKS):
+        parser.error(f"unknown benchmarks: {', '.join(sorted(unknown))}. Available: {', '.join(BENCHMARKS)}")
     os.environ.update(no_proxy_environment(os.environ))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    for name in chosen:
+    for name in names:
         print(f"\n{name}", flush=True)
         for line in importlib.import_module(f"benchmarks.{name}").run():
             print(f"  {line}", flush=True)

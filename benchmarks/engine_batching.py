@@ -7,7 +7,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from benchmarks.measured_engine import measured_engine
-from benchmarks.measurement import spread_of
+from benchmarks.measurement import ratios, spread_of
 from common.domain.parameters import GenerationParameters
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import BatchKey
@@ -25,27 +25,28 @@ def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
             model_folder(engine.spec.source), torch_dtype=engine.device.dtype, use_safetensors=True
         ).to(engine.device.torch_device)
         stock.set_progress_bar_config(disable=True)
-        asked = [default_parameters(engine.spec).model_copy(update={"seed": seed}) for seed in range(images)]
-        ways: dict[str, Callable[[], None]] = {
-            "stock": lambda: _draw_stock(stock, asked),
-            "one by one": lambda: engine.draw(asked, caps=BatchCaps(max_batch=1)),
-            "shared": lambda: engine.draw(asked),
+        requests = [
+            default_parameters(engine.spec).model_copy(update={"seed": seed}) for seed in range(images)
+        ]
+        variants: dict[str, Callable[[], None]] = {
+            "stock": lambda: _generate_stock(stock, requests),
+            "one by one": lambda: engine.generate(requests, caps=BatchCaps(max_batch=1)),
+            "shared": lambda: engine.generate(requests),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        seconds: dict[str, list[float]] = {name: [] for name in variants}
         for _ in range(rounds):
-            for name, draw in ways.items():
-                seconds[name].append(engine.timed(draw) / images)
-        cap = engine.caps.cap_of(BatchKey.of(asked[0]))
-    yield f"{images} images of {asked[0].width}², {asked[0].steps} steps, guidance, on {engine.device.name}"
-    yield f"stock pipeline, one by one     {spread_of(seconds['stock']).said(' s an image', 3)}"
+            for name, generate in variants.items():
+                seconds[name].append(engine.timed(generate) / images)
+        cap = engine.caps.cap_of(BatchKey.of(requests[0]))
+    yield f"{images} images of {requests[0].width}², {requests[0].steps} steps, guidance, on {engine.device.name}"
+    yield f"stock pipeline, one by one     {spread_of(seconds['stock']).format(' s per image', 3)}"
     for name, label in (("one by one", "engine, one by one"), ("shared", f"engine, batches of up to {cap}")):
-        ratios = [own / other for own, other in zip(seconds[name], seconds["stock"], strict=True)]
-        yield f"{label:<30} {spread_of(seconds[name]).said(' s an image', 3)}"
-        yield f"{'':<30} {spread_of(ratios).said(' of the stock time')}"
+        yield f"{label:<30} {spread_of(seconds[name]).format(' s per image', 3)}"
+        yield f"{'':<30} {ratios(seconds[name], seconds['stock']).format(' of the stock time')}"
 
 
-def _draw_stock(pipeline: Any, asked: list[GenerationParameters]) -> None:
-    for parameters in asked:
+def _generate_stock(pipeline: Any, requests: list[GenerationParameters]) -> None:
+    for parameters in requests:
         pipeline(
             parameters.prompt,
             num_inference_steps=parameters.steps,

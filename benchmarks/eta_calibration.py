@@ -1,28 +1,25 @@
 """Calibration of the ETA: 200 tasks of mixed sizes and steps, in bursts, with p50 and p90 from their submission.
 
-Targets: 50 % ± 10 % finish before p50, and at least 85 % before p90. Earlier warm-up tasks do not count: the estimator
-calibrates its errors on them, as a running system has already done.
+Targets: 50 % ± 10 % finish before p50, and at least 85 % before p90. The estimator calibrates on warm-up tasks before,
+as in a running system.
 """
 
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.measurement import percentile, spread_of
 from benchmarks.prompts import PROMPTS
+from benchmarks.whole_system import running_system
 from darkroom import Client, Task, TaskStatus
-from local_stack.settings import StackSettings
-from local_stack.stack import LocalStack
 
 TASKS = 200
-TASKS_BEFORE = 160
+WARM_UP_TASKS = 160
 LARGEST_BURST = 16
 SIDES = (64, 128, 192, 256)
 STEPS = (4, 8, 12, 20)
-PATIENCE_SECONDS = 240.0
+TIMEOUT_SECONDS = 240.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,32 +31,23 @@ class Case:
     took: float
 
 
-def run() -> list[str]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        LocalStack(StackSettings(data_directory=Path(folder))) as stack,
-    ):
-        assert stack.page_url is not None
-        with Client(stack.page_url) as client:
-            client.generate(PROMPTS[0])
-            submitted = list(_submitted_in_bursts(client, TASKS_BEFORE + TASKS))[TASKS_BEFORE:]
-            cases = [_case(client, task) for task in submitted if task.eta is not None]
-    untold = len(submitted) - len(cases)
+def run() -> Iterator[str]:
+    with running_system() as (stack, _), Client(str(stack.page_url)) as client:
+        client.generate(PROMPTS[0])
+        submitted = list(_submit_bursts(client, WARM_UP_TASKS + TASKS))[WARM_UP_TASKS:]
+        cases = [_case(client, task) for task in submitted if task.eta is not None]
     by_length = sorted(cases, key=lambda case: case.p50)
     third = len(by_length) // 3
-    shortest, longest = by_length[:third], by_length[-third:]
-    return [
-        f"{len(cases)} tasks were told when they would end, {untold} were not",
-        f"all: {_said(cases)} (marks: 50 % ± 10 and at least 85 %)",
-        f"the third that was told the shortest times: {_said(shortest)}",
-        f"the third that was told the longest times: {_said(longest)}",
-        f"p90 over p50: median {percentile([case.p90 / case.p50 for case in cases], 50):.2f}",
-        f"seconds until they ended: {spread_of([case.took for case in cases]).said(' s', digits=1)}",
-    ]
+    yield f"{len(cases)} tasks with an ETA, {len(submitted) - len(cases)} without"
+    yield f"all tasks: {_shares(cases)} (targets: 50 % ± 10 %, at least 85 %)"
+    yield f"third with the shortest ETA: {_shares(by_length[:third])}"
+    yield f"third with the longest ETA: {_shares(by_length[-third:])}"
+    yield f"p90 / p50: median {percentile([case.p90 / case.p50 for case in cases], 50):.2f}"
+    yield f"duration: {spread_of([case.took for case in cases]).format(' s', digits=1)}"
 
 
-def _submitted_in_bursts(client: Client, count: int) -> Iterator[Task]:
-    """Submit bursts and yield each response. Between bursts, part of the queue or all of it is processed."""
+def _submit_bursts(client: Client, count: int) -> Iterator[Task]:
+    """Submit bursts and yield each response. The pauses let the worker process part or all of the queue."""
     chance = random.Random(1815)
     left = count
     while left:
@@ -79,21 +67,17 @@ def _submitted_in_bursts(client: Client, count: int) -> Iterator[Task]:
 
 
 def _case(client: Client, task: Task) -> Case:
-    ended = client.wait(task, timeout_seconds=PATIENCE_SECONDS)
-    assert ended.status is TaskStatus.COMPLETED
-    assert ended.finished_at is not None
+    finished = client.wait(task, timeout_seconds=TIMEOUT_SECONDS)
+    assert finished.status is TaskStatus.COMPLETED
+    assert finished.finished_at is not None
     assert task.eta is not None
     assert task.eta.p50_seconds is not None
     assert task.eta.p90_seconds is not None
-    took = (ended.finished_at - ended.created_at).total_seconds()
+    took = (finished.finished_at - finished.created_at).total_seconds()
     return Case(p50=task.eta.p50_seconds, p90=task.eta.p90_seconds, took=took)
 
 
-def _said(cases: Sequence[Case]) -> str:
+def _shares(cases: Sequence[Case]) -> str:
     before_p50 = sum(case.took <= case.p50 for case in cases) / len(cases)
     before_p90 = sum(case.took <= case.p90 for case in cases) / len(cases)
-    return f"{before_p50:.0%} ended before p50, {before_p90:.0%} before p90"
-
-
-if __name__ == "__main__":
-    print("\n".join(run()))
+    return f"{before_p50:.0%} finished before p50, {before_p90:.0%} before p90"

@@ -1,6 +1,6 @@
-"""The step engine in this process, with the demo model: shared code of the engine's benchmarks.
+"""The step engine in this process, with the demo model, for the engine's benchmarks.
 
-Without the trained weights it uses untrained networks of the same sizes: speed does not depend on the weights.
+Without the trained weights it uses untrained networks of the same sizes, which are equally fast.
 """
 
 import tempfile
@@ -34,9 +34,9 @@ class MeasuredEngine:
     caps: BatchCaps
     shelf: ModelShelf
 
-    def draw(
+    def generate(
         self,
-        asked: list[GenerationParameters],
+        requests: list[GenerationParameters],
         *,
         caps: BatchCaps | None = None,
         checkpoint_interval_seconds: float = 0.0,
@@ -49,7 +49,7 @@ class MeasuredEngine:
         engine = StepEngine(
             shelf=self.shelf, device=self.device, caps=caps or self.caps, settings=settings, send=sent.append
         )
-        for parameters in asked:
+        for parameters in requests:
             engine.receive(
                 Start(
                     run_id=str(parameters.seed),
@@ -61,16 +61,16 @@ class MeasuredEngine:
             )
         while engine.is_busy:
             engine.advance()
-        drawn = sum(isinstance(message, ImageReady) for message in sent)
-        if drawn != len(asked):
-            raise RuntimeError(f"{drawn} of {len(asked)} images were drawn")
+        generated = sum(isinstance(message, ImageReady) for message in sent)
+        if generated != len(requests):
+            raise RuntimeError(f"{generated} of {len(requests)} images were generated")
 
     def timed(self, work: Callable[[], None]) -> float:
         """Return the seconds that the work took, including the device's."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         work()
         self.device.synchronize()
-        return time.perf_counter() - began
+        return time.perf_counter() - started
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def _measured_model(scratch: Path) -> ModelSpec:
     folder = model_folder(DEMO_MODEL.source)
     if folder is not None and (folder / "model_index.json").is_file():
         return DEMO_MODEL
-    from gpu_subscriber.demo_model.training import networks  # noqa: PLC0415 (only where weights are missing)
+    from gpu_subscriber.demo_model.training import networks  # noqa: PLC0415 (only without weights)
     from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer  # noqa: PLC0415
 
     tokenizer = new_tokenizer(scratch / "tokenizer-source")

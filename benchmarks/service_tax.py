@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from benchmarks.measurement import spread_of
-from benchmarks.whole_system import all_drawn, warm_system
+from benchmarks.measurement import ratios, spread_of
+from benchmarks.whole_system import generate_all, warm_system
 
 ROUNDS = 5
 
@@ -19,45 +19,34 @@ ROUNDS = 5
 def _stock_pipeline() -> Iterator[subprocess.Popen[str]]:
     argv = [sys.executable, "-m", "benchmarks.stock_pipeline"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "ready"
         yield process
-        assert process.stdin is not None
         process.stdin.close()
 
 
 def _stock_round(process: subprocess.Popen[str]) -> float:
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write("draw\n")
+    process.stdin.write("generate\n")
     process.stdin.flush()
     return float(process.stdout.readline())
 
 
-def run() -> list[str]:
-    ratios: dict[str, list[float]] = {"no sharing": [], "sharing": []}
+def run() -> Iterator[str]:
+    variants: dict[str, dict[str, str]] = {"no sharing": {"DARKROOM_SLOTS": "1"}, "sharing": {}}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
     stock: list[float] = []
     with ExitStack() as stack:
         pipeline = stack.enter_context(_stock_pipeline())
-        _, alone = stack.enter_context(warm_system({"DARKROOM_SLOTS": "1"}))
-        _, sharing = stack.enter_context(warm_system({}))
+        clients = {name: stack.enter_context(warm_system(each))[1] for name, each in variants.items()}
         for _ in range(ROUNDS):
             # The reference runs before and after the measurement: a machine that slows down midway slows both.
             before = _stock_round(pipeline)
-            seconds = {
-                "no sharing": all_drawn(alone),
-                "sharing": all_drawn(sharing),
-            }
-            after = _stock_round(pipeline)
-            stock.append((before + after) / 2)
-            for way, took in seconds.items():
-                ratios[way].append(took / stock[-1])
-    lines = [f"stock pipeline, 20 images one by one: {spread_of(stock).said(' s')}"]
-    lines += [
-        f"{way}: {spread_of(values).said(' x')} the stock pipeline's time" for way, values in ratios.items()
-    ]
-    return lines
-
-
-if __name__ == "__main__":
-    print("\n".join(run()))
+            for name, client in clients.items():
+                seconds[name].append(generate_all(client))
+            stock.append((before + _stock_round(pipeline)) / 2)
+    yield f"stock pipeline, 20 images one by one: {spread_of(stock).format(' s')}"
+    for name, values in seconds.items():
+        yield f"{name}: {ratios(values, stock).format(' x')} the stock pipeline's time"

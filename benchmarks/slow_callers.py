@@ -1,18 +1,17 @@
-"""Effect of slow senders on the submissions of others: one gunicorn process, the API with fakes.
+"""Effect of slow callers on other submissions: one gunicorn process, the API with fakes.
 
-Each slow caller sends a head and a byte of its body every second; when the API closes its request it connects again.
-All of them share one address with the submissions.
+Each slow caller sends the headers and one byte of the body per second, and reconnects when the API closes its request.
+All callers have the same address.
 """
 
 import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing
+from functools import partial
 
 import httpx
 
-from benchmarks.measurement import percentile, spread_of
+from benchmarks.measurement import milliseconds, percentile, ratios, repeating, spread_of
 from local_stack.free_ports import LOOPBACK
 from tests.served_api import served_by_gunicorn
 
@@ -24,72 +23,61 @@ _HEAD = (
 )
 
 
-def run() -> list[str]:
-    quiet: list[list[float]] = []
-    beside: dict[int, list[list[float]]] = {90: [], 600: []}
-    with served_by_gunicorn() as port:
-        _submitted(port)
-        for _ in range(ROUNDS):
-            quiet.append(_submitted(port))
-            for count, rounds in beside.items():
-                with _slow_callers(port, count):
-                    rounds.append(_submitted(port))
-    return [
-        _line("no slow callers", quiet, quiet),
-        *(_line(f"{count} slow callers", rounds, quiet) for count, rounds in beside.items()),
-    ]
+class SlowCallers:
+    """Connections that send a byte at a time."""
 
+    def __init__(self, port: int, count: int) -> None:
+        self._port = port
+        self._count = count
+        self._connections: list[socket.socket] = []
 
-def _line(name: str, rounds: list[list[float]], quiet: list[list[float]]) -> str:
-    p99s, quiet_p99s = ([percentile(times, 99) for times in each] for each in (rounds, quiet))
-    ratios = spread_of([mine / base for mine, base in zip(p99s, quiet_p99s, strict=True)])
-    median = spread_of([percentile(times, 50) for times in rounds])
-    p99 = spread_of(p99s)
-    return f"{name}: median {median.said(' ms')}, p99 {p99.said(' ms')}, {ratios.said()} times the quiet p99"
-
-
-def _submitted(port: int) -> list[float]:
-    """Submit sequentially, each time on a new connection, and return the milliseconds of each."""
-    times = []
-    for number in range(SUBMISSIONS):
-        began = time.perf_counter()
-        answer = httpx.post(
-            f"http://{LOOPBACK}:{port}/v1/tasks",
-            json={"prompt": "a circle", "seed": number},
-            trust_env=False,
-            timeout=60,
-        )
-        times.append((time.perf_counter() - began) * 1_000)
-        assert answer.status_code == 202
-    return times
-
-
-@contextmanager
-def _slow_callers(port: int, count: int) -> Iterator[None]:
-    is_over = threading.Event()
-    sender = threading.Thread(target=_send_slowly, args=(port, count, is_over))
-    sender.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        sender.join()
-
-
-def _send_slowly(port: int, count: int, is_over: threading.Event) -> None:
-    connections: list[socket.socket] = []
-    while not is_over.is_set():
-        while len(connections) < count:
-            connection = socket.create_connection((LOOPBACK, port))
+    def send(self) -> None:
+        """Send one byte on each connection. Replaces closed connections."""
+        while len(self._connections) < self._count:
+            connection = socket.create_connection((LOOPBACK, self._port))
             connection.sendall(_HEAD)
-            connections.append(connection)
-        for connection in list(connections):
+            self._connections.append(connection)
+        for connection in list(self._connections):
             try:
                 connection.send(b" ")
             except OSError:
-                connections.remove(connection)
-                with suppress(OSError):
-                    connection.close()
-        is_over.wait(1)
-    for connection in connections:
-        connection.close()
+                self._connections.remove(connection)
+                connection.close()
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+
+def run() -> Iterator[str]:
+    rounds: dict[int, list[list[float]]] = {0: [], 90: [], 600: []}
+    with served_by_gunicorn() as port:
+        _submissions(port)
+        for _ in range(ROUNDS):
+            for count, durations in rounds.items():
+                with closing(SlowCallers(port, count)) as callers:
+                    callers.send()
+                    with repeating(callers.send, every_seconds=1):
+                        durations.append(_submissions(port))
+    p99s = {count: [percentile(each, 99) for each in durations] for count, durations in rounds.items()}
+    for count, durations in rounds.items():
+        median = spread_of([percentile(each, 50) for each in durations])
+        yield (
+            f"{count} slow callers: median {median.format(' ms')}, p99 {spread_of(p99s[count]).format(' ms')}, "
+            f"{ratios(p99s[count], p99s[0]).format()} times the p99 without slow callers"
+        )
+
+
+def _submissions(port: int) -> list[float]:
+    """Submit sequentially, each time on a new connection, and return the milliseconds of each."""
+    return [milliseconds(partial(_submit, port, number)) for number in range(SUBMISSIONS)]
+
+
+def _submit(port: int, number: int) -> None:
+    response = httpx.post(
+        f"http://{LOOPBACK}:{port}/v1/tasks",
+        json={"prompt": "a circle", "seed": number},
+        trust_env=False,
+        timeout=60,
+    )
+    assert response.status_code == 202

@@ -1,6 +1,6 @@
-"""The reference: the same images from diffusers' own pipeline, called one by one in a dedicated process.
+"""The reference: the same images from diffusers' own pipeline, one by one, in a separate process.
 
-Each line of standard input starts a round; its duration in seconds is printed on one line.
+Each line of standard input starts a round, whose duration in seconds is printed.
 """
 
 import sys
@@ -20,16 +20,16 @@ def main() -> None:
     torch.set_grad_enabled(False)
     pipeline = StableDiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL.source), use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
-    draw(pipeline, PROMPTS[0], seed=0)
+    generate(pipeline, PROMPTS[0], seed=0)
     print("ready", flush=True)
     for _line in sys.stdin:
         started = time.perf_counter()
         for seed, prompt in enumerate(PROMPTS):
-            draw(pipeline, prompt, seed=seed)
+            generate(pipeline, prompt, seed=seed)
         print(time.perf_counter() - started, flush=True)
 
 
-def draw(pipeline: Any, prompt: str, *, seed: int) -> None:
+def generate(pipeline: Any, prompt: str, *, seed: int) -> None:
     """Generate one image with the demo model's defaults."""
     defaults = DEMO_MODEL.defaults
     pipeline(

@@ -1,23 +1,21 @@
 """CPU time of a submission in the API's process, and its latency beyond the necessary round trips.
 
 No worker runs. CPU time is that of gunicorn's worker, user and system. The round trips are a Firestore create and a
-Pub/Sub publish by this process, one pair right before each POST and one right after it. The emulators pause now and
-then, so two pairs may differ by more than the API's own time: the second pair measures this difference.
+Pub/Sub publish by this process, one pair right before each POST and one right after it. The emulators pause sometimes,
+so two pairs may differ by more than the API's own time: the second pair measures this difference.
 """
 
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import psutil
 
-from benchmarks.measurement import percentile, spread_of
+from benchmarks.measurement import milliseconds, percentile, spread_of
 from benchmarks.prompts import PROMPTS
+from benchmarks.whole_system import api_process, running_system, submit
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.system_clock import SystemClock
@@ -26,7 +24,6 @@ from common.domain.task import Task
 from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from local_stack.provisioning import ResourceNames
-from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.system_client import SystemClient
 
@@ -37,82 +34,67 @@ BATCHES = 5
 BATCH = 100
 
 
-def run() -> list[str]:
-    with ExitStack() as exits:
-        folder = Path(exits.enter_context(tempfile.TemporaryDirectory()))
-        names = ResourceNames()
-        stack = exits.enter_context(LocalStack(StackSettings(data_directory=folder, names=names, workers=0)))
-        assert stack.page_url is not None
-        client = exits.enter_context(SystemClient(stack.page_url, stack.environment))
-        (worker,) = psutil.Process(stack.process("api").pid).children()
-        by_hand = _round_trips(stack, names)
+def run() -> Iterator[str]:
+    names = ResourceNames()
+    with running_system(names=names, workers=0) as (stack, client):
+        api, make_round_trips = api_process(stack), _round_trips(stack, names)
         for number in range(WARM_UP):
-            client.submit(PROMPTS[0], seed=number)
-            by_hand(number)
-        costs = [_cost(worker, client, SUBMISSIONS // ROUNDS) for _ in range(ROUNDS)]
-        times = [_times(client, by_hand, number) for number in range(SUBMISSIONS)]
-        batches = [_batch_cost(worker, client) for _ in range(BATCHES)]
-    return [
-        f"processor time of the API for a submission: {spread_of(costs).said(' ms')}, {SUBMISSIONS} submissions",
-        *_added(times),
-        f"processor time for each of {BATCH} in a batch: {spread_of([cost for cost, _ in batches]).said(' ms')}",
-        f"a batch of {BATCH}, sent and answered: {spread_of([took for _, took in batches]).said(' ms', 0)}",
-    ]
+            submit(client, number)
+            make_round_trips(number)
+        costs = [_cost(api, client, SUBMISSIONS // ROUNDS) for _ in range(ROUNDS)]
+        times = [_times(client, make_round_trips, number) for number in range(SUBMISSIONS)]
+        batches = [_batch_cost(api, client) for _ in range(BATCHES)]
+    before, posts, after = zip(*times, strict=True)
+    added = [post - trips for trips, post, _ in times]
+    noise = [again - trips for trips, _, again in times]
+    yield f"CPU time of the API per submission: {spread_of(costs).format(' ms')}, {SUBMISSIONS} submissions"
+    yield f"{SUBMISSIONS} sequential submissions: {_median_and_p99(posts)}"
+    yield f"their round trips alone: {_median_and_p99([*before, *after])}"
+    yield f"each submission minus the round trips before it: {_median_and_p99(added)}"
+    yield f"the round trips after it minus those before it: {_median_and_p99(noise)}"
+    yield f"CPU time per task in a batch of {BATCH}: {spread_of([cost for cost, _ in batches]).format(' ms')}"
+    yield f"duration of a batch of {BATCH}: {spread_of([took for _, took in batches]).format(' ms', 0)}"
 
 
-def _cost(worker: psutil.Process, client: SystemClient, submissions: int) -> float:
+def _cost(api: psutil.Process, client: SystemClient, submissions: int) -> float:
     """Return the CPU milliseconds per submission."""
-    before = _processor_ms(worker)
+    before = _cpu_ms(api)
     for number in range(submissions):
-        client.submit(PROMPTS[number % len(PROMPTS)], seed=number)
-    return (_processor_ms(worker) - before) / submissions
+        submit(client, number)
+    return (_cpu_ms(api) - before) / submissions
 
 
-def _times(client: SystemClient, by_hand: Callable[[int], None], number: int) -> tuple[float, float, float]:
+def _times(
+    client: SystemClient, make_round_trips: Callable[[int], None], number: int
+) -> tuple[float, float, float]:
     """Return the milliseconds of the round trips, of a POST, and of the round trips again."""
     moments = [time.perf_counter()]
-    for work in (
-        lambda: by_hand(number),
-        lambda: client.submit(PROMPTS[number % len(PROMPTS)], seed=number),
-        lambda: by_hand(number),
-    ):
-        work()
+    for work in (make_round_trips, lambda number: submit(client, number), make_round_trips):
+        work(number)
         moments.append(time.perf_counter())
     before, post, after = ((end - begin) * 1_000 for begin, end in pairwise(moments))
     return before, post, after
 
 
-def _added(times: Sequence[tuple[float, float, float]]) -> list[str]:
-    before, posts, after = zip(*times, strict=True)
-    trips = [*before, *after]
-    more = [post - trip for trip, post, _ in times]
-    noise = [again - trip for trip, _, again in times]
-    return [
-        (
-            f"a submission: median {percentile(posts, 50):.1f} ms, p99 {percentile(posts, 99):.1f} ms; its round trips "
-            f"by themselves: {percentile(trips, 50):.1f} and {percentile(trips, 99):.1f} ms; "
-            f"{len(times)} one after the other"
-        ),
-        (
-            f"each beyond the round trips right before it: median {percentile(more, 50):.1f} ms, p99 "
-            f"{percentile(more, 99):.1f} ms; the same round trips again: {percentile(noise, 50):.1f} and "
-            f"{percentile(noise, 99):.1f} ms"
-        ),
-    ]
+def _median_and_p99(durations: list[float] | tuple[float, ...]) -> str:
+    return f"median {percentile(durations, 50):.1f} ms, p99 {percentile(durations, 99):.1f} ms"
 
 
-def _batch_cost(worker: psutil.Process, client: SystemClient) -> tuple[float, float]:
+def _batch_cost(api: psutil.Process, client: SystemClient) -> tuple[float, float]:
     """Return the CPU milliseconds per item, and the milliseconds until the response."""
     items = [{"prompt": PROMPTS[number % len(PROMPTS)], "seed": number} for number in range(BATCH)]
-    before, began = _processor_ms(worker), time.perf_counter()
-    answer = client.http.post("/v1/tasks:batch", json={"tasks": items})
-    took = (time.perf_counter() - began) * 1_000
-    assert answer.json()["accepted"] == BATCH, answer.text
-    return (_processor_ms(worker) - before) / BATCH, took
+
+    def submit_batch() -> None:
+        response = client.http.post("/v1/tasks:batch", json={"tasks": items})
+        assert response.json()["accepted"] == BATCH, response.text
+
+    before = _cpu_ms(api)
+    took = milliseconds(submit_batch)
+    return (_cpu_ms(api) - before) / BATCH, took
 
 
 def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], None]:
-    """The necessary round trips of a submission, through the API's adapters."""
+    """Return a function that makes the necessary round trips of a submission, through the API's adapters."""
     environment, clock = stack.environment, SystemClock()
     store = FirestoreTaskStore(
         firestore_client(names.project_id, emulator_host=environment["FIRESTORE_EMULATOR_HOST"])
@@ -125,7 +107,7 @@ def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], Non
         timeout_seconds=5,
     )
 
-    def by_hand(number: int) -> None:
+    def make_round_trips(number: int) -> None:
         task = Task.submitted(
             task_id=uuid.uuid4().hex,
             user_id="benchmark",
@@ -136,13 +118,9 @@ def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], Non
         store.create(task)
         queue.publish(task)
 
-    return by_hand
+    return make_round_trips
 
 
-def _processor_ms(process: psutil.Process) -> float:
+def _cpu_ms(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system) * 1_000
-
-
-if __name__ == "__main__":
-    print("\n".join(run()))

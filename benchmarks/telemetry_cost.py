@@ -1,25 +1,22 @@
-"""Cost of telemetry: 20 tasks on a stack with full telemetry, compared with one without.
+"""Cost of telemetry: 20 tasks, and a submission, on a stack with full telemetry compared with one without.
 
-Both stacks run side by side, and each round uses both in alternation. `everything`: spans of every task, sent over OTLP
-to a collector that accepts them, and metrics that are scraped once a second. The same is measured for a submission
-alone.
+Full telemetry sends the spans of every task over OTLP to a collector, and its metrics are scraped once a second. Both
+stacks run side by side, and each round uses both in alternation.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Thread
 
-from benchmarks.measurement import percentile, spread_of
-from benchmarks.whole_system import all_drawn, warm_system
-from local_stack.stack import LocalStack
+from benchmarks.measurement import milliseconds, percentile, repeating, spread_of
+from benchmarks.whole_system import generate_all, warm_system
 from local_stack.views.metrics import fetch_metrics
 from tests.system_client import SystemClient
 
 ROUNDS = 7
 SUBMISSIONS = 40
-SILENT = {"DARKROOM_TRACE_EXPORTER": "none", "DARKROOM_METRIC_EXPORTER": "none"}
+WITHOUT_TELEMETRY = {"DARKROOM_TRACE_EXPORTER": "none", "DARKROOM_METRIC_EXPORTER": "none"}
 
 
 class _Collector(BaseHTTPRequestHandler):
@@ -47,54 +44,30 @@ def _collector() -> Iterator[str]:
         thread.join()
 
 
-@contextmanager
-def _fetching(stack: LocalStack) -> Iterator[None]:
-    done = Event()
-
-    def fetch() -> None:
-        while not done.wait(1.0):
-            fetch_metrics(stack.ports)
-
-    thread = Thread(target=fetch)
-    thread.start()
-    yield
-    done.set()
-    thread.join()
-
-
 def _submission(client: SystemClient) -> float:
     """Return the median milliseconds of a submission to an idle worker; the tasks are cancelled at once."""
-    took = []
+    durations, ids = [], list[str]()
     for _ in range(SUBMISSIONS):
-        began = time.perf_counter()
-        task_id = client.submit("a large red circle", lane="batch")
-        took.append((time.perf_counter() - began) * 1_000)
-        client.http.post(f"/v1/tasks/{task_id}/cancel").raise_for_status()
-    return percentile(took, 50)
+        durations.append(milliseconds(lambda: ids.append(client.submit("a large red circle", lane="batch"))))
+        client.http.post(f"/v1/tasks/{ids[-1]}/cancel").raise_for_status()
+    return percentile(durations, 50)
 
 
-def run() -> list[str]:
-    drawing: list[float] = []
-    submitting: list[float] = []
+def run() -> Iterator[str]:
+    generation: list[float] = []
+    submission: list[float] = []
     with ExitStack() as exits:
         endpoint = exits.enter_context(_collector())
-        told = {"DARKROOM_TRACE_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
-        _, silent = exits.enter_context(warm_system(SILENT))
-        stack, observed = exits.enter_context(warm_system(told))
-        exits.enter_context(_fetching(stack))
+        with_telemetry = {"DARKROOM_TRACE_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+        _, plain = exits.enter_context(warm_system(WITHOUT_TELEMETRY))
+        stack, observed = exits.enter_context(warm_system(with_telemetry))
+        exits.enter_context(repeating(lambda: fetch_metrics(stack.ports), every_seconds=1))
         for number in range(ROUNDS):
-            # They alternate in order: a machine that slows down midway slows both equally.
-            first, second = (silent, observed) if number % 2 else (observed, silent)
-            seconds = {id(client): all_drawn(client) for client in (first, second)}
-            milliseconds = {id(client): _submission(client) for client in (first, second)}
-            drawing.append(seconds[id(observed)] / seconds[id(silent)])
-            submitting.append(milliseconds[id(observed)] / milliseconds[id(silent)])
-    assert _Collector.requests, "nothing was told"
-    return [
-        f"20 images, observed: {spread_of(drawing).said(' x', 3)} the time of a silent stack",
-        f"a submission, observed: {spread_of(submitting).said(' x', 3)} the time at a silent stack",
-    ]
-
-
-if __name__ == "__main__":
-    print("\n".join(run()))
+            # The order alternates: a machine that slows down midway slows both equally.
+            clients = (plain, observed) if number % 2 else (observed, plain)
+            for values, measure in ((generation, generate_all), (submission, _submission)):
+                results = {id(client): measure(client) for client in clients}
+                values.append(results[id(observed)] / results[id(plain)])
+    assert _Collector.requests, "the collector received no export"
+    yield f"20 images with telemetry: {spread_of(generation).format(' x', 3)} the time without"
+    yield f"a submission with telemetry: {spread_of(submission).format(' x', 3)} the time without"

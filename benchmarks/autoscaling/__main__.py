@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.autoscaling.picture import picture
+from benchmarks.autoscaling.chart import chart
 
-PICTURE = Path(__file__).parents[2] / "docs/images/autoscaling.svg"
+CHART = Path(__file__).parents[2] / "docs/images/autoscaling.svg"
 
 if __name__ == "__main__":
-    PICTURE.write_text(picture(), encoding="utf-8")
-    print(f"drawn: {PICTURE.relative_to(Path.cwd())}")
+    CHART.write_text(chart(), encoding="utf-8")
+    print(f"written: {CHART.relative_to(Path.cwd())}")

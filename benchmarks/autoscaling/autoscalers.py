@@ -44,7 +44,7 @@ class Autoscaler:
     scale_up: ScalingRules = DEFAULT_SCALE_UP
     scale_down: ScalingRules = DEFAULT_SCALE_DOWN
     target_seconds: float = TARGET_SECONDS
-    """The API's `target_seconds`; only our own autoscaler uses it."""
+    """The API's `target_seconds`; only the darkroom autoscaler uses it."""
 
 
 OURS = Autoscaler(
@@ -102,10 +102,10 @@ class Controller:
     def _keda(self, offset_seconds: float) -> Process:
         yield self.cluster.env.timeout(offset_seconds % self.autoscaler.polling_seconds)
         while True:
-            self._activate_or_rest(self._readings())
+            self._activate_or_deactivate(self._readings())
             yield self.cluster.env.timeout(self.autoscaler.polling_seconds)
 
-    def _activate_or_rest(self, readings: Sequence[float | None]) -> None:
+    def _activate_or_deactivate(self, readings: Sequence[float | None]) -> None:
         now, replicas = self.cluster.env.now, self.cluster.replicas
         active = any(value is not None and value > 0 for value in readings)
         failing = None in readings
@@ -134,13 +134,13 @@ class Controller:
         while True:
             if self.cluster.replicas:
                 readings = self._readings()
-                told = [
+                values = [
                     Reading(value, trigger.target)
                     for value, trigger in zip(readings, rules.triggers, strict=True)
                 ]
-                wanted = hpa.wanted(self.cluster.env.now, self.cluster.replicas, told)
-                if wanted is not None:
-                    self._set(wanted, readings)
+                replicas = hpa.desired_replicas(self.cluster.env.now, self.cluster.replicas, values)
+                if replicas is not None:
+                    self._set(replicas, readings)
             yield self.cluster.env.timeout(SYNC_SECONDS)
 
     def _set(self, replicas: int, readings: Sequence[float | None]) -> None:

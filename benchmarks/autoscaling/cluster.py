@@ -33,7 +33,7 @@ class Physics:
     """The same on a node that already has the image."""
     load_seconds: float = 30.0
     """Process, model into GPU memory, first warm-up; weights on a secondary boot disk. An assumption."""
-    node_linger_seconds: float = 600.0
+    node_idle_seconds: float = 600.0
     """An unneeded node is paid for this long: `--scale-down-unneeded-time` of the cluster autoscaler."""
     drain_seconds: float = 8.0
     """How long a worker continues after SIGTERM before it hands its task back: `DARKROOM_DRAIN_DEADLINE_SECONDS`."""
@@ -48,7 +48,7 @@ class Task:
 
     submission: Submission
     remaining_seconds: float
-    ended_at: float | None = None
+    finished_at: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -57,22 +57,22 @@ class Node:
 
     created_at: float
     has_image: bool = False
-    needed_again: simpy.Event | None = None
+    in_use_again: simpy.Event | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Pod:
-    """A pod of the Deployment, and the worker in it once it is ready."""
+    """A pod of the Deployment, with its worker once it is ready."""
 
     node: Node | None = None
     process: simpy.Process | None = None
     ready_at: float | None = None
-    drawing: Task | None = None
+    running: Task | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Glance:
-    """The fleet and its work at one point in time."""
+class FleetSample:
+    """The fleet and its work at one time."""
 
     at: float
     replicas: int
@@ -86,16 +86,16 @@ class Glance:
 
 @dataclass(slots=True)
 class Ledger:
-    """Counters for the evaluation."""
+    """Measurements of the cluster."""
 
     node_seconds: float = 0.0
     busy_removed: int = 0
     """Workers that scaling in removed while they were busy (without lost nodes)."""
-    fleet: list[Glance] = field(default_factory=list)
+    fleet: list[FleetSample] = field(default_factory=list)
 
 
 class Cluster:
-    """Nodes, pods and the queue. `set_replicas` is the only control; `waiting`, `drawing` and `pods` are observable."""
+    """Nodes, pods and the queue. `set_replicas` is the only control; `waiting`, `running` and `pods` are observable."""
 
     def __init__(self, env: simpy.Environment, physics: Physics, random: Random) -> None:
         self.env = env
@@ -107,8 +107,8 @@ class Cluster:
         self._random = random
         self._idle_nodes: list[Node] = []
         self._nodes: dict[Node, None] = {}
-        self._coming = 0
-        self._news = env.event()
+        self._pending_nodes = 0
+        self._task_added = env.event()
 
     @property
     def replicas(self) -> int:
@@ -116,9 +116,9 @@ class Cluster:
         return len(self.pods)
 
     @property
-    def drawing(self) -> list[Task]:
-        """The tasks that workers hold."""
-        return [pod.drawing for pod in self.pods if pod.drawing is not None]
+    def running(self) -> list[Task]:
+        """The tasks of the workers."""
+        return [pod.running for pod in self.pods if pod.running is not None]
 
     @property
     def ready(self) -> int:
@@ -142,19 +142,19 @@ class Cluster:
             self._remove(pod)
         self._provision()
 
-    def note_fleet(self) -> None:
+    def record_fleet(self) -> None:
         """Record the state of the fleet."""
-        tasks = (*self.waiting, *self.drawing)
-        glance = Glance(
+        tasks = (*self.waiting, *self.running)
+        sample = FleetSample(
             at=self.env.now,
             replicas=self.replicas,
             ready=self.ready,
             tasks=len(tasks),
             gpu_seconds=sum(task.remaining_seconds for task in tasks),
         )
-        self.ledger.fleet.append(glance)
+        self.ledger.fleet.append(sample)
 
-    def settle_accounts(self) -> None:
+    def bill_remaining_nodes(self) -> None:
         """Add the cost of the nodes that still exist."""
         self.ledger.node_seconds += sum(self.env.now - node.created_at for node in self._nodes)
 
@@ -165,7 +165,7 @@ class Cluster:
 
     def _remove(self, pod: Pod) -> None:
         self.pods.remove(pod)
-        self.ledger.busy_removed += pod.drawing is not None
+        self.ledger.busy_removed += pod.running is not None
         if pod.process is not None:
             pod.process.interrupt("scaled in")
 
@@ -174,57 +174,56 @@ class Cluster:
             if not self._idle_nodes:
                 return
             node = self._idle_nodes.pop()
-            if node.needed_again is not None:
-                node.needed_again.succeed()
+            if node.in_use_again is not None:
+                node.in_use_again.succeed()
             pod.node = node
             pod.process = self.env.process(self._worker(pod, node))
 
     def _provision(self) -> None:
         pending = sum(pod.node is None for pod in self.pods)
-        room = self._physics.max_nodes - len(self._nodes) - self._coming
-        for _ in range(min(pending - self._coming, room)):
-            self._coming += 1
+        capacity = self._physics.max_nodes - len(self._nodes) - self._pending_nodes
+        for _ in range(min(pending - self._pending_nodes, capacity)):
+            self._pending_nodes += 1
             self.env.process(self._new_node())
 
     def _new_node(self) -> Process:
-        asked_at = self.env.now
+        requested_at = self.env.now
         spread = self._physics.node_spread
         yield self.env.timeout(self._random.lognormvariate(math.log(self._physics.node_seconds), spread))
-        self._coming -= 1
-        node = Node(
-            created_at=asked_at
-        )  # billed from the request: slightly too much, equally for all policies
+        self._pending_nodes -= 1
+        # Billed from the request: slightly too much, equally for all policies.
+        node = Node(created_at=requested_at)
         self._nodes[node] = None
         if self._physics.spot_life_hours is not None:
-            self.env.process(self._spot(node))
-        self._offer(node)
+            self.env.process(self._preempt(node))
+        self._make_idle(node)
 
-    def _offer(self, node: Node) -> None:
-        node.needed_again = self.env.event()
+    def _make_idle(self, node: Node) -> None:
+        node.in_use_again = self.env.event()
         self._idle_nodes.append(node)
-        self.env.process(self._linger(node, node.needed_again))
+        self.env.process(self._delete_when_idle(node, node.in_use_again))
         self._bind_pending()
 
-    def _linger(self, node: Node, needed_again: simpy.Event) -> Process:
-        yield needed_again | self.env.timeout(self._physics.node_linger_seconds)
-        if not needed_again.triggered and node in self._nodes:
+    def _delete_when_idle(self, node: Node, in_use_again: simpy.Event) -> Process:
+        yield in_use_again | self.env.timeout(self._physics.node_idle_seconds)
+        if not in_use_again.triggered and node in self._nodes:
             self._idle_nodes.remove(node)
-            self._end(node)
+            self._delete_node(node)
 
-    def _end(self, node: Node) -> None:
+    def _delete_node(self, node: Node) -> None:
         self.ledger.node_seconds += self.env.now - node.created_at
         del self._nodes[node]
 
-    def _spot(self, node: Node) -> Process:
+    def _preempt(self, node: Node) -> Process:
         assert self._physics.spot_life_hours is not None
         yield self.env.timeout(self._random.expovariate(1 / (self._physics.spot_life_hours * 3_600)))
         if node not in self._nodes:
             return
         if node in self._idle_nodes:
             self._idle_nodes.remove(node)
-            assert node.needed_again is not None
-            node.needed_again.succeed()
-            self._end(node)
+            assert node.in_use_again is not None
+            node.in_use_again.succeed()
+            self._delete_node(node)
             return
         pod = next((pod for pod in self.pods if pod.node is node), None)
         if pod is not None and pod.process is not None:
@@ -237,27 +236,29 @@ class Cluster:
     def _worker(self, pod: Pod, node: Node) -> Process:
         cause: str | None = None
         try:
-            known = node.has_image
+            is_cached = node.has_image
             physics = self._physics
-            yield self.env.timeout(physics.cached_container_seconds if known else physics.container_seconds)
+            yield self.env.timeout(
+                physics.cached_container_seconds if is_cached else physics.container_seconds
+            )
             node.has_image = True
             yield self.env.timeout(physics.load_seconds)
             pod.ready_at = self.env.now
-            yield from self._draw_all(pod)
+            yield from self._process_tasks(pod)
         except simpy.Interrupt as interrupt:
             cause = str(interrupt.cause)
             yield from self._drain(pod)
         if node in self._nodes:
             if cause == "spot":
-                self._end(node)
+                self._delete_node(node)
             else:
-                self._offer(node)
+                self._make_idle(node)
 
-    def _draw_all(self, pod: Pod) -> Process:
+    def _process_tasks(self, pod: Pod) -> Process:
         while True:
             while not self.waiting:
-                yield self._news
-            task = pod.drawing = self.waiting.pop(0)
+                yield self._task_added
+            task = pod.running = self.waiting.pop(0)
             began = self.env.now
             try:
                 yield self.env.timeout(task.remaining_seconds)
@@ -266,7 +267,7 @@ class Cluster:
             self._finish(pod, task)
 
     def _drain(self, pod: Pod) -> Process:
-        task = pod.drawing
+        task = pod.running
         if task is None:
             return
         if task.remaining_seconds <= self._physics.drain_seconds:
@@ -275,26 +276,26 @@ class Cluster:
             return
         yield self.env.timeout(self._physics.drain_seconds)
         task.remaining_seconds -= self._physics.drain_seconds
-        pod.drawing = None
+        pod.running = None
         self._enqueue(task, first=True)
 
     def _finish(self, pod: Pod, task: Task) -> None:
         task.remaining_seconds = 0.0
-        task.ended_at = self.env.now
-        pod.drawing = None
+        task.finished_at = self.env.now
+        pod.running = None
 
     def _enqueue(self, task: Task, *, first: bool = False) -> None:
         self.waiting.insert(0 if first else len(self.waiting), task)
-        news, self._news = self._news, self.env.event()
-        news.succeed()
+        task_added, self._task_added = self._task_added, self.env.event()
+        task_added.succeed()
 
 
 def _removal_rank(pod: Pod) -> tuple[bool, bool, float]:
-    return pod.ready_at is not None, pod.drawing is not None, -(pod.ready_at or 0.0)
+    return pod.ready_at is not None, pod.running is not None, -(pod.ready_at or 0.0)
 
 
-def sampled(cluster: Cluster, every_seconds: float, look: Callable[[], None]) -> Process:
-    """Call `look` at regular intervals."""
+def repeat(cluster: Cluster, every_seconds: float, work: Callable[[], None]) -> Process:
+    """Call `work` at regular intervals."""
     while True:
-        look()
+        work()
         yield cluster.env.timeout(every_seconds)

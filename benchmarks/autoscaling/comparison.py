@@ -7,7 +7,7 @@ from random import Random
 
 from benchmarks.autoscaling.autoscalers import OURS, TUTORIAL_HPA, TUTORIAL_KEDA, Autoscaler
 from benchmarks.autoscaling.cluster import Physics
-from benchmarks.autoscaling.outcomes import Outcome, World, simulated
+from benchmarks.autoscaling.outcomes import Outcome, World, simulate
 from benchmarks.autoscaling.traces import HOUR, Submission, bursts, diurnal, regular_bursts
 from benchmarks.measurement import Spread, percentile, spread_of
 
@@ -20,6 +20,7 @@ OURS_KEEPING_ONE = replace(
 )
 """The same policy at about the cost of the HPA tutorial: a permanent worker, and a short target."""
 AUTOSCALERS = (OURS, TUTORIAL_KEDA, OURS_KEEPING_ONE, TUTORIAL_HPA)
+GAPS_MINUTES = (10, 20, 30, 60, 240)
 PAIRS = ((OURS, TUTORIAL_KEDA), (OURS_KEEPING_ONE, TUTORIAL_HPA))
 """Comparable pairs: both scale to zero, or both keep one worker."""
 
@@ -45,13 +46,13 @@ def _eight_hours(random: Random) -> tuple[Submission, ...]:
 SCENARIOS = (
     Scenario(
         name="bursts",
-        meaning="20 to 200 tasks at once, about every half hour, three mixes of sizes; nothing between",
+        meaning="20 to 200 tasks at once, about every half hour, in three mixes of sizes; no tasks between",
         trace=_eight_hours,
         hours=8,
     ),
     Scenario(
         name="a day",
-        meaning="nearly nobody at night, 900 tasks an hour at noon",
+        meaning="almost no tasks at night, 900 tasks per hour at noon",
         trace=lambda random: diurnal(random, hours=24),
         hours=24,
     ),
@@ -64,17 +65,17 @@ SCENARIOS = (
     ),
     Scenario(
         name="late metrics",
-        meaning="the bursts; samples are seen after up to four minutes, three in ten of the API's answers are not",
+        meaning="the bursts; samples are up to four minutes late, 30 % of the API's responses fail",
         trace=_eight_hours,
         hours=8,
-        world=World(visible_after_seconds=240.0, figure_failing_share=0.3),
+        world=World(visible_after_seconds=240.0, demand_failure_rate=0.3),
     ),
     Scenario(
         name="missing metrics",
-        meaning="the bursts; each hour the API's figure is missing in minutes 0 to 20, Cloud Monitoring's in 10 to 30",
+        meaning="the bursts; each hour, the API's metric is missing in minutes 0 to 20, Cloud Monitoring's in 10 to 30",
         trace=_eight_hours,
         hours=8,
-        world=World(figure_outages=_FIRST_TWENTY_MINUTES, monitoring_outages=_TEN_TO_THIRTY),
+        world=World(demand_outages=_FIRST_TWENTY_MINUTES, monitoring_outages=_TEN_TO_THIRTY),
     ),
 )
 
@@ -82,7 +83,7 @@ SCENARIOS = (
 def run_scenario(scenario: Scenario, autoscaler: Autoscaler, seeds: Iterable[int]) -> tuple[Outcome, ...]:
     """Run once per seed; a seed gives every autoscaler the same submissions."""
     return tuple(
-        simulated(scenario.trace(Random(seed)), autoscaler, scenario.world, seed=seed, hours=scenario.hours)
+        simulate(scenario.trace(Random(seed)), autoscaler, scenario.world, seed=seed, hours=scenario.hours)
         for seed in seeds
     )
 
@@ -92,7 +93,7 @@ class Ratios:
     """One autoscaler's figures as shares of another's, seed by seed."""
 
     first_image: Spread
-    """Of the mean time from a burst to its first image: a median would hide the bursts that reach an empty fleet."""
+    """Of the mean time from a burst to its first image: a median would hide the bursts that find an empty fleet."""
     wait: Spread
     """Of the median time from a task to its image."""
     gpu_hours: Spread
@@ -143,14 +144,14 @@ class Figures:
         )
 
 
-def first_images_after(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterable[int]) -> Spread:
+def first_image_delays(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterable[int]) -> Spread:
     """Return the seconds from a burst to its first image, `gap_seconds` after the previous burst."""
-    found = []
+    delays = []
     for seed in seeds:
         trace = regular_bursts(Random(seed), gap_seconds=gap_seconds, count=2)
         hours = (gap_seconds + 2 * HOUR) / HOUR
-        found.append(simulated(trace, autoscaler, World(), seed=seed, hours=hours).first_images[1])
-    return spread_of(found)
+        delays.append(simulate(trace, autoscaler, World(), seed=seed, hours=hours).first_images[1])
+    return spread_of(delays)
 
 
 def blind_decisions(outcome: Outcome) -> int:

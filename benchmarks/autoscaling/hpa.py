@@ -59,7 +59,7 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class HorizontalPodAutoscaler:
-    """One HPA with its state; call `wanted` at each sync."""
+    """One HPA with its state; call `desired_replicas` at each sync."""
 
     min_replicas: int
     max_replicas: int
@@ -68,28 +68,28 @@ class HorizontalPodAutoscaler:
     _recommended: list[tuple[float, int]] = field(default_factory=list)
     _changes: list[tuple[float, int]] = field(default_factory=list)
 
-    def wanted(self, now: float, current: int, readings: Sequence[Reading]) -> int | None:
+    def desired_replicas(self, now: float, current: int, readings: Sequence[Reading]) -> int | None:
         """Return the replicas to set at this sync. None: the metrics give no decision, or no change is needed."""
         proposed = self._proposed(current, readings)
         if proposed is None:
             return None
-        settled = self._stabilized(now, current, proposed)
-        limited = self._rate_limited(now, current, settled)
+        stabilized = self._stabilized(now, current, proposed)
+        limited = self._rate_limited(now, current, stabilized)
         if limited == current:
             return None
         self._changes.append((now, limited - current))
         return limited
 
     def _proposed(self, current: int, readings: Sequence[Reading]) -> int | None:
-        told = [
+        proposals = [
             _replicas_for(current, reading.total, reading.target)
             for reading in readings
             if reading.total is not None
         ]
         # A missing metric may hide work: the others may scale out, but never in.
-        if not told or (len(told) < len(readings) and max(told) < current):
+        if not proposals or (len(proposals) < len(readings) and max(proposals) < current):
             return None
-        return max(told)
+        return max(proposals)
 
     def _stabilized(self, now: float, current: int, proposed: int) -> int:
         self._recommended = [
@@ -97,21 +97,21 @@ class HorizontalPodAutoscaler:
             for at, replicas in self._recommended
             if at > now - max(self.scale_up.stabilization_seconds, self.scale_down.stabilization_seconds)
         ]
-        least = self._over(now - self.scale_up.stabilization_seconds, proposed, min)
-        most = self._over(now - self.scale_down.stabilization_seconds, proposed, max)
+        least = self._extreme_since(now - self.scale_up.stabilization_seconds, proposed, min)
+        most = self._extreme_since(now - self.scale_down.stabilization_seconds, proposed, max)
         self._recommended.append((now, proposed))
         return min(max(current, least), most)
 
-    def _over(self, since: float, proposed: int, pick: Callable[[list[int]], int]) -> int:
+    def _extreme_since(self, since: float, proposed: int, pick: Callable[[list[int]], int]) -> int:
         return pick([proposed, *(replicas for at, replicas in self._recommended if at > since)])
 
-    def _rate_limited(self, now: float, current: int, settled: int) -> int:
-        if settled > current:
+    def _rate_limited(self, now: float, current: int, stabilized: int) -> int:
+        if stabilized > current:
             limits = [self._upper(now, current, policy) for policy in self.scale_up.policies]
-            return min(settled, max(*limits, current), self.max_replicas)
-        if settled < current:
+            return min(stabilized, max(*limits, current), self.max_replicas)
+        if stabilized < current:
             limits = [self._lower(now, current, policy) for policy in self.scale_down.policies]
-            return max(settled, min(*limits, current), self.min_replicas)
+            return max(stabilized, min(*limits, current), self.min_replicas)
         return min(max(current, self.min_replicas), self.max_replicas)
 
     def _upper(self, now: float, current: int, policy: RatePolicy) -> int:

@@ -9,10 +9,10 @@ from random import Random
 import simpy
 
 from benchmarks.autoscaling.autoscalers import DEMAND, MESSAGES, Autoscaler, Controller, Decision
-from benchmarks.autoscaling.cluster import Cluster, Glance, Physics, Process, Task, sampled
+from benchmarks.autoscaling.cluster import Cluster, FleetSample, Physics, Process, Task, repeat
 from benchmarks.autoscaling.signals import (
     VISIBLE_AFTER_SECONDS,
-    DemandFigure,
+    DemandMetric,
     Outage,
     Signal,
     UndeliveredMessages,
@@ -21,9 +21,9 @@ from benchmarks.autoscaling.traces import HOUR, Submission
 
 QUIET_SECONDS = 120.0
 """A submission after at least this long without one begins a burst."""
-YARDSTICK_SECONDS = 120.0
+REFERENCE_SECONDS = 120.0
 """Reference for over- and undershoot: the number of workers that finish the existing work in this time."""
-_LOOK_SECONDS = 5.0
+_SAMPLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class World:
     """The conditions of a run, besides its submissions."""
 
     physics: Physics = field(default_factory=Physics)
-    figure_outages: tuple[Outage, ...] = ()
-    figure_failing_share: float = 0.0
+    demand_outages: tuple[Outage, ...] = ()
+    demand_failure_rate: float = 0.0
     monitoring_outages: tuple[Outage, ...] = ()
     visible_after_seconds: float = VISIBLE_AFTER_SECONDS
 
@@ -56,21 +56,21 @@ class Outcome:
     busy_removed: int
     unfinished: int
     decisions: tuple[Decision, ...]
-    fleet: tuple[Glance, ...]
+    fleet: tuple[FleetSample, ...]
 
 
-def simulated(
+def simulate(
     trace: Sequence[Submission], autoscaler: Autoscaler, world: World, *, seed: int, hours: float
 ) -> Outcome:
     """Run one autoscaler on one trace. Equal seeds give equal random values as long as the events are the same."""
     env = simpy.Environment()
     cluster = Cluster(env, world.physics, Random(seed))
     signals: dict[str, Signal] = {
-        DEMAND: DemandFigure(
+        DEMAND: DemandMetric(
             cluster,
             Random(seed),
-            outages=world.figure_outages,
-            failing_share=world.figure_failing_share,
+            outages=world.demand_outages,
+            failure_rate=world.demand_failure_rate,
             target_seconds=autoscaler.target_seconds,
         ),
         MESSAGES: UndeliveredMessages(
@@ -82,43 +82,43 @@ def simulated(
     }
     controller = Controller(cluster, autoscaler, signals)
     controller.start(offset_seconds=Random(seed).uniform(0, 60))
-    env.process(_submitting(cluster, trace))
-    env.process(sampled(cluster, _LOOK_SECONDS, cluster.note_fleet))
+    env.process(_submit_all(cluster, trace))
+    env.process(repeat(cluster, _SAMPLE_SECONDS, cluster.record_fleet))
     env.run(until=hours * HOUR)
-    cluster.settle_accounts()
-    return _measured(cluster, controller, autoscaler)
+    cluster.bill_remaining_nodes()
+    return _measure(cluster, controller, autoscaler)
 
 
-def _submitting(cluster: Cluster, trace: Sequence[Submission]) -> Process:
+def _submit_all(cluster: Cluster, trace: Sequence[Submission]) -> Process:
     for submission in trace:
         yield cluster.env.timeout(submission.at - cluster.env.now)
         cluster.submit(Task(submission, submission.gpu_seconds))
 
 
-def _measured(cluster: Cluster, controller: Controller, autoscaler: Autoscaler) -> Outcome:
+def _measure(cluster: Cluster, controller: Controller, autoscaler: Autoscaler) -> Outcome:
     ledger, end = cluster.ledger, cluster.env.now
-    gaps = [glance.ready - _asked_for(glance, autoscaler.max_replicas) for glance in ledger.fleet]
+    gaps = [sample.ready - _required_workers(sample, autoscaler.max_replicas) for sample in ledger.fleet]
     return Outcome(
         first_images=_first_images(cluster.tasks, end),
-        waits=tuple(_ended(task, end) - task.submission.at for task in cluster.tasks),
+        waits=tuple(_end_time(task, end) - task.submission.at for task in cluster.tasks),
         gpu_hours=ledger.node_seconds / HOUR,
         needed_gpu_hours=sum(task.submission.gpu_seconds for task in cluster.tasks) / HOUR,
         overshoot=statistics.fmean(max(0, gap) for gap in gaps),
         undershoot=statistics.fmean(max(0, -gap) for gap in gaps),
         busy_removed=ledger.busy_removed,
-        unfinished=sum(task.ended_at is None for task in cluster.tasks),
+        unfinished=sum(task.finished_at is None for task in cluster.tasks),
         decisions=tuple(controller.decisions),
         fleet=tuple(ledger.fleet),
     )
 
 
-def _asked_for(glance: Glance, most: int) -> int:
-    return min(math.ceil(glance.gpu_seconds / YARDSTICK_SECONDS), glance.tasks, most)
+def _required_workers(sample: FleetSample, max_workers: int) -> int:
+    return min(math.ceil(sample.gpu_seconds / REFERENCE_SECONDS), sample.tasks, max_workers)
 
 
-def _ended(task: Task, end: float) -> float:
-    """Return the end time. Unfinished tasks end with the run, which is too early; `unfinished` counts them."""
-    return end if task.ended_at is None else task.ended_at
+def _end_time(task: Task, end: float) -> float:
+    """Return the end time. Unfinished tasks, which `unfinished` counts, end with the run."""
+    return end if task.finished_at is None else task.finished_at
 
 
 def _first_images(tasks: Sequence[Task], end: float) -> tuple[float, ...]:
@@ -129,4 +129,4 @@ def _first_images(tasks: Sequence[Task], end: float) -> tuple[float, ...]:
             bursts.append([])
         bursts[-1].append(task)
         last = task.submission.at
-    return tuple(min(_ended(task, end) for task in burst) - burst[0].submission.at for burst in bursts)
+    return tuple(min(_end_time(task, end) for task in burst) - burst[0].submission.at for burst in bursts)

@@ -27,7 +27,7 @@ class Signal(Protocol):
         ...
 
 
-class DemandFigure:
+class DemandMetric:
     """GET /internal/autoscaling: measured on request, or 503."""
 
     def __init__(
@@ -36,24 +36,24 @@ class DemandFigure:
         random: Random,
         *,
         outages: Sequence[Outage] = (),
-        failing_share: float = 0.0,
+        failure_rate: float = 0.0,
         target_seconds: float,
     ) -> None:
         self._cluster = cluster
         self._random = random
         self._outages = outages
-        self._failing_share = failing_share
+        self._failure_rate = failure_rate
         self._target_seconds = target_seconds
 
     def read(self) -> float | None:
         """Call the API's own function with predictions; the API's data has no task's progress."""
-        if _is_in(self._cluster.env.now, self._outages) or self._random.random() < self._failing_share:
+        if _is_in(self._cluster.env.now, self._outages) or self._random.random() < self._failure_rate:
             return None
-        waiting, drawing = self._cluster.waiting, self._cluster.drawing
+        waiting, running = self._cluster.waiting, self._cluster.running
         return workers_demanded(
-            gpu_seconds=_predicted(waiting) + _predicted(drawing) / 2,
-            tasks=len(waiting) + len(drawing),
-            busy_workers=len(drawing),
+            gpu_seconds=_predicted(waiting) + _predicted(running) / 2,
+            tasks=len(waiting) + len(running),
+            busy_workers=len(running),
             target_seconds=self._target_seconds,
         )
 
@@ -79,8 +79,8 @@ class UndeliveredMessages:
     def read(self) -> float | None:
         """Return the newest visible sample, unless it is too old."""
         now = self._cluster.env.now
-        seen = [(at, count) for at, visible, count in self._samples if visible <= now]
-        newest_at, count = max(seen, default=(-math.inf, 0))
+        visible = [(at, count) for at, visible_at, count in self._samples if visible_at <= now]
+        newest_at, count = max(visible, default=(-math.inf, 0))
         return float(count) if now - newest_at <= HORIZON_SECONDS else None
 
     def _sampling(self) -> Process:
@@ -88,12 +88,12 @@ class UndeliveredMessages:
         yield env.timeout(self._random.uniform(0, SAMPLE_SECONDS))
         while True:
             if not _is_in(env.now, self._outages):
-                visible = env.now + self._random.uniform(0, self._visible_after)
-                self._samples = [*self._samples[-10:], (env.now, visible, self._messages())]
+                visible_at = env.now + self._random.uniform(0, self._visible_after)
+                self._samples = [*self._samples[-10:], (env.now, visible_at, self._messages())]
             yield env.timeout(SAMPLE_SECONDS)
 
     def _messages(self) -> int:
-        return len(self._cluster.waiting) + len(self._cluster.drawing)
+        return len(self._cluster.waiting) + len(self._cluster.running)
 
 
 def _predicted(tasks: Sequence[Task]) -> float:

@@ -67,13 +67,13 @@ def regular_bursts(random: Random, *, gap_seconds: float, count: int) -> tuple[S
 def diurnal(random: Random, *, hours: float) -> tuple[Submission, ...]:
     """Generate a day: almost no tasks at night, about 900 an hour at the peak (a thinned Poisson process)."""
     highest = 900 / HOUR
-    found: list[Submission] = []
+    submissions: list[Submission] = []
     at = 0.0
     while (at := at + random.expovariate(highest)) < (hours - 1) * HOUR:
         share = max(0.003, math.sin(math.pi * at / (hours * HOUR)) ** 4)
         if random.random() < share:
-            found.append(_submission(random, at, _MIXES[1]))
-    return tuple(found)
+            submissions.append(_submission(random, at, _MIXES[1]))
+    return tuple(submissions)
 
 
 def _submission(random: Random, at: float, mix: tuple[tuple[Kind, float], ...]) -> Submission:

@@ -76,7 +76,9 @@ def test_rules_that_do_not_compile_are_shown(tmp_path: Path) -> None:
     rules.write_text("service cloud.firestore { nonsense }")
     stack = LocalStack.emulators_only(tmp_path / "data", rules=rules)
     with (
-        pytest.raises(ProcessFailedError, match=r"firestore-emulator cannot work: .*Error compiling rules"),
+        pytest.raises(
+            ProcessFailedError, match=r"firestore-emulator cannot become ready: .*Error compiling rules"
+        ),
         stack,
     ):
         pass
@@ -128,7 +130,7 @@ def test_a_crash_costs_nothing_that_was_confirmed_since_the_last_save(
         stack.save_documents()
         here.document("tasks/later").set({"status": "queued"})
         stack.process("firestore-emulator").kill()
-    assert any("the last save is kept" in line for line in said)
+    assert any("the previous save is kept" in line for line in said)
     with LocalStack(settings) as stack:
         here = documents(stack, as_client_of)
         assert {found.id for found in here.collection("tasks").stream()} == {"saved", "later"}

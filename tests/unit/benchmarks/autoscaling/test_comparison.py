@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.autoscaling.autoscalers import MESSAGES, OURS, TUTORIAL_KEDA, Trigger
 from benchmarks.autoscaling.comparison import SCENARIOS, Scenario, blind_decisions, ratios, run_scenario
-from benchmarks.autoscaling.outcomes import World, simulated
+from benchmarks.autoscaling.outcomes import World, simulate
 from benchmarks.autoscaling.traces import HOUR, regular_bursts
 
 SEEDS = range(1, 11)
@@ -32,20 +32,20 @@ def test_nothing_is_decided_by_a_metric_that_is_missing() -> None:
 
 def test_the_net_brings_workers_when_the_figure_never_comes() -> None:
     trace = regular_bursts(Random(1), gap_seconds=HOUR, count=1)
-    cut_off = World(figure_outages=((0.0, 10 * HOUR),))
-    outcome = simulated(trace, OURS, cut_off, seed=1, hours=3)
+    cut_off = World(demand_outages=((0.0, 10 * HOUR),))
+    outcome = simulate(trace, OURS, cut_off, seed=1, hours=3)
     assert outcome.unfinished == 0
-    replicas = [glance.replicas for glance in outcome.fleet]
+    replicas = [sample.replicas for sample in outcome.fleet]
     assert replicas[-1] == max(replicas) > 1  # without the figure it never scales down
     without_net = replace(OURS, triggers=OURS.triggers[:1])
-    assert simulated(trace, without_net, cut_off, seed=1, hours=3).unfinished == len(trace)
+    assert simulate(trace, without_net, cut_off, seed=1, hours=3).unfinished == len(trace)
 
 
 def test_it_goes_from_zero_to_many_and_back_to_zero() -> None:
     trace = regular_bursts(Random(2), gap_seconds=HOUR, count=1)
-    outcome = simulated(trace, OURS, World(), seed=2, hours=3)
+    outcome = simulate(trace, OURS, World(), seed=2, hours=3)
     assert outcome.fleet[0].replicas == 0
-    assert max(glance.ready for glance in outcome.fleet) > 3
+    assert max(sample.ready for sample in outcome.fleet) > 3
     assert outcome.fleet[-1].replicas == 0
     assert outcome.busy_removed == 0
 

@@ -19,38 +19,41 @@ def hpa(
     return HorizontalPodAutoscaler(min_replicas=1, max_replicas=20, scale_up=scale_up, scale_down=scale_down)
 
 
-@pytest.mark.parametrize(("total", "wanted"), [(40.0, 4), (41.0, 5), (1.0, 1)])
-def test_it_wants_the_total_over_the_target_rounded_up(total: float, wanted: int) -> None:
+@pytest.mark.parametrize(("total", "desired_replicas"), [(40.0, 4), (41.0, 5), (1.0, 1)])
+def test_it_wants_the_total_over_the_target_rounded_up(total: float, desired_replicas: int) -> None:
     free = ScalingRules(stabilization_seconds=0, policies=(RatePolicy(Unit.PODS, 100, 15),))
-    assert hpa(scale_up=free, scale_down=free).wanted(0, 10, [Reading(total, 10.0)]) == wanted
+    assert (
+        hpa(scale_up=free, scale_down=free).desired_replicas(0, 10, [Reading(total, 10.0)])
+        == desired_replicas
+    )
 
 
 def test_within_a_tenth_it_leaves_all_as_it_is() -> None:
-    assert hpa().wanted(0, 10, [Reading(109.0, 10.0)]) is None
-    assert hpa().wanted(0, 10, [Reading(112.0, 10.0)]) == 12
+    assert hpa().desired_replicas(0, 10, [Reading(109.0, 10.0)]) is None
+    assert hpa().desired_replicas(0, 10, [Reading(112.0, 10.0)]) == 12
 
 
 def test_of_several_metrics_the_largest_counts() -> None:
-    assert hpa().wanted(0, 2, [Reading(3.0, 1.0), Reading(50.0, 10.0)]) == 5
+    assert hpa().desired_replicas(0, 2, [Reading(3.0, 1.0), Reading(50.0, 10.0)]) == 5
 
 
 def test_a_missing_metric_lets_the_fleet_grow_and_not_shrink() -> None:
-    assert hpa().wanted(0, 2, [Reading(None, 1.0), Reading(3.0, 1.0)]) == 3
+    assert hpa().desired_replicas(0, 2, [Reading(None, 1.0), Reading(3.0, 1.0)]) == 3
     down = ScalingRules(stabilization_seconds=0, policies=(RatePolicy(Unit.PERCENT, 100, 15),))
-    assert hpa(scale_down=down).wanted(0, 8, [Reading(None, 1.0), Reading(3.0, 1.0)]) is None
-    assert hpa(scale_down=down).wanted(0, 8, [Reading(None, 1.0)]) is None
+    assert hpa(scale_down=down).desired_replicas(0, 8, [Reading(None, 1.0), Reading(3.0, 1.0)]) is None
+    assert hpa(scale_down=down).desired_replicas(0, 8, [Reading(None, 1.0)]) is None
 
 
 def test_by_default_it_doubles_or_adds_four_within_fifteen_seconds() -> None:
     default = hpa()
-    assert default.wanted(0, 1, [Reading(20.0, 1.0)]) == 5
-    assert default.wanted(14, 5, [Reading(20.0, 1.0)]) is None
-    assert default.wanted(15, 5, [Reading(20.0, 1.0)]) == 10
+    assert default.desired_replicas(0, 1, [Reading(20.0, 1.0)]) == 5
+    assert default.desired_replicas(14, 5, [Reading(20.0, 1.0)]) is None
+    assert default.desired_replicas(15, 5, [Reading(20.0, 1.0)]) == 10
 
 
 def test_it_shrinks_to_the_most_that_was_wanted_lately() -> None:
     default = hpa()
-    assert default.wanted(0, 10, [Reading(10.0, 1.0)]) is None
-    assert default.wanted(15, 10, [Reading(6.0, 1.0)]) is None
-    assert default.wanted(300, 10, [Reading(2.0, 1.0)]) == 6
-    assert default.wanted(315, 6, [Reading(2.0, 1.0)]) == 2
+    assert default.desired_replicas(0, 10, [Reading(10.0, 1.0)]) is None
+    assert default.desired_replicas(15, 10, [Reading(6.0, 1.0)]) is None
+    assert default.desired_replicas(300, 10, [Reading(2.0, 1.0)]) == 6
+    assert default.desired_replicas(315, 6, [Reading(2.0, 1.0)]) == 2
