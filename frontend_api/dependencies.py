@@ -18,8 +18,8 @@ from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.dead_letters.archive import ArchiveDeadLetter
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.dead_letters.replay import ReplayDeadLetter
-from frontend_api.estimates.estimator import ForetellTask
-from frontend_api.estimates.workload_cache import ReadWorkload
+from frontend_api.estimates.estimator import TaskEstimator
+from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.health.ports import Probe
 from frontend_api.health.readiness import CheckReadiness
 from frontend_api.http.concurrency_limiter import RequestGate
@@ -29,20 +29,20 @@ from frontend_api.operations.alerts import AlertLimits
 from frontend_api.operations.status import ReadOperations
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
 from frontend_api.rescue.policy import RescuePolicy
-from frontend_api.rescue.ports import RescueTurns
+from frontend_api.rescue.ports import RescueLock
 from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.stats.ports import TaskCounts
 from frontend_api.stats.queue import ReadQueue
 from frontend_api.stats.queue_gauge import QueueGauge
 from frontend_api.stats.task_flow import TaskFlow
-from frontend_api.streams.ports import TaskWatch
-from frontend_api.streams.subscriptions import FollowTask
+from frontend_api.streams.ports import TaskChanges
+from frontend_api.streams.subscriptions import Subscriptions
 from frontend_api.tasks.cancel import CancelTask
 from frontend_api.tasks.delete import DeleteTask
-from frontend_api.tasks.final_events import TellEnding
+from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.list import ListTasks
 from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
-from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.tasks.publish_confirmations import PublishConfirmations
 from frontend_api.tasks.read import ReadTask
 from frontend_api.tasks.remove_expired import RemoveExpiredTasks
 from frontend_api.tasks.retry import RetryTask
@@ -79,16 +79,16 @@ class Dependencies:
     clock: Clock
     quotas: Quotas
     read_queue: ReadQueue
-    read_workload: ReadWorkload
+    workload_cache: WorkloadCache
     read_operations: ReadOperations
     read_fleet_demand: ReadFleetDemand
     read_usage: ReadUsage
     gpu_price: GpuPrice | None
-    foretell_task: ForetellTask
+    estimator: TaskEstimator
     submit_task: SubmitTask
     submit_batch: SubmitBatch
     read_task: ReadTask
-    follow_task: FollowTask
+    subscriptions: Subscriptions
     list_tasks: ListTasks
     cancel_task: CancelTask
     delete_task: DeleteTask
@@ -122,14 +122,14 @@ def assembled(
     catalog: ModelCatalog,
     store: TaskStore,
     task_batches: TaskBatches,
-    enqueued_notes: EnqueuedNotes,
-    watch: TaskWatch,
+    publish_confirmations: PublishConfirmations,
+    task_changes: TaskChanges,
     queue: TaskQueue,
     events: EventPublisher,
     images: ImageBucket,
     image_links: ImageLinks,
     dead_letters: DeadLetterArchive,
-    rescue_turns: RescueTurns,
+    rescue_lock: RescueLock,
     webhooks: Webhooks,
     clock: Clock,
     task_counts: TaskCounts,
@@ -161,10 +161,10 @@ def assembled(
     bill = GpuBill()
     if gpu_price is not None:
         bill = GpuBill(price_per_second=gpu_price.per_second, currency=gpu_price.currency)
-    tell_ending = TellEnding(store=store, events=events, bill=bill)
+    publish_final_event = PublishFinalEvent(store=store, events=events, bill=bill)
     read_queue = ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock)
-    read_workload = ReadWorkload(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
-    foretell_task = ForetellTask(read_workload=read_workload, gauge=queue_gauge, clock=clock)
+    workload_cache = WorkloadCache(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
+    estimator = TaskEstimator(workload_cache=workload_cache, gauge=queue_gauge, clock=clock)
     submit_task = SubmitTask(
         catalog=catalog,
         store=store,
@@ -172,33 +172,33 @@ def assembled(
         clock=clock,
         keep_for=keep_for,
         quotas=quotas,
-        callback_rules=webhooks.rules,
-        foretell_task=foretell_task,
+        callback_url_policy=webhooks.rules,
+        estimator=estimator,
         prompt_tokenizers=prompt_tokenizers,
-        enqueued_notes=enqueued_notes,
+        publish_confirmations=publish_confirmations,
     )
-    cancel_task = CancelTask(store=store, tell_ending=tell_ending, clock=clock)
+    cancel_task = CancelTask(store=store, publish_final_event=publish_final_event, clock=clock)
     return Dependencies(
         catalog=catalog,
         clock=clock,
         quotas=quotas,
         read_queue=read_queue,
-        read_workload=read_workload,
+        workload_cache=workload_cache,
         read_operations=ReadOperations(
             read_queue=read_queue,
-            read_workload=read_workload,
+            workload_cache=workload_cache,
             flow=task_flow,
             limits=alert_limits,
             clock=clock,
         ),
-        read_fleet_demand=ReadFleetDemand(catalog=catalog, read_workload=read_workload, clock=clock),
-        foretell_task=foretell_task,
+        read_fleet_demand=ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock),
+        estimator=estimator,
         read_usage=ReadUsage(book=usage_book),
         gpu_price=gpu_price,
         submit_task=submit_task,
         submit_batch=SubmitBatch(submit_task=submit_task, batches=task_batches),
         read_task=ReadTask(store=store),
-        follow_task=FollowTask(watch=watch, most=max_waiting),
+        subscriptions=Subscriptions(changes=task_changes, most=max_waiting),
         list_tasks=ListTasks(store=store),
         cancel_task=cancel_task,
         delete_task=DeleteTask(
@@ -208,8 +208,8 @@ def assembled(
         rescue_stale_tasks=RescueStaleTasks(
             store=store,
             queue=queue,
-            tell_ending=tell_ending,
-            turns=rescue_turns,
+            publish_final_event=publish_final_event,
+            turns=rescue_lock,
             clock=clock,
             policy=rescue_policy,
         ),
@@ -219,7 +219,7 @@ def assembled(
         archive_dead_letter=ArchiveDeadLetter(
             archive=dead_letters,
             store=store,
-            tell_ending=tell_ending,
+            publish_final_event=publish_final_event,
             clock=clock,
             keep_for=keep_dead_letters_for,
         ),

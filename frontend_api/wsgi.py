@@ -28,10 +28,10 @@ from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
-from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueTurns
+from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
-from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
 from frontend_api.adapters.firestore.task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore.task_flow import FirestoreTaskFlow
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
@@ -68,12 +68,12 @@ from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import show_queue
-from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.tasks.publish_confirmations import PublishConfirmations
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.assembly import Webhooks
-from frontend_api.webhooks.delivery_limiter import HostSlots
-from frontend_api.webhooks.signing_secrets import CallerSecrets
-from frontend_api.webhooks.url_policy import CallbackRules
+from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
+from frontend_api.webhooks.signing_secrets import SigningSecrets
+from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 
 _PAGE_FOLDER = Path(__file__).parent / "web_client" / "dist"
 _CLOUD_ORIGINS = ("https://*.googleapis.com",)
@@ -88,7 +88,7 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
     )
     dependencies = _dependencies(settings)
     show_queue(dependencies.read_queue)
-    gauge(FOLLOWERS, lambda: {(): dependencies.follow_task.waiting})
+    gauge(FOLLOWERS, lambda: {(): dependencies.subscriptions.waiting})
     return create_app(dependencies, trusted_hosts=_trusted_hosts(settings))
 
 
@@ -129,16 +129,16 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         catalog=catalog,
         store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
         task_batches=task_batches,
-        enqueued_notes=EnqueuedNotes(
+        publish_confirmations=PublishConfirmations(
             batches=task_batches,
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueued-notes"),
         ),
-        watch=FirestoreTaskWatch(firestore),
+        task_changes=FirestoreTaskChanges(firestore),
         queue=queue,
         events=PubSubEventPublisher(events_topic),
         images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
         image_links=_image_links(settings, bucket_client),
-        rescue_turns=FirestoreRescueTurns(firestore, timeout_seconds=settings.store_timeout_seconds),
+        rescue_lock=FirestoreRescueLock(firestore, timeout_seconds=settings.store_timeout_seconds),
         webhooks=_webhooks(settings, firestore),
         dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=settings.store_timeout_seconds),
         clock=SystemClock(),
@@ -208,7 +208,7 @@ def _authenticator(settings: ApiSettings, api_keys: ApiKeyStore) -> Authenticato
 
 def _webhooks(settings: ApiSettings, firestore: FirestoreClient) -> Webhooks:
     key = settings.webhook_key
-    rules = CallbackRules(is_offered=key is not None, allows_loopback=settings.uses_emulators)
+    rules = CallbackUrlPolicy(is_offered=key is not None, allows_loopback=settings.uses_emulators)
     sender = PinnedWebhookSender(
         rules=rules,
         addresses_of=SystemResolver(threads=settings.webhooks_at_once),
@@ -220,13 +220,13 @@ def _webhooks(settings: ApiSettings, firestore: FirestoreClient) -> Webhooks:
         rules=rules,
         logs=FirestoreWebhookLogs(firestore, timeout_seconds=settings.store_timeout_seconds),
         sender=sender,
-        secrets=CallerSecrets(
+        secrets=SigningSecrets(
             rotations=rotations,
             key=None if key is None else key.get_secret_value().encode(),
             overlap=timedelta(hours=settings.webhook_rotation_hours),
             clock=SystemClock(),
         ),
-        slots=HostSlots(per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once),
+        slots=DeliveryLimiter(per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once),
     )
 
 

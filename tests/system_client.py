@@ -14,8 +14,8 @@ import httpx
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Phase, Task, TaskStatus
-from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
-from frontend_api.streams.ports import Sighting
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
+from frontend_api.streams.ports import TaskSnapshot
 
 _PATIENCE_SECONDS = 60.0
 """Sufficient also when a test stalls Firestore."""
@@ -30,7 +30,7 @@ class SystemClient:
             environment["DARKROOM_PROJECT_ID"], emulator_host=environment["FIRESTORE_EMULATOR_HOST"]
         )
         self._store = FirestoreTaskStore(self._firestore, timeout_seconds=_PATIENCE_SECONDS)
-        self._watch = FirestoreTaskWatch(self._firestore)
+        self._watch = FirestoreTaskChanges(self._firestore)
 
     def __enter__(self) -> Self:
         return self
@@ -83,12 +83,12 @@ class SystemClient:
         found = {task_id: task for task_id, task in latest.items() if holds(task)}
         done = threading.Event()
 
-        def look(task_id: str, sighting: Sighting) -> None:
-            if sighting.task is None or task_id in found:
+        def look(task_id: str, snapshot: TaskSnapshot) -> None:
+            if snapshot.task is None or task_id in found:
                 return
-            latest[task_id] = sighting.task
-            if holds(sighting.task):
-                found[task_id] = sighting.task
+            latest[task_id] = snapshot.task
+            if holds(snapshot.task):
+                found[task_id] = snapshot.task
                 if found.keys() == latest.keys():
                     done.set()
 

@@ -15,7 +15,7 @@ import httpcore
 
 from frontend_api.adapters.address_resolver import AddressesOf, UnresolvableError
 from frontend_api.webhooks.delivery_log import Outcome
-from frontend_api.webhooks.url_policy import Address, CallbackRefusedError, CallbackRules, CallbackUrl
+from frontend_api.webhooks.url_policy import Address, CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
 
 _REASONS: Mapping[type[Exception], str] = {
     httpcore.ConnectError: "cannot be connected to",
@@ -34,7 +34,7 @@ class PinnedWebhookSender:
     def __init__(
         self,
         *,
-        rules: CallbackRules,
+        rules: CallbackUrlPolicy,
         addresses_of: AddressesOf,
         timeout_seconds: float,
         user_agent: str,

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from frontend_api.api_keys.api_key import ApiKey, Scope
 from frontend_api.api_keys.create import CreatedApiKey
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 from frontend_api.tasks.schemas import Text
 
 MAX_DAYS = 3_650
@@ -40,7 +40,7 @@ class ApiKeyRequest(BaseModel):
         return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
 
 
-class ApiKeyAnswer(AnswerBody):
+class ApiKeyAnswer(ResponseBody):
     """An API key without its secret."""
 
     id: str
@@ -74,7 +74,7 @@ class CreatedApiKeyAnswer(ApiKeyAnswer):
         return cls(**dict(ApiKeyAnswer.of(created.record)), key=created.key)
 
 
-class ApiKeyListAnswer(AnswerBody):
+class ApiKeyListAnswer(ResponseBody):
     """All of the caller's keys, newest first."""
 
     keys: tuple[ApiKeyAnswer, ...]

@@ -9,7 +9,7 @@ from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock
 from frontend_api.autoscaling.policy import workers_demanded
 from frontend_api.estimates.workload import Workload
-from frontend_api.estimates.workload_cache import ReadWorkload
+from frontend_api.estimates.workload_cache import WorkloadCache
 
 _USABLE_FOR = timedelta(seconds=30)
 """Maximum age of a workload.
@@ -35,7 +35,7 @@ class FleetDemand:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFleetDemand:
     catalog: ModelCatalog
-    read_workload: ReadWorkload
+    workload_cache: WorkloadCache
     clock: Clock
 
     def __call__(self, models: Collection[str], *, target_seconds: float) -> FleetDemand:
@@ -47,7 +47,7 @@ class ReadFleetDemand:
         chosen = tuple(self.catalog.get(name).name for name in models) or tuple(
             spec.name for spec in self.catalog.models
         )
-        workload = self.read_workload()
+        workload = self.workload_cache()
         if self.clock.now() - workload.as_of > _USABLE_FOR:
             raise DependencyUnavailableError("firestore", "the workload is too old to go by")
         return _demand(workload, frozenset(chosen), target_seconds)

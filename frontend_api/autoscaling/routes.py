@@ -12,7 +12,7 @@ from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import query
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
 
@@ -36,7 +36,7 @@ class AutoscalingQuery(BaseModel):
     )
 
 
-class AutoscalingAnswer(AnswerBody):
+class AutoscalingAnswer(ResponseBody):
     """The demand of a pool's tasks."""
 
     as_of: datetime = Field(description="When it was measured: at most 30 seconds ago.")

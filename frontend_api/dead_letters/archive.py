@@ -12,7 +12,7 @@ from common.domain.task import Failure, Task
 from common.ports import Clock, TaskStore
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
-from frontend_api.tasks.final_events import TellEnding, with_event_pending
+from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 
 DEAD_LETTERED = Failure(
     code="dead_lettered",
@@ -35,7 +35,7 @@ class ArchiveDeadLetter:
 
     archive: DeadLetterArchive
     store: TaskStore
-    tell_ending: TellEnding
+    publish_final_event: PublishFinalEvent
     clock: Clock
     keep_for: timedelta
 
@@ -71,7 +71,7 @@ class ArchiveDeadLetter:
 
         try:
             ended = self.store.update(task_id, change)
-            self.tell_ending.bill.count_settled(found[-1], ended)
-            self.tell_ending(ended)
+            self.publish_final_event.bill.count_settled(found[-1], ended)
+            self.publish_final_event(ended)
         except TaskNotFoundError:
             return  # the task was deleted

@@ -30,7 +30,7 @@ class DeadLetterArchive(Protocol):
         """Return a page of letters, newest first, without bodies. Raises InvalidPageTokenError."""
         ...
 
-    def note_replayed(self, letter_id: str, now: datetime) -> None:
+    def record_replay(self, letter_id: str, now: datetime) -> None:
         """Record that the letter's task was queued again. Raises DeadLetterNotFoundError."""
         ...
 

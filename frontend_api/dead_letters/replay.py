@@ -32,7 +32,7 @@ class ReplayDeadLetter:
         """
         task = self.store.get(self.archive.get(letter_id).task_message().task_id)
         replayed = self._sent_again(task)
-        self.archive.note_replayed(letter_id, self.clock.now())
+        self.archive.record_replay(letter_id, self.clock.now())
         return replayed
 
     def _sent_again(self, task: Task) -> Task:

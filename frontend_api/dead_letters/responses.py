@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from frontend_api.dead_letters.dead_letter import DeadLetter
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 
 
-class DeadLetterAnswer(AnswerBody):
+class DeadLetterResponse(ResponseBody):
     """A dead letter. Fields that were not recorded are null."""
 
     id: str
@@ -26,7 +26,7 @@ class DeadLetterAnswer(AnswerBody):
     expires_at: datetime = Field(description="When the record may be deleted.")
 
 
-class DeadLetterDetailAnswer(DeadLetterAnswer):
+class DeadLetterDetailResponse(DeadLetterResponse):
     """A dead letter with its content."""
 
     attributes: dict[str, str]
@@ -35,9 +35,9 @@ class DeadLetterDetailAnswer(DeadLetterAnswer):
     body_is_cut: bool = Field(description="Whether only the beginning of the body is kept.")
 
     @classmethod
-    def of(cls, letter: DeadLetter) -> "DeadLetterDetailAnswer":
+    def of(cls, letter: DeadLetter) -> "DeadLetterDetailResponse":
         """Build the response; the body is text if it is valid UTF-8."""
-        told = DeadLetterAnswer.model_validate(letter).model_dump()
+        told = DeadLetterResponse.model_validate(letter).model_dump()
         body, encoding = _readable(letter.body)
         return cls(
             **told,
@@ -48,14 +48,14 @@ class DeadLetterDetailAnswer(DeadLetterAnswer):
         )
 
 
-class DeadLetterPageAnswer(AnswerBody):
+class DeadLetterPageResponse(ResponseBody):
     """A page of dead letters, newest first; `next_page_token` is null on the last page."""
 
-    dead_letters: tuple[DeadLetterAnswer, ...]
+    dead_letters: tuple[DeadLetterResponse, ...]
     next_page_token: str | None
 
 
-class PurgedAnswer(AnswerBody):
+class PurgeResponse(ResponseBody):
     """The result of one purge."""
 
     deleted: int

@@ -4,10 +4,10 @@ from flask import Blueprint, Response
 
 from frontend_api.api_keys.api_key import Scope
 from frontend_api.dead_letters.responses import (
-    DeadLetterAnswer,
-    DeadLetterDetailAnswer,
-    DeadLetterPageAnswer,
-    PurgedAnswer,
+    DeadLetterDetailResponse,
+    DeadLetterPageResponse,
+    DeadLetterResponse,
+    PurgeResponse,
 )
 from frontend_api.dead_letters.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
 from frontend_api.dependencies import wired
@@ -15,7 +15,7 @@ from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import authenticate_operator, query
 from frontend_api.http.responses import json_answer, task_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import TaskAnswer, task_path
+from frontend_api.tasks.responses import TaskResponse, task_path
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
 blueprint.before_request(authenticate_operator)
@@ -34,7 +34,7 @@ _MOST_PURGED = 2_000
         scope=Scope.ADMIN,
         tag="dead letters",
         query=DeadLetterListQuery,
-        answers={200: Answer(meaning="One page.", body=DeadLetterPageAnswer)},
+        answers={200: Answer(meaning="One page.", body=DeadLetterPageResponse)},
         problems=(*_ANY, "parameters_rejected"),
     )
 )
@@ -42,8 +42,8 @@ def list_page() -> Response:
     """Return a page of all dead letters, without their bodies."""
     asked = query(DeadLetterListQuery)
     page = wired().dead_letters.list_page(page_size=asked.page_size, page_token=asked.page_token)
-    letters = tuple(DeadLetterAnswer.model_validate(letter) for letter in page.letters)
-    return json_answer(DeadLetterPageAnswer(dead_letters=letters, next_page_token=page.next_page_token))
+    letters = tuple(DeadLetterResponse.model_validate(letter) for letter in page.letters)
+    return json_answer(DeadLetterPageResponse(dead_letters=letters, next_page_token=page.next_page_token))
 
 
 @blueprint.get("/<letter_id>")
@@ -53,13 +53,13 @@ def list_page() -> Response:
         summary="Read a dead letter",
         scope=Scope.ADMIN,
         tag="dead letters",
-        answers={200: Answer(meaning="The letter, with its body.", body=DeadLetterDetailAnswer)},
+        answers={200: Answer(meaning="The letter, with its body.", body=DeadLetterDetailResponse)},
         problems=_ONE,
     )
 )
 def read(letter_id: str) -> Response:
     """Return one dead letter with all its fields."""
-    return json_answer(DeadLetterDetailAnswer.of(wired().dead_letters.get(letter_id)))
+    return json_answer(DeadLetterDetailResponse.of(wired().dead_letters.get(letter_id)))
 
 
 @blueprint.post("/<letter_id>/replay")
@@ -69,7 +69,7 @@ def read(letter_id: str) -> Response:
         summary="Give a dead letter's task another chance",
         scope=Scope.ADMIN,
         tag="dead letters",
-        answers={202: Answer(meaning="The task is queued, with all its attempts.", body=TaskAnswer)},
+        answers={202: Answer(meaning="The task is queued, with all its attempts.", body=TaskResponse)},
         problems=(*_ONE, "dead_letter_undecodable", "task_not_found", "invalid_transition"),
     )
 )
@@ -108,7 +108,7 @@ def delete(letter_id: str) -> Response:
         scope=Scope.ADMIN,
         tag="dead letters",
         query=DeadLetterPurgeQuery,
-        answers={200: Answer(meaning="So many are gone.", body=PurgedAnswer)},
+        answers={200: Answer(meaning="So many are gone.", body=PurgeResponse)},
         problems=(*_ANY, "parameters_rejected"),
     )
 )
@@ -116,4 +116,4 @@ def purge() -> Response:
     """Delete the dead letters from before a given time, oldest first."""
     died_before = query(DeadLetterPurgeQuery).older_than
     deleted = wired().dead_letters.purge(died_before=died_before, limit=_MOST_PURGED)
-    return json_answer(PurgedAnswer(deleted=deleted, more=deleted == _MOST_PURGED))
+    return json_answer(PurgeResponse(deleted=deleted, more=deleted == _MOST_PURGED))

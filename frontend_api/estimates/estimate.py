@@ -1,4 +1,4 @@
-"""Outlook: a task's GPU time, queue position and estimated finish, computed from a Workload. Pure.
+"""Estimate: a task's GPU time, queue position and estimated finish, computed from a Workload. Pure.
 
 A worker receives tasks from Pub/Sub about in the order of submission, a few more than it processes
 at once. Interactive tasks precede batch tasks only among the tasks that a worker holds. The worker
@@ -25,7 +25,7 @@ _HANDLING_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class Estimate:
     """Predictions for an unfinished task. None means unknown."""
 
     feasible: bool = True
@@ -39,11 +39,11 @@ class Outlook:
     """Whether a live worker serves the model."""
 
 
-NOTHING_KNOWN = Outlook()
+NO_ESTIMATE = Estimate()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class QueuePosition:
     """The queue position of a task at one moment."""
 
     as_of: datetime
@@ -57,54 +57,56 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class DrawTime:
     """Generation time: `gpu_seconds` in usual batches, `alone_seconds` on an idle device."""
 
     gpu_seconds: float
     alone_seconds: float
 
 
-def place_of_newest(workload: Workload, model: str, lane: Lane, now: datetime) -> Place:
+def position_of_newest(workload: Workload, model: str, lane: Lane, now: datetime) -> QueuePosition:
     """Return the position of a task submitted now.
 
     Workers have continued since the workload was measured; their progress is estimated.
     """
-    gone_on = max(0.0, (now - workload.as_of).total_seconds())
-    wait_seconds = _wait_seconds(workload, model, lane, gone_on_seconds=gone_on)
-    tasks_ahead = workload.backlog_of(model).all_queued.tasks - _claimed_since(workload, model, gone_on)
-    return Place(as_of=now, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
+    elapsed = max(0.0, (now - workload.as_of).total_seconds())
+    wait_seconds = _wait_seconds(workload, model, lane, elapsed_seconds=elapsed)
+    tasks_ahead = workload.backlog_of(model).all_queued.tasks - _claimed_since(workload, model, elapsed)
+    return QueuePosition(as_of=now, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
 
 
-def place_behind(workload: Workload, model: str, lane: Lane, now: datetime, *, tasks_ahead: int) -> Place:
+def position_behind(
+    workload: Workload, model: str, lane: Lane, now: datetime, *, tasks_ahead: int
+) -> QueuePosition:
     """Return the position of a queued task with `tasks_ahead` tasks of its model before it."""
     queued = workload.backlog_of(model).all_queued.tasks
     share = min(1.0, tasks_ahead / queued) if queued else 1.0
     wait_seconds = _wait_seconds(workload, model, lane, share=share)
-    return Place(as_of=now, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
+    return QueuePosition(as_of=now, tasks_ahead=tasks_ahead, wait_seconds=wait_seconds)
 
 
-def drawing_of(workload: Workload, parameters: GenerationParameters) -> Drawing | None:
+def draw_time_of(workload: Workload, parameters: GenerationParameters) -> DrawTime | None:
     """Return the generation time of all images of a task: the median of the workers' values.
 
     None when no worker has reported any.
     """
-    each = [_drawing(times, parameters) for times in workload.times_of(parameters.model)]
+    each = [_draw_time(times, parameters) for times in workload.times_of(parameters.model)]
     if not each:
         return None
-    return Drawing(
+    return DrawTime(
         gpu_seconds=median(one.gpu_seconds for one in each),
         alone_seconds=median(one.alone_seconds for one in each),
     )
 
 
-def predicted_seconds(workload: Workload, drawing: Drawing, *, wait_seconds: float) -> float:
+def predicted_seconds(workload: Workload, draw_time: DrawTime, *, wait_seconds: float) -> float:
     """Return the seconds until a queued task finishes: wait, generation and handling."""
-    return wait_seconds + drawing.alone_seconds + _handling_seconds(workload)
+    return wait_seconds + draw_time.alone_seconds + _handling_seconds(workload)
 
 
-def predicted_seconds_left(workload: Workload, drawing: Drawing, task: Task) -> float:
+def predicted_seconds_left(workload: Workload, draw_time: DrawTime, task: Task) -> float:
     """Return the seconds until a task that a worker holds finishes."""
-    left = drawing.alone_seconds * (1 - task.progress.value) + _handling_seconds(workload)
+    left = draw_time.alone_seconds * (1 - task.progress.value) + _handling_seconds(workload)
     if task.progress.phase is not Phase.WAITING:
         return left
     # It waits inside the worker behind about half of the worker's held work.
@@ -119,7 +121,7 @@ def infeasible(model: str) -> str:
 
 
 def _wait_seconds(
-    workload: Workload, model: str, lane: Lane, *, share: float = 1.0, gone_on_seconds: float = 0.0
+    workload: Workload, model: str, lane: Lane, *, share: float = 1.0, elapsed_seconds: float = 0.0
 ) -> float:
     """Return the seconds until the work ahead is done.
 
@@ -134,7 +136,7 @@ def _wait_seconds(
         return 0.0
     # Workers have hardly started on arrivals since the measurement.
     measured = sum((_work_ahead(replace(workload, arrivals={}), name) for name in sharing), Work())
-    gpu_seconds = ahead.units - min(measured.units, gone_on_seconds * len(workers))
+    gpu_seconds = ahead.units - min(measured.units, elapsed_seconds * len(workers))
     if lane is Lane.INTERACTIVE:
         batch = sum((_work_ahead(workload, name, share=share, lane=Lane.BATCH) for name in sharing), Work())
         held_at_once = sum(worker.deliveries for worker in workers)
@@ -142,18 +144,18 @@ def _wait_seconds(
     return max(0.0, gpu_seconds) / len(workers)
 
 
-def _claimed_since(workload: Workload, model: str, gone_on_seconds: float) -> int:
+def _claimed_since(workload: Workload, model: str, elapsed_seconds: float) -> int:
     """Estimate how many measured tasks workers have claimed since.
 
     A long backlog is measured only every few seconds.
     """
     measured = replace(workload, arrivals={})
     queued, workers = measured.backlog_of(model).all_queued, workload.workers_of(model)
-    if not workers or gone_on_seconds <= _MEASURED_EVERY_SECONDS or not queued.tasks:
+    if not workers or elapsed_seconds <= _MEASURED_EVERY_SECONDS or not queued.tasks:
         return 0
     sharing = workload.models & {name for worker in workers for name in worker.models}
     seconds = sum((_work_ahead(measured, name) for name in sharing), Work()).units
-    share = gone_on_seconds * len(workers) / seconds if seconds else 0.0
+    share = elapsed_seconds * len(workers) / seconds if seconds else 0.0
     return min(queued.tasks, int(share * queued.tasks))
 
 
@@ -167,11 +169,11 @@ def _work_ahead(workload: Workload, model: str, *, share: float = 1.0, lane: Lan
     return Work(tasks=round(share * queued.tasks) + held.tasks, units=per_unit * units)
 
 
-def _drawing(times: ModelTimes, parameters: GenerationParameters) -> Drawing:
+def _draw_time(times: ModelTimes, parameters: GenerationParameters) -> DrawTime:
     """Use the times of the most similar size; a step's duration is proportional to the pixels."""
     if not times.sizes:
         seconds = times.gpu_seconds_per_unit * parameters.work_units
-        return Drawing(gpu_seconds=seconds, alone_seconds=seconds)
+        return DrawTime(gpu_seconds=seconds, alone_seconds=seconds)
     pixels = parameters.pass_pixels
     size = _most_like(times.sizes, pixels)
     scale = pixels / size.pass_pixels
@@ -180,7 +182,7 @@ def _drawing(times: ModelTimes, parameters: GenerationParameters) -> Drawing:
     image = around + parameters.steps * scale * size.step_seconds
     alone = around + parameters.steps * scale * max(alone_step, size.step_seconds)
     others = (parameters.num_images - 1) * image
-    return Drawing(gpu_seconds=image + others, alone_seconds=alone + others)
+    return DrawTime(gpu_seconds=image + others, alone_seconds=alone + others)
 
 
 def _most_like(sizes: Sequence[SizeTimes], pass_pixels: int) -> SizeTimes:

@@ -7,14 +7,14 @@ from frontend_api.dependencies import wired
 from frontend_api.http.requests import BAD_BODY, authenticate, caller_id, json_body, limit_refusals
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import AnswerBody, EtaAnswer, WarningAnswer, warning_answers
+from frontend_api.tasks.responses import EtaResponse, ResponseBody, WarningResponse, warning_responses
 from frontend_api.tasks.schemas import TaskSubmission
 
 blueprint = Blueprint("estimates", __name__, url_prefix="/v1/tasks:estimate")
 blueprint.before_request(authenticate)
 
 
-class EstimateAnswer(AnswerBody):
+class EstimateResponse(ResponseBody):
     """The estimate for a submission that is made now."""
 
     model: str
@@ -22,12 +22,12 @@ class EstimateAnswer(AnswerBody):
     reason: str | None = Field(description="Why it is not feasible; null if it is.")
     gpu_seconds: float | None = Field(description="What drawing it takes; null while no worker has said so.")
     queue_position: int = Field(description="How many tasks of the model would wait before it.")
-    eta: EtaAnswer | None = Field(description="null where it is not feasible, or nobody can tell.")
+    eta: EtaResponse | None = Field(description="null where it is not feasible, or nobody can tell.")
     price: float | None = Field(
         description="Of `gpu_seconds`; null where it is not known, or no price is set."
     )
     currency: str | None = Field(description="null where no price is set.")
-    warnings: tuple[WarningAnswer, ...] = Field(description="The warnings that the task would have.")
+    warnings: tuple[WarningResponse, ...] = Field(description="The warnings that the task would have.")
 
 
 @blueprint.post("")
@@ -37,7 +37,7 @@ class EstimateAnswer(AnswerBody):
         summary="Ask what a task would take and cost",
         tag="tasks",
         body=TaskSubmission,
-        answers={200: Answer(meaning="The estimate. Nothing was stored.", body=EstimateAnswer)},
+        answers={200: Answer(meaning="The estimate. Nothing was stored.", body=EstimateResponse)},
         problems=(*BAD_BODY, "unauthenticated", "unknown_model", "quota_exceeded", "dependency_unavailable"),
     )
 )
@@ -50,18 +50,18 @@ def estimate() -> Response:
     task = wired().submit_task.new_task(
         json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)
     )
-    outlook = wired().foretell_task.estimate(task.parameters, task.lane)
-    price, gpu_seconds = wired().gpu_price, outlook.gpu_seconds
+    estimate = wired().estimator.estimate(task.parameters, task.lane)
+    price, gpu_seconds = wired().gpu_price, estimate.gpu_seconds
     return json_answer(
-        EstimateAnswer(
+        EstimateResponse(
             model=task.parameters.model,
-            feasible=outlook.feasible,
-            reason=outlook.reason,
+            feasible=estimate.feasible,
+            reason=estimate.reason,
             gpu_seconds=None if gpu_seconds is None else round(gpu_seconds, 3),
-            queue_position=outlook.queue_position or 0,
-            eta=EtaAnswer.of(outlook.eta),
+            queue_position=estimate.queue_position or 0,
+            eta=EtaResponse.of(estimate.eta),
             price=None if price is None or gpu_seconds is None else price.of(gpu_seconds),
             currency=None if price is None else price.currency,
-            warnings=warning_answers(task),
+            warnings=warning_responses(task),
         )
     )

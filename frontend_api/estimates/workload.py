@@ -90,7 +90,7 @@ class Backlog:
         """Of both lanes."""
         return sum(self.processing.values(), NO_WORK)
 
-    def joined_by(self, newcomers: Mapping[Lane, Work]) -> "Backlog":
+    def with_task(self, newcomers: Mapping[Lane, Work]) -> "Backlog":
         """Return a copy with more queued tasks."""
         queued = {lane: self.queued.get(lane, NO_WORK) + newcomers.get(lane, NO_WORK) for lane in Lane}
         return Backlog(queued=queued, processing=self.processing)
@@ -110,7 +110,7 @@ class Workload:
     former_workers: tuple[WorkerReport, ...] = ()
     """For each model that no live worker has measured, the latest that had, newest first."""
 
-    def joined_by(self, task: Task) -> "Workload":
+    def with_task(self, task: Task) -> "Workload":
         """Return a copy with one more queued task."""
         model = task.parameters.model
         lanes = self.arrivals.get(model, {})
@@ -125,7 +125,7 @@ class Workload:
     def backlog_of(self, model: str) -> Backlog:
         """Return the queued and processing work of a model."""
         measured = self.measured.get(model, Backlog())
-        return measured.joined_by(self.arrivals[model]) if model in self.arrivals else measured
+        return measured.with_task(self.arrivals[model]) if model in self.arrivals else measured
 
     def workers_of(self, model: str) -> tuple[WorkerReport, ...]:
         """Return the live workers that can serve the model."""

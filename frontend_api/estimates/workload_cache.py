@@ -24,7 +24,7 @@ from common.domain.models.catalog import ModelCatalog
 from common.domain.task import Task
 from common.domain.worker_report import WorkerReport
 from common.ports import Clock, WorkerReports
-from frontend_api.estimates.known_tasks import MOST_KEPT_SINGLY, KnownTasks
+from frontend_api.estimates.active_tasks import MAX_LISTED, ActiveTasks
 from frontend_api.estimates.workload import Workload
 from frontend_api.stats.queue_gauge import QueueGauge
 
@@ -62,7 +62,7 @@ class _Due(enum.Enum):
     MEASUREMENT_IN_BACKGROUND = enum.auto()
 
 
-class ReadWorkload:
+class WorkloadCache:
     """Reads the workload. Safe to share between threads."""
 
     def __init__(
@@ -75,7 +75,7 @@ class ReadWorkload:
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload-query")
         self._measuring = threading.Lock()
         self._lock = threading.Lock()
-        self._known = KnownTasks(self._models)
+        self._known = ActiveTasks(self._models)
         self._crew: _Crew = ((), ())
         self._crew_as_of: datetime | None = None
         self._measured_at: datetime | None = None
@@ -107,7 +107,7 @@ class ReadWorkload:
                 self._note_failure(error)
         return self._workload() if self._is_younger(_USABLE_FOR) else None
 
-    def note_queued(self, task: Task) -> None:
+    def add_queued(self, task: Task) -> None:
         """Count a task that this process has stored."""
         with self._lock:
             self._known.add(task)
@@ -189,7 +189,7 @@ class ReadWorkload:
     def _measure(self) -> None:
         with self._lock:
             now = self._clock.now()
-            are_few = self._known.count <= MOST_KEPT_SINGLY
+            are_few = self._known.count <= MAX_LISTED
             self._stored_meanwhile = {}
         try:
             crew = self._pool.submit(self._read_crew, now)
@@ -208,14 +208,14 @@ class ReadWorkload:
             self._known, self._stored_meanwhile = known, None
             self._measured_at = self._as_of = now
 
-    def _listed(self) -> KnownTasks | None:
+    def _listed(self) -> ActiveTasks | None:
         """List the tasks one by one; None when there are too many."""
-        found = self._gauge.active(at_most=MOST_KEPT_SINGLY + 1)
-        return KnownTasks.few(self._models, found) if len(found) <= MOST_KEPT_SINGLY else None
+        found = self._gauge.active(at_most=MAX_LISTED + 1)
+        return ActiveTasks.few(self._models, found) if len(found) <= MAX_LISTED else None
 
-    def _added_up(self, now: datetime) -> KnownTasks:
+    def _added_up(self, now: datetime) -> ActiveTasks:
         backlogs = self._pool.map(partial(self._gauge.backlog, queued_before=now), self._models)
-        return KnownTasks.many(dict(zip(self._models, backlogs, strict=True)))
+        return ActiveTasks.many(dict(zip(self._models, backlogs, strict=True)))
 
     def _read_crew(self, now: datetime) -> None:
         if self._crew_as_of is not None and now - self._crew_as_of < _CREW_GOOD_FOR:

@@ -5,18 +5,18 @@ from flask import Blueprint, Response
 from frontend_api.dependencies import wired
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("health", __name__)
 
 
-class AliveAnswer(AnswerBody):
+class AliveAnswer(ResponseBody):
     """The process is alive."""
 
     status: str = "ok"
 
 
-class DependencyAnswer(AnswerBody):
+class DependencyAnswer(ResponseBody):
     """One dependency and its response time."""
 
     name: str
@@ -24,7 +24,7 @@ class DependencyAnswer(AnswerBody):
     latency_ms: float
 
 
-class ReadyAnswer(AnswerBody):
+class ReadyAnswer(ResponseBody):
     """Whether all dependencies of a submission are reachable."""
 
     status: str

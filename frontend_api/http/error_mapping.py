@@ -25,7 +25,7 @@ from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedErro
 from frontend_api.images.ports import ImageGoneError
 from frontend_api.quotas.quotas import QueueFullError, QuotaExceededError
 from frontend_api.rescue.rescue import RescueRunningError
-from frontend_api.streams.subscriptions import NoPlaceLeftError
+from frontend_api.streams.subscriptions import TooManyWaitingError
 from frontend_api.tasks.read import ImageNotFoundError
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, OutcomeUnknownError, TaskNotConfirmedError
 from frontend_api.webhooks.deliver import WebhookNotDeliveredError
@@ -134,7 +134,7 @@ def _outcome_unknown(error: OutcomeUnknownError) -> Problem:
     return replace(_unavailable(error), detail=detail, task_id=error.task_id)
 
 
-def _no_place_left(error: NoPlaceLeftError) -> Problem:
+def _no_place_left(error: TooManyWaitingError) -> Problem:
     return Problem(
         code="too_many_waiting",
         detail=f"{error}; ask again later, or without waiting",
@@ -172,7 +172,7 @@ _TOLD: Mapping[type, Callable[[Any], Problem]] = {
     ReceiverBusyError: _busy,
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
     NotAuthenticatedError: _not_authenticated,
-    NoPlaceLeftError: _no_place_left,
+    TooManyWaitingError: _no_place_left,
     OutcomeUnknownError: _outcome_unknown,
     DependencyUnavailableError: _unavailable,
 }

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from common.domain.task import Task
 from frontend_api.dependencies import Dependencies, wired
-from frontend_api.tasks.responses import TaskAnswer, signed_links
+from frontend_api.tasks.responses import TaskResponse, signed_links
 
 
 def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
@@ -28,7 +28,7 @@ _CHANGES_BY_ITSELF: Any = {
 }
 
 
-def _etag(answer: TaskAnswer, task: Task) -> str:
+def _etag(answer: TaskResponse, task: Task) -> str:
     """Return the ETag of the owner-visible fields.
 
     The stored document also changes with claim renewals and internal fields.
@@ -68,7 +68,7 @@ class Snapshot:
         and ETA.
         """
         links = signed_links(task, wired.image_links)
-        answer = TaskAnswer.of(task, links, outlook=wired.foretell_task(task), price=wired.gpu_price)
+        answer = TaskResponse.of(task, links, estimate=wired.estimator(task), price=wired.gpu_price)
         return cls(json=_written(answer), etag=_etag(answer, task), is_last=task.status.is_terminal)
 
 

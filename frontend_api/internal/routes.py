@@ -18,14 +18,14 @@ from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.rescue.policy import Verdict
 from frontend_api.rescue.schemas import RescueRequest
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("internal", __name__, url_prefix="/internal")
 _archived = counter(DEAD_LETTERS_ARCHIVED)
 _log = structlog.get_logger(__name__)
 
 
-class RescuedAnswer(AnswerBody):
+class RescueResponse(ResponseBody):
     """The number of tasks per result of one rescue run."""
 
     published: int
@@ -34,7 +34,7 @@ class RescuedAnswer(AnswerBody):
     by_verdict: dict[Verdict, int]
 
 
-class RemovedAnswer(AnswerBody):
+class RemovalResponse(ResponseBody):
     """The number of tasks that one cleanup run removed."""
 
     removed: int
@@ -54,7 +54,7 @@ def check_caller() -> None:
         tag="internal",
         body=RescueRequest,
         body_required=False,
-        answers={200: Answer(meaning="One round is done.", body=RescuedAnswer)},
+        answers={200: Answer(meaning="One round is done.", body=RescueResponse)},
         problems=(
             *BAD_BODY,
             "unauthenticated",
@@ -69,7 +69,7 @@ def rescue() -> Response:
     Safe to call at any time. While a run is in progress, a second call is rejected at once.
     """
     rescued = wired().rescue_stale_tasks(queue_lost_at=json_body(RescueRequest, optional=True).queue_lost_at)
-    return json_answer(RescuedAnswer.model_validate(rescued, from_attributes=True))
+    return json_answer(RescueResponse.model_validate(rescued, from_attributes=True))
 
 
 @blueprint.post("/remove-expired")
@@ -78,13 +78,13 @@ def rescue() -> Response:
         id="removeExpiredTasks",
         summary="Remove ended tasks whose time is up, with their objects",
         tag="internal",
-        answers={200: Answer(meaning="One round is done.", body=RemovedAnswer)},
+        answers={200: Answer(meaning="One round is done.", body=RemovalResponse)},
         problems=("unauthenticated", "dependency_unavailable"),
     )
 )
 def remove_expired() -> Response:
     """Remove expired tasks once. Safe to call at any time, also concurrently."""
-    return json_answer(RemovedAnswer(removed=wired().remove_expired_tasks()))
+    return json_answer(RemovalResponse(removed=wired().remove_expired_tasks()))
 
 
 @blueprint.post("/events")

@@ -14,13 +14,13 @@ from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
 
 
-class ModelAnswer(AnswerBody):
+class ModelResponse(ResponseBody):
     """A model: its accepted parameters, and the defaults of omitted ones."""
 
     name: str
@@ -48,7 +48,7 @@ class ModelAnswer(AnswerBody):
     )
 
     @classmethod
-    def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelAnswer":
+    def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelResponse":
         """Build the answer, without the model's source path."""
         shown = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
@@ -56,10 +56,10 @@ class ModelAnswer(AnswerBody):
         return cls.model_validate({**shown, "served": served, "workers": workers})
 
 
-class ModelListAnswer(AnswerBody):
+class ModelListResponse(ResponseBody):
     """All models. The first is the default of submissions that name none."""
 
-    models: tuple[ModelAnswer, ...]
+    models: tuple[ModelResponse, ...]
 
 
 @blueprint.get("")
@@ -68,15 +68,15 @@ class ModelListAnswer(AnswerBody):
         id="listModels",
         summary="List the models on offer",
         tag="models",
-        answers={200: Answer(meaning="All of them; the first is the default.", body=ModelListAnswer)},
+        answers={200: Answer(meaning="All of them; the first is the default.", body=ModelListResponse)},
         problems=("unauthenticated",),
     )
 )
 def list_all() -> Response:
     """Return the model catalog."""
-    workload = wired().read_workload.at_once()
-    models = tuple(ModelAnswer.of(spec, workload) for spec in wired().catalog.models)
-    return json_answer(ModelListAnswer(models=models))
+    workload = wired().workload_cache.at_once()
+    models = tuple(ModelResponse.of(spec, workload) for spec in wired().catalog.models)
+    return json_answer(ModelListResponse(models=models))
 
 
 @blueprint.get("/<name>")
@@ -85,14 +85,14 @@ def list_all() -> Response:
         id="readModel",
         summary="Read one model's limits and defaults",
         tag="models",
-        answers={200: Answer(meaning="The model.", body=ModelAnswer)},
+        answers={200: Answer(meaning="The model.", body=ModelResponse)},
         problems=("unauthenticated", "model_not_found"),
     )
 )
 def read(name: str) -> Response:
     """Return one model."""
     try:
-        return json_answer(ModelAnswer.of(wired().catalog.get(name), wired().read_workload.at_once()))
+        return json_answer(ModelResponse.of(wired().catalog.get(name), wired().workload_cache.at_once()))
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc

@@ -17,14 +17,14 @@ from frontend_api.operations.alerts import Alert, AlertState
 from frontend_api.operations.status import MOST_FAILURES
 from frontend_api.stats.routes import QueueAnswer
 from frontend_api.stats.task_flow import Lately
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 from frontend_api.usage.totals import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
 blueprint.before_request(authenticate_operator)
 
 
-class AlertAnswer(AnswerBody):
+class AlertAnswer(ResponseBody):
     """An alert, evaluated from the store."""
 
     name: str
@@ -52,7 +52,7 @@ class AlertAnswer(AnswerBody):
         )
 
 
-class WorkerTimesAnswer(AnswerBody):
+class WorkerTimesAnswer(ResponseBody):
     """A worker's recently measured times for one model."""
 
     model: str
@@ -76,7 +76,7 @@ class WorkerTimesAnswer(AnswerBody):
         )
 
 
-class BrokenModelAnswer(AnswerBody):
+class BrokenModelAnswer(ResponseBody):
     """A model that a worker currently cannot serve."""
 
     model: str
@@ -92,7 +92,7 @@ class BrokenModelAnswer(AnswerBody):
         )
 
 
-class WorkerAnswer(AnswerBody):
+class WorkerAnswer(ResponseBody):
     """A live worker, from its own report."""
 
     worker_id: str
@@ -121,14 +121,14 @@ class WorkerAnswer(AnswerBody):
         )
 
 
-class FailureCountAnswer(AnswerBody):
+class FailureCountAnswer(ResponseBody):
     """The number of tasks that failed with one code."""
 
     code: str
     tasks: int
 
 
-class LastHourAnswer(AnswerBody):
+class LastHourAnswer(ResponseBody):
     """The outcomes of tasks that finished within the last hour and are still stored."""
 
     completed: int
@@ -155,7 +155,7 @@ class LastHourAnswer(AnswerBody):
         )
 
 
-class OperationsAnswer(AnswerBody):
+class OperationsAnswer(ResponseBody):
     """The overall status of the system."""
 
     queue: QueueAnswer

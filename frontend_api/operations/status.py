@@ -9,7 +9,7 @@ from functools import partial
 from common.domain.task import TaskStatus
 from common.ports import Clock
 from frontend_api.estimates.workload import Workload
-from frontend_api.estimates.workload_cache import ReadWorkload
+from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.operations.alerts import Alert, AlertEvaluation, AlertLimits
 from frontend_api.stats.cached import Remembered
 from frontend_api.stats.queue import QueueStanding, ReadQueue
@@ -41,13 +41,13 @@ class ReadOperations:
         self,
         *,
         read_queue: ReadQueue,
-        read_workload: ReadWorkload,
+        workload_cache: WorkloadCache,
         flow: TaskFlow,
         limits: AlertLimits,
         clock: Clock,
     ) -> None:
         self._read_queue = read_queue
-        self._read_workload = read_workload
+        self._read_workload = workload_cache
         self._flow = flow
         self._limits = limits
         self._lately = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)

@@ -7,13 +7,13 @@ from typing import Self
 
 from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
-from frontend_api.rescue.ports import RescueTurns, Turn
+from frontend_api.rescue.ports import RescueLock, Turn
 
 
 class HeldTurn:
     """A context manager around an acquired lock."""
 
-    def __init__(self, turn: Turn, *, turns: RescueTurns, clock: Clock, ttl: timedelta) -> None:
+    def __init__(self, turn: Turn, *, turns: RescueLock, clock: Clock, ttl: timedelta) -> None:
         self._turn: Turn | None = turn
         self._turns = turns
         self._clock = clock

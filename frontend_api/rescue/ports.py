@@ -12,10 +12,10 @@ class Turn:
     holder: str
     expires_at: datetime
     revision: str = field(compare=False)
-    """The stored revision that this was read from; opaque except for RescueTurns."""
+    """The stored revision that this was read from; opaque except for RescueLock."""
 
 
-class RescueTurns(Protocol):
+class RescueLock(Protocol):
     """Ensures that one rescue runs at a time. Every method raises DependencyUnavailableError."""
 
     def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:

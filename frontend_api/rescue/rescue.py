@@ -20,8 +20,8 @@ from common.observability.metrics import TASKS_RESCUED, counter
 from common.ports import Clock, TaskStore, Unattended
 from frontend_api.rescue.lock import HeldTurn
 from frontend_api.rescue.policy import RescuePolicy, Verdict
-from frontend_api.rescue.ports import RescueTurns
-from frontend_api.tasks.final_events import TellEnding, with_event_pending
+from frontend_api.rescue.ports import RescueLock
+from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 from frontend_api.tasks.ports import TaskQueue
 from frontend_api.tasks.submit import noted_as_enqueued
 
@@ -65,8 +65,8 @@ def _random_holder() -> str:
 class RescueStaleTasks:
     store: TaskStore
     queue: TaskQueue
-    tell_ending: TellEnding
-    turns: RescueTurns
+    publish_final_event: PublishFinalEvent
+    turns: RescueLock
     clock: Clock
     policy: RescuePolicy
     new_holder: Callable[[], str] = _random_holder
@@ -94,7 +94,7 @@ class RescueStaleTasks:
                     if not held.kept():
                         break
             for task in given_up:  # last: an outage of the event topic must not stop the rest
-                self.tell_ending.at_once(task)
+                self.publish_final_event.at_once(task)
         finally:
             _tell(met)
         return Rescued(by_verdict=met)
@@ -136,7 +136,7 @@ class RescueStaleTasks:
         if verdict.failure is not None:
             return self._abandon(task, decide, given_up)
         if verdict is Verdict.EVENT_UNPUBLISHED:
-            self.tell_ending.at_once(task)
+            self.publish_final_event.at_once(task)
         return verdict
 
     def _abandon(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
@@ -155,7 +155,7 @@ class RescueStaleTasks:
         with suppress(TaskNotFoundError):
             ended = self.store.update(task.id, change, last_seen=task)
             if verdict.failure is not None:
-                self.tell_ending.bill.count_settled(found, ended)
+                self.publish_final_event.bill.count_settled(found, ended)
                 given_up.append(ended)
         return Verdict.NO_ACTION if verdict.failure is None else verdict
 

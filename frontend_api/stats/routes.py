@@ -12,13 +12,13 @@ from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.stats.queue import LATELY, QueueStanding
 from frontend_api.stats.queue_gauge import QueueLine
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
 blueprint.before_request(authenticate)
 
 
-class QueueLineAnswer(AnswerBody):
+class QueueLineAnswer(ResponseBody):
     """The queue of one model or of all models."""
 
     queued: int
@@ -96,7 +96,7 @@ class QueueAnswer(QueueLineAnswer):
 )
 def read() -> Response:
     """Return the queue of all callers."""
-    return json_answer(QueueAnswer.of_all(wired().read_queue(), wired().read_workload()))
+    return json_answer(QueueAnswer.of_all(wired().read_queue(), wired().workload_cache()))
 
 
 def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueAnswer:

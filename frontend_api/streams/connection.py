@@ -9,7 +9,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
-from frontend_api.streams.subscriptions import Follower
+from frontend_api.streams.subscriptions import Subscription
 
 _TAKES_NOTHING_SECONDS = 30.0
 _TIMEVAL = struct.pack("ll", int(_TAKES_NOTHING_SECONDS), 0)
@@ -18,17 +18,17 @@ _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 """Without POLLRDHUP, only a reset is detected before the next write."""
 
 
-class Heard(Enum):
+class WaitOutcome(Enum):
     """Reason why a wait ended."""
 
-    NEWS = auto()
-    """The follower has an update, and the connection accepts data."""
-    NOTHING = auto()
+    CHANGED = auto()
+    """The subscription has an update, and the connection accepts data."""
+    TIMEOUT = auto()
     """The time passed without an update, and the connection accepts data."""
-    CALLER_SPEAKS = auto()
-    CALLER_GONE = auto()
+    CLIENT_DATA = auto()
+    DISCONNECTED = auto()
     """The caller disconnected, or accepted no data for 30 seconds while data was due."""
-    MUST_END = auto()
+    SHUTTING_DOWN = auto()
 
 
 class ClientConnection:
@@ -40,7 +40,7 @@ class ClientConnection:
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self.socket: socket.socket | None = environ.get("gunicorn.socket")
 
-    def send_no_backlog(self) -> None:
+    def limit_send_buffer(self) -> None:
         """Limit the send buffer, so that a slow reader gets the newest state and not a backlog.
 
         A partly sent message times out as well: sending then raises OSError.
@@ -49,7 +49,7 @@ class ClientConnection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNSENT_BYTES)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close the connection in both directions; no error if it is already broken.
 
         Otherwise the server would linger until the caller has read the last bytes.
@@ -58,43 +58,45 @@ class ClientConnection:
             with suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
 
-    def wait(self, follower: Follower, seconds: float, *, listening: bool = False) -> Heard:
-        """Wait at most `seconds` for an update; with `listening`, also for data from the caller."""
+    def wait(self, subscription: Subscription, seconds: float, *, accepts_data: bool = False) -> WaitOutcome:
+        """Wait at most `seconds` for an update; with `accepts_data`, also for data from the caller."""
         silent_until = time.monotonic() + seconds
         gone_at: float | None = None
         while True:
-            follower.hush()
-            if follower.must_end:
-                return Heard.MUST_END
+            subscription.clear_wakeup()
+            if subscription.is_shutting_down:
+                return WaitOutcome.SHUTTING_DOWN
             now = time.monotonic()
             # A heartbeat, too, is due only when the connection accepts data.
-            is_due = follower.has_news or now >= silent_until
+            is_due = subscription.has_update or now >= silent_until
             if is_due and self.socket is None:
-                return self._due(follower)
+                return self._due(subscription)
             if is_due and gone_at is None:
                 gone_at = now + _TAKES_NOTHING_SECONDS
             left = (silent_until if gone_at is None else gone_at) - now
             if left <= 0:
-                return Heard.CALLER_GONE
-            heard = self._heard(follower, left, writing=is_due, listening=listening)
-            if heard is not None:
-                return heard
+                return WaitOutcome.DISCONNECTED
+            outcome = self._poll(subscription, left, writing=is_due, accepts_data=accepts_data)
+            if outcome is not None:
+                return outcome
 
     @staticmethod
-    def _due(follower: Follower) -> Heard:
-        return Heard.NEWS if follower.has_news else Heard.NOTHING
+    def _due(subscription: Subscription) -> WaitOutcome:
+        return WaitOutcome.CHANGED if subscription.has_update else WaitOutcome.TIMEOUT
 
-    def _heard(self, follower: Follower, seconds: float, *, writing: bool, listening: bool) -> Heard | None:
+    def _poll(
+        self, subscription: Subscription, seconds: float, *, writing: bool, accepts_data: bool
+    ) -> WaitOutcome | None:
         """Poll the caller's socket; return None if nothing relevant happened in time."""
         poll = select.poll()
-        poll.register(follower, select.POLLIN)
+        poll.register(subscription, select.POLLIN)
         if self.socket is not None:
-            wanted = (select.POLLOUT if writing else 0) | (select.POLLIN if listening else 0)
+            wanted = (select.POLLOUT if writing else 0) | (select.POLLIN if accepts_data else 0)
             poll.register(self.socket, _HUNG_UP | wanted)
         events = dict(poll.poll(seconds * 1_000))
         of_caller = 0 if self.socket is None else events.get(self.socket.fileno(), 0)
         if of_caller & select.POLLIN:
-            return Heard.CALLER_SPEAKS
+            return WaitOutcome.CLIENT_DATA
         if of_caller & _HUNG_UP:
-            return Heard.CALLER_GONE
-        return self._due(follower) if of_caller & select.POLLOUT else None
+            return WaitOutcome.DISCONNECTED
+        return self._due(subscription) if of_caller & select.POLLOUT else None

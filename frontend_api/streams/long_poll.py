@@ -11,9 +11,9 @@ from common.domain.task import Task
 from frontend_api.dependencies import wired
 from frontend_api.http.prefer_header import wait_seconds
 from frontend_api.http.responses import task_answer
-from frontend_api.streams.connection import ClientConnection, Heard
-from frontend_api.streams.ports import Sighting
-from frontend_api.streams.subscriptions import Follower
+from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.ports import TaskSnapshot
+from frontend_api.streams.subscriptions import Subscription
 
 PREFER = {
     "Prefer": "`wait=N` holds the answer for up to N seconds, 60 at most (RFC 7240); `wait` alone asks for all of them."
@@ -33,46 +33,46 @@ def applied(answer: Response, seconds: int | None) -> Response:
     return answer
 
 
-def awaited_end(follower: Follower, task: Task, seconds: float) -> Task:
+def awaited_end(subscription: Subscription, task: Task, seconds: float) -> Task:
     """Return the task in its terminal state, or its current state after the timeout.
 
     Raises TaskNotFoundError.
     """
     until = time.monotonic() + seconds
-    follower.follow(task)
+    subscription.follow(task)
     while not task.status.is_terminal:
-        changed = _next_state(follower, task, until)
+        changed = _next_state(subscription, task, until)
         if changed is None:
             break
         task = changed
     return task
 
 
-def awaited_change(follower: Follower, known: Response, task: Task, seconds: float) -> Response:
+def awaited_change(subscription: Subscription, known: Response, task: Task, seconds: float) -> Response:
     """Return the first answer that differs from `known`, or `known` after the timeout.
 
     Raises TaskNotFoundError.
     """
     until = time.monotonic() + seconds
-    follower.follow(task)
-    while (changed := _next_state(follower, task, until)) is not None:
+    subscription.follow(task)
+    while (changed := _next_state(subscription, task, until)) is not None:
         answer = task_answer(changed)
         if answer.get_etag() != known.get_etag():
             return answer
     return known
 
 
-def _next_state(follower: Follower, task: Task, until: float) -> Task | None:
+def _next_state(subscription: Subscription, task: Task, until: float) -> Task | None:
     with wired().request_gate.stepped_out():
-        heard = ClientConnection(request.environ).wait(follower, until - time.monotonic())
-    return existing(follower.take(), task.id) if heard is Heard.NEWS else None
+        outcome = ClientConnection(request.environ).wait(subscription, until - time.monotonic())
+    return existing(subscription.take(), task.id) if outcome is WaitOutcome.CHANGED else None
 
 
-def existing(sighting: Sighting | None, task_id: str) -> Task | None:
-    """Return the task of a sighting, if there is one.
+def existing(snapshot: TaskSnapshot | None, task_id: str) -> Task | None:
+    """Return the task of a snapshot, if there is one.
 
     Raises TaskNotFoundError when the task was deleted.
     """
-    if sighting is not None and sighting.task is None:
+    if snapshot is not None and snapshot.task is None:
         raise TaskNotFoundError(task_id)
-    return None if sighting is None else sighting.task
+    return None if snapshot is None else snapshot.task

@@ -8,7 +8,7 @@ from common.domain.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
-class Sighting:
+class TaskSnapshot:
     """A state of a task at one moment; `task` is None if the task was deleted.
 
     All subscribers of the task get the same object.
@@ -17,14 +17,14 @@ class Sighting:
     task: Task | None
 
 
-class TaskWatch(Protocol):
+class TaskChanges(Protocol):
     """Reports changes of tasks as they happen."""
 
-    def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:
+    def follow(self, task: Task, tell: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
         """Call `tell` with each newer state of a task until the returned function is called.
 
         Every reported state is newer than `task` and than the state before it. States in between
-        may be skipped; the newest is always reported. `tell` runs on a thread of the watch and must
+        may be skipped; the newest is always reported. `tell` runs on a thread of the adapter and must
         not block; a running call may end after the subscription does. While the store is
         unreachable, nothing is reported; missed changes are reported afterwards.
         """

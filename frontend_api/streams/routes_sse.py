@@ -9,8 +9,8 @@ from frontend_api.dependencies import wired
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, standing_permission
 from frontend_api.http.responses import Snapshot
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.streams.connection import ClientConnection, Heard
-from frontend_api.streams.task_stream import Deleted, Told, telling
+from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.task_stream import Deleted, StreamItem, task_updates
 
 blueprint = Blueprint("events", __name__, url_prefix="/v1/tasks/<task_id>/events")
 blueprint.before_request(authenticate)
@@ -47,28 +47,28 @@ def stream(task_id: str) -> Response:
     last_event_id = request.headers.get("Last-Event-ID")
     if task.status.is_terminal and Snapshot.of(task, wired()).etag == last_event_id:
         return Response(status=204, headers=_HEADERS)
-    follower = wired().follow_task(task)
+    subscription = wired().subscriptions(task)
     connection = ClientConnection(request.environ)
-    connection.send_no_backlog()
-    told = telling(
-        follower,
+    connection.limit_send_buffer()
+    told = task_updates(
+        subscription,
         connection,
         task,
         wired=wired(),
-        may_go_on=standing_permission(),
+        is_permitted=standing_permission(),
         known_etag=last_event_id,
     )
     answer = Response(_events(told), content_type="text/event-stream", headers=_HEADERS)
-    answer.call_on_close(follower.close)  # a generator that is never started runs no `finally`
+    answer.call_on_close(subscription.close)  # a generator that is never started runs no `finally`
     return answer
 
 
-def _events(told: Iterator[Told]) -> Iterator[str]:
+def _events(told: Iterator[StreamItem]) -> Iterator[str]:
     for each in told:
         match each:
             case Snapshot():
                 yield f"event: task\nid: {each.etag}\ndata: {each.json}\n\n"
             case Deleted():
                 yield f"event: deleted\ndata: {json.dumps({'id': each.id})}\n\n"
-            case Heard.NOTHING:
+            case WaitOutcome.TIMEOUT:
                 yield _HEARTBEAT

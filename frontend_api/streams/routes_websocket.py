@@ -13,8 +13,8 @@ from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import admit, caller_id, checked_task_id, standing_permission
 from frontend_api.http.responses import Snapshot
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.streams.connection import ClientConnection, Heard
-from frontend_api.streams.task_stream import Deleted, NoLongerAllowed, Told, telling
+from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.task_stream import Deleted, NoLongerAllowed, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
 
 blueprint = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")
@@ -67,20 +67,20 @@ def connect(task_id: str) -> Response:
     headers = _handshake()
     if connection.socket is None or headers is None:
         raise RequestRefusedError(_upgrade_required())
-    follower = wired().follow_task(task)
-    connection.send_no_backlog()
-    told = telling(
-        follower,
+    subscription = wired().subscriptions(task)
+    connection.limit_send_buffer()
+    told = task_updates(
+        subscription,
         connection,
         task,
         wired=wired(),
-        may_go_on=standing_permission(),
-        listening=True,
+        is_permitted=standing_permission(),
+        accepts_data=True,
     )
     answer = _Upgraded(
         _conversation(connection, WebSocket(connection.socket), told), status=101, headers=headers
     )
-    answer.call_on_close(follower.close)
+    answer.call_on_close(subscription.close)
     return answer
 
 
@@ -98,7 +98,9 @@ class _Upgraded(Response):
         return ClosingIterator(conversation, self.close)
 
 
-def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterator[Told]) -> Iterator[bytes]:
+def _conversation(
+    connection: ClientConnection, socket: WebSocket, told: Iterator[StreamItem]
+) -> Iterator[bytes]:
     yield b""
     with suppress(OSError):  # the caller disconnected without a close frame
         for each in told:
@@ -109,16 +111,16 @@ def _conversation(connection: ClientConnection, socket: WebSocket, told: Iterato
                     socket.close(_TASK_DELETED, "the task is deleted")
                 case NoLongerAllowed():
                     socket.close(_NO_LONGER_ALLOWED, "the API key is no longer valid")
-                case Heard.CALLER_SPEAKS:
+                case WaitOutcome.CLIENT_DATA:
                     socket.listen()
-                case Heard.NOTHING if not socket.ping():
+                case WaitOutcome.TIMEOUT if not socket.ping():
                     socket.close(CloseReason.INTERNAL_ERROR, "pings are not answered")
-                case Heard.MUST_END:
+                case WaitOutcome.SHUTTING_DOWN:
                     socket.close(CloseReason.GOING_AWAY, "come back")
             if not socket.is_open:
                 break
         socket.close(CloseReason.NORMAL_CLOSURE, "the task has ended")
-    connection.hang_up()
+    connection.close()
 
 
 def _handshake() -> dict[str, str] | None:

@@ -11,68 +11,68 @@ from types import TracebackType
 from typing import Self
 
 from common.domain.task import Task
-from frontend_api.streams.ports import Sighting, TaskWatch
+from frontend_api.streams.ports import TaskChanges, TaskSnapshot
 
 
-class NoPlaceLeftError(Exception):
+class TooManyWaitingError(Exception):
     """All slots for waiting callers in this process are taken."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} callers are waiting for changes here already, as many as may")
 
 
-class Follower:
+class Subscription:
     """A slot for one waiting caller.
 
-    `select` and `poll` report it as readable after an event, until `hush` is called. It is a
+    `select` and `poll` report it as readable after an event, until `clear_wakeup` is called. It is a
     context manager: leaving it releases the slot.
     """
 
-    def __init__(self, watch: TaskWatch, give_back: Callable[["Follower"], None]) -> None:
-        self._watch = watch
-        self._give_back = give_back
+    def __init__(self, changes: TaskChanges, give_back: Callable[["Subscription"], None]) -> None:
+        self._changes = changes
+        self._release = give_back
         self._lock = threading.Lock()
-        self._bell, self._rope = socket.socketpair()
-        self._bell.setblocking(False)
-        self._rope.setblocking(False)
-        self._is_ringing = False
-        self._untaken: Sighting | None = None
-        self._unfollow: Callable[[], None] | None = None
+        self._wakeup_reader, self._wakeup_writer = socket.socketpair()
+        self._wakeup_reader.setblocking(False)
+        self._wakeup_writer.setblocking(False)
+        self._is_awake = False
+        self._pending: TaskSnapshot | None = None
+        self._unsubscribe: Callable[[], None] | None = None
         self._is_closed = False
-        self.must_end = False
+        self.is_shutting_down = False
         """Set when the process stops: the caller must stop waiting."""
 
     def follow(self, task: Task) -> None:
         """Receive every state newer than `task` from now on."""
-        self._unfollow = self._watch.follow(task, self._hear)
+        self._unsubscribe = self._changes.follow(task, self._on_change)
 
     @property
-    def has_news(self) -> bool:
+    def has_update(self) -> bool:
         """Whether there is a state to take."""
-        return self._untaken is not None
+        return self._pending is not None
 
-    def take(self) -> Sighting | None:
+    def take(self) -> TaskSnapshot | None:
         """Return the newest state that was not taken before, or None."""
         with self._lock:
-            taken, self._untaken = self._untaken, None
+            taken, self._pending = self._pending, None
         return taken
 
-    def hush(self) -> None:
+    def clear_wakeup(self) -> None:
         """Clear the readable signal; call it before checking what has happened."""
         with self._lock:
-            if self._is_ringing:
-                self._bell.recv(1)
-                self._is_ringing = False
+            if self._is_awake:
+                self._wakeup_reader.recv(1)
+                self._is_awake = False
 
     def fileno(self) -> int:
         """The file descriptor for `select` and `poll`."""
-        return self._bell.fileno()
+        return self._wakeup_reader.fileno()
 
     def end(self) -> None:
-        """Wake the waiting caller and set `must_end`."""
+        """Wake the waiting caller and set `is_shutting_down`."""
         with self._lock:
-            self.must_end = True
-            self._ring()
+            self.is_shutting_down = True
+            self._wake()
 
     def close(self) -> None:
         """Release the slot. Idempotent."""
@@ -80,21 +80,21 @@ class Follower:
             if self._is_closed:
                 return
             self._is_closed = True
-        if self._unfollow is not None:
-            self._unfollow()
-        self._bell.close()
-        self._rope.close()
-        self._give_back(self)
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        self._wakeup_reader.close()
+        self._wakeup_writer.close()
+        self._release(self)
 
-    def _hear(self, sighting: Sighting) -> None:
+    def _on_change(self, snapshot: TaskSnapshot) -> None:
         with self._lock:
-            self._untaken = sighting
-            self._ring()
+            self._pending = snapshot
+            self._wake()
 
-    def _ring(self) -> None:
-        if not self._is_ringing and not self._is_closed:
-            self._is_ringing = True
-            self._rope.send(b"!")
+    def _wake(self) -> None:
+        if not self._is_awake and not self._is_closed:
+            self._is_awake = True
+            self._wakeup_writer.send(b"!")
 
     def __enter__(self) -> Self:
         return self
@@ -105,47 +105,47 @@ class Follower:
         self.close()
 
 
-class FollowTask:
+class Subscriptions:
     """Hands out a limited number of Followers per process."""
 
-    def __init__(self, *, watch: TaskWatch, most: int) -> None:
-        self._watch = watch
+    def __init__(self, *, changes: TaskChanges, most: int) -> None:
+        self._changes = changes
         self._most = most
         self._lock = threading.Lock()
-        self._followers: set[Follower] = set()
+        self._subscriptions: set[Subscription] = set()
         self._is_ending = False
 
-    def take_place(self) -> Follower:
-        """Take a slot that follows no task yet. Raises NoPlaceLeftError."""
+    def reserve(self) -> Subscription:
+        """Take a slot that follows no task yet. Raises TooManyWaitingError."""
         with self._lock:
-            if len(self._followers) >= self._most:
-                raise NoPlaceLeftError(self._most)
-            follower = Follower(self._watch, self._given_back)
-            self._followers.add(follower)
+            if len(self._subscriptions) >= self._most:
+                raise TooManyWaitingError(self._most)
+            subscription = Subscription(self._changes, self._released)
+            self._subscriptions.add(subscription)
             if self._is_ending:
-                follower.end()
-            return follower
+                subscription.end()
+            return subscription
 
-    def __call__(self, task: Task) -> Follower:
-        """Take a slot that receives every state newer than `task`. Raises NoPlaceLeftError."""
-        follower = self.take_place()
-        follower.follow(task)
-        return follower
+    def __call__(self, task: Task) -> Subscription:
+        """Take a slot that receives every state newer than `task`. Raises TooManyWaitingError."""
+        subscription = self.reserve()
+        subscription.follow(task)
+        return subscription
 
     @property
     def waiting(self) -> int:
         """How many slots are taken."""
         with self._lock:
-            return len(self._followers)
+            return len(self._subscriptions)
 
-    def end_all(self) -> None:
+    def shut_down(self) -> None:
         """End all waits, current and future, because the process is stopping."""
         with self._lock:
             self._is_ending = True
-            followers = tuple(self._followers)
-        for follower in followers:
-            follower.end()
+            subscriptions = tuple(self._subscriptions)
+        for subscription in subscriptions:
+            subscription.end()
 
-    def _given_back(self, follower: Follower) -> None:
+    def _released(self, subscription: Subscription) -> None:
         with self._lock:
-            self._followers.discard(follower)
+            self._subscriptions.discard(subscription)

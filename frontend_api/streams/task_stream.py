@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 from common.domain.task import Task
 from frontend_api.dependencies import Dependencies
 from frontend_api.http.responses import Snapshot
-from frontend_api.streams.connection import ClientConnection, Heard
-from frontend_api.streams.ports import Sighting
-from frontend_api.streams.subscriptions import Follower
+from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.ports import TaskSnapshot
+from frontend_api.streams.subscriptions import Subscription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,25 +28,25 @@ class NoLongerAllowed:
     """The API key that authenticated the connection was revoked or has expired."""
 
 
-class SharedSnapshots:
-    """Serializes each task change once and shares the result with all followers, which all wake at
+class SnapshotCache:
+    """Serializes each task change once and shares the result with all subscribers, which all wake at
     the same time.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: WeakKeyDictionary[Sighting, Future[Snapshot]] = WeakKeyDictionary()
+        self._made: WeakKeyDictionary[TaskSnapshot, Future[Snapshot]] = WeakKeyDictionary()
 
-    def of(self, sighting: Sighting, task: Task, wired: Dependencies) -> Snapshot:
-        """Return the snapshot of a sighting.
+    def of(self, snapshot: TaskSnapshot, task: Task, wired: Dependencies) -> Snapshot:
+        """Return the serialized snapshot.
 
         The first caller serializes it; the others wait for the result.
         """
         with self._lock:
-            made = self._made.get(sighting)
+            made = self._made.get(snapshot)
             is_first = made is None
             if made is None:
-                made = self._made[sighting] = Future()
+                made = self._made[snapshot] = Future()
         if is_first:
             try:
                 made.set_result(Snapshot.of(task, wired))
@@ -55,48 +55,48 @@ class SharedSnapshots:
         return made.result()
 
 
-_snapshots = SharedSnapshots()
-Told: TypeAlias = Snapshot | Deleted | NoLongerAllowed | Heard
+_snapshots = SnapshotCache()
+StreamItem: TypeAlias = Snapshot | Deleted | NoLongerAllowed | WaitOutcome
 
 
-def telling(
-    follower: Follower,
+def task_updates(
+    subscription: Subscription,
     connection: ClientConnection,
     task: Task,
     *,
     wired: Dependencies,
-    may_go_on: Callable[[], bool],
+    is_permitted: Callable[[], bool],
     known_etag: str | None = None,
-    listening: bool = False,
-) -> Iterator[Told]:
+    accepts_data: bool = False,
+) -> Iterator[StreamItem]:
     """Yield the task's current state, then each change, until it is in a terminal state or deleted.
 
     A state whose ETag is `known_etag` is skipped. A slow reader gets the newest state, not every
-    state. In between, the generator yields Heard.NOTHING at each heartbeat interval, and other
-    signals of the connection. It ends after Heard.CALLER_GONE and Heard.MUST_END. It calls
-    `may_go_on` once per heartbeat interval, also while changes arrive, and ends with
+    state. In between, the generator yields WaitOutcome.TIMEOUT at each heartbeat interval, and other
+    signals of the connection. It ends after WaitOutcome.DISCONNECTED and WaitOutcome.SHUTTING_DOWN. It calls
+    `is_permitted` once per heartbeat interval, also while changes arrive, and ends with
     NoLongerAllowed when the result is false.
     """
     asked_at = time.monotonic()
     told = Snapshot.of(task, wired)
-    yield Heard.NOTHING if told.etag == known_etag else told
+    yield WaitOutcome.TIMEOUT if told.etag == known_etag else told
     while not told.is_last:
-        heard = connection.wait(follower, wired.heartbeat_seconds, listening=listening)
+        outcome = connection.wait(subscription, wired.heartbeat_seconds, accepts_data=accepts_data)
         if time.monotonic() - asked_at >= wired.heartbeat_seconds:
-            if not may_go_on():
+            if not is_permitted():
                 yield NoLongerAllowed()
                 return
             asked_at = time.monotonic()
-        if heard is not Heard.NEWS:
-            if heard is Heard.CALLER_GONE:
-                connection.hang_up()
-            yield heard
-            if heard in (Heard.CALLER_GONE, Heard.MUST_END):
+        if outcome is not WaitOutcome.CHANGED:
+            if outcome is WaitOutcome.DISCONNECTED:
+                connection.close()
+            yield outcome
+            if outcome in (WaitOutcome.DISCONNECTED, WaitOutcome.SHUTTING_DOWN):
                 return
-        elif (sighting := follower.take()) is not None:
-            if sighting.task is None:
+        elif (snapshot := subscription.take()) is not None:
+            if snapshot.task is None:
                 yield Deleted(id=task.id)
                 return
-            before, told = told, _snapshots.of(sighting, sighting.task, wired)
+            before, told = told, _snapshots.of(snapshot, snapshot.task, wired)
             if told.etag != before.etag:
                 yield told

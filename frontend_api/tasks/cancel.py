@@ -5,14 +5,14 @@ from datetime import datetime
 
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
-from frontend_api.tasks.final_events import TellEnding, with_event_pending
+from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
 from frontend_api.tasks.read import ReadTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelTask:
     store: TaskStore
-    tell_ending: TellEnding
+    publish_final_event: PublishFinalEvent
     clock: Clock
 
     def __call__(self, user_id: str, task_id: str) -> Task:
@@ -29,8 +29,8 @@ class CancelTask:
             return _cancelled(task, now)
 
         cancelled = self.store.update(task_id, change, last_seen=owned)
-        self.tell_ending.bill.count_settled(found[-1], cancelled)
-        return self.tell_ending(cancelled)
+        self.publish_final_event.bill.count_settled(found[-1], cancelled)
+        return self.publish_final_event(cancelled)
 
 
 def _cancelled(task: Task, now: datetime) -> Task:

@@ -30,7 +30,7 @@ class DeleteTask:
         # A worker that finds the task deleted counts its own seconds; no attempt will use the
         # earlier ones.
         earlier = sum(run.gpu_seconds for run in task.usage.open_runs)
-        self.cancel_task.tell_ending.bill.count(model=task.parameters.model, cancelled=earlier)
+        self.cancel_task.publish_final_event.bill.count(model=task.parameters.model, cancelled=earlier)
         if not task.status.is_terminal:
             # A worker may have stored an image meanwhile; from now on it finds no task and stores
             # no more.

@@ -25,7 +25,7 @@ def with_event_pending(ended: Task) -> Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TellEnding:
+class PublishFinalEvent:
     store: TaskStore
     events: EventPublisher
     bill: GpuBill = field(default_factory=GpuBill)

@@ -1,4 +1,4 @@
-"""EnqueuedNotes: stores that Pub/Sub confirmed a task's message, after the caller was answered.
+"""PublishConfirmations: stores that Pub/Sub confirmed a task's message, after the caller was answered.
 
 No caller waits for it, and one call stores the confirmations of many tasks.
 """
@@ -21,7 +21,7 @@ _MOST_AT_ONCE = 500
 _log = structlog.get_logger(__name__)
 
 
-class EnqueuedNotes:
+class PublishConfirmations:
     """Stores confirmations in the background. Safe to share between threads.
 
     A lost confirmation costs one needless message later and nothing else. `writer` is one thread,

@@ -12,20 +12,20 @@ from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
 from common.domain.task import Lane, Phase, Task, TaskStatus
 from frontend_api.estimates.calibration import Eta
-from frontend_api.estimates.estimate import NOTHING_KNOWN, Outlook
+from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
 from frontend_api.images.ports import ImageLinks, SignedLink
 from frontend_api.usage.usage import GpuPrice
 
 NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
 
 
-class AnswerBody(BaseModel):
+class ResponseBody(BaseModel):
     """The JSON body of a response."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
-class ProgressAnswer(AnswerBody):
+class ProgressResponse(ResponseBody):
     """Progress of a task: `value` is 0 to 1."""
 
     phase: Phase
@@ -34,7 +34,7 @@ class ProgressAnswer(AnswerBody):
     steps: int
 
 
-class ImageAnswer(AnswerBody):
+class ImageResponse(ResponseBody):
     """A finished image.
 
     A relative `url` needs the caller's credentials; an absolute `url` works until it expires.
@@ -54,7 +54,7 @@ class ImageAnswer(AnswerBody):
     )
 
 
-class FailureAnswer(AnswerBody):
+class FailureResponse(ResponseBody):
     """Why the latest attempt or the task failed."""
 
     code: str
@@ -62,7 +62,7 @@ class FailureAnswer(AnswerBody):
     retryable: bool
 
 
-class WarningAnswer(AnswerBody):
+class WarningResponse(ResponseBody):
     """A part of the request without the expected effect. The task is accepted nevertheless."""
 
     code: str = Field(
@@ -73,7 +73,7 @@ class WarningAnswer(AnswerBody):
     detail: str
 
 
-class FailedImageAnswer(AnswerBody):
+class FailedImageResponse(ResponseBody):
     """An image that could not be generated, and why."""
 
     index: int
@@ -81,7 +81,7 @@ class FailedImageAnswer(AnswerBody):
     message: str
 
 
-class AttemptAnswer(AnswerBody):
+class AttemptResponse(ResponseBody):
     """One finished attempt."""
 
     attempt: int
@@ -96,7 +96,7 @@ class AttemptAnswer(AnswerBody):
     )
 
 
-class EtaAnswer(AnswerBody):
+class EtaResponse(ResponseBody):
     """Estimated time until the task finishes, in seconds from now.
 
     Half of such tasks finish within p50, nine of ten within p90.
@@ -106,14 +106,14 @@ class EtaAnswer(AnswerBody):
     p90_seconds: float
 
     @classmethod
-    def of(cls, eta: Eta | None) -> "EtaAnswer | None":
+    def of(cls, eta: Eta | None) -> "EtaResponse | None":
         """Convert an estimate, rounded to milliseconds."""
         if eta is None:
             return None
         return cls(p50_seconds=round(eta.p50_seconds, 3), p90_seconds=round(eta.p90_seconds, 3))
 
 
-class CostAnswer(AnswerBody):
+class CostResponse(ResponseBody):
     """The price of the task for its owner.
 
     GPU seconds of lost attempts are not charged: see `wasted_gpu_seconds`.
@@ -123,14 +123,14 @@ class CostAnswer(AnswerBody):
     currency: str
 
     @classmethod
-    def of(cls, gpu_seconds: float | None, price: GpuPrice | None) -> "CostAnswer | None":
+    def of(cls, gpu_seconds: float | None, price: GpuPrice | None) -> "CostResponse | None":
         """Compute the cost; return None when no price is configured."""
         if price is None:
             return None
         return cls(price=None if gpu_seconds is None else price.of(gpu_seconds), currency=price.currency)
 
 
-class MetricsAnswer(AnswerBody):
+class MetricsResponse(ResponseBody):
     """GPU and waiting time of the task, in seconds; null until known."""
 
     queue_seconds: float | None
@@ -142,7 +142,7 @@ class MetricsAnswer(AnswerBody):
     )
 
 
-class UrlsAnswer(AnswerBody):
+class UrlsResponse(ResponseBody):
     """Related URLs, relative to the API's address."""
 
     self_: str = Field(serialization_alias="self")
@@ -150,7 +150,7 @@ class UrlsAnswer(AnswerBody):
     cancel: str
 
 
-class TaskAnswer(AnswerBody):
+class TaskResponse(ResponseBody):
     """A task. Fields that are not known yet are null."""
 
     id: str
@@ -166,33 +166,35 @@ class TaskAnswer(AnswerBody):
     start_by: datetime | None
     cancel_requested_at: datetime | None
     attempt: int
-    history: tuple[AttemptAnswer, ...] = Field(description="The latest attempts that are over, oldest first.")
+    history: tuple[AttemptResponse, ...] = Field(
+        description="The latest attempts that are over, oldest first."
+    )
     queue_position: int | None = Field(
         description="How many tasks of the model wait before it; null once a worker holds it, and in lists."
     )
-    eta: EtaAnswer | None = Field(
+    eta: EtaResponse | None = Field(
         description="null once it has ended, where nobody can tell, and in lists and webhooks."
     )
     model_served: bool | None = Field(
         description="Whether a live worker serves the model; where none does, the task waits. null once it has ended, "
         "where nobody can tell, and in lists and webhooks."
     )
-    progress: ProgressAnswer
-    images: tuple[ImageAnswer, ...] = Field(
+    progress: ProgressResponse
+    images: tuple[ImageResponse, ...] = Field(
         description="The finished images, each from the moment it is stored; a cancelled or failed task keeps them."
     )
-    failed_images: tuple[FailedImageAnswer, ...] = Field(
+    failed_images: tuple[FailedImageResponse, ...] = Field(
         description="The images that could not be generated. A completed task with some can be retried."
     )
-    failure: FailureAnswer | None
-    warnings: tuple[WarningAnswer, ...] = Field(
+    failure: FailureResponse | None
+    warnings: tuple[WarningResponse, ...] = Field(
         description="Parts of the request that the model does not obey. A worker may add to them."
     )
     callback_url: str | None
     callback_events: tuple[str, ...]
-    metrics: MetricsAnswer
-    cost: CostAnswer | None = Field(description="null where no price is set.")
-    urls: UrlsAnswer
+    metrics: MetricsResponse
+    cost: CostResponse | None = Field(description="null where no price is set.")
+    urls: UrlsResponse
 
     @classmethod
     def of(
@@ -200,9 +202,9 @@ class TaskAnswer(AnswerBody):
         task: Task,
         links: Mapping[int, SignedLink] = NO_LINKS,
         *,
-        outlook: Outlook = NOTHING_KNOWN,
+        estimate: Estimate = NO_ESTIMATE,
         price: GpuPrice | None,
-    ) -> "TaskAnswer":
+    ) -> "TaskResponse":
         """Build the response for the task's owner.
 
         `links` maps the indexes of images to signed links; images without a link may be missing.
@@ -221,20 +223,20 @@ class TaskAnswer(AnswerBody):
             start_by=task.start_by,
             cancel_requested_at=task.cancel_requested_at,
             attempt=task.attempt,
-            history=tuple(AttemptAnswer.model_validate(attempt) for attempt in task.history),
-            queue_position=outlook.queue_position,
-            eta=EtaAnswer.of(outlook.eta),
-            model_served=outlook.model_served,
-            progress=ProgressAnswer.model_validate(task.progress),
-            images=tuple(_image_answer(task.id, image, links.get(image.index)) for image in task.images),
-            failed_images=tuple(FailedImageAnswer.model_validate(image) for image in task.failed_images),
-            failure=None if task.failure is None else FailureAnswer.model_validate(task.failure),
-            warnings=warning_answers(task),
+            history=tuple(AttemptResponse.model_validate(attempt) for attempt in task.history),
+            queue_position=estimate.queue_position,
+            eta=EtaResponse.of(estimate.eta),
+            model_served=estimate.model_served,
+            progress=ProgressResponse.model_validate(task.progress),
+            images=tuple(_image_response(task.id, image, links.get(image.index)) for image in task.images),
+            failed_images=tuple(FailedImageResponse.model_validate(image) for image in task.failed_images),
+            failure=None if task.failure is None else FailureResponse.model_validate(task.failure),
+            warnings=warning_responses(task),
             callback_url=task.callback_url,
             callback_events=task.callback_events,
-            metrics=_metrics_answer(task),
-            cost=CostAnswer.of(task.usage.gpu_seconds, price),
-            urls=UrlsAnswer(
+            metrics=_metrics_response(task),
+            cost=CostResponse.of(task.usage.gpu_seconds, price),
+            urls=UrlsResponse(
                 self_=task_path(task.id),
                 events=f"{task_path(task.id)}/events",
                 cancel=f"{task_path(task.id)}/cancel",
@@ -242,10 +244,10 @@ class TaskAnswer(AnswerBody):
         )
 
 
-class TaskPageAnswer(AnswerBody):
+class TaskPageResponse(ResponseBody):
     """A page of tasks, newest first; `next_page_token` is null on the last page."""
 
-    tasks: tuple[TaskAnswer, ...]
+    tasks: tuple[TaskResponse, ...]
     next_page_token: str | None
 
 
@@ -266,12 +268,12 @@ def task_path(task_id: str) -> str:
     return f"/v1/tasks/{task_id}"
 
 
-def warning_answers(task: Task) -> tuple[WarningAnswer, ...]:
-    return tuple(WarningAnswer.model_validate(warning) for warning in task.warnings)
+def warning_responses(task: Task) -> tuple[WarningResponse, ...]:
+    return tuple(WarningResponse.model_validate(warning) for warning in task.warnings)
 
 
-def _image_answer(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageAnswer:
-    return ImageAnswer(
+def _image_response(task_id: str, image: StoredImage, link: SignedLink | None) -> ImageResponse:
+    return ImageResponse(
         index=image.index,
         url=f"{task_path(task_id)}/images/{image.index}" if link is None else link.url,
         url_expires_at=None if link is None else link.expires_at,
@@ -285,9 +287,9 @@ def _image_answer(task_id: str, image: StoredImage, link: SignedLink | None) -> 
     )
 
 
-def _metrics_answer(task: Task) -> MetricsAnswer:
+def _metrics_response(task: Task) -> MetricsResponse:
     waited = None if task.started_at is None else (task.started_at - task.created_at).total_seconds()
-    return MetricsAnswer(
+    return MetricsResponse(
         queue_seconds=waited,
         inference_seconds=task.usage.inference_seconds,
         gpu_seconds=task.usage.gpu_seconds,

@@ -28,7 +28,7 @@ from frontend_api.streams.long_poll import (
     awaited_end,
     preferred_wait,
 )
-from frontend_api.tasks.responses import TaskAnswer, TaskPageAnswer, task_path
+from frontend_api.tasks.responses import TaskPageResponse, TaskResponse, task_path
 from frontend_api.tasks.schemas import TaskListQuery, TaskSubmission
 from frontend_api.tasks.submit import Submission, Submitted
 
@@ -54,12 +54,12 @@ _LOCATION = {"Location": "Where the task is read."}
         answers={
             202: Answer(
                 meaning="Accepted: stored and queued.",
-                body=TaskAnswer,
+                body=TaskResponse,
                 headers={**_LOCATION, **PREFERENCE_APPLIED},
             ),
             200: Answer(
                 meaning="The task that this Idempotency-Key made before; or the caller waited and it has ended.",
-                body=TaskAnswer,
+                body=TaskResponse,
                 headers={**_LOCATION, **PREFERENCE_APPLIED, "Idempotency-Replayed": "`true`, of a replay."},
             ),
         },
@@ -88,7 +88,7 @@ def submit() -> Response:
         return _submitted_answer(_submitted(submission))
     # Take the slot before the submission: a rejection afterwards would hide from the caller that
     # the task was accepted.
-    with wired().follow_task.take_place() as place:
+    with wired().subscriptions.reserve() as place:
         submitted = _submitted(submission)
         task = awaited_end(place, submitted.task, seconds)
     return applied(_submitted_answer(replace(submitted, task=task)), seconds)
@@ -120,7 +120,7 @@ def _submitted_answer(submitted: Submitted) -> Response:
         answers={
             200: Answer(
                 meaning="The task.",
-                body=TaskAnswer,
+                body=TaskResponse,
                 headers={"ETag": "Changes when the task does.", **PREFERENCE_APPLIED},
             ),
             304: Answer(meaning="The task is as you know it.", headers=PREFERENCE_APPLIED),
@@ -135,8 +135,8 @@ def read(task_id: str) -> Response:
     answer = task_answer(task)
     known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
-        with wired().follow_task(task) as follower:
-            answer = awaited_change(follower, answer, task, seconds)
+        with wired().subscriptions(task) as subscription:
+            answer = awaited_change(subscription, answer, task, seconds)
     return applied(conditional(answer), seconds)
 
 
@@ -147,7 +147,7 @@ def read(task_id: str) -> Response:
         summary="List your tasks, newest first",
         tag="tasks",
         query=TaskListQuery,
-        answers={200: Answer(meaning="One page.", body=TaskPageAnswer)},
+        answers={200: Answer(meaning="One page.", body=TaskPageResponse)},
         problems=("parameters_rejected", "unauthenticated", "dependency_unavailable"),
     )
 )
@@ -161,8 +161,8 @@ def list_page() -> Response:
         page_size=asked.page_size,
         page_token=asked.page_token,
     )
-    tasks = tuple(TaskAnswer.of(task, price=wired().gpu_price) for task in page.tasks)
-    return json_answer(TaskPageAnswer(tasks=tasks, next_page_token=page.next_page_token))
+    tasks = tuple(TaskResponse.of(task, price=wired().gpu_price) for task in page.tasks)
+    return json_answer(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))
 
 
 @blueprint.post("/<task_id>/cancel")
@@ -172,8 +172,8 @@ def list_page() -> Response:
         summary="Cancel a task",
         tag="tasks",
         answers={
-            200: Answer(meaning="The task has ended: cancelled, or as it had before.", body=TaskAnswer),
-            202: Answer(meaning="A worker holds the task and has been told to stop.", body=TaskAnswer),
+            200: Answer(meaning="The task has ended: cancelled, or as it had before.", body=TaskResponse),
+            202: Answer(meaning="A worker holds the task and has been told to stop.", body=TaskResponse),
         },
         problems=_ONE_TASK,
     )
@@ -191,7 +191,9 @@ def cancel(task_id: str) -> Response:
         summary="Generate the missing images of a task",
         tag="tasks",
         answers={
-            202: Answer(meaning="Queued again, with the same id, seed and finished images.", body=TaskAnswer)
+            202: Answer(
+                meaning="Queued again, with the same id, seed and finished images.", body=TaskResponse
+            )
         },
         problems=(*_ONE_TASK, "invalid_transition", "quota_exceeded", "queue_full"),
     )

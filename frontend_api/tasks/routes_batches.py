@@ -24,7 +24,7 @@ from frontend_api.http.requests import (
 )
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import AnswerBody, TaskAnswer
+from frontend_api.tasks.responses import ResponseBody, TaskResponse
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_VALUES, BatchItem, TaskBatch
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submitted
 from frontend_api.tasks.submit_batch import Outcome
@@ -45,10 +45,10 @@ class BatchOutcome(StrEnum):
     """A dependency did not confirm in time: the task may be stored."""
 
 
-class BatchResultAnswer(AnswerBody):
+class BatchResultResponse(ResponseBody):
     """The result of one submission: a task, or a problem with pointers relative to that submission."""
 
-    index: int = Field(description="The submission's place in `tasks`, from 0.")
+    index: int = Field(description="The submission's position in `tasks`, from 0.")
     outcome: BatchOutcome = Field(
         description="`refused`: there is no task. `unknown`: there is a task, or may be; "
         "the same item with the same `idempotency_key` makes no second one."
@@ -59,19 +59,19 @@ class BatchResultAnswer(AnswerBody):
     status: int = Field(
         description="What it would have been answered with alone: 202 accepted, 200 replayed, or the problem's."
     )
-    task: TaskAnswer | None
+    task: TaskResponse | None
     problem: ProblemDocument | None
     retry_after_seconds: int | None = Field(description="When a retryable problem may be over.")
 
 
-class BatchAnswer(AnswerBody):
+class BatchResponse(ResponseBody):
     """The result of each submission, in the order of the request."""
 
     accepted: int
     replayed: int
     refused: int
     unknown: int
-    results: tuple[BatchResultAnswer, ...]
+    results: tuple[BatchResultResponse, ...]
 
 
 @blueprint.post("")
@@ -84,7 +84,7 @@ class BatchAnswer(AnswerBody):
         answers={
             200: Answer(
                 meaning="Each is accepted or refused by itself: `results` says how. An unknown outcome is neither.",
-                body=BatchAnswer,
+                body=BatchResponse,
             )
         },
         problems=(*BAD_BODY, "unauthenticated", "quota_exceeded", "dependency_unavailable"),
@@ -108,7 +108,7 @@ def submit() -> Response:
     return json_answer(_answer(results))
 
 
-def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
+def _answer(results: Sequence[Outcome | ValidationError]) -> BatchResponse:
     new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
     for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
         _accepted.add(count, {"model": model, "lane": lane.value})
@@ -116,7 +116,7 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
     if any(one.status in REFUSED_FOR_ITS_CONTENT for one in told):
         wired().quotas.count_refused(caller_id())
     counts = Counter(one.outcome for one in told)
-    return BatchAnswer(
+    return BatchResponse(
         accepted=counts[BatchOutcome.ACCEPTED],
         replayed=counts[BatchOutcome.REPLAYED],
         refused=counts[BatchOutcome.REFUSED],
@@ -125,21 +125,21 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchAnswer:
     )
 
 
-def _result(index: int, result: Outcome | ValidationError) -> BatchResultAnswer:
+def _result(index: int, result: Outcome | ValidationError) -> BatchResultResponse:
     if isinstance(result, Submitted):
-        outlook = wired().foretell_task(result.task)
-        return BatchResultAnswer(
+        estimate = wired().estimator(result.task)
+        return BatchResultResponse(
             index=index,
             outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,
             task_id=result.task.id,
             status=200 if result.replayed else 202,
-            task=TaskAnswer.of(result.task, outlook=outlook, price=wired().gpu_price),
+            task=TaskResponse.of(result.task, estimate=estimate, price=wired().gpu_price),
             problem=None,
             retry_after_seconds=None,
         )
     problem = _problem(result)
     wait = problem.headers.get("Retry-After")
-    return BatchResultAnswer(
+    return BatchResultResponse(
         index=index,
         outcome=BatchOutcome.REFUSED if problem.task_id is None else BatchOutcome.UNKNOWN,
         task_id=problem.task_id,

@@ -6,7 +6,7 @@ from frontend_api.dependencies import wired
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
 from frontend_api.http.responses import task_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import TaskAnswer
+from frontend_api.tasks.responses import TaskResponse
 
 blueprint = Blueprint("results", __name__, url_prefix="/v1/results")
 blueprint.before_request(authenticate)
@@ -21,10 +21,10 @@ _POLL_AFTER_SECONDS = 1
         summary="Poll for a task's end",
         tag="results",
         answers={
-            200: Answer(meaning="The task has ended.", body=TaskAnswer),
+            200: Answer(meaning="The task has ended.", body=TaskResponse),
             202: Answer(
                 meaning="Not yet.",
-                body=TaskAnswer,
+                body=TaskResponse,
                 headers={"Retry-After": "Seconds until asking again pays."},
             ),
         },

@@ -22,11 +22,11 @@ from common.domain.task import Lane, Task, TaskStatus
 from common.domain.task_warnings import warnings_of
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
-from frontend_api.estimates.estimator import ForetellTask
+from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.quotas.quotas import QuotaExceededError, Quotas
 from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
-from frontend_api.tasks.publish_confirmations import EnqueuedNotes
-from frontend_api.webhooks.url_policy import CallbackRules
+from frontend_api.tasks.publish_confirmations import PublishConfirmations
+from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 
 
 class IdempotencyKeyReusedError(DomainError):
@@ -83,11 +83,11 @@ class SubmitTask:
     queue: TaskQueue
     clock: Clock
     keep_for: timedelta
-    callback_rules: CallbackRules
+    callback_url_policy: CallbackUrlPolicy
     quotas: Quotas
-    foretell_task: ForetellTask
+    estimator: TaskEstimator
     prompt_tokenizers: PromptTokenizers
-    enqueued_notes: EnqueuedNotes
+    publish_confirmations: PublishConfirmations
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
@@ -102,7 +102,7 @@ class SubmitTask:
         - DependencyUnavailableError if the task is certainly not stored.
         - QuotaExceededError and QueueFullError, except for a replay.
         """
-        (task,) = self.foretell_task.foretold([self.new_task(submission)])
+        (task,) = self.estimator.with_predictions([self.new_task(submission)])
         try:
             with self.quotas.submission_of(submission.user_id):
                 stored = self._created(task)
@@ -115,13 +115,13 @@ class SubmitTask:
                 return Submitted(task=self._replayed(task), replayed=True)
             except TaskNotFoundError:
                 raise refusal from None
-        self.foretell_task.note_stored(stored)
+        self.estimator.add_stored(stored)
         return Submitted(task=self._published(stored), replayed=False)
 
     def new_task(self, submission: Submission) -> Task:
         """Build a submission's task without storing it. Raises as a call does before storing."""
         if submission.callback_url is not None:
-            self.callback_rules.checked_url(submission.callback_url)
+            self.callback_url_policy.checked_url(submission.callback_url)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
             self.new_task_id()
@@ -170,14 +170,14 @@ class SubmitTask:
         harmless; one too few is not.
         """
         is_unconfirmed = task.enqueued_at is None and task.status is TaskStatus.QUEUED
-        return is_unconfirmed and not self.enqueued_notes.holds(task.id)
+        return is_unconfirmed and not self.publish_confirmations.holds(task.id)
 
     def _published(self, task: Task) -> Task:
         try:
             self.queue.publish(task)
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc
-        self.enqueued_notes.note([task], self.clock.now())
+        self.publish_confirmations.note([task], self.clock.now())
         return task
 
 

@@ -65,8 +65,8 @@ class SubmitBatch:
 
     def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
         """Store the tasks within the caller's quotas and return the results by id."""
-        foretell_task = self.submit_task.foretell_task
-        tasks = foretell_task.foretold(tasks)
+        estimator = self.submit_task.estimator
+        tasks = estimator.with_predictions(tasks)
         allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
         within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
         created: tuple[Task | DomainError, ...] = ()
@@ -76,7 +76,7 @@ class SubmitBatch:
             allowance.settle(stored=sum(isinstance(each, Task) for each in created))
         for each in created:
             if isinstance(each, Task):
-                foretell_task.note_stored(each)
+                estimator.add_stored(each)
         outcomes: dict[str, Outcome] = {
             task.id: Submitted(task=each, replayed=False) if isinstance(each, Task) else each
             for task, each in zip(within, created, strict=True)
@@ -125,7 +125,7 @@ class SubmitBatch:
             one.queue.publish(*tasks.values())
         except DependencyUnavailableError as error:
             return {task_id: TaskNotConfirmedError(task_id, error) for task_id in tasks}
-        one.enqueued_notes.note(tasks.values(), one.clock.now())
+        one.publish_confirmations.note(tasks.values(), one.clock.now())
         return {}
 
 

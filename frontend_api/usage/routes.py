@@ -12,7 +12,7 @@ from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, query
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import AnswerBody
+from frontend_api.tasks.responses import ResponseBody
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 
 blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
@@ -45,7 +45,7 @@ class UsageQuery(BaseModel):
     last: _Day | None = Field(default=None, alias="to", description="The last day; without it today.")
 
 
-class UsageAnswer(AnswerBody):
+class UsageAnswer(ResponseBody):
     """The costs of tasks."""
 
     tasks: int = Field(description="Tasks that ended, however they did.")
@@ -71,7 +71,7 @@ class DayOfUsageAnswer(UsageAnswer):
     day: date
 
 
-class UsageReportAnswer(AnswerBody):
+class UsageReportAnswer(ResponseBody):
     """The costs of the caller's tasks, in total and per day, in ascending order of days."""
 
     currency: str | None = Field(description="Of every `price`; null where no price is set.")

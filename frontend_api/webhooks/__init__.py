@@ -2,5 +2,5 @@
 
 Pub/Sub pushes each task event to the API. The API makes one delivery attempt and returns the result
 to Pub/Sub, which provides retries, backoff and durability. `webhook_answers` builds the bodies,
-`callback_rules` checks the URLs.
+`callback_url_policy` checks the URLs.
 """

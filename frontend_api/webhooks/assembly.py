@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
-from frontend_api.webhooks.delivery_limiter import HostSlots
+from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
-from frontend_api.webhooks.signing_secrets import CallerSecrets
-from frontend_api.webhooks.url_policy import CallbackRules
+from frontend_api.webhooks.signing_secrets import SigningSecrets
+from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhooks:
     """The ports of webhooks and this deployment's rules for them."""
 
-    rules: CallbackRules
+    rules: CallbackUrlPolicy
     logs: WebhookLogs
     sender: WebhookSender
-    secrets: CallerSecrets
-    slots: HostSlots
+    secrets: SigningSecrets
+    slots: DeliveryLimiter

@@ -13,12 +13,12 @@ from common.observability.metrics import WEBHOOK_SECONDS, WEBHOOK_TRIES, counter
 from common.observability.tracing import injected, mark_failed, spanned
 from common.ports import Clock, TaskStore
 from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_of
-from frontend_api.webhooks.delivery_limiter import HostSlots
+from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
 from frontend_api.webhooks.signatures import signed_headers
-from frontend_api.webhooks.signing_secrets import CallerSecrets
-from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackRules, CallbackUrl
+from frontend_api.webhooks.signing_secrets import SigningSecrets
+from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
 
 _log = structlog.get_logger(__name__)
 _tries = counter(WEBHOOK_TRIES)
@@ -40,9 +40,9 @@ class DeliverEvent:
     store: TaskStore
     logs: WebhookLogs
     sender: WebhookSender
-    secrets: CallerSecrets
-    slots: HostSlots
-    rules: CallbackRules
+    secrets: SigningSecrets
+    slots: DeliveryLimiter
+    rules: CallbackUrlPolicy
     clock: Clock
     body_of: BodyOf
 

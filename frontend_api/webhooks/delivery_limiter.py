@@ -1,4 +1,4 @@
-"""HostSlots: limits concurrent delivery attempts, so that a receiver that hangs does not delay
+"""DeliveryLimiter: limits concurrent delivery attempts, so that a receiver that hangs does not delay
 other receivers.
 """
 
@@ -17,7 +17,7 @@ class ReceiverBusyError(DomainError):
     retryable = True
 
 
-class HostSlots:
+class DeliveryLimiter:
     """The slots of one process.
 
     `in_all` is below the process's number of threads, which keeps some for API callers.

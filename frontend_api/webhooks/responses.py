@@ -8,23 +8,23 @@ from pydantic import Field
 from common.domain.task import Task
 from common.wire_formats.task_event import TaskEvent
 from frontend_api.images.ports import ImageLinks
-from frontend_api.tasks.responses import AnswerBody, TaskAnswer, signed_links
+from frontend_api.tasks.responses import ResponseBody, TaskResponse, signed_links
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, WebhookLog
 from frontend_api.webhooks.signing_secrets import ValidSecret
 
 
-class WebhookBody(AnswerBody):
+class WebhookBody(ResponseBody):
     """The body of a POST to a callback URL."""
 
     type: str = Field(
         description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
     )
     timestamp: datetime = Field(description="When it happened.")
-    data: TaskAnswer = Field(description="The task.")
+    data: TaskResponse = Field(description="The task.")
 
 
-class WebhookTryAnswer(AnswerBody):
+class WebhookTryResponse(ResponseBody):
     """One delivery attempt."""
 
     at: datetime
@@ -33,7 +33,7 @@ class WebhookTryAnswer(AnswerBody):
     duration_seconds: float
 
 
-class WebhookDeliveryAnswer(AnswerBody):
+class WebhookDeliveryResponse(ResponseBody):
     """The delivery of one event to the callback URL."""
 
     number: int
@@ -44,7 +44,7 @@ class WebhookDeliveryAnswer(AnswerBody):
     state: DeliveryState
     delivered_at: datetime | None
     tries_made: int
-    tries: tuple[WebhookTryAnswer, ...] = Field(description="The latest 100, oldest first.")
+    tries: tuple[WebhookTryResponse, ...] = Field(description="The latest 100, oldest first.")
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
@@ -58,24 +58,24 @@ class WebhookDeliveryAnswer(AnswerBody):
             state=log.state_of(delivery),
             delivered_at=delivery.delivered_at,
             tries_made=delivery.tries_made,
-            tries=tuple(WebhookTryAnswer.model_validate(one) for one in delivery.tries),
+            tries=tuple(WebhookTryResponse.model_validate(one) for one in delivery.tries),
         )
 
 
-class WebhookDeliveriesAnswer(AnswerBody):
+class WebhookDeliveriesResponse(ResponseBody):
     """The deliveries of one task."""
 
-    deliveries: tuple[WebhookDeliveryAnswer, ...] = Field(description="The latest 50, oldest first.")
+    deliveries: tuple[WebhookDeliveryResponse, ...] = Field(description="The latest 50, oldest first.")
     stopped_at: datetime | None = Field(description="When the receiver said 410; null: it did not.")
 
     @classmethod
     def of(cls, log: WebhookLog) -> Self:
         """Build the response for the task's owner."""
-        deliveries = tuple(WebhookDeliveryAnswer.of(log, delivery) for delivery in log.deliveries)
+        deliveries = tuple(WebhookDeliveryResponse.of(log, delivery) for delivery in log.deliveries)
         return cls(deliveries=deliveries, stopped_at=log.stopped_at)
 
 
-class WebhookSecretAnswer(AnswerBody):
+class WebhookSecretResponse(ResponseBody):
     """A secret that signs deliveries."""
 
     secret: str = Field(description="`whsec_` and the key in base64, as Standard Webhooks writes it.")
@@ -83,17 +83,17 @@ class WebhookSecretAnswer(AnswerBody):
     expires_at: datetime | None = Field(description="When it ceases to be used; null: not before a rotation.")
 
 
-class WebhookSecretsAnswer(AnswerBody):
+class WebhookSecretsResponse(ResponseBody):
     """The valid secrets, newest first: one, or two for some time after a rotation."""
 
-    secrets: tuple[WebhookSecretAnswer, ...]
+    secrets: tuple[WebhookSecretResponse, ...]
 
     @classmethod
     def of(cls, secrets: tuple[ValidSecret, ...]) -> Self:
         """Build the response for the secrets' owner."""
         return cls(
             secrets=tuple(
-                WebhookSecretAnswer(secret=one.text, created_at=one.created_at, expires_at=one.expires_at)
+                WebhookSecretResponse(secret=one.text, created_at=one.created_at, expires_at=one.expires_at)
                 for one in secrets
             )
         )
@@ -101,7 +101,7 @@ class WebhookSecretsAnswer(AnswerBody):
 
 def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks, *, price: GpuPrice | None) -> bytes:
     """Build the body of an event, with links to the images if they can be signed."""
-    told = TaskAnswer.of(task, signed_links(task, image_links), price=price)
+    told = TaskResponse.of(task, signed_links(task, image_links), price=price)
     return (
         WebhookBody(type=event.type, timestamp=event.timestamp, data=told)
         .model_dump_json(by_alias=True)

@@ -8,9 +8,9 @@ from frontend_api.http.requests import authenticate, caller_id, checked_task_id
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.webhooks.responses import (
-    WebhookDeliveriesAnswer,
-    WebhookDeliveryAnswer,
-    WebhookSecretsAnswer,
+    WebhookDeliveriesResponse,
+    WebhookDeliveryResponse,
+    WebhookSecretsResponse,
 )
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/v1")
@@ -26,14 +26,14 @@ _SECRETS = ("unauthenticated", "webhooks_not_offered", "dependency_unavailable")
         id="listWebhookDeliveries",
         summary="What was sent to a task's callback URL",
         tag="webhooks",
-        answers={200: Answer(meaning="Every delivery, try by try.", body=WebhookDeliveriesAnswer)},
+        answers={200: Answer(meaning="Every delivery, try by try.", body=WebhookDeliveriesResponse)},
         problems=_ONE_TASK,
     )
 )
 def list_deliveries(task_id: str) -> Response:
     """Return the delivery log of one of the caller's tasks."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
-    return json_answer(WebhookDeliveriesAnswer.of(wired().webhooks.logs.get(task.id)))
+    return json_answer(WebhookDeliveriesResponse.of(wired().webhooks.logs.get(task.id)))
 
 
 @blueprint.post("/tasks/<task_id>/webhook-deliveries/<int:number>/replay")
@@ -42,7 +42,7 @@ def list_deliveries(task_id: str) -> Response:
         id="replayWebhookDelivery",
         summary="Send an event once more",
         tag="webhooks",
-        answers={202: Answer(meaning="It will be sent, under the same id.", body=WebhookDeliveryAnswer)},
+        answers={202: Answer(meaning="It will be sent, under the same id.", body=WebhookDeliveryResponse)},
         problems=(*_ONE_TASK, "webhook_delivery_not_found", "webhook_outdated"),
     )
 )
@@ -50,7 +50,7 @@ def replay_delivery(task_id: str, number: int) -> Response:
     """Send a delivery again, also one that succeeded or was stopped by a 410."""
     task = wired().read_task(caller_id(), checked_task_id(task_id))
     log = wired().replay_delivery(task, number)
-    return json_answer(WebhookDeliveryAnswer.of(log, log.numbered(number)), 202)
+    return json_answer(WebhookDeliveryResponse.of(log, log.numbered(number)), 202)
 
 
 @blueprint.get("/webhook-secrets")
@@ -59,14 +59,14 @@ def replay_delivery(task_id: str, number: int) -> Response:
         id="readWebhookSecrets",
         summary="The secrets that your webhooks are signed with",
         tag="webhooks",
-        answers={200: Answer(meaning="Those valid now, newest first.", body=WebhookSecretsAnswer)},
+        answers={200: Answer(meaning="Those valid now, newest first.", body=WebhookSecretsResponse)},
         problems=_SECRETS,
         scope=Scope.ADMIN,
     )
 )
 def read_secrets() -> Response:
     """Return the caller's secrets. Every caller has one from the beginning."""
-    return json_answer(WebhookSecretsAnswer.of(wired().webhooks.secrets.of(caller_id())))
+    return json_answer(WebhookSecretsResponse.of(wired().webhooks.secrets.of(caller_id())))
 
 
 @blueprint.post("/webhook-secrets/rotate")
@@ -76,7 +76,7 @@ def read_secrets() -> Response:
         summary="Sign your webhooks with a new secret",
         tag="webhooks",
         answers={
-            200: Answer(meaning="The new one, and the one before for a while.", body=WebhookSecretsAnswer)
+            200: Answer(meaning="The new one, and the one before for a while.", body=WebhookSecretsResponse)
         },
         problems=_SECRETS,
         scope=Scope.ADMIN,
@@ -88,4 +88,4 @@ def rotate_secret() -> Response:
     Until the old one expires, deliveries carry both signatures. Not idempotent: two rotations in a
     row invalidate all earlier secrets.
     """
-    return json_answer(WebhookSecretsAnswer.of(wired().webhooks.secrets.rotate(caller_id())))
+    return json_answer(WebhookSecretsResponse.of(wired().webhooks.secrets.rotate(caller_id())))

@@ -1,4 +1,4 @@
-"""CallerSecrets: the signing secrets of each caller's webhooks.
+"""SigningSecrets: the signing secrets of each caller's webhooks.
 
 No secret is stored. Each is derived from a key that only the API has, the owner's user id and the
 owner's number of rotations. Read access to Firestore reveals only the last two.
@@ -38,7 +38,7 @@ class ValidSecret:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallerSecrets:
+class SigningSecrets:
     """Reads and rotates secrets.
 
     After a rotation the previous secret stays valid for `overlap`. At most two are valid.

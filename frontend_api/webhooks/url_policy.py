@@ -1,4 +1,4 @@
-"""CallbackRules: the URLs and addresses that webhooks may be sent to. Pure.
+"""CallbackUrlPolicy: the URLs and addresses that webhooks may be sent to. Pure.
 
 The URL is checked when a task is submitted. Each delivery attempt checks the URL again and every
 address that its host resolves to.
@@ -47,7 +47,7 @@ class CallbackUrl:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallbackRules:
+class CallbackUrlPolicy:
     """Allows https to public addresses.
 
     `allows_loopback` also allows this machine's own addresses, by http too, for the local stack.

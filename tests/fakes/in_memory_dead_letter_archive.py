@@ -44,7 +44,7 @@ class InMemoryDeadLetterArchive:
             letters=letters, next_page_token=letters[-1].id if len(ids) > page_size else None
         )
 
-    def note_replayed(self, letter_id: str, now: datetime) -> None:
+    def record_replay(self, letter_id: str, now: datetime) -> None:
         with self._lock:
             self._letters[letter_id] = replace(self.get(letter_id), replayed_at=now)
 

@@ -18,7 +18,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     (tmp_path / "index.html").write_text('<!doctype html><script type="module" src="/main.js"></script>')
     api = Api(folder=tmp_path)
     yield api
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ class FirestoreDeadLetterArchive:
         page, more = letters[:page_size], len(letters) > page_size
         return DeadLetterPage(letters=page, next_page_token=page[-1].id if more else None)
 
-    def note_replayed(self, letter_id: str, now: datetime) -> None:
+    def record_replay(self, letter_id: str, now: datetime) -> None:
         with translated_errors():
             try:
                 self._document(letter_id).update({"replayed_at": now}, **self._calls)

@@ -1,4 +1,4 @@
-"""FirestoreRescueTurns: the rescue lock, one document `turns/rescue` that is only written
+"""FirestoreRescueLock: the rescue lock, one document `turns/rescue` that is only written
 conditionally.
 """
 
@@ -16,8 +16,8 @@ _DOCUMENT = "turns/rescue"
 _LOST = (*CHANGED_MEANWHILE, google_errors.NotFound)
 
 
-class FirestoreRescueTurns:
-    """The RescueTurns of production and, through the emulator, of the local stack."""
+class FirestoreRescueLock:
+    """The RescueLock of production and, through the emulator, of the local stack."""
 
     def __init__(self, client: firestore.Client, *, timeout_seconds: float = 5.0) -> None:
         self._client = client

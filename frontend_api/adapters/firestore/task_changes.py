@@ -1,4 +1,4 @@
-"""FirestoreTaskWatch: one Listen stream for all tasks that requests of this process follow.
+"""FirestoreTaskChanges: one Listen stream for all tasks that requests of this process follow.
 
 The client library's `on_snapshot` opens a stream and two threads per document. A connection to
 Firestore carries at most 100 concurrent streams, so following a 101st task would block every read
@@ -25,7 +25,7 @@ from common.adapters.firestore_revisions import revision_of, update_time_of
 from common.domain.task import Task
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.versions import UndecodableError
-from frontend_api.streams.ports import Sighting
+from frontend_api.streams.ports import TaskSnapshot
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -35,31 +35,31 @@ _Requests = SimpleQueue[ListenRequest | None]
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Follower:
-    tell: Callable[[Sighting], None]
+    tell: Callable[[TaskSnapshot], None]
     seen: tuple[int, int]
 
-    def hear(self, sighting: Sighting, moment: tuple[int, int]) -> None:
+    def hear(self, snapshot: TaskSnapshot, moment: tuple[int, int]) -> None:
         if moment > self.seen:
             self.seen = moment
-            self.tell(sighting)
+            self.tell(snapshot)
 
 
 @dataclass(slots=True, kw_only=True)
 class _WatchedTask:
-    """A document, its target on the stream, and its followers."""
+    """A document, its target on the stream, and its subscribers."""
 
     target_id: int
-    followers: list[_Follower] = field(default_factory=list)
-    latest: Sighting | None = None
+    subscribers: list[_Follower] = field(default_factory=list)
+    latest: TaskSnapshot | None = None
     moment: tuple[int, int] = (0, 0)
     """When Firestore wrote `latest`: seconds and nanoseconds."""
 
 
-class FirestoreTaskWatch:
-    """The TaskWatch of production and, through the emulator, of the local stack. Thread-safe.
+class FirestoreTaskChanges:
+    """The TaskChanges of production and, through the emulator, of the local stack. Thread-safe.
 
-    The thread starts with the first follower. After a broken stream, the watch opens a new one with
-    all targets. Firestore then sends the current state of each document, and followers that already
+    The thread starts with the first subscriber. After a broken stream, the adapter opens a new one with
+    all targets. Firestore then sends the current state of each document, and subscribers that already
     have that state are not called again.
     """
 
@@ -74,18 +74,18 @@ class FirestoreTaskWatch:
         self._is_wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def follow(self, task: Task, tell: Callable[[Sighting], None]) -> Callable[[], None]:
+    def follow(self, task: Task, tell: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
         name = f"{self._documents}/{task.id}"
-        follower = _Follower(tell=tell, seen=_moment_of(task.revision))
+        subscription = _Follower(tell=tell, seen=_moment_of(task.revision))
         with self._lock:
             watched = self._watched.get(name) or self._begin(name)
-            watched.followers.append(follower)
+            watched.subscribers.append(subscription)
             if watched.latest is not None:
-                follower.hear(watched.latest, watched.moment)
+                subscription.hear(watched.latest, watched.moment)
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._listen, name="task-watch", daemon=True)
+                self._thread = threading.Thread(target=self._listen, name="task-changes", daemon=True)
                 self._thread.start()
-        return partial(self._unfollow, name, follower)
+        return partial(self._unsubscribe, name, subscription)
 
     def _begin(self, name: str) -> _WatchedTask:
         watched = self._watched[name] = _WatchedTask(target_id=next(self._target_ids))
@@ -93,13 +93,13 @@ class FirestoreTaskWatch:
         self._is_wanted.set()
         return watched
 
-    def _unfollow(self, name: str, follower: _Follower) -> None:
+    def _unsubscribe(self, name: str, subscription: _Follower) -> None:
         with self._lock:
             watched = self._watched.get(name)
-            if watched is None or follower not in watched.followers:
+            if watched is None or subscription not in watched.subscribers:
                 return
-            watched.followers.remove(follower)
-            if not watched.followers:
+            watched.subscribers.remove(subscription)
+            if not watched.subscribers:
                 del self._watched[name]
                 database = self._client._database_string
                 self._requests.put(ListenRequest(database=database, remove_target=watched.target_id))
@@ -119,7 +119,7 @@ class FirestoreTaskWatch:
             try:
                 for response in self._opened_stream():
                     pause = _FIRST_PAUSE_SECONDS
-                    self._hear(ListenResponse.pb(response))
+                    self._on_change(ListenResponse.pb(response))
             except google_errors.GoogleAPICallError as exc:
                 _log.warning("task_watch_interrupted", error=type(exc).__name__, again_in_seconds=pause)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not secrecy)
@@ -140,13 +140,13 @@ class FirestoreTaskWatch:
             metadata=self._client._rpc_metadata,
         )
 
-    def _hear(self, response: Any) -> None:
+    def _on_change(self, response: Any) -> None:
         match response.WhichOneof("response_type"):
             case "document_change":
                 self._note_change(response.document_change.document)
             case "document_delete":
                 gone = response.document_delete
-                self._note(gone.document, _moment_of(revision_of(gone.read_time)), Sighting(task=None))
+                self._note(gone.document, _moment_of(revision_of(gone.read_time)), TaskSnapshot(task=None))
             case "target_change":
                 self._check(response.target_change)
 
@@ -159,19 +159,19 @@ class FirestoreTaskWatch:
         except UndecodableError as exc:
             _log.error("watched_task_undecodable", document=document.name, reason=exc.reason)
             return
-        self._note(document.name, _moment_of(revision), Sighting(task=task))
+        self._note(document.name, _moment_of(revision), TaskSnapshot(task=task))
 
-    def _note(self, name: str, moment: tuple[int, int], sighting: Sighting) -> None:
+    def _note(self, name: str, moment: tuple[int, int], snapshot: TaskSnapshot) -> None:
         with self._lock:
             watched = self._watched.get(name)
             if watched is None or moment <= watched.moment:
                 return
-            watched.latest, watched.moment = sighting, moment
-            for follower in watched.followers:
-                follower.hear(sighting, moment)
+            watched.latest, watched.moment = snapshot, moment
+            for subscription in watched.subscribers:
+                subscription.hear(snapshot, moment)
 
     def _check(self, change: Any) -> None:
-        """Raise when Firestore removed a target that still has followers, so that the stream is
+        """Raise when Firestore removed a target that still has subscribers, so that the stream is
         reopened.
         """
         if change.target_change_type != TargetChange.TargetChangeType.REMOVE:

@@ -73,7 +73,7 @@ def test_any_attribute_that_pubsub_takes_is_kept(archive: DeadLetterArchive) -> 
 def test_a_letter_that_comes_again_changes_nothing(archive: DeadLetterArchive) -> None:
     letter = dead_letter()
     archive.add(letter)
-    archive.note_replayed(letter.id, NOW)
+    archive.record_replay(letter.id, NOW)
     assert not archive.add(dead_letter())
     assert archive.get(letter.id) == replace(letter, replayed_at=NOW)
 
@@ -82,7 +82,7 @@ def test_a_letter_that_comes_again_changes_nothing(archive: DeadLetterArchive) -
     "letter_id", ["20260101-120000-000-9", "x", "..", "a/b/c", "__all__", "", "é" * 2_000]
 )
 def test_what_is_not_kept_is_not_found(archive: DeadLetterArchive, letter_id: str) -> None:
-    for call in (archive.get, archive.delete, lambda name: archive.note_replayed(name, NOW)):
+    for call in (archive.get, archive.delete, lambda name: archive.record_replay(name, NOW)):
         with pytest.raises(DeadLetterNotFoundError):
             call(letter_id)
 
@@ -135,7 +135,7 @@ def test_an_archive_that_cannot_be_reached_says_so_within_seconds(unreachable: D
         lambda: unreachable.add(letter),
         lambda: unreachable.get(letter.id),
         lambda: unreachable.list_page(page_size=1),
-        lambda: unreachable.note_replayed(letter.id, NOW),
+        lambda: unreachable.record_replay(letter.id, NOW),
         lambda: unreachable.delete(letter.id),
         lambda: unreachable.purge(died_before=NOW, limit=1),
     ]

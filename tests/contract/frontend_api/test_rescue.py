@@ -16,16 +16,16 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task, TaskStatus
 from common.ports import TaskStore
-from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueTurns
+from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.rescue.policy import RescuePolicy
-from frontend_api.rescue.ports import RescueTurns
+from frontend_api.rescue.ports import RescueLock
 from frontend_api.rescue.rescue import RescueRunningError, RescueStaleTasks
-from frontend_api.tasks.final_events import TellEnding
+from frontend_api.tasks.final_events import PublishFinalEvent
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
-from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
+from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.recording_publishers import RecordingEventPublisher
@@ -38,15 +38,15 @@ class Stored:
     """A store of tasks and the rescue lock, shared by several callers. `cut_off` is unreachable."""
 
     tasks: TaskStore
-    turns: RescueTurns
-    cut_off: RescueTurns
+    turns: RescueLock
+    cut_off: RescueLock
     clock: FakeClock = field(default_factory=FakeClock)
 
     def rescue(self, queue: InMemoryTaskQueue, **policy: int) -> RescueStaleTasks:
         return RescueStaleTasks(
             store=self.tasks,
             queue=queue,
-            tell_ending=TellEnding(store=self.tasks, events=RecordingEventPublisher()),
+            publish_final_event=PublishFinalEvent(store=self.tasks, events=RecordingEventPublisher()),
             turns=self.turns,
             clock=self.clock,
             policy=RescuePolicy(**{"page_size": 3, **policy}),  # type: ignore[arg-type]
@@ -60,17 +60,17 @@ class Stored:
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
 def stored(request: pytest.FixtureRequest) -> Stored:
     if request.param == "fake":
-        cut_off = InMemoryRescueTurns()
+        cut_off = InMemoryRescueLock()
         cut_off.unavailable = True
-        return Stored(InMemoryTaskStore(), InMemoryRescueTurns(), cut_off)
+        return Stored(InMemoryTaskStore(), InMemoryRescueLock(), cut_off)
     emulators: Emulators = request.getfixturevalue("emulators")
     project = f"demo-{uuid.uuid4().hex[:12]}"  # a project per test, so that queries find no documents of other tests
     client = firestore_client(project, emulator_host=emulators.firestore_host)
     nowhere = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
     return Stored(
         FirestoreTaskStore(client),
-        FirestoreRescueTurns(client),
-        FirestoreRescueTurns(nowhere, timeout_seconds=0.5),
+        FirestoreRescueLock(client),
+        FirestoreRescueLock(nowhere, timeout_seconds=0.5),
     )
 
 
@@ -187,7 +187,7 @@ def test_two_rescues_that_do_run_at_once_end_every_task_the_same(stored: Stored)
     queue = InMemoryTaskQueue()
     meet = threading.Barrier(2)
 
-    class Meeting(InMemoryRescueTurns):
+    class Meeting(InMemoryRescueLock):
         def take(self, holder, *, now, ttl):  # type: ignore[no-untyped-def]
             meet.wait(30)
             return super().take(holder, now=now, ttl=ttl)

@@ -20,7 +20,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import TaskNotFoundError
 from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Usage as SpentUsage
-from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
 from frontend_api.identity.emulator_tokens import unsigned_token
 from frontend_api.settings import ApiSettings
 from frontend_api.wsgi import build_app
@@ -65,12 +65,12 @@ def store(firestore: Client) -> FirestoreTaskStore:
 
 
 @pytest.fixture
-def watch(firestore: Client) -> FirestoreTaskWatch:
-    return FirestoreTaskWatch(firestore)
+def watch(firestore: Client) -> FirestoreTaskChanges:
+    return FirestoreTaskChanges(firestore)
 
 
 def test_a_submission_is_stored_confirmed_and_found_again(
-    client: FlaskClient, store: FirestoreTaskStore, watch: FirestoreTaskWatch
+    client: FlaskClient, store: FirestoreTaskStore, watch: FirestoreTaskChanges
 ) -> None:
     accepted = client.post("/v1/tasks", json=PROMPT)
     assert accepted.status_code == 202

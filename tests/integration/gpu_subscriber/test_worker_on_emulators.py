@@ -14,8 +14,8 @@ from common.adapters.system_clock import SystemClock
 from common.domain.task import Phase, Task, TaskStatus
 from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
-from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
-from frontend_api.streams.ports import Sighting
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
+from frontend_api.streams.ports import TaskSnapshot
 from gpu_subscriber.__main__ import build_worker
 from gpu_subscriber.engine_host.process import EngineChild
 from gpu_subscriber.images.encoding import read_record
@@ -37,7 +37,7 @@ class System:
         self.own = OwnResources(emulators)
         self._firestore = firestore_client(self.own.names.project_id, emulator_host=emulators.firestore_host)
         self.store = FirestoreTaskStore(self._firestore, timeout_seconds=PATIENCE_SECONDS)
-        self._watch = FirestoreTaskWatch(self._firestore)
+        self._watch = FirestoreTaskChanges(self._firestore)
         self._pool = ThreadPoolExecutor()
         self._leave: list[Callable[[], object]] = []
 
@@ -78,9 +78,9 @@ class System:
         """Wait with a Firestore listener until the task satisfies the condition."""
         reached: SimpleQueue[Task] = SimpleQueue()
 
-        def look(sighting: Sighting) -> None:
-            if sighting.task is not None and is_so(sighting.task):
-                reached.put(sighting.task)
+        def look(snapshot: TaskSnapshot) -> None:
+            if snapshot.task is not None and is_so(snapshot.task):
+                reached.put(snapshot.task)
 
         stands = self.store.get(task.id)
         if is_so(stands):

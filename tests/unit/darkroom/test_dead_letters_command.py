@@ -45,7 +45,7 @@ def test_a_list_has_one_line_a_letter_newest_first(api: Api, darkroom: Terminal)
         attributes={"dead_letter_delivery_count": "100"},
     )
     young = kept(api, number=1, attributes={"dead_letter_reason": "x" * 200})
-    api.dead_letters.note_replayed(old.id, api.clock.now())
+    api.dead_letters.record_replay(old.id, api.clock.now())
     code, out, err = darkroom("dead-letters", "list")
     head, first, second = out.splitlines()
     assert (code, err) == (0, "")

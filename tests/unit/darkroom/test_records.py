@@ -9,8 +9,8 @@ from common.domain.task import Failure
 from darkroom.cli.json_output import plain
 from darkroom.models.model_spec import ModelSpec
 from darkroom.models.task import Task
-from frontend_api.models.routes import ModelAnswer
-from frontend_api.tasks.responses import TaskAnswer
+from frontend_api.models.routes import ModelResponse
+from frontend_api.tasks.responses import TaskResponse
 from frontend_api.usage.usage import GpuPrice
 from scripted import task_json
 from tests.factories import NOW, submitted_task
@@ -29,19 +29,19 @@ def test_whatever_the_api_says_of_a_task_is_read_and_written_back() -> None:
     drawn = claimed.completed(claimed.claim, (stored_image(queued),), NOW)
     failed = claimed.failed(claimed.claim, Failure(code="x", message="y", retryable=False), NOW)
     for task in (queued, claimed, drawn, failed):
-        told = written(TaskAnswer.of(task, price=GpuPrice(per_second=0.5, currency="EUR")))
+        told = written(TaskResponse.of(task, price=GpuPrice(per_second=0.5, currency="EUR")))
         assert plain(Task.model_validate(told)) == told
 
 
 def test_the_client_names_every_field_of_a_task() -> None:
     known = {field.alias or name for name, field in Task.model_fields.items()}
-    assert set(written(TaskAnswer.of(submitted_task(), price=None))) <= known, (
+    assert set(written(TaskResponse.of(submitted_task(), price=None))) <= known, (
         "a new one belongs into client/task.py"
     )
 
 
 def test_whatever_the_api_says_of_a_model_is_read_and_written_back() -> None:
-    told = written(ModelAnswer.of(DEMO_MODEL, None))
+    told = written(ModelResponse.of(DEMO_MODEL, None))
     assert plain(ModelSpec.model_validate(told)) == told
 
 

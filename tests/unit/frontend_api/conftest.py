@@ -31,12 +31,12 @@ from frontend_api.identity.ports import Authenticator
 from frontend_api.operations.alerts import AlertLimits
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
-from frontend_api.tasks.publish_confirmations import EnqueuedNotes
+from frontend_api.tasks.publish_confirmations import PublishConfirmations
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.assembly import Webhooks
-from frontend_api.webhooks.delivery_limiter import HostSlots
-from frontend_api.webhooks.signing_secrets import CallerSecrets
-from frontend_api.webhooks.url_policy import CallbackRules
+from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
+from frontend_api.webhooks.signing_secrets import SigningSecrets
+from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_image_links import FakeImageLinks
@@ -46,14 +46,14 @@ from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
 from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
-from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
+from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
+from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
 from tests.fakes.in_memory_task_flow import InMemoryTaskFlow
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
-from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
 from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
@@ -81,7 +81,7 @@ class Api:
     dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
-    turns: InMemoryRescueTurns = field(default_factory=InMemoryRescueTurns)
+    turns: InMemoryRescueLock = field(default_factory=InMemoryRescueLock)
     reports: InMemoryWorkerReports = field(default_factory=InMemoryWorkerReports)
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
@@ -99,7 +99,7 @@ class Api:
     background: Executor = field(default_factory=ImmediateExecutor)
 
     def __post_init__(self) -> None:
-        self.watch = InMemoryTaskWatch(self.store)
+        self.changes = InMemoryTaskChanges(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
         self.batches = InMemoryTaskBatches(self.store)
         self.counts = InMemoryTaskCounts(self.store)
@@ -112,14 +112,16 @@ class Api:
             catalog=EMBEDDED_CATALOG,
             store=self.store,
             task_batches=self.batches,
-            enqueued_notes=EnqueuedNotes(batches=self.batches, writer=self.background, gather_seconds=0),
-            watch=self.watch,
+            publish_confirmations=PublishConfirmations(
+                batches=self.batches, writer=self.background, gather_seconds=0
+            ),
+            task_changes=self.changes,
             queue=self.queue,
             events=self.events,
             images=self.images,
             image_links=self.links,
             dead_letters=self.dead_letters,
-            rescue_turns=self.turns,
+            rescue_lock=self.turns,
             webhooks=self._webhooks(),
             clock=self.clock,
             task_counts=self.counts,
@@ -145,22 +147,22 @@ class Api:
             keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),
         )
-        self.follow_task = dependencies.follow_task
+        self.subscriptions = dependencies.subscriptions
         self.app: Flask = create_app(dependencies, trusted_hosts=LOOPBACK_NAMES)
         self.client: FlaskClient = self.app.test_client()
 
     def _webhooks(self) -> Webhooks:
         return Webhooks(
-            rules=CallbackRules(is_offered=self.webhook_key is not None),
+            rules=CallbackUrlPolicy(is_offered=self.webhook_key is not None),
             logs=self.webhook_logs,
             sender=self.receiver,
-            secrets=CallerSecrets(
+            secrets=SigningSecrets(
                 rotations=InMemorySecretRotations(),
                 key=self.webhook_key,
                 overlap=timedelta(hours=24),
                 clock=self.clock,
             ),
-            slots=HostSlots(per_host=2, in_all=3),
+            slots=DeliveryLimiter(per_host=2, in_all=3),
         )
 
     def submit(self, **body: Any) -> TestResponse:
@@ -230,4 +232,4 @@ def signed_in_as(user_id: str) -> dict[str, str]:
 def api(tmp_path: Path) -> Iterator[Api]:
     api = Api(folder=tmp_path)
     yield api
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()

@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 from frontend_api.adapters.address_resolver import SystemResolver, UnresolvableError
 from frontend_api.adapters.webhook_sender import PinnedWebhookSender
 from frontend_api.webhooks.delivery_log import Outcome
-from frontend_api.webhooks.url_policy import Address, CallbackRules
+from frontend_api.webhooks.url_policy import Address, CallbackUrlPolicy
 
-LOCAL = CallbackRules(allows_loopback=True)
+LOCAL = CallbackUrlPolicy(allows_loopback=True)
 BODY = b'{"type": "task.completed"}'
 PATIENCE_SECONDS = 0.5
 
@@ -121,7 +121,7 @@ def resolving(*answers: Sequence[str]) -> Callable[[str, float], Sequence[Addres
 
 
 def post(
-    url: str, *, rules: CallbackRules = LOCAL, addresses_of: Any = None, **settings: Any
+    url: str, *, rules: CallbackUrlPolicy = LOCAL, addresses_of: Any = None, **settings: Any
 ) -> tuple[Outcome, float]:
     sender = PinnedWebhookSender(
         rules=rules,
@@ -235,7 +235,7 @@ def test_an_address_that_is_not_public_is_never_connected_to(
     connected: list[object] = []
     monkeypatch.setattr(socket, "create_connection", lambda address, *_, **__: connected.append(address))
     outcome, _ = post(
-        f"https://localhost:{receiver.port}/", rules=CallbackRules(), addresses_of=resolving(addresses)
+        f"https://localhost:{receiver.port}/", rules=CallbackUrlPolicy(), addresses_of=resolving(addresses)
     )
     assert outcome.error is not None
     assert "which is not a public address" in outcome.error
@@ -261,7 +261,7 @@ def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_mea
         assert outcome.status == 204
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 1)
         # The next attempt resolves and checks the name again.
-        outcome, _ = post(f"http://localhost:{meant.port}/", rules=CallbackRules())
+        outcome, _ = post(f"http://localhost:{meant.port}/", rules=CallbackUrlPolicy())
         assert outcome.error is not None
         assert "127.0.0.2, which is not a public address" in outcome.error
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 2)

@@ -11,9 +11,9 @@ from common.domain.task import Lane, Phase, Progress
 from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
 from frontend_api.estimates.calibration import Calibration
 from frontend_api.estimates.estimate import (
-    drawing_of,
-    place_behind,
-    place_of_newest,
+    draw_time_of,
+    position_behind,
+    position_of_newest,
     predicted_seconds,
     predicted_seconds_left,
 )
@@ -53,34 +53,34 @@ def workload(
 
 
 def test_a_task_takes_what_its_size_took_before() -> None:
-    drawing = drawing_of(workload(), ASKED)
-    assert drawing is not None
-    assert (drawing.gpu_seconds, drawing.alone_seconds) == pytest.approx((GPU_SECONDS, ALONE_SECONDS))
+    draw_time = draw_time_of(workload(), ASKED)
+    assert draw_time is not None
+    assert (draw_time.gpu_seconds, draw_time.alone_seconds) == pytest.approx((GPU_SECONDS, ALONE_SECONDS))
 
 
 def test_further_images_share_their_steps_with_the_first() -> None:
-    drawing = drawing_of(workload(), ASKED.model_copy(update={"num_images": 3}))
-    assert drawing is not None
-    assert drawing.gpu_seconds == pytest.approx(3 * GPU_SECONDS)
-    assert drawing.alone_seconds == pytest.approx(ALONE_SECONDS + 2 * GPU_SECONDS)
+    draw_time = draw_time_of(workload(), ASKED.model_copy(update={"num_images": 3}))
+    assert draw_time is not None
+    assert draw_time.gpu_seconds == pytest.approx(3 * GPU_SECONDS)
+    assert draw_time.alone_seconds == pytest.approx(ALONE_SECONDS + 2 * GPU_SECONDS)
 
 
 def test_a_size_nobody_drew_is_told_from_the_one_most_like_it() -> None:
     small = replace(SIZE, pass_pixels=PASS_PIXELS // 16, step_seconds=0.01, alone_step_seconds=None)
-    drawing = drawing_of(workload(worker("w", small, SIZE)), parameters(steps=20, width=512, height=512))
-    assert drawing is not None
-    assert drawing.gpu_seconds == pytest.approx(0.02 + 4 * (20 * 0.05 + 0.08))
+    draw_time = draw_time_of(workload(worker("w", small, SIZE)), parameters(steps=20, width=512, height=512))
+    assert draw_time is not None
+    assert draw_time.gpu_seconds == pytest.approx(0.02 + 4 * (20 * 0.05 + 0.08))
 
 
 def test_of_several_workers_the_one_in_the_middle_is_believed() -> None:
     slow = replace(SIZE, step_seconds=50.0)
-    drawing = drawing_of(workload(worker("a"), worker("b"), worker("c", slow)), ASKED)
-    assert drawing is not None
-    assert drawing.gpu_seconds == pytest.approx(GPU_SECONDS)
+    draw_time = draw_time_of(workload(worker("a"), worker("b"), worker("c", slow)), ASKED)
+    assert draw_time is not None
+    assert draw_time.gpu_seconds == pytest.approx(GPU_SECONDS)
 
 
 def test_what_no_worker_knows_nobody_can_tell() -> None:
-    assert drawing_of(workload(worker_report()), ASKED) is None
+    assert draw_time_of(workload(worker_report()), ASKED) is None
 
 
 # ── waiting time ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -88,7 +88,7 @@ def test_what_no_worker_knows_nobody_can_tell() -> None:
 
 def test_with_a_worker_to_spare_nobody_waits() -> None:
     busy = workload(worker("a"), worker("b"), processing={Lane.INTERACTIVE: Work(tasks=1, units=5.0)})
-    assert place_of_newest(busy, "demo", Lane.INTERACTIVE, NOW).wait_seconds == 0.0
+    assert position_of_newest(busy, "demo", Lane.INTERACTIVE, NOW).wait_seconds == 0.0
 
 
 def test_what_is_queued_and_half_of_what_is_drawn_comes_first_and_workers_share_it() -> None:
@@ -96,30 +96,30 @@ def test_what_is_queued_and_half_of_what_is_drawn_comes_first_and_workers_share_
         {Lane.INTERACTIVE: Work(tasks=6, units=12.0)},
         {Lane.INTERACTIVE: Work(tasks=2, units=4.0)},
     )
-    place = place_of_newest(
+    position = position_of_newest(
         workload(worker("a"), worker("b"), queued=queued, processing=drawn), "demo", Lane.INTERACTIVE, NOW
     )
-    assert (place.tasks_ahead, place.wait_seconds) == pytest.approx((6, (12.0 + 2.0) / 2))
+    assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((6, (12.0 + 2.0) / 2))
 
 
 def test_workers_go_on_with_what_was_measured_and_not_with_what_came_later() -> None:
     later = workload(queued={Lane.INTERACTIVE: Work(tasks=3, units=3.0)})
     for _ in range(2):
-        later = later.joined_by(submitted_task())
+        later = later.with_task(submitted_task())
     arrived = 2 * submitted_task().parameters.work_units
     for passed, left in ((0, 3.0), (2, 1.0), (60, 0.0)):
-        place = place_of_newest(later, "demo", Lane.INTERACTIVE, NOW + timedelta(seconds=passed))
-        assert place.wait_seconds == pytest.approx(left + arrived)
+        position = position_of_newest(later, "demo", Lane.INTERACTIVE, NOW + timedelta(seconds=passed))
+        assert position.wait_seconds == pytest.approx(left + arrived)
 
 
 def test_position_in_a_long_backlog_follows_the_work_done_since_it_was_measured() -> None:
     long = workload(worker("a"), worker("b"), queued={Lane.BATCH: Work(tasks=2_000, units=1_000.0)})
-    long = long.joined_by(submitted_task())
+    long = long.with_task(submitted_task())
     for passed, ahead in ((0.0, 2_001), (1.0, 2_001), (5.0, 1_981), (9_999.0, 1)):
-        place = place_of_newest(long, "demo", Lane.BATCH, NOW + timedelta(seconds=passed))
-        assert place.tasks_ahead == ahead
+        position = position_of_newest(long, "demo", Lane.BATCH, NOW + timedelta(seconds=passed))
+        assert position.tasks_ahead == ahead
     nobody = Workload(as_of=NOW, measured=long.measured, workers=())
-    assert place_of_newest(nobody, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead == 2_000
+    assert position_of_newest(nobody, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead == 2_000
 
 
 def test_models_that_share_a_worker_wait_for_each_other() -> None:
@@ -130,42 +130,42 @@ def test_models_that_share_a_worker_wait_for_each_other() -> None:
         measured={"demo": Backlog(), "other": Backlog(queued={Lane.BATCH: Work(tasks=2, units=2.0)})},
         workers=(replace(both, times=(*both.times, other)),),
     )
-    place = place_of_newest(shared, "demo", Lane.BATCH, NOW)
-    assert (place.tasks_ahead, place.wait_seconds) == pytest.approx((0, 6.0))
+    position = position_of_newest(shared, "demo", Lane.BATCH, NOW)
+    assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((0, 6.0))
 
 
 def test_interactive_tasks_overtake_those_batch_tasks_that_a_worker_holds_with_them() -> None:
     queued = {Lane.BATCH: Work(tasks=20, units=20.0)}
     ahead = workload(worker("w", deliveries=5), queued=queued)
-    assert place_of_newest(ahead, "demo", Lane.BATCH, NOW).wait_seconds == pytest.approx(20.0)
-    assert place_of_newest(ahead, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(15.0)
+    assert position_of_newest(ahead, "demo", Lane.BATCH, NOW).wait_seconds == pytest.approx(20.0)
+    assert position_of_newest(ahead, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(15.0)
     few = workload(worker("w", deliveries=5), queued={Lane.BATCH: Work(tasks=3, units=3.0)})
-    assert place_of_newest(few, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(0.0)
+    assert position_of_newest(few, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(0.0)
 
 
 def test_whoever_stands_in_the_middle_waits_for_those_before() -> None:
     queued = {Lane.INTERACTIVE: Work(tasks=10, units=20.0)}
-    place = place_behind(workload(queued=queued), "demo", Lane.INTERACTIVE, NOW, tasks_ahead=4)
-    assert (place.tasks_ahead, place.wait_seconds) == pytest.approx((4, 8.0))
-    assert place.wait_seconds_at(NOW + timedelta(seconds=3)) == pytest.approx(5.0)
-    assert place.wait_seconds_at(NOW + timedelta(seconds=30)) == 0.0
+    position = position_behind(workload(queued=queued), "demo", Lane.INTERACTIVE, NOW, tasks_ahead=4)
+    assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((4, 8.0))
+    assert position.wait_seconds_at(NOW + timedelta(seconds=3)) == pytest.approx(5.0)
+    assert position.wait_seconds_at(NOW + timedelta(seconds=30)) == 0.0
 
 
 def test_to_the_wait_come_the_drawing_alone_and_the_handling() -> None:
     here = workload()
-    drawing = drawing_of(here, ASKED)
-    assert drawing is not None
-    assert predicted_seconds(here, drawing, wait_seconds=7.0) == pytest.approx(7.0 + ALONE_SECONDS + 0.25)
+    draw_time = draw_time_of(here, ASKED)
+    assert draw_time is not None
+    assert predicted_seconds(here, draw_time, wait_seconds=7.0) == pytest.approx(7.0 + ALONE_SECONDS + 0.25)
 
 
 def test_of_a_task_that_is_drawn_what_is_left_counts() -> None:
     held = submitted_task().claimed_by("w", NOW, timedelta(seconds=60))
     here = workload(processing={Lane.INTERACTIVE: Work(tasks=1, units=held.parameters.work_units)})
-    drawing = drawing_of(here, held.parameters)
-    assert drawing is not None
+    draw_time = draw_time_of(here, held.parameters)
+    assert draw_time is not None
     drawn = replace(held, progress=Progress(phase=Phase.DENOISING, step=15, steps=20, value=0.75))
-    assert predicted_seconds_left(here, drawing, drawn) == pytest.approx(drawing.alone_seconds / 4 + 0.25)
-    assert predicted_seconds_left(here, drawing, held) > drawing.alone_seconds + 0.25
+    assert predicted_seconds_left(here, draw_time, drawn) == pytest.approx(draw_time.alone_seconds / 4 + 0.25)
+    assert predicted_seconds_left(here, draw_time, held) > draw_time.alone_seconds + 0.25
 
 
 # ── calibration by completions ───────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ from common.domain.models.catalog import EMBEDDED_CATALOG
 from common.domain.task import Lane, Task
 from common.domain.worker_report import ModelTimes, WorkerReport
 from frontend_api.estimates.workload import ActiveTask, Backlog, Work, Workload
-from frontend_api.estimates.workload_cache import ReadWorkload
+from frontend_api.estimates.workload_cache import WorkloadCache
 from tests.factories import NOW, parameters, submitted_task, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
@@ -70,20 +70,20 @@ def test_of_the_tasks_that_workers_hold_one_each_is_half_done() -> None:
 
 
 class Reading:
-    """A ReadWorkload over fakes."""
+    """A WorkloadCache over fakes."""
 
     def __init__(self) -> None:
         self.store = InMemoryTaskStore()
         self.gauge = InMemoryQueueGauge(self.store, InMemoryDeadLetterArchive())
         self.reports = InMemoryWorkerReports()
         self.clock = FakeClock()
-        self.read = ReadWorkload(
+        self.read = WorkloadCache(
             catalog=EMBEDDED_CATALOG, gauge=self.gauge, reports=self.reports, clock=self.clock
         )
 
     def submit(self, name: str) -> Task:
         task = self.store.create(submitted_task(task_id=name, now=self.clock.now()))
-        self.read.note_queued(task)
+        self.read.add_queued(task)
         return task
 
     def claim(self, task: Task) -> Task:
@@ -192,7 +192,7 @@ def test_submission_counts_no_finished_task_when_tasks_come_one_by_one(reading: 
 
 
 def test_other_process_counts_arrivals_and_finished_tasks_within_a_second(reading: Reading) -> None:
-    other = ReadWorkload(
+    other = WorkloadCache(
         catalog=EMBEDDED_CATALOG, gauge=reading.gauge, reports=reading.reports, clock=reading.clock
     )
 
@@ -259,7 +259,7 @@ def test_task_stored_while_it_is_listed_is_counted_once(
         seen = reading.submit("seen by the query")
         found = read(at_most=at_most)
         reading.submit("stored after the query")
-        reading.read.note_queued(seen)
+        reading.read.add_queued(seen)
         return found
 
     monkeypatch.setattr(reading.gauge, "active", stored_meanwhile)

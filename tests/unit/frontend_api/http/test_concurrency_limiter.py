@@ -15,7 +15,7 @@ from tests.unit.frontend_api.conftest import Api
 def api(tmp_path: Path) -> Iterator[Api]:
     api = Api(folder=tmp_path, requests_at_once=1)
     yield api
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()
 
 
 def test_the_others_stand_in_line(api: Api) -> None:
@@ -40,7 +40,7 @@ def test_those_who_wait_let_others_in(api: Api) -> None:
     task = api.stored_task()
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers={"Prefer": "wait=30"})
-        assert api.watch.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=10)
         stream = api.client.get(f"/v1/tasks/{task.id}/events")
         assert api.submit().status_code == 202
         assert not held.done()

@@ -151,9 +151,9 @@ def test_answers_are_what_the_document_says(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     task = api.completed_task()
     answers = {
-        "TaskAnswer": api.client.get(f"/v1/tasks/{task.id}"),
-        "TaskPageAnswer": api.client.get("/v1/tasks"),
-        "ModelListAnswer": api.client.get("/v1/models"),
+        "TaskResponse": api.client.get(f"/v1/tasks/{task.id}"),
+        "TaskPageResponse": api.client.get("/v1/tasks"),
+        "ModelListResponse": api.client.get("/v1/models"),
         "ProblemDocument": api.submit(steps=0),
         "ReadyAnswer": api.client.get("/readyz"),
     }

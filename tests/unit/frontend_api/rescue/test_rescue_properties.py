@@ -11,10 +11,10 @@ from common.domain.task import Failure, Task
 from common.wire_formats.task_event import ending_of
 from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.rescue.rescue import RescueStaleTasks
-from frontend_api.tasks.final_events import TellEnding
+from frontend_api.tasks.final_events import PublishFinalEvent
 from tests.factories import NOW, submitted_task
 from tests.fakes.fake_clock import FakeClock
-from tests.fakes.in_memory_rescue_turns import InMemoryRescueTurns
+from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.recording_publishers import RecordingEventPublisher
@@ -72,8 +72,8 @@ def test_rescue_leaves_nobody_behind_and_nothing_to_do_for_the_next(
     rescue = RescueStaleTasks(
         store=store,
         queue=queue,
-        tell_ending=TellEnding(store=store, events=events),
-        turns=InMemoryRescueTurns(),
+        publish_final_event=PublishFinalEvent(store=store, events=events),
+        turns=InMemoryRescueLock(),
         clock=clock,
         policy=POLICY,
     )

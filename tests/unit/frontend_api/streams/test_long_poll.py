@@ -19,7 +19,7 @@ def held(api: Api, ask: Callable[[], TestResponse], then: Callable[[], Any]) -> 
     """Return the answer to a request that is waiting when `then` runs."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask)
-        assert api.watch.begun.acquire(timeout=10)
+        assert api.changes.begun.acquire(timeout=10)
         assert not answer.done()
         then()
         return answer.result(10)
@@ -42,7 +42,7 @@ def test_a_submission_is_held_until_the_task_has_ended(api: Api) -> None:
     assert answer.headers["Preference-Applied"] == "wait=30"
     assert answer.headers["Location"] == f"/v1/tasks/{answer.get_json()['id']}"
     assert "Idempotency-Replayed" not in answer.headers
-    assert api.watch.followers == 0
+    assert api.changes.subscribers == 0
 
 
 def test_a_submission_whose_task_takes_longer_is_answered_as_it_stands(api: Api) -> None:
@@ -50,7 +50,7 @@ def test_a_submission_whose_task_takes_longer_is_answered_as_it_stands(api: Api)
     assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
     assert answer.headers["Preference-Applied"] == "wait=1"
     assert len(api.queue.published) == 1
-    assert api.watch.followers == 0
+    assert api.changes.subscribers == 0
 
 
 def test_a_replay_waits_as_the_first_one_did(api: Api) -> None:
@@ -84,7 +84,7 @@ def test_a_read_of_a_task_that_has_changed_since_is_answered_at_once(api: Api) -
     task = api.stored_task()
     answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, "If-None-Match": '"of another time"'})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=30")
-    assert not api.watch.begun.acquire(blocking=False)
+    assert not api.changes.begun.acquire(blocking=False)
 
 
 def test_a_task_that_has_ended_keeps_nobody_waiting(api: Api) -> None:
@@ -93,7 +93,7 @@ def test_a_task_that_has_ended_keeps_nobody_waiting(api: Api) -> None:
     assert answer.status_code == 200
     known = {**LONG, "If-None-Match": answer.headers["ETag"]}
     assert api.client.get(f"/v1/tasks/{task.id}", headers=known).status_code == 304
-    assert not api.watch.begun.acquire(blocking=False)
+    assert not api.changes.begun.acquire(blocking=False)
 
 
 def test_a_task_that_does_not_change_is_told_as_it_stands(api: Api) -> None:
@@ -117,7 +117,7 @@ def test_a_foreign_task_keeps_nobody_waiting_and_does_not_exist(api: Api) -> Non
     task = api.stored_task()
     answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, **signed_in_as("ada")})
     assert answer.status_code == 404
-    assert not api.watch.begun.acquire(blocking=False)
+    assert not api.changes.begun.acquire(blocking=False)
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=soon", "respond-async"])
@@ -131,7 +131,7 @@ def test_without_a_place_to_wait_at_nothing_is_accepted_and_the_caller_is_told_w
     api: Api,
 ) -> None:
     task = api.stored_task()
-    places = [api.follow_task.take_place() for _ in range(api.max_waiting)]
+    places = [api.subscriptions.reserve() for _ in range(api.max_waiting)]
     for refused in (
         api.client.post("/v1/tasks", json=PROMPT, headers=LONG),
         api.client.get(f"/v1/tasks/{task.id}", headers=LONG),

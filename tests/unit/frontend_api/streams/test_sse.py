@@ -48,7 +48,7 @@ def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> 
     done = stream.task()
     assert (done["status"], len(done["images"])) == ("completed", 1)
     assert stream.rest() == []
-    assert api.watch.followers == 0
+    assert api.changes.subscribers == 0
 
 
 def test_an_event_is_the_task_as_it_is_read_and_its_id_the_etag(api: Api) -> None:
@@ -106,7 +106,7 @@ def test_a_silent_stream_says_that_it_is_alive(tmp_path: Path) -> None:
     stream = Stream(api, api.stored_task().id)
     stream.task()
     assert [stream.next().is_comment for _ in range(3)] == [True] * 3
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()
 
 
 def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
     assert stream.next().is_comment
     api.client.delete(f"/v1/keys/{key['id']}")
     assert stream.rest() == []
-    assert api.follow_task.waiting == 0
+    assert api.subscriptions.waiting == 0
 
 
 def test_a_stream_outlives_an_outage_of_what_knows_the_keys(tmp_path: Path) -> None:
@@ -130,14 +130,14 @@ def test_a_stream_outlives_an_outage_of_what_knows_the_keys(tmp_path: Path) -> N
     api.clock.advance(API_KEYS_KNOWN_FOR.total_seconds())
     api.api_keys.unavailable = True
     assert [stream.next().is_comment for _ in range(3)] == [True] * 3
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()
     assert stream.rest() == []
 
 
 def test_streams_end_when_the_process_does(api: Api) -> None:
     stream = Stream(api, api.stored_task().id)
     stream.task()
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()
     assert stream.rest() == []
 
 
@@ -150,7 +150,7 @@ def test_a_stream_that_nobody_began_to_read_gives_its_place_back(api: Api) -> No
         head = api.client.head(f"/v1/tasks/{task.id}/events")
         assert (head.status_code, head.data) == (200, b"")
         head.close()
-    assert api.watch.followers == 0
+    assert api.changes.subscribers == 0
 
 
 def test_there_are_so_many_streams_and_no_more(api: Api) -> None:
@@ -170,7 +170,7 @@ def test_the_stream_of_another_users_task_does_not_exist(api: Api) -> None:
     unknown = api.client.get(f"/v1/tasks/{'e0' * 16}/events", headers=headers)
     assert foreign.status_code == unknown.status_code == 404
     assert foreign.get_json()["code"] == unknown.get_json()["code"] == "task_not_found"
-    assert api.watch.followers == 0
+    assert api.changes.subscribers == 0
 
 
 def test_a_stream_needs_credentials_that_can_be_believed(api: Api) -> None:

@@ -9,11 +9,11 @@ from contextlib import suppress
 import pytest
 
 from common.domain.task import Task
-from frontend_api.streams.connection import ClientConnection, Heard
-from frontend_api.streams.subscriptions import Follower, FollowTask, NoPlaceLeftError
+from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.subscriptions import Subscription, Subscriptions, TooManyWaitingError
 from tests.factories import NOW, submitted_task
+from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
-from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
 
 LONG = 30.0
 AT_ONCE = 0.0
@@ -30,14 +30,14 @@ def task(store: InMemoryTaskStore) -> Task:
 
 
 @pytest.fixture
-def follow_task(store: InMemoryTaskStore) -> FollowTask:
-    return FollowTask(watch=InMemoryTaskWatch(store), most=2)
+def subscriptions(store: InMemoryTaskStore) -> Subscriptions:
+    return Subscriptions(changes=InMemoryTaskChanges(store), most=2)
 
 
 @pytest.fixture
-def follower(follow_task: FollowTask, task: Task) -> Iterator[Follower]:
-    with follow_task(task) as follower:
-        yield follower
+def subscription(subscriptions: Subscriptions, task: Task) -> Iterator[Subscription]:
+    with subscriptions(task) as subscription:
+        yield subscription
 
 
 @pytest.fixture
@@ -71,92 +71,95 @@ def change(store: InMemoryTaskStore, task: Task, times: int = 1) -> Task:
 
 
 def test_news_wake_the_waiting_and_the_newest_is_taken(
-    store: InMemoryTaskStore, task: Task, follower: Follower
+    store: InMemoryTaskStore, task: Task, subscription: Subscription
 ) -> None:
     nobody = ClientConnection({})
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(nobody.wait, follower, LONG)
+        waiting = pool.submit(nobody.wait, subscription, LONG)
         newest = change(store, task, times=5)
-        assert waiting.result(10) is Heard.NEWS
-    taken = follower.take()
+        assert waiting.result(10) is WaitOutcome.CHANGED
+    taken = subscription.take()
     assert taken is not None
     assert taken.task is not None
     # The thread may have woken at the first of the five: it takes the newest by then; the rest
     # follow.
     if taken.task.revision != newest.revision:
-        assert nobody.wait(follower, AT_ONCE) is Heard.NEWS
-        taken = follower.take()
+        assert nobody.wait(subscription, AT_ONCE) is WaitOutcome.CHANGED
+        taken = subscription.take()
     assert taken is not None
     assert taken.task == newest
-    assert nobody.wait(follower, AT_ONCE) is Heard.NOTHING
-    assert follower.take() is None
+    assert nobody.wait(subscription, AT_ONCE) is WaitOutcome.TIMEOUT
+    assert subscription.take() is None
 
 
 def test_a_caller_who_hangs_up_is_noticed_while_nothing_happens(
-    follower: Follower, ends: tuple[socket.socket, socket.socket]
+    subscription: Subscription, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     server, caller = ends
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(ClientConnection({"gunicorn.socket": server}).wait, follower, LONG)
+        waiting = pool.submit(ClientConnection({"gunicorn.socket": server}).wait, subscription, LONG)
         caller.close()
-        assert waiting.result(10) is Heard.CALLER_GONE
+        assert waiting.result(10) is WaitOutcome.DISCONNECTED
 
 
 def test_what_a_caller_says_is_heard_by_those_who_listen_only(
-    follower: Follower, ends: tuple[socket.socket, socket.socket]
+    subscription: Subscription, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     server, caller = ends
     connection = ClientConnection({"gunicorn.socket": server})
     caller.send(b"hello")
-    assert connection.wait(follower, AT_ONCE + 0.01) is Heard.NOTHING
-    assert connection.wait(follower, LONG, listening=True) is Heard.CALLER_SPEAKS
+    assert connection.wait(subscription, AT_ONCE + 0.01) is WaitOutcome.TIMEOUT
+    assert connection.wait(subscription, LONG, accepts_data=True) is WaitOutcome.CLIENT_DATA
 
 
 def test_news_wait_for_a_caller_who_does_not_read_and_grow_old_in_nobodys_hands(
-    store: InMemoryTaskStore, task: Task, follower: Follower, ends: tuple[socket.socket, socket.socket]
+    store: InMemoryTaskStore,
+    task: Task,
+    subscription: Subscription,
+    ends: tuple[socket.socket, socket.socket],
 ) -> None:
     server, caller = ends
     fill(server)
     connection = ClientConnection({"gunicorn.socket": server})
     change(store, task)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(connection.wait, follower, LONG)
+        waiting = pool.submit(connection.wait, subscription, LONG)
         newest = change(store, task, times=3)
         assert not waiting.done()
         drain(caller)
-        assert waiting.result(10) is Heard.NEWS
-    taken = follower.take()
+        assert waiting.result(10) is WaitOutcome.CHANGED
+    taken = subscription.take()
     assert taken is not None
     assert taken.task == newest
 
 
 def test_there_are_so_many_places_and_one_given_back_can_be_taken_again(
-    follow_task: FollowTask, task: Task, follower: Follower
+    subscriptions: Subscriptions, task: Task, subscription: Subscription
 ) -> None:
-    second = follow_task(task)
-    with pytest.raises(NoPlaceLeftError):
-        follow_task(task)
+    second = subscriptions(task)
+    with pytest.raises(TooManyWaitingError):
+        subscriptions(task)
     second.close()
     second.close()
-    follow_task(task).close()
-    follower.close()
+    subscriptions(task).close()
+    subscription.close()
 
 
 def test_when_the_process_stops_nobody_waits_any_longer_now_or_later(
-    store: InMemoryTaskStore, follow_task: FollowTask, task: Task, follower: Follower
+    store: InMemoryTaskStore, subscriptions: Subscriptions, task: Task, subscription: Subscription
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(ClientConnection({}).wait, follower, LONG)
-        follow_task.end_all()
-        assert waiting.result(10) is Heard.MUST_END
+        waiting = pool.submit(ClientConnection({}).wait, subscription, LONG)
+        subscriptions.shut_down()
+        assert waiting.result(10) is WaitOutcome.SHUTTING_DOWN
     change(store, task)
-    assert ClientConnection({}).wait(follower, LONG) is Heard.MUST_END
-    with follow_task(task) as late:
-        assert ClientConnection({}).wait(late, LONG) is Heard.MUST_END
+    assert ClientConnection({}).wait(subscription, LONG) is WaitOutcome.SHUTTING_DOWN
+    with subscriptions(task) as late:
+        assert ClientConnection({}).wait(late, LONG) is WaitOutcome.SHUTTING_DOWN
 
 
 def test_news_may_come_while_a_place_is_given_back(
-    store: InMemoryTaskStore, task: Task, follow_task: FollowTask
+    store: InMemoryTaskStore, task: Task, subscriptions: Subscriptions
 ) -> None:
     stop = threading.Event()
 
@@ -167,7 +170,7 @@ def test_news_may_come_while_a_place_is_given_back(
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         for _ in range(200):
-            follow_task(task).close()
+            subscriptions(task).close()
         stop.set()
         writing.result(10)
     assert store.observers == []

@@ -9,22 +9,22 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from frontend_api.dependencies import EXTENSION
 from frontend_api.http.responses import Snapshot
-from frontend_api.streams.ports import Sighting
-from frontend_api.streams.task_stream import SharedSnapshots
+from frontend_api.streams.ports import TaskSnapshot
+from frontend_api.streams.task_stream import SnapshotCache
 from tests.unit.frontend_api.conftest import Api
 
 FOLLOWERS = 8
 
 
-def told_to_all(api: Api, shared: SharedSnapshots, sighting: Sighting) -> list[Snapshot]:
+def told_to_all(api: Api, shared: SnapshotCache, snapshot: TaskSnapshot) -> list[Snapshot]:
     """Return each subscriber's snapshot, all requested at the same time."""
     wired = api.app.extensions[EXTENSION]
     together = Barrier(FOLLOWERS)
 
     def ask(_: int) -> Snapshot:
         together.wait()
-        assert sighting.task is not None
-        return shared.of(sighting, sighting.task, wired)
+        assert snapshot.task is not None
+        return shared.of(snapshot, snapshot.task, wired)
 
     with ThreadPoolExecutor(FOLLOWERS) as pool:
         return list(pool.map(ask, range(FOLLOWERS)))
@@ -35,9 +35,9 @@ def seen(api: Api) -> Task:
 
 
 def test_a_crowd_is_told_one_snapshot_of_each_sighting(api: Api) -> None:
-    shared, task = SharedSnapshots(), seen(api)
-    first = told_to_all(api, shared, Sighting(task=task))
-    second = told_to_all(api, shared, Sighting(task=task))
+    shared, task = SnapshotCache(), seen(api)
+    first = told_to_all(api, shared, TaskSnapshot(task=task))
+    second = told_to_all(api, shared, TaskSnapshot(task=task))
     assert len({id(snapshot) for snapshot in first}) == len({id(snapshot) for snapshot in second}) == 1
     assert first[0] is not second[0]
     assert first[0].etag == second[0].etag
@@ -47,7 +47,7 @@ def test_what_cannot_be_told_is_refused_to_all(api: Api, monkeypatch: pytest.Mon
     def refuse(*_: object) -> Snapshot:
         raise DependencyUnavailableError("firestore")
 
-    sighting = Sighting(task=seen(api))
+    snapshot = TaskSnapshot(task=seen(api))
     monkeypatch.setattr(Snapshot, "of", refuse)
     with pytest.raises(DependencyUnavailableError):
-        told_to_all(api, SharedSnapshots(), sighting)
+        told_to_all(api, SnapshotCache(), snapshot)

@@ -75,7 +75,7 @@ class Caller:
     def say(self, event: Event) -> None:
         self.end.sendall(self._wire.send(event))
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         self.end.close()
         self.conversation.result(20)
         self.server.close()
@@ -95,8 +95,8 @@ def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> 
     api.complete(task)
     assert caller.task() == api.client.get(f"/v1/tasks/{task.id}").get_json()
     assert caller.farewell() == 1000
-    assert api.watch.followers == 0
-    caller.hang_up()
+    assert api.changes.subscribers == 0
+    caller.close()
 
 
 def test_a_slow_reader_gets_the_newest_state_and_not_a_queue(api: Api) -> None:
@@ -112,7 +112,7 @@ def test_a_slow_reader_gets_the_newest_state_and_not_a_queue(api: Api) -> None:
         steps.append(caller.task()["progress"]["step"])
     assert steps == sorted(steps)
     assert len(steps) < 500
-    caller.hang_up()
+    caller.close()
 
 
 def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
@@ -121,15 +121,15 @@ def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
     caller.task()
     api.store.delete(task.id, now=api.clock.now())
     assert caller.farewell() == 4404
-    caller.hang_up()
+    caller.close()
 
 
 def test_when_the_process_stops_callers_are_asked_to_come_back(api: Api) -> None:
     caller = Caller(api, api.stored_task().id)
     caller.task()
-    api.follow_task.end_all()
+    api.subscriptions.shut_down()
     assert caller.farewell() == 1001
-    caller.hang_up()
+    caller.close()
 
 
 def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
         caller.say(event.response())
     assert isinstance(event, CloseConnection)
     assert event.code == 4401
-    caller.hang_up()
+    caller.close()
 
 
 def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: 
         caller.say(ping.response())
     assert isinstance(caller.next(), Ping)
     assert caller.farewell() == 1011
-    assert api.watch.followers == 0
-    caller.hang_up()
+    assert api.changes.subscribers == 0
+    caller.close()
 
 
 def test_a_callers_ping_is_answered_its_words_are_not_and_its_farewell_is(api: Api) -> None:
@@ -178,8 +178,8 @@ def test_a_callers_ping_is_answered_its_words_are_not_and_its_farewell_is(api: A
     caller.say(CloseConnection(code=1000))
     assert isinstance(caller.next(), CloseConnection)
     caller.conversation.result(20)
-    assert api.watch.followers == 0
-    caller.hang_up()
+    assert api.changes.subscribers == 0
+    caller.close()
 
 
 def test_what_is_no_websocket_frame_ends_it(api: Api) -> None:
@@ -190,7 +190,7 @@ def test_what_is_no_websocket_frame_ends_it(api: Api) -> None:
     assert isinstance(event, CloseConnection)
     assert event.code == 1002
     caller.conversation.result(20)
-    caller.hang_up()
+    caller.close()
 
 
 def test_a_caller_who_goes_without_a_word_gives_the_place_back(api: Api) -> None:
@@ -198,8 +198,8 @@ def test_a_caller_who_goes_without_a_word_gives_the_place_back(api: Api) -> None
     for _ in range(api.max_waiting + 1):
         caller = Caller(api, task.id)
         caller.task()
-        caller.hang_up()
-    assert api.watch.followers == 0
+        caller.close()
+    assert api.changes.subscribers == 0
 
 
 def test_there_are_so_many_sockets_and_no_more(api: Api) -> None:
@@ -208,7 +208,7 @@ def test_there_are_so_many_sockets_and_no_more(api: Api) -> None:
     refused = Caller(api, task.id).answer
     assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_waiting")
     for caller in callers:
-        caller.hang_up()
+        caller.close()
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_what_is_no_handshake_is_told_what_is_spoken_here(api: Api, missing: dic
     assert (answer.status_code, answer.get_json()["code"]) == (426, "upgrade_required")
     assert answer.headers["Upgrade"] == "websocket"
     assert answer.headers["Sec-WebSocket-Version"] == "13"
-    assert api.watch.followers == 0
+    assert api.changes.subscribers == 0
 
 
 def test_a_server_that_lends_no_connection_cannot_upgrade_it(api: Api) -> None:
@@ -247,7 +247,7 @@ def test_a_browser_shows_its_token_among_the_subprotocols(api: Api) -> None:
     caller = Caller(api, task.id, Sec_WebSocket_Protocol=f"darkroom, bearer.{token}")
     assert caller.answer.headers["Sec-WebSocket-Protocol"] == "darkroom"
     assert caller.task()["id"] == task.id
-    caller.hang_up()
+    caller.close()
     foreign = unsigned_token("eve", project_id=PROJECT)
     for protocols, status in ((f"darkroom, bearer.{foreign}", 404), ("darkroom, bearer.nonsense", 401)):
         headers = {**HANDSHAKE, "Sec-WebSocket-Protocol": protocols}
@@ -271,4 +271,4 @@ def test_a_page_of_another_origin_opens_no_socket(api: Api, headers: dict[str, s
     assert (caller.answer.status_code, caller.answer.get_json()["code"]) == (403, "foreign_origin")
     own = Caller(api, task.id, Origin="http://localhost")
     assert own.task()["id"] == task.id
-    own.hang_up()
+    own.close()

@@ -4,10 +4,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackRules, CallbackUrl
+from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
 
-PUBLIC = CallbackRules()
-LOCAL = CallbackRules(allows_loopback=True)
+PUBLIC = CallbackUrlPolicy()
+LOCAL = CallbackUrlPolicy(allows_loopback=True)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The TaskWatch's contract, on the fake and on Firestore's emulator."""
+"""The TaskChanges's contract, on the fake and on Firestore's emulator."""
 
 import uuid
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.task import Task
 from common.ports import TaskStore
-from frontend_api.adapters.firestore.task_changes import FirestoreTaskWatch
-from frontend_api.streams.ports import Sighting, TaskWatch
+from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
+from frontend_api.streams.ports import TaskChanges, TaskSnapshot
 from tests.chaos.network import Network
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
+from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
-from tests.fakes.in_memory_task_watch import InMemoryTaskWatch
 
 TTL = timedelta(seconds=60)
 PATIENCE_SECONDS = 60
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 60
 @dataclass(frozen=True, slots=True)
 class Watched:
     store: TaskStore
-    watch: TaskWatch
+    changes: TaskChanges
 
     def stored_task(self) -> Task:
         return self.store.create(submitted_task(task_id=uuid.uuid4().hex))
@@ -43,15 +43,15 @@ class Ear:
     """Records sightings in their order."""
 
     def __init__(self) -> None:
-        self._heard: SimpleQueue[Sighting] = SimpleQueue()
-        self.hear = self._heard.put
+        self._snapshots: SimpleQueue[TaskSnapshot] = SimpleQueue()
+        self.hear = self._snapshots.put
 
     def next(self) -> Task | None:
-        return self._heard.get(timeout=PATIENCE_SECONDS).task
+        return self._snapshots.get(timeout=PATIENCE_SECONDS).task
 
     def has_heard_more(self) -> bool:
         try:
-            self._heard.get_nowait()
+            self._snapshots.get_nowait()
         except Empty:
             return False
         return True
@@ -61,34 +61,34 @@ class Ear:
 def watched(request: pytest.FixtureRequest) -> Watched:
     if request.param == "fake":
         fake = InMemoryTaskStore()
-        return Watched(fake, InMemoryTaskWatch(fake))
+        return Watched(fake, InMemoryTaskChanges(fake))
     emulators: Emulators = request.getfixturevalue("emulators")
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
-    return Watched(FirestoreTaskStore(client), FirestoreTaskWatch(client))
+    return Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
 
 
 def test_a_change_is_told_as_the_store_has_it_and_what_is_known_is_not(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
-    stop = watched.watch.follow(task, ear.hear)
+    stop = watched.changes.follow(task, ear.hear)
     claimed = watched.claimed(task)
-    heard = ear.next()
-    assert heard == claimed == watched.store.get(task.id)
-    assert heard is not None
-    assert heard.revision == claimed.revision
+    outcome = ear.next()
+    assert outcome == claimed == watched.store.get(task.id)
+    assert outcome is not None
+    assert outcome.revision == claimed.revision
     stop()
 
 
 def test_whoever_follows_from_an_old_state_is_told_at_once(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     cancelled = watched.cancelled(task)
-    stop = watched.watch.follow(task, ear.hear)
+    stop = watched.changes.follow(task, ear.hear)
     assert ear.next() == cancelled
     stop()
 
 
 def test_a_deletion_is_told(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
-    stop = watched.watch.follow(task, ear.hear)
+    stop = watched.changes.follow(task, ear.hear)
     watched.store.delete(task.id, now=NOW)
     assert ear.next() is None
     stop()
@@ -97,18 +97,18 @@ def test_a_deletion_is_told(watched: Watched) -> None:
 def test_a_task_deleted_before_anybody_followed_it_is_told_to_be_gone(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     watched.store.delete(task.id, now=NOW)
-    stop = watched.watch.follow(task, ear.hear)
+    stop = watched.changes.follow(task, ear.hear)
     assert ear.next() is None
     stop()
 
 
 def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
     task, first, second, late = watched.stored_task(), Ear(), Ear(), Ear()
-    stop_first = watched.watch.follow(task, first.hear)
-    stop_second = watched.watch.follow(task, second.hear)
+    stop_first = watched.changes.follow(task, first.hear)
+    stop_second = watched.changes.follow(task, second.hear)
     claimed = watched.claimed(task)
     assert first.next() == second.next() == claimed
-    stop_late = watched.watch.follow(task, late.hear)
+    stop_late = watched.changes.follow(task, late.hear)
     assert late.next() == claimed  # either from the cache or from the store
     stop_first()
     watched.store.delete(task.id, now=NOW)
@@ -121,9 +121,9 @@ def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
 
 def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) -> None:
     task, ear, again = watched.stored_task(), Ear(), Ear()
-    watched.watch.follow(task, ear.hear)()
+    watched.changes.follow(task, ear.hear)()
     claimed = watched.claimed(task)
-    stop = watched.watch.follow(claimed, again.hear)
+    stop = watched.changes.follow(claimed, again.hear)
     watched.store.delete(task.id, now=NOW)
     assert again.next() is None
     assert not ear.has_heard_more()
@@ -133,7 +133,7 @@ def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) 
 def test_two_tasks_are_not_mistaken_for_one_another(watched: Watched) -> None:
     tasks = [watched.stored_task(), watched.stored_task()]
     ears = [Ear(), Ear()]
-    stops = [watched.watch.follow(task, ear.hear) for task, ear in zip(tasks, ears, strict=True)]
+    stops = [watched.changes.follow(task, ear.hear) for task, ear in zip(tasks, ears, strict=True)]
     changed = [watched.claimed(tasks[0]), watched.cancelled(tasks[1])]
     assert [ear.next() for ear in ears] == changed
     for stop in stops:
@@ -154,10 +154,10 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
     project = f"demo-{uuid.uuid4().hex[:12]}"
     here = firestore_client(project, emulator_host=emulators.firestore_host)
     watched = Watched(
-        FirestoreTaskStore(here), FirestoreTaskWatch(firestore_client(project, emulator_host=link.host))
+        FirestoreTaskStore(here), FirestoreTaskChanges(firestore_client(project, emulator_host=link.host))
     )
     task, other, ear, other_ear = watched.stored_task(), watched.stored_task(), Ear(), Ear()
-    stops = [watched.watch.follow(task, ear.hear), watched.watch.follow(other, other_ear.hear)]
+    stops = [watched.changes.follow(task, ear.hear), watched.changes.follow(other, other_ear.hear)]
     claimed = watched.claimed(task)
     assert ear.next() == claimed
     link.refuse()
@@ -179,11 +179,11 @@ def test_hundreds_of_tasks_are_followed_on_one_stream_beside_reads_and_writes(em
     # A connection to the real Firestore carries a hundred concurrent streams; one per task would
     # leave none for writes.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
-    watched = Watched(FirestoreTaskStore(client), FirestoreTaskWatch(client))
+    watched = Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
     tasks, ear = [watched.stored_task() for _ in range(150)], Ear()
-    stops = [watched.watch.follow(task, ear.hear) for task in tasks]
+    stops = [watched.changes.follow(task, ear.hear) for task in tasks]
     for task in tasks:
         watched.cancelled(task)
-    assert {heard.id for _ in tasks if (heard := ear.next()) is not None} == {task.id for task in tasks}
+    assert {outcome.id for _ in tasks if (outcome := ear.next()) is not None} == {task.id for task in tasks}
     for stop in stops:
         stop()

@@ -1,4 +1,4 @@
-"""InMemoryRescueTurns: the rescue lock in a variable."""
+"""InMemoryRescueLock: the rescue lock in a variable."""
 
 import threading
 from datetime import datetime, timedelta
@@ -7,8 +7,8 @@ from common.domain.errors import DependencyUnavailableError
 from frontend_api.rescue.ports import Turn
 
 
-class InMemoryRescueTurns:
-    """A RescueTurns for tests.
+class InMemoryRescueLock:
+    """A RescueLock for tests.
 
     With `unavailable` every call fails as with an unreachable Firestore.
     """

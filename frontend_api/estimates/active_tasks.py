@@ -1,4 +1,4 @@
-"""KnownTasks: the queued and processing tasks that a process counts. Pure; the caller synchronizes.
+"""ActiveTasks: the queued and processing tasks that a process counts. Pure; the caller synchronizes.
 
 A small number of tasks is kept one by one, so that the process can query their statuses and drop
 each finished one. A large number is kept as sums.
@@ -10,12 +10,12 @@ from dataclasses import replace
 from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.estimates.workload import NO_WORK, ActiveTask, Backlog, Work
 
-MOST_KEPT_SINGLY = 20
+MAX_LISTED = 20
 
 _Sums = dict[str, dict[Lane, Work]]
 
 
-class KnownTasks:
+class ActiveTasks:
     """The tasks of the latest measurement, and those that this process has stored since."""
 
     def __init__(self, models: Sequence[str]) -> None:
@@ -28,14 +28,14 @@ class KnownTasks:
         self._arrivals: _Sums = {}
 
     @classmethod
-    def few(cls, models: Sequence[str], tasks: Iterable[ActiveTask]) -> "KnownTasks":
+    def few(cls, models: Sequence[str], tasks: Iterable[ActiveTask]) -> "ActiveTasks":
         """Create from tasks that are kept one by one."""
         known = cls(models)
         known._singly = {task.id: task for task in tasks}
         return known
 
     @classmethod
-    def many(cls, backlogs: Mapping[str, Backlog]) -> "KnownTasks":
+    def many(cls, backlogs: Mapping[str, Backlog]) -> "ActiveTasks":
         """Create from sums by model."""
         known = cls(tuple(backlogs))
         known._singly, known._measured = None, backlogs
@@ -68,7 +68,7 @@ class KnownTasks:
         if task.id not in self._singly:
             self._singly[task.id] = ActiveTask.of(task)
             self._newcomers.add(task.id)
-        if len(self._singly) > MOST_KEPT_SINGLY:
+        if len(self._singly) > MAX_LISTED:
             self._measured, self._arrivals = self.measured, {m: dict(w) for m, w in self.arrivals.items()}
             self._singly = None
 
