@@ -20,7 +20,7 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Start
-from gpu_subscriber.engine.models.model_cache import ModelShelf, load_family, model_folder
+from gpu_subscriber.engine.models.model_cache import ModelCache, load_family, model_folder
 from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
 
@@ -32,7 +32,7 @@ class MeasuredEngine:
     spec: ModelSpec
     device: Device
     caps: BatchCaps
-    shelf: ModelShelf
+    shelf: ModelCache
 
     def generate(
         self,
@@ -83,7 +83,7 @@ def measured_engine() -> Iterator[MeasuredEngine]:
         family = load_family(spec, device)
         caps = BatchCaps(max_batch=settings.max_batch)
         warm_up(family, spec, device, caps, measure=True)
-        shelf = ModelShelf((spec,), device, capacity=1, load=lambda *_: family)
+        shelf = ModelCache((spec,), device, capacity=1, load=lambda *_: family)
         yield MeasuredEngine(spec=spec, device=device, caps=caps, shelf=shelf)
 
 

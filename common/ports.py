@@ -34,7 +34,7 @@ class InvalidPageTokenError(ValueError):
     """The page token was not created by this store."""
 
 
-class Unattended(StrEnum):
+class StaleTaskKind(StrEnum):
     """Reasons why a task may be stuck."""
 
     NEVER_ENQUEUED = "never_enqueued"
@@ -122,7 +122,7 @@ class TaskStore(Protocol):
         ...
 
     def list_unattended(
-        self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
+        self, kind: StaleTaskKind, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
         """Return a page of at most `limit` tasks that may be stuck, longest waiting first.
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from flask import current_app
 
 from common.domain.models.catalog import ModelCatalog
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
 from frontend_api.api_keys.create import CreateApiKey
 from frontend_api.api_keys.ports import ApiKeyStore
@@ -158,9 +158,9 @@ def assembled(
     """Build the use cases from these ports."""
     quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
     unlimited = Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock)
-    bill = GpuBill()
+    bill = GpuCost()
     if gpu_price is not None:
-        bill = GpuBill(price_per_second=gpu_price.per_second, currency=gpu_price.currency)
+        bill = GpuCost(price_per_second=gpu_price.per_second, currency=gpu_price.currency)
     publish_final_event = PublishFinalEvent(store=store, events=events, bill=bill)
     read_queue = ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock)
     workload_cache = WorkloadCache(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)

@@ -21,7 +21,7 @@ from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.domain.errors import UnknownModelError
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.observability.telemetry import configure_telemetry, hand_over_telemetry
 from common.settings import SettingsError
 from common.shutdown_signals import on_shutdown_signals
@@ -35,23 +35,23 @@ from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
-from gpu_subscriber.attempt.claim_takeover import HolderWatch
-from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
+from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.process_task import ProcessTask
-from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.attempt.progress_events import ProgressEvents
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_host.client import EngineClient
-from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.worker.health import HealthServer
 from gpu_subscriber.worker.metrics import show_worker
-from gpu_subscriber.worker.pod_deletion_cost import RemovalCost
-from gpu_subscriber.worker.reporter import Reporting
+from gpu_subscriber.worker.pod_deletion_cost import PodDeletionCost
+from gpu_subscriber.worker.reporter import Reporter
 from gpu_subscriber.worker.served_models import ServedModelsOnly
-from gpu_subscriber.worker.timing_stats import MeasuredTimes
+from gpu_subscriber.worker.timing_stats import TimingStats
 from gpu_subscriber.worker.worker import Worker
 
 _log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(worker_id=worker_id)
     worker = build_worker(
         settings,
-        lambda: EngineChild.spawned(ENGINE_ENTRY_POINT, engine_settings),
+        lambda: EngineProcess.spawned(ENGINE_ENTRY_POINT, engine_settings),
         worker_id=worker_id,
     )
     show_worker(lambda: worker.state, subscription=settings.subscription)
@@ -85,8 +85,8 @@ def main() -> int:
     threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
     if settings.pod_name is not None:
         pod = KubernetesPod(name=settings.pod_name, namespace=settings.pod_namespace)
-        removal_cost = RemovalCost(pod, lambda: worker.state.active_tasks)
-        threading.Thread(target=removal_cost.run, name="removal_cost", daemon=True).start()
+        pod_deletion_cost = PodDeletionCost(pod, lambda: worker.state.active_tasks)
+        threading.Thread(target=pod_deletion_cost.run, name="removal_cost", daemon=True).start()
     _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)
     exit_code = worker.run()
     _log.info("worker_ended", exit_code=exit_code)
@@ -96,14 +96,14 @@ def main() -> int:
 
 def build_worker(
     settings: WorkerSettings,
-    spawn_engine: Callable[[], EngineChild],
+    spawn_engine: Callable[[], EngineProcess],
     *,
     worker_id: str,
 ) -> Worker:
     """Create the worker with its adapters."""
     clock = SystemClock()
     hurry = threading.Event()
-    patience = Patience(seconds=settings.patience_seconds, hurry=hurry)
+    patience = DependencyRetry(seconds=settings.patience_seconds, hurry=hurry)
     claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
     heartbeat = Heartbeat(clock=clock, claim_ttl=claim_ttl, pace=_pace_of(settings))
     engine = EngineClient(
@@ -115,11 +115,11 @@ def build_worker(
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
     bucket = open_bucket(settings.project_id, settings.images_bucket, connections=2 * settings.slots)
     events = PubSubEventPublisher(PubSubTopic(publisher, settings.project_id, settings.events_topic))
-    measured_times = MeasuredTimes()
-    reporting = Reporting(
+    timing_stats = TimingStats()
+    reporting = Reporter(
         worker_id=worker_id,
         reports=FirestoreWorkerReports(firestore, timeout_seconds=settings.report_interval_seconds),
-        measured_times=measured_times,
+        timing_stats=timing_stats,
         clock=clock,
         interval_seconds=settings.report_interval_seconds,
     )
@@ -132,17 +132,17 @@ def build_worker(
         images=ImageStorage(writer=GcsImageWriter(bucket), patience=patience),
         checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
         events=events,
-        course=TaskCourse(events, clock=clock, progress_seconds=settings.progress_event_seconds),
+        course=ProgressEvents(events, clock=clock, progress_seconds=settings.progress_event_seconds),
         dead_letters=PubSubDeadLetters(
             PubSubTopic(publisher, settings.project_id, settings.dead_letter_topic),
             subscription=settings.subscription,
         ),
         heartbeat=heartbeat,
         patience=patience,
-        holder_watch=HolderWatch(seconds=settings.holder_silence_seconds, hurry=hurry),
-        measured_times=measured_times,
+        holder_watch=ClaimTakeover(seconds=settings.holder_silence_seconds, hurry=hurry),
+        timing_stats=timing_stats,
         clock=clock,
-        bill=GpuBill(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
+        bill=GpuCost(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
     )
     source = PubSubDeliveries(
         subscriber_client(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from common.domain.provenance import Circumstances
+from common.domain.provenance import DrawConditions
 from common.domain.task import Failure, Phase, RunSeconds, Task
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.messages import RunTimes
@@ -89,7 +89,7 @@ class DrawnImage:
     height: int
     pixels: bytes
     gpu_seconds: float
-    circumstances: Circumstances
+    draw_conditions: DrawConditions
     resumed_at_step: int = 0
     times: RunTimes | None = None
     """The use of the device's time, if the engine reports it."""
@@ -219,7 +219,7 @@ class CheckpointStore(Protocol):
 class OwnPod(Protocol):
     """The pod this worker runs in."""
 
-    def say_removal_cost(self, cost: int) -> None:
+    def set_deletion_cost(self, cost: int) -> None:
         """Set the cost. Kubernetes first removes the pods with the lowest cost. Idempotent.
 
         Raises DependencyUnavailableError if the cluster is unavailable or refuses.

@@ -48,10 +48,16 @@ def _drawn_again(data: bytes) -> bytes:
     record = read_record(data)
     spec = WorkerSettings().load_catalog().get(record.parameters.model)
     family = load_like(spec, record.provenance.environment)
-    pixels, circumstances = draw_like(family, record.parameters, record.provenance)
+    pixels, draw_conditions = draw_like(family, record.parameters, record.provenance)
     size = (record.parameters.width, record.parameters.height)
     again = recorded(
-        pixels, size, record.parameters, circumstances, task_id=record.task_id, index=record.index, attempt=0
+        pixels,
+        size,
+        record.parameters,
+        draw_conditions,
+        task_id=record.task_id,
+        index=record.index,
+        attempt=0,
     )
     return encode_image(pixels, size, again)
 

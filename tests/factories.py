@@ -6,7 +6,7 @@ from typing import Any
 from common.domain.images import StoredImage, image_object_name
 from common.domain.models.catalog import DEMO_MODEL
 from common.domain.parameters import GenerationParameters
-from common.domain.provenance import Circumstances, Environment, Provenance
+from common.domain.provenance import DrawConditions, Environment, Provenance
 from common.domain.task import AttemptOutput, RunSeconds, Task
 from common.domain.worker_report import WorkerReport
 
@@ -88,7 +88,7 @@ def environment(**changes: Any) -> Environment:
     return Environment(**fields)
 
 
-def circumstances(**changes: Any) -> Circumstances:
+def draw_conditions(**changes: Any) -> DrawConditions:
     """Return an engine's report about a Run."""
     fields: dict[str, Any] = {
         "weights": {"unet/diffusion_pytorch_model.safetensors": "cd" * 32},
@@ -97,13 +97,13 @@ def circumstances(**changes: Any) -> Circumstances:
         "batches": (1,) * 20,
         **changes,
     }
-    return Circumstances(**fields)
+    return DrawConditions(**fields)
 
 
 def provenance(**changes: Any) -> Provenance:
     """Return the provenance of a stored image."""
     fields: dict[str, Any] = {
-        **dict(circumstances()),
+        **dict(draw_conditions()),
         "attempt": 1,
         "pixels_sha256": "ef" * 32,
         "decoded_sha256": "ef" * 32,

@@ -6,7 +6,7 @@ import time
 from common.domain.errors import DependencyUnavailableError
 
 
-def give_way(conflicts: int) -> None:
+def back_off(conflicts: int) -> None:
     """Pause before the next attempt; longer after each conflict, at most 0.25 s."""
     time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
 

@@ -14,7 +14,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.field_path import get_nested_value
 
 from common.adapters import firestore_usage_entries
-from common.adapters.firestore_conflicts import give_way, starved
+from common.adapters.firestore_conflicts import back_off, starved
 from common.adapters.firestore_errors import (
     CHANGED_MEANWHILE,
     UNREACHABLE,
@@ -26,7 +26,7 @@ from common.adapters.firestore_writes import FirestoreWrites
 from common.domain.errors import TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
-from common.ports import InvalidPageTokenError, TaskPage, Unattended
+from common.ports import InvalidPageTokenError, StaleTaskKind, TaskPage
 from common.wire_formats.task_document import (
     COLLECTION,
     EVENT_PENDING_SINCE_BEFORE_1_7,
@@ -38,13 +38,13 @@ from common.wire_formats.versions import UndecodableError
 _log = structlog.get_logger(__name__)
 _MAX_CONFLICTS = 40
 """A task has only a handful of writers: a writer that loses this often is starving."""
-_WAITS_SINCE: Mapping[Unattended, tuple[TaskStatus | None, str]] = {
-    Unattended.NEVER_ENQUEUED: (TaskStatus.QUEUED, "queued_at"),
-    Unattended.MESSAGE_LOST: (TaskStatus.QUEUED, "enqueued_at"),
-    Unattended.DEADLINE_EXCEEDED: (TaskStatus.QUEUED, "start_by"),
-    Unattended.UNCLAIMED: (TaskStatus.QUEUED, "queued_at"),
-    Unattended.CLAIM_EXPIRED: (TaskStatus.PROCESSING, "claim.expires_at"),
-    Unattended.EVENT_UNPUBLISHED: (None, "event_pending_since"),
+_WAITS_SINCE: Mapping[StaleTaskKind, tuple[TaskStatus | None, str]] = {
+    StaleTaskKind.NEVER_ENQUEUED: (TaskStatus.QUEUED, "queued_at"),
+    StaleTaskKind.MESSAGE_LOST: (TaskStatus.QUEUED, "enqueued_at"),
+    StaleTaskKind.DEADLINE_EXCEEDED: (TaskStatus.QUEUED, "start_by"),
+    StaleTaskKind.UNCLAIMED: (TaskStatus.QUEUED, "queued_at"),
+    StaleTaskKind.CLAIM_EXPIRED: (TaskStatus.PROCESSING, "claim.expires_at"),
+    StaleTaskKind.EVENT_UNPUBLISHED: (None, "event_pending_since"),
 }
 """The required status, if any, and the field that must be older than the given time."""
 
@@ -70,7 +70,7 @@ class FirestoreTaskStore:
                 except google_errors.AlreadyExists as exc:
                     raise TaskAlreadyExistsError(task.id) from exc
                 except google_errors.Aborted:  # concurrent creations of the same task: one of them has won
-                    give_way(conflicts)
+                    back_off(conflicts)
         raise starved(_MAX_CONFLICTS)
 
     def get(self, task_id: str) -> Task:
@@ -96,7 +96,7 @@ class FirestoreTaskStore:
             written = self._written(before, after)
             if written is not None:
                 return written
-            give_way(conflicts)
+            back_off(conflicts)
             before = self.get(task_id)
         raise starved(_MAX_CONFLICTS)
 
@@ -113,7 +113,7 @@ class FirestoreTaskStore:
             kept = firestore_usage_entries.addition(self._usage, UsageEntry.of_deleted(task, now))
             if self._deleted(task, kept, commit=commit):
                 return
-            give_way(conflicts)
+            back_off(conflicts)
         raise starved(_MAX_CONFLICTS)
 
     def delete_unchanged(self, task: Task) -> bool:
@@ -153,16 +153,16 @@ class FirestoreTaskStore:
         return TaskPage(tasks=page, next_page_token=_encode_page_token(page[-1]) if more else None)
 
     def list_unattended(
-        self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
+        self, kind: StaleTaskKind, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
         status, field = _WAITS_SINCE[kind]
         query: Any = self._tasks
         if status is not None:
             query = query.where(filter=FieldFilter("status", "==", status.value))
-        if kind is Unattended.NEVER_ENQUEUED:
+        if kind is StaleTaskKind.NEVER_ENQUEUED:
             query = query.where(filter=FieldFilter("enqueued_at", "==", None))
         found = self._oldest_first(query, field, before, limit, after)
-        if kind is not Unattended.EVENT_UNPUBLISHED:
+        if kind is not StaleTaskKind.EVENT_UNPUBLISHED:
             return found
         found += self._oldest_first(
             query, EVENT_PENDING_SINCE_BEFORE_1_7, before, limit, after, reached_in=field

@@ -41,7 +41,7 @@ class Resume(_Record):
     """Where the earlier steps were computed, if in another environment than the last."""
 
 
-class Circumstances(_Record):
+class DrawConditions(_Record):
     """What the engine reports of a finished run."""
 
     revision: str | None = None
@@ -65,7 +65,7 @@ class Circumstances(_Record):
     """The image was decoded in tiles because memory was short; seams may be visible."""
 
 
-class Provenance(Circumstances):
+class Provenance(DrawConditions):
     """How a stored image was generated."""
 
     attempt: int

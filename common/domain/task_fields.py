@@ -9,9 +9,9 @@ from common.domain.images import FailedImage, Preview, StoredImage, task_folder
 from common.domain.parameters import GenerationParameters
 from common.domain.task_records import (
     Claim,
-    EndedAttempt,
     Failure,
     Lane,
+    PastAttempt,
     Progress,
     TaskStatus,
     TaskWarning,
@@ -48,7 +48,7 @@ class TaskFields:
     """
     attempts_left: int = DEFAULT_ATTEMPTS
     claim: Claim | None = None
-    history: tuple[EndedAttempt, ...] = ()
+    history: tuple[PastAttempt, ...] = ()
     """The latest finished attempts, oldest first, at most MAX_HISTORY of them."""
     cancel_requested_at: datetime | None = None
     progress: Progress = field(default_factory=Progress)

@@ -55,7 +55,7 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndedAttempt:
+class PastAttempt:
     """A finished attempt.
 
     An attempt whose claim expired ended at the expiry, whenever it was detected.
@@ -102,9 +102,9 @@ class Claim:
             other.claimed_at,
         )
 
-    def ended(self, ending: str, at: datetime) -> EndedAttempt:
+    def ended(self, ending: str, at: datetime) -> PastAttempt:
         """Return the attempt of this claim as a finished one."""
-        return EndedAttempt(
+        return PastAttempt(
             attempt=self.attempt,
             worker_id=self.worker_id,
             ending=str(ending),

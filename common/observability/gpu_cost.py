@@ -15,7 +15,7 @@ _cost = counter(COST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GpuBill:
+class GpuCost:
     """Counts device seconds, and their cost if a price is configured."""
 
     price_per_second: float | None = None

@@ -26,7 +26,7 @@ from common.domain.task import (
     TaskStatus,
     Usage,
 )
-from common.domain.task_records import EndedAttempt, TaskWarning
+from common.domain.task_records import PastAttempt, TaskWarning
 from common.wire_formats.versions import UndecodableError, check_version
 
 COLLECTION = "tasks"
@@ -187,8 +187,8 @@ def _decode_claim(claim: Mapping[str, Any]) -> Claim:
     )
 
 
-def _decode_ended_attempt(attempt: Mapping[str, Any]) -> EndedAttempt:
-    return EndedAttempt(
+def _decode_ended_attempt(attempt: Mapping[str, Any]) -> PastAttempt:
+    return PastAttempt(
         attempt=attempt["attempt"],
         worker_id=attempt["worker_id"],
         ending=attempt["ending"],

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from common.domain.worker_report import ForetoldTask
+from common.domain.worker_report import PredictionSample
 
 _BAND = 30
 """Minimum number of cases per band; p90 then rests on the three worst of them."""
@@ -65,7 +65,7 @@ class Calibration:
     """The predicted seconds that separate two neighbouring bands."""
 
     @classmethod
-    def of(cls, workers: Iterable[Sequence[ForetoldTask]]) -> "Calibration":
+    def of(cls, workers: Iterable[Sequence[PredictionSample]]) -> "Calibration":
         """Build a calibration from the finished tasks of each worker, oldest first."""
         cases = (_weighed(case, age) for worker in workers for age, case in enumerate(reversed(worker)))
         ordered = sorted(cases, key=lambda case: case.predicted_seconds)
@@ -84,7 +84,7 @@ class Calibration:
         return Eta(p50_seconds=seconds * band.p50, p90_seconds=seconds * band.p90)
 
 
-def _weighed(case: ForetoldTask, age: int) -> _Case:
+def _weighed(case: PredictionSample, age: int) -> _Case:
     return _Case(
         predicted_seconds=case.predicted_seconds,
         ratio=case.took_seconds / max(_SHORTEST_SECONDS, case.predicted_seconds),

@@ -17,7 +17,7 @@ import structlog
 from common.domain.errors import DomainError, TaskNotFoundError
 from common.domain.task import Task
 from common.observability.metrics import TASKS_RESCUED, counter
-from common.ports import Clock, TaskStore, Unattended
+from common.ports import Clock, StaleTaskKind, TaskStore
 from frontend_api.rescue.lock import HeldTurn
 from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.rescue.ports import RescueLock
@@ -99,21 +99,21 @@ class RescueStaleTasks:
             _tell(met)
         return Rescued(by_verdict=met)
 
-    def _limits(self, now: datetime, messages_lost_before: datetime) -> Mapping[Unattended, datetime]:
+    def _limits(self, now: datetime, messages_lost_before: datetime) -> Mapping[StaleTaskKind, datetime]:
         """Return the kinds of tasks to list, each with the time before which a task is stale.
 
         Tasks to abandon come first, because they need no message.
         """
         return {
-            Unattended.DEADLINE_EXCEEDED: now,
-            Unattended.UNCLAIMED: now - self.policy.give_up_after,
-            Unattended.CLAIM_EXPIRED: now,
-            Unattended.NEVER_ENQUEUED: now - self.policy.confirm_within,
-            Unattended.MESSAGE_LOST: messages_lost_before,
-            Unattended.EVENT_UNPUBLISHED: now - self.policy.confirm_within,
+            StaleTaskKind.DEADLINE_EXCEEDED: now,
+            StaleTaskKind.UNCLAIMED: now - self.policy.give_up_after,
+            StaleTaskKind.CLAIM_EXPIRED: now,
+            StaleTaskKind.NEVER_ENQUEUED: now - self.policy.confirm_within,
+            StaleTaskKind.MESSAGE_LOST: messages_lost_before,
+            StaleTaskKind.EVENT_UNPUBLISHED: now - self.policy.confirm_within,
         }
 
-    def _pages(self, limits: Mapping[Unattended, datetime]) -> Iterator[tuple[Task, ...]]:
+    def _pages(self, limits: Mapping[StaleTaskKind, datetime]) -> Iterator[tuple[Task, ...]]:
         """Yield the stale tasks of every kind; no page is empty."""
         for kind, before in limits.items():
             after: Task | None = None

@@ -11,7 +11,7 @@ import structlog
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from common.domain.task import Task
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.observability.metrics import TASKS_FINISHED, counter
 from common.ports import EventPublisher, TaskStore
 
@@ -28,7 +28,7 @@ def with_event_pending(ended: Task) -> Task:
 class PublishFinalEvent:
     store: TaskStore
     events: EventPublisher
-    bill: GpuBill = field(default_factory=GpuBill)
+    bill: GpuCost = field(default_factory=GpuCost)
     """Counts the device seconds wasted because no worker resumes from their checkpoints."""
 
     def __call__(self, task: Task) -> Task:

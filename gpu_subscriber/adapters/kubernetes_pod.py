@@ -24,7 +24,7 @@ class KubernetesPod:
         self._session = requests.Session()
         self._session.trust_env = False  # do not send the token through a proxy for the internet
 
-    def say_removal_cost(self, cost: int) -> None:
+    def set_deletion_cost(self, cost: int) -> None:
         try:
             token = (self._access / "token").read_text()  # read on each call, because the kubelet renews it
             answer = self._session.patch(

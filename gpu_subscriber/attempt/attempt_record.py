@@ -9,7 +9,7 @@ import structlog
 from opentelemetry.trace import Span
 
 from common.domain.task import Claim, RunSeconds, Task, TaskStatus
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.observability.messaging import processing
 from common.observability.metrics import (
     ATTEMPT_SECONDS,
@@ -39,7 +39,7 @@ class AttemptRecord:
     """Filled while a delivery is processed. Never contains a prompt."""
 
     clock: Clock
-    bill: GpuBill
+    bill: GpuCost
     began_at: datetime
     span: Span
     result: str = "crashed"
@@ -140,7 +140,7 @@ class AttemptRecord:
 
 
 @contextmanager
-def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuBill) -> Iterator[AttemptRecord]:
+def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuCost) -> Iterator[AttemptRecord]:
     """Continue the message's trace, and write the record at the end."""
     with processing(
         delivery.subscription,

@@ -3,7 +3,7 @@
 import threading
 
 
-class HolderWatch:
+class ClaimTakeover:
     """How long to watch the claim of another worker when its task is delivered here.
 
     Pub/Sub redelivers a claimed task when its lease was not extended, usually because its holder is

@@ -11,7 +11,7 @@ from common.domain.errors import DependencyUnavailableError
 Answer = TypeVar("Answer")
 
 
-class Patience:
+class DependencyRetry:
     """Retries a call while its dependency is unavailable, with exponential backoff and jitter.
 
     It stops after `seconds`, or as soon as `hurry` is set: a draining worker makes only one

@@ -20,7 +20,7 @@ from common.domain.errors import (
     TaskNotFoundError,
 )
 from common.domain.task import Claim, Failure, Task
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.observability.tracing import current_traceparent, spanned
 from common.ports import Clock, EventPublisher, TaskStore
 from common.wire_formats.task_message import decode_task_message
@@ -28,8 +28,8 @@ from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.attempt.active_task import ActiveTask
 from gpu_subscriber.attempt.attempt_record import AttemptRecord, recorded_attempt
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
-from gpu_subscriber.attempt.claim_takeover import HolderWatch
-from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
+from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.outcomes import (
     cancelled_or_handed_back,
@@ -40,7 +40,7 @@ from gpu_subscriber.attempt.outcomes import (
     released_or_failed,
     settlement_of,
 )
-from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.attempt.progress_events import ProgressEvents
 from gpu_subscriber.errors import (
     GenerationFailedError,
     GenerationInterruptedError,
@@ -58,7 +58,7 @@ from gpu_subscriber.ports import (
     ImageGenerator,
     Settlement,
 )
-from gpu_subscriber.worker.timing_stats import MeasuredTimes
+from gpu_subscriber.worker.timing_stats import TimingStats
 
 Ending = Callable[[Task], Task]
 
@@ -74,14 +74,14 @@ class ProcessTask:
     images: ImageStorage
     checkpoints: CheckpointKeeper
     events: EventPublisher
-    course: TaskCourse
+    course: ProgressEvents
     dead_letters: DeadLetters
     heartbeat: Heartbeat
-    patience: Patience
-    holder_watch: HolderWatch
-    measured_times: MeasuredTimes
+    patience: DependencyRetry
+    holder_watch: ClaimTakeover
+    timing_stats: TimingStats
     clock: Clock
-    bill: GpuBill
+    bill: GpuCost
 
     def __call__(self, delivery: Delivery) -> Settlement:
         """Process a delivery and return its settlement, after all results are stored."""
@@ -189,7 +189,7 @@ class ProcessTask:
             except DependencyUnavailableError:
                 record.lost(reported_seconds=active.reported_seconds)
                 raise
-            self.measured_times.task_ended(ended, drawing_seconds=active.drawing_seconds)
+            self.timing_stats.task_ended(ended, drawing_seconds=active.drawing_seconds)
             return ended
 
     def _clear_up_after_losing(self, task: Task) -> None:
@@ -243,7 +243,7 @@ class ProcessTask:
                 match piece:
                     case DrawnImage():
                         active.image_drawn(piece)
-                        self.measured_times.image_drawn(active.task.parameters, piece.times)
+                        self.timing_stats.image_drawn(active.task.parameters, piece.times)
                         if trouble is None:
                             trouble = self._stored(active, piece)
                             if trouble is not None:

@@ -24,7 +24,7 @@ outdated by then.
 Run = Callable[[Callable[[], None]], object]
 
 
-class TaskCourse:
+class ProgressEvents:
     """Shared by all tasks of the worker. Thread-safe. No call blocks or raises."""
 
     def __init__(

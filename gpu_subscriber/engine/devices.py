@@ -43,7 +43,7 @@ Mark = DeviceEvent | float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
+class Transfer:
     """Tensors on their way to the CPU, or a time to read; `deliver` is called once `event` has passed."""
 
     tensors: tuple[torch.Tensor, ...]
@@ -68,7 +68,7 @@ class Device:
     clock: Callable[[], float] = time.perf_counter
     """Times a device without events."""
     _steps: deque[Any] = field(default_factory=deque)
-    _landings: deque[Landing] = field(default_factory=deque)
+    _landings: deque[Transfer] = field(default_factory=deque)
 
     @classmethod
     def chosen(cls, settings: EngineSettings) -> "Device":
@@ -98,15 +98,15 @@ class Device:
         return torch.cuda.get_device_name() if self.is_cuda else "cpu"
 
     @property
-    def has_landings(self) -> bool:
+    def has_transfers(self) -> bool:
         """Whether any result or time is pending."""
         return bool(self._landings)
 
     def fetch(self, *tensors: torch.Tensor, deliver: Callable[..., None]) -> None:
-        """Start copying to the CPU without waiting; a later `land` passes the copies to `deliver`."""
+        """Start copying to the CPU without waiting; a later `finish_transfers` passes the copies to `deliver`."""
         copies = tuple(tensor.to("cpu", non_blocking=True) for tensor in tensors)
         event = self._recorded() if any(tensor.is_cuda for tensor in tensors) else None
-        self._landings.append(Landing(tensors=copies, deliver=deliver, event=event))
+        self._landings.append(Transfer(tensors=copies, deliver=deliver, event=event))
 
     def mark(self) -> Mark:
         """Return the moment at which the device will have finished all work queued so far."""
@@ -115,7 +115,7 @@ class Device:
     def charge(self, began: Mark, pay: Callable[[float], None]) -> None:
         """Call `pay` with the device's seconds from `began` to the end of the work queued so far.
 
-        The call happens at once where work is not queued, else in a later `land` after the device
+        The call happens at once where work is not queued, else in a later `finish_transfers` after the device
         has finished.
         """
         if isinstance(began, int | float):
@@ -126,13 +126,13 @@ class Device:
         def deliver() -> None:
             pay(began.elapsed_time(ended) / 1_000)
 
-        self._landings.append(Landing(tensors=(), deliver=deliver, event=ended))
+        self._landings.append(Transfer(tensors=(), deliver=deliver, event=ended))
 
     def defer(self, deliver: Callable[[], None]) -> None:
-        """Have a later `land` call `deliver` after everything pending, when all times are known."""
-        self._landings.append(Landing(tensors=(), deliver=deliver))
+        """Have a later `finish_transfers` call `deliver` after everything pending, when all times are known."""
+        self._landings.append(Transfer(tensors=(), deliver=deliver))
 
-    def land(self, *, wait: bool = False) -> None:
+    def finish_transfers(self, *, wait: bool = False) -> None:
         """Deliver what has arrived, in order; with `wait`, everything."""
         while self._landings:
             event = self._landings[0].event

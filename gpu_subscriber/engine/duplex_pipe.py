@@ -16,7 +16,7 @@ from gpu_subscriber.engine.messages import FromEngine, ToEngine
 ORPHAN_CHECK_SECONDS = 2.0
 
 
-class ParentLink:
+class DuplexPipe:
     """Messages from and to the parent.
 
     Neither `send` nor the engine's loop ever waits for a slow parent. When the parent dies, the

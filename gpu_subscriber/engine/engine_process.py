@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from tqdm import tqdm
 
 from common.observability.logging import configure_logging
-from gpu_subscriber.engine.duplex_pipe import ParentLink
+from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import EngineSettings
 
 
@@ -36,7 +36,7 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
     # cleanup.
     tqdm.set_lock(threading.RLock())
     configure_logging(process="engine", level=settings.log_level, log_format=settings.log_format)
-    link = ParentLink(pipe)
+    link = DuplexPipe(pipe)
     link.open()
     from gpu_subscriber.engine.main_loop import serve  # noqa: PLC0415 (imports torch, which the parent never does)
 

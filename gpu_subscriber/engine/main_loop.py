@@ -9,11 +9,11 @@ from common.domain.models.catalog import ModelSpec
 from gpu_subscriber.engine import exit_codes
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, is_device_lost
-from gpu_subscriber.engine.duplex_pipe import ParentLink
+from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
 from gpu_subscriber.engine.messages import EngineReady, Shutdown, WarmUpTimes
-from gpu_subscriber.engine.models.model_cache import Family, ModelShelf, is_exclusive, load_family
+from gpu_subscriber.engine.models.model_cache import Family, ModelCache, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.models.warm_up import default_key, warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
@@ -21,10 +21,10 @@ from gpu_subscriber.engine.step_engine import StepEngine
 _log = structlog.get_logger()
 
 
-def serve(link: ParentLink, settings: EngineSettings) -> int:
+def serve(link: DuplexPipe, settings: EngineSettings) -> int:
     """Load a model, send EngineReady, and work until Shutdown. Returns the exit code, never raises."""
     try:
-        return _Serving(link, settings).until_shutdown()
+        return _MainLoop(link, settings).until_shutdown()
     except Exception as error:
         lost = is_device_lost(error)
         frames = traceback.format_tb(error.__traceback__)
@@ -34,15 +34,15 @@ def serve(link: ParentLink, settings: EngineSettings) -> int:
         return exit_codes.DEVICE_LOST if lost else exit_codes.ENGINE_BROKEN
 
 
-class _Serving:
-    def __init__(self, link: ParentLink, settings: EngineSettings) -> None:
+class _MainLoop:
+    def __init__(self, link: DuplexPipe, settings: EngineSettings) -> None:
         self._link = link
         self._settings = settings
         self._device = Device.chosen(settings)
         if not self._device.is_cuda:
             os.nice(settings.niceness)
         self._caps = BatchCaps(max_batch=settings.max_batch)
-        self._shelf = ModelShelf(
+        self._shelf = ModelCache(
             settings.models, self._device, capacity=settings.loaded_models, load=self._load
         )
         self._engine = StepEngine(

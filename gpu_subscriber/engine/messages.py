@@ -11,7 +11,7 @@ process dies. A Run is one image. Its `run_id` is unique within the life of the 
 from dataclasses import dataclass
 
 from common.domain.parameters import GenerationParameters
-from common.domain.provenance import Circumstances
+from common.domain.provenance import DrawConditions
 from common.domain.task import Failure, Lane, Phase
 from common.domain.task_records import TaskWarning
 from common.domain.worker_report import BrokenModel
@@ -217,7 +217,7 @@ class ImageReady:
     height: int
     pixels: bytes
     gpu_seconds: float
-    circumstances: Circumstances
+    draw_conditions: DrawConditions
     resumed_at_step: int = 0
     times: RunTimes | None = None
 

@@ -6,14 +6,14 @@ import torch
 
 from common.domain.models.catalog import ModelSpec
 from common.domain.parameters import GenerationParameters
-from common.domain.provenance import Circumstances, Environment
+from common.domain.provenance import DrawConditions, Environment
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
 from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.model_cache import Family, load_family, reason_of
-from gpu_subscriber.engine.runs.run_history import Past
+from gpu_subscriber.engine.runs.run_history import RunHistory
 
 LARGEST_BATCH = 64
 MOST_THREADS = 256
@@ -39,9 +39,9 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
 
 @torch.inference_mode()
 def draw_like(
-    family: Family, parameters: GenerationParameters, there: Circumstances
-) -> tuple[bytes, Circumstances]:
-    """Return the pixels of the one image of `parameters` and the circumstances of this redraw.
+    family: Family, parameters: GenerationParameters, there: DrawConditions
+) -> tuple[bytes, DrawConditions]:
+    """Return the pixels of the one image of `parameters` and the conditions of this redraw.
 
     The pixels are height x width x 3 bytes, RGB, row by row. Only the number of Runs that shared a
     step matters, not which ones: copies of this Run fill the batch. Raises EngineError when the
@@ -49,14 +49,14 @@ def draw_like(
     """
     if isinstance(family, WholePipeline):
         drawn = family.draw(parameters, seed=parameters.seed, on_step=lambda *_: None)
-        past = Past(batches=[1] * parameters.steps)
-        return _bytes_of(drawn), family.origin.circumstances(family.scheduler_for(parameters), past)
+        run_history = RunHistory(batches=[1] * parameters.steps)
+        return _bytes_of(drawn), family.origin.draw_conditions(family.scheduler_for(parameters), run_history)
     return _stepped(family, parameters, there)
 
 
 def _stepped(
-    family: SteppingFamily, parameters: GenerationParameters, there: Circumstances
-) -> tuple[bytes, Circumstances]:
+    family: SteppingFamily, parameters: GenerationParameters, there: DrawConditions
+) -> tuple[bytes, DrawConditions]:
     state = family.prepare(parameters, seed=parameters.seed)
     if len(there.batches) != len(state.timesteps):
         raise EngineError(f"the record tells of {len(there.batches)} steps, not {len(state.timesteps)}")
@@ -64,9 +64,11 @@ def _stepped(
         if not 1 <= batch <= LARGEST_BATCH:
             raise EngineError(f"the record tells of a batch of {batch}")
         state.advance(family.predict([state] * batch)[0])
-        state.past.batches.append(batch)
+        state.run_history.batches.append(batch)
     decoded = family.decode(state, tiled=there.decoded_in_tiles)
-    told = family.origin.circumstances(state.scheduler, state.past, decoded_in_tiles=there.decoded_in_tiles)
+    told = family.origin.draw_conditions(
+        state.scheduler, state.run_history, decoded_in_tiles=there.decoded_in_tiles
+    )
     return _bytes_of(decoded), told
 
 

@@ -10,23 +10,23 @@ from collections.abc import Callable
 
 import torch
 
-from common.domain.provenance import Circumstances
+from common.domain.provenance import DrawConditions
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
-from gpu_subscriber.engine.batches.batch_planning import Patience, plan_batch
+from gpu_subscriber.engine.batches.batch_planning import SchedulingDelays, plan_batch
 from gpu_subscriber.engine.batches.batch_step import BatchStep
 from gpu_subscriber.engine.devices import Device
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError, RunStoppedError
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import Interrupt, PhaseChanged, RunWarned, Start
-from gpu_subscriber.engine.models.model_cache import Family, ModelShelf
-from gpu_subscriber.engine.runs.active_runs import Roster, Send
-from gpu_subscriber.engine.runs.progress_reporter import Watching
+from gpu_subscriber.engine.models.model_cache import Family, ModelCache
+from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
+from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
 from gpu_subscriber.engine.runs.run import Run
-from gpu_subscriber.engine.runs.run_history import Past
+from gpu_subscriber.engine.runs.run_history import RunHistory
 from gpu_subscriber.engine.runs.run_state import checkpoint_of
-from gpu_subscriber.engine.step_metrics import Meter
+from gpu_subscriber.engine.step_metrics import StepMetrics
 
 
 class StepEngine:
@@ -38,7 +38,7 @@ class StepEngine:
     def __init__(
         self,
         *,
-        shelf: ModelShelf,
+        shelf: ModelCache,
         device: Device,
         caps: BatchCaps,
         settings: EngineSettings,
@@ -52,19 +52,19 @@ class StepEngine:
         self._send = send
         self._pump = pump
         self._clock = clock
-        self._patience = Patience(
+        self._patience = SchedulingDelays(
             model_switch_seconds=settings.model_switch_patience_seconds,
             batch_lane_seconds=settings.batch_lane_patience_seconds,
         )
-        self._roster = Roster(send=send, clock=clock, defer=device.defer)
-        self._watching = Watching(settings=settings, device=device, send=send, clock=clock)
-        self._meter = Meter(send=send, clock=clock)
+        self._active_runs = ActiveRuns(send=send, clock=clock, defer=device.defer)
+        self._watching = ProgressReporter(settings=settings, device=device, send=send, clock=clock)
+        self._step_metrics = StepMetrics(send=send, clock=clock)
         self._batch_step = BatchStep(
-            roster=self._roster,
+            active_runs=self._active_runs,
             watching=self._watching,
             device=device,
             caps=caps,
-            meter=self._meter,
+            step_metrics=self._step_metrics,
             send=send,
             clock=clock,
         )
@@ -75,20 +75,24 @@ class StepEngine:
     @property
     def is_busy(self) -> bool:
         """Whether `advance` has anything to do."""
-        return bool(self._roster) or self._device.has_landings
+        return bool(self._active_runs) or self._device.has_transfers
 
     def receive(self, message: Start | Interrupt) -> None:
         """Add a new Run, or stop one at once: no step is in progress during this call."""
         if isinstance(message, Start):
-            run = self._roster.add(message)
+            run = self._active_runs.add(message)
             if not self._shelf.offers(message.parameters.model):
                 model = message.parameters.model
-                self._roster.fail(run, ModelUnavailableError(model, reason="this worker does not offer it"))
+                self._active_runs.fail(
+                    run, ModelUnavailableError(model, reason="this worker does not offer it")
+                )
                 self._answer()
             return
-        if self._roster.get(message.run_id) is None:
-            self._device.land(wait=True)  # its image is on its way, and may have to be drawn again
-        stopped = self._roster.get(message.run_id)
+        if self._active_runs.get(message.run_id) is None:
+            self._device.finish_transfers(
+                wait=True
+            )  # its image is on its way, and may have to be drawn again
+        stopped = self._active_runs.get(message.run_id)
         if stopped is not None and stopped is self._drawing:
             self._stop_drawing = True
         elif stopped is not None:
@@ -97,10 +101,10 @@ class StepEngine:
 
     def interrupt_all(self, *, want_checkpoints: bool) -> None:
         """Stop every Run; images already on their way from the device are still delivered."""
-        self._device.land(wait=True)  # first: one of them may have to be drawn again
-        for run in self._roster:
+        self._device.finish_transfers(wait=True)  # first: one of them may have to be drawn again
+        for run in self._active_runs:
             self._interrupt(run, want_checkpoint=want_checkpoints)
-        self._device.land(wait=True)
+        self._device.finish_transfers(wait=True)
 
     def stop_drawing(self) -> None:
         """Leave a whole pipeline at its next step, if one is drawing."""
@@ -110,16 +114,16 @@ class StepEngine:
     def advance(self) -> None:
         """Take one step for one batch, including its loads, preparations, decodes and deliveries."""
         # Without further work there is nothing to overlap the last copies with.
-        self._device.land(wait=not self._roster)
+        self._device.finish_transfers(wait=not self._active_runs)
         batch = plan_batch(
-            [run.candidate for run in self._roster],
+            [run.candidate for run in self._active_runs],
             loaded=self._shelf.loaded,
             cap_of=self._caps.cap_of,
             now=self._clock(),
             last_load_at=self._last_load_at,
             patience=self._patience,
         )
-        runs = [run for candidate in batch if (run := self._roster.get(candidate.run_id)) is not None]
+        runs = [run for candidate in batch if (run := self._active_runs.get(candidate.run_id)) is not None]
         if not runs:
             return
         began = self._device.mark()
@@ -129,28 +133,30 @@ class StepEngine:
         elif family is not None:
             self._batch_step.take(family, runs)
         self._answer()
-        self._device.charge(began, lambda seconds: self._meter.worked(seconds, is_done=not self._roster))
+        self._device.charge(
+            began, lambda seconds: self._step_metrics.worked(seconds, is_done=not self._active_runs)
+        )
 
     def _answer(self) -> None:
         """Send what the device has finished.
 
         Answers of ended Runs wait for the times of their last steps.
         """
-        self._roster.answer_failures()
-        self._device.land()
+        self._active_runs.answer_failures()
+        self._device.finish_transfers()
 
     def _family(self, model: str) -> Family | None:
         """Return the model, loaded if necessary; None when that failed, and its Runs with it."""
         if model in self._shelf.loaded:
             return self._shelf.get(model)
         if self._shelf.backoff.seconds_left(model) == 0:
-            for run in self._roster.of_model(model):
+            for run in self._active_runs.of_model(model):
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
         try:
             return self._shelf.get(model)
         except ModelUnavailableError as error:
-            for run in self._roster.of_model(model):
-                self._roster.fail(run, error)
+            for run in self._active_runs.of_model(model):
+                self._active_runs.fail(run, error)
             return None
         finally:
             self._last_load_at = self._clock()
@@ -168,7 +174,7 @@ class StepEngine:
             run.gpu_seconds += seconds
 
         def pay_step(seconds: float) -> None:
-            self._meter.stepped(run.candidate.key.model, batch=1, seconds=seconds)
+            self._step_metrics.stepped(run.candidate.key.model, batch=1, seconds=seconds)
             pay(seconds)
 
         def on_step(step: int, steps: int, latents: torch.Tensor | None) -> None:
@@ -176,36 +182,36 @@ class StepEngine:
             self._device.charge(stepped_at, pay_step)
             stepped_at = self._device.mark()
             self._watching.note_step(family.colours, run, step=step, steps=steps, latents=latents)
-            self._device.land()
+            self._device.finish_transfers()
             self._pump()
             if self._stop_drawing:
                 raise RunStoppedError("interrupted")
 
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
         try:
-            with self._roster.blaming(run):
+            with self._active_runs.blaming(run):
                 if warnings := family.warnings_of(run.start.parameters):
                     self._send(RunWarned(run_id=run.run_id, warnings=warnings))
                 try:
                     drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
                 finally:
                     self._device.charge(stepped_at, pay)
-                self._device.land(wait=True)  # the pixels are here, so every time is known
+                self._device.finish_transfers(wait=True)  # the pixels are here, so every time is known
                 seconds = run.gpu_seconds - earlier_seconds
                 run.stopwatch.whole_image_drawn(seconds, steps=run.start.parameters.steps)
-                self._roster.release(run)
-                self._roster.deliver(
+                self._active_runs.release(run)
+                self._active_runs.deliver(
                     run, self._told_of(family, run), drawn.pixels, drawn.finite, drawn.varied
                 )
         except RunStoppedError:
-            self._roster.interrupt(run)
+            self._active_runs.interrupt(run)
         finally:
             self._drawing = None
 
-    def _told_of(self, family: WholePipeline, run: Run) -> Circumstances:
+    def _told_of(self, family: WholePipeline, run: Run) -> DrawConditions:
         parameters = run.start.parameters
-        past = Past(batches=[1] * parameters.steps)
-        return family.origin.circumstances(family.scheduler_for(parameters), past)
+        run_history = RunHistory(batches=[1] * parameters.steps)
+        return family.origin.draw_conditions(family.scheduler_for(parameters), run_history)
 
     def _interrupt(self, run: Run, *, want_checkpoint: bool) -> None:
-        self._roster.interrupt(run, checkpoint=checkpoint_of(run) if want_checkpoint else None)
+        self._active_runs.interrupt(run, checkpoint=checkpoint_of(run) if want_checkpoint else None)

@@ -7,7 +7,7 @@ from gpu_subscriber.engine.messages import EngineMeasured, StepMeasured
 _TOLD_EVERY_SECONDS = 1.0
 
 
-class Meter:
+class StepMetrics:
     """Records each step of a batch; sends to the parent once a second, and when all work is done."""
 
     def __init__(self, *, send: Callable[[EngineMeasured], None], clock: Callable[[], float]) -> None:

@@ -28,8 +28,8 @@ from gpu_subscriber.engine.messages import (
 )
 from gpu_subscriber.engine_host.generation import EngineGeneration, EngineLost
 from gpu_subscriber.engine_host.metrics import count_end, count_work
-from gpu_subscriber.engine_host.process import EngineChild
-from gpu_subscriber.engine_host.watchdog import AllowedSilence, EngineSilence
+from gpu_subscriber.engine_host.process import EngineProcess
+from gpu_subscriber.engine_host.watchdog import AllowedSilence, EngineWatchdog
 from gpu_subscriber.errors import EngineGoneError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, ProgressListener
 
@@ -41,7 +41,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 
 
 class EngineClient:
-    """Implements ImageGenerator on a child process, and Floor for its generations.
+    """Implements ImageGenerator on a child process, and EngineHost for its generations.
 
     The engine answers an interrupt within one step; a generation stops waiting for the answer after
     `interrupt_grace_seconds`.
@@ -49,7 +49,7 @@ class EngineClient:
 
     def __init__(
         self,
-        spawn: Callable[[], EngineChild],
+        spawn: Callable[[], EngineProcess],
         *,
         attempt_timeout_seconds: float,
         allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)
@@ -62,7 +62,7 @@ class EngineClient:
         self._interrupt_grace = interrupt_grace_seconds
         self._first_pause = first_pause_seconds
         self._changed = threading.Condition()
-        self._child: EngineChild | None = None
+        self._child: EngineProcess | None = None
         self._ready: EngineReady | None = None
         self._runs: dict[str, tuple[EngineGeneration, int]] = {}
         self._unanswered: set[str] = set()
@@ -178,7 +178,7 @@ class EngineClient:
         if self._stopping.is_set():  # `stop` may have run before the child was stored
             child.kill()
         came_up = False
-        silence, look_seconds = EngineSilence(self._allowed_silence), self._allowed_silence.look_seconds
+        silence, look_seconds = EngineWatchdog(self._allowed_silence), self._allowed_silence.look_seconds
         try:
             while True:
                 message = child.receive(within_seconds=look_seconds)
@@ -191,7 +191,7 @@ class EngineClient:
                     _log.error("engine_silent", pid=child.pid, allowed_seconds=silence.allowed_seconds)
                     child.kill(hung=True)
         except EngineGoneError:
-            self._bury(child)
+            self._handle_exit(child)
         return came_up
 
     def _hear(self, message: EngineReady | RunReport, on_ready: Callable[[EngineReady], None]) -> bool:
@@ -219,20 +219,20 @@ class EngineClient:
             generation.heard(index, message)
         return False
 
-    def _bury(self, child: EngineChild) -> None:
+    def _handle_exit(self, child: EngineProcess) -> None:
         end = child.ended(within_seconds=5.0)
         with self._changed:
             victims = tuple({id(generation): generation for generation, _ in self._runs.values()}.values())
             # A dismissed run may be the cause, too.
             alone = len(victims) == 1 and self._unanswered <= self._runs.keys()
-            guilty = alone and not self._killed
-            if not guilty and not self._killed:
+            caused_crash = alone and not self._killed
+            if not caused_crash and not self._killed:
                 self._suspects += [victim for victim in victims if victim not in self._suspects]
             self._runs.clear()
             self._unanswered.clear()
             self._child = self._ready = None
             for victim in victims:
-                victim.engine_lost(EngineLost(guilty=guilty, failure=end.failure))
+                victim.engine_lost(EngineLost(caused_crash=caused_crash, failure=end.failure))
         if not self._stopping.is_set():
             count_end(end)
         report = _log.info if self._stopping.is_set() else _log.error
@@ -242,7 +242,7 @@ class EngineClient:
             cause=end.cause.value,
             pid=child.pid,
             drawing=[victim.task_id for victim in victims],
-            guilty=guilty,
+            caused_crash=caused_crash,
         )
 
     def _has_room_for(self, generation: EngineGeneration) -> bool:
@@ -254,7 +254,7 @@ class EngineClient:
         return tuple(run_id for run_id, (owner, _) in self._runs.items() if owner is generation)
 
 
-def _send(child: EngineChild | None, message: ToEngine) -> None:
+def _send(child: EngineProcess | None, message: ToEngine) -> None:
     """Send a message to the engine, if there is one.
 
     If it has just died, the reading thread notifies all generations concerned.

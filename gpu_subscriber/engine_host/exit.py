@@ -18,7 +18,7 @@ from common.domain.task import Failure
 from gpu_subscriber.engine import exit_codes
 
 
-class EngineEndCause(StrEnum):
+class EngineExitCause(StrEnum):
     """Why an engine process has ended."""
 
     STOPPED = "stopped"
@@ -33,28 +33,28 @@ class EngineEndCause(StrEnum):
 
 
 _CAUSE_OF_CODE = {
-    exit_codes.STOPPED: EngineEndCause.STOPPED,
-    exit_codes.PARENT_GONE: EngineEndCause.PARENT_GONE,
-    exit_codes.DEVICE_LOST: EngineEndCause.DEVICE_LOST,
+    exit_codes.STOPPED: EngineExitCause.STOPPED,
+    exit_codes.PARENT_GONE: EngineExitCause.PARENT_GONE,
+    exit_codes.DEVICE_LOST: EngineExitCause.DEVICE_LOST,
 }
 ENGINE_CRASHED = "engine_crashed"
 _FAILURE_CODES = {
-    EngineEndCause.HUNG: "engine_hung",
-    EngineEndCause.OUT_OF_MEMORY: "engine_out_of_memory",
-    EngineEndCause.DEVICE_LOST: "device_lost",
+    EngineExitCause.HUNG: "engine_hung",
+    EngineExitCause.OUT_OF_MEMORY: "engine_out_of_memory",
+    EngineExitCause.DEVICE_LOST: "device_lost",
 }
 ENGINE_FAILURE_CODES = frozenset({ENGINE_CRASHED, *_FAILURE_CODES.values()})
 """Codes of a task that was alone in an engine process when it ended."""
 _MESSAGES = {
-    EngineEndCause.HUNG: "The drawing process stood still while it drew this task, and was ended.",
-    EngineEndCause.OUT_OF_MEMORY: "The system ended the drawing process while it drew this task: too little memory.",
-    EngineEndCause.DEVICE_LOST: "The drawing process lost its device while it drew this task.",
-    EngineEndCause.BROKEN: "The drawing process failed while it drew this task.",
+    EngineExitCause.HUNG: "The drawing process stood still while it drew this task, and was ended.",
+    EngineExitCause.OUT_OF_MEMORY: "The system ended the drawing process while it drew this task: too little memory.",
+    EngineExitCause.DEVICE_LOST: "The drawing process lost its device while it drew this task.",
+    EngineExitCause.BROKEN: "The drawing process failed while it drew this task.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineEnd:
+class EngineExit:
     """The end of a process. A negative `exit_code` is a signal's number, as in multiprocessing."""
 
     exit_code: int
@@ -71,17 +71,17 @@ class EngineEnd:
         return signal.Signals(-self.exit_code).name if self.exit_code < 0 else f"exit code {self.exit_code}"
 
     @property
-    def cause(self) -> EngineEndCause:
+    def cause(self) -> EngineExitCause:
         """Why it ended."""
         if self.exit_code >= 0:
-            return _CAUSE_OF_CODE.get(self.exit_code, EngineEndCause.BROKEN)
+            return _CAUSE_OF_CODE.get(self.exit_code, EngineExitCause.BROKEN)
         if self.exit_code == -signal.SIGKILL and self.hung:
-            return EngineEndCause.HUNG
+            return EngineExitCause.HUNG
         if self.exit_code == -signal.SIGKILL and self.forced:
-            return EngineEndCause.FORCED
+            return EngineExitCause.FORCED
         if self.exit_code == -signal.SIGKILL and self.oom_killed:
-            return EngineEndCause.OUT_OF_MEMORY
-        return EngineEndCause.KILLED
+            return EngineExitCause.OUT_OF_MEMORY
+        return EngineExitCause.KILLED
 
     @property
     def failure(self) -> Failure:

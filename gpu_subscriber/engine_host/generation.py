@@ -36,14 +36,14 @@ _checkpoints_refused = counter(CHECKPOINTS_REFUSED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineLost:
-    """The engine process died with runs of this task; `guilty` if no other task had runs in it."""
+    """The engine process died with runs of this task; `caused_crash` if no other task had runs in it."""
 
-    guilty: bool
+    caused_crash: bool
     failure: Failure
-    """The failure if the task is guilty."""
+    """The failure if the task caused the crash."""
 
 
-class Floor(Protocol):
+class EngineHost(Protocol):
     """The part of EngineClient that generations use. It runs tasks together, or a suspect alone."""
 
     def admit(self, generation: "EngineGeneration", *, timeout_seconds: float) -> None:
@@ -75,7 +75,7 @@ class EngineGeneration:
         task: Task,
         listener: ProgressListener,
         starts: tuple[Start, ...],
-        floor: Floor,
+        floor: EngineHost,
         *,
         timeout_seconds: float,
         grace_seconds: float,
@@ -224,7 +224,7 @@ class EngineGeneration:
     def _start_over(self, loss: EngineLost) -> None:
         if self.interrupted:
             raise GenerationInterruptedError(f"the engine died while task {self.task_id!r} was interrupted")
-        if loss.guilty:
+        if loss.caused_crash:
             raise GenerationFailedError(loss.failure)
         self._clock.wait(time.monotonic())
         self._lives += 1
@@ -241,7 +241,7 @@ def _drawn(index: int, image: ImageReady) -> DrawnImage:
         height=image.height,
         pixels=image.pixels,
         gpu_seconds=image.gpu_seconds,
-        circumstances=image.circumstances,
+        draw_conditions=image.draw_conditions,
         resumed_at_step=image.resumed_at_step,
         times=image.times,
     )

@@ -9,7 +9,7 @@ from common.observability.metrics import (
     histogram,
 )
 from gpu_subscriber.engine.messages import EngineMeasured
-from gpu_subscriber.engine_host.exit import EngineEnd
+from gpu_subscriber.engine_host.exit import EngineExit
 
 _step_seconds = histogram(STEP_SECONDS)
 _batch_size = histogram(BATCH_SIZE)
@@ -26,6 +26,6 @@ def count_work(measured: EngineMeasured) -> None:
     _busy.add(measured.busy_seconds)
 
 
-def count_end(end: EngineEnd) -> None:
+def count_end(end: EngineExit) -> None:
     """Count an engine that ended unexpectedly."""
     _ended.add(1, {"cause": end.cause.value})

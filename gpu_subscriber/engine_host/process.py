@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from gpu_subscriber.engine.messages import FromEngine, ToEngine
-from gpu_subscriber.engine_host.exit import EngineEnd
+from gpu_subscriber.engine_host.exit import EngineExit
 from gpu_subscriber.engine_host.oom_kills import oom_kills
 from gpu_subscriber.errors import EngineGoneError
 
@@ -20,7 +20,7 @@ from gpu_subscriber.errors import EngineGoneError
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-class EngineChild:
+class EngineProcess:
     """A running engine process. `send` and `kill` are thread-safe; `receive` is for one thread.
 
     One thread writes to the pipe and one reads from it. A hung engine can block only these two, in
@@ -53,7 +53,7 @@ class EngineChild:
     @classmethod
     def spawned(
         cls, entry_point: str, settings: object, *, count_oom_kills: Callable[[], int | None] = oom_kills
-    ) -> "EngineChild":
+    ) -> "EngineProcess":
         """Start the function `package.module:function` in a new process, as f(pipe, settings)."""
         oom_kills_before = count_oom_kills()
         ours, theirs = _SPAWN.Pipe()
@@ -95,7 +95,7 @@ class EngineChild:
         self._hung, self._forced = self._hung or hung, self._forced or not hung
         self._process.kill()
 
-    def ended(self, *, within_seconds: float) -> EngineEnd:
+    def ended(self, *, within_seconds: float) -> EngineExit:
         """Wait for the end of the process, kill it if needed, and return how it ended."""
         self._process.join(within_seconds)
         if self._process.is_alive():
@@ -103,7 +103,7 @@ class EngineChild:
             self._process.join()
         self._hang_up()
         after, before = self._count_oom_kills(), self._oom_kills_before
-        return EngineEnd(
+        return EngineExit(
             exit_code=self._process.exitcode or 0,
             hung=self._hung,
             forced=self._forced,

@@ -29,11 +29,11 @@ class AllowedSilence:
 
     @property
     def look_seconds(self) -> float:
-        """Interval of the calls to `EngineSilence.lasted`."""
+        """Interval of the calls to `EngineWatchdog.lasted`."""
         return min(1.0, self.drawing_seconds / 4)
 
 
-class EngineSilence:
+class EngineWatchdog:
     """The silence of one engine process, since its start."""
 
     def __init__(self, allowed: AllowedSilence) -> None:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from common.domain.models.traits import Guidance
 from common.domain.parameters import GenerationParameters, OutputFormat, Sampler
-from common.domain.provenance import Circumstances, Provenance
+from common.domain.provenance import DrawConditions, Provenance
 from common.wire_formats.versions import UndecodableError
 from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.record import ImageRecord, decode_image_record, encode_image_record
@@ -41,7 +41,7 @@ def recorded(
     pixels: bytes,
     size: tuple[int, int],
     parameters: GenerationParameters,
-    circumstances: Circumstances,
+    draw_conditions: DrawConditions,
     *,
     task_id: str,
     index: int,
@@ -52,7 +52,7 @@ def recorded(
     `parameters` are those of this single image.
     """
     provenance = Provenance(
-        **dict(circumstances),
+        **dict(draw_conditions),
         attempt=attempt,
         pixels_sha256=pixels_sha256(pixels, size),
         decoded_sha256=pixels_sha256(pixels, size, shown_by=parameters.output_format),

@@ -14,7 +14,7 @@ from common.domain.images import StoredImage, image_object_name
 from common.domain.task import Task
 from common.domain.task_warnings import parameters_with_effect
 from common.observability.tracing import spanned
-from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.outcomes import needless_attempts
 from gpu_subscriber.images.encoding import encode_image, recorded
 from gpu_subscriber.ports import DrawnImage, ImageWriter
@@ -27,7 +27,7 @@ class ImageStorage:
     """Encodes images with their records and writes them under the attempt's object names."""
 
     writer: ImageWriter
-    patience: Patience
+    patience: DependencyRetry
 
     def store(self, task: Task, drawn: DrawnImage) -> StoredImage:
         """Encode and upload an image.
@@ -39,7 +39,7 @@ class ImageStorage:
             drawn.pixels,
             size,
             parameters_with_effect(task).of_image(drawn.index),
-            drawn.circumstances,
+            drawn.draw_conditions,
             task_id=task.id,
             index=drawn.index,
             attempt=task.attempt,

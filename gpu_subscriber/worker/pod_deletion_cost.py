@@ -16,12 +16,12 @@ _LOOKS_REMEMBERED = 6
 """
 
 
-def removal_cost(active_tasks: int) -> int:
+def pod_deletion_cost(active_tasks: int) -> int:
     """Return 0 for an idle worker, and 1 more per doubling; few values mean few writes."""
     return active_tasks.bit_length()
 
 
-class RemovalCost:
+class PodDeletionCost:
     """Body of a side thread.
 
     It is best-effort: if it fails, busy pods may be removed first and hand back their tasks.
@@ -50,12 +50,12 @@ class RemovalCost:
 
     def look(self) -> None:
         """Set the cost if it has changed: a higher one at once, a lower one after several polls."""
-        self._recent.append(removal_cost(self._active_tasks()))
+        self._recent.append(pod_deletion_cost(self._active_tasks()))
         cost = max(self._recent)
         if cost == self._told:
             return
         try:
-            self._pod.say_removal_cost(cost)
+            self._pod.set_deletion_cost(cost)
         except DependencyUnavailableError as error:
             if not self._failing:
                 _log.warning("removal_cost_not_said", reason=str(error))

@@ -15,7 +15,7 @@ _STEADY = timedelta(seconds=60)
 """A stream that lasted this long resets the backoff."""
 
 
-class LastingStream:
+class ReconnectingStream:
     """Opens streams one after another, and computes when the next one is due; its owner waits."""
 
     def __init__(

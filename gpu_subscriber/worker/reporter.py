@@ -13,7 +13,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.worker_report import BrokenModel, WorkerReport
 from common.ports import Clock, WorkerReports
 from gpu_subscriber.engine.messages import EngineReady
-from gpu_subscriber.worker.timing_stats import MeasuredTimes
+from gpu_subscriber.worker.timing_stats import TimingStats
 
 _log = structlog.get_logger(__name__)
 _ALIVE_FOR_INTERVALS = 3
@@ -33,7 +33,7 @@ class _Presence:
     broken_models: tuple[BrokenModel, ...]
 
 
-class Reporting:
+class Reporter:
     """Reports every `interval_seconds` from the first EngineReady until `leave`, then once more."""
 
     def __init__(
@@ -41,13 +41,13 @@ class Reporting:
         *,
         worker_id: str,
         reports: WorkerReports,
-        measured_times: MeasuredTimes,
+        timing_stats: TimingStats,
         clock: Clock,
         interval_seconds: float,
     ) -> None:
         self._worker_id = worker_id
         self._reports = reports
-        self._measured = measured_times
+        self._measured = timing_stats
         self._clock = clock
         self._interval_seconds = interval_seconds
         self._news = threading.Event()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 
-class SideThread:
+class SupervisedThread:
     """Runs `body` once, and calls `on_end` with its name when it returns or raises."""
 
     def __init__(self, name: str, body: Callable[[], None], *, on_end: Callable[[str], None]) -> None:

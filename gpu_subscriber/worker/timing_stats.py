@@ -13,7 +13,7 @@ from statistics import median
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Task
-from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes
+from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 
 _IMAGES_REMEMBERED = 40
@@ -65,14 +65,14 @@ class _Model:
         return size
 
 
-class MeasuredTimes:
+class TimingStats:
     """Records durations during generation, and returns them for the worker's reports."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._models: dict[str, _Model] = {}
         self._handling: deque[float] = deque(maxlen=_IMAGES_REMEMBERED)
-        self._foretold: deque[ForetoldTask] = deque(maxlen=_TASKS_REMEMBERED)
+        self._foretold: deque[PredictionSample] = deque(maxlen=_TASKS_REMEMBERED)
 
     def warmed_up(self, warm_up: WarmUpTimes) -> None:
         """Record the durations of the warm-up, which are used until an image has been measured."""
@@ -114,7 +114,7 @@ class MeasuredTimes:
             if task.predicted_seconds is not None:
                 took = (finished_at - task.created_at).total_seconds()
                 self._foretold.append(
-                    ForetoldTask(predicted_seconds=task.predicted_seconds, took_seconds=took)
+                    PredictionSample(predicted_seconds=task.predicted_seconds, took_seconds=took)
                 )
 
     @property
@@ -124,7 +124,7 @@ class MeasuredTimes:
             return median(self._handling) if self._handling else None
 
     @property
-    def foretold(self) -> tuple[ForetoldTask, ...]:
+    def foretold(self) -> tuple[PredictionSample, ...]:
         """The latest tasks whose duration was predicted, oldest first."""
         with self._lock:
             return tuple(self._foretold)

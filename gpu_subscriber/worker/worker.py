@@ -28,9 +28,9 @@ from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.ports import Delivery, DeliverySource, Settlement
 from gpu_subscriber.worker.delivery_admission import DeliveryAdmission
-from gpu_subscriber.worker.reconnecting_stream import LastingStream
-from gpu_subscriber.worker.reporter import Reporting
-from gpu_subscriber.worker.supervised_thread import SideThread
+from gpu_subscriber.worker.reconnecting_stream import ReconnectingStream
+from gpu_subscriber.worker.reporter import Reporter
+from gpu_subscriber.worker.supervised_thread import SupervisedThread
 
 _log = structlog.get_logger(__name__)
 EXIT_DRAINED = 0
@@ -113,7 +113,7 @@ class Worker:
         process: Callable[[Delivery], Settlement],
         engine: Engine,
         heartbeat: Heartbeat,
-        reporting: Reporting,
+        reporting: Reporter,
         hurry: threading.Event,
         clock: Clock,
         drain_deadline_seconds: float,
@@ -127,14 +127,16 @@ class Worker:
         self._admission = DeliveryAdmission(clock)
         self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
-        self._stream = LastingStream(
+        self._stream = ReconnectingStream(
             source, self._handle, on_end=lambda: self._news.put(News.STREAM_ENDED), clock=clock
         )
         self._broken = False
         self._side_threads = (
-            SideThread("engine", lambda: engine.run(self._engine_ready), on_end=self._side_thread_ended),
-            SideThread("heartbeat", heartbeat.run, on_end=self._side_thread_ended),
-            SideThread("reporting", reporting.run, on_end=self._side_thread_ended),
+            SupervisedThread(
+                "engine", lambda: engine.run(self._engine_ready), on_end=self._supervised_thread_ended
+            ),
+            SupervisedThread("heartbeat", heartbeat.run, on_end=self._supervised_thread_ended),
+            SupervisedThread("reporting", reporting.run, on_end=self._supervised_thread_ended),
         )
 
     def run(self) -> int:
@@ -246,7 +248,7 @@ class Worker:
     def _engine_ready(self, _ready: EngineReady) -> None:
         self._news.put(News.ENGINE_READY)
 
-    def _side_thread_ended(self, name: str) -> None:
+    def _supervised_thread_ended(self, name: str) -> None:
         if not self._hurry.is_set():
             _log.error("side_thread_ended", thread=name)
         self._news.put(News.SIDE_THREAD_ENDED)

@@ -32,7 +32,7 @@ from gpu_subscriber.engine.messages import (
     StepDone,
     ToEngine,
 )
-from tests.factories import circumstances
+from tests.factories import draw_conditions
 
 IN_TURN = "in turn"
 REFUSED = "refused image"
@@ -159,7 +159,7 @@ def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: fl
                 height=parameters.height,
                 pixels=colour * (parameters.width * parameters.height),
                 gpu_seconds=run.gpu_seconds,
-                circumstances=circumstances(batches=(1,) * parameters.steps),
+                draw_conditions=draw_conditions(batches=(1,) * parameters.steps),
                 resumed_at_step=run.resumed_at,
             )
         )

@@ -29,7 +29,7 @@ from gpu_subscriber.engine.messages import (
     Start,
     StepDone,
 )
-from tests.factories import circumstances
+from tests.factories import draw_conditions
 
 FAKE_ENGINE = "tests.fakes.fake_engine_process:run_fake_engine"
 
@@ -137,7 +137,7 @@ def _draw(pipe: Connection, start: Start) -> None:
             height=parameters.height,
             pixels=bytes([start.index]) * (parameters.width * parameters.height * 3),
             gpu_seconds=1.0,
-            circumstances=circumstances(),
+            draw_conditions=draw_conditions(),
             resumed_at_step=0 if start.checkpoint is None else 1,
         )
     )

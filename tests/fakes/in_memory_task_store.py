@@ -11,7 +11,7 @@ from datetime import datetime
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError, TaskNotFoundError
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
-from common.ports import InvalidPageTokenError, TaskPage, Unattended
+from common.ports import InvalidPageTokenError, StaleTaskKind, TaskPage
 
 
 class InMemoryTaskStore:
@@ -110,23 +110,23 @@ class InMemoryTaskStore:
         return TaskPage(tasks=page, next_page_token=page[-1].id if len(mine) > page_size else None)
 
     def list_unattended(
-        self, kind: Unattended, *, before: datetime, limit: int, after: Task | None = None
+        self, kind: StaleTaskKind, *, before: datetime, limit: int, after: Task | None = None
     ) -> tuple[Task, ...]:
         def waits_since(task: Task) -> datetime | None:
-            if kind is Unattended.EVENT_UNPUBLISHED:
+            if kind is StaleTaskKind.EVENT_UNPUBLISHED:
                 return task.event_pending_since
             if task.status is TaskStatus.PROCESSING:
-                return task.claim.expires_at if kind is Unattended.CLAIM_EXPIRED and task.claim else None
+                return task.claim.expires_at if kind is StaleTaskKind.CLAIM_EXPIRED and task.claim else None
             if task.status is not TaskStatus.QUEUED:
                 return None
             match kind:
-                case Unattended.NEVER_ENQUEUED:
+                case StaleTaskKind.NEVER_ENQUEUED:
                     return task.queued_at if task.enqueued_at is None else None
-                case Unattended.MESSAGE_LOST:
+                case StaleTaskKind.MESSAGE_LOST:
                     return task.enqueued_at
-                case Unattended.DEADLINE_EXCEEDED:
+                case StaleTaskKind.DEADLINE_EXCEEDED:
                     return task.start_by
-                case Unattended.UNCLAIMED:
+                case StaleTaskKind.UNCLAIMED:
                     return task.queued_at
             return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from common.domain.task import Phase, RunSeconds, Task
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage, Piece, ProgressListener
-from tests.factories import circumstances
+from tests.factories import draw_conditions
 
 Act = Callable[["ScriptedGeneration"], Iterator[Piece]]
 
@@ -92,5 +92,5 @@ def grey_image(task: Task, index: int) -> DrawnImage:
         height=height,
         pixels=pixels,
         gpu_seconds=0.5,
-        circumstances=circumstances(),
+        draw_conditions=draw_conditions(),
     )

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from common.domain.task import Task
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
-from gpu_subscriber.attempt.claim_takeover import HolderWatch
-from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
+from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.process_task import ProcessTask
-from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.attempt.progress_events import ProgressEvents
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.ports import Delivery, ImageGenerator
-from gpu_subscriber.worker.timing_stats import MeasuredTimes
+from gpu_subscriber.worker.timing_stats import TimingStats
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter
@@ -37,7 +37,7 @@ def delivery_of(task: Task) -> Delivery:
     )
 
 
-class _EventfulWatch(HolderWatch):
+class _EventfulWatch(ClaimTakeover):
     """Takes no time, but calls a hook while it waits."""
 
     def __init__(self, happens: Callable[[], None], hurry: threading.Event) -> None:
@@ -68,7 +68,7 @@ class WorkerBench:
     tell: Callable[[Callable[[], None]], object] = lambda job: job()
     """Runs the publication of task changes: synchronously by default."""
     patience_seconds: float = 0.0
-    measured_times: MeasuredTimes = field(default_factory=MeasuredTimes)
+    timing_stats: TimingStats = field(default_factory=TimingStats)
     heartbeat: Heartbeat = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class WorkerBench:
 
     def worker(self, worker_id: str = "worker-a", *, generator: ImageGenerator | None = None) -> ProcessTask:
         """Return a ProcessTask on these parts."""
-        patience = Patience(seconds=self.patience_seconds, hurry=self.hurry, first_pause_seconds=0.001)
+        patience = DependencyRetry(seconds=self.patience_seconds, hurry=self.hurry, first_pause_seconds=0.001)
         return ProcessTask(
             worker_id=worker_id,
             claim_ttl=CLAIM_TTL,
@@ -89,12 +89,12 @@ class WorkerBench:
             images=ImageStorage(writer=self.writer, patience=patience),
             checkpoints=CheckpointKeeper(self.checkpoints),
             events=self.events,
-            course=TaskCourse(self.events, clock=self.clock, progress_seconds=5.0, run=self.tell),
+            course=ProgressEvents(self.events, clock=self.clock, progress_seconds=5.0, run=self.tell),
             dead_letters=self.dead_letters,
             heartbeat=self.heartbeat,
             patience=patience,
             holder_watch=_EventfulWatch(self.while_watching, self.hurry),
-            measured_times=self.measured_times,
+            timing_stats=self.timing_stats,
             clock=self.clock,
-            bill=GpuBill(),
+            bill=GpuCost(),
         )

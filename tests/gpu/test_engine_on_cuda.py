@@ -29,7 +29,7 @@ from gpu_subscriber.engine.messages import (
     Start,
     StepDone,
 )
-from gpu_subscriber.engine.models.model_cache import ModelShelf, load_family
+from gpu_subscriber.engine.models.model_cache import ModelCache, load_family
 from gpu_subscriber.engine.models.warm_up import warm_up
 from gpu_subscriber.engine.step_engine import StepEngine
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
@@ -66,7 +66,7 @@ class CudaEngine:
         self.device = Device.chosen(settings)
         self.caps = BatchCaps(max_batch=settings.max_batch)
         self.sent: list[FromEngine] = []
-        shelf = ModelShelf(settings.models, self.device, capacity=1, load=load_family)
+        shelf = ModelCache(settings.models, self.device, capacity=1, load=load_family)
         warm_up(shelf.get("tiny"), settings.models[0], self.device, self.caps, measure=False)
         self.engine = StepEngine(
             shelf=shelf, device=self.device, caps=self.caps, settings=settings, send=self.sent.append

@@ -12,7 +12,7 @@ from typing import Any
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 
-from common.adapters.firestore_conflicts import give_way, starved
+from common.adapters.firestore_conflicts import back_off, starved
 from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors, tried_again_within
 from common.adapters.firestore_revisions import revision_of, update_time_of
 from common.adapters.firestore_values import plain
@@ -47,7 +47,7 @@ class FirestoreWebhookLogs:
             after = change(before)
             if after is before or self._written(before, after):
                 return after
-            give_way(conflicts)
+            back_off(conflicts)
             before = self.get(task_id)
         raise starved(_MAX_CONFLICTS)
 

@@ -53,7 +53,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class SchedulingDelays:
     """How long Runs wait, in seconds, before they take precedence."""
 
     model_switch_seconds: float
@@ -67,7 +67,7 @@ def plan_batch(
     cap_of: Callable[[BatchKey], int],
     now: float,
     last_load_at: float,
-    patience: Patience,
+    patience: SchedulingDelays,
 ) -> tuple[Candidate, ...]:
     """Return the Runs that take the next step together, leader first; empty when there is no work.
 

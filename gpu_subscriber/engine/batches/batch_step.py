@@ -16,34 +16,34 @@ from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
 from gpu_subscriber.engine.messages import PhaseChanged
-from gpu_subscriber.engine.runs.active_runs import Roster, Send
-from gpu_subscriber.engine.runs.progress_reporter import Watching
+from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
+from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
 from gpu_subscriber.engine.runs.run import Denoising, Run
 from gpu_subscriber.engine.runs.run_state import prepare_run
-from gpu_subscriber.engine.step_metrics import Meter
+from gpu_subscriber.engine.step_metrics import StepMetrics
 
 _log = structlog.get_logger()
 
 
 class BatchStep:
-    """Takes steps for Runs that share a key. Runs that fail or finish leave the roster on the way."""
+    """Takes steps for Runs that share a key. Runs that fail or finish leave the active runs on the way."""
 
     def __init__(
         self,
         *,
-        roster: Roster,
-        watching: Watching,
+        active_runs: ActiveRuns,
+        watching: ProgressReporter,
         device: Device,
         caps: BatchCaps,
-        meter: Meter,
+        step_metrics: StepMetrics,
         send: Send,
         clock: Callable[[], float],
     ) -> None:
-        self._roster = roster
+        self._active_runs = active_runs
         self._watching = watching
         self._device = device
         self._caps = caps
-        self._meter = meter
+        self._step_metrics = step_metrics
         self._send = send
         self._clock = clock
 
@@ -53,25 +53,25 @@ class BatchStep:
         for run in runs:
             if run.denoising is None:
                 self._prepare(family, run)
-        ready = [run for run in runs if run in self._roster]
+        ready = [run for run in runs if run in self._active_runs]
         if ready:
             step_began = self._device.mark()
             self._predict_and_advance(family, ready)
             self._device.charge(step_began, partial(self._stepped, ready))
         self._device.charge(began, partial(_charge_equally, runs))
         for run in ready:
-            if run in self._roster and run.denoising is not None and run.denoising.is_done:
+            if run in self._active_runs and run.denoising is not None and run.denoising.is_done:
                 self._finish(family, run)
 
     def _stepped(self, runs: Sequence[Run], seconds: float) -> None:
-        self._meter.stepped(runs[0].candidate.key.model, batch=len(runs), seconds=seconds)
+        self._step_metrics.stepped(runs[0].candidate.key.model, batch=len(runs), seconds=seconds)
         for run in runs:
             run.stopwatch.step_taken(seconds, shared_by=len(runs))
 
     def _prepare(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
         began = self._device.mark()
-        with self._roster.blaming(run):
+        with self._active_runs.blaming(run):
             prepare_run(family, run, self._send)
             run.began_at = run.checkpointed_at = self._clock()
             self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
@@ -86,11 +86,11 @@ class BatchStep:
         self._device.keep_pace()
 
     def _predict_alone(self, family: SteppingFamily, run: Run) -> None:
-        with self._roster.blaming(run):
+        with self._active_runs.blaming(run):
             (prediction,) = family.predict([_state(run)])
             self._caps.fitted(run.candidate.key, batch=1)
             self._watching.take_step(family.colours, run, prediction, batch=1)
-        if run not in self._roster:
+        if run not in self._active_runs:
             self._device.free_memory()
 
     def _predict_together(self, family: SteppingFamily, runs: Sequence[Run]) -> None:
@@ -116,27 +116,27 @@ class BatchStep:
             for run in runs:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):
-            with self._roster.blaming(run):
+            with self._active_runs.blaming(run):
                 self._watching.take_step(family.colours, run, prediction, batch=len(runs))
 
     def _finish(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
         began = self._device.mark()
-        with self._roster.blaming(run):
+        with self._active_runs.blaming(run):
             state = _state(run)
             try:
                 decoded, in_tiles = self._decoded(family, state)
             finally:
                 self._device.charge(began, partial(_charge_decoding, run))
-            circumstances = family.origin.circumstances(
-                state.scheduler, state.past, decoded_in_tiles=in_tiles
+            draw_conditions = family.origin.draw_conditions(
+                state.scheduler, state.run_history, decoded_in_tiles=in_tiles
             )
-            self._roster.release(run)
+            self._active_runs.release(run)
             self._device.fetch(
                 decoded.pixels,
                 decoded.finite,
                 decoded.varied,
-                deliver=partial(self._roster.deliver, run, circumstances),
+                deliver=partial(self._active_runs.deliver, run, draw_conditions),
             )
 
     def _decoded(self, family: SteppingFamily, state: Denoising) -> tuple[Decoded, bool]:

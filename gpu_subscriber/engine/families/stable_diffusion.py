@@ -19,7 +19,7 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError
 from gpu_subscriber.engine.families.stepping import Decoded
-from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import new_scheduler
 from gpu_subscriber.engine.runs.previews import LatentColours
@@ -34,7 +34,7 @@ class StableDiffusion:
 
     def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
         self.pipeline = pipeline
-        self.origin = Origin(pipeline, folder=folder, revision=revision)
+        self.origin = ModelProvenance(pipeline, folder=folder, revision=revision)
         self.device: torch.device = pipeline.unet.device
         self.colours = LatentColours.beside(folder, self.device)
         self._tokens = PromptTokens(pipeline)

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from common.domain.parameters import GenerationParameters
-from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance
 from gpu_subscriber.engine.runs.previews import LatentColours
 from gpu_subscriber.engine.runs.run import Denoising
 
@@ -31,7 +31,7 @@ class SteppingFamily(Protocol):
     """Three functions over a stock pipeline. The stock call is the test oracle for each of them."""
 
     colours: LatentColours
-    origin: Origin
+    origin: ModelProvenance
 
     def prepare(self, parameters: GenerationParameters, *, seed: int) -> Denoising:
         """Do everything up to the first step; raises what the prompt's encoding raises."""

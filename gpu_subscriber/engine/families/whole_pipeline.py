@@ -18,7 +18,7 @@ from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
 from gpu_subscriber.engine.families.stepping import Decoded
-from gpu_subscriber.engine.models.model_provenance import Origin
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance
 from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import make_scheduler
@@ -36,7 +36,7 @@ class WholePipeline:
 
     def __init__(self, pipeline: Any, *, folder: Path | None = None, revision: str | None = None) -> None:
         self.pipeline = pipeline
-        self.origin = Origin(pipeline, folder=folder, revision=revision)
+        self.origin = ModelProvenance(pipeline, folder=folder, revision=revision)
         pipeline.set_progress_bar_config(disable=True)
         self.colours = LatentColours.beside(folder, pipeline.device)
         self._tokens = PromptTokens(pipeline)

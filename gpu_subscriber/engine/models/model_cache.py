@@ -31,7 +31,7 @@ Family = SteppingFamily | WholePipeline
 Load = Callable[[ModelSpec, Device], Family]
 
 
-class ModelShelf:
+class ModelCache:
     """Up to `capacity` loaded models by name; tests pass families of their own through `load`.
 
     `load` covers everything up to the last measurement of the warm-up. An error in it affects only

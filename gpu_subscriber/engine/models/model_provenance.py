@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from common.domain.provenance import Circumstances, Environment
-from gpu_subscriber.engine.runs.run_history import Past
+from common.domain.provenance import DrawConditions, Environment
+from gpu_subscriber.engine.runs.run_history import RunHistory
 
 VERSIONED_PACKAGES = ("torch", "diffusers", "transformers")
 WEIGHTS = "*.safetensors"
@@ -52,7 +52,7 @@ def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
     return told
 
 
-class Origin:
+class ModelProvenance:
     """The origin of one loaded model.
 
     The weights are hashed when the model is loaded. The environment is read on first use, after the
@@ -86,16 +86,18 @@ class Origin:
             versions=_all_versions(is_cuda=is_cuda),
         )
 
-    def circumstances(self, scheduler: Any, past: Past, *, decoded_in_tiles: bool = False) -> Circumstances:
-        """Return the circumstances of a Run that was drawn with this model."""
-        return Circumstances(
+    def draw_conditions(
+        self, scheduler: Any, run_history: RunHistory, *, decoded_in_tiles: bool = False
+    ) -> DrawConditions:
+        """Return the conditions of a Run that was drawn with this model."""
+        return DrawConditions(
             revision=self.revision,
             weights=dict(self.weights),
             sampler_config=sampler_config(scheduler),
             environment=self.environment,
-            batches=tuple(past.batches),
-            resumes=past.resumes,
-            started_over_because=past.started_over_because,
+            batches=tuple(run_history.batches),
+            resumes=run_history.resumes,
+            started_over_because=run_history.started_over_because,
             decoded_in_tiles=decoded_in_tiles,
         )
 

@@ -1,7 +1,7 @@
-"""The roster: every unanswered Run of the engine, and the only place that sends final answers.
+"""ActiveRuns: every unanswered Run of the engine, and the only place that sends final answers.
 
 Each Start is answered by exactly one of ImageReady, RunInterrupted and RunFailed. A Run leaves the
-roster when it is answered; a Run that is not on the roster is never answered again.
+list when it is answered; a Run that is not in the list is never answered again.
 """
 
 import traceback
@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 import torch
 
-from common.domain.provenance import Circumstances
+from common.domain.provenance import DrawConditions
 from common.domain.task import Failure
 from gpu_subscriber.engine.devices import is_device_lost
 from gpu_subscriber.engine.errors import EngineError, InvalidOutputError, OutOfMemoryError, RunStoppedError
@@ -25,7 +25,7 @@ Send = Callable[[FromEngine], None]
 """Queues a message for the parent; never blocks."""
 
 
-class Roster:
+class ActiveRuns:
     """The Runs by id, in order of arrival."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Roster:
     def deliver(
         self,
         run: Run,
-        circumstances: Circumstances,
+        draw_conditions: DrawConditions,
         pixels: torch.Tensor,
         finite: torch.Tensor,
         varied: torch.Tensor,
@@ -103,7 +103,7 @@ class Roster:
                 height=height,
                 pixels=pixels.numpy().tobytes(),
                 gpu_seconds=run.gpu_seconds,
-                circumstances=circumstances,
+                draw_conditions=draw_conditions,
                 resumed_at_step=run.resumed_at_step,
                 times=run.stopwatch.times,
             )
@@ -149,7 +149,7 @@ class Roster:
 
     @contextmanager
     def blaming(self, run: Run) -> Iterator[None]:
-        """Fail this Run if the block raises, unless the Run has already left the roster.
+        """Fail this Run if the block raises, unless the Run has already left the list.
 
         A lost device affects every Run, and a stopped Run is not a failure: both errors pass
         through.

@@ -25,7 +25,7 @@ from gpu_subscriber.engine.errors import CheckpointRefusedError
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.runs.run import Denoising
-from gpu_subscriber.engine.runs.run_history import Past
+from gpu_subscriber.engine.runs.run_history import RunHistory
 
 MAGIC = b"DRKRCKPT"
 FORMAT_VERSION = 3
@@ -77,7 +77,7 @@ class Snapshot:
             "identity": identity_of(state, parameters, index=index),
             "step_index": state.step_index,
             "history": history,
-            "past": state.past.packed(state.origin.environment),
+            "past": state.run_history.packed(state.origin.environment),
         }
         return cls(metadata=metadata, tensors=tensors)
 
@@ -114,11 +114,11 @@ def restore(state: Denoising, checkpoint: bytes, parameters: GenerationParameter
         raise CheckpointRefusedError("its sampler keeps another history")
     device = state.latents.device
     history = {name: _unpacked(value, tensors, device) for name, value in metadata["history"].items()}
-    past = Past.resumed(metadata["past"], step=step_index, here=state.origin.environment)
+    run_history = RunHistory.resumed(metadata["past"], step=step_index, here=state.origin.environment)
     state.generator.set_state(tensors["generator"])
     state.latents = latents.to(device)
     state.step_index = step_index
-    state.past = past
+    state.run_history = run_history
     for name, value in history.items():
         setattr(state.scheduler, name, value)
 

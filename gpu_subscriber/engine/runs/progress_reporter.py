@@ -21,7 +21,7 @@ Expensive checkpoints are made less often.
 """
 
 
-class Watching:
+class ProgressReporter:
     """Sends reports on Runs. Copies of previews and checkpoints from the device never block a step."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Watching:
         if self._preview_is_due(run, run.steps_done + 1, now):
             self._show(colours, run, clean_estimate(state, prediction), now)
         state.advance(prediction)
-        state.past.batches.append(batch)
+        state.run_history.batches.append(batch)
         self._send(
             StepDone(
                 run_id=run.run_id,

@@ -8,8 +8,8 @@ import torch
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate
 from gpu_subscriber.engine.messages import RunTimes, Start
-from gpu_subscriber.engine.models.model_provenance import Origin
-from gpu_subscriber.engine.runs.run_history import Past
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance
+from gpu_subscriber.engine.runs.run_history import RunHistory
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -37,8 +37,8 @@ class Denoising:
     step_arguments: dict[str, Any]
     fingerprint: str
     """Digest of the weights: a checkpoint of other weights is refused."""
-    origin: Origin
-    past: Past = field(default_factory=Past)
+    origin: ModelProvenance
+    run_history: RunHistory = field(default_factory=RunHistory)
     timestep_condition: torch.Tensor | None = None
     warnings: tuple[TaskWarning, ...] = ()
     """The parameters that the model does not obey."""

@@ -10,7 +10,7 @@ from common.domain.provenance import MAX_RESUMES, Environment, Resume
 
 
 @dataclass(slots=True, kw_only=True)
-class Past:
+class RunHistory:
     """The batches, resumes and restarts of a Run.
 
     `batches`: how many Runs shared each step so far. `resumes`: the latest checkpoints from which
@@ -34,7 +34,7 @@ class Past:
         }
 
     @classmethod
-    def resumed(cls, packed: dict[str, Any], *, step: int, here: Environment) -> "Past":
+    def resumed(cls, packed: dict[str, Any], *, step: int, here: Environment) -> "RunHistory":
         """Return the history in `packed`, extended by a resume in `here` after `step` steps."""
         there = Environment.model_validate(packed["environment"])
         # A resume without an environment happened in the one where the checkpoint was made.

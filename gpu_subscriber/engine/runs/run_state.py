@@ -23,7 +23,7 @@ def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
         try:
             restore(state, run.start.checkpoint, parameters, index=index)
         except CheckpointRefusedError as error:
-            state.past.started_over_because = str(error)
+            state.run_history.started_over_because = str(error)
             send(CheckpointRefused(run_id=run.run_id, reason=str(error)))
     if state.warnings:
         send(RunWarned(run_id=run.run_id, warnings=state.warnings))

@@ -26,7 +26,7 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview
 from common.domain.task import Failure, Phase, Progress, Task, TaskStatus
-from common.ports import InvalidPageTokenError, TaskStore, Unattended
+from common.ports import InvalidPageTokenError, StaleTaskKind, TaskStore
 from tests.emulators import Emulators
 from tests.factories import NOW, spent, submitted_task
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -235,28 +235,30 @@ def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: 
     retried = stored_task(store)
     store.update(retried.id, lambda task: task.cancelled(MINUTES[1]).resubmitted(MINUTES[50]))
 
-    def found(kind: Unattended, before: datetime) -> set[str]:
+    def found(kind: StaleTaskKind, before: datetime) -> set[str]:
         return {task.id for task in store.list_unattended(kind, before=before, limit=10)}
 
-    assert found(Unattended.NEVER_ENQUEUED, MINUTES[49]) == {never.id}
-    assert found(Unattended.NEVER_ENQUEUED, MINUTES[51]) == {never.id, just_submitted.id, retried.id}
-    assert found(Unattended.MESSAGE_LOST, MINUTES[30]) == {lost.id}
-    assert found(Unattended.CLAIM_EXPIRED, MINUTES[50]) == {dead.id}
-    assert found(Unattended.DEADLINE_EXCEEDED, MINUTES[50]) == {late.id}
-    assert found(Unattended.EVENT_UNPUBLISHED, MINUTES[1]) == set()
-    assert found(Unattended.EVENT_UNPUBLISHED, MINUTES[2]) == {unpublished.id}
-    assert found(Unattended.UNCLAIMED, MINUTES[1]) == {never.id, lost.id, late.id, fine_queued.id}
+    assert found(StaleTaskKind.NEVER_ENQUEUED, MINUTES[49]) == {never.id}
+    assert found(StaleTaskKind.NEVER_ENQUEUED, MINUTES[51]) == {never.id, just_submitted.id, retried.id}
+    assert found(StaleTaskKind.MESSAGE_LOST, MINUTES[30]) == {lost.id}
+    assert found(StaleTaskKind.CLAIM_EXPIRED, MINUTES[50]) == {dead.id}
+    assert found(StaleTaskKind.DEADLINE_EXCEEDED, MINUTES[50]) == {late.id}
+    assert found(StaleTaskKind.EVENT_UNPUBLISHED, MINUTES[1]) == set()
+    assert found(StaleTaskKind.EVENT_UNPUBLISHED, MINUTES[2]) == {unpublished.id}
+    assert found(StaleTaskKind.UNCLAIMED, MINUTES[1]) == {never.id, lost.id, late.id, fine_queued.id}
 
 
-@pytest.mark.parametrize("kind", Unattended)
-def test_unattended_tasks_come_in_pages_the_longest_waiting_first(store: TaskStore, kind: Unattended) -> None:
+@pytest.mark.parametrize("kind", StaleTaskKind)
+def test_unattended_tasks_come_in_pages_the_longest_waiting_first(
+    store: TaskStore, kind: StaleTaskKind
+) -> None:
     def neglected(minute: int) -> Task:
         task = stored_task(store, now=MINUTES[minute], start_within=timedelta(seconds=1))
-        if kind is Unattended.MESSAGE_LOST:
+        if kind is StaleTaskKind.MESSAGE_LOST:
             return store.update(task.id, lambda found: found.enqueued(MINUTES[minute]))
-        if kind is Unattended.CLAIM_EXPIRED:
+        if kind is StaleTaskKind.CLAIM_EXPIRED:
             return store.update(task.id, lambda found: found.claimed_by("w", MINUTES[minute], TTL))
-        if kind is Unattended.EVENT_UNPUBLISHED:
+        if kind is StaleTaskKind.EVENT_UNPUBLISHED:
             return store.update(task.id, lambda found: replace(found, event_pending_since=MINUTES[minute]))
         return task
 
@@ -321,10 +323,10 @@ def test_a_document_that_this_version_cannot_read_hides_no_other_task(emulators:
     for name in ("a", "c"):  # as after the rollback of a newer version
         client.collection("tasks").document(name).update({"lane": "express"})
 
-    first = store.list_unattended(Unattended.NEVER_ENQUEUED, before=MINUTES[60], limit=1)
+    first = store.list_unattended(StaleTaskKind.NEVER_ENQUEUED, before=MINUTES[60], limit=1)
     assert ids(first) == ["b"]
     assert ids(
-        store.list_unattended(Unattended.NEVER_ENQUEUED, before=MINUTES[60], limit=1, after=first[0])
+        store.list_unattended(StaleTaskKind.NEVER_ENQUEUED, before=MINUTES[60], limit=1, after=first[0])
     ) == ["d"]
     assert ids(store.list_for(tasks[0].user_id).tasks) == ["d", "b"]
     for name in ("b", "d"):
@@ -350,7 +352,9 @@ def test_pending_events_stored_under_the_old_name_are_found_and_confirmed(emulat
     pending("d", "event_pending_since", 3)
 
     def page(after: Task | None) -> tuple[Task, ...]:
-        return store.list_unattended(Unattended.EVENT_UNPUBLISHED, before=MINUTES[60], limit=3, after=after)
+        return store.list_unattended(
+            StaleTaskKind.EVENT_UNPUBLISHED, before=MINUTES[60], limit=3, after=after
+        )
 
     first = page(None)
     assert ids(first) == ["a", "b", "c"]

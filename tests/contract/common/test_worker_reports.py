@@ -10,7 +10,7 @@ import pytest
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.domain.errors import DependencyUnavailableError
-from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
+from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes, WorkerReport
 from common.ports import WorkerReports
 from common.wire_formats.worker_report import COLLECTION
 from local_stack.free_ports import free_port
@@ -55,7 +55,7 @@ def test_a_report_is_read_as_it_was_published(reports: WorkerReports) -> None:
         worker_report(),
         times=(ModelTimes(model="demo", gpu_seconds_per_unit=0.5, sizes=(size, size)),),
         handling_seconds=0.25,
-        foretold=(ForetoldTask(predicted_seconds=4.0, took_seconds=5.0),) * 2,
+        foretold=(PredictionSample(predicted_seconds=4.0, took_seconds=5.0),) * 2,
     )
     reports.publish(report)
     assert reports.alive(NOW) == (report,)

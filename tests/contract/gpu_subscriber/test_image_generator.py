@@ -8,7 +8,7 @@ import pytest
 from common.domain.task import Phase, Task
 from gpu_subscriber.attempt.progress import ProgressTracker
 from gpu_subscriber.engine_host.client import EngineClient
-from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import DrawnImage, ImageGenerator
 from tests.factories import parameters, submitted_task
@@ -25,7 +25,7 @@ def generator(request: pytest.FixtureRequest) -> Iterator[ImageGenerator]:
         yield ScriptedGenerator()
         return
     client = EngineClient(
-        lambda: EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings()), attempt_timeout_seconds=60
+        lambda: EngineProcess.spawned(FAKE_ENGINE, FakeEngineSettings()), attempt_timeout_seconds=60
     )
     supervisor = threading.Thread(target=client.run, args=(lambda _ready: None,))
     supervisor.start()
@@ -53,7 +53,7 @@ def test_each_image_comes_once_whole_and_its_steps_are_told(
     generation.close()
     assert sorted(image.index for image in images) == [0, 1]
     assert all(len(image.pixels) == image.width * image.height * 3 for image in images)
-    assert all(image.circumstances.environment.versions for image in images)
+    assert all(image.draw_conditions.environment.versions for image in images)
     assert [(run.index, run.gpu_seconds) for run in generation.runs] == [
         (image.index, image.gpu_seconds) for image in sorted(images, key=lambda image: image.index)
     ]

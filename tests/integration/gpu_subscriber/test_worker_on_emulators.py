@@ -17,7 +17,7 @@ from common.wire_formats.task_message import encode_task_message, task_message_a
 from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
 from frontend_api.streams.ports import TaskSnapshot
 from gpu_subscriber.__main__ import build_worker
-from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.images.encoding import read_record
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.worker.worker import EXIT_DRAINED
@@ -53,7 +53,7 @@ class System:
         ).model_copy(update=changes)
         worker = build_worker(
             settings,
-            lambda: EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings()),
+            lambda: EngineProcess.spawned(FAKE_ENGINE, FakeEngineSettings()),
             worker_id=f"worker-{uuid.uuid4().hex[:6]}",
         )
         running = self._pool.submit(worker.run)

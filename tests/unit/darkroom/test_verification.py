@@ -22,7 +22,7 @@ from gpu_subscriber.images.encoding import encode_image, recorded
 from gpu_subscriber.images.record import encode_image_record
 from scripted import Stage, answer, task_json
 from test_images import STORED
-from tests.factories import circumstances, environment, parameters
+from tests.factories import draw_conditions, environment, parameters
 from tests.unit.darkroom.conftest import Terminal
 
 SIDE = 64
@@ -32,7 +32,7 @@ PIXELS = bytes(value % 251 for value in range(SIDE * SIDE * 3))
 def file_of(pixels: bytes = PIXELS, output_format: OutputFormat = OutputFormat.PNG, **drawn: Any) -> bytes:
     """Return a file as a worker writes it."""
     own = parameters(width=SIDE, height=SIDE, output_format=output_format)
-    said = recorded(pixels, (SIDE, SIDE), own, circumstances(**drawn), task_id="task-1", index=0, attempt=1)
+    said = recorded(pixels, (SIDE, SIDE), own, draw_conditions(**drawn), task_id="task-1", index=0, attempt=1)
     return encode_image(pixels, (SIDE, SIDE), said)
 
 
@@ -66,7 +66,7 @@ def plain_png(**text: str) -> bytes:
 def test_the_client_reads_what_the_worker_wrote(output_format: OutputFormat, tmp_path: Path) -> None:
     elsewhere = Resume(step=7, before=environment(device="NVIDIA L4"))
     own = parameters(prompt="größe \"東京\" 'a' <&> 🎨", width=SIDE, height=SIDE, output_format=output_format)
-    told = circumstances(revision="f06ba9a1", resumes=(elsewhere,))
+    told = draw_conditions(revision="f06ba9a1", resumes=(elsewhere,))
     said = recorded(PIXELS, (SIDE, SIDE), own, told, task_id="task-1", index=2, attempt=3)
     path = tmp_path / "image"
     path.write_bytes(encode_image(PIXELS, (SIDE, SIDE), said))
@@ -125,8 +125,8 @@ def test_a_compressed_image_is_compared_as_it_was_drawn() -> None:
 
 def test_why_pictures_may_differ_is_read_from_the_records() -> None:
     here = environment(device="NVIDIA L4", threads=None, versions={"torch": "2.14.0", "cuda": "12.8"})
-    first = circumstances(resumes=(Resume(step=3, before=environment(device="NVIDIA T4")),))
-    again = circumstances(environment=here, weights={"unet/diffusion_pytorch_model.safetensors": "ff" * 32})
+    first = draw_conditions(resumes=(Resume(step=3, before=environment(device="NVIDIA T4")),))
+    again = draw_conditions(environment=here, weights={"unet/diffusion_pytorch_model.safetensors": "ff" * 32})
     found = compared(of(file_of(**dict(first))), of(file_of(**dict(again))))
     assert [difference.field for difference in found.record_differences] == [
         "drawn_elsewhere_first",

@@ -9,7 +9,7 @@ from common.domain.task import Phase, Task
 from common.domain.task_records import TaskWarning
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.engine_host.client import EngineClient
-from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.ports import Piece
 
@@ -45,7 +45,7 @@ class EngineUnderTest:
 
     def __init__(
         self,
-        spawn: Callable[[], EngineChild],
+        spawn: Callable[[], EngineProcess],
         *,
         attempt_timeout_seconds: float = 60.0,
         allowed_silence: AllowedSilence = AllowedSilence(),  # noqa: B008 (frozen)

@@ -16,13 +16,13 @@ from local_stack.application import worker
 from local_stack.free_ports import free_port
 from local_stack.worker_health import broken_models, broken_notices
 
-Reporting = Callable[..., int]
+Reporter = Callable[..., int]
 REASON = "OSError: unet/diffusion_pytorch_model.safetensors\nis cut short"
 RETRY_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def reporting() -> Iterator[Reporting]:
+def reporting() -> Iterator[Reporter]:
     """Return a function that starts a worker's health server and returns its port."""
     with ExitStack() as stack:
 
@@ -53,11 +53,11 @@ def why_not_ready(port: int) -> str | None:
     return worker(number=0, health_port=port, environment={}).why_not_ready(os.getpid())
 
 
-def test_worker_that_loads_none_of_its_models_has_started(reporting: Reporting) -> None:
+def test_worker_that_loads_none_of_its_models_has_started(reporting: Reporter) -> None:
     assert why_not_ready(reporting(ready=False, models=("a", "b"), broken=("a", "b"))) is None
 
 
-def test_worker_that_is_still_loading_has_not_started(reporting: Reporting) -> None:
+def test_worker_that_is_still_loading_has_not_started(reporting: Reporter) -> None:
     assert "returned 503" in (why_not_ready(reporting(ready=False)) or "")
     assert "returned 503" in (why_not_ready(reporting(ready=False, models=("a", "b"), broken=("b",))) or "")
     assert why_not_ready(reporting(ready=True, models=("a", "b"), broken=("b",))) is None
@@ -69,7 +69,7 @@ def test_worker_that_does_not_answer_has_not_started() -> None:
     assert broken_models(port) == {}
 
 
-def test_user_is_told_which_models_do_not_load_and_why(reporting: Reporting) -> None:
+def test_user_is_told_which_models_do_not_load_and_why(reporting: Reporter) -> None:
     port = reporting(ready=True, models=("a", "b"), broken=("b",))
     (notice,) = broken_notices("worker-0", broken_models(port))
     assert notice.startswith("worker-0 cannot load the model b, ")

@@ -16,7 +16,7 @@ from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
 from common.domain.task import Task, TaskStatus
 from common.domain.worker_report import WorkerReport
-from common.ports import Unattended
+from common.ports import StaleTaskKind
 
 INDEXES = Path(__file__).parents[4] / "terraform" / "firestore.indexes.json"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ def recorded_queries() -> list[Any]:
     for status in (None, TaskStatus.QUEUED):
         for model in (None, "demo"):
             store.list_for("ada", status=status, model=model)
-    for kind in Unattended:
+    for kind in StaleTaskKind:
         store.list_unattended(kind, before=NOW, limit=1)
     store.list_expired(now=NOW, limit=1)
     return store.queries

@@ -16,7 +16,7 @@ from common.domain.errors import (
 )
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Claim, Failure, Phase, Progress, RunSeconds, Task, TaskStatus, Usage
-from common.domain.task_records import MAX_HISTORY, EndedAttempt
+from common.domain.task_records import MAX_HISTORY, PastAttempt
 from tests.factories import NOW, spent, submitted_task
 
 TTL = timedelta(seconds=60)
@@ -226,9 +226,9 @@ def test_a_task_knows_since_when_it_waits() -> None:
         assert waiting.queued_at == LATER
 
 
-def ended(ending: str, *, at: datetime = LATER) -> tuple[EndedAttempt, ...]:
+def ended(ending: str, *, at: datetime = LATER) -> tuple[PastAttempt, ...]:
     return (
-        EndedAttempt(
+        PastAttempt(
             attempt=1, worker_id="worker-1", ending=ending, started_at=NOW, ended_at=at, gpu_seconds=0.0
         ),
     )

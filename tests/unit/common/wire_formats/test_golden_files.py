@@ -24,8 +24,8 @@ from common.domain.task import (
     Task,
     Usage,
 )
-from common.domain.task_records import EndedAttempt, TaskWarning
-from common.domain.worker_report import BrokenModel, ForetoldTask, ModelTimes, SizeTimes, WorkerReport
+from common.domain.task_records import PastAttempt, TaskWarning
+from common.domain.worker_report import BrokenModel, ModelTimes, PredictionSample, SizeTimes, WorkerReport
 from common.wire_formats.task_document import decode_task_document, encode_task_document
 from common.wire_formats.task_event import (
     callback_event_of,
@@ -71,7 +71,7 @@ def full_task() -> Task:
             ),
         ),
         history=(
-            EndedAttempt(
+            PastAttempt(
                 attempt=1,
                 worker_id="worker-0",
                 ending="claim_expired",
@@ -135,7 +135,7 @@ def worker_report() -> WorkerReport:
             ),
         ),
         handling_seconds=0.25,
-        foretold=(ForetoldTask(predicted_seconds=4.0, took_seconds=4.5),),
+        foretold=(PredictionSample(predicted_seconds=4.0, took_seconds=4.5),),
         broken_models=(
             BrokenModel(
                 model="another",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common.domain.task import Lane, Phase, Progress
-from common.domain.worker_report import ForetoldTask, ModelTimes, SizeTimes, WorkerReport
+from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes, WorkerReport
 from frontend_api.estimates.calibration import Calibration
 from frontend_api.estimates.estimate import (
     draw_time_of,
@@ -171,12 +171,14 @@ def test_of_a_task_that_is_drawn_what_is_left_counts() -> None:
 # ── calibration by completions ───────────────────────────────────────────────────────────────────────────────
 
 
-def cases(count: int, *, about: float, error: float, spread: float, seed: int = 1) -> list[ForetoldTask]:
+def cases(count: int, *, about: float, error: float, spread: float, seed: int = 1) -> list[PredictionSample]:
     """Return predictions up to twice as long or short, each wrong by `error` and by chance."""
     noise = random.Random(seed)
     predicted = [about * 2 ** noise.uniform(-1, 1) for _ in range(count)]
     took = [seconds * error * noise.lognormvariate(0, spread) for seconds in predicted]
-    return [ForetoldTask(predicted_seconds=p, took_seconds=t) for p, t in zip(predicted, took, strict=True)]
+    return [
+        PredictionSample(predicted_seconds=p, took_seconds=t) for p, t in zip(predicted, took, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("error", [0.5, 1.0, 3.0])
@@ -195,7 +197,7 @@ def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
 @pytest.mark.parametrize("seed", range(4))
 def test_nearly_as_many_do_when_neighbours_are_late_together(seed: int) -> None:
     chance = random.Random(seed)
-    past: list[ForetoldTask] = []
+    past: list[PredictionSample] = []
     in_time: list[bool] = []
     for _ in range(300):
         eta = Calibration.of([past[-120:]]).eta(1.0)
@@ -203,7 +205,7 @@ def test_nearly_as_many_do_when_neighbours_are_late_together(seed: int) -> None:
         wave = [together * chance.lognormvariate(0, 0.1) for _ in range(6)]
         if len(past) >= 120:
             in_time += [took <= eta.p90_seconds for took in wave]
-        past += [ForetoldTask(predicted_seconds=1.0, took_seconds=took) for took in wave]
+        past += [PredictionSample(predicted_seconds=1.0, took_seconds=took) for took in wave]
     assert sum(in_time) / len(in_time) > 0.86
 
 

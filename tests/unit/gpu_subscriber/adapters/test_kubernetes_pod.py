@@ -48,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def test_the_removal_cost_is_an_annotation_beside_others(cluster: Cluster) -> None:
-    cluster.pod().say_removal_cost(3)
+    cluster.pod().set_deletion_cost(3)
     assert cluster.annotations() == {"kept": "as it was", REMOVAL_COST: "3"}
 
 
@@ -56,15 +56,15 @@ def test_a_renewed_token_is_read_anew(cluster: Cluster) -> None:
     pod = cluster.pod()
     (cluster.access / "token").write_text("expired")
     with pytest.raises(DependencyUnavailableError, match="kubernetes answered 401"):
-        pod.say_removal_cost(1)
+        pod.set_deletion_cost(1)
     (cluster.access / "token").write_text(TOKEN)
-    pod.say_removal_cost(1)
+    pod.set_deletion_cost(1)
     assert cluster.annotations()[REMOVAL_COST] == "1"
 
 
 def test_another_pod_is_refused(cluster: Cluster) -> None:
     with pytest.raises(DependencyUnavailableError, match="kubernetes answered 403"):
-        cluster.pod("worker-2").say_removal_cost(1)
+        cluster.pod("worker-2").set_deletion_cost(1)
 
 
 def test_a_server_of_another_authority_gets_no_token(cluster: Cluster, tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_a_server_of_another_authority_gets_no_token(cluster: Cluster, tmp_path:
     make_certificate(tmp_path)
     pod = KubernetesPod(name="worker-1", namespace="darkroom", api=cluster.api, access=tmp_path)
     with pytest.raises(DependencyUnavailableError, match="SSLError"):
-        pod.say_removal_cost(1)
+        pod.set_deletion_cost(1)
 
 
 def test_without_a_mounted_token_it_says_so(tmp_path: Path) -> None:
     pod = KubernetesPod(name="worker-1", namespace="darkroom", access=tmp_path)
     with pytest.raises(DependencyUnavailableError, match="FileNotFoundError"):
-        pod.say_removal_cost(1)
+        pod.set_deletion_cost(1)

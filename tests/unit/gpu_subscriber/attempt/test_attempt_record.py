@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from common.domain.task import Failure, TaskStatus
-from common.observability.gpu_cost import GpuBill
+from common.observability.gpu_cost import GpuCost
 from common.observability.tracing import current_traceparent, injected, spanned
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Delivery, Piece, Settlement
@@ -172,8 +172,8 @@ def test_a_delivery_of_a_task_that_a_live_worker_holds_is_a_lost_lease(
 
 
 def test_money_is_counted_where_a_second_has_a_price(counted: CountedMetrics) -> None:
-    GpuBill(price_per_second=0.5, currency="EUR").count(model="demo", useful=4.0, wasted=1.0)
-    GpuBill().count(model="demo", useful=4.0)
+    GpuCost(price_per_second=0.5, currency="EUR").count(model="demo", useful=4.0, wasted=1.0)
+    GpuCost().count(model="demo", useful=4.0)
     assert counted.of("darkroom.cost") == {
         labelled(model="demo", use="useful", currency="EUR"): 2.0,
         labelled(model="demo", use="wasted", currency="EUR"): 0.5,

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from common.domain.errors import ClaimLostError, DependencyUnavailableError
-from gpu_subscriber.attempt.dependency_retry import Patience
+from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 
 
 class Flaky:
@@ -23,8 +23,8 @@ class Flaky:
         return self.calls
 
 
-def patience(*, seconds: float, hurry: threading.Event | None = None) -> Patience:
-    return Patience(seconds=seconds, hurry=hurry or threading.Event(), first_pause_seconds=0.001)
+def patience(*, seconds: float, hurry: threading.Event | None = None) -> DependencyRetry:
+    return DependencyRetry(seconds=seconds, hurry=hurry or threading.Event(), first_pause_seconds=0.001)
 
 
 def test_an_unavailable_dependency_is_asked_again() -> None:

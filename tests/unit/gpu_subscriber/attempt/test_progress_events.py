@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from common.domain.task import Task, TaskStatus
-from gpu_subscriber.attempt.progress_events import TaskCourse
+from gpu_subscriber.attempt.progress_events import ProgressEvents
 from gpu_subscriber.ports import Settlement
 from tests.factories import NOW, submitted_task
 from tests.fakes.fake_clock import FakeClock
@@ -29,7 +29,7 @@ class Telling:
         self.events = RecordingEventPublisher()
         self.waiting: list[Job] = []
         run: Callable[[Job], object] = (lambda job: job()) if at_once else self.waiting.append
-        self.course = TaskCourse(self.events, clock=self.clock, progress_seconds=5.0, run=run)
+        self.course = ProgressEvents(self.events, clock=self.clock, progress_seconds=5.0, run=run)
 
     @property
     def told(self) -> list[tuple[str, str]]:
@@ -96,7 +96,7 @@ def test_a_beginning_that_cannot_be_told_stops_nobody() -> None:
 
 def test_the_worker_of_production_tells_on_a_thread_of_its_own() -> None:
     events = RecordingEventPublisher()
-    course = TaskCourse(events, clock=FakeClock(), progress_seconds=5.0)
+    course = ProgressEvents(events, clock=FakeClock(), progress_seconds=5.0)
     course.started(claimed())
     assert events.published.wait(10)
     assert [event.type for event in events.events] == ["task.started"]

@@ -14,7 +14,7 @@ from gpu_subscriber.engine.devices import Device, DeviceEvent
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.messages import FromEngine, ImageReady, Interrupt, Start, StepDone
 from gpu_subscriber.engine.models.model_backoff import ModelBackoff
-from gpu_subscriber.engine.models.model_cache import Family, ModelShelf
+from gpu_subscriber.engine.models.model_cache import Family, ModelCache
 from gpu_subscriber.engine.step_engine import StepEngine
 from tests.unit.gpu_subscriber.engine.tiny_pipelines import SIDE
 
@@ -77,7 +77,7 @@ class DrivenEngine:
         fetch = load or self.families.__getitem__
         models = tuple(spec(name) for name in self.families)
         chosen = EngineSettings(models=models, max_batch=max_batch, **settings)
-        self.shelf = ModelShelf(
+        self.shelf = ModelCache(
             models,
             self.device,
             capacity=chosen.loaded_models,

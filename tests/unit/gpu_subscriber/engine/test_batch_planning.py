@@ -6,9 +6,15 @@ import pytest
 
 from common.domain.task import Lane
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
-from gpu_subscriber.engine.batches.batch_planning import BatchKey, Candidate, Patience, best_batch, plan_batch
+from gpu_subscriber.engine.batches.batch_planning import (
+    BatchKey,
+    Candidate,
+    SchedulingDelays,
+    best_batch,
+    plan_batch,
+)
 
-PATIENCE = Patience(model_switch_seconds=5.0, batch_lane_seconds=300.0)
+PATIENCE = SchedulingDelays(model_switch_seconds=5.0, batch_lane_seconds=300.0)
 
 
 def key(model: str = "demo", side: int = 256, branches: int = 2) -> BatchKey:

@@ -146,7 +146,7 @@ def test_a_checkpoint_of_another_picture_is_refused_and_the_run_starts_over(
     assert image.resumed_at_step == 0
     assert driven.steps_of("other") == list(range(1, STEPS + 1))
     (refused,) = driven.of_kind(CheckpointRefused, "other")
-    assert image.circumstances.started_over_because == refused.reason
+    assert image.draw_conditions.started_over_because == refused.reason
 
 
 def test_how_many_images_and_which_format_do_not_change_a_picture(stock: Any) -> None:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from common.domain.task import Task
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError
 from gpu_subscriber.ports import DrawnImage, FailedRun
@@ -33,7 +33,7 @@ def engine(stable_diffusion_folder: Path) -> Iterator[EngineUnderTest]:
         log_level="ERROR",
     )
     running = EngineUnderTest(
-        lambda: EngineChild.spawned(ODD_ENGINE, settings),
+        lambda: EngineProcess.spawned(ODD_ENGINE, settings),
         attempt_timeout_seconds=START_SECONDS,
         allowed_silence=AllowedSilence(drawing_seconds=5.0, loading_seconds=START_SECONDS),
     )
@@ -56,7 +56,7 @@ def test_a_task_that_hangs_the_engine_is_found_and_its_neighbour_is_drawn(engine
         assert isinstance(neighbour.result(START_SECONDS)[-1], DrawnImage)
     assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
     ends = [line for line in lines if line["event"] == "engine_ended"]
-    assert [(line["cause"], line["guilty"], len(line["drawing"])) for line in ends] == [
+    assert [(line["cause"], line["caused_crash"], len(line["drawing"])) for line in ends] == [
         ("hung", False, 2),
         ("hung", True, 1),
     ]

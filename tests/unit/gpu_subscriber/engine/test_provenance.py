@@ -1,4 +1,4 @@
-"""The circumstances that the engine reports for an image."""
+"""The draw conditions that the engine reports for an image."""
 
 import hashlib
 import platform
@@ -10,20 +10,20 @@ import torch
 from diffusers import DiffusionPipeline
 
 from common.domain.parameters import Sampler
-from common.domain.provenance import Circumstances, Resume
+from common.domain.provenance import DrawConditions, Resume
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
-from gpu_subscriber.engine.models.model_provenance import Origin, software_versions, weights_of
-from gpu_subscriber.engine.runs.run_history import Past
+from gpu_subscriber.engine.models.model_provenance import ModelProvenance, software_versions, weights_of
+from gpu_subscriber.engine.runs.run_history import RunHistory
 from tests.factories import environment
 from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 
 
-def told(driven: DrivenEngine, run_id: str) -> Circumstances:
+def told(driven: DrivenEngine, run_id: str) -> DrawConditions:
     (image,) = driven.of_kind(ImageReady, run_id)
-    circumstances: Circumstances = image.circumstances
-    return circumstances
+    draw_conditions: DrawConditions = image.draw_conditions
+    return draw_conditions
 
 
 def test_each_file_of_weights_is_named_with_its_hash(stable_diffusion_folder: Path) -> None:
@@ -47,14 +47,14 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
 def test_the_environment_is_this_one(stable_diffusion_folder: Path) -> None:
     pipeline = DiffusionPipeline.from_pretrained(stable_diffusion_folder, use_safetensors=True)
     pipeline.unet.to(memory_format=torch.channels_last)
-    here = Origin(pipeline).environment
+    here = ModelProvenance(pipeline).environment
     assert (here.device, here.dtype, here.threads) == ("cpu", "float32", torch.get_num_threads())
     assert here.channels_last == ("unet",)
     assert not here.compiled
     assert software_versions().items() <= here.versions.items()
     assert here.versions["python"] == platform.python_version()
     pipeline.vae.decoder.compile()
-    assert Origin(pipeline).environment.compiled
+    assert ModelProvenance(pipeline).environment.compiled
 
 
 def test_the_size_of_each_steps_batch_is_told(driven: DrivenEngine) -> None:
@@ -100,12 +100,12 @@ def test_what_happened_before_a_run_was_resumed_is_told(stock: Any) -> None:
 
 def test_a_run_that_changed_places_says_where_it_was() -> None:
     here, there, elsewhere = (environment(device=name) for name in ("here", "there", "elsewhere"))
-    past = Past(batches=[1, 1], started_over_because="made for another software")
-    past = Past.resumed(past.packed(there), step=2, here=elsewhere)
-    past.batches.append(1)
-    past = Past.resumed(past.packed(elsewhere), step=3, here=here)
-    assert past.resumes == (Resume(step=2, before=there), Resume(step=3, before=elsewhere))
-    back = Past.resumed(past.packed(here), step=3, here=there)
+    run_history = RunHistory(batches=[1, 1], started_over_because="made for another software")
+    run_history = RunHistory.resumed(run_history.packed(there), step=2, here=elsewhere)
+    run_history.batches.append(1)
+    run_history = RunHistory.resumed(run_history.packed(elsewhere), step=3, here=here)
+    assert run_history.resumes == (Resume(step=2, before=there), Resume(step=3, before=elsewhere))
+    back = RunHistory.resumed(run_history.packed(here), step=3, here=there)
     assert [resume.before for resume in back.resumes] == [None, elsewhere, here]
     assert back.started_over_because == "made for another software"
 

@@ -1,24 +1,24 @@
-"""The meter reports the engine's work once a second, and at once when no work is left."""
+"""StepMetrics reports the engine's work once a second, and at once when no work is left."""
 
 from gpu_subscriber.engine.messages import EngineMeasured
-from gpu_subscriber.engine.step_metrics import Meter
+from gpu_subscriber.engine.step_metrics import StepMetrics
 
 
 def test_what_was_done_is_told_once_a_second_and_when_all_is_done() -> None:
     now = [0.0]
     told: list[EngineMeasured] = []
-    meter = Meter(send=told.append, clock=lambda: now[0])
+    step_metrics = StepMetrics(send=told.append, clock=lambda: now[0])
 
     def step(at: float, *, batch: int, seconds: float) -> None:
         now[0] = at
-        meter.stepped("demo", batch=batch, seconds=seconds)
-        meter.worked(0.3, is_done=False)
+        step_metrics.stepped("demo", batch=batch, seconds=seconds)
+        step_metrics.worked(0.3, is_done=False)
 
     for moment in (0.3, 0.6, 0.9):
         step(moment, batch=4, seconds=0.25)
     assert told == []
     step(1.2, batch=2, seconds=0.125)
     now[0] = 1.3
-    meter.worked(0.1, is_done=True)
+    step_metrics.worked(0.1, is_done=True)
     assert [(len(one.steps), round(one.busy_seconds, 3)) for one in told] == [(4, 1.2), (0, 0.1)]
     assert [(step.batch, step.seconds) for step in told[0].steps] == [(4, 0.25)] * 3 + [(2, 0.125)]

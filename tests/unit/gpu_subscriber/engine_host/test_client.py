@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from common.domain.task import Lane, Phase, Task
 from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
-from gpu_subscriber.engine_host.process import EngineChild
+from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece
-from tests.factories import circumstances, parameters, submitted_task
+from tests.factories import draw_conditions, parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
 from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener
 
@@ -28,7 +28,7 @@ def fake_engine(settings: FakeEngineSettings | None = None, **patience: Any) -> 
         return None if counted is None else int(counted.read_text())
 
     return EngineUnderTest(
-        lambda: EngineChild.spawned(FAKE_ENGINE, chosen, count_oom_kills=oom_kills), **patience
+        lambda: EngineProcess.spawned(FAKE_ENGINE, chosen, count_oom_kills=oom_kills), **patience
     )
 
 
@@ -55,7 +55,7 @@ def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnde
     pieces = engine.drawn(task("draw", num_images=3), listener)
     images = [piece for piece in pieces if isinstance(piece, DrawnImage)]
     assert sorted(image.index for image in images) == [0, 1, 2]
-    assert all(image.circumstances == circumstances() for image in images)
+    assert all(image.draw_conditions == draw_conditions() for image in images)
     assert all(image.pixels == bytes([image.index]) * (64 * 64 * 3) for image in images)
     assert listener.steps.count((2, 3)) == 1
     assert (0, Phase.DENOISING) in listener.phases
@@ -165,7 +165,12 @@ def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
                 assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
         [line] = [line for line in lines if line["event"] == "engine_ended"]
-        assert (line["end"], line["cause"], line["drawing"], line["guilty"]) == (end, cause, ["task-1"], True)
+        assert (line["end"], line["cause"], line["drawing"], line["caused_crash"]) == (
+            end,
+            cause,
+            ["task-1"],
+            True,
+        )
     finally:
         engine.stop()
 
@@ -313,7 +318,7 @@ def test_an_engine_that_never_starts_is_given_up() -> None:
 
 def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadPoolExecutor) -> None:
     """Otherwise one checkpoint in flight would delay other tasks' interruptions, and the drain."""
-    child = EngineChild.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
+    child = EngineProcess.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
     start = Start(
         run_id="1",
         parameters=parameters(),

@@ -17,7 +17,7 @@ from common.domain.provenance import MAX_RESUMES, Resume
 from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.encoding import encode_image, parameter_lines, pixels_sha256, read_record, recorded
 from gpu_subscriber.images.record import ImageRecord
-from tests.factories import circumstances, environment, parameters
+from tests.factories import draw_conditions, environment, parameters
 
 SIZE = (16, 8)
 PIXELS = bytes(range(128)) * 3
@@ -26,7 +26,7 @@ PIXELS = bytes(range(128)) * 3
 def record(drawn: dict[str, Any] | None = None, **changes: Any) -> ImageRecord:
     """Return the record of the third image of a task with these parameters."""
     own = parameters(num_images=3, **changes).of_image(2)
-    return recorded(PIXELS, SIZE, own, circumstances(**(drawn or {})), task_id="task-1", index=2, attempt=1)
+    return recorded(PIXELS, SIZE, own, draw_conditions(**(drawn or {})), task_id="task-1", index=2, attempt=1)
 
 
 def encoded(said: ImageRecord) -> bytes:

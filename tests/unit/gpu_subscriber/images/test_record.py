@@ -9,14 +9,14 @@ import pytest
 from common.domain.provenance import Provenance, Resume
 from common.wire_formats.versions import UndecodableError, UnsupportedVersionError
 from gpu_subscriber.images.record import ImageRecord, decode_image_record, encode_image_record
-from tests.factories import circumstances, environment, parameters
+from tests.factories import draw_conditions, environment, parameters
 
 GOLDEN = json.loads((Path(__file__).parents[3] / "golden" / "image_record.json").read_text())
 
 
 def full_record() -> ImageRecord:
     elsewhere = environment(device="NVIDIA L4", capability="8.9", threads=None)
-    drawn = circumstances(
+    drawn = draw_conditions(
         revision="f06ba9a1",
         resumes=(Resume(step=7, before=elsewhere), Resume(step=12)),
         batches=(1,) * 7 + (3,) * 13,

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from common.domain.errors import DependencyUnavailableError
-from gpu_subscriber.worker.pod_deletion_cost import RemovalCost, removal_cost
+from gpu_subscriber.worker.pod_deletion_cost import PodDeletionCost, pod_deletion_cost
 
 PATIENCE_SECONDS = 60.0
 
@@ -18,7 +18,7 @@ class Pod:
         self.out_of_reach = False
         self.heard = threading.Event()
 
-    def say_removal_cost(self, cost: int) -> None:
+    def set_deletion_cost(self, cost: int) -> None:
         if self.out_of_reach:
             raise DependencyUnavailableError("kubernetes")
         self.told.append(cost)
@@ -31,19 +31,19 @@ class Worker:
     def __init__(self) -> None:
         self.tasks = 0
         self.pod = Pod()
-        self.removal_cost = RemovalCost(self.pod, lambda: self.tasks, look_seconds=0.01)
+        self.pod_deletion_cost = PodDeletionCost(self.pod, lambda: self.tasks, look_seconds=0.01)
 
     def looks(self, tasks: int, *, times: int = 1) -> list[int]:
         """Return the costs reported after `times` refreshes with `tasks` tasks."""
         self.tasks = tasks
         for _ in range(times):
-            self.removal_cost.look()
+            self.pod_deletion_cost.look()
         return self.pod.told
 
 
 @pytest.mark.parametrize(("tasks", "cost"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4)])
 def test_the_cost_grows_by_one_for_each_doubling(tasks: int, cost: int) -> None:
-    assert removal_cost(tasks) == cost
+    assert pod_deletion_cost(tasks) == cost
 
 
 def test_a_cost_is_told_once() -> None:
@@ -80,9 +80,9 @@ def test_what_could_not_be_told_is_told_later() -> None:
 
 def test_it_runs_until_it_is_stopped() -> None:
     worker = Worker()
-    thread = threading.Thread(target=worker.removal_cost.run)
+    thread = threading.Thread(target=worker.pod_deletion_cost.run)
     thread.start()
     assert worker.pod.heard.wait(PATIENCE_SECONDS)
-    worker.removal_cost.stop()
+    worker.pod_deletion_cost.stop()
     thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()

@@ -17,8 +17,8 @@ from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.errors import GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
-from gpu_subscriber.worker.reconnecting_stream import LastingStream
-from gpu_subscriber.worker.reporter import Reporting
+from gpu_subscriber.worker.reconnecting_stream import ReconnectingStream
+from gpu_subscriber.worker.reporter import Reporter
 from gpu_subscriber.worker.worker import EXIT_BROKEN, EXIT_DRAINED, Worker
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_delivery_source import FakeDeliverySource, FakeDeliveryStream
@@ -92,10 +92,10 @@ class RunningWorker:
             process=bench.worker(),
             engine=self.engine,
             heartbeat=bench.heartbeat,
-            reporting=Reporting(
+            reporting=Reporter(
                 worker_id="worker-a",
                 reports=self.reports,
-                measured_times=bench.measured_times,
+                timing_stats=bench.timing_stats,
                 clock=clock,
                 interval_seconds=1_000,
             ),
@@ -361,7 +361,7 @@ def test_a_worker_whose_engine_gave_up_exits_1(running: RunningWorker) -> None:
 
 def test_pauses_between_streams_grow_and_shrink_again() -> None:
     clock, source = FakeClock(), FakeDeliverySource()
-    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
     assert stream.seconds_until_due is None
     stream.begin(1)
     pauses: list[float | None] = []
@@ -377,7 +377,7 @@ def test_pauses_between_streams_grow_and_shrink_again() -> None:
 
 def test_a_stream_is_down_until_one_has_lasted() -> None:
     clock, source = FakeClock(), FakeDeliverySource()
-    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
     assert stream.down_for == timedelta()
     stream.begin(1)
     clock.advance(3600)
@@ -394,7 +394,7 @@ def test_a_stream_is_down_until_one_has_lasted() -> None:
 
 def test_a_clock_that_is_set_back_makes_no_pause_between_streams_longer() -> None:
     clock, source = FakeClock(), FakeDeliverySource()
-    stream = LastingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
+    stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
     stream.begin(1)
     stream.ended()
     clock.advance(-600)
