@@ -10,10 +10,11 @@ from frontend_api.browser.origin_check import refuse_foreign_requests
 from frontend_api.browser.routes import blueprint as web_page
 from frontend_api.browser.security_headers import add_security_headers
 from frontend_api.dead_letters.routes import blueprint as dead_letters
-from frontend_api.dependencies import EXTENSION, Dependencies
+from frontend_api.dependencies import Dependencies
 from frontend_api.estimates.routes import blueprint as estimates
 from frontend_api.health.routes import blueprint as health
 from frontend_api.http.concurrency_limiter import gate_requests
+from frontend_api.http.current import provide
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problem_responses import answer_problems
 from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
@@ -45,10 +46,11 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     # silently drops the rest.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.url_map.strict_slashes = True
-    app.extensions[EXTENSION] = dependencies
+    app.extensions["darkroom"] = dependencies
+    provide(app, dependencies)
     trace_requests(app)
     log_requests(app)
-    gate_requests(app, dependencies.request_gate, exempt_paths=HEALTH_PATHS)
+    gate_requests(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app)
     add_rate_limit_headers(app)
     answer_problems(app)

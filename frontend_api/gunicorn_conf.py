@@ -75,7 +75,8 @@ def _end_waits_at(number: signal.Signals, worker: Any) -> None:
     def end_waits_and_stop(received: int, frame: Any) -> None:
         # On a separate thread: this one may have been interrupted while it holds a lock that the
         # call needs.
-        threading.Thread(target=worker.wsgi.extensions["darkroom"].subscriptions.shut_down).start()
+        subscriptions = worker.wsgi.extensions["darkroom"].streams.subscriptions
+        threading.Thread(target=subscriptions.shut_down).start()
         stop(received, frame)
 
     signal.signal(number, end_waits_and_stop)

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from flask import Flask
-from google.cloud.firestore import Client as FirestoreClient
 from google.cloud.storage import Client as StorageClient
 
 from common.adapters.firestore_client import firestore_client
@@ -52,7 +51,8 @@ from frontend_api.api_keys.cache import RememberedApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
-from frontend_api.dependencies import Dependencies, WebPage, assembled
+from frontend_api.browser.package import WebPage
+from frontend_api.dependencies import Dependencies, build_dependencies
 from frontend_api.identity.emulator_tokens import (
     LOCAL_USER_ID,
     EmulatorAuthenticator,
@@ -61,7 +61,9 @@ from frontend_api.identity.emulator_tokens import (
     NoInternalCallers,
     unsigned_token,
 )
+from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import Authenticator, InternalCallers, Operators
+from frontend_api.images.package import Images
 from frontend_api.images.ports import ImageLinks
 from frontend_api.operations.alerts import AlertLimits
 from frontend_api.quotas.quotas import QuotaLimits
@@ -70,7 +72,6 @@ from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import show_queue
 from frontend_api.tasks.publish_confirmations import PublishConfirmations
 from frontend_api.usage.usage import GpuPrice
-from frontend_api.webhooks.assembly import Webhooks
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy
@@ -87,98 +88,114 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
         settings, process="api", instance_id=f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     )
     dependencies = _dependencies(settings)
-    show_queue(dependencies.read_queue)
-    gauge(FOLLOWERS, lambda: {(): dependencies.subscriptions.waiting})
+    show_queue(dependencies.stats)
+    gauge(FOLLOWERS, lambda: {(): dependencies.streams.subscriptions.waiting})
     return create_app(dependencies, trusted_hosts=_trusted_hosts(settings))
-
-
-def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:
-    """With emulators there are no credentials: names other than this machine's must be set."""
-    own = LOOPBACK_NAMES if settings.uses_emulators else ()
-    return (*own, *settings.trusted_hosts)
 
 
 def _dependencies(settings: ApiSettings) -> Dependencies:
     firestore = firestore_client(settings.project_id, emulator_host=settings.firestore_emulator_host)
     publisher = publisher_client(emulator_host=settings.pubsub_emulator_host)
-    bucket_client = StorageClient(project=settings.project_id)
-    queue = PubSubTaskQueue(
-        publisher,
-        project_id=settings.project_id,
-        topic=settings.tasks_topic,
-        images_bucket=settings.images_bucket,
-        timeout_seconds=settings.publish_timeout_seconds,
-        pools=settings.pool_of_each_model(),
-    )
-    events_topic = PubSubTopic(
-        publisher,
-        settings.project_id,
-        settings.events_topic,
-        timeout_seconds=settings.publish_timeout_seconds,
-    )
-    topic_path = publisher.topic_path(settings.project_id, settings.tasks_topic)
+    storage = StorageClient(project=settings.project_id)
+    clock = SystemClock()
+    store_timeout, publish_timeout = settings.store_timeout_seconds, settings.publish_timeout_seconds
+    task_batches = FirestoreTaskBatches(firestore, timeout_seconds=store_timeout)
     api_keys = RememberedApiKeys(
-        FirestoreApiKeys(firestore, timeout_seconds=settings.store_timeout_seconds),
-        clock=SystemClock(),
+        FirestoreApiKeys(firestore, timeout_seconds=store_timeout),
+        clock=clock,
         known_for=timedelta(seconds=settings.api_key_cache_seconds),
     )
-    authenticator = _authenticator(settings, api_keys)
-    task_batches = FirestoreTaskBatches(firestore, timeout_seconds=settings.store_timeout_seconds)
+    webhook_key = settings.webhook_key
+    callback_url_policy = CallbackUrlPolicy(
+        is_offered=webhook_key is not None, allows_loopback=settings.uses_emulators
+    )
     catalog = with_prompt_limits(settings.load_catalog())
-    return assembled(
+    return build_dependencies(
         catalog=catalog,
-        store=FirestoreTaskStore(firestore, timeout_seconds=settings.store_timeout_seconds),
+        clock=clock,
+        store=FirestoreTaskStore(firestore, timeout_seconds=store_timeout),
         task_batches=task_batches,
         publish_confirmations=PublishConfirmations(
             batches=task_batches,
             writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueued-notes"),
         ),
         task_changes=FirestoreTaskChanges(firestore),
-        queue=queue,
-        events=PubSubEventPublisher(events_topic),
-        images=GcsImageBucket(bucket_client, bucket=settings.images_bucket),
-        image_links=_image_links(settings, bucket_client),
-        rescue_lock=FirestoreRescueLock(firestore, timeout_seconds=settings.store_timeout_seconds),
-        webhooks=_webhooks(settings, firestore),
-        dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=settings.store_timeout_seconds),
-        clock=SystemClock(),
-        task_counts=FirestoreTaskCounts(firestore, timeout_seconds=settings.store_timeout_seconds),
+        queue=PubSubTaskQueue(
+            publisher,
+            project_id=settings.project_id,
+            topic=settings.tasks_topic,
+            images_bucket=settings.images_bucket,
+            timeout_seconds=publish_timeout,
+            pools=settings.pool_of_each_model(),
+        ),
+        events=PubSubEventPublisher(
+            PubSubTopic(
+                publisher, settings.project_id, settings.events_topic, timeout_seconds=publish_timeout
+            )
+        ),
+        prompt_tokenizers=FilePromptTokenizers(catalog),
+        images=Images(
+            bucket=GcsImageBucket(storage, bucket=settings.images_bucket),
+            links=_image_links(settings, storage),
+        ),
+        task_counts=FirestoreTaskCounts(firestore, timeout_seconds=store_timeout),
+        queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=store_timeout),
+        task_flow=FirestoreTaskFlow(firestore, timeout_seconds=store_timeout),
+        worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=store_timeout),
+        usage_book=FirestoreUsageBook(firestore, timeout_seconds=store_timeout),
+        gpu_price=_gpu_price(settings),
+        dead_letters=FirestoreDeadLetterArchive(firestore, timeout_seconds=store_timeout),
+        rescue_lock=FirestoreRescueLock(firestore, timeout_seconds=store_timeout),
+        callback_url_policy=callback_url_policy,
+        webhook_logs=FirestoreWebhookLogs(firestore, timeout_seconds=store_timeout),
+        webhook_sender=PinnedWebhookSender(
+            rules=callback_url_policy,
+            addresses_of=SystemResolver(threads=settings.webhooks_at_once),
+            timeout_seconds=settings.webhook_timeout_seconds,
+            user_agent=f"darkroom/{version('darkroom')}",
+        ),
+        webhook_secrets=SigningSecrets(
+            rotations=FirestoreSecretRotations(firestore, timeout_seconds=store_timeout),
+            key=None if webhook_key is None else webhook_key.get_secret_value().encode(),
+            overlap=timedelta(hours=settings.webhook_rotation_hours),
+            clock=clock,
+        ),
+        webhook_slots=DeliveryLimiter(
+            per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once
+        ),
+        api_keys=api_keys,
+        identity=_identity(settings, api_keys),
+        probes=(
+            FirestoreProbe(client=firestore),
+            PubSubProbe(
+                client=publisher,
+                topic_path=publisher.topic_path(settings.project_id, settings.tasks_topic),
+            ),
+        ),
+        web_page=_web_page(settings),
         quota_limits=QuotaLimits(
             active_tasks=settings.max_active_tasks,
             submissions_per_minute=settings.max_submissions_per_minute,
             refused_per_minute=settings.max_refused_per_minute,
             queued_tasks=settings.max_queued_tasks,
         ),
-        queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=settings.store_timeout_seconds),
-        task_flow=FirestoreTaskFlow(firestore, timeout_seconds=settings.store_timeout_seconds),
         alert_limits=AlertLimits(
             waiting_tasks=settings.alert_waiting_tasks,
             oldest_seconds=settings.alert_oldest_seconds,
             failed_share=settings.alert_failed_share,
             wasted_share=settings.alert_wasted_share,
         ),
-        worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=settings.store_timeout_seconds),
-        prompt_tokenizers=FilePromptTokenizers(catalog),
-        usage_book=FirestoreUsageBook(firestore, timeout_seconds=settings.store_timeout_seconds),
-        gpu_price=_gpu_price(settings),
-        api_keys=api_keys,
-        authenticator=authenticator,
-        internal_callers=_internal_callers(settings),
-        autoscaling_callers=_autoscaling_callers(settings),
-        operators=_operators(settings, authenticator),
-        probes=(FirestoreProbe(client=firestore), PubSubProbe(client=publisher, topic_path=topic_path)),
-        web_page=_web_page(settings),
-        max_waiting=settings.max_waiting,
-        heartbeat_seconds=settings.stream_heartbeat_seconds,
-        requests_at_once=settings.api_threads,
-        keep_for=timedelta(days=settings.keep_tasks_for_days),
-        keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),
         rescue_policy=RescuePolicy(
             confirm_within=timedelta(seconds=settings.rescue_never_enqueued_seconds),
             deliver_within=timedelta(seconds=settings.rescue_enqueued_seconds),
             redeliver_within=timedelta(seconds=settings.rescue_claim_dead_seconds),
             give_up_after=timedelta(days=settings.give_up_after_days),
         ),
+        max_waiting=settings.max_waiting,
+        heartbeat_seconds=settings.stream_heartbeat_seconds,
+        requests_at_once=settings.api_threads,
+        keep_for=timedelta(days=settings.keep_tasks_for_days),
+        keep_dead_letters_for=timedelta(days=settings.keep_dead_letters_for_days),
     )
 
 
@@ -199,34 +216,16 @@ def _image_links(settings: ApiSettings, client: StorageClient) -> ImageLinks:
     )
 
 
-def _authenticator(settings: ApiSettings, api_keys: ApiKeyStore) -> Authenticator:
+def _identity(settings: ApiSettings, api_keys: ApiKeyStore) -> Identity:
     people: Authenticator = FirebaseAuthenticator(project_id=settings.project_id)
     if settings.uses_emulators:
         people = EmulatorAuthenticator(project_id=settings.project_id)
-    return KeyOrTokenAuthenticator(keys=api_keys, others=people, clock=SystemClock())
-
-
-def _webhooks(settings: ApiSettings, firestore: FirestoreClient) -> Webhooks:
-    key = settings.webhook_key
-    rules = CallbackUrlPolicy(is_offered=key is not None, allows_loopback=settings.uses_emulators)
-    sender = PinnedWebhookSender(
-        rules=rules,
-        addresses_of=SystemResolver(threads=settings.webhooks_at_once),
-        timeout_seconds=settings.webhook_timeout_seconds,
-        user_agent=f"darkroom/{version('darkroom')}",
-    )
-    rotations = FirestoreSecretRotations(firestore, timeout_seconds=settings.store_timeout_seconds)
-    return Webhooks(
-        rules=rules,
-        logs=FirestoreWebhookLogs(firestore, timeout_seconds=settings.store_timeout_seconds),
-        sender=sender,
-        secrets=SigningSecrets(
-            rotations=rotations,
-            key=None if key is None else key.get_secret_value().encode(),
-            overlap=timedelta(hours=settings.webhook_rotation_hours),
-            clock=SystemClock(),
-        ),
-        slots=DeliveryLimiter(per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once),
+    authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=people, clock=SystemClock())
+    return Identity(
+        authenticator=authenticator,
+        operators=_operators(settings, authenticator),
+        internal_callers=_internal_callers(settings),
+        autoscaling_callers=_autoscaling_callers(settings),
     )
 
 
@@ -272,3 +271,9 @@ def _web_page(settings: ApiSettings) -> WebPage:
         "user_id": LOCAL_USER_ID,
     }
     return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=(f"http://{emulator}",))
+
+
+def _trusted_hosts(settings: ApiSettings) -> tuple[str, ...]:
+    """With emulators there are no credentials: names other than this machine's must be set."""
+    own = LOOPBACK_NAMES if settings.uses_emulators else ()
+    return (*own, *settings.trusted_hosts)

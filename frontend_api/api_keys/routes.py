@@ -3,8 +3,9 @@
 from flask import Blueprint, Response
 
 from frontend_api.api_keys.api_key import Scope
+from frontend_api.api_keys.package import ApiKeys
 from frontend_api.api_keys.schemas import ApiKeyAnswer, ApiKeyListAnswer, ApiKeyRequest, CreatedApiKeyAnswer
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import BAD_BODY, authenticate, caller, caller_id, json_body
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
@@ -30,7 +31,7 @@ _ANY = ("unauthenticated", "dependency_unavailable")
 def create() -> Response:
     """Create an API key for the caller."""
     asked = json_body(ApiKeyRequest)
-    created = wired().create_api_key(
+    created = current(ApiKeys).create(
         caller(), name=asked.name, scopes=frozenset(asked.scopes), good_for=asked.good_for
     )
     return json_answer(CreatedApiKeyAnswer.of_created(created), 201)
@@ -49,7 +50,7 @@ def create() -> Response:
 )
 def list_all() -> Response:
     """Return the caller's keys, without their secrets."""
-    keys = wired().api_keys.list_for(caller_id())
+    keys = current(ApiKeys).store.list_for(caller_id())
     return json_answer(ApiKeyListAnswer(keys=tuple(ApiKeyAnswer.of(key) for key in keys)))
 
 
@@ -66,5 +67,5 @@ def list_all() -> Response:
 )
 def revoke(key_id: str) -> Response:
     """Revoke a key permanently."""
-    wired().revoke_api_key(caller_id(), key_id)
+    current(ApiKeys).revoke(caller_id(), key_id)
     return Response(status=204)

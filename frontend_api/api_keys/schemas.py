@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from frontend_api.api_keys.api_key import ApiKey, Scope
 from frontend_api.api_keys.create import CreatedApiKey
-from frontend_api.tasks.responses import ResponseBody
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.tasks.schemas import Text
 
 MAX_DAYS = 3_650

@@ -6,13 +6,15 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.domain.errors import UnknownModelError
+from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.autoscaling.policy import TARGET_SECONDS
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import query
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
+from frontend_api.identity.package import Identity
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
 
@@ -53,7 +55,7 @@ class AutoscalingAnswer(ResponseBody):
 @blueprint.before_request
 def check_caller() -> None:
     """Require the autoscaler's token. The URL cannot carry it, because URLs are logged."""
-    wired().autoscaling_callers.check(dict(request.headers))
+    current(Identity).autoscaling_callers.check(dict(request.headers))
 
 
 @blueprint.get("")
@@ -72,7 +74,7 @@ def read() -> Response:
     asked = query(AutoscalingQuery)
     models = [name.strip() for name in asked.models.split(",") if name.strip()]
     try:
-        demand = wired().read_fleet_demand(models, target_seconds=asked.target_seconds)
+        demand = current(ReadFleetDemand)(models, target_seconds=asked.target_seconds)
     except UnknownModelError as error:
         complaint = Complaint(
             "parameter", "models", f"{error.name[:100]!r} is none of {', '.join(error.offered)}"

@@ -7,8 +7,9 @@ import json
 from flask import Blueprint, Response, send_from_directory
 from werkzeug.exceptions import NotFound
 
+from frontend_api.browser.package import WebPage
 from frontend_api.browser.security_headers import page_policy
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 
 blueprint = Blueprint("web_page", __name__)
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>darkroom</title>
@@ -19,7 +20,7 @@ _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>dark
 def config() -> Response:
     """Return the public settings that the page needs before sign-in. They contain no secret."""
     return Response(
-        json.dumps(dict(wired().web_page.config)),
+        json.dumps(dict(current(WebPage).config)),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
@@ -42,10 +43,10 @@ def operator() -> Response:
 
 def _page(name: str) -> Response:
     try:
-        answer = send_from_directory(wired().web_page.folder, name)
+        answer = send_from_directory(current(WebPage).folder, name)
     except NotFound:
         answer = Response(_NOT_BUILT, status=404, content_type="text/html; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = page_policy(wired().web_page.connects_to)
+    answer.headers["Content-Security-Policy"] = page_policy(current(WebPage).connects_to)
     answer.headers["Cache-Control"] = "no-cache"
     return answer
 
@@ -53,7 +54,7 @@ def _page(name: str) -> Response:
 @blueprint.get("/assets/<path:name>")
 def asset(name: str) -> Response:
     """Return a built file whose name contains its hash."""
-    answer = send_from_directory(wired().web_page.folder / "assets", name)
+    answer = send_from_directory(current(WebPage).folder / "assets", name)
     answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return answer
 
@@ -61,6 +62,6 @@ def asset(name: str) -> Response:
 @blueprint.get("/<any('favicon.svg', 'favicon.ico', 'manifest.webmanifest', 'robots.txt'):name>")
 def root_file(name: str) -> Response:
     """Return one of the few files that browsers request from the root."""
-    answer = send_from_directory(wired().web_page.folder, name)
+    answer = send_from_directory(current(WebPage).folder, name)
     answer.headers["Cache-Control"] = "public, max-age=3600"
     return answer

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from frontend_api.dead_letters.dead_letter import DeadLetter
-from frontend_api.tasks.responses import ResponseBody
+from frontend_api.http.schemas import ResponseBody
 
 
 class DeadLetterResponse(ResponseBody):

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response
 
 from frontend_api.api_keys.api_key import Scope
+from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.dead_letters.responses import (
     DeadLetterDetailResponse,
     DeadLetterPageResponse,
@@ -10,12 +11,13 @@ from frontend_api.dead_letters.responses import (
     PurgeResponse,
 )
 from frontend_api.dead_letters.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import authenticate_operator, query
-from frontend_api.http.responses import json_answer, task_answer
+from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.tasks.responses import TaskResponse, task_path
+from frontend_api.tasks.routes import task_answer
 
 blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
 blueprint.before_request(authenticate_operator)
@@ -41,7 +43,7 @@ _MOST_PURGED = 2_000
 def list_page() -> Response:
     """Return a page of all dead letters, without their bodies."""
     asked = query(DeadLetterListQuery)
-    page = wired().dead_letters.list_page(page_size=asked.page_size, page_token=asked.page_token)
+    page = current(DeadLetters).stored.list_page(page_size=asked.page_size, page_token=asked.page_token)
     letters = tuple(DeadLetterResponse.model_validate(letter) for letter in page.letters)
     return json_answer(DeadLetterPageResponse(dead_letters=letters, next_page_token=page.next_page_token))
 
@@ -59,7 +61,7 @@ def list_page() -> Response:
 )
 def read(letter_id: str) -> Response:
     """Return one dead letter with all its fields."""
-    return json_answer(DeadLetterDetailResponse.of(wired().dead_letters.get(letter_id)))
+    return json_answer(DeadLetterDetailResponse.of(current(DeadLetters).stored.get(letter_id)))
 
 
 @blueprint.post("/<letter_id>/replay")
@@ -78,7 +80,7 @@ def replay(letter_id: str) -> Response:
 
     For a queued or processing task, publish another message, which is harmless.
     """
-    task = wired().replay_dead_letter(letter_id)
+    task = current(DeadLetters).replay(letter_id)
     note_task(task.id)
     return task_answer(task, 202, Location=task_path(task.id))
 
@@ -96,7 +98,7 @@ def replay(letter_id: str) -> Response:
 )
 def delete(letter_id: str) -> Response:
     """Delete one dead letter."""
-    wired().dead_letters.delete(letter_id)
+    current(DeadLetters).stored.delete(letter_id)
     return Response(status=204)
 
 
@@ -115,5 +117,5 @@ def delete(letter_id: str) -> Response:
 def purge() -> Response:
     """Delete the dead letters from before a given time, oldest first."""
     died_before = query(DeadLetterPurgeQuery).older_than
-    deleted = wired().dead_letters.purge(died_before=died_before, limit=_MOST_PURGED)
+    deleted = current(DeadLetters).stored.purge(died_before=died_before, limit=_MOST_PURGED)
     return json_answer(PurgeResponse(deleted=deleted, more=deleted == _MOST_PURGED))

@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from frontend_api.http.timestamps import Moment
+from frontend_api.http.schemas import Moment
 
 
 class DeadLetterListQuery(BaseModel):

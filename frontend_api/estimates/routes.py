@@ -3,12 +3,16 @@
 from flask import Blueprint, Response
 from pydantic import Field
 
-from frontend_api.dependencies import wired
+from frontend_api.estimates.package import Estimates
+from frontend_api.http.current import current
 from frontend_api.http.requests import BAD_BODY, authenticate, caller_id, json_body, limit_refusals
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import EtaResponse, ResponseBody, WarningResponse, warning_responses
+from frontend_api.tasks.package import Tasks
+from frontend_api.tasks.responses import EtaResponse, WarningResponse, warning_responses
 from frontend_api.tasks.schemas import TaskSubmission
+from frontend_api.usage.package import Usage
 
 blueprint = Blueprint("estimates", __name__, url_prefix="/v1/tasks:estimate")
 blueprint.before_request(authenticate)
@@ -47,11 +51,11 @@ def estimate() -> Response:
     Rejects everything that a submission would be rejected for, except quotas.
     """
     limit_refusals()
-    task = wired().submit_task.new_task(
+    task = current(Tasks).submit.new_task(
         json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)
     )
-    estimate = wired().estimator.estimate(task.parameters, task.lane)
-    price, gpu_seconds = wired().gpu_price, estimate.gpu_seconds
+    estimate = current(Estimates).estimator.estimate(task.parameters, task.lane)
+    price, gpu_seconds = current(Usage).price, estimate.gpu_seconds
     return json_answer(
         EstimateResponse(
             model=task.parameters.model,

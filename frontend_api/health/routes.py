@@ -2,10 +2,11 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.dependencies import wired
+from frontend_api.health.readiness import CheckReadiness
+from frontend_api.http.current import current
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("health", __name__)
 
@@ -65,7 +66,7 @@ def ready() -> Response:
         DependencyAnswer(
             name=one.name, reachable=one.is_reachable, latency_ms=round(one.latency_seconds * 1_000, 1)
         )
-        for one in wired().check_readiness()
+        for one in current(CheckReadiness)()
     )
     every = all(dependency.reachable for dependency in found)
     answer = ReadyAnswer(status="ready" if every else "unavailable", dependencies=found)

@@ -9,13 +9,16 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
-from frontend_api.dependencies import wired
+from frontend_api.http.concurrency_limiter import RequestGate
+from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, query_problem
 from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import note_task
+from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import NotAuthenticatedError, Principal
 from frontend_api.openapi.operation import operation_of
+from frontend_api.quotas.quotas import Quotas
 
 _Body = TypeVar("_Body", bound=BaseModel)
 BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
@@ -28,14 +31,14 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 def authenticate() -> None:
     """Authenticate the caller and check the permission, before each request of a blueprint."""
-    admit(wired().authenticator.principal(dict(request.headers)))
+    admit(current(Identity).authenticator.principal(dict(request.headers)))
 
 
 def authenticate_operator() -> None:
     """Do the same for routes that only operators may use: those that show data of the system or of
     all callers.
     """
-    admit(wired().operators.check(dict(request.headers)))
+    admit(current(Identity).operators.check(dict(request.headers)))
 
 
 def admit(principal: Principal) -> None:
@@ -55,7 +58,7 @@ def standing_permission() -> Callable[[], bool]:
     """
     if g.api_key_id is None:
         return lambda: True
-    headers, authenticator = dict(request.headers), wired().authenticator
+    headers, authenticator = dict(request.headers), current(Identity).authenticator
 
     def holds() -> bool:
         try:
@@ -103,7 +106,7 @@ def json_body(
     With `optional`, an empty body counts as an empty object.
     """
     request.max_content_length = max_bytes + 1  # see create_app
-    with wired().request_gate.stepped_out():  # a slowly sending caller does not occupy a slot of the gate
+    with current(RequestGate).stepped_out():  # a slowly sending caller does not occupy a slot of the gate
         raw = request.get_data(cache=False)
     if len(raw) > max_bytes:
         raise RequestEntityTooLarge
@@ -130,7 +133,7 @@ def limit_refusals() -> None:
     """Return 429 after too many rejected submissions, before the body is read; count this one if it
     is rejected.
     """
-    quotas, user_id = wired().quotas, caller_id()
+    quotas, user_id = current(Quotas), caller_id()
     quotas.check_refusals(user_id)
 
     @after_this_request

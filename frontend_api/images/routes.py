@@ -5,9 +5,11 @@ as bytes.
 from flask import Blueprint, Response, request
 
 from common.domain.images import StoredImage
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
+from frontend_api.images.package import Images
 from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.tasks.package import Tasks
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images")
 blueprint.before_request(authenticate)
@@ -42,8 +44,8 @@ _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 )
 def read(task_id: str, index: int) -> Response:
     """Return one image of one of the caller's tasks."""
-    image = wired().read_task.image(caller_id(), checked_task_id(task_id), index)
-    link = wired().image_links.signed(image)
+    image = current(Tasks).read.image(caller_id(), checked_task_id(task_id), index)
+    link = current(Images).links.signed(image)
     if link is not None:
         return Response(status=302, headers={"Location": link.url, "Cache-Control": "private, no-store"})
     return _bytes_answer(task_id, image)
@@ -55,7 +57,7 @@ def _bytes_answer(task_id: str, image: StoredImage) -> Response:
     if request.if_none_match.contains(image.sha256):
         answer.status_code = 304
     else:
-        answer.set_data(wired().images.read(image))
+        answer.set_data(current(Images).bucket.read(image))
         answer.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
     answer.headers["Cache-Control"] = _FOR_EVER
     name = f"darkroom-{task_id}-{image.index}.{_EXTENSIONS.get(image.content_type, 'bin')}"

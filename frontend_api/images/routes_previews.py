@@ -2,10 +2,11 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
 from frontend_api.http.responses import conditional
 from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.tasks.package import Tasks
 
 blueprint = Blueprint("previews", __name__, url_prefix="/v1/tasks/<task_id>/previews")
 blueprint.before_request(authenticate)
@@ -34,7 +35,7 @@ def read(task_id: str, index: int) -> Response:
 
     None exists before the first steps, nor after the task has finished.
     """
-    seen = wired().read_task.preview(caller_id(), checked_task_id(task_id), index)
+    seen = current(Tasks).read.preview(caller_id(), checked_task_id(task_id), index)
     answer = Response(seen.preview.jpeg, content_type="image/jpeg")
     answer.set_etag(f"{seen.attempt}-{seen.preview.step}")
     answer.headers["Cache-Control"] = "private, no-cache"

@@ -2,7 +2,7 @@
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from frontend_api.http.timestamps import Moment
+from frontend_api.http.schemas import Moment
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
 """Pub/Sub's largest message, 10 MB, in base64, plus its attributes."""

@@ -10,15 +10,20 @@ from common.observability.tracing import link_to_span
 from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.versions import UndecodableError
 from frontend_api.dead_letters.dead_letter import DeadMessage
-from frontend_api.dependencies import wired
+from frontend_api.dead_letters.package import DeadLetters
+from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import BAD_BODY, json_body
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
+from frontend_api.identity.package import Identity
 from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.rescue.policy import Verdict
+from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.rescue.schemas import RescueRequest
-from frontend_api.tasks.responses import ResponseBody
+from frontend_api.tasks.package import Tasks
+from frontend_api.webhooks.package import Webhooks
 
 blueprint = Blueprint("internal", __name__, url_prefix="/internal")
 _archived = counter(DEAD_LETTERS_ARCHIVED)
@@ -43,7 +48,7 @@ class RemovalResponse(ResponseBody):
 @blueprint.before_request
 def check_caller() -> None:
     """Admit only the service accounts that the deployment configures."""
-    wired().internal_callers.check(dict(request.headers), url_token=request.args.get("token"))
+    current(Identity).internal_callers.check(dict(request.headers), url_token=request.args.get("token"))
 
 
 @blueprint.post("/rescue")
@@ -68,7 +73,7 @@ def rescue() -> Response:
 
     Safe to call at any time. While a run is in progress, a second call is rejected at once.
     """
-    rescued = wired().rescue_stale_tasks(queue_lost_at=json_body(RescueRequest, optional=True).queue_lost_at)
+    rescued = current(RescueStaleTasks)(queue_lost_at=json_body(RescueRequest, optional=True).queue_lost_at)
     return json_answer(RescueResponse.model_validate(rescued, from_attributes=True))
 
 
@@ -84,7 +89,7 @@ def rescue() -> Response:
 )
 def remove_expired() -> Response:
     """Remove expired tasks once. Safe to call at any time, also concurrently."""
-    return json_answer(RemovalResponse(removed=wired().remove_expired_tasks()))
+    return json_answer(RemovalResponse(removed=current(Tasks).remove_expired()))
 
 
 @blueprint.post("/events")
@@ -127,7 +132,7 @@ def deliver_event() -> Response:
         delivery_attempt=envelope.deliveryAttempt,
         links=link_to_span(trace.get_current_span()),
     ):
-        wired().deliver_event(event)
+        current(Webhooks).deliver_event(event)
     return Response(status=204)
 
 
@@ -148,7 +153,7 @@ def archive_dead_letter() -> Response:
     Idempotent. Any other response makes Pub/Sub retry.
     """
     message = json_body(PushEnvelope, max_bytes=MAX_ENVELOPE_BYTES).message
-    archived = wired().archive_dead_letter(
+    archived = current(DeadLetters).archive(
         DeadMessage(
             message_id=message.messageId,
             published_at=message.publishTime,

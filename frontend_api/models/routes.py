@@ -8,13 +8,15 @@ from pydantic import Field
 from common.domain.errors import UnknownModelError
 from common.domain.models.catalog import ModelSpec
 from common.domain.models.traits import ModelTraits
-from frontend_api.dependencies import wired
+from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
+from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
+from frontend_api.models.package import Models
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
@@ -74,8 +76,8 @@ class ModelListResponse(ResponseBody):
 )
 def list_all() -> Response:
     """Return the model catalog."""
-    workload = wired().workload_cache.at_once()
-    models = tuple(ModelResponse.of(spec, workload) for spec in wired().catalog.models)
+    workload = current(Estimates).workload_cache.at_once()
+    models = tuple(ModelResponse.of(spec, workload) for spec in current(Models).catalog.models)
     return json_answer(ModelListResponse(models=models))
 
 
@@ -92,7 +94,8 @@ def list_all() -> Response:
 def read(name: str) -> Response:
     """Return one model."""
     try:
-        return json_answer(ModelResponse.of(wired().catalog.get(name), wired().workload_cache.at_once()))
+        spec = current(Models).catalog.get(name)
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc
+    return json_answer(ModelResponse.of(spec, current(Estimates).workload_cache.at_once()))

@@ -9,15 +9,15 @@ from pydantic import Field
 from common.domain.task import TaskStatus
 from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
 from frontend_api.api_keys.api_key import Scope
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate_operator
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.operations.alerts import Alert, AlertState
-from frontend_api.operations.status import MOST_FAILURES
+from frontend_api.operations.status import MOST_FAILURES, ReadOperations
 from frontend_api.stats.routes import QueueAnswer
 from frontend_api.stats.task_flow import Lately
-from frontend_api.tasks.responses import ResponseBody
 from frontend_api.usage.totals import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
@@ -177,7 +177,7 @@ class OperationsAnswer(ResponseBody):
 )
 def read() -> Response:
     """Return the queue, the workers, the last hour and the alerts."""
-    standing = wired().read_operations()
+    standing = current(ReadOperations)()
     workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
     return json_answer(
         OperationsAnswer(

@@ -2,8 +2,8 @@
 
 from flask import Flask, Response, g, request
 
-from frontend_api.dependencies import wired
-from frontend_api.quotas.quotas import Policy, Standing
+from frontend_api.http.current import current
+from frontend_api.quotas.quotas import Policy, Quotas, Standing
 
 _BELOW = "/v1/"
 
@@ -15,7 +15,7 @@ def add_rate_limit_headers(app: Flask) -> None:
     def add(answer: Response) -> Response:
         if not request.path.startswith(_BELOW):
             return answer
-        quotas = wired().quotas
+        quotas = current(Quotas)
         if quotas.policies:
             answer.headers["RateLimit-Policy"] = ", ".join(map(_policy, quotas.policies))
             if "user_id" in g:

@@ -6,7 +6,7 @@ from pydantic import (
     Field,
 )
 
-from frontend_api.http.timestamps import Moment
+from frontend_api.http.schemas import Moment
 
 
 class RescueRequest(BaseModel):

@@ -5,14 +5,15 @@ from datetime import datetime
 from flask import Blueprint, Response
 from pydantic import Field
 
-from frontend_api.dependencies import wired
+from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.stats.queue import LATELY, QueueStanding
+from frontend_api.stats.queue import LATELY, QueueStanding, ReadQueue
 from frontend_api.stats.queue_gauge import QueueLine
-from frontend_api.tasks.responses import ResponseBody
 
 blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
 blueprint.before_request(authenticate)
@@ -96,7 +97,7 @@ class QueueAnswer(QueueLineAnswer):
 )
 def read() -> Response:
     """Return the queue of all callers."""
-    return json_answer(QueueAnswer.of_all(wired().read_queue(), wired().workload_cache()))
+    return json_answer(QueueAnswer.of_all(current(ReadQueue)(), current(Estimates).workload_cache()))
 
 
 def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueAnswer:

@@ -3,14 +3,15 @@
 """
 
 import time
+from collections.abc import Callable
 
 from flask import Response, request
 
 from common.domain.errors import TaskNotFoundError
 from common.domain.task import Task
-from frontend_api.dependencies import wired
+from frontend_api.http.concurrency_limiter import RequestGate
+from frontend_api.http.current import current
 from frontend_api.http.prefer_header import wait_seconds
-from frontend_api.http.responses import task_answer
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.subscriptions import Subscription
@@ -48,7 +49,14 @@ def awaited_end(subscription: Subscription, task: Task, seconds: float) -> Task:
     return task
 
 
-def awaited_change(subscription: Subscription, known: Response, task: Task, seconds: float) -> Response:
+def awaited_change(
+    subscription: Subscription,
+    known: Response,
+    task: Task,
+    seconds: float,
+    *,
+    answer_for: Callable[[Task], Response],
+) -> Response:
     """Return the first answer that differs from `known`, or `known` after the timeout.
 
     Raises TaskNotFoundError.
@@ -56,14 +64,14 @@ def awaited_change(subscription: Subscription, known: Response, task: Task, seco
     until = time.monotonic() + seconds
     subscription.follow(task)
     while (changed := _next_state(subscription, task, until)) is not None:
-        answer = task_answer(changed)
+        answer = answer_for(changed)
         if answer.get_etag() != known.get_etag():
             return answer
     return known
 
 
 def _next_state(subscription: Subscription, task: Task, until: float) -> Task | None:
-    with wired().request_gate.stepped_out():
+    with current(RequestGate).stepped_out():
         outcome = ClientConnection(request.environ).wait(subscription, until - time.monotonic())
     return existing(subscription.take(), task.id) if outcome is WaitOutcome.CHANGED else None
 

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
 
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, standing_permission
-from frontend_api.http.responses import Snapshot
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.package import Streams
 from frontend_api.streams.task_stream import Deleted, StreamItem, task_updates
+from frontend_api.tasks.package import Tasks
+from frontend_api.tasks.responses import Snapshot
 
 blueprint = Blueprint("events", __name__, url_prefix="/v1/tasks/<task_id>/events")
 blueprint.before_request(authenticate)
@@ -43,18 +45,19 @@ _HEADERS = {
 )
 def stream(task_id: str) -> Response:
     """Stream the task's current state, then each change, until its terminal state."""
-    task = wired().read_task(caller_id(), checked_task_id(task_id))
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     last_event_id = request.headers.get("Last-Event-ID")
-    if task.status.is_terminal and Snapshot.of(task, wired()).etag == last_event_id:
+    if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
         return Response(status=204, headers=_HEADERS)
-    subscription = wired().subscriptions(task)
+    subscription = current(Streams).subscriptions(task)
     connection = ClientConnection(request.environ)
     connection.limit_send_buffer()
     told = task_updates(
         subscription,
         connection,
         task,
-        wired=wired(),
+        render=current(Tasks).render,
+        heartbeat_seconds=current(Streams).heartbeat_seconds,
         is_permitted=standing_permission(),
         known_etag=last_event_id,
     )

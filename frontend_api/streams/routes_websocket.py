@@ -8,14 +8,17 @@ from flask import Blueprint, Response, request
 from werkzeug.wsgi import ClosingIterator
 from wsproto.frame_protocol import CloseReason
 
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import admit, caller_id, checked_task_id, standing_permission
-from frontend_api.http.responses import Snapshot
+from frontend_api.identity.package import Identity
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
+from frontend_api.streams.package import Streams
 from frontend_api.streams.task_stream import Deleted, NoLongerAllowed, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
+from frontend_api.tasks.package import Tasks
+from frontend_api.tasks.responses import Snapshot
 
 blueprint = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")
 
@@ -34,7 +37,7 @@ def authenticate() -> None:
     for protocol in _offered_protocols():
         if protocol.startswith(_TOKEN):
             headers.setdefault("Authorization", f"Bearer {protocol.removeprefix(_TOKEN)}")
-    admit(wired().authenticator.principal(headers))
+    admit(current(Identity).authenticator.principal(headers))
 
 
 @blueprint.get("")
@@ -62,18 +65,19 @@ def authenticate() -> None:
 )
 def connect(task_id: str) -> Response:
     """Send the task's current state, then each change, until its terminal state."""
-    task = wired().read_task(caller_id(), checked_task_id(task_id))
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     connection = ClientConnection(request.environ)
     headers = _handshake()
     if connection.socket is None or headers is None:
         raise RequestRefusedError(_upgrade_required())
-    subscription = wired().subscriptions(task)
+    subscription = current(Streams).subscriptions(task)
     connection.limit_send_buffer()
     told = task_updates(
         subscription,
         connection,
         task,
-        wired=wired(),
+        render=current(Tasks).render,
+        heartbeat_seconds=current(Streams).heartbeat_seconds,
         is_permitted=standing_permission(),
         accepts_data=True,
     )

@@ -9,11 +9,10 @@ from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 from common.domain.task import Task
-from frontend_api.dependencies import Dependencies
-from frontend_api.http.responses import Snapshot
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.subscriptions import Subscription
+from frontend_api.tasks.responses import RenderTask, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class SnapshotCache:
         self._lock = threading.Lock()
         self._made: WeakKeyDictionary[TaskSnapshot, Future[Snapshot]] = WeakKeyDictionary()
 
-    def of(self, snapshot: TaskSnapshot, task: Task, wired: Dependencies) -> Snapshot:
+    def of(self, snapshot: TaskSnapshot, task: Task, render: RenderTask) -> Snapshot:
         """Return the serialized snapshot.
 
         The first caller serializes it; the others wait for the result.
@@ -49,7 +48,7 @@ class SnapshotCache:
                 made = self._made[snapshot] = Future()
         if is_first:
             try:
-                made.set_result(Snapshot.of(task, wired))
+                made.set_result(render(task))
             except BaseException as error:
                 made.set_exception(error)
         return made.result()
@@ -64,7 +63,8 @@ def task_updates(
     connection: ClientConnection,
     task: Task,
     *,
-    wired: Dependencies,
+    render: RenderTask,
+    heartbeat_seconds: float,
     is_permitted: Callable[[], bool],
     known_etag: str | None = None,
     accepts_data: bool = False,
@@ -78,11 +78,11 @@ def task_updates(
     NoLongerAllowed when the result is false.
     """
     asked_at = time.monotonic()
-    told = Snapshot.of(task, wired)
+    told = render(task)
     yield WaitOutcome.TIMEOUT if told.etag == known_etag else told
     while not told.is_last:
-        outcome = connection.wait(subscription, wired.heartbeat_seconds, accepts_data=accepts_data)
-        if time.monotonic() - asked_at >= wired.heartbeat_seconds:
+        outcome = connection.wait(subscription, heartbeat_seconds, accepts_data=accepts_data)
+        if time.monotonic() - asked_at >= heartbeat_seconds:
             if not is_permitted():
                 yield NoLongerAllowed()
                 return
@@ -97,6 +97,6 @@ def task_updates(
             if snapshot.task is None:
                 yield Deleted(id=task.id)
                 return
-            before, told = told, _snapshots.of(snapshot, snapshot.task, wired)
+            before, told = told, _snapshots.of(snapshot, snapshot.task, render)
             if told.etag != before.etag:
                 yield told

@@ -1,28 +1,28 @@
 """Response schemas for tasks. A schema that only one route uses is defined beside that route."""
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
 from common.domain.parameters import GenerationParameters
 from common.domain.provenance import Provenance
 from common.domain.task import Lane, Phase, Task, TaskStatus
+from common.wire_formats.task_event import TaskEvent
 from frontend_api.estimates.calibration import Eta
 from frontend_api.estimates.estimate import NO_ESTIMATE, Estimate
+from frontend_api.estimates.estimator import TaskEstimator
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.images.ports import ImageLinks, SignedLink
 from frontend_api.usage.usage import GpuPrice
 
 NO_LINKS: Mapping[int, SignedLink] = MappingProxyType({})
-
-
-class ResponseBody(BaseModel):
-    """The JSON body of a response."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class ProgressResponse(ResponseBody):
@@ -249,6 +249,74 @@ class TaskPageResponse(ResponseBody):
 
     tasks: tuple[TaskResponse, ...]
     next_page_token: str | None
+
+
+class WebhookBody(ResponseBody):
+    """The body of a POST to a callback URL."""
+
+    type: str = Field(
+        description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
+    )
+    timestamp: datetime = Field(description="When it happened.")
+    data: TaskResponse = Field(description="The task.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A task as its owner sees it.
+
+    The ETag changes with every field except those that change without the task.
+    """
+
+    json: str
+    etag: str
+    is_last: bool
+    """Whether the task is in a terminal state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderTask:
+    """Serializes tasks for their owners."""
+
+    image_links: ImageLinks
+    estimator: TaskEstimator
+    price: GpuPrice | None
+
+    def __call__(self, task: Task) -> Snapshot:
+        """Serialize a task with links to its images where they can be signed, position and ETA."""
+        links = signed_links(task, self.image_links)
+        answer = TaskResponse.of(task, links, estimate=self.estimator(task), price=self.price)
+        return Snapshot(
+            json=answer.model_dump_json(by_alias=True),
+            etag=_etag(answer, task),
+            is_last=task.status.is_terminal,
+        )
+
+    def webhook_body(self, event: TaskEvent, task: Task) -> bytes:
+        """Build the body of an event, with links to the images where they can be signed."""
+        answer = TaskResponse.of(task, signed_links(task, self.image_links), price=self.price)
+        body = WebhookBody(type=event.type, timestamp=event.timestamp, data=answer)
+        return body.model_dump_json(by_alias=True).encode()
+
+
+# Fields that the ETag ignores because they change without a change of the task. Only the URL of an
+# image link is ignored, not its expiry: a 304 must not keep an expired link in use.
+_CHANGES_BY_ITSELF: Any = {
+    "queue_position": True,
+    "eta": True,
+    "model_served": True,
+    "images": {"__all__": {"url"}},
+}
+
+
+def _etag(answer: TaskResponse, task: Task) -> str:
+    """Return the ETag of the owner-visible fields.
+
+    The stored document also changes with claim renewals and internal fields.
+    """
+    lasting = answer.model_dump_json(exclude=_CHANGES_BY_ITSELF)
+    previews = [(preview.index, preview.step) for preview in task.previews]
+    return hashlib.sha256(f"{lasting}{previews}".encode()).hexdigest()[:20]
 
 
 def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:

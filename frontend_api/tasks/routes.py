@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, request
 
-from common.domain.task import TaskStatus
+from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import (
     BAD_BODY,
@@ -18,7 +18,7 @@ from frontend_api.http.requests import (
     limit_refusals,
     query,
 )
-from frontend_api.http.responses import conditional, json_answer, task_answer
+from frontend_api.http.responses import conditional, json_answer, revalidated
 from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.streams.long_poll import (
     PREFER,
@@ -28,9 +28,12 @@ from frontend_api.streams.long_poll import (
     awaited_end,
     preferred_wait,
 )
+from frontend_api.streams.package import Streams
+from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import TaskPageResponse, TaskResponse, task_path
 from frontend_api.tasks.schemas import TaskListQuery, TaskSubmission
 from frontend_api.tasks.submit import Submission, Submitted
+from frontend_api.usage.package import Usage
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 blueprint.before_request(authenticate)
@@ -88,14 +91,20 @@ def submit() -> Response:
         return _submitted_answer(_submitted(submission))
     # Take the slot before the submission: a rejection afterwards would hide from the caller that
     # the task was accepted.
-    with wired().subscriptions.reserve() as place:
+    with current(Streams).subscriptions.reserve() as place:
         submitted = _submitted(submission)
         task = awaited_end(place, submitted.task, seconds)
     return applied(_submitted_answer(replace(submitted, task=task)), seconds)
 
 
+def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
+    """Return a task with its ETag."""
+    snapshot = current(Tasks).render(task)
+    return revalidated(snapshot.json, status, etag=snapshot.etag, **headers)
+
+
 def _submitted(submission: Submission) -> Submitted:
-    submitted = wired().submit_task(submission)
+    submitted = current(Tasks).submit(submission)
     task = submitted.task
     note_task(task.id)
     if not submitted.replayed:
@@ -130,13 +139,13 @@ def _submitted_answer(submitted: Submitted) -> Response:
 )
 def read(task_id: str) -> Response:
     """Return one of the caller's tasks, either at once or when it changes next."""
-    task = wired().read_task(caller_id(), checked_task_id(task_id))
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     seconds = preferred_wait()
     answer = task_answer(task)
     known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
-        with wired().subscriptions(task) as subscription:
-            answer = awaited_change(subscription, answer, task, seconds)
+        with current(Streams).subscriptions(task) as subscription:
+            answer = awaited_change(subscription, answer, task, seconds, answer_for=task_answer)
     return applied(conditional(answer), seconds)
 
 
@@ -154,14 +163,14 @@ def read(task_id: str) -> Response:
 def list_page() -> Response:
     """Return a page of the caller's tasks."""
     asked = query(TaskListQuery)
-    page = wired().list_tasks(
+    page = current(Tasks).list_page(
         caller_id(),
         status=asked.status,
         model=asked.model,
         page_size=asked.page_size,
         page_token=asked.page_token,
     )
-    tasks = tuple(TaskResponse.of(task, price=wired().gpu_price) for task in page.tasks)
+    tasks = tuple(TaskResponse.of(task, price=current(Usage).price) for task in page.tasks)
     return json_answer(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))
 
 
@@ -180,7 +189,7 @@ def list_page() -> Response:
 )
 def cancel(task_id: str) -> Response:
     """Cancel a task. Idempotent. A task in a terminal state does not change."""
-    task = wired().cancel_task(caller_id(), checked_task_id(task_id))
+    task = current(Tasks).cancel(caller_id(), checked_task_id(task_id))
     return task_answer(task, 202 if task.status is TaskStatus.PROCESSING else 200)
 
 
@@ -203,7 +212,7 @@ def retry(task_id: str) -> Response:
 
     Finished images are kept.
     """
-    task = wired().retry_task(caller_id(), checked_task_id(task_id))
+    task = current(Tasks).retry(caller_id(), checked_task_id(task_id))
     return task_answer(task, 202, Location=task_path(task.id))
 
 
@@ -219,5 +228,5 @@ def retry(task_id: str) -> Response:
 )
 def delete(task_id: str) -> Response:
     """Delete a task permanently."""
-    wired().delete_task(caller_id(), checked_task_id(task_id))
+    current(Tasks).delete(caller_id(), checked_task_id(task_id))
     return Response(status=204)

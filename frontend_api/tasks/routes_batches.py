@@ -9,9 +9,9 @@ from flask import Blueprint, Response, request
 from pydantic import Field, ValidationError
 
 from common.observability.metrics import TASKS_SUBMITTED, counter
-from frontend_api.dependencies import wired
+from frontend_api.estimates.package import Estimates
+from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
-from frontend_api.http.problem_schema import ProblemDocument
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
 from frontend_api.http.request_log import current_trace_id
 from frontend_api.http.requests import (
@@ -23,11 +23,15 @@ from frontend_api.http.requests import (
     limit_refusals,
 )
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ProblemDocument, ResponseBody
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import ResponseBody, TaskResponse
+from frontend_api.quotas.quotas import Quotas
+from frontend_api.tasks.package import Tasks
+from frontend_api.tasks.responses import TaskResponse
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES, MAX_BATCH_VALUES, BatchItem, TaskBatch
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submitted
 from frontend_api.tasks.submit_batch import Outcome
+from frontend_api.usage.package import Usage
 
 blueprint = Blueprint("batches", __name__, url_prefix="/v1/tasks:batch")
 blueprint.before_request(authenticate)
@@ -103,7 +107,7 @@ def submit() -> Response:
     fit = [item for item in items if isinstance(item, BatchItem)]
     user_id = caller_id()
     submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in fit]
-    outcomes = iter(wired().submit_batch(user_id, submissions))
+    outcomes = iter(current(Tasks).submit_batch(user_id, submissions))
     results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
     return json_answer(_answer(results))
 
@@ -114,7 +118,7 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchResponse:
         _accepted.add(count, {"model": model, "lane": lane.value})
     told = tuple(_result(index, result) for index, result in enumerate(results))
     if any(one.status in REFUSED_FOR_ITS_CONTENT for one in told):
-        wired().quotas.count_refused(caller_id())
+        current(Quotas).count_refused(caller_id())
     counts = Counter(one.outcome for one in told)
     return BatchResponse(
         accepted=counts[BatchOutcome.ACCEPTED],
@@ -127,13 +131,13 @@ def _answer(results: Sequence[Outcome | ValidationError]) -> BatchResponse:
 
 def _result(index: int, result: Outcome | ValidationError) -> BatchResultResponse:
     if isinstance(result, Submitted):
-        estimate = wired().estimator(result.task)
+        estimate = current(Estimates).estimator(result.task)
         return BatchResultResponse(
             index=index,
             outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,
             task_id=result.task.id,
             status=200 if result.replayed else 202,
-            task=TaskResponse.of(result.task, estimate=estimate, price=wired().gpu_price),
+            task=TaskResponse.of(result.task, estimate=estimate, price=current(Usage).price),
             problem=None,
             retry_after_seconds=None,
         )

@@ -2,11 +2,12 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
-from frontend_api.http.responses import task_answer
 from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import TaskResponse
+from frontend_api.tasks.routes import task_answer
 
 blueprint = Blueprint("results", __name__, url_prefix="/v1/results")
 blueprint.before_request(authenticate)
@@ -33,7 +34,7 @@ _POLL_AFTER_SECONDS = 1
 )
 def read(task_id: str) -> Response:
     """Return 202 while the task is queued or processing, 200 once it is in a terminal state."""
-    task = wired().read_task(caller_id(), checked_task_id(task_id))
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     if task.status.is_terminal:
         return task_answer(task)
     return task_answer(task, 202, Retry_After=str(_POLL_AFTER_SECONDS))

@@ -7,12 +7,13 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, query
 from frontend_api.http.responses import json_answer
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.openapi.operation import Answer, Operation, described
-from frontend_api.tasks.responses import ResponseBody
+from frontend_api.usage.package import Usage
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 
 blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
@@ -56,7 +57,7 @@ class UsageAnswer(ResponseBody):
     @classmethod
     def of(cls, totals: UsageTotals) -> "UsageAnswer":
         """Build the answer from the totals and the price."""
-        price = wired().gpu_price
+        price = current(Usage).price
         return cls(
             tasks=totals.tasks,
             gpu_seconds=round(totals.gpu_seconds, 3),
@@ -93,8 +94,8 @@ class UsageReportAnswer(ResponseBody):
 def read() -> Response:
     """Return the caller's usage."""
     first, last = _interval(query(UsageQuery))
-    days = wired().read_usage(caller_id(), first=first, last=last)
-    price = wired().gpu_price
+    days = current(Usage).read(caller_id(), first=first, last=last)
+    price = current(Usage).price
     total = sum((one.totals for one in days), NO_USAGE)
     return json_answer(
         UsageReportAnswer(
@@ -106,7 +107,7 @@ def read() -> Response:
 
 
 def _interval(asked: UsageQuery) -> tuple[date, date]:
-    last = asked.last or wired().clock.now().date()
+    last = asked.last or current(Usage).read.clock.now().date()
     first = asked.first or last - timedelta(days=_DAYS_BY_DEFAULT - 1)
     if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
         complaint = Complaint(

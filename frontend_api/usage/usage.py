@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from common.ports import Clock
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.totals import UsageTotals
 
@@ -31,6 +32,7 @@ class DayOfUsage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadUsage:
     book: UsageBook
+    clock: Clock
 
     def __call__(self, user_id: str, *, first: date, last: date) -> tuple[DayOfUsage, ...]:
         """Return every day from `first` to `last`, inclusive. Raises DependencyUnavailableError."""

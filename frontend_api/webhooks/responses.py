@@ -1,27 +1,13 @@
-"""The webhook body, and response schemas for deliveries and secrets."""
+"""Response schemas for deliveries and secrets."""
 
 from datetime import datetime
 from typing import Self
 
 from pydantic import Field
 
-from common.domain.task import Task
-from common.wire_formats.task_event import TaskEvent
-from frontend_api.images.ports import ImageLinks
-from frontend_api.tasks.responses import ResponseBody, TaskResponse, signed_links
-from frontend_api.usage.usage import GpuPrice
+from frontend_api.http.schemas import ResponseBody
 from frontend_api.webhooks.delivery_log import DeliveryState, WebhookDelivery, WebhookLog
 from frontend_api.webhooks.signing_secrets import ValidSecret
-
-
-class WebhookBody(ResponseBody):
-    """The body of a POST to a callback URL."""
-
-    type: str = Field(
-        description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
-    )
-    timestamp: datetime = Field(description="When it happened.")
-    data: TaskResponse = Field(description="The task.")
 
 
 class WebhookTryResponse(ResponseBody):
@@ -97,13 +83,3 @@ class WebhookSecretsResponse(ResponseBody):
                 for one in secrets
             )
         )
-
-
-def webhook_body(event: TaskEvent, task: Task, image_links: ImageLinks, *, price: GpuPrice | None) -> bytes:
-    """Build the body of an event, with links to the images if they can be signed."""
-    told = TaskResponse.of(task, signed_links(task, image_links), price=price)
-    return (
-        WebhookBody(type=event.type, timestamp=event.timestamp, data=told)
-        .model_dump_json(by_alias=True)
-        .encode()
-    )

@@ -3,10 +3,12 @@
 from flask import Blueprint, Response
 
 from frontend_api.api_keys.api_key import Scope
-from frontend_api.dependencies import wired
+from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
 from frontend_api.http.responses import json_answer
 from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.tasks.package import Tasks
+from frontend_api.webhooks.package import Webhooks
 from frontend_api.webhooks.responses import (
     WebhookDeliveriesResponse,
     WebhookDeliveryResponse,
@@ -32,8 +34,8 @@ _SECRETS = ("unauthenticated", "webhooks_not_offered", "dependency_unavailable")
 )
 def list_deliveries(task_id: str) -> Response:
     """Return the delivery log of one of the caller's tasks."""
-    task = wired().read_task(caller_id(), checked_task_id(task_id))
-    return json_answer(WebhookDeliveriesResponse.of(wired().webhooks.logs.get(task.id)))
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+    return json_answer(WebhookDeliveriesResponse.of(current(Webhooks).logs.get(task.id)))
 
 
 @blueprint.post("/tasks/<task_id>/webhook-deliveries/<int:number>/replay")
@@ -48,8 +50,8 @@ def list_deliveries(task_id: str) -> Response:
 )
 def replay_delivery(task_id: str, number: int) -> Response:
     """Send a delivery again, also one that succeeded or was stopped by a 410."""
-    task = wired().read_task(caller_id(), checked_task_id(task_id))
-    log = wired().replay_delivery(task, number)
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+    log = current(Webhooks).replay_delivery(task, number)
     return json_answer(WebhookDeliveryResponse.of(log, log.numbered(number)), 202)
 
 
@@ -66,7 +68,7 @@ def replay_delivery(task_id: str, number: int) -> Response:
 )
 def read_secrets() -> Response:
     """Return the caller's secrets. Every caller has one from the beginning."""
-    return json_answer(WebhookSecretsResponse.of(wired().webhooks.secrets.of(caller_id())))
+    return json_answer(WebhookSecretsResponse.of(current(Webhooks).secrets.of(caller_id())))
 
 
 @blueprint.post("/webhook-secrets/rotate")
@@ -88,4 +90,4 @@ def rotate_secret() -> Response:
     Until the old one expires, deliveries carry both signatures. Not idempotent: two rotations in a
     row invalidate all earlier secrets.
     """
-    return json_answer(WebhookSecretsResponse.of(wired().webhooks.secrets.rotate(caller_id())))
+    return json_answer(WebhookSecretsResponse.of(current(Webhooks).secrets.rotate(caller_id())))

@@ -20,20 +20,22 @@ from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
 from frontend_api.api_keys.cache import RememberedApiKeys
 from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
-from frontend_api.dependencies import WebPage, assembled
+from frontend_api.browser.package import WebPage
+from frontend_api.dependencies import build_dependencies
 from frontend_api.identity.emulator_tokens import (
     EmulatorAuthenticator,
     InternalToken,
     NamedOperators,
     unsigned_token,
 )
+from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import Authenticator
+from frontend_api.images.package import Images
 from frontend_api.operations.alerts import AlertLimits
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.tasks.publish_confirmations import PublishConfirmations
 from frontend_api.usage.usage import GpuPrice
-from frontend_api.webhooks.assembly import Webhooks
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy
@@ -108,7 +110,7 @@ class Api:
         self.usage_book = InMemoryUsageBook(self.store)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
-        dependencies = assembled(
+        dependencies = build_dependencies(
             catalog=EMBEDDED_CATALOG,
             store=self.store,
             task_batches=self.batches,
@@ -118,11 +120,19 @@ class Api:
             task_changes=self.changes,
             queue=self.queue,
             events=self.events,
-            images=self.images,
-            image_links=self.links,
+            images=Images(bucket=self.images, links=self.links),
             dead_letters=self.dead_letters,
             rescue_lock=self.turns,
-            webhooks=self._webhooks(),
+            callback_url_policy=CallbackUrlPolicy(is_offered=self.webhook_key is not None),
+            webhook_logs=self.webhook_logs,
+            webhook_sender=self.receiver,
+            webhook_secrets=SigningSecrets(
+                rotations=InMemorySecretRotations(),
+                key=self.webhook_key,
+                overlap=timedelta(hours=24),
+                clock=self.clock,
+            ),
+            webhook_slots=DeliveryLimiter(per_host=2, in_all=3),
             clock=self.clock,
             task_counts=self.counts,
             quota_limits=self.quota_limits,
@@ -134,10 +144,12 @@ class Api:
             usage_book=self.usage_book,
             gpu_price=self.gpu_price,
             api_keys=api_keys,
-            authenticator=authenticator,
-            internal_callers=InternalToken(token=INTERNAL_TOKEN),
-            autoscaling_callers=InternalToken(token=AUTOSCALING_TOKEN, whose="the autoscaler"),
-            operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),
+            identity=Identity(
+                authenticator=authenticator,
+                operators=NamedOperators(names=frozenset({"olga"}), authenticators=(authenticator,)),
+                internal_callers=InternalToken(token=INTERNAL_TOKEN),
+                autoscaling_callers=InternalToken(token=AUTOSCALING_TOKEN, whose="the autoscaler"),
+            ),
             probes=self.probes,
             web_page=WebPage(folder=self.folder, config={"project_id": PROJECT}),
             max_waiting=self.max_waiting,
@@ -147,23 +159,10 @@ class Api:
             keep_dead_letters_for=timedelta(days=30),
             rescue_policy=RescuePolicy(),
         )
-        self.subscriptions = dependencies.subscriptions
+        self.dependencies = dependencies
+        self.subscriptions = dependencies.streams.subscriptions
         self.app: Flask = create_app(dependencies, trusted_hosts=LOOPBACK_NAMES)
         self.client: FlaskClient = self.app.test_client()
-
-    def _webhooks(self) -> Webhooks:
-        return Webhooks(
-            rules=CallbackUrlPolicy(is_offered=self.webhook_key is not None),
-            logs=self.webhook_logs,
-            sender=self.receiver,
-            secrets=SigningSecrets(
-                rotations=InMemorySecretRotations(),
-                key=self.webhook_key,
-                overlap=timedelta(hours=24),
-                clock=self.clock,
-            ),
-            slots=DeliveryLimiter(per_host=2, in_all=3),
-        )
 
     def submit(self, **body: Any) -> TestResponse:
         """POST a small valid submission with these fields changed."""

@@ -93,7 +93,7 @@ def test_without_firestore_there_is_no_figure(api: Api) -> None:
 
 def test_an_outdated_workload_is_no_figure(api: Api) -> None:
     asked(api)
-    reading = api.app.extensions["darkroom"].workload_cache
+    reading = api.dependencies.estimates.workload_cache
     api.clock.advance(31)
     with reading._measuring:  # a measurement is in progress and Firestore is slow
         answer = api.client.get("/internal/autoscaling", headers=BY_TOKEN)

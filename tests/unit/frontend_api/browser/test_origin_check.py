@@ -76,6 +76,6 @@ def test_the_page_itself_and_programs_are_served(api: Api, headers: dict[str, st
 
 
 def test_where_credentials_are_asked_for_any_name_is_answered(api: Api) -> None:
-    cloud: Flask = create_app(api.app.extensions["darkroom"])
+    cloud: Flask = create_app(api.dependencies)
     headers = {"Host": "darkroom.example", "Origin": "https://darkroom.example"}
     assert cloud.test_client().post("/v1/tasks", json=BODY, headers=headers).status_code == 202

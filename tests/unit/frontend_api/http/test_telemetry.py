@@ -123,7 +123,7 @@ def test_the_queue_is_shown_by_model_and_not_at_all_while_it_cannot_be_read(api:
         asked.append(now[0])
         if len(asked) == 5:
             raise DependencyUnavailableError("firestore")
-        standing: QueueStanding = api.app.extensions["darkroom"].read_queue()
+        standing: QueueStanding = api.dependencies.stats()
         return standing
 
     gauges = QueueGauges(read_queue, clock=lambda: now[0])

@@ -57,7 +57,7 @@ def test_readiness_probes_each_dependency_at_most_once_a_second(api: Api) -> Non
 def test_health_answers_while_the_gate_is_full(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_at_once=1)
     with api.app.test_request_context():
-        api.app.extensions["darkroom"].request_gate.enter()
+        api.dependencies.http.enter()
         assert api.client.get("/healthz").status_code == 200
         assert api.client.get("/readyz").status_code == 200
 

@@ -257,5 +257,5 @@ def test_an_operators_replay_is_not_held_up_by_the_owners_quota(tmp_path: Path) 
     ended = submit(api).get_json()["id"]
     api.client.post(f"/v1/tasks/{ended}/cancel")
     submit(api)
-    retried = api.app.extensions["darkroom"].replay_dead_letter.retry_task("local", ended)
+    retried = api.dependencies.dead_letters.replay.retry_task("local", ended)
     assert retried.status == "queued"

@@ -7,10 +7,9 @@ import pytest
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
-from frontend_api.dependencies import EXTENSION
-from frontend_api.http.responses import Snapshot
 from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.task_stream import SnapshotCache
+from frontend_api.tasks.responses import RenderTask, Snapshot
 from tests.unit.frontend_api.conftest import Api
 
 FOLLOWERS = 8
@@ -18,13 +17,13 @@ FOLLOWERS = 8
 
 def told_to_all(api: Api, shared: SnapshotCache, snapshot: TaskSnapshot) -> list[Snapshot]:
     """Return each subscriber's snapshot, all requested at the same time."""
-    wired = api.app.extensions[EXTENSION]
+    render = api.dependencies.tasks.render
     together = Barrier(FOLLOWERS)
 
     def ask(_: int) -> Snapshot:
         together.wait()
         assert snapshot.task is not None
-        return shared.of(snapshot, snapshot.task, wired)
+        return shared.of(snapshot, snapshot.task, render)
 
     with ThreadPoolExecutor(FOLLOWERS) as pool:
         return list(pool.map(ask, range(FOLLOWERS)))
@@ -48,6 +47,6 @@ def test_what_cannot_be_told_is_refused_to_all(api: Api, monkeypatch: pytest.Mon
         raise DependencyUnavailableError("firestore")
 
     snapshot = TaskSnapshot(task=seen(api))
-    monkeypatch.setattr(Snapshot, "of", refuse)
+    monkeypatch.setattr(RenderTask, "__call__", refuse)
     with pytest.raises(DependencyUnavailableError):
         told_to_all(api, SnapshotCache(), snapshot)

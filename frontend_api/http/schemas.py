@@ -1,6 +1,28 @@
-"""The OpenAPI schema of a problem document, as `Problem.body` writes it."""
+"""Schema parts that all packages share: response bodies, timestamps and problem documents."""
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
+
+
+def _written(value: object) -> object:
+    """Require RFC 3339 text: pydantic would also accept a number and guess its unit."""
+    if not isinstance(value, str) or not _TIMESTAMP.match(value):
+        raise ValueError("must be a moment, such as 2026-11-20T20:14:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A time with an offset from UTC."""
+
+
+class ResponseBody(BaseModel):
+    """The JSON body of a response."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class BodyComplaint(BaseModel):
@@ -25,7 +47,7 @@ class HeaderComplaint(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """A rejection or failure (RFC 9457)."""
+    """A rejection or failure (RFC 9457), as `Problem.body` writes it."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 

@@ -1,0 +1,18 @@
+"""The package as one record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPage:
+    """The browser client: the folder of its built files, and the content of `/config.json`.
+
+    `connects_to` are the origins, besides this one, that the page may connect to.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    connects_to: tuple[str, ...] = ()
