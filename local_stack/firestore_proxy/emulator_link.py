@@ -41,12 +41,22 @@ LONGEST_WAIT_SECONDS = 20.0
 _SPARE_SECONDS = 0.25
 """A waiting call fails this long before its deadline, so that the error reaches its caller in time."""
 _TIMEOUT_SECONDS = 10
+_NOT_SENT = "Internal error from Core"
 _PAUSE_SECONDS = 0.1
 
 
 def as_it_is(message: bytes) -> bytes:
     """Return the bytes unchanged: the (de)serializer of calls that are passed through."""
     return message
+
+
+def is_from_grpc(error: grpc.aio.AioRpcError) -> bool:
+    """Return whether this process's gRPC ended the call, not the emulator.
+
+    gRPC usually raises asyncio.CancelledError when a channel is closed. It raises this error
+    instead if a stream's status is still missing then, or if a request could not be sent.
+    """
+    return error.code() is grpc.StatusCode.CANCELLED or error.details() == _NOT_SENT
 
 
 class EmulatorUnavailableError(Exception):

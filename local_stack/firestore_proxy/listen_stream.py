@@ -8,19 +8,24 @@ stream that is still open after that is completed and finally cancelled.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import grpc
 from google.cloud.firestore_v1.types import firestore as calls
 
-from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink, as_it_is
+from local_stack.firestore_proxy.emulator_link import (
+    SERVICE,
+    EmulatorLink,
+    as_it_is,
+    is_from_grpc,
+)
+from local_stack.firestore_proxy.target_gate import Addition
 
 _ListenRequest = calls.ListenRequest.pb()
 _ListenResponse = calls.ListenResponse.pb()
 _TargetChangeType = calls.TargetChange.TargetChangeType
 _ENDS_ADDITION = frozenset((int(_TargetChangeType.CURRENT), int(_TargetChangeType.REMOVE)))
-_LONGEST_ADDITION_SECONDS = 1.0
 _COMPLETE_AFTER_SECONDS, _CANCEL_AFTER_SECONDS = 1.0, 5.0
 _INVALID_TARGET = 2_000_000_000
 """The id of a target without a definition. No client uses ids this large."""
@@ -49,7 +54,7 @@ class ListenStream:
         `on_end` is called once with the emulator's status, unless `end` was called before.
         """
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._addition_timer: asyncio.TimerHandle | None = None
+        self._additions: dict[int, Addition] = {}
         self._database = ""
         self._targets: set[int] = set()
         self._link = link
@@ -90,39 +95,44 @@ class ListenStream:
 
     async def _sent(self) -> AsyncIterator[bytes]:
         while (request := await self._requests.get()) is not None:
-            if self._is_wanted and _ListenRequest.FromString(request).HasField("add_target"):
-                await self._link.gate.begin_addition()
-                self._end_addition()  # of an earlier target
-                loop = asyncio.get_running_loop()
-                self._addition_timer = loop.call_later(_LONGEST_ADDITION_SECONDS, self._end_addition)
+            parsed: Any = _ListenRequest.FromString(request)
+            if self._is_wanted and parsed.HasField("add_target"):
+                target_id = parsed.add_target.target_id
+                self._end_additions((target_id,))
+                addition = self._additions[target_id] = self._link.gate.begin_addition()
+                await addition.wait_for_writes()
             yield request
 
-    def _end_addition(self) -> None:
-        if self._addition_timer is not None:
-            self._addition_timer.cancel()
-            self._addition_timer = None
-            self._link.gate.end_addition()
+    def _end_additions(self, target_ids: Iterable[int]) -> None:
+        for target_id in target_ids:
+            if (addition := self._additions.pop(target_id, None)) is not None:
+                addition.end()
 
     async def _read(self) -> None:
-        code, message = grpc.StatusCode.UNAVAILABLE, "The stream ended."
+        code, message = grpc.StatusCode.UNAVAILABLE, "The Firestore emulator ended the stream."
         try:
             async for response in self._call:
-                if self._addition_timer is not None and _ends_addition(response):
-                    self._end_addition()
+                if self._additions:
+                    self._end_additions(_added_targets(response, self._additions))
                 if self._is_wanted:
                     self._on_response(response)
         except grpc.aio.AioRpcError as error:
-            code, message = error.code(), error.details() or ""
-        except asyncio.CancelledError:  # its channel was closed, or the emulator did not complete the stream
-            message = "The Firestore emulator ended."
+            if not is_from_grpc(error):
+                code, message = error.code(), error.details() or ""
+        except asyncio.CancelledError:
+            pass  # its channel was closed, or the emulator did not complete the stream
         finally:
-            self._end_addition()
+            was_wanted, self._is_wanted = self._is_wanted, False  # no addition begins from here on
+            self._end_additions(tuple(self._additions))
+            self._requests.put_nowait(None)
+            if was_wanted:
+                self._on_end(code, message)
             await self._link.close_stream_channel(self._channel)
-        if self._is_wanted:
-            self._is_wanted = False
-            self._on_end(code, message)
 
 
-def _ends_addition(response: bytes) -> bool:
-    parsed: Any = _ListenResponse.FromString(response)
-    return parsed.HasField("target_change") and parsed.target_change.target_change_type in _ENDS_ADDITION
+def _added_targets(response: bytes, additions: Iterable[int]) -> tuple[int, ...]:
+    """Return the targets whose addition this response ends. A change without ids is one of every target."""
+    change: Any = _ListenResponse.FromString(response).target_change
+    if change.target_change_type not in _ENDS_ADDITION:
+        return ()
+    return tuple(change.target_ids) or tuple(additions)

@@ -12,6 +12,7 @@ from local_stack.firestore_proxy.emulator_link import (
     EmulatorLink,
     EmulatorUnavailableError,
     as_it_is,
+    is_from_grpc,
 )
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 from local_stack.firestore_proxy.listen_stream import ListenStream
@@ -72,19 +73,17 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         return await _answer(call, context)
 
     async def _write(self, method: str, kind: CallKind, request: bytes, context: Any) -> bytes:
-        channel = await self._channel(context)
-        metadata = _passed_on(context)
-        journaled = asyncio.create_task(self._journaled(channel, method, kind, request, metadata))
+        await self._channel(context)
+        journaled = asyncio.create_task(self._journaled(method, kind, request, _passed_on(context)))
         self._writing.add(journaled)
         journaled.add_done_callback(self._writing.discard)
         # A write that the emulator made is journaled even if its caller is gone: others may have
         # read it.
         return await _answer(asyncio.shield(journaled), context)
 
-    async def _journaled(
-        self, channel: grpc.aio.Channel, method: str, kind: CallKind, request: bytes, metadata: Any
-    ) -> bytes:
+    async def _journaled(self, method: str, kind: CallKind, request: bytes, metadata: Any) -> bytes:
         async with self._link.gate.write():
+            channel = await self._link.channel(0)  # an earlier one may have been closed at the gate
             call = channel.unary_unary(method, as_it_is, as_it_is)
             response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
         self._journal.append(Record(kind=kind, request=request, response=response))
@@ -143,6 +142,8 @@ async def _answer(response: Awaitable[bytes], context: Any) -> bytes:
         await _fail_alike(error, context)
     except asyncio.CancelledError:
         await _fail_if_emulator_is_lost(context)
+    except EmulatorUnavailableError as error:
+        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
     except OSError as error:
         # The write was made but would not outlive the emulator, so its outcome is unknown to the
         # caller.
@@ -173,6 +174,8 @@ def _passed_on(context: Any) -> tuple[tuple[str, str | bytes], ...]:
 
 async def _fail_alike(error: grpc.aio.AioRpcError, context: Any) -> None:
     """End the call like the emulator's: code, text and details."""
+    if is_from_grpc(error):
+        await _fail_if_emulator_is_lost(context)
     details = tuple(
         (key, value)
         for key, value in error.trailing_metadata() or ()

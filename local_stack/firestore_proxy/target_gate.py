@@ -6,50 +6,69 @@ would then miss that document until its next change.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
 _LONGEST_WAIT_SECONDS = 1.0
+"""A lost document is better than a stream that waits for a slow write."""
+_LONGEST_ADDITION_SECONDS = 2.0
 """A lost document is better than a write that waits for a stream that never becomes current."""
 
 
 class TargetGate:
-    """Either writes or additions of targets are in progress; an addition goes first. Belongs to one event loop."""
+    """Writes wait for the additions before them, additions for the writes before them. For one event loop."""
 
     def __init__(self) -> None:
-        self._writes = 0
-        self._additions = 0
-        self._has_no_writes = asyncio.Event()
-        self._has_no_writes.set()
-        self._has_no_additions = asyncio.Event()
-        self._has_no_additions.set()
+        self._writes: set[asyncio.Event] = set()
+        self._additions: set[Addition] = set()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[None]:
-        """Wait for the additions in progress, at most a second, and keep others waiting meanwhile."""
-        await _wait_for(self._has_no_additions)
-        self._writes += 1
-        self._has_no_writes.clear()
+        """Wait for the additions in progress, and keep later ones waiting until this write is made."""
+        additions, is_made = tuple(self._additions), asyncio.Event()
+        self._writes.add(is_made)
         try:
+            await _all_set(addition.is_over for addition in additions)
             yield
         finally:
-            self._writes -= 1
-            if not self._writes:
-                self._has_no_writes.set()
+            self._writes.discard(is_made)
+            is_made.set()
 
-    async def begin_addition(self) -> None:
-        """Make later writes wait, and wait for those in progress, at most a second."""
-        self._additions += 1
-        self._has_no_additions.clear()
-        await _wait_for(self._has_no_writes)
-
-    def end_addition(self) -> None:
-        """Let writes go on. Once for each `begin_addition`."""
-        self._additions -= 1
-        if not self._additions:
-            self._has_no_additions.set()
+    def begin_addition(self) -> "Addition":
+        """Make later writes wait. The addition ends by its `end`, or by itself after a while."""
+        addition = Addition(tuple(self._writes), self._additions.discard)
+        self._additions.add(addition)
+        return addition
 
 
-async def _wait_for(event: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), _LONGEST_WAIT_SECONDS)
+class Addition:
+    """An addition in progress. Its timer ends it even if its owner is cancelled or never ends it."""
+
+    def __init__(self, writes: Iterable[asyncio.Event], on_end: Callable[["Addition"], None]) -> None:
+        self.is_over = asyncio.Event()
+        self._writes = writes
+        self._on_end = on_end
+        self._timer = self._started_timer(_LONGEST_WAIT_SECONDS + _LONGEST_ADDITION_SECONDS)
+
+    async def wait_for_writes(self) -> None:
+        """Wait for the writes before this addition, at most a second."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                await _all_set(self._writes)
+        if not self.is_over.is_set():
+            self._timer.cancel()
+            self._timer = self._started_timer(_LONGEST_ADDITION_SECONDS)
+
+    def end(self) -> None:
+        """Let the writes go on that wait for it. Has no effect after the first call."""
+        self._timer.cancel()
+        self.is_over.set()
+        self._on_end(self)
+
+    def _started_timer(self, seconds: float) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self.end)
+
+
+async def _all_set(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()
