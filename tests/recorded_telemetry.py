@@ -18,7 +18,10 @@ from common.observability.exporters import sampler
 
 Point = NumberDataPoint | HistogramDataPoint
 _reader = InMemoryMetricReader()
-_provided: list[MeterProvider] = []
+_provider = MeterProvider(metric_readers=[_reader])
+# A process accepts one provider only. This module is imported while tests are collected, so no test
+# can set another one before.
+metrics.set_meter_provider(_provider)
 
 
 class _Begun(SpanProcessor):
@@ -77,9 +80,8 @@ class CountedMetrics:
     """
 
     def __init__(self) -> None:
-        if not _provided:
-            _provided.append(MeterProvider(metric_readers=[_reader]))
-            metrics.set_meter_provider(_provided[0])
+        if metrics.get_meter_provider() is not _provider:
+            raise RuntimeError("Another meter provider was set first, so no metrics can be counted here.")
         self._before = _totals()
 
     def of(self, name: str) -> dict[frozenset[tuple[str, Any]], float]:

@@ -38,6 +38,7 @@ PROMPT = {"prompt": "a large red circle"}
 def app(emulators: Emulators, monkeypatch: pytest.MonkeyPatch) -> Flask:
     for name, value in emulators.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DARKROOM_METRIC_EXPORTER", "none")  # an exporter lasts as long as the process
     for dependency in ("STORE", "PUBLISH"):  # on a busy machine, slow emulators must not count as unavailable
         monkeypatch.setenv(f"DARKROOM_{dependency}_TIMEOUT_SECONDS", "30")
     return build_app()
