@@ -1,16 +1,19 @@
 """Retries of conditional writes that conflicted with another writer."""
 
-import random
 import time
+from collections.abc import Iterator
 
+from common.backoff import Backoff
 from common.domain.errors import DependencyUnavailableError
 
 
-def back_off(conflicts: int) -> None:
-    """Pause before the next attempt; longer after each conflict, at most 0.25 s."""
-    time.sleep(random.uniform(0, min(0.25, 0.005 * 2**conflicts)))  # noqa: S311 (jitter, not secrecy)
+def attempts(max_conflicts: int) -> Iterator[None]:
+    """Yield once per attempt, with short random pauses in between.
 
-
-def starved(conflicts: int) -> DependencyUnavailableError:
-    """Return the error for a writer that lost too many conflicts in a row."""
-    return DependencyUnavailableError("firestore", f"refused {conflicts} conflicting writes in a row")
+    Raises DependencyUnavailableError when the writer lost `max_conflicts` times in a row.
+    """
+    backoff = Backoff(first_seconds=0.005, max_seconds=0.25, jitter=True)
+    for _ in range(max_conflicts):
+        yield
+        time.sleep(backoff.next_pause())
+    raise DependencyUnavailableError("firestore", f"refused {max_conflicts} conflicting writes in a row")

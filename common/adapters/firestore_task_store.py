@@ -14,7 +14,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.field_path import get_nested_value
 
 from common.adapters import firestore_usage_entries
-from common.adapters.firestore_conflicts import back_off, starved
+from common.adapters.firestore_conflicts import attempts
 from common.adapters.firestore_errors import (
     CHANGED_MEANWHILE,
     UNREACHABLE,
@@ -63,15 +63,15 @@ class FirestoreTaskStore:
 
     def create(self, task: Task) -> Task:
         creation = self._writes.creation(task.id, encode_task_document(task))
-        for conflicts in range(_MAX_CONFLICTS):
+        for _ in attempts(_MAX_CONFLICTS):
             with translated_errors():
                 try:
                     return with_revision(task, self._writes.commit(creation))
                 except google_errors.AlreadyExists as exc:
                     raise TaskAlreadyExistsError(task.id) from exc
                 except google_errors.Aborted:  # concurrent creations of the same task: one of them has won
-                    back_off(conflicts)
-        raise starved(_MAX_CONFLICTS)
+                    continue
+        raise AssertionError("unreachable: the last attempt raises")
 
     def get(self, task_id: str) -> Task:
         with translated_errors():
@@ -82,7 +82,7 @@ class FirestoreTaskStore:
 
     def update(self, task_id: str, change: Callable[[Task], Task], *, last_seen: Task | None = None) -> Task:
         before = last_seen if last_seen is not None and last_seen.revision else self.get(task_id)
-        for conflicts in range(_MAX_CONFLICTS):
+        for _ in attempts(_MAX_CONFLICTS):
             try:
                 after = change(before)
             except Exception:
@@ -96,16 +96,15 @@ class FirestoreTaskStore:
             written = self._written(before, after)
             if written is not None:
                 return written
-            back_off(conflicts)
             before = self.get(task_id)
-        raise starved(_MAX_CONFLICTS)
+        raise AssertionError("unreachable: the last attempt raises")
 
     def delete(self, task_id: str, *, now: datetime) -> None:
         """Delete the task and add its usage to the document of that day in the same commit."""
         # Unlike other writes, this one is retried: if an earlier attempt was applied, the task is
         # gone and the retry adds nothing.
         commit = self._retry(self._writes.commit)
-        for conflicts in range(_MAX_CONFLICTS):
+        for _ in attempts(_MAX_CONFLICTS):
             try:
                 task = self.get(task_id)
             except TaskNotFoundError:
@@ -113,8 +112,6 @@ class FirestoreTaskStore:
             kept = firestore_usage_entries.addition(self._usage, UsageEntry.of_deleted(task, now))
             if self._deleted(task, kept, commit=commit):
                 return
-            back_off(conflicts)
-        raise starved(_MAX_CONFLICTS)
 
     def delete_unchanged(self, task: Task) -> bool:
         return self._deleted(task, commit=self._writes.commit)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from common.backoff import Backoff
 from common.domain.task import Task
 from gpu_subscriber.engine.messages import (
     EngineMeasured,
@@ -37,7 +38,6 @@ _log = structlog.get_logger(__name__)
 _LAST_REPORTS = (ImageReady, RunInterrupted, RunFailed)
 _MAX_FAILED_STARTS = 5
 """Number of consecutive starts without EngineReady after which the worker stops."""
-_LONGEST_PAUSE_SECONDS = 30.0
 
 
 class EngineClient:
@@ -60,7 +60,7 @@ class EngineClient:
         self._attempt_timeout = attempt_timeout_seconds
         self._allowed_silence = allowed_silence
         self._interrupt_grace = interrupt_grace_seconds
-        self._first_pause = first_pause_seconds
+        self._backoff = Backoff(first_seconds=first_pause_seconds, max_seconds=30.0)
         self._changed = threading.Condition()
         self._child: EngineProcess | None = None
         self._ready: EngineReady | None = None
@@ -151,11 +151,13 @@ class EngineClient:
         failed_starts = 0
         try:
             while not self._stopping.is_set():
-                came_up = self._live_once(on_ready)
-                failed_starts = 0 if came_up else failed_starts + 1
+                failed_starts += 1
+                if self._live_once(on_ready):
+                    failed_starts = 0
+                    self._backoff.reset()
                 if failed_starts == _MAX_FAILED_STARTS:
                     return
-                self._stopping.wait(min(_LONGEST_PAUSE_SECONDS, self._first_pause * 2**failed_starts))
+                self._stopping.wait(self._backoff.next_pause())
         finally:
             self._ended.set()
 

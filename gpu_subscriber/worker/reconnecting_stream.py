@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from common.backoff import Backoff
 from common.ports import Clock
 from gpu_subscriber.ports import Delivery, DeliverySource, DeliveryStream, Settlement
 
 _log = structlog.get_logger(__name__)
-_FIRST_PAUSE = timedelta(seconds=0.5)
 _LONGEST_PAUSE = timedelta(seconds=15)
 _STEADY = timedelta(seconds=60)
 """A stream that lasted this long resets the backoff."""
@@ -36,7 +36,7 @@ class ReconnectingStream:
         self._stream: DeliveryStream | None = None
         self._opened_at = clock.now()
         self._due_at: datetime | None = None
-        self._pause = _FIRST_PAUSE
+        self._backoff = Backoff(first_seconds=0.5, max_seconds=_LONGEST_PAUSE.total_seconds())
         self._down_since: datetime | None = None
 
     @property
@@ -95,17 +95,19 @@ class ReconnectingStream:
         """
         now = self._clock.now()
         if self._closing or self._suspended:
-            self._closing, self._stream, self._down_since, self._pause = False, None, None, _FIRST_PAUSE
+            self._closing, self._stream, self._down_since = False, None, None
+            self._backoff.reset()
             self._due_at = None if self._suspended else now
             return
         if now - self._opened_at >= _STEADY:
-            self._pause, self._down_since = _FIRST_PAUSE, None
+            self._down_since = None
+            self._backoff.reset()
         self._down_since = self._down_since or now
-        self._due_at = now + self._pause
+        pause = timedelta(seconds=self._backoff.next_pause())
+        self._due_at = now + pause
         reason = None if self._stream is None else self._stream.ended_because
         self._stream = None
-        _log.warning("stream_ended", reason=reason, pause_seconds=self._pause.total_seconds())
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+        _log.warning("stream_ended", reason=reason, pause_seconds=pause.total_seconds())
 
     def close(self) -> None:
         """Accept no more deliveries."""

@@ -6,7 +6,6 @@ and write. Here each task is a target of one shared stream.
 """
 
 import itertools
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -22,13 +21,12 @@ from google.cloud.firestore_v1 import _helpers as firestore_values
 from google.cloud.firestore_v1.types import ListenRequest, ListenResponse, TargetChange
 
 from common.adapters.firestore_revisions import revision_of, update_time_of
+from common.backoff import Backoff
 from common.domain.task import Task
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.versions import UndecodableError
 from frontend_api.streams.ports import TaskSnapshot
 
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 _Requests = SimpleQueue[ListenRequest | None]
 
@@ -113,17 +111,16 @@ class FirestoreTaskChanges:
     # ── methods that run on the stream's thread ───────────────────────────────────────────────────
 
     def _listen(self) -> None:
-        pause = _FIRST_PAUSE_SECONDS
+        backoff = Backoff(first_seconds=0.2, max_seconds=5.0, jitter=True)
         while True:
             self._is_wanted.wait()
             try:
                 for response in self._opened_stream():
-                    pause = _FIRST_PAUSE_SECONDS
+                    backoff.reset()
                     self._on_change(ListenResponse.pb(response))
             except google_errors.GoogleAPICallError as exc:
-                _log.warning("task_watch_interrupted", error=type(exc).__name__, again_in_seconds=pause)
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter, not secrecy)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                _log.warning("task_changes_interrupted", error=type(exc).__name__)
+            time.sleep(backoff.next_pause())
 
     def _opened_stream(self) -> Any:
         with self._lock:

@@ -12,7 +12,7 @@ from typing import Any
 from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 
-from common.adapters.firestore_conflicts import back_off, starved
+from common.adapters.firestore_conflicts import attempts
 from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors, tried_again_within
 from common.adapters.firestore_revisions import revision_of, update_time_of
 from common.adapters.firestore_values import plain
@@ -43,13 +43,12 @@ class FirestoreWebhookLogs:
         self, task_id: str, change: Callable[[WebhookLog], WebhookLog], *, last_seen: WebhookLog | None = None
     ) -> WebhookLog:
         before = last_seen or self.get(task_id)
-        for conflicts in range(_MAX_CONFLICTS):
+        for _ in attempts(_MAX_CONFLICTS):
             after = change(before)
             if after is before or self._written(before, after):
                 return after
-            back_off(conflicts)
             before = self.get(task_id)
-        raise starved(_MAX_CONFLICTS)
+        raise AssertionError("unreachable: the last attempt raises")
 
     def delete(self, task_id: str) -> None:
         with translated_errors():

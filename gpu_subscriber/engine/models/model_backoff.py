@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from common.backoff import Backoff
 from common.domain.worker_report import BrokenModel
 
 FIRST_PAUSE_SECONDS = 5.0
@@ -25,6 +26,7 @@ class ModelBackoff:
         self._clock = clock
         self._broken: dict[str, BrokenModel] = {}
         self._due_at: dict[str, float] = {}
+        self._backoffs: dict[str, Backoff] = {}
 
     @property
     def broken(self) -> tuple[BrokenModel, ...]:
@@ -37,19 +39,20 @@ class ModelBackoff:
 
     def failed(self, model: str, reason: str) -> BrokenModel:
         """Record another consecutive failure."""
-        before = self._broken.get(model)
-        failures = 1 if before is None else before.failures + 1
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10))
+        backoff = self._backoffs.setdefault(
+            model, Backoff(first_seconds=FIRST_PAUSE_SECONDS, max_seconds=LONGEST_PAUSE_SECONDS)
+        )
+        pause = backoff.next_pause()
         self._due_at[model] = self._clock() + pause
         self._broken[model] = BrokenModel(
             model=model,
             reason=reason[:_LONGEST_REASON],
-            failures=failures,
+            failures=backoff.failures,
             retry_at=datetime.now(UTC) + timedelta(seconds=pause),
         )
         return self._broken[model]
 
     def recovered(self, model: str) -> None:
         """Record that the model was loaded."""
-        self._broken.pop(model, None)
-        self._due_at.pop(model, None)
+        for records in (self._broken, self._due_at, self._backoffs):
+            records.pop(model, None)
