@@ -18,10 +18,10 @@ from benchmarks.prompts import PROMPTS
 from benchmarks.whole_system import api_process, running_system, submit
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.grpc_channels import publisher_client
 from common.adapters.system_clock import SystemClock
 from common.domain.models.catalog import DEMO_MODEL
 from common.domain.task import Task
-from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from local_stack.provisioning import ResourceNames
 from local_stack.stack import LocalStack

@@ -17,6 +17,7 @@ from google.cloud.storage import Client as StorageClient
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
+from common.adapters.grpc_channels import publisher_client
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
@@ -43,7 +44,6 @@ from frontend_api.adapters.google_tokens import (
     ServiceAccountAuthenticator,
 )
 from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_prompt_limits
-from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.adapters.webhook_sender import PinnedWebhookSender
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.adapters.firestore_worker_reports import FirestoreWorkerReports
+from common.adapters.grpc_channels import publisher_client
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
@@ -30,9 +31,9 @@ from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
 from gpu_subscriber.adapters.kubernetes_pod import KubernetesPod
 from gpu_subscriber.adapters.nvml_gpus import show_gpus
-from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
+from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover

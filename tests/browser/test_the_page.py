@@ -8,7 +8,7 @@ import pytest
 from google.pubsub_v1.types import PubsubMessage
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
-from gpu_subscriber.adapters.pubsub_clients import publisher_client
+from common.adapters.grpc_channels import publisher_client
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.browser.conftest import screenshot_folder

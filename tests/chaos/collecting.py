@@ -20,7 +20,7 @@ from common.adapters.firestore_client import firestore_client
 from common.domain.task import Task
 from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.task_event import TaskEvent, decode_task_event
-from gpu_subscriber.adapters.pubsub_clients import subscriber_client
+from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.provisioning import ResourceNames
 from tests.chaos.evidence import SeenObject
 

@@ -20,9 +20,10 @@ import httpx
 from google.pubsub_v1.types import PubsubMessage
 from PIL import Image
 
+from common.adapters.grpc_channels import publisher_client
 from common.domain.task import Task, TaskStatus
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
-from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.processes.orphans import end_orphans
 from local_stack.provisioning import ResourceNames
 from local_stack.settings import StackSettings

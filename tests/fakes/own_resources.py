@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from google.pubsub_v1.types import PubsubMessage
 
+from common.adapters.grpc_channels import publisher_client
 from gpu_subscriber.adapters.gcs_bucket import open_bucket
-from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.provisioning import ResourceNames, provision_bucket
 from tests.emulators import Emulators
 

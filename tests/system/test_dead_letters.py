@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from google.pubsub_v1.types import DeadLetterPolicy, PubsubMessage, RetryPolicy, Subscription
 
+from common.adapters.grpc_channels import publisher_client
 from common.domain.task import TaskStatus
-from gpu_subscriber.adapters.pubsub_clients import publisher_client, subscriber_client
+from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.chaos.waiting import wait_for

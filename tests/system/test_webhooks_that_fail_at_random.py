@@ -12,11 +12,11 @@ import pytest
 
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
+from common.adapters.grpc_channels import publisher_client
 from common.adapters.pubsub_event_publisher import PubSubEventPublisher
 from common.adapters.pubsub_topic import PubSubTopic
 from common.domain.task import Task
 from common.wire_formats.task_event import ending_of
-from gpu_subscriber.adapters.pubsub_clients import publisher_client
 from tests.chaos.waiting import wait_for
 from tests.factories import NOW, submitted_task
 from tests.fakes.webhook_receiver import WebhookReceiver

@@ -10,10 +10,10 @@ from google.pubsub_v1.services.subscriber import SubscriberClient
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 from google.pubsub_v1.types import PubsubMessage
 
+from common.adapters.grpc_channels import publisher_client
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Lane, Task
 from common.wire_formats.task_message import decode_task_message
-from frontend_api.adapters.publisher_client import publisher_client
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.tasks.ports import TaskQueue
 from local_stack.free_ports import free_port

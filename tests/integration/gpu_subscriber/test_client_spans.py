@@ -13,8 +13,8 @@ from google.cloud.pubsub_v1.types import FlowControl
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
-from gpu_subscriber.adapters.pubsub_clients import subscriber_client
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
+from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from gpu_subscriber.ports import Delivery, DeliveryStream, Settlement
 from tests.emulators import Emulators
 from tests.fakes.own_resources import OwnResources
