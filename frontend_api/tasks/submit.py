@@ -102,10 +102,10 @@ class SubmitTask:
         - DependencyUnavailableError if the task is certainly not stored.
         - QuotaExceededError and QueueFullError, except for a replay.
         """
-        (task,) = self.estimator.with_predictions([self.new_task(submission)])
+        task = self.new_task(submission)
         try:
             with self.quotas.submission_of(submission.user_id):
-                stored = self._created(task)
+                stored = self._create(task)
         except TaskAlreadyExistsError:
             return Submitted(task=self._replayed(task), replayed=True)
         except QuotaExceededError as refusal:
@@ -149,9 +149,10 @@ class SubmitTask:
         )
         return replace(task, warnings=warnings) if warnings else task
 
-    def _created(self, task: Task) -> Task:
+    def _create(self, task: Task) -> Task:
+        (predicted,) = self.estimator.with_predictions([task])
         try:
-            return self.store.create(task)
+            return self.store.create(predicted)
         except DependencyUnavailableError as exc:
             raise OutcomeUnknownError(task.id, exc) from exc
 

@@ -66,12 +66,11 @@ class SubmitBatch:
     def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
         """Store the tasks within the caller's quotas and return the results by id."""
         estimator = self.submit_task.estimator
-        tasks = estimator.with_predictions(tasks)
         allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
         within, beyond = tasks[: allowance.granted], tasks[allowance.granted :]
         created: tuple[Task | DomainError, ...] = ()
         try:
-            created = self._created(within) if within else ()
+            created = self._create(estimator.with_predictions(within)) if within else ()
         finally:
             allowance.settle(stored=sum(isinstance(each, Task) for each in created))
         for each in created:
@@ -85,7 +84,7 @@ class SubmitBatch:
             outcomes |= dict.fromkeys((task.id for task in beyond), allowance.refusal)
         return outcomes
 
-    def _created(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
+    def _create(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
         """Return the result of each; after a store timeout, each may be stored nevertheless."""
         try:
             created = self.batches.create(tasks)

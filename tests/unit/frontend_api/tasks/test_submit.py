@@ -2,10 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from common.domain.task import Lane, Task, TaskStatus
+from frontend_api.quotas.quotas import QuotaLimits
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
 KEY = {"Idempotency-Key": "order-66"}
@@ -168,3 +170,15 @@ def test_a_burst_of_one_request_is_one_task(api: Api) -> None:
     assert len({task_id for _, task_id in answers}) == 1
     assert len(api.store.all_tasks) == 1
     assert {task.id for task in api.queue.published} == {answers[0][1]}
+
+
+def test_submission_reads_no_workload_when_the_quota_is_exceeded(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, quota_limits=QuotaLimits(active_tasks=1))
+    body = {"prompt": "a large red circle"}
+    assert api.submit().status_code == 202
+    api.clock.advance(5)
+    lists_read, statuses_read = api.gauge.lists_read, api.gauge.statuses_read
+    assert api.submit().status_code == 429
+    batch = api.client.post("/v1/tasks:batch", json={"tasks": [body, body]}).get_json()
+    assert [result["problem"]["code"] for result in batch["results"]] == ["quota_exceeded"] * 2
+    assert (api.gauge.lists_read, api.gauge.statuses_read) == (lists_read, statuses_read)
