@@ -216,6 +216,19 @@ def test_short_predictions_err_in_other_ways_than_long_ones() -> None:
     assert calibration.eta(60.0).p50_seconds == pytest.approx(60.0, rel=0.1)
 
 
+def test_eta_of_a_long_task_ignores_the_overhead_ratio_of_tiny_ones() -> None:
+    tiny = cases(50, about=0.2, error=5.0, spread=0.1)
+    assert Calibration.of([tiny]).eta(0.2).p50_seconds == pytest.approx(1.0, rel=0.2)
+    assert Calibration.of([tiny]).eta(20.0).p50_seconds == pytest.approx(21.0, rel=0.1)
+    few_long = cases(8, about=20.0, error=1.1, spread=0.05)
+    assert Calibration.of([tiny, few_long]).eta(20.0).p50_seconds == pytest.approx(22.0, rel=0.1)
+
+
+def test_eta_of_a_long_task_keeps_the_error_ratio_of_tasks_above_a_second() -> None:
+    slow = cases(50, about=5.0, error=3.0, spread=0.1)
+    assert Calibration.of([slow]).eta(40.0).p50_seconds == pytest.approx(120.0, rel=0.1)
+
+
 def test_what_became_true_lately_counts_most() -> None:
     slow, fast = cases(60, about=5.0, error=3.0, spread=0.1), cases(60, about=5.0, error=1.0, spread=0.1)
     assert Calibration.of([slow + fast]).eta(5.0).p50_seconds == pytest.approx(5.0, rel=0.2)
