@@ -75,7 +75,7 @@ format: install-dev ## let ruff tidy up
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-chaos: install-dev ## kills, cuts and stalls, all cases; MINUTES=30 soaks at random instead, SEED=… repeats a soak
+chaos: install-dev ## the chaos tests; MINUTES=30 runs a soak test instead, SEED=… repeats one
 	@$(if $(MINUTES),$(BIN)/python -m tools.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),$(BIN)/python -m pytest tests/chaos -m "chaos or chaos_long")
 
 bench: install-dev web ## the figures of docs/internals/benchmarks.md

@@ -3,8 +3,8 @@
     python -m tools.rehearsal [api|worker]     needs root, debootstrap and Node; `make images-check`
 
 Each stage starts from a clean checkout and a fresh copy of its base, contains only what its
-Dockerfile adds, and runs its steps by chroot. Then the last stage's command is started as its user
-on a read-only root, and must answer. The bases are Debian's own Python and this machine's Node
+Dockerfile adds, and runs its steps in a chroot. Then the last stage's command runs as its user
+on a read-only root and must respond. The bases are Debian's own Python and this machine's Node
 instead of the images in FROM; there is no kernel isolation between containers. The rehearsal finds
 files that were not copied and packages that were not installed.
 """
@@ -39,15 +39,15 @@ from tests.infrastructure.dockerfiles import (
 _PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
 _SYSTEM_PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin"
 _IN_FOLDER = 'cd "$0" && exec "$@"'
-_PATIENCE_SECONDS = 300.0
-_NOWHERE = {
+_TIMEOUT_SECONDS = 300.0
+_UNREACHABLE_SERVICES = {
     "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
     "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
     "STORAGE_EMULATOR_HOST": "http://127.0.0.1:1",
     "DARKROOM_DEVICE": "cpu",
     "DARKROOM_MEASURE_AT_START": "false",
 }
-_ANSWERS = {
+_RESPONSES = {
     "api": (("/healthz", b"{"), ("/", b"<script"), ("/openapi.json", b"openapi"), ("/docs", b"<html")),
     "worker": (("/healthz", b'"alive": true'), ("/readyz", b'"models": ["demo"]')),
 }
@@ -55,8 +55,8 @@ _PORT_VARIABLE = {"api": "PORT", "worker": "DARKROOM_HEALTH_PORT"}
 
 
 @dataclass(slots=True)
-class Room:
-    """A stage being built: its root, and the values of ENV, ARG, WORKDIR and USER."""
+class BuildRoot:
+    """A stage: its root, and the values of ENV, ARG, WORKDIR and USER."""
 
     root: Path
     variables: dict[str, str] = field(default_factory=lambda: {"PATH": _SYSTEM_PATH})
@@ -67,7 +67,7 @@ class Room:
         return self.root / str(Path(self.folder, path)).lstrip("/")
 
     def command(self, argv: list[str], *, binds: list[Path], read_only: bool = False) -> list[str]:
-        """Wrap this command in its own mount namespace, so that its mounts are gone when it ends."""
+        """Wrap this command in a mount namespace, which ends with the command."""
         root = shlex.quote(str(self.root))
         lines = [
             f"mount --bind {root} {root}",
@@ -97,50 +97,54 @@ class Rehearsal:
     def __init__(self, image: str, work: Path, bases: dict[str, Path], binds: list[Path]) -> None:
         self._image, self._work, self._bases, self._binds = image, work, bases, binds
         self._files = build_files()
-        self._rooms: dict[str | None, Room] = {}
+        self._roots: dict[str | None, BuildRoot] = {}
 
-    def build(self) -> Room:
+    def build(self) -> BuildRoot:
         """Run every step; returns the last stage's root."""
-        room = None
+        stage_root = None
         for number, stage in enumerate(stages(self._image)):
-            room = self._rooms[stage.name] = Room(self._work / f"{self._image}-{number}")
-            _copy_tree(self._bases[stage.base.partition(":")[0]], room.root)
+            stage_root = self._roots[stage.name] = BuildRoot(self._work / f"{self._image}-{number}")
+            _copy_tree(self._bases[stage.base.partition(":")[0]], stage_root.root)
             for instruction in stage.instructions:
-                self._step(stage, room, instruction)
-        assert room is not None
-        return room
+                self._step(stage, stage_root, instruction)
+        assert stage_root is not None
+        return stage_root
 
-    def _step(self, stage: Stage, room: Room, instruction: Instruction) -> None:
+    def _step(self, stage: Stage, stage_root: BuildRoot, instruction: Instruction) -> None:
         value = instruction.value
         if instruction.name != "RUN":  # in RUN, the shell expands variables
-            value = string.Template(value).safe_substitute(room.variables)
+            value = string.Template(value).safe_substitute(stage_root.variables)
         match instruction.name:
             case "ARG" | "ENV":
                 pairs = [word.partition("=") for word in Instruction("", value).words]
-                room.variables |= {name: given for name, _, given in pairs}
+                stage_root.variables |= {name: given for name, _, given in pairs}
             case "WORKDIR":
-                room.folder = value
-                room.inside(".").mkdir(parents=True, exist_ok=True)
+                stage_root.folder = value
+                stage_root.inside(".").mkdir(parents=True, exist_ok=True)
             case "USER":
-                room.user = value
+                stage_root.user = value
             case "COPY":
-                self._copy(room, Copy.of(Instruction("COPY", value)))
+                self._copy(stage_root, Copy.of(Instruction("COPY", value)))
             case "RUN":
-                self._say(f"{stage.name or 'last stage'}: {value}")
-                command = room.command(["/bin/sh", "-c", value], binds=self._binds)
-                subprocess.run(command, check=True, env={"HOME": "/root", **_passed_on(), **room.variables})
+                self._print(f"{stage.name or 'last stage'}: {value}")
+                command = stage_root.command(["/bin/sh", "-c", value], binds=self._binds)
+                subprocess.run(
+                    command,
+                    check=True,
+                    env={"HOME": "/root", **_package_client_settings(), **stage_root.variables},
+                )
             case _:
                 pass  # metadata of the image builds nothing
 
-    def _copy(self, room: Room, copy: Copy) -> None:
+    def _copy(self, stage_root: BuildRoot, copy: Copy) -> None:
         several = len(copy.sources) > 1 or copy.target.endswith("/")
         for source in copy.sources:
             if copy.stage is not None:
-                origin = self._rooms[copy.stage].inside(source)
-                _copy_tree(origin, room.inside(copy.target))
+                origin = self._roots[copy.stage].inside(source)
+                _copy_tree(origin, stage_root.inside(copy.target))
                 continue
             for file in copied(source, self._files):
-                target = room.inside(copy.target)
+                target = stage_root.inside(copy.target)
                 if str(file) != source:
                     target /= file.relative_to(source)
                 elif several:
@@ -148,36 +152,42 @@ class Rehearsal:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / file, target)
 
-    def serve(self, room: Room) -> None:
-        """Start the command of CMD and check its answers."""
+    def serve(self, stage_root: BuildRoot) -> None:
+        """Run the command of CMD and check its responses."""
         (command,) = stages(self._image)[-1].all("CMD")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        environment = {**room.variables, **_NOWHERE, _PORT_VARIABLE[self._image]: str(port)}
-        self._say(f"as {room.user}: {' '.join(command.words)}")
+        environment = {
+            **stage_root.variables,
+            **_UNREACHABLE_SERVICES,
+            _PORT_VARIABLE[self._image]: str(port),
+        }
+        self._print(f"as {stage_root.user}: {' '.join(command.words)}")
         process = subprocess.Popen(
-            room.command(command.words, binds=[], read_only=True), env=environment, start_new_session=True
+            stage_root.command(command.words, binds=[], read_only=True),
+            env=environment,
+            start_new_session=True,
         )
         try:
-            for path, expected in _ANSWERS[self._image]:
-                _await_answer(f"http://127.0.0.1:{port}{path}", expected, process)
-                self._say(f"{path} answers")
+            for path, expected in _RESPONSES[self._image]:
+                _wait_for_response(f"http://127.0.0.1:{port}{path}", expected, process)
+                self._print(f"{path} responds")
             process.send_signal(signal.SIGTERM)
             code = process.wait(30)
-            self._say(f"after SIGTERM it exits with {code}")
+            self._print(f"exited with {code} after SIGTERM")
             if code != 0:
                 raise SystemExit(f"{self._image}: exit code {code}")
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         sys.stdout.write(f"[{self._image}] {line}\n")
         sys.stdout.flush()
 
 
-def _passed_on() -> dict[str, str]:
+def _package_client_settings() -> dict[str, str]:
     """Return the settings with which this machine's package clients reach their registries."""
     return {
         name: value for name, value in os.environ.items() if name.lower().startswith(("pip_", "npm_config_"))
@@ -190,19 +200,19 @@ def _copy_tree(source: Path, target: Path) -> None:
     subprocess.run(["cp", "--archive", "--reflink=auto", f"{source}/.", str(target)], check=True)
 
 
-def _await_answer(url: str, expected: bytes, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    answer = b""
-    while expected not in answer:
+def _wait_for_response(url: str, expected: bytes, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    body = b""
+    while expected not in body:
         if process.poll() is not None:
-            raise SystemExit(f"it ended with {process.returncode} before {url} answered")
+            raise SystemExit(f"exited with {process.returncode} before {url} responded")
         if time.monotonic() > deadline:
-            raise SystemExit(f"{url} does not answer with {expected!r}: {answer[:400]!r}")
+            raise SystemExit(f"{url} did not return {expected!r}: {body[:400]!r}")
         try:
             with urllib.request.urlopen(url, timeout=5) as response:
-                answer = response.read()
+                body = response.read()
         except urllib.error.HTTPError as error:  # a worker that is not ready returns its state
-            answer = error.read()
+            body = error.read()
         except OSError:
             time.sleep(0.5)
 
@@ -222,7 +232,7 @@ def _bases(work: Path) -> dict[str, Path]:
         _copy_tree(python, node)
         interpreter = shutil.which("node")
         if interpreter is None:
-            raise SystemExit("the rehearsal needs Node, for the page")
+            raise SystemExit("The rehearsal needs Node to build the page.")
         shutil.copy2(interpreter, node / "usr/local/bin/node")
         packages = subprocess.check_output(["npm", "root", "--global"], text=True).strip()
         _copy_tree(Path(packages) / "npm", node / "usr/local/lib/node_modules/npm")
@@ -237,20 +247,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("image", nargs="?", choices=sorted(DOCKERFILES), help="both when none is named")
+    parser.add_argument("image", nargs="?", choices=sorted(DOCKERFILES), help="default: both")
     parser.add_argument(
-        "--work", type=Path, default=ROOT / ".darkroom" / "images", help="where the roots are made"
+        "--work", type=Path, default=ROOT / ".darkroom" / "images", help="the folder of the roots"
     )
     parser.add_argument(
         "--bind",
         type=Path,
         action="append",
         default=[],
-        help="a file or folder of this machine that the steps may see",
+        help="a file or folder of this machine to mount for the steps",
     )
     arguments = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise SystemExit("the rehearsal needs root, for chroot, and debootstrap")
+        raise SystemExit("The rehearsal needs root (for chroot) and debootstrap.")
     arguments.work.mkdir(parents=True, exist_ok=True)
     work = arguments.work.resolve()
     bases = _bases(work)

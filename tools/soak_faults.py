@@ -12,7 +12,7 @@ import psutil
 from tests.chaos.chaos_worker import ChaosWorker
 from tests.chaos.network import Link
 from tests.chaos.rig import Rig
-from tests.chaos.waiting import let_pass
+from tests.chaos.waiting import pause
 
 _NAMES = ("firestore", "pubsub", "storage")
 
@@ -20,9 +20,9 @@ _NAMES = ("firestore", "pubsub", "storage")
 class Faults:
     """Injects one fault at a time, on the calling thread. `injected` counts them by kind."""
 
-    def __init__(self, rig: Rig, dice: random.Random) -> None:
+    def __init__(self, rig: Rig, rng: random.Random) -> None:
         self._rig = rig
-        self._dice = dice
+        self._rng = rng
         self.injected: Counter[str] = Counter()
         # Relative frequencies. Killed processes cost seconds to restart, broken connections
         # nothing.
@@ -32,11 +32,11 @@ class Faults:
             self._worker_stopped: 3,
             self._worker_suspended: 2,
             self._engine_suspended: 2,
-            self._delivered_again: 6,
+            self._message_redelivered: 6,
             self._link_cut: 6,
             self._link_stalled: 3,
             self._link_refused: 3,
-            self._answers_dropped: 4,
+            self._responses_dropped: 4,
             self._link_half_open: 1,
             self._api_killed: 1,
             self._bucket_killed: 1,
@@ -44,7 +44,7 @@ class Faults:
 
     def inject(self) -> str:
         """Inject one fault from start to repair, and return its kind."""
-        [fault] = self._dice.choices(list(self._kinds), weights=list(self._kinds.values()))
+        [fault] = self._rng.choices(list(self._kinds), weights=list(self._kinds.values()))
         kind = fault()
         self.injected[kind] += 1
         return kind
@@ -69,7 +69,7 @@ class Faults:
     def _worker_suspended(self) -> str:
         worker = self._any_worker()
         worker.process.suspend()
-        let_pass(self._dice.uniform(0.5, 12))
+        pause(self._rng.uniform(0.5, 12))
         worker.process.resume()
         return "worker suspended"
 
@@ -77,12 +77,12 @@ class Faults:
         with suppress(LookupError, psutil.NoSuchProcess):
             engine = self._any_worker().engine
             engine.suspend()
-            let_pass(self._dice.uniform(0.5, 5))
+            pause(self._rng.uniform(0.5, 5))
             engine.resume()
         return "engine suspended"
 
-    def _delivered_again(self) -> str:
-        self._rig.deliver_again(self._dice.choice(list(self._rig.accepted)))
+    def _message_redelivered(self) -> str:
+        self._rig.redeliver(self._rng.choice(list(self._rig.accepted)))
         return "delivered again"
 
     def _link_cut(self) -> str:
@@ -96,8 +96,8 @@ class Faults:
     def _link_refused(self) -> str:
         return self._for_a_while("refused", Link.refuse)
 
-    def _answers_dropped(self) -> str:
-        return self._for_a_while("answers dropped", Link.drop_answers)
+    def _responses_dropped(self) -> str:
+        return self._for_a_while("answers dropped", Link.drop_responses)
 
     def _link_half_open(self) -> str:
         name, link = self._any_link()
@@ -113,8 +113,8 @@ class Faults:
     def _for_a_while(self, what: str, begin: Callable[[Link], None]) -> str:
         name, link = self._any_link()
         begin(link)
-        let_pass(self._dice.uniform(0.2, 6))
-        link.pass_on()
+        pause(self._rng.uniform(0.2, 6))
+        link.restore()
         return f"{name} {what}"
 
     def _restarted(self, process: str) -> str:
@@ -126,10 +126,10 @@ class Faults:
         return self._one_of(self._rig.workers)
 
     def _any_link(self) -> tuple[str, Link]:
-        links = self._dice.choice([self._rig.site.api_links, *(worker.links for worker in self._rig.workers)])
-        name = self._dice.choice(_NAMES)
+        links = self._rng.choice([self._rig.site.api_links, *(worker.links for worker in self._rig.workers)])
+        name = self._rng.choice(_NAMES)
         link: Link = getattr(links, name)
         return name, link
 
     def _one_of(self, workers: Sequence[ChaosWorker]) -> ChaosWorker:
-        return self._dice.choice(workers)
+        return self._rng.choice(workers)

@@ -14,16 +14,16 @@ from tests.chaos.checker import Kind, Verdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoakReport:
-    """One soak test. `findings` are sentences; the test passes without any."""
+    """One soak test, which passes without `findings`."""
 
     seed: int
     minutes: float
     engine: str
     machine: str
     tasks: int
-    refused: int
+    rejected: int
     """Rejected submissions, which have no guarantees."""
-    endings: Mapping[str, int]
+    statuses: Mapping[str, int]
     attempts: Mapping[str, int]
     """The number of tasks that finished in each attempt."""
     faults: Mapping[str, int]
@@ -34,13 +34,8 @@ class SoakReport:
     gpu_seconds: float
     wasted_gpu_seconds: float
     """From the tasks' documents; for a killed worker, until its last heartbeat."""
-    litter: int
+    leftovers: int
     findings: tuple[str, ...]
-
-    @property
-    def faults_in_all(self) -> int:
-        """Return the number of injected faults."""
-        return sum(self.faults.values())
 
     def write(self, folder: Path) -> None:
         """Write soak.json and soak.md."""
@@ -50,34 +45,35 @@ class SoakReport:
 
     def table(self) -> str:
         """Return the report in Markdown."""
+        fault_count = sum(self.faults.values())
         rows = {
             "seed": str(self.seed),
             "minutes": f"{self.minutes:.1f}",
             "machine": self.machine,
             "engine": self.engine,
             "tasks accepted": str(self.tasks),
-            "submissions refused": str(self.refused),
-            "endings": _listed(self.endings),
-            "ended in attempt": _listed(self.attempts),
-            "faults": f"{self.faults_in_all}, one for {self.tasks / max(1, self.faults_in_all):.0f} tasks",
+            "submissions rejected": str(self.rejected),
+            "final statuses": _format_counts(self.statuses),
+            "finished in attempt": _format_counts(self.attempts),
+            "faults": f"{fault_count}, one per {self.tasks / max(1, fault_count):.0f} tasks",
             **{f"– {kind}": str(count) for kind, count in self.faults.items()},
             "**lost**": str(self.lost),
             "**doubled**": str(self.doubled),
             "**corrupt**": str(self.corrupt),
             "**miscounted**": str(self.miscounted),
-            "GPU seconds, of these wasted": f"{self.gpu_seconds:.1f}, {self.wasted_gpu_seconds:.1f}",
-            "objects left by dead attempts": str(self.litter),
+            "GPU seconds, wasted GPU seconds": f"{self.gpu_seconds:.1f}, {self.wasted_gpu_seconds:.1f}",
+            "objects of crashed attempts": str(self.leftovers),
         }
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
         return "\n".join([*lines, "", *self.findings]) + "\n"
 
 
-def reported(
+def create_report(
     *,
     seed: int,
     minutes: float,
     engine: str,
-    refused: int,
+    rejected: int,
     faults: Mapping[str, int],
     documents: Mapping[str, Task],
     verdict: Verdict,
@@ -91,9 +87,9 @@ def reported(
         engine=engine,
         machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         tasks=tasks,
-        refused=refused,
-        endings=_counted(task.status.value for task in found),
-        attempts=_counted(str(task.attempt) for task in found),
+        rejected=rejected,
+        statuses=_count(task.status.value for task in found),
+        attempts=_count(str(task.attempt) for task in found),
         faults=dict(sorted(faults.items())),
         lost=verdict.count(Kind.LOST),
         doubled=verdict.count(Kind.DOUBLED),
@@ -101,14 +97,14 @@ def reported(
         miscounted=verdict.count(Kind.MISCOUNTED),
         gpu_seconds=sum(task.usage.gpu_seconds or 0.0 for task in found),
         wasted_gpu_seconds=sum(task.usage.wasted_gpu_seconds for task in found),
-        litter=len(verdict.litter),
+        leftovers=len(verdict.leftovers),
         findings=tuple(str(finding) for finding in verdict.findings),
     )
 
 
-def _counted(values: Iterable[str]) -> dict[str, int]:
+def _count(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def _format_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in counts.items())

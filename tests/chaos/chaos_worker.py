@@ -42,10 +42,10 @@ class Links:
             "STORAGE_EMULATOR_HOST": f"http://{self.storage.host}",
         }
 
-    def pass_on(self) -> None:
+    def restore(self) -> None:
         """Restore normal forwarding."""
         for link in self.all:
-            link.pass_on()
+            link.restore()
 
     def cut(self) -> None:
         """Close the open connections and discard held data."""
@@ -100,7 +100,7 @@ class ChaosWorker:
         """Send SIGKILL to the whole process tree, which loses unsent data."""
         self.process.kill()
         self.links.cut()
-        self.links.pass_on()
+        self.links.restore()
 
     def kill_parent(self) -> None:
         """Send SIGKILL to the parent only: the engine has to detect it."""
@@ -111,7 +111,9 @@ class ChaosWorker:
     def stop(self, *, within_seconds: float = 40.0) -> int | None:
         """Send SIGTERM and return the exit code."""
         self.process.ask_to_stop()
-        assert self.process.wait_stopped(within_seconds), f"{self.name} does not stop:\n{self._last_words()}"
+        assert self.process.wait_stopped(within_seconds), (
+            f"{self.name} does not stop:\n{self._log_with_stack_traces()}"
+        )
         return self.process.exit_code
 
     def restart(self) -> None:
@@ -119,7 +121,7 @@ class ChaosWorker:
         self.process.restart()
         self.process.wait_until_ready()
 
-    def _last_words(self) -> str:
+    def _log_with_stack_traces(self) -> str:
         """Return the end of its log, with the stack traces of all threads that faulthandler writes
         on SIGABRT.
         """

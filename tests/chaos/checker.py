@@ -1,11 +1,11 @@
-"""The checker: compares the accepted submissions with the evidence, as sets, and reports violations of the guarantees.
+"""Compare the accepted submissions with the evidence and report violations of the guarantees.
 
 lost        an accepted task has no document, no terminal state, one that is not permitted, no event, or lacks an image
-doubled     it finished more than once: a second event id, an event of another terminal state, an image twice
-corrupt     an image is missing, differs from the document, cannot be decoded, or is another one; or any object is
-            incomplete
-miscounted  attempts that do not add up, a claim that outlived its task, an image of a later attempt,
-            device seconds of the attempts that the usage lacks
+doubled     it finished more than once: a second event id, an event of another terminal state, a repeated image
+corrupt     an image is missing, differs from the document, cannot be decoded, or belongs to another task; or any
+            object is incomplete
+miscounted  attempts that do not add up, a claim of a finished task, an image of a later attempt, GPU seconds of the
+            attempts that the usage lacks
 
 A task may finish with a part of its images: cancelled, or completed with `failed_images` where it may fail. The same
 guarantees apply to the images that it has; the document must name those that it lacks.
@@ -25,7 +25,7 @@ from common.domain.images import StoredImage
 from common.domain.task import DEFAULT_ATTEMPTS, Task, TaskStatus
 from common.domain.task_records import MAX_HISTORY
 from common.wire_formats.task_event import TaskEvent, ending_of
-from tests.chaos.evidence import Accepted, Evidence, SeenObject
+from tests.chaos.evidence import Accepted, Evidence, StoredObject
 
 _IMAGE_NAME = re.compile(r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+)/(?P<index>\d+)\.\w+")
 
@@ -56,116 +56,116 @@ class Verdict:
     """All findings, and the leftover objects that are permitted."""
 
     findings: tuple[Finding, ...]
-    litter: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     def count(self, kind: Kind) -> int:
         """Return the number of tasks with this kind of violation."""
         return len({finding.task_id for finding in self.findings if finding.kind is kind})
 
 
-Told = Iterator[tuple[Kind, str]]
+Findings = Iterator[tuple[Kind, str]]
 
 
-def judge(evidence: Evidence) -> Verdict:
+def check(evidence: Evidence) -> Verdict:
     """Check all accepted submissions, and all objects of their tasks."""
     events: dict[str, list[TaskEvent]] = defaultdict(list)
     for event in evidence.events:
         events[event.task_id].append(event)
-    objects: dict[str, list[SeenObject]] = defaultdict(list)
-    for seen in evidence.objects.values():
-        objects[seen.name.split("/")[1]].append(seen)
-    findings, litter = [], []
+    objects: dict[str, list[StoredObject]] = defaultdict(list)
+    for stored in evidence.objects.values():
+        objects[stored.name.split("/")[1]].append(stored)
+    findings, leftovers = [], []
     for accepted in evidence.accepted:
         task = evidence.documents.get(accepted.task_id)
         if task is None:
-            told: list[tuple[Kind, str]] = [(Kind.LOST, "there is no document")]
+            found: list[tuple[Kind, str]] = [(Kind.LOST, "no document")]
         else:
             own_events, own_objects = events[task.id], objects[task.id]
-            told = [
-                *_ending(accepted, task),
-                *_telling(task, own_events, may_be_missing=evidence.queue_was_lost),
-                *_images(accepted, task, evidence),
-                *_leftovers(task, own_objects),
-                *_counters(task),
+            found = [
+                *_check_status(accepted, task),
+                *_check_events(task, own_events, may_be_missing=evidence.queue_was_lost),
+                *_check_images(accepted, task, evidence),
+                *_check_leftovers(task, own_objects),
+                *_check_counters(task),
             ]
             kept = {image.object_name for image in task.images}
-            litter += [seen.name for seen in own_objects if seen.name not in kept]
-        findings += [Finding(kind=kind, task_id=accepted.task_id, what=what) for kind, what in told]
-    return Verdict(findings=tuple(findings), litter=tuple(litter))
+            leftovers += [stored.name for stored in own_objects if stored.name not in kept]
+        findings += [Finding(kind=kind, task_id=accepted.task_id, what=what) for kind, what in found]
+    return Verdict(findings=tuple(findings), leftovers=tuple(leftovers))
 
 
-def _ending(accepted: Accepted, task: Task) -> Told:
+def _check_status(accepted: Accepted, task: Task) -> Findings:
     if not task.status.is_terminal:
         yield Kind.LOST, f"still {task.status}, attempt {task.attempt}"
-    elif task.status not in accepted.endings:
+    elif task.status not in accepted.permitted:
         yield Kind.LOST, f"{task.status}: {task.failure}"
     if task.status is TaskStatus.COMPLETED and task.failure is not None:
         yield Kind.MISCOUNTED, f"completed with a failure: {task.failure.code}"
     if task.status is TaskStatus.FAILED and task.images:
-        yield Kind.MISCOUNTED, "failed, though it has images"
-    if task.failed_images and TaskStatus.FAILED not in accepted.endings:
+        yield Kind.MISCOUNTED, "failed with images"
+    if task.failed_images and TaskStatus.FAILED not in accepted.permitted:
         yield Kind.LOST, f"failed images: {[(image.index, image.code) for image in task.failed_images]}"
 
 
-def _telling(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -> Told:
+def _check_events(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -> Findings:
     """Check that exactly one final event was published: any number of copies, all of the stored
     terminal state.
     """
     if not task.status.is_terminal:
         if events:
-            yield Kind.DOUBLED, f"told as {events[0].type} and still {task.status}"
+            yield Kind.DOUBLED, f"event {events[0].type}, but still {task.status}"
         return
     if not events and not may_be_missing:
-        yield Kind.LOST, "its owner was never told"
+        yield Kind.LOST, "no event"
     if len({event.id for event in events}) > 1:
-        yield Kind.DOUBLED, f"told as {sorted({event.type for event in events})}, with several ids"
+        yield Kind.DOUBLED, f"events {sorted({event.type for event in events})} with several ids"
     elif any(event != ending_of(task) for event in events):
-        yield Kind.DOUBLED, "told of another ending than the stored one"
+        yield Kind.DOUBLED, "an event that differs from the stored terminal state"
 
 
-def _images(accepted: Accepted, task: Task, evidence: Evidence) -> Told:
+def _check_images(accepted: Accepted, task: Task, evidence: Evidence) -> Findings:
     indices = Counter(image.index for image in task.images)
     named = {image.index for image in task.failed_images}
     if both := named & indices.keys():
-        yield Kind.MISCOUNTED, f"images {sorted(both)} are there and failed"
+        yield Kind.MISCOUNTED, f"images {sorted(both)} are both stored and failed"
     missing = set(range(accepted.images)) - indices.keys() - named
     if missing and task.status is TaskStatus.COMPLETED:
         yield Kind.LOST, f"images {sorted(missing)} are missing"
     if extra := [index for index, times in indices.items() if times > 1 or index >= accepted.images]:
-        yield Kind.DOUBLED, f"images {extra} are too many"
+        yield Kind.DOUBLED, f"images {extra} are repeated or not requested"
     for image in task.images:
-        yield from _image(accepted, task, image, evidence.objects.get(image.object_name))
+        yield from _check_image(accepted, task, image, evidence.objects.get(image.object_name))
 
 
-def _image(accepted: Accepted, task: Task, image: StoredImage, seen: SeenObject | None) -> Told:
+def _check_image(accepted: Accepted, task: Task, image: StoredImage, stored: StoredObject | None) -> Findings:
     found = _IMAGE_NAME.fullmatch(image.object_name)
     if found is None or (found["folder"], int(found["index"])) != (task.folder, image.index):
-        yield Kind.CORRUPT, f"{image.object_name} is no name for image {image.index}"
+        yield Kind.CORRUPT, f"{image.object_name} is not a valid name of image {image.index}"
     elif not 1 <= int(found["attempt"]) <= task.attempt:
         yield Kind.MISCOUNTED, f"{image.object_name} is not of attempts 1 to {task.attempt}"
     if image.seed != task.parameters.seed_of(image.index):
-        yield Kind.CORRUPT, f"image {image.index} was drawn with another seed"
-    if seen is None:
+        yield Kind.CORRUPT, f"image {image.index} has a wrong seed"
+    if stored is None:
         yield Kind.CORRUPT, f"{image.object_name} does not exist"
         return
-    if (seen.sha256, seen.size_bytes) != (image.sha256, image.size_bytes):
-        yield Kind.CORRUPT, f"{image.object_name} holds other bytes than the document says"
-    if seen.picture != (image.content_type, accepted.width, accepted.height):
-        yield Kind.CORRUPT, f"{image.object_name} decodes as {seen.picture}"
+    if (stored.sha256, stored.size_bytes) != (image.sha256, image.size_bytes):
+        yield Kind.CORRUPT, f"{image.object_name} differs in size or checksum from the document"
+    if stored.picture != (image.content_type, accepted.width, accepted.height):
+        yield Kind.CORRUPT, f"{image.object_name} decodes as {stored.picture}"
 
 
-def _leftovers(task: Task, objects: Sequence[SeenObject]) -> Told:
-    for seen in objects:
-        found = _IMAGE_NAME.fullmatch(seen.name)
+def _check_leftovers(task: Task, objects: Sequence[StoredObject]) -> Findings:
+    for stored in objects:
+        found = _IMAGE_NAME.fullmatch(stored.name)
         if found is None:
             continue  # a checkpoint
-        if seen.picture is None:
-            yield Kind.CORRUPT, f"{seen.name} is half an image"
+        if stored.picture is None:
+            yield Kind.CORRUPT, f"{stored.name} is an incomplete image"
         if int(found["attempt"]) > task.attempt:
-            yield Kind.MISCOUNTED, f"{seen.name} is of an attempt that nobody ever claimed"
+            yield Kind.MISCOUNTED, f"{stored.name} is of an attempt without a claim"
 
 
-def _counters(task: Task) -> Told:
+def _check_counters(task: Task) -> Findings:
     """Check the counters.
 
     `attempt` counts claims; each claim used one of `attempts_left`, some of which were returned.
@@ -181,6 +181,6 @@ def _counters(task: Task) -> Told:
     if task.status.is_terminal and len(task.history) < MAX_HISTORY:
         spent = sum(attempt.gpu_seconds or 0.0 for attempt in task.history)
         if not math.isclose(task.usage.total_seconds, spent, abs_tol=1e-3) or task.usage.open_runs:
-            yield Kind.MISCOUNTED, f"{task.usage.total_seconds} GPU seconds, and the attempts took {spent}"
+            yield Kind.MISCOUNTED, f"{task.usage.total_seconds} GPU seconds, but the attempts used {spent}"
     if task.status.is_terminal and task.claim is not None:
-        yield Kind.MISCOUNTED, f"{task.status} and still claimed by {task.claim.worker_id}"
+        yield Kind.MISCOUNTED, f"{task.status}, but still claimed by {task.claim.worker_id}"

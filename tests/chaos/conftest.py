@@ -22,10 +22,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture
 def rig(site: Site, request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """The system under test. A test that passes must have verified everything that it submitted."""
+    """The system under test. Fails a test that has not verified all its submissions."""
     with Rig(site, engine=STAND_IN) as rig:
         yield rig
-    assert rig.is_judged or not request.node.stash.get(PASSED, False), "a case without its judgement"
+    assert rig.is_verified or not request.node.stash.get(PASSED, False), "the test did not call verify()"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,8 +1,8 @@
 """The engine processes of the chaos suite. Each generates images, and crashes on certain prompts.
 
     demo_model    the production engine, with the demo model
-    stand_in      paints one colour, takes hundredths of a second per step, and starts at once
-    narrow        the production engine, on a device with memory for `ROOM` Runs; more run out of memory
+    stand_in      paints one color, takes hundredths of a second per step, and starts at once
+    narrow        the production engine, on a device with memory for `CAPACITY` Runs; more run out of memory
 
 A Run whose prompt contains DEADLY kills the process that executes it, with SIGKILL, as the system's OOM killer does.
 """
@@ -18,7 +18,7 @@ from gpu_subscriber.engine.messages import FromEngine, Start, StepDone, ToEngine
 from tests.chaos.stand_in_engine import serve_stand_in
 
 DEADLY = "deadly"
-ROOM = 2
+CAPACITY = 2
 
 STAND_IN = f"{__name__}:stand_in"
 DEMO_MODEL = f"{__name__}:demo_model"
@@ -71,8 +71,8 @@ def narrow(pipe: Any, settings: EngineSettings) -> None:
         predict = family.predict
 
         def predict_what_fits(states: list[Any]) -> Any:
-            if len(states) > ROOM:
-                raise torch.OutOfMemoryError(f"{len(states)} Runs where {ROOM} fit")
+            if len(states) > CAPACITY:
+                raise torch.OutOfMemoryError(f"{len(states)} Runs where {CAPACITY} fit")
             return predict(states)
 
         family.predict = predict_what_fits

@@ -19,14 +19,14 @@ class Accepted:
     images: int = 1
     width: int
     height: int
-    endings: frozenset[TaskStatus] = COMPLETED
+    permitted: frozenset[TaskStatus] = COMPLETED
     """The permitted terminal states: a valid task completes; a cancelled one may have completed
     before.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenObject:
+class StoredObject:
     """An object under `tasks/`, read completely. `picture` is None when the bytes are not an image."""
 
     name: str
@@ -43,7 +43,7 @@ class Evidence:
 
     accepted: tuple[Accepted, ...]
     documents: Mapping[str, Task]
-    objects: Mapping[str, SeenObject]
+    objects: Mapping[str, StoredObject]
     events: tuple[TaskEvent, ...]
     """As received, including duplicates."""
     queue_was_lost: bool = False

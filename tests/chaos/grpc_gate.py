@@ -66,10 +66,10 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
         On the wire, a unary call is a stream of one message.
         """
         method: str = details.method
-        call = self._channel.stream_stream(method, _as_it_is, _as_it_is)
+        call = self._channel.stream_stream(method, _identity, _identity)
 
         def serve(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
-            self._refuse_if_told(method.rpartition("/")[2], context)
+            self._refuse_if_configured(method.rpartition("/")[2], context)
             headers = [
                 (name, value)
                 for name, value in context.invocation_metadata()
@@ -86,9 +86,9 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
                 )
                 context.abort(error.code(), error.details())
 
-        return grpc.stream_stream_rpc_method_handler(serve, _as_it_is, _as_it_is)
+        return grpc.stream_stream_rpc_method_handler(serve, _identity, _identity)
 
-    def _refuse_if_told(self, method: str, context: Any) -> None:
+    def _refuse_if_configured(self, method: str, context: Any) -> None:
         refusal = self._refusals.get(method)
         if refusal is not None and refusal.applies():
             with self._changed:
@@ -97,5 +97,5 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
             context.abort(refusal.code, "refused by the test")
 
 
-def _as_it_is(message: bytes) -> bytes:
+def _identity(message: bytes) -> bytes:
     return message

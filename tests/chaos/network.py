@@ -6,10 +6,10 @@ A Link is one such proxy. It forwards everything until a method changes its beha
     stall          connections stay open without transferring bytes, also new ones
     half_open      open connections stop without being closed; new ones work
     cut            open connections are closed, new ones work
-    drop_answers   requests arrive, responses do not: the client cannot tell the outcome
+    drop_responses   requests arrive, responses do not: the client cannot tell the outcome
     hold           stalls, or drops responses, from the request that contains given bytes: a breakpoint on the wire
     truncate       closes the connection a few bytes after a request contained given bytes
-    pass_on        normal forwarding; stalled bytes arrive late, connections with lost responses are closed
+    restore        normal forwarding; stalled bytes arrive late, connections with lost responses are closed
 """
 
 import asyncio
@@ -29,10 +29,10 @@ class _Flow(Enum):
     PASS = auto()
     REFUSE = auto()
     STALL = auto()
-    DROP_ANSWERS = auto()
+    DROP_RESPONSES = auto()
 
 
-class _Spring(Enum):
+class _TrapAction(Enum):
     """The action of a trap once its bytes have been seen."""
 
     HOLD_BEFORE = auto()
@@ -43,7 +43,7 @@ class _Spring(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Trap:
     sent: bytes
-    spring: _Spring
+    spring: _TrapAction
     more_bytes: int = 0
     sprung: threading.Event = field(default_factory=threading.Event)
 
@@ -53,7 +53,7 @@ class _Connection:
     client: asyncio.StreamWriter
     service: asyncio.StreamWriter
     tail: bytes = b""
-    lost_answers: bool = False
+    lost_responses: bool = False
     frozen: bool = False
 
     def abort(self) -> None:
@@ -79,44 +79,44 @@ class Link:
         """`address:port`, as in the emulators' variables."""
         return f"{LOOPBACK}:{self.port}"
 
-    def pass_on(self) -> None:
+    def restore(self) -> None:
         """Restore normal forwarding."""
-        self._now(self._pass_on)
+        self._run_on_loop(self._restore)
 
     def refuse(self) -> None:
         """Reset connections, as if the service were not listening."""
-        self._now(lambda: self._set(_Flow.REFUSE, break_connections=True))
+        self._run_on_loop(lambda: self._set(_Flow.REFUSE, break_connections=True))
 
     def stall(self) -> None:
         """Keep connections open without transferring bytes."""
-        self._now(lambda: self._set(_Flow.STALL))
+        self._run_on_loop(lambda: self._set(_Flow.STALL))
 
-    def drop_answers(self) -> None:
+    def drop_responses(self) -> None:
         """Forward requests and discard the responses."""
-        self._now(lambda: self._set(_Flow.DROP_ANSWERS))
+        self._run_on_loop(lambda: self._set(_Flow.DROP_RESPONSES))
 
     def half_open(self) -> None:
         """Stop forwarding on open connections without closing them, as when a router loses its
         connection table.
         """
-        self._now(self._freeze)
+        self._run_on_loop(self._freeze)
 
     def cut(self) -> None:
         """Close the open connections and discard held data."""
-        self._now(self._break_connections)
+        self._run_on_loop(self._break_connections)
 
     @contextmanager
-    def leading_to(self, port: int) -> Iterator[None]:
+    def redirected_to(self, port: int) -> Iterator[None]:
         """Within the block, forward to this port instead.
 
         Open connections are closed at both ends of the block.
         """
-        usual = self._service_port
-        self._now(lambda: self._lead(lambda: port))
+        original = self._service_port
+        self._run_on_loop(lambda: self._redirect(lambda: port))
         try:
             yield
         finally:
-            self._now(lambda: self._lead(usual))
+            self._run_on_loop(lambda: self._redirect(original))
 
     def hold(self, sent: bytes, *, arrives: bool) -> threading.Event:
         """From the request that contains `sent`, stall before it arrives, or forward it and discard
@@ -124,31 +124,31 @@ class Link:
 
         The event is set when that has happened. Acts once.
         """
-        spring = _Spring.HOLD_AFTER if arrives else _Spring.HOLD_BEFORE
-        return self._trapped(_Trap(sent=sent, spring=spring))
+        spring = _TrapAction.HOLD_AFTER if arrives else _TrapAction.HOLD_BEFORE
+        return self._add_trap(_Trap(sent=sent, spring=spring))
 
     def truncate(self, sent: bytes, *, more_bytes: int) -> threading.Event:
         """Close the connection `more_bytes` after `sent` in the next request that contains it.
 
         Acts once.
         """
-        return self._trapped(_Trap(sent=sent, spring=_Spring.TRUNCATE, more_bytes=more_bytes))
+        return self._add_trap(_Trap(sent=sent, spring=_TrapAction.TRUNCATE, more_bytes=more_bytes))
 
     # ── methods that run on the network's own thread ──────────────────────────────────────────────
 
     async def listen(self) -> None:
         """Accept connections on a free port."""
-        server = await asyncio.start_server(self._accepted, LOOPBACK, 0)
+        server = await asyncio.start_server(self._accept, LOOPBACK, 0)
         self.port = server.sockets[0].getsockname()[1]
 
-    def _now(self, do: Callable[[], None]) -> None:
+    def _run_on_loop(self, action: Callable[[], None]) -> None:
         async def done() -> None:
-            do()
+            action()
 
         asyncio.run_coroutine_threadsafe(done(), self._loop).result(10)
 
-    def _trapped(self, trap: _Trap) -> threading.Event:
-        self._now(lambda: self._traps.append(trap))
+    def _add_trap(self, trap: _Trap) -> threading.Event:
+        self._run_on_loop(lambda: self._traps.append(trap))
         return trap.sprung
 
     def _set(self, flow: _Flow, *, break_connections: bool = False) -> None:
@@ -160,14 +160,14 @@ class Link:
         if break_connections:
             self._break_connections()
 
-    def _pass_on(self) -> None:
+    def _restore(self) -> None:
         self._traps.clear()
         for connection in self._connections:
-            if connection.lost_answers:
+            if connection.lost_responses:
                 connection.abort()  # its streams have lost bytes, so no client could continue
         self._set(_Flow.PASS)
 
-    def _lead(self, service_port: Callable[[], int]) -> None:
+    def _redirect(self, service_port: Callable[[], int]) -> None:
         self._service_port = service_port
         self._break_connections()
 
@@ -179,7 +179,7 @@ class Link:
         for connection in self._connections:
             connection.abort()
 
-    async def _accepted(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    async def _accept(self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         await self._moving.wait()
         if self._flow is _Flow.REFUSE:
             to_client.transport.abort()
@@ -192,16 +192,16 @@ class Link:
         connection = _Connection(to_client, to_service)
         self._connections.add(connection)
         await asyncio.gather(
-            self._carry_requests(connection, from_client), self._carry_answers(connection, from_service)
+            self._forward_requests(connection, from_client), self._forward_responses(connection, from_service)
         )
         self._connections.discard(connection)
 
-    async def _carry_requests(self, connection: _Connection, source: asyncio.StreamReader) -> None:
+    async def _forward_requests(self, connection: _Connection, source: asyncio.StreamReader) -> None:
         try:
             while chunk := await source.read(_CHUNK_BYTES):
                 if connection.frozen:
                     continue
-                if not await self._passed_traps(connection, chunk):
+                if not await self._spring_traps(connection, chunk):
                     break
                 await self._moving.wait()
                 connection.service.write(chunk)
@@ -210,14 +210,14 @@ class Link:
             pass
         connection.abort()
 
-    async def _carry_answers(self, connection: _Connection, source: asyncio.StreamReader) -> None:
+    async def _forward_responses(self, connection: _Connection, source: asyncio.StreamReader) -> None:
         try:
             while chunk := await source.read(_CHUNK_BYTES):
                 await self._moving.wait()
                 if connection.frozen:
                     continue
-                if self._flow is _Flow.DROP_ANSWERS:
-                    connection.lost_answers = True
+                if self._flow is _Flow.DROP_RESPONSES:
+                    connection.lost_responses = True
                     continue
                 connection.client.write(chunk)
                 await connection.client.drain()
@@ -225,7 +225,7 @@ class Link:
             pass
         connection.abort()
 
-    async def _passed_traps(self, connection: _Connection, chunk: bytes) -> bool:
+    async def _spring_traps(self, connection: _Connection, chunk: bytes) -> bool:
         """Return whether the chunk may be forwarded. A trap's bytes may span two chunks."""
         if not self._traps:
             connection.tail = b""
@@ -238,16 +238,16 @@ class Link:
                 continue
             self._traps.remove(trap)
             match trap.spring:
-                case _Spring.HOLD_BEFORE:
+                case _TrapAction.HOLD_BEFORE:
                     self._set(_Flow.STALL)
-                case _Spring.HOLD_AFTER:
-                    self._set(_Flow.DROP_ANSWERS)
-                case _Spring.TRUNCATE:
+                case _TrapAction.HOLD_AFTER:
+                    self._set(_Flow.DROP_RESPONSES)
+                case _TrapAction.TRUNCATE:
                     end = at + len(trap.sent) + trap.more_bytes - (len(seen) - len(chunk))
                     connection.service.write(chunk[: max(0, end)])
                     await connection.service.drain()
             trap.sprung.set()
-            return trap.spring is not _Spring.TRUNCATE
+            return trap.spring is not _TrapAction.TRUNCATE
         return True
 
 
@@ -265,7 +265,7 @@ class Network:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._run(_everything_else_ended())
+        self._run(_cancel_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -280,7 +280,7 @@ class Network:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
 
 
-async def _everything_else_ended() -> None:
+async def _cancel_other_tasks() -> None:
     """Cancel the remaining tasks of this loop: a connection that stays open would wait forever."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:

@@ -1,8 +1,8 @@
 """Rig: a whole system for fault injection. A stack without workers, separate workers, and a Link for every connection.
 
-task_id = rig.submit(steps=50)          accepted: the guarantees apply from here on
+task_id = rig.submit(steps=50)          accepted, so the guarantees apply
 worker.kill()                           any fault
-tasks = rig.every_promise_kept()        waits for the terminal states, collects the evidence, and checks it
+tasks = rig.verify()                    waits for the terminal states, collects the evidence, and checks it
 """
 
 import io
@@ -29,8 +29,8 @@ from local_stack.provisioning import ResourceNames
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.chaos.chaos_worker import ChaosWorker, Links
-from tests.chaos.checker import Verdict, judge
-from tests.chaos.collecting import Documents, Objects, OwnersMailbox
+from tests.chaos.checker import Verdict, check
+from tests.chaos.collectors import Documents, EventMailbox, Objects
 from tests.chaos.evidence import COMPLETED, Accepted, Evidence
 from tests.chaos.network import LOOPBACK, Network
 from tests.chaos.waiting import wait_for
@@ -109,7 +109,7 @@ class Site:
             self.documents = Documents(self.address("firestore-proxy"), self.names)
             self.objects = Objects(f"http://{self.address('bucket-server')}", self.names)
             exits.callback(self.objects.close)
-            self.mailbox = OwnersMailbox(self.address("pubsub-proxy"), self.names)
+            self.mailbox = EventMailbox(self.address("pubsub-proxy"), self.names)
             exits.callback(self.mailbox.close)
             self._exits = exits.pop_all()
         return self
@@ -173,7 +173,7 @@ class Rig:
         self.queue_was_lost = False
         self._engine = engine
         self._stack_id = secrets.token_hex(8)
-        self._judged: set[str] = set()
+        self._verified: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -181,22 +181,22 @@ class Rig:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.site.api_links.pass_on()
+        self.site.api_links.restore()
         for worker in self.workers:
             if worker.process.is_running:
                 worker.process.kill()
         end_orphans(self._stack_id)
 
     @property
-    def is_judged(self) -> bool:
+    def is_verified(self) -> bool:
         """Whether all accepted submissions have been verified."""
-        return set(self.accepted) == self._judged
+        return set(self.accepted) == self._verified
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────
 
     def start_workers(self, count: int, *, engine: str | None = None, **settings: Any) -> list[ChaosWorker]:
         """Start this many workers and wait for all. `settings` are variables of their environment."""
-        started = [self._started(engine or self._engine, settings) for _ in range(count)]
+        started = [self._start(engine or self._engine, settings) for _ in range(count)]
         for worker in started:
             worker.process.wait_until_ready()
         return started
@@ -213,7 +213,7 @@ class Rig:
                 return worker
         raise LookupError(task.claim.worker_id)
 
-    def _started(self, engine: str, settings: Mapping[str, object]) -> ChaosWorker:
+    def _start(self, engine: str, settings: Mapping[str, object]) -> ChaosWorker:
         links = Links(self.site.network, self.site.port_of)
         worker = ChaosWorker(
             next(_numbers),
@@ -236,7 +236,7 @@ class Rig:
     def submit(self, prompt: str = "a large red circle", **fields: Any) -> str:
         """Submit a task that must be accepted, and return its id.
 
-        `endings`: the permitted terminal states besides completed.
+        `permitted`: the permitted terminal states besides completed.
         """
         answer = self.try_submit(prompt, **fields)
         assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
@@ -246,7 +246,7 @@ class Rig:
         self,
         prompt: str = "a large red circle",
         *,
-        endings: frozenset[TaskStatus] = COMPLETED,
+        permitted: frozenset[TaskStatus] = COMPLETED,
         headers: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> httpx.Response:
@@ -259,21 +259,21 @@ class Rig:
                 str(answer.json()["id"]),
                 images=body.get("num_images", 1),
                 side=body["width"],
-                endings=endings,
+                permitted=permitted,
             )
         return answer
 
     def expect(
-        self, task_id: str, *, images: int = 1, side: int = SIDE, endings: frozenset[TaskStatus] = COMPLETED
+        self, task_id: str, *, images: int = 1, side: int = SIDE, permitted: frozenset[TaskStatus] = COMPLETED
     ) -> None:
         """Register the task for verification, or change its permitted terminal states."""
         self.accepted[task_id] = Accepted(
-            task_id=task_id, images=images, width=side, height=side, endings=endings
+            task_id=task_id, images=images, width=side, height=side, permitted=permitted
         )
 
     def cancel(self, task_id: str) -> httpx.Response:
         """Request the task's cancellation, and permit it as terminal state."""
-        self.accepted[task_id] = replace(self.accepted[task_id], endings=COMPLETED | CANCELLED)
+        self.accepted[task_id] = replace(self.accepted[task_id], permitted=COMPLETED | CANCELLED)
         return self.client.http.post(f"/v1/tasks/{task_id}/cancel")
 
     def wait_until(
@@ -281,7 +281,7 @@ class Rig:
     ) -> Task:
         return self.client.wait_until(task_id, holds, timeout_seconds=timeout_seconds)
 
-    def deliver_again(self, task_id: str, *, times: int = 1) -> None:
+    def redeliver(self, task_id: str, *, times: int = 1) -> None:
         """Publish the task's message again, as Pub/Sub may redeliver it at any time."""
         task = self.site.documents.of([task_id])[task_id]
         body = encode_task_message(task, result_bucket=self.site.names.images_bucket)
@@ -290,29 +290,26 @@ class Rig:
 
     def pixels(self, task_id: str, index: int = 0) -> bytes:
         """Return the pixels of a finished image."""
-        with Image.open(io.BytesIO(self.client.image(task_id, index))) as picture:
-            return picture.convert("RGB").tobytes()
+        with Image.open(io.BytesIO(self.client.image(task_id, index))) as image:
+            return image.convert("RGB").tobytes()
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
         return self.client.wait_until_drawn(task_id, step=step, attempt=attempt)
 
     # ── verification ──────────────────────────────────────────────────────────────────────────────
 
-    def every_promise_kept(self, *, timeout_seconds: float = 90.0) -> dict[str, Task]:
-        """Wait until all accepted tasks are finished, and assert that nothing is lost, doubled,
-        corrupt or miscounted.
-        """
-        self.wait_for_ends(timeout_seconds=timeout_seconds)
-        evidence, verdict = self.judged()
-        told = [str(finding) for finding in verdict.findings]
-        assert not told, "\n".join(told)
-        self._nothing_is_in_flight()
+    def verify(self, *, timeout_seconds: float = 90.0) -> dict[str, Task]:
+        """Wait until all accepted tasks are finished, and assert that no guarantee is violated."""
+        self.wait_for_terminal_states(timeout_seconds=timeout_seconds)
+        evidence, verdict = self.check_evidence()
+        assert not verdict.findings, "\n".join(map(str, verdict.findings))
+        self._assert_workers_are_idle()
         return dict(evidence.documents)
 
-    def wait_for_ends(self, *, timeout_seconds: float) -> bool:
-        """Wait for the event of each task, or, where events may be lost, for its terminal state.
+    def wait_for_terminal_states(self, *, timeout_seconds: float) -> bool:
+        """Wait for the event of each task, or, if the queue was lost, for its terminal state.
 
-        Return whether all came in time.
+        Return whether all arrived in time.
         """
         if not self.queue_was_lost:
             return self.site.mailbox.wait_for(self.accepted, timeout_seconds=timeout_seconds)
@@ -320,7 +317,7 @@ class Rig:
             self.client.wait_for_end(task_id, timeout_seconds=timeout_seconds)
         return True
 
-    def judged(self) -> tuple[Evidence, Verdict]:
+    def check_evidence(self) -> tuple[Evidence, Verdict]:
         """Collect the evidence and check it."""
         evidence = Evidence(
             accepted=tuple(self.accepted.values()),
@@ -329,11 +326,11 @@ class Rig:
             events=self.site.mailbox.events_of(self.accepted),
             queue_was_lost=self.queue_was_lost,
         )
-        self._judged = set(self.accepted)
-        return evidence, judge(evidence)
+        self._verified = set(self.accepted)
+        return evidence, check(evidence)
 
-    def _nothing_is_in_flight(self) -> None:
-        """Assert that no live worker still works on a task."""
+    def _assert_workers_are_idle(self) -> None:
+        """Assert that no running worker still processes a task."""
         for worker in self.workers:
             if worker.process.is_running:
                 wait_for(lambda worker=worker: worker.active_tasks == 0, f"{worker.name} to be idle")  # type: ignore[misc]

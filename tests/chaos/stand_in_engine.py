@@ -1,8 +1,8 @@
-"""An engine that uses the engine's messages and paints one colour. It starts at once and costs no
+"""An engine that uses the engine's messages and paints one color. It starts at once and costs no
 CPU time.
 
-The colour is the last value of a chain with one value per step: only a Run that executes each step
-exactly once, resumed or not, produces the colour of its parameters. A prompt with IN_TURN generates
+The color is the last value of a chain with one value per step: only a Run that executes each step
+exactly once, resumed or not, produces the color of its parameters. A prompt with SEQUENTIAL generates
 its images one after another. A prompt with REFUSED and an index never gets that image.
 """
 
@@ -34,7 +34,7 @@ from gpu_subscriber.engine.messages import (
 )
 from tests.factories import draw_conditions
 
-IN_TURN = "in turn"
+SEQUENTIAL = "in turn"
 REFUSED = "refused image"
 STEP_SECONDS = float(os.environ.get("CHAOS_STEP_SECONDS", "0.02"))
 
@@ -70,15 +70,15 @@ class _Run:
     def advance(self) -> None:
         parameters = self.start.parameters
         self.step += 1
-        self.state = _link(self.state, parameters, self.start.index, self.step)
+        self.state = _next_state(self.state, parameters, self.start.index, self.step)
         self.gpu_seconds += STEP_SECONDS
 
 
-def expected_colour(parameters: GenerationParameters, index: int) -> tuple[int, int, int]:
-    """Return the colour of image `index`, computed from its parameters only."""
+def expected_color(parameters: GenerationParameters, index: int) -> tuple[int, int, int]:
+    """Return the color of image `index`, computed from its parameters only."""
     state = b""
     for step in range(1, parameters.steps + 1):
-        state = _link(state, parameters, index, step)
+        state = _next_state(state, parameters, index, step)
     return (state[0], state[1], state[2])
 
 
@@ -99,12 +99,12 @@ def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
     while True:
         try:
             while pipe.poll(STEP_SECONDS if runs else None):
-                if _heard(pipe, pipe.recv(), runs):
+                if _handle(pipe, pipe.recv(), runs):
                     return
         except (EOFError, OSError):
             os._exit(PARENT_GONE)
         for run_id, run in list(runs.items()):
-            if _waits(run, runs.values()):
+            if _must_wait(run, runs.values()):
                 continue
             if f"{REFUSED} {run.start.index}" in run.start.parameters.prompt:
                 failure = Failure(code="content_filtered", message="The safety checker refused the picture.")
@@ -116,15 +116,15 @@ def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
                 del runs[run_id]
 
 
-def _waits(run: _Run, runs: Iterable[_Run]) -> bool:
+def _must_wait(run: _Run, runs: Iterable[_Run]) -> bool:
     """Return whether the prompt requires sequential images and an earlier one is in progress."""
     start = run.start
-    return IN_TURN in start.parameters.prompt and any(
+    return SEQUENTIAL in start.parameters.prompt and any(
         other.start.parameters == start.parameters and other.start.index < start.index for other in runs
     )
 
 
-def _heard(pipe: Pipe, message: ToEngine, runs: dict[str, _Run]) -> bool:
+def _handle(pipe: Pipe, message: ToEngine, runs: dict[str, _Run]) -> bool:
     """Handle a message. Return whether it was the last one."""
     match message:
         case Start():
@@ -151,13 +151,13 @@ def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: fl
     run.advance()
     pipe.send(StepDone(run_id=run_id, step=run.step, steps=parameters.steps, gpu_seconds=run.gpu_seconds))
     if run.step == parameters.steps:
-        colour = bytes(run.state[:3])
+        color = bytes(run.state[:3])
         pipe.send(
             ImageReady(
                 run_id=run_id,
                 width=parameters.width,
                 height=parameters.height,
-                pixels=colour * (parameters.width * parameters.height),
+                pixels=color * (parameters.width * parameters.height),
                 gpu_seconds=run.gpu_seconds,
                 draw_conditions=draw_conditions(batches=(1,) * parameters.steps),
                 resumed_at_step=run.resumed_at,
@@ -168,6 +168,6 @@ def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: fl
         pipe.send(CheckpointReady(run_id=run_id, step=run.step, checkpoint=run.checkpoint))
 
 
-def _link(state: bytes, parameters: GenerationParameters, index: int, step: int) -> bytes:
+def _next_state(state: bytes, parameters: GenerationParameters, index: int, step: int) -> bytes:
     said = f"{parameters.prompt}/{parameters.seed_of(index)}/{step}".encode()
     return hashlib.sha256(state + said).digest()

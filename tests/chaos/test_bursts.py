@@ -14,9 +14,7 @@ BACK_WITHIN_SECONDS = 90.0
 
 
 @pytest.mark.parametrize(("tasks", "kill_every_seconds"), [(60, 4.0), pytest.param(500, 10.0, marks=long)])
-def test_a_burst_ends_although_its_workers_keep_dying(
-    rig: Rig, tasks: int, kill_every_seconds: float
-) -> None:
+def test_burst_completes_despite_killed_workers(rig: Rig, tasks: int, kill_every_seconds: float) -> None:
     rig.start_workers(2, CHAOS_STEP_SECONDS=0.05)
     task_ids = [rig.submit(steps=10) for _ in range(tasks)]
     victims = cycle(rig.workers)
@@ -24,33 +22,31 @@ def test_a_burst_ends_although_its_workers_keep_dying(
         victim = next(victims)
         victim.kill()
         victim.restart()
-    assert {task.status for task in rig.every_promise_kept().values()} == {TaskStatus.COMPLETED}
+    assert {task.status for task in rig.verify().values()} == {TaskStatus.COMPLETED}
 
 
 @long
-def test_a_dead_workers_task_does_not_take_ten_minutes_to_come_back(
-    rig: Rig, record_property: RecordProperty
-) -> None:
+def test_task_of_a_killed_worker_is_rescued_soon(rig: Rig, record_property: RecordProperty) -> None:
     rig.start_workers(2, CHAOS_STEP_SECONDS=0.1, **PRODUCTION)
     task_id = rig.submit(steps=100)
     rig.holder_of(rig.wait_until_drawn(task_id, step=5)).kill()
     killed_at = time.monotonic()
     rig.wait_until(task_id, lambda task: task.attempt == 2, timeout_seconds=BACK_WITHIN_SECONDS)
     record_property("goes_on_after_seconds", time.monotonic() - killed_at)
-    assert rig.every_promise_kept()[task_id].attempts_left == 2
+    assert rig.verify()[task_id].attempts_left == 2
 
 
-def test_a_dead_workers_task_that_is_delivered_again_does_not_wait_for_its_claim_to_end(
+def test_redelivered_task_is_taken_over_before_its_claim_expires(
     rig: Rig, record_property: RecordProperty
 ) -> None:
     rig.start_workers(2, CHAOS_STEP_SECONDS=0.1, **PRODUCTION)
     task_id = rig.submit(steps=100)
     rig.holder_of(rig.wait_until_drawn(task_id, step=5)).kill()
     killed_at = time.monotonic()
-    rig.deliver_again(task_id)  # as Pub/Sub does when the stream has ended
+    rig.redeliver(task_id)  # as Pub/Sub does when the stream has ended
     rig.wait_until(task_id, lambda task: task.attempt == 2, timeout_seconds=BACK_WITHIN_SECONDS)
     record_property("goes_on_after_seconds", time.monotonic() - killed_at)
-    task = rig.every_promise_kept()[task_id]
+    task = rig.verify()[task_id]
     assert task.attempts_left == 2
     # The worker that received the delivery detected that the claim was not renewed.
     assert [attempt.ending for attempt in task.history] == ["holder_silent", "completed"]

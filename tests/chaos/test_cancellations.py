@@ -12,46 +12,46 @@ from tests.chaos.rig import Rig
 pytestmark = pytest.mark.chaos
 
 
-def test_cancelled_while_it_waits(rig: Rig) -> None:
+def test_queued_task_is_cancelled(rig: Rig) -> None:
     task_id, other = rig.submit(), rig.submit()
     assert rig.cancel(task_id).status_code == HTTPStatus.OK
     rig.start_worker()
-    tasks = rig.every_promise_kept()
+    tasks = rig.verify()
     assert (tasks[task_id].status, tasks[task_id].attempt) == (TaskStatus.CANCELLED, 0)
     assert tasks[other].status is TaskStatus.COMPLETED
 
 
-def test_cancelled_by_an_api_that_cannot_tell_and_told_all_the_same(rig: Rig) -> None:
+def test_cancellation_event_is_published_after_a_pubsub_outage(rig: Rig) -> None:
     task_id = rig.submit()
     link = rig.site.api_links.pubsub
     link.refuse()
     assert rig.cancel(task_id).json()["status"] == "cancelled"
-    assert not rig.site.mailbox.count_told([task_id])
-    link.pass_on()
-    assert rig.every_promise_kept()[task_id].attempt == 0  # no worker runs, so the API publishes the event
+    assert not rig.site.mailbox.count_notified([task_id])
+    link.restore()
+    assert rig.verify()[task_id].attempt == 0  # no worker runs, so the API publishes the event
 
 
-def test_given_up_by_rescue_and_told(rig: Rig) -> None:
-    task_id = rig.submit(deadline_seconds=1, endings=frozenset({TaskStatus.FAILED}))
-    failure = rig.every_promise_kept()[task_id].failure
+def test_rescue_fails_a_task_after_its_deadline(rig: Rig) -> None:
+    task_id = rig.submit(deadline_seconds=1, permitted=frozenset({TaskStatus.FAILED}))
+    failure = rig.verify()[task_id].failure
     assert failure is not None
     assert failure.code == "deadline_exceeded"
 
 
-def test_cancelled_twice_while_it_is_drawn(rig: Rig) -> None:
+def test_task_is_cancelled_once_when_cancelled_twice(rig: Rig) -> None:
     rig.start_worker(CHAOS_STEP_SECONDS=0.05)
     task_id, other = (rig.submit(steps=100) for _ in range(2))
     rig.wait_until_drawn(task_id, step=3)
     for _ in range(2):
         assert rig.cancel(task_id).status_code == HTTPStatus.ACCEPTED
-    tasks = rig.every_promise_kept()
+    tasks = rig.verify()
     assert tasks[task_id].status is TaskStatus.CANCELLED
     assert (tasks[other].status, tasks[other].attempt) == (TaskStatus.COMPLETED, 1)
     assert rig.cancel(task_id).status_code == HTTPStatus.OK
-    assert rig.every_promise_kept()[task_id] == tasks[task_id]
+    assert rig.verify()[task_id] == tasks[task_id]
 
 
-def test_cancelled_while_its_worker_drains(rig: Rig) -> None:
+def test_task_is_cancelled_while_its_worker_drains(rig: Rig) -> None:
     # The worker polls so rarely that only the drain can find the cancellation.
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2, DARKROOM_CANCELLATION_LOOK_SECONDS=30)
     task_id, other = (rig.submit(steps=100) for _ in range(2))
@@ -60,7 +60,7 @@ def test_cancelled_while_its_worker_drains(rig: Rig) -> None:
     rig.cancel(task_id)
     assert worker.stop() == 0
     rig.start_worker()
-    tasks = rig.every_promise_kept()
+    tasks = rig.verify()
     assert (tasks[task_id].status, tasks[task_id].attempt) == (TaskStatus.CANCELLED, 1)
     assert (tasks[other].status, tasks[other].attempt) == (TaskStatus.COMPLETED, 2)
 
@@ -68,21 +68,21 @@ def test_cancelled_while_its_worker_drains(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "arrives", [False, True], ids=["before its image is stored", "after its image is stored"]
 )
-def test_cancelled_at_the_end(rig: Rig, arrives: bool) -> None:
+def test_task_is_cancelled_around_the_upload(rig: Rig, arrives: bool) -> None:
     worker = rig.start_worker()
     reached = worker.links.storage.hold(b"attempt-1/0", arrives=arrives)
     task_id = rig.submit()
     assert reached.wait(60)
     rig.cancel(task_id)
     worker.links.storage.cut()
-    worker.links.storage.pass_on()
-    rig.every_promise_kept()
+    worker.links.storage.restore()
+    rig.verify()
 
 
-def test_cancellations_that_race_the_last_step(rig: Rig) -> None:
+def test_cancellation_races_the_last_step(rig: Rig) -> None:
     rig.start_worker(CHAOS_STEP_SECONDS=0.01)
     for steps in range(1, 31):
         task_id = rig.submit(steps=steps)
         rig.cancel(task_id)
-    ends = {task.status for task in rig.every_promise_kept().values()}
+    ends = {task.status for task in rig.verify().values()}
     assert ends <= {TaskStatus.COMPLETED, TaskStatus.CANCELLED}

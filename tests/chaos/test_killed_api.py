@@ -14,9 +14,9 @@ pytestmark = pytest.mark.chaos
 
 
 @pytest.mark.parametrize(
-    "published", [False, True], ids=["before it published", "before it noted that it had"]
+    "published", [False, True], ids=["before the publish", "before the confirmation is stored"]
 )
-def test_killed(rig: Rig, published: bool) -> None:
+def test_task_survives_a_killed_api(rig: Rig, published: bool) -> None:
     worker = rig.start_worker()
     prompt = f"a circle whose API died, published: {published}"
     reached = rig.site.api_links.pubsub.hold(prompt.encode(), arrives=published)
@@ -24,19 +24,19 @@ def test_killed(rig: Rig, published: bool) -> None:
         submission = pool.submit(rig.try_submit, prompt)
         assert reached.wait(60)
         if published:
-            wait_for(lambda: any(worker.log_lines("attempt_finished")), "what was published to be drawn")
+            wait_for(lambda: any(worker.log_lines("attempt_finished")), "the published task to be generated")
         rig.site.stack.process("api").kill()
         rig.site.api_links.cut()
-        rig.site.api_links.pass_on()
+        rig.site.api_links.restore()
         submission.result()
     rig.site.stack.restart("api")
     # The caller received no 202, but the stored task must finish like an accepted one.
-    [task] = stored_with(rig, prompt)
+    [task] = stored_tasks_with(rig, prompt)
     rig.expect(task.id)
-    assert rig.every_promise_kept()[task.id].attempt == 1
+    assert rig.verify()[task.id].attempt == 1
 
 
-def stored_with(rig: Rig, prompt: str) -> list[Task]:
+def stored_tasks_with(rig: Rig, prompt: str) -> list[Task]:
     """Return the stored tasks with this prompt."""
     page = rig.client.http.get("/v1/tasks", params={"page_size": 20}).raise_for_status().json()
     ids = [task["id"] for task in page["tasks"] if task["parameters"]["prompt"] == prompt]

@@ -12,7 +12,7 @@ import pytest
 from common.domain.task import Task, TaskStatus
 from tests.chaos.chaos_worker import ChaosWorker
 from tests.chaos.rig import PRODUCTION, RecordProperty, Rig
-from tests.chaos.waiting import let_pass
+from tests.chaos.waiting import pause
 
 pytestmark = pytest.mark.chaos
 
@@ -58,11 +58,11 @@ SHORT = ("after its claim is written", "after completed is written")
     "moment",
     [pytest.param(moment, marks=() if moment in SHORT else pytest.mark.chaos_long) for moment in MOMENTS],
 )
-def test_killed(rig: Rig, moment: str) -> None:
+def test_task_survives_a_killed_worker(rig: Rig, moment: str) -> None:
     victim = rig.start_worker()
     reached = MOMENTS[moment](victim)
     task_id = rig.submit()
-    assert reached.wait(60), f"it never came to the moment {moment}"
+    assert reached.wait(60), f"the worker did not reach the moment {moment!r}"
     if moment in EFFECTS:
         EFFECTS[moment](rig, task_id)
     victim.kill()
@@ -70,59 +70,57 @@ def test_killed(rig: Rig, moment: str) -> None:
     # Its event was published, and will be published again.
     copies = 2 if moment == "before its acknowledgement" else 1
     assert rig.site.mailbox.wait_for_copies(task_id, copies, timeout_seconds=60)
-    task = rig.every_promise_kept()[task_id]
+    task = rig.verify()[task_id]
     # Before the claim no attempt was spent; after completion nothing had to be generated again.
     spent = 2 if moment in ("after its claim is written", "after its image is stored") else 1
     assert (task.attempt, task.attempts_left) == (spent, 4 - spent)
 
 
-def test_killed_while_it_draws_the_next_one_goes_on_where_it_was(rig: Rig) -> None:
+def test_task_of_a_killed_worker_resumes_from_its_checkpoint(rig: Rig) -> None:
     victim = rig.start_worker()
     task_id = rig.submit(steps=100)
     rig.wait_until_drawn(task_id, step=50)
     victim.kill()
-    heir = rig.start_worker()
-    task = rig.every_promise_kept()[task_id]
+    successor = rig.start_worker()
+    task = rig.verify()[task_id]
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, 2, 2)
-    [resumed] = heir.log_lines("checkpoints_loaded")
+    [resumed] = successor.log_lines("checkpoints_loaded")
     assert resumed["steps"]["0"] > 0
 
 
 @pytest.mark.chaos_long
-def test_killed_at_any_moment_it_loses_a_tenth_of_a_long_run_at_most(
-    rig: Rig, record_property: RecordProperty
-) -> None:
-    dice, step_seconds, steps = random.Random(5), 0.2, 100
+def test_killed_worker_loses_at_most_a_tenth_of_a_run(rig: Rig, record_property: RecordProperty) -> None:
+    rng, step_seconds, steps = random.Random(5), 0.2, 100
     settings = {
         "CHAOS_STEP_SECONDS": step_seconds,
         "DARKROOM_CHECKPOINT_INTERVAL_SECONDS": CHECKPOINT_SECONDS,
     }
     victim = rig.start_worker(**settings)
-    drawn_again = []
+    regenerated = []
     for _ in range(3):
         submitted_at = time.monotonic()
         task_ids = [rig.submit(steps=steps) for _ in range(4)]
         for task_id in task_ids:
             rig.wait_until_drawn(task_id, step=1)
-        let_pass(dice.uniform(4.0, 16.0))
+        pause(rng.uniform(4.0, 16.0))
         victim.kill()
-        drawn = (time.monotonic() - submitted_at) / step_seconds  # at most
-        heir = rig.start_worker(**settings)
+        generated = (time.monotonic() - submitted_at) / step_seconds  # at most
+        successor = rig.start_worker(**settings)
         rig.client.wait_for_all(task_ids)
-        resumed = {line["task_id"]: line["steps"]["0"] for line in heir.log_lines("checkpoints_loaded")}
-        drawn_again += [(drawn - resumed[task_id]) / steps for task_id in task_ids]
-        victim = heir
-    record_property("drawn_again_share", drawn_again)
-    assert statistics.mean(drawn_again) <= 0.1
-    assert {task.attempt for task in rig.every_promise_kept().values()} == {2}
+        resumed = {line["task_id"]: line["steps"]["0"] for line in successor.log_lines("checkpoints_loaded")}
+        regenerated += [(generated - resumed[task_id]) / steps for task_id in task_ids]
+        victim = successor
+    record_property("regenerated_share", regenerated)
+    assert statistics.mean(regenerated) <= 0.1
+    assert {task.attempt for task in rig.verify().values()} == {2}
 
 
-def test_the_engine_of_a_killed_parent_leaves_by_itself(rig: Rig) -> None:
+def test_engine_exits_when_its_parent_is_killed(rig: Rig) -> None:
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
     task_id = rig.submit(steps=100)
     rig.wait_until_drawn(task_id, step=5)
     engine = worker.engine
     worker.kill_parent()
-    assert not psutil.wait_procs([engine], timeout=60)[1], "the engine outlives its parent"
+    assert not psutil.wait_procs([engine], timeout=60)[1], "the engine still runs"
     rig.start_worker()
-    assert rig.every_promise_kept()[task_id].attempt == 2
+    assert rig.verify()[task_id].attempt == 2

@@ -14,7 +14,7 @@ FAILED = frozenset({TaskStatus.FAILED})
 
 GOOD_BODY: Mapping[str, object] = {
     "version": "1.0",
-    "task_id": "nobody",
+    "task_id": "no-such-task",
     "user_id": "ada",
     "submitted_at": "2026-01-01T00:00:00+00:00",
     "payload": {},
@@ -29,7 +29,7 @@ BODIES = {
 }
 
 
-def test_unreadable_bodies_end_in_the_dead_letters_and_the_queue_goes_on(rig: Rig) -> None:
+def test_undecodable_messages_are_dead_lettered(rig: Rig) -> None:
     for body in BODIES.values():
         rig.site.publish(body, {"model": "demo"})
     rig.start_worker()
@@ -37,17 +37,17 @@ def test_unreadable_bodies_end_in_the_dead_letters_and_the_queue_goes_on(rig: Ri
     letters = rig.site.dead_letters(len(BODIES))
     assert {letter.data[:100] for letter in letters} == {body[:100] for body in BODIES.values()}
     assert all(letter.attributes["dead_letter_reason"] for letter in letters)
-    assert rig.every_promise_kept()[task_id].attempt == 1
+    assert rig.verify()[task_id].attempt == 1
 
 
-def test_poison_fails_after_its_attempts_and_its_neighbours_lose_none(rig: Rig) -> None:
+def test_poisonous_task_fails_without_costing_others_attempts(rig: Rig) -> None:
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
     neighbours = [rig.submit(steps=100) for _ in range(2)]
     for neighbour in neighbours:
         rig.wait_until_drawn(neighbour)
-    poison = rig.submit(DEADLY, endings=FAILED)
+    poison = rig.submit(DEADLY, permitted=FAILED)
     later = rig.submit()
-    tasks = rig.every_promise_kept()
+    tasks = rig.verify()
     assert tasks[poison].attempt <= 4
     failure = tasks[poison].failure
     assert failure is not None
@@ -63,31 +63,31 @@ def test_poison_fails_after_its_attempts_and_its_neighbours_lose_none(rig: Rig) 
     assert set(ends) == {"SIGKILL"}
 
 
-def test_a_worker_killed_for_its_memory_does_not_take_the_message_with_it(rig: Rig) -> None:
+def test_task_is_retried_when_the_engine_is_killed(rig: Rig) -> None:
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05)
     task_id = rig.submit(steps=60)
     rig.wait_until_drawn(task_id, step=5)
     worker.engine.kill()  # as the OOM killer does with the process that uses the memory
-    task = rig.every_promise_kept()[task_id]
+    task = rig.verify()[task_id]
     assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 2)
 
 
-def test_an_engine_that_hangs_is_ended_and_the_task_drawn_by_the_next_one(rig: Rig) -> None:
+def test_task_completes_after_its_engine_hangs(rig: Rig) -> None:
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.05, DARKROOM_ENGINE_SILENCE_SECONDS=2)
     task_id = rig.submit(steps=60)
     rig.wait_until_drawn(task_id, step=5)
     worker.engine.suspend()
-    task = rig.every_promise_kept()[task_id]
+    task = rig.verify()[task_id]
     assert [ended.ending for ended in task.history] == ["engine_hung", "completed"]
 
 
 @pytest.mark.chaos_long
-def test_out_of_memory_makes_batches_smaller_and_the_engine_goes_on(rig: Rig) -> None:
+def test_engine_halves_batches_when_out_of_memory(rig: Rig) -> None:
     worker = rig.start_worker(engine=NARROW)
     crowd = rig.submit(num_images=4, steps=4)
     rig.client.wait_for_end(crowd)
     later = [rig.submit(num_images=2, steps=2) for _ in range(2)]
-    tasks = rig.every_promise_kept()
+    tasks = rig.verify()
     assert {tasks[task_id].attempt for task_id in (crowd, *later)} == {1}
     assert any(worker.log_lines("batch_halved"))
     assert not any(worker.log_lines("engine_ended"))

@@ -9,7 +9,7 @@ import pytest
 from common.domain.task import TaskStatus
 from tests.chaos.engines import DEMO_MODEL, STAND_IN
 from tests.chaos.rig import LEASE_SECONDS, RecordProperty, Rig
-from tests.chaos.waiting import let_pass
+from tests.chaos.waiting import pause
 
 pytestmark = pytest.mark.chaos
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.chaos
 @pytest.mark.parametrize(
     ("engine", "side"), [(STAND_IN, 64), pytest.param(DEMO_MODEL, 384, marks=pytest.mark.chaos_long)]
 )
-def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
+def test_task_of_a_stopped_worker_resumes_at_its_step(
     rig: Rig, engine: str, side: int, record_property: RecordProperty
 ) -> None:
     rig.start_workers(
@@ -30,14 +30,14 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
     first = rig.holder_of(seen)
     [second] = [worker for worker in rig.workers if worker is not first]
 
-    told_at = time.monotonic()
+    stopped_at = time.monotonic()
     first.process.ask_to_stop()
     rig.wait_until_drawn(task_id, attempt=2)
-    took = time.monotonic() - told_at
+    took = time.monotonic() - stopped_at
 
     assert first.process.wait_stopped(60)
     assert first.process.exit_code == 0
-    task = rig.every_promise_kept(timeout_seconds=300)[task_id]
+    task = rig.verify(timeout_seconds=300)[task_id]
     assert (task.attempt, task.attempts_left) == (2, 3)
     [loaded] = second.log_lines("checkpoints_loaded")
     assert loaded["steps"]["0"] >= seen.progress.step
@@ -47,7 +47,7 @@ def test_a_stopped_workers_task_goes_on_at_the_same_step_elsewhere(
 
 
 @pytest.mark.chaos_long
-def test_a_good_task_survives_ten_preemptions_in_a_row(rig: Rig) -> None:
+def test_task_completes_after_ten_preemptions(rig: Rig) -> None:
     times = 10
     worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2)
     task_id = rig.submit(steps=100)
@@ -55,12 +55,12 @@ def test_a_good_task_survives_ten_preemptions_in_a_row(rig: Rig) -> None:
         rig.wait_until_drawn(task_id, attempt=preemption)
         assert worker.stop() == 0
         worker = rig.start_worker(CHAOS_STEP_SECONDS=0.2 if preemption < times else 0.01)
-    task = rig.every_promise_kept()[task_id]
+    task = rig.verify()[task_id]
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.COMPLETED, times + 1, 3)
 
 
 @pytest.mark.chaos_long
-def test_acknowledgements_are_not_dropped_at_shutdown(rig: Rig) -> None:
+def test_acknowledgements_survive_a_shutdown(rig: Rig) -> None:
     first = rig.start_worker()
     task_ids = [rig.submit(steps=5) for _ in range(12)]
     rig.client.wait_for_end(task_ids[2])
@@ -70,6 +70,6 @@ def test_acknowledgements_are_not_dropped_at_shutdown(rig: Rig) -> None:
     }
     assert finished
     second = rig.start_worker()
-    rig.every_promise_kept()
-    let_pass(LEASE_SECONDS + 1)  # a lost acknowledgement would have caused a redelivery by then
+    rig.verify()
+    pause(LEASE_SECONDS + 1)  # a lost acknowledgement would have caused a redelivery by then
     assert not finished & {line["task_id"] for line in second.log_lines("attempt_finished")}

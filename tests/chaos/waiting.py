@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 _never = threading.Event()
 
 
@@ -17,9 +17,9 @@ def wait_for(holds: Callable[[], bool], what: str, *, timeout_seconds: float = 6
     while not holds():
         if time.monotonic() > until:
             raise TimeoutError(f"waited {timeout_seconds:g} s for {what}")
-        _never.wait(_LOOK_SECONDS)
+        _never.wait(_POLL_SECONDS)
 
 
-def let_pass(seconds: float) -> None:
+def pause(seconds: float) -> None:
     """Wait for the duration of an outage or a stall."""
     _never.wait(seconds)

@@ -165,7 +165,7 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
     claim = claimed.claim
     watched.store.update(task.id, lambda found: found.cancel_requested(NOW))
     watched.store.update(task.id, lambda found: found.cancelled_by_holder(claim, NOW))
-    link.pass_on()
+    link.restore()
     assert ear.next() == watched.store.get(task.id)  # the newest state, none of the earlier ones
     watched.store.delete(other.id, now=NOW)
     assert other_ear.next() is None

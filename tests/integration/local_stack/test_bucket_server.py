@@ -29,13 +29,13 @@ def bucket(client: storage.Client) -> storage.Bucket:
     return client.create_bucket(f"test-{uuid.uuid4().hex}")
 
 
-def test_the_stacks_bucket_is_there(client: storage.Client, emulators: Emulators) -> None:
+def test_bucket_of_the_stack_exists(client: storage.Client, emulators: Emulators) -> None:
     assert emulators.names.images_bucket in [bucket.name for bucket in client.list_buckets()]
     assert client.bucket(emulators.names.images_bucket).exists()
     assert not client.bucket("no-such-bucket").exists()
 
 
-def test_an_upload_comes_back_with_everything_that_was_said_of_it(bucket: storage.Bucket) -> None:
+def test_upload_round_trips_with_its_metadata(bucket: storage.Bucket) -> None:
     blob = bucket.blob("tasks/ä b/attempt-1/0.png")
     blob.metadata, blob.cache_control = {"seed": "7"}, "private, max-age=60"
     blob.upload_from_string(b"\x89PNG" * 100, content_type="image/png", if_generation_match=0)
@@ -50,14 +50,14 @@ def test_an_upload_comes_back_with_everything_that_was_said_of_it(bucket: storag
     assert (found.size, found.crc32c, found.generation) == (400, blob.crc32c, blob.generation)
 
 
-def test_nobody_overwrites_what_is_there(bucket: storage.Bucket) -> None:
+def test_upload_does_not_overwrite_with_a_precondition(bucket: storage.Bucket) -> None:
     bucket.blob("a").upload_from_string(b"first", if_generation_match=0)
     with pytest.raises(exceptions.PreconditionFailed):
         bucket.blob("a").upload_from_string(b"second", if_generation_match=0)
     assert bucket.blob("a").download_as_bytes() == b"first"
 
 
-def test_of_many_at_once_one_wins(bucket: storage.Bucket) -> None:
+def test_one_of_many_concurrent_uploads_succeeds(bucket: storage.Bucket) -> None:
     def try_to_write(number: int) -> int | None:
         try:
             bucket.blob("prize").upload_from_string(str(number), if_generation_match=0)
@@ -72,7 +72,7 @@ def test_of_many_at_once_one_wins(bucket: storage.Bucket) -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [None, 1 << 20])
-def test_a_large_object_goes_up_in_pieces(bucket: storage.Bucket, chunk_size: int | None) -> None:
+def test_large_object_is_uploaded_in_chunks(bucket: storage.Bucket, chunk_size: int | None) -> None:
     content = os.urandom((9 << 20) + 17)
     bucket.blob("large", chunk_size=chunk_size).upload_from_string(content, if_generation_match=0)
     assert bucket.blob("large").download_as_bytes() == content
@@ -81,7 +81,7 @@ def test_a_large_object_goes_up_in_pieces(bucket: storage.Bucket, chunk_size: in
         bucket.blob("large", chunk_size=chunk_size).upload_from_string(content, if_generation_match=0)
 
 
-def test_an_empty_object_is_an_object(bucket: storage.Bucket) -> None:
+def test_empty_object_round_trips(bucket: storage.Bucket) -> None:
     bucket.blob("empty").upload_from_string(b"")
     assert bucket.blob("empty").download_as_bytes() == b""
 
@@ -94,7 +94,7 @@ def test_objects_are_written_and_read_as_files(bucket: storage.Bucket) -> None:
         assert reading.read() == b"onetwo"
 
 
-def test_a_download_whose_checksum_is_wrong_would_be_noticed(bucket: storage.Bucket) -> None:
+def test_download_checksums_match(bucket: storage.Bucket) -> None:
     """The client compares with X-Goog-Hash. This test checks that the server sends it."""
     blob = bucket.blob("a")
     blob.upload_from_string(b"x", checksum="md5")
@@ -124,7 +124,7 @@ def test_objects_are_listed_patched_and_deleted(client: storage.Client, bucket: 
         bucket.blob("other").delete()
 
 
-def test_a_link_works_in_a_page(bucket: storage.Bucket, emulators: Emulators) -> None:
+def test_signed_link_works_in_a_page(bucket: storage.Bucket, emulators: Emulators) -> None:
     bucket.blob("a b/0.png").upload_from_string(b"pixels", content_type="image/png")
     url = f"{emulators.storage_url}/{bucket.name}/a%20b/0.png"
     page = {"Origin": "http://localhost:8080", "Sec-Fetch-Site": "same-site"}
@@ -134,7 +134,7 @@ def test_a_link_works_in_a_page(bucket: storage.Bucket, emulators: Emulators) ->
         assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
 
 
-def test_idle_connections_block_nobody(bucket: storage.Bucket, emulators: Emulators) -> None:
+def test_idle_connections_do_not_block_others(bucket: storage.Bucket, emulators: Emulators) -> None:
     """Browsers open connections in advance and leave them idle."""
     address = urlsplit(emulators.storage_url)
     with ExitStack() as connections:
@@ -144,7 +144,7 @@ def test_idle_connections_block_nobody(bucket: storage.Bucket, emulators: Emulat
         assert bucket.blob("a").download_as_bytes(timeout=20) == b"x"
 
 
-def test_many_clients_at_once_get_what_they_wrote(bucket: storage.Bucket) -> None:
+def test_concurrent_clients_read_their_own_writes(bucket: storage.Bucket) -> None:
     def write_and_read(number: int) -> bool:
         content = os.urandom(50_000)
         bucket.blob(f"object-{number}").upload_from_string(content, if_generation_match=0)

@@ -68,9 +68,7 @@ def kill_emulator(stack: LocalStack) -> None:
 # ── a killed emulator ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_confirmed_write_survives_a_killed_emulator(
-    stack: LocalStack, client: firestore.Client
-) -> None:
+def test_confirmed_writes_survive_a_killed_emulator(stack: LocalStack, client: firestore.Client) -> None:
     tasks = client.collection("kept")
     for number in range(20):
         tasks.document(str(number)).create({"step": 0, "at": firestore.SERVER_TIMESTAMP})
@@ -86,9 +84,7 @@ def test_every_confirmed_write_survives_a_killed_emulator(
     assert set(after) == {str(number) for number in range(1, 20)}
 
 
-def test_an_emulator_killed_twice_keeps_what_was_written_between(
-    stack: LocalStack, client: firestore.Client
-) -> None:
+def test_writes_between_two_kills_survive(stack: LocalStack, client: firestore.Client) -> None:
     document = client.document("kept/twice")
     for number in (1, 2):
         document.set({"kills": number}, timeout=60)
@@ -96,9 +92,7 @@ def test_an_emulator_killed_twice_keeps_what_was_written_between(
     assert document.get(timeout=60).to_dict() == {"kills": 2}
 
 
-def test_writers_under_fire_lose_nothing_that_was_confirmed(
-    stack: LocalStack, client: firestore.Client
-) -> None:
+def test_concurrent_writers_lose_no_confirmed_write(stack: LocalStack, client: firestore.Client) -> None:
     """Exports run at the same time, so that the journal is truncated while it is written."""
     stopping, confirmed = threading.Event(), [0] * 4
 
@@ -132,7 +126,7 @@ def test_writers_under_fire_lose_nothing_that_was_confirmed(
         assert found["number"] in (confirmed[writer], confirmed[writer] + 1)
 
 
-def test_the_supervisor_starts_a_killed_emulator_again_and_calls_wait_for_it(tmp_path: Path) -> None:
+def test_calls_wait_for_the_restarted_emulator(tmp_path: Path) -> None:
     with LocalStack.emulators_only(tmp_path) as stack:
         project = stack.environment["GOOGLE_CLOUD_PROJECT"]
         here = firestore_client(project, emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"])
@@ -146,7 +140,7 @@ def test_the_supervisor_starts_a_killed_emulator_again_and_calls_wait_for_it(tmp
         assert stack.ports == ports
 
 
-def test_an_emulator_that_uses_too_much_memory_is_restarted_with_its_documents(tmp_path: Path) -> None:
+def test_emulator_is_restarted_above_its_memory_limit(tmp_path: Path) -> None:
     said: list[str] = []
     settings = StackSettings(
         data_directory=tmp_path, serves_api=False, workers=0, rules=None, firestore_memory_limit_bytes=1
@@ -167,7 +161,7 @@ def restarts(data_directory: Path) -> Mapping[str, int]:
     return state.restarts if state else {}
 
 
-def test_a_revision_from_before_a_kill_is_refused(stack: LocalStack, client: firestore.Client) -> None:
+def test_revision_from_before_a_kill_is_rejected(stack: LocalStack, client: firestore.Client) -> None:
     """A client that read before the restart must read again: its precondition must never match by
     accident.
     """
@@ -180,7 +174,7 @@ def test_a_revision_from_before_a_kill_is_refused(stack: LocalStack, client: fir
         )
 
 
-def test_a_killed_stack_keeps_what_was_confirmed(tmp_path: Path) -> None:
+def test_confirmed_writes_survive_a_killed_stack(tmp_path: Path) -> None:
     settings = StackSettings(
         data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=3600
     )
@@ -195,7 +189,7 @@ def test_a_killed_stack_keeps_what_was_confirmed(tmp_path: Path) -> None:
         assert here.document("tasks/t").get().to_dict() == {"status": "queued"}
 
 
-def test_unjournaled_calls_are_refused_with_advice(stack: LocalStack) -> None:
+def test_calls_without_a_journal_are_rejected(stack: LocalStack) -> None:
 
     channel = grpc.insecure_channel(stack.environment["FIRESTORE_EMULATOR_HOST"])
     with pytest.raises(MethodNotImplemented, match="use one of these to write"):
@@ -224,7 +218,7 @@ LISTEN_STREAM = "com.google.cloud.datastore.emulator.impl.firestore.CloudFiresto
 CHANNEL = "com.google.net.webchannel.server.common.ChannelProcessor"
 
 
-def test_a_page_sees_its_documents_and_later_changes(stack: LocalStack, client: firestore.Client) -> None:
+def test_page_receives_documents_and_later_changes(stack: LocalStack, client: firestore.Client) -> None:
     client.document("tasks/first").set({"user_id": "seer", "é": "ü"})
     page = PageClient(stack.environment, "seer")
     assert page.open().headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
@@ -240,7 +234,7 @@ def test_a_page_sees_its_documents_and_later_changes(stack: LocalStack, client: 
     assert page.close().text == "Unknown SID"
 
 
-def test_page_gets_a_document_that_is_written_while_it_connects(
+def test_page_receives_a_document_written_while_it_connects(
     stack: LocalStack, client: firestore.Client
 ) -> None:
     for number in range(30):
@@ -256,7 +250,7 @@ def test_page_gets_a_document_that_is_written_while_it_connects(
         page.close()
 
 
-def test_a_page_is_refused_what_the_rules_refuse(stack: LocalStack, client: firestore.Client) -> None:
+def test_page_is_rejected_by_the_rules(stack: LocalStack, client: firestore.Client) -> None:
     client.document("tasks/hers").set({"user_id": "alice"})
     page = PageClient(stack.environment, "alice", token=unsigned_token("bob"))
     page.open()
@@ -270,15 +264,11 @@ def test_a_page_is_refused_what_the_rules_refuse(stack: LocalStack, client: fire
     [("owner", "http://localhost:8080"), (None, "https://elsewhere.example"), (None, "null")],
     ids=["administrator's token", "page of another site", "page without a site"],
 )
-def test_a_page_without_a_right_to_documents_is_refused(
-    stack: LocalStack, token: str | None, origin: str
-) -> None:
+def test_page_is_rejected_without_permission(stack: LocalStack, token: str | None, origin: str) -> None:
     assert PageClient(stack.environment, "alice", token=token, origin=origin).open().status_code == 403
 
 
-def test_pages_that_were_closed_leave_nothing_in_the_emulator(
-    stack: LocalStack, client: firestore.Client
-) -> None:
+def test_closed_pages_leave_no_stream_in_the_emulator(stack: LocalStack, client: firestore.Client) -> None:
     """Half of the pages terminate their channel, as on navigation; half disconnect, as after a
     crash.
     """
@@ -299,7 +289,7 @@ def test_pages_that_were_closed_leave_nothing_in_the_emulator(
     )
 
 
-def test_a_page_reconnects_after_the_emulator_was_killed(stack: LocalStack, client: firestore.Client) -> None:
+def test_page_reconnects_to_a_restarted_emulator(stack: LocalStack, client: firestore.Client) -> None:
     client.document("tasks/steady").set({"user_id": "steady"})
     page = PageClient(stack.environment, "steady")
     page.open()

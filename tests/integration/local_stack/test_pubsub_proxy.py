@@ -109,7 +109,7 @@ class Inbox:
         return False
 
 
-def test_a_busy_stream_leaves_the_rest_to_others(desk: Desk) -> None:
+def test_busy_stream_leaves_messages_to_others(desk: Desk) -> None:
     subscription = desk.subscription()
     busy, other = Inbox(holds=True), Inbox()
     desk.listen(subscription, busy)
@@ -122,7 +122,7 @@ def test_a_busy_stream_leaves_the_rest_to_others(desk: Desk) -> None:
     busy.release.set()
 
 
-def test_flow_control_follows_the_clients_settings(desk: Desk) -> None:
+def test_flow_control_honors_the_clients_settings(desk: Desk) -> None:
     subscription = desk.subscription()
     inbox = Inbox(holds=True)
     desk.listen(subscription, inbox, max_messages=3)
@@ -132,7 +132,7 @@ def test_flow_control_follows_the_clients_settings(desk: Desk) -> None:
     inbox.release.set()
 
 
-def test_a_message_comes_soon_after_its_publication(desk: Desk) -> None:
+def test_message_arrives_soon_after_its_publication(desk: Desk) -> None:
     subscription = desk.subscription()
     inbox = Inbox()
     desk.listen(subscription, inbox)
@@ -147,7 +147,7 @@ def test_a_message_comes_soon_after_its_publication(desk: Desk) -> None:
     assert min(waits) < 0.2  # the minimum, because a busy machine delays some of them
 
 
-def test_a_cancelled_stream_takes_nothing_more(desk: Desk) -> None:
+def test_cancelled_stream_leases_nothing(desk: Desk) -> None:
     subscription = desk.subscription()
     gone, fresh = Inbox(), Inbox()
     stream = desk.listen(subscription, gone, max_messages=10)
@@ -160,7 +160,7 @@ def test_a_cancelled_stream_takes_nothing_more(desk: Desk) -> None:
     assert len(fresh.bodies(20)) == 20
 
 
-def test_a_killed_subscriber_takes_nothing_more(desk: Desk) -> None:
+def test_killed_subscriber_leases_nothing(desk: Desk) -> None:
     subscription = desk.subscription()
     source = """
         import sys
@@ -183,7 +183,7 @@ def test_a_killed_subscriber_takes_nothing_more(desk: Desk) -> None:
     assert len(fresh.bodies(20)) == 20
 
 
-def test_what_a_client_never_saw_comes_back_at_once(desk: Desk) -> None:
+def test_unseen_messages_are_redelivered_at_once(desk: Desk) -> None:
     """A stream may end with deliveries in its buffers, which were leased for a minute."""
     subscription = desk.subscription()
     with grpc.insecure_channel(desk.address) as channel:
@@ -206,7 +206,7 @@ def test_what_a_client_never_saw_comes_back_at_once(desk: Desk) -> None:
     assert inbox.bodies(1) == [b"lost?"]
 
 
-def test_only_what_matches_the_filter_arrives(desk: Desk) -> None:
+def test_stream_honors_the_filter(desk: Desk) -> None:
     subscription = desk.subscription(filter='attributes.model = "demo"')
     inbox = Inbox()
     desk.listen(subscription, inbox, max_messages=10)
@@ -217,19 +217,19 @@ def test_only_what_matches_the_filter_arrives(desk: Desk) -> None:
     assert inbox.is_empty()
 
 
-def test_a_unary_pull_honours_the_filter_too(desk: Desk) -> None:
+def test_unary_pull_honors_the_filter(desk: Desk) -> None:
     subscription = desk.subscription(filter='NOT (attributes.lane = "batch")')
     desk.publish(b"other", lane="batch")
     desk.publish(b"mine")
     assert desk.pull_now(subscription) == [b"mine"]
 
 
-def test_a_filter_that_is_not_in_the_language_is_refused(desk: Desk) -> None:
+def test_subscription_is_rejected_for_an_invalid_filter(desk: Desk) -> None:
     with pytest.raises(exceptions.InvalidArgument, match="Invalid filter"):
         desk.subscription(filter="model is demo")
 
 
-def test_a_returned_message_comes_again_and_a_hopeless_one_is_dead_lettered(desk: Desk) -> None:
+def test_returned_message_is_redelivered_and_then_dead_lettered(desk: Desk) -> None:
     dead_letters = desk.new_topic()
     archive = desk.subscription(dead_letters)
     policy = {"dead_letter_topic": dead_letters, "max_delivery_attempts": 5}
@@ -251,7 +251,7 @@ def test_a_returned_message_comes_again_and_a_hopeless_one_is_dead_lettered(desk
     assert [attempts.get() for _ in range(attempts.qsize())] == [1, 2, 3, 4, 5]
 
 
-def test_none_of_many_that_are_returned_again_and_again_is_lost(desk: Desk) -> None:
+def test_repeatedly_returned_messages_are_not_lost(desk: Desk) -> None:
     policy = {"dead_letter_topic": desk.new_topic(), "max_delivery_attempts": 100}
     subscription = desk.subscription(dead_letter_policy=policy)
     bodies = {str(number).encode() for number in range(300)}
@@ -270,7 +270,7 @@ def test_none_of_many_that_are_returned_again_and_again_is_lost(desk: Desk) -> N
     assert {taken.get(timeout=PATIENCE_SECONDS) for _ in bodies} == bodies
 
 
-def test_errors_arrive_as_the_emulator_sent_them(desk: Desk) -> None:
+def test_errors_of_the_emulator_are_passed_through(desk: Desk) -> None:
     with pytest.raises(exceptions.AlreadyExists):
         desk.publisher.create_topic(name=desk.topic)
     with pytest.raises(exceptions.NotFound):
@@ -279,7 +279,7 @@ def test_errors_arrive_as_the_emulator_sent_them(desk: Desk) -> None:
     assert isinstance(stream.exception(PATIENCE_SECONDS), exceptions.NotFound)
 
 
-def test_a_late_acknowledgement_is_refused_where_delivery_is_exactly_once(desk: Desk) -> None:
+def test_late_acknowledgement_is_rejected_with_exactly_once_delivery(desk: Desk) -> None:
     """The reason of the refusal is in the trailing metadata."""
     subscription = desk.subscription(enable_exactly_once_delivery=True)
     first: SimpleQueue[Message] = SimpleQueue()

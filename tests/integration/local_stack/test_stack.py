@@ -54,9 +54,7 @@ def images(stack: LocalStack) -> storage.Bucket:
     return client.bucket(stack.environment["DARKROOM_IMAGES_BUCKET"])
 
 
-def test_documents_and_images_survive_and_two_never_share(
-    tmp_path: Path, as_client_of: pytest.MonkeyPatch
-) -> None:
+def test_documents_and_images_survive_a_restart(tmp_path: Path, as_client_of: pytest.MonkeyPatch) -> None:
     with LocalStack.emulators_only(tmp_path) as first:
         documents(first, as_client_of).document("tasks/t").set({"status": "queued"})
         images(first).blob("t/0.png").upload_from_string(b"pixels")
@@ -71,7 +69,7 @@ def test_documents_and_images_survive_and_two_never_share(
         assert images(second).blob("t/0.png").download_as_bytes() == b"pixels"
 
 
-def test_rules_that_do_not_compile_are_shown(tmp_path: Path) -> None:
+def test_invalid_rules_are_reported(tmp_path: Path) -> None:
     rules = tmp_path / "firestore.rules"
     rules.write_text("service cloud.firestore { nonsense }")
     stack = LocalStack.emulators_only(tmp_path / "data", rules=rules)
@@ -85,7 +83,7 @@ def test_rules_that_do_not_compile_are_shown(tmp_path: Path) -> None:
     assert not DataDirectory(tmp_path / "data").is_in_use()
 
 
-def test_a_restarted_pubsub_emulator_is_found_again_and_old_acknowledgements_hit_nothing(
+def test_clients_reconnect_to_a_restarted_pubsub_emulator(
     tmp_path: Path, as_client_of: pytest.MonkeyPatch
 ) -> None:
     """After the restart it is provisioned and empty, and numbers its deliveries from 1 again."""
@@ -119,7 +117,7 @@ def test_a_restarted_pubsub_emulator_is_found_again_and_old_acknowledgements_hit
             stack.process("nobody")
 
 
-def test_a_crash_costs_nothing_that_was_confirmed_since_the_last_save(
+def test_confirmed_writes_survive_a_killed_firestore_emulator(
     tmp_path: Path, as_client_of: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -136,7 +134,7 @@ def test_a_crash_costs_nothing_that_was_confirmed_since_the_last_save(
         assert {found.id for found in here.collection("tasks").stream()} == {"saved", "later"}
 
 
-def test_a_save_that_covers_the_journal_empties_it(tmp_path: Path, as_client_of: pytest.MonkeyPatch) -> None:
+def test_save_discards_the_covered_journal(tmp_path: Path, as_client_of: pytest.MonkeyPatch) -> None:
     settings = StackSettings(
         data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=0.05
     )
@@ -162,7 +160,7 @@ CRASHING = """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
-def test_a_killed_stack_leaves_no_java_and_no_lock(tmp_path: Path) -> None:
+def test_killed_stack_leaves_no_process_and_no_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(CRASHING), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as supervisor:
         assert supervisor.stdout is not None
@@ -190,7 +188,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]"
     )
 
 
-def test_the_command_line_from_start_to_end(tmp_path: Path) -> None:
+def test_command_line_starts_and_stops_a_stack(tmp_path: Path) -> None:
     rules = open_rules(tmp_path)
     data = tmp_path / "data"
     options = ("--data-dir", str(data))
@@ -223,7 +221,7 @@ def test_the_command_line_from_start_to_end(tmp_path: Path) -> None:
     assert DataDirectory(data).state() is None
 
 
-def test_a_stack_that_lost_an_emulator_says_so_to_whoever_asks_later(tmp_path: Path) -> None:
+def test_status_shows_why_the_stack_stopped(tmp_path: Path) -> None:
     rules = open_rules(tmp_path)
     data = DataDirectory(tmp_path / "data")
     options = ("--data-dir", str(data.path))
@@ -245,7 +243,7 @@ def test_a_stack_that_lost_an_emulator_says_so_to_whoever_asks_later(tmp_path: P
     assert run("status", *options).stdout == f"Nothing is running on {data.path}.\n"
 
 
-def test_ctrl_c_ends_a_start_in_the_terminal(tmp_path: Path) -> None:
+def test_ctrl_c_stops_a_stack_in_the_terminal(tmp_path: Path) -> None:
     rules = open_rules(tmp_path)
     data = DataDirectory(tmp_path / "data")
     command = [sys.executable, "-m", "local_stack", "up", "--emulators-only", "--data-dir", str(data.path)]

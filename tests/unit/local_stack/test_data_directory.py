@@ -17,7 +17,7 @@ STATE = StackState(
 )
 
 
-def test_a_second_start_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_acquire_is_rejected_while_a_stack_is_running(tmp_path: Path) -> None:
     first, second = DataDirectory(tmp_path), DataDirectory(tmp_path)
     first.acquire()
     first.write_state(STATE)
@@ -29,7 +29,7 @@ def test_a_second_start_is_refused_with_a_sentence(tmp_path: Path) -> None:
     assert "make down" in str(raised.value)
 
 
-def test_the_directory_is_free_again_after_release(tmp_path: Path) -> None:
+def test_release_frees_the_directory(tmp_path: Path) -> None:
     first, second = DataDirectory(tmp_path), DataDirectory(tmp_path)
     first.acquire()
     first.release()
@@ -37,7 +37,7 @@ def test_the_directory_is_free_again_after_release(tmp_path: Path) -> None:
     second.acquire()
 
 
-def test_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
+def test_lock_is_released_when_its_owner_is_killed(tmp_path: Path) -> None:
     source = (
         "import sys, pathlib, time; from local_stack.data_directory import DataDirectory\n"
         "owner = DataDirectory(pathlib.Path(sys.argv[1])); owner.acquire(); print('owned', flush=True); time.sleep(600)"
@@ -52,14 +52,14 @@ def test_a_killed_owner_leaves_no_lock(tmp_path: Path) -> None:
     DataDirectory(tmp_path).acquire()
 
 
-def test_a_directory_never_used_is_not_in_use_and_is_not_made(tmp_path: Path) -> None:
+def test_unused_directory_is_free_and_not_created(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path / "new")
     assert not data.is_in_use()
     assert data.state() is None
     assert not data.path.exists()
 
 
-def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_state_round_trips(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
     data.write_state(STATE)
     assert data.state() == STATE
@@ -67,7 +67,7 @@ def test_the_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert data.state() is None
 
 
-def test_what_ended_a_stack_is_told_and_so_is_a_supervisor_that_said_nothing(tmp_path: Path) -> None:
+def test_not_running_message_contains_the_last_failure(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
     assert data.not_running_message() == f"Nothing is running on {tmp_path}."
     data.write_state(replace(STATE, phase="failed", failure="api exited unexpectedly (SIGKILL)."))
@@ -76,12 +76,12 @@ def test_what_ended_a_stack_is_told_and_so_is_a_supervisor_that_said_nothing(tmp
     assert "(process 4711) exited unexpectedly. The logs are in" in data.not_running_message()
 
 
-def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+def test_state_is_none_when_invalid(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"stack_id": 1')
     assert DataDirectory(tmp_path).state() is None
 
 
-def test_logs_are_shown_with_their_names_and_followed(tmp_path: Path) -> None:
+def test_logs_are_labelled_and_followed(tmp_path: Path) -> None:
     (tmp_path / "api.log").write_text("one\ntwo\n")
     (tmp_path / "worker-0.log").write_text("three\n")
     lines: list[str] = []
@@ -102,7 +102,7 @@ def test_logs_are_shown_with_their_names_and_followed(tmp_path: Path) -> None:
     assert lines == ["four", "unfinished", "new"]
 
 
-def test_logs_whose_reader_has_seen_enough_end_quietly(tmp_path: Path) -> None:
+def test_logs_exits_cleanly_when_the_reader_closes_the_pipe(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
     data.make_logs()
     (data.logs / "api.log").write_text("a line that fills the pipe\n" * 20_000)
@@ -120,7 +120,7 @@ def test_logs_whose_reader_has_seen_enough_end_quietly(tmp_path: Path) -> None:
     showing.stderr.close()
 
 
-def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+def test_unusable_directory_raises_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         data = DataDirectory(path)
@@ -129,12 +129,12 @@ def test_a_folder_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
                 use()
 
 
-def test_no_logs_yet_is_a_sentence(tmp_path: Path) -> None:
+def test_missing_logs_raise_a_message(tmp_path: Path) -> None:
     with pytest.raises(LocalStackError, match="contains no logs yet"):
         select_logs(tmp_path, None)
 
 
-def test_an_unknown_log_names_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_log_name_lists_the_available_ones(tmp_path: Path) -> None:
     (tmp_path / "api.log").touch()
     with pytest.raises(LocalStackError, match=r"no log of wroker.*Available: api"):
         select_logs(tmp_path, "wroker")

@@ -53,7 +53,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         server.shutdown()
 
 
-def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
+def test_supervisor_connects_without_a_proxy(address: str, tmp_path: Path) -> None:
     assert responds_ok(f"http://{address}/")(os.getpid()) is None
     provision_pubsub(address, ResourceNames(), [WorkerPool(models=("demo",), workers=1)])
     provision_bucket(f"http://{address}", ResourceNames())
@@ -64,7 +64,7 @@ def test_the_supervisor_uses_no_proxy(address: str, tmp_path: Path) -> None:
     assert tick(f"http://{address}/internal", "token") == {"rescue": "200", "remove_expired": "200"}
 
 
-def test_child_processes_reach_loopback_without_a_proxy(address: str, tmp_path: Path) -> None:
+def test_child_processes_connect_to_loopback_without_a_proxy(address: str, tmp_path: Path) -> None:
     script = tmp_path / "fetch.py"
     script.write_text(
         "import sys, urllib.request, requests\n"
@@ -100,7 +100,7 @@ def test_no_proxy_keeps_the_callers_hosts(given: dict[str, str], expected: str) 
     assert told["no_proxy"] == told["NO_PROXY"] == expected
 
 
-def test_no_proxy_extends_grpcs_own_variable_when_it_is_set() -> None:
+def test_no_proxy_extends_the_variable_of_grpc() -> None:
     """gRPC reads `no_grpc_proxy` instead of `no_proxy` where both are set."""
     assert "no_grpc_proxy" not in no_proxy_environment({})
     told = no_proxy_environment({"no_grpc_proxy": "x.example"})
@@ -108,6 +108,6 @@ def test_no_proxy_extends_grpcs_own_variable_when_it_is_set() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
-def test_no_proxy_is_understood_by_requests(host: str) -> None:
+def test_no_proxy_is_effective_in_requests(host: str) -> None:
     no_proxy = no_proxy_environment({})["no_proxy"]
     assert requests.utils.should_bypass_proxies(f"http://{host}:8080/", no_proxy=no_proxy)

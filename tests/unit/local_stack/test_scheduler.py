@@ -7,7 +7,7 @@ from local_stack.free_ports import free_port
 from local_stack.scheduler import tick
 
 
-def test_a_tick_posts_to_both_with_the_token_and_tells_the_answers() -> None:
+def test_tick_posts_to_both_endpoints_with_the_token() -> None:
     asked: list[tuple[str, str | None, bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,6 +35,6 @@ def test_a_tick_posts_to_both_with_the_token_and_tells_the_answers() -> None:
     ]
 
 
-def test_an_api_that_is_away_is_no_failure() -> None:
+def test_tick_reports_an_unreachable_api() -> None:
     answers = tick(f"http://127.0.0.1:{free_port()}", "secret")
     assert all(answer.startswith("no response: ") for answer in answers.values())

@@ -58,24 +58,24 @@ def child_environment(composition: Composition) -> dict[str, str]:
     return {**composition.api().environment, **composition.worker(0).environment}
 
 
-def test_every_setting_of_the_composition_is_a_default_or_wiring(tmp_path: Path) -> None:
+def test_every_variable_is_a_default_or_fixed(tmp_path: Path) -> None:
     assert set(child_environment(compose(tmp_path, {}))) - _WORKERS_OWN == WIRING | DEFAULTS
 
 
-def test_every_default_of_the_local_stack_is_documented() -> None:
+def test_local_defaults_are_documented() -> None:
     section = SETTINGS.read_text().partition("## Local stack")[2].partition("\n## ")[0]
     assert set(re.findall(r"DARKROOM_\w+", section)) >= DEFAULTS
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULTS))
-def test_a_default_gives_way_to_the_callers_variable(name: str, tmp_path: Path) -> None:
+def test_caller_overrides_a_default(name: str, tmp_path: Path) -> None:
     composition = compose(tmp_path, {name: "the caller's"})
     assert child_environment(composition)[name] == "the caller's"
     assert composition.ignored_variables == ()
 
 
 @pytest.mark.parametrize("name", sorted(WIRING))
-def test_wiring_overrules_the_callers_variable_and_is_reported(name: str, tmp_path: Path) -> None:
+def test_fixed_variable_overrides_the_caller_and_is_reported(name: str, tmp_path: Path) -> None:
     composition = compose(tmp_path, {name: "the caller's"})
     assert child_environment(composition)[name] != "the caller's"
     assert composition.ignored_variables == (name,)
@@ -93,9 +93,7 @@ def catalog(tmp_path: Path) -> Path:
     return Path(os.path.relpath(path))
 
 
-def test_a_catalog_in_the_environment_reaches_every_process_as_an_absolute_path(
-    tmp_path: Path, catalog: Path
-) -> None:
+def test_catalog_path_in_the_environment_is_absolute(tmp_path: Path, catalog: Path) -> None:
     composition = compose(tmp_path, {"DARKROOM_MODEL_CATALOG": str(catalog)})
     for process in (composition.api(), composition.worker(0)):
         assert process.environment["DARKROOM_MODEL_CATALOG"] == str(catalog.absolute())
@@ -104,17 +102,13 @@ def test_a_catalog_in_the_environment_reaches_every_process_as_an_absolute_path(
 
 
 @pytest.mark.parametrize("source", ["nowhere", "./models/nowhere", "/no/such/folder"])
-def test_source_that_is_no_folder_and_no_hub_id_is_refused_before_the_start(
-    tmp_path: Path, catalog: Path, source: str
-) -> None:
+def test_start_is_rejected_for_an_invalid_model_source(tmp_path: Path, catalog: Path, source: str) -> None:
     catalog.write_text(catalog.read_text().replace("owner/name", source, 1))
     with pytest.raises(ModelCatalogError, match=f"models/0: `source` must be an existing folder.*'{source}'"):
         compose(tmp_path, {}, model_catalog=catalog)
 
 
-def test_each_worker_serves_its_share_and_an_unserved_model_is_reported(
-    tmp_path: Path, catalog: Path
-) -> None:
+def test_notice_names_models_without_a_worker(tmp_path: Path, catalog: Path) -> None:
     composition = compose(tmp_path, {}, model_catalog=catalog, worker_models="tiny-b;tiny-xl")
     shares = [composition.worker(number).environment for number in range(composition.worker_count)]
     assert [share["DARKROOM_MODELS"] for share in shares] == ["tiny-b", "tiny-xl"]
@@ -125,7 +119,7 @@ def test_each_worker_serves_its_share_and_an_unserved_model_is_reported(
     assert composition.notices == ("No worker serves tiny-a: their tasks wait.",)
 
 
-def test_the_api_sends_each_models_messages_to_its_pool(
+def test_messages_reach_the_pool_of_their_model(
     tmp_path: Path, catalog: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composition = compose(tmp_path, {}, model_catalog=catalog, worker_models="tiny-b,tiny-xl")
@@ -146,7 +140,7 @@ def test_the_api_sends_each_models_messages_to_its_pool(
     assert set(pool_of) == {"tiny-a", "tiny-b", "tiny-xl"}
 
 
-def test_the_callers_models_restrict_the_workers(tmp_path: Path, catalog: Path) -> None:
+def test_workers_serve_only_the_callers_models(tmp_path: Path, catalog: Path) -> None:
     composition = compose(tmp_path, {"DARKROOM_MODELS": "tiny-xl, tiny-a"}, model_catalog=catalog)
     assert composition.worker(0).environment["DARKROOM_MODELS"] == "tiny-xl,tiny-a"
     assert composition.notices == ("No worker serves tiny-b: their tasks wait.",)
@@ -156,9 +150,7 @@ def test_the_callers_models_restrict_the_workers(tmp_path: Path, catalog: Path) 
     ("content", "complaint"),
     [(None, "cannot be read"), ('{"models": []}', "DARKROOM_MODEL_CATALOG: models: ")],
 )
-def test_a_catalog_that_cannot_be_used_is_a_sentence(
-    tmp_path: Path, content: str | None, complaint: str
-) -> None:
+def test_invalid_catalog_raises_a_message(tmp_path: Path, content: str | None, complaint: str) -> None:
     path = tmp_path / "models.json"
     if content is not None:
         path.write_text(content)
@@ -166,19 +158,19 @@ def test_a_catalog_that_cannot_be_used_is_a_sentence(
         compose(tmp_path, {}, model_catalog=path)
 
 
-def test_settings_given_by_a_program_win_and_are_no_conflict(tmp_path: Path) -> None:
+def test_extra_environment_overrides_the_caller(tmp_path: Path) -> None:
     composition = compose(tmp_path, {"DARKROOM_SLOTS": "4"}, extra_environment={"DARKROOM_SLOTS": "2"})
     assert child_environment(composition)["DARKROOM_SLOTS"] == "2"
     assert composition.ignored_variables == ()
 
 
-def test_exports_reach_a_shell_unchanged(tmp_path: Path) -> None:
+def test_shell_exports_round_trip_through_a_shell(tmp_path: Path) -> None:
     values = {"DARKROOM_OPERATORS": '["local", "it\'s me"]', "DARKROOM_WEBHOOK_KEY": "two words; $HOME `id`"}
     script = "\n".join([*shell_exports(values), *(f'printf "%s\\n" "${name}"' for name in values)])
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines() == list(values.values())
 
 
-def test_exports_are_one_line_each_and_hold_no_token() -> None:
+def test_shell_exports_omit_the_token() -> None:
     (line,) = shell_exports({"DARKROOM_INTERNAL_TOKEN": "secret", "A": "b c"})
     assert shlex.split(line) == ["export", "A=b c"]

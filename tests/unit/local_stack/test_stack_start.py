@@ -15,7 +15,7 @@ from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 
 
-def test_a_taken_port_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+def test_taken_port_raises_a_message_and_releases_the_directory(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
         stack = LocalStack(StackSettings(data_directory=tmp_path, port=port))
@@ -25,7 +25,7 @@ def test_a_taken_port_is_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     assert DataDirectory(tmp_path).state() is None
 
 
-def test_a_free_port_is_free_and_below_those_of_outgoing_connections() -> None:
+def test_free_port_is_below_the_ephemeral_range() -> None:
     port = free_port()
     assert is_free(port)
     assert port < 32768
@@ -36,7 +36,7 @@ def compose(tmp_path: Path, **settings: object) -> Composition:
     return Composition(wanted, DataDirectory(tmp_path), lambda _: None)
 
 
-def test_every_process_has_a_port_of_its_own_and_the_page_the_wanted_one(tmp_path: Path) -> None:
+def test_each_process_has_a_separate_port(tmp_path: Path) -> None:
     composition = compose(tmp_path, port=18123)
     environments = [composition.api().environment, *(composition.worker(n).environment for n in range(3))]
     assert environments[0]["PORT"] == "18123"
@@ -45,7 +45,7 @@ def test_every_process_has_a_port_of_its_own_and_the_page_the_wanted_one(tmp_pat
     assert composition.host("api") == composition.host("api") == "127.0.0.1:18123"
 
 
-def test_programs_are_told_names_addresses_and_the_token(tmp_path: Path) -> None:
+def test_environment_contains_names_addresses_and_the_token(tmp_path: Path) -> None:
     names = ResourceNames(project_id="demo-other", tasks_topic="t")
     composition = compose(tmp_path, names=names, extra_environment={"DARKROOM_SLOTS": "2"})
     told = composition.worker(0).environment
@@ -61,5 +61,5 @@ def test_programs_are_told_names_addresses_and_the_token(tmp_path: Path) -> None
     assert tick.argv[-1] == "2026-01-01T00:00:00+00:00"
 
 
-def test_a_stack_without_an_api_has_no_page(tmp_path: Path) -> None:
+def test_stack_has_no_page_without_an_api(tmp_path: Path) -> None:
     assert compose(tmp_path, serves_api=False).page_url is None

@@ -16,13 +16,13 @@ from local_stack.application import worker
 from local_stack.free_ports import free_port
 from local_stack.worker_health import broken_models, broken_notices
 
-Reporter = Callable[..., int]
+WorkerStarter = Callable[..., int]
 REASON = "OSError: unet/diffusion_pytorch_model.safetensors\nis cut short"
 RETRY_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def reporting() -> Iterator[Reporter]:
+def start_worker() -> Iterator[WorkerStarter]:
     """Return a function that starts a worker's health server and returns its port."""
     with ExitStack() as stack:
 
@@ -53,24 +53,24 @@ def why_not_ready(port: int) -> str | None:
     return worker(number=0, health_port=port, environment={}).why_not_ready(os.getpid())
 
 
-def test_worker_that_loads_none_of_its_models_has_started(reporting: Reporter) -> None:
-    assert why_not_ready(reporting(ready=False, models=("a", "b"), broken=("a", "b"))) is None
+def test_worker_has_started_when_it_loads_none_of_its_models(start_worker: WorkerStarter) -> None:
+    assert why_not_ready(start_worker(ready=False, models=("a", "b"), broken=("a", "b"))) is None
 
 
-def test_worker_that_is_still_loading_has_not_started(reporting: Reporter) -> None:
-    assert "returned 503" in (why_not_ready(reporting(ready=False)) or "")
-    assert "returned 503" in (why_not_ready(reporting(ready=False, models=("a", "b"), broken=("b",))) or "")
-    assert why_not_ready(reporting(ready=True, models=("a", "b"), broken=("b",))) is None
+def test_worker_has_not_started_while_it_loads(start_worker: WorkerStarter) -> None:
+    assert "returned 503" in (why_not_ready(start_worker(ready=False)) or "")
+    assert "returned 503" in (why_not_ready(start_worker(ready=False, models=("a", "b"), broken=("b",))) or "")
+    assert why_not_ready(start_worker(ready=True, models=("a", "b"), broken=("b",))) is None
 
 
-def test_worker_that_does_not_answer_has_not_started() -> None:
+def test_worker_has_not_started_when_it_does_not_respond() -> None:
     port = free_port()
     assert "does not respond" in (why_not_ready(port) or "")
     assert broken_models(port) == {}
 
 
-def test_user_is_told_which_models_do_not_load_and_why(reporting: Reporter) -> None:
-    port = reporting(ready=True, models=("a", "b"), broken=("b",))
+def test_notice_contains_broken_models_and_reasons(start_worker: WorkerStarter) -> None:
+    port = start_worker(ready=True, models=("a", "b"), broken=("b",))
     (notice,) = broken_notices("worker-0", broken_models(port))
     assert notice.startswith("worker-0 cannot load the model b, ")
     assert notice.endswith("Reason: OSError: unet/diffusion_pytorch_model.safetensors is cut short")

@@ -23,27 +23,27 @@ def test_one_worker_serves_every_model_by_default() -> None:
     assert served(planned()) == [("tiny-a,tiny-b,tiny-xl", 1)]
 
 
-def test_several_workers_serve_every_model_each() -> None:
+def test_plan_pools_lets_all_workers_serve_every_model() -> None:
     assert served(planned(workers=3)) == [("tiny-a,tiny-b,tiny-xl", 3)]
 
 
-def test_each_share_is_a_worker() -> None:
+def test_plan_pools_creates_a_worker_per_share() -> None:
     assert served(planned(shares="tiny-a, tiny-b ; tiny-xl")) == [("tiny-a,tiny-b", 1), ("tiny-xl", 1)]
 
 
-def test_a_repeated_share_is_one_pool_of_several_workers() -> None:
+def test_plan_pools_merges_repeated_shares() -> None:
     assert served(planned(shares="tiny-a;tiny-b,tiny-xl;tiny-a")) == [("tiny-a", 2), ("tiny-b,tiny-xl", 1)]
 
 
-def test_a_model_in_no_share_is_a_pool_without_workers() -> None:
+def test_plan_pools_adds_an_empty_pool_per_unserved_model() -> None:
     assert served(planned(shares="tiny-xl")) == [("tiny-xl", 1), ("tiny-a", 0), ("tiny-b", 0)]
 
 
-def test_no_worker_at_all_leaves_every_message_to_one_subscription() -> None:
+def test_plan_pools_supports_zero_workers() -> None:
     assert served(planned(workers=0)) == [("tiny-a,tiny-b,tiny-xl", 0)]
 
 
-def test_the_workers_own_setting_restricts_all_of_them() -> None:
+def test_plan_pools_honors_the_models_setting() -> None:
     assert served(planned(workers=2, models=("tiny-b",))) == [("tiny-b", 2), ("tiny-a", 0), ("tiny-xl", 0)]
 
 
@@ -59,18 +59,18 @@ def test_the_workers_own_setting_restricts_all_of_them() -> None:
         ({"shares": "tiny-a", "models": ("tiny-a",)}, "both set; set one of them"),
     ],
 )
-def test_shares_that_make_no_sense_are_refused(wishes: dict[str, Any], complaint: str) -> None:
+def test_plan_pools_rejects_invalid_shares(wishes: dict[str, Any], complaint: str) -> None:
     with pytest.raises(WorkerModelsError, match=complaint):
         planned(**wishes)
 
 
-def test_pools_of_one_catalog_have_different_names() -> None:
+def test_pool_names_are_unique() -> None:
     names = [pool.name for pool in planned(shares="tiny-a,tiny-b;tiny-xl")]
     assert names == ["tiny-a+1", "tiny-xl"]
 
 
 @pytest.mark.parametrize("shares", [None, "tiny-a;tiny-b;tiny-xl", "tiny-b,tiny-xl;tiny-a", "tiny-xl"])
-def test_each_message_goes_to_exactly_one_pool(shares: str | None) -> None:
+def test_filters_deliver_each_message_to_one_pool(shares: str | None) -> None:
     """Including unknown or missing models: a worker dead-letters such a message, a filter drops it."""
     pools = planned(shares=shares)
     filters = [parse_filter(pool.subscription_filter(pools)) for pool in pools]
@@ -82,7 +82,7 @@ def test_each_message_goes_to_exactly_one_pool(shares: str | None) -> None:
     assert sorted(own_pool) == sorted(CATALOG)
 
 
-def test_filters_fit_into_pubsubs_limit_however_many_models_there_are() -> None:
+def test_filters_fit_the_limit_with_many_models() -> None:
     many = tuple(f"a-model-with-quite-a-long-name-{number}" for number in range(40))
     assert planned(many)[0].subscription_filter(planned(many)) == ""
     for shares in (";".join(many), f"{','.join(many[:20])};{','.join(many[20:])}"):

@@ -16,7 +16,7 @@ BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 @pytest.mark.parametrize("scenario", [BY_NAME["bursts"], BY_NAME["Spot loss"]], ids=lambda each: each.name)
-def test_first_images_come_sooner_and_cost_no_more_than_by_googles_tutorial(scenario: Scenario) -> None:
+def test_darkroom_policy_is_faster_at_the_same_cost(scenario: Scenario) -> None:
     own, others = (run_scenario(scenario, each, SEEDS) for each in (OURS, TUTORIAL_KEDA))
     found = ratios(own, others)
     assert found.first_image.median <= 0.6
@@ -24,13 +24,13 @@ def test_first_images_come_sooner_and_cost_no_more_than_by_googles_tutorial(scen
     assert sum(outcome.unfinished for outcome in own) == 0
 
 
-def test_nothing_is_decided_by_a_metric_that_is_missing() -> None:
+def test_autoscaler_makes_no_blind_decisions() -> None:
     outcomes = run_scenario(BY_NAME["missing metrics"], OURS, range(1, 6))
     assert sum(len(outcome.decisions) for outcome in outcomes) > 50
     assert sum(map(blind_decisions, outcomes)) == 0
 
 
-def test_the_net_brings_workers_when_the_figure_never_comes() -> None:
+def test_message_count_scales_out_without_the_demand_metric() -> None:
     trace = regular_bursts(Random(1), gap_seconds=HOUR, count=1)
     cut_off = World(demand_outages=((0.0, 10 * HOUR),))
     outcome = simulate(trace, OURS, cut_off, seed=1, hours=3)
@@ -41,7 +41,7 @@ def test_the_net_brings_workers_when_the_figure_never_comes() -> None:
     assert simulate(trace, without_net, cut_off, seed=1, hours=3).unfinished == len(trace)
 
 
-def test_it_goes_from_zero_to_many_and_back_to_zero() -> None:
+def test_fleet_scales_from_zero_and_back() -> None:
     trace = regular_bursts(Random(2), gap_seconds=HOUR, count=1)
     outcome = simulate(trace, OURS, World(), seed=2, hours=3)
     assert outcome.fleet[0].replicas == 0
@@ -50,7 +50,7 @@ def test_it_goes_from_zero_to_many_and_back_to_zero() -> None:
     assert outcome.busy_removed == 0
 
 
-def test_a_larger_target_is_a_smaller_fleet() -> None:
+def test_larger_target_uses_fewer_gpu_hours() -> None:
     hours = [
         statistics.fmean(
             outcome.gpu_hours for outcome in run_scenario(BY_NAME["bursts"], chosen, range(1, 4))
@@ -60,7 +60,7 @@ def test_a_larger_target_is_a_smaller_fleet() -> None:
     assert hours[0] > hours[1] > hours[2]
 
 
-def test_the_same_seed_is_the_same_run() -> None:
+def test_simulation_is_deterministic() -> None:
     messages = replace(TUTORIAL_KEDA, triggers=(Trigger(MESSAGES, 2.0),))
     first, again = (run_scenario(BY_NAME["bursts"], messages, [7]) for _ in range(2))
     assert first == again

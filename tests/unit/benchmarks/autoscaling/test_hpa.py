@@ -20,7 +20,7 @@ def hpa(
 
 
 @pytest.mark.parametrize(("total", "desired_replicas"), [(40.0, 4), (41.0, 5), (1.0, 1)])
-def test_it_wants_the_total_over_the_target_rounded_up(total: float, desired_replicas: int) -> None:
+def test_hpa_rounds_total_over_target_up(total: float, desired_replicas: int) -> None:
     free = ScalingRules(stabilization_seconds=0, policies=(RatePolicy(Unit.PODS, 100, 15),))
     assert (
         hpa(scale_up=free, scale_down=free).desired_replicas(0, 10, [Reading(total, 10.0)])
@@ -28,30 +28,30 @@ def test_it_wants_the_total_over_the_target_rounded_up(total: float, desired_rep
     )
 
 
-def test_within_a_tenth_it_leaves_all_as_it_is() -> None:
+def test_hpa_makes_no_change_within_the_tolerance() -> None:
     assert hpa().desired_replicas(0, 10, [Reading(109.0, 10.0)]) is None
     assert hpa().desired_replicas(0, 10, [Reading(112.0, 10.0)]) == 12
 
 
-def test_of_several_metrics_the_largest_counts() -> None:
+def test_hpa_uses_the_largest_proposal() -> None:
     assert hpa().desired_replicas(0, 2, [Reading(3.0, 1.0), Reading(50.0, 10.0)]) == 5
 
 
-def test_a_missing_metric_lets_the_fleet_grow_and_not_shrink() -> None:
+def test_hpa_only_scales_out_when_a_metric_is_missing() -> None:
     assert hpa().desired_replicas(0, 2, [Reading(None, 1.0), Reading(3.0, 1.0)]) == 3
     down = ScalingRules(stabilization_seconds=0, policies=(RatePolicy(Unit.PERCENT, 100, 15),))
     assert hpa(scale_down=down).desired_replicas(0, 8, [Reading(None, 1.0), Reading(3.0, 1.0)]) is None
     assert hpa(scale_down=down).desired_replicas(0, 8, [Reading(None, 1.0)]) is None
 
 
-def test_by_default_it_doubles_or_adds_four_within_fifteen_seconds() -> None:
+def test_hpa_scales_up_within_its_rate_limit() -> None:
     default = hpa()
     assert default.desired_replicas(0, 1, [Reading(20.0, 1.0)]) == 5
     assert default.desired_replicas(14, 5, [Reading(20.0, 1.0)]) is None
     assert default.desired_replicas(15, 5, [Reading(20.0, 1.0)]) == 10
 
 
-def test_it_shrinks_to_the_most_that_was_wanted_lately() -> None:
+def test_hpa_scales_down_to_the_recent_maximum() -> None:
     default = hpa()
     assert default.desired_replicas(0, 10, [Reading(10.0, 1.0)]) is None
     assert default.desired_replicas(15, 10, [Reading(6.0, 1.0)]) is None

@@ -41,7 +41,7 @@ def names(server: FlaskClient, query: str = "") -> list[str]:
     return [item["name"] for item in listed["items"]]
 
 
-def test_an_image_can_be_linked_to(server: FlaskClient) -> None:
+def test_object_link_serves_the_image(server: FlaskClient) -> None:
     upload(server, "tasks/t%2F1.png")
     got = server.get("/images/tasks/t/1.png")
     assert (got.status_code, got.data) == (200, CONTENT)
@@ -49,13 +49,13 @@ def test_an_image_can_be_linked_to(server: FlaskClient) -> None:
     assert got.headers["Accept-Ranges"] == "bytes"
 
 
-def test_head_tells_the_size_and_sends_nothing(server: FlaskClient) -> None:
+def test_head_returns_the_size_without_content(server: FlaskClient) -> None:
     upload(server)
     got = server.head("/images/a.png")
     assert (got.status_code, got.data, got.content_length) == (200, b"", len(CONTENT))
 
 
-def test_a_browser_that_has_it_is_told_so(server: FlaskClient) -> None:
+def test_download_is_304_when_the_etag_matches(server: FlaskClient) -> None:
     upload(server)
     etag = server.get("/images/a.png").headers["ETag"]
     assert server.get("/images/a.png", headers={"If-None-Match": etag}).status_code == 304
@@ -72,7 +72,7 @@ def test_a_browser_that_has_it_is_told_so(server: FlaskClient) -> None:
         ("bytes=1000-9999", CONTENT[1000:], "bytes 1000-1023/1024"),
     ],
 )
-def test_a_range_is_served_alone(
+def test_download_returns_a_range(
     server: FlaskClient, wanted: str, content: bytes, content_range: str
 ) -> None:
     upload(server)
@@ -81,14 +81,14 @@ def test_a_range_is_served_alone(
     assert got.headers["Content-Range"] == content_range
 
 
-def test_a_range_beyond_the_end_is_416(server: FlaskClient) -> None:
+def test_range_beyond_the_end_is_416(server: FlaskClient) -> None:
     upload(server)
     got = server.get("/images/a.png", headers={"Range": "bytes=1024-"})
     assert got.status_code == 416
     assert got.headers["Content-Range"] == "bytes */1024"
 
 
-def test_a_pages_preflight_is_allowed(server: FlaskClient) -> None:
+def test_preflight_of_a_local_page_is_allowed(server: FlaskClient) -> None:
     got = server.options(
         "/images/a.png",
         headers={
@@ -114,7 +114,7 @@ def test_a_pages_preflight_is_allowed(server: FlaskClient) -> None:
     ],
     ids=str,
 )
-def test_pages_of_other_sites_may_do_nothing(server: FlaskClient, headers: dict[str, str]) -> None:
+def test_requests_of_foreign_pages_are_rejected(server: FlaskClient, headers: dict[str, str]) -> None:
     upload(server)
     answers = [
         server.get("/images/a.png", headers=headers),
@@ -130,14 +130,14 @@ def test_pages_of_other_sites_may_do_nothing(server: FlaskClient, headers: dict[
     assert server.get("/images/a.png").data == CONTENT
 
 
-def test_cache_control_is_the_objects_own(server: FlaskClient) -> None:
+def test_cache_control_header_is_that_of_the_object(server: FlaskClient) -> None:
     upload(server)
     assert server.get("/images/a.png").headers["Cache-Control"] == "private, max-age=0"
     server.patch("/storage/v1/b/images/o/a.png", json={"cacheControl": "public, max-age=60"})
     assert server.get("/images/a.png").headers["Cache-Control"] == "public, max-age=60"
 
 
-def test_an_absent_object_is_404_in_the_language_of_each_interface(server: FlaskClient) -> None:
+def test_missing_object_is_404_in_both_apis(server: FlaskClient) -> None:
     assert server.get("/images/none").content_type.startswith("application/xml")
     got = server.get("/storage/v1/b/images/o/none")
     assert got.status_code == 404
@@ -158,13 +158,13 @@ def test_an_absent_object_is_404_in_the_language_of_each_interface(server: Flask
         ("&ifGenerationMatch=x", 400),
     ],
 )
-def test_an_upload_may_be_tied_to_what_is_there(server: FlaskClient, query: str, status: int) -> None:
+def test_upload_honors_preconditions(server: FlaskClient, query: str, status: int) -> None:
     generation = upload(server).get_json()["generation"]
     assert upload(server, content=b"new", query=query.format(generation=generation)).status_code == status
     assert server.get("/images/a.png").data == (b"new" if status == 200 else CONTENT)
 
 
-def test_readers_writers_and_deleters_may_be_tied_too(server: FlaskClient) -> None:
+def test_reads_patches_and_deletes_honor_preconditions(server: FlaskClient) -> None:
     generation = upload(server).get_json()["generation"]
     one = "/storage/v1/b/images/o/a.png"
     assert server.get(f"{one}?ifGenerationMatch=1").status_code == 412
@@ -176,7 +176,7 @@ def test_readers_writers_and_deleters_may_be_tied_too(server: FlaskClient) -> No
     assert upload(server, query="&ifGenerationMatch=0").status_code == 200
 
 
-def test_generations_grow_and_metadata_has_its_own_count(server: FlaskClient) -> None:
+def test_generation_grows_with_content_and_metageneration_with_metadata(server: FlaskClient) -> None:
     first = upload(server).get_json()
     patched = server.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": "1", "b": "2"}}).get_json()
     patched = server.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": None}}).get_json()
@@ -188,7 +188,7 @@ def test_generations_grow_and_metadata_has_its_own_count(server: FlaskClient) ->
     assert second["metageneration"] == "1"
 
 
-def test_a_wrong_checksum_is_refused_and_leaves_nothing(server: FlaskClient, tmp_path: Path) -> None:
+def test_upload_is_rejected_for_a_wrong_checksum(server: FlaskClient, tmp_path: Path) -> None:
     assert upload(server, checksum="crc32c=AAAAAA==").status_code == 400
     assert names(server) == []
     assert list((tmp_path / "images" / "contents").iterdir()) == []
@@ -197,7 +197,7 @@ def test_a_wrong_checksum_is_refused_and_leaves_nothing(server: FlaskClient, tmp
 @pytest.mark.parametrize(
     "name", ["../../escape", "a//b", "/a", "a/../../../etc/passwd", "ünï cödé", "a%b", "x" * 1024, "a?b#c"]
 )
-def test_any_name_stays_in_its_folder_and_comes_back(server: FlaskClient, tmp_path: Path, name: str) -> None:
+def test_object_names_cannot_escape_the_folder(server: FlaskClient, tmp_path: Path, name: str) -> None:
     before = set(tmp_path.parent.iterdir())
     server.post(
         "/upload/storage/v1/b/images/o", query_string={"uploadType": "media", "name": name}, data=b"x"
@@ -208,7 +208,7 @@ def test_any_name_stays_in_its_folder_and_comes_back(server: FlaskClient, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["", "..", "x" * 1025, "a\nb"])
-def test_impossible_object_names_are_refused(server: FlaskClient, name: str) -> None:
+def test_upload_is_rejected_for_an_invalid_object_name(server: FlaskClient, name: str) -> None:
     got = server.post(
         "/upload/storage/v1/b/images/o", query_string={"uploadType": "media", "name": name}, data=b"x"
     )
@@ -216,7 +216,7 @@ def test_impossible_object_names_are_refused(server: FlaskClient, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "UPPER", "a", "a/b", ""])
-def test_impossible_bucket_names_are_refused(server: FlaskClient, name: str) -> None:
+def test_bucket_is_rejected_for_an_invalid_name(server: FlaskClient, name: str) -> None:
     assert server.post("/storage/v1/b?project=demo-x", json={"name": name}).status_code == 400
 
 
@@ -234,7 +234,7 @@ def test_buckets_are_made_once_listed_changed_and_deleted_empty(server: FlaskCli
     assert server.get("/storage/v1/b/images").status_code == 404
 
 
-def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
+def test_objects_survive_a_restart(tmp_path: Path) -> None:
     first = serve(tmp_path)
     generation = upload(first).get_json()["generation"]
     first.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": "1"}})
@@ -246,7 +246,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert len(list((tmp_path / "images" / "contents").iterdir())) == 1
 
 
-def test_a_reader_keeps_what_it_opened_when_it_is_replaced(server: FlaskClient) -> None:
+def test_open_object_stays_readable_when_replaced(server: FlaskClient) -> None:
     upload(server)
     reading = server.get("/images/a.png", buffered=False)
     upload(server, content=b"new")
@@ -254,7 +254,7 @@ def test_a_reader_keeps_what_it_opened_when_it_is_replaced(server: FlaskClient) 
     assert reading.get_data() == CONTENT
 
 
-def test_listing_by_folder_and_by_page(server: FlaskClient) -> None:
+def test_listing_supports_prefix_delimiter_and_pages(server: FlaskClient) -> None:
     for name in ("a/1", "a/2", "b", "c/1", "d"):
         upload(server, name)
     assert names(server, "prefix=a/") == ["a/1", "a/2"]
@@ -267,7 +267,7 @@ def test_listing_by_folder_and_by_page(server: FlaskClient) -> None:
     assert "nextPageToken" not in second
 
 
-def test_a_multipart_upload_keeps_every_byte(server: FlaskClient) -> None:
+def test_multipart_upload_preserves_the_content(server: FlaskClient) -> None:
     media = b"\r\n--not the boundary\r\n\r\n" + CONTENT + b"\r\n"
     parts = (
         b"--xyz\r\ncontent-type: application/json\r\n\r\n"
@@ -286,7 +286,7 @@ def test_a_multipart_upload_keeps_every_byte(server: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"--xyz--", b"--xyz\r\n\r\n{}\r\n--xyz--", b"--xyz{}--xyz{}--xyz--"])
-def test_a_broken_multipart_upload_is_refused(server: FlaskClient, body: bytes) -> None:
+def test_multipart_upload_is_rejected_when_malformed(server: FlaskClient, body: bytes) -> None:
     got = server.post(
         "/upload/storage/v1/b/images/o?uploadType=multipart&name=a",
         data=body,
@@ -307,7 +307,7 @@ class TestResumableUploads:
     def send(self, server: FlaskClient, session: str, content_range: str, body: bytes = b"") -> TestResponse:
         return server.put(session, data=body, headers={"Content-Range": content_range})
 
-    def test_chunks_become_one_object(self, server: FlaskClient, session: str) -> None:
+    def test_resumable_upload_joins_its_chunks(self, server: FlaskClient, session: str) -> None:
         assert self.send(server, session, "bytes 0-511/*", CONTENT[:512]).headers["Range"] == "bytes=0-511"
         assert server.get("/images/r.png").status_code == 404
         last = self.send(server, session, "bytes 512-1023/1024", CONTENT[512:])
@@ -315,9 +315,7 @@ class TestResumableUploads:
         assert server.get("/images/r.png").data == CONTENT
         assert self.send(server, session, "bytes */1024").status_code == 200
 
-    def test_a_client_that_lost_an_answer_learns_where_to_go_on(
-        self, server: FlaskClient, session: str
-    ) -> None:
+    def test_resumable_upload_reports_the_received_bytes(self, server: FlaskClient, session: str) -> None:
         asked = self.send(server, session, "bytes */*")
         assert (asked.status_code, "Range" in asked.headers) == (308, False)
         self.send(server, session, "bytes 0-511/*", CONTENT[:512])
@@ -326,25 +324,29 @@ class TestResumableUploads:
         assert overlapping.status_code == 200
         assert server.get("/images/r.png").data == CONTENT
 
-    def test_a_chunk_that_leaves_a_gap_is_not_taken(self, server: FlaskClient, session: str) -> None:
+    def test_resumable_upload_ignores_a_chunk_after_a_gap(self, server: FlaskClient, session: str) -> None:
         got = self.send(server, session, "bytes 512-1023/1024", CONTENT[512:])
         assert (got.status_code, "Range" in got.headers) == (308, False)
 
-    def test_the_condition_holds_at_the_end(self, server: FlaskClient, session: str, tmp_path: Path) -> None:
+    def test_resumable_upload_checks_preconditions_at_the_end(
+        self, server: FlaskClient, session: str, tmp_path: Path
+    ) -> None:
         upload(server, "r.png", b"first")
         assert self.send(server, session, "bytes 0-1023/1024", CONTENT).status_code == 412
         assert server.get("/images/r.png").data == b"first"
         assert self.send(server, session, "bytes */1024").status_code == 404
         assert len(list((tmp_path / "images" / "contents").iterdir())) == 1
 
-    def test_a_cancelled_one_is_gone(self, server: FlaskClient, session: str, tmp_path: Path) -> None:
+    def test_resumable_upload_is_404_after_cancellation(
+        self, server: FlaskClient, session: str, tmp_path: Path
+    ) -> None:
         self.send(server, session, "bytes 0-511/*", CONTENT[:512])
         assert server.delete(session).status_code == 499
         assert self.send(server, session, "bytes */*").status_code == 404
         assert list((tmp_path / "images" / "contents").iterdir()) == []
 
     @pytest.mark.parametrize("content_range", ["nonsense", "bytes 0-9/1024"])
-    def test_a_range_that_does_not_fit_is_refused(
+    def test_resumable_upload_rejects_an_invalid_range(
         self, server: FlaskClient, session: str, content_range: str
     ) -> None:
         assert self.send(server, session, content_range, CONTENT).status_code == 400

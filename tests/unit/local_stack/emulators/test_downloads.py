@@ -70,9 +70,7 @@ def pinned(server: FileServer) -> PinnedDownload:
     return PinnedDownload(url=server.url, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
 
 
-def test_a_download_lands_whole_and_is_fetched_once(
-    server: FileServer, pinned: PinnedDownload, tmp_path: Path
-) -> None:
+def test_fetch_downloads_once(server: FileServer, pinned: PinnedDownload, tmp_path: Path) -> None:
     said: list[str] = []
     first = fetch(pinned, tmp_path / "new folder", said.append)
     again = fetch(pinned, tmp_path / "new folder", said.append)
@@ -82,16 +80,14 @@ def test_a_download_lands_whole_and_is_fetched_once(
     assert len(said) == 1
 
 
-def test_several_starting_at_once_download_it_once(
-    server: FileServer, pinned: PinnedDownload, tmp_path: Path
-) -> None:
+def test_concurrent_fetches_download_once(server: FileServer, pinned: PinnedDownload, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         paths = list(pool.map(lambda _: fetch(pinned, tmp_path), range(4)))
     assert {path.read_bytes() for path in paths} == {CONTENT}
     assert len(server.ranges) == 1
 
 
-def test_a_file_with_another_hash_is_refused_and_deleted(
+def test_download_with_a_wrong_hash_is_rejected_and_deleted(
     server: FileServer, pinned: PinnedDownload, tmp_path: Path
 ) -> None:
     server.content = CONTENT[:-1] + b"!"
@@ -103,7 +99,7 @@ def test_a_file_with_another_hash_is_refused_and_deleted(
     assert fetch(pinned, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_file_cut_short_never_appears_and_the_next_call_goes_on(
+def test_download_resumes_after_an_interruption(
     server: FileServer, pinned: PinnedDownload, tmp_path: Path
 ) -> None:
     server.breaks_off_after = 400_000
@@ -115,7 +111,7 @@ def test_a_file_cut_short_never_appears_and_the_next_call_goes_on(
     assert server.ranges == [None, "bytes=400000-"]
 
 
-def test_a_server_without_ranges_is_asked_for_everything_again(
+def test_download_restarts_when_ranges_are_not_supported(
     server: FileServer, pinned: PinnedDownload, tmp_path: Path
 ) -> None:
     (tmp_path / "emulator.jar.part").write_bytes(CONTENT[:1000])
@@ -123,7 +119,7 @@ def test_a_server_without_ranges_is_asked_for_everything_again(
     assert fetch(pinned, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_remainder_longer_than_the_servers_file_does_not_block_for_ever(
+def test_partial_file_larger_than_the_source_is_discarded(
     server: FileServer, pinned: PinnedDownload, tmp_path: Path
 ) -> None:
     (tmp_path / "emulator.jar.part").write_bytes(CONTENT[:-10])
@@ -134,19 +130,21 @@ def test_a_remainder_longer_than_the_servers_file_does_not_block_for_ever(
     assert fetch(pinned, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_missing_file_is_named(server: FileServer, pinned: PinnedDownload, tmp_path: Path) -> None:
+def test_download_error_contains_the_url_and_status(
+    server: FileServer, pinned: PinnedDownload, tmp_path: Path
+) -> None:
     server.status = 404
     with pytest.raises(DownloadError, match=r"emulator\.jar returned 404"):
         fetch(pinned, tmp_path)
 
 
-def test_no_network_is_a_sentence(pinned: PinnedDownload, tmp_path: Path) -> None:
+def test_download_error_contains_the_reason_without_a_network(pinned: PinnedDownload, tmp_path: Path) -> None:
     unreachable = replace(pinned, url=f"http://127.0.0.1:{free_port()}/emulator.jar")
     with pytest.raises(DownloadError, match=r"could not be downloaded \(.*refused\)"):
         fetch(unreachable, tmp_path)
 
 
-def test_the_jar_in_an_archive_is_unpacked_once(tmp_path: Path) -> None:
+def test_extract_jar_unpacks_the_archive_once(tmp_path: Path) -> None:
     archive = tmp_path / "emulator.zip"
     with zipfile.ZipFile(archive, "w") as writing:
         writing.writestr("pubsub-emulator/bin/run", "#!")
@@ -157,7 +155,7 @@ def test_the_jar_in_an_archive_is_unpacked_once(tmp_path: Path) -> None:
     assert extract_jar(archive, tmp_path) == jar
 
 
-def test_an_archive_without_a_jar_is_refused(tmp_path: Path) -> None:
+def test_extract_jar_rejects_an_archive_without_a_jar(tmp_path: Path) -> None:
     archive = tmp_path / "emulator.zip"
     with zipfile.ZipFile(archive, "w") as writing:
         writing.writestr("readme", "nothing")

@@ -54,7 +54,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.mark.parametrize("status", [500, 200])
-def test_a_failed_export_leaves_the_last_one_and_the_journal(
+def test_failed_export_keeps_the_previous_one_and_the_journal(
     emulator: Emulator, tmp_path: Path, status: int
 ) -> None:
     host = f"127.0.0.1:{emulator.server_port}"

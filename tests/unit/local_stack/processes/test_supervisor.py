@@ -51,9 +51,7 @@ def has_ended(pid: int) -> bool:
     return True
 
 
-def test_processes_become_ready_and_end_with_the_context(
-    tmp_path: Path, stack_id: str, program: ProgramMaker
-) -> None:
+def test_processes_end_with_the_context(tmp_path: Path, stack_id: str, program: ProgramMaker) -> None:
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
         supervisor.start(program("one", WAITS), program("two", WAITS))
         supervisor.wait_until_ready()
@@ -62,9 +60,7 @@ def test_processes_become_ready_and_end_with_the_context(
     assert all(has_ended(pid) for pid in pids)
 
 
-def test_a_process_that_fails_to_start_is_named_with_the_end_of_its_log(
-    supervisor: Supervisor, program: ProgramMaker
-) -> None:
+def test_failed_start_raises_the_name_and_the_log_tail(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(
         program("healthy", WAITS),
         program("broken", "for n in range(30): print('line', n)\nsys.exit(7)"),
@@ -78,22 +74,20 @@ def test_a_process_that_fails_to_start_is_named_with_the_end_of_its_log(
     assert "line 29" in str(raised.value)
 
 
-def test_a_program_that_does_not_exist_is_named(supervisor: Supervisor, program: ProgramMaker) -> None:
+def test_missing_program_raises_its_name(supervisor: Supervisor, program: ProgramMaker) -> None:
     spec = program("absent", WAITS)
     supervisor.start(type(spec)(name="absent", argv=("/no/such/program",), why_not_ready=spec.why_not_ready))
     with pytest.raises(ProcessFailedError, match="cannot run /no/such/program: No such file"):
         supervisor.wait_until_ready()
 
 
-def test_a_process_that_never_becomes_ready_is_named_with_the_reason(
-    supervisor: Supervisor, program: ProgramMaker
-) -> None:
+def test_start_timeout_raises_the_name_and_the_reason(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("slow", "time.sleep(600)", ready_within=0.2))
     with pytest.raises(ProcessFailedError, match=r"slow was not ready after 0\.2 s: it has not said so"):
         supervisor.wait_until_ready()
 
 
-def test_a_process_that_dies_later_ends_the_watch(supervisor: Supervisor, program: ProgramMaker) -> None:
+def test_watch_raises_when_a_process_exits(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("healthy", WAITS), program("victim", WAITS))
     supervisor.wait_until_ready()
     supervisor.processes["victim"].kill()
@@ -101,7 +95,7 @@ def test_a_process_that_dies_later_ends_the_watch(supervisor: Supervisor, progra
         supervisor.watch(no_news)
 
 
-def test_an_interruption_ends_a_start_and_a_watch(supervisor: Supervisor, program: ProgramMaker) -> None:
+def test_supervisor_stops_waiting_when_interrupted(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("slow", "time.sleep(600)"))
     threading.Timer(0.1, supervisor.interrupted.set).start()
     with pytest.raises(StartInterruptedError):
@@ -109,9 +103,7 @@ def test_an_interruption_ends_a_start_and_a_watch(supervisor: Supervisor, progra
     supervisor.watch(no_news)
 
 
-def test_a_stubborn_process_is_killed_after_its_deadline(
-    supervisor: Supervisor, program: ProgramMaker
-) -> None:
+def test_stop_kills_a_process_after_its_timeout(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("stubborn", STUBBORN, stop_within=0.3), program("polite", WAITS))
     supervisor.wait_until_ready()
     pid = supervisor.processes["stubborn"].pid
@@ -120,14 +112,14 @@ def test_a_stubborn_process_is_killed_after_its_deadline(
     assert not supervisor.processes
 
 
-def test_hurry_cuts_the_deadlines_short(supervisor: Supervisor, program: ProgramMaker) -> None:
+def test_hurry_ignores_the_stop_timeout(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("stubborn", STUBBORN, stop_within=500))
     supervisor.wait_until_ready()
     supervisor.hurry.set()
     assert supervisor.stop(["stubborn"]) == ("stubborn",)
 
 
-def test_a_suspended_process_can_be_stopped(supervisor: Supervisor, program: ProgramMaker) -> None:
+def test_stop_works_for_a_suspended_process(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("paused", WAITS))
     supervisor.wait_until_ready()
     process = supervisor.processes["paused"]
@@ -136,7 +128,7 @@ def test_a_suspended_process_can_be_stopped(supervisor: Supervisor, program: Pro
     assert supervisor.stop(["paused"]) == ()
 
 
-def test_a_restarted_process_goes_on_in_its_log(
+def test_restarted_process_appends_to_its_log(
     supervisor: Supervisor, program: ProgramMaker, tmp_path: Path
 ) -> None:
     supervisor.start(program("phoenix", "print('alive', flush=True); " + WAITS))
@@ -153,7 +145,7 @@ def test_a_restarted_process_goes_on_in_its_log(
     assert process.log_path.read_text().count("alive") == 2
 
 
-def test_the_log_of_the_start_before_is_kept(tmp_path: Path, program: ProgramMaker, stack_id: str) -> None:
+def test_log_of_the_previous_start_is_kept(tmp_path: Path, program: ProgramMaker, stack_id: str) -> None:
     for word in ("first", "second"):
         with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
             supervisor.start(program("writer", f"print({word!r}, flush=True); " + WAITS))
@@ -163,9 +155,7 @@ def test_the_log_of_the_start_before_is_kept(tmp_path: Path, program: ProgramMak
     assert (tmp_path / "writer.log.1").read_text() == "first\n"
 
 
-def test_what_a_process_left_behind_is_ended_too(
-    tmp_path: Path, stack_id: str, program: ProgramMaker
-) -> None:
+def test_stop_ends_orphaned_children(tmp_path: Path, stack_id: str, program: ProgramMaker) -> None:
     daemon = "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], start_new_session=True)"
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
         supervisor.start(program("parent", f"{daemon}; {WAITS}"))
@@ -174,7 +164,7 @@ def test_what_a_process_left_behind_is_ended_too(
     assert not orphans_of(stack_id)
 
 
-def test_leftovers_are_known_by_their_mark_alone(stack_id: str) -> None:
+def test_orphans_are_found_by_their_marker(stack_id: str) -> None:
     sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
     marked = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: stack_id})
     other = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: "another"})
@@ -212,7 +202,9 @@ SUPERVISING_PROGRAM = """
         ),
     ],
 )
-def test_no_process_outlives_its_supervisor(tmp_path: Path, stack_id: str, ending: signal.Signals) -> None:
+def test_processes_end_when_their_supervisor_is_killed(
+    tmp_path: Path, stack_id: str, ending: signal.Signals
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SUPERVISING_PROGRAM), str(tmp_path), stack_id],
         stdout=subprocess.PIPE,
@@ -227,14 +219,12 @@ def test_no_process_outlives_its_supervisor(tmp_path: Path, stack_id: str, endin
     assert all(has_ended(pid) for pid in pids)
 
 
-def test_ctrl_c_in_the_terminal_reaches_the_supervisor_first(
-    supervisor: Supervisor, program: ProgramMaker
-) -> None:
+def test_ctrl_c_reaches_only_the_supervisor(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("one", WAITS))
     assert os.getsid(supervisor.processes["one"].pid) != os.getsid(0)
 
 
-def test_a_suspended_process_has_stopped_each_time_and_keeps_its_exit_code(
+def test_suspend_returns_when_stopped_and_keeps_the_exit_code(
     supervisor: Supervisor, program: ProgramMaker
 ) -> None:
     supervisor.start(program("sleeper", WAITS))
@@ -248,7 +238,7 @@ def test_a_suspended_process_has_stopped_each_time_and_keeps_its_exit_code(
     assert process.exit_code == -signal.SIGKILL
 
 
-def test_an_end_is_seen_by_those_who_did_not_start_the_process() -> None:
+def test_ended_within_works_for_foreign_processes() -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         assert not ended_within(stranger.pid, 0)
         stranger.communicate(b"\n")

@@ -8,12 +8,12 @@ from local_stack.pubsub_proxy.ack_ids import AckIds
 READY, BROKEN = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 
-def test_an_id_comes_back_as_it_went_out() -> None:
+def test_ack_id_round_trips() -> None:
     ids = AckIds()
     assert ids.current([ids.stamped("s:1"), ids.stamped("s~2")]) == ["s:1", "s~2"]
 
 
-def test_ids_of_a_lost_incarnation_are_dropped() -> None:
+def test_ack_ids_of_an_earlier_incarnation_are_dropped() -> None:
     ids = AckIds()
     ids.follow(READY)
     old = ids.stamped("s:1")
@@ -24,7 +24,7 @@ def test_ids_of_a_lost_incarnation_are_dropped() -> None:
     assert ids.current([old]) == []
 
 
-def test_failing_to_connect_is_not_a_loss() -> None:
+def test_ack_ids_keep_their_incarnation_when_a_connect_fails() -> None:
     ids = AckIds()
     first = ids.stamped("s:1")
     ids.follow(grpc.ChannelConnectivity.CONNECTING)
@@ -33,7 +33,7 @@ def test_failing_to_connect_is_not_a_loss() -> None:
     assert ids.current([first]) == ["s:1"]
 
 
-def test_an_error_speaks_of_the_ids_that_the_client_knows() -> None:
+def test_error_details_contain_the_clients_ack_ids() -> None:
     ids = AckIds()
     status = status_pb2.Status(code=3)
     info = error_details_pb2.ErrorInfo(metadata={"s:1": "PERMANENT_FAILURE_INVALID_ACK_ID"})

@@ -27,7 +27,7 @@ python_gc_objects_collected_total{generation="0"} 322.0
 """
 
 
-def test_our_metrics_are_told_a_line_each_and_histograms_by_their_mean() -> None:
+def test_format_metrics_shows_darkroom_metrics_and_histogram_means() -> None:
     assert list(format_metrics(SCRAPED)) == [
         "darkroom_tasks_finished{model=demo, status=completed}  3",
         "darkroom_queue_depth{model=demo}  12",
@@ -35,11 +35,11 @@ def test_our_metrics_are_told_a_line_each_and_histograms_by_their_mean() -> None
     ]
 
 
-def test_a_process_that_does_not_answer_is_left_out() -> None:
+def test_fetch_metrics_omits_unreachable_processes() -> None:
     assert fetch_metrics({"api": free_port(), "api-metrics": free_port()}) == {}
 
 
-def test_traces_of_tasks_are_told_span_below_span_and_half_a_line_is_left_out(tmp_path: Path) -> None:
+def test_format_traces_nests_spans_and_skips_partial_lines(tmp_path: Path) -> None:
     with (tmp_path / "api-1.jsonl").open("w") as file:
         provider = TracerProvider(resource=Resource({"service.name": "darkroom-api"}))
         exporter = ConsoleSpanExporter(out=file, formatter=lambda span: span.to_json(indent=None) + "\n")

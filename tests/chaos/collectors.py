@@ -22,21 +22,21 @@ from common.wire_formats.task_document import COLLECTION, decode_task_document
 from common.wire_formats.task_event import TaskEvent, decode_task_event
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.provisioning import ResourceNames
-from tests.chaos.evidence import SeenObject
+from tests.chaos.evidence import StoredObject
 
 _AT_ONCE = 50
 _FEW = 20
 _PULL_SECONDS = 5.0
 
 
-class OwnersMailbox:
+class EventMailbox:
     """Receives every event of every task, as a consumer of the topic does, on its own thread."""
 
     def __init__(self, pubsub_host: str, names: ResourceNames) -> None:
         self._client = subscriber_client(emulator_host=pubsub_host)
         self._subscription = self._client.subscription_path(names.project_id, names.events_subscription)
         self._events: list[TaskEvent] = []
-        self._told: set[str] = set()
+        self._notified: set[str] = set()
         self._arrived = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="mailbox", daemon=True)
@@ -57,7 +57,7 @@ class OwnersMailbox:
         """Wait for an event of each of these tasks. Return whether they arrived in time."""
         wanted = set(task_ids)
         with self._arrived:
-            return self._arrived.wait_for(lambda: wanted <= self._told, timeout_seconds)
+            return self._arrived.wait_for(lambda: wanted <= self._notified, timeout_seconds)
 
     def wait_for_copies(self, task_id: str, copies: int, *, timeout_seconds: float) -> bool:
         """Wait for this many events of the task, including duplicates.
@@ -71,10 +71,10 @@ class OwnersMailbox:
         with self._arrived:
             return self._arrived.wait_for(lambda: arrived() >= copies, timeout_seconds)
 
-    def count_told(self, task_ids: Iterable[str]) -> int:
+    def count_notified(self, task_ids: Iterable[str]) -> int:
         """Return the number of these tasks for which an event has arrived."""
         with self._arrived:
-            return len(self._told & set(task_ids))
+            return len(self._notified & set(task_ids))
 
     def _receive(self) -> None:
         while not self._closing.is_set():
@@ -84,17 +84,17 @@ class OwnersMailbox:
                 )
                 received = answer.received_messages
                 if received:
-                    self._note([decode_task_event(one.message.data) for one in received])
+                    self._record([decode_task_event(one.message.data) for one in received])
                     self._client.acknowledge(
                         subscription=self._subscription, ack_ids=[one.ack_id for one in received], timeout=5
                     )
             except google_errors.GoogleAPICallError:  # the emulator is being killed or is restarting
                 self._closing.wait(0.2)
 
-    def _note(self, events: list[TaskEvent]) -> None:
+    def _record(self, events: list[TaskEvent]) -> None:
         with self._arrived:
             self._events += events
-            self._told |= {event.task_id for event in events}
+            self._notified |= {event.task_id for event in events}
             self._arrived.notify_all()
 
 
@@ -148,14 +148,14 @@ class Objects:
         """Close the connections."""
         self._http.close()
 
-    def of(self, task_ids: Iterable[str]) -> Mapping[str, SeenObject]:
+    def of(self, task_ids: Iterable[str]) -> Mapping[str, StoredObject]:
         """Return all objects of these tasks by name, each read completely."""
         wanted = set(task_ids)
         # One complete listing is cheaper than many small ones, because each scans the whole bucket.
         prefixes = [f"tasks/{task_id}/" for task_id in wanted] if len(wanted) < _FEW else ["tasks/"]
         names = [name for prefix in prefixes for name in self._names(prefix) if name.split("/")[1] in wanted]
         with ThreadPoolExecutor(4) as pool:
-            return {seen.name: seen for seen in pool.map(self._seen, names)}
+            return {stored.name: stored for stored in pool.map(self._read_object, names)}
 
     def _names(self, prefix: str) -> Iterator[str]:
         token = ""
@@ -169,10 +169,10 @@ class Objects:
             if not token:
                 return
 
-    def _seen(self, name: str) -> SeenObject:
+    def _read_object(self, name: str) -> StoredObject:
         answer = self._http.get(f"/{self._bucket}/{name}").raise_for_status()
         body = answer.content
-        return SeenObject(
+        return StoredObject(
             name=name,
             size_bytes=len(body),
             sha256=hashlib.sha256(body).hexdigest(),
