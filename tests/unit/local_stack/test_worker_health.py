@@ -59,7 +59,9 @@ def test_worker_has_started_when_it_loads_none_of_its_models(start_worker: Worke
 
 def test_worker_has_not_started_while_it_loads(start_worker: WorkerStarter) -> None:
     assert "returned 503" in (why_not_ready(start_worker(ready=False)) or "")
-    assert "returned 503" in (why_not_ready(start_worker(ready=False, models=("a", "b"), broken=("b",))) or "")
+    assert "returned 503" in (
+        why_not_ready(start_worker(ready=False, models=("a", "b"), broken=("b",))) or ""
+    )
     assert why_not_ready(start_worker(ready=True, models=("a", "b"), broken=("b",))) is None
 
 
