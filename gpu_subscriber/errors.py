@@ -1,14 +1,4 @@
-"""Errors of the worker, with the stable codes that Firestore and logs share.
-
-WorkerError
-├── GenerationInterruptedError   generation_interrupted
-├── GenerationFailedError        (the Failure's own code)
-├── ObjectConflictError          object_conflict
-├── EngineGoneError              engine_gone
-└── UnreadableImageError         unreadable_image
-"""
-
-from typing import ClassVar
+"""Errors of the worker."""
 
 from common.domain.task import Failure
 
@@ -16,13 +6,9 @@ from common.domain.task import Failure
 class WorkerError(Exception):
     """Base of the errors that keep this worker from finishing an operation."""
 
-    code: ClassVar[str] = "worker_error"
-
 
 class GenerationInterruptedError(WorkerError):
     """The generation was stopped before its last image, on request or because the engine ended."""
-
-    code = "generation_interrupted"
 
 
 class GenerationFailedError(WorkerError):
@@ -39,20 +25,14 @@ class ObjectConflictError(WorkerError):
     Names contain the attempt, so this is a bug, not a race.
     """
 
-    code = "object_conflict"
-
     def __init__(self, object_name: str) -> None:
-        super().__init__(f"other bytes lie under {object_name!r} already")
+        super().__init__(f"the object {object_name!r} already has other bytes")
         self.object_name = object_name
 
 
 class EngineGoneError(WorkerError):
     """The engine process is dead, or its end of the pipe is closed."""
 
-    code = "engine_gone"
-
 
 class UnreadableImageError(WorkerError):
     """The bytes are not an image, or not one that darkroom wrote."""
-
-    code = "unreadable_image"

@@ -29,12 +29,14 @@ def main() -> int:
     try:
         asked.again.write_bytes(_drawn_again(asked.image.read_bytes()))
     except ModelUnavailableError as error:
-        print(f"redraw: {error} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        print(f"redraw: {error.failure.message} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        return 1
+    except EngineError as error:
+        print(f"redraw: {error.failure.message}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
         return 1
     except (
         UnreadableImageError,
         UnknownModelError,
-        EngineError,
         SettingsError,
         ValidationError,
         OSError,

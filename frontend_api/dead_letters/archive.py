@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from common.domain.errors import TaskNotFoundError
-from common.domain.task import Failure, Task
+from common.domain.failures import FailureCode
+from common.domain.task import Task
 from common.ports import Clock, TaskStore
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
-
-DEAD_LETTERED = Failure(
-    code="dead_lettered",
-    message="The message that was to have this task drawn was given up on. A retry sends a new one.",
-    retryable=True,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ class ArchiveDeadLetter:
                 return with_event_pending(task)
             if task.status.is_terminal or claim_lives or is_tended:
                 return task
-            return with_event_pending(task.abandoned(DEAD_LETTERED, now))
+            return with_event_pending(task.abandoned(FailureCode.DEAD_LETTERED.failure(), now))
 
         try:
             ended = self.store.update(task_id, change)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from common.domain.failures import FailureCode
 from common.domain.task import Failure, Task, TaskStatus
 
 
@@ -39,17 +40,9 @@ class Verdict(StrEnum):
 
 
 _FAILURES = {
-    Verdict.DEADLINE_EXCEEDED: Failure(
-        code="deadline_exceeded",
-        message="No worker could start before the deadline that was set.",
-        retryable=True,
-    ),
-    Verdict.ATTEMPTS_EXHAUSTED: Failure(
-        code="attempts_exhausted", message="Every attempt ended with its worker lost.", retryable=True
-    ),
-    Verdict.UNCLAIMED: Failure(
-        code="unclaimed", message="No worker has taken it for too long.", retryable=True
-    ),
+    Verdict.DEADLINE_EXCEEDED: FailureCode.DEADLINE_EXCEEDED.failure(),
+    Verdict.ATTEMPTS_EXHAUSTED: FailureCode.ATTEMPTS_EXHAUSTED.failure(),
+    Verdict.UNCLAIMED: FailureCode.UNCLAIMED.failure(),
 }
 
 

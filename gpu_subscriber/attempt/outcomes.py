@@ -5,17 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from common.domain.errors import AttemptsExhaustedError, DependencyUnavailableError
+from common.domain.failures import FailureCode
 from common.domain.task import AttemptOutput, Claim, FailedImage, Failure, Task, TaskStatus
 from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
-from gpu_subscriber.errors import GenerationFailedError, WorkerError
+from gpu_subscriber.errors import GenerationFailedError, ObjectConflictError
 from gpu_subscriber.ports import Settlement
-
-DEADLINE_EXCEEDED = Failure(
-    code="deadline_exceeded", message="No worker was free before the deadline that the request set."
-)
-ATTEMPT_TIMED_OUT = Failure(
-    code="attempt_timed_out", message="The drawing took longer than an attempt may take.", retryable=True
-)
 
 
 def settlement_of(task: Task) -> Settlement:
@@ -39,11 +33,11 @@ def claimed_or_ended(
     if task.status.is_terminal:
         return task
     if task.started_at is None and task.start_by is not None and now > task.start_by:
-        return task.abandoned(DEADLINE_EXCEEDED, now)
+        return task.abandoned(FailureCode.DEADLINE_EXCEEDED.failure(), now)
     try:
         claimed = task.claimed_by(worker_id, now, ttl, silent=silent, traceparent=traceparent)
     except AttemptsExhaustedError:
-        return task.abandoned(_attempts_exhausted(task), now)
+        return task.abandoned(FailureCode.ATTEMPTS_EXHAUSTED.failure(), now)
     if claimed.cancel_requested_at is not None and claimed.claim is not None:
         # The worker that should have read the flag died or handed the task back before.
         return claimed.cancelled_by_holder(claimed.claim, now)
@@ -126,18 +120,12 @@ def needless_attempts(task: Task, stored: Task | None) -> int:
     return stored.attempt - 1 if is_whole else stored.attempt
 
 
-def failure_of(error: WorkerError | DependencyUnavailableError) -> Failure:
+def failure_of(error: GenerationFailedError | ObjectConflictError | DependencyUnavailableError) -> Failure:
     """Convert an error that ended an attempt to the failure that the owner sees."""
-    if isinstance(error, GenerationFailedError):
-        return error.failure
-    if isinstance(error, DependencyUnavailableError):
-        return Failure(code=error.code, message=f"The {error.dependency} did not answer.", retryable=True)
-    return Failure(code=error.code, message="The worker could not finish this attempt.", retryable=True)
-
-
-def _attempts_exhausted(task: Task) -> Failure:
-    last = "" if task.failure is None else f" The last failure was {task.failure.code}."
-    return Failure(
-        code=AttemptsExhaustedError.code,
-        message=f"All attempts were used up; the latest was number {task.attempt}.{last}",
-    )
+    match error:
+        case GenerationFailedError():
+            return error.failure
+        case ObjectConflictError():
+            return FailureCode.OBJECT_CONFLICT.failure()
+        case DependencyUnavailableError():
+            return FailureCode.DEPENDENCY_UNAVAILABLE.failure(error.dependency)

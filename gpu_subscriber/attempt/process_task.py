@@ -45,7 +45,6 @@ from gpu_subscriber.errors import (
     GenerationFailedError,
     GenerationInterruptedError,
     ObjectConflictError,
-    WorkerError,
 )
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.ports import (
@@ -221,7 +220,11 @@ class ProcessTask:
         now = self.clock.now()
         return partial(cancelled_or_handed_back, claim=active.claim, now=now, output=active.output)
 
-    def _failing(self, active: ActiveTask, error: WorkerError | DependencyUnavailableError) -> Ending:
+    def _failing(
+        self,
+        active: ActiveTask,
+        error: GenerationFailedError | ObjectConflictError | DependencyUnavailableError,
+    ) -> Ending:
         return partial(
             released_or_failed,
             claim=active.claim,

@@ -1,29 +1,20 @@
-"""Errors of one Run or one model, with the failure codes that the task's owner sees.
-
-EngineError
-├── ModelUnavailableError      model_unavailable     retryable
-├── InvalidOutputError         invalid_output
-├── ContentFilteredError       content_filtered
-├── OutOfMemoryError           out_of_gpu_memory     retryable
-├── CheckpointRefusedError     checkpoint_refused    never reaches the owner: the Run starts over
-└── RunStoppedError            run_stopped           never reaches the owner: the Run was interrupted
-"""
+"""Errors of one Run or one model, with the failure codes that the task's owner sees."""
 
 from typing import ClassVar
 
+from common.domain.failures import FailureCode
 from common.domain.task import Failure
 
 
 class EngineError(Exception):
-    """One Run cannot continue; the others can. `str(error)` may be shown to the owner."""
+    """One Run cannot continue; the others can. Its text is shown to the owner as a detail."""
 
-    code: ClassVar[str] = "generation_failed"
-    retryable: ClassVar[bool] = False
+    code: ClassVar[FailureCode] = FailureCode.GENERATION_FAILED
 
     @property
     def failure(self) -> Failure:
         """The failure that the task records."""
-        return Failure(code=self.code, message=str(self), retryable=self.retryable)
+        return self.code.failure(str(self))
 
 
 class ModelUnavailableError(EngineError):
@@ -32,11 +23,10 @@ class ModelUnavailableError(EngineError):
     `reason` is for operators: it may contain paths.
     """
 
-    code = "model_unavailable"
-    retryable = True  # on another worker, or here once the cause is fixed
+    code = FailureCode.MODEL_UNAVAILABLE
 
     def __init__(self, model: str, *, reason: str) -> None:
-        super().__init__(f"The worker could not load the model {model!r}.")
+        super().__init__(model)
         self.reason = reason
 
 
@@ -50,29 +40,27 @@ class ModelRefusedError(Exception):
 class InvalidOutputError(EngineError):
     """The network's numbers are not finite, twice: the same seed fails on any worker."""
 
-    code = "invalid_output"
+    code = FailureCode.INVALID_OUTPUT
 
 
 class ContentFilteredError(EngineError):
     """The model's own safety checker refused the image."""
 
-    code = "content_filtered"
+    code = FailureCode.CONTENT_FILTERED
 
 
 class OutOfMemoryError(EngineError):
     """One image alone does not fit into the device's memory."""
 
-    code = "out_of_gpu_memory"
-    retryable = True
+    code = FailureCode.OUT_OF_GPU_MEMORY
 
 
 class CheckpointRefusedError(EngineError):
-    """The checkpoint is damaged or belongs to another model, sampler or software."""
+    """The checkpoint is damaged or belongs to another model, sampler or software.
 
-    code = "checkpoint_refused"
+    It is no failure of the task: the Run starts over.
+    """
 
 
 class RunStoppedError(EngineError):
-    """Raised inside a stock pipeline's step callback to leave it."""
-
-    code = "run_stopped"
+    """Raised inside a stock pipeline's step callback to leave it: the Run was interrupted."""

@@ -59,10 +59,10 @@ def _stepped(
 ) -> tuple[bytes, DrawConditions]:
     state = family.prepare(parameters, seed=parameters.seed)
     if len(there.batches) != len(state.timesteps):
-        raise EngineError(f"the record tells of {len(there.batches)} steps, not {len(state.timesteps)}")
+        raise EngineError(f"the record has {len(there.batches)} steps, not {len(state.timesteps)}")
     for batch in there.batches:
         if not 1 <= batch <= LARGEST_BATCH:
-            raise EngineError(f"the record tells of a batch of {batch}")
+            raise EngineError(f"the record has a batch of {batch}")
         state.advance(family.predict([state] * batch)[0])
         state.run_history.batches.append(batch)
     decoded = family.decode(state, tiled=there.decoded_in_tiles)

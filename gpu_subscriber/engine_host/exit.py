@@ -14,6 +14,7 @@ import signal
 from dataclasses import dataclass
 from enum import StrEnum
 
+from common.domain.failures import FailureCode
 from common.domain.task import Failure
 from gpu_subscriber.engine import exit_codes
 
@@ -37,20 +38,13 @@ _CAUSE_OF_CODE = {
     exit_codes.PARENT_GONE: EngineExitCause.PARENT_GONE,
     exit_codes.DEVICE_LOST: EngineExitCause.DEVICE_LOST,
 }
-ENGINE_CRASHED = "engine_crashed"
 _FAILURE_CODES = {
-    EngineExitCause.HUNG: "engine_hung",
-    EngineExitCause.OUT_OF_MEMORY: "engine_out_of_memory",
-    EngineExitCause.DEVICE_LOST: "device_lost",
+    EngineExitCause.HUNG: FailureCode.ENGINE_HUNG,
+    EngineExitCause.OUT_OF_MEMORY: FailureCode.ENGINE_OUT_OF_MEMORY,
+    EngineExitCause.DEVICE_LOST: FailureCode.DEVICE_LOST,
 }
-ENGINE_FAILURE_CODES = frozenset({ENGINE_CRASHED, *_FAILURE_CODES.values()})
+ENGINE_FAILURE_CODES = frozenset({FailureCode.ENGINE_CRASHED, *_FAILURE_CODES.values()})
 """Codes of a task that was alone in an engine process when it ended."""
-_MESSAGES = {
-    EngineExitCause.HUNG: "The drawing process stood still while it drew this task, and was ended.",
-    EngineExitCause.OUT_OF_MEMORY: "The system ended the drawing process while it drew this task: too little memory.",
-    EngineExitCause.DEVICE_LOST: "The drawing process lost its device while it drew this task.",
-    EngineExitCause.BROKEN: "The drawing process failed while it drew this task.",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +80,5 @@ class EngineExit:
     @property
     def failure(self) -> Failure:
         """The failure of the task that was alone in it."""
-        cause = self.cause
-        message = _MESSAGES.get(cause, f"The drawing process ended ({self.name}) while it drew this task.")
-        return Failure(code=_FAILURE_CODES.get(cause, ENGINE_CRASHED), message=message, retryable=True)
+        code = _FAILURE_CODES.get(self.cause, FailureCode.ENGINE_CRASHED)
+        return code.failure(self.name if code is FailureCode.ENGINE_CRASHED else "")

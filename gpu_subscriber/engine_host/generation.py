@@ -8,10 +8,10 @@ from typing import Protocol
 
 import structlog
 
+from common.domain.failures import FailureCode
 from common.domain.task import Failure, Phase, RunSeconds, Task
 from common.observability.metrics import CHECKPOINTS_REFUSED, counter
 from gpu_subscriber.attempt.attempt_clock import AttemptClock
-from gpu_subscriber.attempt.outcomes import ATTEMPT_TIMED_OUT
 from gpu_subscriber.attempt.run_ledger import RunLedger
 from gpu_subscriber.attempt.run_spans import RunSpans
 from gpu_subscriber.engine.messages import (
@@ -176,7 +176,7 @@ class EngineGeneration:
                     del self._open[index]
                     yield FailedRun(index=index, failure=report.failure)
         if self._timed_out and self._stopped_early:
-            raise GenerationFailedError(ATTEMPT_TIMED_OUT)
+            raise GenerationFailedError(FailureCode.ATTEMPT_TIMED_OUT.failure())
         if self._stopped_early:
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted")
 
@@ -213,7 +213,7 @@ class EngineGeneration:
     def _time_is_up(self) -> None:
         if self._timed_out:
             self._floor.kill_engine(reason="it did not answer an interrupt")
-            raise GenerationFailedError(ATTEMPT_TIMED_OUT)
+            raise GenerationFailedError(FailureCode.ATTEMPT_TIMED_OUT.failure())
         if self.interrupted:  # it may be loading a model: do not wait for that
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
         if not self._clock.is_generating:  # other tasks were ahead for too long: another worker may be free

@@ -119,7 +119,7 @@ class StableDiffusion:
                 vae.disable_tiling()
         image, flagged = self.pipeline.run_safety_checker(image, self.device, state.positive.dtype)
         if flagged is not None and flagged[0]:
-            raise ContentFilteredError("the model's safety checker refused the picture")
+            raise ContentFilteredError
         unit = (image[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 0).float()
         return Decoded(
             pixels=(unit * 255).round().to(torch.uint8).contiguous(),

@@ -53,10 +53,10 @@ class WholePipeline:
             self.pipeline.scheduler = own_scheduler
         flagged = getattr(output, "nsfw_content_detected", None)
         if flagged and flagged[0]:
-            raise ContentFilteredError("the model's safety checker refused the picture")
+            raise ContentFilteredError
         image = np.asarray(output.images[0])
         if image.shape != (parameters.height, parameters.width, 3):
-            raise EngineError(f"the model generated {_size(image)} instead of the size that was asked for")
+            raise EngineError(f"its size is {_size(image)} instead of the requested one")
         pixels = (np.nan_to_num(image) * 255).round().astype("uint8")
         return Decoded(
             pixels=torch.from_numpy(pixels),

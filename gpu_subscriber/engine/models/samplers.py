@@ -74,7 +74,7 @@ def make_scheduler(sampler: Sampler, own: Any, *, steps: int) -> Any:
     catalog entry was corrected.
     """
     if sampler not in obeyed_samplers(scheduler_config(own)):
-        raise EngineError(f"the model does not obey the sampler {sampler.value!r}")
+        raise EngineError(f"the model does not support the sampler {sampler.value!r}")
     recipe = RECIPES.get(sampler) or SamplerRecipe(scheduler=type(own))
     scheduler: Any = recipe.scheduler
     overrides = dict(recipe.overrides)

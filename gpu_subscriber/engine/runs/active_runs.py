@@ -93,7 +93,7 @@ class ActiveRuns:
             self._runs[run.run_id] = run
             return
         if not bool(finite):
-            self._send_failure(run, InvalidOutputError("the network's numbers were not finite").failure)
+            self._send_failure(run, InvalidOutputError().failure)
             return
         height, width, _ = pixels.shape
         self._send(
@@ -175,5 +175,5 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, EngineError):
         return error.failure
     if isinstance(error, torch.OutOfMemoryError):
-        return OutOfMemoryError("the image does not fit into the device's memory").failure
-    return EngineError("the model could not draw this").failure
+        return OutOfMemoryError().failure
+    return EngineError().failure

@@ -82,7 +82,7 @@ def test_models_that_break_fail_alone_wherever_it_happens(stable_diffusion_folde
         assert {(failure.code, failure.retryable) for failure in failures.values()} == {
             ("model_unavailable", True)
         }
-        assert failures["load"].message == "The worker could not load the model 'load'."
+        assert failures["load"].message == "The worker could not load the model: load."
         pixels = np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3)
         expected = stock_picture(stock, drawing(steps=40)).pixels.astype(int)
         assert np.abs(pixels.astype(int) - expected).max() <= 1
