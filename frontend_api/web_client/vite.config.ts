@@ -1,12 +1,12 @@
 import { defineConfig } from "vitest/config";
 
-/** Where `npm run dev` finds the API; the built page is served by the API itself. */
+/** The API that `npm run dev` uses. The API itself serves the built page. */
 const api = process.env["DARKROOM_API_URL"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   server: {
     host: "127.0.0.1",
-    // The operators' page brings the runbook with it.
+    // The operator page contains the runbook.
     fs: { allow: [".", "../../docs/operating/runbook.md"] },
     proxy: Object.fromEntries(["/v1", "/config.json", "/openapi.json", "/docs"].map((path) => [path, api])),
   },
@@ -14,10 +14,10 @@ export default defineConfig({
     target: "es2022",
     rolldownOptions: { input: ["index.html", "operator.html"] },
     sourcemap: false,
-    // The page's content security policy allows files of its own and nothing inline.
+    // The Content-Security-Policy permits no inline code.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    // The Firestore SDK is one chunk of its own, larger than the warning's default, and loaded beside the page.
+    // The Firestore SDK is one chunk, larger than the default limit of the warning.
     chunkSizeWarningLimit: 600,
   },
   test: { include: ["tests/**/*.test.ts"], environment: "node" },

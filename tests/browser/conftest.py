@@ -61,10 +61,10 @@ def context(chromium: Browser, running_stack: LocalStack) -> Iterator[BrowserCon
 
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
-    """The darkroom page, open, with every received change recorded in `window.heard`."""
+    """The darkroom page, open, with every received change recorded in `window.changes`."""
     opened = context.new_page()
     opened.add_init_script(
-        "window.heard = []; window.addEventListener('darkroom:snapshot', event => window.heard.push(event.detail))"
+        "window.changes = []; window.addEventListener('darkroom:snapshot', event => window.changes.push(event.detail))"
     )
     opened.goto("/")
     return opened

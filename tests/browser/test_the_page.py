@@ -1,4 +1,4 @@
-"""The pages in a real browser: images appear and stay, and operators see the state of the system."""
+"""The page and the operator page in a real browser."""
 
 import hashlib
 import json
@@ -44,19 +44,19 @@ def show(page: Page, name: str) -> None:
         page.screenshot(path=folder / f"{name}.png", full_page=False)
 
 
-def test_a_picture_emerges_step_by_step(page: Page) -> None:
+def test_card_shows_previews_and_then_the_image(page: Page) -> None:
     card = submit(page, PROMPT, steps=100)
     expect(card.get_by_test_id("task-preview")).to_be_visible()
-    show(page, "emerging")
+    show(page, "generating")
     expect(card).to_have_attribute("data-status", "completed")
     image = card.get_by_test_id("task-image")
     expect(image).to_be_visible()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 256
     show(page, "finished")
     task_id = card.get_attribute("data-task-id")
-    heard = page.evaluate("id => window.heard.filter(change => change.taskId === id)", task_id)
-    steps = [change["step"] for change in heard if change["phase"] == "denoising"]
-    assert len(set(steps)) >= 3, f"at least three progress updates arrive, heard of steps {steps}"
+    changes = page.evaluate("id => window.changes.filter(change => change.taskId === id)", task_id)
+    steps = [change["step"] for change in changes if change["phase"] == "denoising"]
+    assert len(set(steps)) >= 3, f"at least three progress updates arrive, but only of steps {steps}"
     assert steps == sorted(steps)
 
 
@@ -74,7 +74,7 @@ def test_page_shows_warnings_while_typing_and_on_the_card(page: Page) -> None:
     expect(fine.get_by_test_id("task-warnings")).to_be_hidden()
 
 
-def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContext) -> None:
+def test_form_keeps_values_typed_before_the_models_are_loaded(context: BrowserContext) -> None:
     page = context.new_page()
     held: list[Route] = []
 
@@ -94,10 +94,12 @@ def test_what_is_typed_before_the_catalog_arrives_is_kept(context: BrowserContex
     assert (body["prompt"], body["steps"]) == (PROMPT, 7)
 
 
-def test_the_page_says_that_no_worker_serves_the_model(chromium: Browser, tmp_path: Path) -> None:
+def test_page_marks_a_model_that_no_worker_serves(chromium: Browser, tmp_path: Path) -> None:
     with LocalStack(StackSettings(data_directory=tmp_path, workers=0)) as stack:
         page = chromium.new_page(base_url=stack.page_url)
         page.goto("/")
+        expect(page.locator("#model option")).to_contain_text("(no worker)")
+        expect(page.locator("#model-hint")).to_contain_text("No worker serves this model")
         card = submit(page, PROMPT)
         expect(page.locator("#form-message")).to_contain_text("no worker serves this model")
         expect(card).to_contain_text("no worker serves this model")
@@ -105,7 +107,7 @@ def test_the_page_says_that_no_worker_serves_the_model(chromium: Browser, tmp_pa
         page.close()
 
 
-def test_page_shows_later_changes_after_the_firestore_emulator_was_killed(
+def test_page_receives_changes_after_a_restart_of_the_firestore_emulator(
     page: Page, running_stack: LocalStack
 ) -> None:
     before = submit(page, PROMPT, steps=2)
@@ -117,13 +119,13 @@ def test_page_shows_later_changes_after_the_firestore_emulator_was_killed(
     expect(before).to_be_visible()
 
 
-def test_a_running_task_can_be_cancelled(page: Page) -> None:
+def test_cancel_button_cancels_a_running_task(page: Page) -> None:
     card = submit(page, PROMPT, steps=100, num_images=4)
     card.get_by_test_id("cancel-button").click()
     expect(card).to_have_attribute("data-status", "cancelled")
 
 
-def test_a_finished_picture_can_be_downloaded_whole(
+def test_download_button_saves_the_stored_image(
     page: Page, tmp_path: Path, running_stack: LocalStack
 ) -> None:
     card = submit(page, PROMPT, steps=2)
@@ -132,11 +134,11 @@ def test_a_finished_picture_can_be_downloaded_whole(
         card.get_by_test_id("download-button").click()
     started.value.save_as(tmp_path / "image")
     task_id = card.get_attribute("data-task-id")
-    told = page.request.get(f"/v1/tasks/{task_id}").json()["images"][0]
-    assert hashlib.sha256((tmp_path / "image").read_bytes()).hexdigest() == told["sha256"]
+    stored = page.request.get(f"/v1/tasks/{task_id}").json()["images"][0]
+    assert hashlib.sha256((tmp_path / "image").read_bytes()).hexdigest() == stored["sha256"]
 
 
-def test_a_deleted_task_leaves_every_open_page(
+def test_delete_button_removes_the_task_from_all_open_pages(
     page: Page, chromium: Browser, running_stack: LocalStack
 ) -> None:
     card = submit(page, PROMPT, steps=2)
@@ -146,13 +148,13 @@ def test_a_deleted_task_leaves_every_open_page(
     twin = card_of(elsewhere, str(task_id))
     expect(twin).to_be_visible()
     expect(card).to_have_attribute("data-status", "completed")
-    card.get_by_test_id("delete-button").click()  # asks for confirmation, because it is final
+    card.get_by_test_id("delete-button").click()  # asks for confirmation
     card.get_by_test_id("delete-button").click()
     expect(twin).to_have_count(0)
     elsewhere.close()
 
 
-def test_a_seed_can_be_used_again(page: Page) -> None:
+def test_reuse_seed_button_fills_the_seed_field(page: Page) -> None:
     card = submit(page, PROMPT, steps=2)
     expect(card).to_have_attribute("data-status", "completed")
     task_id = card.get_attribute("data-task-id")
@@ -161,11 +163,11 @@ def test_a_seed_can_be_used_again(page: Page) -> None:
     expect(page.get_by_test_id("seed-input")).to_have_value(str(seed))
 
 
-def test_a_refused_field_is_told_where_it_stands(page: Page) -> None:
+def test_form_shows_an_error_at_an_invalid_field(page: Page) -> None:
     page.get_by_test_id("prompt-input").fill("x")
     set_fields(page, steps=5000)
     page.get_by_test_id("submit-button").click()
-    expect(page.locator("#steps-error")).to_have_text("Between 1 and 100.")
+    expect(page.locator("#steps-error")).to_have_text("Must be between 1 and 100.")
 
 
 def test_page_never_polls_the_api_for_changes(page: Page) -> None:
@@ -180,12 +182,12 @@ def test_page_never_polls_the_api_for_changes(page: Page) -> None:
     assert about_tasks[0].startswith("POST ")
 
 
-# ── the operators' page ──────────────────────────────────────────────────────────────────────────────────
+# ── the operator page ────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
-def operators_page(context: BrowserContext) -> Page:
-    """The operators' page, open, with its first figures."""
+def operator_page(context: BrowserContext) -> Page:
+    """The open operator page, with data."""
     opened = context.new_page()
     opened.goto("/operator")
     expect(opened.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
@@ -200,16 +202,16 @@ def alert(page: Page, name: str) -> Locator:
     return page.locator(f'[data-testid="alert"][data-name="{name}"]')
 
 
-def publish_what_nobody_can_read(stack: LocalStack) -> None:
-    told = stack.environment
-    topic = f"projects/{told['DARKROOM_PROJECT_ID']}/topics/{told['DARKROOM_TASKS_TOPIC']}"
+def publish_unreadable_message(stack: LocalStack) -> None:
+    environment = stack.environment
+    topic = f"projects/{environment['DARKROOM_PROJECT_ID']}/topics/{environment['DARKROOM_TASKS_TOPIC']}"
     messages = [PubsubMessage(data=b"not a task", attributes={"model": "demo"})]
-    publisher = publisher_client(emulator_host=told["PUBSUB_EMULATOR_HOST"])
+    publisher = publisher_client(emulator_host=environment["PUBSUB_EMULATOR_HOST"])
     publisher.publish(topic=topic, messages=messages, timeout=20)
 
 
-def test_operators_see_the_queue_move_and_who_draws(operators_page: Page) -> None:
-    page = operators_page
+def test_operator_page_shows_queue_and_workers(operator_page: Page) -> None:
+    page = operator_page
     expect(page.get_by_test_id("worker-row")).to_have_count(1)
     expect(page.get_by_test_id("worker-row")).to_contain_text("demo")
     expect(figure(page, "workers")).to_have_text("1")
@@ -218,7 +220,7 @@ def test_operators_see_the_queue_move_and_who_draws(operators_page: Page) -> Non
     ]
     expect(figure(page, "queued")).not_to_have_text("0")
     expect(figure(page, "processing")).not_to_have_text("0")
-    expect(page.get_by_role("img", name="Waiting: Between 0 and ")).to_be_visible()
+    expect(page.get_by_role("img", name="Queued: between 0 and ")).to_be_visible()
     show(page, "operator")
     for task_id in submitted:
         page.request.post(f"/v1/tasks/{task_id}/cancel")
@@ -226,41 +228,41 @@ def test_operators_see_the_queue_move_and_who_draws(operators_page: Page) -> Non
     expect(figure(page, "processing")).to_have_text("0")
 
 
-def test_a_dead_letter_wants_an_operator_who_deletes_it_without_a_mouse(
-    operators_page: Page, running_stack: LocalStack
+def test_dead_letter_fires_an_alert_until_it_is_deleted_by_keyboard(
+    operator_page: Page, running_stack: LocalStack
 ) -> None:
-    page = operators_page
+    page = operator_page
     dead_letters = alert(page, "dead_letters")
     expect(dead_letters).to_have_attribute("data-state", "ok")
-    publish_what_nobody_can_read(running_stack)
+    publish_unreadable_message(running_stack)
     expect(dead_letters).to_have_attribute("data-state", "firing")
     expect(page.get_by_test_id("summary")).to_have_attribute("data-state", "firing")
     assert page.title().startswith("(")
     dead_letters.locator("summary").focus()
     page.keyboard.press("Enter")
-    expect(dead_letters.locator(".advice")).to_contain_text("a message was given up on")
+    expect(dead_letters.locator(".advice")).to_contain_text("dead-letters list")
     letter = page.get_by_test_id("dead-letter")
     expect(letter).to_contain_text("body is not JSON")
-    show(page, "operator-wanted")
+    show(page, "operator-firing")
     letter.get_by_test_id("delete-letter-button").focus()
-    page.keyboard.press("Enter")  # asks for confirmation: the action cannot be undone
-    expect(letter.get_by_test_id("delete-letter-button")).to_have_text("Really delete?")
+    page.keyboard.press("Enter")  # asks for confirmation
+    expect(letter.get_by_test_id("delete-letter-button")).to_have_text("Confirm delete")
     page.keyboard.press("Enter")
     expect(letter).to_have_count(0)
     expect(dead_letters).to_have_attribute("data-state", "ok")
 
 
-def test_figures_that_may_be_over_are_shown_as_such(operators_page: Page) -> None:
-    page = operators_page
+def test_operator_page_shows_that_its_data_is_outdated(operator_page: Page) -> None:
+    page = operator_page
     page.route("**/v1/operations", lambda route: route.abort())
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "offline")
-    expect(page.get_by_test_id("notice")).to_contain_text("The API does not answer.")
+    expect(page.get_by_test_id("notice")).to_contain_text("The API does not respond.")
     page.unroute("**/v1/operations")
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
     expect(page.get_by_test_id("notice")).to_be_hidden()
 
 
-def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
+def test_operator_page_denies_access_to_non_operators(context: BrowserContext) -> None:
     page = context.new_page()
     refusal = {
         "status": 403,
@@ -270,17 +272,17 @@ def test_whoever_is_no_operator_is_told_so(context: BrowserContext) -> None:
     }
     page.route("**/v1/operations", lambda route: route.fulfill(status=403, json=refusal))
     page.goto("/operator")
-    expect(page.get_by_test_id("notice")).to_contain_text("Only operators may see this")
-    expect(page.get_by_test_id("summary")).to_contain_text("For operators only.")
+    expect(page.get_by_test_id("notice")).to_contain_text("This page is only for operators")
+    expect(page.get_by_test_id("summary")).to_contain_text("Access denied.")
     expect(figure(page, "queued")).to_be_hidden()
     page.unroute("**/v1/operations")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_test_id("connection-state")).to_have_attribute("data-state", "live")
 
 
-def test_the_operators_page_fits_a_narrow_screen(operators_page: Page) -> None:
-    operators_page.set_viewport_size({"width": 360, "height": 740})
-    assert operators_page.evaluate("document.documentElement.scrollWidth") <= 360
+def test_operator_page_fits_a_narrow_screen(operator_page: Page) -> None:
+    operator_page.set_viewport_size({"width": 360, "height": 740})
+    assert operator_page.evaluate("document.documentElement.scrollWidth") <= 360
     # The rows are displayed as blocks, but screen readers still find a table.
-    expect(operators_page.get_by_role("table", name="Workers").get_by_role("row")).to_have_count(2)
-    show(operators_page, "operator-narrow")
+    expect(operator_page.get_by_role("table", name="Workers").get_by_role("row")).to_have_count(2)
+    show(operator_page, "operator-narrow")

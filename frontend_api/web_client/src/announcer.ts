@@ -1,6 +1,6 @@
 import { byId } from "./dom";
 
-/** Say something to assistive technology without moving the focus. Only the latest matters. */
+/** Announce a text to assistive technology without moving the focus. It replaces the previous text. */
 export function announce(text: string): void {
   byId("announcer", HTMLElement).textContent = text;
 }

@@ -1,64 +1,60 @@
-/** The REST API, as far as the page uses it. Everything live comes from Firestore instead. */
+/** The REST API calls of the page. Task updates come from Firestore instead. */
 
-import { Calls } from "./calls";
 import type { Model } from "./catalog";
-import { ProblemError } from "./problems";
-import { parsedWithExactSeeds, type Seed } from "./seeds";
+import { HttpClient } from "./http_client";
+import type { QueueEstimate } from "./queue_poller";
+import { type Seed, parseWithExactSeeds } from "./seeds";
 import type { Session } from "./session";
-import type { Outlook } from "./waiting_line";
 import type { Warning } from "./warnings";
 
-export interface Submitted {
-  /** Whether a live worker serves the task's model. */
-  readonly served: boolean | null;
+interface TaskResponse {
+  readonly queue_position?: number | null;
+  readonly eta?: { readonly p50_seconds?: number | null } | null;
+  /** Whether a live worker serves the task's model; null: unknown. */
+  readonly model_served?: boolean | null;
+  readonly parameters?: { readonly seed?: Seed };
+  readonly images?: readonly { readonly index: number; readonly url?: string }[];
 }
 
 export class Api {
-  readonly #calls: Calls;
+  readonly #http: HttpClient;
 
   constructor(private readonly session: () => Session | null) {
-    this.#calls = new Calls(session);
+    this.#http = new HttpClient(session);
   }
 
   async models(): Promise<readonly Model[]> {
-    return ((await this.#json("GET", "/v1/models")) as { models: Model[] }).models;
+    const response = await this.#http.send("GET", "/v1/models");
+    return ((await response.json()) as { models: Model[] }).models;
   }
 
-  async submit(body: string, idempotencyKey: string): Promise<Submitted> {
+  /** Submit a task. Return whether a live worker serves its model; null: unknown. */
+  async submit(body: string, idempotencyKey: string): Promise<boolean | null> {
     const headers = { "idempotency-key": idempotencyKey };
-    const answer = await this.#calls.send("POST", "/v1/tasks", { body, headers });
-    const task = parsedWithExactSeeds(await answer.text()) as { model_served?: boolean | null };
-    return { served: task.model_served ?? null };
+    const response = await this.#http.send("POST", "/v1/tasks", { body, headers });
+    return ((await response.json()) as TaskResponse).model_served ?? null;
   }
 
-  /** The warnings that a submission with this body would have. */
+  /** Return the warnings that a submission with this body would have. */
   async warningsOf(body: string): Promise<readonly Warning[]> {
-    const answer = await this.#calls.send("POST", "/v1/tasks:estimate", { body });
-    return ((await answer.json()) as { warnings?: Warning[] }).warnings ?? [];
+    const response = await this.#http.send("POST", "/v1/tasks:estimate", { body });
+    return ((await response.json()) as { warnings?: Warning[] }).warnings ?? [];
   }
 
   async cancel(taskId: string): Promise<void> {
-    await this.#calls.send("POST", `${pathOf(taskId)}/cancel`);
+    await this.#http.send("POST", `${taskPath(taskId)}/cancel`);
   }
 
   async retry(taskId: string): Promise<void> {
-    await this.#calls.send("POST", `${pathOf(taskId)}/retry`);
+    await this.#http.send("POST", `${taskPath(taskId)}/retry`);
   }
 
-  /** A task that is gone already is what was asked for. */
-  async delete(taskId: string): Promise<void> {
-    await this.#calls.send("DELETE", pathOf(taskId)).catch((error: unknown) => {
-      if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
-    });
+  delete(taskId: string): Promise<void> {
+    return this.#http.delete(taskPath(taskId));
   }
 
-  /** Where a waiting task stands, and about how long it will take. */
-  async outlookOf(taskId: string): Promise<Outlook> {
-    const task = (await this.#json("GET", pathOf(taskId))) as {
-      queue_position?: number | null;
-      eta?: { p50_seconds?: number | null } | null;
-      model_served?: boolean | null;
-    };
+  async queueEstimate(taskId: string): Promise<QueueEstimate> {
+    const task = await this.#task(taskId);
     return {
       position: task.queue_position ?? null,
       seconds: task.eta?.p50_seconds ?? null,
@@ -66,39 +62,35 @@ export class Api {
     };
   }
 
-  /** The exact seed of a task whose seed Firestore's JavaScript numbers cannot hold. */
   async seedOf(taskId: string): Promise<Seed | null> {
-    const task = (await this.#json("GET", pathOf(taskId))) as { parameters?: { seed?: Seed } };
-    return task.parameters?.seed ?? null;
+    return (await this.#task(taskId)).parameters?.seed ?? null;
   }
 
   /**
-   * What an <img> can show: the image's own address where the API knows its user anyway, else the signed link that
-   * the task carries, else the bytes as a blob (an <img> cannot send a token).
+   * Return a URL for an <img>, which cannot send a token: the API's own URL where no token is needed, else the signed
+   * URL of the bucket, else a blob URL with the image's bytes.
    */
   async imageSource(taskId: string, index: number): Promise<string> {
-    const address = imageAddress(taskId, index);
-    const token = await this.session()?.token();
-    if (!token) return address;
-    const task = (await this.#json("GET", pathOf(taskId))) as { images?: { index: number; url?: string }[] };
-    const link = task.images?.find((image) => image.index === index)?.url;
-    if (link && new URL(link, location.href).origin !== location.origin) return link;
+    if (!(await this.session()?.token())) return imagePath(taskId, index);
+    const url = (await this.#task(taskId)).images?.find((image) => image.index === index)?.url;
+    if (url && new URL(url, location.href).origin !== location.origin) return url;
     return URL.createObjectURL(await this.imageBytes(taskId, index));
   }
 
   async imageBytes(taskId: string, index: number): Promise<Blob> {
-    return (await this.#calls.send("GET", imageAddress(taskId, index))).blob();
+    return (await this.#http.send("GET", imagePath(taskId, index))).blob();
   }
 
-  async #json(method: string, path: string): Promise<unknown> {
-    return parsedWithExactSeeds(await (await this.#calls.send(method, path)).text());
+  async #task(taskId: string): Promise<TaskResponse> {
+    const response = await this.#http.send("GET", taskPath(taskId));
+    return parseWithExactSeeds(await response.text()) as TaskResponse;
   }
 }
 
-function pathOf(taskId: string): string {
+function taskPath(taskId: string): string {
   return `/v1/tasks/${encodeURIComponent(taskId)}`;
 }
 
-function imageAddress(taskId: string, index: number): string {
-  return `${pathOf(taskId)}/images/${index}`;
+function imagePath(taskId: string, index: number): string {
+  return `${taskPath(taskId)}/images/${index}`;
 }

@@ -1,4 +1,4 @@
-/** The models on offer, as `GET /v1/models` tells them. */
+/** The available models, as `GET /v1/models` returns them. */
 
 export interface ModelLimits {
   readonly min_steps: number;
@@ -23,7 +23,6 @@ export interface ModelDefaults {
   readonly negative_prompt: string | null;
 }
 
-/** Which parameters have an effect on the model. */
 export interface ModelTraits {
   readonly guidance: "classifier_free" | "embedded" | "none";
   readonly negative_prompt: boolean;
@@ -33,30 +32,26 @@ export interface Model {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  /** Without begin and end tokens; null or missing: unknown. */
+  /** Maximum number of prompt tokens, without begin and end tokens; null or missing: unknown. */
   readonly max_prompt_tokens?: number | null;
   readonly traits: ModelTraits;
   readonly limits: ModelLimits;
   readonly defaults: ModelDefaults;
   readonly samplers: readonly string[];
   readonly output_formats: readonly string[];
+  /** Whether a live worker serves the model; null or missing: unknown. */
+  readonly served?: boolean | null;
 }
 
-export type FieldName =
-  | "prompt"
-  | "negative_prompt"
-  | "model"
-  | "steps"
-  | "guidance_scale"
-  | "seed"
-  | "sampler"
-  | "width"
-  | "height"
-  | "num_images"
-  | "output_format";
+/** The fields of the form, named as the parameters of `POST /v1/tasks`. */
+export const FIELD_NAMES = [
+  "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
+  "sampler", "width", "height", "num_images", "output_format",
+] as const;
+export type FieldName = (typeof FIELD_NAMES)[number];
 
-/** Whether a field has an effect on the model. The API refuses those that have none. */
-export function hasEffect(name: FieldName, { traits }: Model): boolean {
+/** Whether the model uses a field. The API rejects fields that the model does not use. */
+export function isUsed(name: FieldName, { traits }: Model): boolean {
   if (name === "negative_prompt") return traits.negative_prompt;
   return name !== "guidance_scale" || traits.guidance !== "none";
 }

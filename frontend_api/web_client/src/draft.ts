@@ -1,18 +1,18 @@
-/** What was typed last in this tab, so that a reload loses nothing. Where storage is refused the page works without. */
+/** The form's values, kept in this tab's session storage so that a reload loses nothing. */
 
 import type { FormValues } from "./form_values";
 
 const KEY = "darkroom.draft";
 
-export function remember(values: FormValues): void {
+export function saveDraft(values: FormValues): void {
   try {
     sessionStorage.setItem(KEY, JSON.stringify(values));
   } catch {
-    // Private windows and full storage: a draft is a convenience.
+    // Storage is full or blocked: the page works without a draft.
   }
 }
 
-export function recall(): Partial<FormValues> {
+export function loadDraft(): Partial<FormValues> {
   try {
     return JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as Partial<FormValues>;
   } catch {

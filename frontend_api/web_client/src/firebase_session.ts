@@ -1,23 +1,23 @@
-/** Everything that needs the Firebase SDK, in one module, so that it can be loaded beside the page. */
+/** Everything that needs the Firebase SDK. The page loads this module asynchronously. */
 
 import { initializeApp } from "firebase/app";
 import type { Unsubscribe } from "firebase/firestore";
 
 import type { Configuration } from "./configuration";
-import { type Watcher, openFirestore, watchTasks } from "./live_tasks";
-import { type SignIn, signInFor } from "./session";
+import { type TaskListener, openFirestore, subscribeToTasks } from "./live_tasks";
+import { type Auth, authFor } from "./session";
 
 export interface FirebaseSession {
-  readonly signIn: SignIn;
-  watchTasks(userId: string, count: number, watcher: Watcher): Unsubscribe;
+  readonly auth: Auth;
+  readonly subscribeToTasks: (userId: string, count: number, listener: TaskListener) => Unsubscribe;
 }
 
 export async function open(configuration: Configuration): Promise<FirebaseSession> {
   const app = initializeApp(configuration.firebase ?? { projectId: configuration.project_id, apiKey: "emulator" });
-  // The emulator must be named before anything else touches Firestore.
+  // The emulator's address must be set before anything else uses Firestore.
   const firestore = openFirestore(app, configuration);
   return {
-    signIn: await signInFor(configuration, app),
-    watchTasks: (userId, count, watcher) => watchTasks(firestore, userId, count, watcher),
+    auth: await authFor(configuration, () => Promise.resolve(app)),
+    subscribeToTasks: (userId, count, listener) => subscribeToTasks(firestore, userId, count, listener),
   };
 }

@@ -1,4 +1,4 @@
-/** Numbers and names as people read them. Pure. */
+/** Numbers, times and names as text. Pure. */
 
 const SAMPLERS: Readonly<Record<string, string>> = {
   ddim: "DDIM",
@@ -9,7 +9,7 @@ const SAMPLERS: Readonly<Record<string, string>> = {
   unipc: "UniPC",
   lcm: "LCM",
   pndm: "PNDM",
-  own: "The model’s own",
+  own: "Model default",
 };
 
 export function samplerTitle(name: string): string {
@@ -24,15 +24,15 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
 }
 
-/** "Today 14:05" without the word today: the time alone today, the date before that. */
-export function momentOf(then: Date, now: Date, locale?: string): string {
+/** The time ("14:05") of a date of today, the day ("20 Nov") of an earlier one. */
+export function timeOrDay(then: Date, now: Date, locale?: string): string {
   const sameDay = then.toDateString() === now.toDateString();
   return sameDay
     ? then.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" })
     : then.toLocaleDateString(locale, { day: "numeric", month: "short" });
 }
 
-/** A file name that says which picture it is: the prompt's first words and the seed. */
+/** A file name from the prompt's first words and the seed. */
 export function fileName(prompt: string, seed: string | null, index: number, contentType: string): string {
   const words = prompt
     .toLowerCase()
@@ -41,10 +41,10 @@ export function fileName(prompt: string, seed: string | null, index: number, con
     .slice(0, 48)
     .replace(/^-+|-+$/g, "");
   const extension = contentType.split("/")[1]?.replace("jpeg", "jpg") ?? "png";
-  return `${[words || "picture", seed ?? String(index)].join("-")}.${extension}`;
+  return `${[words || "image", seed ?? String(index)].join("-")}.${extension}`;
 }
 
-/** At most `length` characters, the last one an ellipsis when something is missing. */
+/** The first `length` characters; if text is cut off, the last one is an ellipsis. */
 export function shortened(text: string, length: number): string {
   const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join("")}…`;

@@ -1,8 +1,8 @@
 /**
- * The user's tasks, live: one Firestore query, newest first, through `onSnapshot`. Nothing here polls.
+ * Live updates of the user's tasks from one Firestore snapshot listener, newest task first.
  *
- * Every change that arrives is also told to the window as a `darkroom:snapshot` event, a public hook for whoever
- * measures how long a write takes to reach a browser (see README.md).
+ * Each received change is also dispatched as a `darkroom:snapshot` event of the window. This is a public hook for
+ * latency measurements (see README.md).
  */
 
 import type { FirebaseApp } from "firebase/app";
@@ -30,18 +30,18 @@ export interface SnapshotDetail {
   readonly status: string;
   readonly phase: string;
   readonly step: number;
-  /** The document's `updated_at`, milliseconds since the epoch with fractions. */
+  /** The document's `updated_at` in milliseconds since the epoch, with fractions. */
   readonly updatedAt: number;
-  /** When the listener was called, by the browser's clock, milliseconds since the epoch with fractions. */
+  /** When the listener was called, by the browser's clock, in the same unit. */
   readonly receivedAt: number;
 }
 
-export interface Watcher {
-  changed(tasks: readonly TaskDocument[], hasMore: boolean): void;
-  /** Whether what is shown is confirmed by the server, or only remembered while the connection is away. */
-  connected(isLive: boolean): void;
-  /** The query was refused and will not come back by itself. */
-  refused(code: string): void;
+export interface TaskListener {
+  onChange(tasks: readonly TaskDocument[], hasMore: boolean): void;
+  /** `isLive` is false while the tasks come from the cache because the connection is lost. */
+  onConnectionChange(isLive: boolean): void;
+  /** Firestore rejected the query. The subscription has ended. */
+  onRejected(code: string): void;
 }
 
 export function openFirestore(app: FirebaseApp, configuration: Configuration): Firestore {
@@ -54,9 +54,14 @@ export function openFirestore(app: FirebaseApp, configuration: Configuration): F
   return firestore;
 }
 
-/** Watch the newest `count` tasks of a user until the returned function is called. */
-export function watchTasks(firestore: Firestore, userId: string, count: number, watcher: Watcher): Unsubscribe {
-  // One more than is shown tells whether "show more" has anything to show.
+/** Subscribe to the newest `count` tasks of a user. */
+export function subscribeToTasks(
+  firestore: Firestore,
+  userId: string,
+  count: number,
+  listener: TaskListener,
+): Unsubscribe {
+  // Request one more task than is shown, to know whether there are more.
   const newest = query(
     collection(firestore, "tasks"),
     where("user_id", "==", userId),
@@ -70,20 +75,18 @@ export function watchTasks(firestore: Firestore, userId: string, count: number, 
     (snapshot: QuerySnapshot) => {
       const receivedAt = performance.timeOrigin + performance.now();
       const changes = snapshot.docChanges();
-      for (const change of changes) remember(known, change, receivedAt);
-      watcher.connected(!snapshot.metadata.fromCache);
-      // An empty cache is not an empty list: wait until the server has spoken.
+      for (const change of changes) applyChange(known, change, receivedAt);
+      listener.onConnectionChange(!snapshot.metadata.fromCache);
+      // An empty cache does not mean that the user has no tasks: wait for the server's answer.
       if (snapshot.metadata.fromCache && snapshot.empty && changes.length === 0) return;
       const tasks = snapshot.docs.flatMap((document) => known.get(document.id) ?? []);
-      watcher.changed(tasks.slice(0, count), tasks.length > count);
+      listener.onChange(tasks.slice(0, count), tasks.length > count);
     },
-    (error) => {
-      watcher.refused(error.code);
-    },
+    (error) => { listener.onRejected(error.code); },
   );
 }
 
-function remember(known: Map<string, TaskDocument>, change: DocumentChange, receivedAt: number): void {
+function applyChange(known: Map<string, TaskDocument>, change: DocumentChange, receivedAt: number): void {
   const task = readTaskDocument(change.doc.id, change.doc.data());
   if (change.type === "removed") known.delete(task.id);
   else known.set(task.id, task);

@@ -1,98 +1,103 @@
-/** Composition root: the page's parts are made here, wired by hand, and set going. */
+/** Entry point of the page: creates its parts and connects them. */
 
-import { Api } from "./api";
 import { announce } from "./announcer";
+import { Api } from "./api";
+import type { Model } from "./catalog";
 import { loadConfiguration } from "./configuration";
-import { Connection } from "./connection";
-import { byId, say } from "./dom";
+import { LiveConnection } from "./live_connection";
 import { ParameterForm } from "./parameter_form";
-import { ProblemError, placed } from "./problems";
-import type { Session, SignIn } from "./session";
+import { ProblemError, errorText, formMessages } from "./problems";
+import { type Session, connectAuthButtons, showSignedIn } from "./session";
 import { SubmitIntent } from "./submit_intent";
-import { actionsWith } from "./task_actions";
+import { createActions } from "./task_actions";
 import { TaskList } from "./task_list";
 import { Viewer } from "./viewer";
 
 const PAGE_SIZE = 50;
+const MAX_RETRY_MILLISECONDS = 60_000;
+const MODEL_REFRESH_MILLISECONDS = 15_000;
 
 let session: Session | null = null;
-let watch: ((count: number) => void) | null = null;
+/** Subscribe to the newest `shownCount` tasks; null while no user is signed in. */
+let subscribe: (() => void) | null = null;
 let shownCount = PAGE_SIZE;
+let modelTimer: ReturnType<typeof setTimeout> | undefined;
 
 const api = new Api(() => session);
 const intent = new SubmitIntent();
 const form = new ParameterForm(submit, (body) => api.warningsOf(body));
-const connection = new Connection(() => { watch?.(shownCount); });
-const actions = actionsWith(api, form, (task, index, source) => { viewer.open(task, index, source); });
+const connection = new LiveConnection(() => {
+  if (subscribe === null) location.reload();
+  else subscribe();
+});
+const actions = createActions(api, form, (task, index, source) => { viewer.open(task, index, source); });
 const viewer = new Viewer(actions);
 const list = new TaskList(actions, () => {
   shownCount += PAGE_SIZE;
-  watch?.(shownCount);
+  subscribe?.();
 });
 
 async function submit(body: string): Promise<void> {
   try {
-    const { served } = await api.submit(body, intent.keyFor(body));
-    intent.settled();
-    if (served === false) form.say("Accepted, but no worker serves this model now: the task waits until one does.", true);
-    else form.say("Accepted. It comes up in the tray.");
+    const served = await api.submit(body, intent.keyFor(body));
+    intent.settle();
+    if (served === false) form.setMessage("Task queued. It waits because no worker serves this model now.", true);
+    else form.setMessage("Task queued. It appears in the list.");
   } catch (error) {
     if (!(error instanceof ProblemError)) throw error;
-    if (!error.problem.retryable) intent.settled();
-    const { fields, message } = placed(error.problem);
+    if (!error.problem.retryable) intent.settle();
+    const { fields, message } = formMessages(error.problem);
     form.show(fields);
-    form.say(message ?? "Please look at the marked fields.", true);
+    form.setMessage(message ?? "Correct the marked fields.", true);
   }
 }
 
 async function start(): Promise<void> {
-  // The Firestore SDK is most of the page's weight: it loads while the configuration is on its way.
+  // The Firestore SDK is most of the page's size: load it in parallel with the configuration.
   const [configuration, firebase] = await Promise.all([loadConfiguration(), import("./firebase_session")]);
-  const opened = await firebase.open(configuration);
-  offerSignIn(opened.signIn);
-  let stop: (() => void) | null = null;
-  opened.signIn.watch((user) => {
+  const { auth, subscribeToTasks } = await firebase.open(configuration);
+  connectAuthButtons(auth, () => { announce("Signed out"); });
+  let unsubscribe: (() => void) | null = null;
+  auth.subscribe((user) => {
     if (user?.userId !== session?.userId) list.clear();
     session = user;
     shownCount = PAGE_SIZE;
-    stop?.();
-    byId("welcome", HTMLElement).hidden = user !== null;
-    byId("room", HTMLElement).hidden = user === null;
-    byId("connection", HTMLElement).hidden = user === null;
-    byId("sign-out", HTMLElement).hidden = user === null || !opened.signIn.isOffered;
-    watch = user && ((count) => {
-      stop?.();
-      stop = opened.watchTasks(user.userId, count, {
-        changed: (tasks, hasMore) => { list.show(tasks, hasMore); },
-        connected: (isLive) => { connection.live(isLive); },
-        refused: (code) => { connection.refused(code); },
+    unsubscribe?.();
+    showSignedIn(auth, user !== null);
+    subscribe = user && (() => {
+      unsubscribe?.();
+      unsubscribe = subscribeToTasks(user.userId, shownCount, {
+        onChange: (tasks, hasMore) => { list.show(tasks, hasMore); },
+        onConnectionChange: (isLive) => { connection.setLive(isLive); },
+        onRejected: (code) => { connection.setRejected(code); },
       });
     });
-    watch?.(shownCount);
-    if (user) void offerModels();
+    subscribe?.();
+    if (user) void loadModels();
   });
 }
 
-async function offerModels(nextTryMilliseconds = 2_000): Promise<void> {
+async function loadModels(retryMilliseconds = 2_000): Promise<void> {
   try {
-    form.offer(await api.models());
-    form.say("");
+    showModels(await api.models());
+    form.setMessage("");
   } catch (error) {
-    form.say(error instanceof ProblemError ? error.message : "The models could not be read.", true);
-    setTimeout(() => void offerModels(Math.min(60_000, nextTryMilliseconds * 2)), nextTryMilliseconds);
+    form.setMessage(errorText(error, "The list of models could not be loaded."), true);
+    setTimeout(() => void loadModels(Math.min(MAX_RETRY_MILLISECONDS, retryMilliseconds * 2)), retryMilliseconds);
   }
 }
 
-function offerSignIn(signIn: SignIn): void {
-  byId("sign-in", HTMLElement).addEventListener("click", () => {
-    signIn.signIn().catch(() => { say(byId("sign-in-message", HTMLElement), "Signing in did not work. Try again."); });
-  });
-  byId("sign-out", HTMLElement).addEventListener("click", () => {
-    void signIn.signOut().then(() => { announce("Signed out"); });
-  });
+function showModels(models: readonly Model[]): void {
+  form.setModels(models);
+  clearTimeout(modelTimer);
+  // A worker may start to serve a model while the page is open.
+  const isComplete = models.every(({ served }) => served !== false);
+  if (!isComplete) modelTimer = setTimeout(() => void refreshModels(), MODEL_REFRESH_MILLISECONDS);
 }
 
-start().catch(() => {
-  connection.refused("unavailable");
-  connection.tell("The page could not be started: the service does not answer. Reload to try again.");
-});
+async function refreshModels(): Promise<void> {
+  const models = await api.models().catch(() => null);
+  if (models !== null) showModels(models);
+}
+
+start().catch(() => { connection.setStartFailed(); });

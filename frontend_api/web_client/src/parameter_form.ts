@@ -1,20 +1,15 @@
-/** The form: shows what the chosen model allows, reads what was typed, and puts each refusal at its field. */
+/** The form for new tasks: the chosen model's options and limits, the typed values, and the errors at their fields. */
 
-import { type FieldErrors, type FieldName, type Model, hasEffect } from "./catalog";
-import { recall, remember } from "./draft";
-import { byId, found, say, setAttribute } from "./dom";
-import { modelHint, showAtField } from "./field_messages";
-import { type FormValues, bodyOf, defaultsOf, problemsOf, shapesOf } from "./form_values";
+import { checkAspectRatio, showAspectRatios } from "./aspect_ratios";
+import { FIELD_NAMES, type FieldErrors, type FieldName, type Model, isUsed } from "./catalog";
+import { byId, find, setAttribute, setText } from "./dom";
+import { loadDraft, saveDraft } from "./draft";
+import { modelHint, modelLabel, showAtField } from "./field_messages";
+import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "./form_values";
 import { samplerTitle } from "./formatting";
-import { markShape, showShapes } from "./shapes";
 import { FormWarnings, type Warning } from "./warnings";
 
 type Control = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;
-
-const NAMES = [
-  "prompt", "negative_prompt", "model", "steps", "guidance_scale", "seed",
-  "sampler", "width", "height", "num_images", "output_format",
-] as const satisfies readonly FieldName[];
 
 export class ParameterForm {
   readonly #form = byId("form", HTMLFormElement);
@@ -25,43 +20,53 @@ export class ParameterForm {
   #isSending = false;
   readonly #warnings: FormWarnings;
 
-  /** `send` takes the body of `POST /v1/tasks` and reports through `refuse` and `say`; `ask` returns a body's warnings. */
-  constructor(send: (body: string) => Promise<void>, ask: (body: string) => Promise<readonly Warning[]>) {
-    this.#warnings = new FormWarnings(ask, (fields) => {
-      for (const name of NAMES) showAtField(this.#form, name, "warning", fields[name] ?? "");
+  /** Both functions take the body of `POST /v1/tasks`. `send` reports its result with `show` and `setMessage`. */
+  constructor(
+    send: (body: string) => Promise<void>,
+    requestWarnings: (body: string) => Promise<readonly Warning[]>,
+  ) {
+    this.#warnings = new FormWarnings(requestWarnings, (fields) => {
+      for (const name of FIELD_NAMES) showAtField(this.#form, name, "warning", fields[name] ?? "");
     });
-    // Room for the settings beside the pictures: no need to hide them.
+    // Wide screens have space for the settings beside the list.
     this.#settings.open = matchMedia("(min-width: 60rem)").matches;
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#submitted(send);
+      void this.#onSubmit(send);
     });
     this.#form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
     });
-    this.#form.addEventListener("input", (event) => { this.#edited(event.target as Element); });
+    this.#form.addEventListener("input", (event) => { this.#onInput(event.target as Element); });
     byId("reset", HTMLButtonElement).addEventListener("click", () => {
       this.fill({ ...defaultsOf(this.#model()), seed: "" });
     });
   }
 
-  /** The catalog has arrived: the form can be used. */
-  offer(models: readonly Model[]): void {
-    const typed = this.#models.length === 0 ? this.#typedMeanwhile() : {};
+  /** Set the available models. The first call fills and enables the form; later calls update the models' labels. */
+  setModels(models: readonly Model[]): void {
+    const isFirst = this.#models.length === 0;
     this.#models = models;
     const choice = this.#control("model") as HTMLSelectElement;
-    choice.replaceChildren(...models.map((model) => new Option(model.title || model.name, model.name)));
-    const draft = recall();
+    if (!isFirst) {
+      const labels = new Map(models.map((model) => [model.name, modelLabel(model)]));
+      for (const option of choice.options) setText(option, labels.get(option.value) ?? option.text);
+      setText(byId("model-hint", HTMLElement), modelHint(this.#model()));
+      return;
+    }
+    const typed = this.#typedValues();
+    choice.replaceChildren(...models.map((model) => new Option(modelLabel(model), model.name)));
+    const draft = loadDraft();
     if (models.some((model) => model.name === draft.model)) choice.value = draft.model ?? "";
     this.#showModel();
-    const remembered = draft.model === choice.value ? draft : { prompt: draft.prompt ?? "" };
-    this.fill({ ...defaultsOf(this.#model()), ...remembered, ...typed });
+    const restored = draft.model === choice.value ? draft : { prompt: draft.prompt ?? "" };
+    this.fill({ ...defaultsOf(this.#model()), ...restored, ...typed });
     this.#submit.disabled = false;
   }
 
-  /** Put values in fields as if they had been typed. */
+  /** Set fields, as if the user had typed the values. */
   fill(values: Partial<FormValues>): void {
-    for (const name of NAMES) {
+    for (const name of FIELD_NAMES) {
       const value = values[name];
       if (value === undefined) continue;
       const control = this.#control(name);
@@ -72,7 +77,7 @@ export class ParameterForm {
       control.value = value;
     }
     this.show({});
-    this.#follow();
+    this.#update();
   }
 
   useSeed(seed: string): void {
@@ -83,10 +88,10 @@ export class ParameterForm {
     control.scrollIntoView({ block: "nearest" });
   }
 
-  /** Put each message at its field, and the focus on the first one. */
+  /** Show the errors at their fields, and focus the first of these fields. */
   show(errors: FieldErrors): void {
     let first: Control | null = null;
-    for (const name of NAMES) {
+    for (const name of FIELD_NAMES) {
       const message = errors[name] ?? "";
       this.#showError(name, message);
       if (message) first ??= this.#control(name);
@@ -97,18 +102,19 @@ export class ParameterForm {
     }
   }
 
-  say(message: string, isTrouble = false): void {
-    this.#message.classList.toggle("is-trouble", isTrouble);
-    say(this.#message, message);
+  /** Show a message beside the submit button. */
+  setMessage(message: string, isError = false): void {
+    this.#message.classList.toggle("is-error", isError);
+    setText(this.#message, message);
   }
 
-  async #submitted(send: (body: string) => Promise<void>): Promise<void> {
+  async #onSubmit(send: (body: string) => Promise<void>): Promise<void> {
     if (this.#isSending || this.#models.length === 0) return;
     const values = this.#values();
-    const problems = problemsOf(values, this.#model());
-    this.show(problems);
-    this.say("");
-    if (Object.keys(problems).length > 0) return;
+    const errors = validationErrors(values, this.#model());
+    this.show(errors);
+    this.setMessage("");
+    if (Object.keys(errors).length > 0) return;
     this.#isSending = true;
     this.#submit.setAttribute("aria-disabled", "true");
     try {
@@ -119,15 +125,15 @@ export class ParameterForm {
     }
   }
 
-  /** What somebody was quick enough to type before the catalog arrived, perhaps before this script was listening. */
-  #typedMeanwhile(): Partial<FormValues> {
-    const typed = NAMES.map((name) => [name, this.#control(name)] as const).filter(
+  /** The values that the user typed before the models were loaded. */
+  #typedValues(): Partial<FormValues> {
+    const typed = FIELD_NAMES.map((name) => [name, this.#control(name)] as const).filter(
       ([, control]) => !(control instanceof HTMLSelectElement) && control.value !== control.defaultValue,
     );
     return Object.fromEntries(typed.map(([name, control]) => [name, control.value]));
   }
 
-  #edited(control: Element): void {
+  #onInput(control: Element): void {
     const range = control instanceof HTMLElement ? control.dataset.rangeFor : undefined;
     const name = (range ?? control.getAttribute("name") ?? "") as FieldName;
     if (range !== undefined) this.#control(name).value = (control as HTMLInputElement).value;
@@ -135,28 +141,28 @@ export class ParameterForm {
       this.#showModel();
       this.fill(defaultsOf(this.#model()));
     }
-    if (NAMES.includes(name)) this.#showError(name, "");
-    this.#follow();
+    if (FIELD_NAMES.includes(name)) this.#showError(name, "");
+    this.#update();
   }
 
-  /** Everything on the form that only mirrors its fields. */
-  #follow(): void {
+  /** Update everything that depends on the values of the fields. */
+  #update(): void {
     const values = this.#values();
     for (const range of this.#form.querySelectorAll<HTMLInputElement>("[data-range-for]"))
       range.value = this.#control(range.dataset.rangeFor as FieldName).value;
-    markShape(values.width, values.height);
-    say(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
-    remember(values);
+    checkAspectRatio(values.width, values.height);
+    setText(byId("settings-brief", HTMLElement), `${values.width} × ${values.height}, ${values.steps} steps`);
+    saveDraft(values);
     if (this.#models.length === 0) return;
-    const isComplete = Object.keys(problemsOf(values, this.#model())).length === 0;
-    this.#warnings.edited(isComplete ? bodyOf(values, this.#model()) : null);
+    const isValid = Object.keys(validationErrors(values, this.#model())).length === 0;
+    this.#warnings.onEdit(isValid ? bodyOf(values, this.#model()) : null);
   }
 
   #showModel(): void {
     const model = this.#model();
     const { limits } = model;
-    say(byId("model-hint", HTMLElement), modelHint(model));
-    for (const name of NAMES) found(this.#form, `[data-field="${name}"]`, HTMLElement).hidden = !hasEffect(name, model);
+    setText(byId("model-hint", HTMLElement), modelHint(model));
+    for (const name of FIELD_NAMES) find(this.#form, `[data-field="${name}"]`, HTMLElement).hidden = !isUsed(name, model);
     const bound = (name: FieldName, low: number, high: number, step: string) => {
       for (const control of this.#form.querySelectorAll(`#${name}, [data-range-for="${name}"]`)) {
         setAttribute(control, "min", low);
@@ -173,7 +179,7 @@ export class ParameterForm {
     };
     options("sampler", model.samplers, samplerTitle);
     options("output_format", model.output_formats, (format) => format.toUpperCase());
-    showShapes(shapesOf(model), ({ width, height }) => { this.fill({ width: String(width), height: String(height) }); });
+    showAspectRatios(sizesOf(model), ({ width, height }) => { this.fill({ width: String(width), height: String(height) }); });
   }
 
   #showError(name: FieldName, message: string): void {
@@ -184,13 +190,13 @@ export class ParameterForm {
   }
 
   #values(): FormValues {
-    return Object.fromEntries(NAMES.map((name) => [name, this.#control(name).value])) as unknown as FormValues;
+    return Object.fromEntries(FIELD_NAMES.map((name) => [name, this.#control(name).value])) as unknown as FormValues;
   }
 
   #model(): Model {
     const name = this.#control("model").value;
     const model = this.#models.find((candidate) => candidate.name === name) ?? this.#models[0];
-    if (model === undefined) throw new Error("the catalog has not arrived");
+    if (model === undefined) throw new Error("The models are not loaded.");
     return model;
   }
 

@@ -1,6 +1,6 @@
-/** The API's refusals (RFC 9457) in the words of the page: which fields they are about, and what else to say. */
+/** Error responses of the API (RFC 9457 problem documents). */
 
-import type { FieldErrors, FieldName } from "./catalog";
+import { FIELD_NAMES, type FieldErrors } from "./catalog";
 
 export interface Problem {
   readonly status: number;
@@ -20,69 +20,64 @@ export class ProblemError extends Error {
   }
 }
 
-const FIELDS: ReadonlySet<string> = new Set<FieldName>([
-  "prompt",
-  "negative_prompt",
-  "model",
-  "steps",
-  "guidance_scale",
-  "seed",
-  "sampler",
-  "width",
-  "height",
-  "num_images",
-  "output_format",
-]);
+/** The text for users about a failed action. */
+export function errorText(error: unknown, otherwise = "The action failed. Try again."): string {
+  return error instanceof ProblemError ? asSentence(error.message) : otherwise;
+}
 
-/** What a response that is not a success says; also when a proxy answered with a page instead of a problem. */
+/** Read an error response. A proxy may return a page instead of a problem document. */
 export function problemFrom(status: number, body: string, retryAfter: string | null): Problem {
-  const told = objectIn(body);
+  const document = parseObject(body);
   const seconds = Number(retryAfter ?? Number.NaN);
   return {
     status,
-    code: text(told.code) || `http_${status}`,
-    title: text(told.title) || (status >= 500 ? "The service could not answer" : "The request was refused"),
-    detail: text(told.detail),
-    errors: Array.isArray(told.errors) ? told.errors.filter(isFieldError) : [],
-    retryable: typeof told.retryable === "boolean" ? told.retryable : status >= 500 || status === 429,
+    code: text(document.code) || `http_${status}`,
+    title: text(document.title) || (status >= 500 ? "The service is unavailable" : "The request was rejected"),
+    detail: text(document.detail),
+    errors: Array.isArray(document.errors) ? document.errors.filter(isFieldError) : [],
+    retryable: typeof document.retryable === "boolean" ? document.retryable : status >= 500 || status === 429,
     retryAfterSeconds: Number.isFinite(seconds) ? seconds : null,
   };
 }
 
-/** The request that never got an answer. */
+/** The problem of a request that got no response. */
 export function unreachable(): Problem {
   return {
     status: 0,
     code: "unreachable",
-    title: "The service could not be reached",
-    detail: "Check your connection and try again; nothing is drawn twice.",
+    title: "The service is unreachable",
+    detail: "The service is unreachable. Check your connection and try again: no task is created twice.",
     errors: [],
     retryable: true,
     retryAfterSeconds: null,
   };
 }
 
-/** Split a problem into what belongs to fields of the form and what must be said beside the button. */
-export function placed(problem: Problem): { fields: FieldErrors; message: string | null } {
+/** Split a problem into the messages of form fields and the message beside the submit button. */
+export function formMessages(problem: Problem): { fields: FieldErrors; message: string | null } {
   const fields: FieldErrors = {};
-  const elsewhere: string[] = [];
+  const others: string[] = [];
   for (const { pointer, detail } of problem.errors) {
-    const name = pointer.split("/")[1] ?? "";
-    if (FIELDS.has(name)) fields[name as FieldName] ??= capitalised(detail);
-    else elsewhere.push(`${pointer.slice(1)} ${detail}`.trim());
+    const path = pointer.slice(1);
+    const name = FIELD_NAMES.find((field) => field === path.split("/")[0]);
+    if (name === undefined) others.push(`${path} ${detail}`.trim());
+    else fields[name] ??= capitalize(detail);
   }
-  if (Object.keys(fields).length > 0 && elsewhere.length === 0) return { fields, message: null };
-  const said = elsewhere.length > 0 ? elsewhere.join("; ") : problem.detail || problem.title;
+  if (Object.keys(fields).length > 0 && others.length === 0) return { fields, message: null };
+  const message = asSentence(others.join("; ") || problem.detail || problem.title);
   const wait = problem.retryAfterSeconds === null ? "" : ` Try again in ${Math.ceil(problem.retryAfterSeconds)} s.`;
-  const sentence = /[.!?]$/.test(said) ? said : `${said}.`;
-  return { fields, message: capitalised(sentence) + wait };
+  return { fields, message: message + wait };
 }
 
-function capitalised(sentence: string): string {
-  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+function asSentence(words: string): string {
+  return capitalize(/[.!?]$/.test(words) ? words : `${words}.`);
 }
 
-function objectIn(body: string): Record<string, unknown> {
+function capitalize(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function parseObject(body: string): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(body);
     return typeof parsed === "object" && parsed !== null ? (parsed as Record<string, unknown>) : {};

@@ -1,51 +1,68 @@
-/** Who is using the page: the local stack's user at once, or whoever signs in with Firebase Auth. */
+/** The signed-in user: the local stack's only user, or a user of Firebase Auth. */
 
 import type { FirebaseApp } from "firebase/app";
 
 import type { Configuration } from "./configuration";
+import { byId, setText } from "./dom";
 
 export interface Session {
   readonly userId: string;
-  readonly displayName: string | null;
-  /** A fresh token for the API; null where the API knows its user without one. */
+  /** Return a valid token for the API; null where the API needs none. */
   token(): Promise<string | null>;
 }
 
-export interface SignIn {
-  /** Calls back with the session, or null while nobody is signed in, at once and on each change. */
-  watch(changed: (session: Session | null) => void): void;
+export interface Auth {
+  /** Call back with the session, or null while no user is signed in: at once and after each change. */
+  subscribe(onChange: (session: Session | null) => void): void;
   signIn(): Promise<void>;
   signOut(): Promise<void>;
-  /** Whether people sign in here at all. */
+  /** False on the local stack, which has no sign-in. */
   readonly isOffered: boolean;
 }
 
-/** On the local stack there is one user, known from the start. */
-export function localSignIn(userId: string): SignIn {
-  const session: Session = { userId, displayName: null, token: () => Promise.resolve(null) };
-  const nothing = () => Promise.resolve();
-  return { watch: (changed) => { changed(session); }, signIn: nothing, signOut: nothing, isOffered: false };
+/** Authentication on the local stack: one user, always signed in. */
+export function localAuth(userId: string): Auth {
+  const session: Session = { userId, token: () => Promise.resolve(null) };
+  const doNothing = () => Promise.resolve();
+  return { subscribe: (onChange) => { onChange(session); }, signIn: doNothing, signOut: doNothing, isOffered: false };
 }
 
-/** Firebase Auth with Google as the identity provider. The SDK is loaded only where it is used. */
-export async function firebaseSignIn(app: FirebaseApp): Promise<SignIn> {
-  const auth = await import("firebase/auth");
-  const handle = auth.getAuth(app);
+/** Firebase Auth with Google as identity provider. Loads the SDK on first use. */
+export async function firebaseAuth(app: FirebaseApp): Promise<Auth> {
+  const sdk = await import("firebase/auth");
+  const auth = sdk.getAuth(app);
   return {
-    watch(changed) {
-      auth.onAuthStateChanged(handle, (user) => {
-        changed(user && { userId: user.uid, displayName: user.displayName, token: () => user.getIdToken() });
+    subscribe(onChange) {
+      sdk.onAuthStateChanged(auth, (user) => {
+        onChange(user && { userId: user.uid, token: () => user.getIdToken() });
       });
     },
     async signIn() {
-      await auth.signInWithPopup(handle, new auth.GoogleAuthProvider());
+      await sdk.signInWithPopup(auth, new sdk.GoogleAuthProvider());
     },
-    signOut: () => auth.signOut(handle),
+    signOut: () => sdk.signOut(auth),
     isOffered: true,
   };
 }
 
-export async function signInFor(configuration: Configuration, app: FirebaseApp): Promise<SignIn> {
-  if (configuration.firebase === null) return localSignIn(configuration.user_id ?? "local");
-  return firebaseSignIn(app);
+/** Return the authentication that this configuration asks for. `openApp` is only called for Firebase Auth. */
+export async function authFor(configuration: Configuration, openApp: () => Promise<FirebaseApp>): Promise<Auth> {
+  if (configuration.firebase === null) return localAuth(configuration.user_id ?? "local");
+  return firebaseAuth(await openApp());
+}
+
+/** Connect the sign-in and sign-out buttons. */
+export function connectAuthButtons(auth: Auth, onSignedOut: () => void): void {
+  byId("sign-in", HTMLElement).addEventListener("click", () => {
+    auth.signIn().catch(() => { setText(byId("sign-in-message", HTMLElement), "Sign-in failed. Try again."); });
+  });
+  byId("sign-out", HTMLElement).addEventListener("click", () => void auth.signOut().then(onSignedOut));
+}
+
+/** Show the page's content to a signed-in user, and the sign-in button to others. */
+export function showSignedIn(auth: Auth, isSignedIn: boolean): void {
+  byId("welcome", HTMLElement).hidden = isSignedIn;
+  byId("main", HTMLElement).hidden = !isSignedIn;
+  byId("connection", HTMLElement).hidden = !isSignedIn;
+  byId("sign-out", HTMLElement).hidden = !isSignedIn || !auth.isOffered;
 }

@@ -1,6 +1,8 @@
 /**
- * One Idempotency-Key per thing somebody wants drawn: the same body sent again after no answer, or after "try again",
- * keeps its key, so a submission that did arrive is not drawn twice. Once settled, the same body means "one more".
+ * The Idempotency-Key of submissions.
+ *
+ * A body that is sent again after a network error or a retryable error keeps its key, so the API creates one task. Once
+ * a submission is settled, the same body gets a new key and creates another task.
  */
 export class SubmitIntent {
   #body: string | null = null;
@@ -16,13 +18,13 @@ export class SubmitIntent {
     return this.#key;
   }
 
-  /** The service took the submission, or refused it for good. */
-  settled(): void {
+  /** The API accepted the submission or rejected it with an error that is not retryable. */
+  settle(): void {
     this.#body = null;
   }
 }
 
-/** A random UUID. `crypto.randomUUID` exists in secure contexts only, and a phone may open this page over http. */
+/** Return a random UUID. `crypto.randomUUID` exists in secure contexts only, but the page also works over HTTP. */
 export function randomKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;

@@ -1,4 +1,4 @@
-/** What the buttons of a card and of the viewer do. */
+/** The actions of the buttons of cards and of the viewer. */
 
 import { announce } from "./announcer";
 import type { Api } from "./api";
@@ -10,14 +10,13 @@ import type { TaskActions } from "./task_card";
 import type { TaskDocument } from "./task_document";
 import type { ViewerActions } from "./viewer";
 
-type Opened = (task: TaskDocument, index: number, source: string) => void;
 type Actions = Omit<TaskActions, "download"> & Pick<ViewerActions, "reuseSettings"> & {
-  /** One image of the task, or all of them when none is named. */
+  /** Download one image, or all images if `index` is missing. */
   download(task: TaskDocument, index?: number): Promise<void>;
 };
 
-export function actionsWith(api: Api, form: ParameterForm, opened: Opened): Actions {
-  /** Firestore's JavaScript numbers hold most seeds exactly; the API tells the rest. */
+export function createActions(api: Api, form: ParameterForm, open: TaskActions["open"]): Actions {
+  /** The document has the seed unless it is too large for JavaScript's numbers; then the API has it. */
   const seedOf = async (task: TaskDocument, index = 0): Promise<Seed> =>
     task.images.find((image) => image.index === index)?.seed ?? (index === 0 ? task.seed : null) ?? (await api.seedOf(task.id)) ?? "";
 
@@ -25,27 +24,26 @@ export function actionsWith(api: Api, form: ParameterForm, opened: Opened): Acti
     cancel: (task) => api.cancel(task.id),
     delete: (task) => api.delete(task.id),
     retry: (task) => api.retry(task.id),
-    outlook: (task) => api.outlookOf(task.id),
+    queueEstimate: (task) => api.queueEstimate(task.id),
     imageSource: (task, index) => api.imageSource(task.id, index),
-    open: opened,
+    open,
     async download(task, index) {
-      const wanted = index === undefined ? task.images : task.images.filter((image) => image.index === index);
-      for (const image of wanted) {
-        const name = fileName(task.prompt, image.seed ?? task.seed, image.index, image.contentType);
+      for (const image of task.images.filter((one) => index === undefined || one.index === index)) {
         try {
+          const name = fileName(task.prompt, image.seed ?? task.seed, image.index, image.contentType);
           save(await api.imageBytes(task.id, image.index), name);
         } catch (error) {
-          // A bucket without CORS shows its pictures but does not hand out their bytes: open the link instead.
-          const link = await api.imageSource(task.id, image.index);
-          if (new URL(link, location.href).origin === location.origin) throw error;
-          window.open(link, "_blank", "noopener");
+          // A bucket without CORS rejects fetch(): open the signed URL instead.
+          const url = await api.imageSource(task.id, image.index);
+          if (new URL(url, location.href).origin === location.origin) throw error;
+          window.open(url, "_blank", "noopener");
         }
       }
     },
     async reuseSeed(task) {
       const seed = await seedOf(task);
       form.useSeed(seed);
-      announce(`Seed ${seed} will be used again`);
+      announce(`The form now uses seed ${seed}.`);
     },
     async reuseSettings(task, index) {
       const seed = await seedOf(task, index);
@@ -62,7 +60,7 @@ export function actionsWith(api: Api, form: ParameterForm, opened: Opened): Acti
         num_images: "1",
       });
       form.useSeed(seed);
-      announce("The form holds this picture’s settings");
+      announce("The form now has the settings of this image.");
     },
   };
 }

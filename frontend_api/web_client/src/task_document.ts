@@ -1,8 +1,8 @@
 /**
- * A Firestore document `tasks/{id}` as this page reads it. Pure: vendor types are met by shape only.
+ * A Firestore document `tasks/{id}`, parsed. Pure: it does not import the Firestore SDK.
  *
- * The document is a public contract that may grow, so unknown fields are passed over and missing ones have a calm
- * default: one odd document must not take the whole list down.
+ * Unknown fields are ignored and missing or invalid ones get a default, so that one invalid document does not break the
+ * list.
  */
 
 import { exactSeed, type Seed } from "./seeds";
@@ -45,7 +45,7 @@ export interface TaskDocument {
   readonly model: string;
   readonly steps: number;
   readonly guidanceScale: number;
-  /** Null when the stored number is too large to be told exactly here; the REST API tells it. */
+  /** Null if the number is too large for JavaScript; the REST API returns it exactly. */
   readonly seed: Seed | null;
   readonly sampler: string;
   readonly width: number;
@@ -54,19 +54,18 @@ export interface TaskDocument {
   readonly outputFormat: string;
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** Of the attempt that succeeded: what earlier ones took, or waiting between them, is not drawing. */
+  /** Inference time of the successful attempt. */
   readonly inferenceSeconds: number | null;
   readonly attempt: number;
   readonly cancelRequested: boolean;
   readonly phase: string;
   readonly step: number;
   readonly totalSteps: number;
-  /** 0 to 1, the mean over the task's images. */
+  /** 0 to 1, the mean of all images. */
   readonly progress: number;
   readonly previews: readonly Preview[];
-  /** The finished images: they fill while the task is processing, and stay when it is cancelled. */
+  /** The finished images, also of a task that is processing or cancelled. */
   readonly images: readonly StoredImage[];
-  /** What the model does not obey of the request. */
   readonly warnings: readonly TaskWarning[];
   readonly failedImages: readonly FailedImage[];
   readonly failure: { readonly code: string; readonly message: string; readonly retryable: boolean } | null;
@@ -105,10 +104,10 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     step,
     totalSteps,
     progress: Math.min(1, Math.max(0, number(progress.value, step / totalSteps))),
-    previews: list(data.previews).flatMap(previewIn),
-    images: list(data.images).map(imageIn),
-    warnings: list(data.warnings).map(warningIn),
-    failedImages: list(data.failed_images).map(failedImageIn),
+    previews: list(data.previews).flatMap(readPreview),
+    images: list(data.images).map(readImage),
+    warnings: list(data.warnings).map(readWarning),
+    failedImages: list(data.failed_images).map(readFailedImage),
     failure: failure && {
       code: string(failure.code),
       message: string(failure.message),
@@ -117,7 +116,7 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
   };
 }
 
-function previewIn(value: unknown): Preview[] {
+function readPreview(value: unknown): Preview[] {
   const fields = record(value);
   const data = bytes(fields.data);
   if (data === null) return [];
@@ -131,7 +130,7 @@ function previewIn(value: unknown): Preview[] {
   ];
 }
 
-function imageIn(value: unknown, position: number): StoredImage {
+function readImage(value: unknown, position: number): StoredImage {
   const fields = record(value);
   return {
     index: number(fields.index, position),
@@ -143,12 +142,12 @@ function imageIn(value: unknown, position: number): StoredImage {
   };
 }
 
-function warningIn(value: unknown): TaskWarning {
+function readWarning(value: unknown): TaskWarning {
   const fields = record(value);
   return { code: string(fields.code), detail: string(fields.detail) };
 }
 
-function failedImageIn(value: unknown, position: number): FailedImage {
+function readFailedImage(value: unknown, position: number): FailedImage {
   const fields = record(value);
   return { index: number(fields.index, position), code: string(fields.code), message: string(fields.message) };
 }
@@ -157,14 +156,14 @@ function statusOf(value: unknown): Status {
   return STATUSES.find((status) => status === value) ?? "queued";
 }
 
-/** Milliseconds since the epoch, with fractions: a Firestore Timestamp carries nanoseconds. */
+/** Convert a Firestore Timestamp to milliseconds since the epoch, with fractions. */
 function milliseconds(value: unknown): number | null {
   const { seconds, nanoseconds } = record(value);
   if (typeof seconds !== "number") return null;
   return seconds * 1_000 + number(nanoseconds, 0) / 1e6;
 }
 
-/** A Firestore `Bytes` value. */
+/** Convert a Firestore `Bytes` value. */
 function bytes(value: unknown): Uint8Array | null {
   if (value instanceof Uint8Array) return value;
   const convertible = record(value) as { toUint8Array?: () => Uint8Array };
@@ -183,6 +182,6 @@ function string(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-function number(value: unknown, otherwise: number): number {
-  return typeof value === "number" && Number.isFinite(value) ? value : otherwise;
+function number(value: unknown, fallback: number): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : fallback;
 }

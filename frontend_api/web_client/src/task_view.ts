@@ -1,43 +1,43 @@
-/** What a task's card says and offers, decided from its document alone. Pure. */
+/** The texts and buttons of a task's card. Pure. */
 
 import { duration, shortened } from "./formatting";
 import type { Status, TaskDocument } from "./task_document";
 
 export interface TaskView {
   readonly status: Status;
-  /** Short and calm: what is happening, or what came of it. */
+  /** The status or the current phase. */
   readonly headline: string;
-  /** Why images are missing; null when none is. */
+  /** Why images are missing or the task waits again; null if there is nothing to explain. */
   readonly explanation: string | null;
-  /** "7 / 20" while steps are counted, else null. */
+  /** "7 / 20" during the denoising steps, else null. */
   readonly stepText: string | null;
-  /** For assistive technology, in words. */
+  /** The progress in words, for assistive technology. */
   readonly progressText: string;
   /** 0 to 1. */
   readonly progress: number;
-  /** Work is under way but how far is unknown: the bar breathes. */
+  /** The task is processing, but its progress is unknown. */
   readonly isIndeterminate: boolean;
   readonly isActive: boolean;
   readonly canCancel: boolean;
   readonly isCancelling: boolean;
   readonly canDelete: boolean;
-  /** Deleting loses pictures, so it is asked twice. */
   readonly deleteNeedsConfirmation: boolean;
   readonly canDownload: boolean;
   readonly canRetry: boolean;
-  /** Said aloud when it changes; null when the change is not worth interrupting for. */
+  /** Announced to assistive technology when it changes; null: no announcement. */
   readonly announcement: string | null;
 }
 
 const PHASES: Readonly<Record<string, string>> = {
-  waiting: "Getting ready",
+  waiting: "Starting",
   loading_model: "Loading the model",
-  encoding_prompt: "Reading the prompt",
-  denoising: "Developing",
-  decoding: "Bringing out the picture",
-  uploading: "Storing the picture",
+  encoding_prompt: "Encoding the prompt",
+  denoising: "Generating",
+  decoding: "Decoding the image",
+  uploading: "Saving the image",
   done: "Done",
 };
+const UNKNOWN_REASON = "The reason is unknown.";
 
 export function viewOf(task: TaskDocument): TaskView {
   const isActive = task.status === "queued" || task.status === "processing";
@@ -46,7 +46,7 @@ export function viewOf(task: TaskDocument): TaskView {
   return {
     status: task.status,
     headline,
-    explanation: task.status === "failed" ? (task.failure?.message ?? "No reason was given.") : missingNote(task) ?? retryNote(task),
+    explanation: explanationOf(task),
     stepText: isCounting ? `${task.step} / ${task.totalSteps}` : null,
     progressText: isCounting ? `${headline}, step ${task.step} of ${task.totalSteps}` : headline,
     progress: task.status === "completed" ? 1 : task.progress,
@@ -62,65 +62,52 @@ export function viewOf(task: TaskDocument): TaskView {
   };
 }
 
-/** Whether it completed without all of its images. */
+/** Whether a completed task has failed images. */
 function isPartial(task: TaskDocument): boolean {
   return task.status === "completed" && task.failedImages.length > 0;
-}
-
-/** Which images are not coming, by their reasons; people count from one. */
-function missingNote(task: TaskDocument): string | null {
-  if (task.failedImages.length === 0) return null;
-  const numbersOf = new Map<string, number[]>();
-  for (const { index, message } of task.failedImages) {
-    const reason = message || "No reason was given.";
-    numbersOf.set(reason, [...(numbersOf.get(reason) ?? []), index + 1]);
-  }
-  return [...numbersOf]
-    .map(([reason, numbers]) => `${numbers.length > 1 ? "Images" : "Image"} ${numbers.join(", ")} of ${task.imageCount} failed: ${reason}`)
-    .join(" ");
 }
 
 function headlineOf(task: TaskDocument): string {
   switch (task.status) {
     case "queued":
-      return task.attempt > 0 ? "Waiting for another try" : "In the queue";
+      return task.attempt > 0 ? "Queued for another attempt" : "Queued";
     case "processing":
-      if (task.cancelRequested) return "Stopping";
-      return PHASES[task.phase] ?? "Working";
+      return task.cancelRequested ? "Cancelling" : (PHASES[task.phase] ?? "Processing");
     case "completed":
-      return isPartial(task) ? countText(task) : (tookText(task) ?? "Done");
+      if (isPartial(task)) return `${imageCount(task)} completed`;
+      return task.inferenceSeconds === null ? "Completed" : `Completed in ${duration(task.inferenceSeconds)}`;
     case "failed":
-      return "Could not be drawn";
+      return "Failed";
     case "cancelled":
-      return task.images.length > 0 ? `Cancelled, ${countText(task)} kept` : "Cancelled";
+      return task.images.length > 0 ? `Cancelled, ${imageCount(task)} kept` : "Cancelled";
   }
 }
 
-/** A task that is queued again after a failed attempt says why, so that waiting is understood. */
-function retryNote(task: TaskDocument): string | null {
+function explanationOf(task: TaskDocument): string | null {
+  if (task.status === "failed") return task.failure?.message ?? UNKNOWN_REASON;
+  if (task.failedImages.length > 0) return failedImagesText(task);
+  // The failure of the last attempt, until the next attempt starts.
   return task.status === "queued" && task.failure !== null ? task.failure.message : null;
 }
 
-function countText(task: TaskDocument): string {
-  return `${task.images.length} of ${task.imageCount} pictures`;
+/** List the failed images by reason. Images are counted from 1. */
+function failedImagesText(task: TaskDocument): string {
+  const numbersByReason = new Map<string, number[]>();
+  for (const { index, message } of task.failedImages) {
+    const reason = message || UNKNOWN_REASON;
+    numbersByReason.set(reason, [...(numbersByReason.get(reason) ?? []), index + 1]);
+  }
+  return [...numbersByReason]
+    .map(([reason, numbers]) => `${numbers.length > 1 ? "Images" : "Image"} ${numbers.join(", ")} of ${task.imageCount} failed: ${reason}`)
+    .join(" ");
 }
 
-function tookText(task: TaskDocument): string | null {
-  return task.inferenceSeconds === null ? null : `Drawn in ${duration(task.inferenceSeconds)}`;
+function imageCount(task: TaskDocument): string {
+  return `${task.images.length} of ${task.imageCount} images`;
 }
 
 function announcementOf(task: TaskDocument): string | null {
-  const about = shortened(task.prompt, 60);
-  switch (task.status) {
-    case "queued":
-      return null;
-    case "processing":
-      return `Started: ${about}`;
-    case "completed":
-      return `${task.images.length > 1 ? "Pictures ready" : "Picture ready"}: ${about}`;
-    case "failed":
-      return `Could not be drawn: ${about}`;
-    case "cancelled":
-      return `Cancelled: ${about}`;
-  }
+  if (task.status === "queued") return null;
+  const events = { processing: "Started", completed: "Completed", failed: "Failed", cancelled: "Cancelled" };
+  return `${events[task.status]}: ${shortened(task.prompt, 60)}`;
 }

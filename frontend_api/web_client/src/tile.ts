@@ -1,35 +1,34 @@
 /**
- * One picture in its tray: previews that sharpen while it is being drawn, then the picture itself, crossfaded.
+ * One image of a task: its previews while it is generated, then the finished image.
  *
- * A preview is shown only once it is decoded, and the last one stays until the next layer has faded in, so nothing
- * flickers and nothing moves. Object URLs live as long as the layer that shows them.
+ * A layer is shown when it is decoded and stays until the next one has faded in, so the tile never flickers. An object
+ * URL is revoked together with its layer.
  */
 
+import { create } from "./dom";
 import type { Preview } from "./task_document";
 
+/** The durations of the fades in styles/tiles.css. */
+const PREVIEW_FADE_MILLISECONDS = 600;
+const IMAGE_FADE_MILLISECONDS = 1_400;
+
 export class Tile {
-  readonly element: HTMLButtonElement;
+  readonly element = create("button", "tile");
   #shownStep = -1;
   #newest: HTMLImageElement | null = null;
   #image: HTMLImageElement | null = null;
   #imageKey: string | null = null;
-  #loadAgain: (() => void) | null = null;
+  #retry: (() => void) | null = null;
 
-  constructor(opened: () => void) {
-    this.element = document.createElement("button");
+  /** `open` gets the URL of the finished image. */
+  constructor(open: (source: string) => void) {
     this.element.type = "button";
-    this.element.className = "tile";
     this.element.disabled = true;
     this.element.ariaHidden = "true";
     this.element.addEventListener("click", () => {
-      if (this.#loadAgain === null) opened();
-      else this.#loadAgain();
+      if (this.#retry !== null) this.#retry();
+      else if (this.#image !== null) open(this.#image.src);
     });
-  }
-
-  /** The address that the finished picture is shown from; null until it is there. */
-  get shownSource(): string | null {
-    return this.#image?.src ?? null;
   }
 
   showPreview(preview: Preview): void {
@@ -40,27 +39,27 @@ export class Tile {
     layer.alt = "";
     layer.src = URL.createObjectURL(bytes);
     layer.decode().then(
-      () => { this.#place(layer, preview.step); },
+      () => { this.#showLayer(layer, preview.step); },
       () => { URL.revokeObjectURL(layer.src); },
     );
   }
 
-  /** The attempt was lost or ended without a picture: back to a blank sheet. */
+  /** Remove the previews, unless the finished image is shown. */
   clearPreviews(): void {
     if (this.#imageKey !== null || this.#newest === null) return;
     this.#shownStep = -1;
     const last = this.#newest;
     this.#newest = null;
     last.classList.remove("is-shown");
-    setTimeout(() => { drop(last); }, PREVIEW_FADE_MILLISECONDS);
+    setTimeout(() => { remove(last); }, PREVIEW_FADE_MILLISECONDS);
   }
 
-  /** Show the finished picture. `key` names its content: asking again for the same one does nothing. */
+  /** Show the finished image. `key` identifies its content: a second call with the same key does nothing. */
   async showImage(key: string, source: () => Promise<string>, description: string): Promise<void> {
     if (key === this.#imageKey) return;
     this.#imageKey = key;
     this.element.classList.remove("is-missing");
-    this.#loadAgain = null;
+    this.#retry = null;
     const layer = this.#layer("tile__image", "task-image");
     layer.alt = description;
     try {
@@ -68,7 +67,7 @@ export class Tile {
       await layer.decode();
     } catch {
       this.#imageKey = null;
-      this.#loadAgain = () => void this.showImage(key, source, description);
+      this.#retry = () => void this.showImage(key, source, description);
       this.element.classList.add("is-missing");
       this.#allowClicks();
       return;
@@ -77,31 +76,30 @@ export class Tile {
     const earlier = [...this.element.children];
     this.#image = layer;
     this.#allowClicks();
-    this.#reveal(layer);
-    setTimeout(() => { earlier.forEach(drop); }, IMAGE_FADE_MILLISECONDS);
+    this.#fadeIn(layer);
+    setTimeout(() => { earlier.forEach(remove); }, IMAGE_FADE_MILLISECONDS);
   }
 
-  /** The card is going away. */
   dispose(): void {
-    [...this.element.children].forEach(drop);
+    [...this.element.children].forEach(remove);
   }
 
-  #place(layer: HTMLImageElement, step: number): void {
-    // Decoding is asynchronous: a newer preview, or the picture, may have been placed meanwhile.
+  #showLayer(layer: HTMLImageElement, step: number): void {
+    // A newer preview or the finished image may have been decoded first.
     if (step !== this.#shownStep || this.#image !== null) {
-      drop(layer);
+      remove(layer);
       return;
     }
     const earlier = this.#newest;
     earlier?.removeAttribute("data-testid");
     this.#newest = layer;
-    this.#reveal(layer);
-    if (earlier) setTimeout(() => { drop(earlier); }, PREVIEW_FADE_MILLISECONDS);
+    this.#fadeIn(layer);
+    if (earlier) setTimeout(() => { remove(earlier); }, PREVIEW_FADE_MILLISECONDS);
   }
 
-  #reveal(layer: HTMLImageElement): void {
+  #fadeIn(layer: HTMLImageElement): void {
     this.element.append(layer);
-    // Asking for a computed value makes the browser see the layer transparent first, so that it fades in.
+    // Reading a computed style makes the browser render the layer transparent first, so that it fades in.
     getComputedStyle(layer).getPropertyValue("opacity");
     layer.classList.add("is-shown");
   }
@@ -112,19 +110,13 @@ export class Tile {
   }
 
   #layer(className: string, testId: string): HTMLImageElement {
-    const layer = new Image();
-    layer.className = className;
+    const layer = Object.assign(new Image(), { className, draggable: false });
     layer.dataset.testid = testId;
-    layer.draggable = false;
     return layer;
   }
 }
 
-/** As long as the fades in styles/tray.css take. */
-const PREVIEW_FADE_MILLISECONDS = 600;
-const IMAGE_FADE_MILLISECONDS = 1_400;
-
-function drop(layer: Element): void {
+function remove(layer: Element): void {
   if (layer instanceof HTMLImageElement && layer.src.startsWith("blob:")) URL.revokeObjectURL(layer.src);
   layer.remove();
 }

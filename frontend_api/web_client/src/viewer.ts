@@ -1,6 +1,6 @@
-/** One picture, large, with everything that made it. A native dialog: Escape and the backdrop close it. */
+/** The dialog that shows one image large, with its parameters. */
 
-import { byId, found, say } from "./dom";
+import { byId, create, find, setText } from "./dom";
 import { samplerTitle } from "./formatting";
 import type { TaskDocument } from "./task_document";
 
@@ -12,8 +12,8 @@ export interface ViewerActions {
 
 export class Viewer {
   readonly #dialog = byId("viewer", HTMLDialogElement);
-  readonly #image = found(this.#dialog, ".viewer__image", HTMLImageElement);
-  readonly #facts = found(this.#dialog, ".viewer__facts", HTMLElement);
+  readonly #image = find(this.#dialog, ".viewer__image", HTMLImageElement);
+  readonly #facts = find(this.#dialog, ".viewer__facts", HTMLElement);
   #shown: { task: TaskDocument; index: number } | null = null;
 
   constructor(private readonly actions: ViewerActions) {
@@ -34,7 +34,7 @@ export class Viewer {
   open(task: TaskDocument, index: number, source: string): void {
     this.#shown = { task, index };
     this.#image.src = source;
-    // A signed link may have expired since the card showed it; a fresh one is asked for once.
+    // A signed URL may have expired since the card loaded it: request a new one, once.
     this.#image.onerror = () => {
       this.#image.onerror = null;
       void this.actions.imageSource(task, index).then((fresh) => { this.#image.src = fresh; });
@@ -43,8 +43,8 @@ export class Viewer {
     this.#image.width = task.width;
     this.#image.height = task.height;
     this.#image.style.setProperty("--ratio", String(task.width / task.height));
-    say(byId("viewer-prompt", HTMLElement), task.prompt);
-    this.#facts.replaceChildren(...factsOf(task, index).flatMap(([name, value]) => [term("dt", name), term("dd", value)]));
+    setText(byId("viewer-prompt", HTMLElement), task.prompt);
+    this.#facts.replaceChildren(...factsOf(task, index).flatMap(([name, value]) => [create("dt", "", name), create("dd", "", value)]));
     this.#dialog.showModal();
   }
 }
@@ -56,13 +56,7 @@ function factsOf(task: TaskDocument, index: number): [string, string][] {
     ["Steps", String(task.steps)],
     ["Guidance", String(task.guidanceScale)],
     ["Sampler", samplerTitle(task.sampler)],
-    ["Seed", task.images.find((image) => image.index === index)?.seed ?? task.seed ?? "beyond 2^53"],
+    ["Seed", task.images.find((image) => image.index === index)?.seed ?? task.seed ?? "larger than 2^53"],
   ];
-  return task.negativePrompt ? [...facts, ["Without", task.negativePrompt]] : facts;
-}
-
-function term(tag: "dt" | "dd", text: string): HTMLElement {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
+  return task.negativePrompt ? [...facts, ["Negative prompt", task.negativePrompt]] : facts;
 }

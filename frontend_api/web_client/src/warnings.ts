@@ -1,4 +1,4 @@
-/** Warnings of a request that the model obeys only in part: as the API returns them, at the fields that they are about. */
+/** Warnings about parameters that the model follows only in part, as the API returns them. */
 
 import type { FieldErrors, FieldName } from "./catalog";
 
@@ -8,9 +8,9 @@ export interface Warning {
   readonly detail: string;
 }
 
-const PAUSE_MILLISECONDS = 500;
+const TYPING_PAUSE_MILLISECONDS = 500;
 
-/** Pure. All warnings about one field become one text. */
+/** Pure. Join all warnings about one field. */
 export function warningsByField(warnings: readonly Warning[]): FieldErrors {
   const fields: FieldErrors = {};
   for (const { pointer, detail } of warnings) {
@@ -20,28 +20,28 @@ export function warningsByField(warnings: readonly Warning[]): FieldErrors {
   return fields;
 }
 
-/** Asks for the warnings of what is typed, once typing pauses. A later request makes earlier answers void. */
+/** Requests the warnings of the form's values when typing pauses. A later request replaces an earlier one. */
 export class FormWarnings {
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #asked: string | null = null;
+  #body: string | null = null;
 
   constructor(
-    private readonly ask: (body: string) => Promise<readonly Warning[]>,
+    private readonly request: (body: string) => Promise<readonly Warning[]>,
     private readonly show: (fields: FieldErrors) => void,
   ) {}
 
-  /** `body` is that of a submission; null while the fields do not make one. */
-  edited(body: string | null): void {
-    if (body === this.#asked) return;
+  /** `body` is the body of a submission; null while the fields are invalid. */
+  onEdit(body: string | null): void {
+    if (body === this.#body) return;
     clearTimeout(this.#timer);
-    this.#asked = body;
+    this.#body = body;
     if (body === null) this.show({});
-    else this.#timer = setTimeout(() => { void this.#answer(body); }, PAUSE_MILLISECONDS);
+    else this.#timer = setTimeout(() => { void this.#update(body); }, TYPING_PAUSE_MILLISECONDS);
   }
 
-  async #answer(body: string): Promise<void> {
-    // Without an answer there is no warning now: the task has it anyway.
-    const warnings = await this.ask(body).catch(() => []);
-    if (this.#asked === body) this.show(warningsByField(warnings));
+  async #update(body: string): Promise<void> {
+    // If the request fails, the page shows no warning here; the submitted task still has it.
+    const warnings = await this.request(body).catch(() => []);
+    if (this.#body === body) this.show(warningsByField(warnings));
   }
 }

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "vitest";
 
-import { type FormValues, bodyOf, defaultsOf, problemsOf, shapesOf } from "../src/form_values";
+import { type FormValues, bodyOf, defaultsOf, sizesOf, validationErrors } from "../src/form_values";
 import { DEMO } from "./models";
 
 const values: FormValues = { ...defaultsOf(DEMO), prompt: "a red circle", seed: "" };
 
-describe("what the model accepts", () => {
-  test("its own defaults have no problems", () => {
-    expect(problemsOf(values, DEMO)).toEqual({});
+describe("validationErrors", () => {
+  test("accepts the model's defaults", () => {
+    expect(validationErrors(values, DEMO)).toEqual({});
   });
 
   test.each([
@@ -25,25 +25,22 @@ describe("what the model accepts", () => {
     [{ seed: "-3" }, "seed"],
     [{ sampler: "pndm" }, "sampler"],
     [{ output_format: "jpeg" }, "output_format"],
-  ])("%j is refused at its field", (change, field) => {
-    expect(Object.keys(problemsOf({ ...values, ...change }, DEMO))).toEqual([field]);
+  ])("reports %j at its field", (change, field) => {
+    expect(Object.keys(validationErrors({ ...values, ...change }, DEMO))).toEqual([field]);
   });
 
-  test("characters are counted as the service counts them", () => {
-    expect(problemsOf({ ...values, prompt: "🌅".repeat(20) }, DEMO)).toEqual({});
+  test("counts an emoji as one character, as the API does", () => {
+    expect(validationErrors({ ...values, prompt: "🌅".repeat(20) }, DEMO)).toEqual({});
   });
 
-  test("a number of steps is whole, and says so", () => {
-    expect(problemsOf({ ...values, steps: "1.5" }, DEMO).steps).toBe("A whole number.");
-  });
-
-  test("guidance may be a fraction", () => {
-    expect(problemsOf({ ...values, guidance_scale: "7.25" }, DEMO)).toEqual({});
+  test("requires whole numbers, except for the guidance scale", () => {
+    const errors = validationErrors({ ...values, steps: "1.5", guidance_scale: "7.25" }, DEMO);
+    expect(errors).toEqual({ steps: "Must be a whole number." });
   });
 });
 
-describe("the body", () => {
-  test("is flat, typed and trimmed, and leaves out what is empty", () => {
+describe("bodyOf", () => {
+  test("trims and converts the values and omits empty ones", () => {
     expect(JSON.parse(bodyOf({ ...values, prompt: " a red circle " }, DEMO))).toEqual({
       prompt: "a red circle",
       model: "demo",
@@ -57,34 +54,31 @@ describe("the body", () => {
     });
   });
 
-  test("carries the largest seed exactly", () => {
+  test("contains the largest seed exactly", () => {
     expect(bodyOf({ ...values, seed: "9223372036854775807" }, DEMO)).toContain('"seed":9223372036854775807}');
+  });
+
+  test("omits parameters that the model does not use, whatever their hidden fields contain", () => {
+    const unguided = { ...DEMO, traits: { guidance: "none", negative_prompt: false } } as const;
+    const typed = { ...values, guidance_scale: "", negative_prompt: "blue" };
+    const body = JSON.parse(bodyOf(typed, unguided)) as Record<string, unknown>;
+    expect(body).not.toHaveProperty("guidance_scale");
+    expect(body).not.toHaveProperty("negative_prompt");
+    expect(validationErrors(typed, unguided)).toEqual({});
   });
 });
 
-describe("shapes", () => {
-  test("keep the limits and about the same area", () => {
-    expect(shapesOf(DEMO)).toEqual([
+describe("sizesOf", () => {
+  test("returns sizes within the limits and near the default area", () => {
+    expect(sizesOf(DEMO)).toEqual([
       { name: "Square", width: 256, height: 256 },
       { name: "Portrait", width: 192, height: 320 },
       { name: "Landscape", width: 320, height: 192 },
     ]);
   });
 
-  test("are one where the model has one size", () => {
+  test("returns only a square for a model with one size", () => {
     const fixed = { ...DEMO, limits: { ...DEMO.limits, min_side: 256, max_side: 256 } };
-    expect(shapesOf(fixed).map((shape) => shape.name)).toEqual(["Square"]);
-  });
-});
-
-describe("parameters without an effect", () => {
-  const unguided = { ...DEMO, traits: { guidance: "none", negative_prompt: false } } as const;
-  const typed = { ...values, guidance_scale: "", negative_prompt: "blue" };
-
-  test("are not sent, whatever is in their hidden fields", () => {
-    const sent = JSON.parse(bodyOf(typed, unguided)) as Record<string, unknown>;
-    expect(sent).not.toHaveProperty("guidance_scale");
-    expect(sent).not.toHaveProperty("negative_prompt");
-    expect(problemsOf(typed, unguided)).toEqual({});
+    expect(sizesOf(fixed).map((size) => size.name)).toEqual(["Square"]);
   });
 });

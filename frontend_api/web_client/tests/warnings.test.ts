@@ -3,52 +3,52 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { FieldErrors } from "../src/catalog";
 import { FormWarnings, type Warning, warningsByField } from "../src/warnings";
 
-const cut: Warning = { code: "prompt_truncated", pointer: "/prompt", detail: "41 tokens, 30 are read." };
+const truncated: Warning = { code: "prompt_truncated", pointer: "/prompt", detail: "41 tokens, 30 are read." };
 const weights: Warning = { code: "prompt_weights_ignored", pointer: "/prompt", detail: "Weights are read literally." };
 const seed: Warning = { code: "seed_folded", pointer: "/seed", detail: "Only 32 bits are used." };
 
-test("warnings are placed at their fields", () => {
-  expect(warningsByField([cut, weights, seed])).toEqual({
+test("warningsByField joins the warnings of each field", () => {
+  expect(warningsByField([truncated, weights, seed])).toEqual({
     prompt: "41 tokens, 30 are read. Weights are read literally.",
     seed: "Only 32 bits are used.",
   });
 });
 
-describe("a form", () => {
+describe("FormWarnings", () => {
   beforeEach(() => { vi.useFakeTimers(); });
   afterEach(() => { vi.useRealTimers(); });
 
-  test("asks once typing pauses and shows the answer", async () => {
-    const asked: string[] = [];
+  test("requests the warnings when typing pauses", async () => {
+    const requested: string[] = [];
     const shown: FieldErrors[] = [];
     const warnings = new FormWarnings(
       (body) => {
-        asked.push(body);
-        return Promise.resolve([cut]);
+        requested.push(body);
+        return Promise.resolve([truncated]);
       },
       (fields) => shown.push(fields),
     );
-    for (const body of ["a", "ab", "abc", "abc"]) warnings.edited(body);
+    for (const body of ["a", "ab", "abc", "abc"]) warnings.onEdit(body);
     await vi.runAllTimersAsync();
-    expect([asked, shown]).toEqual([["abc"], [{ prompt: cut.detail }]]);
+    expect([requested, shown]).toEqual([["abc"], [{ prompt: truncated.detail }]]);
   });
 
-  test("shows no answer to an earlier text and none while the fields make no request", async () => {
+  test("drops the response to an earlier body, and shows nothing for invalid fields", async () => {
     const shown: FieldErrors[] = [];
-    let answer: (warnings: Warning[]) => void = () => undefined;
-    const warnings = new FormWarnings(() => new Promise((resolve) => { answer = resolve; }), (fields) => shown.push(fields));
-    warnings.edited("long");
+    let respond: (warnings: Warning[]) => void = () => undefined;
+    const warnings = new FormWarnings(() => new Promise((resolve) => { respond = resolve; }), (fields) => shown.push(fields));
+    warnings.onEdit("long");
     await vi.runAllTimersAsync();
-    warnings.edited(null);
-    answer([cut]);
+    warnings.onEdit(null);
+    respond([truncated]);
     await vi.runAllTimersAsync();
     expect(shown).toEqual([{}]);
   });
 
-  test("shows nothing when the API does not answer", async () => {
+  test("shows nothing if the request fails", async () => {
     const shown: FieldErrors[] = [];
-    const warnings = new FormWarnings(() => Promise.reject(new Error("away")), (fields) => shown.push(fields));
-    warnings.edited("long");
+    const warnings = new FormWarnings(() => Promise.reject(new Error("unreachable")), (fields) => shown.push(fields));
+    warnings.onEdit("long");
     await vi.runAllTimersAsync();
     expect(shown).toEqual([{}]);
   });

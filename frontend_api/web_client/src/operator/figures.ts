@@ -1,64 +1,59 @@
-/** The queue in figures, two of them with their last minutes. */
+/** The queue's figures, two of them with a chart of the last minutes. */
 
-import { byId, say } from "../dom";
+import { byId, create, setText } from "../dom";
+import { count, rate, shortDuration } from "./formatting";
 import type { Queue } from "./operations";
 import { Sparkline } from "./sparkline";
-import { brief, count, rate } from "./wording";
 
 interface Figure {
   readonly name: string;
   readonly title: string;
-  written(queue: Queue): string;
-  /** What is drawn of it. */
-  readonly drawn?: (queue: Queue) => number;
+  readonly text: (queue: Queue) => string;
+  readonly chartValue?: (queue: Queue) => number;
 }
 
 const FIGURES: readonly Figure[] = [
-  { name: "queued", title: "Waiting", written: ({ queued }) => count(queued), drawn: ({ queued }) => queued },
+  { name: "queued", title: "Queued", text: ({ queued }) => count(queued), chartValue: ({ queued }) => queued },
   {
     name: "completed-per-minute",
     title: "Completed per minute",
-    written: ({ completed_per_minute }) => rate(completed_per_minute),
-    drawn: ({ completed_per_minute }) => completed_per_minute,
+    text: ({ completed_per_minute }) => rate(completed_per_minute),
+    chartValue: ({ completed_per_minute }) => completed_per_minute,
   },
-  { name: "oldest", title: "Longest wait", written: ({ oldest_seconds }) => brief(oldest_seconds ?? 0) },
-  { name: "processing", title: "In flight", written: ({ processing }) => count(processing) },
-  { name: "backlog", title: "GPU backlog", written: ({ backlog_gpu_seconds }) => brief(backlog_gpu_seconds) },
-  { name: "workers", title: "Workers alive", written: ({ workers }) => count(workers) },
-  { name: "dead-letters", title: "Dead letters", written: ({ dead_letters }) => count(dead_letters) },
+  { name: "oldest", title: "Oldest queued", text: ({ oldest_seconds }) => shortDuration(oldest_seconds ?? 0) },
+  { name: "processing", title: "Processing", text: ({ processing }) => count(processing) },
+  { name: "backlog", title: "Backlog (GPU time)", text: ({ backlog_gpu_seconds }) => shortDuration(backlog_gpu_seconds) },
+  { name: "workers", title: "Workers", text: ({ workers }) => count(workers) },
+  { name: "dead-letters", title: "Dead letters", text: ({ dead_letters }) => count(dead_letters) },
 ];
 
 export class Figures {
-  readonly #shown: { readonly figure: Figure; readonly value: HTMLElement; readonly sparkline: Sparkline | null }[] = [];
+  readonly #updates: readonly ((queue: Queue, now: number) => void)[];
 
   constructor() {
     const list = byId("figures", HTMLDListElement);
-    for (const figure of FIGURES) {
-      const box = document.createElement("div");
-      const title = document.createElement("dt");
-      const value = document.createElement("dd");
-      box.className = "figure";
-      title.textContent = figure.title;
-      value.dataset.testid = `figure-${figure.name}`;
-      value.textContent = "–";
-      box.append(title, value);
-      const sparkline = figure.drawn ? new Sparkline(figure.title, (drawn) => rate(drawn)) : null;
-      if (sparkline !== null) {
-        const drawing = document.createElement("dd");
-        drawing.className = "figure__drawing";
-        drawing.append(sparkline.element);
-        box.append(drawing);
-        box.classList.add("figure--drawn");
-      }
-      list.append(box);
-      this.#shown.push({ figure, value, sparkline });
-    }
+    this.#updates = FIGURES.map((figure) => createFigure(list, figure));
   }
 
   show(queue: Queue, now: number): void {
-    for (const { figure, value, sparkline } of this.#shown) {
-      say(value, figure.written(queue));
-      if (figure.drawn) sparkline?.add({ at: now, value: figure.drawn(queue) });
-    }
+    for (const update of this.#updates) update(queue, now);
   }
+}
+
+function createFigure(list: HTMLElement, { name, title, text, chartValue }: Figure): (queue: Queue, now: number) => void {
+  const box = create("div", "figure");
+  const value = create("dd", "", "–");
+  value.dataset.testid = `figure-${name}`;
+  box.append(create("dt", "", title), value);
+  list.append(box);
+  if (chartValue === undefined) return (queue) => { setText(value, text(queue)); };
+  const sparkline = new Sparkline(title, rate);
+  const chart = create("dd", "figure__chart");
+  chart.append(sparkline.element);
+  box.append(chart);
+  box.classList.add("figure--chart");
+  return (queue, now) => {
+    setText(value, text(queue));
+    sparkline.add({ at: now, value: chartValue(queue) });
+  };
 }

@@ -1,53 +1,34 @@
-/** What became of the tasks that ended within the last hour, and why some of them failed. */
+/** The outcomes of the tasks that finished within the last hour, with the failure codes. */
 
-import { byId, say } from "../dom";
+import { byId, create, setText } from "../dom";
+import { type ItemView, KeyedList } from "../keyed_list";
+import { createAdvice } from "./advice";
+import { count, seconds, share } from "./formatting";
 import type { LastHour } from "./operations";
-import { whatToDo } from "./what_to_do";
-import { count, seconds, share } from "./wording";
+
+type FailureCount = LastHour["failures"][number];
 
 export class LastHourView {
   readonly #facts = byId("last-hour-facts", HTMLElement);
-  readonly #failures = byId("failures", HTMLUListElement);
-  readonly #items = new Map<string, { readonly element: HTMLLIElement; readonly tasks: HTMLElement }>();
+  readonly #failures = new KeyedList<FailureCount>(byId("failures", HTMLUListElement), ({ code }) => code, createItem);
 
   show(hour: LastHour): void {
-    const spent = hour.gpu_seconds + hour.wasted_gpu_seconds;
-    const ended = hour.completed + hour.failed;
-    say(
+    const gpuSeconds = hour.gpu_seconds + hour.wasted_gpu_seconds;
+    const failed = `${count(hour.failed)} failed (${share(hour.failed, hour.completed + hour.failed)})`;
+    const wasted = `${share(hour.wasted_gpu_seconds, gpuSeconds)} of it wasted in lost attempts`;
+    setText(
       this.#facts,
-      `${count(hour.completed)} completed, ${count(hour.failed)} failed (${share(hour.failed, ended)}), ` +
-        `${count(hour.cancelled)} cancelled. ${seconds(spent)} of a GPU, ${share(hour.wasted_gpu_seconds, spent)} ` +
-        "of it in attempts that were lost.",
+      `Tasks: ${count(hour.completed)} completed, ${failed}, ${count(hour.cancelled)} cancelled. ` +
+        `GPU time: ${seconds(gpuSeconds)}, ${wasted}.`,
     );
-    const wanted = new Set(hour.failures.map(({ code }) => code));
-    for (const [code, { element }] of this.#items) {
-      if (wanted.has(code)) continue;
-      element.remove();
-      this.#items.delete(code);
-    }
-    hour.failures.forEach(({ code, tasks }, place) => {
-      const item = this.#itemOf(code);
-      say(item.tasks, count(tasks));
-      const there = this.#failures.children[place];
-      if (there !== item.element) this.#failures.insertBefore(item.element, there ?? null);
-    });
+    this.#failures.show(hour.failures);
   }
+}
 
-  #itemOf(code: string): { readonly element: HTMLLIElement; readonly tasks: HTMLElement } {
-    const known = this.#items.get(code);
-    if (known !== undefined) return known;
-    const element = document.createElement("li");
-    element.className = "failure";
-    element.dataset.testid = "failure";
-    const tasks = document.createElement("span");
-    tasks.className = "failure__tasks";
-    const name = document.createElement("code");
-    name.textContent = code;
-    element.append(tasks, name);
-    const advice = whatToDo(`\`${code}\``, code);
-    if (advice !== null) element.append(advice);
-    const item = { element, tasks };
-    this.#items.set(code, item);
-    return item;
-  }
+function createItem({ code }: FailureCount): ItemView<FailureCount> {
+  const element = create("li", "failure");
+  const tasks = create("span", "failure__tasks");
+  element.dataset.testid = "failure";
+  element.append(tasks, create("code", "", code), ...createAdvice(`\`${code}\``, code));
+  return { element, update: (failure) => { setText(tasks, count(failure.tasks)); } };
 }

@@ -1,4 +1,4 @@
-/** What the API tells operators, as it is sent: `GET /v1/operations` and `GET /v1/dead-letters`. */
+/** The responses of `GET /v1/operations` and `GET /v1/dead-letters`. */
 
 export type AlertState = "ok" | "pending" | "firing";
 
@@ -8,7 +8,7 @@ export interface Alert {
   readonly severity: "CRITICAL" | "ERROR" | "WARNING";
   readonly state: AlertState;
   readonly says: string;
-  /** How the runbook's row begins. */
+  /** The heading of the alert's entry in the runbook. */
   readonly runbook: string;
 }
 
@@ -43,7 +43,7 @@ export interface BrokenModel {
 export interface Worker {
   readonly worker_id: string;
   readonly models: readonly string[];
-  /** Those of `models` that it cannot load at present. */
+  /** The models that the worker currently cannot load. */
   readonly broken_models: readonly BrokenModel[];
   readonly device: string;
   readonly slots: number;

@@ -1,40 +1,36 @@
-/** The part of the REST API that is for operators. */
+/** The REST API calls of the operator page. */
 
-import type { Calls } from "../calls";
-import { ProblemError } from "../problems";
+import type { HttpClient } from "../http_client";
 import type { DeadLetterPage, Operations } from "./operations";
 
 const LETTERS = "/v1/dead-letters";
 const PAGE_SIZE = 20;
-const PATIENCE_MILLISECONDS = 15_000;
+/** Without a timeout the page would show old data as if it were live. */
+const TIMEOUT_MILLISECONDS = 15_000;
 
 export class OperatorApi {
-  constructor(private readonly calls: Calls) {}
+  constructor(private readonly http: HttpClient) {}
 
-  /** Gives up after a while: figures that never come would leave the last ones standing as if they were live. */
   async operations(): Promise<Operations> {
-    const signal = AbortSignal.timeout(PATIENCE_MILLISECONDS);
-    return (await (await this.calls.send("GET", "/v1/operations", { signal })).json()) as Operations;
+    const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
+    return (await (await this.http.send("GET", "/v1/operations", { signal })).json()) as Operations;
   }
 
   async deadLetters(pageToken: string | null): Promise<DeadLetterPage> {
     const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
     if (pageToken !== null) query.set("page_token", pageToken);
-    return (await (await this.calls.send("GET", `${LETTERS}?${query.toString()}`)).json()) as DeadLetterPage;
+    return (await (await this.http.send("GET", `${LETTERS}?${query.toString()}`)).json()) as DeadLetterPage;
   }
 
   async replay(letterId: string): Promise<void> {
-    await this.calls.send("POST", `${pathOf(letterId)}/replay`);
+    await this.http.send("POST", `${letterPath(letterId)}/replay`);
   }
 
-  /** A letter that is gone already is what was asked for. */
-  async delete(letterId: string): Promise<void> {
-    await this.calls.send("DELETE", pathOf(letterId)).catch((error: unknown) => {
-      if (!(error instanceof ProblemError && error.problem.status === 404)) throw error;
-    });
+  delete(letterId: string): Promise<void> {
+    return this.http.delete(letterPath(letterId));
   }
 }
 
-function pathOf(letterId: string): string {
+function letterPath(letterId: string): string {
   return `${LETTERS}/${encodeURIComponent(letterId)}`;
 }

@@ -1,7 +1,7 @@
-/** A figure's last minutes, drawn small. */
+/** A small line chart of a figure's last minutes. */
 
 import { setAttribute } from "../dom";
-import { type Sample, described, joinedBy, outline } from "./series";
+import { type Sample, describeSamples, linePath, withSample } from "./series";
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [240, 36];
@@ -11,7 +11,7 @@ export class Sparkline {
   readonly #line = document.createElementNS(SVG, "path");
   #samples: readonly Sample[] = [];
 
-  constructor(private readonly name: string, private readonly written: (value: number) => string) {
+  constructor(private readonly name: string, private readonly format: (value: number) => string) {
     this.element.setAttribute("class", "sparkline");
     this.element.setAttribute("role", "img");
     this.element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
@@ -21,8 +21,8 @@ export class Sparkline {
   }
 
   add(sample: Sample): void {
-    this.#samples = joinedBy(this.#samples, sample);
-    setAttribute(this.#line, "d", outline(this.#samples, WIDTH, HEIGHT));
-    setAttribute(this.element, "aria-label", `${this.name}: ${described(this.#samples, this.written)}`);
+    this.#samples = withSample(this.#samples, sample);
+    setAttribute(this.#line, "d", linePath(this.#samples, WIDTH, HEIGHT));
+    setAttribute(this.element, "aria-label", `${this.name}: ${describeSamples(this.#samples, this.format)}`);
   }
 }

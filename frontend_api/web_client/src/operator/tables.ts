@@ -1,52 +1,50 @@
-/** The queue of each model, and each worker that is alive. */
+/** The tables of models and of workers. */
 
 import { byId } from "../dom";
+import { ago, count, modelsOf, rate, seconds, stepTimes, throughput } from "./formatting";
 import type { Operations, Queue, Worker } from "./operations";
 import { Table } from "./table";
-import { ago, count, modelsOf, rate, seconds, stepTimes, throughput } from "./wording";
 
-interface SeenWorker {
-  readonly worker: Worker;
-  readonly asOf: string;
-}
+type ModelRow = Queue["models"][number];
+type WorkerRow = Worker & { readonly as_of: string };
 
 export class Tables {
   readonly #noWorkers = byId("no-workers", HTMLElement);
   readonly #workersTable = byId("workers-table", HTMLTableElement);
 
-  readonly #models = new Table<Queue["models"][number]>(
+  readonly #models = new Table<ModelRow>(
     byId("models-table", HTMLTableElement),
     [
-      { title: "Model", written: ({ model }) => model },
-      { title: "Waiting", isNumber: true, written: ({ queued }) => count(queued) },
-      { title: "Longest wait", isNumber: true, written: ({ oldest_seconds }) => seconds(oldest_seconds ?? 0) },
-      { title: "In flight", isNumber: true, written: ({ processing }) => count(processing) },
-      { title: "Per minute", isNumber: true, written: ({ completed_per_minute }) => rate(completed_per_minute) },
-      { title: "Backlog", isNumber: true, written: ({ backlog_gpu_seconds }) => seconds(backlog_gpu_seconds) },
-      { title: "Workers", isNumber: true, written: ({ workers }) => count(workers) },
+      { title: "Model", text: ({ model }) => model },
+      { title: "Queued", isNumber: true, text: ({ queued }) => count(queued) },
+      { title: "Oldest queued", isNumber: true, text: ({ oldest_seconds }) => seconds(oldest_seconds ?? 0) },
+      { title: "Processing", isNumber: true, text: ({ processing }) => count(processing) },
+      { title: "Per minute", isNumber: true, text: ({ completed_per_minute }) => rate(completed_per_minute) },
+      { title: "Backlog", isNumber: true, text: ({ backlog_gpu_seconds }) => seconds(backlog_gpu_seconds) },
+      { title: "Workers", isNumber: true, text: ({ workers }) => count(workers) },
     ],
     ({ model }) => model,
     "model-row",
   );
 
-  readonly #workers = new Table<SeenWorker>(
+  readonly #workers = new Table<WorkerRow>(
     this.#workersTable,
     [
-      { title: "Worker", written: ({ worker }) => worker.worker_id },
-      { title: "Models", written: ({ worker }) => modelsOf(worker) },
-      { title: "Device", written: ({ worker }) => worker.device },
-      { title: "Slots", isNumber: true, written: ({ worker }) => count(worker.slots) },
-      { title: "Step per image", isNumber: true, written: ({ worker }) => stepTimes(worker) },
-      { title: "Throughput", isNumber: true, written: ({ worker }) => throughput(worker) },
-      { title: "Reported", isNumber: true, written: ({ worker, asOf }) => ago(worker.reported_at, asOf) },
+      { title: "Worker", text: ({ worker_id }) => worker_id },
+      { title: "Models", text: modelsOf },
+      { title: "Device", text: ({ device }) => device },
+      { title: "Slots", isNumber: true, text: ({ slots }) => count(slots) },
+      { title: "Step per image", isNumber: true, text: stepTimes },
+      { title: "Throughput", isNumber: true, text: throughput },
+      { title: "Last report", isNumber: true, text: ({ reported_at, as_of }) => ago(reported_at, as_of) },
     ],
-    ({ worker }) => worker.worker_id,
+    ({ worker_id }) => worker_id,
     "worker-row",
   );
 
   show({ queue, workers }: Operations): void {
     this.#models.show(queue.models);
-    this.#workers.show(workers.map((worker) => ({ worker, asOf: queue.as_of })));
+    this.#workers.show(workers.map((worker) => ({ ...worker, as_of: queue.as_of })));
     this.#noWorkers.hidden = workers.length > 0;
     this.#workersTable.hidden = workers.length === 0;
   }
