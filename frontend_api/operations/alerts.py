@@ -5,6 +5,7 @@ current state of the store, and so works without metrics. Names, titles, severit
 runbook rows are the same; a test compares them.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -58,6 +59,13 @@ NO_WORKER = AlertRule(
     lasts=timedelta(minutes=20),
     runbook="Wrong number of workers",
 )
+MODEL_UNAVAILABLE = AlertRule(
+    name="model_unavailable",
+    title="A model cannot be loaded",
+    severity="CRITICAL",
+    lasts=timedelta(0),
+    runbook="`model_unavailable`",
+)
 OLDEST_WAITS = AlertRule(
     name="oldest_waits",
     title="A task has waited too long",
@@ -93,7 +101,15 @@ SECONDS_WASTED = AlertRule(
     lasts=timedelta(minutes=30),
     runbook="Refused checkpoints",
 )
-ALERT_RULES = (NO_WORKER, OLDEST_WAITS, DEAD_LETTERS, TASKS_FAIL, BACKLOG_GROWS, SECONDS_WASTED)
+ALERT_RULES = (
+    NO_WORKER,
+    MODEL_UNAVAILABLE,
+    OLDEST_WAITS,
+    DEAD_LETTERS,
+    TASKS_FAIL,
+    BACKLOG_GROWS,
+    SECONDS_WASTED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +136,7 @@ class AlertEvaluation:
     def __iter__(self) -> Iterator[Alert]:
         """Yield each alert, the most severe first."""
         yield self._no_worker()
+        yield self._model_unavailable()
         yield self._oldest_waits()
         yield self._dead_letters()
         yield self._tasks_fail()
@@ -140,6 +157,20 @@ class AlertEvaluation:
             state=_state(held_for=age, rule=NO_WORKER),
             says=f"{waiting} for {', '.join(unserved)}, and no worker that serves them is alive.",
         )
+
+    def _model_unavailable(self) -> Alert:
+        workers = self.workload.workers
+        broken = Counter(model.model for worker in workers for model in worker.broken_models)
+        if not broken:
+            says = "No worker failed to load a model."
+            return Alert(rule=MODEL_UNAVAILABLE, state=AlertState.OK, says=says)
+        configured = Counter(model for worker in workers for model in worker.models)
+        failures = [
+            f"{model} on {count} of {_counted(configured[model], 'worker', 'workers')}"
+            for model, count in sorted(broken.items())
+        ]
+        says = f"Loading failed: {', '.join(failures)}."
+        return Alert(rule=MODEL_UNAVAILABLE, state=AlertState.FIRING, says=says)
 
     def _oldest_waits(self) -> Alert:
         limit = timedelta(seconds=self.limits.oldest_seconds)

@@ -142,6 +142,7 @@ def test_what_goes_wrong_shows(api: Api) -> None:
     api.clock.advance(1)
     assert states(api) == {
         "no_worker": "pending",
+        "model_unavailable": "ok",
         "oldest_waits": "ok",
         "dead_letters": "ok",
         "tasks_fail": "firing",
@@ -150,6 +151,17 @@ def test_what_goes_wrong_shows(api: Api) -> None:
     }
     api.clock.advance(1_200)
     assert states(api)["no_worker"] == states(api)["oldest_waits"] == "firing"
+
+
+def test_model_alert_fires_while_a_worker_cannot_load_a_model(api: Api) -> None:
+    alive = {"reported_at": api.clock.now(), "alive_until": api.clock.now() + timedelta(seconds=30)}
+    broken = BrokenModel(model="demo", reason="OSError: no weights", failures=2, retry_at=api.clock.now())
+    api.reports.publish(worker_report("worker-1", **alive))
+    api.reports.publish(worker_report("worker-2", broken_models=(broken,), **alive))
+    (alert,) = [one for one in told(api)["conditions"] if one["name"] == "model_unavailable"]
+    assert (alert["state"], alert["says"]) == ("firing", "Loading failed: demo on 1 of 2 workers.")
+    api.clock.advance(31)
+    assert states(api)["model_unavailable"] == "ok"
 
 
 def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
