@@ -22,7 +22,7 @@ const FIGURES: readonly Figure[] = [
   },
   { name: "oldest", title: "Oldest queued", text: ({ oldest_seconds }) => shortDuration(oldest_seconds ?? 0) },
   { name: "processing", title: "Processing", text: ({ processing }) => count(processing) },
-  { name: "backlog", title: "Backlog (GPU time)", text: ({ backlog_gpu_seconds }) => shortDuration(backlog_gpu_seconds) },
+  { name: "backlog", title: "GPU backlog", text: ({ backlog_gpu_seconds }) => shortDuration(backlog_gpu_seconds) },
   { name: "workers", title: "Workers", text: ({ workers }) => count(workers) },
   { name: "dead-letters", title: "Dead letters", text: ({ dead_letters }) => count(dead_letters) },
 ];
