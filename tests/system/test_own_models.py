@@ -145,7 +145,7 @@ def test_a_task_without_a_worker_says_so_at_once_and_the_callers_limit_holds(she
             )
         refused = shell.darkroom(*submit)
         assert "Quota exceeded" in refused.stderr
-        assert refused.returncode != ExitCode.DONE
+        assert refused.returncode != ExitCode.SUCCESS
     finally:
         shell.darkroom("cancel", *(json.loads(submitted.stdout)["id"] for submitted in waiting))
 

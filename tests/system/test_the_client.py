@@ -1,4 +1,4 @@
-"""The Python client against the whole system: real API, real worker, real images."""
+"""The Python SDK against the whole system: real API, real worker, real images."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ def darkroom(system: System) -> Iterator[Client]:
         yield client
 
 
-def assert_is_told_once_and_in_order(snapshots: list[Task]) -> None:
+def assert_each_change_in_order(snapshots: list[Task]) -> None:
     assert snapshots[-1].status.is_terminal
     assert not any(snapshot.status.is_terminal for snapshot in snapshots[:-1])
     values = [snapshot.progress.value for snapshot in snapshots]
@@ -46,47 +46,47 @@ def assert_is_told_once_and_in_order(snapshots: list[Task]) -> None:
     assert all(one != next_one for one, next_one in itertools.pairwise(snapshots))
 
 
-def test_a_prompt_becomes_pictures(darkroom: Client, tmp_path: Path) -> None:
-    drawn = darkroom.generate(PROMPT, steps=4, seed=7, num_images=2, labels={"team": "a"})
-    assert (drawn.task.status, drawn.task.parameters.seed) == (TaskStatus.COMPLETED, 7)
-    assert [image.stored.seed for image in drawn.images] == [7, 8]
-    for image in drawn.images:
+def test_generate_returns_verified_images(darkroom: Client, tmp_path: Path) -> None:
+    generation = darkroom.generate(PROMPT, steps=4, seed=7, num_images=2, labels={"team": "a"})
+    assert (generation.task.status, generation.task.parameters.seed) == (TaskStatus.COMPLETED, 7)
+    assert [image.stored.seed for image in generation.images] == [7, 8]
+    for image in generation.images:
         assert Image.open(io.BytesIO(image.content)).size == (256, 256)
         assert hashlib.sha256(image.content).hexdigest() == image.stored.sha256
-    paths = darkroom.download(drawn.task.id, tmp_path)
-    assert [path.read_bytes() for path in paths] == [image.content for image in drawn.images]
-    assert drawn.task.labels == {"team": "a"}
-    assert drawn.task == darkroom.get(drawn.task)
+    paths = darkroom.download(generation.task.id, tmp_path)
+    assert [path.read_bytes() for path in paths] == [image.content for image in generation.images]
+    assert generation.task.labels == {"team": "a"}
+    assert generation.task == darkroom.get(generation.task)
 
 
-def test_a_stream_tells_each_change_until_the_end(darkroom: Client) -> None:
+def test_stream_yields_each_change_until_the_terminal_state(darkroom: Client) -> None:
     task = darkroom.submit(PROMPT, steps=20)
     snapshots = list(darkroom.stream(task))
-    assert_is_told_once_and_in_order(snapshots)
+    assert_each_change_in_order(snapshots)
     assert snapshots[-1].status is TaskStatus.COMPLETED
     assert list(darkroom.stream(task.id)) == snapshots[-1:]
 
 
-def test_a_stream_is_one_connection(system: System) -> None:
+def test_stream_uses_one_connection(system: System) -> None:
     class Recording(httpx.HTTPTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            asked.append(request.url.path)
+            requested.append(request.url.path)
             return super().handle_request(request)
 
-    asked: list[str] = []
+    requested: list[str] = []
     with Client(system.stack.page_url, transport=Recording()) as darkroom:
         task = darkroom.submit(PROMPT, steps=8)
         assert list(darkroom.stream(task))[-1].status is TaskStatus.COMPLETED
-    assert asked == ["/v1/tasks", f"/v1/tasks/{task.id}/events"]
+    assert requested == ["/v1/tasks", f"/v1/tasks/{task.id}/events"]
 
 
-def test_a_wait_is_told_when_it_is_over(system: System) -> None:
+def test_wait_uses_held_reads(system: System) -> None:
     class Recording(httpx.HTTPTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            answer = super().handle_request(request)
+            response = super().handle_request(request)
             if "Prefer" in request.headers:
-                held.append(answer.headers.get("Preference-Applied"))
-            return answer
+                held.append(response.headers.get("Preference-Applied"))
+            return response
 
     held: list[str | None] = []
     with Client(system.stack.page_url, transport=Recording()) as darkroom:
@@ -94,13 +94,13 @@ def test_a_wait_is_told_when_it_is_over(system: System) -> None:
     assert set(held) == {"wait=30"}
 
 
-def test_a_stream_with_a_timeout_tells_them_too(darkroom: Client) -> None:
+def test_stream_with_a_timeout_yields_each_change(darkroom: Client) -> None:
     snapshots = list(darkroom.stream(darkroom.submit(PROMPT, steps=20), timeout_seconds=120))
-    assert_is_told_once_and_in_order(snapshots)
+    assert_each_change_in_order(snapshots)
 
 
-def test_many_at_once_asynchronously(system: System) -> None:
-    async def draw() -> list[Task]:
+def test_async_client_runs_many_operations_at_once(system: System) -> None:
+    async def run() -> list[Task]:
         async with AsyncClient(system.stack.page_url) as darkroom:
             async with asyncio.TaskGroup() as group:
                 works = [
@@ -109,18 +109,18 @@ def test_many_at_once_asynchronously(system: System) -> None:
             followed = [
                 snapshot async for snapshot in darkroom.stream(await darkroom.submit(PROMPT, steps=8))
             ]
-            assert_is_told_once_and_in_order(followed)
+            assert_each_change_in_order(followed)
             newest = [task.id async for task in darkroom.list(page_size=3)]
-            drawn = [work.result().task for work in works]
-            assert {task.id for task in drawn} <= set(newest)
-            return drawn
+            finished = [work.result().task for work in works]
+            assert {task.id for task in finished} <= set(newest)
+            return finished
 
-    drawn = asyncio.run(draw())
-    assert [task.parameters.seed for task in drawn] == [0, 1, 2, 3]
-    assert {task.status for task in drawn} == {TaskStatus.COMPLETED}
+    finished = asyncio.run(run())
+    assert [task.parameters.seed for task in finished] == [0, 1, 2, 3]
+    assert {task.status for task in finished} == {TaskStatus.COMPLETED}
 
 
-def test_many_are_submitted_with_a_few_calls(darkroom: Client) -> None:
+def test_submit_many_accepts_more_than_one_call_takes(darkroom: Client) -> None:
     seeds = range(102)
     outcomes = darkroom.submit_many(
         {"prompt": PROMPT, "steps": 1, "width": 64, "height": 64, "seed": seed} for seed in seeds
@@ -131,14 +131,14 @@ def test_many_are_submitted_with_a_few_calls(darkroom: Client) -> None:
     assert {end.status for end in ends} == {TaskStatus.COMPLETED}
 
 
-def test_one_key_makes_one_task(darkroom: Client) -> None:
+def test_idempotency_key_creates_one_task(darkroom: Client) -> None:
     first = darkroom.submit(PROMPT, steps=2, idempotency_key="order-1815")
     assert darkroom.submit(PROMPT, steps=2, idempotency_key="order-1815").id == first.id
     with pytest.raises(IdempotencyKeyReusedError):
         darkroom.submit(PROMPT, steps=3, idempotency_key="order-1815")
 
 
-def test_a_wait_ends_on_time_and_the_task_goes_on(darkroom: Client) -> None:
+def test_wait_timeout_lets_the_task_continue(darkroom: Client) -> None:
     task = darkroom.submit(PROMPT, **LONG)  # type: ignore[arg-type]
     with pytest.raises(WaitTimeoutError) as late:
         darkroom.wait(task, timeout_seconds=1)
@@ -149,7 +149,7 @@ def test_a_wait_ends_on_time_and_the_task_goes_on(darkroom: Client) -> None:
     assert cancelled.status is TaskStatus.CANCELLED
 
 
-def test_a_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
+def test_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
     task = darkroom.submit(PROMPT, **LONG)  # type: ignore[arg-type]
     darkroom.cancel(task)
     assert darkroom.wait(task, timeout_seconds=120).status is TaskStatus.CANCELLED
@@ -169,17 +169,17 @@ def test_a_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
 def test_refusals_name_field_and_limit(darkroom: Client) -> None:
     with pytest.raises(ParametersRejectedError) as refused:
         darkroom.submit(PROMPT, steps=5_000, width=100)
-    assert {complaint.at for complaint in refused.value.complaints} == {"/steps", "/width"}
+    assert {error.location for error in refused.value.errors} == {"/steps", "/width"}
     assert "must be between 1 and 100, got 5000" in str(refused.value)
 
 
-def test_models_are_listed(darkroom: Client) -> None:
+def test_models_returns_the_catalog(darkroom: Client) -> None:
     (demo,) = darkroom.models()
     assert demo == darkroom.model("demo")
     assert demo.limits["max_steps"] == 100
 
 
-def test_a_follower_outlives_the_api(start_system: StartSystem) -> None:
+def test_stream_survives_a_restart_of_the_api(start_system: StartSystem) -> None:
     system = start_system()
     with Client(system.stack.page_url, retries=RetryPolicy(max_retries=20)) as darkroom:
         task = darkroom.submit(PROMPT, **LONG)  # type: ignore[arg-type]

@@ -1,6 +1,4 @@
-"""The `darkroom` command as a separate process, with and without a terminal, against the whole
-system.
-"""
+"""The `darkroom` command in its own process, with and without a terminal, against the whole system."""
 
 import hashlib
 import json
@@ -26,8 +24,8 @@ DARKROOM = Path(sys.executable).with_name("darkroom")
 PROMPT = "a large green triangle on a white background"
 LONG = ("--steps", "100", "--num-images", "4", "--width", "512", "--height", "512")
 """Long enough that no task finishes before a test has checked it."""
-ITERM2_PICTURE = "\x1b]1337;File=inline=1;"
-KITTY_PICTURE = "\x1b_Ga=T,f=100,"
+ITERM2_IMAGE = "\x1b]1337;File=inline=1;"
+KITTY_IMAGE = "\x1b_Ga=T,f=100,"
 
 
 class Terminal:
@@ -58,7 +56,7 @@ class Terminal:
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def seen(self, *words: str, environment: Mapping[str, str]) -> str:
+    def output_of(self, *words: str, environment: Mapping[str, str]) -> str:
         """Return everything that a command writes to a terminal."""
         outside, inside = pty.openpty()
         process = subprocess.Popen(
@@ -67,23 +65,23 @@ class Terminal:
         )  # fmt: skip
         os.close(inside)
         try:
-            sent = _all_of(outside)
-            assert process.wait(120) == 0, sent
+            output = _all_of(outside)
+            assert process.wait(120) == 0, output
         finally:
             process.kill()
             os.close(outside)
-        return sent
+        return output
 
 
 def _all_of(terminal: int) -> str:
-    sent = b""
+    output = b""
     while select.select([terminal], [], [], 120)[0]:
         try:
-            piece = os.read(terminal, 65_536)
+            chunk = os.read(terminal, 65_536)
         except OSError:  # Linux reports this when the last process has closed the terminal
             break
-        sent += piece
-    return sent.decode()
+        output += chunk
+    return output.decode()
 
 
 @pytest.fixture
@@ -95,7 +93,7 @@ def terminal(system: System, tmp_path: Path) -> Iterator[Terminal]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_prompt_becomes_files(terminal: Terminal, tmp_path: Path) -> None:
+def test_generate_saves_the_images(terminal: Terminal, tmp_path: Path) -> None:
     done = terminal.run("generate", PROMPT, "--steps", "4", "--num-images", "2", "--to", "pictures")
     assert done.returncode == 0, done.stderr
     files = [tmp_path / line for line in done.stdout.splitlines()]
@@ -106,7 +104,7 @@ def test_a_prompt_becomes_files(terminal: Terminal, tmp_path: Path) -> None:
     assert done.stderr.endswith(f"{task['id']}: completed\n")
 
 
-def test_submit_watch_download(terminal: Terminal, tmp_path: Path) -> None:
+def test_submit_watch_and_download_return_the_same_task(terminal: Terminal, tmp_path: Path) -> None:
     task_id = terminal.run("submit", PROMPT, "--steps", "8", "--label", "team=a").stdout.strip()
     watched = terminal.run("watch", task_id, "--json")
     snapshots = [json.loads(line) for line in watched.stdout.splitlines()]
@@ -117,7 +115,7 @@ def test_submit_watch_download(terminal: Terminal, tmp_path: Path) -> None:
     assert Path(file).read_bytes().startswith(b"\x89PNG")
 
 
-def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(
+def test_ctrl_c_lets_the_task_continue_or_cancels_it(
     terminal: Terminal, system: System, tmp_path: Path
 ) -> None:
     process = terminal.start("generate", PROMPT, *LONG)
@@ -126,7 +124,7 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (ExitCode.INTERRUPTED, "")
-    assert f"Task {task_id} goes on.\n  Come back to it: darkroom watch {task_id}\n" in err
+    assert f"Task {task_id} continues.\n  Watch it: darkroom watch {task_id}\n" in err
     assert "Traceback" not in err
     assert terminal.json("show", task_id)["status"] in ("queued", "processing")
     assert list(tmp_path.iterdir()) == []
@@ -137,12 +135,12 @@ def test_ctrl_c_leaves_the_task_running_and_says_how_to_come_back(
     again.send_signal(signal.SIGINT)
     _, err = again.communicate(timeout=120)
     assert again.returncode == ExitCode.INTERRUPTED
-    assert re.search(rf"Task {task_id} is (being )?cancelled\.\n", err)
+    assert re.search(rf"Task {task_id} (was|is being) cancelled\.\n", err)
     assert system.client.wait_for_end(task_id).status is TaskStatus.CANCELLED
     assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
 
 
-def test_a_task_is_cancelled_retried_and_deleted(terminal: Terminal) -> None:
+def test_task_is_cancelled_retried_and_deleted(terminal: Terminal) -> None:
     task_id = terminal.run("submit", PROMPT, *LONG).stdout.strip()
     assert [task["id"] for task in terminal.json("cancel", task_id)] == [task_id]
     assert terminal.run("watch", task_id).returncode == ExitCode.TASK_CANCELLED
@@ -153,7 +151,7 @@ def test_a_task_is_cancelled_retried_and_deleted(terminal: Terminal) -> None:
     assert terminal.run("show", task_id).returncode == ExitCode.NOT_FOUND
 
 
-def test_a_key_opens_what_its_scopes_say(terminal: Terminal) -> None:
+def test_api_key_is_limited_to_its_scopes(terminal: Terminal) -> None:
     created = terminal.json("keys", "create", "end to end", "--scope", "read")
     reading = terminal.run("list", "--api-key", created["key"])
     assert reading.returncode == 0, reading.stderr
@@ -162,7 +160,7 @@ def test_a_key_opens_what_its_scopes_say(terminal: Terminal) -> None:
     assert terminal.run("list", "--api-key", created["key"]).returncode == ExitCode.NOT_ALLOWED
 
 
-def test_the_queue_and_what_it_cost_are_told(terminal: Terminal) -> None:
+def test_usage_and_queue_show_finished_tasks(terminal: Terminal) -> None:
     before = terminal.json("usage")["total"]["tasks"]
     task_id = terminal.run("submit", PROMPT, "--steps", "2").stdout.strip()
     assert terminal.run("watch", task_id).returncode == 0
@@ -170,39 +168,41 @@ def test_the_queue_and_what_it_cost_are_told(terminal: Terminal) -> None:
     assert {"demo"} <= {line["model"] for line in terminal.json("queue")["models"]}
 
 
-def test_what_a_person_can_cause_is_told_in_a_few_lines(terminal: Terminal) -> None:
+def test_expected_errors_have_no_traceback(terminal: Terminal) -> None:
     refused = terminal.run("generate", PROMPT, "--steps", "5000")
     assert refused.returncode == ExitCode.USAGE
     assert "  /steps: must be between 1 and 100, got 5000\n" in refused.stderr
-    nobody = terminal.run("list", "--url", "http://127.0.0.1:9")
-    assert nobody.returncode == ExitCode.UNAVAILABLE
-    assert "Another address: --url, or DARKROOM_URL." in nobody.stderr
-    assert not any("Traceback" in done.stderr for done in (refused, nobody))
+    unreachable = terminal.run("list", "--url", "http://127.0.0.1:9")
+    assert unreachable.returncode == ExitCode.UNAVAILABLE
+    assert "Set another address with --url or DARKROOM_URL." in unreachable.stderr
+    assert not any("Traceback" in done.stderr for done in (refused, unreachable))
 
 
-def test_a_terminal_sees_a_bar(terminal: Terminal) -> None:
-    sent = terminal.seen("generate", PROMPT, "--steps", "100", environment={"TERM": "xterm-256color"})
-    assert re.search(r"drawing \d+/100", sent)
-    assert "completed" in sent
-    assert ITERM2_PICTURE not in sent
-    assert KITTY_PICTURE not in sent
+def test_generate_shows_a_bar_in_a_terminal(terminal: Terminal) -> None:
+    output = terminal.output_of("generate", PROMPT, "--steps", "100", environment={"TERM": "xterm-256color"})
+    assert re.search(r"generating \d+/100", output)
+    assert "completed" in output
+    assert ITERM2_IMAGE not in output
+    assert KITTY_IMAGE not in output
 
 
-def test_a_terminal_that_can_sees_the_picture_emerge(terminal: Terminal) -> None:
+def test_generate_shows_previews_in_iterm2(terminal: Terminal) -> None:
     iterm2 = {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}
-    sent = terminal.seen("generate", PROMPT, "--steps", "100", environment=iterm2)
-    assert sent.count(ITERM2_PICTURE) > 1, "no preview, or no image"
-    blind = terminal.seen("generate", PROMPT, "--steps", "2", "--no-preview", environment=iterm2)
-    assert ITERM2_PICTURE not in blind
+    output = terminal.output_of("generate", PROMPT, "--steps", "100", environment=iterm2)
+    assert output.count(ITERM2_IMAGE) > 1, "no preview, or no image"
+    without_preview = terminal.output_of(
+        "generate", PROMPT, "--steps", "2", "--no-preview", environment=iterm2
+    )
+    assert ITERM2_IMAGE not in without_preview
 
 
-def test_a_terminal_that_can_sees_what_was_drawn_before(terminal: Terminal) -> None:
+def test_watch_shows_the_image_of_a_finished_task(terminal: Terminal) -> None:
     task_id = terminal.run("submit", PROMPT, "--steps", "2").stdout.strip()
     assert terminal.run("watch", task_id).returncode == 0
-    assert terminal.seen("watch", task_id, environment={"TERM": "xterm-kitty"}).count(KITTY_PICTURE) == 1
+    assert terminal.output_of("watch", task_id, environment={"TERM": "xterm-kitty"}).count(KITTY_IMAGE) == 1
 
 
-def test_a_narrow_encoding_is_no_reason_to_fall(terminal: Terminal) -> None:
+def test_list_escapes_characters_outside_the_encoding(terminal: Terminal) -> None:
     assert terminal.run("submit", "a large red Δ", "--steps", "2").returncode == 0
     listed = terminal.run("list", "--limit", "1", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
     assert (listed.returncode, listed.stdout.splitlines()[1].endswith(r"a large red \u0394")) == (0, True)

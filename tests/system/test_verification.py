@@ -21,10 +21,10 @@ ALONE = {"width": 192, "height": 128}
 """A size that no other test uses, so that no other task shares a step."""
 
 
-def test_an_image_is_verified_from_its_file(system: System, tmp_path: Path) -> None:
+def test_image_is_verified_from_its_file(system: System, tmp_path: Path) -> None:
     with Client(system.stack.page_url) as darkroom:
-        drawn = darkroom.generate("a large red circle", steps=4, seed=7, **ALONE)  # type: ignore[arg-type]
-        (image,) = drawn.images
+        generation = darkroom.generate("a large red circle", steps=4, seed=7, **ALONE)  # type: ignore[arg-type]
+        (image,) = generation.images
         assert image.record.provenance == image.stored.provenance
         compressed = darkroom.generate("a red circle", steps=2, output_format="jpeg", **ALONE)  # type: ignore[arg-type]
         assert darkroom.verify(compressed.images[0].content).bit_equal
@@ -38,11 +38,11 @@ def test_an_image_is_verified_from_its_file(system: System, tmp_path: Path) -> N
             command, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
 
-    done = verified()
-    assert done.returncode == ExitCode.DONE, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert (told["bit_equal"], told["record_differences"]) == (True, [])
-    assert told["task_id"] != drawn.task.id
+    verification = verified()
+    assert verification.returncode == ExitCode.SUCCESS, verification.stdout + verification.stderr
+    result = json.loads(verification.stdout)
+    assert (result["bit_equal"], result["record_differences"]) == (True, [])
+    assert result["task_id"] != generation.task.id
 
     other = tmp_path / "other.png"
     with Image.open(file) as picture:

@@ -1,6 +1,6 @@
-"""Plays a flow from a script, without I/O or real time, and records its requests."""
+"""Runs an operation against a script of responses, without I/O or real time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from httpx_sse import ServerSentEvent
 from darkroom.calls import Calls
 from darkroom.credentials import Address
 from darkroom.retrying import RetryPolicy
-from darkroom.sansio import Hear, Listen, Pause, Send, Tell
+from darkroom.sansio import Emit, NextEvent, OpenStream, Send, Sleep
 
 URL = "https://darkroom.example"
 TOKEN = {"Authorization": "Bearer secret"}
@@ -28,28 +28,28 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An answer with a delay."""
+    """A response with a delay."""
 
     seconds: float
-    answer: httpx.Response
+    response: httpx.Response
 
 
 @dataclass(slots=True)
-class Played:
-    """The recorded actions of a flow."""
+class Recording:
+    """The actions of an operation, and its result."""
 
-    told: list[Any] = field(default_factory=list)
+    emitted: list[Any] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     result: Any = None
 
 
 @dataclass(slots=True)
-class Stage:
-    """Calls of an API that exists only in scripts. Backoff has no jitter here."""
+class ScriptedApi:
+    """An API that exists only in scripts. Backoff has no jitter here."""
 
     timeline: Timeline = field(default_factory=Timeline)
-    played: Played = field(default_factory=Played)
+    recording: Recording = field(default_factory=Recording)
 
     @property
     def calls(self) -> Calls:
@@ -60,44 +60,47 @@ class Stage:
             now=self.timeline.now,
         )
 
-    def play(self, flow: Any, *outcomes: Any) -> Played:
-        """Play the flow to its end; every outcome must be used.
+    def run(self, operation: Any, *outcomes: Any) -> Recording:
+        """Run the operation to its end; every outcome must be used.
 
-        After an error, `played` has the actions so far.
+        After an error, `recording` has the actions so far.
         """
         script = iter(outcomes)
+        outcome = None
         try:
-            need = next(flow)
             while True:
-                need = self._advance(flow, need, script)
+                is_error = isinstance(outcome, httpx.RequestError)
+                action = operation.throw(outcome) if is_error else operation.send(outcome)
+                outcome = self._perform(action, script)
         except StopIteration as end:
-            self.played.result = end.value
-        assert not list(script), "the flow ended before its script did"
-        return self.played
+            self.recording.result = end.value
+        assert not list(script), "the operation ended before its script did"
+        return self.recording
 
-    def _advance(self, flow: Any, need: Any, script: Any) -> Any:
-        match need:
-            case Tell(value):
-                self.played.told.append(value)
-                return flow.send(None)
-            case Pause(seconds):
-                self.played.pauses.append(seconds)
+    def _perform(self, action: Any, script: Iterator[Any]) -> Any:
+        match action:
+            case Emit(value):
+                self.recording.emitted.append(value)
+                return None
+            case Sleep(seconds):
+                self.recording.pauses.append(seconds)
                 self.timeline.seconds += seconds
-                return flow.send(None)
-            case Hear():
+                return None
+            case NextEvent():
                 outcome = next(script)
                 assert outcome is None or isinstance(outcome, ServerSentEvent | httpx.RequestError)
-            case Send(request) | Listen(request):
-                self.played.requests.append(request)
+                return outcome
+            case Send(request) | OpenStream(request):
+                self.recording.requests.append(request)
                 outcome = next(script)
                 if isinstance(outcome, Held):
                     self.timeline.seconds += outcome.seconds
-                    outcome = outcome.answer
+                    outcome = outcome.response
                 if isinstance(outcome, httpx.Response):
                     outcome.request = request
+                return outcome
             case _:
-                raise AssertionError(f"a need that nobody knows: {need!r}")
-        return flow.throw(outcome) if isinstance(outcome, httpx.RequestError) else flow.send(outcome)
+                raise AssertionError(f"unknown action: {action!r}")
 
 
 def task_json(status: str = "queued", **changes: Any) -> dict[str, Any]:
@@ -119,27 +122,25 @@ def task_json(status: str = "queued", **changes: Any) -> dict[str, Any]:
 
 
 def step(number: int) -> dict[str, Any]:
-    """Return a task that is being drawn."""
+    """Return a task that a worker is processing."""
     progress = {"phase": "denoising", "value": number / 20, "step": number, "steps": 20}
     return task_json("processing", progress=progress)
 
 
-def answer(body: Any = None, status: int = 200, /, **headers: str) -> httpx.Response:
-    """Return an answer of the API; write header names with underscores."""
+def reply(body: Any = None, status: int = 200, /, **headers: str) -> httpx.Response:
+    """Return a response of the API; write header names with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return (
-        httpx.Response(status, json=body, headers=named)
-        if body is not None
-        else httpx.Response(status, headers=named)
-    )
+    content = {} if body is None else {"json": body}
+    return httpx.Response(status, headers=named, **content)
 
 
-def problem(code: str, status: int, *, retryable: bool = False, **headers: str) -> httpx.Response:
+def problem(
+    code: str, status: int, *, retryable: bool = False, task_id: str | None = None, **headers: str
+) -> httpx.Response:
     """Return a problem response of the API."""
     body: Mapping[str, Any] = {
         "type": f"/problems/{code}", "title": "Refused", "status": status, "code": code, "detail": "not so",
         "errors": [{"pointer": "/steps", "detail": "must be between 1 and 100, got 5000"}],
-        "retryable": retryable, "trace_id": "4bf9",
+        "retryable": retryable, "trace_id": "4bf9", "task_id": task_id,
     }  # fmt: skip
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.Response(status, json=body, headers={**named, "Content-Type": "application/problem+json"})
+    return reply(body, status, Content_Type="application/problem+json", **headers)

@@ -1,4 +1,4 @@
-"""Both clients play the same flows; a transport simulates what a real server cannot be made to do."""
+"""Both clients, with a transport that simulates failures of a server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from darkroom import AsyncClient, Client, RetryPolicy, Task, TaskNotFoundError
-from scripted import URL, answer, problem, step, task_json
+from scripted import URL, problem, reply, step, task_json
 
-PATIENT = RetryPolicy(first_pause_seconds=0.0)
+NO_PAUSE = RetryPolicy(first_pause_seconds=0.0)
 
 
 class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
@@ -39,14 +39,14 @@ class Chunks(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 class Server:
-    """Answers in the order of its script."""
+    """Responds in the order of its script."""
 
     def __init__(self, *outcomes: httpx.Response | httpx.RequestError) -> None:
         self._outcomes = iter(outcomes)
         self.requests: list[httpx.Request] = []
-        self.transport = httpx.MockTransport(self._answer)
+        self.transport = httpx.MockTransport(self._respond)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         outcome = next(self._outcomes)
         if isinstance(outcome, httpx.RequestError):
@@ -57,22 +57,22 @@ class Server:
 Use = Callable[..., Any]
 
 
-def with_the_blocking_one(server: Server, method: str, *arguments: Any) -> Any:
-    with Client(URL, retries=PATIENT, transport=server.transport) as client:
+def use_blocking(server: Server, method: str, *arguments: Any) -> Any:
+    with Client(URL, retries=NO_PAUSE, transport=server.transport) as client:
         result = getattr(client, method)(*arguments)
         return list(result) if hasattr(result, "__next__") else result
 
 
-def with_the_asynchronous_one(server: Server, method: str, *arguments: Any) -> Any:
+def use_asynchronous(server: Server, method: str, *arguments: Any) -> Any:
     async def use() -> Any:
-        async with AsyncClient(URL, retries=PATIENT, transport=server.transport) as client:
+        async with AsyncClient(URL, retries=NO_PAUSE, transport=server.transport) as client:
             result = getattr(client, method)(*arguments)
             return [each async for each in result] if hasattr(result, "__anext__") else await result
 
     return asyncio.run(use())
 
 
-@pytest.fixture(params=[with_the_blocking_one, with_the_asynchronous_one], ids=["blocking", "asynchronous"])
+@pytest.fixture(params=[use_blocking, use_asynchronous], ids=["blocking", "asynchronous"])
 def use(request: pytest.FixtureRequest) -> Use:
     found: Use = request.param
     return found
@@ -87,32 +87,32 @@ def event(task: dict[str, Any], etag: str) -> bytes:
     return f"event: task\nid: {etag}\ndata: {data}\n\n".encode()
 
 
-def test_a_call_is_made_until_it_is_answered(use: Use) -> None:
+def test_client_retries_a_submission_with_one_key(use: Use) -> None:
     server = Server(
-        httpx.ConnectError("refused"), problem("dependency_unavailable", 503), answer(task_json(), 202)
+        httpx.ConnectError("refused"), problem("dependency_unavailable", 503), reply(task_json(), 202)
     )
     assert use(server, "submit", "a large red circle").id == "task-1"
     assert len({request.headers["Idempotency-Key"] for request in server.requests}) == 1
 
 
-def test_an_error_comes_through(use: Use) -> None:
+def test_client_raises_the_error_of_an_operation(use: Use) -> None:
     with pytest.raises(TaskNotFoundError):
         use(Server(problem("task_not_found", 404)), "get", "task-1")
 
 
-def test_pages_are_one_iterator(use: Use) -> None:
+def test_client_lists_all_pages(use: Use) -> None:
     server = Server(
-        answer({"tasks": [task_json(id="a")], "next_page_token": "more"}),
-        answer({"tasks": [task_json(id="b")], "next_page_token": None}),
+        reply({"tasks": [task_json(id="a")], "next_page_token": "more"}),
+        reply({"tasks": [task_json(id="b")], "next_page_token": None}),
     )
     assert [task.id for task in use(server, "list")] == ["a", "b"]
 
 
-def test_a_stream_survives_a_broken_connection(use: Use) -> None:
+def test_client_stream_survives_a_broken_connection(use: Use) -> None:
     whole = event(step(3), "third")
     server = Server(
         events(b": heartbeat\n\n", event(step(1), "first"), whole[:40], httpx.ReadError("broken")),
-        answer(step(2)),
+        reply(step(2)),
         events(whole[:7], whole[7:], event(task_json("completed"), "last")),
     )
     assert [(task.status, task.progress.step) for task in use(server, "stream", "task-1")] == [
@@ -124,7 +124,7 @@ def test_a_stream_survives_a_broken_connection(use: Use) -> None:
     assert server.requests[-1].headers["Last-Event-ID"] == "first"
 
 
-def test_who_stops_listening_hangs_up() -> None:
+def test_client_closes_the_connection_of_a_closed_stream() -> None:
     stream = Chunks(event(step(1), "first"), event(step(2), "second"))
     response = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=stream)
     with Client(URL, transport=Server(response).transport) as client:
@@ -134,7 +134,7 @@ def test_who_stops_listening_hangs_up() -> None:
         assert stream.is_closed
 
 
-def test_who_stops_awaiting_hangs_up() -> None:
+def test_async_client_closes_the_connection_of_a_closed_stream() -> None:
     stream = Chunks(event(step(1), "first"), event(step(2), "second"))
     response = httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=stream)
 
@@ -147,7 +147,7 @@ def test_who_stops_awaiting_hangs_up() -> None:
     asyncio.run(listen_once())
 
 
-def test_both_clients_offer_the_same() -> None:
+def test_clients_have_the_same_methods() -> None:
     def offered(client: type) -> set[str]:
         return {name for name in vars(client) if not name.startswith("_")} - {"close", "aclose"}
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from darkroom import AsyncClient, Client, ClientError, ConfigurationError, RetryPolicy, UnreachableError
-from darkroom.models.model_spec import ModelList
+from darkroom.models.catalog import ModelList
 from darkroom.proxies import proxy_for
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -93,7 +93,7 @@ def test_loopback_is_never_proxied(
     ("proxy", "reason"),
     [("socks5://127.0.0.1:9", r"httpx\[socks\]"), ("socks4://u:secret@127.0.0.1:9", "Unknown scheme")],
 )
-def test_a_proxy_that_cannot_be_used_is_one_sentence_for_a_remote_host(
+def test_client_raises_when_the_proxy_cannot_be_used(
     proxy: str, reason: str, models: Callable[[str], object], proxies: Callable[..., None]
 ) -> None:
     proxies(ALL_PROXY=proxy)
@@ -103,14 +103,14 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence_for_a_remote_host(
     assert "secret" not in str(refusal.value)
 
 
-def test_a_host_in_no_proxy_does_not_need_the_proxy(proxies: Callable[..., None]) -> None:
+def test_host_in_no_proxy_does_not_use_the_proxy(proxies: Callable[..., None]) -> None:
     proxies(ALL_PROXY="socks5://127.0.0.1:9", NO_PROXY="darkroom.invalid")
     with pytest.raises(UnreachableError) as error:
         blocking("http://darkroom.invalid")
     assert "proxy" not in str(error.value)
 
 
-def test_an_unreachable_proxy_is_named_without_its_password(
+def test_error_names_an_unreachable_proxy_without_its_password(
     proxies: Callable[..., None], closed_port: int
 ) -> None:
     proxies(http_proxy=f"http://me:secret@127.0.0.1:{closed_port}")
@@ -120,7 +120,7 @@ def test_an_unreachable_proxy_is_named_without_its_password(
     assert "secret" not in str(error.value)
 
 
-def test_the_proxy_of_an_address_follows_scheme_and_no_proxy(proxies: Callable[..., None]) -> None:
+def test_proxy_for_follows_scheme_and_no_proxy(proxies: Callable[..., None]) -> None:
     proxies(http_proxy="proxy.example:3128", all_proxy="http://other.example", no_proxy="near.example")
     assert proxy_for("http://darkroom.example") == "http://proxy.example:3128"
     assert proxy_for("https://darkroom.example") == "http://other.example"

@@ -9,29 +9,25 @@ from darkroom.retrying import RetryPolicy, retry_after_seconds
 PLAIN = RetryPolicy(chance=lambda: 1.0)
 
 
-def test_pauses_double_up_to_a_limit_and_then_end() -> None:
+def test_pauses_double_up_to_a_limit_and_end() -> None:
     patient = RetryPolicy(max_retries=6, chance=lambda: 1.0)
     pauses = [patient.pause_seconds(failures, None) for failures in range(1, 8)]
     assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, None]
 
 
-def test_a_crowd_does_not_come_back_together() -> None:
+def test_pauses_have_jitter() -> None:
     assert RetryPolicy(chance=lambda: 0.0).pause_seconds(2, None) == 0.5
     assert PLAIN.pause_seconds(2, None) == 1.0
 
 
-def test_nobody_comes_back_sooner_than_asked() -> None:
+def test_pause_is_at_least_retry_after() -> None:
     assert PLAIN.pause_seconds(1, 7.0) == 7.0
     assert PLAIN.pause_seconds(4, 0.0) == 4.0
 
 
-def test_who_is_asked_for_too_much_patience_gives_up() -> None:
+def test_no_retry_when_retry_after_is_too_long() -> None:
     assert PLAIN.pause_seconds(1, 60.0) == 60.0
     assert PLAIN.pause_seconds(1, 61.0) is None
-
-
-def test_who_retries_never_does_not() -> None:
-    assert RetryPolicy(max_retries=0).pause_seconds(1, None) is None
 
 
 @pytest.mark.parametrize(
@@ -46,5 +42,5 @@ def test_who_retries_never_does_not() -> None:
         ("-1", None),
     ],
 )
-def test_retry_after_has_two_forms(header: str | None, seconds: float | None) -> None:
+def test_retry_after_parses_seconds_and_dates(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, datetime(2026, 1, 1, 12, tzinfo=timezone.utc)) == seconds

@@ -7,7 +7,7 @@ import re
 import pytest
 from PIL import Image
 
-from darkroom.cli.terminal_images import ImageProtocol, image_protocol, picture_above
+from darkroom.cli.terminal_images import ImageProtocol, draw_above, image_protocol
 
 
 def encoded(kind: str, *, side: int = 8) -> bytes:
@@ -30,13 +30,15 @@ def encoded(kind: str, *, side: int = 8) -> bytes:
         ({"TERM": "screen-256color", "KITTY_WINDOW_ID": "1"}, None),
     ],
 )
-def test_a_terminal_says_what_it_can(environment: dict[str, str], protocol: ImageProtocol | None) -> None:
+def test_image_protocol_is_detected_from_the_environment(
+    environment: dict[str, str], protocol: ImageProtocol | None
+) -> None:
     assert image_protocol(environment) is protocol
 
 
-def test_iterm2_is_sent_the_file_as_it_is() -> None:
+def test_iterm2_receives_the_unchanged_file() -> None:
     jpeg = encoded("JPEG")
-    sent = picture_above(ImageProtocol.ITERM2, jpeg, rows=14)
+    sent = draw_above(ImageProtocol.ITERM2, jpeg, rows=14)
     found = re.fullmatch(
         r"\x1b7\x1b\[14A\r\x1b]1337;File=inline=1;size=(\d+);height=14;preserveAspectRatio=1:(.*)\x07\x1b8",
         sent,
@@ -46,9 +48,9 @@ def test_iterm2_is_sent_the_file_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_kitty_is_sent_a_png_in_pieces(kind: str) -> None:
+def test_kitty_receives_a_png_in_chunks(kind: str) -> None:
     content = encoded(kind, side=128)
-    sent = picture_above(ImageProtocol.KITTY, content, rows=10)
+    sent = draw_above(ImageProtocol.KITTY, content, rows=10)
     assert sent.startswith("\x1b7\x1b[10A\r\x1b_Ga=T,f=100,i=1,p=1,r=10,C=1,q=2,m=1;")
     assert sent.endswith("\x1b\\\x1b8")
     pieces = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", sent)

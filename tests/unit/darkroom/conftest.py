@@ -1,4 +1,4 @@
-"""The command as typed in a terminal, against the real application over fakes, over real HTTP."""
+"""The `darkroom` command, against the real application over fakes and real HTTP."""
 
 import sys
 import threading
@@ -36,7 +36,7 @@ def api(tmp_path: Path) -> Api:
 
 @pytest.fixture
 def url(api: Api) -> Iterator[str]:
-    with capture_logs():  # they share our standard output
+    with capture_logs():  # they share the standard output
         yield from served(api.app)
 
 
@@ -56,11 +56,11 @@ class Terminal:
         code: object = 0
         try:
             main()
-        except SystemExit as left:
-            code = left.code
-        told = self._capsys.readouterr()
+        except SystemExit as error:
+            code = error.code
+        captured = self._capsys.readouterr()
         assert isinstance(code, int)
-        return code, told.out, told.err
+        return code, captured.out, captured.err
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The command's queue, usage and keys, against the real application over fakes, over real HTTP."""
+"""darkroom queue, usage and keys."""
 
 import json
 
@@ -7,7 +7,7 @@ from tests.unit.darkroom.conftest import Terminal
 from tests.unit.frontend_api.conftest import Api
 
 
-def test_the_queue_is_shown_by_model(api: Api, darkroom: Terminal) -> None:
+def test_queue_shows_one_row_per_model(api: Api, darkroom: Terminal) -> None:
     api.stored_task()
     code, out, err = darkroom("queue")
     head, *lines, unserved, letters = out.splitlines()
@@ -17,7 +17,7 @@ def test_the_queue_is_shown_by_model(api: Api, darkroom: Terminal) -> None:
     assert json.loads(darkroom("queue", "--json")[1])["queued"] == 1
 
 
-def test_usage_is_shown_by_day(darkroom: Terminal) -> None:
+def test_usage_shows_one_row_per_day(darkroom: Terminal) -> None:
     code, out, _ = darkroom("usage", "--first", "2026-01-01", "--last", "2026-01-02")
     assert (code, [line.split()[:2] for line in out.splitlines()[1:]]) == (
         0,
@@ -29,11 +29,11 @@ def test_usage_is_shown_by_day(darkroom: Terminal) -> None:
     assert darkroom("usage", "--first", "yesterday")[0] == ExitCode.USAGE
 
 
-def test_a_key_is_created_used_listed_and_revoked(darkroom: Terminal) -> None:
+def test_keys_are_created_used_listed_and_revoked(darkroom: Terminal) -> None:
     assert darkroom("keys", "list") == (0, "No API keys.\n", "")
     code, out, err = darkroom("keys", "create", "nightly batch", "--scope", "read", "--scope", "submit")
     key = out.strip()
-    assert (code, err) == (0, "Keep it: it is not shown again.\n")
+    assert (code, err) == (0, "Store the key now: it is not shown again.\n")
     assert darkroom("list", "--api-key", key) == (0, "No tasks.\n", "")
     assert darkroom("keys", "list", "--api-key", key)[0] == ExitCode.NOT_ALLOWED
     (listed,) = json.loads(darkroom("keys", "list", "--json")[1])
@@ -43,13 +43,13 @@ def test_a_key_is_created_used_listed_and_revoked(darkroom: Terminal) -> None:
         True,
         False,
     )
-    assert darkroom("keys", "revoke", listed["id"]) == (0, f"Key {listed['id']} is revoked.\n", "")
+    assert darkroom("keys", "revoke", listed["id"]) == (0, f"Key {listed['id']} was revoked.\n", "")
     assert darkroom("list", "--api-key", key)[0] == ExitCode.NOT_ALLOWED
     code, out, _ = darkroom("keys", "revoke", listed["id"], "--json")
     assert (code, json.loads(out)) == (ExitCode.NOT_FOUND, {"revoked": []})
 
 
-def test_a_key_needs_to_be_for_something(darkroom: Terminal) -> None:
+def test_keys_create_requires_valid_scopes(darkroom: Terminal) -> None:
     assert darkroom("keys", "create", "x")[0] == ExitCode.USAGE
     code, _, err = darkroom("keys", "create", "x", "--scope", "everything")
     assert (code, "/scopes/0" in err) == (ExitCode.USAGE, True)

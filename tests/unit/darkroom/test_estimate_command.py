@@ -1,7 +1,9 @@
-"""`darkroom estimate` and the library's estimates, against the real application, over real HTTP."""
+"""darkroom estimate, and the warnings of commands."""
 
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 from common.domain.worker_report import ModelTimes
 from darkroom.cli.exit_codes import ExitCode
@@ -9,29 +11,62 @@ from tests.factories import worker_report
 from tests.unit.darkroom.conftest import Terminal
 from tests.unit.frontend_api.conftest import Api
 
+LONG = "word " * 31
+CUT = "The prompt has 31 tokens and the model reads 30."
 
-def test_an_estimate_is_shown_and_nothing_submitted(api: Api, darkroom: Terminal) -> None:
+
+def test_estimate_shows_facts_and_submits_nothing(api: Api, darkroom: Terminal) -> None:
     times = ModelTimes(model="demo", gpu_seconds_per_unit=2.0, sizes=())
     api.reports.publish(worker_report(times=(times,), alive_until=api.clock.now() + timedelta(seconds=60)))
     api.stored_task()
     api.clock.advance(0.1)
     code, out, err = darkroom("estimate", "a red circle", "--steps", "10")
-    known = dict(line.split("  ", 1) for line in out.splitlines())
+    facts = dict(re.split("  +", line, maxsplit=1) for line in out.splitlines())
     assert (code, err) == (0, "")
-    assert known["waiting before it"].strip() == "1"
-    assert known["drawing"].strip().endswith("s of a GPU")
-    assert "in nine of ten cases" in out
+    assert facts["tasks ahead"] == "1"
+    assert facts["GPU time"].endswith(" s")
+    assert facts["finished in"].endswith("(90th percentile)")
     assert len(api.store.all_tasks) == 1
-    told = json.loads(darkroom("estimate", "a red circle", "--steps", "10", "--json")[1])
-    assert (told["feasible"], told["price"], told["queue_position"]) == (True, None, 1)
+    result = json.loads(darkroom("estimate", "a red circle", "--steps", "10", "--json")[1])
+    assert (result["feasible"], result["price"], result["queue_position"]) == (True, None, 1)
 
 
-def test_what_nobody_can_draw_is_said(darkroom: Terminal) -> None:
+def test_estimate_says_when_no_worker_serves_the_model(darkroom: Terminal) -> None:
     code, out, _ = darkroom("estimate", "a red circle")
     assert code == 0
     assert "no worker that serves the model 'demo' is alive" in out
 
 
-def test_what_would_be_refused_is_refused(darkroom: Terminal) -> None:
+def test_estimate_names_the_invalid_field(darkroom: Terminal) -> None:
     code, _, err = darkroom("estimate", "a red circle", "--steps", "5000")
     assert (code, "/steps" in err) == (ExitCode.USAGE, True)
+
+
+def test_submit_prints_warnings_to_standard_error(api: Api, darkroom: Terminal) -> None:
+    code, out, err = darkroom("submit", LONG)
+    (task,) = api.store.all_tasks
+    assert (code, out) == (0, f"{task.id}\n")
+    assert f"Warning: {CUT}" in err
+    assert err.rstrip().endswith("(prompt_truncated)")
+
+
+def test_submit_batch_names_the_line_of_a_warning(darkroom: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text(f"{json.dumps({'prompt': 'a red circle'})}\n{json.dumps({'prompt': LONG})}\n")
+    code, _, err = darkroom("submit", "--batch", str(file))
+    assert (code, f"Line 2: Warning: {CUT}" in err, "Line 1" in err) == (0, True, False)
+
+
+def test_show_and_estimate_list_warnings(api: Api, darkroom: Terminal) -> None:
+    darkroom("submit", LONG)
+    (task,) = api.store.all_tasks
+    for arguments in (("show", task.id), ("estimate", LONG)):
+        code, out, _ = darkroom(*arguments)
+        assert code == 0
+        assert CUT in " ".join(out.split())
+    assert "warnings" in json.loads(darkroom("estimate", LONG, "--json")[1])
+
+
+def test_models_show_max_prompt_tokens(darkroom: Terminal) -> None:
+    _, out, _ = darkroom("models", "demo")
+    assert ["max_prompt_tokens", "30"] in [line.split() for line in out.splitlines()]

@@ -1,4 +1,4 @@
-"""The command's output for tasks with some of their images."""
+"""Commands for tasks that have only some of their images."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ from tests.factories import parameters
 from tests.unit.darkroom.conftest import Terminal
 from tests.unit.frontend_api.conftest import PNG, Api, stored_image
 
-MINE: dict[str, Any] = {"user_id": "olga"}
-REFUSED = FailedImage(index=1, code="content_filtered", message="The safety checker refused the picture.")
+OWNED: dict[str, Any] = {"user_id": "olga"}
+FAILED_IMAGE = FailedImage(
+    index=1, code="content_filtered", message="The safety checker refused the picture."
+)
 
 
 @pytest.fixture
 def task(api: Api) -> Task:
     """A processing task of two images of which the first is finished."""
-    claimed = api.claimed_task(**MINE, parameters=parameters(num_images=2))
+    claimed = api.claimed_task(**OWNED, parameters=parameters(num_images=2))
     claim, image = claim_of(claimed), image_of(api, claimed)
     output = AttemptOutput(images=(image,))
     ttl = claim.expires_at - api.clock.now()
@@ -41,19 +43,19 @@ def image_of(api: Api, task: Task) -> StoredImage:
 
 def test_show_counts_the_finished_images_of_a_processing_task(task: Task, darkroom: Terminal) -> None:
     code, out, _ = darkroom("show", task.id)
-    assert code == ExitCode.DONE
+    assert code == ExitCode.SUCCESS
     assert ", 1 of 2 images" in out
 
 
-def test_download_writes_the_finished_images_of_a_processing_task(
+def test_download_saves_finished_images_of_a_processing_task(
     task: Task, darkroom: Terminal, tmp_path: Path
 ) -> None:
     code, out, err = darkroom("download", task.id, "--to", str(tmp_path))
-    assert (code, err) == (ExitCode.DONE, "")
+    assert (code, err) == (ExitCode.SUCCESS, "")
     assert Path(out.strip()).read_bytes() == PNG
 
 
-def test_download_writes_the_finished_images_of_a_cancelled_task(
+def test_download_saves_finished_images_of_a_cancelled_task(
     api: Api, task: Task, darkroom: Terminal, tmp_path: Path
 ) -> None:
     api.store.update(task.id, lambda found: found.cancelled_by_holder(claim_of(task), api.clock.now()))
@@ -62,18 +64,18 @@ def test_download_writes_the_finished_images_of_a_cancelled_task(
     assert Path(out.strip()).read_bytes() == PNG
 
 
-def test_download_and_show_say_which_image_failed_and_why(
+def test_download_and_show_name_the_failed_image(
     api: Api, task: Task, darkroom: Terminal, tmp_path: Path
 ) -> None:
     api.store.update(
         task.id,
-        lambda found: found.completed(claim_of(task), (), api.clock.now(), failed_images=(REFUSED,)),
+        lambda found: found.completed(claim_of(task), (), api.clock.now(), failed_images=(FAILED_IMAGE,)),
     )
     code, out, err = darkroom("download", task.id, "--to", str(tmp_path))
-    assert (code, Path(out.strip()).read_bytes()) == (ExitCode.DONE, PNG)
+    assert (code, Path(out.strip()).read_bytes()) == (ExitCode.SUCCESS, PNG)
     assert err == "Image 1 failed: The safety checker refused the picture. (content_filtered)\n"
     _, out, _ = darkroom("show", task.id)
     assert "completed, 1 of 2 images" in out
     assert "The safety checker refused the picture. (content_filtered)" in out
     code, out, _ = darkroom("retry", task.id)
-    assert (code, api.stored(task.id).missing_images) == (ExitCode.DONE, (1,))
+    assert (code, api.stored(task.id).missing_images) == (ExitCode.SUCCESS, (1,))

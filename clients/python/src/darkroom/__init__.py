@@ -1,6 +1,4 @@
-"""Python client and command line for the darkroom API.
-
-It depends on the documented API only and imports no server code.
+"""Python SDK for darkroom. It uses the documented REST API only.
 
 from darkroom import Client
 
@@ -14,47 +12,43 @@ from darkroom.credentials import DEFAULT_URL
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
+    ConflictError,
     DamagedImageError,
+    DeadLetterNotFoundError,
     EditedImageError,
+    FieldError,
+    ForbiddenError,
+    IdempotencyKeyReusedError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    InvalidTransitionError,
+    ModelNotFoundError,
     NoImageRecordError,
+    NotFoundError,
+    ParametersRejectedError,
+    ProblemError,
     TaskCancelledError,
     TaskDeletedError,
     TaskFailedError,
     TaskNotCompletedError,
-    UnexpectedAnswerError,
-    UnreachableError,
-    WaitTimeoutError,
-    WebhookRejectedError,
-)
-from darkroom.image_file import ImageFile
-from darkroom.image_record import ImageRecord, read_image_record
-from darkroom.models.api_key import ApiKey, CreatedApiKey
-from darkroom.models.dead_letter import DeadLetter
-from darkroom.models.estimate import Estimate
-from darkroom.models.model_spec import ModelSpec
-from darkroom.models.provenance import Environment, Provenance, Resume
-from darkroom.models.queue_standing import QueueStanding
-from darkroom.models.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
-from darkroom.models.usage import UsageReport
-from darkroom.problem_errors import (
-    Complaint,
-    ConflictError,
-    DeadLetterNotFoundError,
-    ForbiddenError,
-    IdempotencyKeyReusedError,
-    ImageNotFoundError,
-    InvalidTransitionError,
-    ModelNotFoundError,
-    NotFoundError,
-    ParametersRejectedError,
-    ProblemError,
-    RequestRefusedError,
     TaskNotFoundError,
     TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
+    UnexpectedResponseError,
     UnknownModelError,
+    UnreachableError,
+    WaitTimeoutError,
+    WebhookRejectedError,
 )
+from darkroom.image_files import ImageFile, ImageRecord, read_image_record
+from darkroom.models.account import ApiKey, CreatedApiKey, UsageReport
+from darkroom.models.catalog import ModelSpec
+from darkroom.models.dead_letter import DeadLetter
+from darkroom.models.estimate import Estimate
+from darkroom.models.provenance import Environment, Provenance, Resume
+from darkroom.models.queue import QueueStatus
+from darkroom.models.task import GenerationParameters, Progress, StoredImage, Task, TaskStatus
 from darkroom.resources.generation import Generation
 from darkroom.retrying import RetryPolicy
 from darkroom.submission import Submission, SubmissionFields
@@ -68,7 +62,6 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ClientError",
-    "Complaint",
     "ConfigurationError",
     "ConflictError",
     "CreatedApiKey",
@@ -79,6 +72,7 @@ __all__ = [
     "EditedImageError",
     "Environment",
     "Estimate",
+    "FieldError",
     "ForbiddenError",
     "Generation",
     "GenerationParameters",
@@ -86,6 +80,7 @@ __all__ = [
     "ImageFile",
     "ImageNotFoundError",
     "ImageRecord",
+    "InvalidRequestError",
     "InvalidTransitionError",
     "ModelNotFoundError",
     "ModelSpec",
@@ -95,9 +90,8 @@ __all__ = [
     "ProblemError",
     "Progress",
     "Provenance",
-    "QueueStanding",
+    "QueueStatus",
     "RecordDifference",
-    "RequestRefusedError",
     "Resume",
     "RetryPolicy",
     "StoredImage",
@@ -113,7 +107,7 @@ __all__ = [
     "TooManyRequestsError",
     "UnauthenticatedError",
     "UnavailableError",
-    "UnexpectedAnswerError",
+    "UnexpectedResponseError",
     "UnknownModelError",
     "UnreachableError",
     "UsageReport",

@@ -1,17 +1,17 @@
-"""The `darkroom` command line. Register new commands here; their modules are in `command/`."""
+"""The `darkroom` command line. Register new commands here; their modules are in `cli/`."""
 
 import io
 import sys
 
 import typer
 
-from darkroom.cli import account, dead_letters, estimates, models, submissions, tasks, verification
+from darkroom.cli import account, dead_letters, models, submissions, tasks, verification
 from darkroom.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
 from darkroom.credentials import URL_VARIABLE
 from darkroom.errors import ClientError, UnreachableError
 
 app = typer.Typer(
-    help="darkroom from a terminal: prompts in, images out.",
+    help="Generate images with darkroom.",
     epilog="Exit codes: " + "; ".join(f"{code.value}: {meaning}" for code, meaning in MEANINGS.items()) + ".",
     no_args_is_help=True,
     add_completion=False,
@@ -20,7 +20,7 @@ app = typer.Typer(
 app.command()(submissions.generate)
 app.command()(submissions.submit)
 app.command()(submissions.watch)
-app.command()(estimates.estimate)
+app.command()(models.estimate)
 app.command("list")(tasks.list_tasks)
 app.command()(tasks.show)
 app.command()(tasks.cancel)
@@ -45,7 +45,9 @@ def main() -> None:
     except ClientError as error:
         typer.echo(f"darkroom: {error}", err=True)
         if isinstance(error, UnreachableError):
-            typer.echo(f"  Is darkroom running there? Another address: --url, or {URL_VARIABLE}.", err=True)
+            typer.echo(
+                f"  Is darkroom running there? Set another address with --url or {URL_VARIABLE}.", err=True
+            )
         sys.exit(exit_code_of(error))
     except UnicodeEncodeError:
         typer.echo("darkroom: the command line is not valid Unicode", err=True)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import anyio.to_thread
 import httpx
@@ -13,23 +14,25 @@ from typing_extensions import Self, Unpack
 from darkroom import task_stream, verification
 from darkroom.calls import DEFAULT_TIMEOUT_SECONDS, Calls
 from darkroom.credentials import resolve_address
-from darkroom.drivers import play_async, play_telling_async
+from darkroom.drivers import iterate_async, run_async
 from darkroom.errors import ClientError
-from darkroom.image_file import ImageFile
-from darkroom.image_record import ImageSource, RecordedImage
-from darkroom.models.api_key import ApiKey, CreatedApiKey
+from darkroom.image_files import ImageFile, ImageSource, RecordedImage
+from darkroom.models.account import ApiKey, CreatedApiKey, UsageReport
+from darkroom.models.catalog import ModelSpec
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.estimate import Estimate
-from darkroom.models.model_spec import ModelSpec
-from darkroom.models.queue_standing import QueueStanding
+from darkroom.models.queue import QueueStatus
 from darkroom.models.task import Task, TaskRef, TaskStatus
-from darkroom.models.usage import UsageReport
 from darkroom.proxies import http_client
 from darkroom.resources import account, batches, catalog, dead_letters, generation, images, tasks
 from darkroom.resources.generation import Generation
 from darkroom.retrying import RetryPolicy
+from darkroom.sansio import Operation, StreamingOperation
 from darkroom.submission import Submission, SubmissionFields
 from darkroom.verification import Verification
+
+_Result = TypeVar("_Result")
+_Value = TypeVar("_Value")
 
 
 class AsyncClient:
@@ -71,11 +74,11 @@ class AsyncClient:
         A missing idempotency key is generated, so that a retry after a lost response creates no
         second task.
         """
-        return await play_async(self._http, tasks.submit(self._calls, prompt, fields, idempotency_key))
+        return await self._run(tasks.submit(self._calls, prompt, fields, idempotency_key))
 
     async def estimate(self, prompt: str, **fields: Unpack[SubmissionFields]) -> Estimate:
         """Estimate GPU time, wait and price of a task without submitting it."""
-        return await play_async(self._http, tasks.estimate(self._calls, prompt, fields))
+        return await self._run(tasks.estimate(self._calls, prompt, fields))
 
     async def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
         """Submit any number of tasks, 100 per call, and return the outcomes in the same order.
@@ -83,7 +86,7 @@ class AsyncClient:
         A refused item is returned as a ClientError, not raised: check `isinstance(result, Task)`.
         Items refused with a retryable error are retried. Missing idempotency keys are generated.
         """
-        return await play_async(self._http, batches.submit_many(self._calls, submissions))
+        return await self._run(batches.submit_many(self._calls, submissions))
 
     async def generate(
         self,
@@ -98,8 +101,7 @@ class AsyncClient:
         Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the
         task then continues.
         """
-        return await play_async(
-            self._http,
+        return await self._run(
             generation.generate(
                 self._calls,
                 prompt,
@@ -114,22 +116,21 @@ class AsyncClient:
 
         Raises WaitTimeoutError; the task then continues.
         """
-        return await play_async(self._http, task_stream.wait(self._calls, task, timeout_seconds))
+        return await self._run(task_stream.wait(self._calls, task, timeout_seconds))
 
     def stream(self, task: TaskRef, *, timeout_seconds: float | None = None) -> AsyncGenerator[Task, None]:
         """Yield the current task, then the task after each change, until a terminal state."""
-        return play_telling_async(self._http, task_stream.stream(self._calls, task, timeout_seconds))
+        return self._iterate(task_stream.stream(self._calls, task, timeout_seconds))
 
     async def get(self, task: TaskRef) -> Task:
         """Return the current task."""
-        return await play_async(self._http, tasks.get(self._calls, task))
+        return await self._run(tasks.get(self._calls, task))
 
     def list(
         self, *, status: TaskStatus | str | None = None, model: str | None = None, page_size: int = 50
     ) -> AsyncGenerator[Task, None]:
         """Yield the caller's tasks, newest first. Pages are fetched lazily."""
-        flow = tasks.list_all(self._calls, status=status, model=model, page_size=page_size)
-        return play_telling_async(self._http, flow)
+        return self._iterate(tasks.list_all(self._calls, status=status, model=model, page_size=page_size))
 
     async def cancel(self, task: TaskRef) -> Task:
         """Cancel a task.
@@ -137,7 +138,7 @@ class AsyncClient:
         A task that a worker is processing may still be `processing` in the result. A task in a
         terminal state is not changed.
         """
-        return await play_async(self._http, tasks.cancel(self._calls, task))
+        return await self._run(tasks.cancel(self._calls, task))
 
     async def retry(self, task: TaskRef) -> Task:
         """Queue a task that lacks images again, with the same id and seed.
@@ -146,22 +147,22 @@ class AsyncClient:
 
         Raises InvalidTransitionError unless the task failed, was cancelled or has `failed_images`.
         """
-        return await play_async(self._http, tasks.retry(self._calls, task))
+        return await self._run(tasks.retry(self._calls, task))
 
     async def delete(self, task: TaskRef) -> None:
         """Delete a task and its images permanently. A task that is not finished is cancelled."""
-        await play_async(self._http, tasks.delete(self._calls, task))
+        await self._run(tasks.delete(self._calls, task))
 
     async def images(self, task: TaskRef) -> tuple[ImageFile, ...]:
         """Fetch the stored images of a task with their bytes; empty while the task has none."""
-        return await play_async(self._http, images.images(self._calls, task))
+        return await self._run(images.images(self._calls, task))
 
     async def preview(self, task: TaskRef, index: int = 0) -> bytes | None:
         """Fetch a preview of an image as a small JPEG.
 
         Returns None before the first steps and after the task has finished.
         """
-        return await play_async(self._http, images.preview(self._calls, task, index))
+        return await self._run(images.preview(self._calls, task, index))
 
     async def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
         """Write the images of a task into a directory and return the paths."""
@@ -171,27 +172,27 @@ class AsyncClient:
     async def verify(self, image: ImageSource, *, wait_seconds: float | None = None) -> Verification:
         """Generate an image again from the record in its file, and compare the two."""
         original = await anyio.to_thread.run_sync(RecordedImage.read_unedited, image)
-        return await play_async(self._http, verification.verify(self._calls, original, wait_seconds))
+        return await self._run(verification.verify(self._calls, original, wait_seconds))
 
     async def models(self) -> tuple[ModelSpec, ...]:
         """Return all models, the default model first."""
-        return await play_async(self._http, catalog.models(self._calls))
+        return await self._run(catalog.models(self._calls))
 
     async def model(self, name: str) -> ModelSpec:
         """Return one model. Raises ModelNotFoundError."""
-        return await play_async(self._http, catalog.model(self._calls, name))
+        return await self._run(catalog.model(self._calls, name))
 
-    async def queue(self) -> QueueStanding:
+    async def queue(self) -> QueueStatus:
         """Return the length and throughput of the queue, over the tasks of all callers."""
-        return await play_async(self._http, account.queue(self._calls))
+        return await self._run(account.queue(self._calls))
 
     async def usage(self, *, first: date | None = None, last: date | None = None) -> UsageReport:
         """Return the usage of the caller's tasks, total and per day; by default of the last week."""
-        return await play_async(self._http, account.usage(self._calls, first, last))
+        return await self._run(account.usage(self._calls, first, last))
 
     async def keys(self) -> tuple[ApiKey, ...]:
         """Return the caller's API keys without their secrets, newest first."""
-        return await play_async(self._http, account.keys(self._calls))
+        return await self._run(account.keys(self._calls))
 
     async def create_key(
         self, name: str, scopes: Iterable[str], *, expires_in_days: int | None = None
@@ -200,31 +201,37 @@ class AsyncClient:
 
         `key` is returned only by this call, which is not retried if the response is lost.
         """
-        return await play_async(self._http, account.create_key(self._calls, name, scopes, expires_in_days))
+        return await self._run(account.create_key(self._calls, name, scopes, expires_in_days))
 
     async def revoke_key(self, key_id: str) -> None:
         """Revoke an API key permanently."""
-        await play_async(self._http, account.revoke_key(self._calls, key_id))
+        await self._run(account.revoke_key(self._calls, key_id))
 
     def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
         """Yield all dead letters, newest first, without their bodies.
 
         For operators, like the other dead-letter methods.
         """
-        return play_telling_async(self._http, dead_letters.list_all(self._calls))
+        return self._iterate(dead_letters.list_all(self._calls))
 
     async def dead_letter(self, letter_id: str) -> DeadLetter:
         """Return one dead letter with its body."""
-        return await play_async(self._http, dead_letters.get(self._calls, letter_id))
+        return await self._run(dead_letters.get(self._calls, letter_id))
 
     async def replay_dead_letter(self, letter_id: str) -> Task:
         """Queue the task of a dead letter again and return the task."""
-        return await play_async(self._http, dead_letters.replay(self._calls, letter_id))
+        return await self._run(dead_letters.replay(self._calls, letter_id))
 
     async def delete_dead_letter(self, letter_id: str) -> None:
         """Delete a dead letter."""
-        await play_async(self._http, dead_letters.delete(self._calls, letter_id))
+        await self._run(dead_letters.delete(self._calls, letter_id))
 
     async def purge_dead_letters(self, older_than: datetime) -> int:
         """Delete all dead letters older than a point in time and return their number."""
-        return await play_async(self._http, dead_letters.purge(self._calls, older_than))
+        return await self._run(dead_letters.purge(self._calls, older_than))
+
+    async def _run(self, operation: Operation[_Result]) -> _Result:
+        return await run_async(self._http, operation)
+
+    def _iterate(self, operation: StreamingOperation[_Value]) -> AsyncGenerator[_Value, None]:
+        return iterate_async(self._http, operation)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -10,16 +11,24 @@ import httpx
 from pydantic import ValidationError
 
 from darkroom.credentials import Address
-from darkroom.errors import ClientError, UnexpectedAnswerError, UnreachableError
-from darkroom.json_values import json_value
-from darkroom.models.record import Record
-from darkroom.problem_errors import ProblemError, problem_error
+from darkroom.errors import (
+    ClientError,
+    NotFoundError,
+    ProblemError,
+    UnexpectedResponseError,
+    UnreachableError,
+    problem_error,
+)
+from darkroom.models.record import Page, Record
 from darkroom.proxies import proxy_for
 from darkroom.retrying import RETRIED_STATUSES, RetryPolicy, retry_after_seconds
-from darkroom.sansio import Flow, Pause, Send
+from darkroom.sansio import Emit, Operation, Send, Sleep, StreamingOperation
+from darkroom.submission import json_value
 
-_Answer = TypeVar("_Answer", bound=Record)
+_Record = TypeVar("_Record", bound=Record)
+_Item = TypeVar("_Item", bound=Record)
 DEFAULT_TIMEOUT_SECONDS = 30.0
+_DEFAULT_HEADERS: Mapping[str, str] = {"Accept-Encoding": "gzip", "User-Agent": "darkroom-client"}
 _NO_ERRORS = (httpx.codes.NOT_MODIFIED, httpx.codes.FOUND)
 
 
@@ -42,36 +51,36 @@ class Calls:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        patience_seconds: float = 0.0,
+        hold_seconds: float = 0.0,
     ) -> httpx.Request:
         """Build a request with the caller's credentials.
 
-        `patience_seconds` is added to the read timeout.
+        The API may hold the response for `hold_seconds`, which are added to the read timeout.
         """
         return httpx.Request(
             method,
             f"{self.address.url}{path}",
             params=query or None,
             json=None if body is None else json_value(body),
-            headers={**_USUAL_HEADERS, **self.address.credentials, **(headers or {})},
-            extensions={"timeout": self._timeout(patience_seconds)},
+            headers={**_DEFAULT_HEADERS, **self.address.credentials, **(headers or {})},
+            extensions={"timeout": self._timeout(hold_seconds)},
         )
 
     def anonymous_request(self, url: str) -> httpx.Request:
         """Build a GET request to another host, without credentials."""
-        return httpx.Request("GET", url, headers=_USUAL_HEADERS, extensions={"timeout": self._timeout(0.0)})
+        return httpx.Request("GET", url, headers=_DEFAULT_HEADERS, extensions={"timeout": self._timeout()})
 
-    def answered(
+    def send(
         self,
         request: httpx.Request,
         *,
-        raised_at_once: frozenset[int] = frozenset(),
+        not_retried: frozenset[int] = frozenset(),
         is_repeatable: bool = True,
-    ) -> Flow[httpx.Response]:
+    ) -> Operation[httpx.Response]:
         """Send a request with retries and return the response. Raises ClientError.
 
-        Statuses in `raised_at_once` are not retried. A request that is not `is_repeatable` is
-        retried only if the API certainly did not execute it.
+        Responses with a status in `not_retried` are not retried. A request that is not
+        `is_repeatable` is retried only if the API certainly did not execute it.
         """
         attempts, is_unknown = 0, False
         while True:
@@ -79,30 +88,51 @@ class Calls:
             error: ClientError | None
             try:
                 response: httpx.Response = yield Send(request)
-                error = refusal(response)
+                error = error_of(response)
                 if error is None:
                     return response
                 is_unknown = error.outcome_is_unknown or (is_unknown and not _is_final(error))
-                may_help = _may_help(response, error, is_repeatable) and (
-                    response.status_code not in raised_at_once
+                is_retried = response.status_code not in not_retried and _is_retried(
+                    response, error, is_repeatable=is_repeatable
                 )
             except httpx.RequestError as failure:
                 error = self.unreachable(failure)
                 was_sent = not isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout)
-                may_help = is_repeatable or not was_sent
+                is_retried = is_repeatable or not was_sent
                 is_unknown = is_unknown or was_sent
-            asked = error.retry_after_seconds if isinstance(error, ProblemError) else None
-            pause = self.retries.pause_seconds(attempts, asked) if may_help else None
+            retry_after = error.retry_after_seconds if isinstance(error, ProblemError) else None
+            pause = self.retries.pause_seconds(attempts, retry_after) if is_retried else None
             if pause is None:
                 if isinstance(error, ProblemError):
                     error.attempts = attempts
                 error.outcome_is_unknown = is_unknown
                 raise error
-            yield Pause(pause)
+            yield Sleep(pause)
 
-    def record(self, kind: type[_Answer], request: httpx.Request) -> Flow[_Answer]:
+    def fetch(self, kind: type[_Record], request: httpx.Request) -> Operation[_Record]:
         """Send a request and return the response body as a record."""
-        return read_as(kind, (yield from self.answered(request)))
+        return read_as(kind, (yield from self.send(request)))
+
+    def fetch_all(
+        self, kind: type[Page[_Item]], path: str, query: Mapping[str, str]
+    ) -> StreamingOperation[_Item]:
+        """Yield the items of all pages. Pages are fetched lazily."""
+        page_query = dict(query)
+        while True:
+            page = yield from self.fetch(kind, self.request("GET", path, query=page_query))
+            for item in page.items:
+                yield Emit(item)
+            if page.next_page_token is None:
+                return
+            page_query["page_token"] = page.next_page_token
+
+    def delete(self, path: str) -> Operation[None]:
+        """Delete a resource. Raises NotFoundError, except when an earlier attempt may have deleted it."""
+        try:
+            yield from self.send(self.request("DELETE", path))
+        except NotFoundError as error:
+            if error.attempts == 1:
+                raise
 
     def unreachable(self, failure: httpx.RequestError) -> UnreachableError:
         """Convert a transport error to an UnreachableError."""
@@ -112,12 +142,8 @@ class Calls:
             self.address.url, f"{reason} (through the proxy {proxy})" if proxy else reason
         )
 
-    def _timeout(self, patience_seconds: float) -> dict[str, float | None]:
-        usual = self.timeout_seconds
-        return httpx.Timeout(usual, read=usual + patience_seconds).as_dict()
-
-
-_USUAL_HEADERS: Mapping[str, str] = {"Accept-Encoding": "gzip", "User-Agent": "darkroom-client"}
+    def _timeout(self, hold_seconds: float = 0.0) -> dict[str, float | None]:
+        return httpx.Timeout(self.timeout_seconds, read=self.timeout_seconds + hold_seconds).as_dict()
 
 
 def path_of(*parts: str) -> str:
@@ -125,49 +151,46 @@ def path_of(*parts: str) -> str:
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def read_as(kind: type[_Answer], response: httpx.Response) -> _Answer:
-    """Parse a response body as a record. Raises UnexpectedAnswerError."""
+def read_as(kind: type[_Record], response: httpx.Response) -> _Record:
+    """Parse a response body as a record. Raises UnexpectedResponseError."""
     try:
         return kind.model_validate_json(response.content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UnexpectedAnswerError(
-            _origin(response), response.status_code, f"{place}: {first['msg']}".lstrip(": ")
+        location = ".".join(str(part) for part in first["loc"])
+        raise UnexpectedResponseError(
+            _origin(response), response.status_code, f"{location}: {first['msg']}".lstrip(": ")
         ) from error
 
 
-def refusal(response: httpx.Response) -> ClientError | None:
+def error_of(response: httpx.Response) -> ClientError | None:
     """Return the error of an unsuccessful response; None for a successful one."""
     status = response.status_code
     if response.is_success or status in _NO_ERRORS:
         return None
-    if not response.headers.get("Content-Type", "").startswith("application/problem+json"):
-        return UnexpectedAnswerError(_origin(response), status)
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
+    body = None
+    if response.headers.get("Content-Type", "").startswith("application/problem+json"):
+        with suppress(ValueError):
+            body = response.json()
     if not isinstance(body, dict):
-        return UnexpectedAnswerError(_origin(response), status)
-    asked = retry_after_seconds(response.headers.get("Retry-After"))
-    return problem_error(body, status=status, retry_after_seconds=asked)
+        return UnexpectedResponseError(_origin(response), status)
+    retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+    return problem_error(body, status=status, retry_after_seconds=retry_after)
 
 
-def _may_help(response: httpx.Response, error: ClientError, is_repeatable: bool) -> bool:
+def _is_retried(response: httpx.Response, error: ClientError, *, is_repeatable: bool) -> bool:
     if not is_repeatable:
         return response.status_code == httpx.codes.TOO_MANY_REQUESTS
-    says_so = isinstance(error, ProblemError) and error.retryable
-    return says_so or response.status_code in RETRIED_STATUSES
+    is_retryable = isinstance(error, ProblemError) and error.retryable
+    return is_retryable or response.status_code in RETRIED_STATUSES
 
 
 def _is_final(error: ClientError) -> bool:
-    """Return whether a refusal proves that no earlier attempt was executed:
+    """Return whether a refusal proves that the API executed no earlier attempt.
 
-    the API would have found the earlier attempt by its idempotency key.
+    It would have found the earlier attempt by its idempotency key.
     """
-    is_refusal = isinstance(error, ProblemError) and error.status < httpx.codes.INTERNAL_SERVER_ERROR
-    return is_refusal and not (isinstance(error, ProblemError) and error.retryable)
+    return isinstance(error, ProblemError) and error.status < 500 and not error.retryable
 
 
 def _origin(response: httpx.Response) -> str:

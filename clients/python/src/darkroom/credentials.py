@@ -31,7 +31,7 @@ def resolve_address(
     if token is None and api_key is None:
         token, api_key = environment.get(TOKEN_VARIABLE) or None, environment.get(API_KEY_VARIABLE) or None
     if token is not None and api_key is not None:
-        raise ConfigurationError("both a token and an API key are given: which of them is calling?")
+        raise ConfigurationError("both a token and an API key are given: give only one of them")
     return Address(
         url=_checked_url(url or environment.get(URL_VARIABLE) or DEFAULT_URL),
         credentials=_credentials(token, api_key),
@@ -42,23 +42,23 @@ def _checked_url(url: str) -> str:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ConfigurationError(f"{url!r} is no address: {error}") from error
+        raise ConfigurationError(f"{url!r} is not a valid address: {error}") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ConfigurationError(f"{url!r} is no address: it must begin with http:// or https:// and a host")
+        raise ConfigurationError(f"{url!r} is not a valid address: it must be http:// or https:// and a host")
     if parsed.userinfo or parsed.query or parsed.fragment:
-        raise ConfigurationError("an address ends with its path, and who is calling does not belong into it")
+        raise ConfigurationError("the address must not contain a user name, password, query or fragment")
     return url.rstrip("/")
 
 
 def _credentials(token: str | None, api_key: str | None) -> dict[str, str]:
     if token is not None:
-        return {"Authorization": f"Bearer {_sendable(token, 'token')}"}
+        return {"Authorization": f"Bearer {_checked_secret(token, 'token')}"}
     if api_key is not None:
-        return {"X-API-Key": _sendable(api_key, "API key")}
+        return {"X-API-Key": _checked_secret(api_key, "API key")}
     return {}
 
 
-def _sendable(secret: str, kind: str) -> str:
+def _checked_secret(secret: str, kind: str) -> str:
     if not secret or not secret.isascii() or not secret.isprintable() or " " in secret:
-        raise ConfigurationError(f"the {kind} cannot be one: it is empty or holds characters that none has")
+        raise ConfigurationError(f"the {kind} is invalid: it must be printable ASCII without spaces")
     return secret

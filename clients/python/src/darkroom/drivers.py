@@ -1,4 +1,4 @@
-"""Execution of flows with a blocking or an asynchronous httpx client."""
+"""Execution of operations with a blocking or an asynchronous httpx client."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
@@ -9,107 +9,117 @@ import anyio
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
-from darkroom.sansio import Flow, Hear, Listen, Need, Pause, Send, Tell, TellingFlow, is_event_stream
+from darkroom.sansio import (
+    Action,
+    Emit,
+    NextEvent,
+    OpenStream,
+    Operation,
+    Send,
+    Sleep,
+    StreamingOperation,
+    is_event_stream,
+)
 
 _Result = TypeVar("_Result")
-_Told = TypeVar("_Told")
+_Value = TypeVar("_Value")
 _Outcome: TypeAlias = httpx.Response | ServerSentEvent | httpx.RequestError | None
 
 
-def play(http: httpx.Client, flow: Flow[_Result]) -> _Result:
-    """Execute a flow that yields no values, and return its result."""
-    with closing(_Hands(http)) as hands, closing(flow):
+def run(http: httpx.Client, operation: Operation[_Result]) -> _Result:
+    """Execute an operation and return its result."""
+    with closing(_Driver(http)) as driver, closing(operation):
         try:
-            need = next(flow)
+            action = next(operation)
             while True:
-                need = _advanced(flow, hands.outcome(need))
+                action = _resume(operation, driver.perform(action))
         except StopIteration as end:
             return cast("_Result", end.value)
 
 
-def play_telling(http: httpx.Client, flow: TellingFlow[_Told]) -> Generator[_Told, None, None]:
-    """Execute a flow as far as the caller iterates."""
-    with closing(_Hands(http)) as hands, closing(flow):
+def iterate(http: httpx.Client, operation: StreamingOperation[_Value]) -> Generator[_Value, None, None]:
+    """Execute a streaming operation as far as the caller iterates."""
+    with closing(_Driver(http)) as driver, closing(operation):
         try:
-            need = next(flow)
+            action = next(operation)
             while True:
-                if isinstance(need, Tell):
-                    yield need.value
-                    need = _advanced(flow, None)
+                if isinstance(action, Emit):
+                    yield action.value
+                    action = _resume(operation, None)
                 else:
-                    need = _advanced(flow, hands.outcome(need))
+                    action = _resume(operation, driver.perform(action))
         except StopIteration:
             return
 
 
-async def play_async(http: httpx.AsyncClient, flow: Flow[_Result]) -> _Result:
-    """Execute a flow like `play`, asynchronously."""
-    async with aclosing(_AsyncHands(http)) as hands:
-        with closing(flow):
+async def run_async(http: httpx.AsyncClient, operation: Operation[_Result]) -> _Result:
+    """Execute an operation and return its result."""
+    async with aclosing(_AsyncDriver(http)) as driver:
+        with closing(operation):
             try:
-                need = next(flow)
+                action = next(operation)
                 while True:
-                    need = _advanced(flow, await hands.outcome(need))
+                    action = _resume(operation, await driver.perform(action))
             except StopIteration as end:
                 return cast("_Result", end.value)
 
 
-async def play_telling_async(
-    http: httpx.AsyncClient, flow: TellingFlow[_Told]
-) -> AsyncGenerator[_Told, None]:
-    """Execute a flow like `play_telling`, asynchronously."""
-    async with aclosing(_AsyncHands(http)) as hands:
-        with closing(flow):
+async def iterate_async(
+    http: httpx.AsyncClient, operation: StreamingOperation[_Value]
+) -> AsyncGenerator[_Value, None]:
+    """Execute a streaming operation as far as the caller iterates."""
+    async with aclosing(_AsyncDriver(http)) as driver:
+        with closing(operation):
             try:
-                need = next(flow)
+                action = next(operation)
                 while True:
-                    if isinstance(need, Tell):
-                        yield need.value
-                        need = _advanced(flow, None)
+                    if isinstance(action, Emit):
+                        yield action.value
+                        action = _resume(operation, None)
                     else:
-                        need = _advanced(flow, await hands.outcome(need))
+                        action = _resume(operation, await driver.perform(action))
             except StopIteration:
                 return
 
 
-def _advanced(flow: Any, outcome: _Outcome) -> Any:
-    """Resume the flow and return its next need.
+def _resume(operation: Any, outcome: _Outcome) -> Any:
+    """Pass an outcome to the operation and return its next action.
 
-    Raises StopIteration at the end of the flow; a coroutine could not raise that.
+    Raises StopIteration at the end of the operation. A coroutine cannot raise that, so this is a
+    function.
     """
-    return flow.throw(outcome) if isinstance(outcome, httpx.RequestError) else flow.send(outcome)
+    return operation.throw(outcome) if isinstance(outcome, httpx.RequestError) else operation.send(outcome)
 
 
-class _Hands:
-    """Performs the I/O of one flow and owns its open event stream."""
+class _Driver:
+    """Performs the actions of one operation and owns its open event stream."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
         self._open = ExitStack()
         self._events: Iterator[ServerSentEvent] = iter(())
 
-    def outcome(self, need: Need) -> _Outcome:
-        """Perform the I/O and return its result. A transport error is returned, not raised."""
+    def perform(self, action: Action) -> _Outcome:
+        """Perform an action and return its result. A transport error is returned, not raised."""
         try:
-            match need:
+            match action:
                 case Send(request):
                     return self._http.send(request)
-                case Listen(request):
-                    return self._listen(request)
-                case Hear():
+                case OpenStream(request):
+                    return self._open_stream(request)
+                case NextEvent():
                     return next(self._events, None)
-                case Pause(seconds):
+                case Sleep(seconds):
                     time.sleep(seconds)
         except httpx.RequestError as error:
             return error
         return None
 
     def close(self) -> None:
-        """Close the event stream."""
         self._events = iter(())
         self._open.close()
 
-    def _listen(self, request: httpx.Request) -> httpx.Response:
+    def _open_stream(self, request: httpx.Request) -> httpx.Response:
         self.close()
         response = self._http.send(request, stream=True)
         self._open.callback(response.close)
@@ -120,24 +130,24 @@ class _Hands:
         return response
 
 
-class _AsyncHands:
-    """Asynchronous counterpart of `_Hands`."""
+class _AsyncDriver:
+    """Asynchronous counterpart of `_Driver`."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
         self._open = AsyncExitStack()
         self._events: AsyncIterator[ServerSentEvent] | None = None
 
-    async def outcome(self, need: Need) -> _Outcome:
+    async def perform(self, action: Action) -> _Outcome:
         try:
-            match need:
+            match action:
                 case Send(request):
                     return await self._http.send(request)
-                case Listen(request):
-                    return await self._listen(request)
-                case Hear():
+                case OpenStream(request):
+                    return await self._open_stream(request)
+                case NextEvent():
                     return None if self._events is None else await anext(self._events, None)
-                case Pause(seconds):
+                case Sleep(seconds):
                     await anyio.sleep(seconds)
         except httpx.RequestError as error:
             return error
@@ -147,7 +157,7 @@ class _AsyncHands:
         self._events = None
         await self._open.aclose()
 
-    async def _listen(self, request: httpx.Request) -> httpx.Response:
+    async def _open_stream(self, request: httpx.Request) -> httpx.Response:
         await self.aclose()
         response = await self._http.send(request, stream=True)
         self._open.push_async_callback(response.aclose)

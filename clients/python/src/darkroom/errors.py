@@ -1,11 +1,11 @@
-"""Exceptions of the client.
+"""Exceptions of the SDK.
 
 ClientError
-├── ConfigurationError       invalid address, credentials, key or value; nothing was sent
-├── UnreachableError         no server answers at the address
-├── UnexpectedAnswerError    the response is not one that darkroom sends
-├── ProblemError             the API refused (RFC 9457); see problem_errors.py
-│   ├── RequestRefusedError        400, 413, 415, 422: the request itself
+├── ConfigurationError        invalid address, credentials, key or value; nothing was sent
+├── UnreachableError          no server responds at the address
+├── UnexpectedResponseError   the response is not one that darkroom sends
+├── ProblemError              the API refused the request (RFC 9457)
+│   ├── InvalidRequestError        400, 413, 415, 422
 │   │   ├── ParametersRejectedError
 │   │   ├── UnknownModelError
 │   │   └── IdempotencyKeyReusedError
@@ -20,28 +20,33 @@ ClientError
 │   │   └── InvalidTransitionError
 │   ├── TooManyRequestsError       429
 │   └── UnavailableError           408, 500, 502, 503, 504
-├── TaskNotCompletedError    images were requested of a task that failed or was cancelled
+├── TaskNotCompletedError     images were requested of a task that failed or was cancelled
 │   ├── TaskFailedError
 │   └── TaskCancelledError
-├── TaskDeletedError         the task was deleted while the client waited for it
-├── WaitTimeoutError         the timeout expired; the task continues
-├── DamagedImageError        the received bytes differ from the stored image
-├── NoImageRecordError       an image file has no record of how it was generated
-├── EditedImageError         the pixels of an image file differ from those that darkroom wrote
-└── WebhookRejectedError     a webhook has no valid signature, or is too old
+├── TaskDeletedError          the task was deleted while the client waited for it
+├── WaitTimeoutError          the timeout expired; the task continues
+├── DamagedImageError         the received bytes differ from the stored image
+├── NoImageRecordError        an image file has no record of how it was generated
+├── EditedImageError          the pixels of an image file differ from those that darkroom wrote
+└── WebhookRejectedError      a webhook has no valid signature, or is too old
 """
 
-from darkroom.models.task import Task
-from darkroom.plain_text import printable
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-_REDIRECTS, _SERVER_ERRORS = 300, 500
+from darkroom.models.task import Task
+
+_LOCATIONS = ("pointer", "parameter", "header")
+
+
+def printable(text: str) -> str:
+    """Escape every non-printable character except line breaks."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 class ClientError(Exception):
-    """Base of all exceptions of the client.
-
-    The message is meant for people and may have several lines.
-    """
+    """Base of all exceptions of the SDK. The message is for people and may have several lines."""
 
     outcome_is_unknown: bool = False
     """Whether the API may have executed the request. A retry with the same idempotency key creates
@@ -54,28 +59,26 @@ class ConfigurationError(ClientError):
 
 
 class UnreachableError(ClientError):
-    """No server answers at the address."""
+    """No server responds at the address."""
 
     def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"{url} does not answer: {printable(reason)}")
+        super().__init__(f"{url} does not respond: {printable(reason)}")
 
 
-class UnexpectedAnswerError(ClientError):
+class UnexpectedResponseError(ClientError):
     """The response is not one that darkroom sends."""
 
-    def __init__(self, url: str, status: int, why: str = "") -> None:
+    def __init__(self, url: str, status: int, reason: str = "") -> None:
         super().__init__(
-            f"{url} answers {status}, but not as darkroom does{printable(why and f': {why}')}\n"
-            "  Is the address right?"
+            f"{url} returned an unexpected response with status {status}"
+            f"{printable(reason and f': {reason}')}\n  Check that this is the address of darkroom's API."
         )
         self.status = status
-        self.outcome_is_unknown = status < _REDIRECTS or status >= _SERVER_ERRORS
+        self.outcome_is_unknown = not 300 <= status < 500
 
 
 class TaskNotCompletedError(ClientError):
-    """The task has failed or was cancelled; it is in `task`."""
-
-    task: Task
+    """The task failed or was cancelled; it is in `task`."""
 
     def __init__(self, task: Task, message: str) -> None:
         super().__init__(printable(message))
@@ -86,8 +89,8 @@ class TaskFailedError(TaskNotCompletedError):
     """The task failed; the reason is in `task.failure`."""
 
     def __init__(self, task: Task) -> None:
-        why = "" if task.failure is None else f": {task.failure.message} ({task.failure.code})"
-        super().__init__(task, f"task {task.id} failed{why}")
+        reason = "" if task.failure is None else f": {task.failure.message} ({task.failure.code})"
+        super().__init__(task, f"task {task.id} failed{reason}")
 
 
 class TaskCancelledError(TaskNotCompletedError):
@@ -109,8 +112,8 @@ class WaitTimeoutError(ClientError):
     """The timeout expired; the task continues. `task` is the last snapshot, None if there was none."""
 
     def __init__(self, task_id: str, timeout_seconds: float, task: Task | None) -> None:
-        stands = "" if task is None else f" is {task.status} and"
-        super().__init__(f"task {printable(task_id)}{stands} has not ended within {timeout_seconds:g} s")
+        status = "" if task is None else f" (status: {task.status})"
+        super().__init__(f"task {printable(task_id)} did not finish within {timeout_seconds:g} s{status}")
         self.task_id = task_id
         self.task = task
 
@@ -119,7 +122,9 @@ class DamagedImageError(ClientError):
     """The received bytes differ from the stored image."""
 
     def __init__(self, task_id: str, index: int) -> None:
-        super().__init__(f"image {index} of task {printable(task_id)} arrived damaged: its SHA-256 differs")
+        super().__init__(
+            f"image {index} of task {printable(task_id)} was damaged in transit: its SHA-256 does not match"
+        )
 
 
 class NoImageRecordError(ClientError):
@@ -127,8 +132,8 @@ class NoImageRecordError(ClientError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{printable(name)} holds no record of darkroom's\n"
-            "  Most programs that save or send pictures leave such records out."
+            f"{printable(name)} has no darkroom record\n"
+            "  Most programs that save or send images remove such records."
         )
 
 
@@ -136,8 +141,151 @@ class EditedImageError(ClientError):
     """The pixels of an image file differ from those that darkroom wrote."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{printable(name)} was edited: its pixels are not those that its record tells of")
+        super().__init__(f"{printable(name)} was edited: its pixels do not match its record")
 
 
 class WebhookRejectedError(ClientError):
-    """The webhook is not signed with the secret, or was sent too long ago."""
+    """The webhook has no valid signature, or is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """A rejected field: its JSON pointer, query parameter or header, and what is accepted."""
+
+    location: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.location or 'the body'}: {self.detail}"
+
+
+class ProblemError(ClientError):
+    """The API refused the request.
+
+    `code` is stable; `retryable` says whether the same request may succeed later.
+    """
+
+    def __init__(
+        self, problem: Mapping[str, Any], *, status: int, retry_after_seconds: float | None = None
+    ) -> None:
+        self.status = status
+        self.code = str(problem.get("code", "no code"))
+        self.title = str(problem.get("title", "Refused"))
+        self.detail = str(problem.get("detail", ""))
+        self.errors = tuple(_field_errors(problem.get("errors")))
+        self.retryable = problem.get("retryable") is True
+        self.retry_after_seconds = retry_after_seconds
+        self.task_id: str | None = problem.get("task_id")
+        self.trace_id: str | None = problem.get("trace_id")
+        self.outcome_is_unknown = self.task_id is not None or self.code == "internal_error"
+        self.attempts = 1
+        """Number of times the request was sent."""
+        super().__init__(printable("\n".join(self._lines())))
+
+    def _lines(self) -> Iterator[str]:
+        yield f"{self.title} ({self.code})"
+        yield f"  {self.detail}"
+        for error in self.errors:
+            yield f"  {error}"
+        if self.task_id:
+            yield f"  The task may be stored: {self.task_id}"
+        if self.retry_after_seconds is not None:
+            yield f"  Try again in {self.retry_after_seconds:g} s."
+        if self.trace_id:
+            yield f"  Trace in the server's logs: {self.trace_id}"
+
+
+class InvalidRequestError(ProblemError):
+    """The request is invalid; `errors` lists the fields."""
+
+
+class ParametersRejectedError(InvalidRequestError):
+    """A field, parameter or header has the wrong type or is outside its limits."""
+
+
+class UnknownModelError(InvalidRequestError):
+    """The submission names an unknown model."""
+
+
+class IdempotencyKeyReusedError(InvalidRequestError):
+    """The key was used before, for a different request."""
+
+
+class UnauthenticatedError(ProblemError):
+    """The credentials are missing or invalid."""
+
+
+class ForbiddenError(ProblemError):
+    """The caller is authenticated but lacks the permission."""
+
+
+class NotFoundError(ProblemError):
+    """The resource does not exist or belongs to another caller."""
+
+
+class TaskNotFoundError(NotFoundError):
+    """The task does not exist or belongs to another caller."""
+
+
+class ImageNotFoundError(NotFoundError):
+    """The task has no such image, or the image is no longer stored."""
+
+
+class ModelNotFoundError(NotFoundError):
+    """The catalog has no model of this name."""
+
+
+class DeadLetterNotFoundError(NotFoundError):
+    """The dead letter does not exist."""
+
+
+class ConflictError(ProblemError):
+    """The request conflicts with the current state."""
+
+
+class InvalidTransitionError(ConflictError):
+    """The task's status does not allow the operation."""
+
+
+class TooManyRequestsError(ProblemError):
+    """A quota or rate limit is exhausted."""
+
+
+class UnavailableError(ProblemError):
+    """The API or a service it depends on is unavailable."""
+
+
+_BY_CODE: Mapping[str, type[ProblemError]] = {
+    "parameters_rejected": ParametersRejectedError,
+    "unknown_model": UnknownModelError,
+    "idempotency_key_reused": IdempotencyKeyReusedError,
+    "task_not_found": TaskNotFoundError,
+    "image_not_found": ImageNotFoundError,
+    "model_not_found": ModelNotFoundError,
+    "dead_letter_not_found": DeadLetterNotFoundError,
+    "invalid_transition": InvalidTransitionError,
+}
+_BY_STATUS: Mapping[int, type[ProblemError]] = {
+    **dict.fromkeys((400, 413, 415, 422), InvalidRequestError),
+    401: UnauthenticatedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    429: TooManyRequestsError,
+    **dict.fromkeys((408, 500, 502, 503, 504), UnavailableError),
+}
+
+
+def problem_error(
+    problem: Mapping[str, Any], *, status: int, retry_after_seconds: float | None
+) -> ProblemError:
+    """Return the exception for a problem document. An unknown code is mapped by its status."""
+    kind = _BY_CODE.get(str(problem.get("code"))) or _BY_STATUS.get(status, ProblemError)
+    return kind(problem, status=status, retry_after_seconds=retry_after_seconds)
+
+
+def _field_errors(errors: Any) -> Iterator[FieldError]:
+    for error in errors if isinstance(errors, list) else ():
+        if isinstance(error, dict):
+            location = next((str(error[name]) for name in _LOCATIONS if error.get(name) is not None), "")
+            yield FieldError(location, str(error.get("detail", "")))

@@ -1,4 +1,4 @@
-"""Proxies from the environment (`HTTP_PROXY`, `ALL_PROXY` …), as httpx uses them, except:
+"""Proxies from the environment (`HTTP_PROXY`, `ALL_PROXY` …), as httpx uses them, with two exceptions.
 
 Calls to loopback addresses use no proxy, since a proxy cannot reach them. A proxy that httpx cannot
 use raises ConfigurationError, but only if calls to the API would use it.
@@ -27,11 +27,11 @@ def http_client(kind: Callable[..., _Http], url: str, *, transport: Any = None) 
         if _is_direct(host):
             return kind(transport=transport, trust_env=False)
         reason = (
-            'a SOCKS proxy needs the package socksio, pip install "httpx[socks]"'
+            'a SOCKS proxy requires the package socksio: pip install "httpx[socks]"'
             if isinstance(error, ImportError)
             else str(error)
         )
-        raise ConfigurationError(f"the proxy that the environment names cannot be used: {reason}") from error
+        raise ConfigurationError(f"the proxy from the environment cannot be used: {reason}") from error
 
 
 def proxy_for(url: str) -> str | None:

@@ -1,8 +1,8 @@
-"""Flows: client operations that both the blocking and the asynchronous client execute.
+"""Operations without I/O, shared by the blocking and the asynchronous client.
 
-A flow is a generator. It yields the I/O it needs (Send, Pause, Listen, Hear) and receives the
-result; transport errors are thrown into it. It yields values for the caller as Tell. `playing.py`
-executes flows.
+An operation is a generator. It yields the I/O it needs (Send, Sleep, OpenStream, NextEvent) and
+receives the result; transport errors are thrown into it. A streaming operation also yields values
+for the caller (Emit). `drivers.py` performs the I/O.
 """
 
 from collections.abc import Generator
@@ -11,52 +11,52 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import httpx
 
-Told = TypeVar("Told")
+Value = TypeVar("Value")
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request. The result is the httpx.Response, with its body read."""
+    """Send a request. The result is the httpx.Response with its body."""
 
     request: httpx.Request
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Sleep."""
+class Sleep:
+    """Sleep. There is no result."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
-    """Open an event stream and close the previous one; the result is the httpx.Response.
+class OpenStream:
+    """Open an event stream and close the previous one. The result is the httpx.Response.
 
-    The body is read, too, unless it is an event stream; Hear then reads the events.
+    The body of a response that is not an event stream is read, too.
     """
 
     request: httpx.Request
 
 
 @dataclass(frozen=True, slots=True)
-class Hear:
+class NextEvent:
     """Wait for the next event. The result is a ServerSentEvent, or None at the end of the stream."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tell(Generic[Told]):
-    """Yield a value to the caller; there is no result."""
+class Emit(Generic[Value]):
+    """Yield a value to the caller. There is no result."""
 
-    value: Told
+    value: Value
 
 
-Need: TypeAlias = Send | Pause | Listen | Hear
-Flow: TypeAlias = Generator[Need, Any, Result]
-TellingFlow: TypeAlias = Generator[Need | Tell[Told], Any, None]
+Action: TypeAlias = Send | Sleep | OpenStream | NextEvent
+Operation: TypeAlias = Generator[Action, Any, Result]
+StreamingOperation: TypeAlias = Generator[Action | Emit[Value], Any, None]
 
 
 def is_event_stream(response: httpx.Response) -> bool:
-    """Return whether a response is an event stream, which does not end by itself."""
-    kind = str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
-    return response.status_code == httpx.codes.OK and kind == "text/event-stream"
+    """Return whether the response is an event stream, whose body may never end."""
+    content_type = str(response.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
+    return response.status_code == httpx.codes.OK and content_type == "text/event-stream"

@@ -1,15 +1,16 @@
-"""The fields of a submission, under the API's names."""
+"""The fields of a submission, under the API's names, and their conversion to JSON."""
 
+import math
 import uuid
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 from typing_extensions import Required, TypedDict
 
 from darkroom.errors import ConfigurationError
-from darkroom.json_values import json_value
 
-_LONGEST_KEY = 255
+_MAX_KEY_LENGTH = 255
 
 
 class SubmissionFields(TypedDict, total=False):
@@ -51,18 +52,51 @@ def submission_body(prompt: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: json_value(value, f"/{name}") for name, value in given.items()}
 
 
-def checked_idempotency_key(key: Any) -> str:
-    """Return the key if it is valid in a header. Raises ConfigurationError."""
-    if (
-        not isinstance(key, str)
-        or not 0 < len(key) <= _LONGEST_KEY
-        or not key.isascii()
-        or not key.isprintable()
-    ):
-        raise ConfigurationError(f"an Idempotency-Key is 1 to {_LONGEST_KEY} printable ASCII characters")
-    return key
+def idempotency_key_or_new(key: Any) -> str:
+    """Return the key, or a new one for None. Raises ConfigurationError."""
+    if key is None:
+        return str(uuid.uuid4())
+    is_text = isinstance(key, str) and key.isascii() and key.isprintable()
+    if not is_text or not 0 < len(key) <= _MAX_KEY_LENGTH:
+        raise ConfigurationError(
+            f"the Idempotency-Key must be 1 to {_MAX_KEY_LENGTH} printable ASCII characters"
+        )
+    return str(key)
 
 
-def new_idempotency_key() -> str:
-    """Generate a unique key."""
-    return str(uuid.uuid4())
+def json_value(value: Any, pointer: str = "") -> Any:
+    """Convert a value to JSON types. `pointer` is its JSON pointer.
+
+    NumPy numbers are accepted. NaN, infinities, bytes and lone surrogates are not valid in JSON:
+    they raise ConfigurationError before anything is sent.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, pointer)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        if not math.isfinite(number):
+            raise _invalid(pointer, f"must be a finite number (got {number})")
+        return number
+    if isinstance(value, Mapping):
+        return {_text(name, pointer): json_value(inner, f"{pointer}/{name}") for name, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [json_value(inner, f"{pointer}/{index}") for index, inner in enumerate(value)]
+    raise _invalid(pointer, f"must be text, a number, a list or a mapping (got {type(value).__name__})")
+
+
+def _text(value: Any, pointer: str) -> str:
+    if not isinstance(value, str):
+        raise _invalid(pointer, f"has a field name that is not text (got {type(value).__name__})")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise _invalid(pointer, "must be valid Unicode (got half of a surrogate pair)") from error
+    return str(value)
+
+
+def _invalid(pointer: str, detail: str) -> ConfigurationError:
+    return ConfigurationError(f"{pointer or 'the body'}: {detail}")

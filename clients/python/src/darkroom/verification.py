@@ -1,24 +1,23 @@
-"""Verification of an image: generate it again from its record, and compare both."""
+"""Verification of an image: generate it again from its record and compare the two."""
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageChops
 
 from darkroom.calls import Calls
-from darkroom.image_record import ImageRecord, RecordedImage
+from darkroom.image_files import ImageRecord, RecordedImage
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Record
+from darkroom.models.task import GenerationParameters
 from darkroom.resources.generation import generate
-from darkroom.sansio import Flow
+from darkroom.sansio import Operation
 from darkroom.submission import SubmissionFields
 
 _LARGEST = 255
-_DECIDE_NOTHING = {"attempt", "pixels_sha256", "decoded_sha256", "resumes", "started_over_because"}
-"""Parts of a provenance that may differ between identical images: a resumed run computes the same
-result.
-"""
+_WITHOUT_EFFECT = {"attempt", "pixels_sha256", "decoded_sha256", "resumes", "started_over_because"}
+"""Parts of a provenance that do not affect the pixels: a resumed run computes the same result."""
 
 
 class Difference(Record):
@@ -48,50 +47,39 @@ class Verification(Record):
     difference: Difference
     """Difference of the decoded pixels of the two files."""
     record_differences: tuple[RecordDifference, ...]
-    """Possible reasons for a difference."""
+    """Possible causes of a difference."""
     task_id: str
     """The task that generated the image again."""
 
 
 def submission_of(record: ImageRecord) -> tuple[str, SubmissionFields]:
     """Return prompt and fields of a task that generates this one image again."""
-    asked = record.parameters
-    return asked.prompt, SubmissionFields(
-        negative_prompt=asked.negative_prompt,
-        model=asked.model,
-        steps=asked.steps,
-        guidance_scale=asked.guidance_scale,
-        seed=asked.seed,
-        sampler=asked.sampler,
-        width=asked.width,
-        height=asked.height,
-        num_images=1,
-        output_format=asked.output_format,
-    )
+    fields = record.parameters.model_dump(include=set(GenerationParameters.model_fields), exclude={"prompt"})
+    return record.parameters.prompt, cast("SubmissionFields", {**fields, "num_images": 1})
 
 
-def verify(calls: Calls, original: RecordedImage, timeout_seconds: float | None) -> Flow[Verification]:
+def verify(calls: Calls, original: RecordedImage, timeout_seconds: float | None) -> Operation[Verification]:
     """Generate the image again on any worker that serves its model.
 
     Raises the errors of `generate`.
     """
     prompt, fields = submission_of(original.record)
-    drawn = yield from generate(calls, prompt, fields, idempotency_key=None, timeout_seconds=timeout_seconds)
-    return compared(original, RecordedImage.read(drawn.images[0].content))
+    result = yield from generate(calls, prompt, fields, idempotency_key=None, timeout_seconds=timeout_seconds)
+    return compare(original, RecordedImage.read(result.images[0].content))
 
 
-def compared(original: RecordedImage, again: RecordedImage) -> Verification:
+def compare(original: RecordedImage, again: RecordedImage) -> Verification:
     """Compare the pixels and the records of two images."""
-    here, there = original.record.provenance, again.record.provenance
+    one, other = original.record.provenance, again.record.provenance
     return Verification(
-        bit_equal=here.pixels_sha256 == there.pixels_sha256,
-        difference=_difference(_picture(original), _picture(again)),
+        bit_equal=one.pixels_sha256 == other.pixels_sha256,
+        difference=_difference(_rgb_image(original), _rgb_image(again)),
         record_differences=tuple(_record_differences(original.record, again.record)),
         task_id=again.record.task_id,
     )
 
 
-def _picture(image: RecordedImage) -> Image.Image:
+def _rgb_image(image: RecordedImage) -> Image.Image:
     return Image.frombytes("RGB", image.size, image.pixels)
 
 
@@ -101,14 +89,14 @@ def _difference(one: Image.Image, other: Image.Image) -> Difference:
         return Difference(largest=(_LARGEST,) * 3, share_of_pixels=1.0, psnr_db=0.0)
     channels = ImageChops.difference(one, other).split()
     counts = [channel.histogram() for channel in channels]  # histogram of the differences, by channel
-    red, green, blue = (max(apart for apart, pixels in enumerate(each) if pixels) for each in counts)
+    red, green, blue = (max(value for value, pixels in enumerate(each) if pixels) for each in counts)
     worst = ImageChops.lighter(ImageChops.lighter(channels[0], channels[1]), channels[2])
-    pixels = one.width * one.height
-    squares = sum(number * apart**2 for each in counts for apart, number in enumerate(each))
+    total = one.width * one.height
+    squares = sum(pixels * value**2 for each in counts for value, pixels in enumerate(each))
     return Difference(
         largest=(red, green, blue),
-        share_of_pixels=1 - worst.histogram()[0] / pixels,
-        psnr_db=None if squares == 0 else 10 * math.log10(_LARGEST**2 * 3 * pixels / squares),
+        share_of_pixels=1 - worst.histogram()[0] / total,
+        psnr_db=None if squares == 0 else 10 * math.log10(_LARGEST**2 * 3 * total / squares),
     )
 
 
@@ -121,11 +109,10 @@ def _record_differences(file: ImageRecord, again: ImageRecord) -> Iterator[Recor
 
 def _facts(provenance: Provenance) -> Iterator[tuple[str, Any]]:
     """Yield everything that may affect pixels, with its path."""
-    told = provenance.model_dump(mode="json", exclude=_DECIDE_NOTHING)
-    yield from _leaves(told, "")
-    elsewhere = [resume.before.device for resume in provenance.resumes if resume.before is not None]
-    if elsewhere:
-        yield "drawn_elsewhere_first", elsewhere
+    yield from _leaves(provenance.model_dump(mode="json", exclude=_WITHOUT_EFFECT), "")
+    devices = [resume.before.device for resume in provenance.resumes if resume.before is not None]
+    if devices:
+        yield "earlier_devices", devices
 
 
 def _leaves(branch: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:

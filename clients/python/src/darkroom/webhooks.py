@@ -38,18 +38,18 @@ def verify_webhook(body: bytes, headers: Headers, *secrets: str) -> WebhookEvent
     with 400 then.
     """
     if not secrets:
-        raise ValueError("without a secret nothing can be verified")
-    lowered = {name.lower(): value for name, value in headers.items()}
-    reasons = [_reason_to_reject(body, lowered, Webhook(secret)) for secret in secrets]
+        raise ValueError("at least one secret is required")
+    lowercase = {name.lower(): value for name, value in headers.items()}
+    reasons = [_rejection(body, lowercase, Webhook(secret)) for secret in secrets]
     if None not in reasons:
         raise WebhookRejectedError(reasons[0])
     try:
-        return WebhookEvent.model_validate({**json.loads(body), "id": lowered["webhook-id"]})
+        return WebhookEvent.model_validate({**json.loads(body), "id": lowercase["webhook-id"]})
     except (ValidationError, ValueError, TypeError) as error:
-        raise WebhookRejectedError("signed, but not an event of a task") from error
+        raise WebhookRejectedError("the signature is valid, but the body is not a task event") from error
 
 
-def _reason_to_reject(body: bytes, headers: dict[str, str], signer: Webhook) -> str | None:
+def _rejection(body: bytes, headers: dict[str, str], signer: Webhook) -> str | None:
     try:
         signer.verify(body, headers, json_parse=False)
     except WebhookVerificationError as error:

@@ -9,8 +9,8 @@ import pytest
 
 from common.domain.models.catalog import DEMO_MODEL
 from common.domain.parameters import Sampler
-from darkroom.image_record import RecordedImage
-from darkroom.verification import compared
+from darkroom.image_files import RecordedImage
+from darkroom.verification import compare
 from gpu_subscriber import reproduce
 from gpu_subscriber.engine.errors import EngineError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
@@ -85,7 +85,7 @@ def test_the_command_writes_what_can_be_compared(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gpu_subscriber.reproduce", str(image), str(again)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
-    found = compared(RecordedImage.read_unedited(image), RecordedImage.read_unedited(again))
+    found = compare(RecordedImage.read_unedited(image), RecordedImage.read_unedited(again))
     assert found.bit_equal
     assert found.record_differences == ()
 

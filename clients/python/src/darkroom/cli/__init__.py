@@ -1,1 +1,1 @@
-"""The `darkroom` command: the client from a terminal."""
+"""The `darkroom` command."""

@@ -1,58 +1,57 @@
-"""darkroom queue, usage, keys: the state of the queue, the usage, and API keys."""
+"""darkroom queue, usage, keys: the queue, the caller's usage and API keys."""
 
 from datetime import date, datetime, timezone
 from typing import Annotated
 
 import typer
 
-from darkroom.cli.each_of_many import each, exit_with
-from darkroom.cli.json_output import print_json, print_record, print_records
-from darkroom.cli.option_bundles import taking
-from darkroom.cli.options import JsonOption, client_of
-from darkroom.models.api_key import ApiKey
-from darkroom.models.queue_standing import QueueLine
-from darkroom.models.usage import Usage
-from darkroom.plain_text import age, printable, table
+from darkroom.cli.options import JsonOption, client_of, with_options
+from darkroom.cli.output import age, delete_each, print_record, print_records, table
+from darkroom.errors import printable
+from darkroom.models.account import ApiKey, Usage
+from darkroom.models.queue import QueueTotals
 from darkroom.sync_client import Client
 
-keys = typer.Typer(help="Your API keys: programs show them in place of a token.", no_args_is_help=True)
+keys = typer.Typer(help="API keys, which programs use instead of a token.", no_args_is_help=True)
 
 _Day = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="As in 2026-11-20; timezone.utc.")
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Day in UTC, as in 2026-11-20.")
 ]
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def queue(*, as_json: JsonOption = False, client: Client) -> None:
-    """Show how long the queue is, how much work, and how fast it moves: everybody's tasks."""
-    standing = client.queue()
+    """Show the length, backlog and throughput of the queue, over the tasks of all callers."""
+    status = client.queue()
     if as_json:
-        print_record(standing)
+        print_record(status)
         return
-    lines = [(printable(line.model), line) for line in standing.models]
-    rows = [_queue_row(name, line) for name, line in [*lines, ("all", standing)]]
+    rows = [
+        *(_queue_row(printable(model.model), model) for model in status.models),
+        _queue_row("all", status),
+    ]
     typer.echo(
         table(("MODEL", "QUEUED", "OLDEST", "PROCESSING", "COMPLETED/MIN", "BACKLOG", "WORKERS"), rows)
     )
-    if standing.unserved_models:
-        typer.echo(f"No live worker serves: {printable(', '.join(standing.unserved_models))}")
-    typer.echo(f"Dead letters: {standing.dead_letters}")
+    if status.unserved_models:
+        typer.echo(f"No live worker serves: {printable(', '.join(status.unserved_models))}")
+    typer.echo(f"Dead letters: {status.dead_letters}")
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def usage(*, first: _Day = None, last: _Day = None, as_json: JsonOption = False, client: Client) -> None:
-    """Show what your tasks have cost, day by day; the last week unless days are named."""
-    report = client.usage(first=_day(first), last=_day(last))
+    """Show the usage of your tasks per day, by default of the last week."""
+    report = client.usage(first=_date(first), last=_date(last))
     if as_json:
         print_record(report)
         return
-    days = [(day.day.isoformat(), day) for day in report.days]
-    rows = [_usage_row(name, cost, report.currency) for name, cost in [*days, ("total", report.total)]]
+    days = [*((day.day.isoformat(), day) for day in report.days), ("total", report.total)]
+    rows = [_usage_row(name, day, report.currency) for name, day in days]
     typer.echo(table(("DAY", "TASKS", "GPU SECONDS", "WASTED", "PRICE"), rows))
 
 
 @keys.command("list")
-@taking(client=client_of)
+@with_options(client=client_of)
 def list_keys(*, as_json: JsonOption = False, client: Client) -> None:
     """List your API keys, newest first."""
     found = client.keys()
@@ -67,64 +66,53 @@ def list_keys(*, as_json: JsonOption = False, client: Client) -> None:
 
 
 @keys.command()
-@taking(client=client_of)
+@with_options(client=client_of)
 def create(
-    name: Annotated[str, typer.Argument(help="Your own note on what the key is for.")],
+    name: Annotated[str, typer.Argument(help="Name of the key, for your own use.")],
     *,
-    scope: Annotated[list[str], typer.Option(help="read, submit or admin; any number of them.")],
+    scope: Annotated[list[str], typer.Option(help="read, submit or admin. Repeatable.")],
     days: Annotated[
-        int | None, typer.Option(help="How long it is good; without it until it is revoked.")
+        int | None, typer.Option(help="Days until the key expires. Default: it does not expire.")
     ] = None,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Create an API key and print it, this once."""
+    """Create an API key and print it. It is not shown again."""
     created = client.create_key(name, scope, expires_in_days=days)
     if as_json:
         print_record(created)
         return
     typer.echo(printable(created.key))
-    typer.echo("Keep it: it is not shown again.", err=True)
+    typer.echo("Store the key now: it is not shown again.", err=True)
 
 
 @keys.command()
-@taking(client=client_of)
+@with_options(client=client_of)
 def revoke(
-    key_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")],
+    key_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Key ids, as `list` prints them.")],
     *,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Revoke API keys for good."""
-
-    def revoked(key_id: str) -> str:
-        client.revoke_key(key_id)
-        return key_id
-
-    gone, code = each(key_ids, revoked)
-    if as_json:
-        print_json({"revoked": gone})
-    else:
-        for key_id in gone:
-            typer.echo(f"Key {printable(key_id)} is revoked.")
-    exit_with(code)
+    """Revoke API keys permanently."""
+    delete_each(key_ids, client.revoke_key, name="revoked", message="Key {} was revoked.", as_json=as_json)
 
 
-def _day(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()
+def _date(day: datetime | None) -> date | None:
+    return None if day is None else day.date()
 
 
-def _queue_row(name: str, line: QueueLine) -> tuple[str, ...]:
-    oldest = "–" if line.oldest_seconds is None else f"{line.oldest_seconds:.0f} s"
-    backlog = "–" if line.backlog_gpu_seconds is None else f"{line.backlog_gpu_seconds:.0f} s"
-    workers = "–" if line.workers is None else str(line.workers)
-    pace = f"{line.completed_per_minute:g}"
-    return (name, str(line.queued), oldest, str(line.processing), pace, backlog, workers)
+def _queue_row(name: str, totals: QueueTotals) -> tuple[str, ...]:
+    oldest = "–" if totals.oldest_seconds is None else f"{totals.oldest_seconds:.0f} s"
+    backlog = "–" if totals.backlog_gpu_seconds is None else f"{totals.backlog_gpu_seconds:.0f} s"
+    workers = "–" if totals.workers is None else str(totals.workers)
+    throughput = f"{totals.completed_per_minute:g}"
+    return (name, str(totals.queued), oldest, str(totals.processing), throughput, backlog, workers)
 
 
-def _usage_row(name: str, cost: Usage, currency: str | None) -> tuple[str, ...]:
-    price = "–" if cost.price is None else f"{cost.price:g} {printable(currency or '')}".strip()
-    return (name, str(cost.tasks), f"{cost.gpu_seconds:g}", f"{cost.wasted_gpu_seconds:g}", price)
+def _usage_row(name: str, day: Usage, currency: str | None) -> tuple[str, ...]:
+    price = "–" if day.price is None else f"{day.price:g} {printable(currency or '')}".strip()
+    return (name, str(day.tasks), f"{day.gpu_seconds:g}", f"{day.wasted_gpu_seconds:g}", price)
 
 
 def _key_row(key: ApiKey, now: datetime) -> tuple[str, ...]:

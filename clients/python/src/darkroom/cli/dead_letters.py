@@ -8,114 +8,118 @@ from typing import Annotated
 
 import typer
 
-from darkroom.cli.each_of_many import each, exit_with
-from darkroom.cli.json_output import plain, print_json, print_record, print_records
-from darkroom.cli.option_bundles import taking
-from darkroom.cli.options import JsonOption, LimitOption, YesOption, client_of
+from darkroom.cli.options import JsonOption, LimitOption, YesOption, client_of, with_options
+from darkroom.cli.output import (
+    age,
+    exit_with,
+    facts,
+    for_each,
+    one_line,
+    plain,
+    print_json,
+    print_listing,
+    print_record,
+    print_records,
+)
+from darkroom.errors import printable
 from darkroom.models.dead_letter import DeadLetter
 from darkroom.models.task import Task
-from darkroom.plain_text import age, facts, one_line, printable, table
 from darkroom.sync_client import Client
 
-app = typer.Typer(help="Messages that nobody could read or finish; for operators.", no_args_is_help=True)
+app = typer.Typer(help="Messages that no worker could read or finish. For operators.", no_args_is_help=True)
 
 _REASON_CHARACTERS = 80
 _AGE = re.compile(r"(\d{1,5})(s|min|h|d)")
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
-IdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")]
 
 
 @app.command("list")
-@taking(client=client_of)
-def list_letters(
-    *,
-    limit: LimitOption = 50,
-    as_json: JsonOption = False,
-    client: Client,
-) -> None:
+@with_options(client=client_of)
+def list_letters(*, limit: LimitOption = 50, as_json: JsonOption = False, client: Client) -> None:
     """List dead letters, newest first."""
     letters = list(islice(client.dead_letters(), limit + 1))
-    shown = letters[:limit]
-    if as_json:
-        print_records(shown)
-        return
-    if not shown:
-        typer.echo("No dead letters.")
-        return
     now = datetime.now(timezone.utc)
-    heads = ("ID", "DIED", "DELIVERIES", "TASK", "REASON")
-    typer.echo(table(heads, [_row(letter, now) for letter in shown]))
-    if len(letters) > limit:
-        typer.echo(f"There are more than {limit}: --limit shows them.", err=True)
+    print_listing(
+        letters,
+        ("ID", "DIED", "DELIVERIES", "TASK", "REASON"),
+        lambda letter: _row(letter, now),
+        limit=limit,
+        empty="No dead letters.",
+        as_json=as_json,
+    )
 
 
 @app.command()
-@taking(client=client_of)
+@with_options(client=client_of)
 def show(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="A dead letter's id, as `list` prints it.")],
     *,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Show all that is known of a dead letter, with its body."""
+    """Show a dead letter with its body."""
     letter = client.dead_letter(letter_id)
     if as_json:
         print_record(letter)
         return
-    known = {name: str(value) for name, value in plain(letter).items() if value is not None}
-    for laid_out_below in ("body", "attributes"):
-        known.pop(laid_out_below, None)
-    known |= {f"attribute {name}": value for name, value in sorted((letter.attributes or {}).items())}
-    typer.echo(facts(known))
+    values = {
+        name: str(value)
+        for name, value in plain(letter).items()
+        if value is not None and name not in ("body", "attributes")
+    }
+    values |= {f"attribute {name}": value for name, value in sorted((letter.attributes or {}).items())}
+    typer.echo(facts(values))
     typer.echo(f"\n{printable(_indented(letter.body or ''))}")
 
 
 @app.command()
-@taking(client=client_of)
+@with_options(client=client_of)
 def replay(
-    letter_ids: IdsArgument,
+    letter_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, as `list` prints them.")],
     *,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Give the tasks of dead letters another chance, with all their attempts.
+    """Queue the tasks of dead letters again, with all their attempts.
 
-    When some of them are refused, the others are replayed all the same.
+    A refused dead letter does not stop the others.
     """
 
-    def replayed(letter_id: str) -> Task:
+    def replay_one(letter_id: str) -> Task:
         task = client.replay_dead_letter(letter_id)
         if not as_json:
             typer.echo(f"{printable(letter_id)}: task {printable(task.id)} is {task.status}.")
         return task
 
-    tasks, code = each(letter_ids, replayed)
+    tasks, code = for_each(letter_ids, replay_one)
     if as_json:
         print_records(tasks)
     exit_with(code)
 
 
 @app.command()
-@taking(client=client_of)
+@with_options(client=client_of)
 def purge(
-    letter_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="These only.")] = None,
+    letter_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Delete only these.")] = None,
     *,
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="All that died so long ago: 30min, 12h, 7d.")
+        str | None, typer.Option(metavar="AGE", help="Delete all older ones: 30min, 12h, 7d.")
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Forget dead letters, by id or by age. Their tasks stay as they are."""
+    """Delete dead letters by id or by age. Their tasks are not changed."""
     if bool(letter_ids) == (older_than is not None):
-        raise typer.BadParameter("say which: either ids or --older-than")
-    moment = None if older_than is None else datetime.now(timezone.utc) - _age(older_than)
-    which = f"{len(letter_ids)} dead letters" if letter_ids else f"all dead letters older than {older_than}"
+        raise typer.BadParameter("give either ids or --older-than")
+    before = None if older_than is None else datetime.now(timezone.utc) - _age(older_than)
     if not yes:
-        typer.confirm(f"Forget {which}?", abort=True, err=True)
-    if moment is not None:
-        deleted = client.purge_dead_letters(moment)
+        letters = (
+            f"{len(letter_ids)} dead letters" if letter_ids else f"all dead letters older than {older_than}"
+        )
+        typer.confirm(f"Delete {letters}?", abort=True, err=True)
+    if before is not None:
+        deleted = client.purge_dead_letters(before)
     else:
         for letter_id in letter_ids or ():
             client.delete_dead_letter(letter_id)
@@ -123,13 +127,15 @@ def purge(
     if as_json:
         print_json({"deleted": deleted})
     else:
-        typer.echo(f"Forgot {deleted}.")
+        typer.echo(f"Deleted {deleted} dead letters.")
 
 
 def _age(text: str) -> timedelta:
     found = _AGE.fullmatch(text)
     if found is None:
-        raise typer.BadParameter("an age is a number and s, min, h or d, like 7d", param_hint="--older-than")
+        raise typer.BadParameter(
+            f"must be a number and s, min, h or d, like 7d (got {text!r})", param_hint="--older-than"
+        )
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 

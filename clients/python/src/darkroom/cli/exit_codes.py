@@ -7,28 +7,26 @@ from darkroom.errors import (
     ClientError,
     ConfigurationError,
     EditedImageError,
+    ForbiddenError,
+    InvalidRequestError,
     NoImageRecordError,
+    NotFoundError,
     TaskCancelledError,
     TaskDeletedError,
     TaskFailedError,
-    UnexpectedAnswerError,
-    UnreachableError,
-    WaitTimeoutError,
-)
-from darkroom.problem_errors import (
-    ForbiddenError,
-    NotFoundError,
-    RequestRefusedError,
     TooManyRequestsError,
     UnauthenticatedError,
     UnavailableError,
+    UnexpectedResponseError,
+    UnreachableError,
+    WaitTimeoutError,
 )
 
 
 class ExitCode(IntEnum):
     """Stable exit codes. Invalid command lines exit with 2, too."""
 
-    DONE = 0
+    SUCCESS = 0
     REFUSED = 1
     USAGE = 2
     TASK_FAILED = 3
@@ -44,28 +42,28 @@ class ExitCode(IntEnum):
 
 
 MEANINGS: Final = {
-    ExitCode.DONE: "it is done",
-    ExitCode.REFUSED: "refused, as things stand; or files could not be read or written",
-    ExitCode.USAGE: "the command line, or a field of the request, is not acceptable",
+    ExitCode.SUCCESS: "success",
+    ExitCode.REFUSED: "the API refused the operation, or a file could not be read or written",
+    ExitCode.USAGE: "the command line or a field of the request is invalid",
     ExitCode.TASK_FAILED: "the task failed",
     ExitCode.TASK_CANCELLED: "the task was cancelled",
-    ExitCode.NOT_FOUND: "no such task, image, model or dead letter, or no longer",
-    ExitCode.UNAVAILABLE: "nobody answers, or not now, or not as darkroom does",
-    ExitCode.NOT_ALLOWED: "no credentials, or not enough",
-    ExitCode.TIMED_OUT: "the time that --timeout gave is up; the task goes on",
-    ExitCode.DIFFERENT: "the image was drawn again, and is not the same",
-    ExitCode.NO_RECORD: "the image holds no record of how it was made",
-    ExitCode.EDITED: "the image was edited since darkroom wrote it",
-    ExitCode.INTERRUPTED: "interrupted; the task goes on, unless --cancel-on-interrupt",
+    ExitCode.NOT_FOUND: "the task, image, model or dead letter does not exist or was deleted",
+    ExitCode.UNAVAILABLE: "the server is unreachable, unavailable, or returned an invalid response",
+    ExitCode.NOT_ALLOWED: "the credentials are missing, invalid or lack the permission",
+    ExitCode.TIMED_OUT: "the timeout expired; the task continues",
+    ExitCode.DIFFERENT: "the image and the image generated again differ",
+    ExitCode.NO_RECORD: "the image file has no record of how it was generated",
+    ExitCode.EDITED: "the image file was edited after darkroom wrote it",
+    ExitCode.INTERRUPTED: "interrupted; the task continues, except with --cancel-on-interrupt",
 }
 
-_OF_ERRORS: Final = (
-    ((ConfigurationError, RequestRefusedError), ExitCode.USAGE),
+_BY_ERROR: Final[tuple[tuple[tuple[type[ClientError], ...], ExitCode], ...]] = (
+    ((ConfigurationError, InvalidRequestError), ExitCode.USAGE),
     ((TaskFailedError,), ExitCode.TASK_FAILED),
     ((TaskCancelledError,), ExitCode.TASK_CANCELLED),
     ((NotFoundError, TaskDeletedError), ExitCode.NOT_FOUND),
     (
-        (UnreachableError, UnexpectedAnswerError, UnavailableError, TooManyRequestsError),
+        (UnreachableError, UnexpectedResponseError, UnavailableError, TooManyRequestsError),
         ExitCode.UNAVAILABLE,
     ),
     ((UnauthenticatedError, ForbiddenError), ExitCode.NOT_ALLOWED),
@@ -77,4 +75,4 @@ _OF_ERRORS: Final = (
 
 def exit_code_of(error: ClientError) -> ExitCode:
     """Return the exit code for an error."""
-    return next((code for kinds, code in _OF_ERRORS if isinstance(error, kinds)), ExitCode.REFUSED)
+    return next((code for kinds, code in _BY_ERROR if isinstance(error, kinds)), ExitCode.REFUSED)

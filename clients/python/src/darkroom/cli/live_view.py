@@ -1,45 +1,47 @@
 """Progress of a task on standard error: a bar in a terminal, else a line per phase."""
 
 import os
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from typing_extensions import Self
 
-from darkroom.cli.terminal_images import ImageProtocol, image_protocol, picture_above
+from darkroom.cli.output import one_line
+from darkroom.cli.terminal_images import draw_above, image_protocol
+from darkroom.image_files import ImageFile
 from darkroom.models.task import Task, TaskStatus
-from darkroom.plain_text import one_line
 
 _PREVIEW_ROWS = 14
-_LINES_BESIDE_A_PREVIEW = 4
-_PHASES = {"loading_model": "loading the model", "denoising": "drawing"}
+_ROWS_WITHOUT_PREVIEW = 4
+_PHASES = {"loading_model": "loading the model", "denoising": "generating"}
 
 
-def says(task: Task) -> str:
+def status_text(task: Task) -> str:
     """Describe the status of a task in a few words."""
     if task.status.is_terminal:
-        return f"{task.status.value}{_finished(task)}"
+        return f"{task.status.value}{_image_count(task)}"
     if task.cancel_requested_at is not None:
         return "being cancelled"
     if task.status is TaskStatus.QUEUED:
-        return f"queued{_place(task.queue_position)}{_eta(task)}{_unserved(task)}"
+        return f"queued{_position(task.queue_position)}{_eta(task)}{_unserved(task)}"
     phase = _PHASES.get(task.progress.phase, task.progress.phase.replace("_", " "))
     steps = f" {task.progress.step}/{task.progress.steps}" if task.progress.phase == "denoising" else ""
-    return one_line(f"{phase}{steps}{_finished(task)}{_eta(task)}", at_most=60)
+    return one_line(f"{phase}{steps}{_image_count(task)}{_eta(task)}", at_most=60)
 
 
-def _finished(task: Task) -> str:
+def _image_count(task: Task) -> str:
     """Describe how many of several images are finished, if the status does not imply it."""
     wanted, finished = task.parameters.num_images, len(task.images)
-    is_obvious = wanted == 1 or finished == 0 or (task.status is TaskStatus.COMPLETED and finished == wanted)
-    return "" if is_obvious else f", {finished} of {wanted} images"
+    is_implied = wanted == 1 or finished == 0 or (task.status is TaskStatus.COMPLETED and finished == wanted)
+    return "" if is_implied else f", {finished} of {wanted} images"
 
 
-def _place(ahead: int | None) -> str:
-    if ahead is None:
+def _position(tasks_ahead: int | None) -> str:
+    if tasks_ahead is None:
         return ""
-    return f", {ahead} before it" if ahead else ", next in line"
+    return f", {tasks_ahead} ahead" if tasks_ahead else ", next"
 
 
 def _eta(task: Task) -> str:
@@ -57,11 +59,12 @@ class LiveView:
 
     def __init__(self, *, preview: bool) -> None:
         self._console = Console(stderr=True)
-        self._protocol = _protocol(self._console, preview)
-        self._rows = min(_PREVIEW_ROWS, self._console.height - _LINES_BESIDE_A_PREVIEW)
-        self._has_pane = False
-        self._said = ""
-        # Previews move the only cursor of a terminal: no other thread may draw then.
+        has_images = preview and self._console.is_terminal
+        self._protocol = image_protocol(os.environ) if has_images else None
+        self._rows = min(_PREVIEW_ROWS, self._console.height - _ROWS_WITHOUT_PREVIEW)
+        self._is_entered = False
+        self._last_phase = ""
+        # Previews move the terminal's cursor: no other thread may write meanwhile.
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -73,14 +76,14 @@ class LiveView:
         self._line = self._bar.add_task("", total=1.0)
 
     @property
-    def shows_pictures(self) -> bool:
+    def shows_images(self) -> bool:
         """Whether this terminal can show images."""
         return self._protocol is not None and self._rows > 0
 
     def __enter__(self) -> Self:
-        if self.shows_pictures:
+        if self.shows_images:
             self._console.file.write("\n" * self._rows)
-            self._has_pane = True
+        self._is_entered = True
         self._bar.start()
         return self
 
@@ -91,21 +94,21 @@ class LiveView:
 
     def show(self, task: Task) -> None:
         """Show the current task."""
-        words = says(task)
+        text = status_text(task)
         value = 1.0 if task.status is TaskStatus.COMPLETED else task.progress.value
-        self._bar.update(self._line, description=words, completed=value, refresh=True)
-        if not self._console.is_terminal and (phase := words.partition(" ")[0].rstrip(",")) != self._said:
-            self._said = phase
-            self._console.print(f"{one_line(task.id, at_most=64)}: {words}", markup=False, highlight=False)
+        self._bar.update(self._line, description=text, completed=value, refresh=True)
+        phase = text.partition(" ")[0].rstrip(",")
+        if not self._console.is_terminal and phase != self._last_phase:
+            self._last_phase = phase
+            self._console.print(f"{one_line(task.id, at_most=64)}: {text}", markup=False, highlight=False)
 
-    def show_picture(self, content: bytes) -> None:
+    def show_image(self, content: bytes) -> None:
         """Show a preview or a finished image, if the terminal can."""
-        if self._has_pane and self._protocol is not None:
-            self._console.file.write(picture_above(self._protocol, content, rows=self._rows))
+        if self._is_entered and self._protocol is not None and self.shows_images:
+            self._console.file.write(draw_above(self._protocol, content, rows=self._rows))
             self._console.file.flush()
 
-
-def _protocol(console: Console, preview: bool) -> ImageProtocol | None:
-    if not preview or not console.is_terminal:
-        return None
-    return image_protocol(os.environ)
+    def show_first(self, images: Sequence[ImageFile]) -> None:
+        """Replace the preview with the first finished image."""
+        if images:
+            self.show_image(images[0].content)

@@ -1,34 +1,44 @@
-"""darkroom models: list and show models."""
+"""darkroom models, estimate: the models, and the cost of a task before it is submitted."""
 
 from typing import Annotated
 
 import typer
 
-from darkroom.cli.json_output import print_record, print_records
-from darkroom.cli.option_bundles import taking
-from darkroom.cli.options import JsonOption, client_of
-from darkroom.models.model_spec import ModelSpec
-from darkroom.plain_text import facts, printable, table
+from darkroom.cli.options import JsonOption, PromptArgument, client_of, submission_fields, with_options
+from darkroom.cli.output import facts, print_record, print_records, table, warning_facts
+from darkroom.errors import printable
+from darkroom.models.catalog import ModelSpec
+from darkroom.models.estimate import Estimate
+from darkroom.submission import SubmissionFields
 from darkroom.sync_client import Client
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def models(
-    name: Annotated[str | None, typer.Argument(help="Only this one, with all its limits.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show only this model, with its limits.")] = None,
     *,
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """List the models on offer, or show one with its limits and defaults."""
+    """List the models, or show one with its limits and defaults."""
     if name is not None:
         spec = client.model(name)
-        print_record(spec) if as_json else typer.echo(facts(_known(spec)))
+        print_record(spec) if as_json else typer.echo(facts(_model_facts(spec)))
         return
-    offered = client.models()
+    specs = client.models()
     if as_json:
-        print_records(offered)
+        print_records(specs)
     else:
-        typer.echo(table(("NAME", "TITLE", "WORKERS", "SAMPLERS"), [_row(spec) for spec in offered]))
+        typer.echo(table(("NAME", "TITLE", "WORKERS", "SAMPLERS"), [_row(spec) for spec in specs]))
+
+
+@with_options(fields=submission_fields, client=client_of)
+def estimate(
+    prompt: PromptArgument, *, as_json: JsonOption = False, fields: SubmissionFields, client: Client
+) -> None:
+    """Estimate the GPU time, wait and price of a task without submitting it."""
+    result = client.estimate(prompt, **fields)
+    print_record(result) if as_json else typer.echo(facts(_estimate_facts(result)))
 
 
 def _row(spec: ModelSpec) -> tuple[str, ...]:
@@ -36,12 +46,26 @@ def _row(spec: ModelSpec) -> tuple[str, ...]:
     return (printable(spec.name), printable(spec.title), workers, ", ".join(spec.samplers))
 
 
-def _known(spec: ModelSpec) -> dict[str, str]:
-    known = {"name": spec.name, "title": spec.title, "description": spec.description, "family": spec.family}
-    known |= {} if spec.workers is None else {"workers": str(spec.workers)}
-    known |= {"samplers": ", ".join(spec.samplers), "output_formats": ", ".join(spec.output_formats)}
+def _model_facts(spec: ModelSpec) -> dict[str, str]:
+    values = {"name": spec.name, "title": spec.title, "description": spec.description, "family": spec.family}
+    if spec.workers is not None:
+        values["workers"] = str(spec.workers)
+    values |= {"samplers": ", ".join(spec.samplers), "output_formats": ", ".join(spec.output_formats)}
     if spec.max_prompt_tokens is not None:
-        known["max_prompt_tokens"] = str(spec.max_prompt_tokens)
-    known |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
-    known |= {f"default {field}": str(value) for field, value in spec.defaults.items() if value is not None}
-    return known
+        values["max_prompt_tokens"] = str(spec.max_prompt_tokens)
+    values |= {f"limit {limit}": str(value) for limit, value in spec.limits.items()}
+    values |= {f"default {field}": str(value) for field, value in spec.defaults.items() if value is not None}
+    return values
+
+
+def _estimate_facts(result: Estimate) -> dict[str, str]:
+    values = {"model": result.model, "tasks ahead": str(result.queue_position)}
+    if not result.feasible:
+        values["not feasible"] = result.reason or "no live worker serves the model"
+    if result.gpu_seconds is not None:
+        values["GPU time"] = f"{result.gpu_seconds:g} s"
+    if (eta := result.eta) is not None and eta.p50_seconds is not None and eta.p90_seconds is not None:
+        values["finished in"] = f"{eta.p50_seconds:.0f} s (median), {eta.p90_seconds:.0f} s (90th percentile)"
+    if result.price is not None:
+        values["price"] = f"{result.price:g} {result.currency or ''}".rstrip()
+    return values | warning_facts(result.warnings)

@@ -1,8 +1,11 @@
-"""Options that many commands share: address, credentials, parameters, timeouts."""
+"""Options that several commands share: address, credentials, parameters, timeouts."""
 
+import inspect
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,7 +14,7 @@ from darkroom.retrying import RetryPolicy
 from darkroom.submission import SubmissionFields
 from darkroom.sync_client import Client
 
-_PATIENCE = RetryPolicy(max_retries=2)
+_RETRIES = RetryPolicy(max_retries=2)
 """Fewer retries than in a program: a mistyped address should fail soon."""
 
 
@@ -21,13 +24,15 @@ def _finite(number: float | None) -> float | None:
     return number
 
 
-JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many at most.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-TaskIdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
-TaskIdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="As `list` shows them.")]
-PromptArgument = Annotated[str, typer.Argument(help="What to draw.")]
-PromptOrNoneArgument = Annotated[str | None, typer.Argument(metavar="[PROMPT]", help="What to draw.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of results.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+TaskIdArgument = Annotated[str, typer.Argument(metavar="ID", help="A task id, as `list` prints it.")]
+TaskIdsArgument = Annotated[list[str], typer.Argument(metavar="ID...", help="Task ids, as `list` prints.")]
+PromptArgument = Annotated[str, typer.Argument(help="Description of the image.")]
+PromptOrNoneArgument = Annotated[
+    str | None, typer.Argument(metavar="[PROMPT]", help="Description of the image.")
+]
 BatchOption = Annotated[
     typer.FileText | None,
     typer.Option(
@@ -35,74 +40,76 @@ BatchOption = Annotated[
         encoding="utf-8",
         errors="surrogateescape",  # invalid UTF-8 is reported with its line number
         metavar="FILE",
-        help="Submit many: a JSON object in each line, with a prompt and any other fields; what a line leaves "
-        "out is as the other options say. - is standard input.",
+        help="Submit the tasks of a file with one JSON object per line: `prompt` and any other fields. The "
+        "other options are the defaults for missing fields. - reads standard input.",
     ),
 ]
 KeyOption = Annotated[
     str | None,
     typer.Option(
-        metavar="KEY", help="The same key and request always lead to one task; made up if left out."
+        metavar="KEY",
+        help="Idempotency key: repeating a request with its key creates no second task. Default: a new key.",
     ),
 ]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.0, metavar="SECONDS", help="Wait no longer. The task goes on."),
+    typer.Option("--timeout", min=0.0, metavar="SECONDS", help="Maximum wait. The task continues after it."),
 ]
 CancelOption = Annotated[
-    bool, typer.Option("--cancel-on-interrupt", help="Ctrl-C cancels the task; else the task goes on.")
+    bool, typer.Option("--cancel-on-interrupt", help="Cancel the task on Ctrl-C. By default it continues.")
 ]
 PreviewOption = Annotated[
-    bool, typer.Option(help="Show the picture as it emerges, where the terminal can (iTerm2, kitty).")
+    bool, typer.Option(help="Show previews in terminals that can show images (iTerm2, kitty).")
 ]
-FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Where the images are written.")]
+FolderOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder for the images.")]
 
 
 def client_of(
     *,
     url: Annotated[
-        str | None, typer.Option(help=f"Where darkroom is; else {URL_VARIABLE}, else {DEFAULT_URL}.")
+        str | None, typer.Option(help=f"Address of the API. Default: {URL_VARIABLE}, then {DEFAULT_URL}.")
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
-            help="Who you are: a Firebase ID token, or a service account's OIDC token; "
-            f"else {TOKEN_VARIABLE}. The local stack needs none."
+            help="Firebase ID token, or OIDC token of a service account. "
+            f"Default: {TOKEN_VARIABLE}. The local stack needs none."
         ),
     ] = None,
-    api_key: Annotated[
-        str | None, typer.Option(help=f"Who you are, by an API key; else {API_KEY_VARIABLE}.")
-    ] = None,
+    api_key: Annotated[str | None, typer.Option(help=f"API key. Default: {API_KEY_VARIABLE}.")] = None,
 ) -> Client:
     """Build the client from the options."""
     # The client reads the variables, so that a token or key option overrides both of them.
-    return Client(url, token=token, api_key=api_key, retries=_PATIENCE)
+    return Client(url, token=token, api_key=api_key, retries=_RETRIES)
 
 
 def submission_fields(
     *,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="One that `models` lists.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What to keep out of the picture.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Model, as `models` prints.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What the image must not show.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of denoising steps.")] = None,
     guidance_scale: Annotated[
-        float | None, typer.Option(callback=_finite, help="How closely to follow the prompt.")
+        float | None, typer.Option(callback=_finite, help="How closely the image follows the prompt.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same picture.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="One that the model offers.")] = None,
-    width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
-    num_images: Annotated[int | None, typer.Option(help="How many images to draw.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed generates the same image.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Sampler; `models NAME` lists them.")] = None,
+    width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="Height in pixels.")] = None,
+    num_images: Annotated[int | None, typer.Option(help="Number of images.")] = None,
     output_format: Annotated[str | None, typer.Option(help="png, jpeg or webp.")] = None,
-    lane: Annotated[str | None, typer.Option(help="interactive: somebody waits; batch: nobody does.")] = None,
+    lane: Annotated[
+        str | None, typer.Option(help="interactive, or batch for tasks that may wait longer.")
+    ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A note of your own; any number of them.")
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Label of the task. Repeatable.")
     ] = None,
     deadline_seconds: Annotated[
-        int | None, typer.Option(help="Give up if no worker has started by then.")
+        int | None, typer.Option(help="The task fails if no worker starts it within this time.")
     ] = None,
-    callback_url: Annotated[str | None, typer.Option(help="Where webhooks are sent.")] = None,
+    callback_url: Annotated[str | None, typer.Option(help="URL that receives webhooks.")] = None,
     callback_event: Annotated[
-        list[str] | None, typer.Option(metavar="EVENT", help="Which webhooks are sent; finished if left out.")
+        list[str] | None,
+        typer.Option(metavar="EVENT", help="Event that triggers a webhook. Repeatable. Default: finished."),
     ] = None,
 ) -> SubmissionFields:
     """Build the submission fields. The API checks the limits."""
@@ -128,5 +135,36 @@ def submission_fields(
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise typer.BadParameter(f"a label is NAME=VALUE, got {text!r}", param_hint="--label")
+        raise typer.BadParameter(f"must be NAME=VALUE (got {text!r})", param_hint="--label")
     return name, value
+
+
+def with_options(**makers: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command whose named parameters are built from the options of other functions.
+
+    `@with_options(client=client_of)` adds all options of `client_of` to a command and passes the
+    result as `client`. Context managers are entered, and exited when the command ends.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command).parameters.values()
+        bundles = {name: inspect.signature(maker).parameters for name, maker in makers.items()}
+        options = [option for option in own if option.name not in makers]
+        options += [option for bundle in bundles.values() for option in bundle.values()]
+
+        def run(**values: Any) -> None:
+            with ExitStack() as exits:
+                for name, bundle in bundles.items():
+                    value = makers[name](**{option: values.pop(option) for option in bundle})
+                    is_manager = isinstance(value, AbstractContextManager)
+                    values[name] = exits.enter_context(value) if is_manager else value
+                command(**values)
+
+        # Typer reads the name, help and options of a command from these attributes.
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        named = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+        run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+        run.__annotations__ = {option.name: option.annotation for option in named}
+        return run
+
+    return decorate

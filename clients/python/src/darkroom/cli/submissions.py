@@ -7,12 +7,9 @@ from typing import TextIO
 
 import typer
 
-from darkroom.cli.batch_files import report_by_line, submissions_in
-from darkroom.cli.each_of_many import exit_with
+from darkroom.cli.batch_files import read_submissions, report_outcomes
 from darkroom.cli.exit_codes import ExitCode
-from darkroom.cli.json_output import plain, print_json, print_line, print_record, print_records
 from darkroom.cli.live_view import LiveView
-from darkroom.cli.option_bundles import taking
 from darkroom.cli.options import (
     BatchOption,
     CancelOption,
@@ -26,24 +23,17 @@ from darkroom.cli.options import (
     TimeoutOption,
     client_of,
     submission_fields,
+    with_options,
 )
-from darkroom.cli.waiting import (
-    follow,
-    interruptible,
-    raise_unless_completed,
-    show_first,
-    shown_in,
-    tell_failed_images,
-)
-from darkroom.cli.warning_lines import print_warnings
-from darkroom.errors import ClientError
+from darkroom.cli.output import exit_with, print_json_line, print_record, print_records, print_warnings
+from darkroom.cli.waiting import check_result, follow, interruptible, print_result, shown_in
+from darkroom.errors import ClientError, printable
 from darkroom.models.task import Task
-from darkroom.plain_text import printable
-from darkroom.submission import SubmissionFields, new_idempotency_key
+from darkroom.submission import SubmissionFields, idempotency_key_or_new
 from darkroom.sync_client import Client
 
 
-@taking(fields=submission_fields, client=client_of)
+@with_options(fields=submission_fields, client=client_of)
 def submit(
     prompt: PromptOrNoneArgument = None,
     *,
@@ -53,13 +43,13 @@ def submit(
     fields: SubmissionFields,
     client: Client,
 ) -> None:
-    """Submit a task and print its id; with --batch many of them."""
+    """Submit a task and print its id, or submit many with --batch."""
     if batch is not None and prompt is None:
-        _submit_lines(client, batch, fields, idempotency_key, as_json=as_json)
+        _submit_file(client, batch, fields, idempotency_key, as_json=as_json)
         return
     if batch is not None or prompt is None:
         raise typer.BadParameter("give either a prompt or --batch FILE")
-    task = _submitted(client, prompt, fields, idempotency_key)
+    task = _submit(client, prompt, fields, idempotency_key)
     _warn_of_unserved([task])
     print_warnings(task.warnings)
     if as_json:
@@ -68,7 +58,7 @@ def submit(
         typer.echo(printable(task.id))
 
 
-@taking(fields=submission_fields, client=client_of)
+@with_options(fields=submission_fields, client=client_of)
 def generate(
     prompt: PromptArgument,
     *,
@@ -81,27 +71,21 @@ def generate(
     fields: SubmissionFields,
     client: Client,
 ) -> None:
-    """Draw a prompt: submit, wait, write the images into a folder and print where they lie."""
+    """Submit a task, wait for it, save its images and print their paths."""
     to.mkdir(parents=True, exist_ok=True)  # fail before the task is submitted
-    task = _submitted(client, prompt, fields, idempotency_key)
+    task = _submit(client, prompt, fields, idempotency_key)
     print_warnings(task.warnings)
     with interruptible(client, task.id, cancels=cancel_on_interrupt):
         with LiveView(preview=preview) as view:
-            ended = follow(client, task.id, shown_in(view, client), timeout)
-            images = client.images(ended)
-            show_first(view, images)
-        print_warnings([warning for warning in ended.warnings if warning not in task.warnings])
+            finished = follow(client, task.id, shown_in(view, client), timeout)
+            images = client.images(finished)
+            view.show_first(images)
+        print_warnings([warning for warning in finished.warnings if warning not in task.warnings])
         files = [str(image.save(to)) for image in images]
-    if as_json:
-        print_json({"task": plain(ended), "files": files})
-    else:
-        for file in files:
-            typer.echo(file)
-    tell_failed_images(ended)
-    raise_unless_completed(ended)
+    print_result(finished, files, as_json=as_json)
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def watch(
     task_id: TaskIdArgument,
     *,
@@ -111,31 +95,30 @@ def watch(
     as_json: JsonOption = False,
     client: Client,
 ) -> None:
-    """Follow a task to its end. With --json one line for each change, as it happens."""
+    """Show a task until it has finished. With --json, print one line per change."""
     with interruptible(client, task_id, cancels=cancel_on_interrupt):
         if as_json:
-            ended = follow(client, task_id, print_line, timeout)
+            finished = follow(client, task_id, print_json_line, timeout)
         else:
             with LiveView(preview=preview) as view:
-                ended = follow(client, task_id, shown_in(view, client), timeout)
-                if view.shows_pictures:
-                    show_first(view, client.images(ended))
-    tell_failed_images(ended)
-    raise_unless_completed(ended)
+                finished = follow(client, task_id, shown_in(view, client), timeout)
+                if view.shows_images:
+                    view.show_first(client.images(finished))
+    check_result(finished)
 
 
-def _submitted(client: Client, prompt: str, fields: SubmissionFields, key: str | None) -> Task:
-    with _telling_the_key(key) as used:
-        return client.submit(prompt, idempotency_key=used, **fields)
+def _submit(client: Client, prompt: str, fields: SubmissionFields, key: str | None) -> Task:
+    with _recoverable(key) as used_key:
+        return client.submit(prompt, idempotency_key=used_key, **fields)
 
 
-def _submit_lines(
+def _submit_file(
     client: Client, file: TextIO, fields: SubmissionFields, key: str | None, *, as_json: bool
 ) -> None:
-    with _telling_the_key(key) as used:
-        numbered = submissions_in(file, usual=fields, key=used)
-        outcomes = client.submit_many(numbered.values())
-    tasks, code = report_by_line(dict(zip(numbered, outcomes, strict=True)), key=used)
+    with _recoverable(key) as used_key:
+        submissions = read_submissions(file, defaults=fields, key=used_key)
+        outcomes = client.submit_many(submissions.values())
+    tasks, code = report_outcomes(dict(zip(submissions, outcomes, strict=True)), key=used_key)
     _warn_of_unserved(tasks.values())
     if as_json:
         print_records(tasks.values())
@@ -154,26 +137,26 @@ def _warn_of_unserved(tasks: Iterable[Task]) -> None:
 
 
 @contextmanager
-def _telling_the_key(given: str | None) -> Iterator[str]:
-    """Yield the key to submit with.
+def _recoverable(key: str | None) -> Iterator[str]:
+    """Yield the idempotency key to submit with, by default a new one.
 
     If the outcome is unknown, print how to find the task without creating a second one.
     """
-    used = new_idempotency_key() if given is None else given
+    used_key = idempotency_key_or_new(None) if key is None else key
+    repeat = f"--idempotency-key {printable(used_key)}: it creates no second task."
     try:
-        yield used
+        yield used_key
     except KeyboardInterrupt:
         typer.echo(
-            "\nInterrupted before the answer: what was sent may have been accepted. `darkroom list` shows it;\n"
-            f"the same command with --idempotency-key {printable(used)} makes no second task.",
+            "\nInterrupted before the response: the API may have accepted the request. `darkroom list` shows\n"
+            f"accepted tasks. It is safe to repeat the command with\n{repeat}",
             err=True,
         )
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except ClientError as error:
         if error.outcome_is_unknown:
             typer.echo(
-                "The outcome is unknown: the task may have been accepted. The same command with\n"
-                f"--idempotency-key {printable(used)} finds it and makes no second task.",
+                f"The outcome is unknown: the task may have been accepted. Repeat the command with\n{repeat}",
                 err=True,
             )
         raise

@@ -1,5 +1,6 @@
 """darkroom list, show, cancel, retry, delete, download: existing tasks."""
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -7,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from darkroom.cli.each_of_many import each, exit_with
-from darkroom.cli.json_output import plain, print_json, print_record, print_records
-from darkroom.cli.live_view import says
-from darkroom.cli.option_bundles import taking
+from darkroom.cli.live_view import status_text
 from darkroom.cli.options import (
     FolderOption,
     JsonOption,
@@ -19,21 +17,34 @@ from darkroom.cli.options import (
     TaskIdsArgument,
     YesOption,
     client_of,
+    with_options,
 )
-from darkroom.cli.waiting import raise_unless_completed, tell_failed_images
-from darkroom.cli.warning_lines import warning_facts
+from darkroom.cli.output import (
+    age,
+    delete_each,
+    exit_with,
+    facts,
+    for_each,
+    one_line,
+    plain,
+    print_listing,
+    print_record,
+    print_records,
+    warning_facts,
+)
+from darkroom.cli.waiting import print_result
+from darkroom.errors import printable
 from darkroom.models.task import Task, TaskStatus
-from darkroom.plain_text import age, facts, one_line, printable, table
 from darkroom.sync_client import Client
 
 _PROMPT_CHARACTERS = 60
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def list_tasks(
     *,
-    status: Annotated[TaskStatus | None, typer.Option(help="Only tasks that stand so.")] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model's.")] = None,
+    status: Annotated[TaskStatus | None, typer.Option(help="Only tasks with this status.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only tasks of this model.")] = None,
     limit: LimitOption = 20,
     as_json: JsonOption = False,
     client: Client,
@@ -41,114 +52,90 @@ def list_tasks(
     """List your tasks, newest first."""
     page_size = min(limit + 1, 100)
     tasks = list(islice(client.list(status=status, model=model, page_size=page_size), limit + 1))
-    shown = tasks[:limit]
-    if as_json:
-        print_records(shown)
-        return
-    if not shown:
-        typer.echo("No tasks.")
-        return
     now = datetime.now(timezone.utc)
-    typer.echo(table(("ID", "SUBMITTED", "STATUS", "MODEL", "PROMPT"), [_row(task, now) for task in shown]))
-    if len(tasks) > limit:
-        typer.echo(f"There are more than {limit}: --limit shows them.", err=True)
+    print_listing(
+        tasks,
+        ("ID", "SUBMITTED", "STATUS", "MODEL", "PROMPT"),
+        lambda task: _row(task, now),
+        limit=limit,
+        empty="No tasks.",
+        as_json=as_json,
+    )
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def show(task_id: TaskIdArgument, *, as_json: JsonOption = False, client: Client) -> None:
-    """Show all that is known of a task."""
+    """Show a task with all its fields."""
     task = client.get(task_id)
-    if as_json:
-        print_record(task)
-    else:
-        typer.echo(facts(_known(task)))
+    print_record(task) if as_json else typer.echo(facts(_task_facts(task)))
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def cancel(task_ids: TaskIdsArgument, *, as_json: JsonOption = False, client: Client) -> None:
-    """Cancel tasks. Those that have ended stay as they are."""
-    tasks, code = each(task_ids, client.cancel)
-    _tell(tasks, as_json=as_json)
-    exit_with(code)
+    """Cancel tasks. Finished tasks are not changed."""
+    _change(task_ids, client.cancel, as_json=as_json)
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def retry(task_ids: TaskIdsArgument, *, as_json: JsonOption = False, client: Client) -> None:
-    """Queue tasks that lack images again, with the same ids and seeds. Finished images stay."""
-    tasks, code = each(task_ids, client.retry)
-    _tell(tasks, as_json=as_json)
-    exit_with(code)
+    """Queue tasks that lack images again, with the same ids and seeds. Finished images are kept."""
+    _change(task_ids, client.retry, as_json=as_json)
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def delete(
     task_ids: TaskIdsArgument, *, yes: YesOption = False, as_json: JsonOption = False, client: Client
 ) -> None:
-    """Delete tasks and their images for good; what is still being drawn is cancelled."""
+    """Delete tasks and their images permanently. Unfinished tasks are cancelled."""
     if not yes:
         typer.confirm(f"Delete {len(task_ids)} tasks and their images?", abort=True, err=True)
-
-    def deleted(task_id: str) -> str:
-        client.delete(task_id)
-        return task_id
-
-    gone, code = each(task_ids, deleted)
-    if as_json:
-        print_json({"deleted": gone})
-    else:
-        for task_id in gone:
-            typer.echo(f"Task {printable(task_id)} is deleted.")
-    exit_with(code)
+    delete_each(task_ids, client.delete, name="deleted", message="Task {} was deleted.", as_json=as_json)
 
 
-@taking(client=client_of)
+@with_options(client=client_of)
 def download(
     task_id: TaskIdArgument, *, to: FolderOption = Path(), as_json: JsonOption = False, client: Client
 ) -> None:
-    """Write a task's images into a folder and print where they lie."""
+    """Save a task's images and print their paths."""
     task = client.get(task_id)
     files = [str(path) for path in client.download(task, to)]
-    if as_json:
-        print_json({"task": plain(task), "files": files})
-    else:
-        for file in files:
-            typer.echo(file)
-    tell_failed_images(task)
-    raise_unless_completed(task)
+    print_result(task, files, as_json=as_json)
     if not files:
-        typer.echo(f"Task {printable(task_id)} is {says(task)}: there are no images yet.", err=True)
+        typer.echo(f"Task {printable(task_id)} has no images yet. Status: {status_text(task)}.", err=True)
 
 
-def _tell(tasks: list[Task], *, as_json: bool) -> None:
+def _change(task_ids: list[str], change: Callable[[str], Task], *, as_json: bool) -> None:
+    tasks, code = for_each(task_ids, change)
     if as_json:
         print_records(tasks)
-        return
-    for task in tasks:
-        typer.echo(f"Task {printable(task.id)} is {says(task)}.")
+    else:
+        for task in tasks:
+            typer.echo(f"Task {printable(task.id)}: {status_text(task)}")
+    exit_with(code)
 
 
 def _row(task: Task, now: datetime) -> tuple[str, ...]:
     prompt = one_line(task.parameters.prompt, at_most=_PROMPT_CHARACTERS)
-    return (printable(task.id), age(task.created_at, now), says(task), printable(task.model), prompt)
+    return (printable(task.id), age(task.created_at, now), status_text(task), printable(task.model), prompt)
 
 
-def _known(task: Task) -> dict[str, str]:
-    known = {"id": task.id, "status": says(task)}
-    known |= {name: str(value) for name, value in plain(task.parameters).items() if value is not None}
-    known |= {f"label {name}": value for name, value in sorted(task.labels.items())}
-    moments = ("created_at", "started_at", "finished_at", "expires_at")
-    known |= {name: str(moment) for name in moments if (moment := getattr(task, name)) is not None}
-    known |= {f"attempt {one.attempt}": f"{one.ending}, by {one.worker_id}" for one in task.history}
-    known |= {
+def _task_facts(task: Task) -> dict[str, str]:
+    values = {"id": task.id, "status": status_text(task)}
+    values |= {name: str(value) for name, value in plain(task.parameters).items() if value is not None}
+    values |= {f"label {name}": value for name, value in sorted(task.labels.items())}
+    timestamps = ("created_at", "started_at", "finished_at", "expires_at")
+    values |= {name: str(value) for name in timestamps if (value := getattr(task, name)) is not None}
+    values |= {f"attempt {past.attempt}": f"{past.ending}, by {past.worker_id}" for past in task.history}
+    values |= {
         f"image {image.index}": f"{image.width}×{image.height}, {image.size_bytes} bytes, seed {image.seed}"
         for image in task.images
     }
-    known |= {
+    values |= {
         f"failed image {image.index}": f"{image.message} ({image.code})" for image in task.failed_images
     }
     if task.cost is not None and task.cost.price is not None:
-        known["price"] = f"{task.cost.price:g} {task.cost.currency}"
-    known |= warning_facts(task.warnings)
+        values["price"] = f"{task.cost.price:g} {task.cost.currency}"
+    values |= warning_facts(task.warnings)
     if task.failure is not None:
-        known["failure"] = f"{task.failure.message} ({task.failure.code})"
-    return known
+        values["failure"] = f"{task.failure.message} ({task.failure.code})"
+    return values

@@ -34,13 +34,13 @@ def image_protocol(environment: Mapping[str, str]) -> ImageProtocol | None:
     return None
 
 
-def picture_above(protocol: ImageProtocol, content: bytes, *, rows: int) -> str:
+def draw_above(protocol: ImageProtocol, content: bytes, *, rows: int) -> str:
     """Return the output that draws an image over the `rows` lines above the cursor.
 
     The cursor stays where it is.
     """
-    drawn = _iterm2(content, rows) if protocol is ImageProtocol.ITERM2 else _kitty(_as_png(content), rows)
-    return f"{_SAVE_CURSOR}\x1b[{rows}A\r{drawn}{_RESTORE_CURSOR}"
+    image = _iterm2(content, rows) if protocol is ImageProtocol.ITERM2 else _kitty(_as_png(content), rows)
+    return f"{_SAVE_CURSOR}\x1b[{rows}A\r{image}{_RESTORE_CURSOR}"
 
 
 def _iterm2(content: bytes, rows: int) -> str:
@@ -52,9 +52,9 @@ def _kitty(png: bytes, rows: int) -> str:
     encoded = standard_b64encode(png).decode()
     chunks = [encoded[start : start + _KITTY_CHUNK] for start in range(0, len(encoded), _KITTY_CHUNK)]
     # Reuse the image and placement number, so that each image replaces the previous one.
-    what = f"a=T,f=100,i=1,p=1,r={rows},C=1,q=2,"
+    options = f"a=T,f=100,i=1,p=1,r={rows},C=1,q=2,"
     return "".join(
-        f"\x1b_G{what if number == 0 else ''}m={int(number < len(chunks) - 1)};{chunk}\x1b\\"
+        f"\x1b_G{options if number == 0 else ''}m={int(number < len(chunks) - 1)};{chunk}\x1b\\"
         for number, chunk in enumerate(chunks)
     )
 

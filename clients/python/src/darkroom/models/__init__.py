@@ -1,1 +1,1 @@
-"""Records that the API returns."""
+"""Objects that the API returns."""

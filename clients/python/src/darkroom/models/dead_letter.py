@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from darkroom.models.record import Record
+from pydantic import Field
+
+from darkroom.models.record import Page, Record
 
 
 class DeadLetter(Record):
@@ -25,15 +27,14 @@ class DeadLetter(Record):
     body_is_cut: bool | None = None
 
 
-class DeadLetterPage(Record):
-    """A page of dead letters, newest first."""
+class DeadLetterPage(Page[DeadLetter]):
+    """A page of dead letters."""
 
-    dead_letters: tuple[DeadLetter, ...]
-    next_page_token: str | None = None
+    items: tuple[DeadLetter, ...] = Field(alias="dead_letters")
 
 
-class Purged(Record):
-    """The result of one purge call."""
+class PurgeResult(Record):
+    """The result of one purge call. `more` means that older dead letters are left."""
 
     deleted: int
     more: bool

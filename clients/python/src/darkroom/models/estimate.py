@@ -1,4 +1,4 @@
-"""Estimates of submissions, as the API returns them."""
+"""Estimates of submissions."""
 
 from darkroom.models.record import Record
 from darkroom.models.task import Eta, TaskWarning

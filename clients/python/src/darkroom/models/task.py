@@ -1,4 +1,4 @@
-"""The task resource and the records it consists of."""
+"""The task and its parts."""
 
 from datetime import datetime
 from enum import Enum
@@ -7,9 +7,9 @@ from typing import TypeAlias
 from pydantic import Field
 
 from darkroom.models.provenance import Provenance
-from darkroom.models.record import Record
+from darkroom.models.record import Page, Record
 
-_ENDINGS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
 class TaskStatus(str, Enum):
@@ -71,7 +71,7 @@ class StoredImage(Record):
     @property
     def extension(self) -> str:
         """The extension of the file name, without a dot."""
-        return _ENDINGS.get(self.content_type, "bin")
+        return _EXTENSIONS.get(self.content_type, "bin")
 
 
 class Failure(Record):
@@ -98,7 +98,7 @@ class FailedImage(Record):
     message: str
 
 
-class EndedAttempt(Record):
+class PastAttempt(Record):
     """A finished attempt."""
 
     attempt: int
@@ -156,14 +156,14 @@ class Task(Record):
     start_by: datetime | None = None
     cancel_requested_at: datetime | None = None
     attempt: int = 0
-    history: tuple[EndedAttempt, ...] = ()
+    history: tuple[PastAttempt, ...] = ()
     queue_position: int | None = None
     eta: Eta | None = None
     model_served: bool | None = None
     """Whether a live worker serves the model; the task waits if none does. None if unknown."""
     progress: Progress
     images: tuple[StoredImage, ...] = ()
-    """Finished images. They are added during processing; a cancelled or failed task keeps them."""
+    """Finished images. A cancelled or failed task keeps them."""
     failed_images: tuple[FailedImage, ...] = ()
     failure: Failure | None = None
     warnings: tuple[TaskWarning, ...] = ()
@@ -184,8 +184,7 @@ def id_of(task: TaskRef) -> str:
     return task if isinstance(task, str) else task.id
 
 
-class TaskPage(Record):
-    """A page of tasks, newest first."""
+class TaskPage(Page[Task]):
+    """A page of tasks."""
 
-    tasks: tuple[Task, ...]
-    next_page_token: str | None = None
+    items: tuple[Task, ...] = Field(alias="tasks")

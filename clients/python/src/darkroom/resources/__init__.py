@@ -1,1 +1,1 @@
-"""Operations on the API's resources, without I/O."""
+"""Operations on the API's resources."""

@@ -1,15 +1,15 @@
-"""Calls for the model catalog."""
+"""Operations on the model catalog."""
 
 from darkroom.calls import Calls, path_of
-from darkroom.models.model_spec import ModelList, ModelSpec
-from darkroom.sansio import Flow
+from darkroom.models.catalog import ModelList, ModelSpec
+from darkroom.sansio import Operation
 
 
-def models(calls: Calls) -> Flow[tuple[ModelSpec, ...]]:
+def models(calls: Calls) -> Operation[tuple[ModelSpec, ...]]:
     """Return all models, the default model first."""
-    return (yield from calls.record(ModelList, calls.request("GET", path_of("models")))).models
+    return (yield from calls.fetch(ModelList, calls.request("GET", path_of("models")))).models
 
 
-def model(calls: Calls, name: str) -> Flow[ModelSpec]:
+def model(calls: Calls, name: str) -> Operation[ModelSpec]:
     """Return one model."""
-    return calls.record(ModelSpec, calls.request("GET", path_of("models", name)))
+    return calls.fetch(ModelSpec, calls.request("GET", path_of("models", name)))

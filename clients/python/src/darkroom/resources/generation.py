@@ -1,13 +1,13 @@
-"""Generation: submit, wait and fetch in one call."""
+"""Submission, wait and download in one operation."""
 
 from dataclasses import dataclass
 
 from darkroom.calls import Calls
-from darkroom.image_file import ImageFile
+from darkroom.image_files import ImageFile
 from darkroom.models.task import Task
 from darkroom.resources.images import images_of_completed
 from darkroom.resources.tasks import submit
-from darkroom.sansio import Flow
+from darkroom.sansio import Operation
 from darkroom.submission import SubmissionFields
 from darkroom.task_stream import wait
 
@@ -27,11 +27,12 @@ def generate(
     *,
     idempotency_key: str | None,
     timeout_seconds: float | None,
-) -> Flow[Generation]:
-    """Submit, wait and fetch the images.
+) -> Operation[Generation]:
+    """Submit a task, wait for it and fetch the images.
 
     Raises TaskFailedError, TaskCancelledError, and the errors of `wait`.
     """
-    submitted = yield from submit(calls, prompt, fields, idempotency_key)
-    task = submitted if submitted.status.is_terminal else (yield from wait(calls, submitted, timeout_seconds))
+    task = yield from submit(calls, prompt, fields, idempotency_key)
+    if not task.status.is_terminal:
+        task = yield from wait(calls, task, timeout_seconds)
     return Generation(task=task, images=(yield from images_of_completed(calls, task)))

@@ -4,16 +4,17 @@ from datetime import datetime, timezone
 
 import pytest
 
-from darkroom.plain_text import age, one_line, printable, table
+from darkroom.cli.output import age, one_line, table
+from darkroom.errors import printable
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 
 
-def test_what_a_terminal_might_obey_is_spelled_out() -> None:
+def test_printable_escapes_control_characters() -> None:
     assert printable("a\x1b[31m\tb\nc\u202ed é") == "a\\x1b[31m\\tb\nc\\u202ed é"
 
 
-def test_one_line_is_one_line_of_bounded_length() -> None:
+def test_one_line_shortens_and_joins_lines() -> None:
     assert one_line("a\n b\tc", at_most=80) == "a b c"
     assert one_line("x" * 90, at_most=80) == "x" * 79 + "…"
 
@@ -28,9 +29,9 @@ def test_one_line_is_one_line_of_bounded_length() -> None:
         ("2025-12-25T09:30:00+00:00", "7 d ago"),
     ],
 )
-def test_an_age_is_told_in_its_largest_unit(moment: str, told: str) -> None:
+def test_age_uses_the_largest_unit(moment: str, told: str) -> None:
     assert age(datetime.fromisoformat(moment), NOW) == told
 
 
-def test_columns_are_as_wide_as_they_must_be() -> None:
+def test_table_fits_columns_to_their_cells() -> None:
     assert table(("A", "LONG"), [("aaa", "b"), ("c", "d")]) == "A    LONG\naaa  b\nc    d"

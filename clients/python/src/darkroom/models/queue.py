@@ -1,11 +1,11 @@
-"""Length and throughput of the queue, as the API returns them."""
+"""Length and throughput of the queue."""
 
 from datetime import datetime
 
 from darkroom.models.record import Record
 
 
-class QueueLine(Record):
+class QueueTotals(Record):
     """State of the queue, for one model or for all."""
 
     queued: int
@@ -15,20 +15,20 @@ class QueueLine(Record):
     backlog_gpu_seconds: float | None = None
     """GPU seconds that all unfinished tasks need; None if unknown."""
     workers: int | None = None
-    """Number of live workers that serve it."""
+    """Number of live workers; None if unknown."""
 
 
-class ModelQueue(QueueLine):
+class ModelQueue(QueueTotals):
     """State of the queue for one model."""
 
     model: str
 
 
-class QueueStanding(QueueLine):
+class QueueStatus(QueueTotals):
     """State of the queue, over the tasks of all callers."""
 
     as_of: datetime
     dead_letters: int
     unserved_models: tuple[str, ...] = ()
-    """Models that no live worker serves: their tasks wait."""
+    """Models that no live worker serves. Their tasks wait."""
     models: tuple[ModelQueue, ...] = ()

@@ -1,4 +1,4 @@
-"""Models of the catalog, as the API returns them."""
+"""Models of the catalog."""
 
 from typing import Any
 

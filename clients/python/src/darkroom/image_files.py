@@ -1,8 +1,9 @@
-"""The record of an image file, and how it is read from PNG, JPEG and WebP files."""
+"""Image files: how they are saved, and the records in PNG, JPEG and WebP files."""
 
 import hashlib
 import io
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +15,7 @@ from typing_extensions import Self
 from darkroom.errors import EditedImageError, NoImageRecordError
 from darkroom.models.provenance import Provenance
 from darkroom.models.record import Record
-from darkroom.models.task import GenerationParameters
+from darkroom.models.task import GenerationParameters, StoredImage
 
 ImageSource: TypeAlias = bytes | str | os.PathLike[str]
 """The bytes of an image file, or its path."""
@@ -34,6 +35,44 @@ class ImageRecord(Record):
     index: int
     parameters: GenerationParameters
     provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """An image of a task; its SHA-256 was verified."""
+
+    task_id: str
+    stored: StoredImage
+    content: bytes = field(repr=False)
+
+    @property
+    def file_name(self) -> str:
+        """A unique file name."""
+        return f"darkroom-{self.task_id}-{self.stored.index}.{self.stored.extension}"
+
+    @property
+    def record(self) -> ImageRecord:
+        """The record in the file. Raises NoImageRecordError for images of older versions."""
+        return read_image_record(self.content)
+
+    def save(self, directory: str | os.PathLike[str] = ".") -> Path:
+        """Write the image into a directory, which is created if missing. The write is atomic."""
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.file_name
+        descriptor, unfinished = tempfile.mkstemp(dir=folder, prefix=".darkroom-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(self.content)
+            # mkstemp creates files with mode 0600: set the mode of an ordinary new file.
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(unfinished).chmod(0o666 & ~mask)
+            Path(unfinished).replace(path)
+        except BaseException:
+            Path(unfinished).unlink(missing_ok=True)
+            raise
+        return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +102,17 @@ class RecordedImage:
     @classmethod
     def read_unedited(cls, source: ImageSource) -> Self:
         """Read an image file like `read`; also raises EditedImageError."""
-        found = cls.read(source)
-        if found.is_edited:
-            raise EditedImageError(found.name)
-        return found
+        image = cls.read(source)
+        if image.is_edited:
+            raise EditedImageError(image.name)
+        return image
 
     @property
     def is_edited(self) -> bool:
         """Whether its pixels differ from those that darkroom wrote."""
-        asked = self.record.parameters
+        size = self.record.parameters.width, self.record.parameters.height
         digest = hashlib.sha256(self.pixels).hexdigest()
-        return (asked.width, asked.height) != self.size or digest != self.record.provenance.decoded_sha256
+        return size != self.size or digest != self.record.provenance.decoded_sha256
 
 
 def read_image_record(source: ImageSource) -> ImageRecord:

@@ -1,0 +1,53 @@
+"""API keys and usage of a caller."""
+
+from datetime import date, datetime
+
+from pydantic import Field
+
+from darkroom.models.record import Record
+
+
+class ApiKey(Record):
+    """An API key without its secret."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class CreatedApiKey(ApiKey):
+    """A new API key with its secret, which the API returns only once."""
+
+    key: str = Field(repr=False)
+
+
+class ApiKeyList(Record):
+    """All API keys of the caller, newest first."""
+
+    keys: tuple[ApiKey, ...]
+
+
+class Usage(Record):
+    """Usage of tasks; `price` is None if no prices are configured."""
+
+    tasks: int
+    gpu_seconds: float
+    wasted_gpu_seconds: float
+    price: float | None = None
+
+
+class DailyUsage(Usage):
+    """Usage of the tasks that finished on one day."""
+
+    day: date
+
+
+class UsageReport(Record):
+    """Usage of the caller's tasks, total and per day in ascending order."""
+
+    currency: str | None = None
+    total: Usage
+    days: tuple[DailyUsage, ...] = ()

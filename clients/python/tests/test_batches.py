@@ -1,0 +1,132 @@
+"""Batch submissions: outcomes and retries per item."""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from darkroom.errors import (
+    ConfigurationError,
+    ParametersRejectedError,
+    TooManyRequestsError,
+    UnavailableError,
+    UnreachableError,
+)
+from darkroom.models.task import Task
+from darkroom.resources import batches
+from darkroom.submission import Submission
+from scripted import ScriptedApi, problem, reply, task_json
+
+
+def accepted(name: str) -> dict[str, Any]:
+    return {"status": 202, "task": task_json(id=name), "problem": None, "retry_after_seconds": None}
+
+
+def refused(code: str, status: int, *, wait: int | None = None, retryable: bool = False) -> dict[str, Any]:
+    body = problem(code, status, retryable=retryable).json()
+    return {"status": status, "task": None, "problem": body, "retry_after_seconds": wait}
+
+
+def results(*each: dict[str, Any]) -> httpx.Response:
+    return reply({"results": list(each)})
+
+
+def sent(api: ScriptedApi) -> list[list[dict[str, Any]]]:
+    return [json.loads(request.content)["tasks"] for request in api.recording.requests]
+
+
+def test_submit_many_returns_a_task_or_an_error_per_item(api: ScriptedApi) -> None:
+    items: list[Submission] = [{"prompt": "a", "steps": 4}, {"prompt": "b", "seed": None}]
+    operation = batches.submit_many(api.calls, items)
+    task, refusal = api.run(operation, results(accepted("one"), refused("parameters_rejected", 422))).result
+    assert isinstance(task, Task)
+    assert isinstance(refusal, ParametersRejectedError)
+    assert task.id == "one"
+    assert refusal.errors[0].location == "/steps"
+    ((first, second),) = sent(api)
+    assert (first["prompt"], first["steps"]) == ("a", 4)
+    assert set(second) == {"prompt", "idempotency_key"}
+    assert first["idempotency_key"] != second["idempotency_key"]
+
+
+def test_submit_many_retries_only_retryable_items(api: ScriptedApi) -> None:
+    operation = batches.submit_many(api.calls, [{"prompt": "a"}, {"prompt": "b", "idempotency_key": "k"}])
+    api.run(
+        operation,
+        results(accepted("one"), refused("quota_exceeded", 429, wait=7, retryable=True)),
+        results(accepted("two")),
+    )
+    assert [task.id for task in api.recording.result] == ["one", "two"]
+    assert api.recording.pauses == [7.0]
+    assert sent(api)[1] == [{"prompt": "b", "idempotency_key": "k"}]
+
+
+def test_submit_many_returns_the_error_when_retry_after_is_too_long(api: ScriptedApi) -> None:
+    full = results(refused("queue_full", 429, wait=3_600, retryable=True))
+    (outcome,) = api.run(batches.submit_many(api.calls, [{"prompt": "a"}]), full).result
+    assert isinstance(outcome, TooManyRequestsError)
+    assert outcome.retry_after_seconds == 3_600
+    assert api.recording.pauses == []
+
+
+def test_submit_many_keeps_the_keys_when_a_response_is_lost(api: ScriptedApi) -> None:
+    operation = batches.submit_many(api.calls, [{"prompt": "a"}])
+    api.run(operation, httpx.ReadTimeout("no response"), results(accepted("one")))
+    first, second = sent(api)
+    assert first == second
+
+
+def test_submit_many_splits_calls_and_isolates_their_failures(api: ScriptedApi) -> None:
+    count = batches.MAX_ITEMS + 5
+    operation = batches.submit_many(api.calls, [{"prompt": str(number)} for number in range(count)])
+    first = results(*(accepted(str(number)) for number in range(batches.MAX_ITEMS)))
+    outcomes = api.run(operation, first, *[httpx.ConnectError("refused")] * 5).result
+    assert [task.id for task in outcomes[:-5]] == [str(number) for number in range(batches.MAX_ITEMS)]
+    assert all(isinstance(outcome, UnreachableError) for outcome in outcomes[-5:])
+
+
+def test_submit_many_does_not_retry_a_failed_call_per_item(api: ScriptedApi) -> None:
+    unavailable = [problem("dependency_unavailable", 503, retryable=True) for _ in range(5)]
+    (outcome,) = api.run(batches.submit_many(api.calls, [{"prompt": "a"}]), *unavailable).result
+    assert isinstance(outcome, UnavailableError)
+
+
+def test_submit_many_returns_nothing_for_no_items(api: ScriptedApi) -> None:
+    assert api.run(batches.submit_many(api.calls, [])).result == ()
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"steps": 1}, "submission 1 (counted from 0): /prompt: is required"),
+        (
+            {"prompt": "a", "guidance_scale": float("nan")},
+            "submission 1 (counted from 0): /guidance_scale: must be a finite",
+        ),
+        (
+            {"prompt": "a", "idempotency_key": b"k"},
+            "submission 1 (counted from 0): the Idempotency-Key must be",
+        ),
+    ],
+)
+def test_submit_many_names_an_invalid_item_before_sending(
+    api: ScriptedApi, second: Any, message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        api.run(batches.submit_many(api.calls, [{"prompt": "a"}, second]))
+    assert not api.recording.requests
+
+
+def test_submit_many_retries_an_unknown_outcome_with_its_key(api: ScriptedApi) -> None:
+    unknown = refused("dependency_unavailable", 503, wait=2, retryable=True)
+    unknown["problem"]["task_id"] = "one"
+    api.run(
+        batches.submit_many(api.calls, [{"prompt": "a"}, {"prompt": "b"}]),
+        results(unknown, accepted("two")),
+        results(accepted("one")),
+    )
+    assert [task.id for task in api.recording.result] == ["one", "two"]
+    first, again = sent(api)
+    assert again == first[:1]
