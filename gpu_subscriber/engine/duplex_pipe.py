@@ -1,77 +1,98 @@
-"""The engine's end of the pipe: a receiving thread, a sending thread, and an exit without a parent.
+"""One end of the pipe between the worker and its engine; both ends use this class.
 
 The module does not import torch, so that the engine receives messages before torch's imports, which
-take seconds.
+take seconds, and so that the worker can import it.
 """
 
 import os
+import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import Generic, TypeVar
 
-from gpu_subscriber.engine.exit_codes import PARENT_GONE
-from gpu_subscriber.engine.messages import FromEngine, ToEngine
+PEER_CHECK_SECONDS = 2.0
+Incoming = TypeVar("Incoming")
+Outgoing = TypeVar("Outgoing")
 
-ORPHAN_CHECK_SECONDS = 2.0
 
+class DuplexPipe(Generic[Incoming, Outgoing]):
+    """Messages to and from the other process, whose slowness or death never blocks the caller.
 
-class DuplexPipe:
-    """Messages from and to the parent.
+    One thread writes to the pipe and one reads from it, so a peer that hangs in the middle of a
+    message blocks only these two. `send` is thread-safe; `receive` is for one thread.
 
-    Neither `send` nor the engine's loop ever waits for a slow parent. When the parent dies, the
-    process exits at once, even during a step. The end of the pipe signals the parent's death; if a
-    third process holds a copy of the pipe, a changed parent process id does. (Linux's parent-death
-    signal is unsuitable: it fires when the *thread* that started the engine ends.)
+    The end of the pipe signals the peer's death. A third process may hold a copy of the pipe; then
+    `peer_is_alive`, called every two seconds of silence, detects it. `on_lost` is called on one of
+    the two threads, as soon as the peer is lost.
     """
 
-    def __init__(self, pipe: Connection, *, leave: Callable[[int], object] = os._exit) -> None:
-        self._pipe = pipe
-        self._leave = leave
-        self._parent_id = os.getppid()
-        self._heard: SimpleQueue[ToEngine] = SimpleQueue()
-        self._unsaid: SimpleQueue[FromEngine | None] = SimpleQueue()
-        self._listener = Thread(target=self._listen, name="engine-listener", daemon=True)
-        self._speaker = Thread(target=self._speak, name="engine-speaker", daemon=True)
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        on_lost: Callable[[], object] = lambda: None,
+        peer_is_alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._connection = connection
+        self._on_lost = on_lost
+        self._peer_is_alive = peer_is_alive
+        self._incoming: SimpleQueue[Incoming | None] = SimpleQueue()
+        self._outgoing: SimpleQueue[Outgoing | None] = SimpleQueue()
+        self._reader = Thread(target=self._read, name="engine-pipe-reader", daemon=True)
+        self._writer = Thread(target=self._write, name="engine-pipe-writer", daemon=True)
 
     def open(self) -> None:
-        self._listener.start()
-        self._speaker.start()
+        """Start both threads."""
+        self._reader.start()
+        self._writer.start()
 
-    def close(self) -> None:
-        """Send all queued messages and stop the sending thread; later messages are never sent."""
-        self._unsaid.put(None)
-        self._speaker.join()
+    def send(self, message: Outgoing) -> None:
+        """Queue a message without blocking. Messages to a lost peer are dropped."""
+        self._outgoing.put(message)
 
-    def send(self, message: FromEngine) -> None:
-        """Queue a message for the parent."""
-        self._unsaid.put(message)
+    def receive(self, *, wait: bool = True, within_seconds: float | None = None) -> Incoming | None:
+        """Return the oldest unread message, or None if there is none, or none in time.
 
-    def next(self, *, wait: bool, within_seconds: float | None = None) -> ToEngine | None:
-        """Return the oldest pending message.
-
-        Returns None when there is none and `wait` is off, or when none arrives within
-        `within_seconds`.
+        Raises EOFError when the peer is lost and all its messages are read.
         """
         try:
-            return self._heard.get(block=wait, timeout=within_seconds)
+            message = self._incoming.get(block=wait, timeout=within_seconds)
         except Empty:
             return None
+        if message is None:
+            raise EOFError("the other end of the pipe is closed")
+        return message
 
-    def _listen(self) -> None:
+    def flush(self) -> None:
+        """Send all queued messages and stop sending; later messages are dropped."""
+        self._outgoing.put(None)
+        self._writer.join()
+
+    def close(self) -> None:
+        """Shut down the pipe, which ends both threads, and close it afterwards."""
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        self.flush()
+        self._reader.join()
+        self._connection.close()
+
+    def _read(self) -> None:
         try:
             while True:
-                if self._pipe.poll(ORPHAN_CHECK_SECONDS):
-                    self._heard.put(self._pipe.recv())
-                elif os.getppid() != self._parent_id:
+                if self._connection.poll(PEER_CHECK_SECONDS):
+                    self._incoming.put(self._connection.recv())
+                elif not self._peer_is_alive():
                     break
         except (EOFError, OSError):
             pass
-        self._leave(PARENT_GONE)
+        self._on_lost()
+        self._incoming.put(None)
 
-    def _speak(self) -> None:
+    def _write(self) -> None:
         try:
-            while (message := self._unsaid.get()) is not None:
-                self._pipe.send(message)
+            while (message := self._outgoing.get()) is not None:
+                self._connection.send(message)
         except OSError:
-            self._leave(PARENT_GONE)
+            self._on_lost()

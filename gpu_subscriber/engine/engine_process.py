@@ -10,6 +10,8 @@ from tqdm import tqdm
 from common.observability.logging import configure_logging
 from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import EngineSettings
+from gpu_subscriber.engine.exit_codes import PARENT_GONE
+from gpu_subscriber.engine.messages import FromEngine, ToEngine
 
 
 def run_engine(pipe: Connection, settings: EngineSettings) -> None:
@@ -36,11 +38,16 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
     # cleanup.
     tqdm.set_lock(threading.RLock())
     configure_logging(process="engine", level=settings.log_level, log_format=settings.log_format)
-    link = DuplexPipe(pipe)
-    link.open()
+    parent_id = os.getppid()
+    # Without its parent the engine exits at once, even during a step. (Linux's parent-death signal is
+    # unsuitable: it fires when the *thread* that started the engine ends.)
+    to_parent: DuplexPipe[ToEngine, FromEngine] = DuplexPipe(
+        pipe, on_lost=lambda: os._exit(PARENT_GONE), peer_is_alive=lambda: os.getppid() == parent_id
+    )
+    to_parent.open()
     from gpu_subscriber.engine.main_loop import serve  # noqa: PLC0415 (imports torch, which the parent never does)
 
-    exit_code = serve(link, settings)
-    link.close()
+    exit_code = serve(to_parent, settings)
+    to_parent.flush()
     # Not sys.exit: with a poisoned context torch's destructors may hang, and no cleanup is needed.
     os._exit(exit_code)

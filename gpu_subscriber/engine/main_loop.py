@@ -12,7 +12,7 @@ from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine.errors import ModelUnavailableError
-from gpu_subscriber.engine.messages import EngineReady, Shutdown, WarmUpTimes
+from gpu_subscriber.engine.messages import EngineReady, FromEngine, Shutdown, ToEngine, WarmUpTimes
 from gpu_subscriber.engine.models.model_cache import Family, ModelCache, is_exclusive, load_family
 from gpu_subscriber.engine.models.model_provenance import software_versions
 from gpu_subscriber.engine.models.warm_up import default_key, warm_up
@@ -21,10 +21,10 @@ from gpu_subscriber.engine.step_engine import StepEngine
 _log = structlog.get_logger()
 
 
-def serve(link: DuplexPipe, settings: EngineSettings) -> int:
+def serve(pipe: DuplexPipe[ToEngine, FromEngine], settings: EngineSettings) -> int:
     """Load a model, send EngineReady, and work until Shutdown. Returns the exit code, never raises."""
     try:
-        return _MainLoop(link, settings).until_shutdown()
+        return _MainLoop(pipe, settings).until_shutdown()
     except Exception as error:
         lost = is_device_lost(error)
         frames = traceback.format_tb(error.__traceback__)
@@ -35,8 +35,8 @@ def serve(link: DuplexPipe, settings: EngineSettings) -> int:
 
 
 class _MainLoop:
-    def __init__(self, link: DuplexPipe, settings: EngineSettings) -> None:
-        self._link = link
+    def __init__(self, pipe: DuplexPipe[ToEngine, FromEngine], settings: EngineSettings) -> None:
+        self._pipe = pipe
         self._settings = settings
         self._device = Device.chosen(settings)
         if not self._device.is_cuda:
@@ -50,7 +50,7 @@ class _MainLoop:
             device=self._device,
             caps=self._caps,
             settings=settings,
-            send=link.send,
+            send=pipe.send,
             pump=lambda: self._hear(wait=False),
         )
         self._warm_up: WarmUpTimes | None = None
@@ -93,7 +93,7 @@ class _MainLoop:
         if standing == self._reported:
             return
         self._reported = standing
-        self._link.send(self._ready())
+        self._pipe.send(self._ready())
 
     def _ready(self) -> EngineReady:
         return EngineReady(
@@ -121,14 +121,14 @@ class _MainLoop:
 
         With `wait`, block until one arrives or `within_seconds` have passed.
         """
-        message = self._link.next(wait=wait, within_seconds=within_seconds)
+        message = self._pipe.receive(wait=wait, within_seconds=within_seconds)
         while message is not None:
             if isinstance(message, Shutdown):
                 self._shutdown = message
                 self._engine.stop_drawing()
             else:
                 self._engine.receive(message)
-            message = self._link.next(wait=False)
+            message = self._pipe.receive(wait=False)
 
     def _load(self, spec: ModelSpec, device: Device) -> Family:
         family = load_family(spec, device, compile_denoiser=self._settings.compile_denoiser)

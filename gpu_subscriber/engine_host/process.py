@@ -2,15 +2,12 @@
 
 import importlib
 import multiprocessing
-import os
 import signal
-import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from queue import Empty, SimpleQueue
-from threading import Thread
 
+from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.messages import FromEngine, ToEngine
 from gpu_subscriber.engine_host.exit import EngineExit
 from gpu_subscriber.engine_host.oom_kills import oom_kills
@@ -21,32 +18,21 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 class EngineProcess:
-    """A running engine process. `send` and `kill` are thread-safe; `receive` is for one thread.
-
-    One thread writes to the pipe and one reads from it. A hung engine can block only these two, in
-    the middle of a message.
-    """
+    """A running engine process. `send` and `kill` are thread-safe; `receive` is for one thread."""
 
     def __init__(
         self,
         process: SpawnProcess,
-        pipe: Connection,
+        connection: Connection,
         *,
         count_oom_kills: Callable[[], int | None],
         oom_kills_before: int | None,
     ) -> None:
         self._process = process
-        self._pipe = pipe
+        self._pipe: DuplexPipe[FromEngine, ToEngine] = DuplexPipe(connection)
+        self._pipe.open()
         self._count_oom_kills = count_oom_kills
         self._oom_kills_before = oom_kills_before
-        self._unsaid: SimpleQueue[ToEngine | None] = SimpleQueue()
-        self._heard: SimpleQueue[FromEngine | None] = SimpleQueue()
-        self._threads = (
-            Thread(target=self._speak, name="engine-speaker", daemon=True),
-            Thread(target=self._listen, name="engine-listener", daemon=True),
-        )
-        for thread in self._threads:
-            thread.start()
         self._hung = False
         self._forced = False
 
@@ -72,7 +58,7 @@ class EngineProcess:
 
         Messages to a dead engine are lost: see `receive`.
         """
-        self._unsaid.put(message)
+        self._pipe.send(message)
 
     def receive(self, *, within_seconds: float) -> FromEngine | None:
         """Return the engine's next message; None if there was none in time.
@@ -81,13 +67,11 @@ class EngineProcess:
         """
         was_alive = self._process.is_alive()
         try:
-            message = self._heard.get(timeout=within_seconds)
-        except Empty:
-            if was_alive:
-                return None
-            message = None  # it is dead, but another process holds the pipe open
-        if message is None:
-            raise EngineGoneError("the engine's pipe has ended")
+            message = self._pipe.receive(within_seconds=within_seconds)
+        except EOFError as error:
+            raise EngineGoneError("the engine's pipe has ended") from error
+        if message is None and not was_alive:
+            raise EngineGoneError("the engine is dead, but another process holds its pipe open")
         return message
 
     def kill(self, *, hung: bool = False) -> None:
@@ -101,7 +85,7 @@ class EngineProcess:
         if self._process.is_alive():
             self.kill()
             self._process.join()
-        self._hang_up()
+        self._pipe.close()
         after, before = self._count_oom_kills(), self._oom_kills_before
         return EngineExit(
             exit_code=self._process.exitcode or 0,
@@ -109,31 +93,6 @@ class EngineProcess:
             forced=self._forced,
             oom_killed=after is not None and before is not None and after > before,
         )
-
-    def _speak(self) -> None:
-        try:
-            while (message := self._unsaid.get()) is not None:
-                self._pipe.send(message)
-        except OSError:
-            return
-
-    def _listen(self) -> None:
-        try:
-            while True:
-                self._heard.put(self._pipe.recv())
-        except (EOFError, OSError):
-            return
-        finally:
-            self._heard.put(None)
-
-    def _hang_up(self) -> None:
-        """Shut down the pipe, which ends both threads, and close it afterwards."""
-        with socket.socket(fileno=os.dup(self._pipe.fileno())) as end:
-            end.shutdown(socket.SHUT_RDWR)
-        self._unsaid.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._pipe.close()
 
 
 def _run_entry_point(entry_point: str, pipe: Connection, settings: object) -> None:
