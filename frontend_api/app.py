@@ -19,18 +19,16 @@ from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problem_responses import answer_problems
 from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
 from frontend_api.images.routes import blueprint as images
-from frontend_api.images.routes_previews import blueprint as previews
+from frontend_api.images.routes import previews
 from frontend_api.internal.routes import blueprint as internal
 from frontend_api.models.routes import blueprint as models
 from frontend_api.openapi.routes import blueprint as documentation
 from frontend_api.operations.routes import blueprint as operations
 from frontend_api.quotas.headers import add_rate_limit_headers
 from frontend_api.stats.routes import blueprint as queue
-from frontend_api.streams.routes_sse import blueprint as events
-from frontend_api.streams.routes_websocket import blueprint as sockets
+from frontend_api.streams.routes import events, sockets
+from frontend_api.tasks.routes import batches, results
 from frontend_api.tasks.routes import blueprint as tasks
-from frontend_api.tasks.routes_batches import blueprint as batches
-from frontend_api.tasks.routes_results import blueprint as results
 from frontend_api.usage.routes import blueprint as usage
 from frontend_api.webhooks.routes import blueprint as webhooks
 

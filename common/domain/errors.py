@@ -23,6 +23,8 @@ class DomainError(Exception):
 
     code: ClassVar[str] = "domain_error"
     retryable: ClassVar[bool] = False
+    retry_after_seconds: int | None = None
+    """When a retry may succeed, if that is known."""
 
 
 class TaskNotFoundError(DomainError):
@@ -108,6 +110,7 @@ class DependencyUnavailableError(DomainError):
 
     code = "dependency_unavailable"
     retryable = True
+    retry_after_seconds = 2  # most outages are reconnections
 
     def __init__(self, dependency: str, detail: str = "did not answer in time") -> None:
         super().__init__(f"{dependency} {detail}")

@@ -15,9 +15,9 @@ import string
 import zlib
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from common.domain.errors import DomainError
+from frontend_api.identity.ports import Scope
 
 PREFIX = "drk_"
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -26,20 +26,6 @@ _KEY_ID = re.compile(rf"[0-9A-Za-z]{{{_ID_CHARACTERS}}}", re.ASCII)
 _KEY = re.compile(
     rf"{PREFIX}[0-9A-Za-z]{{{_ID_CHARACTERS + _SECRET_CHARACTERS + _CHECKSUM_CHARACTERS}}}", re.ASCII
 )
-
-
-class Scope(StrEnum):
-    """A permission of a caller. No scope implies another."""
-
-    READ = "read"
-    """Read tasks, images, models, the queue and the usage."""
-    SUBMIT = "submit"
-    """Submit, cancel, retry and delete tasks."""
-    ADMIN = "admin"
-    """Manage API keys, and dead letters if the owner is an operator."""
-
-
-ALL_SCOPES = frozenset(Scope)
 
 
 class ApiKeyNotFoundError(DomainError):

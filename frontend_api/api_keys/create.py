@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import DomainError
 from common.ports import Clock
-from frontend_api.api_keys.api_key import ApiKey, Scope, hashed, new_key
+from frontend_api.api_keys.api_key import ApiKey, hashed, new_key
 from frontend_api.api_keys.ports import ApiKeyStore
-from frontend_api.identity.ports import Principal
+from frontend_api.identity.ports import Principal, Scope
 
 MAX_KEYS_PER_CALLER = 50
 

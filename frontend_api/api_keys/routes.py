@@ -2,13 +2,13 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.api_keys.api_key import Scope
 from frontend_api.api_keys.package import ApiKeys
 from frontend_api.api_keys.schemas import ApiKeyAnswer, ApiKeyListAnswer, ApiKeyRequest, CreatedApiKeyAnswer
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.requests import BAD_BODY, authenticate, caller, caller_id, json_body
 from frontend_api.http.responses import json_answer
-from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.identity.ports import Scope
 
 blueprint = Blueprint("keys", __name__, url_prefix="/v1/keys")
 blueprint.before_request(authenticate)

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from frontend_api.api_keys.api_key import ApiKey, Scope
+from frontend_api.api_keys.api_key import ApiKey
 from frontend_api.api_keys.create import CreatedApiKey
-from frontend_api.http.schemas import ResponseBody
-from frontend_api.tasks.schemas import Text
+from frontend_api.http.schemas import ResponseBody, Text
+from frontend_api.identity.ports import Scope
 
 MAX_DAYS = 3_650
 

@@ -2,7 +2,6 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.api_keys.api_key import Scope
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.dead_letters.responses import (
     DeadLetterDetailResponse,
@@ -11,11 +10,12 @@ from frontend_api.dead_letters.responses import (
     PurgeResponse,
 )
 from frontend_api.dead_letters.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import authenticate_operator, query
 from frontend_api.http.responses import json_answer
-from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.identity.ports import Scope
 from frontend_api.tasks.responses import TaskResponse, task_path
 from frontend_api.tasks.routes import task_answer
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from common.domain.task import Lane, Task, TaskStatus
-from frontend_api.estimates.workload import NO_WORK, ActiveTask, Backlog, Work
+from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog, Work
 
 MAX_LISTED = 20
 

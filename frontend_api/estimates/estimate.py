@@ -16,7 +16,8 @@ from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane, Phase, Task
 from common.domain.worker_report import ModelTimes, SizeTimes
 from frontend_api.estimates.calibration import Eta
-from frontend_api.estimates.workload import Work, Workload
+from frontend_api.estimates.workload import Workload
+from frontend_api.stats.backlog import Work
 
 _MEASURED_EVERY_SECONDS = 1.0
 """Up to this age, a measured position is as accurate as an estimated one."""

@@ -4,11 +4,12 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from frontend_api.estimates.package import Estimates
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
-from frontend_api.http.requests import BAD_BODY, authenticate, caller_id, json_body, limit_refusals
+from frontend_api.http.requests import BAD_BODY, authenticate, caller_id, json_body
 from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.quotas.headers import limit_refusals
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import EtaResponse, WarningResponse, warning_responses
 from frontend_api.tasks.schemas import TaskSubmission

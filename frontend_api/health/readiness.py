@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
+from frontend_api.cache import Remembered
 from frontend_api.health.ports import Probe
-from frontend_api.stats.cached import Remembered
 
 _GOOD_FOR = timedelta(seconds=1)
 """Any caller may request readiness, and each probe calls another service."""

@@ -3,10 +3,10 @@
 from flask import Blueprint, Response
 
 from frontend_api.health.readiness import CheckReadiness
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.openapi.operation import Answer, Operation, described
 
 blueprint = Blueprint("health", __name__)
 

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from flask import Response, after_this_request, current_app, g, request
+from flask import current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
+from frontend_api.http.api_doc import operation_of
 from frontend_api.http.concurrency_limiter import RequestGate
 from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, query_problem
@@ -17,8 +18,6 @@ from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, 
 from frontend_api.http.request_log import note_task
 from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import NotAuthenticatedError, Principal
-from frontend_api.openapi.operation import operation_of
-from frontend_api.quotas.quotas import Quotas
 
 _Body = TypeVar("_Body", bound=BaseModel)
 BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
@@ -127,20 +126,6 @@ def json_body(
         return schema.model_validate(parse_json_object(raw, max_values=max_values))
     except ValidationError as exc:
         raise RequestRefusedError(body_problem(exc)) from exc
-
-
-def limit_refusals() -> None:
-    """Return 429 after too many rejected submissions, before the body is read; count this one if it
-    is rejected.
-    """
-    quotas, user_id = current(Quotas), caller_id()
-    quotas.check_refusals(user_id)
-
-    @after_this_request
-    def count(answer: Response) -> Response:
-        if answer.status_code in REFUSED_FOR_ITS_CONTENT:
-            quotas.count_refused(user_id)
-        return answer
 
 
 def query(schema: type[_Body]) -> _Body:

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from frontend_api.http.json_body import is_unicode
 
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 
@@ -17,6 +19,17 @@ def _written(value: object) -> object:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
 """A time with an offset from UTC."""
+
+
+def storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain NUL characters")
+    if not is_unicode(text):
+        raise ValueError("must be valid Unicode: half of a surrogate pair stands alone")
+    return text
+
+
+Text = Annotated[str, AfterValidator(storable)]
 
 
 class ResponseBody(BaseModel):

@@ -3,9 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from frontend_api.api_keys.api_key import ALL_SCOPES, Scope
+
+class Scope(StrEnum):
+    """A permission of a caller. No scope implies another."""
+
+    READ = "read"
+    """Read tasks, images, models, the queue and the usage."""
+    SUBMIT = "submit"
+    """Submit, cancel, retry and delete tasks."""
+    ADMIN = "admin"
+    """Manage API keys, and dead letters if the owner is an operator."""
+
+
+ALL_SCOPES = frozenset(Scope)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

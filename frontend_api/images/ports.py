@@ -4,11 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from common.domain.errors import DomainError
 from common.domain.images import StoredImage
 
 
-class ImageGoneError(Exception):
+class ImageGoneError(DomainError):
     """The bucket no longer has an object with this name."""
+
+    code = "image_not_found"
+
+    def __init__(self, object_name: str) -> None:
+        super().__init__("the image is no longer stored")
+        self.object_name = object_name
 
 
 class ImageBucket(Protocol):

@@ -1,14 +1,16 @@
-"""/v1/tasks/{id}/images/{n}: a finished image, as a redirect to a signed link where available, else
-as bytes.
+"""/v1/tasks/{id}/images/{n} and /v1/tasks/{id}/previews/{n}: finished images and their previews.
+
+An image is a redirect to a signed link where links can be signed, else its bytes.
 """
 
 from flask import Blueprint, Response, request
 
 from common.domain.images import StoredImage
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
+from frontend_api.http.responses import conditional
 from frontend_api.images.package import Images
-from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.tasks.package import Tasks
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images")
@@ -63,3 +65,37 @@ def _bytes_answer(task_id: str, image: StoredImage) -> Response:
     name = f"darkroom-{task_id}-{image.index}.{_EXTENSIONS.get(image.content_type, 'bin')}"
     answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
     return answer
+
+
+previews = Blueprint("previews", __name__, url_prefix="/v1/tasks/<task_id>/previews")
+previews.before_request(authenticate)
+
+
+@previews.get("/<int:index>")
+@described(
+    Operation(
+        id="readPreview",
+        summary="See an image emerge",
+        tag="images",
+        request_headers={"If-None-Match": "The ETag of the preview you have."},
+        answers={
+            200: Answer(
+                meaning="A small JPEG of what is predicted so far.",
+                media_type="image/jpeg",
+                headers={"ETag": "Changes with the preview."},
+            ),
+            304: Answer(meaning="The preview that you have is the newest."),
+        },
+        problems=("unauthenticated", "task_not_found", "image_not_found", "dependency_unavailable"),
+    )
+)
+def read_preview(task_id: str, index: int) -> Response:
+    """Return the newest preview of one image.
+
+    None exists before the first steps, nor after the task has finished.
+    """
+    seen = current(Tasks).read.preview(caller_id(), checked_task_id(task_id), index)
+    answer = Response(seen.preview.jpeg, content_type="image/jpeg")
+    answer.set_etag(f"{seen.attempt}-{seen.preview.step}")
+    answer.headers["Cache-Control"] = "private, no-cache"
+    return conditional(answer)

@@ -11,6 +11,7 @@ from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.versions import UndecodableError
 from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import BAD_BODY, json_body
@@ -18,7 +19,6 @@ from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.package import Identity
 from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
-from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.rescue.policy import Verdict
 from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.rescue.schemas import RescueRequest

@@ -10,13 +10,13 @@ from common.domain.models.catalog import ModelSpec
 from common.domain.models.traits import ModelTraits
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.models.package import Models
-from frontend_api.openapi.operation import Answer, Operation, described
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)

@@ -10,9 +10,9 @@ from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from frontend_api.http.api_doc import Answer, Operation, operation_of
 from frontend_api.http.problems import PROBLEMS
 from frontend_api.http.schemas import ProblemDocument
-from frontend_api.openapi.operation import Answer, Operation, operation_of
 from frontend_api.tasks.responses import WebhookBody
 
 Json = dict[str, Any]

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from common.domain.task import TaskStatus
 from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
-from frontend_api.api_keys.api_key import Scope
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate_operator
 from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.identity.ports import Scope
 from frontend_api.operations.alerts import Alert, AlertState
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
 from frontend_api.stats.routes import QueueAnswer

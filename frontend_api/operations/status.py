@@ -8,10 +8,10 @@ from functools import partial
 
 from common.domain.task import TaskStatus
 from common.ports import Clock
+from frontend_api.cache import Remembered
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.operations.alerts import Alert, AlertEvaluation, AlertLimits
-from frontend_api.stats.cached import Remembered
 from frontend_api.stats.queue import QueueStanding, ReadQueue
 from frontend_api.stats.task_flow import Lately, TaskFlow
 from frontend_api.usage.totals import UsageTotals

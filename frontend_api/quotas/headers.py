@@ -1,8 +1,9 @@
 """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers) on responses below /v1."""
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, after_this_request, g, request
 
 from frontend_api.http.current import current
+from frontend_api.http.requests import REFUSED_FOR_ITS_CONTENT, caller_id
 from frontend_api.quotas.quotas import Policy, Quotas, Standing
 
 _BELOW = "/v1/"
@@ -20,6 +21,20 @@ def add_rate_limit_headers(app: Flask) -> None:
             answer.headers["RateLimit-Policy"] = ", ".join(map(_policy, quotas.policies))
             if "user_id" in g:
                 answer.headers["RateLimit"] = ", ".join(map(_standing, quotas.standings(g.user_id)))
+        return answer
+
+
+def limit_refusals() -> None:
+    """Return 429 after too many rejected submissions, before the body is read; count this one if it
+    is rejected.
+    """
+    quotas, user_id = current(Quotas), caller_id()
+    quotas.check_refusals(user_id)
+
+    @after_this_request
+    def count(answer: Response) -> Response:
+        if answer.status_code in REFUSED_FOR_ITS_CONTENT:
+            quotas.count_refused(user_id)
         return answer
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock
-from frontend_api.stats.cached import Remembered
+from frontend_api.cache import Remembered
 from frontend_api.stats.queue_gauge import QueueGauge, QueueLine
 
 LATELY = timedelta(minutes=5)

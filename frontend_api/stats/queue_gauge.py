@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from common.domain.task import TaskStatus
-from frontend_api.estimates.workload import ActiveTask, Backlog
+from frontend_api.stats.backlog import ActiveTask, Backlog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

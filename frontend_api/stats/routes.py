@@ -7,11 +7,11 @@ from pydantic import Field
 
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.stats.queue import LATELY, QueueStanding, ReadQueue
 from frontend_api.stats.queue_gauge import QueueLine
 

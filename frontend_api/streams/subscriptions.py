@@ -10,15 +10,22 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from common.domain.errors import DomainError
 from common.domain.task import Task
 from frontend_api.streams.ports import TaskChanges, TaskSnapshot
 
 
-class TooManyWaitingError(Exception):
+class TooManyWaitingError(DomainError):
     """All slots for waiting callers in this process are taken."""
 
+    code = "too_many_waiting"
+    retryable = True
+    retry_after_seconds = 5  # among so many waits, some are always about to end
+
     def __init__(self, most: int) -> None:
-        super().__init__(f"{most} callers are waiting for changes here already, as many as may")
+        super().__init__(
+            f"{most} callers already wait for changes, the limit; retry later, or without waiting"
+        )
 
 
 class Subscription:

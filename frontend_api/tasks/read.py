@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from common.domain.errors import TaskNotFoundError
+from common.domain.errors import DomainError, TaskNotFoundError
 from common.domain.images import Preview, StoredImage
 from common.domain.task import Task
 from common.ports import TaskStore
 
 
-class ImageNotFoundError(Exception):
+class ImageNotFoundError(DomainError):
     """The task has no image or preview with this index, or none yet."""
+
+    code = "image_not_found"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,25 +1,38 @@
-"""/v1/tasks: submit, read, list, cancel, retry and delete tasks."""
+"""/v1/tasks: submit, read, list, cancel, retry and delete tasks.
 
+/v1/tasks:batch takes many submissions in one request. /v1/results is for callers who poll.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from enum import StrEnum
 
 from flask import Blueprint, Response, request
+from pydantic import Field, ValidationError
 
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
+from frontend_api.estimates.package import Estimates
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
-from frontend_api.http.request_log import note_task
+from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
+from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
+from frontend_api.http.request_log import current_trace_id, note_task
 from frontend_api.http.requests import (
     BAD_BODY,
+    REFUSED_FOR_ITS_CONTENT,
     authenticate,
     caller_id,
     checked_task_id,
     idempotency_key,
     json_body,
-    limit_refusals,
     query,
 )
 from frontend_api.http.responses import conditional, json_answer, revalidated
-from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.http.schemas import ProblemDocument, ResponseBody
+from frontend_api.quotas.headers import limit_refusals
+from frontend_api.quotas.quotas import Quotas
 from frontend_api.streams.long_poll import (
     PREFER,
     PREFERENCE_APPLIED,
@@ -31,8 +44,16 @@ from frontend_api.streams.long_poll import (
 from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import TaskPageResponse, TaskResponse, task_path
-from frontend_api.tasks.schemas import TaskListQuery, TaskSubmission
-from frontend_api.tasks.submit import Submission, Submitted
+from frontend_api.tasks.schemas import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_VALUES,
+    BatchItem,
+    TaskBatch,
+    TaskListQuery,
+    TaskSubmission,
+)
+from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submission, Submitted
+from frontend_api.tasks.submit_batch import Outcome
 from frontend_api.usage.package import Usage
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
@@ -104,7 +125,12 @@ def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
 
 
 def _submitted(submission: Submission) -> Submitted:
-    submitted = current(Tasks).submit(submission)
+    try:
+        submitted = current(Tasks).submit(submission)
+    except IdempotencyKeyReusedError as error:
+        complaint = Complaint("header", "Idempotency-Key", "must be new for a new request")
+        problem = Problem(code=error.code, detail=str(error), complaints=(complaint,))
+        raise RequestRefusedError(problem) from error
     task = submitted.task
     note_task(task.id)
     if not submitted.replayed:
@@ -230,3 +256,163 @@ def delete(task_id: str) -> Response:
     """Delete a task permanently."""
     current(Tasks).delete(caller_id(), checked_task_id(task_id))
     return Response(status=204)
+
+
+batches = Blueprint("batches", __name__, url_prefix="/v1/tasks:batch")
+batches.before_request(authenticate)
+
+
+class BatchOutcome(StrEnum):
+    """The outcome of one submission."""
+
+    ACCEPTED = "accepted"
+    REPLAYED = "replayed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    """A dependency did not confirm in time: the task may be stored."""
+
+
+class BatchResultResponse(ResponseBody):
+    """The result of one submission: a task, or a problem with pointers relative to that submission."""
+
+    index: int = Field(description="The submission's position in `tasks`, from 0.")
+    outcome: BatchOutcome = Field(
+        description="`refused`: there is no task. `unknown`: there is a task, or may be; "
+        "the same item with the same `idempotency_key` makes no second one."
+    )
+    task_id: str | None = Field(
+        description="The task's id, also where the outcome is unknown; null if refused."
+    )
+    status: int = Field(
+        description="What it would have been answered with alone: 202 accepted, 200 replayed, or the problem's."
+    )
+    task: TaskResponse | None
+    problem: ProblemDocument | None
+    retry_after_seconds: int | None = Field(description="When a retryable problem may be over.")
+
+
+class BatchResponse(ResponseBody):
+    """The result of each submission, in the order of the request."""
+
+    accepted: int
+    replayed: int
+    refused: int
+    unknown: int
+    results: tuple[BatchResultResponse, ...]
+
+
+@batches.post("")
+@described(
+    Operation(
+        id="submitBatch",
+        summary="Submit up to 100 tasks at once",
+        tag="tasks",
+        body=TaskBatch,
+        answers={
+            200: Answer(
+                meaning="Each is accepted or refused by itself: `results` says how. An unknown outcome is neither.",
+                body=BatchResponse,
+            )
+        },
+        problems=(*BAD_BODY, "unauthenticated", "quota_exceeded", "dependency_unavailable"),
+    )
+)
+def submit_batch() -> Response:
+    """Accept every valid submission.
+
+    Items with an `idempotency_key` create no second task when the batch is sent again.
+    """
+    limit_refusals()
+    if "Idempotency-Key" in request.headers:
+        detail = "stands for one task; here give each item an idempotency_key"
+        raise RequestRefusedError(header_problem("Idempotency-Key", detail))
+    items = tuple(json_body(TaskBatch, max_bytes=MAX_BATCH_BYTES, max_values=MAX_BATCH_VALUES).checked())
+    fit = [item for item in items if isinstance(item, BatchItem)]
+    user_id = caller_id()
+    submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in fit]
+    outcomes = iter(current(Tasks).submit_batch(user_id, submissions))
+    results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
+    return json_answer(_batch_response(results))
+
+
+def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchResponse:
+    new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
+    for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
+        _accepted.add(count, {"model": model, "lane": lane.value})
+    told = tuple(_batch_result(index, result) for index, result in enumerate(results))
+    if any(one.status in REFUSED_FOR_ITS_CONTENT for one in told):
+        current(Quotas).count_refused(caller_id())
+    counts = Counter(one.outcome for one in told)
+    return BatchResponse(
+        accepted=counts[BatchOutcome.ACCEPTED],
+        replayed=counts[BatchOutcome.REPLAYED],
+        refused=counts[BatchOutcome.REFUSED],
+        unknown=counts[BatchOutcome.UNKNOWN],
+        results=told,
+    )
+
+
+def _batch_result(index: int, result: Outcome | ValidationError) -> BatchResultResponse:
+    if isinstance(result, Submitted):
+        estimate = current(Estimates).estimator(result.task)
+        return BatchResultResponse(
+            index=index,
+            outcome=BatchOutcome.REPLAYED if result.replayed else BatchOutcome.ACCEPTED,
+            task_id=result.task.id,
+            status=200 if result.replayed else 202,
+            task=TaskResponse.of(result.task, estimate=estimate, price=current(Usage).price),
+            problem=None,
+            retry_after_seconds=None,
+        )
+    problem = _item_problem(result)
+    wait = problem.headers.get("Retry-After")
+    return BatchResultResponse(
+        index=index,
+        outcome=BatchOutcome.REFUSED if problem.task_id is None else BatchOutcome.UNKNOWN,
+        task_id=problem.task_id,
+        status=problem.kind.status,
+        task=None,
+        problem=ProblemDocument.model_validate(problem.body(trace_id=current_trace_id())),
+        retry_after_seconds=None if wait is None else int(wait),
+    )
+
+
+def _item_problem(error: Exception) -> Problem:
+    problem = body_problem(error) if isinstance(error, ValidationError) else problem_of(error)
+    if problem is None:
+        raise error
+    if isinstance(error, IdempotencyKeyReusedError):  # the key is a field of the item here, not a header
+        complaint = Complaint("pointer", "/idempotency_key", "must be new for a new request")
+        return replace(problem, complaints=(complaint,))
+    return problem
+
+
+results = Blueprint("results", __name__, url_prefix="/v1/results")
+results.before_request(authenticate)
+
+_POLL_AFTER_SECONDS = 1
+
+
+@results.get("/<task_id>")
+@described(
+    Operation(
+        id="readResult",
+        summary="Poll for a task's end",
+        tag="results",
+        answers={
+            200: Answer(meaning="The task has ended.", body=TaskResponse),
+            202: Answer(
+                meaning="Not yet.",
+                body=TaskResponse,
+                headers={"Retry-After": "Seconds until asking again pays."},
+            ),
+        },
+        problems=("unauthenticated", "task_not_found", "dependency_unavailable"),
+    )
+)
+def read_result(task_id: str) -> Response:
+    """Return 202 while the task is queued or processing, 200 once it is in a terminal state."""
+    task = current(Tasks).read(caller_id(), checked_task_id(task_id))
+    if task.status.is_terminal:
+        return task_answer(task)
+    return task_answer(task, 202, Retry_After=str(_POLL_AFTER_SECONDS))

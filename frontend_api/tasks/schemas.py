@@ -22,7 +22,7 @@ from pydantic_core import PydanticKnownError
 
 from common.domain.parameters import OutputFormat, Sampler
 from common.domain.task import Lane, TaskStatus
-from frontend_api.http.json_body import is_unicode
+from frontend_api.http.schemas import Text, storable
 from frontend_api.tasks.submit import Submission
 from frontend_api.webhooks.url_policy import MAX_URL_CHARACTERS
 
@@ -43,14 +43,6 @@ _PARAMETERS = frozenset(
         "num_images", "output_format",
     )
 )  # fmt: skip
-
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain NUL characters")
-    if not is_unicode(text):
-        raise ValueError("must be valid Unicode: half of a surrogate pair stands alone")
-    return text
 
 
 def _telling(text: str) -> str:
@@ -80,12 +72,11 @@ def _given(prompt: object) -> object:
     return prompt
 
 
-Text = Annotated[str, AfterValidator(_storable)]
 LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(_storable)]
-CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(_storable)]
+LabelValue = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS), AfterValidator(storable)]
+CallbackUrlText = Annotated[str, Field(max_length=MAX_URL_CHARACTERS), AfterValidator(storable)]
 CallbackEvent = Literal["started", "progress", "finished"]
-ModelName = Annotated[str, Field(max_length=63), AfterValidator(_storable)]
+ModelName = Annotated[str, Field(max_length=63), AfterValidator(storable)]
 
 
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")]

@@ -14,6 +14,8 @@ from typing import Any
 from common.domain.errors import (
     DependencyUnavailableError,
     DomainError,
+    FieldProblem,
+    ParametersRejectedError,
     TaskAlreadyExistsError,
     TaskNotFoundError,
 )
@@ -26,7 +28,7 @@ from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.quotas.quotas import QuotaExceededError, Quotas
 from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
 from frontend_api.tasks.publish_confirmations import PublishConfirmations
-from frontend_api.webhooks.url_policy import CallbackUrlPolicy
+from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPolicy
 
 
 class IdempotencyKeyReusedError(DomainError):
@@ -38,13 +40,20 @@ class IdempotencyKeyReusedError(DomainError):
 class OutcomeUnknownError(DependencyUnavailableError):
     """A dependency timed out: the task with this id may be stored, now or soon, or not."""
 
+    _detail = (
+        "did not confirm in time whether the task is stored; read the task by `task_id`, "
+        "or send the request again with the same idempotency key"
+    )
+
     def __init__(self, task_id: str, unavailable: DependencyUnavailableError) -> None:
-        super().__init__(unavailable.dependency)
-        self.task_id = task_id
+        super().__init__(unavailable.dependency, self._detail)
+        self.stored_task_id = task_id
 
 
 class TaskNotConfirmedError(OutcomeUnknownError):
     """The task is stored but its message is not confirmed; rescue or a replay publishes it."""
+
+    _detail = "is unavailable; the task is stored and will be queued later"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +102,7 @@ class SubmitTask:
     def __call__(self, submission: Submission) -> Submitted:
         """Accept a submission, or return the task that an earlier identical one created.
 
-        Raises, before anything is stored, UnknownModelError, ParametersRejectedError and
-        CallbackRefusedError. Also raises:
+        Raises UnknownModelError and ParametersRejectedError before anything is stored. Also raises:
 
         - IdempotencyKeyReusedError if the key belongs to a different request.
         - TaskNotConfirmedError if the task is stored but not published.
@@ -121,7 +129,7 @@ class SubmitTask:
     def new_task(self, submission: Submission) -> Task:
         """Build a submission's task without storing it. Raises as a call does before storing."""
         if submission.callback_url is not None:
-            self.callback_url_policy.checked_url(submission.callback_url)
+            self._check_callback(submission.callback_url)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
             self.new_task_id()
@@ -155,6 +163,13 @@ class SubmitTask:
             return self.store.create(predicted)
         except DependencyUnavailableError as exc:
             raise OutcomeUnknownError(task.id, exc) from exc
+
+    def _check_callback(self, url: str) -> None:
+        try:
+            self.callback_url_policy.checked_url(url)
+        except CallbackRefusedError as exc:
+            problem = FieldProblem("/callback_url", str(exc))
+            raise ParametersRejectedError("1 field is not acceptable", (problem,)) from exc
 
     def _replayed(self, asked: Task) -> Task:
         try:

@@ -7,12 +7,12 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, query
 from frontend_api.http.responses import json_answer
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.openapi.operation import Answer, Operation, described
 from frontend_api.usage.package import Usage
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 

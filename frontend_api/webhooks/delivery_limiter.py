@@ -15,6 +15,7 @@ class ReceiverBusyError(DomainError):
 
     code = "receiver_busy"
     retryable = True
+    retry_after_seconds = 2
 
 
 class DeliveryLimiter:

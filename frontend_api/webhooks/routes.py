@@ -2,11 +2,11 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.api_keys.api_key import Scope
+from frontend_api.http.api_doc import Answer, Operation, described
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
 from frontend_api.http.responses import json_answer
-from frontend_api.openapi.operation import Answer, Operation, described
+from frontend_api.identity.ports import Scope
 from frontend_api.tasks.package import Tasks
 from frontend_api.webhooks.package import Webhooks
 from frontend_api.webhooks.responses import (

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Lane, Task, TaskStatus
-from frontend_api.estimates.workload import ActiveTask, Backlog, Work
+from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from frontend_api.stats.queue_gauge import QueueLine
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_store import InMemoryTaskStore

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from frontend_api.adapters.google_tokens import FirebaseAuthenticator
-from frontend_api.api_keys.api_key import Scope
 from frontend_api.api_keys.create import CreateApiKey
 from frontend_api.identity.emulator_tokens import unsigned_token
-from frontend_api.identity.ports import Principal
+from frontend_api.identity.ports import Principal, Scope
 from tests.system.conftest import StartSystem
 from tests.unit.darkroom.conftest import served
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api

@@ -12,7 +12,8 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 
 from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
-from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, Scope, is_key_id
+from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, is_key_id
+from frontend_api.identity.ports import Scope
 
 COLLECTION = "api_keys"
 _MOST_LISTED = 1_000

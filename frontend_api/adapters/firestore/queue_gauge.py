@@ -14,7 +14,7 @@ from common.adapters.firestore_values import plain
 from common.domain.task import Lane, TaskStatus
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore.dead_letter_archive import COLLECTION as DEAD_LETTERS
-from frontend_api.estimates.workload import ActiveTask, Backlog, Work
+from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from frontend_api.stats.queue_gauge import QueueLine
 
 _MOST_SECONDS_BEFORE_SUBMISSION = 2.0

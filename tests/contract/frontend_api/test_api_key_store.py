@@ -10,8 +10,9 @@ import pytest
 from common.adapters.firestore_client import firestore_client
 from common.domain.errors import DependencyUnavailableError
 from frontend_api.adapters.firestore.api_keys import COLLECTION, FirestoreApiKeys
-from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, Scope, hashed, new_key
+from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, hashed, new_key
 from frontend_api.api_keys.ports import ApiKeyStore
+from frontend_api.identity.ports import Scope
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW

@@ -24,7 +24,7 @@ from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
-from frontend_api.estimates.workload import NO_WORK, ActiveTask, Backlog
+from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog
 from frontend_api.stats.queue_gauge import QueueGauge, QueueLine
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.totals import NO_USAGE, UsageTotals

@@ -13,7 +13,7 @@ from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore.task_counts import FirestoreTaskCounts
 from frontend_api.adapters.firestore.task_flow import FirestoreTaskFlow
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
-from frontend_api.estimates.workload import NO_WORK, ActiveTask, Work
+from frontend_api.stats.backlog import NO_WORK, ActiveTask, Work
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 from tests.unit.common.adapters.test_firestore_indexes import (
     declared_indexes,

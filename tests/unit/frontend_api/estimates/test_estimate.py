@@ -17,7 +17,8 @@ from frontend_api.estimates.estimate import (
     predicted_seconds,
     predicted_seconds_left,
 )
-from frontend_api.estimates.workload import Backlog, Work, Workload
+from frontend_api.estimates.workload import Workload
+from frontend_api.stats.backlog import Backlog, Work
 from frontend_api.usage.usage import GpuPrice
 from tests.factories import NOW, parameters, submitted_task, worker_report
 from tests.unit.frontend_api.conftest import Api

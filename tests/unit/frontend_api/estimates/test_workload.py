@@ -10,8 +10,9 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.models.catalog import EMBEDDED_CATALOG
 from common.domain.task import Lane, Task
 from common.domain.worker_report import ModelTimes, WorkerReport
-from frontend_api.estimates.workload import ActiveTask, Backlog, Work, Workload
+from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
+from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from tests.factories import NOW, parameters, submitted_task, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive

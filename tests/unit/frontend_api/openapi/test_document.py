@@ -11,10 +11,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from common.settings import SharedSettings
+from frontend_api.http.api_doc import operation_of
 from frontend_api.http.problems import PROBLEMS, Problem
 from frontend_api.openapi import routes as documentation
 from frontend_api.openapi.document import openapi_document
-from frontend_api.openapi.operation import operation_of
 from frontend_api.settings import ApiSettings
 from tests.unit.frontend_api.conftest import Api
 

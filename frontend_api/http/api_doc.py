@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from frontend_api.api_keys.api_key import Scope
+from frontend_api.identity.ports import Scope
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 _ATTRIBUTE = "operation_described"
