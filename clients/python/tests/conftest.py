@@ -1,5 +1,7 @@
 """Fixtures of the SDK's tests."""
 
+import socket
+
 import pytest
 
 from scripted import ScriptedApi
@@ -8,3 +10,10 @@ from scripted import ScriptedApi
 @pytest.fixture
 def api() -> ScriptedApi:
     return ScriptedApi()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on which no server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])

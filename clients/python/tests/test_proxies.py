@@ -1,7 +1,6 @@
 """The environment's proxies: never used for loopback; an unusable one yields a one-sentence error."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -48,12 +47,6 @@ def proxies(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             monkeypatch.setenv(name, value)
 
     return use
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def blocking(url: str) -> object:

@@ -3,7 +3,7 @@
 import json
 
 from darkroom.cli.exit_codes import ExitCode
-from tests.unit.darkroom.conftest import Terminal
+from terminal import Terminal
 from tests.unit.frontend_api.conftest import Api
 
 

@@ -3,18 +3,15 @@
 import io
 import json
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flask import Flask, Response
 
 from common.wire_formats.task_message import encode_task_message
 from darkroom.cli.exit_codes import ExitCode
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.identity.emulator_tokens import unsigned_token
-from local_stack.free_ports import free_port
-from tests.unit.darkroom.conftest import Terminal, served
+from terminal import Terminal
 from tests.unit.frontend_api.conftest import PROJECT, Api
 
 DIED_AT = datetime.now(UTC) - timedelta(days=2)
@@ -140,25 +137,3 @@ def test_dead_letters_refusals_set_the_exit_code(darkroom: Terminal, api: Api) -
 def test_dead_letters_are_forbidden_for_other_callers(darkroom: Terminal) -> None:
     code, _, err = darkroom("dead-letters", "list", "--token", unsigned_token("ada", project_id=PROJECT))
     assert (code, err.splitlines()[0]) == (ExitCode.NOT_ALLOWED, "darkroom: Forbidden (forbidden)")
-
-
-def test_command_suggests_the_url_option_when_unreachable(darkroom: Terminal) -> None:
-    address = f"http://127.0.0.1:{free_port()}"
-    code, out, err = darkroom("dead-letters", "list", "--url", address)
-    assert (code, out) == (ExitCode.UNAVAILABLE, "")
-    assert err.startswith(f"darkroom: {address} does not respond: ")
-    assert "--url or DARKROOM_URL" in err
-
-
-@pytest.mark.parametrize(
-    ("body", "status"), [("<h1>It works!</h1>", 200), ("<h1>No</h1>", 502), ('{"a": 1}', 404), ("[]", 200)]
-)
-def test_command_reports_responses_that_darkroom_does_not_send(
-    darkroom: Terminal, body: str, status: int
-) -> None:
-    other_server = Flask("other_server")
-    other_server.register_error_handler(404, lambda _: Response(body, status))
-    with contextmanager(served)(other_server) as url:
-        code, _, err = darkroom("dead-letters", "list", "--url", url)
-    assert code == ExitCode.UNAVAILABLE
-    assert f"unexpected response with status {status}" in err

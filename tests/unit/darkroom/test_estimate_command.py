@@ -6,9 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from common.domain.worker_report import ModelTimes
-from darkroom.cli.exit_codes import ExitCode
+from terminal import Terminal
 from tests.factories import worker_report
-from tests.unit.darkroom.conftest import Terminal
 from tests.unit.frontend_api.conftest import Api
 
 LONG = "word " * 31
@@ -35,11 +34,6 @@ def test_estimate_says_when_no_worker_serves_the_model(darkroom: Terminal) -> No
     code, out, _ = darkroom("estimate", "a red circle")
     assert code == 0
     assert "no worker that serves the model 'demo' is alive" in out
-
-
-def test_estimate_names_the_invalid_field(darkroom: Terminal) -> None:
-    code, _, err = darkroom("estimate", "a red circle", "--steps", "5000")
-    assert (code, "/steps" in err) == (ExitCode.USAGE, True)
 
 
 def test_submit_prints_warnings_to_standard_error(api: Api, darkroom: Terminal) -> None:

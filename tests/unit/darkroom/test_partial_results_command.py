@@ -8,8 +8,8 @@ import pytest
 from common.domain.images import StoredImage
 from common.domain.task import AttemptOutput, Claim, FailedImage, Task
 from darkroom.cli.exit_codes import ExitCode
+from terminal import Terminal
 from tests.factories import parameters
-from tests.unit.darkroom.conftest import Terminal
 from tests.unit.frontend_api.conftest import PNG, Api, stored_image
 
 OWNED: dict[str, Any] = {"user_id": "olga"}

@@ -16,8 +16,8 @@ from darkroom.cli.exit_codes import ExitCode
 from darkroom.retrying import RetryPolicy
 from frontend_api.identity.emulator_tokens import unsigned_token
 from local_stack.free_ports import free_port
+from terminal import Terminal
 from tests.factories import parameters, worker_report
-from tests.unit.darkroom.conftest import Terminal
 from tests.unit.frontend_api.conftest import PNG, PROJECT, Api
 
 OWNED: dict[str, Any] = {"user_id": "olga"}
@@ -416,9 +416,3 @@ def test_tasks_of_other_callers_are_not_found(api: Api, darkroom: Terminal) -> N
     api.stored_task(user_id="ada")
     for command in ("show", "watch", "download", "cancel", "retry"):
         assert darkroom(command, "task-1")[0] == ExitCode.NOT_FOUND
-
-
-def test_help_lists_the_exit_codes(darkroom: Terminal) -> None:
-    code, out, _ = darkroom("--help")
-    assert code == 0
-    assert "3: the task failed" in " ".join(out.split())

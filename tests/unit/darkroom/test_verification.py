@@ -21,8 +21,8 @@ from darkroom.verification import compare, verify
 from gpu_subscriber.images.encoding import encode_image, recorded
 from gpu_subscriber.images.record import encode_image_record
 from scripted import ScriptedApi, reply, task_json
+from terminal import Terminal
 from tests.factories import draw_conditions, environment, parameters
-from tests.unit.darkroom.conftest import Terminal
 
 SIDE = 64
 PIXELS = bytes(value % 251 for value in range(SIDE * SIDE * 3))

@@ -6,7 +6,7 @@ from pathlib import Path
 import darkroom
 from darkroom import Client
 from darkroom.__main__ import app
-from darkroom.cli.exit_codes import MEANINGS
+from darkroom.cli.exit_codes import ExitCode
 
 PAGE = (Path(__file__).parents[3] / "docs" / "client.md").read_text()
 
@@ -32,4 +32,4 @@ def test_client_page_lists_the_exit_codes_of_the_help() -> None:
     listed = {
         int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.*) \|$", PAGE, re.MULTILINE)
     }
-    assert listed == {code.value: meaning for code, meaning in MEANINGS.items()}
+    assert listed == {code.value: code.meaning for code in ExitCode}

@@ -6,13 +6,13 @@ import sys
 import typer
 
 from darkroom.cli import account, dead_letters, models, submissions, tasks, verification
-from darkroom.cli.exit_codes import MEANINGS, ExitCode, exit_code_of
+from darkroom.cli.exit_codes import ExitCode, exit_code_of
 from darkroom.credentials import URL_VARIABLE
 from darkroom.errors import ClientError, UnreachableError
 
 app = typer.Typer(
     help="Generate images with darkroom.",
-    epilog="Exit codes: " + "; ".join(f"{code.value}: {meaning}" for code, meaning in MEANINGS.items()) + ".",
+    epilog="Exit codes: " + "; ".join(f"{code.value}: {code.meaning}" for code in ExitCode) + ".",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

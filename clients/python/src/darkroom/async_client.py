@@ -36,7 +36,7 @@ _Value = TypeVar("_Value")
 
 
 class AsyncClient:
-    """Asynchronous counterpart of `Client`: await its methods, iterate with `async for`."""
+    """Asynchronous counterpart of `Client`, which documents the methods in detail."""
 
     def __init__(
         self,
@@ -69,11 +69,7 @@ class AsyncClient:
     async def submit(
         self, prompt: str, *, idempotency_key: str | None = None, **fields: Unpack[SubmissionFields]
     ) -> Task:
-        """Submit a task and return it immediately.
-
-        A missing idempotency key is generated, so that a retry after a lost response creates no
-        second task.
-        """
+        """Submit a task and return it immediately."""
         return await self._run(tasks.submit(self._calls, prompt, fields, idempotency_key))
 
     async def estimate(self, prompt: str, **fields: Unpack[SubmissionFields]) -> Estimate:
@@ -81,11 +77,7 @@ class AsyncClient:
         return await self._run(tasks.estimate(self._calls, prompt, fields))
 
     async def submit_many(self, submissions: Iterable[Submission]) -> tuple[Task | ClientError, ...]:
-        """Submit any number of tasks, 100 per call, and return the outcomes in the same order.
-
-        A refused item is returned as a ClientError, not raised: check `isinstance(result, Task)`.
-        Items refused with a retryable error are retried. Missing idempotency keys are generated.
-        """
+        """Submit any number of tasks, 100 per call, and return the outcomes in the same order."""
         return await self._run(batches.submit_many(self._calls, submissions))
 
     async def generate(
@@ -96,26 +88,14 @@ class AsyncClient:
         wait_seconds: float | None = None,
         **fields: Unpack[SubmissionFields],
     ) -> Generation:
-        """Submit a task, wait for its terminal state and fetch the images.
-
-        Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the
-        task then continues.
-        """
-        return await self._run(
-            generation.generate(
-                self._calls,
-                prompt,
-                fields,
-                idempotency_key=idempotency_key,
-                timeout_seconds=wait_seconds,
-            ),
+        """Submit a task, wait for its terminal state and fetch the images."""
+        operation = generation.generate(
+            self._calls, prompt, fields, idempotency_key=idempotency_key, timeout_seconds=wait_seconds
         )
+        return await self._run(operation)
 
     async def wait(self, task: TaskRef, *, timeout_seconds: float | None = None) -> Task:
-        """Wait for the terminal state of a task and return it.
-
-        Raises WaitTimeoutError; the task then continues.
-        """
+        """Wait for the terminal state of a task and return it."""
         return await self._run(task_stream.wait(self._calls, task, timeout_seconds))
 
     def stream(self, task: TaskRef, *, timeout_seconds: float | None = None) -> AsyncGenerator[Task, None]:
@@ -133,20 +113,11 @@ class AsyncClient:
         return self._iterate(tasks.list_all(self._calls, status=status, model=model, page_size=page_size))
 
     async def cancel(self, task: TaskRef) -> Task:
-        """Cancel a task.
-
-        A task that a worker is processing may still be `processing` in the result. A task in a
-        terminal state is not changed.
-        """
+        """Cancel a task."""
         return await self._run(tasks.cancel(self._calls, task))
 
     async def retry(self, task: TaskRef) -> Task:
-        """Queue a task that lacks images again, with the same id and seed.
-
-        Finished images are kept.
-
-        Raises InvalidTransitionError unless the task failed, was cancelled or has `failed_images`.
-        """
+        """Queue a task that lacks images again, with the same id and seed."""
         return await self._run(tasks.retry(self._calls, task))
 
     async def delete(self, task: TaskRef) -> None:
@@ -158,10 +129,7 @@ class AsyncClient:
         return await self._run(images.images(self._calls, task))
 
     async def preview(self, task: TaskRef, index: int = 0) -> bytes | None:
-        """Fetch a preview of an image as a small JPEG.
-
-        Returns None before the first steps and after the task has finished.
-        """
+        """Fetch a preview of an image as a small JPEG."""
         return await self._run(images.preview(self._calls, task, index))
 
     async def download(self, task: TaskRef, directory: str | os.PathLike[str] = ".") -> tuple[Path, ...]:
@@ -197,10 +165,7 @@ class AsyncClient:
     async def create_key(
         self, name: str, scopes: Iterable[str], *, expires_in_days: int | None = None
     ) -> CreatedApiKey:
-        """Create an API key.
-
-        `key` is returned only by this call, which is not retried if the response is lost.
-        """
+        """Create an API key."""
         return await self._run(account.create_key(self._calls, name, scopes, expires_in_days))
 
     async def revoke_key(self, key_id: str) -> None:
@@ -208,10 +173,7 @@ class AsyncClient:
         await self._run(account.revoke_key(self._calls, key_id))
 
     def dead_letters(self) -> AsyncGenerator[DeadLetter, None]:
-        """Yield all dead letters, newest first, without their bodies.
-
-        For operators, like the other dead-letter methods.
-        """
+        """Yield all dead letters, newest first, without their bodies."""
         return self._iterate(dead_letters.list_all(self._calls))
 
     async def dead_letter(self, letter_id: str) -> DeadLetter:

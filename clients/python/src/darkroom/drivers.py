@@ -29,10 +29,10 @@ _Outcome: TypeAlias = httpx.Response | ServerSentEvent | httpx.RequestError | No
 def run(http: httpx.Client, operation: Operation[_Result]) -> _Result:
     """Execute an operation and return its result."""
     with closing(_Driver(http)) as driver, closing(operation):
+        outcome = None
         try:
-            action = next(operation)
             while True:
-                action = _resume(operation, driver.perform(action))
+                outcome = driver.perform(_resume(operation, outcome))
         except StopIteration as end:
             return cast("_Result", end.value)
 
@@ -40,14 +40,13 @@ def run(http: httpx.Client, operation: Operation[_Result]) -> _Result:
 def iterate(http: httpx.Client, operation: StreamingOperation[_Value]) -> Generator[_Value, None, None]:
     """Execute a streaming operation as far as the caller iterates."""
     with closing(_Driver(http)) as driver, closing(operation):
+        outcome = None
         try:
-            action = next(operation)
             while True:
+                action = _resume(operation, outcome)
                 if isinstance(action, Emit):
                     yield action.value
-                    action = _resume(operation, None)
-                else:
-                    action = _resume(operation, driver.perform(action))
+                outcome = None if isinstance(action, Emit) else driver.perform(action)
         except StopIteration:
             return
 
@@ -56,10 +55,10 @@ async def run_async(http: httpx.AsyncClient, operation: Operation[_Result]) -> _
     """Execute an operation and return its result."""
     async with aclosing(_AsyncDriver(http)) as driver:
         with closing(operation):
+            outcome = None
             try:
-                action = next(operation)
                 while True:
-                    action = _resume(operation, await driver.perform(action))
+                    outcome = await driver.perform(_resume(operation, outcome))
             except StopIteration as end:
                 return cast("_Result", end.value)
 
@@ -70,20 +69,19 @@ async def iterate_async(
     """Execute a streaming operation as far as the caller iterates."""
     async with aclosing(_AsyncDriver(http)) as driver:
         with closing(operation):
+            outcome = None
             try:
-                action = next(operation)
                 while True:
+                    action = _resume(operation, outcome)
                     if isinstance(action, Emit):
                         yield action.value
-                        action = _resume(operation, None)
-                    else:
-                        action = _resume(operation, await driver.perform(action))
+                    outcome = None if isinstance(action, Emit) else await driver.perform(action)
             except StopIteration:
                 return
 
 
 def _resume(operation: Any, outcome: _Outcome) -> Any:
-    """Pass an outcome to the operation and return its next action.
+    """Pass an outcome to the operation (first None) and return its next action.
 
     Raises StopIteration at the end of the operation. A coroutine cannot raise that, so this is a
     function.

@@ -1,35 +1,4 @@
-"""Exceptions of the SDK.
-
-ClientError
-├── ConfigurationError        invalid address, credentials, key or value; nothing was sent
-├── UnreachableError          no server responds at the address
-├── UnexpectedResponseError   the response is not one that darkroom sends
-├── ProblemError              the API refused the request (RFC 9457)
-│   ├── InvalidRequestError        400, 413, 415, 422
-│   │   ├── ParametersRejectedError
-│   │   ├── UnknownModelError
-│   │   └── IdempotencyKeyReusedError
-│   ├── UnauthenticatedError       401
-│   ├── ForbiddenError             403
-│   ├── NotFoundError              404
-│   │   ├── TaskNotFoundError
-│   │   ├── ImageNotFoundError
-│   │   ├── ModelNotFoundError
-│   │   └── DeadLetterNotFoundError
-│   ├── ConflictError              409
-│   │   └── InvalidTransitionError
-│   ├── TooManyRequestsError       429
-│   └── UnavailableError           408, 500, 502, 503, 504
-├── TaskNotCompletedError     images were requested of a task that failed or was cancelled
-│   ├── TaskFailedError
-│   └── TaskCancelledError
-├── TaskDeletedError          the task was deleted while the client waited for it
-├── WaitTimeoutError          the timeout expired; the task continues
-├── DamagedImageError         the received bytes differ from the stored image
-├── NoImageRecordError        an image file has no record of how it was generated
-├── EditedImageError          the pixels of an image file differ from those that darkroom wrote
-└── WebhookRejectedError      a webhook has no valid signature, or is too old
-"""
+"""Exceptions of the SDK. All are subclasses of ClientError."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -106,15 +106,10 @@ class Client:
         Raises TaskFailedError, TaskCancelledError, and WaitTimeoutError after `wait_seconds`; the
         task then continues.
         """
-        return self._run(
-            generation.generate(
-                self._calls,
-                prompt,
-                fields,
-                idempotency_key=idempotency_key,
-                timeout_seconds=wait_seconds,
-            ),
+        operation = generation.generate(
+            self._calls, prompt, fields, idempotency_key=idempotency_key, timeout_seconds=wait_seconds
         )
+        return self._run(operation)
 
     def wait(self, task: TaskRef, *, timeout_seconds: float | None = None) -> Task:
         """Wait for the terminal state of a task and return it.

@@ -3,6 +3,8 @@
 from enum import IntEnum
 from typing import Final
 
+from typing_extensions import Self
+
 from darkroom.errors import (
     ClientError,
     ConfigurationError,
@@ -24,38 +26,30 @@ from darkroom.errors import (
 
 
 class ExitCode(IntEnum):
-    """Stable exit codes. Invalid command lines exit with 2, too."""
+    """Stable exit codes with their meanings. Invalid command lines exit with 2, too."""
 
-    SUCCESS = 0
-    REFUSED = 1
-    USAGE = 2
-    TASK_FAILED = 3
-    TASK_CANCELLED = 4
-    NOT_FOUND = 5
-    UNAVAILABLE = 6
-    NOT_ALLOWED = 7
-    TIMED_OUT = 8
-    DIFFERENT = 9
-    NO_RECORD = 10
-    EDITED = 11
-    INTERRUPTED = 130
+    meaning: str
 
+    def __new__(cls, value: int, meaning: str) -> Self:
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
 
-MEANINGS: Final = {
-    ExitCode.SUCCESS: "success",
-    ExitCode.REFUSED: "the API refused the operation, or a file could not be read or written",
-    ExitCode.USAGE: "the command line or a field of the request is invalid",
-    ExitCode.TASK_FAILED: "the task failed",
-    ExitCode.TASK_CANCELLED: "the task was cancelled",
-    ExitCode.NOT_FOUND: "the task, image, model or dead letter does not exist or was deleted",
-    ExitCode.UNAVAILABLE: "the server is unreachable, unavailable, or returned an invalid response",
-    ExitCode.NOT_ALLOWED: "the credentials are missing, invalid or lack the permission",
-    ExitCode.TIMED_OUT: "the timeout expired; the task continues",
-    ExitCode.DIFFERENT: "the image and the image generated again differ",
-    ExitCode.NO_RECORD: "the image file has no record of how it was generated",
-    ExitCode.EDITED: "the image file was edited after darkroom wrote it",
-    ExitCode.INTERRUPTED: "interrupted; the task continues, except with --cancel-on-interrupt",
-}
+    SUCCESS = 0, "success"
+    REFUSED = 1, "the API refused the operation, or a file could not be read or written"
+    USAGE = 2, "the command line or a field of the request is invalid"
+    TASK_FAILED = 3, "the task failed"
+    TASK_CANCELLED = 4, "the task was cancelled"
+    NOT_FOUND = 5, "the task, image, model or dead letter does not exist or was deleted"
+    UNAVAILABLE = 6, "the server is unreachable, unavailable, or returned an invalid response"
+    NOT_ALLOWED = 7, "the credentials are missing, invalid or lack the permission"
+    TIMED_OUT = 8, "the timeout expired; the task continues"
+    DIFFERENT = 9, "the image and the image generated again differ"
+    NO_RECORD = 10, "the image file has no record of how it was generated"
+    EDITED = 11, "the image file was edited after darkroom wrote it"
+    INTERRUPTED = 130, "interrupted; the task continues, except with --cancel-on-interrupt"
+
 
 _BY_ERROR: Final[tuple[tuple[tuple[type[ClientError], ...], ExitCode], ...]] = (
     ((ConfigurationError, InvalidRequestError), ExitCode.USAGE),

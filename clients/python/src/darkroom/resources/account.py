@@ -11,7 +11,6 @@ from darkroom.sansio import Operation
 
 
 def queue(calls: Calls) -> Operation[QueueStatus]:
-    """Return the state of the queue, over the tasks of all callers."""
     return calls.fetch(QueueStatus, calls.request("GET", path_of("queue")))
 
 
@@ -22,7 +21,6 @@ def usage(calls: Calls, first: date | None, last: date | None) -> Operation[Usag
 
 
 def keys(calls: Calls) -> Operation[tuple[ApiKey, ...]]:
-    """Return all API keys of the caller, newest first."""
     return (yield from calls.fetch(ApiKeyList, calls.request("GET", path_of("keys")))).keys
 
 
@@ -36,5 +34,4 @@ def create_key(
 
 
 def revoke_key(calls: Calls, key_id: str) -> Operation[None]:
-    """Revoke an API key permanently."""
     return calls.delete(path_of("keys", key_id))

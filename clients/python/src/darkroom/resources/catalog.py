@@ -6,10 +6,8 @@ from darkroom.sansio import Operation
 
 
 def models(calls: Calls) -> Operation[tuple[ModelSpec, ...]]:
-    """Return all models, the default model first."""
     return (yield from calls.fetch(ModelList, calls.request("GET", path_of("models")))).models
 
 
 def model(calls: Calls, name: str) -> Operation[ModelSpec]:
-    """Return one model."""
     return calls.fetch(ModelSpec, calls.request("GET", path_of("models", name)))

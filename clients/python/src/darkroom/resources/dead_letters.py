@@ -9,12 +9,10 @@ from darkroom.sansio import Operation, StreamingOperation
 
 
 def list_all(calls: Calls) -> StreamingOperation[DeadLetter]:
-    """Yield all dead letters, newest first."""
     return calls.fetch_all(DeadLetterPage, path_of("dead-letters"), {"page_size": "100"})
 
 
 def get(calls: Calls, letter_id: str) -> Operation[DeadLetter]:
-    """Return one dead letter with its body."""
     return calls.fetch(DeadLetter, calls.request("GET", path_of("dead-letters", letter_id)))
 
 
@@ -24,12 +22,10 @@ def replay(calls: Calls, letter_id: str) -> Operation[Task]:
 
 
 def delete(calls: Calls, letter_id: str) -> Operation[None]:
-    """Delete a dead letter."""
     return calls.delete(path_of("dead-letters", letter_id))
 
 
 def purge(calls: Calls, older_than: datetime) -> Operation[int]:
-    """Delete all dead letters older than a point in time and return their number."""
     request = calls.request("DELETE", path_of("dead-letters"), query={"older_than": older_than.isoformat()})
     deleted, more = 0, True
     while more:

@@ -21,32 +21,27 @@ def submit(
 
 
 def estimate(calls: Calls, prompt: str, fields: SubmissionFields) -> Operation[Estimate]:
-    """Estimate a submission; nothing is stored."""
     body = submission_body(prompt, fields)
     return calls.fetch(Estimate, calls.request("POST", "/v1/tasks:estimate", body=body))
 
 
 def get(calls: Calls, task: TaskRef) -> Operation[Task]:
-    """Return the current task."""
     return calls.fetch(Task, calls.request("GET", path_of("tasks", id_of(task))))
 
 
 def list_all(
     calls: Calls, *, status: TaskStatus | str | None, model: str | None, page_size: int
 ) -> StreamingOperation[Task]:
-    """Yield the caller's tasks, newest first."""
     filters = {"page_size": page_size, "status": status, "model": model}
     query = {name: str(value) for name, value in filters.items() if value is not None}
     return calls.fetch_all(TaskPage, path_of("tasks"), query)
 
 
 def cancel(calls: Calls, task: TaskRef) -> Operation[Task]:
-    """Cancel a task. A task in a terminal state is not changed."""
     return calls.fetch(Task, calls.request("POST", path_of("tasks", id_of(task), "cancel")))
 
 
 def retry(calls: Calls, task: TaskRef) -> Operation[Task]:
-    """Queue a failed or cancelled task again."""
     try:
         return (yield from calls.fetch(Task, calls.request("POST", path_of("tasks", id_of(task), "retry"))))
     except InvalidTransitionError as error:
@@ -60,5 +55,4 @@ def retry(calls: Calls, task: TaskRef) -> Operation[Task]:
 
 
 def delete(calls: Calls, task: TaskRef) -> Operation[None]:
-    """Delete a task and its images permanently."""
     return calls.delete(path_of("tasks", id_of(task)))
