@@ -13,10 +13,10 @@ from frontend_api.dead_letters.routes import blueprint as dead_letters
 from frontend_api.dependencies import Dependencies
 from frontend_api.estimates.routes import blueprint as estimates
 from frontend_api.health.routes import blueprint as health
-from frontend_api.http.concurrency_limiter import gate_requests
+from frontend_api.http.concurrency_limiter import limit_concurrency
 from frontend_api.http.current import provide
 from frontend_api.http.json_body import MAX_BODY_BYTES
-from frontend_api.http.problem_responses import answer_problems
+from frontend_api.http.problem_responses import handle_errors
 from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
 from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
@@ -48,10 +48,10 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     provide(app, dependencies)
     trace_requests(app)
     log_requests(app)
-    gate_requests(app, dependencies.http, exempt_paths=HEALTH_PATHS)
+    limit_concurrency(app, dependencies.http, exempt_paths=HEALTH_PATHS)
     add_security_headers(app)
     add_rate_limit_headers(app)
-    answer_problems(app)
+    handle_errors(app)
     if trusted_hosts:
         refuse_foreign_requests(app, trusted_hosts)
     for resource in (

@@ -15,7 +15,7 @@ from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.estimates.package import Estimates
 from frontend_api.health.ports import Probe
 from frontend_api.health.readiness import CheckReadiness
-from frontend_api.http.concurrency_limiter import RequestGate
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.package import Identity
 from frontend_api.images.package import Images
 from frontend_api.models.package import Models
@@ -57,7 +57,7 @@ class Dependencies:
     dead_letters: DeadLetters
     estimates: Estimates
     health: CheckReadiness
-    http: RequestGate
+    http: ConcurrencyLimiter
     identity: Identity
     images: Images
     models: Models
@@ -161,7 +161,7 @@ def build_dependencies(
         ),
         estimates=estimates,
         health=CheckReadiness(probes=probes, clock=clock),
-        http=RequestGate(at_once=requests_at_once),
+        http=ConcurrencyLimiter(at_once=requests_at_once),
         identity=identity,
         images=images,
         models=Models(catalog=catalog),

@@ -40,7 +40,7 @@ class ApiKeyRequest(BaseModel):
         return None if self.expires_in_days is None else timedelta(days=self.expires_in_days)
 
 
-class ApiKeyAnswer(ResponseBody):
+class ApiKeyResponse(ResponseBody):
     """An API key without its secret."""
 
     id: str
@@ -51,7 +51,7 @@ class ApiKeyAnswer(ResponseBody):
     last_used_at: datetime | None = Field(description="To within some ten minutes; null: not yet.")
 
     @classmethod
-    def of(cls, key: ApiKey) -> "ApiKeyAnswer":
+    def of(cls, key: ApiKey) -> "ApiKeyResponse":
         """Build the response for the key's owner."""
         return cls(
             id=key.id,
@@ -63,18 +63,18 @@ class ApiKeyAnswer(ResponseBody):
         )
 
 
-class CreatedApiKeyAnswer(ApiKeyAnswer):
+class CreatedApiKeyResponse(ApiKeyResponse):
     """A new API key with its secret, which is shown only in this response."""
 
     key: str
 
     @classmethod
-    def of_created(cls, created: CreatedApiKey) -> "CreatedApiKeyAnswer":
+    def of_created(cls, created: CreatedApiKey) -> "CreatedApiKeyResponse":
         """Build the only response that contains the key."""
-        return cls(**dict(ApiKeyAnswer.of(created.record)), key=created.key)
+        return cls(**dict(ApiKeyResponse.of(created.record)), key=created.key)
 
 
-class ApiKeyListAnswer(ResponseBody):
+class ApiKeyListResponse(ResponseBody):
     """All of the caller's keys, newest first."""
 
-    keys: tuple[ApiKeyAnswer, ...]
+    keys: tuple[ApiKeyResponse, ...]

@@ -8,15 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.domain.errors import UnknownModelError
 from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.autoscaling.policy import TARGET_SECONDS
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import query
-from frontend_api.http.responses import json_answer
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.package import Identity
 
 blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
+doc = ApiDoc(tag="internal")
 
 
 class AutoscalingQuery(BaseModel):
@@ -38,7 +39,7 @@ class AutoscalingQuery(BaseModel):
     )
 
 
-class AutoscalingAnswer(ResponseBody):
+class AutoscalingResponse(ResponseBody):
     """The demand of a pool's tasks."""
 
     as_of: datetime = Field(description="When it was measured: at most 30 seconds ago.")
@@ -59,18 +60,13 @@ def check_caller() -> None:
 
 
 @blueprint.get("")
-@described(
-    Operation(
-        id="readFleetDemand",
-        summary="How many workers a pool should have",
-        tag="internal",
-        query=AutoscalingQuery,
-        answers={200: Answer(meaning="Measured just now.", body=AutoscalingAnswer)},
-        problems=("unauthenticated", "parameters_rejected", "dependency_unavailable"),
-    )
+@doc(
+    "readFleetDemand",
+    {200: ResponseDoc("Measured just now.", AutoscalingResponse)},
+    query=AutoscalingQuery,
 )
 def read() -> Response:
-    """Return the demand. When a value is unknown, return an error and never a small number."""
+    """How many workers a pool should have."""
     asked = query(AutoscalingQuery)
     models = [name.strip() for name in asked.models.split(",") if name.strip()]
     try:
@@ -80,8 +76,8 @@ def read() -> Response:
             "parameter", "models", f"{error.name[:100]!r} is none of {', '.join(error.offered)}"
         )
         raise RequestRefusedError(rejected([complaint])) from error
-    return json_answer(
-        AutoscalingAnswer(
+    return json_response(
+        AutoscalingResponse(
             as_of=demand.as_of,
             workers=round(demand.workers, 3),
             gpu_seconds=None if demand.gpu_seconds is None else round(demand.gpu_seconds, 3),

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import SecurityError
 
-from frontend_api.http.problem_responses import problem_answer
+from frontend_api.http.problem_responses import problem_response
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1")
@@ -54,7 +54,7 @@ def _is_of_another_origin(asked: Request) -> bool:
 
 def _untrusted_host(_error: SecurityError) -> Response:
     names = ", ".join(request.trusted_hosts or ())
-    return problem_answer(
+    return problem_response(
         Problem(
             code="untrusted_host",
             detail=f"this API answers to {names}; DARKROOM_TRUSTED_HOSTS adds names",

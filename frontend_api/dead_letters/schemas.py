@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from frontend_api.http.schemas import Moment
+from frontend_api.http.schemas import Timestamp
 
 
 class DeadLetterListQuery(BaseModel):
@@ -27,4 +27,4 @@ class DeadLetterPurgeQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    older_than: Moment = Field(description="Those that died before this moment.")
+    older_than: Timestamp = Field(description="Those that died before this moment.")

@@ -4,10 +4,10 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from frontend_api.estimates.package import Estimates
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
-from frontend_api.http.requests import BAD_BODY, authenticate, caller_id, json_body
-from frontend_api.http.responses import json_answer
+from frontend_api.http.requests import authenticate, caller_id, json_body
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.quotas.headers import limit_refusals
 from frontend_api.tasks.package import Tasks
@@ -17,6 +17,7 @@ from frontend_api.usage.package import Usage
 
 blueprint = Blueprint("estimates", __name__, url_prefix="/v1/tasks:estimate")
 blueprint.before_request(authenticate)
+doc = ApiDoc(tag="tasks")
 
 
 class EstimateResponse(ResponseBody):
@@ -36,18 +37,14 @@ class EstimateResponse(ResponseBody):
 
 
 @blueprint.post("")
-@described(
-    Operation(
-        id="estimateTask",
-        summary="Ask what a task would take and cost",
-        tag="tasks",
-        body=TaskSubmission,
-        answers={200: Answer(meaning="The estimate. Nothing was stored.", body=EstimateResponse)},
-        problems=(*BAD_BODY, "unauthenticated", "unknown_model", "quota_exceeded", "dependency_unavailable"),
-    )
+@doc(
+    "estimateTask",
+    {200: ResponseDoc("The estimate. Nothing was stored.", EstimateResponse)},
+    problems=("unknown_model", "quota_exceeded"),
+    body=TaskSubmission,
 )
 def estimate() -> Response:
-    """Return the estimate.
+    """Ask what a task would take and cost.
 
     Rejects everything that a submission would be rejected for, except quotas.
     """
@@ -57,7 +54,7 @@ def estimate() -> Response:
     )
     estimate = current(Estimates).estimator.estimate(task.parameters, task.lane)
     price, gpu_seconds = current(Usage).price, estimate.gpu_seconds
-    return json_answer(
+    return json_response(
         EstimateResponse(
             model=task.parameters.model,
             feasible=estimate.feasible,

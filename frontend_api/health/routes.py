@@ -3,21 +3,22 @@
 from flask import Blueprint, Response
 
 from frontend_api.health.readiness import CheckReadiness
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
-from frontend_api.http.responses import json_answer
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 
 blueprint = Blueprint("health", __name__)
+doc = ApiDoc(tag="health", secured=False)
 
 
-class AliveAnswer(ResponseBody):
+class AliveResponse(ResponseBody):
     """The process is alive."""
 
     status: str = "ok"
 
 
-class DependencyAnswer(ResponseBody):
+class DependencyResponse(ResponseBody):
     """One dependency and its response time."""
 
     name: str
@@ -25,49 +26,36 @@ class DependencyAnswer(ResponseBody):
     latency_ms: float
 
 
-class ReadyAnswer(ResponseBody):
+class ReadyResponse(ResponseBody):
     """Whether all dependencies of a submission are reachable."""
 
     status: str
-    dependencies: tuple[DependencyAnswer, ...]
+    dependencies: tuple[DependencyResponse, ...]
 
 
 @blueprint.get("/healthz")
-@described(
-    Operation(
-        id="isAlive",
-        summary="Is the process alive?",
-        tag="health",
-        answers={200: Answer(meaning="It answers.", body=AliveAnswer)},
-        secured=False,
-    )
-)
+@doc("isAlive", {200: ResponseDoc("It answers.", AliveResponse)})
 def alive() -> Response:
-    """Return 200 always: restarting this process does not repair an unavailable dependency."""
-    return json_answer(AliveAnswer())
+    """Is the process alive?"""
+    return json_response(AliveResponse())
 
 
 @blueprint.get("/readyz")
-@described(
-    Operation(
-        id="isReady",
-        summary="Can it reach Firestore and Pub/Sub?",
-        tag="health",
-        answers={
-            200: Answer(meaning="Every dependency answered.", body=ReadyAnswer),
-            503: Answer(meaning="At least one did not; `dependencies` says which.", body=ReadyAnswer),
-        },
-        secured=False,
-    )
+@doc(
+    "isReady",
+    {
+        200: ResponseDoc("Every dependency answered.", ReadyResponse),
+        503: ResponseDoc("At least one did not; `dependencies` says which.", ReadyResponse),
+    },
 )
 def ready() -> Response:
-    """Return the results of probes, which are at most one second old."""
+    """Can it reach Firestore and Pub/Sub?"""
     found = tuple(
-        DependencyAnswer(
+        DependencyResponse(
             name=one.name, reachable=one.is_reachable, latency_ms=round(one.latency_seconds * 1_000, 1)
         )
         for one in current(CheckReadiness)()
     )
     every = all(dependency.reachable for dependency in found)
-    answer = ReadyAnswer(status="ready" if every else "unavailable", dependencies=found)
-    return json_answer(answer) if every else json_answer(answer, 503, Retry_After="2")
+    answer = ReadyResponse(status="ready" if every else "unavailable", dependencies=found)
+    return json_response(answer) if every else json_response(answer, 503, Retry_After="2")

@@ -1,4 +1,4 @@
-"""Operation: the OpenAPI description of a route. It is defined beside the view."""
+"""The OpenAPI description of each route. `ApiDoc` holds what the routes of a blueprint share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,20 @@ from pydantic import BaseModel
 from frontend_api.identity.ports import Scope
 
 _View = TypeVar("_View", bound=Callable[..., Any])
-_ATTRIBUTE = "operation_described"
+_ATTRIBUTE = "operation"
+_BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
+_BEFORE_ANY_ROUTE = ("request_timeout", "server_busy")
+"""Problems of a request that did not arrive completely or that the process cannot accept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+@dataclass(frozen=True, slots=True)
+class ResponseDoc:
     """One successful response of an operation.
 
     `body` is None for a response without a body; with another `media_type`, the body is bytes.
     """
 
-    meaning: str
+    description: str
     body: type[BaseModel] | None = None
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -28,35 +31,88 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """The description of a route. `problems` are codes of the table in `problems.py`."""
+    """The description of a route."""
 
     id: str
     summary: str
     tag: str
-    answers: Mapping[int, Answer]
-    problems: tuple[str, ...] = ()
-    body: type[BaseModel] | None = None
-    body_required: bool = True
-    query: type[BaseModel] | None = None
-    request_headers: Mapping[str, str] = field(default_factory=dict)
-    """Name → description."""
-    secured: bool = True
-    scope: Scope | None = None
+    responses: Mapping[int, ResponseDoc]
+    problems: tuple[str, ...]
+    """Codes of the table in `problems.py`, besides those that every such operation can return."""
+    body: type[BaseModel] | None
+    body_required: bool
+    query: type[BaseModel] | None
+    headers: Mapping[str, str]
+    """Request headers: name → description."""
+    secured: bool
+    scope: Scope | None
     """The scope that an API key needs; None: read for GET, submit for any other method."""
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether only machines of the deployment may call it."""
+        return self.tag == "internal"
 
     def scope_for(self, verb: str) -> Scope:
         """Return the scope that an API key needs for this method, in upper or lower case."""
         return self.scope or (Scope.READ if verb.upper() in ("GET", "HEAD") else Scope.SUBMIT)
 
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """The codes of all problems that the operation can return."""
+        body = () if self.body is None else _BAD_BODY
+        query = () if self.query is None else ("parameters_rejected",)
+        caller = ("unauthenticated", "dependency_unavailable") if self.secured else ()
+        scope = ("forbidden",) if self.secured and not self.is_internal else ()
+        each = (*body, *query, *caller, *scope, *self.problems, *_BEFORE_ANY_ROUTE, "internal_error")
+        return tuple(dict.fromkeys(each))
 
-def described(operation: Operation) -> Callable[[_View], _View]:
-    """Attach the description to a view."""
 
-    def attach(view: _View) -> _View:
-        setattr(view, _ATTRIBUTE, operation)
-        return view
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiDoc:
+    """The defaults of a blueprint's operations. Call it to describe a view.
 
-    return attach
+    The first paragraph of the view's docstring is the operation's summary.
+    """
+
+    tag: str
+    scope: Scope | None = None
+    secured: bool = True
+    problems: tuple[str, ...] = ()
+
+    def __call__(
+        self,
+        operation_id: str,
+        responses: Mapping[int, ResponseDoc],
+        *,
+        problems: tuple[str, ...] = (),
+        body: type[BaseModel] | None = None,
+        body_required: bool = True,
+        query: type[BaseModel] | None = None,
+        headers: Mapping[str, str] | None = None,
+        scope: Scope | None = None,
+    ) -> Callable[[_View], _View]:
+        """Return a decorator that attaches the description to a view."""
+
+        def describe(view: _View) -> _View:
+            paragraph = (view.__doc__ or "").strip().partition("\n\n")[0]
+            operation = Operation(
+                id=operation_id,
+                summary=" ".join(paragraph.split()).removesuffix("."),
+                tag=self.tag,
+                responses=responses,
+                problems=(*self.problems, *problems),
+                body=body,
+                body_required=body_required,
+                query=query,
+                headers=headers or {},
+                secured=self.secured,
+                scope=scope or self.scope,
+            )
+            setattr(view, _ATTRIBUTE, operation)
+            return view
+
+        return describe
 
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:

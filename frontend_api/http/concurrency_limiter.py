@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from flask import Flask, g, request
 
 
-class RequestGate:
+class ConcurrencyLimiter:
     """Admits `at_once` requests. A request that waits for changes leaves the gate meanwhile."""
 
     def __init__(self, *, at_once: int) -> None:
@@ -29,7 +29,7 @@ class RequestGate:
             self._room.release()
 
     @contextmanager
-    def stepped_out(self) -> Iterator[None]:
+    def released(self) -> Iterator[None]:
         """Release the capacity within the block and take it again afterwards."""
         self.leave()
         try:
@@ -38,7 +38,7 @@ class RequestGate:
             self.enter()
 
 
-def gate_requests(app: Flask, gate: RequestGate, *, exempt_paths: Container[str] = ()) -> None:
+def limit_concurrency(app: Flask, gate: ConcurrencyLimiter, *, exempt_paths: Container[str] = ()) -> None:
     """Send every request through the gate, except for `exempt_paths`, which must always respond.
 
     A response that is streamed after its view has returned holds no capacity.

@@ -20,12 +20,12 @@ _CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "meth
 _log = structlog.get_logger(__name__)
 
 
-def answer_problems(app: Flask) -> None:
+def handle_errors(app: Flask) -> None:
     """Register the error handler."""
     app.register_error_handler(Exception, _answer)
 
 
-def problem_answer(problem: Problem) -> Response:
+def problem_response(problem: Problem) -> Response:
     """Build the response for a problem."""
     body = json.dumps(problem.body(trace_id=current_trace_id()))
     answer = Response(
@@ -39,7 +39,7 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, RequestRedirect):
         return Response(status=error.code, headers={"Location": error.new_url})
     if isinstance(error, RequestEntityTooLarge):
-        answer = problem_answer(body_too_large((request.max_content_length or 1) - 1))
+        answer = problem_response(body_too_large((request.max_content_length or 1) - 1))
         # Closing a connection with unread bytes resets it, and the caller would not receive the
         # response.
         unread = request.environ["wsgi.input"]
@@ -49,7 +49,7 @@ def _answer(error: Exception) -> Response:
     if problem is None:
         _log.exception("request_failed")
         problem = Problem(code="internal_error", detail="something went wrong here, not with your request")
-    return problem_answer(problem)
+    return problem_response(problem)
 
 
 def _http_problem(error: HTTPException) -> Problem:

@@ -1,4 +1,4 @@
-"""Problems (RFC 9457): the table of all error codes. `error_problems.py` maps errors to them."""
+"""Problems (RFC 9457): the table of all error codes. `error_mapping.py` maps errors to them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

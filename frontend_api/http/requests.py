@@ -10,7 +10,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from frontend_api.http.api_doc import operation_of
-from frontend_api.http.concurrency_limiter import RequestGate
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, query_problem
 from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
@@ -20,8 +20,6 @@ from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
-BAD_BODY = ("malformed_body", "body_too_large", "unsupported_media_type", "parameters_rejected")
-"""Problem codes that `json_body` may return."""
 REFUSED_FOR_ITS_CONTENT = frozenset((400, 413, 415, 422))
 """Statuses of submissions that cost CPU time and can never succeed."""
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
@@ -105,7 +103,7 @@ def json_body(
     With `optional`, an empty body counts as an empty object.
     """
     request.max_content_length = max_bytes + 1  # see create_app
-    with current(RequestGate).stepped_out():  # a slowly sending caller does not occupy a slot of the gate
+    with current(ConcurrencyLimiter).released():  # a slowly sending caller does not occupy a slot of the gate
         raw = request.get_data(cache=False)
     if len(raw) > max_bytes:
         raise RequestEntityTooLarge

@@ -6,7 +6,7 @@ from flask import Response, request
 from pydantic import BaseModel
 
 
-def json_answer(body: BaseModel, status: int = 200, **headers: str) -> Response:
+def json_response(body: BaseModel, status: int = 200, **headers: str) -> Response:
     """Return a JSON response that no cache may store."""
     return _answer(body.model_dump_json(by_alias=True), status, "private, no-store", headers)
 

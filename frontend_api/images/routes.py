@@ -6,7 +6,7 @@ An image is a redirect to a signed link where links can be signed, else its byte
 from flask import Blueprint, Response, request
 
 from common.domain.images import StoredImage
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id
 from frontend_api.http.responses import conditional
@@ -15,6 +15,7 @@ from frontend_api.tasks.package import Tasks
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images")
 blueprint.before_request(authenticate)
+doc = ApiDoc(tag="images")
 
 _FOR_EVER = "private, max-age=31536000, immutable"
 """Object names contain the attempt number, so their bytes never change.
@@ -25,27 +26,23 @@ _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 @blueprint.get("/<int:index>")
-@described(
-    Operation(
-        id="readImage",
-        summary="Fetch an image",
-        tag="images",
-        request_headers={"If-None-Match": "The ETag of the answer you have.", "Range": "A range of bytes."},
-        answers={
-            200: Answer(
-                meaning="The image's bytes, where links cannot be signed (the local stack).",
-                media_type="image/*",
-                headers={"ETag": "The SHA-256 of the bytes."},
-            ),
-            206: Answer(meaning="The range that was asked for.", media_type="image/*"),
-            302: Answer(meaning="The image lies there.", headers={"Location": "A link that expires."}),
-            304: Answer(meaning="The image that you have."),
-        },
-        problems=("unauthenticated", "task_not_found", "image_not_found", "dependency_unavailable"),
-    )
+@doc(
+    "readImage",
+    {
+        200: ResponseDoc(
+            "The image's bytes, where links cannot be signed (the local stack).",
+            media_type="image/*",
+            headers={"ETag": "The SHA-256 of the bytes."},
+        ),
+        206: ResponseDoc("The range that was asked for.", media_type="image/*"),
+        302: ResponseDoc("The image lies there.", headers={"Location": "A link that expires."}),
+        304: ResponseDoc("The image that you have."),
+    },
+    problems=("task_not_found", "image_not_found"),
+    headers={"If-None-Match": "The ETag of the answer you have.", "Range": "A range of bytes."},
 )
 def read(task_id: str, index: int) -> Response:
-    """Return one image of one of the caller's tasks."""
+    """Fetch an image."""
     image = current(Tasks).read.image(caller_id(), checked_task_id(task_id), index)
     link = current(Images).links.signed(image)
     if link is not None:
@@ -72,25 +69,21 @@ previews.before_request(authenticate)
 
 
 @previews.get("/<int:index>")
-@described(
-    Operation(
-        id="readPreview",
-        summary="See an image emerge",
-        tag="images",
-        request_headers={"If-None-Match": "The ETag of the preview you have."},
-        answers={
-            200: Answer(
-                meaning="A small JPEG of what is predicted so far.",
-                media_type="image/jpeg",
-                headers={"ETag": "Changes with the preview."},
-            ),
-            304: Answer(meaning="The preview that you have is the newest."),
-        },
-        problems=("unauthenticated", "task_not_found", "image_not_found", "dependency_unavailable"),
-    )
+@doc(
+    "readPreview",
+    {
+        200: ResponseDoc(
+            "A small JPEG of what is predicted so far.",
+            media_type="image/jpeg",
+            headers={"ETag": "Changes with the preview."},
+        ),
+        304: ResponseDoc("The preview that you have is the newest."),
+    },
+    problems=("task_not_found", "image_not_found"),
+    headers={"If-None-Match": "The ETag of the preview you have."},
 )
 def read_preview(task_id: str, index: int) -> Response:
-    """Return the newest preview of one image.
+    """See an image emerge.
 
     None exists before the first steps, nor after the task has finished.
     """

@@ -2,7 +2,7 @@
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
-from frontend_api.http.schemas import Moment
+from frontend_api.http.schemas import Timestamp
 
 MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
 """Pub/Sub's largest message, 10 MB, in base64, plus its attributes."""
@@ -14,7 +14,7 @@ class PushedMessage(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     messageId: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")  # noqa: N815 - Google's name
-    publishTime: Moment  # noqa: N815 - Google's name
+    publishTime: Timestamp  # noqa: N815 - Google's name
     data: Base64Bytes = b""
     attributes: dict[str, str] = Field(default_factory=dict)
 

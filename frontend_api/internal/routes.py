@@ -11,11 +11,11 @@ from common.wire_formats.task_event import decode_task_event
 from common.wire_formats.versions import UndecodableError
 from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
-from frontend_api.http.requests import BAD_BODY, json_body
-from frontend_api.http.responses import json_answer
+from frontend_api.http.requests import json_body
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.package import Identity
 from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
@@ -26,6 +26,7 @@ from frontend_api.tasks.package import Tasks
 from frontend_api.webhooks.package import Webhooks
 
 blueprint = Blueprint("internal", __name__, url_prefix="/internal")
+doc = ApiDoc(tag="internal")
 _archived = counter(DEAD_LETTERS_ARCHIVED)
 _log = structlog.get_logger(__name__)
 
@@ -52,66 +53,38 @@ def check_caller() -> None:
 
 
 @blueprint.post("/rescue")
-@described(
-    Operation(
-        id="rescueStaleTasks",
-        summary="Bring back tasks that nobody will touch again",
-        tag="internal",
-        body=RescueRequest,
-        body_required=False,
-        answers={200: Answer(meaning="One round is done.", body=RescueResponse)},
-        problems=(
-            *BAD_BODY,
-            "unauthenticated",
-            "rescue_running",
-            "dependency_unavailable",
-        ),
-    )
+@doc(
+    "rescueStaleTasks",
+    {200: ResponseDoc("One round is done.", RescueResponse)},
+    problems=("rescue_running",),
+    body=RescueRequest,
+    body_required=False,
 )
 def rescue() -> Response:
-    """Run rescue once.
+    """Bring back tasks that nobody will touch again.
 
     Safe to call at any time. While a run is in progress, a second call is rejected at once.
     """
     rescued = current(RescueStaleTasks)(queue_lost_at=json_body(RescueRequest, optional=True).queue_lost_at)
-    return json_answer(RescueResponse.model_validate(rescued, from_attributes=True))
+    return json_response(RescueResponse.model_validate(rescued, from_attributes=True))
 
 
 @blueprint.post("/remove-expired")
-@described(
-    Operation(
-        id="removeExpiredTasks",
-        summary="Remove ended tasks whose time is up, with their objects",
-        tag="internal",
-        answers={200: Answer(meaning="One round is done.", body=RemovalResponse)},
-        problems=("unauthenticated", "dependency_unavailable"),
-    )
-)
+@doc("removeExpiredTasks", {200: ResponseDoc("One round is done.", RemovalResponse)})
 def remove_expired() -> Response:
-    """Remove expired tasks once. Safe to call at any time, also concurrently."""
-    return json_answer(RemovalResponse(removed=current(Tasks).remove_expired()))
+    """Remove ended tasks whose time is up, with their objects."""
+    return json_response(RemovalResponse(removed=current(Tasks).remove_expired()))
 
 
 @blueprint.post("/events")
-@described(
-    Operation(
-        id="deliverTaskEvent",
-        summary="Tell a task's owner of an event, at the callback URL",
-        tag="internal",
-        body=PushEnvelope,
-        answers={204: Answer(meaning="Told, or nobody wants to know: Pub/Sub may forget it.")},
-        problems=(
-            *BAD_BODY,
-            "unauthenticated",
-            "webhook_not_delivered",
-            "webhooks_not_offered",
-            "receiver_busy",
-            "dependency_unavailable",
-        ),
-    )
+@doc(
+    "deliverTaskEvent",
+    {204: ResponseDoc("Told, or nobody wants to know: Pub/Sub may forget it.")},
+    problems=("webhook_not_delivered", "webhooks_not_offered", "receiver_busy"),
+    body=PushEnvelope,
 )
 def deliver_event() -> Response:
-    """Handle a push of the events subscription: one delivery attempt.
+    """Tell a task's owner of an event, at the callback URL.
 
     Idempotent. Any other response makes Pub/Sub retry.
     """
@@ -137,18 +110,13 @@ def deliver_event() -> Response:
 
 
 @blueprint.post("/dead-letters")
-@described(
-    Operation(
-        id="archiveDeadLetter",
-        summary="Keep a message that was given up on, and end its task",
-        tag="internal",
-        body=PushEnvelope,
-        answers={204: Answer(meaning="Kept, now or before: Pub/Sub may forget it.")},
-        problems=(*BAD_BODY, "unauthenticated", "dependency_unavailable"),
-    )
+@doc(
+    "archiveDeadLetter",
+    {204: ResponseDoc("Kept, now or before: Pub/Sub may forget it.")},
+    body=PushEnvelope,
 )
 def archive_dead_letter() -> Response:
-    """Handle a push of the dead-letter subscription.
+    """Keep a message that was given up on, and end its task.
 
     Idempotent. Any other response makes Pub/Sub retry.
     """

@@ -10,16 +10,17 @@ from common.domain.models.catalog import ModelSpec
 from common.domain.models.traits import ModelTraits
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate
-from frontend_api.http.responses import json_answer
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.models.package import Models
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
+doc = ApiDoc(tag="models")
 
 
 class ModelResponse(ResponseBody):
@@ -65,37 +66,25 @@ class ModelListResponse(ResponseBody):
 
 
 @blueprint.get("")
-@described(
-    Operation(
-        id="listModels",
-        summary="List the models on offer",
-        tag="models",
-        answers={200: Answer(meaning="All of them; the first is the default.", body=ModelListResponse)},
-        problems=("unauthenticated",),
-    )
-)
+@doc("listModels", {200: ResponseDoc("All of them; the first is the default.", ModelListResponse)})
 def list_all() -> Response:
-    """Return the model catalog."""
+    """List the models on offer."""
     workload = current(Estimates).workload_cache.at_once()
     models = tuple(ModelResponse.of(spec, workload) for spec in current(Models).catalog.models)
-    return json_answer(ModelListResponse(models=models))
+    return json_response(ModelListResponse(models=models))
 
 
 @blueprint.get("/<name>")
-@described(
-    Operation(
-        id="readModel",
-        summary="Read one model's limits and defaults",
-        tag="models",
-        answers={200: Answer(meaning="The model.", body=ModelResponse)},
-        problems=("unauthenticated", "model_not_found"),
-    )
+@doc(
+    "readModel",
+    {200: ResponseDoc("The model.", ModelResponse)},
+    problems=("model_not_found",),
 )
 def read(name: str) -> Response:
-    """Return one model."""
+    """Read one model's limits and defaults."""
     try:
         spec = current(Models).catalog.get(name)
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc
-    return json_answer(ModelResponse.of(spec, current(Estimates).workload_cache.at_once()))
+    return json_response(ModelResponse.of(spec, current(Estimates).workload_cache.at_once()))

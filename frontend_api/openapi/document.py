@@ -10,7 +10,7 @@ from flask import Flask
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from frontend_api.http.api_doc import Answer, Operation, operation_of
+from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS
 from frontend_api.http.schemas import ProblemDocument
 from frontend_api.tasks.responses import WebhookBody
@@ -45,8 +45,6 @@ _HEADERS: dict[str, Json] = {
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7E]+$"},
 }
 """Schemas of headers that are more than plain text."""
-_BEFORE_ANY_ROUTE = ("request_timeout", "server_busy")
-"""Problems of a request that did not arrive completely or that the process cannot accept."""
 _EVERYWHERE_BELOW_V1 = {
     "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
     "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
@@ -125,14 +123,14 @@ def _operation(path: str, verb: str, operation: Operation) -> Json:
             *_header_parameters(operation),
         ],
         "responses": {
-            **{str(status): _answer(answer) for status, answer in operation.answers.items()},
-            **_problem_answers(operation),
+            **{str(status): _response(response) for status, response in operation.responses.items()},
+            **_problem_responses(operation),
         },
     }
     if path.startswith("/v1/"):
         everywhere = {name: {"$ref": f"#/components/headers/{name}"} for name in _EVERYWHERE_BELOW_V1}
-        for answer in described["responses"].values():
-            answer["headers"] = {**answer.get("headers", {}), **everywhere}
+        for response in described["responses"].values():
+            response["headers"] = {**response.get("headers", {}), **everywhere}
     if operation.body is not None:
         described["requestBody"] = {
             "required": operation.body_required,
@@ -140,7 +138,7 @@ def _operation(path: str, verb: str, operation: Operation) -> Json:
         }
     if not operation.secured:
         described["security"] = []
-    elif operation.tag != "internal":
+    elif not operation.is_internal:
         described["security"] = [{"bearer": []}, {"apiKey": [operation.scope_for(verb).value]}]
     return described
 
@@ -161,7 +159,7 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
 
 
 def _header_parameters(operation: Operation) -> Iterator[Json]:
-    for name, meaning in operation.request_headers.items():
+    for name, meaning in operation.headers.items():
         yield {
             "name": name,
             "in": "header",
@@ -171,26 +169,23 @@ def _header_parameters(operation: Operation) -> Iterator[Json]:
         }
 
 
-def _answer(answer: Answer) -> Json:
-    told: Json = {"description": answer.meaning}
-    if answer.headers:
-        told["headers"] = {
+def _response(response: ResponseDoc) -> Json:
+    described: Json = {"description": response.description}
+    if response.headers:
+        described["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}}
-            for name, meaning in answer.headers.items()
+            for name, meaning in response.headers.items()
         }
-    if answer.body is not None:
-        told["content"] = {answer.media_type: {"schema": _reference(answer.body)}}
-    elif answer.media_type != "application/json":
-        told["content"] = {answer.media_type: {}}
-    return told
+    if response.body is not None:
+        described["content"] = {response.media_type: {"schema": _reference(response.body)}}
+    elif response.media_type != "application/json":
+        described["content"] = {response.media_type: {}}
+    return described
 
 
-def _problem_answers(operation: Operation) -> Json:
+def _problem_responses(operation: Operation) -> Json:
     by_status: dict[int, list[str]] = {}
-    # An API key may lack the scope, and the key store may be unavailable.
-    asks_who = "unauthenticated" in operation.problems and operation.tag != "internal"
-    known = ("forbidden", "dependency_unavailable") if asks_who else ()
-    for code in dict.fromkeys((*operation.problems, *known, *_BEFORE_ANY_ROUTE, "internal_error")):
+    for code in operation.all_problems:
         by_status.setdefault(PROBLEMS[code].status, []).append(code)
     return {
         str(status): {
@@ -242,9 +237,9 @@ def _schemas(operations: list[Operation]) -> Json:
     for operation in operations:
         if operation.body is not None:
             wanted.add((operation.body, "validation"))
-        for answer in operation.answers.values():
-            if answer.body is not None:
-                wanted.add((answer.body, "serialization"))
+        for response in operation.responses.values():
+            if response.body is not None:
+                wanted.add((response.body, "serialization"))
     in_order = sorted(wanted, key=lambda pair: pair[0].__name__)
     _, definitions = models_json_schema(in_order, ref_template=_REFERENCE)
     return dict(sorted(definitions["$defs"].items()))

@@ -8,23 +8,24 @@ from pydantic import Field
 
 from common.domain.task import TaskStatus
 from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate_operator
-from frontend_api.http.responses import json_answer
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.ports import Scope
 from frontend_api.operations.alerts import Alert, AlertState
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
-from frontend_api.stats.routes import QueueAnswer
+from frontend_api.stats.routes import QueueResponse
 from frontend_api.stats.task_flow import Lately
 from frontend_api.usage.totals import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
 blueprint.before_request(authenticate_operator)
+doc = ApiDoc(tag="operations", scope=Scope.ADMIN)
 
 
-class AlertAnswer(ResponseBody):
+class AlertResponse(ResponseBody):
     """An alert, evaluated from the store."""
 
     name: str
@@ -37,7 +38,7 @@ class AlertAnswer(ResponseBody):
     runbook: str = Field(description="The beginning of the runbook's row with the remedy.")
 
     @classmethod
-    def of(cls, alert: Alert) -> "AlertAnswer":
+    def of(cls, alert: Alert) -> "AlertResponse":
         """Build the response from an alert and its rule."""
         rule = alert.rule
         return cls.model_validate(
@@ -52,7 +53,7 @@ class AlertAnswer(ResponseBody):
         )
 
 
-class WorkerTimesAnswer(ResponseBody):
+class WorkerTimesResponse(ResponseBody):
     """A worker's recently measured times for one model."""
 
     model: str
@@ -64,7 +65,7 @@ class WorkerTimesAnswer(ResponseBody):
     images: int = Field(description="How many images that was learned from; 0 while warming up.")
 
     @classmethod
-    def of(cls, times: ModelTimes) -> "WorkerTimesAnswer":
+    def of(cls, times: ModelTimes) -> "WorkerTimesResponse":
         """Build the answer for the size with the most measured images."""
         size = max(times.sizes, key=lambda one: one.images)
         return cls(
@@ -76,7 +77,7 @@ class WorkerTimesAnswer(ResponseBody):
         )
 
 
-class BrokenModelAnswer(ResponseBody):
+class BrokenModelResponse(ResponseBody):
     """A model that a worker currently cannot serve."""
 
     model: str
@@ -85,50 +86,50 @@ class BrokenModelAnswer(ResponseBody):
     retry_at: datetime = Field(description="When it may be loaded again, at the earliest.")
 
     @classmethod
-    def of(cls, broken: BrokenModel) -> "BrokenModelAnswer":
+    def of(cls, broken: BrokenModel) -> "BrokenModelResponse":
         """Build the answer from a broken model."""
         return cls(
             model=broken.model, reason=broken.reason, failures=broken.failures, retry_at=broken.retry_at
         )
 
 
-class WorkerAnswer(ResponseBody):
+class WorkerResponse(ResponseBody):
     """A live worker, from its own report."""
 
     worker_id: str
     models: tuple[str, ...] = Field(description="Those it is configured to serve, loaded or not.")
-    broken_models: tuple[BrokenModelAnswer, ...] = Field(
+    broken_models: tuple[BrokenModelResponse, ...] = Field(
         description="Those of `models` that it cannot serve at present, and why."
     )
     device: str
     slots: int = Field(description="How many images it draws at once.")
     deliveries: int = Field(description="How many tasks it takes at once.")
     reported_at: datetime
-    times: tuple[WorkerTimesAnswer, ...] = Field(description="Of those models that it has drawn with.")
+    times: tuple[WorkerTimesResponse, ...] = Field(description="Of those models that it has drawn with.")
 
     @classmethod
-    def of(cls, report: WorkerReport) -> "WorkerAnswer":
+    def of(cls, report: WorkerReport) -> "WorkerResponse":
         """Build the answer, without the fields that only predictions use."""
         return cls(
             worker_id=report.worker_id,
             models=report.models,
-            broken_models=tuple(BrokenModelAnswer.of(broken) for broken in report.broken_models),
+            broken_models=tuple(BrokenModelResponse.of(broken) for broken in report.broken_models),
             device=report.device,
             slots=report.slots,
             deliveries=report.deliveries,
             reported_at=report.reported_at,
-            times=tuple(WorkerTimesAnswer.of(times) for times in report.times if times.sizes),
+            times=tuple(WorkerTimesResponse.of(times) for times in report.times if times.sizes),
         )
 
 
-class FailureCountAnswer(ResponseBody):
+class FailureCountResponse(ResponseBody):
     """The number of tasks that failed with one code."""
 
     code: str
     tasks: int
 
 
-class LastHourAnswer(ResponseBody):
+class LastHourResponse(ResponseBody):
     """The outcomes of tasks that finished within the last hour and are still stored."""
 
     completed: int
@@ -136,12 +137,12 @@ class LastHourAnswer(ResponseBody):
     cancelled: int
     gpu_seconds: float = Field(description="Made the images that were kept.")
     wasted_gpu_seconds: float = Field(description="Went into attempts that were lost.")
-    failures: tuple[FailureCountAnswer, ...] = Field(
+    failures: tuple[FailureCountResponse, ...] = Field(
         description=f"By code, the most frequent first; of more than {MOST_FAILURES} those that failed first."
     )
 
     @classmethod
-    def of(cls, lately: Lately) -> "LastHourAnswer":
+    def of(cls, lately: Lately) -> "LastHourResponse":
         """Build the sums over all statuses."""
         of_status = {status: lately.hour.get(status, NO_USAGE) for status in TaskStatus}
         by_frequency = sorted(lately.failure_codes.items(), key=lambda one: (-one[1], one[0]))
@@ -151,39 +152,30 @@ class LastHourAnswer(ResponseBody):
             cancelled=of_status[TaskStatus.CANCELLED].tasks,
             gpu_seconds=round(sum(one.gpu_seconds for one in of_status.values()), 3),
             wasted_gpu_seconds=round(sum(one.wasted_gpu_seconds for one in of_status.values()), 3),
-            failures=tuple(FailureCountAnswer(code=code, tasks=tasks) for code, tasks in by_frequency),
+            failures=tuple(FailureCountResponse(code=code, tasks=tasks) for code, tasks in by_frequency),
         )
 
 
-class OperationsAnswer(ResponseBody):
+class OperationsResponse(ResponseBody):
     """The overall status of the system."""
 
-    queue: QueueAnswer
-    workers: tuple[WorkerAnswer, ...] = Field(description="Those that are alive, by their ids.")
-    last_hour: LastHourAnswer
-    conditions: tuple[AlertAnswer, ...] = Field(description="The alerts, the most severe first.")
+    queue: QueueResponse
+    workers: tuple[WorkerResponse, ...] = Field(description="Those that are alive, by their ids.")
+    last_hour: LastHourResponse
+    conditions: tuple[AlertResponse, ...] = Field(description="The alerts, the most severe first.")
 
 
 @blueprint.get("")
-@described(
-    Operation(
-        id="readOperations",
-        summary="Whether the system is well",
-        scope=Scope.ADMIN,
-        tag="operations",
-        answers={200: Answer(meaning="How everything stands.", body=OperationsAnswer)},
-        problems=("unauthenticated", "forbidden", "dependency_unavailable"),
-    )
-)
+@doc("readOperations", {200: ResponseDoc("How everything stands.", OperationsResponse)})
 def read() -> Response:
-    """Return the queue, the workers, the last hour and the alerts."""
+    """Whether the system is well."""
     standing = current(ReadOperations)()
     workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
-    return json_answer(
-        OperationsAnswer(
-            queue=QueueAnswer.of_all(standing.queue, standing.workload),
-            workers=tuple(WorkerAnswer.of(report) for report in workers),
-            last_hour=LastHourAnswer.of(standing.lately),
-            conditions=tuple(AlertAnswer.of(alert) for alert in standing.alerts),
+    return json_response(
+        OperationsResponse(
+            queue=QueueResponse.of_all(standing.queue, standing.workload),
+            workers=tuple(WorkerResponse.of(report) for report in workers),
+            last_hour=LastHourResponse.of(standing.lately),
+            conditions=tuple(AlertResponse.of(alert) for alert in standing.alerts),
         )
     )

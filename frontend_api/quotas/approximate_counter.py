@@ -1,4 +1,4 @@
-"""SharedCount: keeps a count of many processes under a limit, without a read per addition."""
+"""ApproximateCounter: keeps a count of many processes under a limit, without a read per addition."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _OWN_SHARE = 10
 """Each process may take this fraction (1/10) of the limit between two counts."""
 
 
-class SharedCount:
+class ApproximateCounter:
     """The store's latest count plus what this process has added since.
 
     The store counts again after this process has taken a tenth of the limit since the last count,

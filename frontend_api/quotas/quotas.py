@@ -1,6 +1,6 @@
 """Quotas: limits of a caller's active tasks and submission rate, and of the whole queue's length.
 
-No counters are stored: the store counts the tasks themselves from time to time (see SharedCount).
+No counters are stored: the store counts the tasks themselves from time to time (see ApproximateCounter).
 """
 
 import threading
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import DomainError
 from common.ports import Clock
-from frontend_api.quotas.approximate_counter import SharedCount
+from frontend_api.quotas.approximate_counter import ApproximateCounter
 from frontend_api.stats.ports import TaskCounts
 
 WINDOW = timedelta(minutes=1)
@@ -77,9 +77,9 @@ class Standing:
 
 @dataclass(slots=True, kw_only=True)
 class _Caller:
-    active: SharedCount
+    active: ApproximateCounter
     window: datetime
-    submissions: SharedCount
+    submissions: ApproximateCounter
     refused: int = 0
     """Requests in this window that this process rejected for their content."""
 
@@ -93,7 +93,7 @@ class Quotas:
         self._clock = clock
         self._lock = threading.Lock()
         self._callers: dict[str, _Caller] = {}
-        self._queued = SharedCount(limit=limits.queued_tasks, count=counts.queued, clock=clock)
+        self._queued = ApproximateCounter(limit=limits.queued_tasks, count=counts.queued, clock=clock)
 
     @contextmanager
     def submission_of(self, user_id: str) -> Iterator[None]:
@@ -203,15 +203,15 @@ class Quotas:
                 caller.refused = 0
         return caller
 
-    def _active_count(self, user_id: str) -> SharedCount:
-        return SharedCount(
+    def _active_count(self, user_id: str) -> ApproximateCounter:
+        return ApproximateCounter(
             limit=self._limits.active_tasks,
             count=lambda at_most: self._counts.active_of(user_id, at_most=at_most),
             clock=self._clock,
         )
 
-    def _submission_count(self, user_id: str, window: datetime) -> SharedCount:
-        return SharedCount(
+    def _submission_count(self, user_id: str, window: datetime) -> ApproximateCounter:
+        return ApproximateCounter(
             limit=self._limits.submissions_per_minute,
             count=lambda at_most: self._counts.submitted_by(user_id, since=window, at_most=at_most),
             clock=self._clock,
@@ -235,7 +235,7 @@ def _queue_full() -> QuotaExceededError:
 @dataclass(frozen=True, slots=True)
 class _Limited:
     limit: int
-    count: SharedCount
+    count: ApproximateCounter
     refusal: Callable[[], QuotaExceededError]
 
 
@@ -246,7 +246,7 @@ class Allowance:
     granted: int
     refusal: QuotaExceededError | None
     """Why fewer tasks than wanted were granted."""
-    counts: tuple[SharedCount, ...]
+    counts: tuple[ApproximateCounter, ...]
 
     def settle(self, *, stored: int) -> None:
         """Keep the capacity of `stored` tasks and release the rest."""

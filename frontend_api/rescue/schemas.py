@@ -6,7 +6,7 @@ from pydantic import (
     Field,
 )
 
-from frontend_api.http.schemas import Moment
+from frontend_api.http.schemas import Timestamp
 
 
 class RescueRequest(BaseModel):
@@ -14,6 +14,6 @@ class RescueRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    queue_lost_at: Moment | None = Field(
+    queue_lost_at: Timestamp | None = Field(
         default=None, description="Every message confirmed before this moment is gone: publish anew."
     )

@@ -7,19 +7,20 @@ from pydantic import Field
 
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate
-from frontend_api.http.responses import json_answer
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.stats.queue import LATELY, QueueStanding, ReadQueue
 from frontend_api.stats.queue_gauge import QueueLine
 
 blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
 blueprint.before_request(authenticate)
+doc = ApiDoc(tag="queue")
 
 
-class QueueLineAnswer(ResponseBody):
+class QueueLineResponse(ResponseBody):
     """The queue of one model or of all models."""
 
     queued: int
@@ -34,7 +35,7 @@ class QueueLineAnswer(ResponseBody):
     @classmethod
     def of(
         cls, line: QueueLine, as_of: datetime, *, gpu_seconds: float | None, workers: int
-    ) -> "QueueLineAnswer":
+    ) -> "QueueLineResponse":
         """Build the answer, with timestamps converted to ages."""
         oldest = line.oldest_queued_at
         waited = None if oldest is None else max(0.0, (as_of - oldest).total_seconds())
@@ -48,13 +49,13 @@ class QueueLineAnswer(ResponseBody):
         )
 
 
-class ModelQueueAnswer(QueueLineAnswer):
+class ModelQueueResponse(QueueLineResponse):
     """The queue of one model."""
 
     model: str
 
 
-class QueueAnswer(QueueLineAnswer):
+class QueueResponse(QueueLineResponse):
     """The queue of all callers' tasks, without their owners."""
 
     as_of: datetime = Field(
@@ -64,12 +65,12 @@ class QueueAnswer(QueueLineAnswer):
     unserved_models: tuple[str, ...] = Field(
         description="The models that no live worker serves: their tasks wait."
     )
-    models: tuple[ModelQueueAnswer, ...]
+    models: tuple[ModelQueueResponse, ...]
 
     @classmethod
-    def of_all(cls, standing: QueueStanding, workload: Workload) -> "QueueAnswer":
+    def of_all(cls, standing: QueueStanding, workload: Workload) -> "QueueResponse":
         """Build the answer in total and per model."""
-        all_models = QueueLineAnswer.of(
+        all_models = QueueLineResponse.of(
             standing.all_models,
             standing.as_of,
             gpu_seconds=workload.all_gpu_seconds_left,
@@ -86,25 +87,17 @@ class QueueAnswer(QueueLineAnswer):
 
 
 @blueprint.get("")
-@described(
-    Operation(
-        id="readQueue",
-        summary="How long the queue is, and how fast it moves",
-        tag="queue",
-        answers={200: Answer(meaning="The queue, in all and per model.", body=QueueAnswer)},
-        problems=("unauthenticated", "dependency_unavailable"),
-    )
-)
+@doc("readQueue", {200: ResponseDoc("The queue, in all and per model.", QueueResponse)})
 def read() -> Response:
-    """Return the queue of all callers."""
-    return json_answer(QueueAnswer.of_all(current(ReadQueue)(), current(Estimates).workload_cache()))
+    """How long the queue is, and how fast it moves."""
+    return json_response(QueueResponse.of_all(current(ReadQueue)(), current(Estimates).workload_cache()))
 
 
-def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueAnswer:
-    line = QueueLineAnswer.of(
+def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueResponse:
+    line = QueueLineResponse.of(
         standing.by_model[model],
         standing.as_of,
         gpu_seconds=workload.gpu_seconds_left(model),
         workers=len(workload.workers_of(model)),
     )
-    return ModelQueueAnswer(model=model, **dict(line))
+    return ModelQueueResponse(model=model, **dict(line))

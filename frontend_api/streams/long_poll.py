@@ -9,7 +9,7 @@ from flask import Response, request
 
 from common.domain.errors import TaskNotFoundError
 from common.domain.task import Task
-from frontend_api.http.concurrency_limiter import RequestGate
+from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.http.current import current
 from frontend_api.http.prefer_header import wait_seconds
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
@@ -71,7 +71,7 @@ def awaited_change(
 
 
 def _next_state(subscription: Subscription, task: Task, until: float) -> Task | None:
-    with current(RequestGate).stepped_out():
+    with current(ConcurrencyLimiter).released():
         outcome = ClientConnection(request.environ).wait(subscription, until - time.monotonic())
     return existing(subscription.take(), task.id) if outcome is WaitOutcome.CHANGED else None
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from werkzeug.wsgi import ClosingIterator
 from wsproto.frame_protocol import CloseReason
 
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import admit, authenticate, caller_id, checked_task_id, standing_permission
@@ -23,6 +23,7 @@ from frontend_api.tasks.responses import Snapshot
 
 events = Blueprint("events", __name__, url_prefix="/v1/tasks/<task_id>/events")
 events.before_request(authenticate)
+doc = ApiDoc(tag="tasks")
 
 _HEARTBEAT = ":\n\n"
 _HEADERS = {
@@ -32,26 +33,22 @@ _HEADERS = {
 
 
 @events.get("")
-@described(
-    Operation(
-        id="streamTask",
-        summary="Stream a task's changes",
-        tag="tasks",
-        request_headers={"Last-Event-ID": "The id of the last event that you have; it is not sent again."},
-        answers={
-            200: Answer(
-                meaning="Events until the task has ended: `task`, with the task as `readTask` has it, or `deleted`.",
-                media_type="text/event-stream",
-            ),
-            204: Answer(
-                meaning="The task has ended and you have its last event: no EventSource asks again after this."
-            ),
-        },
-        problems=("unauthenticated", "task_not_found", "too_many_waiting", "dependency_unavailable"),
-    )
+@doc(
+    "streamTask",
+    {
+        200: ResponseDoc(
+            "Events until the task has ended: `task`, with the task as `readTask` has it, or `deleted`.",
+            media_type="text/event-stream",
+        ),
+        204: ResponseDoc(
+            "The task has ended and you have its last event: no EventSource asks again after this."
+        ),
+    },
+    problems=("task_not_found", "too_many_waiting"),
+    headers={"Last-Event-ID": "The id of the last event that you have; it is not sent again."},
 )
 def stream(task_id: str) -> Response:
-    """Stream the task's current state, then each change, until its terminal state."""
+    """Stream a task's changes."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     last_event_id = request.headers.get("Last-Event-ID")
     if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
@@ -106,29 +103,14 @@ def authenticate_socket() -> None:
 
 @sockets.get("")
 @sockets.get("", websocket=True)  # without it Werkzeug rejects handshakes, with it alone all other requests
-@described(
-    Operation(
-        id="connectToTask",
-        summary="Follow a task over a WebSocket",
-        tag="tasks",
-        request_headers={
-            "Sec-WebSocket-Protocol": "`darkroom`, and for browsers `bearer.` followed by the token."
-        },
-        answers={
-            101: Answer(meaning="Messages, each the task as `readTask` has it, until the task has ended.")
-        },
-        problems=(
-            "unauthenticated",
-            "foreign_origin",
-            "task_not_found",
-            "upgrade_required",
-            "too_many_waiting",
-            "dependency_unavailable",
-        ),
-    )
+@doc(
+    "connectToTask",
+    {101: ResponseDoc("Messages, each the task as `readTask` has it, until the task has ended.")},
+    problems=("foreign_origin", "task_not_found", "upgrade_required", "too_many_waiting"),
+    headers={"Sec-WebSocket-Protocol": "`darkroom`, and for browsers `bearer.` followed by the token."},
 )
 def connect(task_id: str) -> Response:
-    """Send the task's current state, then each change, until its terminal state."""
+    """Follow a task over a WebSocket."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     connection = ClientConnection(request.environ)
     headers = _handshake()

@@ -14,13 +14,12 @@ from pydantic import Field, ValidationError
 from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
 from frontend_api.estimates.package import Estimates
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
 from frontend_api.http.request_log import current_trace_id, note_task
 from frontend_api.http.requests import (
-    BAD_BODY,
     REFUSED_FOR_ITS_CONTENT,
     authenticate,
     caller_id,
@@ -29,7 +28,7 @@ from frontend_api.http.requests import (
     json_body,
     query,
 )
-from frontend_api.http.responses import conditional, json_answer, revalidated
+from frontend_api.http.responses import conditional, json_response, revalidated
 from frontend_api.http.schemas import ProblemDocument, ResponseBody
 from frontend_api.quotas.headers import limit_refusals
 from frontend_api.quotas.quotas import Quotas
@@ -58,51 +57,44 @@ from frontend_api.usage.package import Usage
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 blueprint.before_request(authenticate)
+doc = ApiDoc(tag="tasks")
+results_doc = ApiDoc(tag="results")
 
 _accepted = counter(TASKS_SUBMITTED)
-_ONE_TASK = ("unauthenticated", "task_not_found", "dependency_unavailable")
 _LOCATION = {"Location": "Where the task is read."}
 
 
 @blueprint.post("")
-@described(
-    Operation(
-        id="submitTask",
-        summary="Submit a task",
-        tag="tasks",
-        body=TaskSubmission,
-        request_headers={
-            "Idempotency-Key": "1 to 255 printable ASCII characters. The same key and body always lead to one task.",
-            **PREFER,
-        },
-        answers={
-            202: Answer(
-                meaning="Accepted: stored and queued.",
-                body=TaskResponse,
-                headers={**_LOCATION, **PREFERENCE_APPLIED},
-            ),
-            200: Answer(
-                meaning="The task that this Idempotency-Key made before; or the caller waited and it has ended.",
-                body=TaskResponse,
-                headers={**_LOCATION, **PREFERENCE_APPLIED, "Idempotency-Replayed": "`true`, of a replay."},
-            ),
-        },
-        problems=(
-            *BAD_BODY,
-            "unauthenticated",
-            "unknown_model",
-            "idempotency_key_reused",
-            "task_not_found",
-            "too_many_waiting",
-            "quota_exceeded",
-            "queue_full",
-            "dependency_unavailable",
+@doc(
+    "submitTask",
+    {
+        202: ResponseDoc(
+            "Accepted: stored and queued.", TaskResponse, headers={**_LOCATION, **PREFERENCE_APPLIED}
         ),
-    )
+        200: ResponseDoc(
+            "The task that this Idempotency-Key made before; or the caller waited and it has ended.",
+            TaskResponse,
+            headers={**_LOCATION, **PREFERENCE_APPLIED, "Idempotency-Replayed": "`true`, of a replay."},
+        ),
+    },
+    problems=(
+        "unknown_model",
+        "idempotency_key_reused",
+        "task_not_found",
+        "too_many_waiting",
+        "quota_exceeded",
+        "queue_full",
+    ),
+    body=TaskSubmission,
+    headers={
+        "Idempotency-Key": "1 to 255 printable ASCII characters. The same key and body always lead to one task.",
+        **PREFER,
+    },
 )
 def submit() -> Response:
-    """Accept a task. A 503 contains the task's id when the task was stored but not queued yet:
-    rescue will queue it.
+    """Submit a task.
+
+    A 503 contains the task's id when the task is stored but not queued yet: rescue queues it.
     """
     limit_refusals()
     key = idempotency_key()
@@ -118,7 +110,7 @@ def submit() -> Response:
     return applied(_submitted_answer(replace(submitted, task=task)), seconds)
 
 
-def task_answer(task: Task, status: int = 200, **headers: str) -> Response:
+def task_response(task: Task, status: int = 200, **headers: str) -> Response:
     """Return a task with its ETag."""
     snapshot = current(Tasks).render(task)
     return revalidated(snapshot.json, status, etag=snapshot.etag, **headers)
@@ -141,53 +133,42 @@ def _submitted(submission: Submission) -> Submitted:
 def _submitted_answer(submitted: Submitted) -> Response:
     task = submitted.task
     if submitted.replayed:
-        return task_answer(task, 200, Location=task_path(task.id), Idempotency_Replayed="true")
-    return task_answer(task, 200 if task.status.is_terminal else 202, Location=task_path(task.id))
+        return task_response(task, 200, Location=task_path(task.id), Idempotency_Replayed="true")
+    return task_response(task, 200 if task.status.is_terminal else 202, Location=task_path(task.id))
 
 
 @blueprint.get("/<task_id>")
-@described(
-    Operation(
-        id="readTask",
-        summary="Read a task",
-        tag="tasks",
-        request_headers={"If-None-Match": "The ETag of the answer you have.", **PREFER},
-        answers={
-            200: Answer(
-                meaning="The task.",
-                body=TaskResponse,
-                headers={"ETag": "Changes when the task does.", **PREFERENCE_APPLIED},
-            ),
-            304: Answer(meaning="The task is as you know it.", headers=PREFERENCE_APPLIED),
-        },
-        problems=(*_ONE_TASK, "too_many_waiting"),
-    )
+@doc(
+    "readTask",
+    {
+        200: ResponseDoc(
+            "The task.", TaskResponse, headers={"ETag": "Changes when the task does.", **PREFERENCE_APPLIED}
+        ),
+        304: ResponseDoc("The task is as you know it.", headers=PREFERENCE_APPLIED),
+    },
+    problems=("task_not_found", "too_many_waiting"),
+    headers={"If-None-Match": "The ETag of the answer you have.", **PREFER},
 )
 def read(task_id: str) -> Response:
-    """Return one of the caller's tasks, either at once or when it changes next."""
+    """Read a task."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     seconds = preferred_wait()
-    answer = task_answer(task)
+    answer = task_response(task)
     known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
         with current(Streams).subscriptions(task) as subscription:
-            answer = awaited_change(subscription, answer, task, seconds, answer_for=task_answer)
+            answer = awaited_change(subscription, answer, task, seconds, answer_for=task_response)
     return applied(conditional(answer), seconds)
 
 
 @blueprint.get("")
-@described(
-    Operation(
-        id="listTasks",
-        summary="List your tasks, newest first",
-        tag="tasks",
-        query=TaskListQuery,
-        answers={200: Answer(meaning="One page.", body=TaskPageResponse)},
-        problems=("parameters_rejected", "unauthenticated", "dependency_unavailable"),
-    )
+@doc(
+    "listTasks",
+    {200: ResponseDoc("One page.", TaskPageResponse)},
+    query=TaskListQuery,
 )
 def list_page() -> Response:
-    """Return a page of the caller's tasks."""
+    """List your tasks, newest first."""
     asked = query(TaskListQuery)
     page = current(Tasks).list_page(
         caller_id(),
@@ -197,63 +178,47 @@ def list_page() -> Response:
         page_token=asked.page_token,
     )
     tasks = tuple(TaskResponse.of(task, price=current(Usage).price) for task in page.tasks)
-    return json_answer(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))
+    return json_response(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))
 
 
 @blueprint.post("/<task_id>/cancel")
-@described(
-    Operation(
-        id="cancelTask",
-        summary="Cancel a task",
-        tag="tasks",
-        answers={
-            200: Answer(meaning="The task has ended: cancelled, or as it had before.", body=TaskResponse),
-            202: Answer(meaning="A worker holds the task and has been told to stop.", body=TaskResponse),
-        },
-        problems=_ONE_TASK,
-    )
+@doc(
+    "cancelTask",
+    {
+        200: ResponseDoc("The task has ended: cancelled, or as it had before.", TaskResponse),
+        202: ResponseDoc("A worker holds the task and has been told to stop.", TaskResponse),
+    },
+    problems=("task_not_found",),
 )
 def cancel(task_id: str) -> Response:
-    """Cancel a task. Idempotent. A task in a terminal state does not change."""
+    """Cancel a task."""
     task = current(Tasks).cancel(caller_id(), checked_task_id(task_id))
-    return task_answer(task, 202 if task.status is TaskStatus.PROCESSING else 200)
+    return task_response(task, 202 if task.status is TaskStatus.PROCESSING else 200)
 
 
 @blueprint.post("/<task_id>/retry")
-@described(
-    Operation(
-        id="retryTask",
-        summary="Generate the missing images of a task",
-        tag="tasks",
-        answers={
-            202: Answer(
-                meaning="Queued again, with the same id, seed and finished images.", body=TaskResponse
-            )
-        },
-        problems=(*_ONE_TASK, "invalid_transition", "quota_exceeded", "queue_full"),
-    )
+@doc(
+    "retryTask",
+    {202: ResponseDoc("Queued again, with the same id, seed and finished images.", TaskResponse)},
+    problems=("task_not_found", "invalid_transition", "quota_exceeded", "queue_full"),
 )
 def retry(task_id: str) -> Response:
-    """Retry a failed or cancelled task, or a completed one with `failed_images`.
+    """Generate the missing images of a task.
 
     Finished images are kept.
     """
     task = current(Tasks).retry(caller_id(), checked_task_id(task_id))
-    return task_answer(task, 202, Location=task_path(task.id))
+    return task_response(task, 202, Location=task_path(task.id))
 
 
 @blueprint.delete("/<task_id>")
-@described(
-    Operation(
-        id="deleteTask",
-        summary="Delete a task and its images",
-        tag="tasks",
-        answers={204: Answer(meaning="Gone: cancelled if it was needed, document and images removed.")},
-        problems=_ONE_TASK,
-    )
+@doc(
+    "deleteTask",
+    {204: ResponseDoc("Gone: cancelled if it was needed, document and images removed.")},
+    problems=("task_not_found",),
 )
 def delete(task_id: str) -> Response:
-    """Delete a task permanently."""
+    """Delete a task and its images."""
     current(Tasks).delete(caller_id(), checked_task_id(task_id))
     return Response(status=204)
 
@@ -302,23 +267,19 @@ class BatchResponse(ResponseBody):
 
 
 @batches.post("")
-@described(
-    Operation(
-        id="submitBatch",
-        summary="Submit up to 100 tasks at once",
-        tag="tasks",
-        body=TaskBatch,
-        answers={
-            200: Answer(
-                meaning="Each is accepted or refused by itself: `results` says how. An unknown outcome is neither.",
-                body=BatchResponse,
-            )
-        },
-        problems=(*BAD_BODY, "unauthenticated", "quota_exceeded", "dependency_unavailable"),
-    )
+@doc(
+    "submitBatch",
+    {
+        200: ResponseDoc(
+            "Each is accepted or refused by itself: `results` says how. An unknown outcome is neither.",
+            BatchResponse,
+        )
+    },
+    problems=("quota_exceeded",),
+    body=TaskBatch,
 )
 def submit_batch() -> Response:
-    """Accept every valid submission.
+    """Submit up to 100 tasks at once.
 
     Items with an `idempotency_key` create no second task when the batch is sent again.
     """
@@ -332,7 +293,7 @@ def submit_batch() -> Response:
     submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in fit]
     outcomes = iter(current(Tasks).submit_batch(user_id, submissions))
     results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
-    return json_answer(_batch_response(results))
+    return json_response(_batch_response(results))
 
 
 def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchResponse:
@@ -394,25 +355,19 @@ _POLL_AFTER_SECONDS = 1
 
 
 @results.get("/<task_id>")
-@described(
-    Operation(
-        id="readResult",
-        summary="Poll for a task's end",
-        tag="results",
-        answers={
-            200: Answer(meaning="The task has ended.", body=TaskResponse),
-            202: Answer(
-                meaning="Not yet.",
-                body=TaskResponse,
-                headers={"Retry-After": "Seconds until asking again pays."},
-            ),
-        },
-        problems=("unauthenticated", "task_not_found", "dependency_unavailable"),
-    )
+@results_doc(
+    "readResult",
+    {
+        200: ResponseDoc("The task has ended.", TaskResponse),
+        202: ResponseDoc(
+            "Not yet.", TaskResponse, headers={"Retry-After": "Seconds until asking again pays."}
+        ),
+    },
+    problems=("task_not_found",),
 )
 def read_result(task_id: str) -> Response:
-    """Return 202 while the task is queued or processing, 200 once it is in a terminal state."""
+    """Poll for a task's end."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     if task.status.is_terminal:
-        return task_answer(task)
-    return task_answer(task, 202, Retry_After=str(_POLL_AFTER_SECONDS))
+        return task_response(task)
+    return task_response(task, 202, Retry_After=str(_POLL_AFTER_SECONDS))

@@ -7,17 +7,18 @@ from typing import Annotated
 from flask import Blueprint, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from frontend_api.http.api_doc import Answer, Operation, described
+from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
 from frontend_api.http.requests import authenticate, caller_id, query
-from frontend_api.http.responses import json_answer
+from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.usage.package import Usage
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 
 blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
 blueprint.before_request(authenticate)
+doc = ApiDoc(tag="usage")
 
 MAX_DAYS = 31
 _DAYS_BY_DEFAULT = 7
@@ -46,7 +47,7 @@ class UsageQuery(BaseModel):
     last: _Day | None = Field(default=None, alias="to", description="The last day; without it today.")
 
 
-class UsageAnswer(ResponseBody):
+class UsageResponse(ResponseBody):
     """The costs of tasks."""
 
     tasks: int = Field(description="Tasks that ended, however they did.")
@@ -55,7 +56,7 @@ class UsageAnswer(ResponseBody):
     price: float | None = Field(description="Of `gpu_seconds`; null where no price is set.")
 
     @classmethod
-    def of(cls, totals: UsageTotals) -> "UsageAnswer":
+    def of(cls, totals: UsageTotals) -> "UsageResponse":
         """Build the answer from the totals and the price."""
         price = current(Usage).price
         return cls(
@@ -66,42 +67,37 @@ class UsageAnswer(ResponseBody):
         )
 
 
-class DayOfUsageAnswer(UsageAnswer):
+class DayOfUsageResponse(UsageResponse):
     """The costs of the tasks that finished on one day."""
 
     day: date
 
 
-class UsageReportAnswer(ResponseBody):
+class UsageReportResponse(ResponseBody):
     """The costs of the caller's tasks, in total and per day, in ascending order of days."""
 
     currency: str | None = Field(description="Of every `price`; null where no price is set.")
-    total: UsageAnswer
-    days: tuple[DayOfUsageAnswer, ...]
+    total: UsageResponse
+    days: tuple[DayOfUsageResponse, ...]
 
 
 @blueprint.get("")
-@described(
-    Operation(
-        id="readUsage",
-        summary="What your tasks have cost",
-        tag="usage",
-        query=UsageQuery,
-        answers={200: Answer(meaning="Totals, and those of each day.", body=UsageReportAnswer)},
-        problems=("parameters_rejected", "unauthenticated", "dependency_unavailable"),
-    )
+@doc(
+    "readUsage",
+    {200: ResponseDoc("Totals, and those of each day.", UsageReportResponse)},
+    query=UsageQuery,
 )
 def read() -> Response:
-    """Return the caller's usage."""
+    """What your tasks have cost."""
     first, last = _interval(query(UsageQuery))
     days = current(Usage).read(caller_id(), first=first, last=last)
     price = current(Usage).price
     total = sum((one.totals for one in days), NO_USAGE)
-    return json_answer(
-        UsageReportAnswer(
+    return json_response(
+        UsageReportResponse(
             currency=None if price is None else price.currency,
-            total=UsageAnswer.of(total),
-            days=tuple(DayOfUsageAnswer(day=one.day, **dict(UsageAnswer.of(one.totals))) for one in days),
+            total=UsageResponse.of(total),
+            days=tuple(DayOfUsageResponse(day=one.day, **dict(UsageResponse.of(one.totals))) for one in days),
         )
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.autoscaling.autoscalers import DEMAND, MESSAGES, OURS
 from benchmarks.autoscaling.hpa import RatePolicy, ScalingRules, Unit
-from frontend_api.autoscaling.routes import AutoscalingAnswer, AutoscalingQuery
+from frontend_api.autoscaling.routes import AutoscalingQuery, AutoscalingResponse
 from frontend_api.autoscaling.routes import blueprint as autoscaling
 from tests.infrastructure.kustomizations import K8S, POOLS, Build, Manifest, built, pool
 
@@ -47,7 +47,7 @@ def test_the_figure_is_asked_for_as_the_api_answers_it(scaled: Manifest) -> None
     assert (url.scheme, url.path) == ("https", autoscaling.url_prefix)
     asked = AutoscalingQuery.model_validate({name: value for name, (value,) in parse_qs(url.query).items()})
     assert asked.target_seconds == OURS.target_seconds
-    assert trigger["valueLocation"] in AutoscalingAnswer.model_fields
+    assert trigger["valueLocation"] in AutoscalingResponse.model_fields
     assert float(trigger["targetValue"]) == TARGETS[DEMAND]
 
 

@@ -155,7 +155,7 @@ def test_answers_are_what_the_document_says(api: Api) -> None:
         "TaskPageResponse": api.client.get("/v1/tasks"),
         "ModelListResponse": api.client.get("/v1/models"),
         "ProblemDocument": api.submit(steps=0),
-        "ReadyAnswer": api.client.get("/readyz"),
+        "ReadyResponse": api.client.get("/readyz"),
     }
     for name, answer in answers.items():
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}

@@ -1,4 +1,4 @@
-"""SharedCount: how far several processes can exceed a limit together, and how many reads it saves."""
+"""ApproximateCounter: how far several processes can exceed a limit together, and how many reads it saves."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.quotas.approximate_counter import SharedCount
+from frontend_api.quotas.approximate_counter import ApproximateCounter
 from tests.fakes.fake_clock import FakeClock
 
 
@@ -26,13 +26,13 @@ class Store:
 
 def process(
     store: Store, limit: int, clock: FakeClock | None = None, *, gone_too: bool = False
-) -> SharedCount:
-    return SharedCount(
+) -> ApproximateCounter:
+    return ApproximateCounter(
         limit=limit, count=store.count, clock=clock or FakeClock(), counts_what_is_gone=gone_too
     )
 
 
-def submit(store: Store, count: SharedCount) -> bool:
+def submit(store: Store, count: ApproximateCounter) -> bool:
     if not count.take():
         return False
     store.stored += 1
@@ -121,7 +121,7 @@ def test_without_the_store_nobody_is_let_past_their_share() -> None:
     def away(_: int) -> int:
         raise DependencyUnavailableError("firestore")
 
-    count = SharedCount(limit=20, count=away, clock=FakeClock())
+    count = ApproximateCounter(limit=20, count=away, clock=FakeClock())
     assert count.take()
     assert count.take()
     with pytest.raises(DependencyUnavailableError):
