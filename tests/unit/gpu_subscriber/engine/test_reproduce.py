@@ -63,7 +63,7 @@ def test_a_whole_pipelines_image_is_drawn_again_bit_by_bit(whole: WholePipeline)
 
 @pytest.mark.parametrize("batches", [(), (1,) * 1_000, (1, 1, 1, 10**9)])
 def test_steps_that_no_run_can_have_taken_are_refused(stock: Any, batches: tuple[int, ...]) -> None:
-    with pytest.raises(EngineError, match="the record tells of"):
+    with pytest.raises(EngineError, match="the record has"):
         draw_like(StableDiffusion(stock), drawing(steps=4), draw_conditions(batches=batches))
 
 

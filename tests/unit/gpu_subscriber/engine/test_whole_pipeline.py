@@ -135,9 +135,9 @@ def test_only_arguments_that_the_call_names_are_passed() -> None:
     drawn = WholePipeline(pipeline).draw(wanted, seed=0, on_step=lambda *_: None)
     assert calls[:1] == [{"prompt": "a red fox", "steps": 4, "output_type": "np"}]
     assert drawn.pixels.shape == (16, 24, 3)
-    with pytest.raises(EngineError, match="instead of the size"):
+    with pytest.raises(EngineError, match="instead of the requested one"):
         WholePipeline(pipeline).draw(drawing(sampler=Sampler.OWN), seed=0, on_step=lambda *_: None)
-    with pytest.raises(EngineError, match="does not obey the sampler 'ddim'"):
+    with pytest.raises(EngineError, match="does not support the sampler 'ddim'"):
         WholePipeline(pipeline).draw(drawing(), seed=0, on_step=lambda *_: None)
     assert set(drawn.pixels.flatten().tolist()) == {128}
     assert pipeline.scheduler is own
