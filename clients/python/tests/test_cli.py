@@ -1,13 +1,12 @@
 """The `darkroom` command with a server that knows one task."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from darkroom.cli.exit_codes import ExitCode
+from local_server import serving
 from scripted import task_json
 from terminal import Terminal
 
@@ -19,33 +18,22 @@ COMMANDS = (
 )  # fmt: skip
 
 
-class Api(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._send(task_json(parameters={**task_json()["parameters"], **body}))
+def respond(path: str, body: bytes) -> object:
+    if body:
+        return task_json(parameters={**task_json()["parameters"], **json.loads(body)})
+    is_list = path.startswith("/v1/tasks?")
+    return {"tasks": [task_json()], "next_page_token": None} if is_list else task_json("completed")
 
-    def do_GET(self) -> None:
-        is_list = self.path.startswith("/v1/tasks?")
-        self._send({"tasks": [task_json()], "next_page_token": None} if is_list else task_json("completed"))
 
-    def log_message(self, *_: object) -> None:
-        return
-
-    def _send(self, value: object) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving(respond) as server_port:
+        yield server_port
 
 
 @pytest.fixture
-def darkroom(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    with HTTPServer(("127.0.0.1", 0), Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Terminal(capsys, monkeypatch, DARKROOM_URL=f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
+def darkroom(port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    return Terminal(capsys, monkeypatch, DARKROOM_URL=f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

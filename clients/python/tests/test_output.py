@@ -20,7 +20,7 @@ def test_one_line_shortens_and_joins_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "told"),
+    ("timestamp", "text"),
     [
         ("2026-01-01T12:00:01+00:00", "0 s ago"),
         ("2026-01-01T11:59:01+00:00", "59 s ago"),
@@ -29,8 +29,8 @@ def test_one_line_shortens_and_joins_lines() -> None:
         ("2025-12-25T09:30:00+00:00", "7 d ago"),
     ],
 )
-def test_age_uses_the_largest_unit(moment: str, told: str) -> None:
-    assert age(datetime.fromisoformat(moment), NOW) == told
+def test_age_uses_the_largest_unit(timestamp: str, text: str) -> None:
+    assert age(datetime.fromisoformat(timestamp), NOW) == text
 
 
 def test_table_fits_columns_to_their_cells() -> None:

@@ -1,39 +1,22 @@
 """The environment's proxies: never used for loopback; an unusable one yields a one-sentence error."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from darkroom import AsyncClient, Client, ClientError, ConfigurationError, RetryPolicy, UnreachableError
-from darkroom.models.catalog import ModelList
 from darkroom.proxies import proxy_for
+from local_server import serving
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 AT_ONCE = RetryPolicy(max_retries=0)
 
 
-class Api(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = ModelList(models=()).model_dump_json().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with serving(lambda _path, _body: {"models": []}) as server_port:
+        yield server_port
 
 
 @pytest.fixture

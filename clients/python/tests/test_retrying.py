@@ -6,28 +6,24 @@ import pytest
 
 from darkroom.retrying import RetryPolicy, retry_after_seconds
 
-PLAIN = RetryPolicy(chance=lambda: 1.0)
 
-
-def test_pauses_double_up_to_a_limit_and_end() -> None:
-    patient = RetryPolicy(max_retries=6, chance=lambda: 1.0)
-    pauses = [patient.pause_seconds(failures, None) for failures in range(1, 8)]
-    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, None]
-
-
-def test_pauses_have_jitter() -> None:
-    assert RetryPolicy(chance=lambda: 0.0).pause_seconds(2, None) == 0.5
-    assert PLAIN.pause_seconds(2, None) == 1.0
-
-
-def test_pause_is_at_least_retry_after() -> None:
-    assert PLAIN.pause_seconds(1, 7.0) == 7.0
-    assert PLAIN.pause_seconds(4, 0.0) == 4.0
-
-
-def test_no_retry_when_retry_after_is_too_long() -> None:
-    assert PLAIN.pause_seconds(1, 60.0) == 60.0
-    assert PLAIN.pause_seconds(1, 61.0) is None
+@pytest.mark.parametrize(
+    ("failures", "retry_after", "chance", "pause"),
+    [
+        *((failures, None, 1.0, pause) for failures, pause in enumerate((0.5, 1.0, 2.0, 4.0, 8.0, 8.0), 1)),
+        (7, None, 1.0, None),
+        (2, None, 0.0, 0.5),
+        (1, 7.0, 1.0, 7.0),
+        (4, 0.0, 1.0, 4.0),
+        (1, 60.0, 1.0, 60.0),
+        (1, 61.0, 1.0, None),
+    ],
+)
+def test_pause_doubles_has_jitter_and_follows_retry_after(
+    failures: int, retry_after: float | None, chance: float, pause: float | None
+) -> None:
+    policy = RetryPolicy(max_retries=6, chance=lambda: chance)
+    assert policy.pause_seconds(failures, retry_after) == pause
 
 
 @pytest.mark.parametrize(

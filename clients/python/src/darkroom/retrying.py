@@ -26,11 +26,11 @@ class RetryPolicy:
 
     def pause_seconds(self, failures: int, retry_after_seconds: float | None) -> float | None:
         """Return the pause after that many consecutive failures; None to stop retrying."""
-        asked = retry_after_seconds or 0.0
-        if failures > self.max_retries or asked > self.longest_retry_after_seconds:
+        minimum = retry_after_seconds or 0.0
+        if failures > self.max_retries or minimum > self.longest_retry_after_seconds:
             return None
         longest = min(self.longest_pause_seconds, self.first_pause_seconds * 2.0 ** (failures - 1))
-        return max(asked, longest * (0.5 + self.chance() / 2))
+        return max(minimum, longest * (0.5 + self.chance() / 2))
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
