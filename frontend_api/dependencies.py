@@ -25,10 +25,8 @@ from frontend_api.quotas.quotas import QuotaLimits, Quotas
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.rescue.ports import RescueLock
 from frontend_api.rescue.rescue import RescueStaleTasks
-from frontend_api.stats.ports import TaskCounts
+from frontend_api.stats.ports import TaskStats
 from frontend_api.stats.queue import ReadQueue
-from frontend_api.stats.queue_gauge import QueueGauge
-from frontend_api.stats.task_flow import TaskFlow
 from frontend_api.streams.package import Streams
 from frontend_api.streams.ports import TaskChanges
 from frontend_api.streams.subscriptions import Subscriptions
@@ -86,9 +84,7 @@ def build_dependencies(
     events: EventPublisher,
     prompt_tokenizers: PromptTokenizers,
     images: Images,
-    task_counts: TaskCounts,
-    queue_gauge: QueueGauge,
-    task_flow: TaskFlow,
+    stats: TaskStats,
     worker_reports: WorkerReports,
     usage_book: UsageBook,
     gpu_price: GpuPrice | None,
@@ -113,9 +109,9 @@ def build_dependencies(
     keep_dead_letters_for: timedelta,
 ) -> Dependencies:
     """Build every package, in the order of their dependencies on each other."""
-    quotas = Quotas(limits=quota_limits, counts=task_counts, clock=clock)
+    quotas = Quotas(limits=quota_limits, stats=stats, clock=clock)
     usage = Usage.build(book=usage_book, price=gpu_price, clock=clock)
-    estimates = Estimates.build(catalog=catalog, gauge=queue_gauge, reports=worker_reports, clock=clock)
+    estimates = Estimates.build(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
     render = RenderTask(image_links=images.links, estimator=estimates.estimator, price=usage.price)
     webhooks = Webhooks.build(
         store=store,
@@ -145,7 +141,7 @@ def build_dependencies(
         keep_for=keep_for,
         clock=clock,
     )
-    read_queue = ReadQueue(catalog=catalog, gauge=queue_gauge, clock=clock)
+    read_queue = ReadQueue(catalog=catalog, stats=stats, clock=clock)
     return Dependencies(
         api_keys=ApiKeys.build(store=api_keys, clock=clock),
         autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=estimates.workload_cache, clock=clock),
@@ -155,7 +151,7 @@ def build_dependencies(
             store=store,
             queue=queue,
             publish_final_event=tasks.publish_final_event,
-            no_quotas=Quotas(limits=QuotaLimits(), counts=task_counts, clock=clock),
+            no_quotas=Quotas(limits=QuotaLimits(), stats=stats, clock=clock),
             keep_for=keep_dead_letters_for,
             clock=clock,
         ),
@@ -168,7 +164,7 @@ def build_dependencies(
         operations=ReadOperations(
             read_queue=read_queue,
             workload_cache=estimates.workload_cache,
-            flow=task_flow,
+            stats=stats,
             limits=alert_limits,
             clock=clock,
         ),

@@ -27,13 +27,11 @@ from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
-from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
 from frontend_api.adapters.firestore.rescue_lock import FirestoreRescueLock
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
 from frontend_api.adapters.firestore.task_changes import FirestoreTaskChanges
-from frontend_api.adapters.firestore.task_counts import FirestoreTaskCounts
-from frontend_api.adapters.firestore.task_flow import FirestoreTaskFlow
+from frontend_api.adapters.firestore.task_stats import FirestoreTaskStats
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
@@ -138,9 +136,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             bucket=GcsImageBucket(storage, bucket=settings.images_bucket),
             links=_image_links(settings, storage),
         ),
-        task_counts=FirestoreTaskCounts(firestore, timeout_seconds=store_timeout),
-        queue_gauge=FirestoreQueueGauge(firestore, timeout_seconds=store_timeout),
-        task_flow=FirestoreTaskFlow(firestore, timeout_seconds=store_timeout),
+        stats=FirestoreTaskStats(firestore, timeout_seconds=store_timeout),
         worker_reports=FirestoreWorkerReports(firestore, timeout_seconds=store_timeout),
         usage_book=FirestoreUsageBook(firestore, timeout_seconds=store_timeout),
         gpu_price=_gpu_price(settings),

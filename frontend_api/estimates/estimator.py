@@ -26,7 +26,7 @@ from frontend_api.estimates.estimate import (
 )
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
-from frontend_api.stats.queue_gauge import QueueGauge
+from frontend_api.stats.ports import TaskStats
 
 _POSITION_TTL = timedelta(seconds=1)
 _MAX_POSITIONS = 2_000
@@ -39,9 +39,9 @@ class TaskEstimator:
     Only `estimate` raises an error when no prediction is possible; the other methods return less.
     """
 
-    def __init__(self, *, workload_cache: WorkloadCache, gauge: QueueGauge, clock: Clock) -> None:
+    def __init__(self, *, workload_cache: WorkloadCache, stats: TaskStats, clock: Clock) -> None:
         self._read_workload = workload_cache
-        self._gauge = gauge
+        self._stats = stats
         self._clock = clock
         self._lock = threading.Lock()
         self._positions: OrderedDict[tuple[str, datetime], QueuePosition] = OrderedDict()
@@ -127,7 +127,7 @@ class TaskEstimator:
             return known
         model = task.parameters.model
         try:
-            ahead = self._gauge.queued_before(model, task.queued_at)
+            ahead = self._stats.queued_before(model, task.queued_at)
         except DependencyUnavailableError:
             return known
         position = position_behind(workload, model, task.lane, self._clock.now(), tasks_ahead=ahead)

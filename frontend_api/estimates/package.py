@@ -7,7 +7,7 @@ from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock, WorkerReports
 from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.estimates.workload_cache import WorkloadCache
-from frontend_api.stats.queue_gauge import QueueGauge
+from frontend_api.stats.ports import TaskStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +16,9 @@ class Estimates:
     estimator: TaskEstimator
 
     @classmethod
-    def build(cls, *, catalog: ModelCatalog, gauge: QueueGauge, reports: WorkerReports, clock: Clock) -> Self:
-        workload_cache = WorkloadCache(catalog=catalog, gauge=gauge, reports=reports, clock=clock)
+    def build(cls, *, catalog: ModelCatalog, stats: TaskStats, reports: WorkerReports, clock: Clock) -> Self:
+        workload_cache = WorkloadCache(catalog=catalog, stats=stats, reports=reports, clock=clock)
         return cls(
             workload_cache=workload_cache,
-            estimator=TaskEstimator(workload_cache=workload_cache, gauge=gauge, clock=clock),
+            estimator=TaskEstimator(workload_cache=workload_cache, stats=stats, clock=clock),
         )

@@ -26,7 +26,7 @@ from common.domain.worker_report import WorkerReport
 from common.ports import Clock, WorkerReports
 from frontend_api.estimates.active_tasks import MAX_LISTED, ActiveTasks
 from frontend_api.estimates.workload import Workload
-from frontend_api.stats.queue_gauge import QueueGauge
+from frontend_api.stats.ports import TaskStats
 
 _log = structlog.get_logger(__name__)
 _GOOD_FOR = timedelta(seconds=1)
@@ -66,10 +66,10 @@ class WorkloadCache:
     """Reads the workload. Safe to share between threads."""
 
     def __init__(
-        self, *, catalog: ModelCatalog, gauge: QueueGauge, reports: WorkerReports, clock: Clock
+        self, *, catalog: ModelCatalog, stats: TaskStats, reports: WorkerReports, clock: Clock
     ) -> None:
         self._models = tuple(spec.name for spec in catalog.models)
-        self._gauge = gauge
+        self._stats = stats
         self._reports = reports
         self._clock = clock
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload-query")
@@ -181,7 +181,7 @@ class WorkloadCache:
         now = self._clock.now()
         with self._lock:
             ids = self._known.ids
-        statuses = self._gauge.statuses(ids)
+        statuses = self._stats.statuses(ids)
         with self._lock:
             self._known.check(ids, statuses)
             self._as_of = now
@@ -210,11 +210,11 @@ class WorkloadCache:
 
     def _listed(self) -> ActiveTasks | None:
         """List the tasks one by one; None when there are too many."""
-        found = self._gauge.active(at_most=MAX_LISTED + 1)
+        found = self._stats.active(at_most=MAX_LISTED + 1)
         return ActiveTasks.few(self._models, found) if len(found) <= MAX_LISTED else None
 
     def _added_up(self, now: datetime) -> ActiveTasks:
-        backlogs = self._pool.map(partial(self._gauge.backlog, queued_before=now), self._models)
+        backlogs = self._pool.map(partial(self._stats.backlog, queued_before=now), self._models)
         return ActiveTasks.many(dict(zip(self._models, backlogs, strict=True)))
 
     def _read_crew(self, now: datetime) -> None:

@@ -13,8 +13,7 @@ from enum import StrEnum
 
 from common.domain.task import TaskStatus
 from frontend_api.estimates.workload import Workload
-from frontend_api.stats.queue_gauge import QueueLine
-from frontend_api.stats.task_flow import Lately
+from frontend_api.stats.ports import Lately, QueueLine
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 
 FEW_FAILURES = 3

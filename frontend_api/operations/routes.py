@@ -16,8 +16,8 @@ from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.ports import Scope
 from frontend_api.operations.alerts import Alert, AlertState
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
+from frontend_api.stats.ports import Lately
 from frontend_api.stats.routes import QueueResponse
-from frontend_api.stats.task_flow import Lately
 from frontend_api.usage.totals import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")

@@ -12,8 +12,8 @@ from frontend_api.cache import Remembered
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.operations.alerts import Alert, AlertEvaluation, AlertLimits
+from frontend_api.stats.ports import Lately, TaskStats
 from frontend_api.stats.queue import QueueStanding, ReadQueue
-from frontend_api.stats.task_flow import Lately, TaskFlow
 from frontend_api.usage.totals import UsageTotals
 
 MOST_FAILURES = 500
@@ -42,13 +42,13 @@ class ReadOperations:
         *,
         read_queue: ReadQueue,
         workload_cache: WorkloadCache,
-        flow: TaskFlow,
+        stats: TaskStats,
         limits: AlertLimits,
         clock: Clock,
     ) -> None:
         self._read_queue = read_queue
         self._read_workload = workload_cache
-        self._flow = flow
+        self._stats = stats
         self._limits = limits
         self._lately = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
 
@@ -73,7 +73,7 @@ class ReadOperations:
         half_an_hour_ago, an_hour_ago = now - HALF_HOUR, now - HOUR
         crowded = self._crowded()
         with ThreadPoolExecutor(max_workers=4, thread_name_prefix="task-flow") as pool:
-            codes = pool.submit(self._flow.failure_codes, since=an_hour_ago, at_most=MOST_FAILURES)
+            codes = pool.submit(self._stats.failure_codes, since=an_hour_ago, at_most=MOST_FAILURES)
             growth = pool.map(partial(self._growth, since=half_an_hour_ago), crowded)
             return Lately(
                 half_hour=self._totals(pool, (TaskStatus.COMPLETED, TaskStatus.FAILED), half_an_hour_ago),
@@ -86,7 +86,7 @@ class ReadOperations:
         self, pool: ThreadPoolExecutor, statuses: Iterable[TaskStatus], since: datetime
     ) -> dict[TaskStatus, UsageTotals]:
         statuses = tuple(statuses)
-        return dict(zip(statuses, pool.map(partial(self._flow.totals, since=since), statuses), strict=True))
+        return dict(zip(statuses, pool.map(partial(self._stats.totals, since=since), statuses), strict=True))
 
     def _crowded(self) -> tuple[str, ...]:
         """Return the models with more queued tasks than the limit: only their growth is counted."""
@@ -94,4 +94,4 @@ class ReadOperations:
         return tuple(model for model, line in lines.items() if line.queued > self._limits.waiting_tasks)
 
     def _growth(self, model: str, *, since: datetime) -> int:
-        return self._flow.arrived(model, since=since) - self._flow.ended(model, since=since)
+        return self._stats.arrived(model, since=since) - self._stats.finished(model, since=since)

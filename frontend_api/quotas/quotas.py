@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from common.domain.errors import DomainError
 from common.ports import Clock
 from frontend_api.quotas.approximate_counter import ApproximateCounter
-from frontend_api.stats.ports import TaskCounts
+from frontend_api.stats.ports import TaskStats
 
 WINDOW = timedelta(minutes=1)
 _SUBMISSIONS, _REFUSED, _ACTIVE_TASKS = "submissions", "refused-submissions", "active-tasks"
@@ -87,13 +87,13 @@ class _Caller:
 class Quotas:
     """The configured limits. Safe to share between threads."""
 
-    def __init__(self, *, limits: QuotaLimits, counts: TaskCounts, clock: Clock) -> None:
+    def __init__(self, *, limits: QuotaLimits, stats: TaskStats, clock: Clock) -> None:
         self._limits = limits
-        self._counts = counts
+        self._stats = stats
         self._clock = clock
         self._lock = threading.Lock()
         self._callers: dict[str, _Caller] = {}
-        self._queued = ApproximateCounter(limit=limits.queued_tasks, count=counts.queued, clock=clock)
+        self._queued = ApproximateCounter(limit=limits.queued_tasks, count=self._count_queued, clock=clock)
 
     @contextmanager
     def submission_of(self, user_id: str) -> Iterator[None]:
@@ -203,17 +203,20 @@ class Quotas:
                 caller.refused = 0
         return caller
 
+    def _count_queued(self, at_most: int) -> int:
+        return self._stats.queued(at_most=at_most)
+
     def _active_count(self, user_id: str) -> ApproximateCounter:
         return ApproximateCounter(
             limit=self._limits.active_tasks,
-            count=lambda at_most: self._counts.active_of(user_id, at_most=at_most),
+            count=lambda at_most: self._stats.active_of(user_id, at_most=at_most),
             clock=self._clock,
         )
 
     def _submission_count(self, user_id: str, window: datetime) -> ApproximateCounter:
         return ApproximateCounter(
             limit=self._limits.submissions_per_minute,
-            count=lambda at_most: self._counts.submitted_by(user_id, since=window, at_most=at_most),
+            count=lambda at_most: self._stats.submitted_by(user_id, since=window, at_most=at_most),
             clock=self._clock,
             counts_what_is_gone=True,  # otherwise deleting tasks would allow more submissions
         )

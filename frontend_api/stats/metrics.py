@@ -14,8 +14,8 @@ from common.observability.metrics import (
     Reading,
     gauge,
 )
+from frontend_api.stats.ports import QueueLine
 from frontend_api.stats.queue import QueueStanding, ReadQueue
-from frontend_api.stats.queue_gauge import QueueLine
 
 _log = structlog.get_logger(__name__)
 _NOT_AGAIN_FOR_SECONDS = 10.0

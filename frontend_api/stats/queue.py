@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock
 from frontend_api.cache import Remembered
-from frontend_api.stats.queue_gauge import QueueGauge, QueueLine
+from frontend_api.stats.ports import QueueLine, TaskStats
 
 LATELY = timedelta(minutes=5)
 """The period over which throughput is measured."""
@@ -28,9 +28,9 @@ class QueueStanding:
 class ReadQueue:
     """Reads the queue. Safe to share between threads."""
 
-    def __init__(self, *, catalog: ModelCatalog, gauge: QueueGauge, clock: Clock) -> None:
+    def __init__(self, *, catalog: ModelCatalog, stats: TaskStats, clock: Clock) -> None:
         self._models = tuple(spec.name for spec in catalog.models)
-        self._gauge = gauge
+        self._stats = stats
         self._standing = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
 
     def __call__(self) -> QueueStanding:
@@ -38,10 +38,10 @@ class ReadQueue:
         return self._standing()
 
     def _measured(self, now: datetime) -> QueueStanding:
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="queue-gauge") as pool:
-            dead_letters = pool.submit(self._gauge.dead_letters)
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="queue-stats") as pool:
+            dead_letters = pool.submit(self._stats.dead_letters)
             lines = [
-                pool.submit(self._gauge.line, model, completed_since=now - LATELY)
+                pool.submit(self._stats.line, model, completed_since=now - LATELY)
                 for model in (None, *self._models)
             ]
             all_models, *each = [line.result() for line in lines]

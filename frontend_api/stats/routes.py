@@ -12,8 +12,8 @@ from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
+from frontend_api.stats.ports import QueueLine
 from frontend_api.stats.queue import LATELY, QueueStanding, ReadQueue
-from frontend_api.stats.queue_gauge import QueueLine
 
 blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
 blueprint.before_request(authenticate)

@@ -13,7 +13,6 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from common.adapters import firestore_usage_entries
 from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.wire_formats.task_document import COLLECTION
-from frontend_api.adapters.firestore.usage_sums import answered_totals, stored_totals, usage_of
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 
 
@@ -57,4 +56,23 @@ class FirestoreUsageBook:
 
     def _added_up(self, aggregation: Any, as_of: datetime) -> UsageTotals:
         with translated_errors():
-            return answered_totals(aggregation.get(read_time=as_of, **self._calls))
+            (sums,) = aggregation.get(read_time=as_of, **self._calls)
+        return stored_totals({one.alias: one.value for one in sums})
+
+
+def usage_of(tasks: Any) -> Any:
+    """Return the aggregation query that sums the costs of a query's tasks."""
+    return (
+        tasks.count(alias="tasks")
+        .sum("usage.gpu_seconds", alias="gpu_seconds")
+        .sum("usage.wasted_gpu_seconds", alias="wasted_gpu_seconds")
+    )
+
+
+def stored_totals(sums: Mapping[str, Any]) -> UsageTotals:
+    """Parse sums by their field names, which are the same in queries and documents."""
+    return UsageTotals(
+        tasks=int(sums["tasks"]),
+        gpu_seconds=float(sums["gpu_seconds"]),
+        wasted_gpu_seconds=float(sums["wasted_gpu_seconds"]),
+    )

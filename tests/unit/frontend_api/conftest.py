@@ -47,14 +47,12 @@ from tests.fakes.immediate_executor import ImmediateExecutor
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket
-from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_changes import InMemoryTaskChanges
-from tests.fakes.in_memory_task_counts import InMemoryTaskCounts
-from tests.fakes.in_memory_task_flow import InMemoryTaskFlow
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
+from tests.fakes.in_memory_task_stats import InMemoryTaskStats
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
@@ -104,9 +102,7 @@ class Api:
         self.changes = InMemoryTaskChanges(self.store)
         self.probes = tuple(replace(probe) for probe in self.probes)
         self.batches = InMemoryTaskBatches(self.store)
-        self.counts = InMemoryTaskCounts(self.store)
-        self.gauge = InMemoryQueueGauge(self.store, self.dead_letters)
-        self.flow = InMemoryTaskFlow(self.store)
+        self.stats = InMemoryTaskStats(self.store, self.dead_letters)
         self.usage_book = InMemoryUsageBook(self.store)
         api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
@@ -134,10 +130,8 @@ class Api:
             ),
             webhook_slots=DeliveryLimiter(per_host=2, in_all=3),
             clock=self.clock,
-            task_counts=self.counts,
             quota_limits=self.quota_limits,
-            queue_gauge=self.gauge,
-            task_flow=self.flow,
+            stats=self.stats,
             alert_limits=self.alert_limits,
             worker_reports=self.reports,
             prompt_tokenizers=self.tokenizers,

@@ -1,5 +1,6 @@
 """Every query of the API's own adapters has its composite index in terraform/, or needs none."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
@@ -9,11 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import firestore
 
 from common.domain.task import TaskStatus
-from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
-from frontend_api.adapters.firestore.task_counts import FirestoreTaskCounts
-from frontend_api.adapters.firestore.task_flow import FirestoreTaskFlow
+from frontend_api.adapters.firestore.task_stats import FirestoreTaskStats
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
-from frontend_api.stats.backlog import NO_WORK, ActiveTask, Work
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 from tests.unit.common.adapters.test_firestore_indexes import (
     declared_indexes,
@@ -25,42 +23,25 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOBODY = firestore.Client(project="none", credentials=AnonymousCredentials())
 
 
-class _RecordingGauge(FirestoreQueueGauge):
-    def __init__(self, queries: list[Any]) -> None:
+class _RecordingStats(FirestoreTaskStats):
+    """Records each query, and each aggregation that adds something up."""
+
+    def __init__(self) -> None:
         super().__init__(NOBODY, timeout_seconds=1)
-        self._queries = queries
+        self.queries: list[Any] = []
+        self.sums: list[Any] = []
 
-    def _counted(self, query: Any) -> int:
-        self._queries.append(query._to_protobuf())
-        return 0
+    def _get(self, query: Any, **_: Any) -> list[Any]:
+        self.queries.append(query._to_protobuf())
+        return []
 
-    def _oldest(self, query: Any) -> datetime | None:
-        self._queries.append(query._to_protobuf())
-        return None
-
-    def _listed(self, query: Any) -> tuple[ActiveTask, ...]:
-        self._queries.append(query._to_protobuf())
-        return ()
-
-
-class _RecordingSums(FirestoreQueueGauge):
-    def __init__(self, aggregations: list[Any]) -> None:
-        super().__init__(NOBODY, timeout_seconds=1)
-        self._aggregations = aggregations
-
-    def _added_up(self, aggregation: Any) -> Work:
-        self._aggregations.append(aggregation._to_protobuf())
-        return NO_WORK
-
-
-class _RecordingCounts(FirestoreTaskCounts):
-    def __init__(self, queries: list[Any]) -> None:
-        super().__init__(NOBODY, timeout_seconds=1)
-        self._queries = queries
-
-    def _counted(self, query: Any, at_most: int) -> int:
-        self._queries.append(query._to_protobuf())
-        return 0
+    def _aggregate(self, aggregation: Any) -> Mapping[str, Any]:
+        recorded = aggregation._to_protobuf()
+        if any(one.sum.field.field_path for one in recorded.aggregations):
+            self.sums.append(recorded)
+        else:
+            self.queries.append(recorded.structured_query)
+        return Counter()
 
 
 class _RecordingBook(FirestoreUsageBook):
@@ -76,39 +57,21 @@ class _RecordingBook(FirestoreUsageBook):
         return NO_USAGE
 
 
-class _RecordingFlow(FirestoreTaskFlow):
-    def __init__(self, queries: list[Any]) -> None:
-        super().__init__(NOBODY, timeout_seconds=1)
-        self._queries = queries
-
-    def _counted(self, query: Any) -> int:
-        self._queries.append(query._to_protobuf())
-        return 0
-
-    def _codes(self, query: Any) -> list[str]:
-        self._queries.append(query._to_protobuf())
-        return []
-
-    def _added_up(self, aggregation: Any) -> UsageTotals:
-        self._queries.append(aggregation._to_protobuf())
-        return UsageTotals(tasks=0, gpu_seconds=0, wasted_gpu_seconds=0)
-
-
-def recorded_queries() -> list[Any]:
-    queries: list[Any] = []
-    gauge, counts = _RecordingGauge(queries), _RecordingCounts(queries)
+def recorded_stats() -> _RecordingStats:
+    stats = _RecordingStats()
     for model in (None, "demo"):
-        gauge.line(model, completed_since=NOW)
-    gauge.queued_before("demo", NOW)
-    gauge.active(at_most=20)
-    counts.active_of("ada", at_most=1)
-    counts.submitted_by("ada", since=NOW, at_most=1)
-    counts.queued(1)
-    flow = _RecordingFlow(queries)
-    flow.arrived("demo", since=NOW)
-    flow.ended("demo", since=NOW)
-    flow.failure_codes(since=NOW, at_most=1)
-    return queries
+        stats.line(model, completed_since=NOW)
+    stats.queued(at_most=1)
+    stats.queued_before("demo", NOW)
+    stats.backlog("demo", queued_before=NOW)
+    stats.active(at_most=20)
+    stats.active_of("ada", at_most=1)
+    stats.submitted_by("ada", since=NOW, at_most=1)
+    stats.arrived("demo", since=NOW)
+    stats.finished("demo", since=NOW)
+    stats.totals(TaskStatus.FAILED, since=NOW)
+    stats.failure_codes(since=NOW, at_most=1)
+    return stats
 
 
 def has_only_equalities(query: Any) -> bool:
@@ -122,7 +85,7 @@ def has_only_equalities(query: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    "query", recorded_queries(), ids=lambda query: "+".join(f for f, _ in needed_index(query))
+    "query", recorded_stats().queries, ids=lambda query: "+".join(f for f, _ in needed_index(query))
 )
 def test_the_query_has_an_index(query: Any) -> None:
     needed = needed_index(query)
@@ -133,8 +96,7 @@ def test_the_query_has_an_index(query: Any) -> None:
 def test_the_sums_have_an_index_that_holds_what_is_added_up() -> None:
     aggregations: list[Any] = []
     _RecordingBook(aggregations).totals_of("ada", [NOW.date()])
-    _RecordingSums(aggregations).backlog("demo", queued_before=NOW)
-    _RecordingFlow(aggregations).totals(TaskStatus.FAILED, since=NOW)
+    aggregations += recorded_stats().sums
     assert len(aggregations) == 6
     for aggregation in aggregations:
         assert_has_an_index_with_its_sums(aggregation)

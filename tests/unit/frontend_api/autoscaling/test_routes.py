@@ -85,7 +85,7 @@ def test_what_cannot_be_answered_is_refused_by_name(api: Api, query: str, parame
 def test_without_firestore_there_is_no_figure(api: Api) -> None:
     queue(api, 3)
     assert asked(api)["tasks"] == 3
-    api.gauge.unavailable = True
+    api.stats.unavailable = True
     api.clock.advance(2)
     answer = api.client.get("/internal/autoscaling", headers=BY_TOKEN)
     assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")

@@ -262,7 +262,11 @@ def test_each_of_a_burst_is_told_its_own_place_and_time(api: Api) -> None:
     stored = [api.stored(task["id"]).predicted_seconds or 0.0 for task in told]
     assert stored == sorted(set(stored))
     # One measurement was enough for all of them.
-    assert (api.gauge.lists_read, api.gauge.backlogs_measured, api.gauge.places_counted) == (1, 0, 0)
+    assert (api.stats.calls["active"], api.stats.calls["backlog"], api.stats.calls["queued_before"]) == (
+        1,
+        0,
+        0,
+    )
 
 
 def test_each_task_in_an_idle_system_is_first_and_its_eta_is_its_own(api: Api) -> None:
@@ -292,7 +296,7 @@ def test_a_waiting_task_moves_up_and_is_looked_for_now_and_then_only(api: Api) -
     second = api.submit().get_json()["id"]
     api.clock.advance(1)
     assert [told_of(api, second)["queue_position"] for _ in range(5)] == [1] * 5
-    assert api.gauge.places_counted == 1
+    assert api.stats.calls["queued_before"] == 1
     api.claim(api.stored(first))
     api.clock.advance(1)
     assert told_of(api, second)["queue_position"] == 0
@@ -431,7 +435,7 @@ def test_an_estimate_refuses_what_a_submission_would_be_refused_for(
 
 
 def test_an_estimate_that_cannot_be_made_is_to_be_asked_for_again(api: Api) -> None:
-    api.gauge.unavailable = True
+    api.stats.unavailable = True
     refused = estimated(api)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
 

@@ -16,7 +16,7 @@ from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from tests.factories import NOW, parameters, submitted_task, worker_report
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
-from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
+from tests.fakes.in_memory_task_stats import InMemoryTaskStats
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports
 
@@ -75,11 +75,11 @@ class Reading:
 
     def __init__(self) -> None:
         self.store = InMemoryTaskStore()
-        self.gauge = InMemoryQueueGauge(self.store, InMemoryDeadLetterArchive())
+        self.stats = InMemoryTaskStats(self.store, InMemoryDeadLetterArchive())
         self.reports = InMemoryWorkerReports()
         self.clock = FakeClock()
         self.read = WorkloadCache(
-            catalog=EMBEDDED_CATALOG, gauge=self.gauge, reports=self.reports, clock=self.clock
+            catalog=EMBEDDED_CATALOG, stats=self.stats, reports=self.reports, clock=self.clock
         )
 
     def submit(self, name: str) -> Task:
@@ -120,10 +120,10 @@ def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> N
     for name in ("one", "two"):
         reading.submit(name)
     assert reading.queued == 2
-    assert reading.gauge.lists_read == 1
+    assert reading.stats.calls["active"] == 1
     reading.clock.advance(1)
     assert reading.read().backlog_of("demo").all_queued.tasks == 2
-    assert (reading.gauge.lists_read, reading.gauge.backlogs_measured) == (2, 0)
+    assert (reading.stats.calls["active"], reading.stats.calls["backlog"]) == (2, 0)
 
 
 def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made(
@@ -132,13 +132,13 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
     reading.submit("one")
     reading.clock.advance(0.1)
     assert reading.queued == 1
-    may_go_on, read = threading.Event(), reading.gauge.active
+    may_go_on, read = threading.Event(), reading.stats.active
 
     def slow(*, at_most: int) -> tuple[ActiveTask, ...]:
         assert may_go_on.wait(10)
         return read(at_most=at_most)
 
-    monkeypatch.setattr(reading.gauge, "active", slow)
+    monkeypatch.setattr(reading.stats, "active", slow)
     reading.clock.advance(0.8)
     assert reading.queued == 1
     reading.submit("two")  # submitted during the measurement: counted exactly once
@@ -148,7 +148,7 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
         if thread.name == "workload":
             thread.join(10)
     assert reading.queued == 2
-    assert reading.gauge.lists_read == 2
+    assert reading.stats.calls["active"] == 2
     reading.clock.advance(2)
     assert reading.read().backlog_of("demo").all_queued.tasks == 2
 
@@ -172,9 +172,9 @@ def test_a_long_backlog_is_measured_less_often(
         times_measured += 1
         return long
 
-    monkeypatch.setattr(reading.gauge, "backlog", measure)
+    monkeypatch.setattr(reading.stats, "backlog", measure)
     some = ActiveTask.of(submitted_task())
-    monkeypatch.setattr(reading.gauge, "active", lambda *, at_most: (some,) * at_most)
+    monkeypatch.setattr(reading.stats, "active", lambda *, at_most: (some,) * at_most)
     reading.read()
     reading.clock.advance(good_for - 0.3)
     reading.read()
@@ -194,7 +194,7 @@ def test_submission_counts_no_finished_task_when_tasks_come_one_by_one(reading: 
 
 def test_other_process_counts_arrivals_and_finished_tasks_within_a_second(reading: Reading) -> None:
     other = WorkloadCache(
-        catalog=EMBEDDED_CATALOG, gauge=reading.gauge, reports=reading.reports, clock=reading.clock
+        catalog=EMBEDDED_CATALOG, stats=reading.stats, reports=reading.reports, clock=reading.clock
     )
 
     def queued_there() -> int:
@@ -232,10 +232,10 @@ def test_burst_is_counted_once_and_forgotten_within_a_second(reading: Reading) -
         reading.finish(task)
     reading.clock.advance(1)
     assert reading.read().backlog_of("demo").all_queued.tasks == 0
-    assert reading.gauge.backlogs_measured == 1
+    assert reading.stats.calls["backlog"] == 1
     reading.clock.advance(1)
     assert reading.queued_before_submission == 0
-    assert reading.gauge.backlogs_measured == 1  # so few tasks are listed again
+    assert reading.stats.calls["backlog"] == 1  # so few tasks are listed again
 
 
 @pytest.mark.parametrize(("tasks", "seconds"), [(1, 0.1), (8, 0.4), (14, 0.7)])
@@ -245,16 +245,16 @@ def test_checks_read_at_most_20_documents_a_second(reading: Reading, tasks: int,
         reading.submit(f"task-{number}")
     reading.clock.advance(seconds - 0.01)
     assert reading.queued_before_submission == tasks
-    assert reading.gauge.statuses_read == 0
+    assert reading.stats.calls["statuses"] == 0
     reading.clock.advance(0.01)
     assert reading.queued_before_submission == tasks
-    assert reading.gauge.statuses_read == 1
+    assert reading.stats.calls["statuses"] == 1
 
 
 def test_task_stored_while_it_is_listed_is_counted_once(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = reading.gauge.active
+    read = reading.stats.active
 
     def stored_meanwhile(*, at_most: int) -> tuple[ActiveTask, ...]:
         seen = reading.submit("seen by the query")
@@ -263,16 +263,16 @@ def test_task_stored_while_it_is_listed_is_counted_once(
         reading.read.add_queued(seen)
         return found
 
-    monkeypatch.setattr(reading.gauge, "active", stored_meanwhile)
+    monkeypatch.setattr(reading.stats, "active", stored_meanwhile)
     assert reading.queued == 2
 
 
 def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading: Reading) -> None:
-    reading.gauge.unavailable = True
+    reading.stats.unavailable = True
     with pytest.raises(DependencyUnavailableError):
         reading.read()
     assert reading.read.at_once() is None
-    reading.gauge.unavailable = False
+    reading.stats.unavailable = False
     assert reading.read.at_once() is None
     reading.clock.advance(5)
     assert reading.read.at_once() is not None

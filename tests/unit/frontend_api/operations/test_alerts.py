@@ -22,8 +22,7 @@ from frontend_api.operations.alerts import (
     AlertRule,
     AlertState,
 )
-from frontend_api.stats.queue_gauge import QueueLine
-from frontend_api.stats.task_flow import Lately
+from frontend_api.stats.ports import Lately, QueueLine
 from frontend_api.usage.totals import UsageTotals
 from tests.factories import NOW, worker_report
 

@@ -168,30 +168,30 @@ def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
     api = Api(folder=api.folder, alert_limits=AlertLimits(waiting_tasks=2))
     for number in range(2):
         api.stored_task(task_id=f"task-{number}")
-    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("ok", 0)
+    assert (states(api)["backlog_grows"], api.stats.calls["arrived"]) == ("ok", 0)
     api.stored_task(task_id="one-too-many")
     api.clock.advance(10)
-    assert (states(api)["backlog_grows"], api.flow.asked["arrived"]) == ("firing", 1)
+    assert (states(api)["backlog_grows"], api.stats.calls["arrived"]) == ("firing", 1)
 
 
 def test_many_who_ask_cost_one_count_in_ten_seconds(api: Api) -> None:
     for _ in range(5):
         told(api)
-    assert (api.gauge.measurements, api.flow.asked["failure_codes"]) == (1, 1)
+    assert (api.stats.calls["dead_letters"], api.stats.calls["failure_codes"]) == (1, 1)
     api.clock.advance(9.9)
     told(api)
-    assert (api.gauge.measurements, api.flow.asked["failure_codes"]) == (2, 1)
+    assert (api.stats.calls["dead_letters"], api.stats.calls["failure_codes"]) == (2, 1)
     api.clock.advance(0.1)
     told(api)
-    assert api.flow.asked["failure_codes"] == 2
+    assert api.stats.calls["failure_codes"] == 2
 
 
 def test_what_cannot_be_counted_is_to_be_asked_again(api: Api) -> None:
-    api.flow.unavailable = True
+    api.stats.unavailable = True
     refused = api.client.get("/v1/operations", headers=OPERATOR)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
     assert "Retry-After" in refused.headers
-    api.flow.unavailable = False
+    api.stats.unavailable = False
     assert told(api)["last_hour"]["failed"] == 0
 
 

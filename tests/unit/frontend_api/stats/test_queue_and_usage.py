@@ -11,7 +11,7 @@ import pytest
 
 from common.domain.task import Usage
 from common.domain.worker_report import ModelTimes
-from frontend_api.stats.queue_gauge import QueueLine
+from frontend_api.stats.ports import QueueLine
 from frontend_api.usage.usage import GpuPrice
 from tests.factories import worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -98,10 +98,10 @@ def test_throughput_is_of_the_last_five_minutes(api: Api) -> None:
 def test_many_who_ask_cost_one_measurement_in_two_seconds(api: Api) -> None:
     for _ in range(5):
         queue(api)
-    assert api.gauge.measurements == 1
+    assert api.stats.calls["dead_letters"] == 1
     api.clock.advance(2)
     queue(api)
-    assert api.gauge.measurements == 2
+    assert api.stats.calls["dead_letters"] == 2
 
 
 def test_nobody_waits_for_a_measurement_who_can_have_the_one_before(
@@ -109,14 +109,14 @@ def test_nobody_waits_for_a_measurement_who_can_have_the_one_before(
 ) -> None:
     before = queue(api)
     began, may_go_on = threading.Event(), threading.Event()
-    measure = api.gauge.line
+    measure = api.stats.line
 
     def slow(model: str | None, *, completed_since: datetime) -> QueueLine:
         began.set()
         assert may_go_on.wait(10)
         return measure(model, completed_since=completed_since)
 
-    monkeypatch.setattr(api.gauge, "line", slow)
+    monkeypatch.setattr(api.stats, "line", slow)
     api.clock.advance(2)
     with ThreadPoolExecutor(1) as pool:
         measuring = pool.submit(lambda: api.app.test_client().get("/v1/queue").get_json())
@@ -127,10 +127,10 @@ def test_nobody_waits_for_a_measurement_who_can_have_the_one_before(
 
 
 def test_a_measurement_that_failed_is_tried_again(api: Api) -> None:
-    api.gauge.unavailable = True
+    api.stats.unavailable = True
     refused = api.client.get("/v1/queue")
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
-    api.gauge.unavailable = False
+    api.stats.unavailable = False
     assert queue(api)["queued"] == 0
 
 

@@ -177,8 +177,8 @@ def test_submission_reads_no_workload_when_the_quota_is_exceeded(tmp_path: Path)
     body = {"prompt": "a large red circle"}
     assert api.submit().status_code == 202
     api.clock.advance(5)
-    lists_read, statuses_read = api.gauge.lists_read, api.gauge.statuses_read
+    lists_read, statuses_read = api.stats.calls["active"], api.stats.calls["statuses"]
     assert api.submit().status_code == 429
     batch = api.client.post("/v1/tasks:batch", json={"tasks": [body, body]}).get_json()
     assert [result["problem"]["code"] for result in batch["results"]] == ["quota_exceeded"] * 2
-    assert (api.gauge.lists_read, api.gauge.statuses_read) == (lists_read, statuses_read)
+    assert (api.stats.calls["active"], api.stats.calls["statuses"]) == (lists_read, statuses_read)

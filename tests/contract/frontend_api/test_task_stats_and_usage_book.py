@@ -1,4 +1,4 @@
-"""The contracts of QueueGauge and UsageBook, on the fakes and on Firestore's emulator."""
+"""The contracts of TaskStats and UsageBook, on the fakes and on Firestore's emulator."""
 
 import threading
 import uuid
@@ -16,23 +16,23 @@ from common.adapters import firestore_usage_entries
 from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
-from common.domain.task import Failure, Lane, Task, Usage
+from common.domain.task import Failure, Lane, Task, TaskStatus, Usage
 from common.ports import TaskStore
 from common.wire_formats.task_document import COLLECTION
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
-from frontend_api.adapters.firestore.queue_gauge import FirestoreQueueGauge
+from frontend_api.adapters.firestore.task_stats import FirestoreTaskStats
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog
-from frontend_api.stats.queue_gauge import QueueGauge, QueueLine
+from frontend_api.stats.ports import QueueLine, TaskStats
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
 from local_stack.free_ports import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, spent, submitted_task
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
-from tests.fakes.in_memory_queue_gauge import InMemoryQueueGauge
+from tests.fakes.in_memory_task_stats import InMemoryTaskStats
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.in_memory_usage_book import InMemoryUsageBook
 
@@ -45,11 +45,11 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Measured:
-    """A store, a dead letter archive, and the gauges that measure them."""
+    """A store, a dead letter archive, and the ports that count them."""
 
     store: TaskStore
     dead_letters: DeadLetterArchive
-    gauge: QueueGauge
+    stats: TaskStats
     book: UsageBook
 
     def queued(
@@ -78,20 +78,25 @@ class Measured:
         usage = Usage(inference_seconds=useful, gpu_seconds=useful, wasted_gpu_seconds=wasted)
         return self.store.update(task.id, lambda t: replace(t.completed(claim, (), at), usage=usage))
 
-    def failed(self, user_id: str = "ada", *, at: datetime = NOW, wasted: float) -> Task:
+    def failed(
+        self, user_id: str = "ada", *, at: datetime = NOW, wasted: float = 0.0, code: str = "invalid_output"
+    ) -> Task:
         task = self.claimed(user_id, at=at)
         claim = task.claim
         assert claim is not None
-        failure = Failure(code="invalid_output", message="not finite")
+        failure = Failure(code=code, message="no image")
         return self.store.update(task.id, lambda t: t.failed(claim, failure, at, output=spent(wasted)))
+
+    def cancelled(self, user_id: str = "ada", *, at: datetime = NOW) -> Task:
+        return self.store.update(self.queued(user_id, at=at).id, lambda t: t.cancelled(at))
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
 def measured(request: pytest.FixtureRequest) -> Measured:
     if request.param == "fake":
         store, letters = InMemoryTaskStore(), InMemoryDeadLetterArchive()
-        gauge, book = InMemoryQueueGauge(store, letters), InMemoryUsageBook(store)
-        return Measured(store=store, dead_letters=letters, gauge=gauge, book=book)
+        stats, book = InMemoryTaskStats(store, letters), InMemoryUsageBook(store)
+        return Measured(store=store, dead_letters=letters, stats=stats, book=book)
     emulators: Emulators = request.getfixturevalue("emulators")
     return measured_by(own_client(emulators))
 
@@ -105,29 +110,29 @@ def measured_by(client: firestore.Client) -> Measured:
     return Measured(
         store=FirestoreTaskStore(client),
         dead_letters=FirestoreDeadLetterArchive(client, timeout_seconds=10),
-        gauge=FirestoreQueueGauge(client, timeout_seconds=10),
+        stats=FirestoreTaskStats(client, timeout_seconds=10),
         book=FirestoreUsageBook(client, timeout_seconds=10),
     )
 
 
 @pytest.fixture(params=["fake", "emulator"])
-def unreachable(request: pytest.FixtureRequest) -> tuple[QueueGauge, UsageBook]:
+def unreachable(request: pytest.FixtureRequest) -> tuple[TaskStats, UsageBook]:
     if request.param == "fake":
         store = InMemoryTaskStore()
-        gauge, book = InMemoryQueueGauge(store, InMemoryDeadLetterArchive()), InMemoryUsageBook(store)
-        gauge.unavailable = book.unavailable = True
-        return gauge, book
+        stats, book = InMemoryTaskStats(store, InMemoryDeadLetterArchive()), InMemoryUsageBook(store)
+        stats.unavailable = book.unavailable = True
+        return stats, book
     nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreQueueGauge(nobody, timeout_seconds=0.5), FirestoreUsageBook(nobody, timeout_seconds=0.5)
+    return FirestoreTaskStats(nobody, timeout_seconds=0.5), FirestoreUsageBook(nobody, timeout_seconds=0.5)
 
 
-def test_an_empty_queue_has_no_oldest_task(measured: Measured) -> None:
-    assert measured.gauge.line(None, completed_since=NOW) == EMPTY
-    assert measured.gauge.line("demo", completed_since=NOW) == EMPTY
-    assert measured.gauge.dead_letters() == 0
+def test_line_is_empty_without_tasks(measured: Measured) -> None:
+    assert measured.stats.line(None, completed_since=NOW) == EMPTY
+    assert measured.stats.line("demo", completed_since=NOW) == EMPTY
+    assert measured.stats.dead_letters() == 0
 
 
-def test_the_queue_is_measured_in_all_and_per_model(measured: Measured) -> None:
+def test_line_measures_all_models_or_one(measured: Measured) -> None:
     measured.queued(at=NOW + SECOND)
     measured.queued("bob", at=NOW + 2 * SECOND)
     measured.queued(at=NOW, model="another")
@@ -137,20 +142,20 @@ def test_the_queue_is_measured_in_all_and_per_model(measured: Measured) -> None:
     measured.completed(at=NOW)
     measured.completed("bob", at=NOW + SECOND, model="another")
     measured.failed(at=NOW, wasted=1.0)
-    gauge = measured.gauge
-    assert gauge.line(None, completed_since=NOW) == QueueLine(
+    stats = measured.stats
+    assert stats.line(None, completed_since=NOW) == QueueLine(
         queued=3, oldest_queued_at=NOW, processing=2, completed_lately=2
     )
-    assert gauge.line("demo", completed_since=NOW) == QueueLine(
+    assert stats.line("demo", completed_since=NOW) == QueueLine(
         queued=2, oldest_queued_at=NOW + SECOND, processing=1, completed_lately=1
     )
-    assert gauge.line("another", completed_since=NOW + 2 * SECOND) == QueueLine(
+    assert stats.line("another", completed_since=NOW + 2 * SECOND) == QueueLine(
         queued=1, oldest_queued_at=NOW, processing=1, completed_lately=0
     )
-    assert gauge.line("unknown", completed_since=NOW) == EMPTY
+    assert stats.line("unknown", completed_since=NOW) == EMPTY
 
 
-def test_the_backlog_is_added_up_per_model_and_lane(measured: Measured) -> None:
+def test_backlog_adds_up_the_work_of_a_model_by_lane(measured: Measured) -> None:
     small, large = parameters(), parameters(width=512, height=512, num_images=3)
     for asked in (small, large):
         measured.queued(parameters=asked)
@@ -159,7 +164,7 @@ def test_the_backlog_is_added_up_per_model_and_lane(measured: Measured) -> None:
     measured.completed()
     measured.queued(model="another")
     measured.queued(at=NOW + SECOND)
-    backlog = measured.gauge.backlog("demo", queued_before=NOW + SECOND)
+    backlog = measured.stats.backlog("demo", queued_before=NOW + SECOND)
     standing = [
         backlog.queued[Lane.INTERACTIVE],
         backlog.queued[Lane.BATCH],
@@ -172,50 +177,143 @@ def test_the_backlog_is_added_up_per_model_and_lane(measured: Measured) -> None:
     assert backlog.processing[Lane.BATCH] == NO_WORK
 
 
-def test_without_tasks_there_is_no_backlog(measured: Measured) -> None:
+def test_backlog_is_empty_without_tasks(measured: Measured) -> None:
     nothing = dict.fromkeys(Lane, NO_WORK)
-    assert measured.gauge.backlog("demo", queued_before=NOW + SECOND) == Backlog(
+    assert measured.stats.backlog("demo", queued_before=NOW + SECOND) == Backlog(
         queued=nothing, processing=nothing
     )
 
 
-def test_active_tasks_are_listed_with_what_their_backlog_needs(measured: Measured) -> None:
+def test_active_lists_queued_and_processing_tasks(measured: Measured) -> None:
     queued, claimed = measured.queued(lane=Lane.BATCH), measured.claimed("bob", model="another")
     measured.completed()
     measured.failed(wasted=1.0)
-    listed = measured.gauge.active(at_most=3)
+    listed = measured.stats.active(at_most=3)
     assert {task.id: task for task in listed} == {task.id: ActiveTask.of(task) for task in (queued, claimed)}
-    assert len(measured.gauge.active(at_most=1)) == 1
+    assert len(measured.stats.active(at_most=1)) == 1
 
 
-def test_statuses_are_read_by_task_and_leave_out_deleted_tasks(measured: Measured) -> None:
+def test_statuses_omit_deleted_tasks(measured: Measured) -> None:
     tasks = (measured.queued(), measured.claimed(), measured.completed(), measured.failed(wasted=1.0))
     deleted = measured.queued()
     measured.store.delete(deleted.id, now=NOW)
-    found = measured.gauge.statuses([task.id for task in (*tasks, deleted)])
+    found = measured.stats.statuses([task.id for task in (*tasks, deleted)])
     assert found == {task.id: task.status for task in tasks}
 
 
 @pytest.mark.emulator
-def test_documents_of_before_the_units_do_no_harm(emulators: Emulators) -> None:
+def test_backlog_counts_documents_without_work_units(emulators: Emulators) -> None:
     client = own_client(emulators)
     store = FirestoreTaskStore(client)
     old, new = (store.create(submitted_task(task_id=uuid.uuid4().hex)) for _ in range(2))
     client.collection(COLLECTION).document(old.id).update({"work_units": firestore.DELETE_FIELD})
-    backlog = FirestoreQueueGauge(client, timeout_seconds=10).backlog("demo", queued_before=NOW + SECOND)
+    backlog = FirestoreTaskStats(client, timeout_seconds=10).backlog("demo", queued_before=NOW + SECOND)
     assert backlog.queued[Lane.INTERACTIVE].units == pytest.approx(new.parameters.work_units)
-    listed = FirestoreQueueGauge(client, timeout_seconds=10).active(at_most=20)
+    listed = FirestoreTaskStats(client, timeout_seconds=10).active(at_most=20)
     assert {task.id: task.units for task in listed} == {old.id: 0.0, new.id: new.parameters.work_units}
 
 
-def test_dead_letters_are_counted(measured: Measured) -> None:
+def test_dead_letters_counts_the_stored_letters(measured: Measured) -> None:
     for number in range(3):
         message = DeadMessage(message_id=str(number), published_at=NOW, body=b"junk", attributes={})
         measured.dead_letters.add(DeadLetter.of(message, now=NOW, keep_for=timedelta(days=30)))
-    assert measured.gauge.dead_letters() == 3
+    assert measured.stats.dead_letters() == 3
 
 
-def test_usage_is_added_up_over_one_users_tasks_that_ended_on_the_day(measured: Measured) -> None:
+def test_active_of_counts_the_users_queued_and_processing_tasks(measured: Measured) -> None:
+    for _ in range(2):
+        measured.queued()
+    measured.claimed()
+    measured.cancelled()
+    measured.queued("bob")
+    assert measured.stats.active_of("ada", at_most=100) == 3
+    assert measured.stats.active_of("carol", at_most=100) == 0
+
+
+def test_submitted_by_counts_tasks_of_every_status_since_a_time(measured: Measured) -> None:
+    for seconds in range(4):
+        measured.queued(at=NOW + seconds * SECOND)
+    measured.cancelled(at=NOW + 4 * SECOND)
+    measured.queued("bob", at=NOW + 9 * SECOND)
+    assert measured.stats.submitted_by("ada", since=NOW + 2 * SECOND, at_most=100) == 3
+    assert measured.stats.submitted_by("ada", since=NOW + 5 * SECOND, at_most=100) == 0
+
+
+def test_queued_counts_the_tasks_of_all_users(measured: Measured) -> None:
+    measured.queued()
+    measured.queued("bob")
+    measured.claimed()
+    measured.cancelled("bob")
+    assert measured.stats.queued(at_most=100) == 2
+
+
+def test_counts_stop_at_the_given_maximum(measured: Measured) -> None:
+    for _ in range(4):
+        measured.queued()
+    assert measured.stats.active_of("ada", at_most=3) == 3
+    assert measured.stats.submitted_by("ada", since=NOW, at_most=3) == 3
+    assert measured.stats.queued(at_most=3) == 3
+
+
+def test_recent_counts_are_zero_without_tasks(measured: Measured) -> None:
+    stats = measured.stats
+    assert stats.arrived("demo", since=NOW) == stats.finished("demo", since=NOW) == 0
+    assert stats.totals(TaskStatus.COMPLETED, since=NOW) == NO_USAGE
+    assert not stats.failure_codes(since=NOW, at_most=10)
+
+
+def test_arrived_counts_tasks_of_every_status(measured: Measured) -> None:
+    measured.queued()
+    measured.claimed()
+    measured.completed(at=NOW + SECOND)
+    measured.failed()
+    measured.queued(at=NOW - SECOND)
+    measured.queued(model="another")
+    assert measured.stats.arrived("demo", since=NOW) == 4
+
+
+def test_finished_counts_tasks_of_every_terminal_status(measured: Measured) -> None:
+    measured.completed()
+    measured.failed(at=NOW + SECOND)
+    measured.cancelled()
+    measured.completed(at=NOW - SECOND)
+    measured.completed(model="another")
+    measured.claimed()
+    assert measured.stats.finished("demo", since=NOW) == 3
+
+
+def test_totals_add_up_the_usage_of_one_status(measured: Measured) -> None:
+    measured.completed(wasted=0.5)
+    measured.completed(at=NOW + SECOND, model="another")
+    measured.completed(at=NOW - SECOND, wasted=100.0)
+    measured.failed(wasted=1.5)
+    totals = {status: measured.stats.totals(status, since=NOW) for status in TaskStatus if status.is_terminal}
+    assert totals == {
+        TaskStatus.COMPLETED: UsageTotals(tasks=2, gpu_seconds=4.0, wasted_gpu_seconds=0.5),
+        TaskStatus.FAILED: UsageTotals(tasks=1, gpu_seconds=0.0, wasted_gpu_seconds=1.5),
+        TaskStatus.CANCELLED: NO_USAGE,
+    }
+
+
+def test_failure_codes_count_the_earliest_failures_up_to_the_maximum(measured: Measured) -> None:
+    measured.failed(code="engine_hung", at=NOW + 2 * SECOND)
+    measured.failed(code="device_lost", at=NOW + SECOND)
+    measured.failed(code="device_lost")
+    measured.failed(code="engine_crashed", at=NOW - SECOND)
+    measured.completed()
+    assert measured.stats.failure_codes(since=NOW, at_most=10) == {"device_lost": 2, "engine_hung": 1}
+    assert measured.stats.failure_codes(since=NOW, at_most=2) == {"device_lost": 2}
+
+
+def test_a_retried_task_counts_as_arrived_and_not_as_failed(measured: Measured) -> None:
+    failed = measured.failed()
+    measured.store.update(failed.id, lambda t: t.resubmitted(NOW + SECOND))
+    assert measured.stats.totals(TaskStatus.FAILED, since=NOW) == NO_USAGE
+    assert not measured.stats.failure_codes(since=NOW, at_most=10)
+    assert measured.stats.arrived("demo", since=NOW + SECOND) == 1
+
+
+def test_totals_of_adds_up_the_users_tasks_by_the_day_they_finished(measured: Measured) -> None:
     measured.completed(at=MIDNIGHT - SECOND, useful=100.0)
     measured.completed(at=MIDNIGHT, useful=2.5, wasted=0.25)
     measured.completed(at=NOW, useful=4.0)
@@ -229,12 +327,12 @@ def test_usage_is_added_up_over_one_users_tasks_that_ended_on_the_day(measured: 
     )
 
 
-def test_whoever_has_used_nothing_has_used_nothing(measured: Measured) -> None:
+def test_totals_of_is_zero_without_tasks(measured: Measured) -> None:
     assert measured.book.totals_of("ada", [TODAY, TODAY + DAY]) == (NO_USAGE, NO_USAGE)
 
 
 @pytest.mark.parametrize("owner", ["ada", "../ada/__x__", "Ä" * 200, "."])
-def test_deleting_a_task_that_ended_changes_no_total(measured: Measured, owner: str) -> None:
+def test_totals_of_still_counts_deleted_tasks(measured: Measured, owner: str) -> None:
     tasks = [
         measured.completed(owner, at=MIDNIGHT, useful=2.5, wasted=0.25),
         measured.failed(owner, at=NOW, wasted=1.5),
@@ -249,7 +347,7 @@ def test_deleting_a_task_that_ended_changes_no_total(measured: Measured, owner: 
     assert measured.book.totals_of("bob", days) == (NO_USAGE,) * 3
 
 
-def test_a_task_that_is_deleted_before_its_end_counts_on_that_day_with_what_was_wasted(
+def test_totals_of_counts_unfinished_tasks_on_the_day_of_deletion(
     measured: Measured,
 ) -> None:
     task = measured.claimed(at=MIDNIGHT - SECOND)
@@ -266,7 +364,7 @@ def test_a_task_that_is_deleted_before_its_end_counts_on_that_day_with_what_was_
     )
 
 
-def test_a_task_that_is_deleted_again_and_at_once_by_many_counts_once(measured: Measured) -> None:
+def test_totals_of_counts_a_task_once_when_deleted_concurrently(measured: Measured) -> None:
     task, start = measured.completed(useful=2.5), threading.Barrier(8)
 
     def delete(_: int) -> None:
@@ -280,7 +378,7 @@ def test_a_task_that_is_deleted_again_and_at_once_by_many_counts_once(measured: 
     assert measured.book.totals_of("ada", [TODAY]) == (once,)
 
 
-def test_tasks_that_are_deleted_side_by_side_count_each_once(measured: Measured) -> None:
+def test_totals_of_counts_each_of_many_concurrent_deletions(measured: Measured) -> None:
     tasks = [measured.completed(useful=1.0) for _ in range(12)]
     with ThreadPoolExecutor(4) as pool:
         for deletion in [pool.submit(measured.store.delete, task.id, now=NOW) for task in tasks]:
@@ -290,7 +388,7 @@ def test_tasks_that_are_deleted_side_by_side_count_each_once(measured: Measured)
 
 
 @pytest.mark.emulator
-def test_a_task_that_is_deleted_between_the_readings_counts_once(
+def test_totals_of_counts_a_task_once_when_deleted_between_its_reads(
     emulators: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = own_client(emulators)
@@ -311,13 +409,13 @@ def test_a_task_that_is_deleted_between_the_readings_counts_once(
     assert measured.book.totals_of("ada", [TODAY]) == (total,)
 
 
-def test_what_an_expired_task_had_cost_goes_with_it(measured: Measured) -> None:
+def test_totals_of_omits_expired_tasks(measured: Measured) -> None:
     assert measured.store.delete_unchanged(measured.completed(useful=2.5))
     assert measured.book.totals_of("ada", [TODAY]) == (NO_USAGE,)
 
 
 @pytest.mark.emulator
-def test_a_deletion_whose_answer_was_lost_counts_once(
+def test_totals_of_counts_a_deletion_once_when_its_response_is_lost(
     emulators: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = own_client(emulators)
@@ -341,7 +439,7 @@ def test_a_deletion_whose_answer_was_lost_counts_once(
 
 
 @pytest.mark.emulator
-def test_what_is_kept_of_deleted_tasks_expires_as_they_would_have(emulators: Emulators) -> None:
+def test_usage_entry_of_deleted_tasks_expires_when_they_would_have(emulators: Emulators) -> None:
     client = own_client(emulators)
     store = FirestoreTaskStore(client)
     for number in range(2):
@@ -360,15 +458,25 @@ def test_what_is_kept_of_deleted_tasks_expires_as_they_would_have(emulators: Emu
 
 
 @pytest.mark.timeout(30)
-def test_what_cannot_be_measured_is_said_within_seconds(unreachable: tuple[QueueGauge, UsageBook]) -> None:
-    gauge, book = unreachable
+def test_every_method_raises_within_seconds_when_firestore_is_unreachable(
+    unreachable: tuple[TaskStats, UsageBook],
+) -> None:
+    stats, book = unreachable
     calls: list[Callable[[], object]] = [
-        lambda: gauge.line(None, completed_since=NOW),
-        lambda: gauge.line("demo", completed_since=NOW),
-        lambda: gauge.backlog("demo", queued_before=NOW + SECOND),
-        lambda: gauge.active(at_most=20),
-        lambda: gauge.statuses(["task-1"]),
-        gauge.dead_letters,
+        lambda: stats.line(None, completed_since=NOW),
+        lambda: stats.line("demo", completed_since=NOW),
+        lambda: stats.backlog("demo", queued_before=NOW + SECOND),
+        lambda: stats.active(at_most=20),
+        lambda: stats.statuses(["task-1"]),
+        stats.dead_letters,
+        lambda: stats.queued(at_most=1),
+        lambda: stats.queued_before("demo", NOW),
+        lambda: stats.active_of("ada", at_most=1),
+        lambda: stats.submitted_by("ada", since=NOW, at_most=1),
+        lambda: stats.arrived("demo", since=NOW),
+        lambda: stats.finished("demo", since=NOW),
+        lambda: stats.totals(TaskStatus.FAILED, since=NOW),
+        lambda: stats.failure_codes(since=NOW, at_most=1),
         lambda: book.totals_of("ada", [TODAY]),
     ]
     for call in calls:
