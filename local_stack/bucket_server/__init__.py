@@ -1,7 +1,6 @@
-"""A local Cloud Storage: the part of its JSON API that google-cloud-storage and browsers use, on
-plain files.
+"""A local Cloud Storage on plain files: the part of its JSON API that darkroom and its browsers use.
 
-Implemented as in the real service: preconditions (412), checksums, resumable uploads, ranges,
-paging, generations. Not implemented: access control (every caller may do everything; signatures of
-links are not checked), object versions, lifecycle rules, copies.
+Implemented as in the real service: preconditions (412), checksums, multipart and resumable uploads,
+ranges, paging, generations. Access control is not implemented: every caller has full access, and
+signatures of links are not checked.
 """

@@ -7,7 +7,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.routing import BaseConverter
 
-from local_stack.bucket_server.browsers import guard_against_foreign_pages
+from local_stack.bucket_server.browsers import restrict_to_local_pages
 from local_stack.bucket_server.bucket_routes import bucket_routes
 from local_stack.bucket_server.object_routes import object_routes
 from local_stack.bucket_server.object_store import ObjectStore
@@ -32,16 +32,14 @@ def create_app(store: ObjectStore) -> Flask:
     app.register_blueprint(object_routes(store))
     app.register_blueprint(upload_routes(store))
     app.add_url_rule("/", "health", lambda: jsonify(status="ok"))
-    guard_against_foreign_pages(app)
-    app.register_error_handler(StorageError, _refusal)
-    app.register_error_handler(OSError, _disk_refusal)
-    app.register_error_handler(HTTPException, _http_refusal)
+    restrict_to_local_pages(app)
+    app.register_error_handler(StorageError, _error_response)
+    app.register_error_handler(OSError, _disk_error_response)
+    app.register_error_handler(HTTPException, _http_error_response)
     return app
 
 
-def _refusal(error: StorageError) -> Response:
-    if error.status == 304:
-        return Response(status=304)
+def _error_response(error: StorageError) -> Response:
     if request.blueprint == "objects" and request.endpoint == "objects.link":  # the XML API
         body = f"<Error><Code>{escape(error.reason)}</Code><Message>{escape(error.message)}</Message></Error>"
         return Response(
@@ -53,13 +51,13 @@ def _refusal(error: StorageError) -> Response:
     return response
 
 
-def _disk_refusal(error: OSError) -> Response:
+def _disk_error_response(error: OSError) -> Response:
     logger.error("disk_failed", exc_info=error)
-    return _refusal(StorageError(503, "backendError", f"The disk refused: {error.strerror}"))
+    return _error_response(StorageError(503, "backendError", f"Disk error: {error.strerror}"))
 
 
-def _http_refusal(error: HTTPException) -> Response:
-    response = _refusal(StorageError(error.code or 500, "invalid", error.description or error.name))
+def _http_error_response(error: HTTPException) -> Response:
+    response = _error_response(StorageError(error.code or 500, "invalid", error.description or error.name))
     if isinstance(error, RequestedRangeNotSatisfiable):
         response.headers["Content-Range"] = f"bytes */{error.length}"
     return response

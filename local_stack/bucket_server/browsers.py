@@ -1,4 +1,4 @@
-"""Access from browsers: pages of this machine may do everything, pages of other sites nothing.
+"""Access from browsers: pages of this machine have full access, pages of other sites none.
 
 The real service checks credentials; this server does not, so any site that a developer visits could
 read, replace and delete images. Programs send no Origin header and are admitted.
@@ -12,32 +12,32 @@ from werkzeug.sansio.utils import host_is_trusted
 from local_stack.bucket_server.records import StorageError
 from local_stack.free_ports import LOOPBACK
 
-_THIS_MACHINE = ("localhost", LOOPBACK)
+_LOCAL_HOSTS = ("localhost", LOOPBACK)
 
 
-def guard_against_foreign_pages(app: Flask) -> None:
-    """Answer only requests for this machine's own host names, and send CORS headers for its own
-    pages, because the page and the bucket have different origins.
+def restrict_to_local_pages(app: Flask) -> None:
+    """Accept only requests for local host names, and send CORS headers to local pages, whose origin
+    differs from the bucket's.
     """
     # Protects against DNS rebinding, which would make a foreign page appear as a local one.
-    app.config["TRUSTED_HOSTS"] = list(_THIS_MACHINE)
+    app.config["TRUSTED_HOSTS"] = list(_LOCAL_HOSTS)
     app.before_request(_check_origin)
-    app.after_request(_allow_own_pages)
+    app.after_request(_allow_local_pages)
 
 
 def _check_origin() -> None:
-    foreign = request.origin is not None and not _is_own(request.origin)
+    foreign = request.origin is not None and not _is_local(request.origin)
     if foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise StorageError(403, "forbidden", "Pages of other sites may do nothing here.")
+        raise StorageError(403, "forbidden", "Pages of other sites have no access.")
 
 
-def _is_own(origin: str) -> bool:
-    return host_is_trusted(urlsplit(origin).netloc, _THIS_MACHINE)
+def _is_local(origin: str) -> bool:
+    return host_is_trusted(urlsplit(origin).netloc, _LOCAL_HOSTS)
 
 
-def _allow_own_pages(response: Response) -> Response:
+def _allow_local_pages(response: Response) -> Response:
     response.headers["Vary"] = "Origin"
-    if request.origin is None or not _is_own(request.origin):
+    if request.origin is None or not _is_local(request.origin):
         return response
     response.headers["Access-Control-Allow-Origin"] = request.origin
     response.headers["Access-Control-Expose-Headers"] = "*"

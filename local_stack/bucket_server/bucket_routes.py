@@ -1,4 +1,4 @@
-"""Routes of buckets: create, list, get, patch, delete."""
+"""Routes of buckets."""
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -16,25 +16,8 @@ def bucket_routes(store: ObjectStore) -> Blueprint:
         name = str(settings.pop("name", ""))
         return jsonify(bucket_resource(store.create_bucket(name, settings), request.host_url))
 
-    @routes.get("")
-    def list_buckets() -> Response:
-        prefix = request.args.get("prefix", "")
-        found = [bucket for bucket in store.buckets() if bucket.name.startswith(prefix)]
-        items = [bucket_resource(bucket, request.host_url) for bucket in found]
-        return jsonify(kind="storage#buckets", items=items)
-
     @routes.get("/<bucket>")
     def get(bucket: str) -> Response:
         return jsonify(bucket_resource(store.bucket(bucket), request.host_url))
-
-    @routes.route("/<bucket>", methods=["PATCH", "PUT"])
-    def patch(bucket: str) -> Response:
-        settings = parse_settings(request.get_data())
-        return jsonify(bucket_resource(store.patch_bucket(bucket, settings), request.host_url))
-
-    @routes.delete("/<bucket>")
-    def delete(bucket: str) -> Response:
-        store.delete_bucket(bucket)
-        return Response(status=204)
 
     return routes

@@ -43,14 +43,6 @@ class ObjectFiles:
             (self._directory / bucket.name / folder).mkdir(parents=True, exist_ok=True)
         _write_json(self._directory / bucket.name / "bucket.json", asdict(bucket))
 
-    def delete_bucket(self, name: str) -> None:
-        """Delete a bucket, which must be empty."""
-        (self._directory / name / "bucket.json").unlink()
-        for leaf in self.contents_folder(name).iterdir():
-            leaf.unlink()  # unfinished uploads
-        for folder in ("objects", "contents", ""):
-            (self._directory / name / folder).rmdir()
-
     def save(self, record: ObjectRecord) -> None:
         _write_json(self._path(record.bucket, record.name), asdict(record))
 

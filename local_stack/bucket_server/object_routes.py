@@ -1,4 +1,4 @@
-"""Routes of objects: list, get, download, patch, delete; and the plain links that `<img>` uses."""
+"""Routes of objects: list, get, download, delete; and the plain links that `<img>` uses."""
 
 import base64
 from email.utils import format_datetime
@@ -8,9 +8,8 @@ from werkzeug.wsgi import wrap_file
 
 from local_stack.bucket_server.listing import page_of
 from local_stack.bucket_server.object_store import ObjectStore
-from local_stack.bucket_server.records import ObjectRecord, Preconditions, StorageError
-from local_stack.bucket_server.resources import object_resource
-from local_stack.bucket_server.uploads import parse_settings
+from local_stack.bucket_server.records import Preconditions, StorageError
+from local_stack.bucket_server.resources import object_resource, object_response
 
 _ONE = "/storage/v1/b/<bucket>/o/<object_name:name>"
 
@@ -24,25 +23,18 @@ def object_routes(store: ObjectStore) -> Blueprint:
         page = page_of(
             store.all_objects(bucket),
             prefix=query.get("prefix", ""),
-            delimiter=query.get("delimiter", ""),
             token=query.get("pageToken"),
             size=min(query.get("maxResults", 1000, type=int), 1000),
-            start=query.get("startOffset", ""),
-            end=query.get("endOffset", ""),
         )
-        answer: dict[str, object] = {"kind": "storage#objects"}
-        answer["items"] = [object_resource(record, request.host_url) for record in page.objects]
-        answer["prefixes"] = list(page.prefixes)
-        if page.next_token:
-            answer["nextPageToken"] = page.next_token
-        return jsonify(answer)
+        items = [object_resource(record, request.host_url) for record in page.objects]
+        next_token = {"nextPageToken": page.next_token} if page.next_token else {}
+        return jsonify(kind="storage#objects", items=items, **next_token)
 
     @routes.get(_ONE)
     def get(bucket: str, name: str) -> Response:
         if request.args.get("alt") == "media":
             return download(bucket, name)
-        record = store.get(bucket, name, Preconditions.from_query(request.args), _generation())
-        return _resource(record)
+        return object_response(store.get(bucket, name, Preconditions.from_query(request.args), _generation()))
 
     @routes.get("/download" + _ONE)
     def download(bucket: str, name: str) -> Response:
@@ -52,24 +44,12 @@ def object_routes(store: ObjectStore) -> Blueprint:
     def link(bucket: str, name: str) -> Response:
         return _content(store, bucket, name)
 
-    @routes.route(_ONE, methods=["PATCH", "PUT"])
-    def patch(bucket: str, name: str) -> Response:
-        settings = parse_settings(request.get_data())
-        conditions = Preconditions.from_query(request.args)
-        return _resource(store.patch(bucket, name, settings, conditions, whole=request.method == "PUT"))
-
     @routes.delete(_ONE)
     def delete(bucket: str, name: str) -> Response:
         store.delete(bucket, name, Preconditions.from_query(request.args), _generation())
         return Response(status=204)
 
     return routes
-
-
-def _resource(record: ObjectRecord) -> Response:
-    response = jsonify(object_resource(record, request.host_url))
-    response.headers["ETag"] = record.etag
-    return response
 
 
 def _content(store: ObjectStore, bucket: str, name: str) -> Response:
@@ -81,9 +61,6 @@ def _content(store: ObjectStore, bucket: str, name: str) -> Response:
     response.headers["Content-Type"] = record.content_type
     response.headers["Cache-Control"] = str(record.settings.get("cacheControl") or "private, max-age=0")
     response.headers["Last-Modified"] = format_datetime(record.created_at, usegmt=True)
-    for header, setting in _PASSED_ON.items():
-        if value := record.settings.get(setting):
-            response.headers[header] = str(value)
     response.headers["X-Goog-Generation"] = str(record.generation)
     response.headers["X-Goog-Metageneration"] = str(record.metageneration)
     response.headers["X-Goog-Hash"] = f"crc32c={record.crc32c},md5={record.md5}"
@@ -94,13 +71,6 @@ def _content(store: ObjectStore, bucket: str, name: str) -> Response:
     except Exception:
         file.close()
         raise
-
-
-_PASSED_ON = {
-    "Content-Disposition": "contentDisposition",
-    "Content-Encoding": "contentEncoding",
-    "Content-Language": "contentLanguage",
-}
 
 
 def _generation() -> int | None:

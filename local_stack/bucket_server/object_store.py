@@ -4,7 +4,6 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -15,12 +14,7 @@ from local_stack.bucket_server.records import BucketRecord, ObjectRecord, Precon
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LONGEST_OBJECT_NAME_BYTES = 1024
-_WRITABLE = frozenset(
-    (
-        *("cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "contentType"),
-        *("customTime", "metadata"),
-    )
-)
+_STORED_SETTINGS = ("cacheControl", "contentType", "metadata")
 
 
 class ObjectStore:
@@ -39,10 +33,6 @@ class ObjectStore:
             self._buckets[bucket.name] = bucket
             self._objects[bucket.name] = {record.name: record for record in objects}
             self._last_generation = max([self._last_generation, *(record.generation for record in objects)])
-
-    def buckets(self) -> list[BucketRecord]:
-        with self._lock:
-            return sorted(self._buckets.values(), key=lambda bucket: bucket.name)
 
     def bucket(self, name: str) -> BucketRecord:
         """Return a bucket. Raises StorageError 404."""
@@ -64,23 +54,6 @@ class ObjectStore:
             self._files.save_bucket(bucket)
             self._buckets[name], self._objects[name] = bucket, {}
             return bucket
-
-    def patch_bucket(self, name: str, settings: Mapping[str, object]) -> BucketRecord:
-        with self._lock:
-            bucket = self.bucket(name)
-            bucket = replace(bucket, settings={**bucket.settings, **settings})
-            self._files.save_bucket(bucket)
-            self._buckets[name] = bucket
-            return bucket
-
-    def delete_bucket(self, name: str) -> None:
-        """Delete a bucket. Raises StorageError 404, or 409 when it contains objects."""
-        with self._lock:
-            self.bucket(name)
-            if self._objects[name]:
-                raise StorageError(409, "conflict", "The bucket you tried to delete is not empty.")
-            self._files.delete_bucket(name)
-            del self._buckets[name], self._objects[name]
 
     def begin(self, bucket: str) -> PendingContent:
         """Start an upload and return the buffer for its bytes.
@@ -129,10 +102,10 @@ class ObjectStore:
     def get(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
     ) -> ObjectRecord:
-        """Return an object. Raises StorageError 404, 412, 304."""
+        """Return an object. Raises StorageError 404, 412."""
         with self._lock:
             record = self._existing(bucket, name, generation)
-            conditions.check(record, reading=True)
+            conditions.check(record)
             return record
 
     def open(
@@ -145,32 +118,6 @@ class ObjectStore:
         with self._lock:
             record = self.get(bucket, name, conditions, generation)
             return record, (self._files.contents_folder(bucket) / record.content_file).open("rb")
-
-    def patch(
-        self,
-        bucket: str,
-        name: str,
-        settings: Mapping[str, object],
-        conditions: Preconditions,
-        *,
-        whole: bool,
-    ) -> ObjectRecord:
-        """Change the client-writable fields; with `whole`, replace all of them.
-
-        Raises StorageError 404, 412.
-        """
-        with self._lock:
-            record = self._existing(bucket, name, None)
-            conditions.check(record)
-            record = replace(
-                record,
-                settings=_patched({} if whole else record.settings, settings),
-                metageneration=record.metageneration + 1,
-                updated_at=datetime.now(UTC),
-            )
-            self._files.save(record)
-            self._objects[bucket][name] = record
-            return record
 
     def delete(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
@@ -210,17 +157,6 @@ class ObjectStore:
             crc32c=content.crc32c,
             created_at=now,
             updated_at=now,
-            settings=_patched({}, settings),
+            settings={key: settings[key] for key in _STORED_SETTINGS if settings.get(key) is not None},
             content_file=self._files.content_name(name, self._last_generation),
         )
-
-
-def _patched(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
-    """Apply a JSON merge patch, one level deep into `metadata`: null removes a field."""
-    merged = {**old, **{key: value for key, value in new.items() if key in _WRITABLE}}
-    metadata, old_metadata = merged.get("metadata"), old.get("metadata")
-    if isinstance(metadata, dict) and isinstance(old_metadata, dict):
-        merged["metadata"] = {**old_metadata, **metadata}
-    if isinstance(metadata := merged.get("metadata"), dict):
-        merged["metadata"] = {key: value for key, value in metadata.items() if value is not None}
-    return {key: value for key, value in merged.items() if value is not None}

@@ -21,15 +21,12 @@ class BucketRecord:
     name: str
     created_at: datetime
     settings: Mapping[str, object]
-    """The settings of its creation or patch. Stored and returned, but without effect."""
+    """The settings of its creation. Stored and returned, but without effect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecord:
-    """One generation of an object.
-
-    `settings` are the client-writable fields: contentType, metadata, …
-    """
+    """One generation of an object. `settings` are the fields that the client sent."""
 
     bucket: str
     name: str
@@ -54,54 +51,26 @@ class ObjectRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preconditions:
-    """ifGenerationMatch and the related preconditions.
-
-    Generation 0 means that the object must not exist.
-    """
+    """Generation 0 means that the object must not exist."""
 
     generation_match: int | None = None
-    generation_not_match: int | None = None
-    metageneration_match: int | None = None
-    metageneration_not_match: int | None = None
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Preconditions":
-        """Parse the query. Raises StorageError 400 for values that are not numbers."""
+        """Parse the query. Raises StorageError 400 for an invalid number, 501 for other preconditions."""
+        if unsupported := [key for key in _UNSUPPORTED if key in query]:
+            raise StorageError(501, "notImplemented", f"Unsupported preconditions: {', '.join(unsupported)}")
+        value = query.get("ifGenerationMatch")
+        if value is not None and not value.isdecimal():
+            raise StorageError(400, "invalid", f"Invalid value for ifGenerationMatch: {value}")
+        return cls(generation_match=None if value is None else int(value))
 
-        def number(key: str) -> int | None:
-            value = query.get(key)
-            if value is None:
-                return None
-            if not value.isdecimal():
-                raise StorageError(400, "invalid", f"Invalid value for {key}: {value}")
-            return int(value)
-
-        return cls(
-            generation_match=number("ifGenerationMatch"),
-            generation_not_match=number("ifGenerationNotMatch"),
-            metageneration_match=number("ifMetagenerationMatch"),
-            metageneration_not_match=number("ifMetagenerationNotMatch"),
-        )
-
-    def check(self, current: ObjectRecord | None, *, reading: bool = False) -> None:
-        """Raise StorageError 412 when a condition fails, or 304 when a reader's NotMatch condition does."""
-        generation = current.generation if current else 0
-        metageneration = current.metageneration if current else 0
-        for wanted, actual in (
-            (self.generation_match, generation),
-            (self.metageneration_match, metageneration),
-        ):
-            if wanted is not None and wanted != actual:
-                raise _condition_not_met()
-        for unwanted, actual in (
-            (self.generation_not_match, generation),
-            (self.metageneration_not_match, metageneration),
-        ):
-            if unwanted is not None and unwanted == actual:
-                raise StorageError(304, "notModified", "Not modified.") if reading else _condition_not_met()
+    def check(self, current: ObjectRecord | None) -> None:
+        """Raise StorageError 412 when the object has another generation."""
+        if self.generation_match not in (None, current.generation if current else 0):
+            raise StorageError(
+                412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold."
+            )
 
 
-def _condition_not_met() -> StorageError:
-    return StorageError(
-        412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold."
-    )
+_UNSUPPORTED = ("ifGenerationNotMatch", "ifMetagenerationMatch", "ifMetagenerationNotMatch")

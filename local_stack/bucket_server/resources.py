@@ -1,7 +1,9 @@
-"""Serialization of records in the format of the JSON API."""
+"""Records in the format of the JSON API."""
 
 from datetime import datetime
 from urllib.parse import quote
+
+from flask import Response, jsonify, request
 
 from local_stack.bucket_server.records import BucketRecord, ObjectRecord
 
@@ -50,6 +52,12 @@ def object_resource(record: ObjectRecord, root: str) -> dict[str, object]:
         "updated": _time(record.updated_at),
         "timeStorageClassUpdated": _time(record.created_at),
     }
+
+
+def object_response(record: ObjectRecord) -> Response:
+    response = jsonify(object_resource(record, request.host_url))
+    response.headers["ETag"] = record.etag
+    return response
 
 
 def _time(moment: datetime) -> str:

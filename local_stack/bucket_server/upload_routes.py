@@ -1,15 +1,14 @@
 """Routes of uploads. The query's `uploadType` selects the kind."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, request
 
 from local_stack.bucket_server.object_store import ObjectStore
-from local_stack.bucket_server.records import ObjectRecord, Preconditions, StorageError
-from local_stack.bucket_server.resources import object_resource
+from local_stack.bucket_server.records import Preconditions, StorageError
+from local_stack.bucket_server.resources import object_response
 from local_stack.bucket_server.uploads import ResumableUploads, parse_multipart, parse_settings
-
-_CHUNK_BYTES = 1 << 18
 
 
 def upload_routes(store: ObjectStore) -> Blueprint:
@@ -22,28 +21,20 @@ def upload_routes(store: ObjectStore) -> Blueprint:
         if kind == "resumable":
             return begin_resumable(bucket)
         if kind == "multipart":
-            parsed = parse_multipart(request.headers.get("Content-Type", ""), request.get_data())
-            return store_now(bucket, dict(parsed.settings), parsed.media)
-        if kind == "media":
-            return store_now(bucket, {"contentType": request.headers.get("Content-Type")}, None)
-        raise StorageError(400, "badRequest", f"Unknown uploadType: {kind}")
+            return store_multipart(bucket)
+        raise StorageError(400, "badRequest", f"Unsupported uploadType: {kind}")
 
-    def store_now(bucket: str, settings: dict[str, object], media: bytes | None) -> Response:
-        """Store an upload.
-
-        With `media` None, the content is the request's whole body, which need not fit into memory.
-        """
-        name, conditions = _name(settings), Preconditions.from_query(request.args)
+    def store_multipart(bucket: str) -> Response:
+        parsed = parse_multipart(request.headers.get("Content-Type", ""), request.get_data())
+        name, conditions = _name(parsed.settings), Preconditions.from_query(request.args)
         content = store.begin(bucket)
         try:
-            for chunk in (
-                [media] if media is not None else iter(lambda: request.stream.read(_CHUNK_BYTES), b"")
-            ):
-                content.write(chunk)
+            content.write(parsed.media)
         except BaseException:
             content.discard()
             raise
-        return _stored(store.commit(bucket, name, content, {**settings, **_announced()}, conditions))
+        settings = {**parsed.settings, **_announced_checksums()}
+        return object_response(store.commit(bucket, name, content, settings, conditions))
 
     def begin_resumable(bucket: str) -> Response:
         sent = parse_settings(request.get_data())
@@ -60,37 +51,28 @@ def upload_routes(store: ObjectStore) -> Blueprint:
     def continue_resumable(bucket: str) -> Response:
         upload_id = request.args.get("upload_id", "")
         content_range = request.headers.get("Content-Range")
-        record, received = resumable.receive(upload_id, content_range, request.get_data(), _announced())
+        record, received = resumable.receive(
+            upload_id, content_range, request.get_data(), _announced_checksums()
+        )
         if record is not None:
-            return _stored(record)
+            return object_response(record)
         response = Response(status=308)
         if received:
             response.headers["Range"] = f"bytes=0-{received - 1}"
         return response
 
-    @routes.delete("")
-    def cancel_resumable(bucket: str) -> Response:
-        resumable.cancel(request.args.get("upload_id", ""))
-        return Response(status=499)  # as in the real service
-
     return routes
 
 
-def _name(settings: dict[str, object]) -> str:
+def _name(settings: Mapping[str, object]) -> str:
     name = request.args.get("name") or settings.get("name")
     if not name:
         raise StorageError(400, "required", "Required parameter: name")
     return str(name)
 
 
-def _announced() -> dict[str, str]:
+def _announced_checksums() -> dict[str, str]:
     """Return the checksums in the X-Goog-Hash header, such as `crc32c=…,md5=…`."""
     fields = (one.strip().partition("=") for one in request.headers.get("X-Goog-Hash", "").split(",") if one)
     known = {"crc32c": "crc32c", "md5": "md5Hash"}
     return {known[key]: value for key, _, value in fields if key in known}
-
-
-def _stored(record: ObjectRecord) -> Response:
-    response = jsonify(object_resource(record, request.host_url))
-    response.headers["ETag"] = record.etag
-    return response

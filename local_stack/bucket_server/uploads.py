@@ -1,4 +1,4 @@
-"""The three kinds of uploads: media, multipart and resumable."""
+"""Multipart and resumable uploads."""
 
 import json
 import re
@@ -117,17 +117,9 @@ class ResumableUploads:
                 raise
             return upload.finished, received
 
-    def cancel(self, upload_id: str) -> None:
-        """Cancel an upload. Raises StorageError 404."""
-        upload = self._upload(upload_id)
-        with upload.lock:
-            self._uploads.pop(upload_id, None)
-            if upload.finished is None:
-                upload.content.discard()
-
     def _upload(self, upload_id: str) -> ResumableUpload:
         if upload_id not in self._uploads:
-            raise StorageError(404, "notFound", "There is no such upload.")
+            raise StorageError(404, "notFound", "The upload does not exist.")
         return self._uploads[upload_id]
 
 

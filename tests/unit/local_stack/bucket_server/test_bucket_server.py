@@ -25,14 +25,24 @@ def serve(directory: Path) -> FlaskClient:
 
 
 def upload(
-    server: FlaskClient, name: str = "a.png", content: bytes = CONTENT, query: str = "", checksum: str = ""
+    server: FlaskClient,
+    name: str = "a.png",
+    content: bytes = CONTENT,
+    *,
+    query: str = "",
+    headers: dict[str, str] | None = None,
+    **settings: object,
 ) -> TestResponse:
+    settings = {"name": name, "contentType": "image/png", **settings}
     return server.post(
-        "/upload/storage/v1/b/images/o",
-        query_string=f"uploadType=media&name={name}{query}",
-        data=content,
-        content_type="image/png",
-        headers={"X-Goog-Hash": checksum},
+        f"/upload/storage/v1/b/images/o?uploadType=multipart{query}",
+        data=b"--xyz\r\ncontent-type: application/json\r\n\r\n"
+        + json.dumps(settings).encode()
+        + b"\r\n--xyz\r\ncontent-type: image/png\r\n\r\n"
+        + content
+        + b"\r\n--xyz--",
+        content_type='multipart/related; boundary="xyz"',
+        headers=headers,
     )
 
 
@@ -42,7 +52,7 @@ def names(server: FlaskClient, query: str = "") -> list[str]:
 
 
 def test_object_link_serves_the_image(server: FlaskClient) -> None:
-    upload(server, "tasks/t%2F1.png")
+    upload(server, "tasks/t/1.png")
     got = server.get("/images/tasks/t/1.png")
     assert (got.status_code, got.data) == (200, CONTENT)
     assert got.content_type == "image/png"
@@ -116,24 +126,22 @@ def test_preflight_of_a_local_page_is_allowed(server: FlaskClient) -> None:
 )
 def test_requests_of_foreign_pages_are_rejected(server: FlaskClient, headers: dict[str, str]) -> None:
     upload(server)
-    answers = [
+    responses = [
         server.get("/images/a.png", headers=headers),
         server.get("/storage/v1/b/images/o", headers=headers),
-        server.post(
-            "/upload/storage/v1/b/images/o?uploadType=media&name=a.png", data=b"other", headers=headers
-        ),
+        upload(server, content=b"other", headers=headers),
         server.delete("/storage/v1/b/images/o/a.png", headers=headers),
         server.options("/images/a.png", headers={**headers, "Access-Control-Request-Method": "DELETE"}),
     ]
-    assert {answer.status_code for answer in answers} <= {400, 403}
-    assert not any("Access-Control-Allow-Origin" in answer.headers for answer in answers)
+    assert {response.status_code for response in responses} <= {400, 403}
+    assert not any("Access-Control-Allow-Origin" in response.headers for response in responses)
     assert server.get("/images/a.png").data == CONTENT
 
 
 def test_cache_control_header_is_that_of_the_object(server: FlaskClient) -> None:
     upload(server)
     assert server.get("/images/a.png").headers["Cache-Control"] == "private, max-age=0"
-    server.patch("/storage/v1/b/images/o/a.png", json={"cacheControl": "public, max-age=60"})
+    upload(server, cacheControl="public, max-age=60")
     assert server.get("/images/a.png").headers["Cache-Control"] == "public, max-age=60"
 
 
@@ -152,9 +160,7 @@ def test_missing_object_is_404_in_both_apis(server: FlaskClient) -> None:
         ("&ifGenerationMatch=0", 412),
         ("&ifGenerationMatch=1", 412),
         ("&ifGenerationMatch={generation}", 200),
-        ("&ifGenerationNotMatch={generation}", 412),
-        ("&ifMetagenerationMatch=1", 200),
-        ("&ifMetagenerationMatch=2", 412),
+        ("&ifMetagenerationMatch=1", 501),
         ("&ifGenerationMatch=x", 400),
     ],
 )
@@ -164,32 +170,23 @@ def test_upload_honors_preconditions(server: FlaskClient, query: str, status: in
     assert server.get("/images/a.png").data == (b"new" if status == 200 else CONTENT)
 
 
-def test_reads_patches_and_deletes_honor_preconditions(server: FlaskClient) -> None:
+def test_reads_and_deletes_honor_preconditions(server: FlaskClient) -> None:
     generation = upload(server).get_json()["generation"]
     one = "/storage/v1/b/images/o/a.png"
     assert server.get(f"{one}?ifGenerationMatch=1").status_code == 412
-    assert server.get(f"{one}?ifGenerationNotMatch={generation}").status_code == 304
     assert server.get(f"{one}?generation=1").status_code == 404
-    assert server.patch(f"{one}?ifMetagenerationMatch=9", json={}).status_code == 412
     assert server.delete(f"{one}?ifGenerationMatch=1").status_code == 412
     assert server.delete(f"{one}?ifGenerationMatch={generation}").status_code == 204
     assert upload(server, query="&ifGenerationMatch=0").status_code == 200
 
 
-def test_generation_grows_with_content_and_metageneration_with_metadata(server: FlaskClient) -> None:
-    first = upload(server).get_json()
-    patched = server.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": "1", "b": "2"}}).get_json()
-    patched = server.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": None}}).get_json()
-    second = upload(server).get_json()
-    assert patched["metadata"] == {"b": "2"}
-    assert patched["generation"] == first["generation"]
-    assert patched["metageneration"] == "3"
+def test_generation_grows_with_each_upload(server: FlaskClient) -> None:
+    first, second = upload(server).get_json(), upload(server).get_json()
     assert int(second["generation"]) > int(first["generation"])
-    assert second["metageneration"] == "1"
 
 
 def test_upload_is_rejected_for_a_wrong_checksum(server: FlaskClient, tmp_path: Path) -> None:
-    assert upload(server, checksum="crc32c=AAAAAA==").status_code == 400
+    assert upload(server, crc32c="AAAAAA==").status_code == 400
     assert names(server) == []
     assert list((tmp_path / "images" / "contents").iterdir()) == []
 
@@ -199,9 +196,7 @@ def test_upload_is_rejected_for_a_wrong_checksum(server: FlaskClient, tmp_path: 
 )
 def test_object_names_cannot_escape_the_folder(server: FlaskClient, tmp_path: Path, name: str) -> None:
     before = set(tmp_path.parent.iterdir())
-    server.post(
-        "/upload/storage/v1/b/images/o", query_string={"uploadType": "media", "name": name}, data=b"x"
-    )
+    upload(server, name)
     assert names(server) == [name]
     assert set(tmp_path.parent.iterdir()) == before
     assert {path.name for path in tmp_path.iterdir()} == {"images"}
@@ -209,10 +204,7 @@ def test_object_names_cannot_escape_the_folder(server: FlaskClient, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["", "..", "x" * 1025, "a\nb"])
 def test_upload_is_rejected_for_an_invalid_object_name(server: FlaskClient, name: str) -> None:
-    got = server.post(
-        "/upload/storage/v1/b/images/o", query_string={"uploadType": "media", "name": name}, data=b"x"
-    )
-    assert got.status_code == 400
+    assert upload(server, name).status_code == 400
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "UPPER", "a", "a/b", ""])
@@ -220,24 +212,15 @@ def test_bucket_is_rejected_for_an_invalid_name(server: FlaskClient, name: str) 
     assert server.post("/storage/v1/b?project=demo-x", json={"name": name}).status_code == 400
 
 
-def test_buckets_are_made_once_listed_changed_and_deleted_empty(server: FlaskClient) -> None:
+def test_bucket_is_created_once(server: FlaskClient) -> None:
     assert server.post("/storage/v1/b?project=demo-x", json={"name": "images"}).status_code == 409
-    assert server.patch("/storage/v1/b/images", json={"labels": {"a": "b"}}).get_json()["labels"] == {
-        "a": "b"
-    }
-    listed = server.get("/storage/v1/b?project=demo-x").get_json()["items"]
-    assert [bucket["name"] for bucket in listed] == ["images"]
-    upload(server)
-    assert server.delete("/storage/v1/b/images").status_code == 409
-    server.delete("/storage/v1/b/images/o/a.png")
-    assert server.delete("/storage/v1/b/images").status_code == 204
-    assert server.get("/storage/v1/b/images").status_code == 404
+    assert server.get("/storage/v1/b/images").get_json()["name"] == "images"
+    assert server.get("/storage/v1/b/nothing").status_code == 404
 
 
 def test_objects_survive_a_restart(tmp_path: Path) -> None:
     first = serve(tmp_path)
-    generation = upload(first).get_json()["generation"]
-    first.patch("/storage/v1/b/images/o/a.png", json={"metadata": {"a": "1"}})
+    generation = upload(first, metadata={"a": "1"}).get_json()["generation"]
     (tmp_path / "images" / "contents" / ".pending-cut-short").write_bytes(b"half")
     second = serve(tmp_path)
     assert second.get("/images/a.png").data == CONTENT
@@ -254,34 +237,21 @@ def test_open_object_stays_readable_when_replaced(server: FlaskClient) -> None:
     assert reading.get_data() == CONTENT
 
 
-def test_listing_supports_prefix_delimiter_and_pages(server: FlaskClient) -> None:
-    for name in ("a/1", "a/2", "b", "c/1", "d"):
+def test_listing_supports_prefix_and_pages(server: FlaskClient) -> None:
+    for name in ("a/1", "a/2", "b", "c/1"):
         upload(server, name)
     assert names(server, "prefix=a/") == ["a/1", "a/2"]
-    assert names(server, "startOffset=b&endOffset=d") == ["b", "c/1"]
-    first = server.get("/storage/v1/b/images/o?delimiter=/&maxResults=3").get_json()
-    assert ([item["name"] for item in first["items"]], first["prefixes"]) == (["b"], ["a/", "c/"])
-    token = first["nextPageToken"]
-    second = server.get(f"/storage/v1/b/images/o?delimiter=/&maxResults=3&pageToken={token}").get_json()
-    assert ([item["name"] for item in second["items"]], second["prefixes"]) == (["d"], [])
+    first = server.get("/storage/v1/b/images/o?maxResults=3").get_json()
+    assert [item["name"] for item in first["items"]] == ["a/1", "a/2", "b"]
+    second = server.get(f"/storage/v1/b/images/o?maxResults=3&pageToken={first['nextPageToken']}").get_json()
+    assert [item["name"] for item in second["items"]] == ["c/1"]
     assert "nextPageToken" not in second
 
 
 def test_multipart_upload_preserves_the_content(server: FlaskClient) -> None:
     media = b"\r\n--not the boundary\r\n\r\n" + CONTENT + b"\r\n"
-    parts = (
-        b"--xyz\r\ncontent-type: application/json\r\n\r\n"
-        + json.dumps({"name": "m.png", "metadata": {"k": "v"}}).encode()
-        + b"\r\n--xyz\r\ncontent-type: image/png\r\n\r\n"
-        + media
-        + b"\r\n--xyz--"
-    )
-    got = server.post(
-        "/upload/storage/v1/b/images/o?uploadType=multipart",
-        data=parts,
-        content_type='multipart/related; boundary="xyz"',
-    )
-    assert (got.get_json()["contentType"], got.get_json()["metadata"]) == ("image/png", {"k": "v"})
+    record = upload(server, "m.png", media, metadata={"k": "v"}).get_json()
+    assert (record["contentType"], record["metadata"]) == ("image/png", {"k": "v"})
     assert server.get("/images/m.png").data == media
 
 
@@ -336,14 +306,6 @@ class TestResumableUploads:
         assert server.get("/images/r.png").data == b"first"
         assert self.send(server, session, "bytes */1024").status_code == 404
         assert len(list((tmp_path / "images" / "contents").iterdir())) == 1
-
-    def test_resumable_upload_is_404_after_cancellation(
-        self, server: FlaskClient, session: str, tmp_path: Path
-    ) -> None:
-        self.send(server, session, "bytes 0-511/*", CONTENT[:512])
-        assert server.delete(session).status_code == 499
-        assert self.send(server, session, "bytes */*").status_code == 404
-        assert list((tmp_path / "images" / "contents").iterdir()) == []
 
     @pytest.mark.parametrize("content_range", ["nonsense", "bytes 0-9/1024"])
     def test_resumable_upload_rejects_an_invalid_range(
