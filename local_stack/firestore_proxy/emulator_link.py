@@ -1,4 +1,4 @@
-"""The connection to the emulator: calls wait while it restarts and is restored.
+"""The connection to the emulator. Calls wait while it restarts and is restored.
 
 Each run of the emulator gets its own channel, which is handed out only after the journal has been
 replayed. A marker document, in a project that no export covers, distinguishes a restored emulator
@@ -17,6 +17,7 @@ from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.marker import MARKER, MARKER_DATABASE
 from local_stack.firestore_proxy.replay import batches
 from local_stack.firestore_proxy.target_gate import TargetGate
+from local_stack.grpc_proxy import identity
 
 logger = structlog.get_logger(__name__)
 
@@ -36,18 +37,13 @@ CHANNEL_OPTIONS = (
     # the next run.
     ("grpc.use_local_subchannel_pool", 1),
 )
-LONGEST_WAIT_SECONDS = 20.0
-"""How long a call without a deadline waits for an emulator that is restarting."""
+MAX_WAIT_SECONDS = 20.0
+"""The longest wait of a call for an emulator that is restarting."""
 _SPARE_SECONDS = 0.25
 """A waiting call fails this long before its deadline, so that the error reaches its caller in time."""
 _TIMEOUT_SECONDS = 10
 _NOT_SENT = "Internal error from Core"
 _PAUSE_SECONDS = 0.1
-
-
-def as_it_is(message: bytes) -> bytes:
-    """Return the bytes unchanged: the (de)serializer of calls that are passed through."""
-    return message
 
 
 def is_from_grpc(error: grpc.aio.AioRpcError) -> bool:
@@ -64,7 +60,7 @@ class EmulatorUnavailableError(Exception):
 
 
 class EmulatorLink:
-    """Run `keep_connected` in a task of the event loop; the other methods belong to the same loop."""
+    """Runs `keep_connected` in a task. All methods belong to one event loop."""
 
     def __init__(self, address: str, journal: Journal) -> None:
         self._address = address
@@ -85,11 +81,9 @@ class EmulatorLink:
         Waits for one. Raises EmulatorUnavailableError.
         """
         if not self._is_open.is_set():
-            wait = LONGEST_WAIT_SECONDS if remaining_seconds is None else remaining_seconds - _SPARE_SECONDS
+            wait = MAX_WAIT_SECONDS if remaining_seconds is None else remaining_seconds - _SPARE_SECONDS
             try:
-                await asyncio.wait_for(
-                    self._is_open.wait(), timeout=max(0.0, min(wait, LONGEST_WAIT_SECONDS))
-                )
+                await asyncio.wait_for(self._is_open.wait(), timeout=max(0.0, min(wait, MAX_WAIT_SECONDS)))
             except TimeoutError:
                 raise EmulatorUnavailableError("The Firestore emulator is restarting.") from None
         if self._channel is None:
@@ -135,7 +129,7 @@ class EmulatorLink:
 
     async def _restore(self, channel: grpc.aio.Channel) -> None:
         """Replay the journal, unless this run of the emulator has been restored. Raises AioRpcError."""
-        batch_write = channel.unary_unary(SERVICE + "BatchWrite", as_it_is, as_it_is)
+        batch_write = channel.unary_unary(SERVICE + "BatchWrite", identity, identity)
         if await _is_marked(channel):
             return
         began = asyncio.get_running_loop().time()
@@ -144,11 +138,11 @@ class EmulatorLink:
         )
         writes = 0
         for request in requests:
-            answer = calls.BatchWriteResponse.pb().FromString(
+            response = calls.BatchWriteResponse.pb().FromString(
                 await batch_write(request, timeout=_TIMEOUT_SECONDS, metadata=OWNER)
             )
-            writes += len(answer.status)
-            for status in answer.status:
+            writes += len(response.status)
+            for status in response.status:
                 if status.code:
                     logger.error("journal_write_refused", code=status.code, reason=status.message)
         marker = calls.BatchWriteRequest.pb()(database=MARKER_DATABASE)
@@ -159,7 +153,7 @@ class EmulatorLink:
 
 
 async def _is_marked(channel: grpc.aio.Channel) -> bool:
-    get = channel.unary_unary(SERVICE + "GetDocument", as_it_is, as_it_is)
+    get = channel.unary_unary(SERVICE + "GetDocument", identity, identity)
     request: Any = calls.GetDocumentRequest.pb()(name=MARKER)
     try:
         await get(request.SerializeToString(), timeout=_TIMEOUT_SECONDS, metadata=OWNER)

@@ -14,13 +14,9 @@ from typing import Any
 import grpc
 from google.cloud.firestore_v1.types import firestore as calls
 
-from local_stack.firestore_proxy.emulator_link import (
-    SERVICE,
-    EmulatorLink,
-    as_it_is,
-    is_from_grpc,
-)
+from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink, is_from_grpc
 from local_stack.firestore_proxy.target_gate import Addition
+from local_stack.grpc_proxy import identity
 
 _ListenRequest = calls.ListenRequest.pb()
 _ListenResponse = calls.ListenResponse.pb()
@@ -31,10 +27,7 @@ _INVALID_TARGET = 2_000_000_000
 """The id of a target without a definition. No client uses ids this large."""
 
 _running: set[asyncio.Task[None]] = set()
-"""References to the tasks.
-
-The event loop keeps only weak ones, so a task could be garbage-collected.
-"""
+"""References that prevent garbage collection: the event loop has only weak ones."""
 
 
 class ListenStream:
@@ -62,8 +55,8 @@ class ListenStream:
         self._on_response = on_response
         self._on_end = on_end
         self._is_wanted = True
-        self._call = channel.stream_stream(SERVICE + "Listen", as_it_is, as_it_is)(
-            self._sent(), metadata=metadata
+        self._call = channel.stream_stream(SERVICE + "Listen", identity, identity)(
+            self._outgoing_requests(), metadata=metadata
         )
         task = asyncio.create_task(self._read())
         _running.add(task)
@@ -93,7 +86,7 @@ class ListenStream:
         loop.call_later(_COMPLETE_AFTER_SECONDS, self._requests.put_nowait, None)
         loop.call_later(_CANCEL_AFTER_SECONDS, self._call.cancel)
 
-    async def _sent(self) -> AsyncIterator[bytes]:
+    async def _outgoing_requests(self) -> AsyncIterator[bytes]:
         while (request := await self._requests.get()) is not None:
             parsed: Any = _ListenRequest.FromString(request)
             if self._is_wanted and parsed.HasField("add_target"):
@@ -122,7 +115,7 @@ class ListenStream:
         except asyncio.CancelledError:
             pass  # its channel was closed, or the emulator did not complete the stream
         finally:
-            was_wanted, self._is_wanted = self._is_wanted, False  # no addition begins from here on
+            was_wanted, self._is_wanted = self._is_wanted, False  # no addition begins after this
             self._end_additions(tuple(self._additions))
             self._requests.put_nowait(None)
             if was_wanted:
@@ -131,7 +124,7 @@ class ListenStream:
 
 
 def _added_targets(response: bytes, additions: Iterable[int]) -> tuple[int, ...]:
-    """Return the targets whose addition this response ends. A change without ids is one of every target."""
+    """Return the targets whose addition this response ends. A change without ids concerns every target."""
     change: Any = _ListenResponse.FromString(response).target_change
     if change.target_change_type not in _ENDS_ADDITION:
         return ()

@@ -11,36 +11,27 @@ from local_stack.firestore_proxy.emulator_link import (
     SERVICE,
     EmulatorLink,
     EmulatorUnavailableError,
-    as_it_is,
     is_from_grpc,
 )
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 from local_stack.firestore_proxy.listen_stream import ListenStream
+from local_stack.grpc_proxy import SERVER_OPTIONS, identity
 
-_SERVER_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.so_reuseport", 0),  # two proxies on one port must not share its callers
-    ("grpc.keepalive_time_ms", 5_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-)
 _JOURNALED = {SERVICE + "Commit": CallKind.COMMIT, SERVICE + "BatchWrite": CallKind.BATCH_WRITE}
 _NOT_JOURNALED = frozenset(
     SERVICE + name for name in ("CreateDocument", "UpdateDocument", "DeleteDocument", "Write")
 )
 _WRITE_SECONDS = 60.0
-"""How long a write may take, whatever its caller's deadline is."""
-_MOST_WAITING_ANSWERS = 10_000
-_ANSWERED_BY_STREAMS = frozenset(
+"""The timeout of a write, independent of its caller's deadline."""
+_MAX_UNREAD_RESPONSES = 10_000
+_SERVER_STREAMING = frozenset(
     SERVICE + name for name in ("BatchGetDocuments", "RunQuery", "RunAggregationQuery", "ExecutePipeline")
 )
 
 
 async def start_server(link: EmulatorLink, journal: Journal, *, listen: str) -> grpc.aio.Server:
     """Start and return a server. Raises RuntimeError when it cannot listen on the address."""
-    server = grpc.aio.server(options=_SERVER_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((_Calls(link, journal),))
     server.add_insecure_port(listen)
     await server.start()
@@ -56,43 +47,43 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
     def service(self, details: Any) -> Any:
         method: str = details.method
         if method in _NOT_JOURNALED:
-            return grpc.unary_unary_rpc_method_handler(_refuse)
+            return grpc.unary_unary_rpc_method_handler(_reject_write)
         if method == SERVICE + "Listen":
             return grpc.stream_stream_rpc_method_handler(self._listen)
-        if method in _ANSWERED_BY_STREAMS:
-            return grpc.unary_stream_rpc_method_handler(partial(self._answers, method))
+        if method in _SERVER_STREAMING:
+            return grpc.unary_stream_rpc_method_handler(partial(self._unary_stream, method))
         if method in _JOURNALED:
             return grpc.unary_unary_rpc_method_handler(partial(self._write, method, _JOURNALED[method]))
         return grpc.unary_unary_rpc_method_handler(partial(self._unary, method))
 
     async def _unary(self, method: str, request: bytes, context: Any) -> bytes:
         channel = await self._channel(context)
-        call = channel.unary_unary(method, as_it_is, as_it_is)(
-            request, timeout=context.time_remaining(), metadata=_passed_on(context)
+        call = channel.unary_unary(method, identity, identity)(
+            request, timeout=context.time_remaining(), metadata=_caller_metadata(context)
         )
-        return await _answer(call, context)
+        return await _response_of(call, context)
 
     async def _write(self, method: str, kind: CallKind, request: bytes, context: Any) -> bytes:
         await self._channel(context)
-        journaled = asyncio.create_task(self._journaled(method, kind, request, _passed_on(context)))
+        journaled = asyncio.create_task(self._journaled(method, kind, request, _caller_metadata(context)))
         self._writing.add(journaled)
         journaled.add_done_callback(self._writing.discard)
         # A write that the emulator made is journaled even if its caller is gone: others may have
         # read it.
-        return await _answer(asyncio.shield(journaled), context)
+        return await _response_of(asyncio.shield(journaled), context)
 
     async def _journaled(self, method: str, kind: CallKind, request: bytes, metadata: Any) -> bytes:
         async with self._link.gate.write():
             channel = await self._link.channel(0)  # an earlier one may have been closed at the gate
-            call = channel.unary_unary(method, as_it_is, as_it_is)
+            call = channel.unary_unary(method, identity, identity)
             response: bytes = await call(request, timeout=_WRITE_SECONDS, metadata=metadata)
         self._journal.append(Record(kind=kind, request=request, response=response))
         return response
 
-    async def _answers(self, method: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
+    async def _unary_stream(self, method: str, request: bytes, context: Any) -> AsyncIterator[bytes]:
         channel = await self._channel(context)
-        call = channel.unary_stream(method, as_it_is, as_it_is)(
-            request, timeout=context.time_remaining(), metadata=_passed_on(context)
+        call = channel.unary_stream(method, identity, identity)(
+            request, timeout=context.time_remaining(), metadata=_caller_metadata(context)
         )
         async for response in _read(call, context):
             yield response
@@ -102,29 +93,29 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             channel = await self._link.stream_channel(context.time_remaining())
         except EmulatorUnavailableError as error:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
-        answers: asyncio.Queue[bytes | tuple[grpc.StatusCode, str]] = asyncio.Queue()
+        responses: asyncio.Queue[bytes | tuple[grpc.StatusCode, str]] = asyncio.Queue()
         stream = ListenStream(
             self._link,
             channel,
-            _passed_on(context),
-            on_response=answers.put_nowait,
-            on_end=lambda code, message: answers.put_nowait((code, message)),
+            _caller_metadata(context),
+            on_response=responses.put_nowait,
+            on_end=lambda code, message: responses.put_nowait((code, message)),
         )
 
-        async def pass_requests_on() -> None:
+        async def forward_requests() -> None:
             async for request in requests:
                 stream.send(request)
 
-        passing = asyncio.create_task(pass_requests_on())
+        forwarding = asyncio.create_task(forward_requests())
         try:
-            while isinstance(answer := await answers.get(), bytes):
-                yield answer
-                if answers.qsize() > _MOST_WAITING_ANSWERS:
-                    answer = (grpc.StatusCode.RESOURCE_EXHAUSTED, "The caller does not read its stream.")
+            while isinstance(response := await responses.get(), bytes):
+                yield response
+                if responses.qsize() > _MAX_UNREAD_RESPONSES:
+                    response = (grpc.StatusCode.RESOURCE_EXHAUSTED, "The caller does not read its stream.")
                     break
-            await context.abort(*answer)
+            await context.abort(*response)
         finally:
-            passing.cancel()
+            forwarding.cancel()
             stream.end()
 
     async def _channel(self, context: Any) -> grpc.aio.Channel:
@@ -135,11 +126,11 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             raise
 
 
-async def _answer(response: Awaitable[bytes], context: Any) -> bytes:
+async def _response_of(response: Awaitable[bytes], context: Any) -> bytes:
     try:
         return await response
     except grpc.aio.AioRpcError as error:
-        await _fail_alike(error, context)
+        await _abort_with(error, context)
     except asyncio.CancelledError:
         await _fail_if_emulator_is_lost(context)
     except EmulatorUnavailableError as error:
@@ -156,14 +147,14 @@ async def _read(call: Any, context: Any) -> AsyncIterator[bytes]:
         async for response in call:
             yield response
     except grpc.aio.AioRpcError as error:
-        await _fail_alike(error, context)
+        await _abort_with(error, context)
     except asyncio.CancelledError:
         await _fail_if_emulator_is_lost(context)
     finally:
         call.cancel()
 
 
-def _passed_on(context: Any) -> tuple[tuple[str, str | bytes], ...]:
+def _caller_metadata(context: Any) -> tuple[tuple[str, str | bytes], ...]:
     """Return the caller's metadata without gRPC's own entries."""
     return tuple(
         (key, value)
@@ -172,7 +163,7 @@ def _passed_on(context: Any) -> tuple[tuple[str, str | bytes], ...]:
     )
 
 
-async def _fail_alike(error: grpc.aio.AioRpcError, context: Any) -> None:
+async def _abort_with(error: grpc.aio.AioRpcError, context: Any) -> None:
     """End the call like the emulator's: code, text and details."""
     if is_from_grpc(error):
         await _fail_if_emulator_is_lost(context)
@@ -192,7 +183,7 @@ async def _fail_if_emulator_is_lost(context: Any) -> None:
     await context.abort(grpc.StatusCode.UNAVAILABLE, "The Firestore emulator ended during the call.")
 
 
-async def _refuse(_request: bytes, context: Any) -> bytes:
+async def _reject_write(_request: bytes, context: Any) -> bytes:
     await context.abort(
         grpc.StatusCode.UNIMPLEMENTED,
         "The local Firestore proxy journals Commit and BatchWrite; use one of these to write.",

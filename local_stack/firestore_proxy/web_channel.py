@@ -16,7 +16,7 @@ import grpc
 import structlog
 
 from local_stack.firestore_proxy.emulator_link import (
-    LONGEST_WAIT_SECONDS,
+    MAX_WAIT_SECONDS,
     EmulatorLink,
     EmulatorUnavailableError,
 )
@@ -32,10 +32,10 @@ logger = structlog.get_logger(__name__)
 UNREAD_SECONDS = 10.0
 """A channel ends after this long without a reader. A page that returns opens a new channel."""
 KEEP_ALIVE_SECONDS = 15.0
-MOST_UNREAD_BYTES = 32_000_000
-MOST_UNREAD_BYTES_WITHOUT_READER = 16_000_000
+MAX_UNREAD_BYTES = 32_000_000
+MAX_UNREAD_BYTES_WITHOUT_READER = 16_000_000
 """An active page reads again within milliseconds."""
-_MOST_BYTES_PER_READ = 2_000_000
+_MAX_BYTES_PER_READ = 2_000_000
 """Size at which a reading request ends, because the page confirms data only with the next one."""
 _CURRENT_SECONDS = 10.0
 """Time limit for a stream's first documents, which the emulator may lose; the page then reconnects."""
@@ -66,7 +66,7 @@ class WebChannel:
         self._unread_seconds = unread_seconds
         self._stream: ListenStream | None = None
         self._waiting: list[bytes] = []
-        self._next_map = 0
+        self._next_message = 0
         self._arrays: deque[tuple[int, str]] = deque()
         self._bytes = 0
         self._last_number = 0
@@ -80,22 +80,19 @@ class WebChannel:
 
     def start(self) -> None:
         """Open the stream to the emulator, and start the timeout for the first reader."""
-        self._await_reader()
+        self._start_unread_timer()
         self._connecting = asyncio.create_task(self._connect())
 
     def receive(self, offset: int, messages: list[str]) -> None:
-        """Accept the page's messages, each once: a page repeats unanswered messages.
-
-        Raises InvalidListenRequestError.
-        """
+        """Accept each message once; a page repeats unconfirmed messages. Raises InvalidListenRequestError."""
         for number, message in enumerate(messages, start=offset):
-            if number >= self._next_map:
+            if number >= self._next_message:
                 request = request_bytes(message)
                 if self._stream is None:
                     self._waiting.append(request)
                 else:
                     self._stream.send(request)
-                self._next_map = number + 1
+                self._next_message = number + 1
 
     def confirm(self, number: int) -> None:
         """Drop the arrays up to the number that the page has confirmed."""
@@ -127,8 +124,8 @@ class WebChannel:
 
         Without streaming, one chunk is yielded. The generator also ends with the channel.
         """
-        me = self._reader = object()
-        self._changed.set()  # makes an earlier reader notice its replacement
+        reader = self._reader = object()
+        self._changed.set()  # ends an earlier reader
         if self._unread_timer is not None:
             self._unread_timer.cancel()
         self.confirm(after)
@@ -136,13 +133,13 @@ class WebChannel:
         try:
             if not self._arrays:  # lets the client detect a proxy that buffers
                 self._send(_NOOP)
-            while self._reader is me:
+            while self._reader is reader:
                 if unsent := [one for one in self._arrays if one[0] > after]:
                     after = unsent[-1][0]
                     chunk = "[" + ",".join(f"[{number},{array}]" for number, array in unsent) + "]"
                     sent += len(chunk)
                     yield chunk
-                    if not is_streaming or sent > _MOST_BYTES_PER_READ:
+                    if not is_streaming or sent > _MAX_BYTES_PER_READ:
                         return
                     continue
                 if self._is_finished:
@@ -155,13 +152,13 @@ class WebChannel:
                 except TimeoutError:
                     self._send(_NOOP)
         finally:
-            if self._reader is me:
+            if self._reader is reader:
                 self._reader = None
-                self._await_reader()
+                self._start_unread_timer()
 
     async def _connect(self) -> None:
         try:
-            channel = await self._link.stream_channel(LONGEST_WAIT_SECONDS)
+            channel = await self._link.stream_channel(MAX_WAIT_SECONDS)
         except EmulatorUnavailableError as error:
             self._finish(grpc.StatusCode.UNAVAILABLE, str(error))
             return
@@ -169,7 +166,7 @@ class WebChannel:
             self._link,
             channel,
             self._metadata,
-            on_response=self._pass_on,
+            on_response=self._forward,
             on_end=self._finish,
         )
         for request in self._waiting:
@@ -179,7 +176,7 @@ class WebChannel:
             _CURRENT_SECONDS, self._finish, grpc.StatusCode.UNAVAILABLE, "The emulator sent no documents."
         )
 
-    def _pass_on(self, response: bytes) -> None:
+    def _forward(self, response: bytes) -> None:
         text = response_json(response)
         if self._current_timer is not None and _CURRENT in text:
             self._current_timer.cancel()
@@ -190,23 +187,20 @@ class WebChannel:
         self._arrays.append((self._last_number, array))
         self._bytes += len(array)
         self._changed.set()
-        most = MOST_UNREAD_BYTES if self._reader is not None else MOST_UNREAD_BYTES_WITHOUT_READER
-        if self._bytes > most:
-            logger.warning("web_channel_too_far_behind", unread_bytes=self._bytes)
+        limit = MAX_UNREAD_BYTES if self._reader is not None else MAX_UNREAD_BYTES_WITHOUT_READER
+        if self._bytes > limit:
+            logger.warning("web_channel_overflow", unread_bytes=self._bytes)
             self.end()
 
     def _finish(self, code: grpc.StatusCode, message: str) -> None:
-        """Report the end to the page.
-
-        The channel stays until the page has read the report or timed out.
-        """
+        """Report the end to the page. The channel stays until the page has read it or timed out."""
         if self._ended or self._is_finished:
             return
         self._is_finished = True
         self._send(error_json(code, message))
         self._send('["close"]')
 
-    def _await_reader(self) -> None:
+    def _start_unread_timer(self) -> None:
         if self._ended:
             return
         with suppress(RuntimeError):  # the loop is being closed

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from common.backoff import Backoff
 from local_stack.errors import ProcessFailedError
 from local_stack.processes.child_process import ChildProcess
 from local_stack.processes.orphans import end_orphans
@@ -30,7 +31,9 @@ class RestartingProcess:
         """The number of restarts."""
         self._stack_id = stack_id
         self._policy = policy
-        self._backoff_seconds = policy.first_backoff_seconds
+        self._backoff = Backoff(
+            first_seconds=policy.first_backoff_seconds, max_seconds=policy.max_backoff_seconds
+        )
         self._started_at = self._ready_since = time.monotonic()
         self._is_ready = True
         self._due_at: float | None = None
@@ -80,8 +83,7 @@ class RestartingProcess:
             if self._failed_starts == self._policy.max_failed_starts:
                 raise failure
         elif now - self._ready_since >= self._policy.reset_after_seconds:
-            self._backoff_seconds = self._policy.first_backoff_seconds
-        backoff_seconds = self._backoff_seconds
-        self._backoff_seconds = min(2 * backoff_seconds, self._policy.max_backoff_seconds)
-        self._due_at = now + backoff_seconds
-        return f"{failure.summary} It restarts in {backoff_seconds:g} s; its log is {failure.log_path}."
+            self._backoff.reset()
+        pause = self._backoff.next_pause()
+        self._due_at = now + pause
+        return f"{failure.summary} It restarts in {pause:g} s; its log is {failure.log_path}."

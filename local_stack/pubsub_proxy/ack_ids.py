@@ -17,13 +17,13 @@ _DETAILS_KEY = "grpc-status-details-bin"
 
 
 class AckIds:
-    """Adds and removes the incarnation. Thread-safe: it is one reference, replaced as a whole."""
+    """Adds and removes the incarnation. Thread-safe."""
 
     def __init__(self) -> None:
-        self._stamp = secrets.token_hex(4)
+        self._incarnation = secrets.token_hex(4)
         self._was_connected = False
 
-    def follow(self, connectivity: grpc.ChannelConnectivity) -> None:
+    def on_connectivity(self, connectivity: grpc.ChannelConnectivity) -> None:
         """Start a new incarnation when the connection was lost and reconnected.
 
         For `Channel.subscribe`.
@@ -32,17 +32,17 @@ class AckIds:
             self._was_connected = True
         elif self._was_connected:
             self._was_connected = False
-            self._stamp = secrets.token_hex(4)
+            self._incarnation = secrets.token_hex(4)
 
-    def stamped(self, ack_id: str) -> str:
-        return f"{ack_id}~{self._stamp}"
+    def stamp(self, ack_id: str) -> str:
+        return f"{ack_id}~{self._incarnation}"
 
-    def current(self, stamped: Iterable[str]) -> list[str]:
+    def current(self, ack_ids: Iterable[str]) -> list[str]:
         """Return the emulator's own ids, only those of the present incarnation."""
-        ending = f"~{self._stamp}"
-        return [ack_id.removesuffix(ending) for ack_id in stamped if ack_id.endswith(ending)]
+        suffix = f"~{self._incarnation}"
+        return [ack_id.removesuffix(suffix) for ack_id in ack_ids if ack_id.endswith(suffix)]
 
-    def stamped_details(self, metadata: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+    def with_stamped_ids(self, metadata: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
         """Return an error's trailing metadata with the incarnation added to its ack ids.
 
         With exactly-once delivery the metadata contains an error per ack id.
@@ -58,7 +58,7 @@ class AckIds:
         for detail in status.details:
             info = error_details_pb2.ErrorInfo()
             if detail.Unpack(info):
-                reasons = {self.stamped(ack_id): reason for ack_id, reason in info.metadata.items()}
+                reasons = {self.stamp(ack_id): reason for ack_id, reason in info.metadata.items()}
                 info.metadata.clear()
                 info.metadata.update(reasons)
                 detail.Pack(info)

@@ -6,12 +6,13 @@ from typing import Any
 import grpc
 from google.pubsub_v1 import types
 
+from local_stack.grpc_proxy import identity
 from local_stack.pubsub_proxy.ack_ids import AckIds
 
 SUBSCRIBER = "/google.pubsub.v1.Subscriber/"
 PUBLISHER = "/google.pubsub.v1.Publisher/"
 
-CHANNEL_OPTIONS = (
+_CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # With gRPC's defaults, reconnecting to a restarted server takes up to a minute.
@@ -22,11 +23,6 @@ CHANNEL_OPTIONS = (
 _TIMEOUT_SECONDS = 10
 
 
-def as_it_is(message: bytes) -> bytes:
-    """The (de)serializer of forwarded calls."""
-    return message
-
-
 class EmulatorCalls:
     """Calls of the emulator.
 
@@ -35,8 +31,8 @@ class EmulatorCalls:
 
     def __init__(self, address: str) -> None:
         self.ack_ids = AckIds()
-        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._channel.subscribe(self.ack_ids.follow)
+        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._channel.subscribe(self.ack_ids.on_connectivity)
         self._pull = self._method("Pull", types.PullRequest, types.PullResponse)
         self._subscription = self._method("GetSubscription", types.GetSubscriptionRequest, types.Subscription)
         self._acknowledge = self._method("Acknowledge", types.AcknowledgeRequest)
@@ -55,7 +51,7 @@ class EmulatorCalls:
         )
         messages = list(self._pull(request, timeout=_TIMEOUT_SECONDS).received_messages)
         for message in messages:
-            message.ack_id = self.ack_ids.stamped(message.ack_id)
+            message.ack_id = self.ack_ids.stamp(message.ack_id)
         return messages
 
     def acknowledge(self, subscription: str, ack_ids: Iterable[str]) -> None:
@@ -79,8 +75,8 @@ class EmulatorCalls:
 
     def raw(self, method: str) -> Any:
         """Return a callable for any unary method, from bytes to bytes."""
-        return self._channel.unary_unary(method, as_it_is, as_it_is)
+        return self._channel.unary_unary(method, identity, identity)
 
     def _method(self, name: str, request_type: Any, response_type: Any = None) -> Any:
-        answer = response_type.deserialize if response_type is not None else as_it_is
-        return self._channel.unary_unary(SUBSCRIBER + name, request_type.serialize, answer)
+        deserialize = response_type.deserialize if response_type is not None else identity
+        return self._channel.unary_unary(SUBSCRIBER + name, request_type.serialize, deserialize)

@@ -1,7 +1,4 @@
-"""The leased deliveries of each stream, which flow control is based on.
-
-Thread-safe; makes no calls.
-"""
+"""The leased deliveries of each stream, for flow control. Thread-safe; makes no calls."""
 
 import threading
 import time
@@ -10,10 +7,7 @@ from dataclasses import dataclass
 
 
 class StreamWindow:
-    """The flow-control window of one stream.
-
-    `changed` is set whenever there may be new messages or capacity.
-    """
+    """The flow-control window of one stream. `changed` signals new messages or capacity."""
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self.max_messages = max_messages
@@ -34,10 +28,7 @@ class _Lease:
 
 
 class Leases:
-    """All leases of all streams.
-
-    An ack id identifies one delivery, and the emulator never reuses it.
-    """
+    """All leases of all streams. An ack id identifies one delivery and is never reused."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -52,7 +43,7 @@ class Leases:
             self._windows.add(window)
         return window
 
-    def room(self, window: StreamWindow) -> int:
+    def capacity(self, window: StreamWindow) -> int:
         """Return how many messages the stream may receive now.
 
         Only a single message may exceed the byte limit.
@@ -97,20 +88,16 @@ class Leases:
             lease = self._leases.get(ack_id)
             return 0 if lease is None else lease.delivery_attempt
 
-    def settled(self, ack_ids: Iterable[str]) -> None:
-        """Remove deliveries that were acknowledged or returned, which frees capacity of their
-        stream.
-        """
+    def settle(self, ack_ids: Iterable[str]) -> None:
+        """Remove deliveries that were acknowledged or returned."""
         with self._lock:
             for ack_id in ack_ids:
                 self._drop(ack_id)
 
-    def extended(self, ack_ids: Iterable[str], seconds: float) -> None:
-        """Record a deadline change by the client, which proves that it received the messages; 0
-        returns them.
-        """
+    def extend(self, ack_ids: Iterable[str], seconds: float) -> None:
+        """Record a deadline change by the client, which has received the messages; 0 returns them."""
         if seconds == 0:
-            self.settled(ack_ids)
+            self.settle(ack_ids)
             return
         with self._lock:
             for ack_id in ack_ids:
@@ -126,11 +113,10 @@ class Leases:
                 self._drop(ack_id)
 
     def close(self, window: StreamWindow) -> tuple[str, ...]:
-        """Close a stream. Return the deliveries that its client never reacted to; the caller must
-        return them at once.
+        """Close a stream. Return the deliveries that its client never reacted to, for the caller to return.
 
-        The other deliveries stay leased, as in the real service: the client may still process them
-        and acknowledge them by a unary call.
+        The other deliveries stay leased, as in the real service: the client may still acknowledge
+        them by a unary call.
         """
         with self._lock:
             window.closed = True

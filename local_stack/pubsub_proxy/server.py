@@ -9,41 +9,25 @@ from typing import Any, NoReturn
 import grpc
 from google.pubsub_v1 import types
 
-from local_stack.pubsub_proxy.emulator_calls import (
-    CHANNEL_OPTIONS,
-    PUBLISHER,
-    SUBSCRIBER,
-    EmulatorCalls,
-    as_it_is,
-)
+from local_stack.grpc_proxy import SERVER_OPTIONS, identity
+from local_stack.pubsub_proxy.emulator_calls import PUBLISHER, SUBSCRIBER, EmulatorCalls
 from local_stack.pubsub_proxy.leases import Leases
-from local_stack.pubsub_proxy.returns import change_deadline
+from local_stack.pubsub_proxy.redelivery import change_deadline
 from local_stack.pubsub_proxy.streaming_pull import StreamingPulls, matching
 from local_stack.pubsub_proxy.subscription_filter import InvalidFilterError, parse_filter
 
 # Each stream and each waiting pull occupies a thread; threads are created on demand.
-_MAX_CALLS_AT_ONCE = 256
+_MAX_CONCURRENT_CALLS = 256
 # Publishing through the proxy wakes a waiting pull. Polling only finds messages that are
 # redelivered.
 _PULL_PAUSE_SECONDS = 0.25
-_NOTHING = b""  # google.protobuf.Empty on the wire
+_EMPTY = b""  # google.protobuf.Empty on the wire
 
 
 def start_proxy(*, listen: str, emulator: str) -> grpc.Server:
     """Return a running server. Raises RuntimeError when it cannot listen on the address."""
-    pool = futures.ThreadPoolExecutor(max_workers=_MAX_CALLS_AT_ONCE, thread_name_prefix="call")
-    options = (
-        *CHANNEL_OPTIONS,
-        ("grpc.so_reuseport", 0),  # otherwise two proxies could share a port unnoticed
-        # Ends the streams of clients that disconnected without notice, which would otherwise keep
-        # taking messages.
-        ("grpc.keepalive_time_ms", 5_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        # Clients may send pings this often; by default gRPC would close their connection.
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-        ("grpc.http2.max_ping_strikes", 0),
-    )
-    server = grpc.server(pool, handlers=(_Calls(EmulatorCalls(emulator)),), options=options)
+    pool = futures.ThreadPoolExecutor(max_workers=_MAX_CONCURRENT_CALLS, thread_name_prefix="call")
+    server = grpc.server(pool, handlers=(_Calls(EmulatorCalls(emulator)),), options=SERVER_OPTIONS)
     server.add_insecure_port(listen)
     server.start()
     return server
@@ -73,11 +57,11 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
 
     def _pass_through(self, method: str, call: Any, request: bytes, context: Any) -> bytes:
         if method == SUBSCRIBER + "CreateSubscription":
-            _refuse_invalid_filter(request, context)
+            _reject_invalid_filter(request, context)
         try:
             response: bytes = call(request, timeout=context.time_remaining())
         except grpc.RpcError as error:
-            self._fail_alike(error, context)
+            self._abort_with(error, context)
         if method == PUBLISHER + "Publish":
             self._leases.wake_all()
         return response
@@ -86,19 +70,19 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         try:
             self._emulator.acknowledge(request.subscription, request.ack_ids)
         except grpc.RpcError as error:
-            self._fail_alike(error, context)
-        self._leases.settled(request.ack_ids)
-        return _NOTHING
+            self._abort_with(error, context)
+        self._leases.settle(request.ack_ids)
+        return _EMPTY
 
     def _modify_deadline(self, request: types.ModifyAckDeadlineRequest, context: Any) -> bytes:
         seconds = request.ack_deadline_seconds
         try:
             change_deadline(self._emulator, self._leases, request.subscription, request.ack_ids, seconds)
         except grpc.RpcError as error:
-            self._fail_alike(error, context)
+            self._abort_with(error, context)
         if seconds == 0:
             self._leases.wake_all()
-        return _NOTHING
+        return _EMPTY
 
     def _pull(self, request: types.PullRequest, context: Any) -> types.PullResponse:
         """Serve a unary pull with the filter.
@@ -127,26 +111,28 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Invalid filter: {error}")
             raise
         except grpc.RpcError as error:
-            self._fail_alike(error, context)
+            self._abort_with(error, context)
         finally:
             self._leases.close(window)
 
-    def _fail_alike(self, error: Any, context: Any) -> NoReturn:
+    def _abort_with(self, error: Any, context: Any) -> NoReturn:
         """End the call with the emulator's error: code, message, and the details that clients
         parse.
         """
-        context.set_trailing_metadata(self._emulator.ack_ids.stamped_details(error.trailing_metadata() or ()))
+        context.set_trailing_metadata(
+            self._emulator.ack_ids.with_stamped_ids(error.trailing_metadata() or ())
+        )
         context.abort(error.code(), error.details())
         raise error
 
 
 def _unary(
-    serve: Callable[..., Any], read: Callable[..., Any] = as_it_is, write: Callable[..., Any] = as_it_is
+    serve: Callable[..., Any], read: Callable[..., Any] = identity, write: Callable[..., Any] = identity
 ) -> Any:
     return grpc.unary_unary_rpc_method_handler(serve, read, write)
 
 
-def _refuse_invalid_filter(request: bytes, context: Any) -> None:
+def _reject_invalid_filter(request: bytes, context: Any) -> None:
     try:
         parse_filter(types.Subscription.deserialize(request).filter)
     except InvalidFilterError as error:

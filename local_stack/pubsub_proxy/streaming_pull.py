@@ -1,6 +1,4 @@
-"""StreamingPull as in the real service, implemented with unary pulls: flow control, filters, and an
-end.
-"""
+"""StreamingPull with flow control and filters, as in the real service, implemented by unary pulls."""
 
 import queue
 import threading
@@ -11,9 +9,10 @@ import grpc
 import structlog
 from google.pubsub_v1 import types
 
+from common.backoff import Backoff
 from local_stack.pubsub_proxy.emulator_calls import EmulatorCalls
 from local_stack.pubsub_proxy.leases import Leases, StreamWindow
-from local_stack.pubsub_proxy.returns import change_deadline
+from local_stack.pubsub_proxy.redelivery import change_deadline
 from local_stack.pubsub_proxy.subscription_filter import Filter, InvalidFilterError, parse_filter
 
 logger = structlog.get_logger(__name__)
@@ -21,21 +20,18 @@ logger = structlog.get_logger(__name__)
 # Publishing through the proxy wakes idle streams. Polling only has to find redelivered messages:
 # returned ones after their backoff, and expired leases.
 _FIRST_PAUSE_SECONDS = 0.005
-_LONGEST_PAUSE_SECONDS = 0.25
-_MOST_PER_PULL = 500
+_MAX_PAUSE_SECONDS = 0.25
+_MAX_PER_PULL = 500
 
 
 class StreamingPulls:
-    """Serves all streams of the proxy.
-
-    One instance; each stream uses a thread of the server and one of its own.
-    """
+    """All streams of the proxy. Each uses a thread of the server and one more."""
 
     def __init__(self, emulator: EmulatorCalls, leases: Leases) -> None:
         self._emulator = emulator
         self._leases = leases
-        self._to_give_back: queue.SimpleQueue[tuple[str, tuple[str, ...]]] = queue.SimpleQueue()
-        threading.Thread(target=self._keep_book, name="keep-book", daemon=True).start()
+        self._returned: queue.SimpleQueue[tuple[str, tuple[str, ...]]] = queue.SimpleQueue()
+        threading.Thread(target=self._return_and_expire, name="return-and-expire", daemon=True).start()
 
     def serve(
         self, requests: Iterator[types.StreamingPullRequest], context: Any
@@ -56,7 +52,7 @@ class StreamingPulls:
                 return
             stream = _Stream(self._emulator, self._leases, window, subscription, first)
             threading.Thread(
-                target=stream.follow_requests, args=(requests,), name="stream-requests", daemon=True
+                target=stream.handle_requests, args=(requests,), name="stream-requests", daemon=True
             ).start()
             yield from stream.responses()
         except InvalidFilterError as error:
@@ -67,17 +63,17 @@ class StreamingPulls:
     def _ended(self, window: StreamWindow, subscription: str) -> None:
         unseen = self._leases.close(window)
         if unseen:
-            self._to_give_back.put((subscription, unseen))  # gRPC's own thread must not block on the emulator
+            self._returned.put((subscription, unseen))  # gRPC's own thread must not block on the emulator
 
-    def _keep_book(self) -> None:
+    def _return_and_expire(self) -> None:
         while True:
             try:
-                subscription, ack_ids = self._to_give_back.get(timeout=1)
+                subscription, ack_ids = self._returned.get(timeout=1)
                 self._emulator.modify_deadline(subscription, ack_ids, 0)
             except queue.Empty:
                 self._leases.expire()
             except grpc.RpcError as error:
-                logger.warning("give_back_failed", code=str(error.code()))
+                logger.warning("return_failed", code=str(error.code()))
 
 
 class _Stream:
@@ -102,33 +98,30 @@ class _Stream:
             exactly_once_delivery_enabled=subscription.enable_exactly_once_delivery,
             message_ordering_enabled=subscription.enable_message_ordering,
         )
-        self._act_on(first)
+        self._handle(first)
 
     def responses(self) -> Iterator[types.StreamingPullResponse]:
-        pause = _FIRST_PAUSE_SECONDS
+        backoff = Backoff(first_seconds=_FIRST_PAUSE_SECONDS, max_seconds=_MAX_PAUSE_SECONDS)
         while not self._window.closed:
             self._window.changed.clear()  # before polling, so that no change is missed
-            room = self._leases.room(self._window)
-            messages = self._lease(min(room, _MOST_PER_PULL)) if room else []
+            capacity = self._leases.capacity(self._window)
+            messages = self._lease(min(capacity, _MAX_PER_PULL)) if capacity else []
             if messages:
-                pause = _FIRST_PAUSE_SECONDS
                 yield types.StreamingPullResponse(
                     received_messages=messages, subscription_properties=self._properties
                 )
-            elif self._window.changed.wait(pause):
-                pause = _FIRST_PAUSE_SECONDS
-            else:
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            if messages or self._window.changed.wait(backoff.next_pause()):
+                backoff.reset()
 
-    def follow_requests(self, requests: Iterator[types.StreamingPullRequest]) -> None:
+    def handle_requests(self, requests: Iterator[types.StreamingPullRequest]) -> None:
         """Handle the client's requests on the stream, until it ends."""
         try:
             for request in requests:
-                self._act_on(request)
+                self._handle(request)
         except grpc.RpcError as error:
             # An error without a code comes from the client's broken stream; errors of the emulator
             # have a code.
-            code = error.code() if isinstance(error, grpc.Call) else "client gone"
+            code = error.code() if isinstance(error, grpc.Call) else "client disconnected"
             logger.warning("stream_request_failed", code=str(code))
         except Exception:  # gRPC raises a plain Exception when the call is cancelled
             logger.debug("stream_requests_ended")
@@ -146,12 +139,12 @@ class _Stream:
             self._emulator.modify_deadline(self._name, ack_ids, self._deadline)
         return pulled
 
-    def _act_on(self, request: types.StreamingPullRequest) -> None:
+    def _handle(self, request: types.StreamingPullRequest) -> None:
         if request.stream_ack_deadline_seconds:
             self._deadline = request.stream_ack_deadline_seconds
         if request.ack_ids:
             self._emulator.acknowledge(self._name, request.ack_ids)
-            self._leases.settled(request.ack_ids)
+            self._leases.settle(request.ack_ids)
         changes = zip(request.modify_deadline_ack_ids, request.modify_deadline_seconds, strict=True)
         for ack_id, seconds in changes:
             change_deadline(self._emulator, self._leases, self._name, [ack_id], seconds)

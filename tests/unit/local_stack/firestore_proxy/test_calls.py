@@ -11,11 +11,12 @@ import pytest
 from google.cloud.firestore_v1.types import firestore as calls
 
 from local_stack.firestore_proxy import target_gate
-from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink, as_it_is
+from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
 from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.listen_stream import ListenStream
 from local_stack.firestore_proxy.server import start_server
 from local_stack.free_ports import free_port
+from local_stack.grpc_proxy import identity
 
 GUARD_SECONDS = 60
 """Only a failing test waits this long."""
@@ -61,7 +62,7 @@ async def emulator_link(
 
 
 @pytest.mark.parametrize("method", ["ListCollectionIds", "Commit", "BatchWrite", "RunQuery", "Listen"])
-def test_call_is_unavailable_when_it_is_cancelled_but_not_by_its_caller(tmp_path: Path, method: str) -> None:
+def test_call_is_unavailable_when_cancelled_by_the_emulator(tmp_path: Path, method: str) -> None:
     async def cancel(context: Any) -> None:
         await context.abort(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
 
@@ -70,7 +71,7 @@ def test_call_is_unavailable_when_it_is_cancelled_but_not_by_its_caller(tmp_path
         async with emulator_link(journal, cancel) as link:
             server = await start_server(link, journal, listen=f"127.0.0.1:{port}")
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-            call = channel.stream_stream(SERVICE + method, as_it_is, as_it_is)
+            call = channel.stream_stream(SERVICE + method, identity, identity)
             code: grpc.StatusCode = await call(iter([ADD_TARGET]), timeout=GUARD_SECONDS).code()
             await channel.close()
             await server.stop(None)
@@ -90,7 +91,7 @@ async def _end_at_the_emulator(
 
 
 @pytest.mark.parametrize("end", [_close_channel, _end_at_the_emulator])
-def test_write_does_not_wait_for_a_stream_that_ended_before_its_addition(
+def test_write_does_not_wait_for_an_ended_stream(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     end: Callable[[EmulatorLink, grpc.aio.Channel, asyncio.Event], Awaitable[None]],

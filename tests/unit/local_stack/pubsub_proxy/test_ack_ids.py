@@ -10,26 +10,26 @@ READY, BROKEN = grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIE
 
 def test_ack_id_round_trips() -> None:
     ids = AckIds()
-    assert ids.current([ids.stamped("s:1"), ids.stamped("s~2")]) == ["s:1", "s~2"]
+    assert ids.current([ids.stamp("s:1"), ids.stamp("s~2")]) == ["s:1", "s~2"]
 
 
 def test_ack_ids_of_an_earlier_incarnation_are_dropped() -> None:
     ids = AckIds()
-    ids.follow(READY)
-    old = ids.stamped("s:1")
-    ids.follow(BROKEN)
-    ids.follow(READY)
-    new = ids.stamped("s:1")
+    ids.on_connectivity(READY)
+    old = ids.stamp("s:1")
+    ids.on_connectivity(BROKEN)
+    ids.on_connectivity(READY)
+    new = ids.stamp("s:1")
     assert ids.current([old, new, "foreign"]) == ["s:1"]
     assert ids.current([old]) == []
 
 
 def test_ack_ids_keep_their_incarnation_when_a_connect_fails() -> None:
     ids = AckIds()
-    first = ids.stamped("s:1")
-    ids.follow(grpc.ChannelConnectivity.CONNECTING)
-    ids.follow(BROKEN)
-    ids.follow(READY)
+    first = ids.stamp("s:1")
+    ids.on_connectivity(grpc.ChannelConnectivity.CONNECTING)
+    ids.on_connectivity(BROKEN)
+    ids.on_connectivity(READY)
     assert ids.current([first]) == ["s:1"]
 
 
@@ -39,8 +39,8 @@ def test_error_details_contain_the_clients_ack_ids() -> None:
     info = error_details_pb2.ErrorInfo(metadata={"s:1": "PERMANENT_FAILURE_INVALID_ACK_ID"})
     status.details.add().Pack(info)
     trailing = (("grpc-status-details-bin", status.SerializeToString()), ("grpc-other", "x"), ("kept", "y"))
-    details, kept = ids.stamped_details(trailing)
+    details, kept = ids.with_stamped_ids(trailing)
     assert kept == ("kept", "y")
     parsed = error_details_pb2.ErrorInfo()
     assert status_pb2.Status.FromString(details[1]).details[0].Unpack(parsed)
-    assert dict(parsed.metadata) == {ids.stamped("s:1"): "PERMANENT_FAILURE_INVALID_ACK_ID"}
+    assert dict(parsed.metadata) == {ids.stamp("s:1"): "PERMANENT_FAILURE_INVALID_ACK_ID"}

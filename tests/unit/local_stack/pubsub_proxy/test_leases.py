@@ -3,7 +3,7 @@
 import pytest
 
 from local_stack.pubsub_proxy.leases import Leases
-from local_stack.pubsub_proxy.returns import pause_before_next_delivery
+from local_stack.pubsub_proxy.redelivery import pause_before_next_delivery
 
 
 class _Clock:
@@ -25,43 +25,43 @@ def leases(clock: _Clock) -> Leases:
 
 def test_stream_capacity_is_its_message_limit(leases: Leases) -> None:
     window = leases.open(max_messages=2, max_bytes=0)
-    assert leases.room(window) == 2
+    assert leases.capacity(window) == 2
     assert leases.add(window, {"a": 1, "b": 1}, 60)
-    assert leases.room(window) == 0
-    leases.settled(["a"])
-    assert leases.room(window) == 1
+    assert leases.capacity(window) == 0
+    leases.settle(["a"])
+    assert leases.capacity(window) == 1
 
 
 def test_byte_limit_admits_a_single_larger_message(leases: Leases) -> None:
     window = leases.open(max_messages=10, max_bytes=100)
     leases.add(window, {"large": 500}, 60)
-    assert leases.room(window) == 0
-    leases.settled(["large"])
-    assert leases.room(window) == 10
+    assert leases.capacity(window) == 0
+    leases.settle(["large"])
+    assert leases.capacity(window) == 10
 
 
 def test_expired_lease_frees_capacity(leases: Leases, clock: _Clock) -> None:
     window = leases.open(max_messages=1, max_bytes=0)
     leases.add(window, {"a": 1}, 60)
-    leases.extended(["a"], 10)
+    leases.extend(["a"], 10)
     clock.now = 11
     window.changed.clear()
     leases.expire()
-    assert leases.room(window) == 1
+    assert leases.capacity(window) == 1
     assert window.changed.is_set()
 
 
 def test_extension_to_zero_returns_the_message(leases: Leases) -> None:
     window = leases.open(max_messages=1, max_bytes=0)
     leases.add(window, {"a": 1}, 60)
-    leases.extended(["a"], 0)
-    assert leases.room(window) == 1
+    leases.extend(["a"], 0)
+    assert leases.capacity(window) == 1
 
 
 def test_close_returns_only_unseen_messages(leases: Leases) -> None:
     window = leases.open(max_messages=3, max_bytes=0)
     leases.add(window, {"unseen": 1, "worked on": 1}, 60)
-    leases.extended(["worked on"], 10)
+    leases.extend(["worked on"], 10)
     assert leases.close(window) == ("unseen",)
 
 
@@ -82,7 +82,7 @@ def test_lease_stores_the_delivery_attempt(leases: Leases) -> None:
     window = leases.open(max_messages=10, max_bytes=0)
     leases.add(window, {"a": 1}, 60, delivery_attempts={"a": 3})
     assert leases.delivery_attempt_of("a") == 3
-    leases.settled(["a"])
+    leases.settle(["a"])
     assert leases.delivery_attempt_of("a") == 0
 
 

@@ -1,4 +1,4 @@
-"""Deadline changes by clients, and the retry policy for messages that they return.
+"""Deadline changes by clients, and the backoff of messages that they return.
 
 The emulator's own retry policies lose messages: of some thousand messages that were returned
 repeatedly, about one in seven was never redelivered. The local subscriptions therefore have none,
@@ -13,7 +13,7 @@ from local_stack.pubsub_proxy.leases import Leases
 
 # Shorter than in the cloud, because a developer is waiting.
 _FIRST_PAUSE_SECONDS = 1
-_LONGEST_PAUSE_SECONDS = 20
+_MAX_PAUSE_SECONDS = 20
 
 
 def pause_before_next_delivery(delivery_attempt: int) -> int:
@@ -24,7 +24,7 @@ def pause_before_next_delivery(delivery_attempt: int) -> int:
     """
     if delivery_attempt <= 1:
         return 0
-    return min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS << min(delivery_attempt - 2, 10))
+    return min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS << min(delivery_attempt - 2, 10))
 
 
 def change_deadline(
@@ -37,4 +37,4 @@ def change_deadline(
         for ack_id in ack_ids:
             pause = pause_before_next_delivery(leases.delivery_attempt_of(ack_id))
             emulator.modify_deadline(subscription, [ack_id], pause)
-    leases.extended(ack_ids, seconds)
+    leases.extend(ack_ids, seconds)

@@ -1,0 +1,18 @@
+"""Shared parts of the gRPC proxies in front of the emulators."""
+
+SERVER_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.so_reuseport", 0),  # otherwise two proxies could share a port unnoticed
+    # Ends the streams of clients that disconnected without notice.
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # Clients may send pings this often; by default gRPC would close their connection.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+
+def identity(message: bytes) -> bytes:
+    """The (de)serializer of calls that are passed through."""
+    return message
