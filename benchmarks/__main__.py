@@ -24,7 +24,6 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    """Run the selected benchmarks, independently of each other, and print their reports."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"any of {', '.join(BENCHMARKS)}; default: all"

@@ -16,7 +16,6 @@ TASKS = 20
 
 
 def run() -> Iterator[str]:
-    """Generate tasks of 100 steps while a page is open."""
     with running_system() as (stack, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(QUIET_CHROMIUM))
         page = browser.new_page(base_url=stack.page_url)

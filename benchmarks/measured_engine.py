@@ -41,7 +41,6 @@ class MeasuredEngine:
         caps: BatchCaps | None = None,
         checkpoint_interval_seconds: float = 0.0,
     ) -> None:
-        """Generate one image for each request."""
         sent: list[FromEngine] = []
         settings = EngineSettings(
             models=(self.spec,), checkpoint_interval_seconds=checkpoint_interval_seconds

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """The median of several measurements, and their range."""
-
     median: float
     low: float
     high: float
@@ -45,7 +43,6 @@ def ratios(values: Sequence[float], references: Sequence[float]) -> Spread:
 
 
 def milliseconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return the milliseconds that the work took."""
     started = clock()
     work()
     return (clock() - started) * 1_000

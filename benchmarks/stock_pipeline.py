@@ -16,7 +16,6 @@ from gpu_subscriber.engine.models.model_cache import model_folder
 
 
 def main() -> None:
-    """Load the demo model once, then generate all prompts for every line read."""
     torch.set_grad_enabled(False)
     pipeline = StableDiffusionPipeline.from_pretrained(model_folder(DEMO_MODEL.source), use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
@@ -30,7 +29,6 @@ def main() -> None:
 
 
 def generate(pipeline: Any, prompt: str, *, seed: int) -> None:
-    """Generate one image with the demo model's defaults."""
     defaults = DEMO_MODEL.defaults
     pipeline(
         prompt,

@@ -11,7 +11,6 @@ SUBMISSIONS_PER_SECOND = 10
 
 
 def run() -> Iterator[str]:
-    """Submit at a steady rate while the worker is busy."""
     with running_system() as (_, client):
         client.completed(PROMPTS[0])
         durations = steady_submissions(client, count=SUBMISSIONS, per_second=SUBMISSIONS_PER_SECOND)

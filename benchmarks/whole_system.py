@@ -19,7 +19,6 @@ from tests.system_client import SystemClient
 
 @contextmanager
 def running_system(**settings: Any) -> Iterator[tuple[LocalStack, SystemClient]]:
-    """Start a separate stack and a client."""
     with (
         tempfile.TemporaryDirectory() as folder,
         LocalStack(StackSettings(data_directory=Path(folder), **settings)) as stack,

@@ -68,7 +68,7 @@ def bucket_server(*, port: int, directory: Path) -> ProcessSpec:
             *("--workers", "1", "--worker-class", "gthread", "--threads", "32"),
             *("--graceful-timeout", "1", "--timeout", "0", "--log-level", "warning"),
             "--no-control-socket",  # not used
-            "local_stack.bucket_server.wsgi:build_app()",
+            "local_stack.bucket_server.app:build_app()",
         ),
         environment={"BUCKET_DIRECTORY": str(directory)},
         why_not_ready=responds_ok(f"http://{LOOPBACK}:{port}/"),

@@ -93,12 +93,10 @@ class Composition:
 
     @property
     def worker_count(self) -> int:
-        """The number of workers at the start."""
         return sum(pool.workers for pool in self.pools)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Messages for the user who starts the stack."""
         idle = [pool for pool in self.pools if pool.workers == 0 and self._settings.serves_api]
         unserved = [model for pool in idle for model in pool.models]
         ignored = self.ignored_variables
@@ -108,7 +106,6 @@ class Composition:
         )
 
     def host(self, name: str) -> str:
-        """Return a process's address, `host:port`."""
         return f"{LOOPBACK}:{self._port(name)}"
 
     def infrastructure(self, latest_export: Callable[[], Path | None]) -> tuple[ProcessSpec, ...]:

@@ -42,8 +42,6 @@ class StackState:
 
 
 class DataDirectory:
-    """The folder of one stack."""
-
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self.logs = self.path / "logs"

@@ -30,14 +30,11 @@ class ResourceNames:
     images_bucket: str = "darkroom-images"
 
     def tasks_subscription(self, pool: str) -> str:
-        """Return the subscription of a pool's workers."""
         return f"{self.tasks_topic}-{pool}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushEndpoints:
-    """The push endpoints and their credentials."""
-
     dead_letters: str
     events: str
 

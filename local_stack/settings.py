@@ -22,8 +22,6 @@ PROJECT_RULES = Path(__file__).resolve().parents[1] / "terraform" / "firestore.r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
-    """The settings of a stack."""
-
     data_directory: Path
     port: int | None = None
     """The page's port; None selects a free one."""

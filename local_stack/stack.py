@@ -73,7 +73,6 @@ class LocalStack:
 
     @property
     def page_url(self) -> str | None:
-        """The page's address; None without an API."""
         return self._composition.page_url
 
     @property

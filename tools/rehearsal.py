@@ -100,7 +100,6 @@ class Rehearsal:
         self._roots: dict[str | None, BuildRoot] = {}
 
     def build(self) -> BuildRoot:
-        """Run every step; returns the last stage's root."""
         stage_root = None
         for number, stage in enumerate(stages(self._image)):
             stage_root = self._roots[stage.name] = BuildRoot(self._work / f"{self._image}-{number}")
@@ -153,7 +152,6 @@ class Rehearsal:
                 shutil.copy2(ROOT / file, target)
 
     def serve(self, stage_root: BuildRoot) -> None:
-        """Run the command of CMD and check its responses."""
         (command,) = stages(self._image)[-1].all("CMD")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -243,7 +241,6 @@ def _bases(work: Path) -> dict[str, Path]:
 
 
 def main() -> None:
-    """Rehearse the given images, or all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

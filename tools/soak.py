@@ -128,7 +128,6 @@ class Soak:
 def soak(
     data_directory: Path, *, seed: int, minutes: float, engine: str, fault_every_seconds: float
 ) -> SoakReport:
-    """Run one soak test on its own site."""
     began = time.monotonic()
     with Site(data_directory) as site, Rig(site, engine=_ENGINES[engine]) as rig:
         rig.start_workers(2, CHAOS_STEP_SECONDS=0.01)

@@ -38,13 +38,11 @@ class SoakReport:
     findings: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        """Write soak.json and soak.md."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "soak.json").write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
         (folder / "soak.md").write_text(self.table(), "utf-8")
 
     def table(self) -> str:
-        """Return the report in Markdown."""
         fault_count = sum(self.faults.values())
         rows = {
             "seed": str(self.seed),
@@ -79,7 +77,6 @@ def create_report(
     verdict: Verdict,
     tasks: int,
 ) -> SoakReport:
-    """Build the report from the results."""
     found = documents.values()
     return SoakReport(
         seed=seed,

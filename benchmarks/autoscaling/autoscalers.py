@@ -25,8 +25,6 @@ DEMAND, MESSAGES = "demand", "messages"
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A metric and its AverageValue."""
-
     signal: str
     target: float
 
@@ -81,8 +79,6 @@ class Decision:
 
 @dataclass(slots=True)
 class Controller:
-    """Runs one autoscaler on a cluster."""
-
     cluster: Cluster
     autoscaler: Autoscaler
     signals: Mapping[str, Signal]

@@ -18,7 +18,6 @@ _SLOWEST = 450.0
 
 
 def chart(*, seed: int = 3, seeds: Sequence[int] = range(1, 21)) -> str:
-    """Return the complete SVG."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} 640" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13" fill="{_INK}">'

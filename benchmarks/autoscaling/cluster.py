@@ -53,8 +53,6 @@ class Task:
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """A billed GPU node."""
-
     created_at: float
     has_image: bool = False
     in_use_again: simpy.Event | None = None
@@ -112,21 +110,17 @@ class Cluster:
 
     @property
     def replicas(self) -> int:
-        """The Deployment's requested number of pods."""
         return len(self.pods)
 
     @property
     def running(self) -> list[Task]:
-        """The tasks of the workers."""
         return [pod.running for pod in self.pods if pod.running is not None]
 
     @property
     def ready(self) -> int:
-        """The number of ready workers."""
         return sum(pod.ready_at is not None for pod in self.pods)
 
     def submit(self, task: Task) -> None:
-        """Add a task to the queue."""
         self.tasks.append(task)
         self._enqueue(task)
 
@@ -143,7 +137,6 @@ class Cluster:
         self._provision()
 
     def record_fleet(self) -> None:
-        """Record the state of the fleet."""
         tasks = (*self.waiting, *self.running)
         sample = FleetSample(
             at=self.env.now,

@@ -128,7 +128,6 @@ class Figures:
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Figures":
-        """Aggregate over all bursts, all tasks and all runs."""
         first = [seconds for outcome in outcomes for seconds in outcome.first_images]
         waits = [seconds for outcome in outcomes for seconds in outcome.waits]
         return cls(

@@ -17,8 +17,6 @@ TOLERANCE = 0.1
 
 
 class Unit(StrEnum):
-    """The unit of a scaling policy."""
-
     PODS = "Pods"
     PERCENT = "Percent"
 

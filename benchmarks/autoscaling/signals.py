@@ -20,8 +20,6 @@ Outage = tuple[float, float]
 
 
 class Signal(Protocol):
-    """One metric."""
-
     def read(self) -> float | None:
         """Return the current value; None if it is missing."""
         ...

@@ -20,8 +20,6 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of task, with its GPU seconds."""
-
     name: str
     gpu_seconds: float
 

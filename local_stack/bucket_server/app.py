@@ -1,5 +1,10 @@
-"""The Flask application: error handlers and blueprints."""
+"""The Flask application. BUCKET_DIRECTORY is the folder of the objects.
 
+Run one worker process only: its threads share the store.
+"""
+
+import os
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import structlog
@@ -22,6 +27,11 @@ class _ObjectName(BaseConverter):
 
     regex = ".+"
     part_isolating = False
+
+
+def build_app() -> Flask:
+    """Create the application that gunicorn serves."""
+    return create_app(ObjectStore(Path(os.environ["BUCKET_DIRECTORY"])))
 
 
 def create_app(store: ObjectStore) -> Flask:

@@ -17,8 +17,6 @@ _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultipartUpload:
-    """The two parts of a multipart/related body."""
-
     settings: Mapping[str, object]
     media: bytes
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from local_stack.emulators.process_specs import FIRESTORE_OWNER
-from local_stack.firestore_proxy.journal import Journal
-from local_stack.firestore_proxy.marker import MARKER
+from local_stack.firestore_proxy.journal import MARKER, Journal
 from local_stack.loopback import send
 
 _TIMEOUT_SECONDS = 60
@@ -110,7 +109,6 @@ class PeriodicExport:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread and wait for a running export."""
         self._stopping.set()
         self._thread.join()
 

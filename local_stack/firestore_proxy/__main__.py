@@ -17,7 +17,6 @@ logger = structlog.get_logger(__name__)
 
 
 async def serve(*, port: int, browser_port: int, emulator_port: int, journal_folder: Path) -> None:
-    """Serve until a shutdown signal."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

@@ -13,8 +13,7 @@ import grpc
 import structlog
 from google.cloud.firestore_v1.types import firestore as calls
 
-from local_stack.firestore_proxy.journal import Journal
-from local_stack.firestore_proxy.marker import MARKER, MARKER_DATABASE
+from local_stack.firestore_proxy.journal import MARKER, MARKER_DATABASE, Journal
 from local_stack.firestore_proxy.replay import batches
 from local_stack.firestore_proxy.target_gate import TargetGate
 from local_stack.grpc_proxy import identity

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+MARKER_DATABASE = "projects/demo-restored-marker/databases/(default)"
+MARKER = f"{MARKER_DATABASE}/documents/restored/marker"
+"""The document that marks a run of the emulator as restored. No export covers its project."""
 _HEADER = struct.Struct(">BII")
 SEGMENT_SECONDS = 5.0
 
@@ -29,8 +32,6 @@ _KINDS = frozenset(CallKind)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One confirmed call, in its wire format."""
-
     kind: CallKind
     request: bytes
     response: bytes
@@ -85,7 +86,6 @@ class Journal:
             yield from _records_of(segment.read_bytes())
 
     def size_bytes(self) -> int:
-        """Return the size of all segments."""
         return sum(segment.stat().st_size for segment in self._segments())
 
     def discard_before(self, moment_ns: int) -> None:

@@ -51,8 +51,6 @@ class _Request:
 
 
 class WebServer:
-    """Serves on the running event loop."""
-
     def __init__(self, link: EmulatorLink, *, unread_seconds: float = UNREAD_SECONDS) -> None:
         self._link = link
         self._unread_seconds = unread_seconds
@@ -64,7 +62,6 @@ class WebServer:
         self._server = await asyncio.start_server(self._serve, host, port)
 
     async def stop(self) -> None:
-        """Stop accepting connections and end every channel."""
         if self._server is not None:
             self._server.close()
         for channel in tuple(self._channels.values()):

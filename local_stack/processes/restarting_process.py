@@ -11,8 +11,6 @@ from local_stack.processes.orphans import end_orphans
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
-    """The backoff and limits of restarts."""
-
     first_backoff_seconds: float = 0.5
     """Doubles with each exit."""
     max_backoff_seconds: float = 15

@@ -77,8 +77,6 @@ class StreamingPulls:
 
 
 class _Stream:
-    """One StreamingPull call."""
-
     def __init__(
         self,
         emulator: EmulatorCalls,
@@ -114,7 +112,6 @@ class _Stream:
                 backoff.reset()
 
     def handle_requests(self, requests: Iterator[types.StreamingPullRequest]) -> None:
-        """Handle the client's requests on the stream, until it ends."""
         try:
             for request in requests:
                 self._handle(request)

@@ -25,7 +25,6 @@ def select_logs(folder: Path, name: str | None) -> list[Path]:
 
 
 def show(paths: list[Path], *, lines: int, write: Callable[[str], None]) -> None:
-    """Show the last lines of each log."""
     for path in paths:
         for line in log_tail(path, lines):
             write(_with_label(path, line, paths))

@@ -23,7 +23,6 @@ def fetch_workers_by_model(api_port: int | None) -> dict[str, int | None]:
 
 
 def format_models(workers: Mapping[str, int | None]) -> Iterator[str]:
-    """Yield a line per model."""
     for model, count in workers.items():
         if count is None:
             yield f"model {model}: number of workers unknown"

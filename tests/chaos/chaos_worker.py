@@ -21,8 +21,6 @@ from tests.chaos.network import Link, Network
 
 
 class Links:
-    """The three links of one program."""
-
     def __init__(self, network: Network, port_of: Callable[[str], int]) -> None:
         self.firestore = network.link(partial(port_of, "firestore-proxy"))
         self.pubsub = network.link(partial(port_of, "pubsub-proxy"))
@@ -30,12 +28,10 @@ class Links:
 
     @property
     def all(self) -> tuple[Link, ...]:
-        """All links."""
         return (self.firestore, self.pubsub, self.storage)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment that routes a program through the links."""
         return {
             "FIRESTORE_EMULATOR_HOST": self.firestore.host,
             "PUBSUB_EMULATOR_HOST": self.pubsub.host,
@@ -43,7 +39,6 @@ class Links:
         }
 
     def restore(self) -> None:
-        """Restore normal forwarding."""
         for link in self.all:
             link.restore()
 
@@ -80,7 +75,6 @@ class ChaosWorker:
 
     @property
     def name(self) -> str:
-        """The name of its process and its log."""
         return self.process.name
 
     @property
@@ -93,7 +87,6 @@ class ChaosWorker:
 
     @property
     def active_tasks(self) -> int:
-        """The number of tasks that its metrics report as held."""
         return int(httpx.get(f"{self.health_url}/readyz", timeout=60).json()["active_tasks"])
 
     def kill(self) -> None:
@@ -109,7 +102,6 @@ class ChaosWorker:
         self.links.cut()
 
     def stop(self, *, within_seconds: float = 40.0) -> int | None:
-        """Send SIGTERM and return the exit code."""
         self.process.ask_to_stop()
         assert self.process.wait_stopped(within_seconds), (
             f"{self.name} does not stop:\n{self._log_with_stack_traces()}"
@@ -130,7 +122,6 @@ class ChaosWorker:
         return self.process.log_path.read_text("utf-8", "replace")[-20_000:]
 
     def log_lines(self, event: str) -> Iterator[dict[str, Any]]:
-        """Yield the log entries of this event, oldest first."""
         for line in self.process.log_path.read_text("utf-8", "replace").splitlines():
             if f'"{event}"' in line:
                 try:

@@ -31,8 +31,6 @@ _IMAGE_NAME = re.compile(r"(?P<folder>tasks/[^/]+/[^/]+/)attempt-(?P<attempt>\d+
 
 
 class Kind(StrEnum):
-    """The kind of a violation."""
-
     LOST = "lost"
     DOUBLED = "doubled"
     CORRUPT = "corrupt"
@@ -41,8 +39,6 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One violation of a guarantee."""
-
     kind: Kind
     task_id: str
     what: str
@@ -59,7 +55,6 @@ class Verdict:
     leftovers: tuple[str, ...] = ()
 
     def count(self, kind: Kind) -> int:
-        """Return the number of tasks with this kind of violation."""
         return len({finding.task_id for finding in self.findings if finding.kind is kind})
 
 

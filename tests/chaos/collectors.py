@@ -43,7 +43,6 @@ class EventMailbox:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop receiving."""
         self._closing.set()
         self._thread.join(2 * _PULL_SECONDS)
 
@@ -99,8 +98,6 @@ class EventMailbox:
 
 
 class Documents:
-    """The task documents in Firestore."""
-
     def __init__(self, firestore_host: str, names: ResourceNames) -> None:
         self.client = firestore_client(names.project_id, emulator_host=firestore_host)
         self._tasks = self.client.collection(COLLECTION)
@@ -129,7 +126,6 @@ class Documents:
         return [decode_task_document(content) for each in snapshots if (content := each.to_dict())]
 
     def raw(self, task_id: str) -> dict[str, Any]:
-        """Return a task's stored document, including unknown fields."""
         return dict(self._tasks.document(task_id).get(timeout=60).to_dict() or {})
 
     def write(self, task_id: str, fields: Mapping[str, Any]) -> None:
@@ -138,14 +134,11 @@ class Documents:
 
 
 class Objects:
-    """The objects in the bucket."""
-
     def __init__(self, storage_url: str, names: ResourceNames) -> None:
         self._http = httpx.Client(base_url=storage_url, timeout=60)
         self._bucket = names.images_bucket
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def of(self, task_ids: Iterable[str]) -> Mapping[str, StoredObject]:
@@ -182,7 +175,6 @@ class Objects:
 
 
 def _picture(body: bytes) -> tuple[str, int, int] | None:
-    """Decode the image completely. Return None when that fails."""
     try:
         with Image.open(io.BytesIO(body)) as picture:
             picture.load()

@@ -39,8 +39,6 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All input of the checker."""
-
     accepted: tuple[Accepted, ...]
     documents: Mapping[str, Task]
     objects: Mapping[str, StoredObject]

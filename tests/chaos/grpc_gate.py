@@ -52,7 +52,6 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
         self._refusals[method] = _Refusal(code=code, applies=applies)
 
     def allow(self, method: str) -> None:
-        """Forward calls of `method` again."""
         self._refusals.pop(method, None)
 
     def wait_until_refused(self, method: str, times: int, *, timeout_seconds: float) -> bool:

@@ -76,7 +76,6 @@ class Link:
 
     @property
     def host(self) -> str:
-        """`address:port`, as in the emulators' variables."""
         return f"{LOOPBACK}:{self.port}"
 
     def restore(self) -> None:
@@ -137,7 +136,6 @@ class Link:
     # ── methods that run on the network's own thread ──────────────────────────────────────────────
 
     async def listen(self) -> None:
-        """Accept connections on a free port."""
         server = await asyncio.start_server(self._accept, LOOPBACK, 0)
         self.port = server.sockets[0].getsockname()[1]
 

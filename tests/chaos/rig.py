@@ -120,7 +120,6 @@ class Site:
         self._exits.__exit__(kind, error, trace)
 
     def publish(self, body: bytes, attributes: Mapping[str, str]) -> None:
-        """Publish a message on the tasks' topic."""
         message = PubsubMessage(data=body, attributes=dict(attributes))
         topic = f"projects/{self.names.project_id}/topics/{self.names.tasks_topic}"
         self._publisher.publish(topic=topic, messages=[message], timeout=60)
@@ -158,7 +157,6 @@ class Site:
         return self.stack.ports[process]
 
     def address(self, process: str) -> str:
-        """Return the same as `address:port`."""
         return f"{LOOPBACK}:{self.port_of(process)}"
 
 
@@ -189,7 +187,6 @@ class Rig:
 
     @property
     def is_verified(self) -> bool:
-        """Whether all accepted submissions have been verified."""
         return set(self.accepted) == self._verified
 
     # ── workers ──────────────────────────────────────────────────────────────────────────────────────────
@@ -202,11 +199,9 @@ class Rig:
         return started
 
     def start_worker(self, *, engine: str | None = None, **settings: Any) -> ChaosWorker:
-        """Start one worker and wait for it."""
         return self.start_workers(1, engine=engine, **settings)[0]
 
     def holder_of(self, task: Task) -> ChaosWorker:
-        """Return the worker that holds the task's claim."""
         assert task.claim is not None, f"task {task.id} is {task.status}"
         for worker in self.workers:
             if any(line["worker_id"] == task.claim.worker_id for line in worker.log_lines("worker_started")):
@@ -289,7 +284,6 @@ class Rig:
             self.site.publish(body, task_message_attributes(task))
 
     def pixels(self, task_id: str, index: int = 0) -> bytes:
-        """Return the pixels of a finished image."""
         with Image.open(io.BytesIO(self.client.image(task_id, index))) as image:
             return image.convert("RGB").tobytes()
 
@@ -318,7 +312,6 @@ class Rig:
         return True
 
     def check_evidence(self) -> tuple[Evidence, Verdict]:
-        """Collect the evidence and check it."""
         evidence = Evidence(
             accepted=tuple(self.accepted.values()),
             documents=self.site.documents.of(self.accepted),

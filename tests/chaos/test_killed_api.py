@@ -37,7 +37,6 @@ def test_task_survives_a_killed_api(rig: Rig, published: bool) -> None:
 
 
 def stored_tasks_with(rig: Rig, prompt: str) -> list[Task]:
-    """Return the stored tasks with this prompt."""
     page = rig.client.http.get("/v1/tasks", params={"page_size": 20}).raise_for_status().json()
     ids = [task["id"] for task in page["tasks"] if task["parameters"]["prompt"] == prompt]
     return list(rig.site.documents.of(ids).values())

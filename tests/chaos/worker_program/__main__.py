@@ -17,14 +17,11 @@ from gpu_subscriber import __main__ as program
 
 
 class SkewedClock(SystemClock):
-    """A clock with a constant error."""
-
     def now(self) -> datetime:
         return super().now() + timedelta(seconds=float(os.environ["CHAOS_CLOCK_SKEW_SECONDS"]))
 
 
 def main() -> int:
-    """Run one worker until it ends, and return its exit code."""
     chosen: dict[str, Any] = vars(program)
     chosen["ENGINE_ENTRY_POINT"] = os.environ["CHAOS_ENGINE"]
     if "CHAOS_CLOCK_SKEW_SECONDS" in os.environ:

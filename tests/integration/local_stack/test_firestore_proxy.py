@@ -60,7 +60,6 @@ def client(stack: LocalStack) -> firestore.Client:
 
 
 def kill_emulator(stack: LocalStack) -> None:
-    """Kill the emulator with SIGKILL, and start it again."""
     stack.process("firestore-emulator").kill()
     stack.restart("firestore-emulator")
 
