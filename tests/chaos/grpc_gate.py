@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
@@ -37,9 +36,7 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
         self._server.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.stop(grace=None).wait(10)
         self._channel.close()
 

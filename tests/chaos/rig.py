@@ -13,7 +13,6 @@ from dataclasses import replace
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -114,10 +113,8 @@ class Site:
             self._exits = exits.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._exits.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._exits.close()
 
     def publish(self, body: bytes, attributes: Mapping[str, str]) -> None:
         message = PubsubMessage(data=body, attributes=dict(attributes))
@@ -176,9 +173,7 @@ class Rig:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.site.api_links.restore()
         for worker in self.workers:
             if worker.process.is_running:

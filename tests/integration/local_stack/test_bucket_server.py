@@ -80,27 +80,6 @@ def test_large_object_is_uploaded_in_chunks(bucket: storage.Bucket, chunk_size: 
         bucket.blob("large", chunk_size=chunk_size).upload_from_string(content, if_generation_match=0)
 
 
-def test_empty_object_round_trips(bucket: storage.Bucket) -> None:
-    bucket.blob("empty").upload_from_string(b"")
-    assert bucket.blob("empty").download_as_bytes() == b""
-
-
-def test_objects_are_written_and_read_as_files(bucket: storage.Bucket) -> None:
-    with bucket.blob("file").open("wb") as writing:
-        writing.write(b"one")
-        writing.write(b"two")
-    with bucket.blob("file").open("rb") as reading:
-        assert reading.read() == b"onetwo"
-
-
-def test_download_checksums_match(bucket: storage.Bucket) -> None:
-    """The client compares with X-Goog-Hash. This test checks that the server sends it."""
-    blob = bucket.blob("a")
-    blob.upload_from_string(b"x", checksum="md5")
-    assert blob.download_as_bytes(checksum="crc32c") == b"x"
-    assert blob.md5_hash
-
-
 def test_objects_are_listed_and_deleted(client: storage.Client, bucket: storage.Bucket) -> None:
     for name in ("tasks/1/a", "tasks/1/b", "tasks/2/a", "other"):
         bucket.blob(name).upload_from_string(b"x")

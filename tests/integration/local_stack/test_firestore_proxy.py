@@ -16,16 +16,14 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.services.firestore import FirestoreClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
 
-from common.adapters.firestore_client import firestore_client
 from local_stack.data_directory import DataDirectory
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 from tests.chaos.waiting import wait_for
-from tests.emulators import Emulators
 from tests.page_channel import PageClient, changed_document, unsigned_token, until_current
-from tests.supervision import watched
+from tests.supervision import firestore_of, watched
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("emulators")]
 
 RULES = """
 rules_version = '2';
@@ -33,11 +31,6 @@ service cloud.firestore { match /databases/{d}/documents { match /tasks/{t} {
   allow read: if request.auth.uid == resource.data.user_id;
 } } }
 """
-
-
-@pytest.fixture(autouse=True)
-def needs_emulators(emulators: Emulators) -> None:
-    """Skip where there are no emulators; fail in CI."""
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +48,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="module")
 def client(stack: LocalStack) -> firestore.Client:
-    host = stack.environment["FIRESTORE_EMULATOR_HOST"]
-    return firestore_client(stack.environment["GOOGLE_CLOUD_PROJECT"], emulator_host=host)
+    return firestore_of(stack)
 
 
 def kill_emulator(stack: LocalStack) -> None:
     stack.process("firestore-emulator").kill()
     stack.restart("firestore-emulator")
-
-
-# ── a killed emulator ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_confirmed_writes_survive_a_killed_emulator(stack: LocalStack, client: firestore.Client) -> None:
@@ -81,14 +70,6 @@ def test_confirmed_writes_survive_a_killed_emulator(stack: LocalStack, client: f
     after = {snapshot.id: snapshot.to_dict() for snapshot in tasks.stream()}
     assert after == before
     assert set(after) == {str(number) for number in range(1, 20)}
-
-
-def test_writes_between_two_kills_survive(stack: LocalStack, client: firestore.Client) -> None:
-    document = client.document("kept/twice")
-    for number in (1, 2):
-        document.set({"kills": number}, timeout=60)
-        kill_emulator(stack)
-    assert document.get(timeout=60).to_dict() == {"kills": 2}
 
 
 def test_concurrent_writers_lose_no_confirmed_write(stack: LocalStack, client: firestore.Client) -> None:
@@ -127,8 +108,7 @@ def test_concurrent_writers_lose_no_confirmed_write(stack: LocalStack, client: f
 
 def test_calls_wait_for_the_restarted_emulator(tmp_path: Path) -> None:
     with LocalStack.emulators_only(tmp_path) as stack:
-        project = stack.environment["GOOGLE_CLOUD_PROJECT"]
-        here = firestore_client(project, emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"])
+        here = firestore_of(stack)
         here.document("kept/supervised").set({"step": 1})
         ports = dict(stack.ports)
         with watched(stack):
@@ -140,18 +120,17 @@ def test_calls_wait_for_the_restarted_emulator(tmp_path: Path) -> None:
 
 
 def test_emulator_is_restarted_above_its_memory_limit(tmp_path: Path) -> None:
-    said: list[str] = []
+    notices: list[str] = []
     settings = StackSettings(
         data_directory=tmp_path, serves_api=False, workers=0, rules=None, firestore_memory_limit_bytes=1
     )
-    with LocalStack(settings, said.append) as stack:
-        project = stack.environment["GOOGLE_CLOUD_PROJECT"]
-        here = firestore_client(project, emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"])
+    with LocalStack(settings, notices.append) as stack:
+        here = firestore_of(stack)
         here.document("kept/large").set({"step": 1})
         with watched(stack):
             wait_for(lambda: restarts(tmp_path).get("firestore-emulator") == 1, "the restart")
             assert here.document("kept/large").get(retry=None, timeout=60).to_dict() == {"step": 1}
-    assert any("it is restarted with its documents" in line for line in said)
+    assert any("it is restarted with its documents" in line for line in notices)
 
 
 def restarts(data_directory: Path) -> Mapping[str, int]:
@@ -173,21 +152,6 @@ def test_revision_from_before_a_kill_is_rejected(stack: LocalStack, client: fire
         )
 
 
-def test_confirmed_writes_survive_a_killed_stack(tmp_path: Path) -> None:
-    settings = StackSettings(
-        data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=3600
-    )
-    with LocalStack(settings) as first:
-        project = first.environment["GOOGLE_CLOUD_PROJECT"]
-        here = firestore_client(project, emulator_host=first.environment["FIRESTORE_EMULATOR_HOST"])
-        here.document("tasks/t").set({"status": "queued"})
-        for name in ("firestore-emulator", "firestore-proxy"):
-            first.process(name).kill()
-    with LocalStack(settings) as second:
-        here = firestore_client(project, emulator_host=second.environment["FIRESTORE_EMULATOR_HOST"])
-        assert here.document("tasks/t").get().to_dict() == {"status": "queued"}
-
-
 def test_calls_without_a_journal_are_rejected(stack: LocalStack) -> None:
 
     channel = grpc.insecure_channel(stack.environment["FIRESTORE_EMULATOR_HOST"])
@@ -195,9 +159,6 @@ def test_calls_without_a_journal_are_rejected(stack: LocalStack) -> None:
         FirestoreClient(transport=FirestoreGrpcTransport(channel=channel)).delete_document(
             name="projects/demo-x/databases/(default)/documents/tasks/t", timeout=10
         )
-
-
-# ── pages ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def emulator_memory(stack: LocalStack) -> dict[str, int]:
@@ -208,8 +169,10 @@ def emulator_memory(stack: LocalStack) -> dict[str, int]:
     if shutil.which("jcmd") is None:
         pytest.skip("no jcmd")
     pid = str(stack.process("firestore-emulator").pid)
-    told = subprocess.run(["jcmd", pid, "GC.class_histogram"], capture_output=True, text=True, check=True)
-    rows = [line.split() for line in told.stdout.splitlines() if ":" in line]
+    histogram = subprocess.run(
+        ["jcmd", pid, "GC.class_histogram"], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in histogram.stdout.splitlines() if ":" in line]
     return {row[3]: int(row[1]) for row in rows if len(row) > 3 and row[1].isdigit()}
 
 
@@ -284,7 +247,7 @@ def test_closed_pages_leave_no_stream_in_the_emulator(stack: LocalStack, client:
         client.document(f"tasks/many-{number}").set({"user_id": "many", "preview": "x" * 10_000})
     wait_for(
         lambda: emulator_memory(stack).get(LISTEN_STREAM, 0) <= before.get(LISTEN_STREAM, 0),
-        "the streams of pages that said nothing to be closed",
+        "the streams of disconnected pages to be closed",
     )
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -23,7 +23,7 @@ from tests.emulators import Emulators
 
 pytestmark = pytest.mark.emulator
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Desk:
     def publish(self, *bodies: bytes, **attributes: str) -> None:
         sent: list[Future[str]] = [self.publisher.publish(self.topic, body, **attributes) for body in bodies]
         for one in sent:
-            one.result(PATIENCE_SECONDS)
+            one.result(TIMEOUT_SECONDS)
 
     def listen(self, subscription: str, callback: Callable[[Message], None], max_messages: int = 1) -> Any:
         flow = pubsub_v1.types.FlowControl(max_messages=max_messages)
@@ -82,10 +82,7 @@ def desk(emulators: Emulators) -> Iterator[Desk]:
 
 
 class Inbox:
-    """A callback that records messages.
-
-    It holds each one until `release` is set, then acknowledges it.
-    """
+    """A callback that records messages. It acknowledges each one once `release` is set."""
 
     def __init__(self, *, holds: bool = False) -> None:
         self.received: SimpleQueue[Message] = SimpleQueue()
@@ -95,18 +92,14 @@ class Inbox:
 
     def __call__(self, message: Message) -> None:
         self.received.put(message)
-        self.release.wait(PATIENCE_SECONDS)
+        self.release.wait(TIMEOUT_SECONDS)
         message.ack()
 
     def bodies(self, count: int) -> list[bytes]:
-        return [self.received.get(timeout=PATIENCE_SECONDS).data for _ in range(count)]
+        return [self.received.get(timeout=TIMEOUT_SECONDS).data for _ in range(count)]
 
     def is_empty(self) -> bool:
-        try:
-            self.received.get_nowait()
-        except Empty:
-            return True
-        return False
+        return self.received.empty()
 
 
 def test_busy_stream_leaves_messages_to_others(desk: Desk) -> None:
@@ -154,7 +147,7 @@ def test_cancelled_stream_leases_nothing(desk: Desk) -> None:
     desk.publish(b"before")
     gone.bodies(1)
     stream.cancel()
-    stream.result(PATIENCE_SECONDS)
+    stream.result(TIMEOUT_SECONDS)
     desk.publish(*(str(n).encode() for n in range(20)))
     desk.listen(subscription, fresh, max_messages=10)
     assert len(fresh.bodies(20)) == 20
@@ -244,7 +237,7 @@ def test_returned_message_is_redelivered_and_then_dead_lettered(desk: Desk) -> N
     desk.listen(archive, inbox)
     desk.listen(subscription, refuse)
     desk.publish(b"poison", model="demo")
-    dead = inbox.received.get(timeout=PATIENCE_SECONDS)
+    dead = inbox.received.get(timeout=TIMEOUT_SECONDS)
     assert dead.data == b"poison"
     assert dead.attributes["model"] == "demo"
     assert dead.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"
@@ -257,7 +250,7 @@ def test_repeatedly_returned_messages_are_not_lost(desk: Desk) -> None:
     bodies = {str(number).encode() for number in range(300)}
     taken: SimpleQueue[bytes] = SimpleQueue()
 
-    def take_the_fourth_time(message: Message) -> None:
+    def acknowledge_the_fourth_time(message: Message) -> None:
         if (message.delivery_attempt or 0) < 4:
             message.nack()
         else:
@@ -265,18 +258,18 @@ def test_repeatedly_returned_messages_are_not_lost(desk: Desk) -> None:
             taken.put(message.data)
 
     for _ in range(2):
-        desk.listen(subscription, take_the_fourth_time, max_messages=20)
+        desk.listen(subscription, acknowledge_the_fourth_time, max_messages=20)
     desk.publish(*bodies)
-    assert {taken.get(timeout=PATIENCE_SECONDS) for _ in bodies} == bodies
+    assert {taken.get(timeout=TIMEOUT_SECONDS) for _ in bodies} == bodies
 
 
 def test_errors_of_the_emulator_are_passed_through(desk: Desk) -> None:
     with pytest.raises(exceptions.AlreadyExists):
         desk.publisher.create_topic(name=desk.topic)
     with pytest.raises(exceptions.NotFound):
-        desk.publisher.publish(desk.name("topics"), b"x").result(PATIENCE_SECONDS)
+        desk.publisher.publish(desk.name("topics"), b"x").result(TIMEOUT_SECONDS)
     stream = desk.subscriber.subscribe(desk.name("subscriptions"), lambda _: None)
-    assert isinstance(stream.exception(PATIENCE_SECONDS), exceptions.NotFound)
+    assert isinstance(stream.exception(TIMEOUT_SECONDS), exceptions.NotFound)
 
 
 def test_late_acknowledgement_is_rejected_with_exactly_once_delivery(desk: Desk) -> None:
@@ -285,9 +278,9 @@ def test_late_acknowledgement_is_rejected_with_exactly_once_delivery(desk: Desk)
     first: SimpleQueue[Message] = SimpleQueue()
     desk.listen(subscription, first.put)
     desk.publish(b"x")
-    message = first.get(timeout=PATIENCE_SECONDS)
-    message.nack_with_response().result(PATIENCE_SECONDS)
-    again = first.get(timeout=PATIENCE_SECONDS)
+    message = first.get(timeout=TIMEOUT_SECONDS)
+    message.nack_with_response().result(TIMEOUT_SECONDS)
+    again = first.get(timeout=TIMEOUT_SECONDS)
     with pytest.raises(Exception, match="INVALID_ACK_ID"):
-        message.ack_with_response().result(PATIENCE_SECONDS)
-    assert again.ack_with_response().result(PATIENCE_SECONDS).name == "SUCCESS"
+        message.ack_with_response().result(TIMEOUT_SECONDS)
+    assert again.ack_with_response().result(TIMEOUT_SECONDS).name == "SUCCESS"

@@ -6,14 +6,13 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
 import psutil
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import firestore, pubsub_v1, storage
+from google.cloud import pubsub_v1, storage
 from google.cloud.pubsub_v1.subscriber.message import Message
 
 from local_stack.data_directory import DataDirectory
@@ -22,27 +21,11 @@ from local_stack.processes.orphans import orphans_of
 from local_stack.processes.process_end import ended_within
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from tests.emulators import Emulators
+from tests.supervision import firestore_of
 
 ROOT = Path(__file__).parents[3]
 
-pytestmark = pytest.mark.emulator
-
-
-@pytest.fixture(autouse=True)
-def needs_emulators(emulators: Emulators) -> None:
-    """Skip where there are no emulators; fail in CI."""
-
-
-@pytest.fixture
-def as_client_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    with monkeypatch.context() as patch:
-        yield patch
-
-
-def documents(stack: LocalStack, patch: pytest.MonkeyPatch) -> firestore.Client:
-    patch.setenv("FIRESTORE_EMULATOR_HOST", stack.environment["FIRESTORE_EMULATOR_HOST"])
-    return firestore.Client(project=stack.environment["GOOGLE_CLOUD_PROJECT"])
+pytestmark = [pytest.mark.emulator, pytest.mark.usefixtures("emulators")]
 
 
 def images(stack: LocalStack) -> storage.Bucket:
@@ -54,9 +37,9 @@ def images(stack: LocalStack) -> storage.Bucket:
     return client.bucket(stack.environment["DARKROOM_IMAGES_BUCKET"])
 
 
-def test_documents_and_images_survive_a_restart(tmp_path: Path, as_client_of: pytest.MonkeyPatch) -> None:
+def test_documents_and_images_survive_a_restart(tmp_path: Path) -> None:
     with LocalStack.emulators_only(tmp_path) as first:
-        documents(first, as_client_of).document("tasks/t").set({"status": "queued"})
+        firestore_of(first).document("tasks/t").set({"status": "queued"})
         images(first).blob("t/0.png").upload_from_string(b"pixels")
         with pytest.raises(StackAlreadyRunningError), LocalStack.emulators_only(tmp_path):
             pass
@@ -65,7 +48,7 @@ def test_documents_and_images_survive_a_restart(tmp_path: Path, as_client_of: py
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not DataDirectory(tmp_path).is_in_use()
     with LocalStack.emulators_only(tmp_path) as second:
-        assert documents(second, as_client_of).document("tasks/t").get().to_dict() == {"status": "queued"}
+        assert firestore_of(second).document("tasks/t").get().to_dict() == {"status": "queued"}
         assert images(second).blob("t/0.png").download_as_bytes() == b"pixels"
 
 
@@ -73,22 +56,17 @@ def test_invalid_rules_are_reported(tmp_path: Path) -> None:
     rules = tmp_path / "firestore.rules"
     rules.write_text("service cloud.firestore { nonsense }")
     stack = LocalStack.emulators_only(tmp_path / "data", rules=rules)
-    with (
-        pytest.raises(
-            ProcessFailedError, match=r"firestore-emulator cannot become ready: .*Error compiling rules"
-        ),
-        stack,
-    ):
+    with pytest.raises(ProcessFailedError, match=r"cannot become ready: .*Error compiling rules"), stack:
         pass
     assert not DataDirectory(tmp_path / "data").is_in_use()
 
 
 def test_clients_reconnect_to_a_restarted_pubsub_emulator(
-    tmp_path: Path, as_client_of: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the restart it is provisioned and empty, and numbers its deliveries from 1 again."""
     with LocalStack.emulators_only(tmp_path) as stack:
-        as_client_of.setenv("PUBSUB_EMULATOR_HOST", stack.environment["PUBSUB_EMULATOR_HOST"])
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", stack.environment["PUBSUB_EMULATOR_HOST"])
         project = stack.environment["GOOGLE_CLOUD_PROJECT"]
         topic = f"projects/{project}/topics/{stack.environment['DARKROOM_TASKS_TOPIC']}"
         subscription = f"projects/{project}/subscriptions/{stack.environment['DARKROOM_SUBSCRIPTION']}"
@@ -117,29 +95,28 @@ def test_clients_reconnect_to_a_restarted_pubsub_emulator(
             stack.process("nobody")
 
 
-def test_confirmed_writes_survive_a_killed_firestore_emulator(
-    tmp_path: Path, as_client_of: pytest.MonkeyPatch
-) -> None:
-    said: list[str] = []
+def test_confirmed_writes_survive_a_killed_firestore_emulator(tmp_path: Path) -> None:
+    notices: list[str] = []
     settings = StackSettings(data_directory=tmp_path, serves_api=False, workers=0, rules=None)
-    with LocalStack(settings, said.append) as stack:
-        here = documents(stack, as_client_of)
+    with LocalStack(settings, notices.append) as stack:
+        here = firestore_of(stack)
         here.document("tasks/saved").set({"status": "queued"})
         stack.save_documents()
         here.document("tasks/later").set({"status": "queued"})
-        stack.process("firestore-emulator").kill()
-    assert any("the previous save is kept" in line for line in said)
+        for name in ("firestore-emulator", "firestore-proxy"):
+            stack.process(name).kill()
+    assert any("the previous save is kept" in line for line in notices)
     with LocalStack(settings) as stack:
-        here = documents(stack, as_client_of)
+        here = firestore_of(stack)
         assert {found.id for found in here.collection("tasks").stream()} == {"saved", "later"}
 
 
-def test_save_discards_the_covered_journal(tmp_path: Path, as_client_of: pytest.MonkeyPatch) -> None:
+def test_save_discards_the_covered_journal(tmp_path: Path) -> None:
     settings = StackSettings(
         data_directory=tmp_path, serves_api=False, workers=0, rules=None, export_interval_seconds=0.05
     )
     with LocalStack(settings) as stack:
-        here, journal = documents(stack, as_client_of), tmp_path / "firestore" / "journal"
+        here, journal = firestore_of(stack), tmp_path / "firestore" / "journal"
         here.document("tasks/t").set({"step": 0})
         first, step = min(journal.iterdir()), 0
         while first.exists():  # segments are rotated every few seconds
@@ -232,14 +209,14 @@ def test_status_shows_why_the_stack_stopped(tmp_path: Path) -> None:
         assert state is not None
         os.kill(state.pids["pubsub-emulator"], signal.SIGKILL)
         assert ended_within(state.supervisor_pid, 60)
-        asked = run("status", *options)
-        assert asked.returncode == 3
-        assert "The stack stopped because pubsub-emulator exited unexpectedly (SIGKILL)." in asked.stdout
-        assert str(data.logs / "pubsub-emulator.log") in asked.stdout
+        status = run("status", *options)
+        assert status.returncode == 3
+        assert "The stack stopped because pubsub-emulator exited unexpectedly (SIGKILL)." in status.stdout
+        assert str(data.logs / "pubsub-emulator.log") in status.stdout
         assert "pubsub-emulator" in json.loads(run("status", "--json", *options).stdout)["failure"]
     finally:
-        asked_to_stop = run("down", *options)
-    assert "pubsub-emulator exited unexpectedly" in asked_to_stop.stdout
+        stopped = run("down", *options)
+    assert "pubsub-emulator exited unexpectedly" in stopped.stdout
     assert run("status", *options).stdout == f"Nothing is running on {data.path}.\n"
 
 

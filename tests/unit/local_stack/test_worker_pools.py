@@ -15,36 +15,20 @@ def planned(catalog: tuple[str, ...] = CATALOG, **wishes: Any) -> tuple[WorkerPo
     return plan_pools(catalog, **{"workers": None, "shares": None, **wishes})
 
 
-def served(pools: tuple[WorkerPool, ...]) -> list[tuple[str, int]]:
-    return [(",".join(pool.models), pool.workers) for pool in pools]
-
-
-def test_one_worker_serves_every_model_by_default() -> None:
-    assert served(planned()) == [("tiny-a,tiny-b,tiny-xl", 1)]
-
-
-def test_plan_pools_lets_all_workers_serve_every_model() -> None:
-    assert served(planned(workers=3)) == [("tiny-a,tiny-b,tiny-xl", 3)]
-
-
-def test_plan_pools_creates_a_worker_per_share() -> None:
-    assert served(planned(shares="tiny-a, tiny-b ; tiny-xl")) == [("tiny-a,tiny-b", 1), ("tiny-xl", 1)]
-
-
-def test_plan_pools_merges_repeated_shares() -> None:
-    assert served(planned(shares="tiny-a;tiny-b,tiny-xl;tiny-a")) == [("tiny-a", 2), ("tiny-b,tiny-xl", 1)]
-
-
-def test_plan_pools_adds_an_empty_pool_per_unserved_model() -> None:
-    assert served(planned(shares="tiny-xl")) == [("tiny-xl", 1), ("tiny-a", 0), ("tiny-b", 0)]
-
-
-def test_plan_pools_supports_zero_workers() -> None:
-    assert served(planned(workers=0)) == [("tiny-a,tiny-b,tiny-xl", 0)]
-
-
-def test_plan_pools_honors_the_models_setting() -> None:
-    assert served(planned(workers=2, models=("tiny-b",))) == [("tiny-b", 2), ("tiny-a", 0), ("tiny-xl", 0)]
+@pytest.mark.parametrize(
+    ("wishes", "pools"),
+    [
+        ({}, [("tiny-a,tiny-b,tiny-xl", 1)]),
+        ({"workers": 3}, [("tiny-a,tiny-b,tiny-xl", 3)]),
+        ({"workers": 0}, [("tiny-a,tiny-b,tiny-xl", 0)]),
+        ({"shares": "tiny-a, tiny-b ; tiny-xl"}, [("tiny-a,tiny-b", 1), ("tiny-xl", 1)]),
+        ({"shares": "tiny-a;tiny-b,tiny-xl;tiny-a"}, [("tiny-a", 2), ("tiny-b,tiny-xl", 1)]),
+        ({"shares": "tiny-xl"}, [("tiny-xl", 1), ("tiny-a", 0), ("tiny-b", 0)]),
+        ({"workers": 2, "models": ("tiny-b",)}, [("tiny-b", 2), ("tiny-a", 0), ("tiny-xl", 0)]),
+    ],
+)
+def test_plan_pools_assigns_models_to_workers(wishes: dict[str, Any], pools: list[tuple[str, int]]) -> None:
+    assert [(",".join(pool.models), pool.workers) for pool in planned(**wishes)] == pools
 
 
 @pytest.mark.parametrize(

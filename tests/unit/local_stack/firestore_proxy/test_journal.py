@@ -1,7 +1,7 @@
 """The Firestore proxy's journal and its replay, without an emulator."""
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def replayed(*records: Record) -> dict[str, dict[str, int]]:
 
 
 @contextmanager
-def most_bytes_of_a_file(limit: int) -> Iterator[None]:
+def file_size_limit(limit: int) -> Iterator[None]:
     """Simulate a full disk: writes beyond this file size fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -104,7 +104,7 @@ def test_replay_restores_documents_in_order_of_commit() -> None:
     assert replayed(*records) == {"a": {"step": 2, "seed": 7}, "c": {"step": 9}}
 
 
-def test_replay_sends_one_write_for_each_document() -> None:
+def test_replay_sends_one_write_per_document() -> None:
     records = [committed(1, a_set("a", step=0))]
     records += [committed(at, an_update("a", step=at)) for at in range(2, 50)]
     [request] = batches(records)
@@ -127,7 +127,7 @@ def test_replay_drops_preconditions_and_removed_fields() -> None:
     }
 
 
-def test_replay_keeps_values_inside_of_a_replaced_map() -> None:
+def test_replay_merges_values_into_a_replaced_map() -> None:
     whole, part = an_update("a"), an_update("a")
     whole.update.fields["progress"].map_value.fields["step"].integer_value = 1
     whole.update.fields["progress"].map_value.fields["of"].integer_value = 20
@@ -141,7 +141,7 @@ def test_replay_keeps_values_inside_of_a_replaced_map() -> None:
     assert {key: value.integer_value for key, value in progress.items()} == {"step": 2, "of": 20}
 
 
-def test_replay_leaves_out_what_a_batch_refused() -> None:
+def test_replay_skips_failed_writes_of_a_batch() -> None:
     request = calls.BatchWriteRequest.pb()(database=DATABASE, writes=[a_set("a", step=1), a_set("b", step=1)])
     response = calls.BatchWriteResponse.pb()(status=[Status(code=0), Status(code=9)])
     response.write_results.add().update_time.seconds = 1
@@ -154,36 +154,31 @@ def test_replay_leaves_out_what_a_batch_refused() -> None:
     assert replayed(record) == {"a": {"step": 1}}
 
 
-def test_journal_leaves_out_a_record_that_was_cut_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data + data[:-1], lambda data: data + bytes(4_096)],
+    ids=["a crash while writing", "a power failure"],
+)
+def test_journal_skips_incomplete_records(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     journal = Journal(tmp_path)
-    record = Record(kind=CallKind.COMMIT, request=b"a request", response=b"an answer")
-    journal.append(record)
+    record = Record(kind=CallKind.COMMIT, request=b"a request", response=b"a response")
     journal.append(record)
     [segment] = tmp_path.iterdir()
-    segment.write_bytes(segment.read_bytes()[:-1])
+    segment.write_bytes(damage(segment.read_bytes()))
     assert list(Journal(tmp_path).records()) == [record]
 
 
-def test_journal_goes_on_behind_a_record_that_the_disk_had_no_room_for(tmp_path: Path) -> None:
+def test_journal_continues_after_a_full_disk(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    record = Record(kind=CallKind.COMMIT, request=b"a request" * 100, response=b"an answer")
+    record = Record(kind=CallKind.COMMIT, request=b"a request" * 100, response=b"a response")
     journal.append(record)
-    with most_bytes_of_a_file(1_200), pytest.raises(OSError, match="too large"):
+    with file_size_limit(1_200), pytest.raises(OSError, match="too large"):
         journal.append(record)
     journal.append(record)
     assert list(Journal(tmp_path).records()) == [record, record]
 
 
-def test_journal_reads_a_segment_that_a_power_failure_filled_with_zeros(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    record = Record(kind=CallKind.COMMIT, request=b"a request", response=b"an answer")
-    journal.append(record)
-    [segment] = tmp_path.iterdir()
-    segment.write_bytes(segment.read_bytes() + bytes(4_096))
-    assert list(Journal(tmp_path).records()) == [record]
-
-
-def test_journal_discards_only_segments_that_ended_before_the_export(tmp_path: Path) -> None:
+def test_journal_discards_segments_finished_before_the_export(tmp_path: Path) -> None:
     now = [0]
     journal = Journal(tmp_path, now_ns=lambda: now[0])
     for second in (10, 20, 30):

@@ -6,21 +6,9 @@ from local_stack.pubsub_proxy.leases import Leases
 from local_stack.pubsub_proxy.redelivery import pause_before_next_delivery
 
 
-class _Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
-
-
-@pytest.fixture
-def leases(clock: _Clock) -> Leases:
-    return Leases(clock)
+def leases() -> Leases:
+    return Leases()
 
 
 def test_stream_capacity_is_its_message_limit(leases: Leases) -> None:
@@ -40,11 +28,13 @@ def test_byte_limit_admits_a_single_larger_message(leases: Leases) -> None:
     assert leases.capacity(window) == 10
 
 
-def test_expired_lease_frees_capacity(leases: Leases, clock: _Clock) -> None:
+def test_expired_lease_frees_capacity() -> None:
+    now = [0.0]
+    leases = Leases(lambda: now[0])
     window = leases.open(max_messages=1, max_bytes=0)
     leases.add(window, {"a": 1}, 60)
     leases.extend(["a"], 10)
-    clock.now = 11
+    now[0] = 11
     window.changed.clear()
     leases.expire()
     assert leases.capacity(window) == 1
