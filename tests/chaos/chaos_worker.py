@@ -42,6 +42,10 @@ class Links:
         for link in self.all:
             link.restore()
 
+    def reset(self) -> None:
+        for link in self.all:
+            link.reset()
+
     def cut(self) -> None:
         """Close the open connections and discard held data."""
         for link in self.all:
@@ -92,8 +96,7 @@ class ChaosWorker:
     def kill(self) -> None:
         """Send SIGKILL to the whole process tree, which loses unsent data."""
         self.process.kill()
-        self.links.cut()
-        self.links.restore()
+        self.links.reset()
 
     def kill_parent(self) -> None:
         """Send SIGKILL to the parent only: the engine has to detect it."""

@@ -103,6 +103,11 @@ class Link:
         """Close the open connections and discard held data."""
         self._run_on_loop(self._break_connections)
 
+    def reset(self) -> None:
+        """Close the open connections and restore normal forwarding."""
+        self.cut()
+        self.restore()
+
     @contextmanager
     def redirected_to(self, port: int) -> Iterator[None]:
         """Within the block, forward to this port instead.

@@ -128,8 +128,8 @@ class Site:
         )
         letters: list[PubsubMessage] = []
         while len(letters) < count:
-            answer = self._subscriber.pull(subscription=subscription, max_messages=count, timeout=60)
-            received = answer.received_messages
+            pulled = self._subscriber.pull(subscription=subscription, max_messages=count, timeout=60)
+            received = pulled.received_messages
             if received:
                 self._subscriber.acknowledge(
                     subscription=subscription, ack_ids=[one.ack_id for one in received]
@@ -184,14 +184,12 @@ class Rig:
     def is_verified(self) -> bool:
         return set(self.accepted) == self._verified
 
-    # ── workers ──────────────────────────────────────────────────────────────────────────────────────────
-
     def start_workers(self, count: int, *, engine: str | None = None, **settings: Any) -> list[ChaosWorker]:
         """Start this many workers and wait for all. `settings` are variables of their environment."""
-        started = [self._start(engine or self._engine, settings) for _ in range(count)]
-        for worker in started:
+        workers = [self._start(engine or self._engine, settings) for _ in range(count)]
+        for worker in workers:
             worker.process.wait_until_ready()
-        return started
+        return workers
 
     def start_worker(self, *, engine: str | None = None, **settings: Any) -> ChaosWorker:
         return self.start_workers(1, engine=engine, **settings)[0]
@@ -221,16 +219,14 @@ class Rig:
         worker.process.start()
         return worker
 
-    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────
-
     def submit(self, prompt: str = "a large red circle", **fields: Any) -> str:
         """Submit a task that must be accepted, and return its id.
 
         `permitted`: the permitted terminal states besides completed.
         """
-        answer = self.try_submit(prompt, **fields)
-        assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
-        return str(answer.json()["id"])
+        response = self.try_submit(prompt, **fields)
+        assert response.status_code == HTTPStatus.ACCEPTED, response.text
+        return str(response.json()["id"])
 
     def try_submit(
         self,
@@ -243,15 +239,15 @@ class Rig:
         """Submit a task that may be rejected, and return the response."""
         side = fields.pop("side", SIDE)
         body = {"prompt": prompt, "width": side, "height": side, "steps": 2, **fields}
-        answer = self.client.http.post("/v1/tasks", json=body, headers=dict(headers or {}))
-        if answer.is_success:  # 202, or 200 for the replay of an accepted submission
+        response = self.client.http.post("/v1/tasks", json=body, headers=dict(headers or {}))
+        if response.is_success:  # 202, or 200 for the replay of an accepted submission
             self.expect(
-                str(answer.json()["id"]),
+                str(response.json()["id"]),
                 images=body.get("num_images", 1),
                 side=body["width"],
                 permitted=permitted,
             )
-        return answer
+        return response
 
     def expect(
         self, task_id: str, *, images: int = 1, side: int = SIDE, permitted: frozenset[TaskStatus] = COMPLETED
@@ -271,6 +267,9 @@ class Rig:
     ) -> Task:
         return self.client.wait_until(task_id, holds, timeout_seconds=timeout_seconds)
 
+    def wait_for_api(self) -> None:
+        wait_for(lambda: self.client.http.get("/readyz").is_success, "the API to be ready")
+
     def redeliver(self, task_id: str, *, times: int = 1) -> None:
         """Publish the task's message again, as Pub/Sub may redeliver it at any time."""
         task = self.site.documents.of([task_id])[task_id]
@@ -284,8 +283,6 @@ class Rig:
 
     def wait_until_drawn(self, task_id: str, *, step: int = 1, attempt: int = 1) -> Task:
         return self.client.wait_until_drawn(task_id, step=step, attempt=attempt)
-
-    # ── verification ──────────────────────────────────────────────────────────────────────────────
 
     def verify(self, *, timeout_seconds: float = 90.0) -> dict[str, Task]:
         """Wait until all accepted tasks are finished, and assert that no guarantee is violated."""

@@ -46,7 +46,7 @@ def test_api_returns_503_during_a_firestore_outage(rig: Rig, seconds: int) -> No
     pause(seconds)
     for link in links:
         link.restore()
-    wait_for(lambda: rig.client.http.get("/readyz").is_success, "the API to reconnect to Firestore")
+    rig.wait_for_api()
     rig.submit()
     rig.verify()
 
@@ -104,8 +104,7 @@ def test_commit_is_applied_once_when_its_response_is_lost(rig: Rig, written: byt
     task_id = rig.submit()
     assert lost.wait(60)
     rig.wait_until(task_id, lambda task: task.status == status)
-    worker.links.firestore.cut()
-    worker.links.firestore.restore()
+    worker.links.firestore.reset()
     task = rig.verify()[task_id]
     assert (task.attempt, task.attempts_left) == (1, 3)
 
@@ -117,9 +116,8 @@ def test_repeated_submission_creates_one_task_when_unconfirmed(rig: Rig) -> None
     refused = rig.try_submit("an unconfirmed circle", headers=key)
     assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert lost.is_set()
-    link.cut()
-    link.restore()
-    wait_for(lambda: rig.client.http.get("/readyz").is_success, "the API to reconnect to Firestore")
+    link.reset()
+    rig.wait_for_api()
     again = rig.try_submit("an unconfirmed circle", headers=key)
     assert again.is_success, again.text
     assert rig.verify()[again.json()["id"]].attempt == 1
@@ -144,9 +142,8 @@ def test_repeated_batch_creates_no_duplicates_when_unconfirmed(rig: Rig) -> None
     assert lost.is_set()
     assert (answer["unknown"], answer["refused"]) == (count, 0)
     ids = [result["task_id"] for result in answer["results"]]
-    link.cut()
-    link.restore()
-    wait_for(lambda: rig.client.http.get("/readyz").is_success, "the API to reconnect to Firestore")
+    link.reset()
+    rig.wait_for_api()
     again = rig.client.http.post("/v1/tasks:batch", json=batch).raise_for_status().json()
     assert [result["task_id"] for result in again["results"]] == ids
     assert again["replayed"] == count

@@ -74,8 +74,7 @@ def test_task_is_cancelled_around_the_upload(rig: Rig, arrives: bool) -> None:
     task_id = rig.submit()
     assert reached.wait(60)
     rig.cancel(task_id)
-    worker.links.storage.cut()
-    worker.links.storage.restore()
+    worker.links.storage.reset()
     rig.verify()
 
 

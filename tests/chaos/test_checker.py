@@ -1,6 +1,5 @@
 """The checker detects each kind of violation: evidence with one error each."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -32,9 +31,7 @@ STORED = StoredObject(
 CLAIM = Claim(worker_id="w", attempt=1, expires_at=NOW, claimed_at=NOW)
 
 
-def completed_task() -> Task:
-    claimed = submitted_task().claimed_by("w", NOW, timedelta(seconds=60))
-    return claimed.completed(CLAIM, (IMAGE,), NOW)
+TASK = submitted_task().claimed_by("w", NOW, timedelta(seconds=60)).completed(CLAIM, (IMAGE,), NOW)
 
 
 def evidence(task: Task | None, **changes: object) -> Evidence:
@@ -54,101 +51,89 @@ def kinds(found: Evidence) -> set[Kind]:
 
 
 def test_checker_accepts_valid_evidence() -> None:
-    event = ending_of(completed_task())
-    assert not check(evidence(completed_task())).findings
-    assert not check(evidence(completed_task(), events=(event, event))).findings
+    event = ending_of(TASK)
+    assert not check(evidence(TASK)).findings
+    assert not check(evidence(TASK, events=(event, event))).findings
 
 
-RETURNED_ONCE = replace(completed_task(), attempt=2, images=(replace(IMAGE, object_name=SECOND_NAME),))
+RETURNED_ONCE = replace(TASK, attempt=2, images=(replace(IMAGE, object_name=SECOND_NAME),))
 
 REFUSED = FailedImage(index=0, code="content_filtered", message="refused")
 MAY_FAIL = Accepted(
     task_id="task-1", width=64, height=64, permitted=frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED})
 )
 
-LOST: dict[str, Callable[[], Evidence]] = {
-    "no document": lambda: evidence(None),
-    "no terminal state": lambda: evidence(replace(completed_task(), status=TaskStatus.PROCESSING), events=()),
-    "a status that is not permitted": lambda: evidence(
-        replace(completed_task(), status=TaskStatus.FAILED, images=())
-    ),
-    "no event": lambda: evidence(completed_task(), events=()),
-    "a failed image that must not fail": lambda: evidence(
-        replace(completed_task(), images=(), failed_images=(REFUSED,)), objects={}
-    ),
-    "no image": lambda: evidence(replace(completed_task(), images=())),
-}
-DOUBLED: dict[str, Callable[[], Evidence]] = {
-    "events of two attempts": lambda: evidence(
-        completed_task(),
-        events=(ending_of(completed_task()), ending_of(replace(completed_task(), attempt=2))),
-    ),
-    "an event with another time": lambda: evidence(
-        completed_task(),
-        events=(ending_of(replace(completed_task(), finished_at=NOW + timedelta(seconds=1))),),
-    ),
-    "an event before the terminal state": lambda: evidence(
-        replace(completed_task(), status=TaskStatus.QUEUED), events=(ending_of(completed_task()),)
-    ),
-    "a repeated image": lambda: evidence(replace(completed_task(), images=(IMAGE, IMAGE))),
-    "an image that was not requested": lambda: evidence(
-        replace(completed_task(), images=(IMAGE, replace(IMAGE, index=1)))
-    ),
-}
-CORRUPT: dict[str, Callable[[], Evidence]] = {
-    "a missing object": lambda: evidence(completed_task(), objects={}),
-    "other bytes": lambda: evidence(completed_task(), objects={NAME: replace(STORED, sha256="abd")}),
-    "fewer bytes": lambda: evidence(completed_task(), objects={NAME: replace(STORED, size_bytes=8)}),
-    "an undecodable object": lambda: evidence(
-        completed_task(), objects={NAME: replace(STORED, picture=None)}
-    ),
-    "another format": lambda: evidence(
-        completed_task(), objects={NAME: replace(STORED, picture=("image/webp", 64, 64))}
-    ),
-    "another size": lambda: evidence(
-        completed_task(), objects={NAME: replace(STORED, picture=("image/png", 64, 32))}
-    ),
-    "another seed": lambda: evidence(replace(completed_task(), images=(replace(IMAGE, seed=1),))),
-    "an object of another task": lambda: evidence(
-        replace(completed_task(), images=(replace(IMAGE, object_name=NAME.replace("task-1", "task-2")),))
-    ),
-    "an incomplete leftover image": lambda: evidence(
-        RETURNED_ONCE,
-        objects={
-            NAME: replace(STORED, picture=None),
-            SECOND_NAME: replace(STORED, name=SECOND_NAME),
-        },
-    ),
-}
-MISCOUNTED: dict[str, Callable[[], Evidence]] = {
-    "an attempt that was not counted": lambda: evidence(replace(completed_task(), attempts_left=4)),
-    "an attempt that was counted twice": lambda: evidence(replace(completed_task(), attempts_left=2)),
-    "no attempt": lambda: evidence(replace(completed_task(), attempt=0)),
-    "more attempts left than at the start": lambda: evidence(replace(completed_task(), attempts_left=5)),
-    "an image of a later attempt": lambda: evidence(
-        replace(completed_task(), images=(replace(IMAGE, object_name=SECOND_NAME),)),
-        objects={SECOND_NAME: replace(STORED, name=SECOND_NAME)},
-    ),
-    "an image that is both stored and failed": lambda: evidence(
-        replace(completed_task(), failed_images=(REFUSED,))
-    ),
-    "failed with an image": lambda: evidence(
-        replace(completed_task(), status=TaskStatus.FAILED), accepted=(MAY_FAIL,)
-    ),
-    "GPU seconds that the usage lacks": lambda: evidence(
-        replace(completed_task(), history=(replace(completed_task().history[0], gpu_seconds=29.6),))
-    ),
-    "open runs of a finished task": lambda: evidence(
-        replace(completed_task(), usage=Usage(open_runs=(RunSeconds(index=0, gpu_seconds=1.0),)))
-    ),
-    "an object of a later attempt": lambda: evidence(
-        completed_task(),
-        objects={
-            NAME: STORED,
-            SECOND_NAME: replace(STORED, name=SECOND_NAME),
-        },
-    ),
-    "a claim of a finished task": lambda: evidence(replace(completed_task(), claim=CLAIM)),
+VIOLATIONS: dict[Kind, dict[str, Evidence]] = {
+    Kind.LOST: {
+        "no document": evidence(None),
+        "no terminal state": evidence(replace(TASK, status=TaskStatus.PROCESSING), events=()),
+        "a status that is not permitted": evidence(replace(TASK, status=TaskStatus.FAILED, images=())),
+        "no event": evidence(TASK, events=()),
+        "a failed image that must not fail": evidence(
+            replace(TASK, images=(), failed_images=(REFUSED,)), objects={}
+        ),
+        "no image": evidence(replace(TASK, images=())),
+    },
+    Kind.DOUBLED: {
+        "events of two attempts": evidence(
+            TASK,
+            events=(ending_of(TASK), ending_of(replace(TASK, attempt=2))),
+        ),
+        "an event with another time": evidence(
+            TASK,
+            events=(ending_of(replace(TASK, finished_at=NOW + timedelta(seconds=1))),),
+        ),
+        "an event before the terminal state": evidence(
+            replace(TASK, status=TaskStatus.QUEUED), events=(ending_of(TASK),)
+        ),
+        "a repeated image": evidence(replace(TASK, images=(IMAGE, IMAGE))),
+        "an image that was not requested": evidence(replace(TASK, images=(IMAGE, replace(IMAGE, index=1)))),
+    },
+    Kind.CORRUPT: {
+        "a missing object": evidence(TASK, objects={}),
+        "other bytes": evidence(TASK, objects={NAME: replace(STORED, sha256="abd")}),
+        "fewer bytes": evidence(TASK, objects={NAME: replace(STORED, size_bytes=8)}),
+        "an undecodable object": evidence(TASK, objects={NAME: replace(STORED, picture=None)}),
+        "another format": evidence(TASK, objects={NAME: replace(STORED, picture=("image/webp", 64, 64))}),
+        "another size": evidence(TASK, objects={NAME: replace(STORED, picture=("image/png", 64, 32))}),
+        "another seed": evidence(replace(TASK, images=(replace(IMAGE, seed=1),))),
+        "an object of another task": evidence(
+            replace(TASK, images=(replace(IMAGE, object_name=NAME.replace("task-1", "task-2")),))
+        ),
+        "an incomplete leftover image": evidence(
+            RETURNED_ONCE,
+            objects={
+                NAME: replace(STORED, picture=None),
+                SECOND_NAME: replace(STORED, name=SECOND_NAME),
+            },
+        ),
+    },
+    Kind.MISCOUNTED: {
+        "an attempt that was not counted": evidence(replace(TASK, attempts_left=4)),
+        "an attempt that was counted twice": evidence(replace(TASK, attempts_left=2)),
+        "no attempt": evidence(replace(TASK, attempt=0)),
+        "more attempts left than at the start": evidence(replace(TASK, attempts_left=5)),
+        "an image of a later attempt": evidence(
+            replace(TASK, images=(replace(IMAGE, object_name=SECOND_NAME),)),
+            objects={SECOND_NAME: replace(STORED, name=SECOND_NAME)},
+        ),
+        "an image that is both stored and failed": evidence(replace(TASK, failed_images=(REFUSED,))),
+        "failed with an image": evidence(replace(TASK, status=TaskStatus.FAILED), accepted=(MAY_FAIL,)),
+        "GPU seconds that the usage lacks": evidence(
+            replace(TASK, history=(replace(TASK.history[0], gpu_seconds=29.6),))
+        ),
+        "open runs of a finished task": evidence(
+            replace(TASK, usage=Usage(open_runs=(RunSeconds(index=0, gpu_seconds=1.0),)))
+        ),
+        "an object of a later attempt": evidence(
+            TASK,
+            objects={
+                NAME: STORED,
+                SECOND_NAME: replace(STORED, name=SECOND_NAME),
+            },
+        ),
+        "a claim of a finished task": evidence(replace(TASK, claim=CLAIM)),
+    },
 }
 
 
@@ -156,24 +141,19 @@ MISCOUNTED: dict[str, Callable[[], Evidence]] = {
     ("kind", "wrong"),
     [
         pytest.param(kind, wrong, id=f"{kind}: {what}")
-        for kind, cases in (
-            (Kind.LOST, LOST),
-            (Kind.DOUBLED, DOUBLED),
-            (Kind.CORRUPT, CORRUPT),
-            (Kind.MISCOUNTED, MISCOUNTED),
-        )
+        for kind, cases in VIOLATIONS.items()
         for what, wrong in cases.items()
     ],
 )
-def test_checker_finds_each_violation(kind: Kind, wrong: Callable[[], Evidence]) -> None:
-    assert kind in kinds(wrong())
+def test_checker_finds_each_violation(kind: Kind, wrong: Evidence) -> None:
+    assert kind in kinds(wrong)
 
 
 def test_checker_accepts_partial_results_with_named_failures() -> None:
     two = replace(MAY_FAIL, images=2)
-    partial = replace(completed_task(), failed_images=(replace(REFUSED, index=1),))
+    partial = replace(TASK, failed_images=(replace(REFUSED, index=1),))
     assert not check(evidence(partial, accepted=(two,))).findings
-    cancelled = replace(completed_task(), status=TaskStatus.CANCELLED)
+    cancelled = replace(TASK, status=TaskStatus.CANCELLED)
     ends = replace(two, permitted=frozenset({TaskStatus.CANCELLED}))
     assert not check(evidence(cancelled, accepted=(ends,))).findings
     earlier = replace(RETURNED_ONCE, images=(IMAGE,))
@@ -189,17 +169,17 @@ def test_checker_accepts_objects_of_crashed_attempts() -> None:
 
 
 def test_checker_accepts_missing_events_after_a_lost_queue() -> None:
-    assert not check(evidence(completed_task(), events=(), queue_was_lost=True)).findings
+    assert not check(evidence(TASK, events=(), queue_was_lost=True)).findings
 
 
 def test_checker_accepts_a_permitted_failure() -> None:
     accepted = Accepted(task_id="task-1", width=64, height=64, permitted=frozenset({TaskStatus.FAILED}))
-    failed = replace(completed_task(), status=TaskStatus.FAILED, images=())
+    failed = replace(TASK, status=TaskStatus.FAILED, images=())
     assert not check(evidence(failed, accepted=(accepted,))).findings
 
 
 def test_verdict_counts_tasks_per_kind() -> None:
-    verdict = check(evidence(completed_task(), events=(), objects={}))
+    verdict = check(evidence(TASK, events=(), objects={}))
     assert {kind: verdict.count(kind) for kind in Kind} == {
         Kind.LOST: 1,
         Kind.DOUBLED: 0,

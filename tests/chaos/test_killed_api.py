@@ -26,8 +26,7 @@ def test_task_survives_a_killed_api(rig: Rig, published: bool) -> None:
         if published:
             wait_for(lambda: any(worker.log_lines("attempt_finished")), "the published task to be generated")
         rig.site.stack.process("api").kill()
-        rig.site.api_links.cut()
-        rig.site.api_links.restore()
+        rig.site.api_links.reset()
         submission.result()
     rig.site.stack.restart("api")
     # The caller received no 202, but the stored task must finish like an accepted one.

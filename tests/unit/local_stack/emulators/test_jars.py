@@ -13,7 +13,6 @@ from local_stack.emulators.jars import (
     FIRESTORE,
     PUBSUB,
     EmulatorProduct,
-    default_downloads_folder,
     find_jar,
     java_needed,
 )
@@ -52,17 +51,19 @@ def test_find_jar_prefers_the_given_path(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (found.path, found.java_needed) == (given, 21)
 
 
-def test_find_jar_rejects_a_given_path_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", "/nowhere.jar")
-    with pytest.raises(EmulatorMissingError, match=r"must be the path of a file \(got /nowhere\.jar\)"):
-        find_jar(PUBSUB)
-
-
-def test_find_jar_rejects_a_given_file_that_is_another_program(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent.jar", r"must be the path of a file \(got .*/absent.jar\)"),
+        ("other.jar", "is not the Pub/Sub emulator"),
+    ],
+)
+def test_find_jar_rejects_an_invalid_given_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, message: str
 ) -> None:
-    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(write_jar(tmp_path / "mine.jar", "Other")))
-    with pytest.raises(EmulatorMissingError, match="is not the Pub/Sub emulator"):
+    write_jar(tmp_path / "other.jar", "Other")
+    monkeypatch.setenv("PUBSUB_EMULATOR_JAR", str(tmp_path / name))
+    with pytest.raises(EmulatorMissingError, match=message):
         find_jar(PUBSUB)
 
 
@@ -88,14 +89,14 @@ def test_missing_jar_error_suggests_an_installation(offline: EmulatorProduct, tm
     assert "could not be downloaded" in str(raised.value)
 
 
-def test_downloaded_jar_needs_the_java_of_its_release(offline: EmulatorProduct, tmp_path: Path) -> None:
-    write_jar(tmp_path / "downloads" / offline.download.file_name, offline.main_class, java=11)
-    assert find_jar(offline, downloads_folder=tmp_path / "downloads").java_needed == 21
-
-
-def test_download_folder_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_downloaded_jar_needs_the_java_of_its_release(
+    offline: EmulatorProduct, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_downloads_folder() == tmp_path / "darkroom" / "emulators"
+    jar = tmp_path / "darkroom" / "emulators" / offline.download.file_name
+    write_jar(jar, offline.main_class, java=11)
+    assert find_jar(offline).path == jar
+    assert find_jar(offline).java_needed == 21
 
 
 def write_java(home: Path, version: str) -> Path:
