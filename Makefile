@@ -1,4 +1,4 @@
-# darkroom: two commands matter, `make up` and `make test`. `make help` lists the rest.
+# The two main commands are `make up` and `make test`. `make help` lists all.
 
 # The newest supported Python that works here and can create an environment; PYTHON=... overrides it.
 PYTHON   ?= $(shell for python in python3.14 python3.13 python3.12 python3.11; do \
@@ -11,7 +11,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 WEB  := frontend_api/web_client
 SDK  := clients/python
-# The environment's own programs come first: where Java or Node is missing, it carries one.
+# Programs of the environment come first: it contains Java and Node if they are missing.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,48 +19,48 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check terraform format bench chaos images-check clean
 
-help: ## this list
+help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=2 DETACH=1 (up returns when all is ready) OBSERVE=1 (it writes traces)'
-	@echo '  models of your own: DARKROOM_MODEL_CATALOG=models.json WORKER_MODELS="a,b;c" (one worker serves a and b, another c)'
+	@echo '  variables: PORT=$(PORT) DATA_DIR=$(DATA_DIR) WORKERS=2 DETACH=1 (return when the system is ready) OBSERVE=1 (write traces) PYTHON=python3.12'
+	@echo '  your own models: DARKROOM_MODEL_CATALOG=models.json WORKER_MODELS="a,b;c" (one worker serves a and b, another c)'
 
-up: install web ## install, start the whole system, say where the page is
+up: install web ## install and start the whole system, and print the address of the page
 	@exec $(BIN)/python -m local_stack up $(if $(WORKERS),--workers $(WORKERS)) $(if $(OBSERVE),--observe) $(if $(DETACH),--detach)
 
 down: ## stop what `make up DETACH=1` started
 	@$(BIN)/python -m local_stack down
 
-status: ## what runs, on which ports
+status: ## list the running processes and their ports
 	@$(BIN)/python -m local_stack status
 
-metrics: ## what the API and the workers count
+metrics: ## show the metrics of the API and the workers
 	@$(BIN)/python -m local_stack metrics
 
-traces: ## the latest tasks, span by span, of what `make up OBSERVE=1` started
+traces: ## show the traces of the latest tasks (after `make up OBSERVE=1`)
 	@$(BIN)/python -m local_stack traces
 
-logs: ## the end of every process's log
+logs: ## show the last lines of every log
 	@$(BIN)/python -m local_stack logs
 
-install: $(VENV)/.installed ## the Python environment, and Java and Node where they are missing
+install: $(VENV)/.installed ## install the Python packages, and Java and Node if they are missing
 
-install-dev: $(VENV)/.installed-dev ## the same with everything the tests and checks need
+install-dev: $(VENV)/.installed-dev ## install what the tests and checks need, too
 
-web: $(WEB)/dist/index.html ## the browser client
+web: $(WEB)/dist/index.html ## build the browser client
 
-test: install-dev web browser ## every test: unit, contract, emulator, end to end, browser
+test: install-dev web browser ## run all tests
 	$(BIN)/python -m pytest
 
-# What loads torch or trains takes longer than an inner loop may: it has a target of its own.
+# Tests that load torch or train a model are slow, so they have their own target.
 TORCH_TESTS := tests/unit/gpu_subscriber/engine tests/unit/gpu_subscriber/demo_model
 
-test-unit: install-dev ## the fast inner loop: rules and use cases, no emulators, no torch
+test-unit: install-dev ## run the fast unit tests: no emulators, no torch
 	$(BIN)/python -m pytest tests/unit tests/architecture clients/python/tests -q $(TORCH_TESTS:%=--ignore=%)
 
-test-engine: install-dev ## the step engine against the stock pipelines, and the demo model
+test-engine: install-dev ## run the tests of the step engine and the demo model
 	$(BIN)/python -m pytest $(TORCH_TESTS) tests/gpu -q
 
-check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rules, the web client's lint, types and tests
+check: install-dev $(WEB)/node_modules/.installed ## run the linters, type checks, import rules and the browser client's tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -68,26 +68,26 @@ check: install-dev $(WEB)/node_modules/.installed ## linters, types, import rule
 	cd $(SDK) && $(abspath $(BIN))/mypy && $(abspath $(BIN))/lint-imports
 	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
 
-terraform: ## terraform/: format, validity, plans, its own tests, checkov's policies; as far as the tools are installed
+terraform: ## check terraform/ with the installed tools: format, validity, plans, tests, policies
 	@scripts/check_terraform
 
-format: install-dev ## let ruff tidy up
+format: install-dev ## format the Python code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-chaos: install-dev ## the chaos tests; MINUTES=30 runs a soak test instead, SEED=… repeats one
+chaos: install-dev ## run the chaos tests; MINUTES=30 runs a soak test instead, SEED=… repeats one
 	@$(if $(MINUTES),$(BIN)/python -m tools.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)),$(BIN)/python -m pytest tests/chaos -m "chaos or chaos_long")
 
-bench: install-dev web ## the figures of docs/internals/benchmarks.md
+bench: install-dev web ## measure the figures of docs/internals/benchmarks.md
 	$(BIN)/python -m benchmarks
 
-images-check: install-dev ## each Dockerfile's steps in a Debian root, then both programs (needs root and debootstrap)
+images-check: install-dev ## run the steps of both Dockerfiles in a Debian root (needs root and debootstrap)
 	$(BIN)/python -m tools.rehearsal
 
-browser: ## a Chromium for the browser tests
+browser: ## install a Chromium for the browser tests
 	@scripts/install_chromium
 
-clean: ## forget the environment and everything built; DATA_DIR stays
+clean: ## delete the environment and all build results; keep DATA_DIR
 	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/dist
 
 $(VENV)/bin/python:
