@@ -16,7 +16,6 @@ from darkroom import (
     Client,
     IdempotencyKeyReusedError,
     InvalidTransitionError,
-    ParametersRejectedError,
     RetryPolicy,
     Task,
     TaskDeletedError,
@@ -164,19 +163,6 @@ def test_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
         list(followed)
     with pytest.raises(TaskNotFoundError):
         darkroom.get(task)
-
-
-def test_refusals_name_field_and_limit(darkroom: Client) -> None:
-    with pytest.raises(ParametersRejectedError) as refused:
-        darkroom.submit(PROMPT, steps=5_000, width=100)
-    assert {error.location for error in refused.value.errors} == {"/steps", "/width"}
-    assert "must be between 1 and 100, got 5000" in str(refused.value)
-
-
-def test_models_returns_the_catalog(darkroom: Client) -> None:
-    (demo,) = darkroom.models()
-    assert demo == darkroom.model("demo")
-    assert demo.limits["max_steps"] == 100
 
 
 def test_stream_survives_a_restart_of_the_api(start_system: StartSystem) -> None:

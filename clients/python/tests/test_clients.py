@@ -100,14 +100,6 @@ def test_client_raises_the_error_of_an_operation(use: Use) -> None:
         use(Server(problem("task_not_found", 404)), "get", "task-1")
 
 
-def test_client_lists_all_pages(use: Use) -> None:
-    server = Server(
-        reply({"tasks": [task_json(id="a")], "next_page_token": "more"}),
-        reply({"tasks": [task_json(id="b")], "next_page_token": None}),
-    )
-    assert [task.id for task in use(server, "list")] == ["a", "b"]
-
-
 def test_client_stream_survives_a_broken_connection(use: Use) -> None:
     whole = event(step(3), "third")
     server = Server(
