@@ -22,8 +22,8 @@ from frontend_api.models.package import Models
 from frontend_api.operations.alerts import AlertLimits
 from frontend_api.operations.status import ReadOperations
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
+from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy
-from frontend_api.rescue.ports import RescueLock
 from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.stats.ports import TaskStats
 from frontend_api.stats.queue import ReadQueue
@@ -31,10 +31,9 @@ from frontend_api.streams.package import Streams
 from frontend_api.streams.ports import TaskChanges
 from frontend_api.streams.subscriptions import Subscriptions
 from frontend_api.tasks.package import Tasks
-from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
-from frontend_api.tasks.publish_confirmations import PublishConfirmations
+from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.responses import RenderTask
-from frontend_api.tasks.task_batches import TaskBatches
 from frontend_api.usage.package import Usage
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.usage import GpuPrice
@@ -78,9 +77,8 @@ def build_dependencies(
     clock: Clock,
     store: TaskStore,
     task_batches: TaskBatches,
-    publish_confirmations: PublishConfirmations,
+    publisher: TaskPublisher,
     task_changes: TaskChanges,
-    queue: TaskQueue,
     events: EventPublisher,
     prompt_tokenizers: PromptTokenizers,
     images: Images,
@@ -128,9 +126,8 @@ def build_dependencies(
         catalog=catalog,
         store=store,
         batches=task_batches,
-        queue=queue,
+        publisher=publisher,
         events=events,
-        confirmations=publish_confirmations,
         tokenizers=prompt_tokenizers,
         quotas=quotas,
         estimates=estimates,
@@ -149,7 +146,7 @@ def build_dependencies(
         dead_letters=DeadLetters.build(
             stored=dead_letters,
             store=store,
-            queue=queue,
+            publisher=publisher,
             publish_final_event=tasks.publish_final_event,
             no_quotas=Quotas(limits=QuotaLimits(), stats=stats, clock=clock),
             keep_for=keep_dead_letters_for,
@@ -171,9 +168,9 @@ def build_dependencies(
         quotas=quotas,
         rescue=RescueStaleTasks(
             store=store,
-            queue=queue,
+            publisher=publisher,
             publish_final_event=tasks.publish_final_event,
-            turns=rescue_lock,
+            lock=rescue_lock,
             clock=clock,
             policy=rescue_policy,
         ),

@@ -68,7 +68,7 @@ from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
 from frontend_api.stats.metrics import show_queue
-from frontend_api.tasks.publish_confirmations import PublishConfirmations
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
@@ -113,19 +113,20 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         clock=clock,
         store=FirestoreTaskStore(firestore, timeout_seconds=store_timeout),
         task_batches=task_batches,
-        publish_confirmations=PublishConfirmations(
+        publisher=TaskPublisher(
+            queue=PubSubTaskQueue(
+                publisher,
+                project_id=settings.project_id,
+                topic=settings.tasks_topic,
+                images_bucket=settings.images_bucket,
+                timeout_seconds=publish_timeout,
+                pools=settings.pool_of_each_model(),
+            ),
             batches=task_batches,
-            writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="enqueued-notes"),
+            writer=ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish-confirmations"),
+            clock=clock,
         ),
         task_changes=FirestoreTaskChanges(firestore),
-        queue=PubSubTaskQueue(
-            publisher,
-            project_id=settings.project_id,
-            topic=settings.tasks_topic,
-            images_bucket=settings.images_bucket,
-            timeout_seconds=publish_timeout,
-            pools=settings.pool_of_each_model(),
-        ),
         events=PubSubEventPublisher(
             PubSubTopic(
                 publisher, settings.project_id, settings.events_topic, timeout_seconds=publish_timeout

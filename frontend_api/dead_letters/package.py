@@ -10,7 +10,7 @@ from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.dead_letters.replay import ReplayDeadLetter
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.final_events import PublishFinalEvent
-from frontend_api.tasks.ports import TaskQueue
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.retry import RetryTask
 
 
@@ -26,7 +26,7 @@ class DeadLetters:
         *,
         stored: DeadLetterArchive,
         store: TaskStore,
-        queue: TaskQueue,
+        publisher: TaskPublisher,
         publish_final_event: PublishFinalEvent,
         no_quotas: Quotas,
         keep_for: timedelta,
@@ -48,8 +48,8 @@ class DeadLetters:
             replay=ReplayDeadLetter(
                 archive=stored,
                 store=store,
-                queue=queue,
-                retry_task=RetryTask(store=store, queue=queue, clock=clock, quotas=no_quotas),
+                publisher=publisher,
+                retry_task=RetryTask(store=store, publisher=publisher, clock=clock, quotas=no_quotas),
                 clock=clock,
             ),
         )

@@ -6,9 +6,8 @@ from common.domain.errors import InvalidTransitionError
 from common.domain.task import Task, TaskStatus
 from common.ports import Clock, TaskStore
 from frontend_api.dead_letters.ports import DeadLetterArchive
-from frontend_api.tasks.ports import TaskQueue
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.retry import RetryTask
-from frontend_api.tasks.submit import noted_as_enqueued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +19,7 @@ class ReplayDeadLetter:
 
     archive: DeadLetterArchive
     store: TaskStore
-    queue: TaskQueue
+    publisher: TaskPublisher
     retry_task: RetryTask
     clock: Clock
 
@@ -31,14 +30,14 @@ class ReplayDeadLetter:
         InvalidTransitionError for a completed or cancelled task, and the errors of RetryTask.
         """
         task = self.store.get(self.archive.get(letter_id).task_message().task_id)
-        replayed = self._sent_again(task)
+        queued = self._publish_again(task)
         self.archive.record_replay(letter_id, self.clock.now())
-        return replayed
+        return queued
 
-    def _sent_again(self, task: Task) -> Task:
+    def _publish_again(self, task: Task) -> Task:
         if task.status is TaskStatus.FAILED or task.is_partial:
             return self.retry_task(task.user_id, task.id)
         if task.status.is_terminal:
             raise InvalidTransitionError(f"task {task.id!r} is {task.status}; there is nothing to replay")
-        self.queue.publish(task)
-        return noted_as_enqueued(self.store, task, self.clock.now())
+        self.publisher.publish(task)
+        return task

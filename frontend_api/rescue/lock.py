@@ -1,39 +1,31 @@
-"""HeldTurn: holds the rescue's lock while the rescue runs, and releases it at the end."""
+"""The port of the lock that lets one rescue run at a time."""
 
-from contextlib import suppress
-from datetime import timedelta
-from types import TracebackType
-from typing import Self
-
-from common.domain.errors import DependencyUnavailableError
-from common.ports import Clock
-from frontend_api.rescue.ports import RescueLock, Turn
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
 
 
-class HeldTurn:
-    """A context manager around an acquired lock."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldLock:
+    """The acquired lock. It expires by itself if its holder dies."""
 
-    def __init__(self, turn: Turn, *, turns: RescueLock, clock: Clock, ttl: timedelta) -> None:
-        self._turn: Turn | None = turn
-        self._turns = turns
-        self._clock = clock
-        self._ttl = ttl
+    holder: str
+    expires_at: datetime
+    revision: str = field(compare=False)
+    """The stored revision that this was read from; opaque except for RescueLock."""
 
-    def kept(self) -> bool:
-        """Renew the lock.
 
-        Returns False if another process has taken it; the rescue must then stop.
-        """
-        if self._turn is not None:
-            self._turn = self._turns.renew(self._turn, now=self._clock.now(), ttl=self._ttl)
-        return self._turn is not None
+class RescueLock(Protocol):
+    """Every method raises DependencyUnavailableError."""
 
-    def __enter__(self) -> Self:
-        return self
+    def acquire(self, holder: str, *, now: datetime, ttl: timedelta) -> HeldLock | None:
+        """Acquire the lock if it is free or expired; None otherwise. Never waits."""
+        ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(DependencyUnavailableError):  # the lock then expires
-            if self._turn is not None:
-                self._turns.give_back(self._turn)
+    def renew(self, held: HeldLock, *, now: datetime, ttl: timedelta) -> HeldLock | None:
+        """Extend the lock by `ttl`; None if another process has acquired it meanwhile."""
+        ...
+
+    def release(self, held: HeldLock) -> None:
+        """Release the lock; no effect if another process has acquired it."""
+        ...

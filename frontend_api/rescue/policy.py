@@ -65,7 +65,7 @@ class RescuePolicy:
     page_size: int = 200
     max_pages: int = 10
     """Per kind and round; the next round starts with the oldest tasks again."""
-    turn_ttl: timedelta = timedelta(seconds=60)
+    lock_ttl: timedelta = timedelta(seconds=60)
     """How long a rescue that died blocks others; a page takes seconds."""
 
     def decide(self, task: Task, *, now: datetime, messages_lost_before: datetime) -> Verdict:

@@ -14,16 +14,14 @@ from functools import partial
 
 import structlog
 
-from common.domain.errors import DomainError, TaskNotFoundError
+from common.domain.errors import DependencyUnavailableError, DomainError, TaskNotFoundError
 from common.domain.task import Task
 from common.observability.metrics import TASKS_RESCUED, counter
 from common.ports import Clock, StaleTaskKind, TaskStore
-from frontend_api.rescue.lock import HeldTurn
+from frontend_api.rescue.lock import RescueLock
 from frontend_api.rescue.policy import RescuePolicy, Verdict
-from frontend_api.rescue.ports import RescueLock
 from frontend_api.tasks.final_events import PublishFinalEvent, with_event_pending
-from frontend_api.tasks.ports import TaskQueue
-from frontend_api.tasks.submit import noted_as_enqueued
+from frontend_api.tasks.publisher import TaskPublisher
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _log = structlog.get_logger(__name__)
@@ -64,40 +62,45 @@ def _random_holder() -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescueStaleTasks:
     store: TaskStore
-    queue: TaskQueue
+    publisher: TaskPublisher
     publish_final_event: PublishFinalEvent
-    turns: RescueLock
+    lock: RescueLock
     clock: Clock
     policy: RescuePolicy
     new_holder: Callable[[], str] = _random_holder
 
     def __call__(self, *, queue_lost_at: datetime | None = None) -> Rescued:
-        """Process the unattended tasks once, in pages.
+        """Process the stale tasks once, in pages.
 
         With `queue_lost_at`, every message confirmed before that time counts as lost and is
         published again. Raises RescueRunningError immediately if another rescue holds the lock, and
         DependencyUnavailableError midway if a dependency fails; the next round finds the rest.
         """
         now = self.clock.now()
-        turn = self.turns.take(self.new_holder(), now=now, ttl=self.policy.turn_ttl)
-        if turn is None:
+        held = self.lock.acquire(self.new_holder(), now=now, ttl=self.policy.lock_ttl)
+        if held is None:
             raise RescueRunningError("another rescue is running")
         lost_before = max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO)
         decide = partial(self.policy.decide, now=now, messages_lost_before=lost_before)
-        met = Counter(dict.fromkeys(Verdict, 0))
-        given_up: list[Task] = []
+        counts = Counter(dict.fromkeys(Verdict, 0))
+        abandoned: list[Task] = []
         try:
-            with HeldTurn(turn, turns=self.turns, clock=self.clock, ttl=self.policy.turn_ttl) as held:
+            try:
                 for page in self._pages(self._limits(now, lost_before)):
                     for task in page:
-                        met[self._act(task, decide, given_up)] += 1
-                    if not held.kept():
+                        counts[self._act(task, decide, abandoned)] += 1
+                    held = self.lock.renew(held, now=self.clock.now(), ttl=self.policy.lock_ttl)
+                    if held is None:  # another process has acquired it
                         break
-            for task in given_up:  # last: an outage of the event topic must not stop the rest
-                self.publish_final_event.at_once(task)
+            finally:
+                if held is not None:
+                    with suppress(DependencyUnavailableError):  # the lock then expires
+                        self.lock.release(held)
+            for task in abandoned:  # last: an outage of the event topic must not stop the rest
+                self.publish_final_event.or_raise(task)
         finally:
-            _tell(met)
-        return Rescued(by_verdict=met)
+            _report(counts)
+        return Rescued(by_verdict=counts)
 
     def _limits(self, now: datetime, messages_lost_before: datetime) -> Mapping[StaleTaskKind, datetime]:
         """Return the kinds of tasks to list, each with the time before which a task is stale.
@@ -127,19 +130,17 @@ class RescueStaleTasks:
                     break
                 after = page[-1]
 
-    def _act(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
+    def _act(self, task: Task, decide: Callable[[Task], Verdict], abandoned: list[Task]) -> Verdict:
         verdict = decide(task)
         if verdict.publishes:
-            self.queue.publish(task)
-            noted_as_enqueued(self.store, task, self.clock.now())
-            return verdict
-        if verdict.failure is not None:
-            return self._abandon(task, decide, given_up)
-        if verdict is Verdict.EVENT_UNPUBLISHED:
-            self.publish_final_event.at_once(task)
+            self.publisher.publish(task)
+        elif verdict.failure is not None:
+            return self._abandon(task, decide, abandoned)
+        elif verdict is Verdict.EVENT_UNPUBLISHED:
+            self.publish_final_event.or_raise(task)
         return verdict
 
-    def _abandon(self, task: Task, decide: Callable[[Task], Verdict], given_up: list[Task]) -> Verdict:
+    def _abandon(self, task: Task, decide: Callable[[Task], Verdict], abandoned: list[Task]) -> Verdict:
         verdict = Verdict.NO_ACTION
         found = task
 
@@ -153,15 +154,15 @@ class RescueStaleTasks:
             return with_event_pending(stored.abandoned(verdict.failure, self.clock.now()))
 
         with suppress(TaskNotFoundError):
-            ended = self.store.update(task.id, change, last_seen=task)
+            finished = self.store.update(task.id, change, last_seen=task)
             if verdict.failure is not None:
-                self.publish_final_event.bill.count_settled(found, ended)
-                given_up.append(ended)
+                self.publish_final_event.bill.count_settled(found, finished)
+                abandoned.append(finished)
         return Verdict.NO_ACTION if verdict.failure is None else verdict
 
 
-def _tell(met: Mapping[Verdict, int]) -> None:
-    _log.info("rescue_finished", **{verdict.value: count for verdict, count in met.items()})
-    for verdict, count in met.items():
+def _report(counts: Mapping[Verdict, int]) -> None:
+    _log.info("rescue_finished", **{verdict.value: count for verdict, count in counts.items()})
+    for verdict, count in counts.items():
         if count and verdict is not Verdict.NO_ACTION:
             _rescued.add(count, {"verdict": verdict.value})

@@ -1,8 +1,7 @@
 """Publish the final event of a task that the API finished, and store that it was confirmed.
 
-The stored flag guarantees delivery. The final status is stored together with `event_pending_since`. If the
-process fails to publish the event, or dies before, rescue finds the task and publishes the event; a
-repeated call does so sooner.
+The final status is stored together with `event_pending_since`. If the process fails to publish the
+event, or dies before, rescue finds the task and publishes the event; a repeated call does so sooner.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,9 @@ _log = structlog.get_logger(__name__)
 _finished = counter(TASKS_FINISHED)
 
 
-def with_event_pending(ended: Task) -> Task:
+def with_event_pending(finished: Task) -> Task:
     """Return a finished task whose final event is still to be confirmed."""
-    return replace(ended, event_pending_since=ended.finished_at)
+    return replace(finished, event_pending_since=finished.finished_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,32 +31,32 @@ class PublishFinalEvent:
     """Counts the device seconds wasted because no worker resumes from their checkpoints."""
 
     def __call__(self, task: Task) -> Task:
-        """Publish the event if necessary and return the task.
+        """Publish the event if it is pending and return the task.
 
-        Never raises: if the event cannot be published now, the status remains and rescue publishes
+        Never raises: if the event cannot be published now, it stays pending and rescue publishes
         it.
         """
         try:
-            return self.at_once(task)
+            return self.or_raise(task)
         except DependencyUnavailableError as error:
-            _log.warning("ending_not_told", task_id=task.id, dependency=error.dependency)
+            _log.warning("final_event_not_published", task_id=task.id, dependency=error.dependency)
             return task
 
-    def at_once(self, task: Task) -> Task:
+    def or_raise(self, task: Task) -> Task:
         """Do the same, but raise DependencyUnavailableError if the event cannot be published."""
         if task.event_pending_since is None or not task.status.is_terminal:
             return task
-        ended_at = task.finished_at
+        finished_at = task.finished_at
 
-        def told(stored: Task) -> Task:
+        def confirmed(stored: Task) -> Task:
             # The task may have been retried and even finished again; that event is not published
             # yet.
-            return replace(stored, event_pending_since=None) if stored.finished_at == ended_at else stored
+            return replace(stored, event_pending_since=None) if stored.finished_at == finished_at else stored
 
         self.events.publish(task)
         _count(task)
         try:
-            return self.store.update(task.id, told, last_seen=task)
+            return self.store.update(task.id, confirmed, last_seen=task)
         except TaskNotFoundError:
             return task  # deleted meanwhile; the event is published nevertheless
 

@@ -12,16 +12,14 @@ from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.cancel import CancelTask
 from frontend_api.tasks.delete import DeleteTask
 from frontend_api.tasks.final_events import PublishFinalEvent
-from frontend_api.tasks.list import ListTasks
-from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
-from frontend_api.tasks.publish_confirmations import PublishConfirmations
+from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.read import ReadTask
 from frontend_api.tasks.remove_expired import RemoveExpiredTasks
 from frontend_api.tasks.responses import RenderTask
 from frontend_api.tasks.retry import RetryTask
 from frontend_api.tasks.submit import SubmitTask
 from frontend_api.tasks.submit_batch import SubmitBatch
-from frontend_api.tasks.task_batches import TaskBatches
 from frontend_api.usage.package import Usage
 from frontend_api.webhooks.package import Webhooks
 
@@ -30,8 +28,8 @@ from frontend_api.webhooks.package import Webhooks
 class Tasks:
     submit: SubmitTask
     submit_batch: SubmitBatch
+    store: TaskStore
     read: ReadTask
-    list_page: ListTasks
     cancel: CancelTask
     retry: RetryTask
     delete: DeleteTask
@@ -46,9 +44,8 @@ class Tasks:
         catalog: ModelCatalog,
         store: TaskStore,
         batches: TaskBatches,
-        queue: TaskQueue,
+        publisher: TaskPublisher,
         events: EventPublisher,
-        confirmations: PublishConfirmations,
         tokenizers: PromptTokenizers,
         quotas: Quotas,
         estimates: Estimates,
@@ -63,23 +60,22 @@ class Tasks:
         submit = SubmitTask(
             catalog=catalog,
             store=store,
-            queue=queue,
             clock=clock,
             keep_for=keep_for,
             quotas=quotas,
             callback_url_policy=webhooks.rules,
             estimator=estimates.estimator,
             prompt_tokenizers=tokenizers,
-            publish_confirmations=confirmations,
+            publisher=publisher,
         )
         cancel = CancelTask(store=store, publish_final_event=publish_final_event, clock=clock)
         return cls(
             submit=submit,
             submit_batch=SubmitBatch(submit_task=submit, batches=batches),
+            store=store,
             read=ReadTask(store=store),
-            list_page=ListTasks(store=store),
             cancel=cancel,
-            retry=RetryTask(store=store, queue=queue, clock=clock, quotas=quotas),
+            retry=RetryTask(store=store, publisher=publisher, clock=clock, quotas=quotas),
             delete=DeleteTask(
                 store=store, images=images.bucket, webhook_logs=webhooks.logs, cancel_task=cancel, clock=clock
             ),

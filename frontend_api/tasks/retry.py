@@ -6,15 +6,15 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
 from common.ports import Clock, TaskStore
 from frontend_api.quotas.quotas import Quotas
-from frontend_api.tasks.ports import TaskQueue
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.read import ReadTask
-from frontend_api.tasks.submit import TaskNotConfirmedError, noted_as_enqueued
+from frontend_api.tasks.submit import TaskNotConfirmedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryTask:
     store: TaskStore
-    queue: TaskQueue
+    publisher: TaskPublisher
     clock: Clock
     quotas: Quotas
 
@@ -29,7 +29,7 @@ class RetryTask:
         with self.quotas.retry_of(user_id):
             queued = self.store.update(task_id, lambda task: task.resubmitted(now), last_seen=owned)
         try:
-            self.queue.publish(queued)
+            self.publisher.publish(queued)
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task_id, exc) from exc
-        return noted_as_enqueued(self.store, queued, self.clock.now())
+        return queued

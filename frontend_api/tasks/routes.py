@@ -170,7 +170,7 @@ def read(task_id: str) -> Response:
 def list_page() -> Response:
     """List your tasks, newest first."""
     asked = query(TaskListQuery)
-    page = current(Tasks).list_page(
+    page = current(Tasks).store.list_for(
         caller_id(),
         status=asked.status,
         model=asked.model,

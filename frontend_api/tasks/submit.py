@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -20,14 +20,14 @@ from common.domain.errors import (
     TaskNotFoundError,
 )
 from common.domain.models.catalog import ModelCatalog
-from common.domain.task import Lane, Task, TaskStatus
+from common.domain.task import Lane, Task
 from common.domain.task_warnings import warnings_of
 from common.observability.tracing import current_traceparent
 from common.ports import Clock, TaskStore
 from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.quotas.quotas import QuotaExceededError, Quotas
-from frontend_api.tasks.ports import PromptTokenizers, TaskQueue
-from frontend_api.tasks.publish_confirmations import PublishConfirmations
+from frontend_api.tasks.ports import PromptTokenizers
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPolicy
 
 
@@ -89,14 +89,13 @@ class SubmitTask:
 
     catalog: ModelCatalog
     store: TaskStore
-    queue: TaskQueue
     clock: Clock
     keep_for: timedelta
     callback_url_policy: CallbackUrlPolicy
     quotas: Quotas
     estimator: TaskEstimator
     prompt_tokenizers: PromptTokenizers
-    publish_confirmations: PublishConfirmations
+    publisher: TaskPublisher
     new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
@@ -124,7 +123,7 @@ class SubmitTask:
             except TaskNotFoundError:
                 raise refusal from None
         self.estimator.add_stored(stored)
-        return Submitted(task=self._published(stored), replayed=False)
+        return Submitted(task=self._publish(stored), replayed=False)
 
     def new_task(self, submission: Submission) -> Task:
         """Build a submission's task without storing it. Raises as a call does before storing."""
@@ -177,31 +176,13 @@ class SubmitTask:
         except DependencyUnavailableError as exc:
             raise OutcomeUnknownError(asked.id, exc) from exc
         check_same_request(stored, asked)
-        return self._published(stored) if self.needs_message(stored) else stored
+        return self._publish(stored) if self.publisher.needs_message(stored) else stored
 
-    def needs_message(self, task: Task) -> bool:
-        """Return whether no message for a stored task is confirmed.
-
-        The request that stored it died, timed out or is still running. One message too many is
-        harmless; one too few is not.
-        """
-        is_unconfirmed = task.enqueued_at is None and task.status is TaskStatus.QUEUED
-        return is_unconfirmed and not self.publish_confirmations.holds(task.id)
-
-    def _published(self, task: Task) -> Task:
+    def _publish(self, task: Task) -> Task:
         try:
-            self.queue.publish(task)
+            self.publisher.publish(task)
         except DependencyUnavailableError as exc:
             raise TaskNotConfirmedError(task.id, exc) from exc
-        self.publish_confirmations.note([task], self.clock.now())
-        return task
-
-
-def noted_as_enqueued(store: TaskStore, task: Task, now: datetime) -> Task:
-    """Store that the message was confirmed. A failed write costs one needless message later."""
-    try:
-        return store.update(task.id, lambda stored: stored.enqueued(now), last_seen=task)
-    except DomainError:
         return task
 
 

@@ -15,6 +15,7 @@ from common.domain.errors import (
 )
 from common.domain.task import Task
 from frontend_api.quotas.quotas import QuotaExceededError
+from frontend_api.tasks.ports import TaskBatches
 from frontend_api.tasks.submit import (
     IdempotencyKeyReusedError,
     OutcomeUnknownError,
@@ -24,7 +25,6 @@ from frontend_api.tasks.submit import (
     TaskNotConfirmedError,
     check_same_request,
 )
-from frontend_api.tasks.task_batches import TaskBatches
 
 Outcome: TypeAlias = Submitted | DomainError
 """The result of one submission: what SubmitTask would return or raise."""
@@ -115,16 +115,15 @@ class SubmitBatch:
 
     def _unconfirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
         """Publish the tasks that need a message; return those without a confirmation, by id."""
-        one = self.submit_task
+        publisher = self.submit_task.publisher
         found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
-        tasks = {task.id: task for task in found if one.needs_message(task)}
+        tasks = {task.id: task for task in found if publisher.needs_message(task)}
         if not tasks:
             return {}
         try:
-            one.queue.publish(*tasks.values())
+            publisher.publish(*tasks.values())
         except DependencyUnavailableError as error:
             return {task_id: TaskNotConfirmedError(task_id, error) for task_id in tasks}
-        one.publish_confirmations.note(tasks.values(), one.clock.now())
         return {}
 
 

@@ -4,7 +4,7 @@ import threading
 from datetime import datetime, timedelta
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.rescue.ports import Turn
+from frontend_api.rescue.lock import HeldLock
 
 
 class InMemoryRescueLock:
@@ -14,36 +14,36 @@ class InMemoryRescueLock:
     """
 
     def __init__(self) -> None:
-        self._turn: Turn | None = None
+        self._held: HeldLock | None = None
         self._writes = 0
-        self._lock = threading.Lock()
+        self._mutex = threading.Lock()
         self.unavailable = False
 
-    def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
-        with self._lock:
+    def acquire(self, holder: str, *, now: datetime, ttl: timedelta) -> HeldLock | None:
+        with self._mutex:
             self._check()
-            if self._turn is not None and self._turn.expires_at > now:
+            if self._held is not None and self._held.expires_at > now:
                 return None
             return self._written(holder, now + ttl)
 
-    def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
-        with self._lock:
+    def renew(self, held: HeldLock, *, now: datetime, ttl: timedelta) -> HeldLock | None:
+        with self._mutex:
             self._check()
-            return self._written(turn.holder, now + ttl) if self._is_current(turn) else None
+            return self._written(held.holder, now + ttl) if self._is_current(held) else None
 
-    def give_back(self, turn: Turn) -> None:
-        with self._lock:
+    def release(self, held: HeldLock) -> None:
+        with self._mutex:
             self._check()
-            if self._is_current(turn):
-                self._turn = None
+            if self._is_current(held):
+                self._held = None
 
-    def _written(self, holder: str, expires_at: datetime) -> Turn:
+    def _written(self, holder: str, expires_at: datetime) -> HeldLock:
         self._writes += 1
-        self._turn = Turn(holder=holder, expires_at=expires_at, revision=str(self._writes))
-        return self._turn
+        self._held = HeldLock(holder=holder, expires_at=expires_at, revision=str(self._writes))
+        return self._held
 
-    def _is_current(self, turn: Turn) -> bool:
-        return self._turn is not None and self._turn.revision == turn.revision
+    def _is_current(self, held: HeldLock) -> bool:
+        return self._held is not None and self._held.revision == held.revision
 
     def _check(self) -> None:
         if self.unavailable:

@@ -10,7 +10,7 @@ from google.cloud import firestore
 
 from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors
 from common.adapters.firestore_revisions import revision_of, update_time_of
-from frontend_api.rescue.ports import Turn
+from frontend_api.rescue.lock import HeldLock
 
 _DOCUMENT = "turns/rescue"
 _LOST = (*CHANGED_MEANWHILE, google_errors.NotFound)
@@ -26,7 +26,7 @@ class FirestoreRescueLock:
         # lock and report it as held by another process.
         self._once: dict[str, Any] = {"retry": None, "timeout": timeout_seconds}
 
-    def take(self, holder: str, *, now: datetime, ttl: timedelta) -> Turn | None:
+    def acquire(self, holder: str, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         with translated_errors():
             found = self._document.get(**self._once)
             if not found.exists:
@@ -35,31 +35,31 @@ class FirestoreRescueLock:
                 return None
             return self._written(holder, now + ttl, over=revision_of(found.update_time))
 
-    def renew(self, turn: Turn, *, now: datetime, ttl: timedelta) -> Turn | None:
+    def renew(self, held: HeldLock, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         with translated_errors():
-            return self._written(turn.holder, now + ttl, over=turn.revision)
+            return self._written(held.holder, now + ttl, over=held.revision)
 
-    def give_back(self, turn: Turn) -> None:
+    def release(self, held: HeldLock) -> None:
         with translated_errors():
             try:
-                self._document.delete(option=self._unchanged_since(turn.revision), **self._once)
+                self._document.delete(option=self._unchanged_since(held.revision), **self._once)
             except _LOST:
                 return
 
-    def _created(self, holder: str, expires_at: datetime) -> Turn | None:
+    def _created(self, holder: str, expires_at: datetime) -> HeldLock | None:
         try:
             result = self._document.create({"holder": holder, "expires_at": expires_at}, **self._once)
         except google_errors.Conflict:
             return None
-        return Turn(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
+        return HeldLock(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
 
-    def _written(self, holder: str, expires_at: datetime, *, over: str) -> Turn | None:
+    def _written(self, holder: str, expires_at: datetime, *, over: str) -> HeldLock | None:
         fields = {"holder": holder, "expires_at": expires_at}
         try:
             result = self._document.update(fields, option=self._unchanged_since(over), **self._once)
         except _LOST:
             return None
-        return Turn(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
+        return HeldLock(holder=holder, expires_at=expires_at, revision=revision_of(result.update_time))
 
     def _unchanged_since(self, revision: str) -> Any:
         return self._client.write_option(last_update_time=update_time_of(revision))

@@ -34,7 +34,7 @@ from frontend_api.images.package import Images
 from frontend_api.operations.alerts import AlertLimits
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
-from frontend_api.tasks.publish_confirmations import PublishConfirmations
+from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.signing_secrets import SigningSecrets
@@ -81,7 +81,7 @@ class Api:
     dead_letters: InMemoryDeadLetterArchive = field(default_factory=InMemoryDeadLetterArchive)
     api_keys: InMemoryApiKeys = field(default_factory=InMemoryApiKeys)
     links: FakeImageLinks = field(default_factory=FakeImageLinks)
-    turns: InMemoryRescueLock = field(default_factory=InMemoryRescueLock)
+    rescue_lock: InMemoryRescueLock = field(default_factory=InMemoryRescueLock)
     reports: InMemoryWorkerReports = field(default_factory=InMemoryWorkerReports)
     webhook_logs: InMemoryWebhookLogs = field(default_factory=InMemoryWebhookLogs)
     receiver: ScriptedWebhookSender = field(default_factory=ScriptedWebhookSender)
@@ -110,15 +110,18 @@ class Api:
             catalog=EMBEDDED_CATALOG,
             store=self.store,
             task_batches=self.batches,
-            publish_confirmations=PublishConfirmations(
-                batches=self.batches, writer=self.background, gather_seconds=0
+            publisher=TaskPublisher(
+                queue=self.queue,
+                batches=self.batches,
+                writer=self.background,
+                clock=self.clock,
+                gather_seconds=0,
             ),
             task_changes=self.changes,
-            queue=self.queue,
             events=self.events,
             images=Images(bucket=self.images, links=self.links),
             dead_letters=self.dead_letters,
-            rescue_lock=self.turns,
+            rescue_lock=self.rescue_lock,
             callback_url_policy=CallbackUrlPolicy(is_offered=self.webhook_key is not None),
             webhook_logs=self.webhook_logs,
             webhook_sender=self.receiver,

@@ -170,7 +170,9 @@ def test_those_that_need_patience_never_hide_the_others(api: Api) -> None:
 def test_while_one_rescue_runs_another_is_refused_at_once(api: Api) -> None:
     api.stored_task()
     api.clock.advance(60)
-    assert api.turns.take("somebody else", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
+    assert (
+        api.rescue_lock.acquire("somebody else", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
+    )
     answer = api.rescue()
     assert (answer.status_code, answer.get_json()["code"]) == (409, "rescue_running")
     assert answer.get_json()["detail"] == "another rescue is running"
@@ -198,7 +200,10 @@ def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> N
         publish(*tasks)
         if len(api.queue.published) == 200:  # the last of the page: this run was suspended and overtaken
             api.clock.advance(61)
-            assert api.turns.take("the next", now=api.clock.now(), ttl=timedelta(seconds=60)) is not None
+            assert (
+                api.rescue_lock.acquire("the next", now=api.clock.now(), ttl=timedelta(seconds=60))
+                is not None
+            )
 
     api.queue.publish = slow_publish  # type: ignore[method-assign]
     assert rescued(api)["published"] == 200

@@ -12,9 +12,12 @@ from common.wire_formats.task_event import ending_of
 from frontend_api.rescue.policy import RescuePolicy, Verdict
 from frontend_api.rescue.rescue import RescueStaleTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
+from frontend_api.tasks.publisher import TaskPublisher
 from tests.factories import NOW, submitted_task
 from tests.fakes.fake_clock import FakeClock
+from tests.fakes.immediate_executor import ImmediateExecutor
 from tests.fakes.in_memory_rescue_lock import InMemoryRescueLock
+from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 from tests.fakes.recording_publishers import RecordingEventPublisher
@@ -61,7 +64,7 @@ def lived(
 
 
 @given(st.lists(st.tuples(DEADLINES, STORIES), max_size=8), PAUSES)
-def test_rescue_leaves_nobody_behind_and_nothing_to_do_for_the_next(
+def test_rescue_handles_every_stale_task_and_a_second_run_finds_none(
     lives: list[tuple[timedelta | None, list[tuple[int, str]]]], pause: int
 ) -> None:
     store, queue = InMemoryTaskStore(), InMemoryTaskQueue()
@@ -71,15 +74,21 @@ def test_rescue_leaves_nobody_behind_and_nothing_to_do_for_the_next(
     events = RecordingEventPublisher()
     rescue = RescueStaleTasks(
         store=store,
-        queue=queue,
+        publisher=TaskPublisher(
+            queue=queue,
+            batches=InMemoryTaskBatches(store),
+            writer=ImmediateExecutor(),
+            clock=clock,
+            gather_seconds=0,
+        ),
         publish_final_event=PublishFinalEvent(store=store, events=events),
-        turns=InMemoryRescueLock(),
+        lock=InMemoryRescueLock(),
         clock=clock,
         policy=POLICY,
     )
     first = rescue()
-    given_up = [task for task in store.all_tasks if task.status is not before[task.id].status]
-    assert sorted(event.id for event in events.events) == sorted(ending_of(task).id for task in given_up)
+    abandoned = [task for task in store.all_tasks if task.status is not before[task.id].status]
+    assert sorted(event.id for event in events.events) == sorted(ending_of(task).id for task in abandoned)
 
     for task in store.all_tasks:
         was = before[task.id]
