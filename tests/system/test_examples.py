@@ -27,12 +27,12 @@ def run(system: System, folder: Path, *command: str) -> subprocess.CompletedProc
 def drawing(example: str) -> list[str]:
     program = {".py": sys.executable, ".mjs": shutil.which("node"), ".sh": shutil.which("bash")}
     needed = program[Path(example).suffix]
-    if needed is None or (example == "draw.sh" and None in (shutil.which("curl"), shutil.which("jq"))):
+    if needed is None or (example == "generate.sh" and None in (shutil.which("curl"), shutil.which("jq"))):
         pytest.skip(f"{example} needs what is not installed here")
     return [needed, str(EXAMPLES / example)]
 
 
-@pytest.mark.parametrize("example", ["draw.py", "draw.sh", "draw.mjs"])
+@pytest.mark.parametrize("example", ["generate.py", "generate.sh", "generate.mjs"])
 def test_a_prompt_becomes_a_file(system: System, tmp_path: Path, example: str) -> None:
     done = run(system, tmp_path, *drawing(example), PROMPT)
     assert done.returncode == 0, done.stderr
@@ -41,7 +41,7 @@ def test_a_prompt_becomes_a_file(system: System, tmp_path: Path, example: str) -
     assert done.stderr.splitlines()[-1].startswith("completed ")
 
 
-@pytest.mark.parametrize("example", ["draw.sh", "draw.mjs"])
+@pytest.mark.parametrize("example", ["generate.sh", "generate.mjs"])
 def test_a_refusal_is_told(system: System, tmp_path: Path, example: str) -> None:
     done = run(system, tmp_path, *drawing(example), " ")
     assert done.returncode != 0
@@ -49,7 +49,7 @@ def test_a_refusal_is_told(system: System, tmp_path: Path, example: str) -> None
 
 
 def test_many_are_drawn_at_once(system: System, tmp_path: Path) -> None:
-    done = run(system, tmp_path, *drawing("draw_many.py"), PROMPT, "1", "2", "3")
+    done = run(system, tmp_path, *drawing("generate_many.py"), PROMPT, "1", "2", "3")
     assert done.returncode == 0, done.stderr
     drawn = dict(line.split() for line in done.stdout.splitlines())
     assert sorted(drawn) == ["1", "2", "3"]

@@ -1,12 +1,12 @@
-// Generate a prompt with fetch: node draw.mjs PROMPT
+// Generate a prompt with fetch: node generate.mjs PROMPT
 import { writeFile } from "node:fs/promises";
 
 const api = process.env.DARKROOM_URL ?? "http://localhost:8080";
 
 async function call(path, options) {
-  const answer = await fetch(api + path, options);
-  if (answer.ok) return answer;
-  const problem = await answer.json(); // RFC 9457
+  const response = await fetch(api + path, options);
+  if (response.ok) return response;
+  const problem = await response.json(); // RFC 9457
   throw new Error([problem.detail, ...problem.errors.map((each) => `${each.pointer}: ${each.detail}`)].join("\n"));
 }
 

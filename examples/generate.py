@@ -1,4 +1,4 @@
-"""Generate a prompt and print the progress: python draw.py PROMPT"""
+"""Generate a prompt and print the progress: python generate.py PROMPT"""
 
 import sys
 
