@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncGenerator, Iterable
 from datetime import date, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import anyio.to_thread
@@ -57,9 +56,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Generator, Iterable
 from datetime import date, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 import httpx
@@ -62,9 +61,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """darkroom queue, usage, keys: the queue, the caller's usage and API keys."""
 
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from typing import Annotated
 
 import typer
@@ -41,7 +41,7 @@ def queue(*, as_json: JsonOption = False, client: Client) -> None:
 @with_options(client=client_of)
 def usage(*, first: _Day = None, last: _Day = None, as_json: JsonOption = False, client: Client) -> None:
     """Show the usage of your tasks per day, by default of the last week."""
-    report = client.usage(first=_date(first), last=_date(last))
+    report = client.usage(first=first and first.date(), last=last and last.date())
     if as_json:
         print_record(report)
         return
@@ -96,10 +96,6 @@ def revoke(
 ) -> None:
     """Revoke API keys permanently."""
     delete_each(key_ids, client.revoke_key, name="revoked", message="Key {} was revoked.", as_json=as_json)
-
-
-def _date(day: datetime | None) -> date | None:
-    return None if day is None else day.date()
 
 
 def _queue_row(name: str, totals: QueueTotals) -> tuple[str, ...]:
