@@ -103,7 +103,7 @@ def purge(
     letter_ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Delete only these.")] = None,
     *,
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Delete all older ones: 30min, 12h, 7d.")
+        str | None, typer.Option(metavar="AGE", help="Delete all older dead letters, as in 30min, 12h or 7d.")
     ] = None,
     yes: YesOption = False,
     as_json: JsonOption = False,

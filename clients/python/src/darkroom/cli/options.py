@@ -53,7 +53,9 @@ KeyOption = Annotated[
 ]
 TimeoutOption = Annotated[
     float | None,
-    typer.Option("--timeout", min=0.0, metavar="SECONDS", help="Maximum wait. The task continues after it."),
+    typer.Option(
+        "--timeout", min=0.0, metavar="SECONDS", help="Stop waiting after this time. The task continues."
+    ),
 ]
 CancelOption = Annotated[
     bool, typer.Option("--cancel-on-interrupt", help="Cancel the task on Ctrl-C. By default it continues.")
