@@ -78,10 +78,10 @@ class EventMailbox:
     def _receive(self) -> None:
         while not self._closing.is_set():
             try:
-                answer = self._client.pull(
+                response = self._client.pull(
                     subscription=self._subscription, max_messages=500, timeout=_PULL_SECONDS, retry=None
                 )
-                received = answer.received_messages
+                received = response.received_messages
                 if received:
                     self._record([decode_task_event(one.message.data) for one in received])
                     self._client.acknowledge(
@@ -153,23 +153,23 @@ class Objects:
     def _names(self, prefix: str) -> Iterator[str]:
         token = ""
         while True:
-            answer = self._http.get(
+            response = self._http.get(
                 f"/storage/v1/b/{self._bucket}/o", params={"prefix": prefix, "pageToken": token}
             )
-            page = answer.raise_for_status().json()
+            page = response.raise_for_status().json()
             yield from (item["name"] for item in page.get("items", []))
             token = page.get("nextPageToken", "")
             if not token:
                 return
 
     def _read_object(self, name: str) -> StoredObject:
-        answer = self._http.get(f"/{self._bucket}/{name}").raise_for_status()
-        body = answer.content
+        response = self._http.get(f"/{self._bucket}/{name}").raise_for_status()
+        body = response.content
         return StoredObject(
             name=name,
             size_bytes=len(body),
             sha256=hashlib.sha256(body).hexdigest(),
-            content_type=answer.headers["content-type"],
+            content_type=response.headers["content-type"],
             picture=_picture(body),
         )
 

@@ -71,12 +71,12 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
                 for name, value in context.invocation_metadata()
                 if not name.startswith(_OWN_HEADERS)
             ]
-            answers = call(requests, timeout=context.time_remaining(), metadata=headers)
-            context.add_callback(answers.cancel)
+            responses = call(requests, timeout=context.time_remaining(), metadata=headers)
+            context.add_callback(responses.cancel)
             try:
-                yield from answers
+                yield from responses
             except grpc.RpcError as error:
-                trailers = answers.trailing_metadata() or ()
+                trailers = responses.trailing_metadata() or ()
                 context.set_trailing_metadata(
                     [pair for pair in trailers if pair[0].startswith("grpc-status-")]
                 )

@@ -169,5 +169,5 @@ def _advance(pipe: Pipe, run_id: str, run: _Run, checkpoint_interval_seconds: fl
 
 
 def _next_state(state: bytes, parameters: GenerationParameters, index: int, step: int) -> bytes:
-    said = f"{parameters.prompt}/{parameters.seed_of(index)}/{step}".encode()
-    return hashlib.sha256(state + said).digest()
+    text = f"{parameters.prompt}/{parameters.seed_of(index)}/{step}".encode()
+    return hashlib.sha256(state + text).digest()

@@ -138,10 +138,10 @@ def test_repeated_batch_creates_no_duplicates_when_unconfirmed(rig: Rig) -> None
         ]
     }
     lost = link.hold(b"a silent square", arrives=True)
-    answer = rig.client.http.post("/v1/tasks:batch", json=batch).raise_for_status().json()
+    response = rig.client.http.post("/v1/tasks:batch", json=batch).raise_for_status().json()
     assert lost.is_set()
-    assert (answer["unknown"], answer["refused"]) == (count, 0)
-    ids = [result["task_id"] for result in answer["results"]]
+    assert (response["unknown"], response["refused"]) == (count, 0)
+    ids = [result["task_id"] for result in response["results"]]
     link.reset()
     rig.wait_for_api()
     again = rig.client.http.post("/v1/tasks:batch", json=batch).raise_for_status().json()
@@ -174,9 +174,9 @@ def test_tasks_complete_when_some_publishes_fail(rig: Rig, tasks: int) -> None:
         rig.start_worker()
         unconfirmed = 0
         for _ in range(tasks):
-            answer = rig.try_submit()
-            if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-                rig.expect(answer.json()["task_id"])
+            response = rig.try_submit()
+            if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+                rig.expect(response.json()["task_id"])
                 unconfirmed += 1
         assert unconfirmed >= tasks / 20
         assert len(rig.accepted) == tasks
@@ -198,8 +198,8 @@ def test_worker_reopens_its_stream_after_permanent_errors(rig: Rig, code: grpc.S
 
 @long  # gRPC's keepalive takes up to 50 s to detect it
 def test_messages_of_a_half_open_stream_reach_another_worker(rig: Rig) -> None:
-    deaf = rig.start_worker()
-    deaf.links.pubsub.half_open()
+    disconnected = rig.start_worker()
+    disconnected.links.pubsub.half_open()
     rig.start_worker()
     for _ in range(6):
         rig.submit()

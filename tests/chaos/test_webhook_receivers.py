@@ -33,9 +33,9 @@ def test_failing_receiver_gets_every_event(rig: Rig, away_seconds: int) -> None:
         rig.site.stack.restart("api")
         link.restore()
         assert receiver.wait_until(lambda: len(receiver.taken) == len(task_ids), timeout_seconds=120)
-        told = {event_id: body["data"]["id"] for event_id, body in receiver.taken.items()}
-    assert told == {event.id: event.task_id for event in rig.site.mailbox.events_of(task_ids)}
-    assert sorted(told.values()) == sorted(task_ids)
+        received = {event_id: body["data"]["id"] for event_id, body in receiver.taken.items()}
+    assert received == {event.id: event.task_id for event in rig.site.mailbox.events_of(task_ids)}
+    assert sorted(received.values()) == sorted(task_ids)
     assert receiver.forged == 0
     rig.verify()
 

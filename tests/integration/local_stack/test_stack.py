@@ -92,7 +92,7 @@ def test_clients_reconnect_to_a_restarted_pubsub_emulator(
             stream.result(60)
         publisher.stop()
         with pytest.raises(KeyError, match="there are pubsub-emulator, firestore-emulator"):
-            stack.process("nobody")
+            stack.process("no-such-process")
 
 
 def test_confirmed_writes_survive_a_killed_firestore_emulator(tmp_path: Path) -> None:
@@ -188,7 +188,9 @@ def test_command_line_starts_and_stops_a_stack(tmp_path: Path) -> None:
         assert "A stack is already running on" in again.stderr
         assert "Traceback" not in again.stderr
         assert "pubsub-proxy | " in run("logs", *options).stdout
-        assert "Available: bucket-server, firestore-emulator" in run("logs", "nobody", *options).stderr
+        assert (
+            "Available: bucket-server, firestore-emulator" in run("logs", "no-such-process", *options).stderr
+        )
     finally:
         stopped = run("down", *options)
     assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n")

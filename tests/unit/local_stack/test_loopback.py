@@ -96,15 +96,15 @@ def test_child_processes_connect_to_loopback_without_a_proxy(address: str, tmp_p
     ],
 )
 def test_no_proxy_keeps_the_callers_hosts(given: dict[str, str], expected: str) -> None:
-    told = no_proxy_environment(given)
-    assert told["no_proxy"] == told["NO_PROXY"] == expected
+    variables = no_proxy_environment(given)
+    assert variables["no_proxy"] == variables["NO_PROXY"] == expected
 
 
 def test_no_proxy_extends_the_variable_of_grpc() -> None:
     """gRPC reads `no_grpc_proxy` instead of `no_proxy` where both are set."""
     assert "no_grpc_proxy" not in no_proxy_environment({})
-    told = no_proxy_environment({"no_grpc_proxy": "x.example"})
-    assert told["no_grpc_proxy"] == "x.example,127.0.0.1,localhost,::1"
+    variables = no_proxy_environment({"no_grpc_proxy": "x.example"})
+    assert variables["no_grpc_proxy"] == "x.example,127.0.0.1,localhost,::1"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])

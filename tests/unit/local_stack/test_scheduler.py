@@ -8,13 +8,13 @@ from local_stack.scheduler import tick
 
 
 def test_tick_posts_to_both_endpoints_with_the_token() -> None:
-    asked: list[tuple[str, str | None, bytes]] = []
+    requests: list[tuple[str, str | None, bytes]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            asked.append((self.path, self.headers["Authorization"], body))
-            self.send_response(409 if len(asked) == 3 else 200)
+            requests.append((self.path, self.headers["Authorization"], body))
+            self.send_response(409 if len(requests) == 3 else 200)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
@@ -27,7 +27,7 @@ def test_tick_posts_to_both_endpoints_with_the_token() -> None:
         lost = tick(url, "secret", queue_lost_at="2026-01-01T00:00:00+00:00")
         assert lost == {"rescue": "409", "remove_expired": "200"}
         api.shutdown()
-    assert asked == [
+    assert requests == [
         ("/internal/rescue", "Bearer secret", b"{}"),
         ("/internal/remove-expired", "Bearer secret", b"{}"),
         ("/internal/rescue", "Bearer secret", b'{"queue_lost_at": "2026-01-01T00:00:00+00:00"}'),
@@ -36,5 +36,5 @@ def test_tick_posts_to_both_endpoints_with_the_token() -> None:
 
 
 def test_tick_reports_an_unreachable_api() -> None:
-    answers = tick(f"http://127.0.0.1:{free_port()}", "secret")
-    assert all(answer.startswith("no response: ") for answer in answers.values())
+    results = tick(f"http://127.0.0.1:{free_port()}", "secret")
+    assert all(result.startswith("no response: ") for result in results.values())

@@ -167,8 +167,8 @@ def test_extra_environment_overrides_the_caller(tmp_path: Path) -> None:
 def test_shell_exports_round_trip_through_a_shell(tmp_path: Path) -> None:
     values = {"DARKROOM_OPERATORS": '["local", "it\'s me"]', "DARKROOM_WEBHOOK_KEY": "two words; $HOME `id`"}
     script = "\n".join([*shell_exports(values), *(f'printf "%s\\n" "${name}"' for name in values)])
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines() == list(values.values())
+    shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines() == list(values.values())
 
 
 def test_shell_exports_omit_the_token() -> None:

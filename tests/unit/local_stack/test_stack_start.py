@@ -48,16 +48,16 @@ def test_each_process_has_a_separate_port(tmp_path: Path) -> None:
 def test_environment_contains_names_addresses_and_the_token(tmp_path: Path) -> None:
     names = ResourceNames(project_id="demo-other", tasks_topic="t")
     composition = compose(tmp_path, names=names, extra_environment={"DARKROOM_SLOTS": "2"})
-    told = composition.worker(0).environment
-    assert told["DARKROOM_PROJECT_ID"] == told["GOOGLE_CLOUD_PROJECT"] == "demo-other"
-    assert told["DARKROOM_SUBSCRIPTION"] == "t-demo"
-    assert told["PUBSUB_EMULATOR_HOST"] == composition.host("pubsub-proxy")
-    assert told["STORAGE_EMULATOR_HOST"].startswith("http://127.0.0.1:")
-    assert told["DARKROOM_SLOTS"] == "2"
-    assert told["DARKROOM_HEALTH_PORT"] == str(composition.ports["worker-0"])
+    environment = composition.worker(0).environment
+    assert environment["DARKROOM_PROJECT_ID"] == environment["GOOGLE_CLOUD_PROJECT"] == "demo-other"
+    assert environment["DARKROOM_SUBSCRIPTION"] == "t-demo"
+    assert environment["PUBSUB_EMULATOR_HOST"] == composition.host("pubsub-proxy")
+    assert environment["STORAGE_EMULATOR_HOST"].startswith("http://127.0.0.1:")
+    assert environment["DARKROOM_SLOTS"] == "2"
+    assert environment["DARKROOM_HEALTH_PORT"] == str(composition.ports["worker-0"])
     tick = composition.scheduler(queue_created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    assert tick.environment["DARKROOM_INTERNAL_TOKEN"] == told["DARKROOM_INTERNAL_TOKEN"]
-    assert all(told["DARKROOM_INTERNAL_TOKEN"] not in word for word in tick.argv)
+    assert tick.environment["DARKROOM_INTERNAL_TOKEN"] == environment["DARKROOM_INTERNAL_TOKEN"]
+    assert all(environment["DARKROOM_INTERNAL_TOKEN"] not in word for word in tick.argv)
     assert tick.argv[-1] == "2026-01-01T00:00:00+00:00"
 
 

@@ -1,4 +1,4 @@
-"""A worker that cannot load a model neither delays the stack nor ends it, and the user is told."""
+"""A worker that cannot load a model neither delays nor stops the stack, and the user gets a notice."""
 
 import os
 import threading

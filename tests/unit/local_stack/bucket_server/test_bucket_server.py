@@ -53,16 +53,16 @@ def names(server: FlaskClient, query: str = "") -> list[str]:
 
 def test_object_link_serves_the_image(server: FlaskClient) -> None:
     upload(server, "tasks/t/1.png")
-    got = server.get("/images/tasks/t/1.png")
-    assert (got.status_code, got.data) == (200, CONTENT)
-    assert got.content_type == "image/png"
-    assert got.headers["Accept-Ranges"] == "bytes"
+    response = server.get("/images/tasks/t/1.png")
+    assert (response.status_code, response.data) == (200, CONTENT)
+    assert response.content_type == "image/png"
+    assert response.headers["Accept-Ranges"] == "bytes"
 
 
 def test_head_returns_the_size_without_content(server: FlaskClient) -> None:
     upload(server)
-    got = server.head("/images/a.png")
-    assert (got.status_code, got.data, got.content_length) == (200, b"", len(CONTENT))
+    response = server.head("/images/a.png")
+    assert (response.status_code, response.data, response.content_length) == (200, b"", len(CONTENT))
 
 
 def test_download_is_304_when_the_etag_matches(server: FlaskClient) -> None:
@@ -86,20 +86,20 @@ def test_download_returns_a_range(
     server: FlaskClient, wanted: str, content: bytes, content_range: str
 ) -> None:
     upload(server)
-    got = server.get("/images/a.png", headers={"Range": wanted})
-    assert (got.status_code, got.data) == (206, content)
-    assert got.headers["Content-Range"] == content_range
+    response = server.get("/images/a.png", headers={"Range": wanted})
+    assert (response.status_code, response.data) == (206, content)
+    assert response.headers["Content-Range"] == content_range
 
 
 def test_range_beyond_the_end_is_416(server: FlaskClient) -> None:
     upload(server)
-    got = server.get("/images/a.png", headers={"Range": "bytes=1024-"})
-    assert got.status_code == 416
-    assert got.headers["Content-Range"] == "bytes */1024"
+    response = server.get("/images/a.png", headers={"Range": "bytes=1024-"})
+    assert response.status_code == 416
+    assert response.headers["Content-Range"] == "bytes */1024"
 
 
 def test_preflight_of_a_local_page_is_allowed(server: FlaskClient) -> None:
-    got = server.options(
+    response = server.options(
         "/images/a.png",
         headers={
             "Origin": "http://localhost:8080",
@@ -107,10 +107,10 @@ def test_preflight_of_a_local_page_is_allowed(server: FlaskClient) -> None:
             "Access-Control-Request-Headers": "range",
         },
     )
-    assert got.status_code == 200
-    assert got.headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
-    assert "GET" in got.headers["Access-Control-Allow-Methods"]
-    assert got.headers["Access-Control-Allow-Headers"] == "range"
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == "http://localhost:8080"
+    assert "GET" in response.headers["Access-Control-Allow-Methods"]
+    assert response.headers["Access-Control-Allow-Headers"] == "range"
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def test_cache_control_header_is_that_of_the_object(server: FlaskClient) -> None
 
 def test_missing_object_is_404_in_both_apis(server: FlaskClient) -> None:
     assert server.get("/images/none").content_type.startswith("application/xml")
-    got = server.get("/storage/v1/b/images/o/none")
-    assert got.status_code == 404
-    assert got.get_json()["error"]["errors"][0]["reason"] == "notFound"
+    response = server.get("/storage/v1/b/images/o/none")
+    assert response.status_code == 404
+    assert response.get_json()["error"]["errors"][0]["reason"] == "notFound"
     assert upload(server, query="").status_code == 200
     assert server.get("/storage/v1/b/nothing/o").status_code == 404
 
@@ -257,12 +257,12 @@ def test_multipart_upload_preserves_the_content(server: FlaskClient) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"--xyz--", b"--xyz\r\n\r\n{}\r\n--xyz--", b"--xyz{}--xyz{}--xyz--"])
 def test_multipart_upload_is_rejected_when_malformed(server: FlaskClient, body: bytes) -> None:
-    got = server.post(
+    response = server.post(
         "/upload/storage/v1/b/images/o?uploadType=multipart&name=a",
         data=body,
         content_type="multipart/related; boundary=xyz",
     )
-    assert got.status_code == 400
+    assert response.status_code == 400
 
 
 class TestResumableUploads:
@@ -286,8 +286,8 @@ class TestResumableUploads:
         assert self.send(server, session, "bytes */1024").status_code == 200
 
     def test_resumable_upload_reports_the_received_bytes(self, server: FlaskClient, session: str) -> None:
-        asked = self.send(server, session, "bytes */*")
-        assert (asked.status_code, "Range" in asked.headers) == (308, False)
+        status = self.send(server, session, "bytes */*")
+        assert (status.status_code, "Range" in status.headers) == (308, False)
         self.send(server, session, "bytes 0-511/*", CONTENT[:512])
         assert self.send(server, session, "bytes */1024").headers["Range"] == "bytes=0-511"
         overlapping = self.send(server, session, "bytes 256-1023/1024", CONTENT[256:])
@@ -295,8 +295,8 @@ class TestResumableUploads:
         assert server.get("/images/r.png").data == CONTENT
 
     def test_resumable_upload_ignores_a_chunk_after_a_gap(self, server: FlaskClient, session: str) -> None:
-        got = self.send(server, session, "bytes 512-1023/1024", CONTENT[512:])
-        assert (got.status_code, "Range" in got.headers) == (308, False)
+        response = self.send(server, session, "bytes 512-1023/1024", CONTENT[512:])
+        assert (response.status_code, "Range" in response.headers) == (308, False)
 
     def test_resumable_upload_checks_preconditions_at_the_end(
         self, server: FlaskClient, session: str, tmp_path: Path

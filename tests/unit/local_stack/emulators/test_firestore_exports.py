@@ -13,30 +13,30 @@ from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 
 
 class Emulator(HTTPServer):
-    """Exports a file, and metadata unless `is_disk_full`; then it answers with `status_when_full`."""
+    """Exports a file, and metadata unless `is_disk_full`; then it responds with `status_when_full`."""
 
     is_disk_full = False
     status_when_full = 500
 
 
-class Answers(BaseHTTPRequestHandler):
+class ExportHandler(BaseHTTPRequestHandler):
     server: Emulator
 
     def do_GET(self) -> None:
-        self._answer(200)
+        self._respond(200)
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        folder = Path(asked["export_directory"]) / asked["export_name"]
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        folder = Path(request["export_directory"]) / request["export_name"]
         folder.mkdir()
         (folder / "output-0").write_bytes(bytes(1_000))
         if self.server.is_disk_full:
-            self._answer(self.server.status_when_full)
+            self._respond(self.server.status_when_full)
             return
         (folder / f"{folder.name}.overall_export_metadata").touch()
-        self._answer(200)
+        self._respond(200)
 
-    def _answer(self, status: int) -> None:
+    def _respond(self, status: int) -> None:
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -47,7 +47,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    with Emulator(("127.0.0.1", 0), Answers) as server:
+    with Emulator(("127.0.0.1", 0), ExportHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()

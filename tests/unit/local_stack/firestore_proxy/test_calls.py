@@ -24,7 +24,7 @@ ADD_TARGET = calls.ListenRequest.pb()(database="d", add_target={"target_id": 2})
 
 
 class Emulator(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
-    """Reports itself as restored; every other call ends as the test says."""
+    """Reports itself as restored; `end` ends every other call."""
 
     def __init__(self, end: Callable[[Any], Awaitable[None]]) -> None:
         self._end = end

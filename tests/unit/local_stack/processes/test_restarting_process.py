@@ -18,22 +18,22 @@ from local_stack.processes.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
 from tests.unit.local_stack.processes.test_supervisor import has_ended
 
-HURRIED = RestartPolicy(first_backoff_seconds=0.01, max_backoff_seconds=0.04, max_failed_starts=3)
-WAITS = "ready(); time.sleep(600)"
-ONCE = """
+FAST = RestartPolicy(first_backoff_seconds=0.01, max_backoff_seconds=0.04, max_failed_starts=3)
+SLEEPS = "ready(); time.sleep(600)"
+FIRST_START_SUCCEEDS = """
     starts = pathlib.Path(__file__).with_suffix(".starts")
     starts.open("a").write("x")
     if len(starts.read_text()) == 1:
         ready(); time.sleep(600)
 """
-"""Works at the first start; code that a test appends defines the later ones."""
+"""Becomes ready at the first start only; tests append the code of later starts."""
 
 
-class Watch:
+class WatchedSupervisor:
     """A supervisor that watches in its own thread until the context ends."""
 
-    def __init__(self, folder: Path, *specs: ProcessSpec, policy: RestartPolicy = HURRIED) -> None:
-        self.news: SimpleQueue[str] = SimpleQueue()
+    def __init__(self, folder: Path, *specs: ProcessSpec, policy: RestartPolicy = FAST) -> None:
+        self.notices: SimpleQueue[str] = SimpleQueue()
         self.failure: ProcessFailedError | None = None
         self.supervisor = Supervisor(
             logs_directory=folder / "logs", stack_id=uuid.uuid4().hex, restart_policy=policy
@@ -41,7 +41,7 @@ class Watch:
         self._specs = specs
         self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "WatchedSupervisor":
         self.supervisor.start(*self._specs)
         self.supervisor.wait_until_ready()
         self._thread.start()
@@ -52,17 +52,17 @@ class Watch:
             self.supervisor.interrupted.set()
             self._thread.join()
 
-    def given_up(self) -> ProcessFailedError:
+    def raised_failure(self) -> ProcessFailedError:
         self._thread.join(60)
         assert self.failure is not None, "still watching"
         return self.failure
 
-    def next_news(self) -> str:
-        return self.news.get(timeout=60)
+    def next_notice(self) -> str:
+        return self.notices.get(timeout=60)
 
     def _watch(self) -> None:
         try:
-            self.supervisor.watch(self.news.put)
+            self.supervisor.watch(self.notices.put)
         except ProcessFailedError as failure:
             self.failure = failure
 
@@ -76,78 +76,80 @@ def restarted(program: ProgramMaker) -> Callable[..., ProcessSpec]:
 def test_exited_process_restarts_and_is_reported(
     tmp_path: Path, restarted: Callable[..., ProcessSpec], program: ProgramMaker
 ) -> None:
-    with Watch(tmp_path, restarted("phoenix", WAITS), program("other", WAITS)) as watch:
-        phoenix = watch.supervisor.processes["phoenix"]
-        first = phoenix.pid
-        phoenix.kill()
-        log = tmp_path / "logs" / "phoenix.log"
-        assert watch.next_news() == (
-            f"phoenix exited unexpectedly (SIGKILL). It restarts in 0.01 s; its log is {log}."
+    with WatchedSupervisor(tmp_path, restarted("restarting", SLEEPS), program("other", SLEEPS)) as watch:
+        restarting = watch.supervisor.processes["restarting"]
+        first = restarting.pid
+        restarting.kill()
+        log = tmp_path / "logs" / "restarting.log"
+        assert watch.next_notice() == (
+            f"restarting exited unexpectedly (SIGKILL). It restarts in 0.01 s; its log is {log}."
         )
-        assert watch.next_news().startswith("phoenix is ready again after ")
-        assert phoenix.is_running
-        assert phoenix.pid != first
-        assert watch.supervisor.restarts == {"phoenix": 1, "other": 0}
+        assert watch.next_notice().startswith("restarting is ready again after ")
+        assert restarting.is_running
+        assert restarting.pid != first
+        assert watch.supervisor.restarts == {"restarting": 1, "other": 0}
         assert watch.failure is None
 
 
 def test_backoff_doubles_up_to_its_limit(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
-    with Watch(tmp_path, restarted("phoenix", WAITS)) as watch:
-        pauses = []
+    with WatchedSupervisor(tmp_path, restarted("restarting", SLEEPS)) as watch:
+        backoffs = []
         for _ in range(4):
-            watch.supervisor.processes["phoenix"].kill()
-            pauses.append(watch.next_news().partition(" restarts in ")[2].split(" s;")[0])
-            assert "is ready again" in watch.next_news()
-    assert pauses == ["0.01", "0.02", "0.04", "0.04"]
+            watch.supervisor.processes["restarting"].kill()
+            backoffs.append(watch.next_notice().partition(" restarts in ")[2].split(" s;")[0])
+            assert "is ready again" in watch.next_notice()
+    assert backoffs == ["0.01", "0.02", "0.04", "0.04"]
 
 
 def test_backoff_is_reset_after_stable_running(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
-    forgiving = replace(HURRIED, reset_after_seconds=0)
-    with Watch(tmp_path, restarted("phoenix", WAITS), policy=forgiving) as watch:
+    always_reset = replace(FAST, reset_after_seconds=0)
+    with WatchedSupervisor(tmp_path, restarted("restarting", SLEEPS), policy=always_reset) as watch:
         for _ in range(3):
-            watch.supervisor.processes["phoenix"].kill()
-            assert "restarts in 0.01 s" in watch.next_news()
-            assert "is ready again" in watch.next_news()
+            watch.supervisor.processes["restarting"].kill()
+            assert "restarts in 0.01 s" in watch.next_notice()
+            assert "is ready again" in watch.next_notice()
 
 
 def test_restarts_stop_after_repeated_failed_starts(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
-    with Watch(tmp_path, restarted("broken", f"{ONCE}\n    sys.exit('no such model')")) as watch:
+    with WatchedSupervisor(
+        tmp_path, restarted("broken", f"{FIRST_START_SUCCEEDS}\n    sys.exit('no such model')")
+    ) as watch:
         (tmp_path / "broken.ready").unlink()
         watch.supervisor.processes["broken"].kill()
-        failure = watch.given_up()
+        failure = watch.raised_failure()
         assert str(failure).startswith("broken exited unexpectedly (exit code 1). The last lines of ")
-        assert failure.log_tail == ("no such model",) * HURRIED.max_failed_starts
-        assert watch.supervisor.restarts == {"broken": HURRIED.max_failed_starts}
+        assert failure.log_tail == ("no such model",) * FAST.max_failed_starts
+        assert watch.supervisor.restarts == {"broken": FAST.max_failed_starts}
 
 
 def test_restarts_stop_when_a_process_never_becomes_ready(
     tmp_path: Path, restarted: Callable[..., ProcessSpec]
 ) -> None:
-    spec = restarted("deaf", f"{ONCE}\n    time.sleep(600)", ready_within=3)
-    impatient = replace(HURRIED, max_failed_starts=1)
-    with Watch(tmp_path, spec, policy=impatient) as watch:
-        (tmp_path / "deaf.ready").unlink()
-        watch.supervisor.processes["deaf"].kill()
-        assert "was not ready after 3 s: it has not said so" in str(watch.given_up())
-        assert not watch.supervisor.processes["deaf"].is_running
+    spec = restarted("unready", f"{FIRST_START_SUCCEEDS}\n    time.sleep(600)", ready_within=3)
+    one_failure = replace(FAST, max_failed_starts=1)
+    with WatchedSupervisor(tmp_path, spec, policy=one_failure) as watch:
+        (tmp_path / "unready.ready").unlink()
+        watch.supervisor.processes["unready"].kill()
+        assert "was not ready after 3 s: ready() was not called" in str(watch.raised_failure())
+        assert not watch.supervisor.processes["unready"].is_running
 
 
 def test_restart_ends_orphaned_children_first(tmp_path: Path, restarted: Callable[..., ProcessSpec]) -> None:
     child = "print(subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)']).pid, flush=True)"
-    with Watch(tmp_path, restarted("parent", f"{child}; {WAITS}")) as watch:
+    with WatchedSupervisor(tmp_path, restarted("parent", f"{child}; {SLEEPS}")) as watch:
         parent = watch.supervisor.processes["parent"]
         orphan = int(parent.log_path.read_text())
         os.kill(parent.pid, signal.SIGKILL)
-        watch.next_news()
+        watch.next_notice()
         assert has_ended(orphan)
 
 
 def test_watch_ends_when_a_process_must_not_restart(
     tmp_path: Path, restarted: Callable[..., ProcessSpec], program: ProgramMaker
 ) -> None:
-    with Watch(tmp_path, restarted("phoenix", WAITS), program("emulator", WAITS)) as watch:
+    with WatchedSupervisor(tmp_path, restarted("restarting", SLEEPS), program("emulator", SLEEPS)) as watch:
         watch.supervisor.processes["emulator"].kill()
-        assert "emulator exited unexpectedly (SIGKILL)" in str(watch.given_up())
-        assert watch.news.empty()
+        assert "emulator exited unexpectedly (SIGKILL)" in str(watch.raised_failure())
+        assert watch.notices.empty()

@@ -20,8 +20,8 @@ from local_stack.processes.supervisor import Supervisor
 from tests.unit.local_stack.conftest import ProgramMaker
 
 ROOT = Path(__file__).parents[4]
-WAITS = "ready(); time.sleep(600)"
-STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(600)"
+SLEEPS = "ready(); time.sleep(600)"
+IGNORES_SIGTERM = "signal.signal(signal.SIGTERM, signal.SIG_IGN); ready(); time.sleep(600)"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def supervisor(tmp_path: Path, stack_id: str) -> Iterator[Supervisor]:
         yield running
 
 
-def no_news(line: str) -> None:
+def no_notice(line: str) -> None:
     raise AssertionError(line)
 
 
@@ -53,7 +53,7 @@ def has_ended(pid: int) -> bool:
 
 def test_processes_end_with_the_context(tmp_path: Path, stack_id: str, program: ProgramMaker) -> None:
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
-        supervisor.start(program("one", WAITS), program("two", WAITS))
+        supervisor.start(program("one", SLEEPS), program("two", SLEEPS))
         supervisor.wait_until_ready()
         pids = [process.pid for process in supervisor.processes.values()]
         assert all(psutil.pid_exists(pid) for pid in pids)
@@ -62,7 +62,7 @@ def test_processes_end_with_the_context(tmp_path: Path, stack_id: str, program: 
 
 def test_failed_start_raises_the_name_and_the_log_tail(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(
-        program("healthy", WAITS),
+        program("healthy", SLEEPS),
         program("broken", "for n in range(30): print('line', n)\nsys.exit(7)"),
     )
     with pytest.raises(ProcessFailedError) as raised:
@@ -75,7 +75,7 @@ def test_failed_start_raises_the_name_and_the_log_tail(supervisor: Supervisor, p
 
 
 def test_missing_program_raises_its_name(supervisor: Supervisor, program: ProgramMaker) -> None:
-    spec = program("absent", WAITS)
+    spec = program("absent", SLEEPS)
     supervisor.start(type(spec)(name="absent", argv=("/no/such/program",), why_not_ready=spec.why_not_ready))
     with pytest.raises(ProcessFailedError, match="cannot run /no/such/program: No such file"):
         supervisor.wait_until_ready()
@@ -83,16 +83,18 @@ def test_missing_program_raises_its_name(supervisor: Supervisor, program: Progra
 
 def test_start_timeout_raises_the_name_and_the_reason(supervisor: Supervisor, program: ProgramMaker) -> None:
     supervisor.start(program("slow", "time.sleep(600)", ready_within=0.2))
-    with pytest.raises(ProcessFailedError, match=r"slow was not ready after 0\.2 s: it has not said so"):
+    with pytest.raises(
+        ProcessFailedError, match=r"slow was not ready after 0\.2 s: ready\(\) was not called"
+    ):
         supervisor.wait_until_ready()
 
 
 def test_watch_raises_when_a_process_exits(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("healthy", WAITS), program("victim", WAITS))
+    supervisor.start(program("healthy", SLEEPS), program("victim", SLEEPS))
     supervisor.wait_until_ready()
     supervisor.processes["victim"].kill()
     with pytest.raises(ProcessFailedError, match=r"victim exited unexpectedly \(SIGKILL\)"):
-        supervisor.watch(no_news)
+        supervisor.watch(no_notice)
 
 
 def test_supervisor_stops_waiting_when_interrupted(supervisor: Supervisor, program: ProgramMaker) -> None:
@@ -100,27 +102,27 @@ def test_supervisor_stops_waiting_when_interrupted(supervisor: Supervisor, progr
     threading.Timer(0.1, supervisor.interrupted.set).start()
     with pytest.raises(StartInterruptedError):
         supervisor.wait_until_ready()
-    supervisor.watch(no_news)
+    supervisor.watch(no_notice)
 
 
 def test_stop_kills_a_process_after_its_timeout(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("stubborn", STUBBORN, stop_within=0.3), program("polite", WAITS))
+    supervisor.start(program("unresponsive", IGNORES_SIGTERM, stop_within=0.3), program("responsive", SLEEPS))
     supervisor.wait_until_ready()
-    pid = supervisor.processes["stubborn"].pid
-    assert supervisor.stop(["stubborn", "polite"]) == ("stubborn",)
+    pid = supervisor.processes["unresponsive"].pid
+    assert supervisor.stop(["unresponsive", "responsive"]) == ("unresponsive",)
     assert has_ended(pid)
     assert not supervisor.processes
 
 
 def test_hurry_ignores_the_stop_timeout(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("stubborn", STUBBORN, stop_within=500))
+    supervisor.start(program("unresponsive", IGNORES_SIGTERM, stop_within=500))
     supervisor.wait_until_ready()
     supervisor.hurry.set()
-    assert supervisor.stop(["stubborn"]) == ("stubborn",)
+    assert supervisor.stop(["unresponsive"]) == ("unresponsive",)
 
 
 def test_stop_works_for_a_suspended_process(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("paused", WAITS))
+    supervisor.start(program("paused", SLEEPS))
     supervisor.wait_until_ready()
     process = supervisor.processes["paused"]
     process.suspend()
@@ -131,24 +133,24 @@ def test_stop_works_for_a_suspended_process(supervisor: Supervisor, program: Pro
 def test_restarted_process_appends_to_its_log(
     supervisor: Supervisor, program: ProgramMaker, tmp_path: Path
 ) -> None:
-    supervisor.start(program("phoenix", "print('alive', flush=True); " + WAITS))
-    process = supervisor.processes["phoenix"]
+    supervisor.start(program("restarting", "print('alive', flush=True); " + SLEEPS))
+    process = supervisor.processes["restarting"]
     process.wait_until_ready()
     first = process.pid
     process.kill()
-    (tmp_path / "phoenix.ready").unlink()
+    (tmp_path / "restarting.ready").unlink()
     process.restart()
     process.wait_until_ready()
     assert process.pid != first
     assert process.is_running
-    supervisor.stop(["phoenix"])
+    supervisor.stop(["restarting"])
     assert process.log_path.read_text().count("alive") == 2
 
 
 def test_log_of_the_previous_start_is_kept(tmp_path: Path, program: ProgramMaker, stack_id: str) -> None:
     for word in ("first", "second"):
         with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
-            supervisor.start(program("writer", f"print({word!r}, flush=True); " + WAITS))
+            supervisor.start(program("writer", f"print({word!r}, flush=True); " + SLEEPS))
             supervisor.wait_until_ready()
         (tmp_path / "writer.ready").unlink()
     assert (tmp_path / "writer.log").read_text() == "second\n"
@@ -158,7 +160,7 @@ def test_log_of_the_previous_start_is_kept(tmp_path: Path, program: ProgramMaker
 def test_stop_ends_orphaned_children(tmp_path: Path, stack_id: str, program: ProgramMaker) -> None:
     daemon = "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], start_new_session=True)"
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
-        supervisor.start(program("parent", f"{daemon}; {WAITS}"))
+        supervisor.start(program("parent", f"{daemon}; {SLEEPS}"))
         supervisor.wait_until_ready()
         assert len(orphans_of(stack_id)) == 2
     assert not orphans_of(stack_id)
@@ -220,14 +222,14 @@ def test_processes_end_when_their_supervisor_is_killed(
 
 
 def test_ctrl_c_reaches_only_the_supervisor(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("one", WAITS))
+    supervisor.start(program("one", SLEEPS))
     assert os.getsid(supervisor.processes["one"].pid) != os.getsid(0)
 
 
 def test_suspend_returns_when_stopped_and_keeps_the_exit_code(
     supervisor: Supervisor, program: ProgramMaker
 ) -> None:
-    supervisor.start(program("sleeper", WAITS))
+    supervisor.start(program("sleeper", SLEEPS))
     supervisor.wait_until_ready()
     process = supervisor.processes["sleeper"]
     for _ in range(5):
