@@ -88,7 +88,7 @@ class Soak:
 
     def _wait_for_capacity(self) -> None:
         while (
-            len(self._rig.accepted) - self._rig.site.mailbox.count_notified(self._rig.accepted)
+            len(self._rig.accepted) - self._rig.site.mailbox.count_finished(self._rig.accepted)
             > _MAX_IN_FLIGHT
         ):
             if self._errors:
@@ -120,7 +120,7 @@ class Soak:
 
     def _print_progress(self, seconds_left: float) -> None:
         accepted = len(self._rig.accepted)
-        finished = self._rig.site.mailbox.count_notified(self._rig.accepted)
+        finished = self._rig.site.mailbox.count_finished(self._rig.accepted)
         faults = self.faults.injected.total()
         _print(f"{seconds_left:5.0f} s left: {accepted} accepted, {finished} finished, {faults} faults")
 

@@ -36,7 +36,7 @@ class EventMailbox:
         self._client = subscriber_client(emulator_host=pubsub_host)
         self._subscription = self._client.subscription_path(names.project_id, names.events_subscription)
         self._events: list[TaskEvent] = []
-        self._notified: set[str] = set()
+        self._finished: set[str] = set()
         self._arrived = threading.Condition()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._receive, name="mailbox", daemon=True)
@@ -56,7 +56,7 @@ class EventMailbox:
         """Wait for an event of each of these tasks. Return whether they arrived in time."""
         wanted = set(task_ids)
         with self._arrived:
-            return self._arrived.wait_for(lambda: wanted <= self._notified, timeout_seconds)
+            return self._arrived.wait_for(lambda: wanted <= self._finished, timeout_seconds)
 
     def wait_for_copies(self, task_id: str, copies: int, *, timeout_seconds: float) -> bool:
         """Wait for this many events of the task, including duplicates.
@@ -70,10 +70,10 @@ class EventMailbox:
         with self._arrived:
             return self._arrived.wait_for(lambda: arrived() >= copies, timeout_seconds)
 
-    def count_notified(self, task_ids: Iterable[str]) -> int:
+    def count_finished(self, task_ids: Iterable[str]) -> int:
         """Return the number of these tasks for which an event has arrived."""
         with self._arrived:
-            return len(self._notified & set(task_ids))
+            return len(self._finished & set(task_ids))
 
     def _receive(self) -> None:
         while not self._closing.is_set():
@@ -93,7 +93,7 @@ class EventMailbox:
     def _record(self, events: list[TaskEvent]) -> None:
         with self._arrived:
             self._events += events
-            self._notified |= {event.task_id for event in events}
+            self._finished |= {event.task_id for event in events}
             self._arrived.notify_all()
 
 

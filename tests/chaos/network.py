@@ -2,14 +2,14 @@
 
 A Link is one such proxy. It forwards everything until a method changes its behaviour:
 
-    refuse         open connections are closed, new ones are reset at once
-    stall          connections stay open without transferring bytes, also new ones
-    half_open      open connections stop without being closed; new ones work
-    cut            open connections are closed, new ones work
-    drop_responses   requests arrive, responses do not: the client cannot tell the outcome
-    hold           stalls, or drops responses, from the request that contains given bytes: a breakpoint on the wire
-    truncate       closes the connection a few bytes after a request contained given bytes
-    restore        normal forwarding; stalled bytes arrive late, connections with lost responses are closed
+    refuse          open connections are closed, new ones are reset at once
+    stall           connections stay open without transferring bytes, also new ones
+    half_open       open connections stop without being closed; new ones work
+    cut             open connections are closed, new ones work
+    drop_responses  requests arrive, responses do not: the client cannot tell the outcome
+    hold            stalls, or drops responses, from the request that contains given bytes: a breakpoint on the wire
+    truncate        closes the connection a few bytes after a request contained given bytes
+    restore         normal forwarding; stalled bytes arrive late, connections with lost responses are closed
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class _Connection:
 
 
 class Link:
-    """One proxy. Its methods may be called from any thread and return once they are in effect."""
+    """One proxy. Its methods may be called from any thread and return when they have taken effect."""
 
     def __init__(self, service_port: Callable[[], int], loop: asyncio.AbstractEventLoop) -> None:
         self._service_port = service_port
