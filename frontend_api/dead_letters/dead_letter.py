@@ -25,7 +25,9 @@ class DeadLetterNotFoundError(DomainError):
     code = "dead_letter_not_found"
 
     def __init__(self, letter_id: str) -> None:
-        super().__init__(f"no dead letter {letter_id!r}; it may have been deleted, or its time was up")
+        super().__init__(
+            f"dead letter {letter_id!r} does not exist; it may have been deleted or have expired"
+        )
 
 
 class DeadLetterUndecodableError(DomainError):
@@ -83,7 +85,7 @@ class DeadLetter:
         return cls(
             id=_letter_id(message),
             died_at=message.published_at,
-            reason=reason or "not acknowledged, however often it was delivered",
+            reason=reason or "not acknowledged within the maximum number of deliveries",
             task_id=task_id,
             subscription=origin.subscription,
             delivery_count=origin.delivery_count,
@@ -104,13 +106,13 @@ class DeadLetter:
         """Decode the body with the current code. Raises DeadLetterUndecodableError."""
         if self.body_is_cut:
             raise DeadLetterUndecodableError(
-                f"its body of {self.body_bytes} bytes was too large to be kept whole"
+                f"its body of {self.body_bytes} bytes was too large to be stored completely"
             )
         try:
             return decode_task_message(self.body)
         except UndecodableError as error:
             raise DeadLetterUndecodableError(
-                f"no worker can read it ({error.reason}); delete it, and submit the task anew if it is missed"
+                f"no worker can decode it ({error.reason}); delete it, and submit the task again if it is still needed"
             ) from error
 
 

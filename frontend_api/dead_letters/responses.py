@@ -14,12 +14,12 @@ class DeadLetterResponse(ResponseBody):
     """A dead letter. Fields that were not recorded are null."""
 
     id: str
-    died_at: datetime = Field(description="When it was given up on.")
+    died_at: datetime = Field(description="When the message was moved to the dead-letter topic.")
     reason: str
-    task_id: str | None = Field(description="null: nobody could read it.")
-    is_replayable: bool = Field(description="Whether its task can be made out and given another chance.")
+    task_id: str | None = Field(description="null if the message could not be decoded.")
+    is_replayable: bool = Field(description="Whether the task is known and can be queued again.")
     replayed_at: datetime | None
-    subscription: str | None = Field(description="Where it was given up on.")
+    subscription: str | None = Field(description="The subscription whose delivery attempts were exhausted.")
     delivery_count: int | None
     first_published_at: datetime | None
     body_bytes: int = Field(description="The size of the whole body.")
@@ -31,16 +31,16 @@ class DeadLetterDetailResponse(DeadLetterResponse):
 
     attributes: dict[str, str]
     body: str
-    body_encoding: Literal["utf-8", "base64"] = Field(description="How `body` is written here.")
-    body_is_cut: bool = Field(description="Whether only the beginning of the body is kept.")
+    body_encoding: Literal["utf-8", "base64"] = Field(description="Encoding of `body`.")
+    body_is_cut: bool = Field(description="Whether only the beginning of the body is stored.")
 
     @classmethod
     def of(cls, letter: DeadLetter) -> "DeadLetterDetailResponse":
         """Build the response; the body is text if it is valid UTF-8."""
-        told = DeadLetterResponse.model_validate(letter).model_dump()
+        fields = DeadLetterResponse.model_validate(letter).model_dump()
         body, encoding = _readable(letter.body)
         return cls(
-            **told,
+            **fields,
             attributes=dict(letter.attributes),
             body=body,
             body_encoding=encoding,
@@ -59,7 +59,7 @@ class PurgeResponse(ResponseBody):
     """The result of one purge."""
 
     deleted: int
-    more: bool = Field(description="Whether there may be more to delete: call again.")
+    more: bool = Field(description="Whether more may remain; if so, repeat the request.")
 
 
 def _readable(body: bytes) -> tuple[str, Literal["utf-8", "base64"]]:

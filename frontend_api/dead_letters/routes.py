@@ -23,20 +23,22 @@ blueprint = Blueprint("dead_letters", __name__, url_prefix="/v1/dead-letters")
 blueprint.before_request(authenticate_operator)
 doc = ApiDoc(tag="dead letters", scope=Scope.ADMIN)
 
-_MOST_PURGED = 2_000
+_MAX_PURGED = 2_000
 """Limit per request, so that a purge completes within seconds."""
 
 
 @blueprint.get("")
 @doc(
     "listDeadLetters",
-    {200: ResponseDoc("One page.", DeadLetterPageResponse)},
+    {200: ResponseDoc("A page of dead letters.", DeadLetterPageResponse)},
     query=DeadLetterListQuery,
 )
 def list_page() -> Response:
     """List dead letters, newest first."""
-    asked = query(DeadLetterListQuery)
-    page = current(DeadLetters).stored.list_page(page_size=asked.page_size, page_token=asked.page_token)
+    page_query = query(DeadLetterListQuery)
+    page = current(DeadLetters).stored.list_page(
+        page_size=page_query.page_size, page_token=page_query.page_token
+    )
     letters = tuple(DeadLetterResponse.model_validate(letter) for letter in page.letters)
     return json_response(DeadLetterPageResponse(dead_letters=letters, next_page_token=page.next_page_token))
 
@@ -44,7 +46,7 @@ def list_page() -> Response:
 @blueprint.get("/<letter_id>")
 @doc(
     "readDeadLetter",
-    {200: ResponseDoc("The letter, with its body.", DeadLetterDetailResponse)},
+    {200: ResponseDoc("The dead letter, with its body.", DeadLetterDetailResponse)},
     problems=("dead_letter_not_found",),
 )
 def read(letter_id: str) -> Response:
@@ -55,11 +57,11 @@ def read(letter_id: str) -> Response:
 @blueprint.post("/<letter_id>/replay")
 @doc(
     "replayDeadLetter",
-    {202: ResponseDoc("The task is queued, with all its attempts.", TaskResponse)},
+    {202: ResponseDoc("The task is queued again, with all its attempts.", TaskResponse)},
     problems=("dead_letter_not_found", "dead_letter_undecodable", "task_not_found", "invalid_transition"),
 )
 def replay(letter_id: str) -> Response:
-    """Give a dead letter's task another chance.
+    """Queue a dead letter's task again.
 
     For a queued or processing task, publish another message, which is harmless.
     """
@@ -71,7 +73,7 @@ def replay(letter_id: str) -> Response:
 @blueprint.delete("/<letter_id>")
 @doc(
     "deleteDeadLetter",
-    {204: ResponseDoc("Gone. Its task, if there is one, stays as it is.")},
+    {204: ResponseDoc("The dead letter was deleted. Its task does not change.")},
     problems=("dead_letter_not_found",),
 )
 def delete(letter_id: str) -> Response:
@@ -83,11 +85,11 @@ def delete(letter_id: str) -> Response:
 @blueprint.delete("")
 @doc(
     "purgeDeadLetters",
-    {200: ResponseDoc("So many are gone.", PurgeResponse)},
+    {200: ResponseDoc("The number of deleted dead letters.", PurgeResponse)},
     query=DeadLetterPurgeQuery,
 )
 def purge() -> Response:
     """Delete old dead letters."""
     died_before = query(DeadLetterPurgeQuery).older_than
-    deleted = current(DeadLetters).stored.purge(died_before=died_before, limit=_MOST_PURGED)
-    return json_response(PurgeResponse(deleted=deleted, more=deleted == _MOST_PURGED))
+    deleted = current(DeadLetters).stored.purge(died_before=died_before, limit=_MAX_PURGED)
+    return json_response(PurgeResponse(deleted=deleted, more=deleted == _MAX_PURGED))

@@ -16,9 +16,9 @@ class DeadLetterListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    page_size: int = Field(default=20, ge=1, le=100, description="How many letters a page holds.")
+    page_size: int = Field(default=20, ge=1, le=100, description="Maximum number of dead letters per page.")
     page_token: Annotated[str, Field(max_length=500)] | None = Field(
-        default=None, description="`next_page_token` of the page before."
+        default=None, description="`next_page_token` of the previous page."
     )
 
 
@@ -27,4 +27,4 @@ class DeadLetterPurgeQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    older_than: Timestamp = Field(description="Those that died before this moment.")
+    older_than: Timestamp = Field(description="Delete dead letters older than this time.")

@@ -24,27 +24,31 @@ class EstimateResponse(ResponseBody):
     """The estimate for a submission that is made now."""
 
     model: str
-    feasible: bool = Field(description="Whether a worker that is alive serves the model.")
-    reason: str | None = Field(description="Why it is not feasible; null if it is.")
-    gpu_seconds: float | None = Field(description="What drawing it takes; null while no worker has said so.")
-    queue_position: int = Field(description="How many tasks of the model would wait before it.")
-    eta: EtaResponse | None = Field(description="null where it is not feasible, or nobody can tell.")
-    price: float | None = Field(
-        description="Of `gpu_seconds`; null where it is not known, or no price is set."
+    feasible: bool = Field(description="Whether a live worker serves the model.")
+    reason: str | None = Field(description="Why no worker can process the task; null if it is feasible.")
+    gpu_seconds: float | None = Field(
+        description="GPU time for the images; null until a worker has reported its speed."
     )
-    currency: str | None = Field(description="null where no price is set.")
+    queue_position: int = Field(description="Number of queued tasks of the model ahead of it.")
+    eta: EtaResponse | None = Field(
+        description="Time until it finishes; null if it is not feasible or unknown."
+    )
+    price: float | None = Field(
+        description="Price of `gpu_seconds`; null if unknown, or if no price is configured."
+    )
+    currency: str | None = Field(description="null if no price is configured.")
     warnings: tuple[WarningResponse, ...] = Field(description="The warnings that the task would have.")
 
 
 @blueprint.post("")
 @doc(
     "estimateTask",
-    {200: ResponseDoc("The estimate. Nothing was stored.", EstimateResponse)},
+    {200: ResponseDoc("The estimate. Nothing is stored.", EstimateResponse)},
     problems=("unknown_model", "quota_exceeded"),
     body=TaskSubmission,
 )
 def estimate() -> Response:
-    """Ask what a task would take and cost.
+    """Estimate the duration and cost of a task.
 
     Rejects everything that a submission would be rejected for, except quotas.
     """

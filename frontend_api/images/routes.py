@@ -17,7 +17,7 @@ blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images
 blueprint.before_request(authenticate)
 doc = ApiDoc(tag="images")
 
-_FOR_EVER = "private, max-age=31536000, immutable"
+_IMMUTABLE = "private, max-age=31536000, immutable"
 """Object names contain the attempt number, so their bytes never change.
 
 Only the owner's own cache may store them.
@@ -30,16 +30,18 @@ _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
     "readImage",
     {
         200: ResponseDoc(
-            "The image's bytes, where links cannot be signed (the local stack).",
+            "The image's bytes, if links cannot be signed (as in the local stack).",
             media_type="image/*",
             headers={"ETag": "The SHA-256 of the bytes."},
         ),
-        206: ResponseDoc("The range that was asked for.", media_type="image/*"),
-        302: ResponseDoc("The image lies there.", headers={"Location": "A link that expires."}),
-        304: ResponseDoc("The image that you have."),
+        206: ResponseDoc("The requested range of bytes.", media_type="image/*"),
+        302: ResponseDoc(
+            "A redirect to the image in the bucket.", headers={"Location": "A signed link, which expires."}
+        ),
+        304: ResponseDoc("The image has not changed since the response with this ETag."),
     },
     problems=("task_not_found", "image_not_found"),
-    headers={"If-None-Match": "The ETag of the answer you have.", "Range": "A range of bytes."},
+    headers={"If-None-Match": "The ETag of an earlier response.", "Range": "A range of bytes."},
 )
 def read(task_id: str, index: int) -> Response:
     """Fetch an image."""
@@ -58,7 +60,7 @@ def _bytes_answer(task_id: str, image: StoredImage) -> Response:
     else:
         answer.set_data(current(Images).bucket.read(image))
         answer.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
-    answer.headers["Cache-Control"] = _FOR_EVER
+    answer.headers["Cache-Control"] = _IMMUTABLE
     name = f"darkroom-{task_id}-{image.index}.{_EXTENSIONS.get(image.content_type, 'bin')}"
     answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
     return answer
@@ -73,17 +75,17 @@ previews.before_request(authenticate)
     "readPreview",
     {
         200: ResponseDoc(
-            "A small JPEG of what is predicted so far.",
+            "A small JPEG of the current prediction.",
             media_type="image/jpeg",
-            headers={"ETag": "Changes with the preview."},
+            headers={"ETag": "Changes whenever the preview changes."},
         ),
-        304: ResponseDoc("The preview that you have is the newest."),
+        304: ResponseDoc("The preview has not changed since the response with this ETag."),
     },
     problems=("task_not_found", "image_not_found"),
-    headers={"If-None-Match": "The ETag of the preview you have."},
+    headers={"If-None-Match": "The ETag of an earlier response."},
 )
 def read_preview(task_id: str, index: int) -> Response:
-    """See an image emerge.
+    """Fetch the preview of an image in progress.
 
     None exists before the first steps, nor after the task has finished.
     """

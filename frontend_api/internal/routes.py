@@ -55,13 +55,13 @@ def check_caller() -> None:
 @blueprint.post("/rescue")
 @doc(
     "rescueStaleTasks",
-    {200: ResponseDoc("One round is done.", RescueResponse)},
+    {200: ResponseDoc("The result of this run.", RescueResponse)},
     problems=("rescue_running",),
     body=RescueRequest,
     body_required=False,
 )
 def rescue() -> Response:
-    """Bring back tasks that nobody will touch again.
+    """Recover tasks that no worker and no message will continue.
 
     Safe to call at any time. While a run is in progress, a second call is rejected at once.
     """
@@ -70,21 +70,21 @@ def rescue() -> Response:
 
 
 @blueprint.post("/remove-expired")
-@doc("removeExpiredTasks", {200: ResponseDoc("One round is done.", RemovalResponse)})
+@doc("removeExpiredTasks", {200: ResponseDoc("The result of this run.", RemovalResponse)})
 def remove_expired() -> Response:
-    """Remove ended tasks whose time is up, with their objects."""
+    """Delete expired tasks with their objects."""
     return json_response(RemovalResponse(removed=current(Tasks).remove_expired()))
 
 
 @blueprint.post("/events")
 @doc(
     "deliverTaskEvent",
-    {204: ResponseDoc("Told, or nobody wants to know: Pub/Sub may forget it.")},
+    {204: ResponseDoc("The event was delivered, or its delivery is not required. Pub/Sub does not retry.")},
     problems=("webhook_not_delivered", "webhooks_not_offered", "receiver_busy"),
     body=PushEnvelope,
 )
 def deliver_event() -> Response:
-    """Tell a task's owner of an event, at the callback URL.
+    """Deliver an event of a task to its callback URL.
 
     Idempotent. Any other response makes Pub/Sub retry.
     """
@@ -112,11 +112,11 @@ def deliver_event() -> Response:
 @blueprint.post("/dead-letters")
 @doc(
     "archiveDeadLetter",
-    {204: ResponseDoc("Kept, now or before: Pub/Sub may forget it.")},
+    {204: ResponseDoc("The dead letter is archived. Pub/Sub does not retry.")},
     body=PushEnvelope,
 )
 def archive_dead_letter() -> Response:
-    """Keep a message that was given up on, and end its task.
+    """Archive an undeliverable message, and fail its task.
 
     Idempotent. Any other response makes Pub/Sub retry.
     """

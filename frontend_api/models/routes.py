@@ -33,30 +33,30 @@ class ModelResponse(ResponseBody):
     samplers: tuple[str, ...]
     output_formats: tuple[str, ...]
     max_prompt_tokens: int | None = Field(
-        description="How many tokens of a prompt the model reads, without begin and end tokens; it ignores the rest, "
+        description="Number of prompt tokens that the model reads, without begin and end tokens. It ignores the rest, "
         "and the task has a warning. null: unknown."
     )
     traits: ModelTraits = Field(
-        description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step where the "
-        "scale is above 1), `embedded` (one pass) or `none`. Parameters without an effect are refused."
+        description="Which parameters have an effect: `guidance` is `classifier_free` (two passes per step if the "
+        "scale is above 1), `embedded` (one pass) or `none`. Parameters without an effect are rejected."
     )
     limits: dict[str, Any]
     defaults: dict[str, Any]
     served: bool | None = Field(
-        description="Whether a live worker serves it; null while that cannot be told. Tasks of a model that none "
-        "serves wait."
+        description="Whether a live worker serves the model; null if unknown. Otherwise its tasks stay "
+        "queued."
     )
     workers: int | None = Field(
-        description="How many workers that are alive serve it; null while that cannot be told. Tasks for 0 wait."
+        description="Number of live workers that serve the model; null if unknown. With 0, its tasks stay queued."
     )
 
     @classmethod
     def of(cls, spec: ModelSpec, workload: Workload | None) -> "ModelResponse":
-        """Build the answer, without the model's source path."""
-        shown = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
+        """Build the response, without the model's source path."""
+        fields = spec.model_dump(mode="json", exclude={"source", "revision", "tokenizer"})
         workers = None if workload is None else len(workload.workers_of(spec.name))
         served = None if workers is None else workers > 0
-        return cls.model_validate({**shown, "served": served, "workers": workers})
+        return cls.model_validate({**fields, "served": served, "workers": workers})
 
 
 class ModelListResponse(ResponseBody):
@@ -66,9 +66,9 @@ class ModelListResponse(ResponseBody):
 
 
 @blueprint.get("")
-@doc("listModels", {200: ResponseDoc("All of them; the first is the default.", ModelListResponse)})
+@doc("listModels", {200: ResponseDoc("All models; the first is the default.", ModelListResponse)})
 def list_all() -> Response:
-    """List the models on offer."""
+    """List the available models."""
     workload = current(Estimates).workload_cache.at_once()
     models = tuple(ModelResponse.of(spec, workload) for spec in current(Models).catalog.models)
     return json_response(ModelListResponse(models=models))
@@ -85,6 +85,6 @@ def read(name: str) -> Response:
     try:
         spec = current(Models).catalog.get(name)
     except UnknownModelError as exc:
-        problem = Problem(code="model_not_found", detail=f"on offer: {', '.join(exc.offered)}")
+        problem = Problem(code="model_not_found", detail=f"available models: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc
     return json_response(ModelResponse.of(spec, current(Estimates).workload_cache.at_once()))

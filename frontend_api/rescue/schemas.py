@@ -15,5 +15,5 @@ class RescueRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     queue_lost_at: Timestamp | None = Field(
-        default=None, description="Every message confirmed before this moment is gone: publish anew."
+        default=None, description="Messages confirmed before this time count as lost and are published again."
     )

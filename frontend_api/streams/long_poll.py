@@ -17,9 +17,9 @@ from frontend_api.streams.ports import TaskSnapshot
 from frontend_api.streams.subscriptions import Subscription
 
 PREFER = {
-    "Prefer": "`wait=N` holds the answer for up to N seconds, 60 at most (RFC 7240); `wait` alone asks for all of them."
+    "Prefer": "`wait=N` waits up to N seconds for a change before the response (RFC 7240), at most 60. `wait` means 60."
 }
-PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, when the caller preferred to wait."}
+PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, if the caller sent `Prefer: wait`."}
 
 
 def preferred_wait() -> int | None:

@@ -37,15 +37,15 @@ _HEADERS = {
     "streamTask",
     {
         200: ResponseDoc(
-            "Events until the task has ended: `task`, with the task as `readTask` has it, or `deleted`.",
+            "Events until the task is in a terminal state: `task`, with the body of `readTask`, or `deleted`.",
             media_type="text/event-stream",
         ),
         204: ResponseDoc(
-            "The task has ended and you have its last event: no EventSource asks again after this."
+            "The task is in a terminal state and its last event was received; an EventSource stops."
         ),
     },
     problems=("task_not_found", "too_many_waiting"),
-    headers={"Last-Event-ID": "The id of the last event that you have; it is not sent again."},
+    headers={"Last-Event-ID": "The id of the last received event, which is not sent again."},
 )
 def stream(task_id: str) -> Response:
     """Stream a task's changes."""
@@ -105,12 +105,12 @@ def authenticate_socket() -> None:
 @sockets.get("", websocket=True)  # without it Werkzeug rejects handshakes, with it alone all other requests
 @doc(
     "connectToTask",
-    {101: ResponseDoc("Messages, each the task as `readTask` has it, until the task has ended.")},
+    {101: ResponseDoc("Messages with the body of `readTask`, until the task is in a terminal state.")},
     problems=("foreign_origin", "task_not_found", "upgrade_required", "too_many_waiting"),
     headers={"Sec-WebSocket-Protocol": "`darkroom`, and for browsers `bearer.` followed by the token."},
 )
 def connect(task_id: str) -> Response:
-    """Follow a task over a WebSocket."""
+    """Stream a task's changes over a WebSocket."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     connection = ClientConnection(request.environ)
     headers = _handshake()
@@ -158,18 +158,18 @@ def _conversation(
                 case Snapshot():
                     socket.send(each.json)
                 case Deleted():
-                    socket.close(_TASK_DELETED, "the task is deleted")
+                    socket.close(_TASK_DELETED, "the task was deleted")
                 case NoLongerAllowed():
                     socket.close(_NO_LONGER_ALLOWED, "the API key is no longer valid")
                 case WaitOutcome.CLIENT_DATA:
                     socket.listen()
                 case WaitOutcome.TIMEOUT if not socket.ping():
-                    socket.close(CloseReason.INTERNAL_ERROR, "pings are not answered")
+                    socket.close(CloseReason.INTERNAL_ERROR, "the client does not answer pings")
                 case WaitOutcome.SHUTTING_DOWN:
-                    socket.close(CloseReason.GOING_AWAY, "come back")
+                    socket.close(CloseReason.GOING_AWAY, "the server is shutting down; reconnect")
             if not socket.is_open:
                 break
-        socket.close(CloseReason.NORMAL_CLOSURE, "the task has ended")
+        socket.close(CloseReason.NORMAL_CLOSURE, "the task is in a terminal state")
     connection.close()
 
 
@@ -196,6 +196,6 @@ def _offered_protocols() -> list[str]:
 def _upgrade_required() -> Problem:
     return Problem(
         code="upgrade_required",
-        detail=f"here a WebSocket of version {VERSION} is spoken, over HTTP/1.1",
+        detail=f"this endpoint requires a WebSocket handshake of version {VERSION} over HTTP/1.1",
         headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": VERSION},
     )

@@ -42,7 +42,9 @@ class ImageResponse(ResponseBody):
 
     index: int
     url: str
-    url_expires_at: datetime | None = Field(description="null: it stays good.")
+    url_expires_at: datetime | None = Field(
+        description="When an absolute `url` stops working; null for a relative one."
+    )
     width: int
     height: int
     seed: int
@@ -50,7 +52,7 @@ class ImageResponse(ResponseBody):
     size_bytes: int
     sha256: str
     provenance: Provenance | None = Field(
-        description="How it came about; null: it was stored before this was noted."
+        description="Everything that determined the pixels; null for images stored by older versions."
     )
 
 
@@ -89,10 +91,10 @@ class AttemptResponse(ResponseBody):
     ending: str = Field(
         description="`completed`, `cancelled`, `handed_back`, `claim_expired`, `holder_silent`, or a failure's code."
     )
-    started_at: datetime | None = Field(description="null: it began before this was noted.")
+    started_at: datetime | None = Field(description="null for attempts recorded by older versions.")
     ended_at: datetime
     gpu_seconds: float | None = Field(
-        description="Seconds of the device; of a worker that died as of its last heartbeat. null: not recorded."
+        description="Device seconds; of a lost worker, until its last heartbeat. null: not recorded."
     )
 
 
@@ -119,7 +121,9 @@ class CostResponse(ResponseBody):
     GPU seconds of lost attempts are not charged: see `wasted_gpu_seconds`.
     """
 
-    price: float | None = Field(description="Of `gpu_seconds`; null until the task has ended with an image.")
+    price: float | None = Field(
+        description="Price of `gpu_seconds`; null until the task has finished with an image."
+    )
     currency: str
 
     @classmethod
@@ -135,10 +139,10 @@ class MetricsResponse(ResponseBody):
 
     queue_seconds: float | None
     inference_seconds: float | None
-    gpu_seconds: float | None = Field(description="Produced the images that are kept.")
+    gpu_seconds: float | None = Field(description="Device seconds that produced the stored images.")
     wasted_gpu_seconds: float = Field(
-        description="Produced no image that is kept. Until the task has ended, seconds that a later attempt may "
-        "still use are in neither."
+        description="Device seconds that produced no stored image. Until the task has finished, seconds that a "
+        "later attempt may still use are in neither field."
     )
 
 
@@ -162,38 +166,38 @@ class TaskResponse(ResponseBody):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    expires_at: datetime | None = Field(description="When the task may be deleted; null until it has ended.")
+    expires_at: datetime | None = Field(
+        description="When the task may be deleted; null until it has finished."
+    )
     start_by: datetime | None
     cancel_requested_at: datetime | None
     attempt: int
-    history: tuple[AttemptResponse, ...] = Field(
-        description="The latest attempts that are over, oldest first."
-    )
+    history: tuple[AttemptResponse, ...] = Field(description="The latest finished attempts, oldest first.")
     queue_position: int | None = Field(
-        description="How many tasks of the model wait before it; null once a worker holds it, and in lists."
+        description="Number of queued tasks of the model ahead of it; null while a worker holds it, and in lists."
     )
     eta: EtaResponse | None = Field(
-        description="null once it has ended, where nobody can tell, and in lists and webhooks."
+        description="Time until it finishes; null once it has finished, if unknown, and in lists and webhooks."
     )
     model_served: bool | None = Field(
-        description="Whether a live worker serves the model; where none does, the task waits. null once it has ended, "
-        "where nobody can tell, and in lists and webhooks."
+        description="Whether a live worker serves the model. Otherwise the task stays queued. null once it has "
+        "finished, if unknown, and in lists and webhooks."
     )
     progress: ProgressResponse
     images: tuple[ImageResponse, ...] = Field(
-        description="The finished images, each from the moment it is stored; a cancelled or failed task keeps them."
+        description="The finished images, each as soon as it is stored. A cancelled or failed task keeps them."
     )
     failed_images: tuple[FailedImageResponse, ...] = Field(
-        description="The images that could not be generated. A completed task with some can be retried."
+        description="The images that could not be generated. A completed task with such images can be retried."
     )
     failure: FailureResponse | None
     warnings: tuple[WarningResponse, ...] = Field(
-        description="Parts of the request that the model does not obey. A worker may add to them."
+        description="Parts of the request that have no effect. A worker may add warnings."
     )
     callback_url: str | None
     callback_events: tuple[str, ...]
     metrics: MetricsResponse
-    cost: CostResponse | None = Field(description="null where no price is set.")
+    cost: CostResponse | None = Field(description="null if no price is configured.")
     urls: UrlsResponse
 
     @classmethod
@@ -257,8 +261,8 @@ class WebhookBody(ResponseBody):
     type: str = Field(
         description="`task.completed`, `task.failed`, `task.cancelled`, `task.started` or `task.progress`."
     )
-    timestamp: datetime = Field(description="When it happened.")
-    data: TaskResponse = Field(description="The task.")
+    timestamp: datetime = Field(description="When the event occurred.")
+    data: TaskResponse = Field(description="The task at the time of the delivery.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ doc = ApiDoc(tag="tasks")
 results_doc = ApiDoc(tag="results")
 
 _accepted = counter(TASKS_SUBMITTED)
-_LOCATION = {"Location": "Where the task is read."}
+_LOCATION = {"Location": "The URL of the task."}
 
 
 @blueprint.post("")
@@ -69,12 +69,16 @@ _LOCATION = {"Location": "Where the task is read."}
     "submitTask",
     {
         202: ResponseDoc(
-            "Accepted: stored and queued.", TaskResponse, headers={**_LOCATION, **PREFERENCE_APPLIED}
+            "The task is stored and queued.", TaskResponse, headers={**_LOCATION, **PREFERENCE_APPLIED}
         ),
         200: ResponseDoc(
-            "The task that this Idempotency-Key made before; or the caller waited and it has ended.",
+            "The task of an earlier request with this Idempotency-Key, or the finished task of a caller that waited.",
             TaskResponse,
-            headers={**_LOCATION, **PREFERENCE_APPLIED, "Idempotency-Replayed": "`true`, of a replay."},
+            headers={
+                **_LOCATION,
+                **PREFERENCE_APPLIED,
+                "Idempotency-Replayed": "`true` if an earlier request created the task.",
+            },
         ),
     },
     problems=(
@@ -87,7 +91,7 @@ _LOCATION = {"Location": "Where the task is read."}
     ),
     body=TaskSubmission,
     headers={
-        "Idempotency-Key": "1 to 255 printable ASCII characters. The same key and body always lead to one task.",
+        "Idempotency-Key": "1 to 255 printable ASCII characters. Requests with the same key and body create one task.",
         **PREFER,
     },
 )
@@ -104,9 +108,9 @@ def submit() -> Response:
         return _submitted_answer(_submitted(submission))
     # Take the slot before the submission: a rejection afterwards would hide from the caller that
     # the task was accepted.
-    with current(Streams).subscriptions.reserve() as place:
+    with current(Streams).subscriptions.reserve() as subscription:
         submitted = _submitted(submission)
-        task = awaited_end(place, submitted.task, seconds)
+        task = awaited_end(subscription, submitted.task, seconds)
     return applied(_submitted_answer(replace(submitted, task=task)), seconds)
 
 
@@ -120,7 +124,7 @@ def _submitted(submission: Submission) -> Submitted:
     try:
         submitted = current(Tasks).submit(submission)
     except IdempotencyKeyReusedError as error:
-        complaint = Complaint("header", "Idempotency-Key", "must be new for a new request")
+        complaint = Complaint("header", "Idempotency-Key", "was used before for a different request")
         problem = Problem(code=error.code, detail=str(error), complaints=(complaint,))
         raise RequestRefusedError(problem) from error
     task = submitted.task
@@ -142,12 +146,16 @@ def _submitted_answer(submitted: Submitted) -> Response:
     "readTask",
     {
         200: ResponseDoc(
-            "The task.", TaskResponse, headers={"ETag": "Changes when the task does.", **PREFERENCE_APPLIED}
+            "The task.",
+            TaskResponse,
+            headers={"ETag": "Changes whenever the task changes.", **PREFERENCE_APPLIED},
         ),
-        304: ResponseDoc("The task is as you know it.", headers=PREFERENCE_APPLIED),
+        304: ResponseDoc(
+            "The task has not changed since the response with this ETag.", headers=PREFERENCE_APPLIED
+        ),
     },
     problems=("task_not_found", "too_many_waiting"),
-    headers={"If-None-Match": "The ETag of the answer you have.", **PREFER},
+    headers={"If-None-Match": "The ETag of an earlier response.", **PREFER},
 )
 def read(task_id: str) -> Response:
     """Read a task."""
@@ -164,7 +172,7 @@ def read(task_id: str) -> Response:
 @blueprint.get("")
 @doc(
     "listTasks",
-    {200: ResponseDoc("One page.", TaskPageResponse)},
+    {200: ResponseDoc("A page of tasks.", TaskPageResponse)},
     query=TaskListQuery,
 )
 def list_page() -> Response:
@@ -185,8 +193,8 @@ def list_page() -> Response:
 @doc(
     "cancelTask",
     {
-        200: ResponseDoc("The task has ended: cancelled, or as it had before.", TaskResponse),
-        202: ResponseDoc("A worker holds the task and has been told to stop.", TaskResponse),
+        200: ResponseDoc("The task is in a terminal state: cancelled now, or finished before.", TaskResponse),
+        202: ResponseDoc("A worker holds the task. It cancels the task at its next heartbeat.", TaskResponse),
     },
     problems=("task_not_found",),
 )
@@ -199,7 +207,7 @@ def cancel(task_id: str) -> Response:
 @blueprint.post("/<task_id>/retry")
 @doc(
     "retryTask",
-    {202: ResponseDoc("Queued again, with the same id, seed and finished images.", TaskResponse)},
+    {202: ResponseDoc("The task is queued again, with the same id, seed and finished images.", TaskResponse)},
     problems=("task_not_found", "invalid_transition", "quota_exceeded", "queue_full"),
 )
 def retry(task_id: str) -> Response:
@@ -214,7 +222,7 @@ def retry(task_id: str) -> Response:
 @blueprint.delete("/<task_id>")
 @doc(
     "deleteTask",
-    {204: ResponseDoc("Gone: cancelled if it was needed, document and images removed.")},
+    {204: ResponseDoc("The task was cancelled if necessary, and its document and images were deleted.")},
     problems=("task_not_found",),
 )
 def delete(task_id: str) -> Response:
@@ -242,18 +250,20 @@ class BatchResultResponse(ResponseBody):
 
     index: int = Field(description="The submission's position in `tasks`, from 0.")
     outcome: BatchOutcome = Field(
-        description="`refused`: there is no task. `unknown`: there is a task, or may be; "
-        "the same item with the same `idempotency_key` makes no second one."
+        description="`refused`: no task was created. `unknown`: a task may have been created; "
+        "sending the item again with the same `idempotency_key` creates no second one."
     )
     task_id: str | None = Field(
-        description="The task's id, also where the outcome is unknown; null if refused."
+        description="The task's id, also if the outcome is unknown; null if it was refused."
     )
     status: int = Field(
-        description="What it would have been answered with alone: 202 accepted, 200 replayed, or the problem's."
+        description="The status of a single submission: 202 accepted, 200 replayed, or the problem's status."
     )
     task: TaskResponse | None
     problem: ProblemDocument | None
-    retry_after_seconds: int | None = Field(description="When a retryable problem may be over.")
+    retry_after_seconds: int | None = Field(
+        description="Seconds to wait before a retry of a retryable problem."
+    )
 
 
 class BatchResponse(ResponseBody):
@@ -271,7 +281,7 @@ class BatchResponse(ResponseBody):
     "submitBatch",
     {
         200: ResponseDoc(
-            "Each is accepted or refused by itself: `results` says how. An unknown outcome is neither.",
+            "The result of each submission. Each is accepted or refused separately.",
             BatchResponse,
         )
     },
@@ -285,12 +295,12 @@ def submit_batch() -> Response:
     """
     limit_refusals()
     if "Idempotency-Key" in request.headers:
-        detail = "stands for one task; here give each item an idempotency_key"
+        detail = "applies to a single submission; set `idempotency_key` in each item instead"
         raise RequestRefusedError(header_problem("Idempotency-Key", detail))
     items = tuple(json_body(TaskBatch, max_bytes=MAX_BATCH_BYTES, max_values=MAX_BATCH_VALUES).checked())
-    fit = [item for item in items if isinstance(item, BatchItem)]
+    valid = [item for item in items if isinstance(item, BatchItem)]
     user_id = caller_id()
-    submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in fit]
+    submissions = [item.submission(user_id=user_id, idempotency_key=item.idempotency_key) for item in valid]
     outcomes = iter(current(Tasks).submit_batch(user_id, submissions))
     results = [item if isinstance(item, ValidationError) else next(outcomes) for item in items]
     return json_response(_batch_response(results))
@@ -300,16 +310,16 @@ def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchRespon
     new = [result.task for result in results if isinstance(result, Submitted) and not result.replayed]
     for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
         _accepted.add(count, {"model": model, "lane": lane.value})
-    told = tuple(_batch_result(index, result) for index, result in enumerate(results))
-    if any(one.status in REFUSED_FOR_ITS_CONTENT for one in told):
+    results_of_items = tuple(_batch_result(index, result) for index, result in enumerate(results))
+    if any(one.status in REFUSED_FOR_ITS_CONTENT for one in results_of_items):
         current(Quotas).count_refused(caller_id())
-    counts = Counter(one.outcome for one in told)
+    counts = Counter(one.outcome for one in results_of_items)
     return BatchResponse(
         accepted=counts[BatchOutcome.ACCEPTED],
         replayed=counts[BatchOutcome.REPLAYED],
         refused=counts[BatchOutcome.REFUSED],
         unknown=counts[BatchOutcome.UNKNOWN],
-        results=told,
+        results=results_of_items,
     )
 
 
@@ -343,7 +353,7 @@ def _item_problem(error: Exception) -> Problem:
     if problem is None:
         raise error
     if isinstance(error, IdempotencyKeyReusedError):  # the key is a field of the item here, not a header
-        complaint = Complaint("pointer", "/idempotency_key", "must be new for a new request")
+        complaint = Complaint("pointer", "/idempotency_key", "was used before for a different request")
         return replace(problem, complaints=(complaint,))
     return problem
 
@@ -358,15 +368,17 @@ _POLL_AFTER_SECONDS = 1
 @results_doc(
     "readResult",
     {
-        200: ResponseDoc("The task has ended.", TaskResponse),
+        200: ResponseDoc("The task is in a terminal state.", TaskResponse),
         202: ResponseDoc(
-            "Not yet.", TaskResponse, headers={"Retry-After": "Seconds until asking again pays."}
+            "The task is queued or processing.",
+            TaskResponse,
+            headers={"Retry-After": "Seconds to wait before the next poll."},
         ),
     },
     problems=("task_not_found",),
 )
 def read_result(task_id: str) -> Response:
-    """Poll for a task's end."""
+    """Poll for a task's result."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     if task.status.is_terminal:
         return task_response(task)

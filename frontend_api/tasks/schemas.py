@@ -1,7 +1,6 @@
 """Request schemas: bodies and queries, strict, without unknown fields.
 
-Types are checked here; `answers.py` has the responses. The chosen model (ModelSpec) limits values
-such as steps and pixels.
+They check types. The chosen model (ModelSpec) limits values such as steps and pixels.
 """
 
 from collections.abc import Iterator
@@ -36,7 +35,7 @@ MAX_BATCH_BYTES = 4_000_000
 MAX_BATCH_VALUES = 5_000
 """Enough for a hundred submissions with every field and all their labels."""
 _MAX_FIELDS = 40
-"""Per submission; more than exist, so that a few unknown fields are named but not thousands."""
+"""Per submission; more than the schema has, so that a response names a few unknown fields but not thousands."""
 _PARAMETERS = frozenset(
     (
         "prompt", "negative_prompt", "steps", "guidance_scale", "seed", "sampler", "width", "height",
@@ -45,19 +44,19 @@ _PARAMETERS = frozenset(
 )  # fmt: skip
 
 
-def _telling(text: str) -> str:
+def _not_blank(text: str) -> str:
     if text and not text.strip():
-        raise ValueError("must not be white space only")
+        raise ValueError("must contain a character other than white space")
     return text
 
 
-def _few_fields(fields: object) -> object:
+def _limit_fields(fields: object) -> object:
     if isinstance(fields, dict) and len(fields) > _MAX_FIELDS:
         raise ValueError(f"must have at most {_MAX_FIELDS} fields (got {len(fields)})")
     return fields
 
 
-def _few_labels(labels: object) -> object:
+def _limit_labels(labels: object) -> object:
     """Check the limit before each name and value is validated."""
     if isinstance(labels, dict) and len(labels) > MAX_LABELS:
         raise PydanticKnownError(
@@ -66,7 +65,7 @@ def _few_labels(labels: object) -> object:
     return labels
 
 
-def _given(prompt: object) -> object:
+def _require(prompt: object) -> object:
     if prompt is None:
         raise PydanticKnownError("missing")
     return prompt
@@ -90,59 +89,62 @@ class TaskSubmission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    prompt: Annotated[Text, BeforeValidator(_given), AfterValidator(_telling)] = Field(
-        description="What to draw.", examples=["a large red circle above a small blue square"]
+    prompt: Annotated[Text, BeforeValidator(_require), AfterValidator(_not_blank)] = Field(
+        description="Description of the images.", examples=["a large red circle above a small blue square"]
     )
-    negative_prompt: Text | None = Field(default=None, description="What to keep out of the picture.")
+    negative_prompt: Text | None = Field(default=None, description="What the images must not show.")
     model: ModelName | None = Field(
-        default=None, description="A name from `/v1/models`; without it the first one there."
+        default=None, description="The name of a model from `/v1/models`. Default: the first model."
     )
-    steps: int | None = Field(default=None, description="Denoising steps.", examples=[20])
+    steps: int | None = Field(default=None, description="Number of denoising steps.", examples=[20])
     guidance_scale: float | None = Field(
-        default=None, allow_inf_nan=False, description="How closely to follow the prompt."
+        default=None, allow_inf_nan=False, description="How closely the images follow the prompt."
     )
     seed: int | None = Field(
-        default=None, description="0 to 2⁶³−1. The same seed draws the same picture; image k uses seed + k."
+        default=None,
+        description="0 to 2⁶³−1. The same seed generates the same image; image k uses seed + k. Default: random.",
     )
     sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
-        default=None, description="One that the model offers."
+        default=None, description="A sampler that the model supports."
     )
     width: int | None = Field(default=None, description="Pixels.", examples=[256])
     height: int | None = Field(default=None, description="Pixels.", examples=[256])
-    num_images: int | None = Field(default=None, description="How many images to draw.")
+    num_images: int | None = Field(default=None, description="Number of images.")
     output_format: Annotated[OutputFormat, Field(strict=False)] | None = Field(
-        default=None, description="How the images are stored."
+        default=None, description="File format of the images."
     )
     lane: Annotated[Lane, Field(strict=False)] = Field(
         default=Lane.INTERACTIVE,
-        description="Whether somebody waits for it (`interactive`) or nobody does (`batch`).",
+        description="Priority: `interactive` if a person waits for the result, otherwise `batch`.",
     )
-    labels: Annotated[dict[LabelName, LabelValue], BeforeValidator(_few_labels)] = Field(
-        default_factory=dict, max_length=MAX_LABELS, description="Your own notes, returned as they are."
+    labels: Annotated[dict[LabelName, LabelValue], BeforeValidator(_limit_labels)] = Field(
+        default_factory=dict,
+        max_length=MAX_LABELS,
+        description="Your own key-value pairs, returned unchanged.",
     )
     deadline_seconds: Annotated[int, Field(ge=1, le=MAX_DEADLINE_SECONDS)] | None = Field(
-        default=None, description="Give up if no worker has started by then."
+        default=None, description="The task fails if no worker has started it within this time."
     )
     callback_url: CallbackUrlText | None = Field(
         default=None,
-        description="Where to POST the task's events, as Standard Webhooks; https to a public address.",
+        description="URL that receives the task's events as Standard Webhooks; https to a public address.",
     )
     callback_events: Annotated[list[CallbackEvent], Field(min_length=1, max_length=3)] | None = Field(
-        default=None, description="Which events; `finished` by default."
+        default=None, description="The events to send. Default: `finished`."
     )
 
     @model_validator(mode="before")
     @classmethod
     def _has_few_fields(cls, fields: object) -> object:
-        return _few_fields(fields)
+        return _limit_fields(fields)
 
     def submission(self, *, user_id: str, idempotency_key: str | None) -> Submission:
         """Convert to the use case's Submission."""
-        asked: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
+        parameters: dict[str, Any] = self.model_dump(include=set(_PARAMETERS))
         seconds = self.deadline_seconds
         return Submission(
             user_id=user_id,
-            asked=asked,
+            parameters=parameters,
             model=self.model,
             lane=self.lane,
             labels=self.labels,
@@ -158,7 +160,7 @@ class BatchItem(TaskSubmission):
 
     idempotency_key: IdempotencyKey | None = Field(
         default=None,
-        description="The same key and fields always lead to one task, here and as the header of a single submission.",
+        description="Like the Idempotency-Key header: requests with the same key and fields create one task.",
     )
 
 
@@ -172,7 +174,7 @@ class TaskBatch(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_few_fields(cls, fields: object) -> object:
-        return _few_fields(fields)
+        return _limit_fields(fields)
 
     def checked(self) -> Iterator[BatchItem | ValidationError]:
         """Yield each item, or its validation error."""
@@ -188,9 +190,9 @@ class TaskListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    status: TaskStatus | None = Field(default=None, description="Only tasks that stand so.")
-    model: ModelName | None = Field(default=None, description="Only this model's.")
-    page_size: int = Field(default=20, ge=1, le=100, description="How many tasks a page holds.")
+    status: TaskStatus | None = Field(default=None, description="Return only tasks with this status.")
+    model: ModelName | None = Field(default=None, description="Return only tasks of this model.")
+    page_size: int = Field(default=20, ge=1, le=100, description="Maximum number of tasks per page.")
     page_token: Annotated[str, Field(max_length=500)] | None = Field(
-        default=None, description="`next_page_token` of the page before."
+        default=None, description="`next_page_token` of the previous page."
     )

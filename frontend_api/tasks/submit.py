@@ -58,10 +58,10 @@ class TaskNotConfirmedError(OutcomeUnknownError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A caller's request. `asked` holds well-typed parameters by name; None means not given."""
+    """A caller's request. `parameters` holds well-typed values by name; None means not given."""
 
     user_id: str
-    asked: Mapping[str, Any]
+    parameters: Mapping[str, Any]
     model: str | None = None
     lane: Lane = Lane.INTERACTIVE
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class SubmitTask:
             if submission.idempotency_key is None
             else task_id_of(submission.user_id, submission.idempotency_key)
         )
-        parameters = spec.completed(submission.asked, seed=drawn_seed(task_id))
+        parameters = spec.completed(submission.parameters, seed=drawn_seed(task_id))
         task = Task.submitted(
             task_id=task_id,
             user_id=submission.user_id,
@@ -202,7 +202,7 @@ def check_same_request(stored: Task, asked: Task) -> None:
     retried = stored.start_by is None and stored.queued_at > stored.created_at
     same_deadline = retried or _start_within(stored) == _start_within(asked)
     if not same_deadline or _request_of(stored) != _request_of(asked):
-        raise IdempotencyKeyReusedError("this Idempotency-Key was used before, for a different request")
+        raise IdempotencyKeyReusedError("this idempotency key was used before for a different request")
 
 
 def _start_within(task: Task) -> timedelta | None:

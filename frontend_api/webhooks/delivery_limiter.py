@@ -46,5 +46,5 @@ class DeliveryLimiter:
     def _take(self, host: str) -> None:
         with self._lock:
             if self._taken[host] >= self._per_host or self._taken.total() >= self._in_all:
-                raise ReceiverBusyError("as many deliveries as may be are under way")
+                raise ReceiverBusyError("the limit of concurrent webhook deliveries is reached")
             self._taken[host] += 1

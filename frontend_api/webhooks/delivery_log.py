@@ -21,7 +21,7 @@ class DeliveryNotFoundError(DomainError):
     code = "webhook_delivery_not_found"
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"there is no webhook delivery {number} of this task")
+        super().__init__(f"this task has no webhook delivery {number}")
 
 
 class DeliveryState(StrEnum):

@@ -31,7 +31,7 @@ class ReplayDelivery:
         delivery = self.logs.get(task.id).numbered(number)
         if not task.status.is_terminal or ending_of(task).id != delivery.event_id:
             raise DeliveryOutdatedError(
-                "the task no longer stands as this event told; its next ending will be told"
+                "the task has changed since this event; its next final event will be sent"
             )
         log = self.logs.update(task.id, lambda log: log.reopened(number))
         self.events.publish(task)

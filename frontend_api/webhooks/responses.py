@@ -14,8 +14,8 @@ class WebhookTryResponse(ResponseBody):
     """One delivery attempt."""
 
     at: datetime
-    status: int | None = Field(description="What the receiver answered; null: nothing.")
-    error: str | None = Field(description="Why there is no status.")
+    status: int | None = Field(description="The receiver's response status; null without a response.")
+    error: str | None = Field(description="Why there was no response.")
     duration_seconds: float
 
 
@@ -23,14 +23,14 @@ class WebhookDeliveryResponse(ResponseBody):
     """The delivery of one event to the callback URL."""
 
     number: int
-    event_id: str = Field(description="The receiver's `webhook-id`.")
+    event_id: str = Field(description="The value of the `webhook-id` header.")
     type: str
     timestamp: datetime
     url: str
     state: DeliveryState
     delivered_at: datetime | None
     tries_made: int
-    tries: tuple[WebhookTryResponse, ...] = Field(description="The latest 100, oldest first.")
+    tries: tuple[WebhookTryResponse, ...] = Field(description="The latest 100 attempts, oldest first.")
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:
@@ -51,8 +51,12 @@ class WebhookDeliveryResponse(ResponseBody):
 class WebhookDeliveriesResponse(ResponseBody):
     """The deliveries of one task."""
 
-    deliveries: tuple[WebhookDeliveryResponse, ...] = Field(description="The latest 50, oldest first.")
-    stopped_at: datetime | None = Field(description="When the receiver said 410; null: it did not.")
+    deliveries: tuple[WebhookDeliveryResponse, ...] = Field(
+        description="The latest 50 deliveries, oldest first."
+    )
+    stopped_at: datetime | None = Field(
+        description="When the receiver returned 410, which stops deliveries; null otherwise."
+    )
 
     @classmethod
     def of(cls, log: WebhookLog) -> Self:
@@ -64,9 +68,11 @@ class WebhookDeliveriesResponse(ResponseBody):
 class WebhookSecretResponse(ResponseBody):
     """A secret that signs deliveries."""
 
-    secret: str = Field(description="`whsec_` and the key in base64, as Standard Webhooks writes it.")
-    created_at: datetime | None = Field(description="null: long ago.")
-    expires_at: datetime | None = Field(description="When it ceases to be used; null: not before a rotation.")
+    secret: str = Field(description="`whsec_` and the key in base64, in the format of Standard Webhooks.")
+    created_at: datetime | None = Field(description="null for the initial secret.")
+    expires_at: datetime | None = Field(
+        description="When it stops signing deliveries; null until a rotation."
+    )
 
 
 class WebhookSecretsResponse(ResponseBody):

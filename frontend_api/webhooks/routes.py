@@ -23,11 +23,11 @@ doc = ApiDoc(tag="webhooks")
 @blueprint.get("/tasks/<task_id>/webhook-deliveries")
 @doc(
     "listWebhookDeliveries",
-    {200: ResponseDoc("Every delivery, try by try.", WebhookDeliveriesResponse)},
+    {200: ResponseDoc("Every delivery with its attempts.", WebhookDeliveriesResponse)},
     problems=("task_not_found",),
 )
 def list_deliveries(task_id: str) -> Response:
-    """What was sent to a task's callback URL."""
+    """List the deliveries to a task's callback URL."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     return json_response(WebhookDeliveriesResponse.of(current(Webhooks).logs.get(task.id)))
 
@@ -35,11 +35,11 @@ def list_deliveries(task_id: str) -> Response:
 @blueprint.post("/tasks/<task_id>/webhook-deliveries/<int:number>/replay")
 @doc(
     "replayWebhookDelivery",
-    {202: ResponseDoc("It will be sent, under the same id.", WebhookDeliveryResponse)},
+    {202: ResponseDoc("The event will be sent again with the same id.", WebhookDeliveryResponse)},
     problems=("task_not_found", "webhook_delivery_not_found", "webhook_outdated"),
 )
 def replay_delivery(task_id: str, number: int) -> Response:
-    """Send an event once more."""
+    """Send an event again."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     log = current(Webhooks).replay_delivery(task, number)
     return json_response(WebhookDeliveryResponse.of(log, log.numbered(number)), 202)
@@ -48,24 +48,24 @@ def replay_delivery(task_id: str, number: int) -> Response:
 @blueprint.get("/webhook-secrets")
 @doc(
     "readWebhookSecrets",
-    {200: ResponseDoc("Those valid now, newest first.", WebhookSecretsResponse)},
+    {200: ResponseDoc("The valid secrets, newest first.", WebhookSecretsResponse)},
     problems=("webhooks_not_offered",),
     scope=Scope.ADMIN,
 )
 def read_secrets() -> Response:
-    """The secrets that your webhooks are signed with."""
+    """Read the secrets that sign your webhooks."""
     return json_response(WebhookSecretsResponse.of(current(Webhooks).secrets.of(caller_id())))
 
 
 @blueprint.post("/webhook-secrets/rotate")
 @doc(
     "rotateWebhookSecret",
-    {200: ResponseDoc("The new one, and the one before for a while.", WebhookSecretsResponse)},
+    {200: ResponseDoc("The new secret, and the previous one until it expires.", WebhookSecretsResponse)},
     problems=("webhooks_not_offered",),
     scope=Scope.ADMIN,
 )
 def rotate_secret() -> Response:
-    """Sign your webhooks with a new secret.
+    """Rotate the secret that signs your webhooks.
 
     Until the old one expires, deliveries carry both signatures. Not idempotent: two rotations in a
     row invalidate all earlier secrets.

@@ -79,5 +79,5 @@ class SigningSecrets:
 
     def _given_key(self) -> bytes:
         if self.key is None:
-            raise WebhooksNotOfferedError("no webhooks are on offer here")
+            raise WebhooksNotOfferedError("webhooks are not enabled in this deployment")
         return self.key

@@ -60,7 +60,7 @@ class CallbackUrlPolicy:
     def checked_url(self, text: str) -> CallbackUrl:
         """Check a URL and return its parts. Raises CallbackRefusedError."""
         if not self.is_offered:
-            raise CallbackRefusedError("cannot be called: no webhooks are on offer here")
+            raise CallbackRefusedError("cannot be used: webhooks are not enabled in this deployment")
         if len(text) > MAX_URL_CHARACTERS or not _PLAIN_URL.fullmatch(text):
             raise CallbackRefusedError(
                 f"must have at most {MAX_URL_CHARACTERS} characters, all printable ASCII"

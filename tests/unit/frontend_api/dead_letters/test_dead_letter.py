@@ -30,7 +30,7 @@ def test_a_readable_letter_names_its_task() -> None:
         TASK_BODY, attributes={"model": "demo", "CloudPubSubDeadLetterSourceDeliveryCount": "100"}
     )
     assert (letter.task_id, letter.delivery_count, letter.attributes) == ("task-1", 100, {"model": "demo"})
-    assert letter.reason == "not acknowledged, however often it was delivered"
+    assert letter.reason == "not acknowledged within the maximum number of deliveries"
     assert letter.is_replayable
     assert letter.task_message().task_id == "task-1"
     assert letter.expires_at == NOW + timedelta(days=30)

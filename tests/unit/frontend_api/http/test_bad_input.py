@@ -46,7 +46,7 @@ FIELDS = {
     "too many images": ({"num_images": 5}, "/num_images", "must be between 1 and 4, got 5"),
     "no images": ({"num_images": 0}, "/num_images", "must be between 1 and 4, got 0"),
     "empty prompt": ({"prompt": ""}, "/prompt", "must be between 1 and 2000 characters, got 0"),
-    "blank prompt": ({"prompt": " \n\t "}, "/prompt", "must not be white space only"),
+    "blank prompt": ({"prompt": " \n\t "}, "/prompt", "must contain a character other than white space"),
     "100 kB prompt": (
         {"prompt": "x" * 100_000},
         "/prompt",
