@@ -146,9 +146,7 @@ def build_worker(
         bill=GpuCost(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
     )
     source = PubSubDeliveries(
-        subscriber_client(
-            emulator_host=settings.pubsub_emulator_host, makes_spans=settings.pubsub_client_spans
-        ),
+        subscriber_client(emulator_host=settings.pubsub_emulator_host),
         settings.project_id,
         settings.subscription,
         lease_seconds=settings.lease_seconds,

@@ -17,10 +17,6 @@ class WorkerSettings(SharedSettings):
     """Duration of each lease extension: the longest stall of a worker without redelivery, and the
     delay before Pub/Sub redelivers a dead worker's tasks.
     """
-    pubsub_client_spans: bool = False
-    """Record spans of Google's client for each delivery: waiting, lease extensions,
-    acknowledgement.
-    """
     claim_ttl_seconds: float = Field(default=60.0, ge=5.0)
     """Validity of a claim after its last renewal: the delay before another worker may take over."""
     heartbeat_interval_seconds: float = Field(default=3.0, gt=0.0)

@@ -17,7 +17,6 @@ from local_stack.settings import (
     MODEL_CATALOG_VARIABLE,
     MODEL_POOLS_VARIABLE,
     MODELS_VARIABLE,
-    TRACING_DEFAULTS,
     StackSettings,
     names_as_environment,
     with_overrides,
@@ -168,7 +167,6 @@ class Composition:
         """Return the environment of a program of the project, with a port for its metrics."""
         variables = {"OTEL_EXPORTER_PROMETHEUS_PORT": str(self._port(name + METRICS_SUFFIX))}
         if self._settings.writes_traces:
-            variables |= with_overrides(TRACING_DEFAULTS, self._settings.caller_environment)
             variables["DARKROOM_TRACE_EXPORTER"] = "file"
             variables["DARKROOM_TRACE_FOLDER"] = str(self._data.traces)
         return variables | self.environment

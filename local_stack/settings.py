@@ -112,9 +112,6 @@ LOCAL_DEFAULTS = {
 A variable in the caller's environment overrides each of them.
 """
 
-TRACING_DEFAULTS = {"DARKROOM_PUBSUB_CLIENT_SPANS": "true"}
-"""Further settings of a stack that writes traces."""
-
 
 def with_overrides(defaults: Mapping[str, str], caller_environment: Mapping[str, str]) -> dict[str, str]:
     """Return the defaults, each overridden by the caller's variable if set."""

@@ -22,7 +22,6 @@ from common.wire_formats.task_message import encode_task_message, task_message_a
 _TRANSIENT = (google_errors.ServiceUnavailable, google_errors.Aborted, google_errors.InternalServerError)
 _FIRST_RETRY_SECONDS = 0.1
 _LONGEST_RETRY_PAUSE_SECONDS = 1.0
-_READ_BY_GOOGLES_CLIENT = "googclient_"
 _Request, _Response = PublishRequest.pb(), PublishResponse.pb()
 
 
@@ -77,13 +76,9 @@ class PubSubTaskQueue:
             raise DependencyUnavailableError("pubsub") from exc
 
     def _message(self, task: Task) -> Mapping[str, Any]:
-        trace = injected({})
-        # Always added: a worker's client may create spans, and this process cannot tell whether it
-        # does.
-        for_the_client = {f"{_READ_BY_GOOGLES_CLIENT}{name}": value for name, value in trace.items()}
         return {
             "data": encode_task_message(task, result_bucket=self._images_bucket),
-            "attributes": self._attributes(task) | trace | for_the_client,
+            "attributes": self._attributes(task) | injected({}),
         }
 
     def _attributes(self, task: Task) -> dict[str, str]:

@@ -15,7 +15,7 @@ from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
 from local_stack.pubsub_proxy.subscription_filter import parse_filter
-from local_stack.settings import LOCAL_DEFAULTS, TRACING_DEFAULTS, StackSettings
+from local_stack.settings import LOCAL_DEFAULTS, StackSettings
 from local_stack.views.shell_exports import shell_exports
 from tests.factories import parameters, submitted_task
 
@@ -39,7 +39,7 @@ WIRING = {
     "PUBSUB_EMULATOR_HOST",
     "STORAGE_EMULATOR_HOST",
 }
-DEFAULTS = {*LOCAL_DEFAULTS, *TRACING_DEFAULTS}
+DEFAULTS = set(LOCAL_DEFAULTS)
 
 _WORKERS_OWN = {"PORT", "DARKROOM_MODELS"}  # the page's port, and the models that the worker's pool serves
 
