@@ -37,10 +37,11 @@ from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
-from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.process_task import ProcessTask
 from gpu_subscriber.attempt.progress_events import ProgressEvents
+from gpu_subscriber.attempt.timing_stats import TimingStats
+from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_host.client import EngineClient
 from gpu_subscriber.engine_host.process import EngineProcess
@@ -52,7 +53,6 @@ from gpu_subscriber.worker.metrics import show_worker
 from gpu_subscriber.worker.pod_deletion_cost import PodDeletionCost
 from gpu_subscriber.worker.reporter import Reporter
 from gpu_subscriber.worker.served_models import ServedModelsOnly
-from gpu_subscriber.worker.timing_stats import TimingStats
 from gpu_subscriber.worker.worker import Worker
 
 _log = structlog.get_logger(__name__)

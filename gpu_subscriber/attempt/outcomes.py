@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import AttemptsExhaustedError, DependencyUnavailableError
 from common.domain.failures import FailureCode
-from common.domain.task import AttemptOutput, Claim, FailedImage, Failure, Task, TaskStatus
+from common.domain.task import AttemptOutput, Claim, FailedImage, Failure, Task
 from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, ObjectConflictError
 from gpu_subscriber.ports import Settlement
@@ -103,21 +103,6 @@ def may_resume_after(task: Task) -> bool:
     """
     crashed = task.failure is not None and task.failure.code in ENGINE_FAILURE_CODES
     return not task.status.is_terminal and not crashed
-
-
-def needless_attempts(task: Task, stored: Task | None) -> int:
-    """Return the last attempt whose unreferenced images may be removed; 0 for none.
-
-    `task` is the task of the attempt, `stored` the current one, whose images are kept. Later
-    attempts are excluded: their workers may have stored an image that is not in the document yet.
-    Earlier attempts cannot add images, since their writes are fenced.
-    """
-    if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
-        return task.attempt
-    if not stored.status.is_terminal:
-        return 0
-    is_whole = stored.status is TaskStatus.COMPLETED and not stored.failed_images
-    return stored.attempt - 1 if is_whole else stored.attempt
 
 
 def failure_of(error: GenerationFailedError | ObjectConflictError | DependencyUnavailableError) -> Failure:

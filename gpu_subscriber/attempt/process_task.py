@@ -29,7 +29,6 @@ from gpu_subscriber.attempt.active_task import ActiveTask
 from gpu_subscriber.attempt.attempt_record import AttemptRecord, recorded_attempt
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
-from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.outcomes import (
     cancelled_or_handed_back,
@@ -41,6 +40,8 @@ from gpu_subscriber.attempt.outcomes import (
     settlement_of,
 )
 from gpu_subscriber.attempt.progress_events import ProgressEvents
+from gpu_subscriber.attempt.timing_stats import TimingStats
+from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.errors import (
     GenerationFailedError,
     GenerationInterruptedError,
@@ -57,7 +58,6 @@ from gpu_subscriber.ports import (
     ImageGenerator,
     Settlement,
 )
-from gpu_subscriber.worker.timing_stats import TimingStats
 
 Ending = Callable[[Task], Task]
 

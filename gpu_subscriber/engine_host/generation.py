@@ -11,9 +11,6 @@ import structlog
 from common.domain.failures import FailureCode
 from common.domain.task import Failure, Phase, RunSeconds, Task
 from common.observability.metrics import CHECKPOINTS_REFUSED, counter
-from gpu_subscriber.attempt.attempt_clock import AttemptClock
-from gpu_subscriber.attempt.run_ledger import RunLedger
-from gpu_subscriber.attempt.run_spans import RunSpans
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
     CheckpointRefused,
@@ -27,6 +24,9 @@ from gpu_subscriber.engine.messages import (
     Start,
     StepDone,
 )
+from gpu_subscriber.engine_host.attempt_clock import AttemptClock
+from gpu_subscriber.engine_host.run_ledger import RunLedger
+from gpu_subscriber.engine_host.run_spans import RunSpans
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece, ProgressListener
 

@@ -11,11 +11,10 @@ from opentelemetry.trace import SpanKind
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name
-from common.domain.task import Task
+from common.domain.task import Task, TaskStatus
 from common.domain.task_warnings import parameters_with_effect
 from common.observability.tracing import spanned
-from gpu_subscriber.attempt.dependency_retry import DependencyRetry
-from gpu_subscriber.attempt.outcomes import needless_attempts
+from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.images.encoding import encode_image, recorded
 from gpu_subscriber.ports import DrawnImage, ImageWriter
 
@@ -70,7 +69,7 @@ class ImageStorage:
 
         `task` is the task of the attempt, `stored` the current one; None if it was deleted.
         """
-        attempts = needless_attempts(task, stored)
+        attempts = removable_attempts(task, stored)
         if attempts == 0:
             return
         keep = set() if stored is None else {image.object_name for image in stored.images}
@@ -80,3 +79,18 @@ class ImageStorage:
             _log.warning("images_not_removed", task_id=task.id, up_to_attempt=attempts)
         else:
             _log.info("images_removed", task_id=task.id, up_to_attempt=attempts, images=removed)
+
+
+def removable_attempts(task: Task, stored: Task | None) -> int:
+    """Return the last attempt whose unreferenced images may be removed; 0 for none.
+
+    `task` is the task of the attempt, `stored` the current one, whose images are kept. Later
+    attempts are excluded: their workers may have stored an image that is not in the document yet.
+    Earlier attempts cannot add images, since their writes are fenced.
+    """
+    if stored is None or stored.folder != task.folder or stored.attempt > task.attempt:
+        return task.attempt
+    if not stored.status.is_terminal:
+        return 0
+    is_whole = stored.status is TaskStatus.COMPLETED and not stored.failed_images
+    return stored.attempt - 1 if is_whole else stored.attempt

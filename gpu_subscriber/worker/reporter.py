@@ -12,8 +12,8 @@ import structlog
 from common.domain.errors import DependencyUnavailableError
 from common.domain.worker_report import BrokenModel, WorkerReport
 from common.ports import Clock, WorkerReports
+from gpu_subscriber.attempt.timing_stats import TimingStats
 from gpu_subscriber.engine.messages import EngineReady
-from gpu_subscriber.worker.timing_stats import TimingStats
 
 _log = structlog.get_logger(__name__)
 _ALIVE_FOR_INTERVALS = 3

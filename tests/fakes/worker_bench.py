@@ -11,13 +11,13 @@ from common.wire_formats.task_message import encode_task_message, task_message_a
 from gpu_subscriber.attempt.active_task import Pace
 from gpu_subscriber.attempt.checkpoints import CheckpointKeeper
 from gpu_subscriber.attempt.claim_takeover import ClaimTakeover
-from gpu_subscriber.attempt.dependency_retry import DependencyRetry
 from gpu_subscriber.attempt.heartbeat import Heartbeat
 from gpu_subscriber.attempt.process_task import ProcessTask
 from gpu_subscriber.attempt.progress_events import ProgressEvents
+from gpu_subscriber.attempt.timing_stats import TimingStats
+from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.ports import Delivery, ImageGenerator
-from gpu_subscriber.worker.timing_stats import TimingStats
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter

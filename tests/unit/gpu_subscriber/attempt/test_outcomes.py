@@ -24,12 +24,12 @@ from gpu_subscriber.attempt.outcomes import (
     failure_of,
     finished,
     may_resume_after,
-    needless_attempts,
     released_or_failed,
     settlement_of,
 )
 from gpu_subscriber.engine_host.exit import ENGINE_FAILURE_CODES
 from gpu_subscriber.errors import GenerationFailedError, ObjectConflictError
+from gpu_subscriber.images.storage import removable_attempts
 from gpu_subscriber.ports import Settlement
 from tests.factories import NOW, parameters, spent, stored_image, submitted_task
 
@@ -140,23 +140,23 @@ def test_whose_images_nobody_needs_any_more() -> None:
     assert task.claim is not None
     failed = task.failed(task.claim, TIRED, NOW)
     again = claimed_or_ended(failed.resubmitted(NOW), "worker-c", NOW, TTL)
-    assert needless_attempts(task, task.completed(task.claim, (), NOW)) == 1
-    assert needless_attempts(task, failed) == 2
+    assert removable_attempts(task, task.completed(task.claim, (), NOW)) == 1
+    assert removable_attempts(task, failed) == 2
     refused = (failed_image(0, REFUSED),)
-    assert needless_attempts(task, task.completed(task.claim, (), NOW, failed_images=refused)) == 2
-    assert needless_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
-    assert needless_attempts(task, again) == 2  # and never the objects of attempt 3
-    assert needless_attempts(task, None) == 2
+    assert removable_attempts(task, task.completed(task.claim, (), NOW, failed_images=refused)) == 2
+    assert removable_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
+    assert removable_attempts(task, again) == 2  # and never the objects of attempt 3
+    assert removable_attempts(task, None) == 2
     successor = replace(claimed(), created_at=NOW + TTL)  # deleted, and submitted again under the same id
-    assert needless_attempts(task, successor) == 2
+    assert removable_attempts(task, successor) == 2
 
 
 def test_a_zombie_never_counts_the_winners_images_among_the_needless() -> None:
     zombies = claimed()
     winner = claimed_or_ended(zombies, "worker-b", NOW + 2 * TTL, TTL)
     assert winner.claim is not None
-    assert needless_attempts(zombies, winner) == 1
-    assert needless_attempts(zombies, winner.completed(winner.claim, (), NOW)) == 1
+    assert removable_attempts(zombies, winner) == 1
+    assert removable_attempts(zombies, winner.completed(winner.claim, (), NOW)) == 1
 
 
 @pytest.mark.parametrize(

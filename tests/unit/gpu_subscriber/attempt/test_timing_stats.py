@@ -8,9 +8,9 @@ import pytest
 
 from common.domain.task import Task, Usage
 from common.domain.worker_report import PredictionSample, WorkerReport
+from gpu_subscriber.attempt.timing_stats import TimingStats
 from gpu_subscriber.engine.messages import EngineReady, RunTimes, WarmUpTimes
 from gpu_subscriber.worker.reporter import Reporter
-from gpu_subscriber.worker.timing_stats import TimingStats
 from tests.factories import NOW, parameters, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports

@@ -1,6 +1,6 @@
 """The two budgets of an attempt: waiting for other tasks does not count as its own time."""
 
-from gpu_subscriber.attempt.attempt_clock import AttemptClock
+from gpu_subscriber.engine_host.attempt_clock import AttemptClock
 
 
 def clock() -> AttemptClock:

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from common.domain.errors import ClaimLostError, DependencyUnavailableError
-from gpu_subscriber.attempt.dependency_retry import DependencyRetry
+from gpu_subscriber.dependency_retry import DependencyRetry
 
 
 class Flaky:
