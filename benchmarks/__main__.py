@@ -1,4 +1,4 @@
-"""Run all or some benchmarks and print their reports. All of them take about ten minutes (`make bench`)."""
+"""Run all or some benchmarks and print their reports. All take about ten minutes."""
 
 import argparse
 import importlib

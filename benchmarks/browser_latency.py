@@ -1,6 +1,7 @@
 """Time until a browser shows a step: from the document's `updated_at` to the page's own event.
 
-Both clocks are this machine's. The time includes the write to Firestore, the listener and the page's processing.
+Both clocks are this machine's. The time includes the write to Firestore, the listener and the
+page's processing.
 """
 
 from collections.abc import Iterator

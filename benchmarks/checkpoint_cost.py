@@ -1,4 +1,5 @@
-"""Cost of periodic checkpoints for a long Run: the same images with and without them, in alternation.
+"""Cost of periodic checkpoints for a long Run: the same images with and without them, in
+alternation.
 
 Measures the engine's part: copying the state from the device and building a checkpoint.
 """

@@ -1,4 +1,4 @@
-"""Gain from shared batches: the same images one by one from the stock pipeline, and from the step engine."""
+"""Gain from shared batches: the same images from the stock pipeline and the step engine."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +19,7 @@ IMAGES = 8
 
 
 def run(*, rounds: int = ROUNDS, images: int = IMAGES) -> Iterator[str]:
-    """Yield one line per variant; rounds alternate so that load on the machine affects all variants equally."""
+    """Alternate between the variants, so that load on the machine affects all equally."""
     with measured_engine() as engine:
         stock: Any = DiffusionPipeline.from_pretrained(
             model_folder(engine.spec.source), torch_dtype=engine.device.dtype, use_safetensors=True

@@ -1,7 +1,8 @@
-"""Calibration of the ETA: 200 tasks of mixed sizes and steps, in bursts, with p50 and p90 from their submission.
+"""Calibration of the ETA: 200 tasks of mixed sizes and steps, in bursts, with p50 and p90 from
+their submission.
 
-Targets: 50 % ± 10 % finish before p50, and at least 85 % before p90. The estimator calibrates on warm-up tasks before,
-as in a running system.
+Targets: 50 % ± 10 % finish before p50, and at least 85 % before p90. The estimator calibrates on
+warm-up tasks before, as in a running system.
 """
 
 import random
@@ -47,7 +48,7 @@ def run() -> Iterator[str]:
 
 
 def _submit_bursts(client: Client, count: int) -> Iterator[Task]:
-    """Submit bursts and yield each response. The pauses let the worker process part or all of the queue."""
+    """Submit bursts, with pauses for part or all of the queue, and yield each task."""
     chance = random.Random(1815)
     left = count
     while left:

@@ -1,7 +1,7 @@
 """CPU time of the most expensive rejected bodies of the maximum size.
 
-Measured on the request's thread: Flask, validation and the problem response, without gunicorn or network. The API's
-adapters are fakes.
+Measured on the request's thread: Flask, validation and the problem response, without gunicorn or
+network. The API's adapters are fakes.
 """
 
 import gc

@@ -1,7 +1,8 @@
-"""Overhead of the whole system on top of the model: 20 tasks compared with 20 calls of the stock pipeline.
+"""Overhead of the whole system on top of the model: 20 tasks compared with 20 calls of the stock
+pipeline.
 
-Each round runs the stock pipeline and two variants of the system: all tasks submitted at once to a worker with one
-slot (no sharing), and to one with the default slots (tasks share batches).
+Each round runs the stock pipeline and two variants of the system: all tasks submitted at once to a
+worker with one slot (no sharing), and to one with the default slots (tasks share batches).
 """
 
 import subprocess
@@ -42,7 +43,7 @@ def run() -> Iterator[str]:
         pipeline = stack.enter_context(_stock_pipeline())
         clients = {name: stack.enter_context(warm_system(each))[1] for name, each in variants.items()}
         for _ in range(ROUNDS):
-            # The reference runs before and after the measurement: a machine that slows down midway slows both.
+            # The reference runs before and after: a machine that slows down midway slows both.
             before = _stock_round(pipeline)
             for name, client in clients.items():
                 seconds[name].append(generate_all(client))

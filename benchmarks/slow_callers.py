@@ -1,7 +1,7 @@
 """Effect of slow callers on other submissions: one gunicorn process, the API with fakes.
 
-Each slow caller sends the headers and one byte of the body per second, and reconnects when the API closes its request.
-All callers have the same address.
+Each slow caller sends the headers and one byte of the body per second, and reconnects when the API
+closes its request. All callers have the same address.
 """
 
 import socket

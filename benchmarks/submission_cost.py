@@ -1,8 +1,9 @@
 """CPU time of a submission in the API's process, and its latency beyond the necessary round trips.
 
-No worker runs. CPU time is that of gunicorn's worker, user and system. The round trips are a Firestore create and a
-Pub/Sub publish by this process, one pair right before each POST and one right after it. The emulators pause sometimes,
-so two pairs may differ by more than the API's own time: the second pair measures this difference.
+No worker runs. CPU time is that of gunicorn's worker, user and system. The round trips are a
+Firestore create and a Pub/Sub publish by this process, one pair right before each POST and one
+right after it. The emulators pause sometimes, so two pairs may differ by more than the API's own
+time: the second pair measures this difference.
 """
 
 import time
@@ -94,7 +95,7 @@ def _batch_cost(api: psutil.Process, client: SystemClient) -> tuple[float, float
 
 
 def _round_trips(stack: LocalStack, names: ResourceNames) -> Callable[[int], None]:
-    """Return a function that makes the necessary round trips of a submission, through the API's adapters."""
+    """Return a function that makes a submission's round trips, through the API's adapters."""
     environment, clock = stack.environment, SystemClock()
     store = FirestoreTaskStore(
         firestore_client(names.project_id, emulator_host=environment["FIRESTORE_EMULATOR_HOST"])

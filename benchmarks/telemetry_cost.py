@@ -1,7 +1,8 @@
-"""Cost of telemetry: 20 tasks, and a submission, on a stack with full telemetry compared with one without.
+"""Cost of telemetry: 20 tasks, and a submission, on a stack with full telemetry compared with one
+without.
 
-Full telemetry sends the spans of every task over OTLP to a collector, and its metrics are scraped once a second. Both
-stacks run side by side, and each round uses both in alternation.
+Full telemetry sends the spans of every task over OTLP to a collector, and its metrics are scraped
+once a second. Both stacks run side by side, and each round uses both in alternation.
 """
 
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _collector() -> Iterator[str]:
 
 
 def _submission(client: SystemClient) -> float:
-    """Return the median milliseconds of a submission to an idle worker; the tasks are cancelled at once."""
+    """Return the median milliseconds of a submission, whose task is cancelled at once."""
     durations, ids = [], list[str]()
     for _ in range(SUBMISSIONS):
         durations.append(milliseconds(lambda: ids.append(client.submit("a large red circle", lane="batch"))))

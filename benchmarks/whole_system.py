@@ -42,7 +42,7 @@ def api_process(stack: LocalStack) -> psutil.Process:
 
 
 def generate_all(client: SystemClient) -> float:
-    """Submit all prompts at once and return the seconds from the first submission to the last image."""
+    """Submit all prompts at once; return the seconds until the last image."""
     started = time.perf_counter()
     ids = [client.submit(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
     tasks = client.wait_for_all(ids)

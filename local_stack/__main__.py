@@ -97,8 +97,8 @@ def up(
 ) -> None:
     """Start everything, wait until it is ready, and run until Ctrl-C.
 
-    The emulators' jars are those of PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR, of an installed Google Cloud
-    CLI, or downloaded.
+    The emulators' jars are those of PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR, of an installed
+    Google Cloud CLI, or downloaded.
     """
     started = time.monotonic()
     data = DataDirectory(data_dir)

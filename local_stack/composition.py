@@ -52,7 +52,7 @@ class Composition:
 
     @property
     def push_endpoints(self) -> PushEndpoints | None:
-        """The endpoints that Pub/Sub pushes to, with the token, because the emulator sends no headers."""
+        """The push endpoints, with the token, because the emulator sends no headers."""
         if not self._settings.serves_api:
             return None
         internal = f"http://{self.host('api')}/internal"

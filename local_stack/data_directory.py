@@ -1,6 +1,6 @@
-"""The files under DATA_DIR. One stack at a time uses it, guarded by a lock that the kernel releases after a crash.
+"""The files under DATA_DIR, which one stack at a time uses.
 
-lock            held (flock) by the running supervisor
+lock            held (flock) by the running supervisor; the kernel releases it after a crash
 state.json      the running stack's ports and processes; while no supervisor runs, the failure that
                 stopped the last stack, or the state at a crash
 logs/           one file of bounded size per process, and the older part as `.1`

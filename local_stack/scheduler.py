@@ -2,9 +2,9 @@
 
     python -m local_stack.scheduler --api http://127.0.0.1:8080 --interval 10
 
-DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. A result is logged only when it differs from
-the previous one. `--queue-lost-at` is the time at which the queue was created empty: the API publishes tasks
-that were enqueued earlier again.
+DARKROOM_INTERNAL_TOKEN is the bearer token that the API expects. A result is logged only when it
+differs from the previous one. `--queue-lost-at` is the time at which the queue was created empty:
+the API publishes tasks that were enqueued earlier again.
 """
 
 import argparse

@@ -54,7 +54,7 @@ class LocalStack:
     def emulators_only(
         cls, data_directory: Path, *, rules: Path | None = None, names: ResourceNames | None = None
     ) -> Self:
-        """Create a stack of Pub/Sub, Firestore and the bucket, without the project's own programs."""
+        """Create a stack of Pub/Sub, Firestore and the bucket only."""
         return cls(
             StackSettings(
                 data_directory=data_directory,
@@ -153,7 +153,7 @@ class LocalStack:
             )
 
     def _start_all(self) -> None:
-        """Start everything at once: workers and API take longer to load libraries than the emulators to start."""
+        """Start everything at once: imports take longer than the emulators' start."""
         supervisor, composition, settings = self._supervisor, self._composition, self._settings
         self._data.delete_traces()
         for notice in self._notices:

@@ -1,6 +1,7 @@
 """The compared autoscalers with their configuration, and their control loops.
 
-KEDA's part (activation, cooldown, errors) follows kedacore/keda, pkg/scaling/executor/scale_scaledobjects.go.
+KEDA's part (activation, cooldown, errors) follows kedacore/keda,
+pkg/scaling/executor/scale_scaledobjects.go.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,8 +64,8 @@ TUTORIAL_KEDA = Autoscaler(
     polling_seconds=5.0,
     cooldown_seconds=10.0,
 )
-"""cloud.google.com/kubernetes-engine/docs/tutorials/scale-to-zero-using-keda: pollingInterval 5, cooldownPeriod 10, and
-the scaler's default of 10 messages a pod."""
+"""cloud.google.com/kubernetes-engine/docs/tutorials/scale-to-zero-using-keda: pollingInterval 5,
+cooldownPeriod 10, and the scaler's default of 10 messages a pod."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Generate docs/images/autoscaling.svg: two fleets over the same hours, and the times to the first image. Plain SVG."""
+"""Generate docs/images/autoscaling.svg: two fleets, and their times to the first image."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from random import Random

@@ -1,8 +1,9 @@
-"""The simulated cluster: GPU nodes that take minutes to start, pods, and the tasks that workers process.
+"""The simulated cluster: GPU nodes that take minutes to start, pods, and the tasks that workers
+process.
 
-All policies run in the same model; `Physics` has its values and their sources. A node has one GPU, one pod and one
-worker, and a worker processes one task at a time: shared batches increase the work per GPU second equally for all
-policies.
+All policies run in the same model; `Physics` has its values and their sources. A node has one GPU,
+one pod and one worker, and a worker processes one task at a time: shared batches increase the work
+per GPU second equally for all policies.
 """
 
 import math
@@ -23,20 +24,21 @@ class Physics:
     """Durations in seconds. Medians; variable durations have a log-normal distribution."""
 
     node_seconds: float = 225.0
-    """From the pending pod to the node it runs on: Google's own measurement with a diffusion model on GKE
-    (cloud.google.com/blog, "Improving launch time of Stable Diffusion on GKE by 4X", 2023)."""
+    """From the pending pod to the node it runs on: Google's own measurement with a diffusion model
+    on GKE (cloud.google.com/blog, "Improving launch time of Stable Diffusion on GKE by 4X",
+    2023)."""
     node_spread: float = 0.15
     """Standard deviation of the logarithm."""
     container_seconds: float = 20.0
-    """With image streaming; reported for a deep learning image that takes 3 m 50 s to pull without it."""
+    """With image streaming; without it, the same image takes 3 m 50 s to pull."""
     cached_container_seconds: float = 3.0
     """The same on a node that already has the image."""
     load_seconds: float = 30.0
-    """Process, model into GPU memory, first warm-up; weights on a secondary boot disk. An assumption."""
+    """Process, model and warm-up, with weights on a secondary boot disk. An assumption."""
     node_idle_seconds: float = 600.0
-    """An unneeded node is paid for this long: `--scale-down-unneeded-time` of the cluster autoscaler."""
+    """Billed time of an unneeded node: the cluster autoscaler's `--scale-down-unneeded-time`."""
     drain_seconds: float = 8.0
-    """How long a worker continues after SIGTERM before it hands its task back: `DARKROOM_DRAIN_DEADLINE_SECONDS`."""
+    """Time after SIGTERM until the task is returned: `DARKROOM_DRAIN_DEADLINE_SECONDS`."""
     spot_life_hours: float | None = None
     """Mean lifetime of a Spot node; None: nodes are not lost."""
     max_nodes: int = 20
@@ -93,7 +95,7 @@ class Ledger:
 
 
 class Cluster:
-    """Nodes, pods and the queue. `set_replicas` is the only control; `waiting`, `running` and `pods` are observable."""
+    """Nodes, pods and the queue. Autoscalers control it by `set_replicas` only."""
 
     def __init__(self, env: simpy.Environment, physics: Physics, random: Random) -> None:
         self.env = env
@@ -127,7 +129,8 @@ class Cluster:
     def set_replicas(self, replicas: int) -> None:
         """Scale like the Deployment's controller.
 
-        It first removes pods that are not ready, then idle ones (workers set their deletion cost), then the youngest.
+        It first removes pods that are not ready, then idle ones (workers set their deletion cost),
+        then the youngest.
         """
         while len(self.pods) < replicas:
             self._start_pod()

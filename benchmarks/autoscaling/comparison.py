@@ -93,7 +93,7 @@ class Ratios:
     """One autoscaler's figures as shares of another's, seed by seed."""
 
     first_image: Spread
-    """Of the mean time from a burst to its first image: a median would hide the bursts that find an empty fleet."""
+    """Of the mean time to the first image: a median would hide bursts that find an empty fleet."""
     wait: Spread
     """Of the median time from a task to its image."""
     gpu_hours: Spread
@@ -144,7 +144,7 @@ class Figures:
 
 
 def first_image_delays(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterable[int]) -> Spread:
-    """Return the seconds from a burst to its first image, `gap_seconds` after the previous burst."""
+    """Return the times to the first image of a burst `gap_seconds` after the previous one."""
     delays = []
     for seed in seeds:
         trace = regular_bursts(Random(seed), gap_seconds=gap_seconds, count=2)
@@ -154,7 +154,7 @@ def first_image_delays(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterab
 
 
 def blind_decisions(outcome: Outcome) -> int:
-    """Count changes without any metric, and removals while a metric was missing; both must not occur."""
+    """Count changes without any metric, and removals while a metric was missing."""
     return sum(
         all(reading is None for reading in decision.readings)
         or (decision.after < decision.before and None in decision.readings)

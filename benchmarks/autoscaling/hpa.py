@@ -1,8 +1,9 @@
-"""The HorizontalPodAutoscaler's arithmetic, as published by Kubernetes, without a clock or a cluster.
+"""The HorizontalPodAutoscaler's arithmetic, as published by Kubernetes, without a clock or a
+cluster.
 
-Sources: kubernetes/kubernetes, pkg/controller/podautoscaler. `replica_calculator.go`: GetExternalPerPodMetricReplicas.
-`horizontal.go`: computeReplicasForMetrics, stabilizeRecommendationWithBehaviors,
-convertDesiredReplicasWithBehaviorRate.
+Sources: kubernetes/kubernetes, pkg/controller/podautoscaler. `replica_calculator.go`:
+GetExternalPerPodMetricReplicas. `horizontal.go`: computeReplicasForMetrics,
+stabilizeRecommendationWithBehaviors, convertDesiredReplicasWithBehaviorRate.
 """
 
 import math
@@ -32,7 +33,7 @@ class RatePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingRules:
-    """One direction of `behavior`; of several policies the most permissive applies (`selectPolicy: Max`)."""
+    """One direction of `behavior`. The most permissive policy applies (`selectPolicy: Max`)."""
 
     stabilization_seconds: float
     policies: tuple[RatePolicy, ...]
@@ -49,7 +50,7 @@ DEFAULT_SCALE_DOWN = ScalingRules(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The value of one external metric: a total and its target AverageValue; no total if the metric is missing."""
+    """An external metric: its total (None if missing) and its target AverageValue."""
 
     total: float | None
     target: float
@@ -67,7 +68,7 @@ class HorizontalPodAutoscaler:
     _changes: list[tuple[float, int]] = field(default_factory=list)
 
     def desired_replicas(self, now: float, current: int, readings: Sequence[Reading]) -> int | None:
-        """Return the replicas to set at this sync. None: the metrics give no decision, or no change is needed."""
+        """Return the replicas to set at this sync; None for no change or without metrics."""
         proposed = self._proposed(current, readings)
         if proposed is None:
             return None

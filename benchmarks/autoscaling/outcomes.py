@@ -22,7 +22,7 @@ from benchmarks.autoscaling.traces import HOUR, Submission
 QUIET_SECONDS = 120.0
 """A submission after at least this long without one begins a burst."""
 REFERENCE_SECONDS = 120.0
-"""Reference for over- and undershoot: the number of workers that finish the existing work in this time."""
+"""Reference for over- and undershoot: workers that finish the existing work in this time."""
 _SAMPLE_SECONDS = 5.0
 
 
@@ -62,7 +62,7 @@ class Outcome:
 def simulate(
     trace: Sequence[Submission], autoscaler: Autoscaler, world: World, *, seed: int, hours: float
 ) -> Outcome:
-    """Run one autoscaler on one trace. Equal seeds give equal random values as long as the events are the same."""
+    """Run one autoscaler on one trace."""
     env = simpy.Environment()
     cluster = Cluster(env, world.physics, Random(seed))
     signals: dict[str, Signal] = {

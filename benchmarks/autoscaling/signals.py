@@ -1,4 +1,4 @@
-"""The autoscalers' metrics of the queue: the API's demand, and Cloud Monitoring's count of messages."""
+"""The autoscalers' metrics: the API's demand, and Cloud Monitoring's message count."""
 
 import math
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from frontend_api.autoscaling.policy import workers_demanded
 
 SAMPLE_SECONDS = 60.0
 VISIBLE_AFTER_SECONDS = 120.0
-"""num_undelivered_messages is "sampled every 60 seconds; after sampling, data is not visible for up to 120 seconds"
-(cloud.google.com/monitoring/api/metrics_gcp_p_z)."""
+"""num_undelivered_messages is "sampled every 60 seconds; after sampling, data is not visible for up
+to 120 seconds" (cloud.google.com/monitoring/api/metrics_gcp_p_z)."""
 HORIZON_SECONDS = 300.0
 """Maximum age of a sample; an older one counts as missing."""
 
@@ -57,7 +57,7 @@ class DemandMetric:
 
 
 class UndeliveredMessages:
-    """Cloud Monitoring's `subscription/num_undelivered_messages`: waiting and leased messages, with a delay."""
+    """Cloud Monitoring's delayed `num_undelivered_messages`: waiting and leased messages."""
 
     def __init__(
         self,

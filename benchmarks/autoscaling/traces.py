@@ -38,7 +38,7 @@ _MIXES = (
 
 
 def bursts(random: Random, *, hours: float, mean_gap_seconds: float = 1_800.0) -> tuple[Submission, ...]:
-    """Generate bursts of 20 to 200 tasks within half a minute, at random intervals, without tasks between them."""
+    """Generate bursts of 20 to 200 tasks within half a minute, at random intervals."""
     return tuple(sorted(_bursts(random, hours, mean_gap_seconds), key=lambda each: each.at))
 
 
@@ -63,7 +63,7 @@ def regular_bursts(random: Random, *, gap_seconds: float, count: int) -> tuple[S
 
 
 def diurnal(random: Random, *, hours: float) -> tuple[Submission, ...]:
-    """Generate a day: almost no tasks at night, about 900 an hour at the peak (a thinned Poisson process)."""
+    """Generate a day: almost no tasks at night, about 900 an hour at the peak."""
     highest = 900 / HOUR
     submissions: list[Submission] = []
     at = 0.0

@@ -14,7 +14,7 @@ class Page:
 
 
 def page_of(objects: Iterable[ObjectRecord], *, prefix: str, token: str | None, size: int) -> Page:
-    """Return the page after `token` of the objects with this prefix. `objects` must be sorted by name."""
+    """Return the page after `token`. `objects` must be sorted by name."""
     after = base64.urlsafe_b64decode(token.encode()).decode() if token else ""
     found = [record for record in objects if record.name.startswith(prefix) and record.name > after]
     page = tuple(found[:size])

@@ -5,7 +5,8 @@
     BUCKET/contents/GENERATION-NAME         the bytes; names are percent-encoded and shortened,
                                             so that they cannot escape the folder
 
-Files are replaced by rename without fsync: data survives a crash of the process, but not of the machine.
+Files are replaced by rename without fsync: data survives a crash of the process, but not of the
+machine.
 """
 
 import hashlib

@@ -57,7 +57,7 @@ class Preconditions:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Preconditions":
-        """Parse the query. Raises StorageError 400 for an invalid number, 501 for other preconditions."""
+        """Parse the query. Raises StorageError 400, or 501 for other preconditions."""
         if unsupported := [key for key in _UNSUPPORTED if key in query]:
             raise StorageError(501, "notImplemented", f"Unsupported preconditions: {', '.join(unsupported)}")
         value = query.get("ifGenerationMatch")

@@ -122,7 +122,7 @@ class ResumableUploads:
 
 
 def _parse_range(content_range: str | None, length: int) -> tuple[int | None, int | None]:
-    """Return the first byte of this chunk (None for a status query) and the total size, if known."""
+    """Return the first byte (None for a status query) and the total size, if known."""
     if content_range is None:
         return 0, length
     found = _CONTENT_RANGE.fullmatch(content_range)

@@ -1,4 +1,4 @@
-"""python -m local_stack.firestore_proxy --listen PORT --listen-browsers PORT --emulator PORT --journal FOLDER"""
+"""Run the proxy as a process."""
 
 import argparse
 import asyncio
@@ -39,7 +39,7 @@ async def serve(*, port: int, browser_port: int, emulator_port: int, journal_fol
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local_stack.firestore_proxy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m local_stack.firestore_proxy")
     parser.add_argument("--listen", type=int, required=True, metavar="PORT")
     parser.add_argument("--listen-browsers", type=int, required=True, metavar="PORT")
     parser.add_argument("--emulator", type=int, required=True, metavar="PORT")

@@ -39,7 +39,7 @@ CHANNEL_OPTIONS = (
 MAX_WAIT_SECONDS = 20.0
 """The longest wait of a call for an emulator that is restarting."""
 _SPARE_SECONDS = 0.25
-"""A waiting call fails this long before its deadline, so that the error reaches its caller in time."""
+"""A waiting call fails this long before its deadline, so that its caller gets the error."""
 _TIMEOUT_SECONDS = 10
 _NOT_SENT = "Internal error from Core"
 _PAUSE_SECONDS = 0.1
@@ -127,7 +127,7 @@ class EmulatorLink:
                         await self.close_stream_channel(lost)
 
     async def _restore(self, channel: grpc.aio.Channel) -> None:
-        """Replay the journal, unless this run of the emulator has been restored. Raises AioRpcError."""
+        """Replay the journal, unless this run is already restored. Raises AioRpcError."""
         batch_write = channel.unary_unary(SERVICE + "BatchWrite", identity, identity)
         if await _is_marked(channel):
             return

@@ -1,4 +1,4 @@
-"""The journal: every confirmed write, appended to a file before the caller's answer.
+"""The journal: every confirmed write, appended to a file before the response.
 
 A record survives SIGKILL of any process, because the operating system holds it; nothing is synced
 to the disk. A segment is one file, named after the time at which it began. An export covers the
@@ -89,13 +89,13 @@ class Journal:
         return sum(segment.stat().st_size for segment in self._segments())
 
     def discard_before(self, moment_ns: int) -> None:
-        """Remove the segments that were finished by then: all but the last one that began before."""
+        """Remove all but the last of the segments that began before."""
         covered = [segment for segment in self._segments() if _began(segment) <= moment_ns]
         for segment in covered[:-1]:
             segment.unlink(missing_ok=True)
 
     def discard_all(self) -> None:
-        """Remove every segment. Call it when no process appends and an export contains everything."""
+        """Remove every segment. No process may append meanwhile."""
         self.close()
         for segment in self._segments():
             segment.unlink(missing_ok=True)

@@ -1,8 +1,7 @@
 """A Listen stream that ends so that the emulator frees it and no write fails.
 
 The emulator ignores the cancellation of a stream. It detects the cancellation while it notifies the
-stream of a commit; it may then answer that commit, which it has made, with "call already
-cancelled". It also keeps the object of a completed stream. Only an invalid target makes it remove
+stream of a commit; it may then fail that commit, which it has made, with "call already cancelled". It also keeps the object of a completed stream. Only an invalid target makes it remove
 the stream and close the call. So `end` removes the stream's targets and sends an invalid one. A
 stream that is still open after that is completed and finally cancelled.
 """
@@ -124,7 +123,7 @@ class ListenStream:
 
 
 def _added_targets(response: bytes, additions: Iterable[int]) -> tuple[int, ...]:
-    """Return the targets whose addition this response ends. A change without ids concerns every target."""
+    """Return the targets whose addition this response ends; without ids, all of them."""
     change: Any = _ListenResponse.FromString(response).target_change
     if change.target_change_type not in _ENDS_ADDITION:
         return ()

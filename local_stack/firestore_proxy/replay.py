@@ -71,7 +71,7 @@ def _confirmed(records: Iterable[Record]) -> Iterator[tuple[tuple[int, int], str
 
 
 def _repeatable(write: Any, result: Any) -> Any:
-    """Return the write without precondition and with its transformations' results; None if empty."""
+    """Return the write with the results of its transformations; None if it is empty."""
     kind = write.WhichOneof("operation")
     if kind == "verify":
         return None

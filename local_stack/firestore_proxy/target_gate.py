@@ -1,8 +1,8 @@
-"""Keeps writes apart from the addition of targets, because the emulator may lose a document in between.
+"""Separate writes from additions of targets, because the emulator may lose documents otherwise.
 
-A document that is written while the emulator adds a target of a Listen stream is sometimes in neither the
-target's first documents nor its later changes, although the stream reports CURRENT. The page or program
-would then miss that document until its next change.
+A document that is written while the emulator adds a target of a Listen stream is sometimes in
+neither the target's first documents nor its later changes, although the stream reports CURRENT. The
+page or program would then miss that document until its next change.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _LONGEST_ADDITION_SECONDS = 2.0
 
 
 class TargetGate:
-    """Writes wait for the additions before them, additions for the writes before them. For one event loop."""
+    """Writes wait for earlier additions, additions for earlier writes. For one event loop."""
 
     def __init__(self) -> None:
         self._writes: set[asyncio.Event] = set()
@@ -24,7 +24,7 @@ class TargetGate:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[None]:
-        """Wait for the additions in progress, and keep later ones waiting until this write is made."""
+        """Wait for the additions in progress, and make later ones wait for this write."""
         additions, is_made = tuple(self._additions), asyncio.Event()
         self._writes.add(is_made)
         try:
@@ -42,7 +42,7 @@ class TargetGate:
 
 
 class Addition:
-    """An addition in progress. Its timer ends it even if its owner is cancelled or never ends it."""
+    """An addition in progress. A timer ends it if its owner does not."""
 
     def __init__(self, writes: Iterable[asyncio.Event], on_end: Callable[["Addition"], None]) -> None:
         self.is_over = asyncio.Event()

@@ -38,7 +38,7 @@ MAX_UNREAD_BYTES_WITHOUT_READER = 16_000_000
 _MAX_BYTES_PER_READ = 2_000_000
 """Size at which a reading request ends, because the page confirms data only with the next one."""
 _CURRENT_SECONDS = 10.0
-"""Time limit for a stream's first documents, which the emulator may lose; the page then reconnects."""
+"""Time limit for the first documents, which the emulator may lose; the page reconnects."""
 _CURRENT = '"targetChangeType":"CURRENT"'
 _NOOP = '["noop"]'
 
@@ -84,7 +84,7 @@ class WebChannel:
         self._connecting = asyncio.create_task(self._connect())
 
     def receive(self, offset: int, messages: list[str]) -> None:
-        """Accept each message once; a page repeats unconfirmed messages. Raises InvalidListenRequestError."""
+        """Accept each message once; pages repeat them. Raises InvalidListenRequestError."""
         for number, message in enumerate(messages, start=offset):
             if number >= self._next_message:
                 request = request_bytes(message)

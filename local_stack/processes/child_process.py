@@ -158,7 +158,7 @@ class ChildProcess:
         self._suspended = False
 
     def wait_until_ready(self) -> None:
-        """Block until it is ready. Raises ProcessFailedError when it exits or exceeds the timeout."""
+        """Block until it is ready. Raises ProcessFailedError on an exit or a timeout."""
         deadline = time.monotonic() + self.spec.ready_within_seconds
         while (reason := self.why_not_ready()) is not None:
             if time.monotonic() > deadline:
@@ -202,7 +202,7 @@ class ChildProcess:
 
 
 def log_tail(path: Path, lines: int = 20) -> tuple[str, ...]:
-    """Return the last lines of a log, empty when there is none. Reads only the file's last 64 KiB."""
+    """Return the last lines of a log, from its last 64 KiB; empty without a log."""
     try:
         with path.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 65536))

@@ -72,7 +72,7 @@ class RotatingLog:
                     return
 
     def _write_if_possible(self, chunk: bytes) -> None:
-        """Write the chunk, and ignore errors: a process must never wait because its log cannot be written."""
+        """Ignore errors: a process must never wait for its log."""
         with suppress(OSError):
             self._write(chunk)
 
@@ -112,7 +112,7 @@ class RotatingLog:
 
 
 def rotated_path(path: Path) -> Path:
-    """Return the path of the older part: earlier lines of this start, or the previous start's log."""
+    """Return the path of the older part."""
     return path.with_name(path.name + ".1")
 
 

@@ -1,4 +1,4 @@
-"""python -m local_stack.pubsub_proxy --listen PORT --emulator PORT"""
+"""Run the proxy as a process."""
 
 import argparse
 import threading
@@ -13,7 +13,7 @@ logger = structlog.get_logger(__name__)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local_stack.pubsub_proxy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m local_stack.pubsub_proxy")
     parser.add_argument("--listen", type=int, required=True, metavar="PORT")
     parser.add_argument("--emulator", type=int, required=True, metavar="PORT")
     arguments = parser.parse_args()

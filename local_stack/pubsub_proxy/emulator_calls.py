@@ -44,7 +44,7 @@ class EmulatorCalls:
     def pull(self, subscription: str, max_messages: int) -> list[types.ReceivedMessage]:
         """Return the available messages, possibly none.
 
-        A blocking pull could be answered after its stream has ended.
+        A blocking pull could return after its stream has ended.
         """
         request = types.PullRequest(
             subscription=subscription, max_messages=max_messages, return_immediately=True

@@ -95,7 +95,7 @@ class Leases:
                 self._drop(ack_id)
 
     def extend(self, ack_ids: Iterable[str], seconds: float) -> None:
-        """Record a deadline change by the client, which has received the messages; 0 returns them."""
+        """Record a deadline change by the client; 0 returns the messages."""
         if seconds == 0:
             self.settle(ack_ids)
             return
@@ -113,7 +113,8 @@ class Leases:
                 self._drop(ack_id)
 
     def close(self, window: StreamWindow) -> tuple[str, ...]:
-        """Close a stream. Return the deliveries that its client never reacted to, for the caller to return.
+        """Close a stream. Return the deliveries that its client never reacted to, for the caller to
+        return.
 
         The other deliveries stay leased, as in the real service: the client may still acknowledge
         them by a unary call.

@@ -1,4 +1,4 @@
-"""StreamingPull with flow control and filters, as in the real service, implemented by unary pulls."""
+"""StreamingPull with flow control and filters, implemented by unary pulls."""
 
 import queue
 import threading
@@ -124,7 +124,7 @@ class _Stream:
             logger.debug("stream_requests_ended")
 
     def _lease(self, at_most: int) -> list[types.ReceivedMessage]:
-        """Pull messages and lease them to this stream. Acknowledges those that the filter excludes."""
+        """Pull messages that pass the filter, and lease them to this stream."""
         pulled = matching(self._emulator, self._name, self._filter, self._emulator.pull(self._name, at_most))
         ack_ids = [message.ack_id for message in pulled]
         sizes = {message.ack_id: len(message.message.data) for message in pulled}
@@ -150,7 +150,7 @@ class _Stream:
 def matching(
     emulator: EmulatorCalls, subscription: str, keep: Filter, messages: list[types.ReceivedMessage]
 ) -> list[types.ReceivedMessage]:
-    """Return the messages that pass the filter. Acknowledges the others, as the real service does."""
+    """Return the messages that pass the filter. Acknowledges the others."""
     kept = [message for message in messages if keep(message.message.attributes)]
     if len(kept) < len(messages):
         kept_ids = {message.ack_id for message in kept}

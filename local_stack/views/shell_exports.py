@@ -9,7 +9,7 @@ _SECRET = "DARKROOM_INTERNAL_TOKEN"  # noqa: S105 - the variable's name
 
 
 def shell_exports(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield one `export` line per variable, quoted for a POSIX shell, without the internal token."""
+    """Yield an `export` line per variable, without the internal token."""
     for name, value in environment.items():
         if name != _SECRET:
             yield f"export {name}={shlex.quote(value)}"

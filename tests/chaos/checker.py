@@ -1,17 +1,19 @@
 """Compare the accepted submissions with the evidence and report violations of the guarantees.
 
-lost        an accepted task has no document, no terminal state, one that is not permitted, no event, or lacks an image
-doubled     it finished more than once: a second event id, an event of another terminal state, a repeated image
-corrupt     an image is missing, differs from the document, cannot be decoded, or belongs to another task; or any
-            object is incomplete
-miscounted  attempts that do not add up, a claim of a finished task, an image of a later attempt, GPU seconds of the
-            attempts that the usage lacks
+lost        an accepted task has no document, no permitted terminal state, no event, or lacks an image
+doubled     it finished twice: a second event id, an event of another terminal state, a repeated image
+corrupt     an image is missing, differs from the document, cannot be decoded, or belongs to another
+            task; or any object is incomplete
+miscounted  attempts that do not add up, a claim of a finished task, an image of a later attempt,
+            GPU seconds of the attempts that the usage lacks
 
-A task may finish with a part of its images: cancelled, or completed with `failed_images` where it may fail. The same
-guarantees apply to the images that it has; the document must name those that it lacks.
+A task may finish with a part of its images: cancelled, or completed with `failed_images` where it
+may fail. The same guarantees apply to the images that it has; the document must name those that it
+lacks.
 
-Leftover objects are permitted: images that a crashed attempt stored under its own number, and obsolete checkpoints.
-No document refers to them, and the bucket's lifecycle deletes them with their task. They must still be complete.
+Leftover objects are permitted: images that a crashed attempt stored under its own number, and
+obsolete checkpoints. No document refers to them, and the bucket's lifecycle deletes them with their
+task. They must still be complete.
 """
 
 import math

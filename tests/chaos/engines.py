@@ -2,9 +2,9 @@
 
     demo_model    the production engine, with the demo model
     stand_in      paints one color, takes hundredths of a second per step, and starts at once
-    narrow        the production engine, on a device with memory for `CAPACITY` Runs; more run out of memory
+    narrow        the production engine, on a device with memory for only `CAPACITY` Runs
 
-A Run whose prompt contains DEADLY kills the process that executes it, with SIGKILL, as the system's OOM killer does.
+A Run whose prompt contains DEADLY kills its process with SIGKILL, as the OOM killer does.
 """
 
 import os

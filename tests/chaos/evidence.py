@@ -27,7 +27,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
-    """An object under `tasks/`, read completely. `picture` is None when the bytes are not an image."""
+    """An object under `tasks/`. `picture` is None when the bytes are not an image."""
 
     name: str
     size_bytes: int

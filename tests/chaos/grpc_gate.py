@@ -1,4 +1,4 @@
-"""GrpcGate: a gRPC proxy that forwards calls as bytes and fails selected methods with any status."""
+"""A gRPC proxy that forwards calls as bytes and fails selected methods."""
 
 import threading
 from collections.abc import Callable, Iterator

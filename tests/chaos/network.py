@@ -1,4 +1,4 @@
-"""Network: small TCP proxies between a program and its services, which simulate faults of real networks.
+"""TCP proxies between a program and its services, which simulate network faults.
 
 A Link is one such proxy. It forwards everything until a method changes its behaviour:
 
@@ -7,7 +7,7 @@ A Link is one such proxy. It forwards everything until a method changes its beha
     half_open       open connections stop without being closed; new ones work
     cut             open connections are closed, new ones work
     drop_responses  requests arrive, responses do not: the client cannot tell the outcome
-    hold            stalls, or drops responses, from the request that contains given bytes: a breakpoint on the wire
+    hold            stalls, or drops responses, from the request that contains given bytes
     truncate        closes the connection a few bytes after a request contained given bytes
     restore         normal forwarding; stalled bytes arrive late, connections with lost responses are closed
 """
@@ -61,7 +61,7 @@ class _Connection:
 
 
 class Link:
-    """One proxy. Its methods may be called from any thread and return when they have taken effect."""
+    """One proxy. Its methods are thread-safe and return when they have taken effect."""
 
     def __init__(self, service_port: Callable[[], int], loop: asyncio.AbstractEventLoop) -> None:
         self._service_port = service_port

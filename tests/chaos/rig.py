@@ -1,8 +1,9 @@
-"""Rig: a whole system for fault injection. A stack without workers, separate workers, and a Link for every connection.
+"""Rig: a whole system for fault injection. A stack without workers, separate workers, and a Link
+for every connection.
 
-task_id = rig.submit(steps=50)          accepted, so the guarantees apply
-worker.kill()                           any fault
-tasks = rig.verify()                    waits for the terminal states, collects the evidence, and checks it
+task_id = rig.submit(steps=50)          accepted, so the guarantees apply worker.kill()
+any fault tasks = rig.verify()                    waits for the terminal states, collects the
+evidence, and checks it
 """
 
 import io
@@ -138,7 +139,7 @@ class Site:
         return letters
 
     def restart_pubsub(self) -> None:
-        """Kill the emulator and start it again. It is then empty, because it keeps nothing on disk."""
+        """Kill the emulator and start it again. It is then empty."""
         self.stack.process("pubsub-emulator").kill()
         self.stack.restart("pubsub-emulator")
 
@@ -158,7 +159,7 @@ class Site:
 
 
 class Rig:
-    """One test on a site: its workers, its submissions, and their verification. A context manager."""
+    """One test on a site: its workers, its submissions and their verification."""
 
     def __init__(self, site: Site, *, engine: str) -> None:
         self.site = site
@@ -185,7 +186,7 @@ class Rig:
         return set(self.accepted) == self._verified
 
     def start_workers(self, count: int, *, engine: str | None = None, **settings: Any) -> list[ChaosWorker]:
-        """Start this many workers and wait for all. `settings` are variables of their environment."""
+        """Start workers and wait for them. `settings` are environment variables."""
         workers = [self._start(engine or self._engine, settings) for _ in range(count)]
         for worker in workers:
             worker.process.wait_until_ready()

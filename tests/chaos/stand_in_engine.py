@@ -2,8 +2,8 @@
 CPU time.
 
 The color is the last value of a chain with one value per step: only a Run that executes each step
-exactly once, resumed or not, produces the color of its parameters. A prompt with SEQUENTIAL generates
-its images one after another. A prompt with REFUSED and an index never gets that image.
+exactly once, resumed or not, produces the color of its parameters. A prompt with SEQUENTIAL
+generates its images one after another. A prompt with REFUSED and an index never gets that image.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A worker that cannot load a model neither delays nor stops the stack, and the user gets a notice."""
+"""A worker that cannot load a model neither delays nor stops the stack."""
 
 import os
 import threading

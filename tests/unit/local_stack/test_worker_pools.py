@@ -55,7 +55,7 @@ def test_pool_names_are_unique() -> None:
 
 @pytest.mark.parametrize("shares", [None, "tiny-a;tiny-b;tiny-xl", "tiny-b,tiny-xl;tiny-a", "tiny-xl"])
 def test_filters_deliver_each_message_to_one_pool(shares: str | None) -> None:
-    """Including unknown or missing models: a worker dead-letters such a message, a filter drops it."""
+    """Including messages with unknown or missing models, which a worker dead-letters."""
     pools = planned(shares=shares)
     filters = [parse_filter(pool.subscription_filter(pools)) for pool in pools]
     own_pool = {model: pool.name for pool in pools for model in pool.models}

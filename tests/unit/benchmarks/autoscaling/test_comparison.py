@@ -1,4 +1,4 @@
-"""The claims of docs/operating/autoscaling.md, on a few seeds: the simulation is deterministic for each seed."""
+"""The claims of docs/operating/autoscaling.md, on a few seeds."""
 
 import statistics
 from dataclasses import replace

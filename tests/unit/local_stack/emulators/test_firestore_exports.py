@@ -13,7 +13,7 @@ from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 
 
 class Emulator(HTTPServer):
-    """Exports a file, and metadata unless `is_disk_full`; then it responds with `status_when_full`."""
+    """Exports a file; with `is_disk_full` no metadata, and `status_when_full`."""
 
     is_disk_full = False
     status_when_full = 500
