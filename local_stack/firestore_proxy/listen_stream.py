@@ -1,9 +1,10 @@
 """A Listen stream that ends so that the emulator frees it and no write fails.
 
 The emulator ignores the cancellation of a stream. It detects the cancellation while it notifies the
-stream of a commit; it may then fail that commit, which it has made, with "call already cancelled". It also keeps the object of a completed stream. Only an invalid target makes it remove
-the stream and close the call. So `end` removes the stream's targets and sends an invalid one. A
-stream that is still open after that is completed and finally cancelled.
+stream of a commit; it may then fail that commit, which it has made, with "call already cancelled".
+It also keeps the object of a completed stream. Only an invalid target makes it remove the stream
+and close the call. So `end` removes the stream's targets and sends an invalid one. A stream that is
+still open after that is completed and finally cancelled.
 """
 
 import asyncio
