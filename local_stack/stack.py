@@ -4,7 +4,7 @@
   it is ready;
 - `with LocalStack.emulators_only(path) as stack:` starts Pub/Sub, Firestore and the bucket;
 - `stack.environment` is what a client program needs;
-- `stack.process("worker-0").kill()`, then `stack.restart("worker-0")`, is how tests cause failures.
+- `stack.restart("worker-0")` and `stack.process("worker-0").suspend()` cause failures in tests.
 """
 
 import os
@@ -86,11 +86,12 @@ class LocalStack:
         return self._supervisor.processes[name]
 
     def restart(self, name: str) -> None:
-        """Start a stopped process again, on its port, and wait until it is ready.
+        """Kill a process if it runs, start it again on its port, and wait until it is ready.
 
         Pub/Sub returns provisioned and without messages, Firestore with every confirmed document.
         """
         process = self.process(name)
+        process.kill()
         process.restart()
         process.wait_until_ready()
         if name == "firestore-emulator":

@@ -4,8 +4,9 @@ repaired.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import psutil
 
@@ -27,19 +28,19 @@ class Faults:
         # Relative frequencies. Killed processes cost seconds to restart, broken connections
         # nothing.
         self._kinds: dict[Callable[[], str], int] = {
-            self._worker_killed: 3,
-            self._engine_killed: 2,
-            self._worker_stopped: 3,
-            self._worker_suspended: 2,
-            self._engine_suspended: 2,
-            self._message_redelivered: 6,
-            self._link_cut: 6,
-            self._link_stalled: 3,
-            self._link_refused: 3,
-            self._responses_dropped: 4,
-            self._link_half_open: 1,
-            self._api_killed: 1,
-            self._bucket_killed: 1,
+            self._kill_worker: 3,
+            self._kill_engine: 2,
+            self._stop_worker: 3,
+            self._suspend_worker: 2,
+            self._suspend_engine: 2,
+            self._redeliver_message: 6,
+            self._cut_link: 6,
+            partial(self._disturb_link, "stalled", Link.stall): 3,
+            partial(self._disturb_link, "refused", Link.refuse): 3,
+            partial(self._disturb_link, "responses dropped", Link.drop_responses): 4,
+            self._half_open_link: 1,
+            partial(self._restart, "api"): 1,
+            partial(self._restart, "bucket-server"): 1,
         }
 
     def inject(self) -> str:
@@ -49,31 +50,31 @@ class Faults:
         self.injected[kind] += 1
         return kind
 
-    def _worker_killed(self) -> str:
+    def _kill_worker(self) -> str:
         worker = self._any_worker()
         worker.kill()
         worker.restart()
         return "worker killed"
 
-    def _engine_killed(self) -> str:
+    def _kill_engine(self) -> str:
         with suppress(LookupError, psutil.NoSuchProcess):  # it is being restarted
             self._any_worker().engine.kill()
         return "engine killed"
 
-    def _worker_stopped(self) -> str:
+    def _stop_worker(self) -> str:
         worker = self._any_worker()
         worker.stop()
         worker.restart()
         return "worker stopped"
 
-    def _worker_suspended(self) -> str:
+    def _suspend_worker(self) -> str:
         worker = self._any_worker()
         worker.process.suspend()
         pause(self._rng.uniform(0.5, 12))
         worker.process.resume()
         return "worker suspended"
 
-    def _engine_suspended(self) -> str:
+    def _suspend_engine(self) -> str:
         with suppress(LookupError, psutil.NoSuchProcess):
             engine = self._any_worker().engine
             engine.suspend()
@@ -81,55 +82,36 @@ class Faults:
             engine.resume()
         return "engine suspended"
 
-    def _message_redelivered(self) -> str:
+    def _redeliver_message(self) -> str:
         self._rig.redeliver(self._rng.choice(list(self._rig.accepted)))
-        return "delivered again"
+        return "message redelivered"
 
-    def _link_cut(self) -> str:
+    def _cut_link(self) -> str:
         name, link = self._any_link()
         link.cut()
         return f"{name} cut"
 
-    def _link_stalled(self) -> str:
-        return self._for_a_while("stalled", Link.stall)
-
-    def _link_refused(self) -> str:
-        return self._for_a_while("refused", Link.refuse)
-
-    def _responses_dropped(self) -> str:
-        return self._for_a_while("answers dropped", Link.drop_responses)
-
-    def _link_half_open(self) -> str:
+    def _half_open_link(self) -> str:
         name, link = self._any_link()
         link.half_open()
         return f"{name} half-open"
 
-    def _api_killed(self) -> str:
-        return self._restarted("api")
-
-    def _bucket_killed(self) -> str:
-        return self._restarted("bucket-server")
-
-    def _for_a_while(self, what: str, begin: Callable[[Link], None]) -> str:
+    def _disturb_link(self, what: str, begin: Callable[[Link], None]) -> str:
         name, link = self._any_link()
         begin(link)
         pause(self._rng.uniform(0.2, 6))
         link.restore()
         return f"{name} {what}"
 
-    def _restarted(self, process: str) -> str:
-        self._rig.site.stack.process(process).kill()
+    def _restart(self, process: str) -> str:
         self._rig.site.stack.restart(process)
         return f"{process} killed"
 
     def _any_worker(self) -> ChaosWorker:
-        return self._one_of(self._rig.workers)
+        return self._rng.choice(self._rig.workers)
 
     def _any_link(self) -> tuple[str, Link]:
         links = self._rng.choice([self._rig.site.api_links, *(worker.links for worker in self._rig.workers)])
         name = self._rng.choice(_NAMES)
         link: Link = getattr(links, name)
         return name, link
-
-    def _one_of(self, workers: Sequence[ChaosWorker]) -> ChaosWorker:
-        return self._rng.choice(workers)

@@ -112,7 +112,6 @@ def test_page_receives_changes_after_a_restart_of_the_firestore_emulator(
 ) -> None:
     before = submit(page, PROMPT, steps=2)
     expect(before).to_have_attribute("data-status", "completed")
-    running_stack.process("firestore-emulator").kill()
     running_stack.restart("firestore-emulator")
     after = submit(page, PROMPT, steps=2)
     expect(after).to_have_attribute("data-status", "completed")

@@ -138,18 +138,6 @@ class Site:
             letters += [one.message for one in received]
         return letters
 
-    def restart_pubsub(self) -> None:
-        """Kill the emulator and start it again. It is then empty."""
-        self.stack.process("pubsub-emulator").kill()
-        self.stack.restart("pubsub-emulator")
-
-    def restart_firestore(self) -> None:
-        """Kill the emulator, which keeps nothing on disk, and restart it with the documents from
-        the proxy's journal.
-        """
-        self.stack.process("firestore-emulator").kill()
-        self.stack.restart("firestore-emulator")
-
     def port_of(self, process: str) -> int:
         """Return the port of a process of the stack, without links."""
         return self.stack.ports[process]

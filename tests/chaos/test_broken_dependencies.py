@@ -27,7 +27,7 @@ def test_no_task_is_lost_when_the_queue_is_lost(rig: Rig) -> None:
     drawn, *_waiting = [rig.submit(steps=60) for _ in range(5)]
     rig.wait_until_drawn(drawn, step=5)
     rig.queue_was_lost = True
-    rig.site.restart_pubsub()
+    rig.site.stack.restart("pubsub-emulator")
     tasks = rig.verify()
     assert {task.attempt for task in tasks.values()} == {1}
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.chaos
 
 def test_accepted_tasks_survive_a_killed_firestore(rig: Rig) -> None:
     accepted = [rig.submit(f"a circle accepted before the kill, {number}") for number in range(20)]
-    rig.site.restart_firestore()
+    rig.site.stack.restart("firestore-emulator")
     stored = rig.site.documents.of(accepted)
     assert set(stored) == set(accepted)
     assert all(task is not None for task in stored.values())
@@ -28,7 +28,7 @@ def test_running_tasks_survive_a_killed_firestore(rig: Rig) -> None:
     drawn = rig.submit(steps=60)
     waiting = [rig.submit(steps=4) for _ in range(5)]
     rig.wait_until_drawn(drawn, step=5)
-    rig.site.restart_firestore()
+    rig.site.stack.restart("firestore-emulator")
     waiting.append(rig.submit(steps=4))
     tasks = rig.verify()
     assert set(tasks) == {drawn, *waiting}
@@ -43,5 +43,5 @@ def test_no_task_is_lost_when_firestore_is_killed_repeatedly(rig: Rig) -> None:
         while accepted < 20:
             accepted += rig.try_submit(steps=10).status_code == HTTPStatus.ACCEPTED
         pause(rng.uniform(0, 2))
-        rig.site.restart_firestore()
+        rig.site.stack.restart("firestore-emulator")
     rig.verify(timeout_seconds=300)

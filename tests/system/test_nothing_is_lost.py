@@ -34,7 +34,6 @@ def test_the_task_of_a_killed_worker_is_drawn_by_another(start_system: StartSyst
     system = start_system(extra_environment=IMPATIENT)
     task_id = system.client.submit(PROMPT, steps=100, num_images=2)
     system.client.wait_until_under_way(task_id)
-    system.stack.process("worker-0").kill()
     system.stack.restart("worker-0")
     ended = system.client.wait_for_end(task_id, timeout_seconds=120)
     assert (ended.status, ended.attempt, ended.attempts_left) == (TaskStatus.COMPLETED, 2, 2)

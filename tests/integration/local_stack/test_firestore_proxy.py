@@ -51,11 +51,6 @@ def client(stack: LocalStack) -> firestore.Client:
     return firestore_of(stack)
 
 
-def kill_emulator(stack: LocalStack) -> None:
-    stack.process("firestore-emulator").kill()
-    stack.restart("firestore-emulator")
-
-
 def test_confirmed_writes_survive_a_killed_emulator(stack: LocalStack, client: firestore.Client) -> None:
     tasks = client.collection("kept")
     for number in range(20):
@@ -66,7 +61,7 @@ def test_confirmed_writes_survive_a_killed_emulator(stack: LocalStack, client: f
     batch.set(tasks.document("1"), {"tags": firestore.ArrayUnion(["x"])}, merge=True)
     batch.commit()
     before = {snapshot.id: snapshot.to_dict() for snapshot in tasks.stream()}
-    kill_emulator(stack)
+    stack.restart("firestore-emulator")
     after = {snapshot.id: snapshot.to_dict() for snapshot in tasks.stream()}
     assert after == before
     assert set(after) == {str(number) for number in range(1, 20)}
@@ -93,12 +88,12 @@ def test_concurrent_writers_lose_no_confirmed_write(stack: LocalStack, client: f
         while sum(confirmed) < written + 200:
             with suppress(OSError):  # the emulator of the previous round is not restored yet
                 stack.save_documents()
-        kill_emulator(stack)
+        stack.restart("firestore-emulator")
     client.document("fire/0").get(timeout=60)
     stopping.set()
     for thread in writers:
         thread.join()
-    kill_emulator(stack)
+    stack.restart("firestore-emulator")
     for writer in range(4):
         found = client.document(f"fire/{writer}").get(timeout=60).to_dict()
         assert found is not None
@@ -145,7 +140,7 @@ def test_revision_from_before_a_kill_is_rejected(stack: LocalStack, client: fire
     """
     document = client.document("kept/revised")
     before = document.set({"step": 1})
-    kill_emulator(stack)
+    stack.restart("firestore-emulator")
     with pytest.raises(FailedPrecondition):
         document.update(
             {"step": 2}, option=client.write_option(last_update_time=before.update_time), timeout=60
@@ -257,7 +252,7 @@ def test_page_reconnects_to_a_restarted_emulator(stack: LocalStack, client: fire
     page.open()
     with page.reading() as messages:
         until_current(messages)
-        kill_emulator(stack)
+        stack.restart("firestore-emulator")
         assert next(one for one in messages if "error" in one)["error"]["status"] == "UNAVAILABLE"
     page = PageClient(stack.environment, "steady")  # on the same port
     page.open()

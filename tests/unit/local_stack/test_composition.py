@@ -1,10 +1,11 @@
-"""Which of the caller's variables the stack honours, and which it sets itself and reports."""
+"""The processes of a stack: their ports, models and environments."""
 
 import json
 import os
 import re
 import shlex
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from frontend_api.settings import ApiSettings
 from local_stack.composition import Composition
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import ModelCatalogError
+from local_stack.provisioning import ResourceNames
 from local_stack.pubsub_proxy.subscription_filter import parse_filter
 from local_stack.settings import LOCAL_DEFAULTS, StackSettings
 from local_stack.views.shell_exports import shell_exports
@@ -174,3 +176,32 @@ def test_shell_exports_round_trip_through_a_shell(tmp_path: Path) -> None:
 def test_shell_exports_omit_the_token() -> None:
     (line,) = shell_exports({"DARKROOM_INTERNAL_TOKEN": "secret", "A": "b c"})
     assert shlex.split(line) == ["export", "A=b c"]
+
+
+def test_each_process_has_a_separate_port(tmp_path: Path) -> None:
+    composition = compose(tmp_path, {}, port=18123)
+    environments = [composition.api().environment, *(composition.worker(n).environment for n in range(3))]
+    assert environments[0]["PORT"] == "18123"
+    assert len({composition.ports[name] for name in composition.ports}) == len(composition.ports) == 12
+    assert composition.page_url == "http://localhost:18123/"
+    assert composition.host("api") == composition.host("api") == "127.0.0.1:18123"
+
+
+def test_environment_contains_names_addresses_and_the_token(tmp_path: Path) -> None:
+    names = ResourceNames(project_id="demo-other", tasks_topic="t")
+    composition = compose(tmp_path, {}, names=names, extra_environment={"DARKROOM_SLOTS": "2"})
+    environment = composition.worker(0).environment
+    assert environment["DARKROOM_PROJECT_ID"] == environment["GOOGLE_CLOUD_PROJECT"] == "demo-other"
+    assert environment["DARKROOM_SUBSCRIPTION"] == "t-demo"
+    assert environment["PUBSUB_EMULATOR_HOST"] == composition.host("pubsub-proxy")
+    assert environment["STORAGE_EMULATOR_HOST"].startswith("http://127.0.0.1:")
+    assert environment["DARKROOM_SLOTS"] == "2"
+    assert environment["DARKROOM_HEALTH_PORT"] == str(composition.ports["worker-0"])
+    tick = composition.scheduler(queue_created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert tick.environment["DARKROOM_INTERNAL_TOKEN"] == environment["DARKROOM_INTERNAL_TOKEN"]
+    assert all(environment["DARKROOM_INTERNAL_TOKEN"] not in word for word in tick.argv)
+    assert tick.argv[-1] == "2026-01-01T00:00:00+00:00"
+
+
+def test_stack_has_no_page_without_an_api(tmp_path: Path) -> None:
+    assert compose(tmp_path, {}, serves_api=False).page_url is None
