@@ -30,7 +30,7 @@ from gpu_subscriber.adapters.gcs_bucket import open_bucket
 from gpu_subscriber.adapters.gcs_checkpoint_store import GcsCheckpointStore
 from gpu_subscriber.adapters.gcs_image_writer import GcsImageWriter
 from gpu_subscriber.adapters.kubernetes_pod import KubernetesPod
-from gpu_subscriber.adapters.nvml_gpus import show_gpus
+from gpu_subscriber.adapters.nvml_gpus import register_gpu_gauges
 from gpu_subscriber.adapters.pubsub_dead_letters import PubSubDeadLetters
 from gpu_subscriber.adapters.pubsub_deliveries import PubSubDeliveries
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
@@ -49,7 +49,7 @@ from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.images.storage import ImageStorage
 from gpu_subscriber.settings import WorkerSettings
 from gpu_subscriber.worker.health import HealthServer
-from gpu_subscriber.worker.metrics import show_worker
+from gpu_subscriber.worker.metrics import register_worker_gauges
 from gpu_subscriber.worker.pod_deletion_cost import PodDeletionCost
 from gpu_subscriber.worker.reporter import Reporter
 from gpu_subscriber.worker.served_models import ServedModelsOnly
@@ -58,7 +58,7 @@ from gpu_subscriber.worker.worker import Worker
 _log = structlog.get_logger(__name__)
 ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"
 EXIT_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h
-_FAREWELL_SECONDS = 1.0
+_HAND_BACK_SECONDS = 1.0
 """Limit for the flush of the last spans and metrics, since a pod has little time left to end."""
 
 
@@ -79,9 +79,9 @@ def main() -> int:
         lambda: EngineProcess.spawned(ENGINE_ENTRY_POINT, engine_settings),
         worker_id=worker_id,
     )
-    show_worker(lambda: worker.state, subscription=settings.subscription)
-    show_gpus()
-    on_shutdown_signals(worker.drain_soon)
+    register_worker_gauges(lambda: worker.state, subscription=settings.subscription)
+    register_gpu_gauges()
+    on_shutdown_signals(worker.request_drain)
     health = HealthServer(settings.health_port, lambda: worker.state)
     threading.Thread(target=health.serve_forever, name="health", daemon=True).start()
     if settings.pod_name is not None:
@@ -91,7 +91,7 @@ def main() -> int:
     _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)
     exit_code = worker.run()
     _log.info("worker_ended", exit_code=exit_code)
-    hand_over_telemetry(within_seconds=_FAREWELL_SECONDS)
+    hand_over_telemetry(within_seconds=_HAND_BACK_SECONDS)
     return exit_code
 
 
@@ -103,8 +103,8 @@ def build_worker(
 ) -> Worker:
     """Create the worker with its adapters."""
     clock = SystemClock()
-    hurry = threading.Event()
-    patience = DependencyRetry(seconds=settings.patience_seconds, hurry=hurry)
+    draining = threading.Event()
+    patience = DependencyRetry(seconds=settings.patience_seconds, draining=draining)
     claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
     heartbeat = Heartbeat(clock=clock, claim_ttl=claim_ttl, pace=_pace_of(settings))
     engine = EngineClient(
@@ -130,20 +130,20 @@ def build_worker(
         claim_ttl=claim_ttl,
         store=store,
         generator=engine,
-        images=ImageStorage(writer=GcsImageWriter(bucket), patience=patience),
+        images=ImageStorage(writer=GcsImageWriter(bucket), dependency_retry=patience),
         checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
         events=events,
-        course=ProgressEvents(events, clock=clock, progress_seconds=settings.progress_event_seconds),
+        progress_events=ProgressEvents(events, clock=clock, progress_seconds=settings.progress_event_seconds),
         dead_letters=PubSubDeadLetters(
             PubSubTopic(publisher, settings.project_id, settings.dead_letter_topic),
             subscription=settings.subscription,
         ),
         heartbeat=heartbeat,
-        patience=patience,
-        holder_watch=ClaimTakeover(seconds=settings.holder_silence_seconds, hurry=hurry),
+        dependency_retry=patience,
+        claim_takeover=ClaimTakeover(seconds=settings.holder_silence_seconds, draining=draining),
         timing_stats=timing_stats,
         clock=clock,
-        bill=GpuCost(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
+        gpu_cost=GpuCost(price_per_second=settings.price_per_gpu_second, currency=settings.price_currency),
     )
     source = PubSubDeliveries(
         subscriber_client(emulator_host=settings.pubsub_emulator_host),
@@ -160,7 +160,7 @@ def build_worker(
         engine=engine,
         heartbeat=heartbeat,
         reporting=reporting,
-        hurry=hurry,
+        draining=draining,
         clock=clock,
         drain_deadline_seconds=settings.drain_deadline_seconds,
     )
@@ -196,7 +196,7 @@ def engine_settings_of(settings: WorkerSettings) -> EngineSettings:
 def _pace_of(settings: WorkerSettings) -> Pace:
     return Pace(
         renewal_seconds=settings.heartbeat_interval_seconds,
-        look_seconds=settings.cancellation_look_seconds,
+        poll_seconds=settings.cancellation_look_seconds,
         progress_seconds=settings.progress_interval_seconds,
     )
 
@@ -205,7 +205,7 @@ def _allowed_silence_of(settings: WorkerSettings) -> AllowedSilence:
     loading = settings.engine_loading_seconds
     # A compiled network may be recompiled for a new size, during a step.
     drawing = loading if settings.compile_denoiser else settings.engine_silence_seconds
-    return AllowedSilence(drawing_seconds=drawing, loading_seconds=loading)
+    return AllowedSilence(generation_seconds=drawing, loading_seconds=loading)
 
 
 if __name__ == "__main__":

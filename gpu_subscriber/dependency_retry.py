@@ -14,19 +14,21 @@ Answer = TypeVar("Answer")
 class DependencyRetry:
     """Retries a call while its dependency is unavailable, with exponential backoff and jitter.
 
-    It stops after `seconds`, or as soon as `hurry` is set: a draining worker makes only one
+    It stops after `seconds`, or as soon as `draining` is set: a draining worker makes only one
     attempt.
     """
 
-    def __init__(self, *, seconds: float, hurry: threading.Event, first_pause_seconds: float = 0.2) -> None:
+    def __init__(
+        self, *, seconds: float, draining: threading.Event, first_pause_seconds: float = 0.2
+    ) -> None:
         self._seconds = seconds
-        self._hurry = hurry
+        self._draining = draining
         self._first_pause = first_pause_seconds
 
     @property
     def is_cut_short(self) -> bool:
         """Whether the worker is draining, so that retries stop early."""
-        return self._hurry.is_set()
+        return self._draining.is_set()
 
     def __call__(self, call: Callable[[], Answer]) -> Answer:
         """Return the result of `call`.
@@ -39,9 +41,9 @@ class DependencyRetry:
                 multiplier=self._first_pause, max=5.0, jitter=self._first_pause
             ),
             stop=tenacity.stop_any(
-                tenacity.stop_after_delay(self._seconds), tenacity.stop_when_event_set(self._hurry)
+                tenacity.stop_after_delay(self._seconds), tenacity.stop_when_event_set(self._draining)
             ),
-            sleep=tenacity.sleep_using_event(self._hurry),
+            sleep=tenacity.sleep_using_event(self._draining),
             reraise=True,
         ):
             with attempt:

@@ -30,7 +30,7 @@ class ObjectConflictError(WorkerError):
         self.object_name = object_name
 
 
-class EngineGoneError(WorkerError):
+class EngineExitedError(WorkerError):
     """The engine process is dead, or its end of the pipe is closed."""
 
 

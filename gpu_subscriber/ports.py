@@ -81,7 +81,7 @@ class DeliverySource(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnImage:
+class GeneratedImage:
     """A generated image: `pixels` are height x width x 3 bytes, RGB, row by row."""
 
     index: int
@@ -112,7 +112,7 @@ class FailedRun:
     failure: Failure
 
 
-Piece = DrawnImage | FailedRun | Checkpoint
+Piece = GeneratedImage | FailedRun | Checkpoint
 """The items that a generation yields."""
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from common.domain.errors import UnknownModelError
 from common.settings import SettingsError
 from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
-from gpu_subscriber.engine.reproduce import draw_like, load_like
+from gpu_subscriber.engine.reproduce import generate_like, load_like
 from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.encoding import encode_image, read_record, recorded
 from gpu_subscriber.settings import WorkerSettings
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("again", type=Path, help="where to write the new picture, in the same format")
     asked = parser.parse_args()
     try:
-        asked.again.write_bytes(_drawn_again(asked.image.read_bytes()))
+        asked.again.write_bytes(_generated_again(asked.image.read_bytes()))
     except ModelUnavailableError as error:
         print(f"redraw: {error.failure.message} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
         return 1
@@ -46,11 +46,11 @@ def main() -> int:
     return 0
 
 
-def _drawn_again(data: bytes) -> bytes:
+def _generated_again(data: bytes) -> bytes:
     record = read_record(data)
     spec = WorkerSettings().load_catalog().get(record.parameters.model)
     family = load_like(spec, record.provenance.environment)
-    pixels, draw_conditions = draw_like(family, record.parameters, record.provenance)
+    pixels, draw_conditions = generate_like(family, record.parameters, record.provenance)
     size = (record.parameters.width, record.parameters.height)
     again = recorded(
         pixels,

@@ -287,7 +287,7 @@ class Task(TaskSteps):
     def _must_be_held(self, claim: Claim) -> Claim:
         self._must_not_be_terminal("changed by a worker")
         held = self.claim
-        if held is None or not held.stands_for_attempt_of(claim):
+        if held is None or not held.is_same_attempt_as(claim):
             raise ClaimLostError(
                 f"attempt {claim.attempt} of {claim.worker_id!r} no longer holds task {self.id!r}"
             )

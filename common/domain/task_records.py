@@ -90,7 +90,7 @@ class Claim:
     runs: tuple[RunSeconds, ...] = ()
     """Device seconds of the attempt so far, as of the latest renewal."""
 
-    def stands_for_attempt_of(self, other: "Claim") -> bool:
+    def is_same_attempt_as(self, other: "Claim") -> bool:
         """Return whether both are claims of the same attempt, renewed or not.
 
         A task submitted again under the id of a deleted task counts its attempts from one again.

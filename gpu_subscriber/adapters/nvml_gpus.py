@@ -13,7 +13,7 @@ Handles = dict[tuple[str, ...], Any]
 _log = structlog.get_logger(__name__)
 
 
-def show_gpus() -> None:
+def register_gpu_gauges() -> None:
     """Register the gauges of the GPUs; without a driver they have no values."""
     try:
         pynvml.nvmlInit()

@@ -13,7 +13,7 @@ from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warned
 from common.ports import Clock, TaskStore
 from gpu_subscriber.attempt.progress import ProgressTracker
-from gpu_subscriber.ports import DrawnImage, Generation, ProgressListener
+from gpu_subscriber.ports import GeneratedImage, Generation, ProgressListener
 
 
 class StopReason(StrEnum):
@@ -37,9 +37,9 @@ class Pace:
     renewal_seconds: float = 3.0
     progress_seconds: float = 1.0
     preview_seconds: float = 0.3
-    look_seconds: float = 2.0
+    poll_seconds: float = 2.0
     """Interval of reads for a cancellation while no write is due, which would also return it."""
-    worth_telling: float = 0.09
+    min_progress: float = 0.09
 
 
 class ActiveTask(ProgressListener):
@@ -55,7 +55,7 @@ class ActiveTask(ProgressListener):
         *,
         store: TaskStore,
         clock: Clock,
-        on_news: Callable[[], None],
+        on_change: Callable[[], None],
         on_progress: Callable[[Task], None],
     ) -> None:
         if task.claim is None:
@@ -75,7 +75,7 @@ class ActiveTask(ProgressListener):
         self._task = task
         self._store = store
         self._clock = clock
-        self._on_news = on_news
+        self._on_change = on_change
         self._on_progress = on_progress
         self._writing = threading.Lock()
         self._state = threading.Lock()
@@ -102,7 +102,7 @@ class ActiveTask(ProgressListener):
 
     def phase_changed(self, index: int, phase: Phase) -> None:
         self.tracker.phase_changed(index, phase)
-        self._on_news()
+        self._on_change()
 
     def warned(self, warnings: tuple[TaskWarning, ...]) -> None:
         """Add warnings of the engine; the next write stores them."""
@@ -113,13 +113,13 @@ class ActiveTask(ProgressListener):
         before = self.tracker.value
         self.tracker.step_done(index, step)
         if int(before * 10) != int(self.tracker.value * 10):
-            self._on_news()
+            self._on_change()
 
     def preview_ready(self, index: int, step: int, jpeg: bytes) -> None:
         self.tracker.preview_ready(index, step, jpeg)
-        self._on_news()
+        self._on_change()
 
-    def image_drawn(self, image: DrawnImage) -> None:
+    def image_generated(self, image: GeneratedImage) -> None:
         """Record an image that the engine has finished; encoding and upload follow."""
         self._drawn_at = self._clock.now()
         self.tracker.image_finished(image.index)
@@ -127,13 +127,13 @@ class ActiveTask(ProgressListener):
     def image_stored(self, image: StoredImage) -> None:
         """Record an image that is in the bucket; the next write publishes it to the owner."""
         self._images = (*self._images, image)
-        self._on_news()
+        self._on_change()
 
     def image_failed(self, image: FailedImage) -> None:
         """Record an image that no attempt can generate."""
         self._failed_images = (*self._failed_images, image)
         self.tracker.image_finished(image.index)
-        self._on_news()
+        self._on_change()
 
     @property
     def output(self) -> AttemptOutput:
@@ -148,13 +148,13 @@ class ActiveTask(ProgressListener):
         return self._reported_seconds
 
     @property
-    def drawing_seconds(self) -> float:
+    def generation_seconds(self) -> float:
         """Time from the start of the attempt to its latest generated image; 0 before the first."""
         return (self._drawn_at - self.began_at).total_seconds()
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def drawn_by(self, generation: Generation) -> None:
+    def attach(self, generation: Generation) -> None:
         """Set the generation that `stop` interrupts. An earlier stop is applied now."""
         with self._state:
             self._generation = generation
@@ -176,38 +176,38 @@ class ActiveTask(ProgressListener):
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def changed(self, change: Callable[[Task], Task]) -> Task:
+    def update(self, change: Callable[[Task], Task]) -> Task:
         """Write a change of the task.
 
         Writes are serialized, so that they do not conflict with each other.
         """
         with self._writing:
-            return self._changed(change)
+            return self._update(change)
 
     def renew(self, ttl: timedelta) -> None:
         """Renew the claim and write the progress; raises the errors of TaskStore.update.
 
         Does nothing once the attempt has ended, since the heartbeat may run after the final write.
         """
-        now, standing, output = self._clock.now(), self.tracker.standing(), self.output
+        now, snapshot, output = self._clock.now(), self.tracker.snapshot(), self.output
 
         def renewed(task: Task) -> Task:
             return task.renewed(
-                self.claim, now, ttl, progress=standing.progress, previews=standing.previews, output=output
+                self.claim, now, ttl, progress=snapshot.progress, previews=snapshot.previews, output=output
             )
 
         with self._writing:
             if self._task.claim is not None:
-                self._on_progress(self._changed(renewed))
+                self._on_progress(self._update(renewed))
                 self._reported_seconds = sum(run.gpu_seconds for run in output.runs)
         self._written_at = self._seen_at = self._not_before = now
         self._written_images = len(output.images) + len(output.failed_images)
-        self._written_phase = standing.progress.phase
-        self._written_value = standing.progress.value
-        if standing.previews:
-            self._previewed_value = standing.progress.value
+        self._written_phase = snapshot.progress.phase
+        self._written_value = snapshot.progress.value
+        if snapshot.previews:
+            self._previewed_value = snapshot.progress.value
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Read the current task.
 
         Raises the errors of TaskStore.get, and ClaimLostError if another worker has claimed it.
@@ -216,7 +216,7 @@ class ActiveTask(ProgressListener):
             if self._task.claim is not None:
                 self._task = self._store.get(self._task.id)
                 held = self._task.claim
-                if held is None or not held.stands_for_attempt_of(self.claim):
+                if held is None or not held.is_same_attempt_as(self.claim):
                     raise ClaimLostError(
                         f"task {self._task.id!r} is no longer held by {self.claim.worker_id!r}"
                     )
@@ -228,28 +228,28 @@ class ActiveTask(ProgressListener):
 
     def renewal_due_at(self, pace: Pace) -> datetime:
         """Return when the heartbeat should write next."""
-        self._follow_the_clock(pace)
-        due = self._written_at + timedelta(seconds=self._patience_with_news(pace))
+        self._clamp_times(pace)
+        due = self._written_at + timedelta(seconds=self._write_interval(pace))
         return max(due, self._not_before)
 
-    def look_due_at(self, pace: Pace) -> datetime:
+    def refresh_due_at(self, pace: Pace) -> datetime:
         """Return when the heartbeat should read next, unless it writes before."""
-        self._follow_the_clock(pace)
-        return max(self._seen_at + timedelta(seconds=pace.look_seconds), self._not_before)
+        self._clamp_times(pace)
+        return max(self._seen_at + timedelta(seconds=pace.poll_seconds), self._not_before)
 
-    def _follow_the_clock(self, pace: Pace) -> None:
+    def _clamp_times(self, pace: Pace) -> None:
         """Limit the stored times to the present, in case the clock was set back."""
         now = self._clock.now()
         self._written_at, self._seen_at = min(self._written_at, now), min(self._seen_at, now)
         self._not_before = min(self._not_before, now + timedelta(seconds=pace.renewal_seconds))
 
-    def _changed(self, change: Callable[[Task], Task]) -> Task:
+    def _update(self, change: Callable[[Task], Task]) -> Task:
         self._task = self._store.update(
             self._task.id, lambda task: warned(change(task), self.tracker.warnings), last_seen=self._task
         )
         return self._task
 
-    def _patience_with_news(self, pace: Pace) -> float:
+    def _write_interval(self, pace: Pace) -> float:
         phase, value = self.tracker.phase, self.tracker.value
         if phase is Phase.DENOISING and self._written_value == 0.0 and self._written_phase is not phase:
             return 0.0
@@ -258,6 +258,6 @@ class ActiveTask(ProgressListener):
             return pace.preview_seconds
         if self.tracker.newest_preview is not None and self._previewed_value is None:
             return pace.preview_seconds
-        if phase is not self._written_phase or value - self._written_value >= pace.worth_telling:
+        if phase is not self._written_phase or value - self._written_value >= pace.min_progress:
             return pace.progress_seconds
         return pace.renewal_seconds

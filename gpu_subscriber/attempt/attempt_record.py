@@ -99,7 +99,7 @@ class AttemptRecord:
         if task.finished_at is not None and task.finished_at >= self.began_at:
             self._count_ending(task, task.finished_at)
 
-    def met_holder(self, claim: Claim, *, worker_id: str) -> None:
+    def claim_is_held(self, claim: Claim, *, worker_id: str) -> None:
         """Record that a live worker holds the task."""
         _leases_lost.add(1, {"holder": "self" if claim.worker_id == worker_id else "other"})
 

@@ -19,7 +19,7 @@ class CheckpointKeeper:
     def __init__(self, store: CheckpointStore) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._kept: set[str] = set()
+        self._saved: set[str] = set()
 
     def checkpoints_of(self, task: Task) -> Mapping[int, Checkpoint]:
         """Return the checkpoints of earlier attempts. A first attempt makes no call."""
@@ -42,19 +42,19 @@ class CheckpointKeeper:
             _log.warning("checkpoint_not_saved", task_id=task.id, index=checkpoint.index)
         else:
             with self._lock:
-                self._kept.add(task.folder)
+                self._saved.add(task.folder)
 
-    def has_kept(self, task: Task) -> bool:
+    def has_saved(self, task: Task) -> bool:
         """Return whether this attempt has stored any."""
         with self._lock:
-            return task.folder in self._kept
+            return task.folder in self._saved
 
     def attempt_ended(self, task: Task) -> None:
         """Delete checkpoints that no later attempt should resume from."""
         if self._may_have_some(task) and not may_resume_after(task):
             self._discard(task)
 
-    def task_gone(self, task: Task) -> None:
+    def task_deleted(self, task: Task) -> None:
         """Delete the checkpoints of a task that was deleted during the attempt."""
         if self._may_have_some(task):
             self._discard(task)
@@ -62,10 +62,10 @@ class CheckpointKeeper:
     def leave(self, task: Task) -> None:
         """Clear the state of the attempt in this process."""
         with self._lock:
-            self._kept.discard(task.folder)
+            self._saved.discard(task.folder)
 
     def _may_have_some(self, task: Task) -> bool:
-        return self.has_kept(task) or task.attempt > 1
+        return self.has_saved(task) or task.attempt > 1
 
     def _discard(self, task: Task) -> None:
         try:

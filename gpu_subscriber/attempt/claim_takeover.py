@@ -11,10 +11,10 @@ class ClaimTakeover:
     Only renewals are compared, so that the workers' clocks may differ.
     """
 
-    def __init__(self, *, seconds: float, hurry: threading.Event) -> None:
+    def __init__(self, *, seconds: float, draining: threading.Event) -> None:
         self._seconds = seconds
-        self._hurry = hurry
+        self._draining = draining
 
-    def outwaited(self) -> bool:
+    def wait_for_silence(self) -> bool:
         """Wait for the duration of the watch; return False if the worker starts to drain."""
-        return not self._hurry.wait(self._seconds)
+        return not self._draining.wait(self._seconds)

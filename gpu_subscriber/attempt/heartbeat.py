@@ -34,7 +34,7 @@ class Heartbeat:
         self._pace = pace
         self._lock = threading.Lock()
         self._active: list[ActiveTask] = []
-        self._news = threading.Event()
+        self._wake = threading.Event()
         self._stopping = False
         self._last_beat_at = clock.now()
 
@@ -60,21 +60,21 @@ class Heartbeat:
             with self._lock:
                 self._active.remove(active)
 
-    def news(self) -> None:
+    def wake(self) -> None:
         """Wake the heartbeat, since a write may be due. Cheap and thread-safe."""
-        self._news.set()
+        self._wake.set()
 
     def run(self) -> None:
         """Beat until `stop`: the body of the heartbeat's thread."""
         while not self._stopping:
-            self._news.wait(timeout=self._seconds_until_due())
-            self._news.clear()
+            self._wake.wait(timeout=self._seconds_until_due())
+            self._wake.clear()
             self.beat()
 
     def stop(self) -> None:
         """End `run` soon. Claims are no longer renewed after that."""
         self._stopping = True
-        self._news.set()
+        self._wake.set()
 
     def beat(self) -> None:
         """Write or read every task that is due."""
@@ -82,8 +82,8 @@ class Heartbeat:
             now = self._last_beat_at = self._clock.now()
             if active.renewal_due_at(self._pace) <= now:
                 self._attend(active, partial(active.renew, self._claim_ttl))
-            elif active.look_due_at(self._pace) <= now:
-                self._attend(active, active.look)
+            elif active.refresh_due_at(self._pace) <= now:
+                self._attend(active, active.refresh)
         self._last_beat_at = self._clock.now()
 
     def _attend(self, active: ActiveTask, to_do: Callable[[], None]) -> None:
@@ -106,7 +106,7 @@ class Heartbeat:
     def _seconds_until_due(self) -> float:
         now = self._clock.now()
         due = [
-            min(active.renewal_due_at(self._pace), active.look_due_at(self._pace))
+            min(active.renewal_due_at(self._pace), active.refresh_due_at(self._pace))
             for active in self.active_tasks
         ]
         return max(0.0, min([*((moment - now).total_seconds() for moment in due), _IDLE_SECONDS]))

@@ -52,8 +52,8 @@ from gpu_subscriber.ports import (
     Checkpoint,
     DeadLetters,
     Delivery,
-    DrawnImage,
     FailedRun,
+    GeneratedImage,
     Generation,
     ImageGenerator,
     Settlement,
@@ -73,18 +73,18 @@ class ProcessTask:
     images: ImageStorage
     checkpoints: CheckpointKeeper
     events: EventPublisher
-    course: ProgressEvents
+    progress_events: ProgressEvents
     dead_letters: DeadLetters
     heartbeat: Heartbeat
-    patience: DependencyRetry
-    holder_watch: ClaimTakeover
+    dependency_retry: DependencyRetry
+    claim_takeover: ClaimTakeover
     timing_stats: TimingStats
     clock: Clock
-    bill: GpuCost
+    gpu_cost: GpuCost
 
     def __call__(self, delivery: Delivery) -> Settlement:
         """Process a delivery and return its settlement, after all results are stored."""
-        with recorded_attempt(delivery, self.clock, self.bill) as record:
+        with recorded_attempt(delivery, self.clock, self.gpu_cost) as record:
             record.settlement = self._settled(delivery, record)
             return record.settlement
 
@@ -105,7 +105,7 @@ class ProcessTask:
             record.result = error.code  # the task was deleted
             return Settlement.ACKNOWLEDGE
         except ClaimHeldError as error:
-            record.met_holder(error.claim, worker_id=self.worker_id)
+            record.claim_is_held(error.claim, worker_id=self.worker_id)
             record.result = error.code
             return Settlement.RETURN
         except (ClaimLostError, InvalidTransitionError, DependencyUnavailableError) as error:
@@ -127,7 +127,7 @@ class ProcessTask:
             try:
                 task, before = self._claimed_at_once(task_id, attempt)
             except ClaimHeldError as error:
-                if error.claim.worker_id == self.worker_id or not self.holder_watch.outwaited():
+                if error.claim.worker_id == self.worker_id or not self.claim_takeover.wait_for_silence():
                     raise
                 task, before = self._claimed_at_once(task_id, attempt, silent=error.claim)
         record.claimed(task, before=before)
@@ -152,65 +152,67 @@ class ProcessTask:
     def _attempted(self, task: Task, record: AttemptRecord) -> Task:
         """Generate and store the images, and write the end of the attempt."""
         try:
-            ended = self._drawn_to_an_end(task, record)
+            ended = self._generated_to_the_end(task, record)
             self.checkpoints.attempt_ended(ended)
         finally:
             self.checkpoints.leave(task)
-        self.images.clear_up(task, ended)
+        self.images.remove_leftovers(task, ended)
         return ended
 
-    def _drawn_to_an_end(self, task: Task, record: AttemptRecord) -> Task:
+    def _generated_to_the_end(self, task: Task, record: AttemptRecord) -> Task:
         active = ActiveTask(
             task,
             store=self.store,
             clock=self.clock,
-            on_news=self.heartbeat.news,
-            on_progress=self.course.progressed,
+            on_change=self.heartbeat.wake,
+            on_progress=self.progress_events.progressed,
         )
-        self.course.started(task)
+        self.progress_events.started(task)
         with self.heartbeat.holding(active):
             generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
             with closing(generation):
-                active.drawn_by(generation)
+                active.attach(generation)
                 ending = self._ending(active, generation)
             record.drawn(generation.runs)
             try:
                 with spanned("end attempt"):
-                    ended = self.patience(lambda: active.changed(ending))
+                    ended = self.dependency_retry(lambda: active.update(ending))
             except (ClaimLostError, InvalidTransitionError):
                 record.lost(reported_seconds=active.reported_seconds)
-                self._clear_up_after_losing(task)
+                self._remove_leftovers(task)
                 raise
             except TaskNotFoundError:
                 record.lost(reported_seconds=0.0)  # the task was deleted, and the reported seconds with it
-                self._clear_up_after_losing(task)
+                self._remove_leftovers(task)
                 raise
             except DependencyUnavailableError:
                 record.lost(reported_seconds=active.reported_seconds)
                 raise
-            self.timing_stats.task_ended(ended, drawing_seconds=active.drawing_seconds)
+            self.timing_stats.task_ended(ended, generation_seconds=active.generation_seconds)
             return ended
 
-    def _clear_up_after_losing(self, task: Task) -> None:
+    def _remove_leftovers(self, task: Task) -> None:
         """Remove this attempt's unreferenced images after the task was taken over or deleted."""
         try:
             stored = self.store.get(task.id)
         except DependencyUnavailableError:
             return
         except TaskNotFoundError:
-            self.checkpoints.task_gone(task)
-            self.images.clear_up(task, None)
+            self.checkpoints.task_deleted(task)
+            self.images.remove_leftovers(task, None)
         else:
-            self.images.clear_up(task, stored)
+            self.images.remove_leftovers(task, stored)
 
     def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
         """Generate and store the images; return the change that ends the attempt."""
         try:
-            failures = self._drawn_and_stored(active, generation)
+            failures = self._generated_and_stored(active, generation)
         except (GenerationFailedError, ObjectConflictError) as error:
             return self._failing(active, error)
         except DependencyUnavailableError as error:
-            return self._stopping(active) if self.patience.is_cut_short else self._failing(active, error)
+            return (
+                self._stopping(active) if self.dependency_retry.is_cut_short else self._failing(active, error)
+            )
         except GenerationInterruptedError:
             return self._stopping(active)
         now = self.clock.now()
@@ -233,7 +235,7 @@ class ProcessTask:
             output=active.output,
         )
 
-    def _drawn_and_stored(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
+    def _generated_and_stored(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
         """Encode and upload each image while the GPU continues with the others.
 
         Returns the failures by index. If an image cannot be stored, the others are stopped, and their
@@ -244,9 +246,9 @@ class ProcessTask:
         try:
             for piece in generation:
                 match piece:
-                    case DrawnImage():
-                        active.image_drawn(piece)
-                        self.timing_stats.image_drawn(active.task.parameters, piece.times)
+                    case GeneratedImage():
+                        active.image_generated(piece)
+                        self.timing_stats.image_generated(active.task.parameters, piece.times)
                         if trouble is None:
                             trouble = self._stored(active, piece)
                             if trouble is not None:
@@ -265,7 +267,7 @@ class ProcessTask:
         return failures
 
     def _stored(
-        self, active: ActiveTask, drawn: DrawnImage
+        self, active: ActiveTask, drawn: GeneratedImage
     ) -> ObjectConflictError | DependencyUnavailableError | None:
         """Store the image; return the error if that failed."""
         try:

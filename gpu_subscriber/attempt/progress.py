@@ -10,7 +10,7 @@ from common.domain.task import Phase, Progress
 from common.domain.task_records import TaskWarning
 from common.ports import Clock
 
-_TELLING_ORDER = (
+_PHASE_ORDER = (
     Phase.DENOISING,
     Phase.DECODING,
     Phase.ENCODING_PROMPT,
@@ -27,7 +27,7 @@ each listener.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ProgressSnapshot:
     """The current state of a task, for its document."""
 
     progress: Progress
@@ -96,13 +96,13 @@ class ProgressTracker:
         with self._lock:
             return max(self._previews.values(), key=lambda preview: preview.step, default=None)
 
-    def standing(self) -> Standing:
+    def snapshot(self) -> ProgressSnapshot:
         """Return a consistent snapshot of all of it."""
         with self._lock:
             progress = Progress(
                 phase=self._phase(), step=min(self._step_of.values()), steps=self._steps, value=self._value()
             )
-            return Standing(
+            return ProgressSnapshot(
                 progress=progress, previews=tuple(self._previews[k] for k in sorted(self._previews))
             )
 
@@ -120,7 +120,7 @@ class ProgressTracker:
 
     def _phase(self) -> Phase:
         present = set(self._phase_of.values())
-        return next((phase for phase in _TELLING_ORDER if phase in present), Phase.UPLOADING)
+        return next((phase for phase in _PHASE_ORDER if phase in present), Phase.UPLOADING)
 
     def _value(self) -> float:
         return sum(self._step_of.values()) / (self._steps * len(self._step_of))

@@ -17,7 +17,7 @@ from common.domain.task import Task
 from common.ports import Clock, EventPublisher
 
 _log = structlog.get_logger(__name__)
-_MAX_WAITING = 100
+_MAX_PENDING = 100
 """Over all tasks. The queue only grows this long while Pub/Sub is unavailable; the events are
 outdated by then.
 """
@@ -34,34 +34,34 @@ class ProgressEvents:
         self._clock = clock
         self._pause = timedelta(seconds=progress_seconds)
         self._run: Run = run or ThreadPoolExecutor(1, thread_name_prefix="task-course").submit
-        self._told_at: dict[str, datetime] = {}
+        self._published_at: dict[str, datetime] = {}
         self._waiting = 0
         self._lock = threading.Lock()
 
     def started(self, task: Task) -> None:
         """Publish that an attempt has started."""
         if _is_asked_for("started", task):
-            self._tell(lambda: self._events.publish_start(task), task)
+            self._publish(lambda: self._events.publish_start(task), task)
 
     def progressed(self, task: Task) -> None:
         """Publish the progress, at most every `progress_seconds` per task."""
         if _is_asked_for("progress", task) and self._is_due(task.id):
-            self._tell(lambda: self._events.publish_progress(task), task)
+            self._publish(lambda: self._events.publish_progress(task), task)
 
     def _is_due(self, task_id: str) -> bool:
         now = self._clock.now()
         with self._lock:
-            recent = {known: at for known, at in self._told_at.items() if at + self._pause > now}
-            self._told_at = recent | {task_id: recent.get(task_id, now)}
+            recent = {known: at for known, at in self._published_at.items() if at + self._pause > now}
+            self._published_at = recent | {task_id: recent.get(task_id, now)}
             return task_id not in recent
 
-    def _tell(self, publish: Callable[[], None], task: Task) -> None:
+    def _publish(self, publish: Callable[[], None], task: Task) -> None:
         with self._lock:
-            if self._waiting >= _MAX_WAITING:
+            if self._waiting >= _MAX_PENDING:
                 return
             self._waiting += 1
 
-        def told() -> None:
+        def published() -> None:
             try:
                 publish()
             except DependencyUnavailableError as error:
@@ -70,7 +70,7 @@ class ProgressEvents:
                 with self._lock:
                     self._waiting -= 1
 
-        self._run(told)
+        self._run(published)
 
 
 def _is_asked_for(event: str, task: Task) -> bool:

@@ -16,13 +16,13 @@ from common.domain.task import Task
 from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes
 from gpu_subscriber.engine.messages import RunTimes, WarmUpTimes
 
-_IMAGES_REMEMBERED = 40
+_MAX_IMAGES = 40
 """Per size: enough for a stable median, few enough to follow changes of the device's speed."""
-_UNITS_REMEMBERED = 60
+_MAX_UNITS = 60
 """Over all sizes: the waiting tasks resemble the latest ones."""
-_MOST_SIZES = 16
+_MAX_SIZES = 16
 """Per model, so that a report stays small; the least recently used size is evicted."""
-_TASKS_REMEMBERED = 120
+_MAX_TASKS = 120
 _ALONE = 1.05
 """Largest mean number of images per step that counts as a single one."""
 
@@ -30,8 +30,8 @@ _ALONE = 1.05
 @dataclass(slots=True)
 class _Size:
     warm_up: SizeTimes | None = None
-    pixels: deque[int] = field(default_factory=lambda: deque(maxlen=_IMAGES_REMEMBERED))
-    drawn: deque[RunTimes] = field(default_factory=lambda: deque(maxlen=_IMAGES_REMEMBERED))
+    pixels: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
+    drawn: deque[RunTimes] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
 
     def times(self) -> SizeTimes | None:
         if not self.drawn:
@@ -52,7 +52,7 @@ class _Size:
 @dataclass(slots=True)
 class _Model:
     sizes: OrderedDict[int, _Size] = field(default_factory=OrderedDict)
-    costs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_UNITS_REMEMBERED))
+    costs: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=_MAX_UNITS))
     """Device seconds and work units of each image."""
     warm_up_cost: tuple[float, float] | None = None
 
@@ -60,7 +60,7 @@ class _Model:
         # Half powers of two: a class spans 0.84 to 1.19 times its center.
         size = self.sizes.setdefault(round(2 * math.log2(pass_pixels)), _Size())
         self.sizes.move_to_end(round(2 * math.log2(pass_pixels)))
-        if len(self.sizes) > _MOST_SIZES:
+        if len(self.sizes) > _MAX_SIZES:
             self.sizes.popitem(last=False)
         return size
 
@@ -71,8 +71,8 @@ class TimingStats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._models: dict[str, _Model] = {}
-        self._handling: deque[float] = deque(maxlen=_IMAGES_REMEMBERED)
-        self._foretold: deque[PredictionSample] = deque(maxlen=_TASKS_REMEMBERED)
+        self._handling: deque[float] = deque(maxlen=_MAX_IMAGES)
+        self._foretold: deque[PredictionSample] = deque(maxlen=_MAX_TASKS)
 
     def warmed_up(self, warm_up: WarmUpTimes) -> None:
         """Record the durations of the warm-up, which are used until an image has been measured."""
@@ -89,7 +89,7 @@ class TimingStats:
             )
             model.warm_up_cost = (times.seconds_of(warm_up.steps), warm_up.work_units)
 
-    def image_drawn(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
+    def image_generated(self, parameters: GenerationParameters, times: RunTimes | None) -> None:
         """Record the durations of one image, if known. An image without a step here is ignored."""
         if times is None or times.steps == 0:
             return
@@ -101,7 +101,7 @@ class TimingStats:
             size.drawn.append(times)
             model.costs.append((times.seconds_of(parameters.steps), parameters.image_work_units))
 
-    def task_ended(self, task: Task, *, drawing_seconds: float) -> None:
+    def task_ended(self, task: Task, *, generation_seconds: float) -> None:
         """Record the duration of a task that completed at the first attempt.
 
         Others are not predictable.
@@ -110,7 +110,7 @@ class TimingStats:
         if finished_at is None or usage.inference_seconds is None or task.attempt != 1 or task.failed_images:
             return
         with self._lock:
-            self._handling.append(max(0.0, usage.inference_seconds - drawing_seconds))
+            self._handling.append(max(0.0, usage.inference_seconds - generation_seconds))
             if task.predicted_seconds is not None:
                 took = (finished_at - task.created_at).total_seconds()
                 self._foretold.append(

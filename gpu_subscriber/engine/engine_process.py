@@ -10,7 +10,7 @@ from tqdm import tqdm
 from common.observability.logging import configure_logging
 from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.exit_codes import PARENT_GONE
+from gpu_subscriber.engine.exit_codes import PARENT_EXITED
 from gpu_subscriber.engine.messages import FromEngine, ToEngine
 
 
@@ -42,7 +42,7 @@ def run_engine(pipe: Connection, settings: EngineSettings) -> None:
     # Without its parent the engine exits at once, even during a step. (Linux's parent-death signal is
     # unsuitable: it fires when the *thread* that started the engine ends.)
     to_parent: DuplexPipe[ToEngine, FromEngine] = DuplexPipe(
-        pipe, on_lost=lambda: os._exit(PARENT_GONE), peer_is_alive=lambda: os.getppid() == parent_id
+        pipe, on_lost=lambda: os._exit(PARENT_EXITED), peer_is_alive=lambda: os.getppid() == parent_id
     )
     to_parent.open()
     from gpu_subscriber.engine.main_loop import serve  # noqa: PLC0415 (imports torch, which the parent never does)

@@ -2,7 +2,7 @@
 
 STOPPED = 0
 """The engine received Shutdown."""
-PARENT_GONE = 3
+PARENT_EXITED = 3
 """The pipe was closed without a Shutdown: the parent is gone."""
 DEVICE_LOST = 70
 """The device's context is poisoned: only a new process recovers.

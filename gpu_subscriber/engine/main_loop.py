@@ -125,7 +125,7 @@ class _MainLoop:
         while message is not None:
             if isinstance(message, Shutdown):
                 self._shutdown = message
-                self._engine.stop_drawing()
+                self._engine.stop_generating()
             else:
                 self._engine.receive(message)
             message = self._pipe.receive(wait=False)

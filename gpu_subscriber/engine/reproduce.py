@@ -38,7 +38,7 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
 
 
 @torch.inference_mode()
-def draw_like(
+def generate_like(
     family: Family, parameters: GenerationParameters, there: DrawConditions
 ) -> tuple[bytes, DrawConditions]:
     """Return the pixels of the one image of `parameters` and the conditions of this redraw.

@@ -69,8 +69,8 @@ class StepEngine:
             clock=clock,
         )
         self._last_load_at = float("-inf")
-        self._drawing: Run | None = None
-        self._stop_drawing = False
+        self._generating: Run | None = None
+        self._stop_generating = False
 
     @property
     def is_busy(self) -> bool:
@@ -93,8 +93,8 @@ class StepEngine:
                 wait=True
             )  # its image is on its way, and may have to be drawn again
         stopped = self._active_runs.get(message.run_id)
-        if stopped is not None and stopped is self._drawing:
-            self._stop_drawing = True
+        if stopped is not None and stopped is self._generating:
+            self._stop_generating = True
         elif stopped is not None:
             self._interrupt(stopped, want_checkpoint=message.want_checkpoint)
             self._answer()
@@ -106,9 +106,9 @@ class StepEngine:
             self._interrupt(run, want_checkpoint=want_checkpoints)
         self._device.finish_transfers(wait=True)
 
-    def stop_drawing(self) -> None:
+    def stop_generating(self) -> None:
         """Leave a whole pipeline at its next step, if one is drawing."""
-        self._stop_drawing = True
+        self._stop_generating = True
 
     @torch.inference_mode()
     def advance(self) -> None:
@@ -168,7 +168,7 @@ class StepEngine:
         """
         run.began_at = self._clock()
         stepped_at, earlier_seconds = self._device.mark(), run.gpu_seconds
-        self._drawing, self._stop_drawing = run, False
+        self._generating, self._stop_generating = run, False
 
         def pay(seconds: float) -> None:
             run.gpu_seconds += seconds
@@ -184,12 +184,12 @@ class StepEngine:
             self._watching.note_step(family.colours, run, step=step, steps=steps, latents=latents)
             self._device.finish_transfers()
             self._pump()
-            if self._stop_drawing:
+            if self._stop_generating:
                 raise RunStoppedError("interrupted")
 
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DENOISING))
         try:
-            with self._active_runs.blaming(run):
+            with self._active_runs.failing_on_error(run):
                 if warnings := family.warnings_of(run.start.parameters):
                     self._send(RunWarned(run_id=run.run_id, warnings=warnings))
                 try:
@@ -198,17 +198,17 @@ class StepEngine:
                     self._device.charge(stepped_at, pay)
                 self._device.finish_transfers(wait=True)  # the pixels are here, so every time is known
                 seconds = run.gpu_seconds - earlier_seconds
-                run.stopwatch.whole_image_drawn(seconds, steps=run.start.parameters.steps)
+                run.stopwatch.whole_image_done(seconds, steps=run.start.parameters.steps)
                 self._active_runs.release(run)
                 self._active_runs.deliver(
-                    run, self._told_of(family, run), drawn.pixels, drawn.finite, drawn.varied
+                    run, self._conditions_of(family, run), drawn.pixels, drawn.finite, drawn.varied
                 )
         except RunStoppedError:
             self._active_runs.interrupt(run)
         finally:
-            self._drawing = None
+            self._generating = None
 
-    def _told_of(self, family: WholePipeline, run: Run) -> DrawConditions:
+    def _conditions_of(self, family: WholePipeline, run: Run) -> DrawConditions:
         parameters = run.start.parameters
         run_history = RunHistory(batches=[1] * parameters.steps)
         return family.origin.draw_conditions(family.scheduler_for(parameters), run_history)

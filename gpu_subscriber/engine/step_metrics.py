@@ -15,7 +15,7 @@ class StepMetrics:
         self._clock = clock
         self._steps: list[StepMeasured] = []
         self._busy_seconds = 0.0
-        self._told_at = clock()
+        self._published_at = clock()
 
     def stepped(self, model: str, *, batch: int, seconds: float) -> None:
         """Record one step of a batch of `batch` images."""
@@ -25,6 +25,6 @@ class StepMetrics:
         """Record working time; `is_done` when no work is left."""
         self._busy_seconds += seconds
         now = self._clock()
-        if is_done or now - self._told_at >= _TOLD_EVERY_SECONDS:
+        if is_done or now - self._published_at >= _TOLD_EVERY_SECONDS:
             self._send(EngineMeasured(steps=tuple(self._steps), busy_seconds=self._busy_seconds))
-            self._steps, self._busy_seconds, self._told_at = [], 0.0, now
+            self._steps, self._busy_seconds, self._published_at = [], 0.0, now

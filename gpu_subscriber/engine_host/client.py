@@ -31,7 +31,7 @@ from gpu_subscriber.engine_host.generation import EngineGeneration, EngineLost
 from gpu_subscriber.engine_host.metrics import count_end, count_work
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence, EngineWatchdog
-from gpu_subscriber.errors import EngineGoneError, GenerationInterruptedError
+from gpu_subscriber.errors import EngineExitedError, GenerationInterruptedError
 from gpu_subscriber.ports import Checkpoint, ProgressListener
 
 _log = structlog.get_logger(__name__)
@@ -152,7 +152,7 @@ class EngineClient:
         try:
             while not self._stopping.is_set():
                 failed_starts += 1
-                if self._live_once(on_ready):
+                if self._run_once(on_ready):
                     failed_starts = 0
                     self._backoff.reset()
                 if failed_starts == _MAX_FAILED_STARTS:
@@ -171,7 +171,7 @@ class EngineClient:
             child.kill()
             self._ended.wait(within_seconds)
 
-    def _live_once(self, on_ready: Callable[[EngineReady], None]) -> bool:
+    def _run_once(self, on_ready: Callable[[EngineReady], None]) -> bool:
         """Run one child until it ends; return whether it became ready."""
         child = self._spawn()
         _log.info("engine_started", pid=child.pid)
@@ -180,19 +180,19 @@ class EngineClient:
         if self._stopping.is_set():  # `stop` may have run before the child was stored
             child.kill()
         came_up = False
-        silence, look_seconds = EngineWatchdog(self._allowed_silence), self._allowed_silence.look_seconds
+        silence, poll_seconds = EngineWatchdog(self._allowed_silence), self._allowed_silence.poll_seconds
         try:
             while True:
-                message = child.receive(within_seconds=look_seconds)
+                message = child.receive(within_seconds=poll_seconds)
                 if isinstance(message, EngineMeasured):
                     count_work(message)
                 elif message is not None:
                     silence.heard(message, now=time.monotonic())
                     came_up = self._hear(message, on_ready) or came_up
-                elif silence.lasted(look_seconds, busy=bool(self._unanswered)):
+                elif silence.lasted(poll_seconds, busy=bool(self._unanswered)):
                     _log.error("engine_silent", pid=child.pid, allowed_seconds=silence.allowed_seconds)
                     child.kill(hung=True)
-        except EngineGoneError:
+        except EngineExitedError:
             self._handle_exit(child)
         return came_up
 

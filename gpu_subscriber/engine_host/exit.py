@@ -25,7 +25,7 @@ class EngineExitCause(StrEnum):
     STOPPED = "stopped"
     FORCED = "forced"
     """The worker killed it for an external reason: a shutdown, or an unanswered interrupt."""
-    PARENT_GONE = "parent_gone"
+    PARENT_EXITED = "parent_gone"
     HUNG = "hung"
     OUT_OF_MEMORY = "out_of_memory"
     KILLED = "killed"
@@ -35,7 +35,7 @@ class EngineExitCause(StrEnum):
 
 _CAUSE_OF_CODE = {
     exit_codes.STOPPED: EngineExitCause.STOPPED,
-    exit_codes.PARENT_GONE: EngineExitCause.PARENT_GONE,
+    exit_codes.PARENT_EXITED: EngineExitCause.PARENT_EXITED,
     exit_codes.DEVICE_LOST: EngineExitCause.DEVICE_LOST,
 }
 _FAILURE_CODES = {

@@ -28,7 +28,7 @@ from gpu_subscriber.engine_host.attempt_clock import AttemptClock
 from gpu_subscriber.engine_host.run_ledger import RunLedger
 from gpu_subscriber.engine_host.run_spans import RunSpans
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece, ProgressListener
+from gpu_subscriber.ports import Checkpoint, FailedRun, GeneratedImage, Piece, ProgressListener
 
 _log = structlog.get_logger(__name__)
 _checkpoints_refused = counter(CHECKPOINTS_REFUSED)
@@ -234,8 +234,8 @@ class EngineGeneration:
             self._open[index] = replace(start, run_id=f"{start.run_id}+{self._lives}")
 
 
-def _drawn(index: int, image: ImageReady) -> DrawnImage:
-    return DrawnImage(
+def _drawn(index: int, image: ImageReady) -> GeneratedImage:
+    return GeneratedImage(
         index=index,
         width=image.width,
         height=image.height,

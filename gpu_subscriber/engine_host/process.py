@@ -11,7 +11,7 @@ from gpu_subscriber.engine.duplex_pipe import DuplexPipe
 from gpu_subscriber.engine.messages import FromEngine, ToEngine
 from gpu_subscriber.engine_host.exit import EngineExit
 from gpu_subscriber.engine_host.oom_kills import oom_kills
-from gpu_subscriber.errors import EngineGoneError
+from gpu_subscriber.errors import EngineExitedError
 
 # Not fork: gRPC's threads do not survive it, and CUDA cannot be initialised in a forked process.
 _SPAWN = multiprocessing.get_context("spawn")
@@ -63,15 +63,15 @@ class EngineProcess:
     def receive(self, *, within_seconds: float) -> FromEngine | None:
         """Return the engine's next message; None if there was none in time.
 
-        Raises EngineGoneError if the engine has ended.
+        Raises EngineExitedError if the engine has ended.
         """
         was_alive = self._process.is_alive()
         try:
             message = self._pipe.receive(within_seconds=within_seconds)
         except EOFError as error:
-            raise EngineGoneError("the engine's pipe has ended") from error
+            raise EngineExitedError("the engine's pipe has ended") from error
         if message is None and not was_alive:
-            raise EngineGoneError("the engine is dead, but another process holds its pipe open")
+            raise EngineExitedError("the engine is dead, but another process holds its pipe open")
         return message
 
     def kill(self, *, hung: bool = False) -> None:

@@ -20,17 +20,17 @@ _REMEMBERED_STEPS = 64
 class AllowedSilence:
     """Limits in seconds.
 
-    `drawing_seconds` is a floor: slow devices get more, up to the limit for loading.
+    `generation_seconds` is a floor: slow devices get more, up to the limit for loading.
     """
 
-    drawing_seconds: float = 120.0
+    generation_seconds: float = 120.0
     loading_seconds: float = 900.0
     """For the start, and for each load and warm-up of a model."""
 
     @property
-    def look_seconds(self) -> float:
+    def poll_seconds(self) -> float:
         """Interval of the calls to `EngineWatchdog.lasted`."""
-        return min(1.0, self.drawing_seconds / 4)
+        return min(1.0, self.generation_seconds / 4)
 
 
 class EngineWatchdog:
@@ -47,7 +47,7 @@ class EngineWatchdog:
     @property
     def allowed_seconds(self) -> float:
         """The current limit of silence."""
-        floor, loading = self._allowed.drawing_seconds, self._allowed.loading_seconds
+        floor, loading = self._allowed.generation_seconds, self._allowed.loading_seconds
         if self._loading:
             return loading
         return max(floor, min(loading, STEPS_OF_SILENCE * max(self._steps, default=0.0)))

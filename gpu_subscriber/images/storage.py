@@ -16,7 +16,7 @@ from common.domain.task_warnings import parameters_with_effect
 from common.observability.tracing import spanned
 from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.images.encoding import encode_image, recorded
-from gpu_subscriber.ports import DrawnImage, ImageWriter
+from gpu_subscriber.ports import GeneratedImage, ImageWriter
 
 _log = structlog.get_logger(__name__)
 
@@ -26,9 +26,9 @@ class ImageStorage:
     """Encodes images with their records and writes them under the attempt's object names."""
 
     writer: ImageWriter
-    patience: DependencyRetry
+    dependency_retry: DependencyRetry
 
-    def store(self, task: Task, drawn: DrawnImage) -> StoredImage:
+    def store(self, task: Task, drawn: GeneratedImage) -> StoredImage:
         """Encode and upload an image.
 
         Raises ObjectConflictError, and DependencyUnavailableError after all retries.
@@ -49,9 +49,11 @@ class ImageStorage:
         name = image_object_name(task.folder, attempt=task.attempt, index=drawn.index, extension=extension)
         content_type = parameters.output_format.content_type
         metadata = {"task_id": task.id, "sha256": digest}
-        told = {"darkroom.image.index": drawn.index, "darkroom.image.size_bytes": len(data)}
-        with spanned("store image", kind=SpanKind.CLIENT, attributes=told):
-            self.patience(lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata))
+        attributes = {"darkroom.image.index": drawn.index, "darkroom.image.size_bytes": len(data)}
+        with spanned("store image", kind=SpanKind.CLIENT, attributes=attributes):
+            self.dependency_retry(
+                lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata)
+            )
         return StoredImage(
             index=drawn.index,
             object_name=name,
@@ -64,7 +66,7 @@ class ImageStorage:
             provenance=record.provenance,
         )
 
-    def clear_up(self, task: Task, stored: Task | None) -> None:
+    def remove_leftovers(self, task: Task, stored: Task | None) -> None:
         """Remove the images that the task no longer references, if the bucket is available.
 
         `task` is the task of the attempt, `stored` the current one; None if it was deleted.

@@ -10,8 +10,8 @@ from common.domain.errors import DependencyUnavailableError
 from gpu_subscriber.ports import OwnPod
 
 _log = structlog.get_logger(__name__)
-_LOOK_SECONDS = 5.0
-_LOOKS_REMEMBERED = 6
+_POLL_SECONDS = 5.0
+_POLLS_KEPT = 6
 """Number of polls that a lower cost must last, so that short pauses between tasks cause no writes.
 """
 
@@ -28,31 +28,31 @@ class PodDeletionCost:
     """
 
     def __init__(
-        self, pod: OwnPod, active_tasks: Callable[[], int], *, look_seconds: float = _LOOK_SECONDS
+        self, pod: OwnPod, active_tasks: Callable[[], int], *, poll_seconds: float = _POLL_SECONDS
     ) -> None:
         self._pod = pod
         self._active_tasks = active_tasks
-        self._look_seconds = look_seconds
-        self._recent: deque[int] = deque(maxlen=_LOOKS_REMEMBERED)
+        self._poll_seconds = poll_seconds
+        self._recent: deque[int] = deque(maxlen=_POLLS_KEPT)
         # unknown: before a restart of the container, its predecessor may have set one
-        self._told: int | None = None
+        self._stored: int | None = None
         self._failing = False
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Update the cost regularly until `stop`."""
-        while not self._stopping.wait(self._look_seconds):
-            self.look()
+        while not self._stopping.wait(self._poll_seconds):
+            self.update()
 
     def stop(self) -> None:
         """End `run` soon."""
         self._stopping.set()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Set the cost if it has changed: a higher one at once, a lower one after several polls."""
         self._recent.append(pod_deletion_cost(self._active_tasks()))
         cost = max(self._recent)
-        if cost == self._told:
+        if cost == self._stored:
             return
         try:
             self._pod.set_deletion_cost(cost)
@@ -61,4 +61,4 @@ class PodDeletionCost:
                 _log.warning("removal_cost_not_said", reason=str(error))
             self._failing = True
         else:
-            self._told, self._failing = cost, False
+            self._stored, self._failing = cost, False

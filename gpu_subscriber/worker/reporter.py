@@ -34,7 +34,7 @@ class _Presence:
 
 
 class Reporter:
-    """Reports every `interval_seconds` from the first EngineReady until `leave`, then once more."""
+    """Reports every `interval_seconds` from the first EngineReady until `stop`, then once more."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class Reporter:
         self._measured = timing_stats
         self._clock = clock
         self._interval_seconds = interval_seconds
-        self._news = threading.Event()
-        self._leaving = False
+        self._wake = threading.Event()
+        self._stopping = False
         self._presence: _Presence | None = None
 
     def engine_ready(self, engine: EngineReady, *, deliveries: int) -> None:
@@ -68,19 +68,19 @@ class Reporter:
             deliveries=deliveries,
             broken_models=engine.broken,
         )
-        self._news.set()
+        self._wake.set()
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Report that the worker accepts no more deliveries, and end `run`. Returns at once."""
-        self._leaving = True
-        self._news.set()
+        self._stopping = True
+        self._wake.set()
 
     def run(self) -> None:
-        """Report until `leave`: the body of a side thread."""
-        while not self._leaving:
-            self._news.wait(timeout=self._interval_seconds)
-            self._news.clear()
-            if not self._leaving:
+        """Report until `stop`: the body of a side thread."""
+        while not self._stopping:
+            self._wake.wait(timeout=self._interval_seconds)
+            self._wake.clear()
+            if not self._stopping:
                 self._report()
         self._report(leaving=True)
 

@@ -39,11 +39,11 @@ _UPLOAD_MARGIN_SECONDS = 1.5
 """Time between the last denoising step and the settlement: decoding, encoding, an upload, two
 writes.
 """
-_FAREWELL_SECONDS = 5.0
+_HAND_BACK_SECONDS = 5.0
 """Time after the drain deadline for the answers of interrupted runs and the hand-back of their
 tasks.
 """
-_DRAIN_LOOK_SECONDS = 0.1
+_DRAIN_POLL_SECONDS = 0.1
 _SILENT_AFTER = timedelta(seconds=60)
 """A heartbeat without a beat for this long is dead or stuck; claims are about to expire, too."""
 _CUT_OFF_AFTER = timedelta(minutes=10)
@@ -65,13 +65,13 @@ def deliveries_for(engine: EngineReady) -> int:
     return engine.slots + max(1, engine.slots // 4)
 
 
-class News(StrEnum):
+class WorkerEvent(StrEnum):
     """Events that wake the main thread."""
 
     ENGINE_READY = "engine_ready"
     STREAM_ENDED = "stream_ended"
-    SIDE_THREAD_ENDED = "side_thread_ended"
-    TOLD_TO_DRAIN = "told_to_drain"
+    THREAD_ENDED = "side_thread_ended"
+    DRAIN_REQUESTED = "told_to_drain"
 
 
 class Engine(Protocol):
@@ -114,7 +114,7 @@ class Worker:
         engine: Engine,
         heartbeat: Heartbeat,
         reporting: Reporter,
-        hurry: threading.Event,
+        draining: threading.Event,
         clock: Clock,
         drain_deadline_seconds: float,
     ) -> None:
@@ -122,16 +122,16 @@ class Worker:
         self._engine = engine
         self._heartbeat = heartbeat
         self._reporting = reporting
-        self._hurry = hurry
+        self._draining = draining
         self._clock = clock
         self._admission = DeliveryAdmission(clock)
         self._drain_deadline = timedelta(seconds=drain_deadline_seconds)
-        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[WorkerEvent] = queue.SimpleQueue()
         self._stream = ReconnectingStream(
-            source, self._handle, on_end=lambda: self._news.put(News.STREAM_ENDED), clock=clock
+            source, self._handle, on_end=lambda: self._events.put(WorkerEvent.STREAM_ENDED), clock=clock
         )
         self._broken = False
-        self._side_threads = (
+        self._threads = (
             SupervisedThread(
                 "engine", lambda: engine.run(self._engine_ready), on_end=self._supervised_thread_ended
             ),
@@ -144,22 +144,22 @@ class Worker:
 
         It serves until a drain is requested or a side thread dies; then it drains and stops.
         """
-        for thread in self._side_threads:
+        for thread in self._threads:
             thread.start()
         self._serve()
         drained = self._drain()
         self._stop()
         return EXIT_DRAINED if drained and not self._broken else EXIT_BROKEN
 
-    def drain_soon(self) -> None:
+    def request_drain(self) -> None:
         """Request a drain. Thread-safe and idempotent."""
-        self._news.put(News.TOLD_TO_DRAIN)
+        self._events.put(WorkerEvent.DRAIN_REQUESTED)
 
     @property
     def state(self) -> WorkerState:
         """Return the current state. Thread-safe."""
         silence = self._clock.now() - self._heartbeat.last_beat_at
-        engine, is_open, draining = self._engine.ready, self._stream.is_open, self._hurry.is_set()
+        engine, is_open, draining = self._engine.ready, self._stream.is_open, self._draining.is_set()
         return WorkerState(
             alive=not self._broken and silence < _SILENT_AFTER and (draining or not self._cut_off),
             ready=is_open and engine is not None and engine.serves_any and not draining,
@@ -176,17 +176,17 @@ class Worker:
 
     def _serve(self) -> None:
         while True:
-            match self._next_news(self._stream.seconds_until_due):
+            match self._next_event(self._stream.seconds_until_due):
                 case None:
                     self._stream.open()
-                case News.ENGINE_READY:
+                case WorkerEvent.ENGINE_READY:
                     self._begin(self._engine.ready)
-                case News.STREAM_ENDED:
+                case WorkerEvent.STREAM_ENDED:
                     self._stream.ended()
-                case News.SIDE_THREAD_ENDED:
+                case WorkerEvent.THREAD_ENDED:
                     self._broken = True
                     return
-                case News.TOLD_TO_DRAIN:
+                case WorkerEvent.DRAIN_REQUESTED:
                     return
 
     def _begin(self, engine: EngineReady | None) -> None:
@@ -199,15 +199,15 @@ class Worker:
             self._stream.suspend()
         self._reporting.engine_ready(engine, deliveries=deliveries)
 
-    def _next_news(self, timeout_seconds: float | None) -> News | None:
+    def _next_event(self, timeout_seconds: float | None) -> WorkerEvent | None:
         try:
-            return self._news.get(timeout=timeout_seconds)
+            return self._events.get(timeout=timeout_seconds)
         except queue.Empty:
             return None
 
     def _handle(self, delivery: Delivery) -> Settlement:
         """Process one delivery; no error of one may end more than this delivery."""
-        if self._hurry.is_set():
+        if self._draining.is_set():
             return Settlement.RETURN
         try:
             with self._admission.admitted(delivery, self._engine.ready) as is_admitted:
@@ -218,22 +218,22 @@ class Worker:
 
     def _drain(self) -> bool:
         """Drain; return whether all deliveries were settled in time."""
-        self._hurry.set()
+        self._draining.set()
         self._stream.close()
-        self._reporting.leave()
+        self._reporting.stop()
         deadline = self._clock.now() + self._drain_deadline
-        farewell = timedelta(seconds=_FAREWELL_SECONDS)
+        hand_back_time = timedelta(seconds=_HAND_BACK_SECONDS)
         _log.info("drain_began", active_tasks=len(self._heartbeat.active_tasks), broken=self._broken)
         drained = False
-        while not drained and self._clock.now() < deadline + farewell:
+        while not drained and self._clock.now() < deadline + hand_back_time:
             # Repeated at each poll: a task may have been claimed when the drain began, and others
             # may be slower than estimated.
-            self._interrupt_what_takes_longer_than((deadline - self._clock.now()).total_seconds())
-            drained = self._stream.wait_until_ended(_DRAIN_LOOK_SECONDS)
+            self._interrupt_tasks_longer_than((deadline - self._clock.now()).total_seconds())
+            drained = self._stream.wait_until_ended(_DRAIN_POLL_SECONDS)
         _log.info("drain_ended", drained=drained, active_tasks=len(self._heartbeat.active_tasks))
         return drained
 
-    def _interrupt_what_takes_longer_than(self, seconds: float) -> None:
+    def _interrupt_tasks_longer_than(self, seconds: float) -> None:
         for active in self._heartbeat.active_tasks:
             left = active.tracker.seconds_left()
             if active.stop_reason is None and (left is None or left + _UPLOAD_MARGIN_SECONDS > seconds):
@@ -242,13 +242,13 @@ class Worker:
     def _stop(self) -> None:
         self._heartbeat.stop()
         self._engine.stop(within_seconds=2.0)
-        for thread in self._side_threads:
+        for thread in self._threads:
             thread.join(2.0)
 
     def _engine_ready(self, _ready: EngineReady) -> None:
-        self._news.put(News.ENGINE_READY)
+        self._events.put(WorkerEvent.ENGINE_READY)
 
     def _supervised_thread_ended(self, name: str) -> None:
-        if not self._hurry.is_set():
+        if not self._draining.is_set():
             _log.error("side_thread_ended", thread=name)
-        self._news.put(News.SIDE_THREAD_ENDED)
+        self._events.put(WorkerEvent.THREAD_ENDED)

@@ -17,7 +17,7 @@ from typing import Protocol
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Failure, Phase
 from gpu_subscriber.engine.engine_settings import EngineSettings
-from gpu_subscriber.engine.exit_codes import PARENT_GONE
+from gpu_subscriber.engine.exit_codes import PARENT_EXITED
 from gpu_subscriber.engine.messages import (
     CheckpointReady,
     EngineReady,
@@ -102,7 +102,7 @@ def serve_stand_in(pipe: Pipe, settings: EngineSettings) -> None:
                 if _handle(pipe, pipe.recv(), runs):
                     return
         except (EOFError, OSError):
-            os._exit(PARENT_GONE)
+            os._exit(PARENT_EXITED)
         for run_id, run in list(runs.items()):
             if _must_wait(run, runs.values()):
                 continue

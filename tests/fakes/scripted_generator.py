@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from common.domain.task import Phase, RunSeconds, Task
 from gpu_subscriber.errors import GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, DrawnImage, Piece, ProgressListener
+from gpu_subscriber.ports import Checkpoint, GeneratedImage, Piece, ProgressListener
 from tests.factories import draw_conditions
 
 Act = Callable[["ScriptedGeneration"], Iterator[Piece]]
@@ -82,11 +82,11 @@ def draw_everything(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield grey_image(generation.task, index)
 
 
-def grey_image(task: Task, index: int) -> DrawnImage:
+def grey_image(task: Task, index: int) -> GeneratedImage:
     """Return an image of the task's size, the same for the same index."""
     width, height = task.parameters.width, task.parameters.height
     pixels = bytes([100 + index]) * (width * height * 3)
-    return DrawnImage(
+    return GeneratedImage(
         index=index,
         width=width,
         height=height,

@@ -40,13 +40,13 @@ def delivery_of(task: Task) -> Delivery:
 class _EventfulWatch(ClaimTakeover):
     """Takes no time, but calls a hook while it waits."""
 
-    def __init__(self, happens: Callable[[], None], hurry: threading.Event) -> None:
-        super().__init__(seconds=0.0, hurry=hurry)
+    def __init__(self, happens: Callable[[], None], draining: threading.Event) -> None:
+        super().__init__(seconds=0.0, draining=draining)
         self._happens = happens
 
-    def outwaited(self) -> bool:
+    def wait_for_silence(self) -> bool:
         self._happens()
-        return super().outwaited()
+        return super().wait_for_silence()
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class WorkerBench:
     events: RecordingEventPublisher = field(default_factory=RecordingEventPublisher)
     dead_letters: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
     generator: ScriptedGenerator = field(default_factory=ScriptedGenerator)
-    hurry: threading.Event = field(default_factory=threading.Event)
+    draining: threading.Event = field(default_factory=threading.Event)
     while_watching: Callable[[], None] = lambda: None
     """Called while a worker checks whether another one renews its claim."""
     tell: Callable[[Callable[[], None]], object] = lambda job: job()
@@ -80,21 +80,25 @@ class WorkerBench:
 
     def worker(self, worker_id: str = "worker-a", *, generator: ImageGenerator | None = None) -> ProcessTask:
         """Return a ProcessTask on these parts."""
-        patience = DependencyRetry(seconds=self.patience_seconds, hurry=self.hurry, first_pause_seconds=0.001)
+        patience = DependencyRetry(
+            seconds=self.patience_seconds, draining=self.draining, first_pause_seconds=0.001
+        )
         return ProcessTask(
             worker_id=worker_id,
             claim_ttl=CLAIM_TTL,
             store=self.store,
             generator=generator or self.generator,
-            images=ImageStorage(writer=self.writer, patience=patience),
+            images=ImageStorage(writer=self.writer, dependency_retry=patience),
             checkpoints=CheckpointKeeper(self.checkpoints),
             events=self.events,
-            course=ProgressEvents(self.events, clock=self.clock, progress_seconds=5.0, run=self.tell),
+            progress_events=ProgressEvents(
+                self.events, clock=self.clock, progress_seconds=5.0, run=self.tell
+            ),
             dead_letters=self.dead_letters,
             heartbeat=self.heartbeat,
-            patience=patience,
-            holder_watch=_EventfulWatch(self.while_watching, self.hurry),
+            dependency_retry=patience,
+            claim_takeover=_EventfulWatch(self.while_watching, self.draining),
             timing_stats=self.timing_stats,
             clock=self.clock,
-            bill=GpuCost(),
+            gpu_cost=GpuCost(),
         )

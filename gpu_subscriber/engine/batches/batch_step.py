@@ -71,7 +71,7 @@ class BatchStep:
     def _prepare(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.ENCODING_PROMPT))
         began = self._device.mark()
-        with self._active_runs.blaming(run):
+        with self._active_runs.failing_on_error(run):
             prepare_run(family, run, self._send)
             run.began_at = run.checkpointed_at = self._clock()
             self._device.charge(began, partial(setattr, run.stopwatch, "preparing_seconds"))
@@ -86,7 +86,7 @@ class BatchStep:
         self._device.keep_pace()
 
     def _predict_alone(self, family: SteppingFamily, run: Run) -> None:
-        with self._active_runs.blaming(run):
+        with self._active_runs.failing_on_error(run):
             (prediction,) = family.predict([_state(run)])
             self._caps.fitted(run.candidate.key, batch=1)
             self._watching.take_step(family.colours, run, prediction, batch=1)
@@ -116,13 +116,13 @@ class BatchStep:
             for run in runs:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):
-            with self._active_runs.blaming(run):
+            with self._active_runs.failing_on_error(run):
                 self._watching.take_step(family.colours, run, prediction, batch=len(runs))
 
     def _finish(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))
         began = self._device.mark()
-        with self._active_runs.blaming(run):
+        with self._active_runs.failing_on_error(run):
             state = _state(run)
             try:
                 decoded, in_tiles = self._decoded(family, state)

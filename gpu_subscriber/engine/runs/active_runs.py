@@ -89,7 +89,7 @@ class ActiveRuns:
         """
         if not (bool(finite) and bool(varied)) and not run.is_redrawn:
             _log.warning("run_drawn_again", run_id=run.run_id, finite=bool(finite), varied=bool(varied))
-            run.begin_again()
+            run.restart()
             self._runs[run.run_id] = run
             return
         if not bool(finite):
@@ -148,7 +148,7 @@ class ActiveRuns:
             self._defer(partial(self._send_failure, run, failure))
 
     @contextmanager
-    def blaming(self, run: Run) -> Iterator[None]:
+    def failing_on_error(self, run: Run) -> Iterator[None]:
         """Fail this Run if the block raises, unless the Run has already left the list.
 
         A lost device affects every Run, and a stopped Run is not a failure: both errors pass

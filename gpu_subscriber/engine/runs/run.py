@@ -93,7 +93,7 @@ class Stopwatch:
         self.steps += 1
         self.sharers += shared_by
 
-    def whole_image_drawn(self, seconds: float, *, steps: int) -> None:
+    def whole_image_done(self, seconds: float, *, steps: int) -> None:
         """Record an image drawn in one call, whose phases cannot be timed separately."""
         self.stepping_seconds, self.steps, self.sharers = seconds, steps, steps
 
@@ -149,7 +149,7 @@ class Run:
         """The seed of this one image."""
         return self.start.parameters.seed_of(self.start.index)
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Restart from the first step by the seed alone: a checkpoint may contain the fault."""
         self.start = replace(self.start, checkpoint=None)
         self.denoising = self.previewed_at = None

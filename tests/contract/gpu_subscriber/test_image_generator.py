@@ -10,7 +10,7 @@ from gpu_subscriber.attempt.progress import ProgressTracker
 from gpu_subscriber.engine_host.client import EngineClient
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.errors import GenerationInterruptedError
-from gpu_subscriber.ports import DrawnImage, ImageGenerator
+from gpu_subscriber.ports import GeneratedImage, ImageGenerator
 from tests.factories import parameters, submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
@@ -49,7 +49,7 @@ def test_each_image_comes_once_whole_and_its_steps_are_told(
     generator: ImageGenerator, tracker: ProgressTracker
 ) -> None:
     generation = generator.start(task(), tracker, {})
-    images = [piece for piece in generation if isinstance(piece, DrawnImage)]
+    images = [piece for piece in generation if isinstance(piece, GeneratedImage)]
     generation.close()
     assert sorted(image.index for image in images) == [0, 1]
     assert all(len(image.pixels) == image.width * image.height * 3 for image in images)
@@ -57,7 +57,7 @@ def test_each_image_comes_once_whole_and_its_steps_are_told(
     assert [(run.index, run.gpu_seconds) for run in generation.runs] == [
         (image.index, image.gpu_seconds) for image in sorted(images, key=lambda image: image.index)
     ]
-    progress = tracker.standing().progress
+    progress = tracker.snapshot().progress
     assert (progress.step, progress.value, progress.phase) == (STEPS, 1.0, Phase.DENOISING)
 
 

@@ -59,7 +59,7 @@ class System:
         running = self._pool.submit(worker.run)
 
         def drain() -> int:
-            worker.drain_soon()
+            worker.request_drain()
             return running.result(PATIENCE_SECONDS)
 
         self._leave.append(drain)

@@ -23,8 +23,8 @@ class Flaky:
         return self.calls
 
 
-def patience(*, seconds: float, hurry: threading.Event | None = None) -> DependencyRetry:
-    return DependencyRetry(seconds=seconds, hurry=hurry or threading.Event(), first_pause_seconds=0.001)
+def patience(*, seconds: float, draining: threading.Event | None = None) -> DependencyRetry:
+    return DependencyRetry(seconds=seconds, draining=draining or threading.Event(), first_pause_seconds=0.001)
 
 
 def test_an_unavailable_dependency_is_asked_again() -> None:
@@ -37,10 +37,10 @@ def test_it_ends() -> None:
 
 
 def test_whoever_is_in_a_hurry_tries_once() -> None:
-    hurry, flaky = threading.Event(), Flaky(1, DependencyUnavailableError("firestore"))
-    hurry.set()
+    draining, flaky = threading.Event(), Flaky(1, DependencyUnavailableError("firestore"))
+    draining.set()
     with pytest.raises(DependencyUnavailableError):
-        patience(seconds=30, hurry=hurry)(flaky)
+        patience(seconds=30, draining=draining)(flaky)
     assert flaky.calls == 1
 
 

@@ -38,7 +38,7 @@ class Setting:
             claimed,
             store=self.store,
             clock=self.clock,
-            on_news=self.heartbeat.news,
+            on_change=self.heartbeat.wake,
             on_progress=self.progress.append,
         )
 
@@ -125,7 +125,7 @@ def test_an_image_of_half_a_minute_is_written_about_ten_times(setting: Setting) 
 @pytest.mark.parametrize("seconds", [2.0, 10.0])
 def test_a_cancelled_task_is_stopped(setting: Setting, seconds: float) -> None:
     generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
-    setting.active.drawn_by(generation)
+    setting.active.attach(generation)
     setting.store.update(setting.active.task.id, lambda t: t.cancel_requested(setting.clock.now()))
     setting.beat_after(seconds)
     assert setting.active.stop_reason is StopReason.CANCELLED
@@ -161,7 +161,7 @@ def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_i
         claimed,
         store=setting.store,
         clock=setting.clock,
-        on_news=setting.heartbeat.news,
+        on_change=setting.heartbeat.wake,
         on_progress=setting.progress.append,
     )
     with setting.heartbeat.holding(successor):
@@ -191,7 +191,7 @@ def test_a_claim_that_expired_in_an_outage_is_kept_if_nobody_took_it(setting: Se
 
 
 def test_an_ended_attempt_is_not_renewed(setting: Setting) -> None:
-    setting.active.changed(lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now()))
+    setting.active.update(lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now()))
     assert not setting.beat_after(11)
     assert setting.active.stop_reason is None
 
@@ -199,7 +199,7 @@ def test_an_ended_attempt_is_not_renewed(setting: Setting) -> None:
 def test_a_stop_before_the_drawing_reaches_it_all_the_same(setting: Setting) -> None:
     setting.active.stop(StopReason.DRAINING)
     generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
-    setting.active.drawn_by(generation)
+    setting.active.attach(generation)
     assert generation.interrupted
     assert generation.wants_checkpoints
 
@@ -272,10 +272,10 @@ def test_progress_is_the_slowest_image_and_the_mean_of_all() -> None:
     tracker = ProgressTracker(images=2, steps=STEPS, clock=FakeClock())
     tracker.image_finished(0)
     tracker.step_done(1, 5)
-    progress = tracker.standing().progress
+    progress = tracker.snapshot().progress
     assert (progress.step, progress.value) == (5, 0.625)
 
 
 def test_previews_never_outgrow_the_document(setting: Setting) -> None:
     setting.active.preview_ready(0, 1, b"x" * 400_000)
-    assert setting.active.tracker.standing().previews == ()
+    assert setting.active.tracker.snapshot().previews == ()

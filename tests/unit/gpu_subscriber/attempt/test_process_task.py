@@ -195,7 +195,7 @@ def test_a_claim_given_up_while_it_is_watched_is_claimed_as_any_queued_task(benc
 
 def test_a_worker_that_must_leave_watches_nobody(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench)
-    bench.hurry.set()
+    bench.draining.set()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     assert bench.store.get(task.id).claim == claim
 
@@ -295,7 +295,7 @@ def test_a_bucket_that_recovers_costs_nothing(bench: WorkerBench) -> None:
 def test_a_worker_in_a_hurry_does_not_try_again(bench: WorkerBench) -> None:
     bench.patience_seconds = 30.0
     bench.writer.failures_left = 1
-    bench.hurry.set()
+    bench.draining.set()
     task = bench.submit()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
 
@@ -303,7 +303,7 @@ def test_a_worker_in_a_hurry_does_not_try_again(bench: WorkerBench) -> None:
 def test_what_a_leaving_worker_has_no_time_to_store_is_handed_back_and_not_failed(bench: WorkerBench) -> None:
     task = bench.submit(attempts=1)
     bench.writer.failures_left = 1
-    bench.hurry.set()
+    bench.draining.set()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     stored = bench.store.get(task.id)
     assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, 1)

@@ -46,7 +46,7 @@ def completed(*, took: float, predicted: float | None = None, inference: float =
 
 def test_one_stray_image_does_not_speak_for_all(measured: TimingStats) -> None:
     for step in (0.05, 0.06, 5.0):
-        measured.image_drawn(ASKED, times(step=step))
+        measured.image_generated(ASKED, times(step=step))
     (demo,) = measured.models
     (size,) = demo.sizes
     assert (demo.model, size.pass_pixels, size.images) == ("demo", PIXELS, 3)
@@ -54,19 +54,19 @@ def test_one_stray_image_does_not_speak_for_all(measured: TimingStats) -> None:
 
 
 def test_steps_that_were_shared_are_told_apart_from_those_that_were_not(measured: TimingStats) -> None:
-    measured.image_drawn(ASKED, times(step=0.02, shared_by=3.8))
+    measured.image_generated(ASKED, times(step=0.02, shared_by=3.8))
     (shared,) = measured.models[0].sizes
     assert shared.alone_step_seconds is None
-    measured.image_drawn(ASKED, times(step=0.05, shared_by=1.0))
-    measured.image_drawn(ASKED, times(step=0.02, shared_by=4.0))
+    measured.image_generated(ASKED, times(step=0.05, shared_by=1.0))
+    measured.image_generated(ASKED, times(step=0.02, shared_by=4.0))
     (both,) = measured.models[0].sizes
     assert (both.step_seconds, both.alone_step_seconds) == pytest.approx((0.02, 0.05))
 
 
 def test_sizes_are_told_apart(measured: TimingStats) -> None:
-    measured.image_drawn(ASKED, times(step=0.05))
-    measured.image_drawn(ASKED.model_copy(update={"guidance_scale": 1.0}), times(step=0.03))
-    measured.image_drawn(ASKED.model_copy(update={"width": 512, "height": 512}), times(step=0.3))
+    measured.image_generated(ASKED, times(step=0.05))
+    measured.image_generated(ASKED.model_copy(update={"guidance_scale": 1.0}), times(step=0.03))
+    measured.image_generated(ASKED.model_copy(update={"width": 512, "height": 512}), times(step=0.3))
     found = [(size.pass_pixels, round(size.step_seconds, 3)) for size in measured.models[0].sizes]
     assert found == [(PIXELS // 2, 0.03), (PIXELS, 0.05), (4 * PIXELS, 0.3)]
 
@@ -74,16 +74,16 @@ def test_sizes_are_told_apart(measured: TimingStats) -> None:
 def test_a_report_stays_small_however_many_sizes_are_asked_for(measured: TimingStats) -> None:
     for exponent in range(6, 30):
         odd = ASKED.model_copy(update={"width": 2**exponent, "height": 8})
-        measured.image_drawn(odd, times())
+        measured.image_generated(odd, times())
     sizes = measured.models[0].sizes
     assert len(sizes) == 16
     assert sizes[-1].pass_pixels == 2**29 * 16
 
 
 def test_what_a_unit_of_work_takes_is_learned_over_all_sizes(measured: TimingStats) -> None:
-    measured.image_drawn(ASKED, times())
+    measured.image_generated(ASKED, times())
     large = ASKED.model_copy(update={"width": 512, "height": 512, "num_images": 3})
-    measured.image_drawn(large, times(step=0.3))
+    measured.image_generated(large, times(step=0.3))
     seconds = (0.01 + 20 * 0.05 + 0.1) + (0.01 + 20 * 0.3 + 0.1)
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(
         seconds / (ASKED.work_units + large.work_units / 3)
@@ -91,14 +91,14 @@ def test_what_a_unit_of_work_takes_is_learned_over_all_sizes(measured: TimingSta
 
 
 def test_an_image_that_resumed_counts_as_if_all_of_it_had_been_drawn_here(measured: TimingStats) -> None:
-    measured.image_drawn(ASKED, times(steps=5))
+    measured.image_generated(ASKED, times(steps=5))
     whole = 0.01 + 20 * 0.05 + 0.1
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(whole / ASKED.work_units)
 
 
 def test_what_took_no_step_tells_nothing(measured: TimingStats) -> None:
-    measured.image_drawn(ASKED, times(steps=0))
-    measured.image_drawn(ASKED, None)
+    measured.image_generated(ASKED, times(steps=0))
+    measured.image_generated(ASKED, None)
     assert measured.models == ()
 
 
@@ -107,28 +107,28 @@ def test_the_warm_up_speaks_until_something_was_drawn(measured: TimingStats) -> 
     (size,) = measured.models[0].sizes
     assert (size.images, size.step_seconds, size.alone_step_seconds) == (0, 0.08, 0.08)
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(1.71 / ASKED.work_units)
-    measured.image_drawn(ASKED, times(step=0.02, shared_by=4.0))
+    measured.image_generated(ASKED, times(step=0.02, shared_by=4.0))
     (size,) = measured.models[0].sizes
     assert (size.images, size.step_seconds, size.alone_step_seconds) == pytest.approx((1, 0.02, 0.08))
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(0.51 / ASKED.work_units)
 
 
 def test_what_was_foretold_is_kept_beside_what_came_true(measured: TimingStats) -> None:
-    measured.task_ended(completed(took=4.5, predicted=4.0, inference=3.0), drawing_seconds=2.75)
+    measured.task_ended(completed(took=4.5, predicted=4.0, inference=3.0), generation_seconds=2.75)
     assert measured.foretold == (PredictionSample(predicted_seconds=4.0, took_seconds=4.5),)
     assert measured.handling_seconds == pytest.approx(0.25)
 
 
 def test_what_nobody_could_foretell_teaches_nothing(measured: TimingStats) -> None:
-    measured.task_ended(completed(took=1.0), drawing_seconds=1.0)
-    measured.task_ended(replace(completed(took=9.0, predicted=1.0), attempt=2), drawing_seconds=1.0)
-    measured.task_ended(submitted_task(predicted_seconds=1.0).cancelled(NOW), drawing_seconds=1.0)
+    measured.task_ended(completed(took=1.0), generation_seconds=1.0)
+    measured.task_ended(replace(completed(took=9.0, predicted=1.0), attempt=2), generation_seconds=1.0)
+    measured.task_ended(submitted_task(predicted_seconds=1.0).cancelled(NOW), generation_seconds=1.0)
     assert measured.foretold == ()
 
 
 def test_what_is_remembered_is_bounded(measured: TimingStats) -> None:
     for number in range(250):
-        measured.task_ended(completed(took=number, predicted=1.0), drawing_seconds=0.0)
+        measured.task_ended(completed(took=number, predicted=1.0), generation_seconds=0.0)
     assert [task.took_seconds for task in measured.foretold] == list(range(130, 250))
 
 
@@ -162,7 +162,7 @@ def test_a_store_that_is_away_for_a_while_silences_nobody_for_good() -> None:
         clock=FakeClock(),
         interval_seconds=0.001,
     )
-    reports.on_arrival = reporting.leave  # type: ignore[method-assign]
+    reports.on_arrival = reporting.stop  # type: ignore[method-assign]
     ready = EngineReady(models=("demo",), device="fake", dtype="none", slots=1, versions={})
     reporting.engine_ready(ready, deliveries=2)
     reporting.run()

@@ -12,7 +12,7 @@ from gpu_subscriber.engine.engine_settings import EngineSettings
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError
-from gpu_subscriber.ports import DrawnImage, FailedRun
+from gpu_subscriber.ports import FailedRun, GeneratedImage
 from tests.factories import submitted_task
 from tests.unit.gpu_subscriber.engine.driven_engine import drawing, spec
 from tests.unit.gpu_subscriber.engine.odd_engine import ODD_ENGINE
@@ -35,7 +35,7 @@ def engine(stable_diffusion_folder: Path) -> Iterator[EngineUnderTest]:
     running = EngineUnderTest(
         lambda: EngineProcess.spawned(ODD_ENGINE, settings),
         attempt_timeout_seconds=START_SECONDS,
-        allowed_silence=AllowedSilence(drawing_seconds=5.0, loading_seconds=START_SECONDS),
+        allowed_silence=AllowedSilence(generation_seconds=5.0, loading_seconds=START_SECONDS),
     )
     yield running
     running.stop()
@@ -53,7 +53,7 @@ def test_a_task_that_hangs_the_engine_is_found_and_its_neighbour_is_drawn(engine
         assert listener.drawing.wait(START_SECONDS)
         with pytest.raises(GenerationFailedError) as raised:
             engine.drawn(task("spin", seed=99))
-        assert isinstance(neighbour.result(START_SECONDS)[-1], DrawnImage)
+        assert isinstance(neighbour.result(START_SECONDS)[-1], GeneratedImage)
     assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_hung", True)
     ends = [line for line in lines if line["event"] == "engine_ended"]
     assert [(line["cause"], line["caused_crash"], len(line["drawing"])) for line in ends] == [
@@ -86,13 +86,13 @@ def test_memory_that_runs_out_costs_nobody_a_picture_but_who_needs_all_of_it(eng
         drawn = [future.result(START_SECONDS) for future in drawing_others]
     assert isinstance(failed, FailedRun)
     assert (failed.failure.code, failed.failure.retryable) == ("out_of_gpu_memory", True)
-    assert all(isinstance(pieces[-1], DrawnImage) for pieces in drawn)
+    assert all(isinstance(pieces[-1], GeneratedImage) for pieces in drawn)
 
 
 def test_numbers_that_are_none_fail_their_own_task_for_good(engine: EngineUnderTest) -> None:
     with ThreadPoolExecutor() as callbacks:
         neighbour = callbacks.submit(engine.drawn, task("a red fox"))
         (failed,) = engine.drawn(task("NaN"))
-        assert isinstance(neighbour.result(START_SECONDS)[-1], DrawnImage)
+        assert isinstance(neighbour.result(START_SECONDS)[-1], GeneratedImage)
     assert isinstance(failed, FailedRun)
     assert (failed.failure.code, failed.failure.retryable) == ("invalid_output", False)

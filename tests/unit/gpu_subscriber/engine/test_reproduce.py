@@ -16,7 +16,7 @@ from gpu_subscriber.engine.errors import EngineError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.messages import ImageReady, RunInterrupted
-from gpu_subscriber.engine.reproduce import draw_like, load_like
+from gpu_subscriber.engine.reproduce import generate_like, load_like
 from gpu_subscriber.images.encoding import encode_image, recorded
 from tests.factories import draw_conditions, environment, parameters
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
@@ -47,7 +47,7 @@ def test_a_run_that_shared_some_steps_and_was_resumed_is_drawn_again_bit_by_bit(
     image = drawn_image(second, "wanted")
     assert set(image.draw_conditions.batches) == {1, 2, 3}
 
-    pixels, told = draw_like(StableDiffusion(stock), wanted, image.draw_conditions)
+    pixels, told = generate_like(StableDiffusion(stock), wanted, image.draw_conditions)
     assert pixels == image.pixels
     assert told.batches == image.draw_conditions.batches
 
@@ -58,13 +58,13 @@ def test_a_whole_pipelines_image_is_drawn_again_bit_by_bit(whole: WholePipeline)
     driven.start("run", wanted)
     driven.run_to_end()
     image = drawn_image(driven, "run")
-    assert draw_like(whole, wanted, image.draw_conditions) == (image.pixels, image.draw_conditions)
+    assert generate_like(whole, wanted, image.draw_conditions) == (image.pixels, image.draw_conditions)
 
 
 @pytest.mark.parametrize("batches", [(), (1,) * 1_000, (1, 1, 1, 10**9)])
 def test_steps_that_no_run_can_have_taken_are_refused(stock: Any, batches: tuple[int, ...]) -> None:
     with pytest.raises(EngineError, match="the record has"):
-        draw_like(StableDiffusion(stock), drawing(steps=4), draw_conditions(batches=batches))
+        generate_like(StableDiffusion(stock), drawing(steps=4), draw_conditions(batches=batches))
 
 
 def test_a_model_is_loaded_as_it_was(one_thread: None) -> None:
@@ -78,7 +78,7 @@ def test_the_command_writes_what_can_be_compared(tmp_path: Path) -> None:
     there = environment(threads=1, channels_last=("unet",))
     family = load_like(DEMO_MODEL, there)
     wanted = parameters(steps=2, width=64, height=64)
-    pixels, told = draw_like(family, wanted, draw_conditions(batches=(2, 1)))
+    pixels, told = generate_like(family, wanted, draw_conditions(batches=(2, 1)))
     said = recorded(pixels, (64, 64), wanted, told, task_id="task-1", index=0, attempt=1)
     image, again = tmp_path / "image.png", tmp_path / "again.png"
     image.write_bytes(encode_image(pixels, (64, 64), said))

@@ -14,7 +14,7 @@ from gpu_subscriber.engine.messages import MAX_CHECKPOINT_BYTES, Start
 from gpu_subscriber.engine_host.process import EngineProcess
 from gpu_subscriber.engine_host.watchdog import AllowedSilence
 from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedError
-from gpu_subscriber.ports import Checkpoint, DrawnImage, FailedRun, Piece
+from gpu_subscriber.ports import Checkpoint, FailedRun, GeneratedImage, Piece
 from tests.factories import draw_conditions, parameters, submitted_task
 from tests.fakes.fake_engine_process import FAKE_ENGINE, FakeEngineSettings
 from tests.unit.gpu_subscriber.engine_under_test import PATIENCE_SECONDS, EngineUnderTest, Listener
@@ -53,7 +53,7 @@ def task(prompt: str, *, task_id: str = "task-1", num_images: int = 1) -> Task:
 def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnderTest) -> None:
     listener = Listener()
     pieces = engine.drawn(task("draw", num_images=3), listener)
-    images = [piece for piece in pieces if isinstance(piece, DrawnImage)]
+    images = [piece for piece in pieces if isinstance(piece, GeneratedImage)]
     assert sorted(image.index for image in images) == [0, 1, 2]
     assert all(image.draw_conditions == draw_conditions() for image in images)
     assert all(image.pixels == bytes([image.index]) * (64 * 64 * 3) for image in images)
@@ -66,7 +66,7 @@ def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
     resumed = {0: Checkpoint(index=0, step=1, state=b"state")}
     with closing(engine.client.start(task("draw"), Listener(), resumed)) as generation:
         [image] = list(generation)
-    assert isinstance(image, DrawnImage)
+    assert isinstance(image, GeneratedImage)
     assert image.resumed_at_step == 1
 
 
@@ -216,7 +216,7 @@ def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: Thread
         engine.stop()
 
 
-IMPATIENT = AllowedSilence(drawing_seconds=1.0, loading_seconds=PATIENCE_SECONDS)
+IMPATIENT = AllowedSilence(generation_seconds=1.0, loading_seconds=PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize("prompt", ["stuck", "mumble"])
@@ -267,14 +267,14 @@ def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_t
 
 def test_an_engine_that_never_says_anything_is_killed_and_given_up() -> None:
     silent = FakeEngineSettings(never_says_anything=True)
-    allowed = AllowedSilence(drawing_seconds=0.2, loading_seconds=0.5)
+    allowed = AllowedSilence(generation_seconds=0.2, loading_seconds=0.5)
     engine = fake_engine(silent, allowed_silence=allowed)
     engine.supervisor.join(PATIENCE_SECONDS)
     assert not engine.supervisor.is_alive()
 
 
 def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
-    engine = fake_engine(allowed_silence=AllowedSilence(drawing_seconds=0.02))
+    engine = fake_engine(allowed_silence=AllowedSilence(generation_seconds=0.02))
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
         assert not engine.lives.acquire(timeout=0.5)  # a second start would follow a crash

@@ -14,7 +14,7 @@ STEP = StepDone(run_id="run", step=1, steps=9)
 
 @pytest.fixture
 def silence() -> EngineWatchdog:
-    return EngineWatchdog(AllowedSilence(drawing_seconds=10, loading_seconds=100))
+    return EngineWatchdog(AllowedSilence(generation_seconds=10, loading_seconds=100))
 
 
 def test_a_start_may_take_as_long_as_a_load_though_nobody_draws_yet(silence: EngineWatchdog) -> None:

@@ -31,13 +31,13 @@ class Worker:
     def __init__(self) -> None:
         self.tasks = 0
         self.pod = Pod()
-        self.pod_deletion_cost = PodDeletionCost(self.pod, lambda: self.tasks, look_seconds=0.01)
+        self.pod_deletion_cost = PodDeletionCost(self.pod, lambda: self.tasks, poll_seconds=0.01)
 
     def looks(self, tasks: int, *, times: int = 1) -> list[int]:
         """Return the costs reported after `times` refreshes with `tasks` tasks."""
         self.tasks = tasks
         for _ in range(times):
-            self.pod_deletion_cost.look()
+            self.pod_deletion_cost.update()
         return self.pod.told
 
 

@@ -99,7 +99,7 @@ class RunningWorker:
                 clock=clock,
                 interval_seconds=1_000,
             ),
-            hurry=bench.hurry,
+            draining=bench.draining,
             clock=clock,
             drain_deadline_seconds=drain_deadline_seconds,
         )
@@ -110,7 +110,7 @@ class RunningWorker:
         return self._exit_code.result(PATIENCE_SECONDS)
 
     def stop(self) -> None:
-        self.worker.drain_soon()
+        self.worker.request_drain()
         self._exit_code.result(PATIENCE_SECONDS)
         self._pool.shutdown()
 
@@ -279,13 +279,13 @@ def test_a_delivery_that_breaks_everything_is_returned_and_the_next_one_processe
 def test_a_drain_with_nothing_to_do_exits_0(running: RunningWorker) -> None:
     running.engine.come_up()
     running.source.stream(0)
-    running.worker.drain_soon()
+    running.worker.request_drain()
     assert running.exit_code() == EXIT_DRAINED
     assert not running.worker.state.ready
 
 
 def test_a_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> None:
-    running.worker.drain_soon()
+    running.worker.request_drain()
     assert running.exit_code() == EXIT_DRAINED
 
 
@@ -305,7 +305,7 @@ def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> Non
     settlement = running.source.stream(0).deliver(delivery_of(task))
     assert drawing.wait(PATIENCE_SECONDS)
 
-    running.worker.drain_soon()
+    running.worker.request_drain()
 
     assert running.exit_code() == EXIT_DRAINED
     assert settlement.result() is Settlement.RETURN
@@ -334,8 +334,8 @@ def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
     settlement = running.source.stream(0).deliver(delivery_of(task))
     assert drawn.wait(PATIENCE_SECONDS)
 
-    running.worker.drain_soon()
-    assert running.bench.hurry.wait(PATIENCE_SECONDS)
+    running.worker.request_drain()
+    assert running.bench.draining.wait(PATIENCE_SECONDS)
     finish.set()
 
     assert running.exit_code() == EXIT_DRAINED
@@ -346,7 +346,7 @@ def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
 def test_a_delivery_that_comes_while_draining_goes_straight_back(running: RunningWorker) -> None:
     running.engine.come_up()
     stream = running.source.stream(0)
-    running.bench.hurry.set()
+    running.bench.draining.set()
     assert stream.deliver(Delivery(message_id="m", body=b"?")).result(PATIENCE_SECONDS) is Settlement.RETURN
     assert running.bench.dead_letters.published == []
 
