@@ -114,7 +114,7 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | $
 	@cd $(WEB) && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/operator.html docs/operating/runbook.md $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
+$(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEB)/index.html $(WEB)/operator.html $(WEB)/docs.html docs/operating/runbook.md $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
 	@echo "building the web client"
 	@cd $(WEB) && npm run --silent build -- --logLevel warn
 	@touch $@

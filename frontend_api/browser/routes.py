@@ -1,8 +1,7 @@
-"""The built browser client at /, the operators' page at /operator, and their configuration at
-/config.json.
-"""
+"""The built pages at /, /operator and /docs, and their configuration at /config.json."""
 
 import json
+from collections.abc import Iterable
 
 from flask import Blueprint, Response, send_from_directory
 from werkzeug.exceptions import NotFound
@@ -13,7 +12,8 @@ from frontend_api.http.current import current
 
 blueprint = Blueprint("web_page", __name__)
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>darkroom</title>
-<p>The web client is not built. The API is here all the same: <a href="/docs">its documentation</a>.</p></html>"""
+<p>The pages are not built: run <code>make web</code>.
+The API is described by <a href="/openapi.json">openapi.json</a>.</p></html>"""
 
 
 @blueprint.get("/config.json")
@@ -29,24 +29,30 @@ def config() -> Response:
 @blueprint.get("/")
 def index() -> Response:
     """Return the page."""
-    return _page("index.html")
+    return _page("index.html", current(WebPage).connects_to)
 
 
 @blueprint.get("/operator")
 def operator() -> Response:
-    """Return the operators' page.
+    """Return the operator page.
 
     It contains no secret: it requests its data with the credentials of the signed-in user.
     """
-    return _page("operator.html")
+    return _page("operator.html", current(WebPage).connects_to)
 
 
-def _page(name: str) -> Response:
+@blueprint.get("/docs")
+def docs() -> Response:
+    """Return the API reference, which renders /openapi.json."""
+    return _page("docs.html")
+
+
+def _page(name: str, connects_to: Iterable[str] = ()) -> Response:
     try:
         answer = send_from_directory(current(WebPage).folder, name)
     except NotFound:
         answer = Response(_NOT_BUILT, status=404, content_type="text/html; charset=utf-8")
-    answer.headers["Content-Security-Policy"] = page_policy(current(WebPage).connects_to)
+    answer.headers["Content-Security-Policy"] = page_policy(connects_to)
     answer.headers["Cache-Control"] = "no-cache"
     return answer
 

@@ -55,8 +55,20 @@ _SIGNED = {
     "webhook-signature": "One or two of `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks describes it.",
     "traceparent": "The trace that this try belongs to (W3C Trace Context), to go on with or to ignore.",
 }
-_ABOUT = """Prompts in, images out, nobody waiting on an open connection. Submit a task, get its id at once, then
-poll it or listen to its Firestore document. Every refusal is a problem (RFC 9457) with a stable `code`."""
+_ABOUT = """\
+darkroom generates images from prompts. Submit a task: the response has its id. Then poll the task,
+stream its changes or listen to its Firestore document.
+
+## Problems
+
+An error response is a problem document (`application/problem+json`, RFC 9457). Its `code` is stable.
+`errors` lists the invalid fields and what they accept.
+
+| code | status | title | retryable |
+|---|---|---|---|
+"""
+_PROBLEM_ROW = '| <a id="{code}"></a>`{code}` | {status} | {title} | {retryable} |\n'
+"""The anchor is the target of the redirect from the problem's type."""
 
 
 def openapi_document(app: Flask) -> Json:
@@ -71,10 +83,10 @@ def openapi_document(app: Flask) -> Json:
             "title": "darkroom",
             "version": version("darkroom"),
             "summary": "A durable image-generation queue",
-            "description": _ABOUT.replace("\n", " "),
+            "description": _ABOUT + "".join(_problem_rows()),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/", "description": "Where this document came from"}],
+        "servers": [{"url": "/", "description": "The server of this document"}],
         "security": [{"bearer": []}, {"apiKey": []}],
         "tags": [{"name": name} for name in _TAGS],
         "paths": dict(sorted(paths.items())),
@@ -101,6 +113,12 @@ def openapi_document(app: Flask) -> Json:
             },
         },
     }
+
+
+def _problem_rows() -> Iterator[str]:
+    for code, kind in PROBLEMS.items():
+        retryable = "yes" if kind.retryable else "no"
+        yield _PROBLEM_ROW.format(code=code, status=kind.status, title=kind.title, retryable=retryable)
 
 
 def _operations(app: Flask) -> Iterator[tuple[str, str, Operation]]:

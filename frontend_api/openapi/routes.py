@@ -1,20 +1,15 @@
-"""/openapi.json, the page that renders it (/docs, without external resources), and the targets of
-problem types.
-"""
+"""The OpenAPI document at /openapi.json, and the targets of problem types."""
 
 import hashlib
 import json
-from pathlib import Path
 from typing import cast
 
-from flask import Blueprint, Response, current_app, request, send_from_directory
+from flask import Blueprint, Response, current_app, request
 
-from frontend_api.browser.security_headers import page_policy
 from frontend_api.http.problems import PROBLEMS
 from frontend_api.openapi.document import openapi_document
 
 blueprint = Blueprint("documentation", __name__)
-_FOLDER = Path(__file__).parent.parent / "docs_page"
 _BUILT = "darkroom-openapi"
 _MAX_AGE_SECONDS = 300
 """A new release may change the document."""
@@ -37,28 +32,9 @@ def openapi() -> Response:
     return answer
 
 
-@blueprint.get("/docs")
-def page() -> Response:
-    """Return the documentation page."""
-    return _file("index.html")
-
-
-@blueprint.get("/docs/<name>")
-def part(name: str) -> Response:
-    """Return the page's script or style sheet."""
-    return _file(name)
-
-
 @blueprint.get("/problems/<slug>")
 def problem(slug: str) -> Response:
-    """Redirect a problem's `type` URL to its row in the documentation."""
-    known = slug.replace("-", "_") in PROBLEMS
-    anchor = f"problem-{slug}" if known else "problems"
-    return Response(status=302, headers={"Location": f"/docs#{anchor}"})
-
-
-def _file(name: str) -> Response:
-    answer = send_from_directory(_FOLDER, name)
-    answer.headers["Content-Security-Policy"] = page_policy()
-    answer.headers["Cache-Control"] = "no-cache"
-    return answer
+    """Redirect a problem's `type` URL to its description in the reference."""
+    code = slug.replace("-", "_")
+    anchor = code if code in PROBLEMS else "problems"
+    return Response(status=302, headers={"Location": f"/docs#?route=overview--{anchor}"})

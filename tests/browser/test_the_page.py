@@ -285,3 +285,27 @@ def test_operator_page_fits_a_narrow_screen(operator_page: Page) -> None:
     # The rows are displayed as blocks, but screen readers still find a table.
     expect(operator_page.get_by_role("table", name="Workers").get_by_role("row")).to_have_count(2)
     show(operator_page, "operator-narrow")
+
+
+# ── the API reference ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_docs_page_renders_the_reference_without_external_requests(context: BrowserContext) -> None:
+    page = context.new_page()
+    urls: list[str] = []
+    messages: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.add_init_script(
+        "addEventListener('securitypolicyviolation', event => console.error(event.violatedDirective))"
+    )
+    page.goto("/problems/quota-exceeded")
+    expect(page.get_by_role("cell", name="Quota exceeded")).to_be_in_viewport()
+    show(page, "docs-problem")
+    page.get_by_placeholder("Filter").fill("cancel")
+    page.get_by_role("link", name="Cancel a task").click()
+    expect(page.get_by_text("/v1/tasks/{task_id}/cancel")).to_be_visible()
+    show(page, "docs-operation")
+    origin = page.evaluate("location.origin")
+    assert [url for url in urls if not url.startswith(f"{origin}/")] == []
+    assert messages == []

@@ -87,7 +87,7 @@ export class TaskCard {
     this.#showStep();
     setText(parts.explanation, view.explanation ?? "");
     parts.explanation.hidden = view.explanation === null;
-    setItems(parts.warnings, this.task.warnings.map((warning) => warning.detail));
+    setItems(parts.warnings, this.task.warnings);
     setAttribute(parts.bar, "data-shown", view.isActive ? "" : null);
     setAttribute(parts.bar, "data-indeterminate", view.isIndeterminate ? "" : null);
     setAttribute(parts.bar, "aria-valuenow", this.task.step);
@@ -132,11 +132,11 @@ export class TaskCard {
   #showButtons(): void {
     const view = this.#view;
     const isConfirming = this.#confirmation.isPending("delete");
-    this.#showButton("cancel", view.canCancel, view.isCancelling ? "Cancelling…" : "Cancel", view.isCancelling);
-    this.#showButton("download", view.canDownload, "Download");
+    this.#showButton("cancel", view.isActive, view.isCancelling ? "Cancelling…" : "Cancel", view.isCancelling);
+    this.#showButton("download", view.hasImages, "Download");
     this.#showButton("retry", view.canRetry, "Retry");
     this.#showButton("reuseSeed", true, "Reuse seed");
-    this.#showButton("delete", view.canDelete, isConfirming ? "Delete?" : "Delete");
+    this.#showButton("delete", !view.isActive, isConfirming ? "Delete?" : "Delete");
     setAttribute(this.#button("delete"), "data-confirming", isConfirming ? "" : null);
   }
 
@@ -156,7 +156,7 @@ export class TaskCard {
     const button = (event.target as Element).closest<HTMLButtonElement>(".task__actions [data-action]");
     if (!button || button.getAttribute("aria-disabled") === "true") return;
     const name = button.dataset.action as ActionName;
-    const needsConfirmation = name === "delete" && this.#view.deleteNeedsConfirmation;
+    const needsConfirmation = name === "delete" && this.#view.hasImages;
     if (needsConfirmation && !this.#confirmation.press(name)) announce("Press again to delete the images permanently.");
     else void this.#run(name, button);
   }

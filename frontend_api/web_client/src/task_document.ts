@@ -7,7 +7,7 @@
 
 import { exactSeed, type Seed } from "./seeds";
 
-export const STATUSES = ["queued", "processing", "completed", "failed", "cancelled"] as const;
+const STATUSES = ["queued", "processing", "completed", "failed", "cancelled"] as const;
 export type Status = (typeof STATUSES)[number];
 
 export interface Preview {
@@ -19,22 +19,9 @@ export interface Preview {
 
 export interface StoredImage {
   readonly index: number;
-  readonly width: number;
-  readonly height: number;
   readonly seed: Seed | null;
   readonly contentType: string;
   readonly sha256: string;
-}
-
-export interface TaskWarning {
-  readonly code: string;
-  readonly detail: string;
-}
-
-export interface FailedImage {
-  readonly index: number;
-  readonly code: string;
-  readonly message: string;
 }
 
 export interface TaskDocument {
@@ -66,9 +53,11 @@ export interface TaskDocument {
   readonly previews: readonly Preview[];
   /** The finished images, also of a task that is processing or cancelled. */
   readonly images: readonly StoredImage[];
-  readonly warnings: readonly TaskWarning[];
-  readonly failedImages: readonly FailedImage[];
-  readonly failure: { readonly code: string; readonly message: string; readonly retryable: boolean } | null;
+  /** The details of the warnings. */
+  readonly warnings: readonly string[];
+  readonly failedImages: readonly { readonly index: number; readonly message: string }[];
+  /** The message of the last attempt's failure. */
+  readonly failure: string | null;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -77,7 +66,6 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
   const parameters = record(data.parameters);
   const progress = record(data.progress);
   const usage = record(data.usage);
-  const failure = data.failure === null || data.failure === undefined ? null : record(data.failure);
   const steps = number(parameters.steps, 1);
   const totalSteps = Math.max(1, number(progress.steps, steps) || steps);
   const step = Math.min(number(progress.step, 0), totalSteps);
@@ -106,13 +94,9 @@ export function readTaskDocument(id: string, data: Fields): TaskDocument {
     progress: Math.min(1, Math.max(0, number(progress.value, step / totalSteps))),
     previews: list(data.previews).flatMap(readPreview),
     images: list(data.images).map(readImage),
-    warnings: list(data.warnings).map(readWarning),
+    warnings: list(data.warnings).map((warning) => string(record(warning).detail)),
     failedImages: list(data.failed_images).map(readFailedImage),
-    failure: failure && {
-      code: string(failure.code),
-      message: string(failure.message),
-      retryable: failure.retryable === true,
-    },
+    failure: data.failure ? string(record(data.failure).message) : null,
   };
 }
 
@@ -134,22 +118,15 @@ function readImage(value: unknown, position: number): StoredImage {
   const fields = record(value);
   return {
     index: number(fields.index, position),
-    width: number(fields.width, 1),
-    height: number(fields.height, 1),
     seed: exactSeed(fields.seed),
     contentType: string(fields.content_type) || "image/png",
     sha256: string(fields.sha256),
   };
 }
 
-function readWarning(value: unknown): TaskWarning {
+function readFailedImage(value: unknown, position: number): TaskDocument["failedImages"][number] {
   const fields = record(value);
-  return { code: string(fields.code), detail: string(fields.detail) };
-}
-
-function readFailedImage(value: unknown, position: number): FailedImage {
-  const fields = record(value);
-  return { index: number(fields.index, position), code: string(fields.code), message: string(fields.message) };
+  return { index: number(fields.index, position), message: string(fields.message) };
 }
 
 function statusOf(value: unknown): Status {

@@ -17,12 +17,11 @@ export interface TaskView {
   readonly progress: number;
   /** The task is processing, but its progress is unknown. */
   readonly isIndeterminate: boolean;
+  /** Queued or processing: the task can be cancelled, but not deleted. */
   readonly isActive: boolean;
-  readonly canCancel: boolean;
   readonly isCancelling: boolean;
-  readonly canDelete: boolean;
-  readonly deleteNeedsConfirmation: boolean;
-  readonly canDownload: boolean;
+  /** The task has images to download, and its deletion needs a confirmation. */
+  readonly hasImages: boolean;
   readonly canRetry: boolean;
   /** Announced to assistive technology when it changes; null: no announcement. */
   readonly announcement: string | null;
@@ -52,11 +51,8 @@ export function viewOf(task: TaskDocument): TaskView {
     progress: task.status === "completed" ? 1 : task.progress,
     isIndeterminate: task.status === "processing" && !isCounting,
     isActive,
-    canCancel: isActive,
     isCancelling: isActive && task.cancelRequested,
-    canDelete: !isActive,
-    deleteNeedsConfirmation: task.images.length > 0,
-    canDownload: task.images.length > 0,
+    hasImages: task.images.length > 0,
     canRetry: task.status === "failed" || task.status === "cancelled" || isPartial(task),
     announcement: announcementOf(task),
   };
@@ -84,10 +80,10 @@ function headlineOf(task: TaskDocument): string {
 }
 
 function explanationOf(task: TaskDocument): string | null {
-  if (task.status === "failed") return task.failure?.message ?? UNKNOWN_REASON;
+  if (task.status === "failed") return task.failure ?? UNKNOWN_REASON;
   if (task.failedImages.length > 0) return failedImagesText(task);
   // The failure of the last attempt, until the next attempt starts.
-  return task.status === "queued" && task.failure !== null ? task.failure.message : null;
+  return task.status === "queued" ? task.failure : null;
 }
 
 /** List the failed images by reason. Images are counted from 1. */

@@ -3,7 +3,6 @@
 import type { FieldErrors, FieldName } from "./catalog";
 
 export interface Warning {
-  readonly code: string;
   readonly pointer: string;
   readonly detail: string;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { readTaskDocument } from "../src/task_document";
-import { viewOf } from "../src/task_view";
+import { type TaskView, viewOf } from "../src/task_view";
 
 const at = (seconds: number) => ({ seconds, nanoseconds: 500_000_000 });
 
@@ -37,89 +37,61 @@ describe("readTaskDocument", () => {
   });
 
   test("reads warnings, which older documents do not have", () => {
-    const warning = { code: "prompt_truncated", pointer: "/prompt", detail: "41 tokens, 30 are read." };
-    expect(read({ warnings: [warning] }).warnings).toEqual([{ code: warning.code, detail: warning.detail }]);
+    const warning = { pointer: "/prompt", detail: "41 tokens, 30 are read." };
+    expect(read({ warnings: [warning] }).warnings).toEqual([warning.detail]);
     expect(read().warnings).toEqual([]);
   });
 });
 
+const image = { index: 0, seed: 7, content_type: "image/png", sha256: "ab" };
+const failure = { code: "worker_lost", message: "The worker was lost.", retryable: true };
+
 describe("viewOf", () => {
-  test("counts steps while denoising", () => {
-    expect(view()).toMatchObject({
-      headline: "Generating",
-      stepText: "7 / 20",
-      progressText: "Generating, step 7 of 20",
-      isIndeterminate: false,
-      canCancel: true,
-      canDelete: false,
-    });
-  });
-
-  test("is indeterminate in a phase without steps", () => {
-    expect(view({ progress: { phase: "loading_model", step: 0, steps: 20, value: 0 } })).toMatchObject({
-      headline: "Loading the model",
-      stepText: null,
-      isIndeterminate: true,
-    });
-  });
-
-  test("shows an unknown phase as processing", () => {
-    expect(view({ progress: { phase: "dreaming", step: 0, steps: 20, value: 0 } }).headline).toBe("Processing");
-  });
-
-  test("shows a requested cancellation", () => {
-    expect(view({ cancel_requested_at: at(103) })).toMatchObject({ headline: "Cancelling", isCancelling: true });
-  });
-
-  test("offers the finished images of a task that is still processing", () => {
-    const images = [{ index: 1, seed: 8, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
-    expect(view({ images })).toMatchObject({ canDownload: true, canCancel: true, canDelete: false });
-    expect(view({ status: "cancelled", images })).toMatchObject({
-      headline: "Cancelled, 1 of 2 images kept",
-      canDownload: true,
-      canRetry: true,
-      deleteNeedsConfirmation: true,
-    });
-  });
-
-  test("names the failed image of a completed task and the reason", () => {
-    const images = [{ index: 0, seed: 7, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
-    const failed_images = [{ index: 1, code: "content_filtered", message: "The safety checker refused it." }];
-    expect(view({ status: "completed", images, failed_images })).toMatchObject({
-      headline: "1 of 2 images completed",
-      explanation: "Image 2 of 2 failed: The safety checker refused it.",
-      canDownload: true,
-      canRetry: true,
-    });
-  });
-
-  test("shows the duration and the actions of a completed task", () => {
-    const images = [{ index: 0, seed: 7, width: 256, height: 128, content_type: "image/png", sha256: "ab" }];
-    const usage = { inference_seconds: 4, gpu_seconds: 3.5, wasted_gpu_seconds: 60 };
-    expect(view({ status: "completed", finished_at: at(206), images, usage })).toMatchObject({
-      headline: "Completed in 4.0 s",
-      progress: 1,
-      canDownload: true,
-      canDelete: true,
-      deleteNeedsConfirmation: true,
-      announcement: "Completed: a red circle",
-    });
-  });
-
-  test("shows why a task failed, and offers a retry", () => {
-    const failure = { code: "out_of_memory", message: "Too large for this GPU.", retryable: false };
-    expect(view({ status: "failed", failure })).toMatchObject({
-      explanation: "Too large for this GPU.",
-      canRetry: true,
-      deleteNeedsConfirmation: false,
-    });
-  });
-
-  test("explains why a task is queued again", () => {
-    const failure = { code: "worker_lost", message: "The worker was lost.", retryable: true };
-    expect(view({ status: "queued", failure })).toMatchObject({
-      headline: "Queued for another attempt",
-      explanation: "The worker was lost.",
-    });
+  test.each<[string, Record<string, unknown>, Partial<TaskView>]>([
+    [
+      "counts steps while denoising",
+      {},
+      { headline: "Generating", stepText: "7 / 20", progressText: "Generating, step 7 of 20", isIndeterminate: false, isActive: true },
+    ],
+    [
+      "is indeterminate in a phase without steps",
+      { progress: { phase: "loading_model", step: 0, steps: 20, value: 0 } },
+      { headline: "Loading the model", stepText: null, isIndeterminate: true },
+    ],
+    ["shows an unknown phase as processing", { progress: { phase: "dreaming" } }, { headline: "Processing" }],
+    ["shows a requested cancellation", { cancel_requested_at: at(103) }, { headline: "Cancelling", isCancelling: true }],
+    ["offers the finished images of a task that is still processing", { images: [image] }, { hasImages: true, isActive: true }],
+    [
+      "offers the images that a cancelled task kept",
+      { status: "cancelled", images: [image] },
+      { headline: "Cancelled, 1 of 2 images kept", hasImages: true, isActive: false, canRetry: true },
+    ],
+    [
+      "names the failed image of a completed task and the reason",
+      { status: "completed", images: [image], failed_images: [{ index: 1, message: "The safety checker rejected it." }] },
+      {
+        headline: "1 of 2 images completed",
+        explanation: "Image 2 of 2 failed: The safety checker rejected it.",
+        hasImages: true,
+        canRetry: true,
+      },
+    ],
+    [
+      "shows the duration of a completed task",
+      { status: "completed", images: [image], usage: { inference_seconds: 4 } },
+      { headline: "Completed in 4.0 s", progress: 1, isActive: false, hasImages: true, announcement: "Completed: a red circle" },
+    ],
+    [
+      "shows why a task failed, and offers a retry",
+      { status: "failed", failure },
+      { headline: "Failed", explanation: "The worker was lost.", canRetry: true, hasImages: false },
+    ],
+    [
+      "explains why a task is queued again",
+      { status: "queued", failure },
+      { headline: "Queued for another attempt", explanation: "The worker was lost." },
+    ],
+  ])("%s", (_name, change, expected) => {
+    expect(view(change)).toMatchObject(expected);
   });
 });

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { FieldErrors } from "../src/catalog";
 import { FormWarnings, type Warning, warningsByField } from "../src/warnings";
 
-const truncated: Warning = { code: "prompt_truncated", pointer: "/prompt", detail: "41 tokens, 30 are read." };
-const weights: Warning = { code: "prompt_weights_ignored", pointer: "/prompt", detail: "Weights are read literally." };
-const seed: Warning = { code: "seed_folded", pointer: "/seed", detail: "Only 32 bits are used." };
+const truncated: Warning = { pointer: "/prompt", detail: "41 tokens, 30 are read." };
+const weights: Warning = { pointer: "/prompt", detail: "Weights are read literally." };
+const seed: Warning = { pointer: "/seed", detail: "Only 32 bits are used." };
 
 test("warningsByField joins the warnings of each field", () => {
   expect(warningsByField([truncated, weights, seed])).toEqual({

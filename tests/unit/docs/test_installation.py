@@ -28,7 +28,7 @@ def texts() -> list[Path]:
         ROOT / name
         for name in listed.stdout.splitlines()
         if Path(name).suffix in TEXTS
-        and not name.startswith(("tests/", "frontend_api/docs_page/", "."))
+        and not name.startswith(("tests/", "."))
         and Path(name).name != "pyproject.toml"
         and (ROOT / name).is_file()
     ]

@@ -5,7 +5,6 @@ export type AlertState = "ok" | "pending" | "firing";
 export interface Alert {
   readonly name: string;
   readonly title: string;
-  readonly severity: "CRITICAL" | "ERROR" | "WARNING";
   readonly state: AlertState;
   readonly says: string;
   /** The heading of the alert's entry in the runbook. */
@@ -31,23 +30,15 @@ export interface WorkerTimes {
   readonly model: string;
   readonly gpu_seconds_per_unit: number;
   readonly step_seconds: number;
-  readonly pass_pixels: number;
-  readonly images: number;
-}
-
-export interface BrokenModel {
-  readonly model: string;
-  readonly reason: string;
 }
 
 export interface Worker {
   readonly worker_id: string;
   readonly models: readonly string[];
   /** The models that the worker currently cannot load. */
-  readonly broken_models: readonly BrokenModel[];
+  readonly broken_models: readonly { readonly model: string; readonly reason: string }[];
   readonly device: string;
   readonly slots: number;
-  readonly deliveries: number;
   readonly reported_at: string;
   readonly times: readonly WorkerTimes[];
 }

@@ -7,13 +7,13 @@ import {
 } from "../../src/operator/formatting";
 
 function alert(name: string, state: Alert["state"]): Alert {
-  return { name, title: `The ${name}`, severity: "ERROR", state, says: "", runbook: "" };
+  return { name, title: `The ${name}`, state, says: "", runbook: "" };
 }
 
-function worker(...times: Pick<WorkerTimes, "model" | "step_seconds" | "gpu_seconds_per_unit">[]): Worker {
+function worker(...times: WorkerTimes[]): Worker {
   return {
-    worker_id: "worker-1", models: ["demo"], broken_models: [], device: "cuda", slots: 8, deliveries: 10,
-    reported_at: "2026-01-01T12:00:00Z", times: times.map((one) => ({ pass_pixels: 131_072, images: 9, ...one })),
+    worker_id: "worker-1", models: ["demo"], broken_models: [], device: "cuda", slots: 8,
+    reported_at: "2026-01-01T12:00:00Z", times,
   };
 }
 

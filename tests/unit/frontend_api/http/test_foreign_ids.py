@@ -74,7 +74,6 @@ KINDS = {
     "GET /readyz": Kind.EVERYBODYS,
     "GET /openapi.json": Kind.EVERYBODYS,
     "GET /docs": Kind.EVERYBODYS,
-    "GET /docs/<name>": Kind.EVERYBODYS,
     "GET /problems/<slug>": Kind.EVERYBODYS,
     "GET /": Kind.EVERYBODYS,
     "GET /operator": Kind.EVERYBODYS,
