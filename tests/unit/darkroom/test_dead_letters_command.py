@@ -86,7 +86,7 @@ def test_dead_letters_replay_continues_after_a_refusal(api: Api, darkroom: Termi
     code, out, err = darkroom("dead-letters", "replay", junk.id, good.id)
     assert (code, out) == (1, f"{good.id}: task {task.id} is queued.\n")
     assert err.startswith(
-        f"{junk.id}: No worker could ever read it (dead_letter_undecodable)\n  no worker can"
+        f"{junk.id}: The dead letter cannot be decoded (dead_letter_undecodable)\n  no worker can"
     )
     code, out, _ = darkroom("dead-letters", "replay", good.id, "--json")
     assert (code, [task["id"] for task in json.loads(out)]) == (0, [task.id])
