@@ -100,7 +100,7 @@ class UnknownModelError(DomainError):
     code = "unknown_model"
 
     def __init__(self, name: str, *, offered: tuple[str, ...]) -> None:
-        super().__init__(f"no model {name!r}; on offer: {', '.join(offered)}")
+        super().__init__(f"model {name!r} does not exist; available models: {', '.join(offered)}")
         self.name = name
         self.offered = offered
 

@@ -32,7 +32,7 @@ from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrlPo
 
 
 class IdempotencyKeyReusedError(DomainError):
-    """The Idempotency-Key was used before, for a different request."""
+    """The idempotency key was used before for a different request."""
 
     code = "idempotency_key_reused"
 

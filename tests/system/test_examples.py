@@ -45,7 +45,7 @@ def test_a_prompt_becomes_a_file(system: System, tmp_path: Path, example: str) -
 def test_a_refusal_is_told(system: System, tmp_path: Path, example: str) -> None:
     done = run(system, tmp_path, *drawing(example), " ")
     assert done.returncode != 0
-    assert "/prompt: must not be white space only" in done.stderr
+    assert "/prompt: must contain a character other than white space" in done.stderr
 
 
 def test_many_are_drawn_at_once(system: System, tmp_path: Path) -> None:

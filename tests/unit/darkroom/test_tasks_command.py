@@ -409,7 +409,7 @@ def test_models_are_listed_and_shown(darkroom: Terminal) -> None:
         json.loads(darkroom("models", "demo", "--json")[1]) == json.loads(darkroom("models", "--json")[1])[0]
     )
     code, _, err = darkroom("models", "missing")
-    assert (code, "on offer: demo" in err) == (ExitCode.NOT_FOUND, True)
+    assert (code, "available models: demo" in err) == (ExitCode.NOT_FOUND, True)
 
 
 def test_tasks_of_other_callers_are_not_found(api: Api, darkroom: Terminal) -> None:

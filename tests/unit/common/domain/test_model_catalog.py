@@ -95,7 +95,7 @@ def test_defaults_outside_the_limits_are_a_refused_catalog() -> None:
 
 
 def test_an_unknown_model_is_refused_with_what_is_on_offer() -> None:
-    with pytest.raises(UnknownModelError, match="no model 'dall-e'; on offer: demo"):
+    with pytest.raises(UnknownModelError, match="model 'dall-e' does not exist; available models: demo"):
         EMBEDDED_CATALOG.get("dall-e")
     assert EMBEDDED_CATALOG.get("demo") is EMBEDDED_CATALOG.default
 
