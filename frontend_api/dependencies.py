@@ -92,7 +92,7 @@ def build_dependencies(
     webhook_logs: WebhookLogs,
     webhook_sender: WebhookSender,
     webhook_secrets: SigningSecrets,
-    webhook_slots: DeliveryLimiter,
+    webhook_limiter: DeliveryLimiter,
     api_keys: ApiKeyStore,
     identity: Identity,
     probes: tuple[Probe, ...],
@@ -117,8 +117,8 @@ def build_dependencies(
         logs=webhook_logs,
         sender=webhook_sender,
         secrets=webhook_secrets,
-        slots=webhook_slots,
-        rules=callback_url_policy,
+        limiter=webhook_limiter,
+        url_policy=callback_url_policy,
         body_of=render.webhook_body,
         clock=clock,
     )
@@ -176,7 +176,7 @@ def build_dependencies(
         ),
         stats=read_queue,
         streams=Streams(
-            subscriptions=Subscriptions(changes=task_changes, most=max_waiting),
+            subscriptions=Subscriptions(changes=task_changes, limit=max_waiting),
             heartbeat_seconds=heartbeat_seconds,
         ),
         tasks=tasks,

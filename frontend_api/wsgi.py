@@ -105,7 +105,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     )
     webhook_key = settings.webhook_key
     callback_url_policy = CallbackUrlPolicy(
-        is_offered=webhook_key is not None, allows_loopback=settings.uses_emulators
+        is_enabled=webhook_key is not None, allows_loopback=settings.uses_emulators
     )
     catalog = with_prompt_limits(settings.load_catalog())
     return build_dependencies(
@@ -146,7 +146,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
         callback_url_policy=callback_url_policy,
         webhook_logs=FirestoreWebhookLogs(firestore, timeout_seconds=store_timeout),
         webhook_sender=PinnedWebhookSender(
-            rules=callback_url_policy,
+            url_policy=callback_url_policy,
             addresses_of=SystemResolver(threads=settings.webhooks_at_once),
             timeout_seconds=settings.webhook_timeout_seconds,
             user_agent=f"darkroom/{version('darkroom')}",
@@ -157,7 +157,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
             overlap=timedelta(hours=settings.webhook_rotation_hours),
             clock=clock,
         ),
-        webhook_slots=DeliveryLimiter(
+        webhook_limiter=DeliveryLimiter(
             per_host=settings.webhooks_at_once_per_host, in_all=settings.webhooks_at_once
         ),
         api_keys=api_keys,

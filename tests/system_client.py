@@ -30,7 +30,7 @@ class SystemClient:
             environment["DARKROOM_PROJECT_ID"], emulator_host=environment["FIRESTORE_EMULATOR_HOST"]
         )
         self._store = FirestoreTaskStore(self._firestore, timeout_seconds=_PATIENCE_SECONDS)
-        self._watch = FirestoreTaskChanges(self._firestore)
+        self._changes = FirestoreTaskChanges(self._firestore)
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +94,7 @@ class SystemClient:
 
         with ExitStack() as following:
             for task_id in latest.keys() - found.keys():
-                following.callback(self._watch.follow(latest[task_id], partial(look, task_id)))
+                following.callback(self._changes.subscribe(latest[task_id], partial(look, task_id)))
             if found.keys() != latest.keys() and not done.wait(timeout_seconds):
                 missing = {
                     task_id: f"{task.status}, {task.progress}, {task.failure}"

@@ -20,7 +20,7 @@ from frontend_api.webhooks.url_policy import Address, CallbackRefusedError, Call
 _REASONS: Mapping[type[Exception], str] = {
     httpcore.ConnectError: "cannot be connected to",
     httpcore.NetworkError: "broke the connection",
-    httpcore.ProtocolError: "did not answer in HTTP",
+    httpcore.ProtocolError: "sent no valid HTTP response",
 }
 """Subclasses before their base classes."""
 
@@ -34,13 +34,13 @@ class PinnedWebhookSender:
     def __init__(
         self,
         *,
-        rules: CallbackUrlPolicy,
+        url_policy: CallbackUrlPolicy,
         addresses_of: AddressesOf,
         timeout_seconds: float,
         user_agent: str,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        self._rules = rules
+        self._url_policy = url_policy
         self._addresses_of = addresses_of
         self._timeout = timeout_seconds
         self._user_agent = user_agent
@@ -55,28 +55,28 @@ class PinnedWebhookSender:
         deadline = _Deadline(began + self._timeout)
         status, error = None, None
         try:
-            addresses = self._checked_addresses(url, deadline)
-            status = self._posted(url, headers, body, _PinnedBackend(addresses, deadline))
+            addresses = self._resolve(url, deadline)
+            status = self._post(url, headers, body, _PinnedBackend(addresses, deadline))
         except (CallbackRefusedError, UnresolvableError) as refusal:
             error = f"the callback URL {refusal}"
         except httpcore.TimeoutException:
-            error = "the receiver did not answer in time"
+            error = "the receiver did not respond in time"
         except tuple(_REASONS) as failure:
             reason = next(text for kind, text in _REASONS.items() if isinstance(failure, kind))
             error = ": ".join(filter(None, (f"the receiver {reason}", str(failure))))
         return Outcome(status=status, error=error, duration_seconds=time.monotonic() - began)
 
-    def _checked_addresses(self, url: CallbackUrl, deadline: "_Deadline") -> Sequence[Address]:
+    def _resolve(self, url: CallbackUrl, deadline: "_Deadline") -> Sequence[Address]:
         addresses = self._addresses_of(url.host, deadline.left(None))
         for address in addresses:  # one forbidden address refuses the host
-            self._rules.check_address(address)
+            self._url_policy.check_address(address)
         return addresses
 
-    def _posted(
+    def _post(
         self, url: CallbackUrl, headers: Mapping[str, str], body: bytes, backend: "_PinnedBackend"
     ) -> int:
         origin = httpcore.Origin(url.scheme.encode(), url.host.encode(), url.port)
-        told = {
+        all_headers = {
             "Host": url.authority,
             "Content-Type": "application/json",
             "User-Agent": self._user_agent,
@@ -91,11 +91,11 @@ class PinnedWebhookSender:
             connection.stream(
                 "POST",
                 httpcore.URL(scheme=url.scheme, host=url.host, port=url.port, target=url.target),
-                headers=list(told.items()),
+                headers=list(all_headers.items()),
                 content=body,
-            ) as answer,
+            ) as response,
         ):
-            return int(answer.status)
+            return int(response.status)
 
 
 class _Deadline:

@@ -3,13 +3,14 @@
 from flask import Blueprint, Response
 
 from frontend_api.dead_letters.package import DeadLetters
-from frontend_api.dead_letters.responses import (
+from frontend_api.dead_letters.schemas import (
     DeadLetterDetailResponse,
+    DeadLetterListQuery,
     DeadLetterPageResponse,
+    DeadLetterPurgeQuery,
     DeadLetterResponse,
     PurgeResponse,
 )
-from frontend_api.dead_letters.schemas import DeadLetterListQuery, DeadLetterPurgeQuery
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task

@@ -1,14 +1,13 @@
-"""Request schemas for dead letters."""
+"""Request and response schemas for dead letters."""
 
-from typing import Annotated
+import base64
+from datetime import datetime
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
-from frontend_api.http.schemas import Timestamp
+from frontend_api.dead_letters.dead_letter import DeadLetter
+from frontend_api.http.schemas import ResponseBody, Timestamp
 
 
 class DeadLetterListQuery(BaseModel):
@@ -28,3 +27,62 @@ class DeadLetterPurgeQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     older_than: Timestamp = Field(description="Delete dead letters older than this time.")
+
+
+class DeadLetterResponse(ResponseBody):
+    """A dead letter. Fields that were not recorded are null."""
+
+    id: str
+    died_at: datetime = Field(description="When the message was moved to the dead-letter topic.")
+    reason: str
+    task_id: str | None = Field(description="null if the message could not be decoded.")
+    is_replayable: bool = Field(description="Whether the task is known and can be queued again.")
+    replayed_at: datetime | None
+    subscription: str | None = Field(description="The subscription whose delivery attempts were exhausted.")
+    delivery_count: int | None
+    first_published_at: datetime | None
+    body_bytes: int = Field(description="The size of the whole body.")
+    expires_at: datetime = Field(description="When the record may be deleted.")
+
+
+class DeadLetterDetailResponse(DeadLetterResponse):
+    """A dead letter with its content."""
+
+    attributes: dict[str, str]
+    body: str
+    body_encoding: Literal["utf-8", "base64"] = Field(description="Encoding of `body`.")
+    body_is_cut: bool = Field(description="Whether only the beginning of the body is stored.")
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> "DeadLetterDetailResponse":
+        """Build the response; the body is text if it is valid UTF-8."""
+        fields = DeadLetterResponse.model_validate(letter).model_dump()
+        body, encoding = _readable(letter.body)
+        return cls(
+            **fields,
+            attributes=dict(letter.attributes),
+            body=body,
+            body_encoding=encoding,
+            body_is_cut=letter.body_is_cut,
+        )
+
+
+class DeadLetterPageResponse(ResponseBody):
+    """A page of dead letters, newest first; `next_page_token` is null on the last page."""
+
+    dead_letters: tuple[DeadLetterResponse, ...]
+    next_page_token: str | None
+
+
+class PurgeResponse(ResponseBody):
+    """The result of one purge."""
+
+    deleted: int
+    more: bool = Field(description="Whether more may remain; if so, repeat the request.")
+
+
+def _readable(body: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    try:
+        return body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"

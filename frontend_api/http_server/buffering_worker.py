@@ -29,7 +29,7 @@ from frontend_api.http.problems import Problem
 from frontend_api.http.request_log import HEALTH_PATHS
 from frontend_api.http_server.incoming_request import IncomingRequest, address_of_caller
 from frontend_api.http_server.unfinished_requests import UnfinishedLimits, UnfinishedRequests
-from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES
+from frontend_api.internal.schemas import MAX_ENVELOPE_BYTES
 from frontend_api.settings import ApiSettings
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES
 

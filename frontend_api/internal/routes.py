@@ -16,12 +16,15 @@ from frontend_api.http.current import current
 from frontend_api.http.request_log import note_task
 from frontend_api.http.requests import json_body
 from frontend_api.http.responses import json_response
-from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.package import Identity
-from frontend_api.internal.push_envelope import MAX_ENVELOPE_BYTES, PushEnvelope
-from frontend_api.rescue.policy import Verdict
+from frontend_api.internal.schemas import (
+    MAX_ENVELOPE_BYTES,
+    PushEnvelope,
+    RemovalResponse,
+    RescueRequest,
+    RescueResponse,
+)
 from frontend_api.rescue.rescue import RescueStaleTasks
-from frontend_api.rescue.schemas import RescueRequest
 from frontend_api.tasks.package import Tasks
 from frontend_api.webhooks.package import Webhooks
 
@@ -29,21 +32,6 @@ blueprint = Blueprint("internal", __name__, url_prefix="/internal")
 doc = ApiDoc(tag="internal")
 _archived = counter(DEAD_LETTERS_ARCHIVED)
 _log = structlog.get_logger(__name__)
-
-
-class RescueResponse(ResponseBody):
-    """The number of tasks per result of one rescue run."""
-
-    published: int
-    abandoned: int
-    left: int
-    by_verdict: dict[Verdict, int]
-
-
-class RemovalResponse(ResponseBody):
-    """The number of tasks that one cleanup run removed."""
-
-    removed: int
 
 
 @blueprint.before_request

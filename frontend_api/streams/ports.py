@@ -20,11 +20,11 @@ class TaskSnapshot:
 class TaskChanges(Protocol):
     """Reports changes of tasks as they happen."""
 
-    def follow(self, task: Task, tell: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
-        """Call `tell` with each newer state of a task until the returned function is called.
+    def subscribe(self, task: Task, on_change: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
+        """Call `on_change` with each newer state of a task until the returned function is called.
 
         Every reported state is newer than `task` and than the state before it. States in between
-        may be skipped; the newest is always reported. `tell` runs on a thread of the adapter and must
+        may be skipped; the newest is always reported. `on_change` runs on a thread of the adapter and must
         not block; a running call may end after the subscription does. While the store is
         unreachable, nothing is reported; missed changes are reported afterwards.
         """

@@ -16,7 +16,7 @@ from frontend_api.http.requests import admit, authenticate, caller_id, checked_t
 from frontend_api.identity.package import Identity
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.package import Streams
-from frontend_api.streams.task_stream import Deleted, NoLongerAllowed, StreamItem, task_updates
+from frontend_api.streams.task_stream import Deleted, PermissionRevoked, StreamItem, task_updates
 from frontend_api.streams.websocket import VERSION, WebSocket, accept_token
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import Snapshot
@@ -53,10 +53,10 @@ def stream(task_id: str) -> Response:
     last_event_id = request.headers.get("Last-Event-ID")
     if task.status.is_terminal and current(Tasks).render(task).etag == last_event_id:
         return Response(status=204, headers=_HEADERS)
-    subscription = current(Streams).subscriptions(task)
+    subscription = current(Streams).subscriptions.subscribe(task)
     connection = ClientConnection(request.environ)
     connection.limit_send_buffer()
-    told = task_updates(
+    updates = task_updates(
         subscription,
         connection,
         task,
@@ -65,18 +65,18 @@ def stream(task_id: str) -> Response:
         is_permitted=standing_permission(),
         known_etag=last_event_id,
     )
-    answer = Response(_events(told), content_type="text/event-stream", headers=_HEADERS)
+    answer = Response(_events(updates), content_type="text/event-stream", headers=_HEADERS)
     answer.call_on_close(subscription.close)  # a generator that is never started runs no `finally`
     return answer
 
 
-def _events(told: Iterator[StreamItem]) -> Iterator[str]:
-    for each in told:
-        match each:
+def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
+    for update in updates:
+        match update:
             case Snapshot():
-                yield f"event: task\nid: {each.etag}\ndata: {each.json}\n\n"
+                yield f"event: task\nid: {update.etag}\ndata: {update.json}\n\n"
             case Deleted():
-                yield f"event: deleted\ndata: {json.dumps({'id': each.id})}\n\n"
+                yield f"event: deleted\ndata: {json.dumps({'id': update.id})}\n\n"
             case WaitOutcome.TIMEOUT:
                 yield _HEARTBEAT
 
@@ -85,7 +85,7 @@ sockets = Blueprint("sockets", __name__, url_prefix="/v1/tasks/<task_id>/ws")
 
 SUBPROTOCOL = "darkroom"
 _TOKEN = "bearer."  # noqa: S105 (a prefix)
-_NO_LONGER_ALLOWED, _TASK_DELETED = 4401, 4404
+_PERMISSION_REVOKED, _TASK_DELETED = 4401, 4404
 """Close codes from the range that RFC 6455 leaves to applications."""
 
 
@@ -116,9 +116,9 @@ def connect(task_id: str) -> Response:
     headers = _handshake()
     if connection.socket is None or headers is None:
         raise RequestRefusedError(_upgrade_required())
-    subscription = current(Streams).subscriptions(task)
+    subscription = current(Streams).subscriptions.subscribe(task)
     connection.limit_send_buffer()
-    told = task_updates(
+    updates = task_updates(
         subscription,
         connection,
         task,
@@ -128,7 +128,7 @@ def connect(task_id: str) -> Response:
         accepts_data=True,
     )
     answer = _Upgraded(
-        _conversation(connection, WebSocket(connection.socket), told), status=101, headers=headers
+        _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
     )
     answer.call_on_close(subscription.close)
     return answer
@@ -144,25 +144,25 @@ class _Upgraded(Response):
     default_mimetype = None
 
     def get_app_iter(self, environ: Any) -> Iterable[bytes]:
-        conversation: Iterable[Any] = self.response
-        return ClosingIterator(conversation, self.close)
+        messages: Iterable[Any] = self.response
+        return ClosingIterator(messages, self.close)
 
 
-def _conversation(
-    connection: ClientConnection, socket: WebSocket, told: Iterator[StreamItem]
+def _messages(
+    connection: ClientConnection, socket: WebSocket, updates: Iterator[StreamItem]
 ) -> Iterator[bytes]:
     yield b""
     with suppress(OSError):  # the caller disconnected without a close frame
-        for each in told:
-            match each:
+        for update in updates:
+            match update:
                 case Snapshot():
-                    socket.send(each.json)
+                    socket.send(update.json)
                 case Deleted():
                     socket.close(_TASK_DELETED, "the task was deleted")
-                case NoLongerAllowed():
-                    socket.close(_NO_LONGER_ALLOWED, "the API key is no longer valid")
+                case PermissionRevoked():
+                    socket.close(_PERMISSION_REVOKED, "the API key is no longer valid")
                 case WaitOutcome.CLIENT_DATA:
-                    socket.listen()
+                    socket.receive()
                 case WaitOutcome.TIMEOUT if not socket.ping():
                     socket.close(CloseReason.INTERNAL_ERROR, "the client does not answer pings")
                 case WaitOutcome.SHUTTING_DOWN:

@@ -1,7 +1,7 @@
-"""Follow a task: wait for its changes without polling the store.
+"""Subscriptions of waiting callers to the changes of tasks, without polling the store.
 
-Each waiting caller takes one of a limited number of slots in the process. A slot keeps the newest
-state: a slow reader misses states in between but never the newest one.
+The number of subscriptions per process is limited. Each keeps the newest state: a slow reader
+misses states in between but never the newest one.
 """
 
 import socket
@@ -16,42 +16,40 @@ from frontend_api.streams.ports import TaskChanges, TaskSnapshot
 
 
 class TooManyWaitingError(DomainError):
-    """All slots for waiting callers in this process are taken."""
+    """The process has no subscription left for another waiting caller."""
 
     code = "too_many_waiting"
     retryable = True
     retry_after_seconds = 5  # among so many waits, some are always about to end
 
-    def __init__(self, most: int) -> None:
-        super().__init__(
-            f"{most} callers already wait for changes, the limit; retry later, or without waiting"
-        )
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the limit of {limit} waiting callers is reached; retry later, or do not wait")
 
 
 class Subscription:
-    """A slot for one waiting caller.
+    """One waiting caller's subscription to a task.
 
     `select` and `poll` report it as readable after an event, until `clear_wakeup` is called. It is a
-    context manager: leaving it releases the slot.
+    context manager that closes it.
     """
 
-    def __init__(self, changes: TaskChanges, give_back: Callable[["Subscription"], None]) -> None:
+    def __init__(self, changes: TaskChanges, release: Callable[["Subscription"], None]) -> None:
         self._changes = changes
-        self._release = give_back
+        self._release = release
         self._lock = threading.Lock()
         self._wakeup_reader, self._wakeup_writer = socket.socketpair()
         self._wakeup_reader.setblocking(False)
         self._wakeup_writer.setblocking(False)
-        self._is_awake = False
+        self._is_signalled = False
         self._pending: TaskSnapshot | None = None
         self._unsubscribe: Callable[[], None] | None = None
         self._is_closed = False
         self.is_shutting_down = False
         """Set when the process stops: the caller must stop waiting."""
 
-    def follow(self, task: Task) -> None:
+    def start(self, task: Task) -> None:
         """Receive every state newer than `task` from now on."""
-        self._unsubscribe = self._changes.follow(task, self._on_change)
+        self._unsubscribe = self._changes.subscribe(task, self._on_change)
 
     @property
     def has_update(self) -> bool:
@@ -67,22 +65,22 @@ class Subscription:
     def clear_wakeup(self) -> None:
         """Clear the readable signal; call it before checking what has happened."""
         with self._lock:
-            if self._is_awake:
+            if self._is_signalled:
                 self._wakeup_reader.recv(1)
-                self._is_awake = False
+                self._is_signalled = False
 
     def fileno(self) -> int:
         """The file descriptor for `select` and `poll`."""
         return self._wakeup_reader.fileno()
 
-    def end(self) -> None:
+    def shut_down(self) -> None:
         """Wake the waiting caller and set `is_shutting_down`."""
         with self._lock:
             self.is_shutting_down = True
             self._wake()
 
     def close(self) -> None:
-        """Release the slot. Idempotent."""
+        """Stop waiting and release the subscription. Idempotent."""
         with self._lock:
             if self._is_closed:
                 return
@@ -99,8 +97,8 @@ class Subscription:
             self._wake()
 
     def _wake(self) -> None:
-        if not self._is_awake and not self._is_closed:
-            self._is_awake = True
+        if not self._is_signalled and not self._is_closed:
+            self._is_signalled = True
             self._wakeup_writer.send(b"!")
 
     def __enter__(self) -> Self:
@@ -113,46 +111,46 @@ class Subscription:
 
 
 class Subscriptions:
-    """Hands out a limited number of Followers per process."""
+    """A limited number of subscriptions per process."""
 
-    def __init__(self, *, changes: TaskChanges, most: int) -> None:
+    def __init__(self, *, changes: TaskChanges, limit: int) -> None:
         self._changes = changes
-        self._most = most
+        self._limit = limit
         self._lock = threading.Lock()
         self._subscriptions: set[Subscription] = set()
-        self._is_ending = False
+        self._is_shutting_down = False
 
     def reserve(self) -> Subscription:
-        """Take a slot that follows no task yet. Raises TooManyWaitingError."""
+        """Reserve a subscription that is not started yet. Raises TooManyWaitingError."""
         with self._lock:
-            if len(self._subscriptions) >= self._most:
-                raise TooManyWaitingError(self._most)
-            subscription = Subscription(self._changes, self._released)
+            if len(self._subscriptions) >= self._limit:
+                raise TooManyWaitingError(self._limit)
+            subscription = Subscription(self._changes, self._remove)
             self._subscriptions.add(subscription)
-            if self._is_ending:
-                subscription.end()
+            if self._is_shutting_down:
+                subscription.shut_down()
             return subscription
 
-    def __call__(self, task: Task) -> Subscription:
-        """Take a slot that receives every state newer than `task`. Raises TooManyWaitingError."""
+    def subscribe(self, task: Task) -> Subscription:
+        """Return a subscription to every state newer than `task`. Raises TooManyWaitingError."""
         subscription = self.reserve()
-        subscription.follow(task)
+        subscription.start(task)
         return subscription
 
     @property
     def waiting(self) -> int:
-        """How many slots are taken."""
+        """Number of open subscriptions."""
         with self._lock:
             return len(self._subscriptions)
 
     def shut_down(self) -> None:
         """End all waits, current and future, because the process is stopping."""
         with self._lock:
-            self._is_ending = True
+            self._is_shutting_down = True
             subscriptions = tuple(self._subscriptions)
         for subscription in subscriptions:
-            subscription.end()
+            subscription.shut_down()
 
-    def _released(self, subscription: Subscription) -> None:
+    def _remove(self, subscription: Subscription) -> None:
         with self._lock:
             self._subscriptions.discard(subscription)

@@ -1,4 +1,4 @@
-"""The sequence of updates for a caller who follows a task, shared by event streams and WebSockets."""
+"""The updates of a task for one caller, for event streams and WebSockets."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoLongerAllowed:
+class PermissionRevoked:
     """The API key that authenticated the connection was revoked or has expired."""
 
 
@@ -34,7 +34,7 @@ class SnapshotCache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: WeakKeyDictionary[TaskSnapshot, Future[Snapshot]] = WeakKeyDictionary()
+        self._snapshots: WeakKeyDictionary[TaskSnapshot, Future[Snapshot]] = WeakKeyDictionary()
 
     def of(self, snapshot: TaskSnapshot, task: Task, render: RenderTask) -> Snapshot:
         """Return the serialized snapshot.
@@ -42,20 +42,20 @@ class SnapshotCache:
         The first caller serializes it; the others wait for the result.
         """
         with self._lock:
-            made = self._made.get(snapshot)
-            is_first = made is None
-            if made is None:
-                made = self._made[snapshot] = Future()
+            future = self._snapshots.get(snapshot)
+            is_first = future is None
+            if future is None:
+                future = self._snapshots[snapshot] = Future()
         if is_first:
             try:
-                made.set_result(render(task))
+                future.set_result(render(task))
             except BaseException as error:
-                made.set_exception(error)
-        return made.result()
+                future.set_exception(error)
+        return future.result()
 
 
 _snapshots = SnapshotCache()
-StreamItem: TypeAlias = Snapshot | Deleted | NoLongerAllowed | WaitOutcome
+StreamItem: TypeAlias = Snapshot | Deleted | PermissionRevoked | WaitOutcome
 
 
 def task_updates(
@@ -75,28 +75,28 @@ def task_updates(
     state. In between, the generator yields WaitOutcome.TIMEOUT at each heartbeat interval, and other
     signals of the connection. It ends after WaitOutcome.DISCONNECTED and WaitOutcome.SHUTTING_DOWN. It calls
     `is_permitted` once per heartbeat interval, also while changes arrive, and ends with
-    NoLongerAllowed when the result is false.
+    PermissionRevoked when the result is false.
     """
-    asked_at = time.monotonic()
-    told = render(task)
-    yield WaitOutcome.TIMEOUT if told.etag == known_etag else told
-    while not told.is_last:
+    checked_at = time.monotonic()
+    latest = render(task)
+    yield WaitOutcome.TIMEOUT if latest.etag == known_etag else latest
+    while not latest.is_last:
         outcome = connection.wait(subscription, heartbeat_seconds, accepts_data=accepts_data)
-        if time.monotonic() - asked_at >= heartbeat_seconds:
+        if time.monotonic() - checked_at >= heartbeat_seconds:
             if not is_permitted():
-                yield NoLongerAllowed()
+                yield PermissionRevoked()
                 return
-            asked_at = time.monotonic()
+            checked_at = time.monotonic()
         if outcome is not WaitOutcome.CHANGED:
             if outcome is WaitOutcome.DISCONNECTED:
                 connection.close()
             yield outcome
             if outcome in (WaitOutcome.DISCONNECTED, WaitOutcome.SHUTTING_DOWN):
                 return
-        elif (snapshot := subscription.take()) is not None:
-            if snapshot.task is None:
+        elif (change := subscription.take()) is not None:
+            if change.task is None:
                 yield Deleted(id=task.id)
                 return
-            before, told = told, _snapshots.of(snapshot, snapshot.task, render)
-            if told.etag != before.etag:
-                yield told
+            previous, latest = latest, _snapshots.of(change, change.task, render)
+            if latest.etag != previous.etag:
+                yield latest

@@ -13,7 +13,7 @@ VERSION = "13"
 """The only version."""
 CloseCode = CloseReason | int
 _READ_BYTES = 65_536
-_FAREWELL_SECONDS = 2.0
+_CLOSE_SECONDS = 2.0
 
 
 def accept_token(key: str) -> str:
@@ -45,7 +45,7 @@ class WebSocket:
         self._connection.sendall(self._wire.send(Ping()))
         return True
 
-    def listen(self) -> None:
+    def receive(self) -> None:
         """Process received data and answer as the protocol requires. Messages are discarded."""
         received = self._connection.recv(_READ_BYTES)
         if not received:
@@ -69,7 +69,7 @@ class WebSocket:
         self.is_open = False
         self._connection.sendall(self._wire.send(CloseConnection(code=code, reason=reason)))
         self._connection.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + _FAREWELL_SECONDS
+        until = time.monotonic() + _CLOSE_SECONDS
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
         while poll.poll(max(0.0, until - time.monotonic()) * 1_000):

@@ -10,12 +10,11 @@ from frontend_api.estimates.package import Estimates
 from frontend_api.images.package import Images
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.cancel import CancelTask
-from frontend_api.tasks.delete import DeleteTask
+from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.read import ReadTask
-from frontend_api.tasks.remove_expired import RemoveExpiredTasks
 from frontend_api.tasks.responses import RenderTask
 from frontend_api.tasks.retry import RetryTask
 from frontend_api.tasks.submit import SubmitTask
@@ -63,7 +62,7 @@ class Tasks:
             clock=clock,
             keep_for=keep_for,
             quotas=quotas,
-            callback_url_policy=webhooks.rules,
+            callback_url_policy=webhooks.url_policy,
             estimator=estimates.estimator,
             prompt_tokenizers=tokenizers,
             publisher=publisher,

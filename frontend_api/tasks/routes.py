@@ -35,10 +35,10 @@ from frontend_api.quotas.quotas import Quotas
 from frontend_api.streams.long_poll import (
     PREFER,
     PREFERENCE_APPLIED,
-    applied,
-    awaited_change,
-    awaited_end,
     preferred_wait,
+    wait_for_change,
+    wait_until_finished,
+    with_applied_wait,
 )
 from frontend_api.streams.package import Streams
 from frontend_api.tasks.package import Tasks
@@ -110,8 +110,8 @@ def submit() -> Response:
     # the task was accepted.
     with current(Streams).subscriptions.reserve() as subscription:
         submitted = _submitted(submission)
-        task = awaited_end(subscription, submitted.task, seconds)
-    return applied(_submitted_answer(replace(submitted, task=task)), seconds)
+        task = wait_until_finished(subscription, submitted.task, seconds)
+    return with_applied_wait(_submitted_answer(replace(submitted, task=task)), seconds)
 
 
 def task_response(task: Task, status: int = 200, **headers: str) -> Response:
@@ -164,9 +164,9 @@ def read(task_id: str) -> Response:
     answer = task_response(task)
     known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
-        with current(Streams).subscriptions(task) as subscription:
-            answer = awaited_change(subscription, answer, task, seconds, answer_for=task_response)
-    return applied(conditional(answer), seconds)
+        with current(Streams).subscriptions.reserve() as subscription:
+            answer = wait_for_change(subscription, answer, task, seconds, respond=task_response)
+    return with_applied_wait(conditional(answer), seconds)
 
 
 @blueprint.get("")

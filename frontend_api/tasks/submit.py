@@ -165,7 +165,7 @@ class SubmitTask:
 
     def _check_callback(self, url: str) -> None:
         try:
-            self.callback_url_policy.checked_url(url)
+            self.callback_url_policy.parse(url)
         except CallbackRefusedError as exc:
             problem = FieldProblem("/callback_url", str(exc))
             raise ParametersRejectedError("1 field is not acceptable", (problem,)) from exc

@@ -1,6 +1,5 @@
 """Webhooks: the API posts task events to callback URLs, as Standard Webhooks specifies.
 
 Pub/Sub pushes each task event to the API. The API makes one delivery attempt and returns the result
-to Pub/Sub, which provides retries, backoff and durability. `webhook_answers` builds the bodies,
-`callback_url_policy` checks the URLs.
+to Pub/Sub, which provides retries, backoff and durability.
 """

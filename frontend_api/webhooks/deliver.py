@@ -16,8 +16,7 @@ from common.wire_formats.task_event import TaskEvent, callback_event_of, ending_
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.delivery_log import Outcome
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
-from frontend_api.webhooks.signatures import signed_headers
-from frontend_api.webhooks.signing_secrets import SigningSecrets
+from frontend_api.webhooks.signing_secrets import SigningSecrets, signed_headers
 from frontend_api.webhooks.url_policy import CallbackRefusedError, CallbackUrl, CallbackUrlPolicy
 
 _log = structlog.get_logger(__name__)
@@ -41,8 +40,8 @@ class DeliverEvent:
     logs: WebhookLogs
     sender: WebhookSender
     secrets: SigningSecrets
-    slots: DeliveryLimiter
-    rules: CallbackUrlPolicy
+    limiter: DeliveryLimiter
+    url_policy: CallbackUrlPolicy
     clock: Clock
     body_of: BodyOf
 
@@ -58,14 +57,14 @@ class DeliverEvent:
             return  # the task was deleted: its events are obsolete
         if task.callback_url is None or callback_event_of(event) not in task.callback_events:
             return
-        if not _is_so(event, task):
+        if not _is_current(event, task):
             return
         seen = self.logs.get(task.id)
         if not seen.wants(event.id):
             return
         at = self.clock.now()
-        outcome = self._tried(event, task, task.callback_url, at)
-        self._told(event, outcome)
+        outcome = self._attempt(event, task, task.callback_url, at)
+        _record(event, outcome)
         url, expires_at = task.callback_url, task.expires_at or at + task.keep_for
         log = self.logs.update(
             task.id,
@@ -75,28 +74,28 @@ class DeliverEvent:
         if log.wants(event.id):
             raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
 
-    def _tried(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
+    def _attempt(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
         try:
-            receiver = self.rules.checked_url(url)
-        except CallbackRefusedError as error:  # the rules have become stricter since the submission
+            receiver = self.url_policy.parse(url)
+        except CallbackRefusedError as error:  # the policy has become stricter since the submission
             return Outcome(error=f"the callback URL {error}")
-        with self.slots.one_of(receiver.host):
+        with self.limiter.slot(receiver.host):
             keys = [secret.key for secret in self.secrets.of(task.user_id)]
             body = self.body_of(event, task)
             headers = signed_headers(event.id, at=at, body=body, keys=keys)
-            return self._sent(receiver, headers, body)
+            return self._send(receiver, headers, body)
 
-    def _sent(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
+    def _send(self, receiver: CallbackUrl, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Send the request with trace headers.
 
         The span records the host but not the path, which may contain a secret.
         """
-        told: dict[str, str | int] = {
+        attributes: dict[str, str | int] = {
             "http.request.method": "POST",
             "server.address": receiver.host,
             "server.port": receiver.port,
         }
-        with spanned("POST", kind=SpanKind.CLIENT, attributes=told) as span:
+        with spanned("POST", kind=SpanKind.CLIENT, attributes=attributes) as span:
             outcome = self.sender.send(receiver, headers=injected(headers), body=body)
             if outcome.status is not None:
                 span.set_attribute("http.response.status_code", outcome.status)
@@ -104,21 +103,22 @@ class DeliverEvent:
                 mark_failed(span, str(outcome.status or outcome.kind))
             return outcome
 
-    def _told(self, event: TaskEvent, outcome: Outcome) -> None:
-        attributes = {"outcome": outcome.kind}
-        _tries.add(1, attributes)
-        _try_seconds.record(outcome.duration_seconds, attributes)
-        _log.info(
-            "webhook_tried",
-            task_id=event.task_id,
-            event_id=event.id,
-            status=outcome.status,
-            error=outcome.error,
-            duration_seconds=round(outcome.duration_seconds, 3),
-        )
+
+def _record(event: TaskEvent, outcome: Outcome) -> None:
+    attributes = {"outcome": outcome.kind}
+    _tries.add(1, attributes)
+    _try_seconds.record(outcome.duration_seconds, attributes)
+    _log.info(
+        "webhook_tried",
+        task_id=event.task_id,
+        event_id=event.id,
+        status=outcome.status,
+        error=outcome.error,
+        duration_seconds=round(outcome.duration_seconds, 3),
+    )
 
 
-def _is_so(event: TaskEvent, task: Task) -> bool:
+def _is_current(event: TaskEvent, task: Task) -> bool:
     """Return whether the event matches the task's current state.
 
     It does not after a retry, which publishes its own final event.

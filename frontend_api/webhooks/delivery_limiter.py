@@ -31,11 +31,11 @@ class DeliveryLimiter:
         self._lock = threading.Lock()
 
     @contextmanager
-    def one_of(self, host: str) -> Iterator[None]:
+    def slot(self, host: str) -> Iterator[None]:
         """Hold a slot. Raises ReceiverBusyError at once when none is free: waiting in Pub/Sub is
         cheaper than blocking a thread.
         """
-        self._take(host)
+        self._acquire(host)
         try:
             yield
         finally:
@@ -43,7 +43,7 @@ class DeliveryLimiter:
                 self._taken[host] -= 1
                 self._taken += Counter()  # drops counts of zero, so that idle hosts use no memory
 
-    def _take(self, host: str) -> None:
+    def _acquire(self, host: str) -> None:
         with self._lock:
             if self._taken[host] >= self._per_host or self._taken.total() >= self._in_all:
                 raise ReceiverBusyError("the limit of concurrent webhook deliveries is reached")

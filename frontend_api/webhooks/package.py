@@ -14,7 +14,7 @@ from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhooks:
-    rules: CallbackUrlPolicy
+    url_policy: CallbackUrlPolicy
     logs: WebhookLogs
     secrets: SigningSecrets
     deliver_event: DeliverEvent
@@ -29,13 +29,13 @@ class Webhooks:
         logs: WebhookLogs,
         sender: WebhookSender,
         secrets: SigningSecrets,
-        slots: DeliveryLimiter,
-        rules: CallbackUrlPolicy,
+        limiter: DeliveryLimiter,
+        url_policy: CallbackUrlPolicy,
         body_of: BodyOf,
         clock: Clock,
     ) -> Self:
         return cls(
-            rules=rules,
+            url_policy=url_policy,
             logs=logs,
             secrets=secrets,
             deliver_event=DeliverEvent(
@@ -43,8 +43,8 @@ class Webhooks:
                 logs=logs,
                 sender=sender,
                 secrets=secrets,
-                slots=slots,
-                rules=rules,
+                limiter=limiter,
+                url_policy=url_policy,
                 clock=clock,
                 body_of=body_of,
             ),

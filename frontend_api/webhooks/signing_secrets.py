@@ -1,18 +1,19 @@
-"""SigningSecrets: the signing secrets of each caller's webhooks.
+"""Signing secrets of each caller's webhooks, and signatures in the format of Standard Webhooks.
 
 No secret is stored. Each is derived from a key that only the API has, the owner's user id and the
 owner's number of rotations. Read access to Firestore reveals only the last two.
 """
 
+import base64
 import hashlib
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from common.domain.errors import DomainError
 from common.ports import Clock
 from frontend_api.webhooks.ports import Rotations, SecretRotations
-from frontend_api.webhooks.signatures import secret_text
 
 
 class WebhooksNotOfferedError(DomainError):
@@ -33,8 +34,8 @@ class ValidSecret:
 
     @property
     def text(self) -> str:
-        """The secret as its owner sees it."""
-        return secret_text(self.key)
+        """The secret in the format that Standard Webhooks libraries accept."""
+        return "whsec_" + base64.b64encode(self.key).decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +82,17 @@ class SigningSecrets:
         if self.key is None:
             raise WebhooksNotOfferedError("webhooks are not enabled in this deployment")
         return self.key
+
+
+def signed_headers(message_id: str, *, at: datetime, body: bytes, keys: Iterable[bytes]) -> dict[str, str]:
+    """Return the signature headers: one signature per key, so that a receiver can verify with
+    either of two secrets.
+    """
+    timestamp = str(int(at.timestamp()))
+    content = b".".join((message_id.encode(), timestamp.encode(), body))
+    signatures = (base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in keys)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(f"v1,{signature}" for signature in signatures),
+    }

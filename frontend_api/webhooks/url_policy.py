@@ -53,13 +53,13 @@ class CallbackUrlPolicy:
     `allows_loopback` also allows this machine's own addresses, by http too, for the local stack.
     """
 
-    is_offered: bool = True
-    """Whether webhooks are offered: false without a key to derive secrets from."""
+    is_enabled: bool = True
+    """False without a key to derive secrets from."""
     allows_loopback: bool = False
 
-    def checked_url(self, text: str) -> CallbackUrl:
+    def parse(self, text: str) -> CallbackUrl:
         """Check a URL and return its parts. Raises CallbackRefusedError."""
-        if not self.is_offered:
+        if not self.is_enabled:
             raise CallbackRefusedError("cannot be used: webhooks are not enabled in this deployment")
         if len(text) > MAX_URL_CHARACTERS or not _PLAIN_URL.fullmatch(text):
             raise CallbackRefusedError(

@@ -24,14 +24,14 @@ class InMemoryTaskChanges:
         """The number of subscribers."""
         return len(self._store.observers)
 
-    def follow(self, task: Task, tell: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
+    def subscribe(self, task: Task, on_change: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
         def observe(task_id: str, state: Task | None) -> None:
             if task_id == task.id:
-                tell(TaskSnapshot(task=state))
+                on_change(TaskSnapshot(task=state))
 
         self._store.observers.append(observe)
         stored = {each.id: each for each in self._store.all_tasks}.get(task.id)
         if stored is None or stored.revision != task.revision:
-            tell(TaskSnapshot(task=stored))
+            on_change(TaskSnapshot(task=stored))
         self.begun.release()
         return lambda: self._store.observers.remove(observe)

@@ -32,14 +32,14 @@ _Requests = SimpleQueue[ListenRequest | None]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Follower:
-    tell: Callable[[TaskSnapshot], None]
-    seen: tuple[int, int]
+class _Subscriber:
+    on_change: Callable[[TaskSnapshot], None]
+    latest: tuple[int, int]
 
-    def hear(self, snapshot: TaskSnapshot, moment: tuple[int, int]) -> None:
-        if moment > self.seen:
-            self.seen = moment
-            self.tell(snapshot)
+    def notify(self, snapshot: TaskSnapshot, written_at: tuple[int, int]) -> None:
+        if written_at > self.latest:
+            self.latest = written_at
+            self.on_change(snapshot)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,9 +47,9 @@ class _WatchedTask:
     """A document, its target on the stream, and its subscribers."""
 
     target_id: int
-    subscribers: list[_Follower] = field(default_factory=list)
+    subscribers: list[_Subscriber] = field(default_factory=list)
     latest: TaskSnapshot | None = None
-    moment: tuple[int, int] = (0, 0)
+    written_at: tuple[int, int] = (0, 0)
     """When Firestore wrote `latest`: seconds and nanoseconds."""
 
 
@@ -72,31 +72,31 @@ class FirestoreTaskChanges:
         self._is_wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def follow(self, task: Task, tell: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
+    def subscribe(self, task: Task, on_change: Callable[[TaskSnapshot], None]) -> Callable[[], None]:
         name = f"{self._documents}/{task.id}"
-        subscription = _Follower(tell=tell, seen=_moment_of(task.revision))
+        subscriber = _Subscriber(on_change=on_change, latest=_written_at(task.revision))
         with self._lock:
-            watched = self._watched.get(name) or self._begin(name)
-            watched.subscribers.append(subscription)
+            watched = self._watched.get(name) or self._watch(name)
+            watched.subscribers.append(subscriber)
             if watched.latest is not None:
-                subscription.hear(watched.latest, watched.moment)
+                subscriber.notify(watched.latest, watched.written_at)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._listen, name="task-changes", daemon=True)
                 self._thread.start()
-        return partial(self._unsubscribe, name, subscription)
+        return partial(self._unsubscribe, name, subscriber)
 
-    def _begin(self, name: str) -> _WatchedTask:
+    def _watch(self, name: str) -> _WatchedTask:
         watched = self._watched[name] = _WatchedTask(target_id=next(self._target_ids))
-        self._requests.put(self._added(name, watched))
+        self._requests.put(self._addition(name, watched))
         self._is_wanted.set()
         return watched
 
-    def _unsubscribe(self, name: str, subscription: _Follower) -> None:
+    def _unsubscribe(self, name: str, subscriber: _Subscriber) -> None:
         with self._lock:
             watched = self._watched.get(name)
-            if watched is None or subscription not in watched.subscribers:
+            if watched is None or subscriber not in watched.subscribers:
                 return
-            watched.subscribers.remove(subscription)
+            watched.subscribers.remove(subscriber)
             if not watched.subscribers:
                 del self._watched[name]
                 database = self._client._database_string
@@ -104,7 +104,7 @@ class FirestoreTaskChanges:
                 if not self._watched:
                     self._is_wanted.clear()
 
-    def _added(self, name: str, watched: _WatchedTask) -> ListenRequest:
+    def _addition(self, name: str, watched: _WatchedTask) -> ListenRequest:
         target = {"target_id": watched.target_id, "documents": {"documents": [name]}}
         return ListenRequest(database=self._client._database_string, add_target=target)
 
@@ -115,19 +115,19 @@ class FirestoreTaskChanges:
         while True:
             self._is_wanted.wait()
             try:
-                for response in self._opened_stream():
+                for response in self._open_stream():
                     backoff.reset()
-                    self._on_change(ListenResponse.pb(response))
+                    self._receive(ListenResponse.pb(response))
             except google_errors.GoogleAPICallError as exc:
                 _log.warning("task_changes_interrupted", error=type(exc).__name__)
             time.sleep(backoff.next_pause())
 
-    def _opened_stream(self) -> Any:
+    def _open_stream(self) -> Any:
         with self._lock:
             self._requests.put(None)  # ends the gRPC sender thread of the previous stream
             self._requests = SimpleQueue()
             for name, watched in self._watched.items():
-                self._requests.put(self._added(name, watched))
+                self._requests.put(self._addition(name, watched))
             requests = self._requests
         # retry=None: a retry would send only the requests that the first call has not consumed.
         return self._client._firestore_api.listen(
@@ -137,17 +137,19 @@ class FirestoreTaskChanges:
             metadata=self._client._rpc_metadata,
         )
 
-    def _on_change(self, response: Any) -> None:
+    def _receive(self, response: Any) -> None:
         match response.WhichOneof("response_type"):
             case "document_change":
-                self._note_change(response.document_change.document)
+                self._decode_and_notify(response.document_change.document)
             case "document_delete":
-                gone = response.document_delete
-                self._note(gone.document, _moment_of(revision_of(gone.read_time)), TaskSnapshot(task=None))
+                deleted = response.document_delete
+                self._notify(
+                    deleted.document, _written_at(revision_of(deleted.read_time)), TaskSnapshot(task=None)
+                )
             case "target_change":
-                self._check(response.target_change)
+                self._check_target(response.target_change)
 
-    def _note_change(self, document: Any) -> None:
+    def _decode_and_notify(self, document: Any) -> None:
         revision = revision_of(document.update_time)
         # As the library's own listener does.
         fields: Any = firestore_values.decode_dict(document.fields, self._client)
@@ -156,29 +158,29 @@ class FirestoreTaskChanges:
         except UndecodableError as exc:
             _log.error("watched_task_undecodable", document=document.name, reason=exc.reason)
             return
-        self._note(document.name, _moment_of(revision), TaskSnapshot(task=task))
+        self._notify(document.name, _written_at(revision), TaskSnapshot(task=task))
 
-    def _note(self, name: str, moment: tuple[int, int], snapshot: TaskSnapshot) -> None:
+    def _notify(self, name: str, written_at: tuple[int, int], snapshot: TaskSnapshot) -> None:
         with self._lock:
             watched = self._watched.get(name)
-            if watched is None or moment <= watched.moment:
+            if watched is None or written_at <= watched.written_at:
                 return
-            watched.latest, watched.moment = snapshot, moment
-            for subscription in watched.subscribers:
-                subscription.hear(snapshot, moment)
+            watched.latest, watched.written_at = snapshot, written_at
+            for subscriber in watched.subscribers:
+                subscriber.notify(snapshot, written_at)
 
-    def _check(self, change: Any) -> None:
+    def _check_target(self, change: Any) -> None:
         """Raise when Firestore removed a target that still has subscribers, so that the stream is
         reopened.
         """
         if change.target_change_type != TargetChange.TargetChangeType.REMOVE:
             return
         with self._lock:
-            followed = {watched.target_id for watched in self._watched.values()}
-        if followed.intersection(change.target_ids):
+            targets = {watched.target_id for watched in self._watched.values()}
+        if targets.intersection(change.target_ids):
             raise google_errors.from_grpc_status(change.cause.code, change.cause.message)
 
 
-def _moment_of(revision: str | None) -> tuple[int, int]:
-    written_at = update_time_of(revision or "0.0")
-    return written_at.seconds, written_at.nanos
+def _written_at(revision: str | None) -> tuple[int, int]:
+    update_time = update_time_of(revision or "0.0")
+    return update_time.seconds, update_time.nanos

@@ -69,7 +69,7 @@ def watched(request: pytest.FixtureRequest) -> Watched:
 
 def test_a_change_is_told_as_the_store_has_it_and_what_is_known_is_not(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
-    stop = watched.changes.follow(task, ear.hear)
+    stop = watched.changes.subscribe(task, ear.hear)
     claimed = watched.claimed(task)
     outcome = ear.next()
     assert outcome == claimed == watched.store.get(task.id)
@@ -81,14 +81,14 @@ def test_a_change_is_told_as_the_store_has_it_and_what_is_known_is_not(watched: 
 def test_whoever_follows_from_an_old_state_is_told_at_once(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     cancelled = watched.cancelled(task)
-    stop = watched.changes.follow(task, ear.hear)
+    stop = watched.changes.subscribe(task, ear.hear)
     assert ear.next() == cancelled
     stop()
 
 
 def test_a_deletion_is_told(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
-    stop = watched.changes.follow(task, ear.hear)
+    stop = watched.changes.subscribe(task, ear.hear)
     watched.store.delete(task.id, now=NOW)
     assert ear.next() is None
     stop()
@@ -97,18 +97,18 @@ def test_a_deletion_is_told(watched: Watched) -> None:
 def test_a_task_deleted_before_anybody_followed_it_is_told_to_be_gone(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     watched.store.delete(task.id, now=NOW)
-    stop = watched.changes.follow(task, ear.hear)
+    stop = watched.changes.subscribe(task, ear.hear)
     assert ear.next() is None
     stop()
 
 
 def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
     task, first, second, late = watched.stored_task(), Ear(), Ear(), Ear()
-    stop_first = watched.changes.follow(task, first.hear)
-    stop_second = watched.changes.follow(task, second.hear)
+    stop_first = watched.changes.subscribe(task, first.hear)
+    stop_second = watched.changes.subscribe(task, second.hear)
     claimed = watched.claimed(task)
     assert first.next() == second.next() == claimed
-    stop_late = watched.changes.follow(task, late.hear)
+    stop_late = watched.changes.subscribe(task, late.hear)
     assert late.next() == claimed  # either from the cache or from the store
     stop_first()
     watched.store.delete(task.id, now=NOW)
@@ -121,9 +121,9 @@ def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
 
 def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) -> None:
     task, ear, again = watched.stored_task(), Ear(), Ear()
-    watched.changes.follow(task, ear.hear)()
+    watched.changes.subscribe(task, ear.hear)()
     claimed = watched.claimed(task)
-    stop = watched.changes.follow(claimed, again.hear)
+    stop = watched.changes.subscribe(claimed, again.hear)
     watched.store.delete(task.id, now=NOW)
     assert again.next() is None
     assert not ear.has_heard_more()
@@ -133,7 +133,7 @@ def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) 
 def test_two_tasks_are_not_mistaken_for_one_another(watched: Watched) -> None:
     tasks = [watched.stored_task(), watched.stored_task()]
     ears = [Ear(), Ear()]
-    stops = [watched.changes.follow(task, ear.hear) for task, ear in zip(tasks, ears, strict=True)]
+    stops = [watched.changes.subscribe(task, ear.hear) for task, ear in zip(tasks, ears, strict=True)]
     changed = [watched.claimed(tasks[0]), watched.cancelled(tasks[1])]
     assert [ear.next() for ear in ears] == changed
     for stop in stops:
@@ -157,7 +157,7 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
         FirestoreTaskStore(here), FirestoreTaskChanges(firestore_client(project, emulator_host=link.host))
     )
     task, other, ear, other_ear = watched.stored_task(), watched.stored_task(), Ear(), Ear()
-    stops = [watched.changes.follow(task, ear.hear), watched.changes.follow(other, other_ear.hear)]
+    stops = [watched.changes.subscribe(task, ear.hear), watched.changes.subscribe(other, other_ear.hear)]
     claimed = watched.claimed(task)
     assert ear.next() == claimed
     link.refuse()
@@ -181,7 +181,7 @@ def test_hundreds_of_tasks_are_followed_on_one_stream_beside_reads_and_writes(em
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     watched = Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
     tasks, ear = [watched.stored_task() for _ in range(150)], Ear()
-    stops = [watched.changes.follow(task, ear.hear) for task in tasks]
+    stops = [watched.changes.subscribe(task, ear.hear) for task in tasks]
     for task in tasks:
         watched.cancelled(task)
     assert {outcome.id for _ in tasks if (outcome := ear.next()) is not None} == {task.id for task in tasks}

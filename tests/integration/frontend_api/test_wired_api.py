@@ -77,7 +77,7 @@ def test_a_submission_is_stored_confirmed_and_found_again(
     assert accepted.status_code == 202
     task_id = accepted.get_json()["id"]
     noted = threading.Event()
-    unfollow = watch.follow(store.get(task_id), lambda _: noted.set())
+    unfollow = watch.subscribe(store.get(task_id), lambda _: noted.set())
     assert store.get(task_id).enqueued_at is not None or noted.wait(60)
     unfollow()
     assert store.get(task_id).enqueued_at is not None

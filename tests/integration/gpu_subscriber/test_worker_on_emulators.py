@@ -37,7 +37,7 @@ class System:
         self.own = OwnResources(emulators)
         self._firestore = firestore_client(self.own.names.project_id, emulator_host=emulators.firestore_host)
         self.store = FirestoreTaskStore(self._firestore, timeout_seconds=PATIENCE_SECONDS)
-        self._watch = FirestoreTaskChanges(self._firestore)
+        self._changes = FirestoreTaskChanges(self._firestore)
         self._pool = ThreadPoolExecutor()
         self._leave: list[Callable[[], object]] = []
 
@@ -85,7 +85,7 @@ class System:
         stands = self.store.get(task.id)
         if is_so(stands):
             return stands
-        unfollow = self._watch.follow(stands, look)
+        unfollow = self._changes.subscribe(stands, look)
         try:
             return reached.get(timeout=PATIENCE_SECONDS)
         finally:

@@ -122,7 +122,7 @@ class Api:
             images=Images(bucket=self.images, links=self.links),
             dead_letters=self.dead_letters,
             rescue_lock=self.rescue_lock,
-            callback_url_policy=CallbackUrlPolicy(is_offered=self.webhook_key is not None),
+            callback_url_policy=CallbackUrlPolicy(is_enabled=self.webhook_key is not None),
             webhook_logs=self.webhook_logs,
             webhook_sender=self.receiver,
             webhook_secrets=SigningSecrets(
@@ -131,7 +131,7 @@ class Api:
                 overlap=timedelta(hours=24),
                 clock=self.clock,
             ),
-            webhook_slots=DeliveryLimiter(per_host=2, in_all=3),
+            webhook_limiter=DeliveryLimiter(per_host=2, in_all=3),
             clock=self.clock,
             quota_limits=self.quota_limits,
             stats=self.stats,

@@ -121,17 +121,17 @@ def resolving(*answers: Sequence[str]) -> Callable[[str, float], Sequence[Addres
 
 
 def post(
-    url: str, *, rules: CallbackUrlPolicy = LOCAL, addresses_of: Any = None, **settings: Any
+    url: str, *, url_policy: CallbackUrlPolicy = LOCAL, addresses_of: Any = None, **settings: Any
 ) -> tuple[Outcome, float]:
     sender = PinnedWebhookSender(
-        rules=rules,
+        url_policy=url_policy,
         addresses_of=addresses_of or SystemResolver(threads=1),
         timeout_seconds=settings.pop("timeout_seconds", 10.0),
         user_agent="darkroom/test",
         **settings,
     )
     began = time.monotonic()
-    outcome = sender.send(LOCAL.checked_url(url), headers={"webhook-id": "event-1"}, body=BODY)
+    outcome = sender.send(LOCAL.parse(url), headers={"webhook-id": "event-1"}, body=BODY)
     return outcome, time.monotonic() - began
 
 
@@ -183,7 +183,7 @@ def drips(connection: socket.socket) -> None:
 def test_a_slow_receiver_ends_with_the_deadline(behaves: Callable[[socket.socket], None]) -> None:
     with raw_receiver(behaves) as port:
         outcome, seconds = post(f"http://127.0.0.1:{port}/", timeout_seconds=PATIENCE_SECONDS)
-    assert (outcome.status, outcome.error) == (None, "the receiver did not answer in time")
+    assert (outcome.status, outcome.error) == (None, "the receiver did not respond in time")
     assert PATIENCE_SECONDS * 0.9 <= seconds < PATIENCE_SECONDS * 6
 
 
@@ -203,7 +203,7 @@ def test_what_is_no_answer_is_told_as_such(behaves: Callable[[socket.socket], No
     assert outcome.status is None
     assert outcome.error is not None
     assert outcome.error.startswith(
-        ("the receiver did not answer in HTTP", "the receiver broke the connection")
+        ("the receiver sent no valid HTTP response", "the receiver broke the connection")
     )
 
 
@@ -235,7 +235,9 @@ def test_an_address_that_is_not_public_is_never_connected_to(
     connected: list[object] = []
     monkeypatch.setattr(socket, "create_connection", lambda address, *_, **__: connected.append(address))
     outcome, _ = post(
-        f"https://localhost:{receiver.port}/", rules=CallbackUrlPolicy(), addresses_of=resolving(addresses)
+        f"https://localhost:{receiver.port}/",
+        url_policy=CallbackUrlPolicy(),
+        addresses_of=resolving(addresses),
     )
     assert outcome.error is not None
     assert "which is not a public address" in outcome.error
@@ -261,7 +263,7 @@ def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_mea
         assert outcome.status == 204
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 1)
         # The next attempt resolves and checks the name again.
-        outcome, _ = post(f"http://localhost:{meant.port}/", rules=CallbackUrlPolicy())
+        outcome, _ = post(f"http://localhost:{meant.port}/", url_policy=CallbackUrlPolicy())
         assert outcome.error is not None
         assert "127.0.0.2, which is not a public address" in outcome.error
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 2)

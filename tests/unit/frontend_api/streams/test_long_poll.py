@@ -78,6 +78,7 @@ def test_a_read_is_held_until_the_task_changes(api: Api) -> None:
     second = held(api, lambda: api.client.get(path, headers=known), lambda: api.complete(task))
     assert (second.status_code, second.get_json()["status"]) == (200, "completed")
     assert second.headers["ETag"] != first.headers["ETag"]
+    assert api.changes.subscribers == 0
 
 
 def test_a_read_of_a_task_that_has_changed_since_is_answered_at_once(api: Api) -> None:

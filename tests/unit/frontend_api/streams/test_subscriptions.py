@@ -31,12 +31,12 @@ def task(store: InMemoryTaskStore) -> Task:
 
 @pytest.fixture
 def subscriptions(store: InMemoryTaskStore) -> Subscriptions:
-    return Subscriptions(changes=InMemoryTaskChanges(store), most=2)
+    return Subscriptions(changes=InMemoryTaskChanges(store), limit=2)
 
 
 @pytest.fixture
 def subscription(subscriptions: Subscriptions, task: Task) -> Iterator[Subscription]:
-    with subscriptions(task) as subscription:
+    with subscriptions.subscribe(task) as subscription:
         yield subscription
 
 
@@ -136,12 +136,12 @@ def test_news_wait_for_a_caller_who_does_not_read_and_grow_old_in_nobodys_hands(
 def test_there_are_so_many_places_and_one_given_back_can_be_taken_again(
     subscriptions: Subscriptions, task: Task, subscription: Subscription
 ) -> None:
-    second = subscriptions(task)
+    second = subscriptions.subscribe(task)
     with pytest.raises(TooManyWaitingError):
-        subscriptions(task)
+        subscriptions.subscribe(task)
     second.close()
     second.close()
-    subscriptions(task).close()
+    subscriptions.subscribe(task).close()
     subscription.close()
 
 
@@ -154,7 +154,7 @@ def test_when_the_process_stops_nobody_waits_any_longer_now_or_later(
         assert waiting.result(10) is WaitOutcome.SHUTTING_DOWN
     change(store, task)
     assert ClientConnection({}).wait(subscription, LONG) is WaitOutcome.SHUTTING_DOWN
-    with subscriptions(task) as late:
+    with subscriptions.subscribe(task) as late:
         assert ClientConnection({}).wait(late, LONG) is WaitOutcome.SHUTTING_DOWN
 
 
@@ -170,7 +170,7 @@ def test_news_may_come_while_a_place_is_given_back(
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         for _ in range(200):
-            subscriptions(task).close()
+            subscriptions.subscribe(task).close()
         stop.set()
         writing.result(10)
     assert store.observers == []

@@ -1,0 +1,59 @@
+"""Schemas of the internal endpoints."""
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from frontend_api.http.schemas import ResponseBody, Timestamp
+from frontend_api.rescue.policy import Verdict
+
+MAX_ENVELOPE_BYTES = 16 * 1024 * 1024
+"""Pub/Sub's largest message, 10 MB, in base64, plus its attributes."""
+
+
+class PushedMessage(BaseModel):
+    """One message; `data` is its body, in base64."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    messageId: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")  # noqa: N815 - Google's name
+    publishTime: Timestamp  # noqa: N815 - Google's name
+    data: Base64Bytes = b""
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class PushEnvelope(BaseModel):
+    """The body of a Pub/Sub push request. Its fields are Google's; others are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    message: PushedMessage
+    subscription: str = Field(default="", description="The push subscription's full name.")
+    deliveryAttempt: int | None = Field(  # noqa: N815 - Google's name
+        default=None,
+        strict=True,
+        description="Delivery attempt number, if the subscription has a dead-letter policy.",
+    )
+
+
+class RescueRequest(BaseModel):
+    """Parameters of a rescue."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue_lost_at: Timestamp | None = Field(
+        default=None, description="Messages confirmed before this time count as lost and are published again."
+    )
+
+
+class RescueResponse(ResponseBody):
+    """The number of tasks per result of one rescue run."""
+
+    published: int
+    abandoned: int
+    left: int
+    by_verdict: dict[Verdict, int]
+
+
+class RemovalResponse(ResponseBody):
+    """The number of tasks that one cleanup run removed."""
+
+    removed: int
