@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from local_stack.errors import ProcessFailedError, StartInterruptedError
+from local_stack.processes.child_process import ProcessSpec
 from local_stack.processes.orphans import STACK_ID_VARIABLE, end_orphans, orphans_of
 from local_stack.processes.process_end import ended_within
 from local_stack.processes.supervisor import Supervisor
@@ -35,29 +36,21 @@ def supervisor(tmp_path: Path, stack_id: str) -> Iterator[Supervisor]:
         yield running
 
 
+def start(supervisor: Supervisor, *specs: ProcessSpec) -> None:
+    supervisor.start(*specs)
+    supervisor.wait_until_ready()
+
+
 def no_notice(line: str) -> None:
     raise AssertionError(line)
 
 
-def has_ended(pid: int) -> bool:
-    """Wait for the process to end. A zombie that is not collected has ended, too."""
-    try:
-        process = psutil.Process(pid)
-        process.wait(timeout=30)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.TimeoutExpired:
-        return process.status() == psutil.STATUS_ZOMBIE
-    return True
-
-
 def test_processes_end_with_the_context(tmp_path: Path, stack_id: str, program: ProgramMaker) -> None:
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
-        supervisor.start(program("one", SLEEPS), program("two", SLEEPS))
-        supervisor.wait_until_ready()
+        start(supervisor, program("one", SLEEPS), program("two", SLEEPS))
         pids = [process.pid for process in supervisor.processes.values()]
         assert all(psutil.pid_exists(pid) for pid in pids)
-    assert all(has_ended(pid) for pid in pids)
+    assert all(ended_within(pid, 30) for pid in pids)
 
 
 def test_failed_start_raises_the_name_and_the_log_tail(supervisor: Supervisor, program: ProgramMaker) -> None:
@@ -90,8 +83,7 @@ def test_start_timeout_raises_the_name_and_the_reason(supervisor: Supervisor, pr
 
 
 def test_watch_raises_when_a_process_exits(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("healthy", SLEEPS), program("victim", SLEEPS))
-    supervisor.wait_until_ready()
+    start(supervisor, program("healthy", SLEEPS), program("victim", SLEEPS))
     supervisor.processes["victim"].kill()
     with pytest.raises(ProcessFailedError, match=r"victim exited unexpectedly \(SIGKILL\)"):
         supervisor.watch(no_notice)
@@ -106,24 +98,23 @@ def test_supervisor_stops_waiting_when_interrupted(supervisor: Supervisor, progr
 
 
 def test_stop_kills_a_process_after_its_timeout(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("unresponsive", IGNORES_SIGTERM, stop_within=0.3), program("responsive", SLEEPS))
-    supervisor.wait_until_ready()
+    start(
+        supervisor, program("unresponsive", IGNORES_SIGTERM, stop_within=0.3), program("responsive", SLEEPS)
+    )
     pid = supervisor.processes["unresponsive"].pid
     assert supervisor.stop(["unresponsive", "responsive"]) == ("unresponsive",)
-    assert has_ended(pid)
+    assert ended_within(pid, 30)
     assert not supervisor.processes
 
 
 def test_hurry_ignores_the_stop_timeout(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("unresponsive", IGNORES_SIGTERM, stop_within=500))
-    supervisor.wait_until_ready()
+    start(supervisor, program("unresponsive", IGNORES_SIGTERM, stop_within=500))
     supervisor.hurry.set()
     assert supervisor.stop(["unresponsive"]) == ("unresponsive",)
 
 
 def test_stop_works_for_a_suspended_process(supervisor: Supervisor, program: ProgramMaker) -> None:
-    supervisor.start(program("paused", SLEEPS))
-    supervisor.wait_until_ready()
+    start(supervisor, program("paused", SLEEPS))
     process = supervisor.processes["paused"]
     process.suspend()
     assert psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
@@ -150,8 +141,7 @@ def test_restarted_process_appends_to_its_log(
 def test_log_of_the_previous_start_is_kept(tmp_path: Path, program: ProgramMaker, stack_id: str) -> None:
     for word in ("first", "second"):
         with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
-            supervisor.start(program("writer", f"print({word!r}, flush=True); " + SLEEPS))
-            supervisor.wait_until_ready()
+            start(supervisor, program("writer", f"print({word!r}, flush=True); " + SLEEPS))
         (tmp_path / "writer.ready").unlink()
     assert (tmp_path / "writer.log").read_text() == "second\n"
     assert (tmp_path / "writer.log.1").read_text() == "first\n"
@@ -160,8 +150,7 @@ def test_log_of_the_previous_start_is_kept(tmp_path: Path, program: ProgramMaker
 def test_stop_ends_orphaned_children(tmp_path: Path, stack_id: str, program: ProgramMaker) -> None:
     daemon = "subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], start_new_session=True)"
     with Supervisor(logs_directory=tmp_path, stack_id=stack_id) as supervisor:
-        supervisor.start(program("parent", f"{daemon}; {SLEEPS}"))
-        supervisor.wait_until_ready()
+        start(supervisor, program("parent", f"{daemon}; {SLEEPS}"))
         assert len(orphans_of(stack_id)) == 2
     assert not orphans_of(stack_id)
 
@@ -172,7 +161,7 @@ def test_orphans_are_found_by_their_marker(stack_id: str) -> None:
     other = subprocess.Popen(sleeper, env={**os.environ, STACK_ID_VARIABLE: "another"})
     try:
         assert end_orphans(stack_id) == 1
-        assert has_ended(marked.pid)
+        assert ended_within(marked.pid, 30)
         assert other.poll() is None
     finally:
         other.kill()
@@ -218,7 +207,7 @@ def test_processes_end_when_their_supervisor_is_killed(
         assert len(pids) == 2
         supervising.send_signal(ending)
         supervising.wait(60)
-    assert all(has_ended(pid) for pid in pids)
+    assert all(ended_within(pid, 30) for pid in pids)
 
 
 def test_ctrl_c_reaches_only_the_supervisor(supervisor: Supervisor, program: ProgramMaker) -> None:
@@ -229,8 +218,7 @@ def test_ctrl_c_reaches_only_the_supervisor(supervisor: Supervisor, program: Pro
 def test_suspend_returns_when_stopped_and_keeps_the_exit_code(
     supervisor: Supervisor, program: ProgramMaker
 ) -> None:
-    supervisor.start(program("sleeper", SLEEPS))
-    supervisor.wait_until_ready()
+    start(supervisor, program("sleeper", SLEEPS))
     process = supervisor.processes["sleeper"]
     for _ in range(5):
         process.suspend()
