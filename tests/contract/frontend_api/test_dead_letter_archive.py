@@ -55,7 +55,7 @@ def ids_of(archive: DeadLetterArchive) -> list[str]:
     return [letter.id for letter in archive.list_page(page_size=100).letters]
 
 
-def test_a_letter_is_read_as_it_was_added(archive: DeadLetterArchive) -> None:
+def test_letter_is_read_as_added(archive: DeadLetterArchive) -> None:
     letter = replace(
         dead_letter(), delivery_count=5, first_published_at=NOW, task_id="task-1", subscription="tasks"
     )
@@ -63,14 +63,14 @@ def test_a_letter_is_read_as_it_was_added(archive: DeadLetterArchive) -> None:
     assert archive.get(letter.id) == letter
 
 
-def test_any_attribute_that_pubsub_takes_is_kept(archive: DeadLetterArchive) -> None:
+def test_every_pubsub_attribute_is_kept(archive: DeadLetterArchive) -> None:
     names = {"__reserved__": "1", "a.b": "2", "`": "3", "ключ": "значение", "..": "é" * 500, "/": ""}
     letter = replace(dead_letter(), attributes=names, body=bytes(range(256)) * 1_562, body_bytes=9_000_000)
     archive.add(letter)
     assert archive.get(letter.id) == letter
 
 
-def test_a_letter_that_comes_again_changes_nothing(archive: DeadLetterArchive) -> None:
+def test_repeated_letter_changes_nothing(archive: DeadLetterArchive) -> None:
     letter = dead_letter()
     archive.add(letter)
     archive.record_replay(letter.id, NOW)
@@ -81,13 +81,13 @@ def test_a_letter_that_comes_again_changes_nothing(archive: DeadLetterArchive) -
 @pytest.mark.parametrize(
     "letter_id", ["20260101-120000-000-9", "x", "..", "a/b/c", "__all__", "", "é" * 2_000]
 )
-def test_what_is_not_kept_is_not_found(archive: DeadLetterArchive, letter_id: str) -> None:
+def test_missing_letter_is_not_found(archive: DeadLetterArchive, letter_id: str) -> None:
     for call in (archive.get, archive.delete, lambda name: archive.record_replay(name, NOW)):
         with pytest.raises(DeadLetterNotFoundError):
             call(letter_id)
 
 
-def test_a_deleted_letter_is_gone(archive: DeadLetterArchive) -> None:
+def test_deleted_letter_is_not_found(archive: DeadLetterArchive) -> None:
     archive.add(dead_letter(1))
     archive.add(dead_letter(2))
     archive.delete(dead_letter(1).id)
@@ -96,7 +96,7 @@ def test_a_deleted_letter_is_gone(archive: DeadLetterArchive) -> None:
         archive.delete(dead_letter(1).id)
 
 
-def test_pages_hold_every_letter_once_newest_first_and_without_its_body(archive: DeadLetterArchive) -> None:
+def test_pages_contain_every_letter_once_newest_first_without_body(archive: DeadLetterArchive) -> None:
     letters = [dead_letter(second) for second in range(5)]
     for letter in letters:
         archive.add(letter)
@@ -111,13 +111,13 @@ def test_pages_hold_every_letter_once_newest_first_and_without_its_body(archive:
     assert listed == [replace(letter, body=b"") for letter in letters[::-1]]
 
 
-def test_a_page_token_of_somebody_elses_making_is_refused(archive: DeadLetterArchive) -> None:
+def test_foreign_page_token_is_refused(archive: DeadLetterArchive) -> None:
     for token in ("nonsense", "é", "../tasks/x"):
         with pytest.raises(InvalidPageTokenError):
             archive.list_page(page_size=2, page_token=token)
 
 
-def test_a_purge_forgets_the_oldest_first_and_no_more_than_it_may(archive: DeadLetterArchive) -> None:
+def test_purge_deletes_the_oldest_up_to_its_limit(archive: DeadLetterArchive) -> None:
     for second in range(6):
         archive.add(dead_letter(second))
     before = NOW + timedelta(seconds=4)
@@ -129,7 +129,7 @@ def test_a_purge_forgets_the_oldest_first_and_no_more_than_it_may(archive: DeadL
 
 
 @pytest.mark.timeout(30)
-def test_an_archive_that_cannot_be_reached_says_so_within_seconds(unreachable: DeadLetterArchive) -> None:
+def test_archive_raises_within_seconds_when_unreachable(unreachable: DeadLetterArchive) -> None:
     letter = dead_letter()
     calls: list[Callable[[], object]] = [
         lambda: unreachable.add(letter),

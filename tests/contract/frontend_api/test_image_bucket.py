@@ -74,17 +74,17 @@ def image() -> StoredImage:
     return image_of(task_folder(uuid.uuid4().hex, NOW))
 
 
-def test_a_stored_image_is_read_whole(arranged: Arranged, image: StoredImage) -> None:
+def test_stored_image_is_read_completely(arranged: Arranged, image: StoredImage) -> None:
     arranged.store(image.object_name)
     assert arranged.bucket.read(image) == BODY
 
 
-def test_an_image_that_is_not_stored_is_gone(arranged: Arranged, image: StoredImage) -> None:
+def test_missing_image_raises(arranged: Arranged, image: StoredImage) -> None:
     with pytest.raises(ImageGoneError):
         arranged.bucket.read(image)
 
 
-def test_removal_takes_all_of_one_task_and_nothing_of_another(arranged: Arranged) -> None:
+def test_removal_deletes_all_objects_of_one_task_only(arranged: Arranged) -> None:
     task_id = uuid.uuid4().hex
     folder = task_folder(task_id, NOW)
     mine = [image_of(folder, attempt=1), image_of(folder, attempt=2)]
@@ -106,7 +106,7 @@ def test_removal_takes_all_of_one_task_and_nothing_of_another(arranged: Arranged
         assert arranged.bucket.read(image) == BODY
 
 
-def test_a_bucket_that_cannot_be_reached_says_so(arranged: Arranged, image: StoredImage) -> None:
+def test_bucket_raises_when_unreachable(arranged: Arranged, image: StoredImage) -> None:
     with pytest.raises(DependencyUnavailableError):
         arranged.broken.read(image)
     with pytest.raises(DependencyUnavailableError):

@@ -50,7 +50,7 @@ def new_tasks(count: int) -> list[Task]:
     return [submitted_task(task_id=uuid.uuid4().hex, labels={"team": "a & b"}) for _ in range(count)]
 
 
-def test_what_was_created_is_what_the_store_has(arranged: Arranged) -> None:
+def test_created_tasks_are_in_the_store(arranged: Arranged) -> None:
     tasks = new_tasks(100)
     created = arranged.batches.create(tasks)
     assert list(created) == tasks
@@ -60,7 +60,7 @@ def test_what_was_created_is_what_the_store_has(arranged: Arranged) -> None:
     assert arranged.store.get(first.id).revision == first.revision
 
 
-def test_an_id_that_is_used_is_refused_and_the_others_are_stored(arranged: Arranged) -> None:
+def test_used_id_is_refused_and_the_others_are_stored(arranged: Arranged) -> None:
     old, new = new_tasks(2)
     arranged.store.create(old)
     refused, created = arranged.batches.create([replace(old, user_id="mallory"), new])
@@ -69,13 +69,13 @@ def test_an_id_that_is_used_is_refused_and_the_others_are_stored(arranged: Arran
     assert arranged.store.get(old.id).user_id == old.user_id
 
 
-def test_those_that_do_not_exist_are_not_found(arranged: Arranged) -> None:
+def test_missing_tasks_are_omitted(arranged: Arranged) -> None:
     (task,) = new_tasks(1)
     arranged.store.create(task)
     assert set(arranged.batches.get([task.id, "nobody"])) == {task.id}
 
 
-def test_an_update_writes_to_those_that_are_as_they_were(arranged: Arranged) -> None:
+def test_update_writes_only_unchanged_tasks(arranged: Arranged) -> None:
     unchanged, changed, deleted = (arranged.store.create(task) for task in new_tasks(3))
     cancelled = arranged.store.update(changed.id, lambda task: task.cancelled(NOW))
     arranged.store.delete(deleted.id, now=NOW)
@@ -89,7 +89,7 @@ def test_an_update_writes_to_those_that_are_as_they_were(arranged: Arranged) -> 
     assert arranged.store.get(changed.id) == cancelled
 
 
-def test_a_store_that_cannot_be_reached_says_so(arranged: Arranged) -> None:
+def test_batches_raise_when_unreachable(arranged: Arranged) -> None:
     (task,) = new_tasks(1)
     with pytest.raises(DependencyUnavailableError):
         arranged.broken.create([task])

@@ -67,7 +67,7 @@ def watched(request: pytest.FixtureRequest) -> Watched:
     return Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
 
 
-def test_a_change_is_told_as_the_store_has_it_and_what_is_known_is_not(watched: Watched) -> None:
+def test_change_is_reported_as_stored_and_known_states_are_not(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     stop = watched.changes.subscribe(task, ear.hear)
     claimed = watched.claimed(task)
@@ -78,7 +78,7 @@ def test_a_change_is_told_as_the_store_has_it_and_what_is_known_is_not(watched: 
     stop()
 
 
-def test_whoever_follows_from_an_old_state_is_told_at_once(watched: Watched) -> None:
+def test_outdated_subscriber_is_notified_at_once(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     cancelled = watched.cancelled(task)
     stop = watched.changes.subscribe(task, ear.hear)
@@ -86,7 +86,7 @@ def test_whoever_follows_from_an_old_state_is_told_at_once(watched: Watched) -> 
     stop()
 
 
-def test_a_deletion_is_told(watched: Watched) -> None:
+def test_deletion_is_reported(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     stop = watched.changes.subscribe(task, ear.hear)
     watched.store.delete(task.id, now=NOW)
@@ -94,7 +94,7 @@ def test_a_deletion_is_told(watched: Watched) -> None:
     stop()
 
 
-def test_a_task_deleted_before_anybody_followed_it_is_told_to_be_gone(watched: Watched) -> None:
+def test_deletion_before_the_subscription_is_reported(watched: Watched) -> None:
     task, ear = watched.stored_task(), Ear()
     watched.store.delete(task.id, now=NOW)
     stop = watched.changes.subscribe(task, ear.hear)
@@ -102,7 +102,7 @@ def test_a_task_deleted_before_anybody_followed_it_is_told_to_be_gone(watched: W
     stop()
 
 
-def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
+def test_many_subscribers_of_one_task_stop_independently(watched: Watched) -> None:
     task, first, second, late = watched.stored_task(), Ear(), Ear(), Ear()
     stop_first = watched.changes.subscribe(task, first.hear)
     stop_second = watched.changes.subscribe(task, second.hear)
@@ -119,7 +119,7 @@ def test_many_follow_one_task_and_each_stops_alone(watched: Watched) -> None:
     stop_late()
 
 
-def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) -> None:
+def test_task_can_be_subscribed_again_after_all_stopped(watched: Watched) -> None:
     task, ear, again = watched.stored_task(), Ear(), Ear()
     watched.changes.subscribe(task, ear.hear)()
     claimed = watched.claimed(task)
@@ -130,7 +130,7 @@ def test_a_task_can_be_followed_again_after_everybody_stopped(watched: Watched) 
     stop()
 
 
-def test_two_tasks_are_not_mistaken_for_one_another(watched: Watched) -> None:
+def test_two_tasks_are_kept_apart(watched: Watched) -> None:
     tasks = [watched.stored_task(), watched.stored_task()]
     ears = [Ear(), Ear()]
     stops = [watched.changes.subscribe(task, ear.hear) for task, ear in zip(tasks, ears, strict=True)]
@@ -147,9 +147,7 @@ def network() -> Iterator[Network]:
 
 
 @pytest.mark.emulator
-def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
-    emulators: Emulators, network: Network
-) -> None:
+def test_changes_during_an_outage_are_reported_afterwards(emulators: Emulators, network: Network) -> None:
     link = network.link(lambda: int(emulators.firestore_host.rpartition(":")[2]))
     project = f"demo-{uuid.uuid4().hex[:12]}"
     here = firestore_client(project, emulator_host=emulators.firestore_host)
@@ -175,7 +173,7 @@ def test_what_changed_while_firestore_was_out_of_reach_is_told_afterwards(
 
 
 @pytest.mark.emulator
-def test_hundreds_of_tasks_are_followed_on_one_stream_beside_reads_and_writes(emulators: Emulators) -> None:
+def test_hundreds_of_tasks_share_one_stream_beside_reads_and_writes(emulators: Emulators) -> None:
     # A connection to the real Firestore carries a hundred concurrent streams; one per task would
     # leave none for writes.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)

@@ -90,32 +90,32 @@ def task() -> Task:
     return submitted_task(task_id=uuid.uuid4().hex, lane=Lane.BATCH)
 
 
-def test_what_publish_returned_from_is_there(arranged: Arranged) -> None:
+def test_published_messages_have_arrived(arranged: Arranged) -> None:
     published = task()
     arranged.queue.publish(published)
     assert arranged.published() == [published.id]
 
 
-def test_publishing_twice_is_allowed(arranged: Arranged) -> None:
+def test_task_can_be_published_twice(arranged: Arranged) -> None:
     published = task()
     arranged.queue.publish(published)
     arranged.queue.publish(published)
     assert set(arranged.published()) == {published.id}
 
 
-def test_a_queue_that_cannot_be_reached_says_so_within_seconds(arranged: Arranged) -> None:
+def test_queue_raises_within_seconds_when_unreachable(arranged: Arranged) -> None:
     with pytest.raises(DependencyUnavailableError):
         arranged.broken.publish(task())
 
 
 @pytest.mark.emulator
-def test_a_topic_that_does_not_exist_is_an_outage(emulators: Emulators) -> None:
+def test_missing_topic_raises_dependency_unavailable(emulators: Emulators) -> None:
     with pytest.raises(DependencyUnavailableError):
         emulated(emulators.pubsub_host, "no-such-topic").publish(task())
 
 
 @pytest.mark.emulator
-def test_a_message_says_what_subscriptions_filter_on(
+def test_message_has_the_attributes_that_subscriptions_filter_on(
     emulators: Emulators, topic: str, subscriber: SubscriberClient
 ) -> None:
     published = task()

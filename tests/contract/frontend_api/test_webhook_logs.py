@@ -66,7 +66,7 @@ def tried(number: int = 1, outcome: Outcome = SERVER_ERROR) -> Callable[[Webhook
     )
 
 
-def test_a_log_begins_empty_and_is_read_as_it_was_written(stores: Stores) -> None:
+def test_log_starts_empty_and_is_read_as_written(stores: Stores) -> None:
     empty = stores.logs.get("task-1")
     assert (empty, empty.revision) == (WebhookLog(task_id="task-1"), None)
     written = stores.logs.update("task-1", tried())
@@ -80,7 +80,7 @@ def test_a_log_begins_empty_and_is_read_as_it_was_written(stores: Stores) -> Non
     assert (read.stopped_at, read.expires_at) == (NOW, NOW + timedelta(days=30))
 
 
-def test_of_many_writers_at_once_none_is_lost(stores: Stores) -> None:
+def test_concurrent_writers_lose_no_update(stores: Stores) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: stores.logs.update("task-1", tried(number % 2)), range(12)))
     log = stores.logs.get("task-1")
@@ -88,7 +88,7 @@ def test_of_many_writers_at_once_none_is_lost(stores: Stores) -> None:
     assert sorted(one.number for one in log.deliveries) == [1, 2]
 
 
-def test_a_log_that_was_seen_long_ago_is_read_anew(stores: Stores) -> None:
+def test_outdated_log_is_read_again_before_a_change(stores: Stores) -> None:
     old = stores.logs.get("task-1")
     seen = stores.logs.update("task-1", tried(), last_seen=old)
     stores.logs.update("task-1", tried(2))
@@ -97,12 +97,12 @@ def test_a_log_that_was_seen_long_ago_is_read_anew(stores: Stores) -> None:
     assert [one.tries_made for one in stores.logs.get("task-1").deliveries] == [3, 1]
 
 
-def test_a_change_that_changes_nothing_writes_nothing(stores: Stores) -> None:
+def test_unchanged_log_is_not_written(stores: Stores) -> None:
     stores.logs.update("task-1", lambda log: log)
     assert stores.logs.get("task-1").revision is None
 
 
-def test_a_deleted_log_is_gone_and_deleting_twice_is_no_error(stores: Stores) -> None:
+def test_deleted_log_is_empty_and_delete_is_idempotent(stores: Stores) -> None:
     stores.logs.update("task-1", tried())
     stores.logs.update("task-2", tried())
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_a_deleted_log_is_gone_and_deleting_twice_is_no_error(stores: Stores) ->
 
 
 @pytest.mark.timeout(30)
-def test_logs_that_cannot_be_reached_say_so_within_seconds(unreachable: WebhookLogs) -> None:
+def test_logs_raise_within_seconds_when_unreachable(unreachable: WebhookLogs) -> None:
     calls: list[Callable[[], object]] = [
         lambda: unreachable.get("task-1"),
         lambda: unreachable.update("task-1", tried()),
@@ -123,7 +123,7 @@ def test_logs_that_cannot_be_reached_say_so_within_seconds(unreachable: WebhookL
             call()
 
 
-def test_each_callers_rotations_are_counted_apart(stores: Stores) -> None:
+def test_rotations_are_counted_per_caller(stores: Stores) -> None:
     assert stores.rotations.of("ada") == Rotations()
     later = NOW + timedelta(seconds=1, microseconds=7)
     assert stores.rotations.add("ada", NOW) == Rotations(count=1, last_at=NOW)

@@ -62,9 +62,7 @@ def links(clock: FakeClock) -> GcsImageLinks:
     )
 
 
-def test_a_link_names_the_object_the_signer_and_its_end(
-    links: GcsImageLinks, iam: Iam, clock: FakeClock
-) -> None:
+def test_link_names_object_signer_and_expiry(links: GcsImageLinks, iam: Iam, clock: FakeClock) -> None:
     image = stored_image(submitted_task())
     link = links.signed(image)
     assert link is not None
@@ -78,7 +76,7 @@ def test_a_link_names_the_object_the_signer_and_its_end(
     assert ACCOUNT in iam.asked[0]
 
 
-def test_a_link_is_signed_again_when_half_its_life_is_over(
+def test_link_is_signed_again_after_half_its_lifetime(
     links: GcsImageLinks, iam: Iam, clock: FakeClock
 ) -> None:
     first = links.signed(stored_image(submitted_task()))
@@ -90,11 +88,11 @@ def test_a_link_is_signed_again_when_half_its_life_is_over(
     assert len(iam.asked) == 3
 
 
-def test_when_iam_refuses_the_links_are_unavailable(links: GcsImageLinks, iam: Iam) -> None:
+def test_links_are_unavailable_when_iam_refuses(links: GcsImageLinks, iam: Iam) -> None:
     iam.answer.status = 403
     with pytest.raises(DependencyUnavailableError):
         links.signed(stored_image(submitted_task()))
 
 
-def test_where_nothing_can_sign_there_are_no_links() -> None:
+def test_links_are_none_when_signing_is_not_configured() -> None:
     assert NoImageLinks().signed(stored_image(submitted_task())) is None

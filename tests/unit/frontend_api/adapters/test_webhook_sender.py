@@ -135,7 +135,7 @@ def post(
     return outcome, time.monotonic() - began
 
 
-def test_the_request_is_what_was_asked_for(receiver: Receiver) -> None:
+def test_request_has_the_given_url_headers_and_body(receiver: Receiver) -> None:
     outcome, _ = post(f"http://localhost:{receiver.port}/hook?a=b")
     assert (outcome.status, outcome.error) == (204, None)
     assert outcome.duration_seconds > 0
@@ -147,7 +147,7 @@ def test_the_request_is_what_was_asked_for(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
+def test_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     receiver.status = status
     receiver.headers = {"Location": f"http://127.0.0.1:{receiver.port}/elsewhere", "Content-Length": "0"}
     outcome, _ = post(f"http://127.0.0.1:{receiver.port}/hook")
@@ -155,7 +155,7 @@ def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     assert [path for path, _, _ in receiver.requests] == ["/hook"]
 
 
-def test_an_answer_without_an_end_is_not_waited_for(receiver: Receiver) -> None:
+def test_endless_response_is_not_read(receiver: Receiver) -> None:
     receiver.status, receiver.endless_body = 200, True
     outcome, seconds = post(f"http://127.0.0.1:{receiver.port}/")
     assert (outcome.status, seconds < 5) == (200, True)
@@ -180,7 +180,7 @@ def drips(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behaves", [says_nothing, drips])
-def test_a_slow_receiver_ends_with_the_deadline(behaves: Callable[[socket.socket], None]) -> None:
+def test_slow_receiver_is_cut_off_at_the_deadline(behaves: Callable[[socket.socket], None]) -> None:
     with raw_receiver(behaves) as port:
         outcome, seconds = post(f"http://127.0.0.1:{port}/", timeout_seconds=PATIENCE_SECONDS)
     assert (outcome.status, outcome.error) == (None, "the receiver did not respond in time")
@@ -197,7 +197,7 @@ def speaks_something_else(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behaves", [closes_at_once, speaks_something_else])
-def test_what_is_no_answer_is_told_as_such(behaves: Callable[[socket.socket], None]) -> None:
+def test_invalid_response_is_reported(behaves: Callable[[socket.socket], None]) -> None:
     with raw_receiver(behaves) as port:
         outcome, _ = post(f"http://127.0.0.1:{port}/")
     assert outcome.status is None
@@ -207,7 +207,7 @@ def test_what_is_no_answer_is_told_as_such(behaves: Callable[[socket.socket], No
     )
 
 
-def test_nobody_there_is_told_as_such() -> None:
+def test_refused_connection_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     outcome, _ = post(f"http://127.0.0.1:{port}/")
@@ -229,7 +229,7 @@ def test_nobody_there_is_told_as_such() -> None:
         ["8.8.8.8", "127.0.0.1"],  # one forbidden address is enough
     ],
 )
-def test_an_address_that_is_not_public_is_never_connected_to(
+def test_private_address_is_never_connected_to(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
     connected: list[object] = []
@@ -245,7 +245,7 @@ def test_an_address_that_is_not_public_is_never_connected_to(
     assert not receiver.requests
 
 
-def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_means_another_by_then(
+def test_connection_uses_the_checked_address_when_the_name_changes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lookups: list[str] = []
@@ -269,7 +269,7 @@ def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_mea
         assert (len(meant.requests), len(internal.requests), len(lookups)) == (1, 0, 2)
 
 
-def test_a_name_that_turns_bad_after_a_good_answer_is_refused_at_the_next_try(receiver: Receiver) -> None:
+def test_name_that_turns_private_is_refused_at_the_next_attempt(receiver: Receiver) -> None:
     turning = resolving(["127.0.0.1"], ["10.0.0.1"])
     url = f"http://localhost:{receiver.port}/"
     assert post(url, addresses_of=turning)[0].status == 204
@@ -278,14 +278,14 @@ def test_a_name_that_turns_bad_after_a_good_answer_is_refused_at_the_next_try(re
     assert len(receiver.requests) == 1
 
 
-def test_when_the_first_address_takes_nobody_the_next_one_is_tried(receiver: Receiver) -> None:
+def test_next_address_is_tried_when_the_first_refuses(receiver: Receiver) -> None:
     outcome, _ = post(
         f"http://localhost:{receiver.port}/", addresses_of=resolving(["127.0.0.77", "127.0.0.1"])
     )
     assert outcome.status == 204
 
 
-def test_a_name_that_means_nothing_is_told_as_such() -> None:
+def test_unresolvable_name_is_reported() -> None:
     def nothing(_host: str, _timeout: float) -> Sequence[Address]:
         raise UnresolvableError("leads to a host that cannot be resolved")
 
@@ -293,7 +293,7 @@ def test_a_name_that_means_nothing_is_told_as_such() -> None:
     assert outcome.error == "the callback URL leads to a host that cannot be resolved"
 
 
-def test_a_resolver_that_never_answers_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_resolver_is_cut_off_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: stuck.wait(30))
     try:
@@ -334,9 +334,7 @@ def _certificate(name: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(("proven", "is_taken"), [("hooks.example.com", True), ("evil.example.com", False)])
-def test_tls_proves_the_name_of_the_host_and_not_the_address(
-    tmp_path: Path, proven: str, is_taken: bool
-) -> None:
+def test_tls_verifies_the_host_name_and_not_the_address(tmp_path: Path, proven: str, is_taken: bool) -> None:
     pem = _certificate(proven, tmp_path)
     with_key = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with_key.load_cert_chain(pem)

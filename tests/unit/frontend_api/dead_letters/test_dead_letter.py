@@ -25,7 +25,7 @@ def letter_of(body: bytes, *, attributes: dict[str, str] | None = None, **change
     return DeadLetter.of(message, now=NOW, keep_for=timedelta(days=30))
 
 
-def test_a_readable_letter_names_its_task() -> None:
+def test_readable_letter_names_its_task() -> None:
     letter = letter_of(
         TASK_BODY, attributes={"model": "demo", "CloudPubSubDeadLetterSourceDeliveryCount": "100"}
     )
@@ -36,7 +36,7 @@ def test_a_readable_letter_names_its_task() -> None:
     assert letter.expires_at == NOW + timedelta(days=30)
 
 
-def test_a_letter_says_why_nobody_could_read_it() -> None:
+def test_unreadable_letter_states_the_reason() -> None:
     assert letter_of(b"\xff").reason == "body is not JSON"
     told = {"dead_letter_reason": "version '2.0' is not 1.x"}
     assert letter_of(b"\xff", attributes=told).reason == "version '2.0' is not 1.x"
@@ -46,14 +46,14 @@ def test_a_letter_says_why_nobody_could_read_it() -> None:
         letter_of(b"\xff").task_message()
 
 
-def test_of_a_huge_body_the_beginning_is_kept_and_the_size_told() -> None:
+def test_large_body_is_cut_and_its_size_kept() -> None:
     letter = letter_of(b"x" * 1_000_000, attributes={"dead_letter_body_bytes": "9000000"})
     assert (len(letter.body), letter.body_bytes, letter.body_is_cut) == (MAX_BODY_BYTES, 9_000_000, True)
     with pytest.raises(DeadLetterUndecodableError, match="9000000 bytes"):
         letter.task_message()
 
 
-def test_a_readable_body_that_was_cut_still_ends_its_task_but_is_not_read_again() -> None:
+def test_cut_body_names_its_task_and_is_not_decoded_again() -> None:
     long = json.dumps({**json.loads(TASK_BODY), "unknown": "x" * 500_000}).encode()
     letter = letter_of(long)
     assert (letter.task_id, letter.is_replayable) == ("task-1", False)
@@ -61,7 +61,7 @@ def test_a_readable_body_that_was_cut_still_ends_its_task_but_is_not_read_again(
         letter.task_message()
 
 
-def test_ids_sort_by_time_and_tell_messages_of_one_number_apart() -> None:
+def test_ids_sort_by_time_and_differ_for_equal_message_ids() -> None:
     first = letter_of(b"", message_id="1").id
     assert first == "20260101-120000-042-1"
     later = letter_of(b"", message_id="1", published_at=NOW + timedelta(seconds=1)).id

@@ -65,7 +65,7 @@ def replayed(api: Api, letter_id: str) -> TestResponse:
 # ── archiving ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_message_that_nobody_can_read_is_kept_with_all_that_is_known_of_it(api: Api) -> None:
+def test_unreadable_message_is_archived_with_its_attributes(api: Api) -> None:
     letter_id = died(
         api,
         b"\xff\x00junk",
@@ -95,7 +95,7 @@ def test_a_message_that_nobody_can_read_is_kept_with_all_that_is_known_of_it(api
     }
 
 
-def test_the_task_of_a_dead_message_fails_and_keeps_its_history(api: Api) -> None:
+def test_task_of_a_dead_letter_fails_and_keeps_its_history(api: Api) -> None:
     task = api.claimed_task()
     claim = task.claim
     assert claim is not None
@@ -111,7 +111,7 @@ def test_the_task_of_a_dead_message_fails_and_keeps_its_history(api: Api) -> Non
     assert json.loads(letter["body"])["task_id"] == task.id
 
 
-def test_a_claim_that_died_with_its_worker_is_in_the_history_of_the_failed_task(api: Api) -> None:
+def test_expired_claim_appears_in_the_history_of_the_failed_task(api: Api) -> None:
     task = api.claimed_task()
     died_of(api, task)
     stored = api.stored(task.id)
@@ -119,7 +119,7 @@ def test_a_claim_that_died_with_its_worker_is_in_the_history_of_the_failed_task(
     assert [attempt.ending for attempt in stored.history] == ["claim_expired"]
 
 
-def test_a_task_under_a_live_claim_is_left_to_its_holder(api: Api) -> None:
+def test_task_under_a_live_claim_does_not_fail(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)
     claimed = api.store.update(
@@ -129,7 +129,7 @@ def test_a_task_under_a_live_claim_is_left_to_its_holder(api: Api) -> None:
     assert api.stored(task.id) == claimed
 
 
-def test_a_task_that_was_touched_since_is_not_lost(api: Api) -> None:
+def test_task_that_changed_since_does_not_fail(api: Api) -> None:
     task = api.stored_task()
     pushed = envelope(encode_task_message(task, result_bucket="images"), died_at=api.clock.now())
     api.clock.advance(1)
@@ -138,7 +138,7 @@ def test_a_task_that_was_touched_since_is_not_lost(api: Api) -> None:
     assert api.stored(task.id) == noted
 
 
-def test_ended_and_deleted_tasks_stay_as_they_are(api: Api) -> None:
+def test_finished_and_deleted_tasks_do_not_change(api: Api) -> None:
     ended = api.completed_task(task_id="done")
     died_of(api, ended)
     assert api.stored("done") == ended
@@ -148,7 +148,7 @@ def test_ended_and_deleted_tasks_stay_as_they_are(api: Api) -> None:
     assert [task.id for task in api.store.all_tasks] == ["done"]
 
 
-def test_an_ending_whose_worker_could_never_tell_it_is_told_when_its_message_dies(api: Api) -> None:
+def test_unpublished_final_event_is_published_when_its_message_dies(api: Api) -> None:
     """The worker returned each delivery, as its event was refused; Pub/Sub then dead-lettered it."""
     task = api.completed_task()
     died_of(api, task)
@@ -156,7 +156,7 @@ def test_an_ending_whose_worker_could_never_tell_it_is_told_when_its_message_die
     assert [event.id for event in api.events.events] == [ending_of(task).id]
 
 
-def test_an_ending_that_cannot_be_told_when_its_message_dies_is_left_to_rescue(api: Api) -> None:
+def test_final_event_is_left_to_rescue_when_it_cannot_be_published(api: Api) -> None:
     task = api.completed_task()
     api.events.failures_left = 1
     died_of(api, task)
@@ -164,7 +164,7 @@ def test_an_ending_that_cannot_be_told_when_its_message_dies_is_left_to_rescue(a
     assert [event.id for event in api.events.events] == [ending_of(task).id]
 
 
-def test_the_same_message_may_come_again_even_after_its_task_was_replayed(api: Api) -> None:
+def test_repeated_message_changes_nothing_after_a_replay(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)
     pushed = envelope(encode_task_message(task, result_bucket="images"), died_at=api.clock.now())
@@ -178,7 +178,7 @@ def test_the_same_message_may_come_again_even_after_its_task_was_replayed(api: A
     assert len(told(api)["dead_letters"]) == 1
 
 
-def test_an_archive_that_died_between_its_two_writes_is_made_good_by_the_next_push(api: Api) -> None:
+def test_repeated_push_fails_the_task_when_the_first_push_died(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)
     pushed = envelope(encode_task_message(task, result_bucket="images"), died_at=api.clock.now())
@@ -190,13 +190,13 @@ def test_an_archive_that_died_between_its_two_writes_is_made_good_by_the_next_pu
     assert api.stored(task.id).status is TaskStatus.FAILED
 
 
-def test_while_firestore_is_away_pubsub_keeps_the_message(api: Api) -> None:
+def test_push_is_not_acknowledged_when_firestore_is_unavailable(api: Api) -> None:
     api.dead_letters.unavailable = True
     answer = push(api, envelope(b"junk", died_at=api.clock.now()))
     assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")
 
 
-def test_the_largest_message_that_pubsub_takes_is_archived(api: Api) -> None:
+def test_largest_pubsub_message_is_archived(api: Api) -> None:
     letter_id = died(api, b"x" * 10_000_000)
     letter = told(api, f"/{letter_id}")
     assert (letter["body_bytes"], len(letter["body"]), letter["body_is_cut"]) == (10_000_000, 400_000, True)
@@ -214,14 +214,14 @@ def test_the_largest_message_that_pubsub_takes_is_archived(api: Api) -> None:
         ({"attributes": {"a": 1}}, "/message/attributes/a"),
     ],
 )
-def test_what_is_no_push_is_refused(api: Api, change: dict[str, Any], pointer: str) -> None:
+def test_invalid_push_is_refused(api: Api, change: dict[str, Any], pointer: str) -> None:
     pushed = envelope(b"junk", died_at=api.clock.now())
     answer = push(api, {**pushed, "message": {**pushed["message"], **change}})
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, pointer)
     assert told(api)["dead_letters"] == []
 
 
-def test_the_emulators_push_shows_the_token_in_its_address(api: Api) -> None:
+def test_push_is_accepted_with_the_token_in_its_url(api: Api) -> None:
     pushed = envelope(b"junk", died_at=api.clock.now())
     for query, status in (({"token": "guessed"}, 401), ({}, 401), ({"token": INTERNAL_TOKEN}, 204)):
         answer = api.client.post("/internal/dead-letters", json=pushed, query_string=query)
@@ -235,14 +235,14 @@ VERBS = [("GET", ""), ("GET", "/x"), ("POST", "/x/replay"), ("DELETE", "/x"), ("
 
 
 @pytest.mark.parametrize(("method", "path"), VERBS)
-def test_dead_letters_are_for_operators_only(api: Api, method: str, path: str) -> None:
+def test_dead_letters_require_an_operator(api: Api, method: str, path: str) -> None:
     answer = api.client.open(f"{PATH}{path}", method=method, headers=signed_in_as("ada"))
     assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
     nobody = api.client.open(f"{PATH}{path}", method=method, headers={"Authorization": "Basic eDp5"})
     assert (nobody.status_code, nobody.get_json()["code"]) == (401, "unauthenticated")
 
 
-def test_they_come_in_pages_newest_first_and_without_their_bodies(api: Api) -> None:
+def test_list_returns_pages_newest_first_without_bodies(api: Api) -> None:
     ids = []
     for number in range(5):
         api.clock.advance(1)
@@ -255,18 +255,18 @@ def test_they_come_in_pages_newest_first_and_without_their_bodies(api: Api) -> N
 
 
 @pytest.mark.parametrize("query", [{"page_size": 0}, {"page_token": "x"}, {"page": 1}])
-def test_a_page_that_cannot_be_is_refused(api: Api, query: dict[str, Any]) -> None:
+def test_invalid_page_is_refused(api: Api, query: dict[str, Any]) -> None:
     answer = api.client.get(PATH, headers=OPERATOR, query_string=query)
     assert (answer.status_code, answer.get_json()["code"]) == (422, "parameters_rejected")
 
 
 @pytest.mark.parametrize(("method", "path"), VERBS[1:4])
-def test_what_is_not_kept_is_not_found(api: Api, method: str, path: str) -> None:
+def test_missing_letter_is_not_found(api: Api, method: str, path: str) -> None:
     answer = api.client.open(f"{PATH}{path}", method=method, headers=OPERATOR)
     assert (answer.status_code, answer.get_json()["code"]) == (404, "dead_letter_not_found")
 
 
-def test_a_replay_gives_the_failed_task_all_its_attempts_again(api: Api) -> None:
+def test_replay_queues_the_failed_task_with_all_attempts(api: Api) -> None:
     task = api.claimed_task()
     letter_id = died_of(api, task)
     api.clock.advance(1)
@@ -283,7 +283,7 @@ def test_a_replay_gives_the_failed_task_all_its_attempts_again(api: Api) -> None
     assert told(api, f"/{letter_id}")["replayed_at"] is not None
 
 
-def test_a_replay_of_a_waiting_task_sends_one_more_message_and_changes_nothing_else(api: Api) -> None:
+def test_replay_of_a_queued_task_publishes_one_more_message(api: Api) -> None:
     letter_id = died_of(api, api.stored_task())
     for _ in range(2):
         api.clock.advance(1)
@@ -293,14 +293,14 @@ def test_a_replay_of_a_waiting_task_sends_one_more_message_and_changes_nothing_e
     assert (task.status, task.attempts_left) == (TaskStatus.QUEUED, 4)
 
 
-def test_what_nobody_can_read_is_not_replayed(api: Api) -> None:
+def test_undecodable_letter_is_not_replayed(api: Api) -> None:
     answer = replayed(api, died(api, b"junk"))
     assert (answer.status_code, answer.get_json()["code"]) == (409, "dead_letter_undecodable")
     assert "body is not JSON" in answer.get_json()["detail"]
     assert not api.queue.published
 
 
-def test_what_has_ended_well_or_was_cancelled_is_not_replayed(api: Api) -> None:
+def test_completed_or_cancelled_task_is_not_replayed(api: Api) -> None:
     done = api.completed_task(task_id="done")
     answer = replayed(api, died_of(api, done))
     assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
@@ -310,7 +310,7 @@ def test_what_has_ended_well_or_was_cancelled_is_not_replayed(api: Api) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
 
 
-def test_a_letter_of_a_deleted_task_says_so(api: Api) -> None:
+def test_replay_of_a_deleted_task_is_not_found(api: Api) -> None:
     task = api.stored_task()
     letter_id = died_of(api, task)
     api.store.delete(task.id, now=api.clock.now())
@@ -318,7 +318,7 @@ def test_a_letter_of_a_deleted_task_says_so(api: Api) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 
-def test_a_replay_that_cannot_be_published_is_kept_for_rescue(api: Api) -> None:
+def test_replay_is_left_to_rescue_when_publishing_fails(api: Api) -> None:
     task = api.stored_task()
     letter_id = died_of(api, task)
     api.queue.unavailable = True
@@ -328,7 +328,7 @@ def test_a_replay_that_cannot_be_published_is_kept_for_rescue(api: Api) -> None:
     assert told(api, f"/{letter_id}")["replayed_at"] is None
 
 
-def test_one_letter_can_be_deleted(api: Api) -> None:
+def test_letter_can_be_deleted(api: Api) -> None:
     letter_id = died(api, b"junk")
     assert api.client.delete(f"{PATH}/{letter_id}", headers=OPERATOR).status_code == 204
     assert api.client.delete(f"{PATH}/{letter_id}", headers=OPERATOR).status_code == 404
@@ -345,7 +345,7 @@ def test_old_letters_can_be_purged(api: Api) -> None:
 
 
 @pytest.mark.parametrize("query", [{}, {"older_than": "7d"}, {"older_than": "2026-01-01T00:00:00"}])
-def test_a_purge_must_say_how_old(api: Api, query: dict[str, str]) -> None:
+def test_purge_requires_an_age(api: Api, query: dict[str, str]) -> None:
     died(api, b"junk")
     answer = api.client.delete(PATH, headers=OPERATOR, query_string=query)
     assert (answer.status_code, answer.get_json()["errors"][0]["parameter"]) == (422, "older_than")

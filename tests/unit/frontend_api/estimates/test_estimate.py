@@ -53,7 +53,7 @@ def workload(
 # ── time for drawing ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_task_takes_what_its_size_took_before() -> None:
+def test_draw_time_follows_the_measured_size() -> None:
     draw_time = draw_time_of(workload(), ASKED)
     assert draw_time is not None
     assert (draw_time.gpu_seconds, draw_time.alone_seconds) == pytest.approx((GPU_SECONDS, ALONE_SECONDS))
@@ -66,33 +66,33 @@ def test_further_images_share_their_steps_with_the_first() -> None:
     assert draw_time.alone_seconds == pytest.approx(ALONE_SECONDS + 2 * GPU_SECONDS)
 
 
-def test_a_size_nobody_drew_is_told_from_the_one_most_like_it() -> None:
+def test_draw_time_is_scaled_from_the_most_similar_size() -> None:
     small = replace(SIZE, pass_pixels=PASS_PIXELS // 16, step_seconds=0.01, alone_step_seconds=None)
     draw_time = draw_time_of(workload(worker("w", small, SIZE)), parameters(steps=20, width=512, height=512))
     assert draw_time is not None
     assert draw_time.gpu_seconds == pytest.approx(0.02 + 4 * (20 * 0.05 + 0.08))
 
 
-def test_of_several_workers_the_one_in_the_middle_is_believed() -> None:
+def test_draw_time_is_the_median_of_the_workers() -> None:
     slow = replace(SIZE, step_seconds=50.0)
     draw_time = draw_time_of(workload(worker("a"), worker("b"), worker("c", slow)), ASKED)
     assert draw_time is not None
     assert draw_time.gpu_seconds == pytest.approx(GPU_SECONDS)
 
 
-def test_what_no_worker_knows_nobody_can_tell() -> None:
+def test_draw_time_is_unknown_without_measurements() -> None:
     assert draw_time_of(workload(worker_report()), ASKED) is None
 
 
 # ── waiting time ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_with_a_worker_to_spare_nobody_waits() -> None:
+def test_wait_is_zero_when_a_worker_is_free() -> None:
     busy = workload(worker("a"), worker("b"), processing={Lane.INTERACTIVE: Work(tasks=1, units=5.0)})
     assert position_of_newest(busy, "demo", Lane.INTERACTIVE, NOW).wait_seconds == 0.0
 
 
-def test_what_is_queued_and_half_of_what_is_drawn_comes_first_and_workers_share_it() -> None:
+def test_wait_counts_queued_and_half_of_held_work_shared_by_workers() -> None:
     queued, drawn = (
         {Lane.INTERACTIVE: Work(tasks=6, units=12.0)},
         {Lane.INTERACTIVE: Work(tasks=2, units=4.0)},
@@ -103,7 +103,7 @@ def test_what_is_queued_and_half_of_what_is_drawn_comes_first_and_workers_share_
     assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((6, (12.0 + 2.0) / 2))
 
 
-def test_workers_go_on_with_what_was_measured_and_not_with_what_came_later() -> None:
+def test_elapsed_time_reduces_measured_work_but_not_arrivals() -> None:
     later = workload(queued={Lane.INTERACTIVE: Work(tasks=3, units=3.0)})
     for _ in range(2):
         later = later.with_task(submitted_task())
@@ -113,7 +113,7 @@ def test_workers_go_on_with_what_was_measured_and_not_with_what_came_later() -> 
         assert position.wait_seconds == pytest.approx(left + arrived)
 
 
-def test_position_in_a_long_backlog_follows_the_work_done_since_it_was_measured() -> None:
+def test_position_in_a_long_backlog_follows_the_elapsed_time() -> None:
     long = workload(worker("a"), worker("b"), queued={Lane.BATCH: Work(tasks=2_000, units=1_000.0)})
     long = long.with_task(submitted_task())
     for passed, ahead in ((0.0, 2_001), (1.0, 2_001), (5.0, 1_981), (9_999.0, 1)):
@@ -123,7 +123,7 @@ def test_position_in_a_long_backlog_follows_the_work_done_since_it_was_measured(
     assert position_of_newest(nobody, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead == 2_000
 
 
-def test_models_that_share_a_worker_wait_for_each_other() -> None:
+def test_models_on_one_worker_wait_for_each_other() -> None:
     both = worker("w", models=("demo", "other"))
     other = replace(both.times[0], model="other", gpu_seconds_per_unit=3.0)
     shared = Workload(
@@ -135,7 +135,7 @@ def test_models_that_share_a_worker_wait_for_each_other() -> None:
     assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((0, 6.0))
 
 
-def test_interactive_tasks_overtake_those_batch_tasks_that_a_worker_holds_with_them() -> None:
+def test_interactive_task_overtakes_the_batch_tasks_held_with_it() -> None:
     queued = {Lane.BATCH: Work(tasks=20, units=20.0)}
     ahead = workload(worker("w", deliveries=5), queued=queued)
     assert position_of_newest(ahead, "demo", Lane.BATCH, NOW).wait_seconds == pytest.approx(20.0)
@@ -144,7 +144,7 @@ def test_interactive_tasks_overtake_those_batch_tasks_that_a_worker_holds_with_t
     assert position_of_newest(few, "demo", Lane.INTERACTIVE, NOW).wait_seconds == pytest.approx(0.0)
 
 
-def test_whoever_stands_in_the_middle_waits_for_those_before() -> None:
+def test_wait_counts_only_the_tasks_ahead() -> None:
     queued = {Lane.INTERACTIVE: Work(tasks=10, units=20.0)}
     position = position_behind(workload(queued=queued), "demo", Lane.INTERACTIVE, NOW, tasks_ahead=4)
     assert (position.tasks_ahead, position.wait_seconds) == pytest.approx((4, 8.0))
@@ -152,14 +152,14 @@ def test_whoever_stands_in_the_middle_waits_for_those_before() -> None:
     assert position.wait_seconds_at(NOW + timedelta(seconds=30)) == 0.0
 
 
-def test_to_the_wait_come_the_drawing_alone_and_the_handling() -> None:
+def test_prediction_adds_wait_drawing_and_handling() -> None:
     here = workload()
     draw_time = draw_time_of(here, ASKED)
     assert draw_time is not None
     assert predicted_seconds(here, draw_time, wait_seconds=7.0) == pytest.approx(7.0 + ALONE_SECONDS + 0.25)
 
 
-def test_of_a_task_that_is_drawn_what_is_left_counts() -> None:
+def test_prediction_of_a_held_task_counts_the_rest() -> None:
     held = submitted_task().claimed_by("w", NOW, timedelta(seconds=60))
     here = workload(processing={Lane.INTERACTIVE: Work(tasks=1, units=held.parameters.work_units)})
     draw_time = draw_time_of(here, held.parameters)
@@ -184,9 +184,7 @@ def cases(count: int, *, about: float, error: float, spread: float, seed: int = 
 
 @pytest.mark.parametrize("error", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("spread", [0.1, 0.6])
-def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
-    error: float, spread: float
-) -> None:
+def test_calibration_covers_p50_and_p90_when_predictions_are_wrong(error: float, spread: float) -> None:
     workers = [cases(100, about=5.0, error=error, spread=spread, seed=seed) for seed in range(10, 20)]
     calibration = Calibration.of(workers)
     later = cases(2_000, about=5.0, error=error, spread=spread, seed=2)
@@ -196,7 +194,7 @@ def test_as_many_end_in_time_as_is_told_however_wrong_the_predictions_are(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_nearly_as_many_do_when_neighbours_are_late_together(seed: int) -> None:
+def test_calibration_covers_p90_when_neighbouring_tasks_are_late_together(seed: int) -> None:
     chance = random.Random(seed)
     past: list[PredictionSample] = []
     in_time: list[bool] = []
@@ -210,7 +208,7 @@ def test_nearly_as_many_do_when_neighbours_are_late_together(seed: int) -> None:
     assert sum(in_time) / len(in_time) > 0.86
 
 
-def test_short_predictions_err_in_other_ways_than_long_ones() -> None:
+def test_calibration_separates_short_and_long_predictions() -> None:
     short, long = cases(100, about=0.5, error=4.0, spread=0.1), cases(100, about=50.0, error=1.0, spread=0.1)
     calibration = Calibration.of([short, long])
     assert calibration.eta(0.5).p50_seconds == pytest.approx(2.0, rel=0.1)
@@ -230,13 +228,13 @@ def test_eta_of_a_long_task_keeps_the_error_ratio_of_tasks_above_a_second() -> N
     assert Calibration.of([slow]).eta(40.0).p50_seconds == pytest.approx(120.0, rel=0.1)
 
 
-def test_what_became_true_lately_counts_most() -> None:
+def test_calibration_weighs_recent_tasks_most() -> None:
     slow, fast = cases(60, about=5.0, error=3.0, spread=0.1), cases(60, about=5.0, error=1.0, spread=0.1)
     assert Calibration.of([slow + fast]).eta(5.0).p50_seconds == pytest.approx(5.0, rel=0.2)
     assert Calibration.of([fast + slow]).eta(5.0).p50_seconds == pytest.approx(15.0, rel=0.2)
 
 
-def test_without_experience_predictions_are_nearly_believed() -> None:
+def test_calibration_without_samples_stays_close_to_the_prediction() -> None:
     eta = Calibration.of(()).eta(10.0)
     assert 10.0 <= eta.p50_seconds < 12.0 < 15.0 <= eta.p90_seconds
 
@@ -252,7 +250,7 @@ def with_worker(api: Api, **changes: Any) -> None:
     api.reports.publish(worker("w", alive_until=api.clock.now() + timedelta(minutes=10), **changes))
 
 
-def test_each_of_a_burst_is_told_its_own_place_and_time(api: Api) -> None:
+def test_each_task_of_a_burst_gets_its_own_position_and_eta(api: Api) -> None:
     with_worker(api)
     told = [api.submit().get_json() for _ in range(4)]
     assert [task["queue_position"] for task in told] == [0, 1, 2, 3]
@@ -269,7 +267,7 @@ def test_each_of_a_burst_is_told_its_own_place_and_time(api: Api) -> None:
     )
 
 
-def test_each_task_in_an_idle_system_is_first_and_its_eta_is_its_own(api: Api) -> None:
+def test_each_task_in_an_idle_system_is_first(api: Api) -> None:
     with_worker(api)
     etas = []
     for _ in range(8):
@@ -282,14 +280,14 @@ def test_each_task_in_an_idle_system_is_first_and_its_eta_is_its_own(api: Api) -
     assert estimated(api).get_json()["queue_position"] == 0
 
 
-def test_so_is_each_of_a_batch(api: Api) -> None:
+def test_each_task_of_a_batch_gets_its_own_position_and_eta(api: Api) -> None:
     with_worker(api)
     answer = api.client.post("/v1/tasks:batch", json={"tasks": [{"prompt": "a red circle"}] * 3}).get_json()
     assert [result["task"]["queue_position"] for result in answer["results"]] == [0, 1, 2]
     assert api.submit().get_json()["queue_position"] == 3
 
 
-def test_a_waiting_task_moves_up_and_is_looked_for_now_and_then_only(api: Api) -> None:
+def test_queued_task_moves_up_and_is_counted_once_a_second(api: Api) -> None:
     with_worker(api)
     first = api.submit().get_json()["id"]
     api.clock.advance(0.1)
@@ -304,7 +302,7 @@ def test_a_waiting_task_moves_up_and_is_looked_for_now_and_then_only(api: Api) -
     assert told_of(api, first)["eta"]["p50_seconds"] > 0
 
 
-def test_a_replay_is_told_where_the_first_request_stands(api: Api) -> None:
+def test_replay_returns_the_position_of_the_first_request(api: Api) -> None:
     with_worker(api)
     headers = {"Idempotency-Key": "order-1815"}
     body = {"prompt": "a large red circle"}
@@ -314,27 +312,27 @@ def test_a_replay_is_told_where_the_first_request_stands(api: Api) -> None:
     assert api.client.post("/v1/tasks", json=body, headers=headers).get_json()["queue_position"] == 0
 
 
-def test_of_what_has_ended_nothing_is_foretold(api: Api) -> None:
+def test_finished_task_has_no_estimate(api: Api) -> None:
     with_worker(api)
     task = api.completed_task()
     told = told_of(api, task.id)
     assert (told["queue_position"], told["eta"]) == (None, None)
 
 
-def test_lists_leave_it_out(api: Api) -> None:
+def test_lists_contain_no_estimates(api: Api) -> None:
     with_worker(api)
     api.submit()
     (task,) = api.client.get("/v1/tasks").get_json()["tasks"]
     assert (task["queue_position"], task["eta"]) == (None, None)
 
 
-def test_without_a_worker_the_place_is_told_and_no_time(api: Api) -> None:
+def test_position_is_known_and_eta_is_null_without_a_worker(api: Api) -> None:
     task = api.submit().get_json()
     assert (task["queue_position"], task["eta"]) == (0, None)
     assert api.stored(task["id"]).predicted_seconds is None
 
 
-def test_what_cannot_be_foretold_keeps_no_task_from_being_accepted(api: Api) -> None:
+def test_submission_is_accepted_when_no_estimate_is_possible(api: Api) -> None:
     api.reports.unavailable = True
     accepted = api.submit()
     assert accepted.status_code == 202
@@ -342,7 +340,7 @@ def test_what_cannot_be_foretold_keeps_no_task_from_being_accepted(api: Api) -> 
     assert told_of(api, accepted.get_json()["id"])["status"] == "queued"
 
 
-def test_a_task_says_whether_a_live_worker_serves_its_model(api: Api) -> None:
+def test_task_states_whether_a_live_worker_serves_its_model(api: Api) -> None:
     waiting = api.submit().get_json()
     assert waiting["model_served"] is False
     with_worker(api)
@@ -354,18 +352,18 @@ def test_a_task_says_whether_a_live_worker_serves_its_model(api: Api) -> None:
     assert api.client.get("/v1/tasks").get_json()["tasks"][0]["model_served"] is None
 
 
-def test_each_task_of_a_batch_says_whether_its_model_is_served(api: Api) -> None:
+def test_batch_states_for_each_task_whether_its_model_is_served(api: Api) -> None:
     answer = api.client.post("/v1/tasks:batch", json={"tasks": [{"prompt": "a red circle"}] * 2}).get_json()
     assert [result["task"]["model_served"] for result in answer["results"]] == [False, False]
 
 
-def test_whether_a_model_is_served_is_unknown_without_a_measurement(api: Api) -> None:
+def test_served_is_null_without_a_measurement(api: Api) -> None:
     api.reports.unavailable = True
     assert api.submit().get_json()["model_served"] is None
     assert api.client.get("/v1/models").get_json()["models"][0]["served"] is None
 
 
-def test_a_submission_reads_no_report_of_its_own_for_it(api: Api) -> None:
+def test_submission_reads_no_worker_report_of_its_own(api: Api) -> None:
     api.submit()
     read = api.reports.reads
     for _ in range(5):
@@ -373,7 +371,7 @@ def test_a_submission_reads_no_report_of_its_own_for_it(api: Api) -> None:
     assert api.reports.reads == read
 
 
-def test_the_etag_does_not_follow_the_workers(api: Api) -> None:
+def test_etag_does_not_change_with_the_workers(api: Api) -> None:
     task_id = api.submit().get_json()["id"]
     before = api.client.get(f"/v1/tasks/{task_id}")
     with_worker(api)
@@ -383,7 +381,7 @@ def test_the_etag_does_not_follow_the_workers(api: Api) -> None:
     assert before.headers["ETag"] == after.headers["ETag"]
 
 
-def test_models_and_the_queue_say_which_models_are_served(api: Api) -> None:
+def test_models_and_queue_list_the_served_models(api: Api) -> None:
     unserved = api.client.get("/v1/models").get_json()["models"][0]
     assert (unserved["served"], unserved["workers"]) == (False, 0)
     assert api.client.get("/v1/queue").get_json()["unserved_models"] == ["demo"]
@@ -398,7 +396,7 @@ def estimated(api: Api, **body: Any) -> Any:
     return api.client.post("/v1/tasks:estimate", json={"prompt": "a large red circle", **body})
 
 
-def test_an_estimate_stores_nothing_and_foretells_what_a_submission_is_told(api: Api) -> None:
+def test_estimate_stores_nothing_and_equals_that_of_a_submission(api: Api) -> None:
     with_worker(api)
     api.submit()
     stored = len(api.store.all_tasks)
@@ -410,7 +408,7 @@ def test_an_estimate_stores_nothing_and_foretells_what_a_submission_is_told(api:
     assert (estimate["price"], estimate["currency"]) == (None, None)
 
 
-def test_what_nobody_serves_is_not_feasible(api: Api) -> None:
+def test_estimate_is_infeasible_when_no_worker_serves_the_model(api: Api) -> None:
     with_worker(api, models=("another",))
     estimate = estimated(api).get_json()
     assert (estimate["feasible"], estimate["eta"]) == (False, None)
@@ -426,21 +424,19 @@ def test_what_nobody_serves_is_not_feasible(api: Api) -> None:
         ({"user_id": "bob"}, "parameters_rejected"),
     ],
 )
-def test_an_estimate_refuses_what_a_submission_would_be_refused_for(
-    api: Api, body: dict[str, Any], code: str
-) -> None:
+def test_estimate_refuses_what_a_submission_refuses(api: Api, body: dict[str, Any], code: str) -> None:
     refused, submitted = estimated(api, **body), api.submit(**body)
     assert (refused.status_code, refused.get_json()["code"]) == (422, code)
     assert refused.get_json()["errors"] == submitted.get_json()["errors"]
 
 
-def test_an_estimate_that_cannot_be_made_is_to_be_asked_for_again(api: Api) -> None:
+def test_estimate_is_unavailable_when_the_queue_cannot_be_measured(api: Api) -> None:
     api.stats.unavailable = True
     refused = estimated(api)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
 
 
-def test_models_tell_how_many_serve_them(api: Api) -> None:
+def test_models_state_their_number_of_workers(api: Api) -> None:
     with_worker(api)
     assert [model["workers"] for model in api.client.get("/v1/models").get_json()["models"]] == [1]
     api.clock.advance(601)
@@ -450,7 +446,7 @@ def test_models_tell_how_many_serve_them(api: Api) -> None:
     assert api.client.get("/v1/models/demo").get_json()["workers"] is None
 
 
-def test_prices_are_told_before_and_after(api: Api, tmp_path: Any) -> None:
+def test_estimate_and_task_state_the_price(api: Api, tmp_path: Any) -> None:
     priced = Api(folder=tmp_path, gpu_price=GpuPrice(per_second=0.5, currency="EUR"))
     with_worker(priced)
     estimate = estimated(priced).get_json()

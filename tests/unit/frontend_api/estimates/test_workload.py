@@ -32,7 +32,7 @@ def workload(*, queued: Work = Work(), processing: Work = Work(), **changes: obj
     return Workload(**fields)  # type: ignore[arg-type]
 
 
-def test_a_unit_of_work_is_a_million_pixels_through_the_network_once() -> None:
+def test_work_unit_is_a_million_pixels_through_the_network_once() -> None:
     asked = parameters(width=256, height=256, steps=17, guidance_scale=1.0)
     assert asked.work_units == pytest.approx(0.256 * 0.256 * 20)
     assert parameters(
@@ -46,26 +46,26 @@ def test_fast_and_slow_workers_share_the_work() -> None:
     assert both.gpu_seconds_left("demo") == pytest.approx(18.0)
 
 
-def test_a_worker_that_does_not_know_is_taken_to_be_like_the_others() -> None:
+def test_worker_without_measurements_counts_like_the_others() -> None:
     some = workload(queued=Work(tasks=1, units=2.0), workers=(knowing("a", 1.5), worker_report("b")))
     assert some.gpu_seconds_left("demo") == pytest.approx(3.0)
 
 
-def test_without_anybody_alive_the_last_who_knew_is_believed() -> None:
+def test_latest_former_worker_is_used_when_none_is_alive() -> None:
     former = (worker_report("knew nothing"), knowing("last", 2.0), knowing("before", 9.0))
     assert workload(queued=Work(tasks=1, units=2.0), former_workers=former).gpu_seconds_left(
         "demo"
     ) == pytest.approx(4.0)
 
 
-def test_what_nobody_knows_is_not_told_as_nothing() -> None:
+def test_gpu_seconds_are_unknown_without_measurements() -> None:
     unknown = workload(queued=Work(tasks=1, units=2.0), workers=(worker_report("new"),))
     assert unknown.gpu_seconds_left("demo") is None
     assert unknown.all_gpu_seconds_left is None
     assert workload().all_gpu_seconds_left == 0.0
 
 
-def test_of_the_tasks_that_workers_hold_one_each_is_half_done() -> None:
+def test_one_held_task_per_worker_counts_half() -> None:
     held = workload(processing=Work(tasks=4, units=8.0), workers=(knowing("a", 1.0), knowing("b", 1.0)))
     assert held.units_in_work("demo") == pytest.approx(2 * 2.0 + 2 * 1.0)
 
@@ -115,7 +115,7 @@ def reading() -> Reading:
     return Reading()
 
 
-def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> None:
+def test_stored_task_is_counted_at_once_and_only_once(reading: Reading) -> None:
     assert reading.queued == 0
     for name in ("one", "two"):
         reading.submit(name)
@@ -126,7 +126,7 @@ def test_what_this_process_stores_counts_at_once_and_once(reading: Reading) -> N
     assert (reading.stats.calls["active"], reading.stats.calls["backlog"]) == (2, 0)
 
 
-def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made(
+def test_caller_gets_the_cached_workload_during_a_measurement(
     reading: Reading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading.submit("one")
@@ -153,7 +153,7 @@ def test_who_is_in_a_hurry_takes_what_there_is_while_another_measurement_is_made
     assert reading.read().backlog_of("demo").all_queued.tasks == 2
 
 
-def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
+def test_caller_waits_for_a_measurement_when_the_cache_is_too_old(reading: Reading) -> None:
     assert reading.queued == 0
     reading.store.create(submitted_task(now=reading.clock.now()))
     reading.clock.advance(15)
@@ -161,7 +161,7 @@ def test_a_reading_too_old_to_go_by_is_waited_for(reading: Reading) -> None:
 
 
 @pytest.mark.parametrize(("tasks", "good_for"), [(21, 1), (999, 1), (1_000, 4), (3_500, 8), (90_000, 10)])
-def test_a_long_backlog_is_measured_less_often(
+def test_long_backlog_is_measured_less_often(
     reading: Reading, monkeypatch: pytest.MonkeyPatch, tasks: int, good_for: float
 ) -> None:
     long = Backlog(queued={Lane.BATCH: Work(tasks=tasks, units=1.0 * tasks)})
@@ -267,7 +267,7 @@ def test_task_stored_while_it_is_listed_is_counted_once(
     assert reading.queued == 2
 
 
-def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading: Reading) -> None:
+def test_workload_is_none_without_firestore_and_not_read_for_a_while(reading: Reading) -> None:
     reading.stats.unavailable = True
     with pytest.raises(DependencyUnavailableError):
         reading.read()
@@ -278,7 +278,7 @@ def test_without_firestore_there_is_none_and_it_is_not_asked_for_a_while(reading
     assert reading.read.at_once() is not None
 
 
-def test_the_dead_are_asked_only_where_the_living_do_not_know(reading: Reading) -> None:
+def test_former_workers_are_read_only_for_unmeasured_models(reading: Reading) -> None:
     reading.reports.publish(knowing("gone", 2.0).leaving(NOW - timedelta(seconds=1)))
     reading.reports.publish(worker_report("new"))
     found = reading.read()
@@ -289,7 +289,7 @@ def test_the_dead_are_asked_only_where_the_living_do_not_know(reading: Reading) 
     assert reading.read().former_workers == ()
 
 
-def test_of_each_unknown_model_the_last_who_knew_is_asked(reading: Reading) -> None:
+def test_latest_worker_with_measurements_is_read_for_each_unmeasured_model(reading: Reading) -> None:
     reading.reports.publish(knowing("knew", 2.0, alive_until=NOW - timedelta(days=3)))
     for number in range(40):  # workers of other models, or gone before they drew anything
         gone = NOW - timedelta(seconds=number + 1)

@@ -19,7 +19,7 @@ def emerging(api: Api, *previews: Preview) -> Task:
     )
 
 
-def test_a_preview_is_the_newest_of_its_image(api: Api) -> None:
+def test_preview_is_the_newest_of_its_image(api: Api) -> None:
     task = emerging(api, Preview(index=0, step=3, jpeg=b"other"), Preview(index=1, step=7, jpeg=JPEG))
     answer = api.client.get(f"/v1/tasks/{task.id}/previews/1")
     assert (answer.status_code, answer.content_type, answer.data) == (200, "image/jpeg", JPEG)
@@ -27,21 +27,21 @@ def test_a_preview_is_the_newest_of_its_image(api: Api) -> None:
     assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
-def test_a_preview_known_already_is_not_sent_again(api: Api) -> None:
+def test_preview_returns_304_when_the_etag_matches(api: Api) -> None:
     task = emerging(api, Preview(index=0, step=7, jpeg=JPEG))
     path = f"/v1/tasks/{task.id}/previews/0"
     assert api.client.get(path, headers={"If-None-Match": '"1-7"'}).status_code == 304
     assert api.client.get(path, headers={"If-None-Match": '"1-6"'}).data == JPEG
 
 
-def test_before_and_after_there_is_none(api: Api) -> None:
+def test_preview_is_not_found_before_and_after_processing(api: Api) -> None:
     waiting, done = api.stored_task(task_id="waiting"), api.completed_task(task_id="done")
     for task in (waiting, done):
         answer = api.client.get(f"/v1/tasks/{task.id}/previews/0")
         assert (answer.status_code, answer.get_json()["code"]) == (404, "image_not_found")
 
 
-def test_nobody_sees_what_another_has_drawn(api: Api) -> None:
+def test_preview_of_another_user_is_not_found(api: Api) -> None:
     task = emerging(api, Preview(index=0, step=7, jpeg=JPEG))
     answer = api.client.get(f"/v1/tasks/{task.id}/previews/0", headers=signed_in_as("ada"))
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")

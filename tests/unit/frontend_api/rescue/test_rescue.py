@@ -17,7 +17,7 @@ def rescued(api: Api, **body: object) -> dict[str, int]:
     return {name: answer.get_json()[name] for name in NOTHING}
 
 
-def test_what_was_never_confirmed_is_published_once(api: Api) -> None:
+def test_unconfirmed_task_is_published_once(api: Api) -> None:
     task = api.stored_task()
     assert rescued(api) == NOTHING  # its submission may still be in progress
     api.clock.advance(31)
@@ -27,7 +27,7 @@ def test_what_was_never_confirmed_is_published_once(api: Api) -> None:
     assert api.stored(task.id).enqueued_at == api.clock.now()
 
 
-def test_a_message_that_nobody_took_for_an_hour_is_sent_again(api: Api) -> None:
+def test_message_that_no_worker_took_for_an_hour_is_published_again(api: Api) -> None:
     api.submit()
     api.clock.advance(3_500)
     assert rescued(api)["published"] == 0
@@ -36,7 +36,7 @@ def test_a_message_that_nobody_took_for_an_hour_is_sent_again(api: Api) -> None:
     assert rescued(api)["published"] == 0
 
 
-def test_when_the_queue_was_lost_every_waiting_task_is_published_anew(api: Api) -> None:
+def test_every_queued_task_is_published_when_the_queue_was_lost(api: Api) -> None:
     api.submit()
     api.clock.advance(5)
     lost_at = api.clock.now().isoformat()
@@ -46,7 +46,7 @@ def test_when_the_queue_was_lost_every_waiting_task_is_published_anew(api: Api) 
     assert rescued(api, queue_lost_at=lost_at)["published"] == 0
 
 
-def test_a_task_that_was_to_start_by_now_is_given_up(api: Api) -> None:
+def test_task_is_abandoned_when_its_start_deadline_has_passed(api: Api) -> None:
     task_id = api.submit(deadline_seconds=10).get_json()["id"]
     api.clock.advance(9)
     assert rescued(api)["abandoned"] == 0
@@ -58,7 +58,7 @@ def test_a_task_that_was_to_start_by_now_is_given_up(api: Api) -> None:
     assert task.failure.code == "deadline_exceeded"
 
 
-def test_a_task_that_did_start_in_time_is_not_given_up_when_it_waits_again(api: Api) -> None:
+def test_task_that_started_in_time_is_not_abandoned_when_it_waits_again(api: Api) -> None:
     task = api.claimed_task(start_within=timedelta(seconds=10))
     claim = task.claim
     assert claim is not None
@@ -68,7 +68,7 @@ def test_a_task_that_did_start_in_time_is_not_given_up_when_it_waits_again(api: 
     assert api.stored(task.id).status is TaskStatus.QUEUED
 
 
-def test_a_dead_claim_is_given_time_and_then_a_new_message(api: Api) -> None:
+def test_expired_claim_gets_a_new_message_after_a_grace_period(api: Api) -> None:
     task = api.claimed_task()
     api.clock.advance(61)
     assert rescued(api) == {**NOTHING, "left": 1}  # Pub/Sub is about to redeliver it
@@ -78,7 +78,7 @@ def test_a_dead_claim_is_given_time_and_then_a_new_message(api: Api) -> None:
     assert api.stored(task.id).status is TaskStatus.PROCESSING
 
 
-def test_when_the_queue_was_lost_a_dead_claim_needs_no_patience(api: Api) -> None:
+def test_expired_claim_gets_a_message_at_once_when_the_queue_was_lost(api: Api) -> None:
     api.claimed_task()
     api.clock.advance(59)
     lost_at = api.clock.now().isoformat()
@@ -88,7 +88,7 @@ def test_when_the_queue_was_lost_a_dead_claim_needs_no_patience(api: Api) -> Non
     assert rescued(api, queue_lost_at=lost_at)["published"] == 0
 
 
-def test_a_dead_claim_with_no_attempt_left_is_given_up(api: Api) -> None:
+def test_task_with_an_expired_claim_is_abandoned_without_attempts(api: Api) -> None:
     task = api.claimed_task(attempts=1)
     api.clock.advance(121)
     assert rescued(api)["abandoned"] == 1
@@ -98,7 +98,7 @@ def test_a_dead_claim_with_no_attempt_left_is_given_up(api: Api) -> None:
     assert stored.failure.code == "attempts_exhausted"
 
 
-def test_live_and_ended_tasks_are_left_alone(api: Api) -> None:
+def test_active_and_finished_tasks_do_not_change(api: Api) -> None:
     api.completed_task(task_id="done")
     api.clock.advance(10_000)
     running = api.claimed_task(task_id="running")
@@ -106,19 +106,19 @@ def test_live_and_ended_tasks_are_left_alone(api: Api) -> None:
     assert api.stored("running") == running
 
 
-def test_more_than_a_page_is_rescued_in_one_round(api: Api) -> None:
+def test_rescue_handles_several_pages_in_one_run(api: Api) -> None:
     for number in range(450):
         api.stored_task(task_id=f"task-{number}")
     api.clock.advance(60)
     assert rescued(api)["published"] == 450
 
 
-def test_the_scheduler_may_send_no_body_at_all(api: Api) -> None:
+def test_rescue_accepts_an_empty_body(api: Api) -> None:
     answer = api.client.post("/internal/rescue", headers={"Authorization": f"Bearer {INTERNAL_TOKEN}"})
     assert (answer.status_code, answer.get_json()["published"]) == (200, 0)
 
 
-def test_every_verdict_is_counted_in_the_answer_and_in_one_log_line(api: Api) -> None:
+def test_rescue_counts_every_verdict_in_its_response_and_log(api: Api) -> None:
     api.stored_task(task_id="never-enqueued")
     lost = api.stored_task(task_id="lost")
     api.store.update(lost.id, lambda task: task.enqueued(api.clock.now()))
@@ -139,7 +139,7 @@ def test_every_verdict_is_counted_in_the_answer_and_in_one_log_line(api: Api) ->
     assert finished == [{"event": "rescue_finished", "log_level": "info", **counts}]
 
 
-def test_what_no_worker_has_taken_for_two_weeks_is_given_up(api: Api) -> None:
+def test_unclaimed_task_is_abandoned_after_two_weeks(api: Api) -> None:
     waiting = api.stored_task(task_id="waiting")
     api.claimed_task(task_id="orphaned")
     retried = api.stored_task(task_id="retried")
@@ -154,7 +154,7 @@ def test_what_no_worker_has_taken_for_two_weeks_is_given_up(api: Api) -> None:
     assert api.stored(retried.id).status is TaskStatus.QUEUED
 
 
-def test_those_that_need_patience_never_hide_the_others(api: Api) -> None:
+def test_tasks_in_their_grace_period_never_hide_others(api: Api) -> None:
     for number in range(500):
         api.claimed_task(task_id=f"dead-{number:03}")
     api.clock.advance(1)
@@ -167,7 +167,7 @@ def test_those_that_need_patience_never_hide_the_others(api: Api) -> None:
     assert api.stored("another").status is TaskStatus.FAILED
 
 
-def test_while_one_rescue_runs_another_is_refused_at_once(api: Api) -> None:
+def test_rescue_is_refused_at_once_when_another_is_running(api: Api) -> None:
     api.stored_task()
     api.clock.advance(60)
     assert (
@@ -181,7 +181,7 @@ def test_while_one_rescue_runs_another_is_refused_at_once(api: Api) -> None:
     assert rescued(api)["published"] == 1
 
 
-def test_a_rescue_that_fails_midway_leaves_its_turn_to_the_next_one(api: Api) -> None:
+def test_failed_rescue_releases_its_lock(api: Api) -> None:
     api.stored_task()
     api.clock.advance(60)
     api.queue.unavailable = True
@@ -190,7 +190,7 @@ def test_a_rescue_that_fails_midway_leaves_its_turn_to_the_next_one(api: Api) ->
     assert rescued(api)["published"] == 1
 
 
-def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> None:
+def test_paused_rescue_stops_when_it_has_lost_the_lock(api: Api) -> None:
     for number in range(250):
         api.stored_task(task_id=f"task-{number:03}")
     api.clock.advance(60)
@@ -211,7 +211,7 @@ def test_a_rescue_that_was_away_too_long_stops_when_it_comes_back(api: Api) -> N
 
 
 @pytest.mark.parametrize("moment", ["yesterday", "2026-01-01T00:00:00", "2026-01-01", 0, "0", [], "x" * 100])
-def test_a_moment_without_meaning_is_refused(api: Api, moment: object) -> None:
+def test_invalid_time_is_refused(api: Api, moment: object) -> None:
     answer = api.rescue(queue_lost_at=moment)
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/queue_lost_at")
 
@@ -219,7 +219,7 @@ def test_a_moment_without_meaning_is_refused(api: Api, moment: object) -> None:
 @pytest.mark.parametrize(
     "headers", [{}, signed_in_as("local"), {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}]
 )
-def test_nobody_else_may_call(api: Api, headers: dict[str, str]) -> None:
+def test_rescue_is_refused_to_other_callers(api: Api, headers: dict[str, str]) -> None:
     api.stored_task()
     api.clock.advance(60)
     answer = api.client.post("/internal/rescue", headers=headers)

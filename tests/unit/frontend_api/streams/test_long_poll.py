@@ -30,7 +30,7 @@ def only_task(api: Api) -> Task:
     return task
 
 
-def test_a_submission_is_held_until_the_task_has_ended(api: Api) -> None:
+def test_submission_waits_until_the_task_is_finished(api: Api) -> None:
     def draw() -> None:
         task = only_task(api)
         api.claim(task)
@@ -45,7 +45,7 @@ def test_a_submission_is_held_until_the_task_has_ended(api: Api) -> None:
     assert api.changes.subscribers == 0
 
 
-def test_a_submission_whose_task_takes_longer_is_answered_as_it_stands(api: Api) -> None:
+def test_submission_returns_the_current_state_after_the_timeout(api: Api) -> None:
     answer = api.client.post("/v1/tasks", json=PROMPT, headers=A_MOMENT)
     assert (answer.status_code, answer.get_json()["status"]) == (202, "queued")
     assert answer.headers["Preference-Applied"] == "wait=1"
@@ -53,7 +53,7 @@ def test_a_submission_whose_task_takes_longer_is_answered_as_it_stands(api: Api)
     assert api.changes.subscribers == 0
 
 
-def test_a_replay_waits_as_the_first_one_did(api: Api) -> None:
+def test_replay_waits_like_the_first_request(api: Api) -> None:
     headers = {**LONG, "Idempotency-Key": "once"}
     api.client.post("/v1/tasks", json=PROMPT, headers={"Idempotency-Key": "once"})
     ask = lambda: api.client.post("/v1/tasks", json=PROMPT, headers=headers)  # noqa: E731 (said once, used once)
@@ -62,13 +62,13 @@ def test_a_replay_waits_as_the_first_one_did(api: Api) -> None:
     assert answer.headers["Idempotency-Replayed"] == "true"
 
 
-def test_a_refused_submission_is_not_held(api: Api) -> None:
+def test_refused_submission_does_not_wait(api: Api) -> None:
     assert api.client.post("/v1/tasks", json={"prompt": ""}, headers=LONG).status_code == 422
     assert api.client.post("/v1/tasks", json={**PROMPT, "steps": 0}, headers=LONG).status_code == 422
     assert api.has_taken_nothing()
 
 
-def test_a_read_is_held_until_the_task_changes(api: Api) -> None:
+def test_read_waits_until_the_task_changes(api: Api) -> None:
     task = api.stored_task()
     path = f"/v1/tasks/{task.id}"
     first = held(api, lambda: api.client.get(path, headers=LONG), lambda: api.claim(task))
@@ -81,14 +81,14 @@ def test_a_read_is_held_until_the_task_changes(api: Api) -> None:
     assert api.changes.subscribers == 0
 
 
-def test_a_read_of_a_task_that_has_changed_since_is_answered_at_once(api: Api) -> None:
+def test_read_returns_at_once_when_the_etag_is_outdated(api: Api) -> None:
     task = api.stored_task()
     answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, "If-None-Match": '"of another time"'})
     assert (answer.status_code, answer.headers["Preference-Applied"]) == (200, "wait=30")
     assert not api.changes.begun.acquire(blocking=False)
 
 
-def test_a_task_that_has_ended_keeps_nobody_waiting(api: Api) -> None:
+def test_read_returns_at_once_when_the_task_is_finished(api: Api) -> None:
     task = api.completed_task()
     answer = api.client.get(f"/v1/tasks/{task.id}", headers=LONG)
     assert answer.status_code == 200
@@ -97,7 +97,7 @@ def test_a_task_that_has_ended_keeps_nobody_waiting(api: Api) -> None:
     assert not api.changes.begun.acquire(blocking=False)
 
 
-def test_a_task_that_does_not_change_is_told_as_it_stands(api: Api) -> None:
+def test_read_returns_the_current_state_after_the_timeout(api: Api) -> None:
     task = api.stored_task()
     answer = api.client.get(f"/v1/tasks/{task.id}", headers=A_MOMENT)
     assert (answer.status_code, answer.get_json()["status"]) == (200, "queued")
@@ -107,14 +107,14 @@ def test_a_task_that_does_not_change_is_told_as_it_stands(api: Api) -> None:
     assert unchanged.headers["Preference-Applied"] == "wait=1"
 
 
-def test_a_task_deleted_meanwhile_is_not_found(api: Api) -> None:
+def test_read_is_not_found_when_the_task_is_deleted_meanwhile(api: Api) -> None:
     task = api.stored_task()
     ask = lambda: api.client.get(f"/v1/tasks/{task.id}", headers=LONG)  # noqa: E731 (said once, used once)
     answer = held(api, ask, lambda: api.store.delete(task.id, now=api.clock.now()))
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 
-def test_a_foreign_task_keeps_nobody_waiting_and_does_not_exist(api: Api) -> None:
+def test_read_of_a_foreign_task_does_not_wait(api: Api) -> None:
     task = api.stored_task()
     answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, **signed_in_as("ada")})
     assert answer.status_code == 404
@@ -122,13 +122,13 @@ def test_a_foreign_task_keeps_nobody_waiting_and_does_not_exist(api: Api) -> Non
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=soon", "respond-async"])
-def test_other_preferences_are_left_alone(api: Api, prefer: str) -> None:
+def test_other_preferences_are_ignored(api: Api, prefer: str) -> None:
     answer = api.client.post("/v1/tasks", json=PROMPT, headers={"Prefer": prefer})
     assert answer.status_code == 202
     assert "Preference-Applied" not in answer.headers
 
 
-def test_without_a_place_to_wait_at_nothing_is_accepted_and_the_caller_is_told_when_to_ask_again(
+def test_request_is_refused_when_too_many_callers_wait(
     api: Api,
 ) -> None:
     task = api.stored_task()

@@ -34,7 +34,7 @@ class Stream:
         return events
 
 
-def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> None:
+def test_stream_sends_the_task_then_each_change_until_the_end(api: Api) -> None:
     task = api.stored_task()
     stream = Stream(api, task.id)
     assert stream.answer.status_code == 200
@@ -51,7 +51,7 @@ def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> 
     assert api.changes.subscribers == 0
 
 
-def test_an_event_is_the_task_as_it_is_read_and_its_id_the_etag(api: Api) -> None:
+def test_event_contains_the_task_as_read_and_its_etag_as_id(api: Api) -> None:
     task = api.completed_task()
     event = Stream(api, task.id).next()
     read = api.client.get(f"/v1/tasks/{task.id}")
@@ -59,7 +59,7 @@ def test_an_event_is_the_task_as_it_is_read_and_its_id_the_etag(api: Api) -> Non
     assert read.get_json()["urls"]["events"] == f"/v1/tasks/{task.id}/events"
 
 
-def test_what_the_caller_has_is_not_sent_again(api: Api) -> None:
+def test_stream_skips_the_last_received_event(api: Api) -> None:
     task = api.stored_task()
     first = Stream(api, task.id).next()
     assert first.id is not None
@@ -71,7 +71,7 @@ def test_what_the_caller_has_is_not_sent_again(api: Api) -> None:
     assert elsewhere.task()["status"] == "processing"
 
 
-def test_whoever_has_the_last_event_is_told_to_ask_no_more(api: Api) -> None:
+def test_stream_is_204_when_the_last_event_was_received(api: Api) -> None:
     task = api.completed_task()
     last = Stream(api, task.id).next()
     assert last.id is not None
@@ -80,7 +80,7 @@ def test_whoever_has_the_last_event_is_told_to_ask_no_more(api: Api) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_a_slow_reader_gets_the_newest_state(api: Api) -> None:
+def test_slow_reader_gets_the_newest_state(api: Api) -> None:
     task = api.stored_task()
     stream = Stream(api, task.id)
     assert stream.task()["attempt"] == 0
@@ -92,7 +92,7 @@ def test_a_slow_reader_gets_the_newest_state(api: Api) -> None:
     assert stream.task()["progress"]["step"] == 10
 
 
-def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
+def test_stream_reports_the_deletion_of_the_task(api: Api) -> None:
     task = api.stored_task()
     stream = Stream(api, task.id)
     stream.task()
@@ -101,7 +101,7 @@ def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
     assert gone == ServerSentEvent(event="deleted", data=json.dumps({"id": task.id}))
 
 
-def test_a_silent_stream_says_that_it_is_alive(tmp_path: Path) -> None:
+def test_idle_stream_sends_heartbeats(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=0.05)
     stream = Stream(api, api.stored_task().id)
     stream.task()
@@ -109,7 +109,7 @@ def test_a_silent_stream_says_that_it_is_alive(tmp_path: Path) -> None:
     api.subscriptions.shut_down()
 
 
-def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
+def test_stream_ends_when_the_api_key_is_revoked(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=0.05)
     body = {"name": "watcher", "scopes": ["read"]}
     key = api.client.post("/v1/keys", json=body).get_json()
@@ -122,7 +122,7 @@ def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
     assert api.subscriptions.waiting == 0
 
 
-def test_a_stream_outlives_an_outage_of_what_knows_the_keys(tmp_path: Path) -> None:
+def test_stream_continues_when_the_key_store_is_unavailable(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=0.05)
     key = api.client.post("/v1/keys", json={"name": "watcher", "scopes": ["read"]}).get_json()
     stream = Stream(api, api.stored_task().id, X_API_Key=key["key"])
@@ -134,14 +134,14 @@ def test_a_stream_outlives_an_outage_of_what_knows_the_keys(tmp_path: Path) -> N
     assert stream.rest() == []
 
 
-def test_streams_end_when_the_process_does(api: Api) -> None:
+def test_stream_ends_when_the_process_stops(api: Api) -> None:
     stream = Stream(api, api.stored_task().id)
     stream.task()
     api.subscriptions.shut_down()
     assert stream.rest() == []
 
 
-def test_a_stream_that_nobody_began_to_read_gives_its_place_back(api: Api) -> None:
+def test_stream_that_was_never_read_releases_its_subscription(api: Api) -> None:
     task = api.stored_task()
     for _ in range(api.max_waiting + 1):
         answer = api.client.get(f"/v1/tasks/{task.id}/events")
@@ -153,7 +153,7 @@ def test_a_stream_that_nobody_began_to_read_gives_its_place_back(api: Api) -> No
     assert api.changes.subscribers == 0
 
 
-def test_there_are_so_many_streams_and_no_more(api: Api) -> None:
+def test_stream_is_refused_when_too_many_callers_wait(api: Api) -> None:
     task = api.stored_task()
     streams = [Stream(api, task.id) for _ in range(api.max_waiting)]
     refused = api.client.get(f"/v1/tasks/{task.id}/events")
@@ -163,7 +163,7 @@ def test_there_are_so_many_streams_and_no_more(api: Api) -> None:
     assert Stream(api, task.id).task()["id"] == task.id
 
 
-def test_the_stream_of_another_users_task_does_not_exist(api: Api) -> None:
+def test_stream_of_another_users_task_is_not_found(api: Api) -> None:
     task = api.stored_task()
     headers = signed_in_as("ada")
     foreign = api.client.get(f"/v1/tasks/{task.id}/events", headers=headers)
@@ -173,7 +173,7 @@ def test_the_stream_of_another_users_task_does_not_exist(api: Api) -> None:
     assert api.changes.subscribers == 0
 
 
-def test_a_stream_needs_credentials_that_can_be_believed(api: Api) -> None:
+def test_stream_requires_valid_credentials(api: Api) -> None:
     task = api.stored_task()
     answer = api.client.get(f"/v1/tasks/{task.id}/events", headers={"Authorization": "Bearer nonsense"})
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")

@@ -70,7 +70,7 @@ def change(store: InMemoryTaskStore, task: Task, times: int = 1) -> Task:
     return task
 
 
-def test_news_wake_the_waiting_and_the_newest_is_taken(
+def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
     store: InMemoryTaskStore, task: Task, subscription: Subscription
 ) -> None:
     nobody = ClientConnection({})
@@ -92,7 +92,7 @@ def test_news_wake_the_waiting_and_the_newest_is_taken(
     assert subscription.take() is None
 
 
-def test_a_caller_who_hangs_up_is_noticed_while_nothing_happens(
+def test_wait_ends_when_the_caller_disconnects(
     subscription: Subscription, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     server, caller = ends
@@ -102,7 +102,7 @@ def test_a_caller_who_hangs_up_is_noticed_while_nothing_happens(
         assert waiting.result(10) is WaitOutcome.DISCONNECTED
 
 
-def test_what_a_caller_says_is_heard_by_those_who_listen_only(
+def test_wait_ends_with_client_data_only_when_data_is_accepted(
     subscription: Subscription, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     server, caller = ends
@@ -112,7 +112,7 @@ def test_what_a_caller_says_is_heard_by_those_who_listen_only(
     assert connection.wait(subscription, LONG, accepts_data=True) is WaitOutcome.CLIENT_DATA
 
 
-def test_news_wait_for_a_caller_who_does_not_read_and_grow_old_in_nobodys_hands(
+def test_change_waits_for_a_slow_reader_and_is_replaced_by_newer_ones(
     store: InMemoryTaskStore,
     task: Task,
     subscription: Subscription,
@@ -133,7 +133,7 @@ def test_news_wait_for_a_caller_who_does_not_read_and_grow_old_in_nobodys_hands(
     assert taken.task == newest
 
 
-def test_there_are_so_many_places_and_one_given_back_can_be_taken_again(
+def test_subscriptions_are_limited_and_reusable(
     subscriptions: Subscriptions, task: Task, subscription: Subscription
 ) -> None:
     second = subscriptions.subscribe(task)
@@ -145,7 +145,7 @@ def test_there_are_so_many_places_and_one_given_back_can_be_taken_again(
     subscription.close()
 
 
-def test_when_the_process_stops_nobody_waits_any_longer_now_or_later(
+def test_waits_end_when_the_process_stops(
     store: InMemoryTaskStore, subscriptions: Subscriptions, task: Task, subscription: Subscription
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
@@ -158,7 +158,7 @@ def test_when_the_process_stops_nobody_waits_any_longer_now_or_later(
         assert ClientConnection({}).wait(late, LONG) is WaitOutcome.SHUTTING_DOWN
 
 
-def test_news_may_come_while_a_place_is_given_back(
+def test_subscription_closes_while_changes_arrive(
     store: InMemoryTaskStore, task: Task, subscriptions: Subscriptions
 ) -> None:
     stop = threading.Event()

@@ -33,7 +33,7 @@ def seen(api: Api) -> Task:
     return api.stored(api.submit().get_json()["id"])
 
 
-def test_a_crowd_is_told_one_snapshot_of_each_sighting(api: Api) -> None:
+def test_change_is_serialized_once_for_all_subscribers(api: Api) -> None:
     shared, task = SnapshotCache(), seen(api)
     first = told_to_all(api, shared, TaskSnapshot(task=task))
     second = told_to_all(api, shared, TaskSnapshot(task=task))
@@ -42,7 +42,7 @@ def test_a_crowd_is_told_one_snapshot_of_each_sighting(api: Api) -> None:
     assert first[0].etag == second[0].etag
 
 
-def test_what_cannot_be_told_is_refused_to_all(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serialization_error_reaches_all_subscribers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Snapshot:
         raise DependencyUnavailableError("firestore")
 

@@ -82,7 +82,7 @@ class Caller:
         self._pool.shutdown()
 
 
-def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> None:
+def test_socket_sends_the_task_then_each_change_until_the_end(api: Api) -> None:
     task = api.stored_task()
     caller = Caller(api, task.id)
     assert caller.answer.status_code == 101
@@ -99,7 +99,7 @@ def test_the_task_comes_first_then_each_change_and_the_end_ends_it(api: Api) -> 
     caller.close()
 
 
-def test_a_slow_reader_gets_the_newest_state_and_not_a_queue(api: Api) -> None:
+def test_slow_reader_gets_the_newest_state_and_no_backlog(api: Api) -> None:
     task = api.claimed_task()
     caller = Caller(api, task.id)
     caller.task()
@@ -115,7 +115,7 @@ def test_a_slow_reader_gets_the_newest_state_and_not_a_queue(api: Api) -> None:
     caller.close()
 
 
-def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
+def test_socket_reports_the_deletion_of_the_task(api: Api) -> None:
     task = api.stored_task()
     caller = Caller(api, task.id)
     caller.task()
@@ -124,7 +124,7 @@ def test_a_deleted_task_is_told_to_be_gone(api: Api) -> None:
     caller.close()
 
 
-def test_when_the_process_stops_callers_are_asked_to_come_back(api: Api) -> None:
+def test_socket_closes_with_going_away_when_the_process_stops(api: Api) -> None:
     caller = Caller(api, api.stored_task().id)
     caller.task()
     api.subscriptions.shut_down()
@@ -132,7 +132,7 @@ def test_when_the_process_stops_callers_are_asked_to_come_back(api: Api) -> None
     caller.close()
 
 
-def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
+def test_socket_closes_when_the_api_key_is_revoked(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=0.5)
     body = {"name": "watcher", "scopes": ["read"]}
     key = api.client.post("/v1/keys", json=body).get_json()
@@ -149,7 +149,7 @@ def test_a_revoked_key_ends_what_it_opened(tmp_path: Path) -> None:
     caller.close()
 
 
-def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: Path) -> None:
+def test_socket_closes_when_pings_are_not_answered(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, heartbeat_seconds=0.5)
     caller = Caller(api, api.stored_task().id)
     caller.task()
@@ -163,7 +163,7 @@ def test_whoever_answers_pings_is_kept_and_whoever_does_not_is_let_go(tmp_path: 
     caller.close()
 
 
-def test_a_callers_ping_is_answered_its_words_are_not_and_its_farewell_is(api: Api) -> None:
+def test_socket_answers_pings_and_close_frames_and_ignores_messages(api: Api) -> None:
     task = api.stored_task()
     caller = Caller(api, task.id)
     caller.task()
@@ -182,7 +182,7 @@ def test_a_callers_ping_is_answered_its_words_are_not_and_its_farewell_is(api: A
     caller.close()
 
 
-def test_what_is_no_websocket_frame_ends_it(api: Api) -> None:
+def test_socket_closes_on_an_invalid_frame(api: Api) -> None:
     caller = Caller(api, api.stored_task().id)
     caller.task()
     caller.end.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -193,7 +193,7 @@ def test_what_is_no_websocket_frame_ends_it(api: Api) -> None:
     caller.close()
 
 
-def test_a_caller_who_goes_without_a_word_gives_the_place_back(api: Api) -> None:
+def test_socket_releases_its_subscription_when_the_caller_disconnects(api: Api) -> None:
     task = api.stored_task()
     for _ in range(api.max_waiting + 1):
         caller = Caller(api, task.id)
@@ -202,7 +202,7 @@ def test_a_caller_who_goes_without_a_word_gives_the_place_back(api: Api) -> None
     assert api.changes.subscribers == 0
 
 
-def test_there_are_so_many_sockets_and_no_more(api: Api) -> None:
+def test_socket_is_refused_when_too_many_callers_wait(api: Api) -> None:
     task = api.stored_task()
     callers = [Caller(api, task.id) for _ in range(api.max_waiting)]
     refused = Caller(api, task.id).answer
@@ -214,7 +214,7 @@ def test_there_are_so_many_sockets_and_no_more(api: Api) -> None:
 @pytest.mark.parametrize(
     "missing", [{"Upgrade": "h2c"}, {"Sec-WebSocket-Version": "8"}, {"Sec-WebSocket-Key": None}], ids=str
 )
-def test_what_is_no_handshake_is_told_what_is_spoken_here(api: Api, missing: dict[str, str | None]) -> None:
+def test_socket_is_refused_without_a_valid_handshake(api: Api, missing: dict[str, str | None]) -> None:
     task = api.stored_task()
     headers = {name: value for name, value in {**HANDSHAKE, **missing}.items() if value is not None}
     server, end = socket.socketpair()
@@ -228,12 +228,12 @@ def test_what_is_no_handshake_is_told_what_is_spoken_here(api: Api, missing: dic
     assert api.changes.subscribers == 0
 
 
-def test_a_server_that_lends_no_connection_cannot_upgrade_it(api: Api) -> None:
+def test_socket_is_refused_when_the_server_provides_no_connection(api: Api) -> None:
     answer = api.client.get(f"/v1/tasks/{api.stored_task().id}/ws", headers=HANDSHAKE)
     assert (answer.status_code, answer.get_json()["code"]) == (426, "upgrade_required")
 
 
-def test_another_users_task_does_not_exist(api: Api) -> None:
+def test_socket_of_another_users_task_is_not_found(api: Api) -> None:
     task = api.stored_task()
     headers = {**HANDSHAKE, **signed_in_as("ada")}
     for task_id in (task.id, "e0" * 16):
@@ -241,7 +241,7 @@ def test_another_users_task_does_not_exist(api: Api) -> None:
         assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 
-def test_a_browser_shows_its_token_among_the_subprotocols(api: Api) -> None:
+def test_socket_accepts_a_token_among_the_subprotocols(api: Api) -> None:
     task = api.stored_task(user_id="ada")
     token = unsigned_token("ada", project_id=PROJECT)
     caller = Caller(api, task.id, Sec_WebSocket_Protocol=f"darkroom, bearer.{token}")
@@ -264,7 +264,7 @@ def test_a_browser_shows_its_token_among_the_subprotocols(api: Api) -> None:
     ],
     ids=str,
 )
-def test_a_page_of_another_origin_opens_no_socket(api: Api, headers: dict[str, str]) -> None:
+def test_socket_is_refused_to_a_page_of_another_origin(api: Api, headers: dict[str, str]) -> None:
     # Unlike a response to fetch, a browser lets any page read WebSocket messages.
     task = api.stored_task()
     caller = Caller(api, task.id, **headers)

@@ -10,13 +10,13 @@ from common.domain.task import Failure, TaskStatus
 from tests.unit.frontend_api.conftest import PNG, Api, stored_image
 
 
-def test_a_waiting_task_is_cancelled_at_once(api: Api) -> None:
+def test_cancel_finishes_a_queued_task_at_once(api: Api) -> None:
     task = api.stored_task()
     answer = api.client.post(f"/v1/tasks/{task.id}/cancel")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
 
 
-def test_a_worker_is_asked_to_stop(api: Api) -> None:
+def test_cancel_sets_a_flag_when_a_worker_holds_the_task(api: Api) -> None:
     task = api.claimed_task()
     for _ in range(2):
         answer = api.client.post(f"/v1/tasks/{task.id}/cancel")
@@ -24,14 +24,14 @@ def test_a_worker_is_asked_to_stop(api: Api) -> None:
         assert answer.get_json()["cancel_requested_at"] is not None
 
 
-def test_cancelling_what_has_ended_changes_nothing(api: Api) -> None:
+def test_cancel_changes_nothing_when_the_task_is_finished(api: Api) -> None:
     task = api.completed_task()
     answer = api.client.post(f"/v1/tasks/{task.id}/cancel")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "completed")
     assert api.stored(task.id).revision == task.revision
 
 
-def test_a_cancelled_task_can_be_retried_with_its_id_and_seed(api: Api) -> None:
+def test_retry_keeps_id_and_seed_of_a_cancelled_task(api: Api) -> None:
     task = api.stored_task()
     api.client.post(f"/v1/tasks/{task.id}/cancel")
     answer = api.client.post(f"/v1/tasks/{task.id}/retry")
@@ -41,7 +41,7 @@ def test_a_cancelled_task_can_be_retried_with_its_id_and_seed(api: Api) -> None:
     assert [published.id for published in api.queue.published] == [task.id]
 
 
-def test_a_retry_restores_the_attempts_and_goes_on_counting_them(api: Api) -> None:
+def test_retry_restores_the_attempts_and_continues_their_numbers(api: Api) -> None:
     task = api.claimed_task(attempts=1)
     claim = task.claim
     assert claim is not None
@@ -54,7 +54,7 @@ def test_a_retry_restores_the_attempts_and_goes_on_counting_them(api: Api) -> No
     assert again.attempt == 2
 
 
-def test_a_retried_task_still_answers_to_its_idempotency_key(api: Api) -> None:
+def test_retried_task_still_matches_its_idempotency_key(api: Api) -> None:
     key = {"Idempotency-Key": "order-1815"}
     body = {"prompt": "a large red circle", "deadline_seconds": 60}
     first = api.client.post("/v1/tasks", json=body, headers=key)
@@ -68,7 +68,7 @@ def test_a_retried_task_still_answers_to_its_idempotency_key(api: Api) -> None:
     assert other.get_json()["code"] == "idempotency_key_reused"
 
 
-def test_of_many_retries_at_once_one_is_taken(api: Api) -> None:
+def test_retry_succeeds_once_when_many_run_at_once(api: Api) -> None:
     task = api.stored_task()
     api.client.post(f"/v1/tasks/{task.id}/cancel")
     with ThreadPoolExecutor(4) as pool:
@@ -78,14 +78,14 @@ def test_of_many_retries_at_once_one_is_taken(api: Api) -> None:
     assert len(api.queue.published) == 1
 
 
-def test_what_is_not_over_or_went_well_cannot_be_retried(api: Api) -> None:
+def test_retry_is_refused_when_the_task_is_active_or_complete(api: Api) -> None:
     for task in (api.stored_task(task_id="waiting"), api.completed_task(task_id="done")):
         answer = api.client.post(f"/v1/tasks/{task.id}/retry")
         assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
     assert not api.queue.published
 
 
-def test_a_retry_that_cannot_be_published_is_kept_for_rescue(api: Api) -> None:
+def test_retry_is_left_to_rescue_when_publishing_fails(api: Api) -> None:
     task = api.stored_task()
     api.client.post(f"/v1/tasks/{task.id}/cancel")
     api.queue.unavailable = True
@@ -96,7 +96,7 @@ def test_a_retry_that_cannot_be_published_is_kept_for_rescue(api: Api) -> None:
     assert api.rescue().get_json()["published"] == 1
 
 
-def test_a_deleted_task_leaves_nothing(api: Api) -> None:
+def test_delete_removes_document_images_and_log(api: Api) -> None:
     task = api.completed_task()
     for name in ("attempt-1/1.png", "attempt-2/0.png", "checkpoints/0.safetensors"):
         api.images.objects[f"{task.folder}{name}"] = b"mine"
@@ -108,7 +108,7 @@ def test_a_deleted_task_leaves_nothing(api: Api) -> None:
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 404
 
 
-def test_a_running_task_can_be_deleted(api: Api) -> None:
+def test_delete_removes_a_processing_task(api: Api) -> None:
     task = api.claimed_task()
     api.images.objects[f"{task.folder}attempt-1/0.png"] = b"half of it"
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
@@ -116,7 +116,7 @@ def test_a_running_task_can_be_deleted(api: Api) -> None:
     assert not api.images.objects
 
 
-def test_a_deletion_that_a_completion_overtakes_leaves_nothing(api: Api) -> None:
+def test_delete_removes_everything_when_a_completion_overtakes_it(api: Api) -> None:
     task = api.claimed_task()
     claim = task.claim
     assert claim is not None
@@ -136,7 +136,7 @@ def test_a_deletion_that_a_completion_overtakes_leaves_nothing(api: Api) -> None
         api.store.update(task.id, lambda t: t.completed(claim, (image,), api.clock.now()))
 
 
-def test_a_deletion_that_cannot_reach_the_bucket_can_be_repeated(api: Api) -> None:
+def test_delete_can_be_repeated_when_the_bucket_is_unreachable(api: Api) -> None:
     task = api.completed_task()
     api.images.unavailable = True
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 503

@@ -21,7 +21,7 @@ def cancel(api: Api, task: Task) -> None:
     assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
 
 
-def test_a_cancelled_task_is_told_of_once(api: Api) -> None:
+def test_cancel_publishes_the_final_event_once(api: Api) -> None:
     task = api.stored_task()
     cancel(api, task)
     stored = api.stored(task.id)
@@ -34,13 +34,13 @@ def test_a_cancelled_task_is_told_of_once(api: Api) -> None:
     assert len(told(api)) == 1
 
 
-def test_a_worker_that_is_asked_to_stop_tells_the_ending_itself(api: Api) -> None:
+def test_cancel_leaves_the_final_event_to_the_worker_that_holds_the_task(api: Api) -> None:
     task = api.claimed_task()
     assert api.client.post(f"/v1/tasks/{task.id}/cancel").status_code == 202
     assert told(api) == []
 
 
-def test_a_cancellation_stands_though_it_cannot_be_told_and_a_repeated_one_tells_it(api: Api) -> None:
+def test_repeated_cancel_publishes_the_final_event_when_the_first_could_not(api: Api) -> None:
     task = api.stored_task()
     api.events.failures_left = 1
     cancel(api, task)
@@ -51,7 +51,7 @@ def test_a_cancellation_stands_though_it_cannot_be_told_and_a_repeated_one_tells
     assert api.stored(task.id).event_pending_since is None
 
 
-def test_rescue_tells_what_nobody_told_and_leaves_the_young_to_those_who_are_at_it(api: Api) -> None:
+def test_rescue_publishes_only_final_events_that_are_overdue(api: Api) -> None:
     task = api.stored_task()
     api.events.failures_left = 1
     cancel(api, task)
@@ -63,7 +63,7 @@ def test_rescue_tells_what_nobody_told_and_leaves_the_young_to_those_who_are_at_
     assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
 
 
-def test_rescue_tells_each_task_that_it_gives_up(api: Api) -> None:
+def test_rescue_publishes_the_final_event_of_each_abandoned_task(api: Api) -> None:
     api.stored_task(task_id="overdue", start_within=timedelta(seconds=10))
     api.claimed_task(task_id="used-up", attempts=1)
     api.clock.advance(200)
@@ -73,7 +73,7 @@ def test_rescue_tells_each_task_that_it_gives_up(api: Api) -> None:
     assert all(task.event_pending_since is None for task in api.store.all_tasks)
 
 
-def test_a_rescue_that_cannot_tell_gives_up_all_the_same_and_the_next_one_tells(api: Api) -> None:
+def test_next_rescue_publishes_final_events_when_the_first_could_not(api: Api) -> None:
     for number in range(3):
         api.stored_task(task_id=f"overdue-{number}", start_within=timedelta(seconds=10))
     api.clock.advance(11)
@@ -85,14 +85,14 @@ def test_a_rescue_that_cannot_tell_gives_up_all_the_same_and_the_next_one_tells(
     assert sorted(told(api)) == sorted(ending_of(task).id for task in api.store.all_tasks)
 
 
-def test_a_task_that_a_dead_letter_ends_is_told_of(api: Api) -> None:
+def test_dead_letter_publishes_the_final_event_of_its_task(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)
     died(api, encode_task_message(task, result_bucket="images"))
     assert told(api) == [ending_of(api.stored(task.id)).id]
 
 
-def test_a_dead_letter_that_comes_again_tells_what_could_not_be_told(api: Api) -> None:
+def test_repeated_dead_letter_publishes_a_pending_final_event(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)
     pushed = envelope(encode_task_message(task, result_bucket="images"), died_at=api.clock.now())
@@ -102,14 +102,14 @@ def test_a_dead_letter_that_comes_again_tells_what_could_not_be_told(api: Api) -
     assert told(api) == [ending_of(api.stored(task.id)).id]
 
 
-def test_a_waiting_task_that_is_deleted_is_told_of_as_cancelled(api: Api) -> None:
+def test_delete_publishes_the_cancellation_of_a_queued_task(api: Api) -> None:
     task = api.stored_task()
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert [event.type for event in api.events.events] == ["task.cancelled"]
     assert not api.store.all_tasks
 
 
-def test_a_retry_before_the_ending_was_told_takes_the_ending_back(api: Api) -> None:
+def test_retry_withdraws_a_pending_final_event(api: Api) -> None:
     task = api.stored_task()
     api.events.failures_left = 1
     cancel(api, task)
@@ -120,7 +120,7 @@ def test_a_retry_before_the_ending_was_told_takes_the_ending_back(api: Api) -> N
 
 
 @pytest.mark.parametrize("pause", [0, 31])
-def test_a_task_that_ends_the_same_way_twice_is_told_of_twice(api: Api, pause: int) -> None:
+def test_task_that_finishes_twice_the_same_way_publishes_two_events(api: Api, pause: int) -> None:
     task = api.stored_task()
     cancel(api, task)
     api.client.post(f"/v1/tasks/{task.id}/retry")

@@ -30,7 +30,7 @@ def answered(api: Api, task: Task) -> dict[str, Any]:
     return answer
 
 
-def test_a_finished_image_of_a_processing_task_is_served(api: Api) -> None:
+def test_finished_image_of_a_processing_task_is_served(api: Api) -> None:
     task = with_one_image(api)
     found = answered(api, task)
     assert (found["status"], [image["index"] for image in found["images"]]) == ("processing", [0])
@@ -38,7 +38,7 @@ def test_a_finished_image_of_a_processing_task_is_served(api: Api) -> None:
     assert api.client.get(f"/v1/tasks/{task.id}/images/1").status_code == 404
 
 
-def test_a_cancelled_task_serves_what_was_finished_and_is_billed_for_it(api: Api) -> None:
+def test_cancelled_task_serves_and_bills_its_finished_images(api: Api) -> None:
     task = with_one_image(api)
     claim = task.claim
     assert claim is not None
@@ -50,7 +50,7 @@ def test_a_cancelled_task_serves_what_was_finished_and_is_billed_for_it(api: Api
     assert api.client.get(found["images"][0]["url"]).data == PNG
 
 
-def test_a_task_says_which_images_failed_and_can_be_retried(api: Api) -> None:
+def test_task_lists_its_failed_images_and_can_be_retried(api: Api) -> None:
     task = with_one_image(api)
     claim = task.claim
     assert claim is not None
@@ -68,7 +68,7 @@ def test_a_task_says_which_images_failed_and_can_be_retried(api: Api) -> None:
     assert api.stored(task.id).missing_images == (1,)
 
 
-def test_a_task_with_all_its_images_cannot_be_retried(api: Api) -> None:
+def test_retry_is_refused_when_all_images_exist(api: Api) -> None:
     answer = api.client.post(f"/v1/tasks/{api.completed_task().id}/retry")
     assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
 
@@ -78,9 +78,7 @@ def counted() -> CountedMetrics:
     return CountedMetrics()
 
 
-def test_seconds_that_no_attempt_will_use_are_counted_when_the_api_ends_the_task(
-    api: Api, counted: CountedMetrics
-) -> None:
+def test_wasted_seconds_are_counted_when_the_api_finishes_the_task(api: Api, counted: CountedMetrics) -> None:
     task = api.claimed_task()
     claim = task.claim
     assert claim is not None
@@ -93,7 +91,7 @@ def test_seconds_that_no_attempt_will_use_are_counted_when_the_api_ends_the_task
     assert (total["gpu_seconds"], total["wasted_gpu_seconds"]) == (0.0, 29.6)
 
 
-def test_a_deleted_task_leaves_the_seconds_of_its_attempt_in_the_usage(api: Api) -> None:
+def test_usage_keeps_the_seconds_of_a_deleted_task(api: Api) -> None:
     task = with_one_image(api)
     claim = task.claim
     assert claim is not None

@@ -40,7 +40,7 @@ def api(tmp_path: Path, later: Later) -> Api:
     return Api(folder=tmp_path, background=later)
 
 
-def test_what_comes_close_together_is_noted_together(api: Api, later: Later) -> None:
+def test_confirmations_that_come_together_are_stored_in_one_write(api: Api, later: Later) -> None:
     ids = [api.submit().get_json()["id"] for _ in range(3)]
     assert [api.stored(task_id).enqueued_at for task_id in ids] == [None] * 3
     confirmed_at = api.clock.now()
@@ -50,21 +50,21 @@ def test_what_comes_close_together_is_noted_together(api: Api, later: Later) -> 
     assert api.batches.calls == 1
 
 
-def test_the_owner_sees_no_change_in_the_note(api: Api, later: Later) -> None:
+def test_confirmation_does_not_change_what_the_owner_sees(api: Api, later: Later) -> None:
     answer = api.submit()
     later.do_all()
     read = api.client.get(answer.headers["Location"])
     assert (read.headers["ETag"], read.get_json()) == (answer.headers["ETag"], answer.get_json())
 
 
-def test_what_comes_after_is_noted_after(api: Api, later: Later) -> None:
+def test_confirmation_is_stored_after_an_earlier_write(api: Api, later: Later) -> None:
     for _ in range(2):
         task_id = api.submit().get_json()["id"]
         later.do_all()
         assert api.stored(task_id).enqueued_at is not None
 
 
-def test_more_than_fit_in_one_call_are_noted_in_several(api: Api, later: Later) -> None:
+def test_confirmations_are_stored_in_several_writes_when_too_many_for_one(api: Api, later: Later) -> None:
     for _ in range(6):
         answer = api.client.post("/v1/tasks:batch", json={"tasks": [{"prompt": "a large red circle"}] * 100})
         assert answer.get_json()["accepted"] == 100
@@ -74,7 +74,7 @@ def test_more_than_fit_in_one_call_are_noted_in_several(api: Api, later: Later) 
     assert all(task.enqueued_at is not None for task in api.store.all_tasks)
 
 
-def test_a_replay_before_the_note_needs_no_second_message(api: Api, later: Later) -> None:
+def test_replay_publishes_nothing_while_a_confirmation_is_unwritten(api: Api, later: Later) -> None:
     body = {"prompt": "a large red circle"}
     for _ in range(2):
         assert api.client.post("/v1/tasks", json=body, headers=KEY).status_code in (200, 202)
@@ -87,7 +87,7 @@ def test_a_replay_before_the_note_needs_no_second_message(api: Api, later: Later
     assert len(api.queue.published) == 1
 
 
-def test_a_task_that_was_claimed_meanwhile_is_left_alone(api: Api, later: Later) -> None:
+def test_confirmation_is_skipped_when_the_task_was_claimed_meanwhile(api: Api, later: Later) -> None:
     task_id = api.submit().get_json()["id"]
     claimed = api.store.update(task_id, lambda task: task.claimed_by("worker", api.clock.now(), TTL))
     later.do_all()
@@ -95,7 +95,7 @@ def test_a_task_that_was_claimed_meanwhile_is_left_alone(api: Api, later: Later)
     assert (claimed.status, claimed.enqueued_at) == (TaskStatus.PROCESSING, api.clock.now())
 
 
-def test_notes_that_cannot_be_written_are_given_up(api: Api, later: Later) -> None:
+def test_confirmations_are_dropped_when_the_store_is_unavailable(api: Api, later: Later) -> None:
     lost = api.submit().get_json()["id"]
     api.store.unavailable = True
     later.do_all()
@@ -105,7 +105,7 @@ def test_notes_that_cannot_be_written_are_given_up(api: Api, later: Later) -> No
     assert (api.stored(lost).enqueued_at, api.stored(kept).enqueued_at) == (None, api.clock.now())
 
 
-def test_a_process_that_ends_answers_all_the_same(
+def test_submission_succeeds_when_the_process_is_ending(
     api: Api, later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> Future[Any]:

@@ -18,7 +18,7 @@ FOREIGN_VERBS = [
 
 
 @pytest.mark.parametrize(("method", "path"), FOREIGN_VERBS)
-def test_a_foreign_task_looks_exactly_like_one_that_never_was(api: Api, method: str, path: str) -> None:
+def test_foreign_task_is_indistinguishable_from_a_missing_one(api: Api, method: str, path: str) -> None:
     task = api.completed_task(task_id="f0" * 16, user_id="ada")
     unknown = "e0" * 16
 
@@ -36,13 +36,13 @@ def test_a_foreign_task_looks_exactly_like_one_that_never_was(api: Api, method: 
 
 
 @pytest.mark.parametrize("task_id", ["..", "__all__", "x" * 2_000, "a b", "%00", "%2e%2e", "tasks%2Fx", "é"])
-def test_what_no_task_can_be_called_is_not_found(api: Api, task_id: str) -> None:
+def test_malformed_task_id_is_not_found(api: Api, task_id: str) -> None:
     answer = api.client.get(f"/v1/tasks/{task_id}")
     assert answer.status_code == 404
     assert answer.content_type == "application/problem+json"
 
 
-def test_a_task_known_already_is_not_sent_again(api: Api) -> None:
+def test_read_returns_304_when_the_etag_matches(api: Api) -> None:
     task = api.stored_task()
     first = api.client.get(f"/v1/tasks/{task.id}")
     unchanged = {"If-None-Match": first.headers["ETag"]}
@@ -54,7 +54,7 @@ def test_a_task_known_already_is_not_sent_again(api: Api) -> None:
     assert (third.status_code, third.get_json()["status"]) == (200, "cancelled")
 
 
-def test_a_task_tells_how_its_attempts_ended(api: Api) -> None:
+def test_task_shows_its_attempts(api: Api) -> None:
     task = api.completed_task()
     began = task.created_at.isoformat().replace("+00:00", "Z")
     assert api.client.get(f"/v1/tasks/{task.id}").get_json()["history"] == [
@@ -69,7 +69,7 @@ def test_a_task_tells_how_its_attempts_ended(api: Api) -> None:
     ]
 
 
-def test_a_finished_task_tells_its_images_and_times(api: Api) -> None:
+def test_finished_task_shows_its_images_and_times(api: Api) -> None:
     task = api.completed_task()
     body = api.client.get(f"/v1/tasks/{task.id}").get_json()
     assert body["images"] == [
@@ -82,7 +82,7 @@ def test_a_finished_task_tells_its_images_and_times(api: Api) -> None:
     assert body["metrics"]["queue_seconds"] == 0.0
 
 
-def test_where_links_are_signed_the_task_carries_them_and_its_etag_ages_with_them(api: Api) -> None:
+def test_task_carries_signed_links_and_its_etag_changes_with_them(api: Api) -> None:
     task = api.completed_task()
     api.links.can_sign = True
     first = api.client.get(f"/v1/tasks/{task.id}")
@@ -93,14 +93,14 @@ def test_where_links_are_signed_the_task_carries_them_and_its_etag_ages_with_the
     assert second.status_code == 200
 
 
-def test_a_task_is_readable_while_nothing_can_sign(api: Api) -> None:
+def test_task_is_readable_when_links_cannot_be_signed(api: Api) -> None:
     task = api.completed_task()
     api.links.unavailable = True
     body = api.client.get(f"/v1/tasks/{task.id}").get_json()
     assert body["images"][0]["url"] == f"/v1/tasks/{task.id}/images/0"
 
 
-def test_a_result_is_pending_until_the_task_has_ended(api: Api) -> None:
+def test_result_is_202_until_the_task_is_finished(api: Api) -> None:
     task = api.stored_task()
     pending = api.client.get(f"/v1/results/{task.id}")
     assert (pending.status_code, pending.get_json()["status"]) == (202, "queued")
@@ -109,7 +109,7 @@ def test_a_result_is_pending_until_the_task_has_ended(api: Api) -> None:
     assert api.client.get(f"/v1/results/{task.id}").status_code == 200
 
 
-def test_lists_come_in_pages_newest_first_and_only_the_callers(api: Api) -> None:
+def test_list_returns_the_callers_tasks_in_pages_newest_first(api: Api) -> None:
     ids = []
     for number in range(5):
         api.clock.advance(1)
@@ -125,7 +125,7 @@ def test_lists_come_in_pages_newest_first_and_only_the_callers(api: Api) -> None
     assert seen == ids[::-1]
 
 
-def test_lists_can_be_narrowed(api: Api) -> None:
+def test_list_filters_by_status_and_model(api: Api) -> None:
     api.stored_task(task_id="waiting")
     api.completed_task(task_id="done")
     page = api.client.get("/v1/tasks?status=completed&model=demo").get_json()
@@ -147,13 +147,13 @@ def test_lists_can_be_narrowed(api: Api) -> None:
         ("model=%00", "model"),
     ],
 )
-def test_a_bad_query_is_named(api: Api, query: str, parameter: str) -> None:
+def test_invalid_query_is_refused_with_its_parameter(api: Api, query: str, parameter: str) -> None:
     answer = api.client.get(f"/v1/tasks?{query}")
     assert answer.status_code == 422
     assert [error["parameter"] for error in answer.get_json()["errors"]] == [parameter]
 
 
-def test_an_image_is_sent_with_its_digest_as_etag(api: Api) -> None:
+def test_image_is_sent_with_its_digest_as_etag(api: Api) -> None:
     task = api.completed_task()
     answer = api.client.get(f"/v1/tasks/{task.id}/images/0")
     assert (answer.status_code, answer.data, answer.content_type) == (200, PNG, "image/png")
@@ -165,13 +165,13 @@ def test_an_image_is_sent_with_its_digest_as_etag(api: Api) -> None:
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_a_range_of_an_image_is_sent(api: Api) -> None:
+def test_image_range_is_sent(api: Api) -> None:
     task = api.completed_task()
     answer = api.client.get(f"/v1/tasks/{task.id}/images/0", headers={"Range": "bytes=1-3"})
     assert (answer.status_code, answer.data) == (206, PNG[1:4])
 
 
-def test_where_links_are_signed_an_image_is_a_redirect_that_nobody_keeps(api: Api) -> None:
+def test_image_is_an_uncached_redirect_when_links_are_signed(api: Api) -> None:
     task = api.completed_task()
     api.links.can_sign = True
     answer = api.client.get(f"/v1/tasks/{task.id}/images/0")
@@ -181,12 +181,12 @@ def test_where_links_are_signed_an_image_is_a_redirect_that_nobody_keeps(api: Ap
 
 
 @pytest.mark.parametrize("index", ["1", "99999999999999999999", "-1", "x"])
-def test_an_image_that_does_not_exist_is_not_found(api: Api, index: str) -> None:
+def test_missing_image_is_not_found(api: Api, index: str) -> None:
     task = api.completed_task()
     assert api.client.get(f"/v1/tasks/{task.id}/images/{index}").status_code == 404
 
 
-def test_an_image_whose_object_is_gone_or_unreachable_says_so(api: Api) -> None:
+def test_image_reports_a_deleted_object_and_an_unreachable_bucket(api: Api) -> None:
     task = api.completed_task()
     api.images.objects.clear()
     assert api.client.get(f"/v1/tasks/{task.id}/images/0").get_json()["code"] == "image_not_found"
@@ -194,6 +194,6 @@ def test_an_image_whose_object_is_gone_or_unreachable_says_so(api: Api) -> None:
     assert api.client.get(f"/v1/tasks/{task.id}/images/0").status_code == 503
 
 
-def test_another_users_list_is_their_own(api: Api) -> None:
+def test_list_contains_no_tasks_of_other_users(api: Api) -> None:
     api.stored_task()
     assert api.client.get("/v1/tasks", headers=signed_in_as("ada")).get_json()["tasks"] == []

@@ -16,7 +16,7 @@ def removed(api: Api) -> int:
     return int(answer.get_json()["removed"])
 
 
-def test_an_ended_task_goes_with_all_its_objects_when_its_time_is_up_and_no_sooner(api: Api) -> None:
+def test_expired_task_is_removed_with_its_objects_and_not_earlier(api: Api) -> None:
     task = api.completed_task()
     api.images.objects[f"{task.folder}checkpoints/0.safetensors"] = b"left by an attempt that was lost"
     told = api.client.get(f"/v1/tasks/{task.id}").get_json()["expires_at"]
@@ -29,7 +29,7 @@ def test_an_ended_task_goes_with_all_its_objects_when_its_time_is_up_and_no_soon
     assert removed(api) == 0
 
 
-def test_a_task_that_has_not_ended_stays_however_old_it_is(api: Api) -> None:
+def test_active_task_is_never_removed(api: Api) -> None:
     waiting = api.stored_task(task_id="waiting")
     running = api.claimed_task(task_id="running")
     checkpoint = f"{running.folder}checkpoints/0.safetensors"
@@ -41,7 +41,7 @@ def test_a_task_that_has_not_ended_stays_however_old_it_is(api: Api) -> None:
     assert api.client.get("/v1/tasks/waiting").get_json()["expires_at"] is None
 
 
-def test_a_retry_saves_a_task_from_its_end(api: Api) -> None:
+def test_retried_task_is_not_removed(api: Api) -> None:
     task = api.stored_task()
     assert api.client.post(f"/v1/tasks/{task.id}/cancel").get_json()["expires_at"] is not None
     api.clock.advance(KEPT.total_seconds() - 1)
@@ -50,7 +50,7 @@ def test_a_retry_saves_a_task_from_its_end(api: Api) -> None:
     assert removed(api) == 0
 
 
-def test_a_retry_in_the_last_moment_keeps_the_task_and_its_objects(api: Api) -> None:
+def test_task_that_is_retried_during_removal_keeps_its_objects(api: Api) -> None:
     task = api.stored_task(task_id="late")
     api.client.post(f"/v1/tasks/{task.id}/cancel")
     image = f"{task.folder}attempt-1/0.png"
@@ -68,7 +68,7 @@ def test_a_retry_in_the_last_moment_keeps_the_task_and_its_objects(api: Api) -> 
     assert list(api.images.objects) == [image]
 
 
-def test_more_than_a_page_is_removed_in_one_round(api: Api) -> None:
+def test_removal_handles_several_pages_in_one_run(api: Api) -> None:
     for number in range(250):
         api.stored_task(task_id=f"task-{number}")
         api.client.post(f"/v1/tasks/task-{number}/cancel")
@@ -76,5 +76,5 @@ def test_more_than_a_page_is_removed_in_one_round(api: Api) -> None:
     assert removed(api) == 250
 
 
-def test_nobody_else_may_call(api: Api) -> None:
+def test_removal_is_refused_to_other_callers(api: Api) -> None:
     assert api.client.post("/internal/remove-expired").status_code == 401

@@ -13,7 +13,7 @@ from tests.unit.frontend_api.conftest import Api, signed_in_as
 KEY = {"Idempotency-Key": "order-66"}
 
 
-def test_an_accepted_task_is_stored_published_and_noted(api: Api) -> None:
+def test_submission_stores_publishes_and_confirms_the_task(api: Api) -> None:
     answer = api.submit(steps=7, labels={"team": "pictures"}, lane="batch", deadline_seconds=60)
     assert answer.status_code == 202
     body = answer.get_json()
@@ -26,7 +26,7 @@ def test_an_accepted_task_is_stored_published_and_noted(api: Api) -> None:
     assert [published.id for published in api.queue.published] == [task.id]
 
 
-def test_the_answer_has_every_field_even_those_not_known_yet(api: Api) -> None:
+def test_submission_returns_every_field(api: Api) -> None:
     body = api.submit().get_json()
     assert set(body) == {
         "id", "status", "model", "parameters", "labels", "lane", "created_at", "started_at", "finished_at",
@@ -39,24 +39,24 @@ def test_the_answer_has_every_field_even_those_not_known_yet(api: Api) -> None:
     assert body["created_at"] == "2026-01-01T12:00:00Z"
 
 
-def test_without_a_seed_one_is_drawn_that_every_browser_can_hold(api: Api) -> None:
+def test_submission_draws_a_seed_that_browsers_can_represent(api: Api) -> None:
     seeds = {api.submit().get_json()["parameters"]["seed"] for _ in range(20)}
     assert len(seeds) == 20
     assert all(0 <= seed < 2**32 for seed in seeds)
 
 
-def test_null_means_as_usual(api: Api) -> None:
+def test_null_selects_the_default(api: Api) -> None:
     body = api.submit(steps=None, sampler=None, seed=None, model=None, negative_prompt=None).get_json()
     assert body["parameters"]["steps"] == 20
 
 
 @pytest.mark.parametrize("prompt", ["赤い丸 🔴", "a" * 2_000, 'quotes " and \\ and </script>', "two\nlines"])
-def test_any_text_is_a_prompt(api: Api, prompt: str) -> None:
+def test_prompt_may_be_any_text(api: Api, prompt: str) -> None:
     body = api.submit(prompt=prompt).get_json()
     assert api.stored(body["id"]).parameters.prompt == prompt
 
 
-def test_when_pubsub_is_away_the_task_is_kept_and_named(api: Api) -> None:
+def test_submission_keeps_the_task_when_pubsub_is_unavailable(api: Api) -> None:
     api.queue.unavailable = True
     answer = api.submit()
     assert answer.status_code == 503
@@ -67,7 +67,7 @@ def test_when_pubsub_is_away_the_task_is_kept_and_named(api: Api) -> None:
     assert (task.status, task.enqueued_at) == (TaskStatus.QUEUED, None)
 
 
-def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
+def test_submission_publishes_nothing_when_firestore_is_unavailable(api: Api) -> None:
     api.store.unavailable = True
     answer = api.submit()
     assert answer.status_code == 503
@@ -75,7 +75,7 @@ def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
     assert not api.queue.published
 
 
-def test_an_unknown_outcome_names_the_task_and_a_replay_finds_it(api: Api) -> None:
+def test_replay_finds_the_task_when_the_first_outcome_was_unknown(api: Api) -> None:
     api.store.loses_answers = True
     lost = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
     problem = lost.get_json()
@@ -87,14 +87,14 @@ def test_an_unknown_outcome_names_the_task_and_a_replay_finds_it(api: Api) -> No
     assert [task.id for task in api.queue.published] == [problem["task_id"]]
 
 
-def test_a_replay_that_cannot_be_read_names_the_task(api: Api) -> None:
+def test_replay_names_the_task_when_it_cannot_be_read(api: Api) -> None:
     first = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY).get_json()
     api.store.unavailable = True
     again = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
     assert (again.status_code, again.get_json()["task_id"]) == (503, first["id"])
 
 
-def test_a_note_that_fails_after_the_message_was_confirmed_changes_nothing(api: Api) -> None:
+def test_submission_succeeds_when_the_confirmation_cannot_be_stored(api: Api) -> None:
     publish = api.queue.publish
 
     def publish_then_lose_firestore(*tasks: Task) -> None:
@@ -105,7 +105,7 @@ def test_a_note_that_fails_after_the_message_was_confirmed_changes_nothing(api: 
     assert api.submit().status_code == 202
 
 
-def test_a_replay_gets_the_first_task(api: Api) -> None:
+def test_replay_returns_the_first_task(api: Api) -> None:
     body = {"prompt": "a large red circle"}
     first = api.client.post("/v1/tasks", json=body, headers=KEY)
     api.clock.advance(60)
@@ -120,7 +120,7 @@ def test_a_replay_gets_the_first_task(api: Api) -> None:
 @pytest.mark.parametrize(
     "change", [{"prompt": "a blue square"}, {"seed": 1}, {"lane": "batch"}, {"labels": {"a": "b"}}]
 )
-def test_a_key_used_for_another_request_is_refused(api: Api, change: dict[str, object]) -> None:
+def test_submission_is_refused_when_its_key_has_another_request(api: Api, change: dict[str, object]) -> None:
     body = {"prompt": "a large red circle", "deadline_seconds": 60}
     api.client.post("/v1/tasks", json=body, headers=KEY)
     answer = api.client.post("/v1/tasks", json={**body, **change}, headers=KEY)
@@ -129,7 +129,7 @@ def test_a_key_used_for_another_request_is_refused(api: Api, change: dict[str, o
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
 
 
-def test_the_same_key_of_two_people_is_two_tasks(api: Api) -> None:
+def test_same_key_of_two_users_creates_two_tasks(api: Api) -> None:
     body = {"prompt": "a large red circle"}
     mine = api.client.post("/v1/tasks", json=body, headers=KEY)
     theirs = api.client.post("/v1/tasks", json=body, headers={**KEY, **signed_in_as("ada")})
@@ -137,7 +137,7 @@ def test_the_same_key_of_two_people_is_two_tasks(api: Api) -> None:
     assert mine.get_json()["id"] != theirs.get_json()["id"]
 
 
-def test_a_replay_publishes_what_was_never_confirmed(api: Api) -> None:
+def test_replay_publishes_a_task_that_was_never_confirmed(api: Api) -> None:
     body = {"prompt": "a large red circle"}
     api.queue.unavailable = True
     lost = api.client.post("/v1/tasks", json=body, headers=KEY)
@@ -149,7 +149,7 @@ def test_a_replay_publishes_what_was_never_confirmed(api: Api) -> None:
     assert api.stored(replayed.get_json()["id"]).enqueued_at is not None
 
 
-def test_a_replay_of_a_finished_task_publishes_nothing(api: Api) -> None:
+def test_replay_of_a_finished_task_publishes_nothing(api: Api) -> None:
     body = {"prompt": "a large red circle"}
     task_id = api.client.post("/v1/tasks", json=body, headers=KEY).get_json()["id"]
     api.client.post(f"/v1/tasks/{task_id}/cancel")
@@ -158,7 +158,7 @@ def test_a_replay_of_a_finished_task_publishes_nothing(api: Api) -> None:
     assert len(api.queue.published) == 1
 
 
-def test_a_burst_of_one_request_is_one_task(api: Api) -> None:
+def test_concurrent_submissions_with_one_key_create_one_task(api: Api) -> None:
     def post(_: int) -> tuple[int, str]:
         answer = api.app.test_client().post("/v1/tasks", json={"prompt": "a circle"}, headers=KEY)
         return answer.status_code, answer.get_json()["id"]

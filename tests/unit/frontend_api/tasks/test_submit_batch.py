@@ -25,7 +25,7 @@ def told(answer: TestResponse) -> list[tuple[int, str | None]]:
     return [(result["status"], result["problem"] and result["problem"]["code"]) for result in results]
 
 
-def test_what_is_accepted_is_stored_published_and_noted(api: Api) -> None:
+def test_batch_stores_publishes_and_confirms_its_tasks(api: Api) -> None:
     answer = submit(api, {**CIRCLE, "seed": 1}, {**CIRCLE, "lane": "batch"})
     assert told(answer) == [(202, None), (202, None)]
     first, second = (api.stored(result["task"]["id"]) for result in answer.get_json()["results"])
@@ -36,7 +36,7 @@ def test_what_is_accepted_is_stored_published_and_noted(api: Api) -> None:
     assert answer.get_json()["results"][0]["task"] == alone
 
 
-def test_a_hundred_cost_the_store_as_many_calls_as_one(api: Api) -> None:
+def test_batch_of_a_hundred_makes_as_many_store_calls_as_one(api: Api) -> None:
     submit(api, CIRCLE)
     calls_of_one = api.batches.calls
     assert told(submit(api, *[CIRCLE] * 100)) == [(202, None)] * 100
@@ -44,7 +44,7 @@ def test_a_hundred_cost_the_store_as_many_calls_as_one(api: Api) -> None:
     assert len(api.store.all_tasks) == 101
 
 
-def test_each_refusal_says_what_is_wrong_with_its_item_and_holds_up_no_other(api: Api) -> None:
+def test_batch_reports_each_invalid_item_and_accepts_the_others(api: Api) -> None:
     answer = submit(api, {"steps": 5}, CIRCLE, {**CIRCLE, "steps": 5_000}, {**CIRCLE, "model": "none"}, 7)
     expected = "parameters_rejected", None, "parameters_rejected", "unknown_model", "parameters_rejected"
     assert [code for _, code in told(answer)] == list(expected)
@@ -57,7 +57,7 @@ def test_each_refusal_says_what_is_wrong_with_its_item_and_holds_up_no_other(api
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
 
 
-def test_a_batch_sent_again_makes_no_second_task_where_items_have_keys(api: Api) -> None:
+def test_repeated_batch_creates_no_second_task_for_items_with_keys(api: Api) -> None:
     items = [{**CIRCLE, "seed": seed, "idempotency_key": f"order-{seed}"} for seed in range(5)]
     first, second = submit(api, *items), submit(api, *items)
     assert (told(first), told(second)) == ([(202, None)] * 5, [(200, None)] * 5)
@@ -67,13 +67,13 @@ def test_a_batch_sent_again_makes_no_second_task_where_items_have_keys(api: Api)
     assert len(api.store.all_tasks) == len(api.queue.published) == 5
 
 
-def test_an_items_key_is_the_same_as_the_header_of_a_single_submission(api: Api) -> None:
+def test_item_key_equals_the_header_of_a_single_submission(api: Api) -> None:
     alone = api.client.post("/v1/tasks", json=CIRCLE, headers={"Idempotency-Key": "order-1"}).get_json()
     (result,) = submit(api, {**CIRCLE, "idempotency_key": "order-1"}).get_json()["results"]
     assert (result["status"], result["task"]) == (200, alone)
 
 
-def test_one_key_twice_in_a_batch_is_one_task_or_a_refusal(api: Api) -> None:
+def test_same_key_twice_in_a_batch_is_one_task_or_refused(api: Api) -> None:
     one = {**CIRCLE, "idempotency_key": "order-1"}
     answer = submit(api, one, one, {**one, "seed": 7})
     assert told(answer) == [(202, None), (200, None), (422, "idempotency_key_reused")]
@@ -81,12 +81,12 @@ def test_one_key_twice_in_a_batch_is_one_task_or_a_refusal(api: Api) -> None:
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
 
 
-def test_the_same_key_of_two_people_is_two_tasks(api: Api) -> None:
+def test_same_key_of_two_users_creates_two_tasks(api: Api) -> None:
     item = {**CIRCLE, "idempotency_key": "order-1"}
     assert told(submit(api, item)) == told(submit(api, item, **signed_in_as("ada"))) == [(202, None)]
 
 
-def test_beyond_the_quota_items_are_refused_and_replays_are_not(api: Api) -> None:
+def test_batch_refuses_items_beyond_the_quota_but_no_replays(api: Api) -> None:
     api = Api(folder=api.folder, quota_limits=QuotaLimits(active_tasks=3))
     keyed = [{**CIRCLE, "seed": seed, "idempotency_key": f"order-{seed}"} for seed in range(3)]
     answer = submit(api, *keyed, CIRCLE, CIRCLE)
@@ -96,13 +96,13 @@ def test_beyond_the_quota_items_are_refused_and_replays_are_not(api: Api) -> Non
     assert len(api.store.all_tasks) == 3
 
 
-def test_what_was_refused_counts_as_nothing(api: Api) -> None:
+def test_refused_items_do_not_count_as_submissions(api: Api) -> None:
     api = Api(folder=api.folder, quota_limits=QuotaLimits(submissions_per_minute=2))
     assert told(submit(api, {"steps": 1}, {"steps": 2}, CIRCLE)).count((202, None)) == 1
     assert told(submit(api, CIRCLE, CIRCLE)) == [(202, None), (429, "quota_exceeded")]
 
 
-def test_when_pubsub_is_away_the_tasks_are_kept_and_named(api: Api) -> None:
+def test_batch_keeps_its_tasks_when_pubsub_is_unavailable(api: Api) -> None:
     api.queue.unavailable = True
     items = [{**CIRCLE, "idempotency_key": f"order-{number}"} for number in range(2)]
     lost = submit(api, *items)
@@ -118,7 +118,7 @@ def test_when_pubsub_is_away_the_tasks_are_kept_and_named(api: Api) -> None:
 
 
 @pytest.mark.parametrize("keys", [True, False])
-def test_a_store_that_answers_late_leaves_the_outcome_unknown_and_named(api: Api, keys: bool) -> None:
+def test_batch_reports_unknown_outcomes_when_the_store_times_out(api: Api, keys: bool) -> None:
     items = [
         {**CIRCLE, "seed": seed} | ({"idempotency_key": f"k{seed}"} if keys else {}) for seed in range(60)
     ]
@@ -137,7 +137,7 @@ def test_a_store_that_answers_late_leaves_the_outcome_unknown_and_named(api: Api
         assert [result["task_id"] for result in again["results"]] == [r["task_id"] for r in unknown]
 
 
-def test_each_result_has_its_outcome_and_its_id(api: Api) -> None:
+def test_batch_reports_outcome_and_id_of_each_item(api: Api) -> None:
     keyed = {**CIRCLE, "idempotency_key": "order-1"}
     submit(api, keyed)
     results = submit(api, CIRCLE, keyed, {**CIRCLE, "steps": 0}).get_json()["results"]
@@ -147,7 +147,7 @@ def test_each_result_has_its_outcome_and_its_id(api: Api) -> None:
     ]  # fmt: skip
 
 
-def test_replays_that_cannot_be_read_are_unknown(api: Api) -> None:
+def test_batch_reports_replays_as_unknown_when_they_cannot_be_read(api: Api) -> None:
     keyed = {**CIRCLE, "idempotency_key": "order-1"}
     first = submit(api, keyed).get_json()["results"][0]["task_id"]
     api.store.unavailable = True
@@ -155,7 +155,7 @@ def test_replays_that_cannot_be_read_are_unknown(api: Api) -> None:
     assert (result["outcome"], result["task_id"]) == ("unknown", first)
 
 
-def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
+def test_batch_publishes_nothing_when_firestore_is_unavailable(api: Api) -> None:
     api.store.unavailable = True
     assert told(submit(api, CIRCLE, CIRCLE)) == [(503, "dependency_unavailable")] * 2
     assert not api.queue.published
@@ -171,7 +171,7 @@ def test_when_firestore_is_away_nothing_is_published(api: Api) -> None:
         ({"tasks": [CIRCLE], "lane": "batch"}, "/lane", "is not a known field"),
     ],
 )
-def test_a_body_that_is_no_batch_is_refused_as_a_whole(
+def test_batch_is_refused_when_its_body_is_invalid(
     api: Api, body: dict[str, Any], pointer: str, detail: str
 ) -> None:
     answer = api.client.post("/v1/tasks:batch", json=body)
@@ -180,7 +180,7 @@ def test_a_body_that_is_no_batch_is_refused_as_a_whole(
     assert api.has_taken_nothing()
 
 
-def test_a_key_for_the_whole_batch_is_refused_and_the_way_out_named(api: Api) -> None:
+def test_batch_refuses_the_idempotency_key_header(api: Api) -> None:
     answer = submit(api, CIRCLE, **{"Idempotency-Key": "order-1"})
     (complaint,) = answer.get_json()["errors"]
     assert (answer.status_code, complaint["header"]) == (422, "Idempotency-Key")
@@ -188,7 +188,7 @@ def test_a_key_for_the_whole_batch_is_refused_and_the_way_out_named(api: Api) ->
     assert api.has_taken_nothing()
 
 
-def test_the_longest_texts_fit_and_more_does_not(api: Api) -> None:
+def test_batch_accepts_the_longest_texts_and_no_more(api: Api) -> None:
     longest = {"prompt": "🔴" * 2_000, "negative_prompt": "🔴" * 2_000}
     answer = api.client.post(
         "/v1/tasks:batch",

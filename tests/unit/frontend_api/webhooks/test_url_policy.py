@@ -39,7 +39,7 @@ def test_https_to_a_public_host_is_allowed(text: str, parts: tuple[str, str, int
         "https://example.com\\@evil.example/", f"https://example.com/{'x' * 2_000}",
     ],
 )  # fmt: skip
-def test_anything_else_is_not(text: str) -> None:
+def test_other_urls_are_refused(text: str) -> None:
     with pytest.raises(CallbackRefusedError):
         PUBLIC.parse(text)
 
@@ -47,12 +47,12 @@ def test_anything_else_is_not(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["http://localhost:9/", "http://127.0.0.1/", "http://[::1]:8080/x", "https://localhost/"]
 )
-def test_the_local_stack_may_call_its_own_machine(text: str) -> None:
+def test_loopback_urls_are_allowed_in_the_local_stack(text: str) -> None:
     LOCAL.parse(text)
 
 
 @pytest.mark.parametrize("text", ["http://10.0.0.1/", "http://example.com/", "https://192.168.1.1/"])
-def test_the_local_stack_may_call_nothing_else_that_is_private(text: str) -> None:
+def test_private_urls_are_refused_in_the_local_stack(text: str) -> None:
     with pytest.raises(CallbackRefusedError):
         LOCAL.parse(text)
 
@@ -67,18 +67,18 @@ def test_the_local_stack_may_call_nothing_else_that_is_private(text: str) -> Non
         "2001:0:1::f5ff:fffe",
     ],
 )  # fmt: skip
-def test_no_address_that_is_not_public_is_connected_to(address: str) -> None:
+def test_private_addresses_are_refused(address: str) -> None:
     with pytest.raises(CallbackRefusedError, match="not a public address"):
         PUBLIC.check_address(ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"])
-def test_public_addresses_are(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     PUBLIC.check_address(ip_address(address))
     LOCAL.check_address(ip_address(address))
 
 
-def test_the_host_header_says_what_the_url_said() -> None:
+def test_host_header_matches_the_url() -> None:
     assert PUBLIC.parse("https://example.com/").authority == "example.com"
     assert PUBLIC.parse("https://example.com:444/").authority == "example.com:444"
     assert LOCAL.parse("http://[::1]:8080/").authority == "[::1]:8080"

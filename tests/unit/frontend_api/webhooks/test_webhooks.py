@@ -69,7 +69,7 @@ def at_present(api: Api) -> None:
 # ── deliveries ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_ending_is_told_with_the_task_as_its_owner_reads_it(api: Api) -> None:
+def test_finished_event_contains_the_task_as_its_owner_reads_it(api: Api) -> None:
     task = completed(api)
     assert push_of(api, task).status_code == 204
     (sent,) = api.receiver.sent
@@ -82,7 +82,7 @@ def test_an_ending_is_told_with_the_task_as_its_owner_reads_it(api: Api) -> None
     assert sent.headers["webhook-id"] == event.id
 
 
-def test_what_is_told_is_what_the_openapi_document_says(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_webhook_body_matches_the_openapi_document(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     RecordedSpans(monkeypatch)  # an API whose spans have ids
     push_of(api, completed(api))
     (sent,) = api.receiver.sent
@@ -94,27 +94,27 @@ def test_what_is_told_is_what_the_openapi_document_says(api: Api, monkeypatch: p
 
 
 @pytest.mark.parametrize("callback_url", [None, URL])
-def test_only_who_asked_is_told(api: Api, callback_url: str | None) -> None:
+def test_event_is_sent_only_to_tasks_with_a_callback_url(api: Api, callback_url: str | None) -> None:
     task = api.completed_task(callback_url=callback_url)
     assert push_of(api, task).status_code == 204
     assert len(api.receiver.sent) == (0 if callback_url is None else 1)
 
 
-def test_an_event_that_comes_twice_is_told_once(api: Api) -> None:
+def test_repeated_event_is_delivered_once(api: Api) -> None:
     task = completed(api)
     for _ in range(3):
         assert push_of(api, task).status_code == 204
     assert len(api.receiver.sent) == 1
 
 
-def test_of_a_deleted_task_nothing_is_told(api: Api) -> None:
+def test_event_of_a_deleted_task_is_not_sent(api: Api) -> None:
     task = completed(api)
     api.store.delete(task.id, now=api.clock.now())
     assert push_of(api, task).status_code == 204
     assert not api.receiver.sent
 
 
-def test_an_ending_that_a_retry_took_back_is_not_told(api: Api) -> None:
+def test_final_event_is_not_sent_when_a_retry_replaced_it(api: Api) -> None:
     task = api.stored_task(callback_url=URL)
     first = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
     api.clock.advance(1)
@@ -128,19 +128,19 @@ def test_an_ending_that_a_retry_took_back_is_not_told(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"junk", b"{}", b'{"version": "2.0"}'])
-def test_an_event_that_nobody_can_read_is_forgotten(api: Api, body: bytes) -> None:
+def test_undecodable_event_is_acknowledged(api: Api, body: bytes) -> None:
     assert push(api, body).status_code == 204
     assert not api.receiver.sent
 
 
-def test_nobody_else_may_push(api: Api) -> None:
+def test_push_is_refused_to_other_callers(api: Api) -> None:
     task = completed(api)
     answer = push(api, encode_task_event(ending_of(task)), token="mine")
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
     assert not api.receiver.sent
 
 
-def test_somebody_elses_event_about_a_task_tells_nothing_that_is_not_so(api: Api) -> None:
+def test_event_that_does_not_match_the_task_is_not_sent(api: Api) -> None:
     task = completed(api)
     claimed = TaskEvent(
         id="made-up", type="task.failed", timestamp=api.clock.now(), task_id=task.id, user_id="eve", attempt=9
@@ -149,7 +149,7 @@ def test_somebody_elses_event_about_a_task_tells_nothing_that_is_not_so(api: Api
     assert not api.receiver.sent
 
 
-def test_who_asked_for_it_is_told_how_the_drawing_goes_while_it_goes(api: Api) -> None:
+def test_subscribed_progress_events_are_sent(api: Api) -> None:
     task = api.claimed_task(callback_url=URL, callback_events=("started", "progress"))
     started, progress = encode_task_event(start_of(task)), encode_task_event(progress_of(task))
     for body in (started, progress, started):
@@ -168,14 +168,14 @@ def test_who_asked_for_it_is_told_how_the_drawing_goes_while_it_goes(api: Api) -
     assert len(api.receiver.sent) == 2
 
 
-def test_who_did_not_ask_is_told_the_ending_only(api: Api) -> None:
+def test_unsubscribed_progress_events_are_not_sent(api: Api) -> None:
     task = api.claimed_task(callback_url=URL)
     for event in (start_of(task), progress_of(task)):
         assert push(api, encode_task_event(event)).status_code == 204
     assert not api.receiver.sent
 
 
-def test_what_happened_in_an_attempt_that_is_over_is_not_told(api: Api) -> None:
+def test_event_of_a_past_attempt_is_not_sent(api: Api) -> None:
     task = api.claimed_task(callback_url=URL, callback_events=("started",))
     api.clock.advance(61)
     again = api.store.update(task.id, lambda t: t.claimed_by("w", api.clock.now(), timedelta(seconds=60)))
@@ -189,7 +189,7 @@ def test_what_happened_in_an_attempt_that_is_over_is_not_told(api: Api) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
-def test_2xx_is_success(api: Api, status: int) -> None:
+def test_every_2xx_status_is_a_success(api: Api, status: int) -> None:
     api.receiver.outcomes = [Outcome(status=status)]
     task = completed(api)
     assert push_of(api, task).status_code == 204
@@ -201,7 +201,7 @@ def test_2xx_is_success(api: Api, status: int) -> None:
     [Outcome(status=status) for status in (100, 300, 301, 307, 400, 404, 429, 500, 503)]
     + [Outcome(error="the receiver did not answer in time", duration_seconds=15.0)],
 )
-def test_anything_else_is_tried_again(api: Api, outcome: Outcome) -> None:
+def test_every_other_result_is_retried(api: Api, outcome: Outcome) -> None:
     api.receiver.outcomes = [outcome, outcome]
     task = completed(api)
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_anything_else_is_tried_again(api: Api, outcome: Outcome) -> None:
     assert len(api.receiver.sent) == 3
 
 
-def test_410_stops_everything_of_that_task_and_nothing_else(api: Api) -> None:
+def test_status_410_stops_all_events_of_the_task_only(api: Api) -> None:
     api.receiver.outcomes = [Outcome(status=410)]
     task = api.stored_task(callback_url=URL)
     ended = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
@@ -233,7 +233,7 @@ def test_410_stops_everything_of_that_task_and_nothing_else(api: Api) -> None:
 # ── signatures and secrets ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_stranger_verifies_the_signature_with_the_standards_own_library(api: Api) -> None:
+def test_signature_verifies_with_the_standard_library(api: Api) -> None:
     at_present(api)
     task = completed(api)
     push_of(api, task)
@@ -247,7 +247,7 @@ def test_a_stranger_verifies_the_signature_with_the_standards_own_library(api: A
         Webhook(secrets_of(api, "somebody else")[0]).verify(sent.body, dict(sent.headers))
 
 
-def test_while_a_secret_is_rotated_either_of_two_verifies(api: Api) -> None:
+def test_either_of_two_secrets_verifies_during_a_rotation(api: Api) -> None:
     at_present(api)
     (old,) = secrets_of(api)
     rotated = api.client.post("/v1/webhook-secrets/rotate").get_json()["secrets"]
@@ -260,7 +260,7 @@ def test_while_a_secret_is_rotated_either_of_two_verifies(api: Api) -> None:
         Webhook(secret).verify(sent.body, dict(sent.headers))
 
 
-def test_the_secret_before_ends_a_day_after_a_rotation(api: Api) -> None:
+def test_previous_secret_expires_a_day_after_a_rotation(api: Api) -> None:
     (old,) = secrets_of(api)
     api.client.post("/v1/webhook-secrets/rotate")
     api.clock.advance(24 * 3_600 - 1)
@@ -270,7 +270,7 @@ def test_the_secret_before_ends_a_day_after_a_rotation(api: Api) -> None:
     assert old not in secrets_of(api)
 
 
-def test_two_rotations_in_a_row_end_what_was_valid_before(api: Api) -> None:
+def test_second_rotation_invalidates_all_earlier_secrets(api: Api) -> None:
     (leaked,) = secrets_of(api)
     for _ in range(2):
         api.client.post("/v1/webhook-secrets/rotate")
@@ -278,7 +278,7 @@ def test_two_rotations_in_a_row_end_what_was_valid_before(api: Api) -> None:
     assert leaked not in secrets_of(api)
 
 
-def test_every_caller_has_secrets_of_their_own_which_stay(api: Api) -> None:
+def test_every_caller_has_own_stable_secrets(api: Api) -> None:
     assert secrets_of(api) == secrets_of(api)
     assert secrets_of(api) != secrets_of(api, "ada")
     api.client.post("/v1/webhook-secrets/rotate", headers=signed_in_as("ada"))
@@ -286,7 +286,7 @@ def test_every_caller_has_secrets_of_their_own_which_stay(api: Api) -> None:
     assert len(secrets_of(api, "ada")) == 2
 
 
-def test_another_key_makes_other_secrets(api: Api) -> None:
+def test_another_deployment_key_derives_other_secrets(api: Api) -> None:
     other = Api(folder=api.folder, webhook_key=b"another deployment's")
     assert secrets_of(other) != secrets_of(api)
 
@@ -294,7 +294,7 @@ def test_another_key_makes_other_secrets(api: Api) -> None:
 # ── the log ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_each_try_is_logged(api: Api) -> None:
+def test_every_attempt_is_logged(api: Api) -> None:
     api.receiver.outcomes = [
         Outcome(error="the receiver did not answer in time", duration_seconds=15.0),
         Outcome(status=503, duration_seconds=0.1),
@@ -329,7 +329,7 @@ def test_each_try_is_logged(api: Api) -> None:
     assert datetime.fromisoformat(delivery["delivered_at"]) == began + timedelta(seconds=20)
 
 
-def test_the_log_keeps_the_latest_tries_and_counts_all(api: Api) -> None:
+def test_log_keeps_the_latest_attempts_and_counts_all(api: Api) -> None:
     task = completed(api)
     api.receiver.outcomes = [REFUSED] * (MAX_TRIES_KEPT + 5)
     for _ in range(MAX_TRIES_KEPT + 5):
@@ -338,7 +338,7 @@ def test_the_log_keeps_the_latest_tries_and_counts_all(api: Api) -> None:
     assert (delivery["tries_made"], len(delivery["tries"])) == (MAX_TRIES_KEPT + 5, MAX_TRIES_KEPT)
 
 
-def test_the_log_keeps_the_latest_deliveries_and_goes_on_counting_them(api: Api) -> None:
+def test_log_keeps_the_latest_deliveries_and_continues_their_numbers(api: Api) -> None:
     task = api.claimed_task(callback_url=URL, callback_events=("progress",))
     for step in range(MAX_DELIVERIES_KEPT + 3):
         further = replace(task, progress=replace(task.progress, step=step))
@@ -347,7 +347,7 @@ def test_the_log_keeps_the_latest_deliveries_and_goes_on_counting_them(api: Api)
     assert numbers == list(range(4, MAX_DELIVERIES_KEPT + 4))
 
 
-def test_a_log_that_cannot_be_written_has_the_event_pushed_again(api: Api) -> None:
+def test_event_is_pushed_again_when_the_log_cannot_be_written(api: Api) -> None:
     task = completed(api)
     api.webhook_logs.unavailable = True
     assert push_of(api, task).status_code == 503
@@ -355,7 +355,7 @@ def test_a_log_that_cannot_be_written_has_the_event_pushed_again(api: Api) -> No
     assert push_of(api, task).status_code == 204
 
 
-def test_a_task_without_deliveries_has_an_empty_log_and_anothers_has_none(api: Api) -> None:
+def test_log_is_empty_without_deliveries_and_hidden_from_others(api: Api) -> None:
     task = completed(api)
     assert deliveries_of(api, task) == {"deliveries": [], "stopped_at": None}
     push_of(api, task)
@@ -366,7 +366,7 @@ def test_a_task_without_deliveries_has_an_empty_log_and_anothers_has_none(api: A
         assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 
-def test_the_log_goes_with_its_task(api: Api) -> None:
+def test_log_is_deleted_with_its_task(api: Api) -> None:
     deleted, expired = completed(api, task_id="deleted"), completed(api, task_id="expired")
     push_of(api, deleted)
     push_of(api, expired)
@@ -381,7 +381,7 @@ def test_the_log_goes_with_its_task(api: Api) -> None:
 # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_replay_sends_what_was_delivered_once_more_under_its_id(api: Api) -> None:
+def test_replay_sends_a_delivered_event_again_with_its_id(api: Api) -> None:
     task = completed(api)
     push_of(api, task)
     answer = replay(api, task)
@@ -395,7 +395,7 @@ def test_a_replay_sends_what_was_delivered_once_more_under_its_id(api: Api) -> N
     assert (delivery["state"], delivery["tries_made"]) == ("delivered", 2)
 
 
-def test_a_replay_begins_again_after_a_410(api: Api) -> None:
+def test_replay_resumes_after_a_410(api: Api) -> None:
     api.receiver.outcomes = [Outcome(status=410)]
     task = completed(api)
     push_of(api, task)
@@ -404,7 +404,7 @@ def test_a_replay_begins_again_after_a_410(api: Api) -> None:
     assert deliveries_of(api, task)["deliveries"][0]["state"] == "delivered"
 
 
-def test_a_replay_that_cannot_be_published_may_be_repeated(api: Api) -> None:
+def test_replay_can_be_repeated_when_publishing_fails(api: Api) -> None:
     task = completed(api)
     push_of(api, task)
     api.events.failures_left = 1
@@ -412,7 +412,7 @@ def test_a_replay_that_cannot_be_published_may_be_repeated(api: Api) -> None:
     assert replay(api, task).status_code == 202
 
 
-def test_what_there_is_not_or_is_no_longer_so_is_not_replayed(api: Api) -> None:
+def test_missing_or_outdated_delivery_is_not_replayed(api: Api) -> None:
     task = api.stored_task(callback_url=URL)
     ended = api.store.update(task.id, lambda t: t.cancelled(api.clock.now()))
     push_of(api, ended)
@@ -427,7 +427,7 @@ def test_what_there_is_not_or_is_no_longer_so_is_not_replayed(api: Api) -> None:
 # ── allowed addresses ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_url_is_kept_with_the_task_and_part_of_the_request(api: Api) -> None:
+def test_callback_url_is_stored_and_part_of_the_request(api: Api) -> None:
     key = {"Idempotency-Key": "once"}
     body = {
         "prompt": "a red circle",
@@ -458,14 +458,14 @@ def test_the_url_is_kept_with_the_task_and_part_of_the_request(api: Api) -> None
         ("callback_events", "finished"),
     ],
 )
-def test_a_callback_that_may_not_be_is_refused_at_once(api: Api, field: str, value: object) -> None:
+def test_forbidden_callback_url_is_refused_at_submission(api: Api, field: str, value: object) -> None:
     answer = api.submit(**{"callback_url": URL, field: value})
     assert (answer.status_code, answer.get_json()["code"]) == (422, "parameters_rejected")
     assert answer.get_json()["errors"][0]["pointer"].startswith(f"/{field}")
     assert api.has_taken_nothing()
 
 
-def test_without_a_key_no_webhooks_are_on_offer(api: Api) -> None:
+def test_webhooks_are_refused_without_a_deployment_key(api: Api) -> None:
     without = Api(folder=api.folder, webhook_key=None)
     refused = without.submit(callback_url=URL)
     assert (refused.status_code, refused.get_json()["errors"][0]["pointer"]) == (422, "/callback_url")
@@ -480,7 +480,7 @@ def test_without_a_key_no_webhooks_are_on_offer(api: Api) -> None:
 # ── concurrent deliveries ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_receiver_that_answers_nobody_holds_up_nobody_else(api: Api) -> None:
+def test_hanging_receiver_does_not_delay_others(api: Api) -> None:
     silent = [completed(api, task_id=f"silent-{number}") for number in range(3)]
     other = completed(api, task_id="other", callback_url="https://alive.example.com/")
     more = completed(api, task_id="more", callback_url="https://alive.example.com/")
@@ -501,7 +501,7 @@ def test_a_receiver_that_answers_nobody_holds_up_nobody_else(api: Api) -> None:
     assert deliveries_of(api, silent[2])["deliveries"][0]["tries_made"] == 1
 
 
-def test_two_pushes_of_one_event_at_once_are_both_in_the_log(api: Api) -> None:
+def test_two_concurrent_pushes_of_one_event_are_both_logged(api: Api) -> None:
     task = completed(api)
     api.receiver.answers.clear()
     with ThreadPoolExecutor(2) as pool:
