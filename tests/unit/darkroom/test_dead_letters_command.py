@@ -94,7 +94,7 @@ def test_dead_letters_replay_continues_after_a_refusal(api: Api, darkroom: Termi
 
 def test_dead_letters_purge_by_id_and_by_age(api: Api, darkroom: Terminal) -> None:
     letters = [archived(api, number=number) for number in range(3)]
-    assert darkroom("dead-letters", "purge", letters[0].id, "--yes") == (0, "Deleted 1 dead letters.\n", "")
+    assert darkroom("dead-letters", "purge", letters[0].id, "--yes") == (0, "Deleted 1 dead letter.\n", "")
     assert darkroom("dead-letters", "purge", "--older-than", "1d", "--yes", "--json") == (
         0,
         '{\n  "deleted": 2\n}\n',
@@ -110,7 +110,7 @@ def test_dead_letters_purge_asks_for_confirmation(
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     code, out, err = darkroom("dead-letters", "purge", letter.id)
     assert (code, out.strip()) == (1, "")
-    assert "Delete 1 dead letters?" in err
+    assert "Delete 1 dead letter?" in err
     assert len(json.loads(darkroom("dead-letters", "list", "--json")[1])) == 1
 
 

@@ -367,7 +367,7 @@ def test_delete_asks_for_confirmation(api: Api, darkroom: Terminal, monkeypatch:
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     code, out, err = darkroom("delete", "task-1")
     assert (code, out.strip()) == (ExitCode.REFUSED, "")
-    assert "Delete 1 tasks and their images?" in err
+    assert "Delete 1 task with all images?" in err
     assert darkroom("delete", "task-1", "--yes") == (0, "Task task-1 was deleted.\n", "")
     code, out, _ = darkroom("delete", "task-1", "--yes", "--json")
     assert (code, json.loads(out)) == (ExitCode.NOT_FOUND, {"deleted": []})

@@ -11,6 +11,7 @@ import typer
 from darkroom.cli.options import JsonOption, LimitOption, YesOption, client_of, with_options
 from darkroom.cli.output import (
     age,
+    counted,
     exit_with,
     facts,
     for_each,
@@ -115,7 +116,9 @@ def purge(
     before = None if older_than is None else datetime.now(timezone.utc) - _age(older_than)
     if not yes:
         letters = (
-            f"{len(letter_ids)} dead letters" if letter_ids else f"all dead letters older than {older_than}"
+            counted(len(letter_ids), "dead letter")
+            if letter_ids
+            else f"all dead letters older than {older_than}"
         )
         typer.confirm(f"Delete {letters}?", abort=True, err=True)
     if before is not None:
@@ -127,7 +130,7 @@ def purge(
     if as_json:
         print_json({"deleted": deleted})
     else:
-        typer.echo(f"Deleted {deleted} dead letters.")
+        typer.echo(f"Deleted {counted(deleted, 'dead letter')}.")
 
 
 def _age(text: str) -> timedelta:

@@ -22,6 +22,11 @@ def one_line(text: str, *, at_most: int) -> str:
     return flat if len(flat) <= at_most else f"{flat[: at_most - 1]}…"
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: `1 task`, `2 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def age(timestamp: datetime, now: datetime) -> str:
     """Format the time since a timestamp in its largest unit."""
     passed = now - timestamp

@@ -21,6 +21,7 @@ from darkroom.cli.options import (
 )
 from darkroom.cli.output import (
     age,
+    counted,
     delete_each,
     exit_with,
     facts,
@@ -88,7 +89,7 @@ def delete(
 ) -> None:
     """Delete tasks and their images permanently. Unfinished tasks are cancelled."""
     if not yes:
-        typer.confirm(f"Delete {len(task_ids)} tasks and their images?", abort=True, err=True)
+        typer.confirm(f"Delete {counted(len(task_ids), 'task')} with all images?", abort=True, err=True)
     delete_each(task_ids, client.delete, name="deleted", message="Task {} was deleted.", as_json=as_json)
 
 
