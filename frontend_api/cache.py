@@ -1,4 +1,4 @@
-"""Remembered: caches a measurement of the store for a short time and shares it between callers."""
+"""Cached: one value that is read again when it is old, by one thread at a time (single-flight)."""
 
 import threading
 from collections.abc import Callable
@@ -7,40 +7,63 @@ from typing import Generic, TypeVar
 
 from common.ports import Clock
 
-_Measured = TypeVar("_Measured")
+_Value = TypeVar("_Value")
 
 
-class Remembered(Generic[_Measured]):
-    """The latest measurement and its start time. Safe to share between threads."""
+class Cached(Generic[_Value]):
+    """Safe to share between threads. While one thread reads, the others get the previous value."""
 
     def __init__(
-        self, measure: Callable[[datetime], _Measured], *, good_for: timedelta, clock: Clock
+        self,
+        read: Callable[[datetime], _Value],
+        *,
+        ttl: timedelta,
+        clock: Clock,
+        max_age: timedelta | None = None,
+        retry_after: timedelta = timedelta(0),
     ) -> None:
-        self._measure = measure
-        self._good_for = good_for
-        self._clock = clock
-        self._measuring = threading.Lock()
-        self._latest: tuple[datetime, _Measured] | None = None
+        """`read` gets the current time.
 
-    def __call__(self) -> _Measured:
-        """Return a measurement that is at most `good_for` old, or that is being replaced.
-
-        Raises what `measure` raises.
+        Without `max_age`, a failed read raises its error. With it, the previous value is returned
+        instead until it is older than `max_age`. For `retry_after` after a failure, no new read
+        begins.
         """
-        if self._latest is None:
-            with self._measuring:
-                return self._latest[1] if self._latest else self._measured()
-        measured_at, latest = self._latest
-        # While another thread measures, callers get the previous measurement.
-        if self._clock.now() - measured_at < self._good_for or not self._measuring.acquire(blocking=False):
-            return latest
-        try:
-            return self._measured()
-        finally:
-            self._measuring.release()
+        self._read = read
+        self._ttl = ttl
+        self._clock = clock
+        self._max_age = max_age
+        self._retry_after = retry_after
+        self._reading = threading.Lock()
+        self._latest: tuple[datetime, _Value] | None = None
+        self._failure: tuple[datetime, Exception] | None = None
 
-    def _measured(self) -> _Measured:
+    def __call__(self) -> _Value:
+        """Return a value that is at most `ttl` old, or that is being replaced."""
+        now, latest = self._clock.now(), self._latest
+        if latest is None or (self._max_age is not None and now - latest[0] >= self._max_age):
+            with self._reading:
+                return self._value()
+        if now - latest[0] < self._ttl or not self._reading.acquire(blocking=False):
+            return latest[1]
+        try:
+            return self._value()
+        finally:
+            self._reading.release()
+
+    def _value(self) -> _Value:
+        """Read the value, unless another thread just did. The caller holds the lock."""
         now = self._clock.now()
-        measured = self._measure(now)
-        self._latest = (now, measured)
-        return measured
+        if self._latest is not None and now - self._latest[0] < self._ttl:
+            return self._latest[1]
+        try:
+            if self._failure is not None and now - self._failure[0] < self._retry_after:
+                raise self._failure[1]
+            value = self._read(now)
+        except Exception as error:
+            if self._failure is None or error is not self._failure[1]:
+                self._failure = (self._clock.now(), error)
+            if self._latest is None or self._max_age is None or now - self._latest[0] >= self._max_age:
+                raise
+            return self._latest[1]
+        self._latest = (now, value)
+        return value

@@ -6,21 +6,63 @@ RS256 and a `kid` that Google publishes; `exp` in the future; `iat` and `auth_ti
 `aud` the project; `iss` securetoken of the project; `sub` the user's id.
 """
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.auth import exceptions as auth_errors
 from google.auth import jwt
+from google.auth.transport.requests import Request
 
-from frontend_api.adapters.google_keys import FIREBASE_KEYS_URL, OIDC_KEYS_URL, PublishedKeys
+from common.adapters.system_clock import SystemClock
+from common.domain.errors import DependencyUnavailableError
+from common.ports import Clock
+from frontend_api.cache import Cached
 from frontend_api.identity.emulator_tokens import bearer_token, checked_user_id
 from frontend_api.identity.ports import NotAuthenticatedError, Principal
 
+FIREBASE_KEYS_URL = "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com"
+OIDC_KEYS_URL = "https://www.googleapis.com/oauth2/v1/certs"
 CLOCK_SKEW_SECONDS = 10
 """Maximum accepted difference between this machine's clock and Google's."""
+KEYS_TTL = timedelta(minutes=15)
+KEYS_MAX_AGE = timedelta(hours=1)
+"""How long keys are used while Google is unavailable. Google permits about six hours."""
+_FETCH_TIMEOUT_SECONDS = 5
+_RETRY_AFTER = timedelta(seconds=2)
+"""Otherwise each waiting request would wait for its own timeout, one after the other."""
 _OIDC_ISSUERS = ("https://accounts.google.com", "accounts.google.com")
+
+
+class GoogleKeys:
+    """Google's public keys for token signatures: X.509 certificates by key id."""
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        self._url = url
+        self._keys = Cached(
+            self._fetch,
+            ttl=KEYS_TTL,
+            max_age=KEYS_MAX_AGE,
+            retry_after=_RETRY_AFTER,
+            clock=clock or SystemClock(),
+        )
+
+    def __call__(self) -> Mapping[str, str]:
+        """Return the current keys. Raises DependencyUnavailableError."""
+        return self._keys()
+
+    def _fetch(self, _now: datetime) -> Mapping[str, str]:
+        try:
+            response = Request()(url=self._url, method="GET", timeout=_FETCH_TIMEOUT_SECONDS)
+            keys = json.loads(response.data) if response.status == 200 else None
+        except (auth_errors.TransportError, ValueError) as exc:
+            raise DependencyUnavailableError("google sign-in keys") from exc
+        if not isinstance(keys, dict) or not all(isinstance(key, str) for key in keys.values()):
+            raise DependencyUnavailableError("google sign-in keys", "are not certificates by key id")
+        return keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +70,7 @@ class FirebaseAuthenticator:
     """The Authenticator of the cloud for people: Firebase ID tokens of this project."""
 
     project_id: str
-    keys: PublishedKeys = field(default_factory=lambda: PublishedKeys(FIREBASE_KEYS_URL))
+    keys: GoogleKeys = field(default_factory=lambda: GoogleKeys(FIREBASE_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         token = bearer_token(headers)
@@ -48,7 +90,7 @@ class ServiceAccountAuthenticator:
     """
 
     audience: str
-    keys: PublishedKeys = field(default_factory=lambda: PublishedKeys(OIDC_KEYS_URL))
+    keys: GoogleKeys = field(default_factory=lambda: GoogleKeys(OIDC_KEYS_URL))
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         token = bearer_token(headers)
@@ -74,7 +116,7 @@ class OidcCallers:
             raise NotAuthenticatedError("only darkroom's own scheduler may call this")
 
 
-def _verified(token: str, keys: PublishedKeys, *, audience: str) -> Mapping[str, Any]:
+def _verified(token: str, keys: GoogleKeys, *, audience: str) -> Mapping[str, Any]:
     """Return the claims of a token that is signed by one of the keys, current, and issued for
     `audience`.
     """

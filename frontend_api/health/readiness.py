@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
-from frontend_api.cache import Remembered
+from frontend_api.cache import Cached
 from frontend_api.health.ports import Probe
 
-_GOOD_FOR = timedelta(seconds=1)
+_TTL = timedelta(seconds=1)
 """Any caller may request readiness, and each probe calls another service."""
 
 
@@ -29,14 +29,14 @@ class CheckReadiness:
 
     def __init__(self, *, probes: Sequence[Probe], clock: Clock) -> None:
         self._probes = tuple(probes)
-        self._remembered = Remembered(self._probed, good_for=_GOOD_FOR, clock=clock)
+        self._results = Cached(self._probed, ttl=_TTL, clock=clock)
 
     def __call__(self) -> tuple[Reachability, ...]:
         """Return the state of each dependency, at most one second old.
 
         A request that arrives during a probe gets the previous result.
         """
-        return self._remembered()
+        return self._results()
 
     def _probed(self, _now: datetime) -> tuple[Reachability, ...]:
         with ThreadPoolExecutor(max_workers=max(1, len(self._probes))) as pool:

@@ -8,7 +8,7 @@ from functools import partial
 
 from common.domain.task import TaskStatus
 from common.ports import Clock
-from frontend_api.cache import Remembered
+from frontend_api.cache import Cached
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.operations.alerts import Alert, AlertEvaluation, AlertLimits
@@ -19,7 +19,7 @@ from frontend_api.usage.totals import UsageTotals
 MOST_FAILURES = 500
 """Maximum number of failed tasks whose codes are counted: each is one document read."""
 HALF_HOUR, HOUR = timedelta(minutes=30), timedelta(hours=1)
-_GOOD_FOR = timedelta(seconds=10)
+_TTL = timedelta(seconds=10)
 """Counts over an hour change slowly and cost more than counts of the queue."""
 _ENDINGS = tuple(status for status in TaskStatus if status.is_terminal)
 
@@ -50,7 +50,7 @@ class ReadOperations:
         self._read_workload = workload_cache
         self._stats = stats
         self._limits = limits
-        self._lately = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
+        self._lately = Cached(self._measured, ttl=_TTL, clock=clock)
 
     def __call__(self) -> OperationsStanding:
         """Return the state of the whole system.

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock
-from frontend_api.cache import Remembered
+from frontend_api.cache import Cached
 from frontend_api.stats.ports import QueueLine, TaskStats
 
 LATELY = timedelta(minutes=5)
 """The period over which throughput is measured."""
-_GOOD_FOR = timedelta(seconds=2)
+_TTL = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ReadQueue:
     def __init__(self, *, catalog: ModelCatalog, stats: TaskStats, clock: Clock) -> None:
         self._models = tuple(spec.name for spec in catalog.models)
         self._stats = stats
-        self._standing = Remembered(self._measured, good_for=_GOOD_FOR, clock=clock)
+        self._standing = Cached(self._measured, ttl=_TTL, clock=clock)
 
     def __call__(self) -> QueueStanding:
         """Return the state, at most two seconds old. Raises DependencyUnavailableError."""

@@ -1,4 +1,4 @@
-"""The cloud's callers: real signatures with test keys, which a test server publishes."""
+"""Callers in the cloud: real signatures with test keys, which a test server publishes."""
 
 import base64
 import datetime
@@ -17,15 +17,19 @@ from cryptography.x509.oid import NameOID
 from google.auth import crypt
 
 from common.domain.errors import DependencyUnavailableError
-from frontend_api.adapters.google_keys import PublishedKeys
 from frontend_api.adapters.google_tokens import (
     CLOCK_SKEW_SECONDS,
+    KEYS_MAX_AGE,
+    KEYS_TTL,
     FirebaseAuthenticator,
+    GoogleKeys,
     OidcCallers,
     ServiceAccountAuthenticator,
 )
 from frontend_api.identity.emulator_tokens import NamedOperators
 from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedError
+from local_stack.free_ports import free_port
+from tests.fakes.fake_clock import FakeClock
 
 PROJECT = "darkroom-prod"
 AUDIENCE = "https://darkroom.example"
@@ -78,8 +82,6 @@ class KeyServer(ThreadingHTTPServer):
     def __init__(self, *keys: SigningKey) -> None:
         super().__init__(("127.0.0.1", 0), _Publishes)
         self.body = json.dumps({key.key_id: key.certificate for key in keys}).encode()
-        self.cache_control: str | None = "public, max-age=21600, must-revalidate, no-transform"
-        self.age: str | None = None
         self.status = 200
         self.asked = 0
         self.was_asked = threading.Event()
@@ -99,25 +101,12 @@ class _Publishes(BaseHTTPRequestHandler):
         self.server.was_asked.set()
         self.server.answers_when.wait()
         self.send_response(self.server.status)
-        for name, value in (("Cache-Control", self.server.cache_control), ("Age", self.server.age)):
-            if value is not None:
-                self.send_header(name, value)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
         self.wfile.write(self.server.body)
 
     def log_message(self, *_: Any) -> None:
         """Suppress the access log."""
-
-
-class Minutes:
-    """A monotonic clock that the test advances."""
-
-    def __init__(self) -> None:
-        self.seconds = 1_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture(scope="module")
@@ -137,22 +126,22 @@ def server(keys: SigningKey) -> Iterator[KeyServer]:
 
 
 @pytest.fixture
-def clock() -> Minutes:
-    return Minutes()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def published(server: KeyServer, clock: Minutes) -> PublishedKeys:
-    return PublishedKeys(server.url, monotonic=clock)
+def published(server: KeyServer, clock: FakeClock) -> GoogleKeys:
+    return GoogleKeys(server.url, clock=clock)
 
 
 @pytest.fixture
-def people(published: PublishedKeys) -> FirebaseAuthenticator:
+def people(published: GoogleKeys) -> FirebaseAuthenticator:
     return FirebaseAuthenticator(project_id=PROJECT, keys=published)
 
 
 @pytest.fixture
-def programs(published: PublishedKeys) -> ServiceAccountAuthenticator:
+def programs(published: GoogleKeys) -> ServiceAccountAuthenticator:
     return ServiceAccountAuthenticator(audience=AUDIENCE, keys=published)
 
 
@@ -186,7 +175,7 @@ def machine(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_a_firebase_token_names_its_user_and_keys_are_fetched_once(
+def test_firebase_token_identifies_its_user_with_keys_fetched_once(
     people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer
 ) -> None:
     for _ in range(3):
@@ -218,14 +207,16 @@ def test_a_firebase_token_names_its_user_and_keys_are_fetched_once(
         {"auth_time": 4_000_000_000},
     ],
 )
-def test_a_token_for_somebody_else_is_refused(
+def test_firebase_token_is_rejected_with_an_invalid_claim(
     people: FirebaseAuthenticator, keys: SigningKey, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(NotAuthenticatedError):
         people.principal(keys.signed(**person(**changes)))
 
 
-def test_a_token_that_was_tampered_with_is_refused(people: FirebaseAuthenticator, keys: SigningKey) -> None:
+def test_token_is_rejected_with_other_claims_than_were_signed(
+    people: FirebaseAuthenticator, keys: SigningKey
+) -> None:
     header, _, signature = keys.signed(**person())["Authorization"].split(".")
     _, other, _ = keys.signed(**person(sub="mallory"))["Authorization"].split(".")
     with pytest.raises(NotAuthenticatedError):
@@ -247,7 +238,7 @@ def deeply_nested() -> str:
     ],
     ids=["one part", "not base64", "unsigned", "not ASCII", "deep nesting"],
 )
-def test_what_is_no_token_is_refused(people: FirebaseAuthenticator, authorization: str) -> None:
+def test_malformed_token_is_rejected(people: FirebaseAuthenticator, authorization: str) -> None:
     with pytest.raises(NotAuthenticatedError):
         people.principal({"Authorization": authorization})
 
@@ -265,7 +256,7 @@ def test_what_is_no_token_is_refused(people: FirebaseAuthenticator, authorizatio
         {"kid": ["key-1"]},
     ],
 )
-def test_only_rs256_and_a_key_that_is_published_will_do(
+def test_token_is_rejected_unless_signed_by_rs256_and_a_published_key(
     people: FirebaseAuthenticator, keys: SigningKey, header: dict[str, Any]
 ) -> None:
     now = int(time.time())
@@ -275,13 +266,13 @@ def test_only_rs256_and_a_key_that_is_published_will_do(
         people.principal(keys.token(claims, **header))
 
 
-def test_a_key_of_the_same_name_that_is_not_googles_will_not_do(people: FirebaseAuthenticator) -> None:
+def test_token_is_rejected_when_signed_by_another_key_of_the_same_id(people: FirebaseAuthenticator) -> None:
     with pytest.raises(NotAuthenticatedError):
         people.principal(SigningKey("key-1").signed(**person()))
 
 
 @pytest.mark.parametrize("claim", ["iat", "auth_time", "exp"])
-def test_clocks_may_differ_by_a_little_and_no_more(
+def test_token_times_may_differ_by_the_clock_skew_only(
     people: FirebaseAuthenticator, keys: SigningKey, claim: str
 ) -> None:
     def moment(apart: float) -> dict[str, float]:
@@ -293,98 +284,88 @@ def test_clocks_may_differ_by_a_little_and_no_more(
         people.principal(keys.signed(**person(**moment(far))))
 
 
-@pytest.mark.parametrize(
-    ("cache_control", "age", "good_for"),
-    [
-        ("public, max-age=1000, must-revalidate", None, 1_000),
-        ("Max-Age=1000", "400", 600),
-        ("public,max-age=1000", "nonsense", 1_000),
-        ("no-cache", None, 300),
-        (None, None, 300),
-    ],
-)
-def test_keys_are_used_for_as_long_as_google_says(
-    published: PublishedKeys,
-    server: KeyServer,
-    clock: Minutes,
-    cache_control: str | None,
-    age: str | None,
-    good_for: int,
+def test_keys_are_fetched_again_after_the_ttl(
+    published: GoogleKeys, server: KeyServer, clock: FakeClock
 ) -> None:
-    server.cache_control, server.age = cache_control, age
     known = published()
-    clock.seconds += good_for * 0.89
-    assert published() == known
-    assert server.asked == 1
-    clock.seconds += good_for * 0.02  # early, so that a failure does not affect callers
-    assert published() == known
-    assert server.asked == 2
+    clock.advance(KEYS_TTL.total_seconds() - 1)
+    assert (published(), server.asked) == (known, 1)
+    clock.advance(1)
+    assert (published(), server.asked) == (known, 2)
 
 
-def test_keys_that_google_has_withdrawn_are_forgotten(
-    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer, clock: Minutes
+def test_rotated_keys_replace_the_old_ones(
+    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer, clock: FakeClock
 ) -> None:
     people.principal(keys.signed(**person()))
     successor = SigningKey("key-2")
     server.body = json.dumps({"key-2": successor.certificate}).encode()
-    clock.seconds += 21_600
+    clock.advance(KEYS_TTL.total_seconds())
     assert people.principal(successor.signed(**person())).user_id == "ada"
     with pytest.raises(NotAuthenticatedError):
         people.principal(keys.signed(**person()))
 
 
-def test_a_failed_renewal_is_bridged_and_tried_again_soon(
-    published: PublishedKeys, server: KeyServer, clock: Minutes
+def test_keys_stay_in_use_up_to_their_maximum_age_when_the_server_fails(
+    published: GoogleKeys, server: KeyServer, clock: FakeClock
 ) -> None:
     known = published()
     server.status = 503
-    clock.seconds += 21_600 * 0.95
+    clock.advance(KEYS_TTL.total_seconds())
     assert [published(), published()] == [known, known]
-    assert server.asked == 2  # not once a request
-    clock.seconds += 2
-    published()
-    assert server.asked == 3
-    clock.seconds += 21_600 * 0.05
+    assert server.asked == 2  # not once per request
+    clock.advance(2)
+    assert (published(), server.asked) == (known, 3)
+    clock.advance((KEYS_MAX_AGE - KEYS_TTL).total_seconds())
     with pytest.raises(DependencyUnavailableError):
         published()
     server.status = 200
-    clock.seconds += 2
+    clock.advance(2)
     assert published() == known
 
 
-def test_while_one_request_renews_the_keys_the_others_go_on_with_the_old_ones(
-    published: PublishedKeys, server: KeyServer, clock: Minutes
+def test_old_keys_are_used_while_another_request_fetches_new_ones(
+    published: GoogleKeys, server: KeyServer, clock: FakeClock
 ) -> None:
     known = published()
-    clock.seconds += 21_600 * 0.95
+    clock.advance(KEYS_TTL.total_seconds())
     server.was_asked.clear()
     server.answers_when.clear()
-    renewing = threading.Thread(target=published)
-    renewing.start()
+    fetching = threading.Thread(target=published)
+    fetching.start()
     assert server.was_asked.wait(timeout=10)
     assert published() == known
-    assert renewing.is_alive()
+    assert fetching.is_alive()
     assert server.asked == 2
     server.answers_when.set()
-    renewing.join()
+    fetching.join()
 
 
-def test_nobody_is_nobody(people: FirebaseAuthenticator, callers: OidcCallers) -> None:
+def test_requests_without_a_token_are_rejected(people: FirebaseAuthenticator, callers: OidcCallers) -> None:
     with pytest.raises(NotAuthenticatedError):
         people.principal({})
     with pytest.raises(NotAuthenticatedError):
         callers.check({})
 
 
-def test_when_the_keys_cannot_be_had_the_caller_may_try_again(
-    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", b'{"key-1": 1}'])
+def test_authentication_raises_unavailable_when_keys_cannot_be_read(
+    people: FirebaseAuthenticator, keys: SigningKey, server: KeyServer, body: bytes
 ) -> None:
-    server.body = b"<html>busy</html>"
+    server.body = body
     with pytest.raises(DependencyUnavailableError):
         people.principal(keys.signed(**person()))
 
 
-def test_the_scheduler_is_let_in(callers: OidcCallers, keys: SigningKey) -> None:
+def test_authentication_raises_unavailable_when_the_key_server_is_unreachable(keys: SigningKey) -> None:
+    people = FirebaseAuthenticator(project_id=PROJECT, keys=GoogleKeys(f"http://127.0.0.1:{free_port()}"))
+    with pytest.raises(DependencyUnavailableError):
+        people.principal(keys.signed(**person()))
+
+
+def test_internal_callers_accept_the_configured_service_account(
+    callers: OidcCallers, keys: SigningKey
+) -> None:
     callers.check(keys.signed(**machine()))
 
 
@@ -401,19 +382,21 @@ def test_the_scheduler_is_let_in(callers: OidcCallers, keys: SigningKey) -> None
         {"iss": f"https://securetoken.google.com/{PROJECT}"},
     ],
 )
-def test_another_machine_is_not(callers: OidcCallers, keys: SigningKey, changes: dict[str, Any]) -> None:
+def test_internal_callers_reject_other_service_account_tokens(
+    callers: OidcCallers, keys: SigningKey, changes: dict[str, Any]
+) -> None:
     with pytest.raises(NotAuthenticatedError):
         callers.check(keys.signed(**machine(**changes)))
 
 
-def test_operators_are_people_and_programs_that_are_named(
+def test_operators_accept_named_users_and_service_accounts(
     operators: NamedOperators, keys: SigningKey
 ) -> None:
     assert operators.check(keys.signed(**person())).user_id == "ada"
     assert operators.check(keys.signed(**machine())).user_id == ACCOUNT
 
 
-def test_others_are_no_operators_however_well_they_are_known(
+def test_operators_reject_authenticated_callers_that_are_not_named(
     operators: NamedOperators, keys: SigningKey
 ) -> None:
     for known in (person(sub="bob"), machine(email="somebody@else.iam.gserviceaccount.com")):
@@ -425,14 +408,14 @@ def test_others_are_no_operators_however_well_they_are_known(
     "changes",
     [{"email_verified": False}, {"email": None}, {"aud": "https://other.example"}, {"exp": 2, "iat": 1}],
 )
-def test_a_program_whose_token_is_not_for_us_is_not_known(
+def test_operators_reject_service_account_tokens_with_invalid_claims(
     operators: NamedOperators, keys: SigningKey, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(NotAuthenticatedError):
         operators.check(keys.signed(**machine(**changes)))
 
 
-def test_without_a_token_both_ways_in_are_named(operators: NamedOperators) -> None:
+def test_operators_name_both_kinds_of_credentials_without_a_token(operators: NamedOperators) -> None:
     with pytest.raises(
         NotAuthenticatedError, match=r"Firebase ID token.*OIDC token made for https://darkroom\.example"
     ):
