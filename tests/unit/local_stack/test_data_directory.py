@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.data_directory import DataDirectory, StackState
-from local_stack.errors import DataDirectoryUnusableError, LocalStackError, StackAlreadyRunningError
-from local_stack.views.logs import follow, select_logs, show
+from local_stack.errors import DataDirectoryUnusableError, StackAlreadyRunningError
 
 ROOT = Path(__file__).parents[3]
 STATE = StackState(
@@ -71,45 +70,6 @@ def test_not_running_message_contains_the_last_failure(tmp_path: Path) -> None:
     assert "(process 4711) exited unexpectedly. The logs are in" in data.not_running_message()
 
 
-def test_logs_are_labelled_and_followed(tmp_path: Path) -> None:
-    (tmp_path / "api.log").write_text("one\ntwo\n")
-    (tmp_path / "worker-0.log").write_text("three\n")
-    lines: list[str] = []
-    paths = select_logs(tmp_path, None)
-    show(paths, lines=1, write=lines.append)
-    assert [line.strip() for line in lines] == ["api | two", "worker-0 | three"]
-    lines.clear()
-    watching = follow(select_logs(tmp_path, "api"), lines.append)
-    next(watching)
-    with (tmp_path / "api.log").open("a") as log:
-        log.write("four\nunfini")
-    next(watching)
-    with (tmp_path / "api.log").open("a") as log:
-        log.write("shed\n")
-    next(watching)
-    (tmp_path / "api.log").write_text("new\n")
-    next(watching)
-    assert lines == ["four", "unfinished", "new"]
-
-
-def test_logs_exits_cleanly_when_the_reader_closes_the_pipe(tmp_path: Path) -> None:
-    data = DataDirectory(tmp_path)
-    data.make_logs()
-    (data.logs / "api.log").write_text("a line that fills the pipe\n" * 20_000)
-    showing = subprocess.Popen(
-        [sys.executable, "-m", "local_stack", "logs", "--data-dir", str(tmp_path), "--lines", "20000"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert showing.stdout is not None
-    assert showing.stdout.readline().endswith(b"pipe\n")
-    showing.stdout.close()
-    assert showing.stderr is not None
-    assert (showing.wait(timeout=60), showing.stderr.read()) == (0, b"")
-    showing.stderr.close()
-
-
 def test_unusable_directory_raises_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
@@ -117,11 +77,3 @@ def test_unusable_directory_raises_a_message(tmp_path: Path) -> None:
         for use in (data.acquire, data.make_logs, data.is_in_use):
             with pytest.raises(DataDirectoryUnusableError, match=r"Use another directory with DATA_DIR="):
                 use()
-
-
-def test_select_logs_raises_a_message_without_a_match(tmp_path: Path) -> None:
-    with pytest.raises(LocalStackError, match="contains no logs yet"):
-        select_logs(tmp_path, None)
-    (tmp_path / "api.log").touch()
-    with pytest.raises(LocalStackError, match=r"no log of wroker.*Available: api"):
-        select_logs(tmp_path, "wroker")
