@@ -94,7 +94,7 @@ class Controller:
             self.cluster.env.process(self._keda(offset_seconds))
 
     def _readings(self) -> tuple[float | None, ...]:
-        return tuple(self.signals[trigger.signal].read() for trigger in self.autoscaler.triggers)
+        return tuple(self.signals[trigger.signal]() for trigger in self.autoscaler.triggers)
 
     def _keda(self, offset_seconds: float) -> Process:
         yield self.cluster.env.timeout(offset_seconds % self.autoscaler.polling_seconds)

@@ -9,7 +9,7 @@ from benchmarks.autoscaling.autoscalers import OURS, TUTORIAL_HPA, TUTORIAL_KEDA
 from benchmarks.autoscaling.cluster import Physics
 from benchmarks.autoscaling.outcomes import Outcome, World, simulate
 from benchmarks.autoscaling.traces import HOUR, Submission, bursts, diurnal, regular_bursts
-from benchmarks.measurement import Spread, percentile, spread_of
+from benchmarks.measurement import Spread, spread_of
 
 OURS_KEEPING_ONE = replace(
     OURS,
@@ -110,37 +110,6 @@ def ratios(own: Sequence[Outcome], others: Sequence[Outcome]) -> Ratios:
         wait=spread(lambda outcome: statistics.median(outcome.waits)),
         gpu_hours=spread(lambda outcome: outcome.gpu_hours),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """A table's figures over several runs. Seconds, hours per run, workers."""
-
-    first_image_median: float
-    first_image_mean: float
-    first_image_p90: float
-    wait_median: float
-    wait_p90: float
-    gpu_hours: float
-    needed_gpu_hours: float
-    overshoot: float
-    undershoot: float
-
-    @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> "Figures":
-        first = [seconds for outcome in outcomes for seconds in outcome.first_images]
-        waits = [seconds for outcome in outcomes for seconds in outcome.waits]
-        return cls(
-            first_image_median=statistics.median(first),
-            first_image_mean=statistics.fmean(first),
-            first_image_p90=percentile(first, 90),
-            wait_median=statistics.median(waits),
-            wait_p90=percentile(waits, 90),
-            gpu_hours=statistics.fmean(outcome.gpu_hours for outcome in outcomes),
-            needed_gpu_hours=statistics.fmean(outcome.needed_gpu_hours for outcome in outcomes),
-            overshoot=statistics.fmean(outcome.overshoot for outcome in outcomes),
-            undershoot=statistics.fmean(outcome.undershoot for outcome in outcomes),
-        )
 
 
 def first_image_delays(gap_seconds: float, autoscaler: Autoscaler, seeds: Iterable[int]) -> Spread:

@@ -1,9 +1,8 @@
 """The autoscalers' metrics: the API's demand, and Cloud Monitoring's message count."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import Protocol
 
 from benchmarks.autoscaling.cluster import Cluster, Process, Task
 from frontend_api.autoscaling.policy import workers_demanded
@@ -19,10 +18,8 @@ Outage = tuple[float, float]
 """Start and end, seconds."""
 
 
-class Signal(Protocol):
-    def read(self) -> float | None:
-        """Return the current value; None if it is missing."""
-        ...
+Signal = Callable[[], float | None]
+"""Returns the current value of a metric; None if it is missing."""
 
 
 class DemandMetric:
@@ -43,7 +40,7 @@ class DemandMetric:
         self._failure_rate = failure_rate
         self._target_seconds = target_seconds
 
-    def read(self) -> float | None:
+    def __call__(self) -> float | None:
         """Call the API's own function with predictions; the API's data has no task's progress."""
         if _is_in(self._cluster.env.now, self._outages) or self._random.random() < self._failure_rate:
             return None
@@ -74,7 +71,7 @@ class UndeliveredMessages:
         self._samples: list[tuple[float, float, int]] = []
         cluster.env.process(self._sampling())
 
-    def read(self) -> float | None:
+    def __call__(self) -> float | None:
         """Return the newest visible sample, unless it is too old."""
         now = self._cluster.env.now
         visible = [(at, count) for at, visible_at, count in self._samples if visible_at <= now]
