@@ -1,5 +1,7 @@
 """Shared parts of the gRPC proxies in front of the emulators."""
 
+from typing import Any
+
 SERVER_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -16,3 +18,12 @@ SERVER_OPTIONS = (
 def identity(message: bytes) -> bytes:
     """The (de)serializer of calls that are passed through."""
     return message
+
+
+def error_details(error: Any) -> tuple[tuple[str, Any], ...]:
+    """Return an error's trailing metadata, of gRPC's own entries only the details for clients."""
+    return tuple(
+        (key, value)
+        for key, value in error.trailing_metadata() or ()
+        if key == "grpc-status-details-bin" or not key.startswith("grpc-")
+    )

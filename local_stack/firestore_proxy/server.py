@@ -11,11 +11,10 @@ from local_stack.firestore_proxy.emulator_link import (
     SERVICE,
     EmulatorLink,
     EmulatorUnavailableError,
-    is_from_grpc,
 )
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 from local_stack.firestore_proxy.listen_stream import ListenStream
-from local_stack.grpc_proxy import SERVER_OPTIONS, identity
+from local_stack.grpc_proxy import SERVER_OPTIONS, error_details, identity
 
 _JOURNALED = {SERVICE + "Commit": CallKind.COMMIT, SERVICE + "BatchWrite": CallKind.BATCH_WRITE}
 _NOT_JOURNALED = frozenset(
@@ -164,15 +163,8 @@ def _caller_metadata(context: Any) -> tuple[tuple[str, str | bytes], ...]:
 
 
 async def _abort_with(error: grpc.aio.AioRpcError, context: Any) -> None:
-    """End the call like the emulator's: code, text and details."""
-    if is_from_grpc(error):
-        await _fail_if_emulator_is_lost(context)
-    details = tuple(
-        (key, value)
-        for key, value in error.trailing_metadata() or ()
-        if not key.startswith("grpc-") or key == "grpc-status-details-bin"
-    )
-    await context.abort(error.code(), error.details() or "", details)
+    """End the call with the emulator's error."""
+    await context.abort(error.code(), error.details() or "", error_details(error))
 
 
 async def _fail_if_emulator_is_lost(context: Any) -> None:

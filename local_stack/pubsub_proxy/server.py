@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import grpc
 from google.pubsub_v1 import types
 
-from local_stack.grpc_proxy import SERVER_OPTIONS, identity
+from local_stack.grpc_proxy import SERVER_OPTIONS, error_details, identity
 from local_stack.pubsub_proxy.emulator_calls import PUBLISHER, SUBSCRIBER, EmulatorCalls
 from local_stack.pubsub_proxy.leases import Leases
 from local_stack.pubsub_proxy.redelivery import change_deadline
@@ -116,12 +116,8 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
             self._leases.close(window)
 
     def _abort_with(self, error: Any, context: Any) -> NoReturn:
-        """End the call with the emulator's error: code, message, and the details that clients
-        parse.
-        """
-        context.set_trailing_metadata(
-            self._emulator.ack_ids.with_stamped_ids(error.trailing_metadata() or ())
-        )
+        """End the call with the emulator's error."""
+        context.set_trailing_metadata(error_details(error))
         context.abort(error.code(), error.details())
         raise error
 

@@ -270,17 +270,3 @@ def test_errors_of_the_emulator_are_passed_through(desk: Desk) -> None:
         desk.publisher.publish(desk.name("topics"), b"x").result(TIMEOUT_SECONDS)
     stream = desk.subscriber.subscribe(desk.name("subscriptions"), lambda _: None)
     assert isinstance(stream.exception(TIMEOUT_SECONDS), exceptions.NotFound)
-
-
-def test_late_acknowledgement_is_rejected_with_exactly_once_delivery(desk: Desk) -> None:
-    """The reason of the refusal is in the trailing metadata."""
-    subscription = desk.subscription(enable_exactly_once_delivery=True)
-    first: SimpleQueue[Message] = SimpleQueue()
-    desk.listen(subscription, first.put)
-    desk.publish(b"x")
-    message = first.get(timeout=TIMEOUT_SECONDS)
-    message.nack_with_response().result(TIMEOUT_SECONDS)
-    again = first.get(timeout=TIMEOUT_SECONDS)
-    with pytest.raises(Exception, match="INVALID_ACK_ID"):
-        message.ack_with_response().result(TIMEOUT_SECONDS)
-    assert again.ack_with_response().result(TIMEOUT_SECONDS).name == "SUCCESS"

@@ -1,7 +1,6 @@
 """Ack ids that stay unique across the emulator's restarts."""
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
 from local_stack.pubsub_proxy.ack_ids import AckIds
 
@@ -31,16 +30,3 @@ def test_ack_ids_keep_their_incarnation_when_a_connect_fails() -> None:
     ids.on_connectivity(BROKEN)
     ids.on_connectivity(READY)
     assert ids.current([first]) == ["s:1"]
-
-
-def test_error_details_contain_the_clients_ack_ids() -> None:
-    ids = AckIds()
-    status = status_pb2.Status(code=3)
-    info = error_details_pb2.ErrorInfo(metadata={"s:1": "PERMANENT_FAILURE_INVALID_ACK_ID"})
-    status.details.add().Pack(info)
-    trailing = (("grpc-status-details-bin", status.SerializeToString()), ("grpc-other", "x"), ("kept", "y"))
-    details, kept = ids.with_stamped_ids(trailing)
-    assert kept == ("kept", "y")
-    parsed = error_details_pb2.ErrorInfo()
-    assert status_pb2.Status.FromString(details[1]).details[0].Unpack(parsed)
-    assert dict(parsed.metadata) == {ids.stamp("s:1"): "PERMANENT_FAILURE_INVALID_ACK_ID"}
