@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.catalog_file import CatalogEntryError, parse_catalog
 from common.domain.models.catalog import EMBEDDED_CATALOG, ModelCatalog
+from common.shared_values import SHARED
 
 
 class SettingsError(Exception):
@@ -21,9 +22,9 @@ class SharedSettings(BaseSettings):
 
     project_id: str = "demo-darkroom"
     """The Google Cloud project. Ids that start with `demo-` exist on emulators only."""
-    tasks_topic: str = "darkroom-tasks"
-    events_topic: str = "darkroom-task-events"
-    dead_letter_topic: str = "darkroom-dead-letters"
+    tasks_topic: str = SHARED.topics.tasks
+    events_topic: str = SHARED.topics.events
+    dead_letter_topic: str = SHARED.topics.dead_letters
     images_bucket: str = "darkroom-images"
     model_catalog: Path | None = None
     """A JSON file with the model catalog; by default the embedded one with the demo model."""

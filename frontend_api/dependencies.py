@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
+from common.shared_values import AlertLimits
 from frontend_api.api_keys.package import ApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.autoscaling.demand import ReadFleetDemand
@@ -19,7 +20,6 @@ from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.package import Identity
 from frontend_api.images.package import Images
 from frontend_api.models.package import Models
-from frontend_api.operations.alerts import AlertLimits
 from frontend_api.operations.status import ReadOperations
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
 from frontend_api.rescue.lock import RescueLock

@@ -7,6 +7,8 @@ import signal
 import threading
 from typing import Any
 
+from common.shared_values import SHARED
+
 # 127.0.0.1 by default: on a laptop, no other machine should reach an API that accepts every caller.
 bind = f"{os.environ.get('DARKROOM_BIND_HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
 
@@ -18,8 +20,8 @@ workers = int(os.environ.get("DARKROOM_API_WORKERS", "1"))
 # A caller that waits for changes holds a sleeping thread. These threads come on top, so that a
 # submission always finds a free one. The request gate limits how many requests run at once.
 # docs/adr/0011 has the figures.
-_most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", "600"))
-threads = int(os.environ.get("DARKROOM_API_THREADS", "32")) + _most_waiting
+_most_waiting = int(os.environ.get("DARKROOM_MAX_WAITING", SHARED.api.max_waiting))
+threads = int(os.environ.get("DARKROOM_API_THREADS", SHARED.api.threads)) + _most_waiting
 # Idle keep-alive connections come on top.
 worker_connections = threads + 1_000
 
@@ -30,8 +32,7 @@ preload_app = False
 # Above the longest wait inside a request (Firestore, then Pub/Sub, 5 s each), below Cloud Run's
 # limit.
 timeout = 60
-# Cloud Run kills 10 s after SIGTERM.
-graceful_timeout = 8
+graceful_timeout = SHARED.cloud_run.kill_after_seconds - 2
 # Longer than the load balancer keeps idle connections, so that the load balancer closes them first.
 keepalive = 620
 

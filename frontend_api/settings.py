@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 
 from common.domain.models.catalog import ModelCatalog
 from common.settings import SettingsError, SharedSettings
+from common.shared_values import SHARED
 
 _log = structlog.get_logger(__name__)
 
@@ -17,11 +18,11 @@ class ApiSettings(SharedSettings):
     """How long a submission waits for Pub/Sub's confirmation before it returns 503."""
     store_timeout_seconds: float = Field(default=5.0, gt=0, le=60)
     """Timeout of one call to Firestore."""
-    keep_tasks_for_days: int = Field(default=30, ge=1, le=3_650)
+    keep_tasks_for_days: int = Field(default=SHARED.retention.keep_tasks_for_days, ge=1, le=3_650)
     """How long a finished task is kept."""
-    api_threads: int = Field(default=32, ge=1, le=1_000)
+    api_threads: int = Field(default=SHARED.api.threads, ge=1, le=1_000)
     """How many requests run at once in one process, besides those that wait for changes."""
-    max_waiting: int = Field(default=600, ge=0, le=10_000)
+    max_waiting: int = Field(default=SHARED.api.max_waiting, ge=0, le=10_000)
     """Waiting callers per process: long polls, event streams, WebSockets."""
     request_deadline_seconds: float = Field(default=20, gt=0, le=3_600)
     """Time for a request to arrive, from the first byte of its head to the last of its body."""
@@ -46,13 +47,13 @@ class ApiSettings(SharedSettings):
 
     User ids and emails of service accounts (JSON list); empty by default.
     """
-    alert_waiting_tasks: int = Field(default=500, ge=1)
+    alert_waiting_tasks: int = Field(default=SHARED.alert_limits.waiting_tasks, ge=1)
     """Alert threshold: queued tasks of one model, if the number keeps growing."""
-    alert_oldest_seconds: float = Field(default=900, ge=60)
+    alert_oldest_seconds: float = Field(default=SHARED.alert_limits.oldest_seconds, ge=60)
     """Alert threshold: age of the oldest queued task."""
-    alert_failed_share: float = Field(default=0.05, gt=0, lt=1)
+    alert_failed_share: float = Field(default=SHARED.alert_limits.failed_share, gt=0, lt=1)
     """Alert threshold: share of failed tasks among those that finished within half an hour."""
-    alert_wasted_share: float = Field(default=0.2, gt=0, lt=1)
+    alert_wasted_share: float = Field(default=SHARED.alert_limits.wasted_share, gt=0, lt=1)
     """Alert threshold: share of wasted GPU seconds within an hour."""
     max_active_tasks: int = Field(default=500, ge=0)
     """How many tasks of one caller may be queued or processing; 0 means no limit."""
@@ -109,7 +110,7 @@ class ApiSettings(SharedSettings):
     rescue_claim_dead_seconds: float = Field(default=60, ge=0)
     """Rescue acts on a claim that expired this long ago; until then, Pub/Sub redelivers."""
 
-    give_up_after_days: int = Field(default=14, ge=7)
+    give_up_after_days: int = Field(default=SHARED.retention.give_up_after_days, ge=7)
     """Rescue abandons a task that no worker has taken for this long.
 
     No caller can set a longer deadline.

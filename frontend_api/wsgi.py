@@ -23,6 +23,7 @@ from common.adapters.pubsub_topic import PubSubTopic
 from common.adapters.system_clock import SystemClock
 from common.observability.metrics import FOLLOWERS, gauge
 from common.observability.telemetry import configure_telemetry
+from common.shared_values import AlertLimits
 from frontend_api.adapters.address_resolver import SystemResolver
 from frontend_api.adapters.dependency_probes import FirestoreProbe, PubSubProbe
 from frontend_api.adapters.firestore.api_keys import FirestoreApiKeys
@@ -63,7 +64,6 @@ from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import Authenticator, InternalCallers, Operators
 from frontend_api.images.package import Images
 from frontend_api.images.ports import ImageLinks
-from frontend_api.operations.alerts import AlertLimits
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings

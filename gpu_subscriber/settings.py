@@ -6,14 +6,15 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from common.settings import SharedSettings
+from common.shared_values import SHARED
 
 
 class WorkerSettings(SharedSettings):
     """Operator settings for claims, generation and shutdown."""
 
-    subscription: str = "darkroom-tasks-demo"
+    subscription: str = f"{SHARED.topics.tasks}-demo"
     """The subscription to pull from; each pool of workers has its own."""
-    lease_seconds: int = Field(default=60, ge=10, le=600)
+    lease_seconds: int = Field(default=SHARED.pubsub.lease_seconds, ge=10, le=600)
     """Duration of each lease extension: the longest stall of a worker without redelivery, and the
     delay before Pub/Sub redelivers a dead worker's tasks.
     """

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from common.shared_values import SHARED
 from local_stack.errors import ProvisioningError
 from local_stack.loopback import send
 from local_stack.worker_pools import WorkerPool
@@ -19,14 +20,14 @@ class ResourceNames:
     """The names of all resources; the defaults are those of the local stack."""
 
     project_id: str = "demo-darkroom"
-    tasks_topic: str = "darkroom-tasks"
-    events_topic: str = "darkroom-task-events"
+    tasks_topic: str = SHARED.topics.tasks
+    events_topic: str = SHARED.topics.events
     events_subscription: str = "darkroom-task-events-local"
-    events_push_subscription: str = "darkroom-task-events-push"
-    dead_letter_topic: str = "darkroom-dead-letters"
-    dead_letter_subscription: str = "darkroom-dead-letters-archive"
+    events_push_subscription: str = SHARED.subscriptions.events_push
+    dead_letter_topic: str = SHARED.topics.dead_letters
+    dead_letter_subscription: str = SHARED.subscriptions.dead_letters_archive
     """For an operator to read when the API failed to archive a message; kept for a week."""
-    dead_letter_push_subscription: str = "darkroom-dead-letters-push"
+    dead_letter_push_subscription: str = SHARED.subscriptions.dead_letters_push
     images_bucket: str = "darkroom-images"
 
     def tasks_subscription(self, pool: str) -> str:
@@ -62,29 +63,32 @@ def provision_pubsub(
         subscribe(
             names.tasks_subscription(pool.name),
             names.tasks_topic,
-            ackDeadlineSeconds=60,
+            ackDeadlineSeconds=SHARED.pubsub.lease_seconds,
             filter=pool.subscription_filter(pools),
             # No retry policy, because the emulator's loses messages. The proxy delays returned
             # messages.
             deadLetterPolicy={
                 "deadLetterTopic": f"projects/{names.project_id}/topics/{names.dead_letter_topic}",
-                # The maximum. The domain counts attempts itself, this is only a fallback.
-                "maxDeliveryAttempts": 100,
+                "maxDeliveryAttempts": SHARED.pubsub.max_delivery_attempts,
             },
         )
-    subscribe(names.events_subscription, names.events_topic, ackDeadlineSeconds=60)
-    subscribe(names.dead_letter_subscription, names.dead_letter_topic, ackDeadlineSeconds=60)
+    subscribe(names.events_subscription, names.events_topic, ackDeadlineSeconds=SHARED.pubsub.lease_seconds)
+    subscribe(
+        names.dead_letter_subscription,
+        names.dead_letter_topic,
+        ackDeadlineSeconds=SHARED.pubsub.lease_seconds,
+    )
     if endpoints is not None:
         subscribe(
             names.dead_letter_push_subscription,
             names.dead_letter_topic,
-            ackDeadlineSeconds=60,
+            ackDeadlineSeconds=SHARED.pubsub.lease_seconds,
             pushConfig={"pushEndpoint": endpoints.dead_letters},
         )
         subscribe(
             names.events_push_subscription,
             names.events_topic,
-            ackDeadlineSeconds=60,
+            ackDeadlineSeconds=SHARED.pubsub.lease_seconds,
             pushConfig={"pushEndpoint": endpoints.events},
             # Without a retry policy the emulator repeats a push after a second; with one it stops
             # after a few attempts.

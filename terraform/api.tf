@@ -7,34 +7,32 @@ locals {
   api_host = "${local.api_name}-${local.project_number}.${var.region}.run.app"
   api_url  = "https://${local.api_host}"
 
-  # Callers that wait for a task's changes, and requests in progress: docs/adr/0011-one-thread-per-waiting-caller.md.
-  api_max_waiting = 600
-  api_threads     = 32
-
+  # Settings that follow from the resources and from other variables; api_settings must not contain them.
+  api_derived = {
+    DARKROOM_ALERT_FAILED_SHARE         = tostring(local.alert_limits.failed_share)
+    DARKROOM_ALERT_OLDEST_SECONDS       = tostring(local.alert_limits.oldest_seconds)
+    DARKROOM_ALERT_WAITING_TASKS        = tostring(local.alert_limits.waiting_tasks)
+    DARKROOM_ALERT_WASTED_SHARE         = tostring(local.alert_limits.wasted_share)
+    DARKROOM_API_THREADS                = tostring(local.shared.api.threads)
+    DARKROOM_DEAD_LETTER_TOPIC          = local.topics.dead_letters
+    DARKROOM_EVENTS_TOPIC               = local.topics.events
+    DARKROOM_FIREBASE_WEB_CONFIG        = jsonencode(local.firebase_web_config)
+    DARKROOM_GIVE_UP_AFTER_DAYS         = tostring(local.give_up_after_days)
+    DARKROOM_IMAGES_BUCKET              = google_storage_bucket.images.name
+    DARKROOM_INTERNAL_AUDIENCE          = local.api_url
+    DARKROOM_INTERNAL_SERVICE_ACCOUNT   = google_service_account.caller.email
+    DARKROOM_KEEP_DEAD_LETTERS_FOR_DAYS = tostring(local.keep_tasks_for_days)
+    DARKROOM_KEEP_TASKS_FOR_DAYS        = tostring(local.keep_tasks_for_days)
+    DARKROOM_MAX_WAITING                = tostring(local.shared.api.max_waiting)
+    DARKROOM_MODEL_POOLS                = jsonencode(var.model_pools)
+    DARKROOM_OPERATORS                  = jsonencode(var.operators)
+    DARKROOM_PROJECT_ID                 = var.project_id
+    DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email
+    DARKROOM_TASKS_TOPIC                = local.topics.tasks
+    DARKROOM_TRUSTED_PROXIES            = "1" # Cloud Run's front end appends the caller's address to X-Forwarded-For
+  }
   api_environment = merge(
-    {
-      DARKROOM_ALERT_FAILED_SHARE         = tostring(var.alert_limits.failed_share)
-      DARKROOM_ALERT_OLDEST_SECONDS       = tostring(var.alert_limits.oldest_seconds)
-      DARKROOM_ALERT_WAITING_TASKS        = tostring(var.alert_limits.waiting_tasks)
-      DARKROOM_ALERT_WASTED_SHARE         = tostring(var.alert_limits.wasted_share)
-      DARKROOM_API_THREADS                = tostring(local.api_threads)
-      DARKROOM_DEAD_LETTER_TOPIC          = local.topics.dead_letters
-      DARKROOM_EVENTS_TOPIC               = local.topics.events
-      DARKROOM_FIREBASE_WEB_CONFIG        = jsonencode(local.firebase_web_config)
-      DARKROOM_GIVE_UP_AFTER_DAYS         = tostring(var.give_up_after_days)
-      DARKROOM_IMAGES_BUCKET              = google_storage_bucket.images.name
-      DARKROOM_INTERNAL_AUDIENCE          = local.api_url
-      DARKROOM_INTERNAL_SERVICE_ACCOUNT   = google_service_account.caller.email
-      DARKROOM_KEEP_DEAD_LETTERS_FOR_DAYS = tostring(var.keep_tasks_for_days)
-      DARKROOM_KEEP_TASKS_FOR_DAYS        = tostring(var.keep_tasks_for_days)
-      DARKROOM_MAX_WAITING                = tostring(local.api_max_waiting)
-      DARKROOM_MODEL_POOLS                = jsonencode(var.model_pools)
-      DARKROOM_OPERATORS                  = jsonencode(var.operators)
-      DARKROOM_PROJECT_ID                 = var.project_id
-      DARKROOM_SIGNING_SERVICE_ACCOUNT    = google_service_account.api.email
-      DARKROOM_TASKS_TOPIC                = local.topics.tasks
-      DARKROOM_TRUSTED_PROXIES            = "1" # Cloud Run's front end appends the caller's address to X-Forwarded-For
-    },
+    local.api_derived,
     local.prices,
     var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" },
   )
@@ -53,8 +51,8 @@ resource "google_cloud_run_v2_service" "api" {
   template {
     service_account                  = google_service_account.api.email
     execution_environment            = "EXECUTION_ENVIRONMENT_GEN2"
-    max_instance_request_concurrency = local.api_max_waiting + local.api_threads
-    timeout                          = "3600s" # an event stream lasts as long as its task
+    max_instance_request_concurrency = local.shared.api.max_waiting + local.shared.api.threads
+    timeout                          = "3600s" # an event stream stays open as long as its task
 
     scaling {
       min_instance_count = var.api.min_instances
@@ -157,7 +155,7 @@ resource "google_cloud_run_v2_service" "api" {
 
     precondition {
       condition     = length(setintersection(keys(var.api_settings), local.api_decided)) == 0
-      error_message = "api_settings: ${join(", ", setintersection(keys(var.api_settings), local.api_decided))} follows from other variables and cannot be set here."
+      error_message = "api_settings: ${join(", ", setintersection(keys(var.api_settings), local.api_decided))} is derived from other variables and cannot be set here."
     }
   }
 

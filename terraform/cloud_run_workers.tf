@@ -38,8 +38,8 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
           DARKROOM_HEALTH_PORT  = "8081"
           DARKROOM_MODELS       = join(",", var.model_pools[var.cloud_run_workers.model_pool])
           DARKROOM_SUBSCRIPTION = google_pubsub_subscription.tasks[var.cloud_run_workers.model_pool].name
-          # Cloud Run kills the process 10 s after SIGTERM, and handing back the tasks takes up to 7 s.
-          DARKROOM_DRAIN_DEADLINE_SECONDS = "3"
+
+          DARKROOM_DRAIN_DEADLINE_SECONDS = tostring(local.shared.cloud_run.worker_drain_seconds)
         }, var.model_catalog_file == null ? {} : { DARKROOM_MODEL_CATALOG = "/weights/${local.model_catalog}" })
         content {
           name  = env.key

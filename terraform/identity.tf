@@ -9,7 +9,7 @@ resource "google_service_account" "api" {
 resource "google_service_account" "caller" {
   project      = local.project
   account_id   = "darkroom-caller"
-  display_name = "darkroom: whose OIDC tokens open /internal to Pub/Sub's pushes and the scheduler"
+  display_name = "darkroom: caller of /internal, for Pub/Sub's pushes and the scheduler"
 }
 
 resource "google_service_account" "nodes" {
@@ -21,7 +21,7 @@ resource "google_service_account" "nodes" {
 resource "google_service_account" "builder" {
   project      = local.project
   account_id   = "darkroom-builder"
-  display_name = "darkroom: Cloud Build, which tests, builds and rolls out"
+  display_name = "darkroom: Cloud Build, which tests, builds and deploys"
 }
 
 resource "google_service_account" "worker" {
@@ -35,13 +35,13 @@ resource "google_service_account" "keda" {
 
   project      = local.project
   account_id   = "darkroom-keda"
-  display_name = "darkroom: KEDA, which decides how many workers there are"
+  display_name = "darkroom: KEDA, which sets the number of workers"
 }
 
 # Pods act as these accounts through Workload Identity, without keys. The names are those of gpu_subscriber/k8s.
 resource "google_service_account_iam_member" "pods" {
   for_each = var.cluster.enabled ? {
-    worker = { account = google_service_account.worker.name, pod = "darkroom/darkroom-worker" }
+    worker = { account = google_service_account.worker.name, pod = "${local.shared.kubernetes.namespace}/${local.shared.kubernetes.worker_account}" }
     keda   = { account = google_service_account.keda[0].name, pod = "${local.keda_namespace}/keda-operator" }
   } : {}
 
@@ -72,7 +72,7 @@ resource "google_project_iam_custom_role" "image_keeper" {
   project     = local.project
   role_id     = "darkroomImageKeeper"
   title       = "darkroom: image keeper"
-  description = "Read, list and delete objects, but make none: the API draws nothing"
+  description = "Read, list and delete objects, but not create them"
   permissions = ["storage.objects.delete", "storage.objects.get", "storage.objects.list"]
 }
 
@@ -80,7 +80,7 @@ resource "google_project_iam_custom_role" "link_signer" {
   project     = local.project
   role_id     = "darkroomLinkSigner"
   title       = "darkroom: link signer"
-  description = "Sign bytes as a service account, and nothing else as it"
+  description = "Sign bytes as a service account, and nothing else"
   permissions = ["iam.serviceAccounts.signBlob"]
 }
 

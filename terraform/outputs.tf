@@ -1,40 +1,40 @@
 output "api_url" {
-  description = "Where the API answers; also DARKROOM_INTERNAL_AUDIENCE."
+  description = "URL of the API; also DARKROOM_INTERNAL_AUDIENCE."
   value       = local.api_url
 }
 
 output "builder_service_account" {
-  description = "Whom Cloud Build runs as: `gcloud builds submit --service-account`."
+  description = "Service account of Cloud Build: `gcloud builds submit --service-account`."
   value       = google_service_account.builder.name
 }
 
 output "build_sources" {
-  description = "Where Cloud Build takes sources from: `gcloud builds submit --gcs-source-staging-dir`."
+  description = "Bucket for Cloud Build's sources: `gcloud builds submit --gcs-source-staging-dir`."
   value       = "gs://${google_storage_bucket.builds.name}/sources"
 }
 
 output "cluster_credentials_command" {
-  description = "How kubectl learns of the cluster; null where there is none."
+  description = "Command that configures kubectl for the cluster; null without a cluster."
   value       = var.cluster.enabled ? "gcloud container clusters get-credentials darkroom --region=${var.region} --project=${var.project_id} --dns-endpoint" : null
 }
 
 output "firebase_web_config" {
-  description = "The Firebase web app's configuration, as the page has it. Public by nature."
+  description = "The page's Firebase configuration. Public by design."
   value       = local.firebase_web_config
 }
 
 output "image_repository" {
-  description = "Where images are pushed to: IMAGE_REPOSITORY/darkroom-api and IMAGE_REPOSITORY/darkroom-worker."
+  description = "Repository for images: IMAGE_REPOSITORY/darkroom-api and IMAGE_REPOSITORY/darkroom-worker."
   value       = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
 }
 
 output "images_bucket" {
-  description = "Where images and checkpoints lie."
+  description = "Bucket of the images and checkpoints."
   value       = google_storage_bucket.images.name
 }
 
 output "internal_service_account" {
-  description = "Whose OIDC tokens open /internal: DARKROOM_INTERNAL_SERVICE_ACCOUNT."
+  description = "Service account whose OIDC tokens are accepted at /internal: DARKROOM_INTERNAL_SERVICE_ACCOUNT."
   value       = google_service_account.caller.email
 }
 
@@ -44,32 +44,32 @@ output "model_pools" {
 }
 
 output "project_id" {
-  description = "The project, for the commands that follow."
+  description = "The project, for further commands."
   value       = var.project_id
 }
 
 output "region" {
-  description = "The region, for the commands that follow."
+  description = "The region, for further commands."
   value       = var.region
 }
 
 output "task_subscriptions" {
-  description = "Each pool's subscription, draining pools included: DARKROOM_SUBSCRIPTION of its workers."
+  description = "Subscription of each pool, including draining pools: DARKROOM_SUBSCRIPTION of its workers."
   value       = { for pool, subscription in google_pubsub_subscription.tasks : pool => subscription.name }
 }
 
 output "webhook_source_addresses" {
-  description = "Where webhooks come from, for receivers that let only some in."
+  description = "Source addresses of webhooks, for receivers with an allowlist."
   value       = google_compute_address.way_out[*].address
 }
 
 output "weights_bucket" {
-  description = "Where weights are put, and model_catalog.json beside them."
+  description = "Bucket of the weights and of model_catalog.json."
   value       = google_storage_bucket.weights.name
 }
 
 output "worker_parameters" {
-  description = "gpu_subscriber/k8s/environment/parameters.env without the image, whose tag the build knows."
+  description = "gpu_subscriber/k8s/environment/parameters.env without the image, whose tag the build sets."
   value = join("\n", [for name, value in {
     API_HOST               = local.api_host
     WEIGHTS_BUCKET         = google_storage_bucket.weights.name

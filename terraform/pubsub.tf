@@ -1,23 +1,13 @@
-# Three topics and their subscriptions. local_stack/provisioning.py creates the same on the emulator; a test compares them.
+# Three topics and their subscriptions. local_stack/provisioning.py creates the same on the emulator.
 
 locals {
-  topics = {
-    tasks        = "darkroom-tasks"
-    events       = "darkroom-task-events"
-    dead_letters = "darkroom-dead-letters"
-  }
-  # A week, so that a broken worker can be fixed after a long weekend without publishing its messages again.
-  retention = "604800s"
-  # The worker's DARKROOM_LEASE_SECONDS, the length of each lease extension.
-  lease_seconds = 60
-  # Pub/Sub's maximum: the domain counts attempts, this is only the fallback.
-  max_delivery_attempts = 100
+  retention = "${local.shared.pubsub.retention_seconds}s"
   # Deleting a topic or subscription deletes its messages: an apply that would do so fails instead.
   deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 
   pushes = {
-    darkroom-task-events-push  = { topic = google_pubsub_topic.topics["events"].id, path = "/internal/events" }
-    darkroom-dead-letters-push = { topic = google_pubsub_topic.topics["dead_letters"].id, path = "/internal/dead-letters" }
+    (local.shared.subscriptions.events_push)       = { topic = google_pubsub_topic.topics["events"].id, path = "/internal/events" }
+    (local.shared.subscriptions.dead_letters_push) = { topic = google_pubsub_topic.topics["dead_letters"].id, path = "/internal/dead-letters" }
   }
 }
 
@@ -46,7 +36,7 @@ resource "google_pubsub_subscription" "tasks" {
   name                       = "${local.topics.tasks}-${each.key}"
   topic                      = google_pubsub_topic.topics["tasks"].id
   filter                     = "attributes.pool = \"${each.key}\""
-  ack_deadline_seconds       = local.lease_seconds
+  ack_deadline_seconds       = local.shared.pubsub.lease_seconds
   message_retention_duration = local.retention
   # A drained subscription may be removed; one that gets messages may not.
   deletion_policy = contains(var.draining_pools, each.key) ? "DELETE" : local.deletion_policy
@@ -61,7 +51,7 @@ resource "google_pubsub_subscription" "tasks" {
   }
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.topics["dead_letters"].id
-    max_delivery_attempts = local.max_delivery_attempts
+    max_delivery_attempts = local.shared.pubsub.max_delivery_attempts
   }
 }
 
@@ -97,7 +87,7 @@ resource "google_pubsub_subscription" "pushes" {
 # For operators, in case the API has failed to store dead letters.
 resource "google_pubsub_subscription" "dead_letters_archive" {
   project                    = local.project
-  name                       = "${local.topics.dead_letters}-archive"
+  name                       = local.shared.subscriptions.dead_letters_archive
   topic                      = google_pubsub_topic.topics["dead_letters"].id
   ack_deadline_seconds       = 60
   message_retention_duration = local.retention

@@ -6,13 +6,13 @@ locals {
       path        = "/internal/rescue"
       schedule    = "* * * * *"
       deadline    = "120s"
-      description = "Brings back every task that nobody will touch again"
+      description = "Recovers tasks that have no claim and no message"
     }
     darkroom-remove-expired = {
       path        = "/internal/remove-expired"
       schedule    = "17 * * * *"
       deadline    = "600s"
-      description = "Removes ended tasks whose time is up, with their objects"
+      description = "Removes expired tasks with their objects"
     }
   }
 }

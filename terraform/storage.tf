@@ -21,7 +21,7 @@ resource "google_storage_bucket" "images" {
   # The fallback for the TTL policy: docs/adr/0009-expiry-of-tasks-and-images.md derives the sum.
   lifecycle_rule {
     condition {
-      age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2
+      age = 2 * local.keep_tasks_for_days + local.give_up_after_days + 2
     }
     action {
       type = "Delete"

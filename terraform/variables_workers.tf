@@ -1,7 +1,7 @@
 # Pools of models, and the machines that their workers run on.
 
 variable "cloud_run_workers" {
-  description = "Workers on Cloud Run's GPUs instead of a cluster, for those who need few: the image, which model pool they pull, and how many stand ready. Null: none."
+  description = "Workers on Cloud Run GPUs instead of a cluster, for few workers: image, model pool and number of instances. Null: none."
   type = object({
     image      = string
     model_pool = string
@@ -18,12 +18,12 @@ variable "cloud_run_workers" {
   }
   validation {
     condition     = var.cloud_run_workers == null ? true : var.cloud_run_workers.instances >= 0 && var.cloud_run_workers.instances <= 20
-    error_message = "cloud_run_workers: instances must be from 0 to 20: beyond that a cluster is cheaper, and follows the queue."
+    error_message = "cloud_run_workers: instances must be from 0 to 20. For more, a cluster is cheaper and scales with the queue."
   }
 }
 
 variable "cluster" {
-  description = "The GKE cluster: whether there is one, its release channel, the zones of its nodes (none: the region's own choice), and the machines that KEDA and GKE's own pods run on."
+  description = "The GKE cluster: whether it is created, its release channel, the zones of its nodes (empty: GKE chooses), and the machines for KEDA and GKE's own pods."
   type = object({
     enabled             = optional(bool, true)
     release_channel     = optional(string, "REGULAR")
@@ -40,32 +40,32 @@ variable "cluster" {
   }
   validation {
     condition     = alltrue([for zone in var.cluster.zones : startswith(zone, "${var.region}-")])
-    error_message = "cluster: zones must lie in the region, such as europe-west4-a in europe-west4."
+    error_message = "cluster: zones must be in the region, such as europe-west4-a in europe-west4."
   }
   validation {
     condition     = var.cluster.system_nodes_max >= (length(var.cluster.zones) > 0 ? length(var.cluster.zones) : 3)
-    error_message = "cluster: system_nodes_max must be at least one for each zone (3 where zones are the region's own choice): so many there are to begin with."
+    error_message = "cluster: system_nodes_max must be at least the number of zones (3 if zones is empty), because the pool begins with one node per zone."
   }
 }
 
 variable "draining_pools" {
-  description = "Pools that were removed from model_pools, or renamed: their subscriptions get no new messages and stay until they are drained. docs/operating/deploy.md, \"Change the pools\", says how to drain one and when to remove it from here."
+  description = "Pools that were removed from model_pools or renamed. Their subscriptions get no new messages and are kept until they are drained. docs/operating/deploy.md, \"Change the pools\", describes how to drain a pool and when to remove it from this list."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = length(setintersection(var.draining_pools, keys(var.model_pools))) == 0
-    error_message = "draining_pools: ${join(", ", setintersection(var.draining_pools, keys(var.model_pools)))} is in model_pools, too, and gets new messages. Remove it from one of them."
+    error_message = "draining_pools: ${join(", ", setintersection(var.draining_pools, keys(var.model_pools)))} is also in model_pools and gets new messages. Remove it from one of the two."
   }
   validation {
     condition     = alltrue([for name in var.draining_pools : can(regex("^[a-z0-9][a-z0-9-]{0,30}$", name))])
-    error_message = "draining_pools: a pool is named as in model_pools, with 1 to 31 lower-case letters, digits and hyphens."
+    error_message = "draining_pools: names must have 1 to 31 lower-case letters, digits and hyphens, as in model_pools."
   }
 }
 
 variable "gpu_pools" {
-  description = "Node pools with GPUs, by name. Each goes from min_nodes to max_nodes in all its zones together. disk_gb has to hold the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; none: the cluster's. extended_shutdown has a Spot node leave its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. Taints come beside those of GPU and Spot nodes."
+  description = "Node pools with GPUs, by name. min_nodes and max_nodes count the nodes of all zones. disk_gb must be large enough for the image and, for pools with gpu_subscriber/k8s/weights, the cache: 200. Each of zones must have the machine type; empty: the cluster's zones. With extended_shutdown, a Spot node gives its pods 105 seconds instead of 15 (GKE 1.35 and later). secondary_boot_disk is a disk image with weights or container images. taints are added to those of GPU and Spot nodes."
   type = map(object({
     machine_type          = string
     accelerator           = string
@@ -87,7 +87,7 @@ variable "gpu_pools" {
 
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : can(regex("^[a-z][a-z0-9-]{0,30}$", name))])
-    error_message = "gpu_pools: a name has 1 to 31 lower-case letters, digits and hyphens, a letter first, such as l4-spot."
+    error_message = "gpu_pools: names must have 1 to 31 lower-case letters, digits and hyphens and begin with a letter, such as l4-spot."
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : pool.min_nodes >= 0 && pool.max_nodes >= 1 && pool.min_nodes <= pool.max_nodes])
@@ -95,7 +95,7 @@ variable "gpu_pools" {
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : startswith(pool.accelerator, "nvidia-") && contains([1, 2, 4, 8], pool.accelerators_per_node)])
-    error_message = "gpu_pools: accelerator must be one of NVIDIA's, such as nvidia-l4, and accelerators_per_node 1, 2, 4 or 8."
+    error_message = "gpu_pools: accelerator must begin with nvidia-, such as nvidia-l4, and accelerators_per_node must be 1, 2, 4 or 8."
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : contains(["DEFAULT", "LATEST"], pool.driver)])
@@ -103,11 +103,11 @@ variable "gpu_pools" {
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : pool.spot || !pool.extended_shutdown])
-    error_message = "gpu_pools: extended_shutdown is for Spot nodes; others leave a pod all the time that it asks for."
+    error_message = "gpu_pools: extended_shutdown is only for Spot nodes; other nodes always give a pod its full grace period."
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : alltrue([for zone in pool.zones : startswith(zone, "${var.region}-")])])
-    error_message = "gpu_pools: zones must lie in the region, such as europe-west4-a in europe-west4."
+    error_message = "gpu_pools: zones must be in the region, such as europe-west4-a in europe-west4."
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : alltrue([for taint in pool.taints : contains(["NO_SCHEDULE", "PREFER_NO_SCHEDULE", "NO_EXECUTE"], taint.effect)])])
@@ -115,32 +115,32 @@ variable "gpu_pools" {
   }
   validation {
     condition     = alltrue([for name, pool in var.gpu_pools : pool.secondary_boot_disk == null ? true : contains(["CONTAINER_IMAGES", "WEIGHTS"], pool.secondary_boot_disk.holds)])
-    error_message = "gpu_pools: secondary_boot_disk holds CONTAINER_IMAGES or WEIGHTS."
+    error_message = "gpu_pools: secondary_boot_disk.holds must be CONTAINER_IMAGES or WEIGHTS."
   }
 }
 
 variable "model_pools" {
-  description = "Which models share their workers: for each pool, which names the subscription darkroom-tasks-POOL, the catalog's models. A model belongs to one pool. Models may be added, removed and moved between pools; a pool that is removed or renamed belongs into draining_pools."
+  description = "The catalog's models by pool of workers. A pool pulls from the subscription darkroom-tasks-POOL. Each model is in one pool. Models may be added, removed and moved between pools; add a removed or renamed pool to draining_pools."
   type        = map(list(string))
   default     = { demo = ["demo"] }
   nullable    = false
 
   validation {
     condition     = length(var.model_pools) > 0 && alltrue([for name, models in var.model_pools : can(regex("^[a-z0-9][a-z0-9-]{0,30}$", name)) && length(models) > 0])
-    error_message = "model_pools: at least one pool, named with 1 to 31 lower-case letters, digits and hyphens, each with at least one model."
+    error_message = "model_pools: must have at least one pool. A pool's name has 1 to 31 lower-case letters, digits and hyphens, and each pool has at least one model."
   }
   validation {
     condition     = alltrue([for model in flatten(values(var.model_pools)) : can(regex("^[a-z0-9][a-z0-9._-]{0,62}$", model))])
-    error_message = "model_pools: a model is named as in the catalog, with lower-case letters, digits, dots, hyphens and underscores."
+    error_message = "model_pools: a model's name has lower-case letters, digits, dots, hyphens and underscores, as in the catalog."
   }
   validation {
     condition     = length(flatten(values(var.model_pools))) == length(distinct(flatten(values(var.model_pools))))
-    error_message = "model_pools: a model may be in one pool only; in two, each task would be drawn for twice."
+    error_message = "model_pools: a model must be in only one pool; otherwise two workers would generate each of its tasks."
   }
   # Pub/Sub drops a message that no subscription's filter matches.
   validation {
     condition     = local.catalog_models == null ? true : length(setsubtract(local.catalog_models, flatten(values(var.model_pools)))) == 0
-    error_message = "model_pools: no pool has ${join(", ", try(setsubtract(local.catalog_models, flatten(values(var.model_pools))), []))} of ${coalesce(var.model_catalog_file, "the built-in catalog, which holds while model_catalog_file is null")}: no worker would get their tasks. Add each model to one pool."
+    error_message = "model_pools: no pool has ${join(", ", try(setsubtract(local.catalog_models, flatten(values(var.model_pools))), []))} of ${coalesce(var.model_catalog_file, "the built-in catalog, which is used while model_catalog_file is null")}: no worker would get their tasks. Add each model to one pool."
   }
   validation {
     condition     = var.model_catalog_file == null ? true : length(setsubtract(flatten(values(var.model_pools)), local.catalog_models)) == 0

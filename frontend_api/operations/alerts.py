@@ -1,8 +1,7 @@
-"""Alerts of terraform/alerts.tf, evaluated from the store at one moment. Pure.
+"""Some alerts of common/alert_rules.yaml, evaluated from the store at one moment. Pure.
 
 Cloud Monitoring evaluates the metrics of the whole deployment over time; this module reads the
-current state of the store, and so works without metrics. Names, titles, severities, thresholds and
-runbook rows are the same; a test compares them.
+current state of the store, and so works without metrics.
 """
 
 from collections import Counter
@@ -12,12 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from common.domain.task import TaskStatus
+from common.shared_values import SHARED, AlertLimits, read_shared_file
 from frontend_api.estimates.workload import Workload
 from frontend_api.stats.ports import Lately, QueueLine
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
-
-FEW_FAILURES = 3
-"""This many failures within half an hour are tolerated, whatever their share."""
 
 
 class AlertState(StrEnum):
@@ -28,78 +25,37 @@ class AlertState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlertLimits:
-    """Alert thresholds: `alert_limits` in terraform/variables.tf."""
-
-    waiting_tasks: int = 500
-    oldest_seconds: float = 900
-    failed_share: float = 0.05
-    wasted_share: float = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertRule:
     """The constant properties of an alert."""
 
     name: str
     title: str
     severity: str
-    lasts: timedelta
+    duration: timedelta
     """How long the condition must hold before the alert notifies."""
     runbook: str
     """Heading of the entry in docs/operating/runbook.md."""
 
 
-_IDLE = "Queued tasks and idle workers"
-NO_WORKER = AlertRule(
-    name="no_worker",
-    title="No worker is alive while tasks wait",
-    severity="CRITICAL",
-    lasts=timedelta(minutes=20),
-    runbook="Wrong number of workers",
-)
-MODEL_UNAVAILABLE = AlertRule(
-    name="model_unavailable",
-    title="A model cannot be loaded",
-    severity="CRITICAL",
-    lasts=timedelta(0),
-    runbook="`model_unavailable`",
-)
-OLDEST_WAITS = AlertRule(
-    name="oldest_waits",
-    title="A task has waited too long",
-    severity="ERROR",
-    lasts=timedelta(minutes=5),
-    runbook=_IDLE,
-)
-DEAD_LETTERS = AlertRule(
-    name="dead_letters",
-    title="There are dead letters",
-    severity="ERROR",
-    lasts=timedelta(0),
-    runbook="`dead_lettered`",
-)
-TASKS_FAIL = AlertRule(
-    name="tasks_fail",
-    title="Tasks fail",
-    severity="ERROR",
-    lasts=timedelta(minutes=5),
-    runbook="`attempts_exhausted`",
-)
-BACKLOG_GROWS = AlertRule(
-    name="backlog_grows",
-    title="The backlog grows",
-    severity="WARNING",
-    lasts=timedelta(minutes=15),
-    runbook=_IDLE,
-)
-SECONDS_WASTED = AlertRule(
-    name="seconds_wasted",
-    title="GPU seconds are wasted",
-    severity="WARNING",
-    lasts=timedelta(minutes=30),
-    runbook="Refused checkpoints",
-)
+def _rule(name: str) -> AlertRule:
+    rule = _RULES[name]
+    return AlertRule(
+        name=name,
+        title=rule["title"],
+        severity=rule["severity"],
+        duration=timedelta(seconds=rule["duration_seconds"]),
+        runbook=rule["runbook"],
+    )
+
+
+_RULES = read_shared_file("alert_rules.yaml")
+NO_WORKER = _rule("no_worker")
+MODEL_UNAVAILABLE = _rule("model_unavailable")
+OLDEST_WAITS = _rule("oldest_waits")
+DEAD_LETTERS = _rule("dead_letters")
+TASKS_FAIL = _rule("tasks_fail")
+BACKLOG_GROWS = _rule("backlog_grows")
+SECONDS_WASTED = _rule("seconds_wasted")
 ALERT_RULES = (
     NO_WORKER,
     MODEL_UNAVAILABLE,
@@ -196,7 +152,7 @@ class AlertEvaluation:
         within = self.lately.half_hour
         failed = within.get(TaskStatus.FAILED, NO_USAGE).tasks
         ended = failed + within.get(TaskStatus.COMPLETED, NO_USAGE).tasks
-        fails = failed > self.limits.failed_share * ended and failed > FEW_FAILURES
+        fails = failed > self.limits.failed_share * ended and failed > SHARED.tolerated_failures
         limit = _percent(self.limits.failed_share)
         says = f"{failed} of {ended} tasks failed within half an hour; the limit is {limit}."
         return Alert(rule=TASKS_FAIL, state=AlertState.FIRING if fails else AlertState.OK, says=says)
@@ -246,7 +202,7 @@ def _share(wasted: float, useful: float) -> float:
 
 
 def _state(*, held_for: timedelta, rule: AlertRule) -> AlertState:
-    return AlertState.PENDING if held_for < rule.lasts else AlertState.FIRING
+    return AlertState.PENDING if held_for < rule.duration else AlertState.FIRING
 
 
 def _counted(count: int, one: str, many: str) -> str:

@@ -8,10 +8,11 @@ from functools import partial
 
 from common.domain.task import TaskStatus
 from common.ports import Clock
+from common.shared_values import AlertLimits
 from frontend_api.cache import Cached
 from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
-from frontend_api.operations.alerts import Alert, AlertEvaluation, AlertLimits
+from frontend_api.operations.alerts import Alert, AlertEvaluation
 from frontend_api.stats.ports import Lately, TaskStats
 from frontend_api.stats.queue import QueueStanding, ReadQueue
 from frontend_api.usage.totals import UsageTotals

@@ -1,4 +1,4 @@
-# Small, cheap and easy to throw away. The project is named on the command line: -var=project_id=…
+# Small, cheap and easy to destroy. Pass the project on the command line: -var=project_id=…
 environment         = "dev"
 region              = "europe-west4"
 deletion_protection = false
@@ -7,12 +7,12 @@ keep_tasks_for_days = 7
 api = {
   min_instances = 0
   max_instances = 2
-  # Nothing is paid for while nobody asks. Then a task may get a message too many, and metrics are sparse.
+  # No cost without requests. In exchange, a task may get a redundant message, and metrics are sparse.
   cpu_always = false
 }
 
 cluster = {
-  # One zone: fewer nodes to pay for, and nothing lost that cannot be made again.
+  # One zone: fewer nodes. An outage of the zone loses nothing that cannot be created again.
   zones            = ["europe-west4-a"]
   system_nodes_max = 2
 }

@@ -1,4 +1,4 @@
-# What people wait for. The project is named on the command line: -var=project_id=…
+# Production. Pass the project on the command line: -var=project_id=…
 environment         = "prod"
 region              = "europe-west4"
 deletion_protection = true
@@ -16,7 +16,8 @@ cluster = {
   system_nodes_max    = 4
 }
 
-# Spot first; on-demand nodes for models that a Spot node could not finish. Not every zone of a region has every GPU.
+# Spot nodes first; on-demand nodes for models whose tasks a Spot node could not finish. Not every zone of a region has
+# every GPU.
 gpu_pools = {
   l4-spot = {
     machine_type = "g2-standard-4"
@@ -29,11 +30,11 @@ gpu_pools = {
     spot         = false
     zones        = ["europe-west4-a", "europe-west4-b"]
     max_nodes    = 4
-    disk_gb      = 200 # the cache of gpu_subscriber/k8s/weights does not fit on less
+    disk_gb      = 200 # room for the cache of gpu_subscriber/k8s/weights
   }
 }
 
-# Each is pulled by an overlay of gpu_subscriber/k8s. What `sdxl` draws with, your model_catalog_file says.
+# An overlay of gpu_subscriber/k8s pulls from each. Your model_catalog_file defines `sdxl`.
 model_pools = {
   demo = ["demo"]
   sdxl = ["sdxl"]

@@ -1,4 +1,4 @@
-# The way of a task: topics, subscriptions, the API, the clock. Plans only, against mocked providers: no cloud is asked.
+# The path of a task: topics, subscriptions, the API, the scheduler. Only plans with mocked providers: no cloud is called.
 
 mock_provider "google" {
   mock_data "google_project" {
@@ -19,7 +19,7 @@ variables {
   }
 }
 
-run "a_subscription_filters_by_the_name_of_its_pool" {
+run "subscription_filters_by_its_pool" {
   command = plan
 
   assert {
@@ -27,7 +27,7 @@ run "a_subscription_filters_by_the_name_of_its_pool" {
       darkroom-tasks-demo  = "attributes.pool = \"demo\""
       darkroom-tasks-large = "attributes.pool = \"large\""
     }
-    error_message = "a filter is immutable: it must not contain what may change, which the models of a pool do"
+    error_message = "a filter is immutable, so it must not contain the pool's models, which may change"
   }
   assert {
     condition     = contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], "DARKROOM_MODEL_POOLS={\"demo\":[\"demo\"],\"large\":[\"sdxl\",\"flux\"]}")
@@ -41,11 +41,11 @@ run "a_subscription_filters_by_the_name_of_its_pool" {
       subscription.dead_letter_policy[0].max_delivery_attempts == 100,
       subscription.retry_policy[0].minimum_backoff == "5s",
     ])])
-    error_message = "a task's subscription leases for a minute, keeps for a week, never expires and gives up late"
+    error_message = "a tasks' subscription has an ack deadline of a minute, keeps messages for a week, never expires and dead-letters late"
   }
 }
 
-run "a_moved_model_changes_no_subscription" {
+run "moved_model_changes_no_subscription" {
   command = plan
 
   variables {
@@ -61,7 +61,7 @@ run "a_moved_model_changes_no_subscription" {
   }
 }
 
-run "a_subscription_in_use_cannot_be_destroyed" {
+run "subscription_in_use_cannot_be_destroyed" {
   command = plan
 
   variables {
@@ -75,14 +75,14 @@ run "a_subscription_in_use_cannot_be_destroyed" {
       large = "PREVENT"
       old   = "DELETE"
     }
-    error_message = "messages are deleted with their subscription: only that of a draining pool may be removed"
+    error_message = "deleting a subscription deletes its messages: only that of a draining pool may be removed"
   }
   assert {
     condition = (
       toset(keys(google_pubsub_subscription_iam_member.workers_pull)) == toset(["demo", "large", "old"]) &&
       toset(keys(google_pubsub_subscription_iam_member.agent_acknowledges_what_it_forwards)) == toset(["demo", "large", "old"])
     )
-    error_message = "a draining subscription is pulled and gives up dead letters as before"
+    error_message = "a draining subscription keeps its subscribers and its dead-letter policy"
   }
   assert {
     condition = alltrue([for resource in concat(
@@ -90,11 +90,11 @@ run "a_subscription_in_use_cannot_be_destroyed" {
       values(google_pubsub_subscription.pushes),
       [google_pubsub_subscription.dead_letters_archive],
     ) : resource.deletion_policy == "PREVENT"])
-    error_message = "topics and the other subscriptions hold messages, too"
+    error_message = "topics and the other subscriptions also contain messages"
   }
 }
 
-run "what_is_not_protected_can_be_destroyed" {
+run "resources_can_be_destroyed_without_deletion_protection" {
   command = plan
 
   variables {
@@ -103,11 +103,11 @@ run "what_is_not_protected_can_be_destroyed" {
 
   assert {
     condition     = alltrue([for resource in concat(values(google_pubsub_topic.topics), values(google_pubsub_subscription.tasks)) : resource.deletion_policy == "DELETE"])
-    error_message = "deletion_protection is the one switch"
+    error_message = "deletion_protection is the only switch"
   }
 }
 
-run "a_pool_may_be_made_before_its_catalog" {
+run "pool_can_be_created_before_its_catalog" {
   command = plan
 
   variables {
@@ -117,7 +117,7 @@ run "a_pool_may_be_made_before_its_catalog" {
   expect_failures = [check.pools_name_models_on_offer]
 }
 
-run "a_catalog_that_terraform_does_not_read_is_not_compared" {
+run "catalog_that_terraform_does_not_read_is_not_checked" {
   command = plan
 
   variables {
@@ -128,11 +128,11 @@ run "a_catalog_that_terraform_does_not_read_is_not_compared" {
 
   assert {
     condition     = length(google_pubsub_subscription.tasks) == 1
-    error_message = "the API offers no model that is in no pool"
+    error_message = "the API offers only models that are in a pool"
   }
 }
 
-run "pubsub_may_forward_what_is_given_up" {
+run "pubsub_can_forward_dead_letters" {
   command = plan
 
   assert {
@@ -140,18 +140,18 @@ run "pubsub_may_forward_what_is_given_up" {
       google_pubsub_topic_iam_member.agent_forwards_dead_letters.topic == "darkroom-dead-letters" &&
       google_pubsub_topic_iam_member.agent_forwards_dead_letters.role == "roles/pubsub.publisher"
     )
-    error_message = "without this right Pub/Sub silently keeps what it should forward"
+    error_message = "without this permission Pub/Sub silently keeps dead letters instead of forwarding them"
   }
   assert {
     condition = alltrue([
       for name, member in google_pubsub_subscription_iam_member.agent_acknowledges_what_it_forwards :
       member.role == "roles/pubsub.subscriber" && member.subscription == "darkroom-tasks-${name}"
     ]) && length(google_pubsub_subscription_iam_member.agent_acknowledges_what_it_forwards) == 2
-    error_message = "Pub/Sub's agent must be a subscriber of every subscription that it takes dead letters from"
+    error_message = "Pub/Sub's agent must be a subscriber of every subscription whose dead letters it forwards"
   }
 }
 
-run "pushes_and_clock_speak_as_the_caller" {
+run "pushes_and_scheduler_use_the_callers_account" {
   command = plan
 
   assert {
@@ -165,7 +165,7 @@ run "pushes_and_clock_speak_as_the_caller" {
         audience = job.http_target[0].oidc_token[0].audience
       }],
     ) : push.audience == output.api_url && startswith(push.url, "${output.api_url}/internal/")])
-    error_message = "whoever calls /internal shows a token made for the address that the API knows as its own"
+    error_message = "callers of /internal send a token whose audience is the API's own URL"
   }
   assert {
     condition     = google_cloud_scheduler_job.clockwork["darkroom-rescue"].schedule == "* * * * *"
@@ -173,29 +173,29 @@ run "pushes_and_clock_speak_as_the_caller" {
   }
 }
 
-run "the_api_takes_as_many_as_it_has_threads_for" {
+run "api_accepts_as_many_requests_as_it_has_threads" {
   command = plan
 
   assert {
     condition     = google_cloud_run_v2_service.api.template[0].max_instance_request_concurrency == 632
-    error_message = "concurrency is those who wait (600) and those who are worked for (32)"
+    error_message = "the concurrency is the number of waiting callers (600) plus the number of requests in progress (32)"
   }
   assert {
     condition = (
       google_cloud_run_v2_service.api.template[0].containers[0].startup_probe[0].http_get[0].path == "/readyz" &&
       google_cloud_run_v2_service.api.template[0].containers[0].liveness_probe[0].http_get[0].path == "/healthz"
     )
-    error_message = "a revision starts once it reaches what it needs, and is killed only when it is stuck itself"
+    error_message = "a revision receives traffic once its dependencies respond, and is restarted only when it is stuck itself"
   }
   assert {
     condition = toset([
       for env in google_cloud_run_v2_service.api.template[0].containers[0].env : env.name if length(env.value_source) > 0
     ]) == toset(["DARKROOM_AUTOSCALING_TOKEN", "DARKROOM_WEBHOOK_KEY"])
-    error_message = "secrets, and only they, come from Secret Manager"
+    error_message = "secrets, and only secrets, come from Secret Manager"
   }
 }
 
-run "what_follows_an_answer_has_a_processor" {
+run "work_after_a_response_has_cpu" {
   command = plan
 
   variables {
@@ -204,11 +204,11 @@ run "what_follows_an_answer_has_a_processor" {
 
   assert {
     condition     = !google_cloud_run_v2_service.api.template[0].containers[0].resources[0].cpu_idle
-    error_message = "confirmations are noted and metrics leave after the answer, which Cloud Run would throttle"
+    error_message = "publish confirmations and metrics are written after the response, when Cloud Run would throttle the CPU"
   }
 }
 
-run "the_price_is_told_to_callers_and_to_workers" {
+run "api_and_workers_get_the_same_price" {
   command = plan
 
   variables {
@@ -222,7 +222,7 @@ run "the_price_is_told_to_callers_and_to_workers" {
       strcontains(output.worker_settings, line) &&
       contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], line)
     ])
-    error_message = "what the API tells and what workers count by is one price"
+    error_message = "the API and the workers must use the same price"
   }
   assert {
     condition     = contains([for env in google_cloud_run_v2_service.api.template[0].containers[0].env : "${env.name}=${env.value}" if length(env.value_source) == 0], "DARKROOM_MAX_ACTIVE_TASKS=100")
@@ -240,6 +240,6 @@ run "images_outlive_their_tasks" {
 
   assert {
     condition     = one(google_storage_bucket.images.lifecycle_rule[0].condition).age == 26
-    error_message = "the images' age is twice the time that a task is kept, the time that it may wait, and two days"
+    error_message = "the images' maximum age must be twice the retention of tasks plus the longest wait plus two days"
   }
 }

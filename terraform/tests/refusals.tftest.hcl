@@ -1,4 +1,4 @@
-# Values that must be refused, each with a sentence that names the variable and the limit.
+# Values that must be refused, each with a message that names the variable and the limit.
 
 mock_provider "google" {
   mock_data "google_project" {
@@ -10,13 +10,13 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
-  # Of their own, so that the tests do not depend on the environment they run with.
+  # The tests set all values, so that they do not depend on the environment.
   model_pools = { demo = ["demo"] }
   project_id  = "example-project"
   environment = "test"
 }
 
-run "an_emulators_project" {
+run "project_of_an_emulator" {
   command = plan
   variables {
     project_id = "demo-darkroom"
@@ -24,7 +24,7 @@ run "an_emulators_project" {
   expect_failures = [var.project_id]
 }
 
-run "a_model_in_two_pools" {
+run "model_in_two_pools" {
   command = plan
   variables {
     model_pools = { a = ["demo"], b = ["demo"] }
@@ -32,7 +32,7 @@ run "a_model_in_two_pools" {
   expect_failures = [var.model_pools]
 }
 
-run "a_model_of_the_catalog_in_no_pool" {
+run "model_of_the_catalog_in_no_pool" {
   command = plan
   variables {
     model_catalog_file = "tests/three_models.json"
@@ -41,7 +41,7 @@ run "a_model_of_the_catalog_in_no_pool" {
   expect_failures = [var.model_pools]
 }
 
-run "the_built_in_model_in_no_pool" {
+run "built_in_model_in_no_pool" {
   command = plan
   variables {
     model_pools = { large = ["sdxl"] }
@@ -49,7 +49,7 @@ run "the_built_in_model_in_no_pool" {
   expect_failures = [var.model_pools]
 }
 
-run "a_pool_of_a_model_that_the_catalog_lacks" {
+run "pool_with_a_model_that_is_not_in_the_catalog" {
   command = plan
   variables {
     model_catalog_file = "tests/three_models.json"
@@ -58,7 +58,7 @@ run "a_pool_of_a_model_that_the_catalog_lacks" {
   expect_failures = [var.model_pools]
 }
 
-run "a_draining_pool_that_gets_messages" {
+run "draining_pool_that_gets_messages" {
   command = plan
   variables {
     draining_pools = ["demo"]
@@ -66,7 +66,7 @@ run "a_draining_pool_that_gets_messages" {
   expect_failures = [var.draining_pools]
 }
 
-run "a_pool_whose_least_is_more_than_its_most" {
+run "pool_with_min_nodes_above_max_nodes" {
   command = plan
   variables {
     gpu_pools = { l4 = { machine_type = "g2-standard-8", accelerator = "nvidia-l4", min_nodes = 3, max_nodes = 2 } }
@@ -74,7 +74,7 @@ run "a_pool_whose_least_is_more_than_its_most" {
   expect_failures = [var.gpu_pools]
 }
 
-run "images_of_tasks_that_rescue_may_not_give_up_yet" {
+run "give_up_after_days_below_the_longest_deadline" {
   command = plan
   variables {
     give_up_after_days = 3
@@ -82,7 +82,7 @@ run "images_of_tasks_that_rescue_may_not_give_up_yet" {
   expect_failures = [var.give_up_after_days]
 }
 
-run "any_origin" {
+run "wildcard_origin" {
   command = plan
   variables {
     browser_origins = ["*"]
@@ -90,7 +90,7 @@ run "any_origin" {
   expect_failures = [var.browser_origins]
 }
 
-run "a_setting_that_no_process_reads" {
+run "setting_that_no_process_reads" {
   command = plan
   variables {
     api_settings = { MAX_ACTIVE_TASKS = "100" }
@@ -98,7 +98,7 @@ run "a_setting_that_no_process_reads" {
   expect_failures = [var.api_settings]
 }
 
-run "a_setting_that_other_variables_decide" {
+run "setting_that_is_derived_from_other_variables" {
   command = plan
   variables {
     api_settings = { DARKROOM_KEEP_TASKS_FOR_DAYS = "1" }
@@ -106,7 +106,7 @@ run "a_setting_that_other_variables_decide" {
   expect_failures = [google_cloud_run_v2_service.api]
 }
 
-run "more_zones_than_nodes_of_the_system" {
+run "more_zones_than_system_nodes" {
   command = plan
   variables {
     cluster = { system_nodes_max = 2 }
@@ -114,7 +114,7 @@ run "more_zones_than_nodes_of_the_system" {
   expect_failures = [var.cluster]
 }
 
-run "a_budget_of_nobody" {
+run "budget_without_a_billing_account" {
   command = plan
   variables {
     budget = { billing_account = "mine", amount = 100 }
@@ -122,7 +122,7 @@ run "a_budget_of_nobody" {
   expect_failures = [var.budget]
 }
 
-run "workers_of_a_pool_that_is_not" {
+run "cloud_run_workers_of_an_unknown_pool" {
   command = plan
   variables {
     cloud_run_workers = { image = "image", model_pool = "absent" }
@@ -130,7 +130,7 @@ run "workers_of_a_pool_that_is_not" {
   expect_failures = [var.cloud_run_workers]
 }
 
-run "a_secret_that_goes_back" {
+run "secret_version_below_one" {
   command = plan
   variables {
     secret_versions = { webhook_key = 0 }

@@ -1,4 +1,4 @@
-# What nobody may do, and what nobody can lose by mistake.
+# Permissions, public access, and protection against accidental deletion.
 
 mock_provider "google" {
   mock_data "google_project" {
@@ -10,13 +10,13 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
-  # Of their own, so that the tests do not depend on the environment they run with.
+  # The tests set all values, so that they do not depend on the environment.
   model_pools = { demo = ["demo"] }
   project_id  = "example-project"
   environment = "test"
 }
 
-run "nothing_is_public_and_nothing_is_lost" {
+run "buckets_are_private_and_data_is_protected" {
   command = plan
 
   variables {
@@ -28,7 +28,7 @@ run "nothing_is_public_and_nothing_is_lost" {
       for bucket in [google_storage_bucket.images, google_storage_bucket.weights, google_storage_bucket.builds] :
       bucket.public_access_prevention == "enforced" && bucket.uniform_bucket_level_access
     ])
-    error_message = "buckets are private, and IAM alone says who reads them"
+    error_message = "buckets are private, and only IAM controls access to them"
   }
   assert {
     condition = (
@@ -37,7 +37,7 @@ run "nothing_is_public_and_nothing_is_lost" {
       google_container_cluster.darkroom["darkroom"].deletion_protection &&
       google_cloud_run_v2_service.api.deletion_protection
     )
-    error_message = "what holds data or serves people refuses to be destroyed"
+    error_message = "resources that hold data or serve users cannot be destroyed"
   }
   assert {
     condition = (
@@ -45,11 +45,11 @@ run "nothing_is_public_and_nothing_is_lost" {
       google_artifact_registry_repository.images.deletion_policy == "PREVENT" &&
       !google_storage_bucket.images.force_destroy && !google_storage_bucket.weights.force_destroy
     )
-    error_message = "another region replaces the webhook key, the releases' images and the buckets"
+    error_message = "changing the region would replace the webhook key, the releases' images and the buckets"
   }
 }
 
-run "rights_are_small_and_lie_beside_their_things" {
+run "roles_are_granted_per_resource" {
   command = plan
 
   assert {
@@ -61,19 +61,19 @@ run "rights_are_small_and_lie_beside_their_things" {
         [google_project_iam_member.nodes.role],
       ),
     )) == 0
-    error_message = "no identity rules over the whole project"
+    error_message = "no identity has a broad role on the whole project"
   }
   assert {
     condition     = toset(keys(google_secret_manager_secret_iam_member.api)) == toset(["autoscaling_token", "webhook_key"]) && length(google_secret_manager_secret_iam_member.keda) == 1
-    error_message = "the API alone reads the webhook key"
+    error_message = "only the API reads the webhook key"
   }
   assert {
     condition     = !contains(google_project_iam_custom_role.image_keeper.permissions, "storage.objects.create")
-    error_message = "the API makes no images"
+    error_message = "the API cannot create images"
   }
 }
 
-run "the_cluster_cannot_be_knocked_at" {
+run "cluster_has_no_public_address" {
   command = plan
 
   assert {
@@ -81,11 +81,11 @@ run "the_cluster_cannot_be_knocked_at" {
       google_container_cluster.darkroom["darkroom"].private_cluster_config[0].enable_private_nodes &&
       !google_container_cluster.darkroom["darkroom"].control_plane_endpoints_config[0].ip_endpoints_config[0].enabled
     )
-    error_message = "nodes have no addresses of their own, and neither has the control plane"
+    error_message = "neither nodes nor the control plane have public addresses"
   }
 }
 
-run "callers_without_google_identity_can_be_kept_out" {
+run "callers_without_a_google_identity_can_be_refused" {
   command = plan
 
   variables {
@@ -94,6 +94,6 @@ run "callers_without_google_identity_can_be_kept_out" {
 
   assert {
     condition     = !google_cloud_run_v2_service.api.invoker_iam_disabled && google_cloud_run_v2_service_iam_member.caller.role == "roles/run.invoker"
-    error_message = "a closed API still lets Pub/Sub and the scheduler in"
+    error_message = "a closed API still admits Pub/Sub and the scheduler"
   }
 }

@@ -1,4 +1,4 @@
-# Machines that draw: pools that go to zero, and Cloud Run for those who want no cluster.
+# GPU machines: node pools that scale to zero, and Cloud Run workers without a cluster.
 
 mock_provider "google" {
   mock_data "google_project" {
@@ -10,7 +10,7 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
-  # Of their own, so that the tests do not depend on the environment they run with.
+  # The tests set all values, so that they do not depend on the environment.
   model_pools = { demo = ["demo"] }
   project_id  = "example-project"
   environment = "test"
@@ -32,7 +32,7 @@ variables {
   }
 }
 
-run "pools_go_to_zero_and_say_what_they_are" {
+run "gpu_pools_scale_to_zero_and_are_labelled" {
   command = plan
 
   assert {
@@ -41,21 +41,21 @@ run "pools_go_to_zero_and_say_what_they_are" {
       google_container_node_pool.gpu["spot"].node_config[0].spot &&
       google_container_node_pool.gpu["spot"].node_config[0].labels["darkroom/pool"] == "spot"
     )
-    error_message = "a pool stands at zero until a worker wants a node of it"
+    error_message = "a pool has no nodes until a worker needs one"
   }
   assert {
     condition = (
       google_container_node_pool.gpu["spot"].node_config[0].taint[*].key == tolist(["cloud.google.com/gke-spot"]) &&
       google_container_node_pool.gpu["steady"].node_config[0].taint[*].key == tolist(["team"])
     )
-    error_message = "Spot nodes are tainted, for pods that can bear to lose them"
+    error_message = "Spot nodes are tainted, so that only pods that tolerate preemption run there"
   }
   assert {
     condition = (
       google_container_node_pool.gpu["spot"].node_config[0].kubelet_config[0].shutdown_grace_period_seconds == 120 &&
       google_container_node_pool.gpu["spot"].node_config[0].kubelet_config[0].shutdown_grace_period_critical_pods_seconds == 15
     )
-    error_message = "an extended shutdown leaves pods 105 seconds"
+    error_message = "an extended shutdown gives pods 105 seconds"
   }
   assert {
     condition     = google_container_node_pool.gpu["spot"].node_config[0].secondary_boot_disks[0].disk_image == "global/images/weights"
@@ -63,7 +63,7 @@ run "pools_go_to_zero_and_say_what_they_are" {
   }
 }
 
-run "small_users_need_no_cluster" {
+run "cloud_run_workers_need_no_cluster" {
   command = plan
 
   variables {
@@ -73,18 +73,18 @@ run "small_users_need_no_cluster" {
 
   assert {
     condition     = length(google_container_cluster.darkroom) + length(google_container_node_pool.gpu) + length(helm_release.keda) + length(google_service_account.keda) == 0
-    error_message = "without a cluster there is nothing of it"
+    error_message = "without a cluster none of its resources are created"
   }
   assert {
     condition = (
       google_cloud_run_v2_worker_pool.workers[0].scaling[0].manual_instance_count == 2 &&
       google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].resources[0].limits["nvidia.com/gpu"] == "1"
     )
-    error_message = "two workers with a GPU each stand ready on Cloud Run"
+    error_message = "two workers with one GPU each run on Cloud Run"
   }
   assert {
     condition = alltrue([for name, value in { DARKROOM_SUBSCRIPTION = "darkroom-tasks-demo", DARKROOM_MODELS = "demo", DARKROOM_DEVICE = "cuda" } :
     contains([for env in google_cloud_run_v2_worker_pool.workers[0].template[0].containers[0].env : "${env.name}=${env.value}"], "${name}=${value}")])
-    error_message = "the worker pulls its pool's subscription"
+    error_message = "the worker pulls from its pool's subscription"
   }
 }

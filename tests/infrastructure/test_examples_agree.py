@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.shared_values import SHARED
 from tests.infrastructure.kustomizations import K8S, POOLS, pool
 from tests.infrastructure.terraform_files import TERRAFORM, block, local, parsed, resources, text
 
@@ -71,8 +72,7 @@ def test_what_an_overlay_pulls_is_made_by_the_larger_environment(name: str) -> N
         or block("variables_workers.tf", "variable", "model_pools")["default"]
     )
     environment = pool(name).environment
-    topic = local("pubsub.tf", "topics")["tasks"]
-    made = {f"{topic}-{key}": models for key, models in pools.items()}
+    made = {f"{SHARED.topics.tasks}-{key}": models for key, models in pools.items()}
     assert made[environment["DARKROOM_SUBSCRIPTION"]] == environment["DARKROOM_MODELS"].split(",")
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from common.settings import SharedSettings
+from common.shared_values import SHARED
 from common.wire_formats.task_message import task_message_attributes
 from frontend_api import gunicorn_conf
 from frontend_api.settings import ApiSettings
 from gpu_subscriber.settings import WorkerSettings
 from local_stack.provisioning import ResourceNames
 from tests.factories import submitted_task
-from tests.infrastructure.kustomizations import K8S, POOLS, pool
+from tests.infrastructure.kustomizations import K8S, POOLS, built, pool
 from tests.infrastructure.terraform_files import (
     TERRAFORM,
     block,
@@ -63,6 +64,10 @@ LEFT_TO_OPERATORS = {
         ),
     )
 }
+DERIVED_WHERE_SET = {
+    f"DARKROOM_{name}" for name in ("MODEL_CATALOG", "PRICE_CURRENCY", "PRICE_PER_GPU_SECOND")
+}
+"""Set only if the variable that they follow from is not null."""
 GIBIBYTE = 2**30
 
 
@@ -82,40 +87,20 @@ def variable_names(source: str) -> set[str]:
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("topic", ["tasks", "events", "dead_letters"])
-def test_topics_are_called_as_the_processes_call_them(topic: str) -> None:
-    setting = {"tasks": "tasks_topic", "events": "events_topic", "dead_letters": "dead_letter_topic"}[topic]
-    name = local("pubsub.tf", "topics")[topic]
-    assert name == default_of(SharedSettings, setting) == getattr(ResourceNames(), setting)
-    assert f"{setting.upper()}={name}" in (K8S / "environment" / "settings.env").read_text()
+def test_manifests_name_the_topics_that_terraform_creates() -> None:
+    settings = (K8S / "environment" / "settings.env").read_text().splitlines()
+    topics = SHARED.topics
+    assert f"DARKROOM_TASKS_TOPIC={topics.tasks}" in settings
+    assert f"DARKROOM_EVENTS_TOPIC={topics.events}" in settings
+    assert f"DARKROOM_DEAD_LETTER_TOPIC={topics.dead_letters}" in settings
 
 
-def test_subscriptions_are_called_as_on_one_machine() -> None:
-    names = ResourceNames()
-    pushes = set(local("pubsub.tf", "pushes"))
-    assert pushes == {names.events_push_subscription, names.dead_letter_push_subscription}
-    archive = resources("google_pubsub_subscription")["dead_letters_archive"]["name"]
-    assert archive.replace("${local.topics.dead_letters}", names.dead_letter_topic) == (
-        names.dead_letter_subscription
-    )
-    pattern = resources("google_pubsub_subscription")["tasks"]["name"]
-    (pool,) = block("variables_workers.tf", "variable", "model_pools")["default"]
-    named = pattern.replace("${local.topics.tasks}", names.tasks_topic).replace("${each.key}", pool)
-    assert named == names.tasks_subscription("demo") == default_of(WorkerSettings, "subscription")
-
-
-def test_subscriptions_filter_by_the_pool_that_messages_name() -> None:
-    pattern = resources("google_pubsub_subscription")["tasks"]["filter"]
-    attributes = task_message_attributes(submitted_task(), pool="large")
-    (name,) = re.findall(r"attributes\.(\w+) =", pattern)
-    assert attributes[name] == "large"
-    assert '"${each.key}"' in pattern.replace('\\"', '"')
-    assert "for_each = toset(concat(keys(var.model_pools), var.draining_pools))" in text("pubsub.tf")
-
-
-def test_drain_script_publishes_to_the_topic_that_terraform_makes() -> None:
-    script = (ROOT / "scripts" / "drain_subscription").read_text()
-    assert f'"--topic", default="{local("pubsub.tf", "topics")["tasks"]}"' in script
+def test_subscriptions_filter_by_the_attribute_that_messages_have() -> None:
+    subscription = resources("google_pubsub_subscription")["tasks"]
+    (name,) = task_message_attributes(submitted_task(), pool="large").keys() & {"pool"}
+    assert subscription["filter"].replace("\\", "") == f'attributes.{name} = "${{each.key}}"'
+    assert subscription["name"] == "${local.topics.tasks}-${each.key}"
+    assert ResourceNames().tasks_subscription("demo") == default_of(WorkerSettings, "subscription")
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -125,12 +110,14 @@ def test_a_pool_pulls_a_subscription_that_terraform_can_make(pool: str) -> None:
     assert re.fullmatch(rf"{ResourceNames().tasks_topic}-[a-z0-9][a-z0-9-]{{0,30}}", subscription)
 
 
-def test_pods_are_who_terraform_says_they_are() -> None:
-    shared = {path.name: path.read_text() for path in (K8S / "shared").glob("*.yaml")}
-    pods = text("identity.tf")
-    (namespace,) = re.findall(r"name: (\S+)", shared["namespace.yaml"])
-    (account,) = re.findall(r"^  name: (\S+)", shared["service-account.yaml"], re.MULTILINE)
-    assert f'pod = "{namespace}/{account}"' in pods
+def test_manifests_have_the_namespace_and_the_accounts_that_terraform_binds() -> None:
+    manifests = built("shared")
+    assert manifests.one("Namespace")["metadata"]["name"] == SHARED.kubernetes.namespace
+    account = manifests.one("ServiceAccount")["metadata"]
+    assert (account["namespace"], account["name"]) == (
+        SHARED.kubernetes.namespace,
+        SHARED.kubernetes.worker_account,
+    )
     worker = resources("google_service_account")["worker"]["account_id"]
     assert f"WORKER_SERVICE_ACCOUNT={worker}@" in (K8S / "environment" / "parameters.env").read_text()
 
@@ -189,19 +176,16 @@ def test_the_builder_may_do_what_the_documents_say() -> None:
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_api_is_told_nothing_that_it_does_not_read() -> None:
-    secrets = {secret["variable"] for secret in local("secrets.tf", "secrets").values()}
-    told = variable_names(text("api.tf")) | secrets
-    assert len(told) > 15
-    assert told <= variables_of(ApiSettings)
-
-
-def test_every_setting_of_the_api_is_told_or_left_to_operators() -> None:
+def test_every_setting_of_the_api_is_derived_or_left_to_operators() -> None:
     """A new setting fails here until it is assigned: to a Terraform variable, or to `api_settings`."""
     secrets = {secret["variable"] for secret in local("secrets.tf", "secrets").values()}
-    told = variable_names(text("api.tf")) | variable_names(text("cloud_run_workers.tf")) | secrets
-    told |= set(re.findall(r"\{ (DARKROOM_\w+) =", text("api.tf")))
-    assert variables_of(ApiSettings) - told == LEFT_TO_OPERATORS
+    derived = set(local("api.tf", "api_derived")) | secrets | DERIVED_WHERE_SET
+    assert derived <= variables_of(ApiSettings)
+    assert variables_of(ApiSettings) - derived == LEFT_TO_OPERATORS
+
+
+def test_an_instance_has_a_thread_for_every_request_that_cloud_run_sends() -> None:
+    assert gunicorn_conf.threads == SHARED.api.threads + SHARED.api.max_waiting <= CLOUD_RUN_MOST_REQUESTS
 
 
 def test_workers_are_told_nothing_that_they_do_not_read() -> None:
@@ -210,42 +194,18 @@ def test_workers_are_told_nothing_that_they_do_not_read() -> None:
     assert told <= variables_of(WorkerSettings)
 
 
-@pytest.mark.parametrize("name", ["keep_tasks_for_days", "give_up_after_days"])
-def test_how_long_things_are_kept_begins_with_the_same_number(name: str) -> None:
-    assert block("variables.tf", "variable", name)["default"] == default_of(ApiSettings, name)
-
-
-def test_images_outlive_their_tasks_by_the_sum_that_was_derived() -> None:
-    assert "age = 2 * var.keep_tasks_for_days + var.give_up_after_days + 2" in text("storage.tf")
-    derived = (ROOT / "docs" / "adr" / "0009-expiry-of-tasks-and-images.md").read_text()
-    assert "2 × `DARKROOM_KEEP_TASKS_FOR_DAYS` + `DARKROOM_GIVE_UP_AFTER_DAYS` + 2" in derived
-
-
-def test_an_instance_is_sent_no_more_than_it_has_threads_for() -> None:
-    waiting, working = local("api.tf", "api_max_waiting"), local("api.tf", "api_threads")
-    assert (waiting, working) == (
-        default_of(ApiSettings, "max_waiting"),
-        default_of(ApiSettings, "api_threads"),
-    )
-    assert gunicorn_conf.threads == waiting + working <= CLOUD_RUN_MOST_REQUESTS
-    assert "max_instance_request_concurrency = local.api_max_waiting + local.api_threads" in text("api.tf")
-
-
 # ── routes, commands ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_whatever_calls_the_api_calls_a_route_that_there_is() -> None:
+def test_terraform_calls_existing_routes_of_the_api() -> None:
     routes = {str(rule) for rule in Api(folder=Path()).app.url_map.iter_rules()}
-    called = set(re.findall(r'path\s*=\s*"(/[^"]+)"', text("pubsub.tf") + text("scheduler.tf")))
-    probed = set(re.findall(r'path = "(/[^"]+)"', text("api.tf"))) - {"/weights"}
-    assert called == {
-        "/internal/events",
-        "/internal/dead-letters",
-        "/internal/rescue",
-        "/internal/remove-expired",
-    }
-    assert probed == {"/healthz", "/readyz"}
-    assert called | probed <= routes
+    calls = [*local("pubsub.tf", "pushes").values(), *local("scheduler.tf", "clockwork").values()]
+    (template,) = resources("google_cloud_run_v2_service")["api"]["template"]
+    (container,) = template["containers"]
+    probes = [*container["startup_probe"], *container["liveness_probe"]]
+    called = {call["path"] for call in calls} | {probe["http_get"][0]["path"] for probe in probes}
+    assert len(called) == 6
+    assert called <= routes
 
 
 def test_every_output_that_a_command_reads_exists() -> None:

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from common.domain.images import StoredImage, image_object_name
 from common.domain.models.catalog import EMBEDDED_CATALOG
 from common.domain.task import Task
+from common.shared_values import SHARED, AlertLimits
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
 from frontend_api.api_keys.cache import RememberedApiKeys
 from frontend_api.app import create_app
@@ -31,7 +32,6 @@ from frontend_api.identity.emulator_tokens import (
 from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import Authenticator
 from frontend_api.images.package import Images
-from frontend_api.operations.alerts import AlertLimits
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.tasks.publisher import TaskPublisher
@@ -89,7 +89,7 @@ class Api:
     tokenizers: WordTokenizers = field(default_factory=WordTokenizers)
     quota_limits: QuotaLimits = field(default_factory=QuotaLimits)
     gpu_price: GpuPrice | None = None
-    alert_limits: AlertLimits = field(default_factory=AlertLimits)
+    alert_limits: AlertLimits = SHARED.alert_limits
     people: Authenticator = field(default_factory=lambda: EmulatorAuthenticator(project_id=PROJECT))
     probes: tuple[FakeProbe, ...] = (FakeProbe("firestore"), FakeProbe("pubsub"))
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.domain.task import TaskStatus
+from common.shared_values import SHARED
 from frontend_api.estimates.workload import Workload
 from frontend_api.operations.alerts import (
     ALERT_RULES,
@@ -18,7 +19,6 @@ from frontend_api.operations.alerts import (
     TASKS_FAIL,
     Alert,
     AlertEvaluation,
-    AlertLimits,
     AlertRule,
     AlertState,
 )
@@ -27,7 +27,7 @@ from frontend_api.usage.totals import UsageTotals
 from tests.factories import NOW, worker_report
 
 IDLE = QueueLine(queued=0, oldest_queued_at=None, processing=0, completed_lately=0)
-LIMITS = AlertLimits()
+LIMITS = SHARED.alert_limits
 
 
 def waiting(seconds: float, *, tasks: int = 3) -> QueueLine:
@@ -165,5 +165,5 @@ def test_what_was_cancelled_was_not_wasted_by_the_system() -> None:
 
 
 def test_limits_are_the_deployments_own() -> None:
-    strict = AlertLimits(oldest_seconds=60)
+    strict = LIMITS.model_copy(update={"oldest_seconds": 60})
     assert evaluated({"demo": waiting(400)}, limits=strict)[OLDEST_WAITS].state is AlertState.FIRING

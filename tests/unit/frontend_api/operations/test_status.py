@@ -7,7 +7,8 @@ import pytest
 
 from common.domain.task import Failure
 from common.domain.worker_report import BrokenModel, ModelTimes, SizeTimes
-from frontend_api.operations.alerts import ALERT_RULES, AlertLimits
+from common.shared_values import SHARED
+from frontend_api.operations.alerts import ALERT_RULES
 from tests.factories import spent, worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
 
@@ -165,7 +166,7 @@ def test_model_alert_fires_while_a_worker_cannot_load_a_model(api: Api) -> None:
 
 
 def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
-    api = Api(folder=api.folder, alert_limits=AlertLimits(waiting_tasks=2))
+    api = Api(folder=api.folder, alert_limits=SHARED.alert_limits.model_copy(update={"waiting_tasks": 2}))
     for number in range(2):
         api.stored_task(task_id=f"task-{number}")
     assert (states(api)["backlog_grows"], api.stats.calls["arrived"]) == ("ok", 0)

@@ -1,4 +1,4 @@
-# Who is told of what, and what a month may cost.
+# Alerts, notifications and the budget.
 
 mock_provider "google" {
   mock_data "google_project" {
@@ -10,7 +10,7 @@ mock_provider "helm" {}
 mock_provider "kubernetes" {}
 
 variables {
-  # Of their own, so that the tests do not depend on the environment they run with.
+  # The tests set all values, so that they do not depend on the environment.
   model_pools  = { demo = ["demo"] }
   project_id   = "example-project"
   environment  = "test"
@@ -18,28 +18,28 @@ variables {
   alert_limits = { oldest_seconds = 120, availability = 0.99 }
 }
 
-run "alerts_reach_people_and_say_what_to_do" {
+run "alerts_notify_operators_and_name_the_runbook" {
   command = plan
 
   assert {
     condition     = length(google_monitoring_notification_channel.email) == 2
-    error_message = "each address is a channel"
+    error_message = "each address has a notification channel"
   }
   assert {
     condition = alltrue([for alert in google_monitoring_alert_policy.alerts :
       strcontains(alert.documentation[0].content, "docs/operating/runbook.md") && contains(["CRITICAL", "ERROR", "WARNING"], alert.severity)
     ])
-    error_message = "every alert names its row of the runbook"
+    error_message = "every alert names its entry of the runbook"
   }
   assert {
     condition = alltrue([for alert in google_monitoring_alert_policy.alerts :
       alert.conditions[0].condition_prometheus_query_language[0].disable_metric_validation
     ])
-    error_message = "an alert can be made before anything has been counted"
+    error_message = "an alert can be created before its metric has a value"
   }
 }
 
-run "without_a_cluster_nobody_misses_the_autoscaler" {
+run "autoscaler_alert_exists_only_with_a_cluster" {
   command = plan
 
   variables {
@@ -48,24 +48,24 @@ run "without_a_cluster_nobody_misses_the_autoscaler" {
 
   assert {
     condition     = !contains(keys(google_monitoring_alert_policy.alerts), "autoscaler_is_blind")
-    error_message = "nothing asks how many workers are wanted where none are made"
+    error_message = "without a cluster no autoscaler requests the number of workers"
   }
 }
 
-run "limits_reach_the_queries" {
+run "limits_are_in_the_queries" {
   command = plan
 
   assert {
     condition     = strcontains(google_monitoring_alert_policy.alerts["oldest_waits"].conditions[0].condition_prometheus_query_language[0].query, "> 120")
-    error_message = "the longest wait is a variable"
+    error_message = "the limit of the oldest wait comes from alert_limits"
   }
   assert {
     condition     = strcontains(google_monitoring_alert_policy.alerts["availability_burns_fast"].conditions[0].condition_prometheus_query_language[0].query, "> 0.1440")
-    error_message = "a fast burn is 14.4 times the share that may fail"
+    error_message = "the fast burn rate is 14.4 times the allowed share of failures"
   }
 }
 
-run "a_budget_is_made_when_somebody_pays" {
+run "budget_is_created_with_a_billing_account" {
   command = plan
 
   variables {
@@ -74,11 +74,11 @@ run "a_budget_is_made_when_somebody_pays" {
 
   assert {
     condition     = google_billing_budget.month[0].amount[0].specified_amount[0].units == "250" && google_billing_budget.month[0].amount[0].specified_amount[0].currency_code == "EUR"
-    error_message = "the budget is the variable's"
+    error_message = "the budget has the variable's amount and currency"
   }
 }
 
-run "a_budget_needs_nobody_to_be_told_by_mail" {
+run "budget_needs_no_email_address" {
   command = plan
 
   variables {
@@ -88,24 +88,24 @@ run "a_budget_needs_nobody_to_be_told_by_mail" {
 
   assert {
     condition     = length(google_billing_budget.month[0].all_updates_rule) == 0
-    error_message = "an empty list of channels is refused: whoever pays is told without one"
+    error_message = "an empty list of channels is refused: billing administrators are notified without one"
   }
 }
 
-run "the_dashboard_names_no_zero" {
+run "dashboard_contains_no_zero_positions" {
   command = plan
 
   assert {
     condition     = !strcontains(google_monitoring_dashboard.darkroom.dashboard_json, "Pos\":0,")
-    error_message = "Cloud Monitoring answers without zeros, and each plan would put them back"
+    error_message = "Cloud Monitoring omits zeros from its responses, so every plan would add them again"
   }
 }
 
-run "without_a_payer_there_is_none" {
+run "budget_is_not_created_without_a_billing_account" {
   command = plan
 
   assert {
     condition     = length(google_billing_budget.month) == 0
-    error_message = "no billing account, no budget"
+    error_message = "without a billing account no budget is created"
   }
 }
