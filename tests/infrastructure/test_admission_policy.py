@@ -47,21 +47,21 @@ def annotated(**annotations: str) -> Manifest:
     return changed(annotations={**POD["metadata"]["annotations"], **annotations})
 
 
-def test_a_worker_says_what_its_removal_would_cost() -> None:
+def test_policy_allows_a_worker_to_set_its_pods_deletion_cost() -> None:
     assert allowed(annotated(**{REMOVAL_COST: "3"}))
     assert allowed(annotated(**{REMOVAL_COST: "0"}), old=annotated(**{REMOVAL_COST: "3"}))
 
 
-def test_a_pod_without_annotations_gets_its_first() -> None:
+def test_policy_allows_the_first_annotation_of_a_pod() -> None:
     bare = deepcopy(POD)
     del bare["metadata"]["annotations"]
-    told = deepcopy(bare)
-    told["metadata"]["annotations"] = {REMOVAL_COST: "1"}
-    assert allowed(told, old=bare)
+    annotated = deepcopy(bare)
+    annotated["metadata"]["annotations"] = {REMOVAL_COST: "1"}
+    assert allowed(annotated, old=bare)
 
 
 @pytest.mark.parametrize("caller", ["worker-2", None])
-def test_nobody_speaks_for_another_pod(caller: str | None) -> None:
+def test_policy_refuses_changes_of_another_pod(caller: str | None) -> None:
     assert not allowed(annotated(**{REMOVAL_COST: "3"}), caller=caller)
 
 
@@ -77,15 +77,15 @@ def test_nobody_speaks_for_another_pod(caller: str | None) -> None:
         pytest.param({**POD, "spec": {"containers": []}}, id="the spec"),
     ],
 )
-def test_nothing_else_of_its_pod_may_be_changed(pod: Manifest) -> None:
+def test_policy_refuses_other_changes_of_the_own_pod(pod: Manifest) -> None:
     assert not allowed(pod)
 
 
-def test_others_are_none_of_the_policys_business() -> None:
+def test_policy_ignores_other_callers() -> None:
     assert allowed(changed(labels={}), user="system:node:n1", caller=None)
 
 
-def test_the_policy_is_bound_to_the_workers_namespace_and_fails_closed() -> None:
+def test_policy_is_bound_to_the_workers_namespace_and_fails_closed() -> None:
     shared = built("shared")
     policy, binding = (
         shared.one("ValidatingAdmissionPolicy"),

@@ -66,7 +66,7 @@ def selectors(queries: list[str]) -> list[tuple[str, list[str]]]:
 
 
 @both
-def test_every_query_is_promql(queries: list[str]) -> None:
+def test_queries_are_valid_promql(queries: list[str]) -> None:
     assert len(queries) > 20
     for query in queries:
         values = {name: "1" if name in NUMBERS else "up" for name in placeholders(query)}

@@ -31,7 +31,7 @@ def rules(behavior: Manifest) -> ScalingRules:
     )
 
 
-def test_the_loop_is_the_one_that_was_simulated(scaled: Manifest) -> None:
+def test_scaled_object_has_the_simulated_scaling_rules(scaled: Manifest) -> None:
     assert (scaled["minReplicaCount"], scaled["pollingInterval"], scaled["cooldownPeriod"]) == (
         OURS.min_replicas,
         OURS.polling_seconds,
@@ -41,7 +41,7 @@ def test_the_loop_is_the_one_that_was_simulated(scaled: Manifest) -> None:
     assert (rules(behavior["scaleUp"]), rules(behavior["scaleDown"])) == (OURS.scale_up, OURS.scale_down)
 
 
-def test_the_figure_is_asked_for_as_the_api_answers_it(scaled: Manifest) -> None:
+def test_scaled_object_queries_the_demand_that_the_api_returns(scaled: Manifest) -> None:
     (trigger,) = (each["metadata"] for each in scaled["triggers"] if each["type"] == "metrics-api")
     url = urlsplit(trigger["url"])
     assert (url.scheme, url.path) == ("https", autoscaling.url_prefix)
@@ -51,13 +51,13 @@ def test_the_figure_is_asked_for_as_the_api_answers_it(scaled: Manifest) -> None
     assert float(trigger["targetValue"]) == TARGETS[DEMAND]
 
 
-def test_the_net_is_the_one_that_was_simulated(scaled: Manifest) -> None:
+def test_scaled_object_has_the_simulated_fallback_trigger(scaled: Manifest) -> None:
     (trigger,) = (each["metadata"] for each in scaled["triggers"] if each["type"] == "prometheus")
     assert float(trigger["threshold"]) == TARGETS[MESSAGES]
     assert trigger["query"].startswith("last_over_time(")
 
 
-def test_a_missing_metric_decides_nothing(scaled: Manifest) -> None:
+def test_scaled_object_ignores_missing_metrics(scaled: Manifest) -> None:
     assert "fallback" not in scaled
     (net,) = (each["metadata"] for each in scaled["triggers"] if each["type"] == "prometheus")
     assert net["ignoreNullValues"] == "true"  # an empty subscription is not a missing figure
@@ -72,11 +72,11 @@ def asked_for(build: Build) -> list[str]:
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_a_pool_asks_for_the_models_that_it_serves(name: str) -> None:
+def test_pool_queries_the_demand_of_its_models(name: str) -> None:
     assert asked_for(pool(name)) == pool(name).environment["DARKROOM_MODELS"].split(",")
 
 
-def test_a_pool_of_several_models_asks_for_all_of_them(tmp_path: Path) -> None:
+def test_pool_of_several_models_queries_the_demand_of_all(tmp_path: Path) -> None:
     copied = shutil.copytree(K8S, tmp_path / "k8s")
     kustomization = copied / "overlays" / "a100" / "kustomization.yaml"
     kustomization.write_text(kustomization.read_text().replace("MODELS=sdxl", "MODELS=sdxl,flux.1-dev"))

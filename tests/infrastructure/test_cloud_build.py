@@ -33,12 +33,12 @@ def before(step: str) -> set[str]:
     return found
 
 
-def test_cloud_build_knows_every_field() -> None:
+def test_pipeline_has_only_fields_of_cloud_build() -> None:
     build = json_format.ParseDict(BUILD, Build.pb(Build()))
     assert len(build.steps) == len(STEPS) == len(BUILD["steps"])
 
 
-def test_steps_wait_for_steps_that_stand_before_them() -> None:
+def test_steps_wait_only_for_earlier_steps() -> None:
     names = list(STEPS)
     for position, (name, step) in enumerate(STEPS.items()):
         # A step without waitFor waits for all steps before it, so only the first may omit it.
@@ -47,17 +47,17 @@ def test_steps_wait_for_steps_that_stand_before_them() -> None:
 
 
 @pytest.mark.parametrize("step", DEPLOYS)
-def test_nothing_is_deployed_that_was_not_checked_and_scanned(step: str) -> None:
+def test_deployment_steps_wait_for_checks_and_scans(step: str) -> None:
     assert {"checks", "build-api", "build-worker", "push", "scan", "sbom-api", "sbom-worker"} <= before(step)
 
 
-def test_traffic_comes_last_after_the_smoke_test_and_the_workers() -> None:
+def test_traffic_is_routed_after_the_smoke_test_and_the_workers() -> None:
     assert before("traffic") == set(STEPS) - {"traffic"}
     assert "smoke-test" in before("workers")
     assert "--no-traffic" in STEPS["canary"]["script"]
 
 
-def test_every_substitution_that_is_used_is_declared_and_the_other_way_round() -> None:
+def test_substitutions_are_declared_and_used() -> None:
     declared = set(BUILD["substitutions"])
     used = set(re.findall(r"\$\{?(_[A-Z_]+|PROJECT_ID|BUILD_ID|[A-Z]+_SHA|TAG_NAME)\b", TEXT))
     assert used - declared - BUILT_IN == set()
@@ -66,14 +66,14 @@ def test_every_substitution_that_is_used_is_declared_and_the_other_way_round() -
     assert BUILD["options"]["dynamicSubstitutions"]
 
 
-def test_arguments_use_substitutions_only_where_cloud_build_replaces_them() -> None:
+def test_arguments_use_substitutions_that_cloud_build_replaces() -> None:
     for name, step in STEPS.items():
         assert ("script" in step) != ("args" in step), name
         assert not re.search(r"\$(?!\{)", " ".join(step.get("args", []))), name
 
 
 @each_script
-def test_scripts_can_be_read_by_their_shell(step: str) -> None:
+def test_scripts_are_valid_shell(step: str) -> None:
     script = STEPS[step]["script"]
     shell = re.match(r"#!(/usr/bin/env bash|/bin/sh)\nset -euo? ?(pipefail)?\n", script)
     assert shell, "a script names its shell and stops at the first failure"
@@ -82,12 +82,12 @@ def test_scripts_can_be_read_by_their_shell(step: str) -> None:
 
 
 @each_script
-def test_python_inside_scripts_can_be_read(step: str) -> None:
+def test_python_inside_scripts_is_valid(step: str) -> None:
     for program in re.findall(r"python3 -c '(.*?)'", STEPS[step]["script"], re.DOTALL):
         compile(program, step, "exec")
 
 
-def test_what_the_steps_run_exists() -> None:
+def test_files_that_steps_run_exist() -> None:
     for dockerfile in DOCKERFILES.values():
         assert f"--file {dockerfile.relative_to(ROOT)}" in TEXT
     for program in (".ci/run", "scripts/smoke_test"):
@@ -96,13 +96,13 @@ def test_what_the_steps_run_exists() -> None:
     assert set(BUILD["substitutions"]["_POOLS"].split()) <= set(POOLS)
 
 
-def test_every_image_of_a_step_is_of_an_exact_version() -> None:
+def test_images_of_steps_have_exact_versions() -> None:
     assert [
         step["name"] for step in STEPS.values() if not re.search(r":v?\d+\.\d+\.\d+(-[a-z]+)?$", step["name"])
     ] == []
 
 
-def test_no_step_may_take_longer_than_the_build() -> None:
+def test_step_timeouts_are_within_the_builds_timeout() -> None:
     def seconds(of: dict[str, Any]) -> int:
         return int(of["timeout"].removesuffix("s"))
 
@@ -116,7 +116,7 @@ def test_no_step_may_take_longer_than_the_build() -> None:
     assert longest_until("traffic") - seconds(STEPS["workers"]) <= seconds(BUILD)
 
 
-def test_it_runs_as_an_identity_of_its_own_and_carries_no_secret() -> None:
+def test_pipeline_has_its_own_service_account_and_no_secret() -> None:
     assert BUILD["serviceAccount"].endswith(
         "/serviceAccounts/darkroom-builder@${PROJECT_ID}.iam.gserviceaccount.com"
     )

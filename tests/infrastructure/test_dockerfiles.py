@@ -42,7 +42,7 @@ def files_in(image: str) -> set[PurePosixPath]:
 
 
 @each_image
-def test_every_base_is_pinned_by_tag_and_digest(image: str) -> None:
+def test_base_images_are_pinned_by_tag_and_digest(image: str) -> None:
     known = {stage.name for stage in stages(image)}
     bases = [stage.base for stage in stages(image) if stage.base not in known]
     assert bases
@@ -51,12 +51,12 @@ def test_every_base_is_pinned_by_tag_and_digest(image: str) -> None:
     ] == []
 
 
-def test_both_images_stand_on_the_same_python() -> None:
+def test_both_images_use_the_same_python_image() -> None:
     assert stages("api")[-1].base == stages("worker")[-1].base
 
 
 @each_image
-def test_what_is_copied_exists_in_a_clean_checkout(image: str) -> None:
+def test_copied_files_exist_in_a_clean_checkout(image: str) -> None:
     files, before = build_files(), list[str | None]()
     for stage in stages(image):
         for copy in stage.copies:
@@ -78,12 +78,12 @@ def modules_that_run(image: str) -> set[PurePosixPath]:
 
 
 @each_image
-def test_every_module_that_runs_is_copied(image: str) -> None:
+def test_all_imported_modules_are_copied(image: str) -> None:
     assert modules_that_run(image) - files_in(image) == set()
 
 
 @each_image
-def test_every_file_that_is_no_module_is_part_of_its_package(image: str) -> None:
+def test_data_files_are_declared_as_package_data(image: str) -> None:
     declared = PROJECT["tool"]["setuptools"]["package-data"]
     for package in PACKAGES[image]:
         globs = PathSpec.from_lines("gitignore", declared.get(package, []))
@@ -98,7 +98,7 @@ def test_every_file_that_is_no_module_is_part_of_its_package(image: str) -> None
     assert PathSpec.from_lines("gitignore", declared["frontend_api"]).match_file("web_client/dist/index.html")
 
 
-def test_the_page_is_built_into_the_place_where_the_api_looks_for_it() -> None:
+def test_page_is_built_into_the_folder_that_the_api_serves() -> None:
     (packages,) = [stage for stage in stages("api") if stage.name == "packages"]
     pages = [copy for copy in packages.copies if copy.stage == "page"]
     assert [PurePosixPath(copy.target) for copy in pages] == [BUILT_BY_THE_PAGE_STAGE]
@@ -148,7 +148,7 @@ def imported_by(file: PurePosixPath) -> set[str]:
 
 
 @each_image
-def test_every_import_is_of_something_that_is_installed(image: str) -> None:
+def test_all_imports_are_installed(image: str) -> None:
     there, brought_by = installed_by(image), packages_distributions()
     known = sys.stdlib_module_names | {*PACKAGES[image]}
     missing = {
@@ -161,7 +161,7 @@ def test_every_import_is_of_something_that_is_installed(image: str) -> None:
 
 
 @each_image
-def test_the_last_stage_runs_as_the_manifests_user(image: str) -> None:
+def test_last_stage_runs_as_the_manifests_user(image: str) -> None:
     (user,) = stages(image)[-1].all("USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user.value)
     for name in POOLS if image == "worker" else []:
@@ -170,14 +170,14 @@ def test_the_last_stage_runs_as_the_manifests_user(image: str) -> None:
 
 
 @each_image
-def test_the_process_itself_hears_its_signals(image: str) -> None:
+def test_command_is_in_exec_form_so_that_it_receives_signals(image: str) -> None:
     (command,) = stages(image)[-1].all("CMD")
     assert command.value.startswith("[")
     assert not stages(image)[-1].all("ENTRYPOINT")
 
 
 @each_image
-def test_no_index_and_no_secret_stands_in_a_dockerfile(image: str) -> None:
+def test_dockerfiles_contain_no_index_and_no_secret(image: str) -> None:
     text = DOCKERFILES[image].read_text()
     assert not re.search(
         r"--(extra-)?index-url|--trusted-host|PIP_(EXTRA_)?INDEX_URL|https?://(?!127\.)", text

@@ -33,7 +33,7 @@ def of_example(pattern: str) -> str:
     return pattern.replace("${var.project_id}", PROJECT)
 
 
-def test_the_example_is_what_terraform_would_write() -> None:
+def test_environment_files_match_terraforms_names() -> None:
     settings, parameters = example("settings.env"), example("parameters.env")
     assert settings["DARKROOM_PROJECT_ID"] == PROJECT
     assert settings["DARKROOM_IMAGES_BUCKET"] == of_example(local("storage.tf", "images_bucket"))
@@ -46,7 +46,7 @@ def test_the_example_is_what_terraform_would_write() -> None:
 
 
 @each_environment
-def test_an_environments_zones_lie_in_its_region(environment: str) -> None:
+def test_zones_of_an_environment_are_in_its_region(environment: str) -> None:
     variables = variables_of(environment)
     zones = [zone for nodes in variables["gpu_pools"].values() for zone in nodes.get("zones", [])]
     zones += variables.get("cluster", {}).get("zones", [])
@@ -55,7 +55,7 @@ def test_an_environments_zones_lie_in_its_region(environment: str) -> None:
 
 
 @each_environment
-def test_workers_of_an_environments_pools_find_their_nodes(environment: str) -> None:
+def test_workers_select_nodes_of_the_environments_pools(environment: str) -> None:
     for name, nodes in variables_of(environment)["gpu_pools"].items():
         wanted = pool(name).pod["spec"]["nodeSelector"]
         assert wanted["cloud.google.com/gke-accelerator"] == nodes["accelerator"]
@@ -66,7 +66,7 @@ def test_workers_of_an_environments_pools_find_their_nodes(environment: str) -> 
 
 
 @each_pool
-def test_what_an_overlay_pulls_is_made_by_the_larger_environment(name: str) -> None:
+def test_overlay_pulls_from_a_subscription_of_the_prod_environment(name: str) -> None:
     pools = (
         variables_of("prod").get("model_pools")
         or block("variables_workers.tf", "variable", "model_pools")["default"]
@@ -76,13 +76,13 @@ def test_what_an_overlay_pulls_is_made_by_the_larger_environment(name: str) -> N
     assert made[environment["DARKROOM_SUBSCRIPTION"]] == environment["DARKROOM_MODELS"].split(",")
 
 
-def test_terraform_tells_pods_what_it_tells_workers_on_cloud_run() -> None:
-    told = "merge(local.worker_settings, local.prices"
-    assert told in text("outputs.tf")
-    assert told in text("cloud_run_workers.tf")
+def test_pods_and_cloud_run_workers_get_the_same_settings() -> None:
+    settings = "merge(local.worker_settings, local.prices"
+    assert settings in text("outputs.tf")
+    assert settings in text("cloud_run_workers.tf")
 
 
-def test_what_is_uploaded_for_a_build_includes_what_git_ignores_by() -> None:
+def test_builds_upload_the_gitignore_file() -> None:
     """Without it, the checks in a repository made from the upload would include build outputs."""
     lines = Path(TERRAFORM.parent, ".gcloudignore").read_text().splitlines()
     assert "#!include:.gitignore" in lines

@@ -23,14 +23,14 @@ def check(manifest: Manifest, kubernetes: str) -> None:
 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 @pytest.mark.parametrize("folder", BUILDS)
-def test_every_manifest_fits_its_schema(folder: str, kubernetes: str) -> None:
+def test_manifests_match_their_schema(folder: str, kubernetes: str) -> None:
     manifests = built(folder).manifests
     assert manifests
     for manifest in manifests:
         check(manifest, kubernetes)
 
 
-def test_a_misspelt_field_is_found() -> None:
+def test_schema_rejects_a_misspelt_field() -> None:
     deployment = json.loads(json.dumps(built("overlays/l4-spot").one("Deployment")))
     deployment["spec"]["template"]["spec"]["tolerances"] = []
     with pytest.raises(jsonschema.ValidationError, match="tolerances"):

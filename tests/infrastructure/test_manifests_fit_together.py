@@ -39,7 +39,7 @@ def selects(selector: Manifest, build: Build) -> bool:
 
 
 @each_pool
-def test_what_a_pool_names_exists(build: Build) -> None:
+def test_objects_that_a_pool_refers_to_exist(build: Build) -> None:
     spec, scaled = build.pod["spec"], build.one("ScaledObject")["spec"]
     assert build.worker["envFrom"] == [{"configMapRef": {"name": build.one("ConfigMap")["metadata"]["name"]}}]
     assert scaled["scaleTargetRef"] == {"name": build.one("Deployment")["metadata"]["name"]}
@@ -51,7 +51,7 @@ def test_what_a_pool_names_exists(build: Build) -> None:
 
 
 @each_pool
-def test_selectors_select_this_pools_pods_and_no_others(build: Build) -> None:
+def test_selectors_select_only_the_pools_own_pods(build: Build) -> None:
     own = [build.one("Deployment")["spec"]["selector"], build.one("PodDisruptionBudget")["spec"]["selector"]]
     own += [spread["labelSelector"] for spread in build.pod["spec"]["topologySpreadConstraints"]]
     assert all(selects(selector, build) for selector in own)
@@ -61,9 +61,7 @@ def test_selectors_select_this_pools_pods_and_no_others(build: Build) -> None:
 
 
 @each_pool
-def test_every_variable_is_a_setting_and_together_they_are_a_configuration(
-    build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_of_a_pool_are_a_valid_configuration(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {f"DARKROOM_{name.upper()}" for name in WorkerSettings.model_fields}
     assert {name for name in build.environment if name.startswith("DARKROOM_")} <= known
     settings = settings_of(build, monkeypatch)
@@ -74,18 +72,18 @@ def test_every_variable_is_a_setting_and_together_they_are_a_configuration(
 
 
 @each_pool
-def test_the_second_signal_counts_the_subscription_that_the_pool_pulls_from(build: Build) -> None:
+def test_fallback_trigger_counts_the_pools_own_subscription(build: Build) -> None:
     (net,) = [t for t in build.one("ScaledObject")["spec"]["triggers"] if t["type"] == "prometheus"]
     assert f'subscription_id="{build.environment["DARKROOM_SUBSCRIPTION"]}"' in net["metadata"]["query"]
     assert f"/projects/{build.environment['DARKROOM_PROJECT_ID']}/" in net["metadata"]["serverAddress"]
 
 
-def test_two_pools_pull_from_two_subscriptions() -> None:
+def test_pools_have_distinct_subscriptions() -> None:
     assert len({pool(name).environment["DARKROOM_SUBSCRIPTION"] for name in POOLS}) == len(POOLS)
 
 
 @each_pool
-def test_a_pod_has_the_time_to_drain_and_a_spot_pod_no_more_than_its_node(
+def test_grace_period_covers_the_drain_within_the_spot_notice(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grace = build.pod["spec"]["terminationGracePeriodSeconds"]
@@ -95,19 +93,19 @@ def test_a_pod_has_the_time_to_drain_and_a_spot_pod_no_more_than_its_node(
 
 
 @each_pool
-def test_probes_wait_as_long_as_the_worker_may_take(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    def patience(probe: str) -> int:
+def test_probes_wait_longer_than_the_worker_may_take(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def longest(probe: str) -> int:
         seconds: int = build.worker[probe]["periodSeconds"] * build.worker[probe]["failureThreshold"]
         return seconds
 
     settings = settings_of(build, monkeypatch)
-    assert patience("startupProbe") > settings.engine_loading_seconds
-    assert patience("livenessProbe") >= settings.lease_seconds
-    assert build.one("Deployment")["spec"]["progressDeadlineSeconds"] > patience("startupProbe")
+    assert longest("startupProbe") > settings.engine_loading_seconds
+    assert longest("livenessProbe") >= settings.lease_seconds
+    assert build.one("Deployment")["spec"]["progressDeadlineSeconds"] > longest("startupProbe")
 
 
 @each_pool
-def test_probes_ask_what_the_worker_answers(build: Build) -> None:
+def test_probes_request_paths_that_the_worker_serves(build: Build) -> None:
     state = WorkerState(alive=True, ready=True, draining=False, stream_open=True, engine=None, active_tasks=0)
     server = HealthServer(0, lambda: state)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
@@ -122,7 +120,7 @@ def test_probes_ask_what_the_worker_answers(build: Build) -> None:
 
 
 @each_pool
-def test_a_worker_may_do_nothing_that_it_need_not(build: Build) -> None:
+def test_worker_pods_have_no_needless_privileges(build: Build) -> None:
     pod, worker = build.pod["spec"], build.worker["securityContext"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["runAsUser"] > 0
@@ -139,7 +137,7 @@ def test_a_worker_may_do_nothing_that_it_need_not(build: Build) -> None:
 
 
 @each_pool
-def test_a_worker_has_one_gpu_and_a_roll_out_leaves_workers(build: Build) -> None:
+def test_worker_has_one_gpu_and_a_rollout_keeps_workers_running(build: Build) -> None:
     resources: dict[str, Any] = build.worker["resources"]
     assert resources["limits"]["nvidia.com/gpu"] == "1"
     assert resources["limits"]["memory"] == resources["requests"]["memory"]
@@ -149,7 +147,7 @@ def test_a_worker_has_one_gpu_and_a_roll_out_leaves_workers(build: Build) -> Non
 
 
 @pytest.mark.parametrize("folder", ["shared", *(f"overlays/{name}" for name in POOLS)])
-def test_every_parameter_reaches_its_place(folder: str) -> None:
+def test_kustomizations_replace_every_parameter(folder: str) -> None:
     lines = (K8S / "environment" / "parameters.env").read_text().splitlines()
     parameters = dict(line.split("=", 1) for line in lines)
     text = built(folder).text

@@ -85,18 +85,18 @@ def granted(process: str) -> set[str]:
 
 
 @each_process
-def test_a_process_may_call_what_it_calls(process: str) -> None:
+def test_process_has_the_permissions_of_its_calls(process: str) -> None:
     assert len(needed(process)) > 6
     assert needed(process) - granted(process) == set()
 
 
-def test_roles_of_our_own_hold_nothing_that_nobody_calls() -> None:
+def test_custom_roles_have_no_unused_permissions() -> None:
     everything = needed("api") | needed("worker")
     # Firestore requires it for calls that belong to no document, such as an empty commit.
     assert set().union(*map(own_role, OWN_ROLES)) - everything == {"datastore.databases.get"}
 
 
-def test_only_the_topic_that_may_be_forbidden_is_asked_for() -> None:
+def test_adapters_read_no_resource_except_the_probed_topic() -> None:
     """Publishers may not read topics, nor object users buckets; such code must handle the refusal."""
     looking = re.compile(r"\.(get_topic|get_subscription|get_bucket|lookup_bucket|exists)\(")
     found = {

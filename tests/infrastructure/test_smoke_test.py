@@ -37,25 +37,25 @@ def smoke_test(*arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_an_api_that_is_well_passes(url: str) -> None:
+def test_smoke_test_passes_for_a_healthy_api(url: str) -> None:
     done = smoke_test("--open", url)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_an_api_that_lets_strangers_in_does_not_pass(url: str) -> None:
+def test_smoke_test_fails_when_strangers_are_admitted(url: str) -> None:
     done = smoke_test(url)
     assert done.returncode == 1
     assert done.stderr.startswith("/v1/models 200 instead of 401")
 
 
-def test_an_api_without_its_page_does_not_pass(api: Api, url: str) -> None:
+def test_smoke_test_fails_without_the_page(api: Api, url: str) -> None:
     (api.folder / "index.html").unlink()
     done = smoke_test("--open", url)
     assert done.returncode == 1
     assert done.stderr.startswith("/ 404 instead of 200")
 
 
-def test_an_api_that_is_not_there_does_not_pass() -> None:
+def test_smoke_test_fails_without_an_api() -> None:
     done = smoke_test("http://127.0.0.1:1")
     assert done.returncode == 1
     assert "/ 0 instead of 200" in done.stderr

@@ -104,13 +104,13 @@ def test_subscriptions_filter_by_the_attribute_that_messages_have() -> None:
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_a_pool_pulls_a_subscription_that_terraform_can_make(pool: str) -> None:
+def test_overlay_pulls_from_a_subscription_that_terraform_can_create(pool: str) -> None:
     kustomization = (K8S / "overlays" / pool / "kustomization.yaml").read_text()
     (subscription,) = re.findall(r"DARKROOM_SUBSCRIPTION=(\S+)", kustomization)
     assert re.fullmatch(rf"{ResourceNames().tasks_topic}-[a-z0-9][a-z0-9-]{{0,30}}", subscription)
 
 
-def test_manifests_have_the_namespace_and_the_accounts_that_terraform_binds() -> None:
+def test_manifests_have_the_namespace_and_account_of_terraform() -> None:
     manifests = built("shared")
     assert manifests.one("Namespace")["metadata"]["name"] == SHARED.kubernetes.namespace
     account = manifests.one("ServiceAccount")["metadata"]
@@ -122,25 +122,25 @@ def test_manifests_have_the_namespace_and_the_accounts_that_terraform_binds() ->
     assert f"WORKER_SERVICE_ACCOUNT={worker}@" in (K8S / "environment" / "parameters.env").read_text()
 
 
-def test_what_keda_shows_lies_where_terraform_put_it() -> None:
+def test_keda_reads_the_secret_that_terraform_creates() -> None:
     shown = (K8S / "shared" / "trigger-authentication.yaml").read_text()
     (secret,) = re.findall(r"^        id: (\S+)", shown, re.MULTILINE)
     assert secret == local("secrets.tf", "secrets")["autoscaling_token"]["id"]
 
 
-def test_spot_nodes_are_tainted_with_what_their_workers_tolerate() -> None:
+def test_spot_workers_tolerate_the_taint_of_spot_nodes() -> None:
     (key, value) = re.findall(r'spot \? \[\{ key = "([^"]+)", value = "([^"]+)"', text("gpu_pools.tf"))[0]
     tolerated = (K8S / "overlays" / "l4-spot" / "nodes.yaml").read_text()
     assert f"key: {key}" in tolerated
     assert f'value: "{value}"' in tolerated
 
 
-def test_the_catalog_lies_where_workers_look_for_it() -> None:
+def test_workers_read_the_catalog_that_terraform_uploads() -> None:
     looked_for = (K8S / "weights" / "deployment.yaml").read_text()
     assert f"value: /weights/{local('storage.tf', 'model_catalog')}" in looked_for
 
 
-def test_terraforms_outputs_fill_the_manifests_environment() -> None:
+def test_outputs_provide_the_manifests_environment() -> None:
     settings = variable_names((K8S / "environment" / "settings.env").read_text())
     assert set(local("cloud_run_workers.tf", "worker_settings")) == settings
     parameters = re.findall(r"^(\w+)=", (K8S / "environment" / "parameters.env").read_text(), re.MULTILINE)
@@ -150,7 +150,7 @@ def test_terraforms_outputs_fill_the_manifests_environment() -> None:
     assert {*given, "WORKER_IMAGE"} == set(parameters)
 
 
-def test_the_pipeline_deploys_to_what_terraform_makes() -> None:
+def test_pipeline_deploys_to_the_resources_of_terraform() -> None:
     pipeline = (ROOT / "cloudbuild.yaml").read_text()
     repository = resources("google_artifact_registry_repository")["images"]["repository_id"]
     assert f"-docker.pkg.dev/${{PROJECT_ID}}/{repository}/" in pipeline
@@ -164,7 +164,7 @@ def test_the_pipeline_deploys_to_what_terraform_makes() -> None:
     assert f"_CLUSTER: {cluster}\n" in pipeline
 
 
-def test_the_builder_may_do_what_the_documents_say() -> None:
+def test_builder_has_the_documented_roles() -> None:
     documented = re.findall(
         r"^\| `(roles/[\w.]+)` \|", (ROOT / "docs" / "operating" / "releases.md").read_text(), re.MULTILINE
     )
@@ -176,7 +176,7 @@ def test_the_builder_may_do_what_the_documents_say() -> None:
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_setting_of_the_api_is_derived_or_left_to_operators() -> None:
+def test_settings_of_the_api_are_derived_or_left_to_operators() -> None:
     """A new setting fails here until it is assigned: to a Terraform variable, or to `api_settings`."""
     secrets = {secret["variable"] for secret in local("secrets.tf", "secrets").values()}
     derived = set(local("api.tf", "api_derived")) | secrets | DERIVED_WHERE_SET
@@ -184,14 +184,14 @@ def test_every_setting_of_the_api_is_derived_or_left_to_operators() -> None:
     assert variables_of(ApiSettings) - derived == LEFT_TO_OPERATORS
 
 
-def test_an_instance_has_a_thread_for_every_request_that_cloud_run_sends() -> None:
+def test_instance_has_a_thread_for_each_concurrent_request() -> None:
     assert gunicorn_conf.threads == SHARED.api.threads + SHARED.api.max_waiting <= CLOUD_RUN_MOST_REQUESTS
 
 
-def test_workers_are_told_nothing_that_they_do_not_read() -> None:
-    told = variable_names(text("cloud_run_workers.tf"))
-    assert len(told) > 8
-    assert told <= variables_of(WorkerSettings)
+def test_workers_get_only_settings_that_they_read() -> None:
+    settings = variable_names(text("cloud_run_workers.tf"))
+    assert len(settings) > 8
+    assert settings <= variables_of(WorkerSettings)
 
 
 # ── routes, commands ─────────────────────────────────────────────────────────────────────────────────────
@@ -208,7 +208,7 @@ def test_terraform_calls_existing_routes_of_the_api() -> None:
     assert called <= routes
 
 
-def test_every_output_that_a_command_reads_exists() -> None:
+def test_outputs_that_commands_read_exist() -> None:
     documents = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "cloudbuild.yaml"]
     read = set()
     for path in documents:
@@ -219,7 +219,7 @@ def test_every_output_that_a_command_reads_exists() -> None:
 
 
 @pytest.mark.parametrize("name", ["variables.tf", "variables_workers.tf"])
-def test_every_variable_is_described_and_typed(name: str) -> None:
+def test_variables_have_a_description_and_a_type(name: str) -> None:
     variables = labels_of(name, "variable")
     assert list(re.findall(r'^variable "(\w+)"', text(name), re.MULTILINE)) == sorted(variables)
     for variable in variables:
@@ -232,7 +232,7 @@ def node_pools(environment: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_an_environment_names_pools_that_have_manifests(environment: str) -> None:
+def test_pools_of_an_environment_have_manifests(environment: str) -> None:
     assert node_pools(environment)
     assert node_pools(environment).keys() <= set(POOLS)
 
@@ -248,7 +248,7 @@ def left_for_pods(disk_gb: float) -> float:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_a_node_has_the_disk_that_its_pod_asks_for(environment: str) -> None:
+def test_nodes_disk_is_large_enough_for_its_pod(environment: str) -> None:
     """Otherwise the pod fits on no possible node and stays pending."""
     default = float(re.findall(r"disk_gb\s*= optional\(number, (\d+)\)", text("variables_workers.tf"))[0])
     for name, nodes in node_pools(environment).items():

@@ -159,11 +159,11 @@ def test_seconds_wasted_fires_when_both_half_hours_are_above_its_limit(
     assert evaluated(lately=lately)[SECONDS_WASTED].state is state
 
 
-def test_what_was_cancelled_was_not_wasted_by_the_system() -> None:
+def test_seconds_wasted_ignores_cancelled_tasks() -> None:
     hour = {**spent(10, 0), TaskStatus.CANCELLED: totals(5, wasted=100)}
     assert evaluated(lately=Lately(hour=hour))[SECONDS_WASTED].state is AlertState.OK
 
 
-def test_limits_are_the_deployments_own() -> None:
+def test_alerts_use_the_configured_limits() -> None:
     strict = LIMITS.model_copy(update={"oldest_seconds": 60})
     assert evaluated({"demo": waiting(400)}, limits=strict)[OLDEST_WAITS].state is AlertState.FIRING

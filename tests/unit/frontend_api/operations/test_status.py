@@ -15,14 +15,14 @@ from tests.unit.frontend_api.conftest import Api, signed_in_as
 OPERATOR = signed_in_as("olga")
 
 
-def told(api: Api) -> Any:
+def operations(api: Api) -> Any:
     answer = api.client.get("/v1/operations", headers=OPERATOR)
     assert answer.status_code == 200, answer.text
     return answer.get_json()
 
 
 def states(api: Api) -> dict[str, str]:
-    return {alert["name"]: alert["state"] for alert in told(api)["conditions"]}
+    return {alert["name"]: alert["state"] for alert in operations(api)["conditions"]}
 
 
 def fail(api: Api, code: str, task_id: str) -> None:
@@ -44,24 +44,24 @@ def size(pixels: int, *, step: float, images: int) -> SizeTimes:
 
 
 @pytest.mark.parametrize(("headers", "status"), [(signed_in_as("ada"), 403), ({}, 403), (OPERATOR, 200)])
-def test_only_operators_are_told(api: Api, headers: dict[str, str], status: int) -> None:
+def test_operations_are_refused_for_other_callers(api: Api, headers: dict[str, str], status: int) -> None:
     assert api.client.get("/v1/operations", headers=headers).status_code == status
 
 
-def test_the_queue_is_told_as_everybody_is_told_it(api: Api) -> None:
+def test_operations_contain_the_public_queue_state(api: Api) -> None:
     api.stored_task()
-    assert told(api)["queue"] == api.client.get("/v1/queue").get_json()
+    assert operations(api)["queue"] == api.client.get("/v1/queue").get_json()
 
 
-def test_workers_tell_how_fast_they_are_at_what_they_draw_most(api: Api) -> None:
+def test_workers_report_the_speed_of_their_most_frequent_size(api: Api) -> None:
     sizes = (size(65_536, step=0.01, images=2), size(131_072, step=0.0212345678, images=40))
     times = (ModelTimes(model="demo", gpu_seconds_per_unit=0.162345678, sizes=sizes),)
     alive = {"reported_at": api.clock.now(), "alive_until": api.clock.now() + timedelta(seconds=30)}
     broken = BrokenModel(model="demo", reason="OSError: no weights", failures=2, retry_at=api.clock.now())
     api.reports.publish(worker_report("worker-2", broken_models=(broken,), **alive))
     api.reports.publish(worker_report("worker-1", device="cuda", times=times, **alive))
-    told_of = told(api)["workers"]
-    assert told_of == [
+    workers = operations(api)["workers"]
+    assert workers == [
         {
             "worker_id": "worker-1",
             "models": ["demo"],
@@ -99,10 +99,10 @@ def test_workers_tell_how_fast_they_are_at_what_they_draw_most(api: Api) -> None
         },
     ]
     api.clock.advance(31)
-    assert told(api)["workers"] == []
+    assert operations(api)["workers"] == []
 
 
-def test_the_last_hour_is_told_with_its_failures(api: Api) -> None:
+def test_last_hour_counts_tasks_and_failure_codes(api: Api) -> None:
     fail(api, "engine_crashed", "long-ago")
     api.clock.advance(3_601)
     fail(api, "engine_hung", "hung")
@@ -111,7 +111,7 @@ def test_the_last_hour_is_told_with_its_failures(api: Api) -> None:
     api.completed_task(task_id="done")
     api.stored_task(task_id="unwanted")
     api.client.post("/v1/tasks/unwanted/cancel")
-    assert told(api)["last_hour"] == {
+    assert operations(api)["last_hour"] == {
         "completed": 1,
         "failed": 3,
         "cancelled": 1,
@@ -121,8 +121,8 @@ def test_the_last_hour_is_told_with_its_failures(api: Api) -> None:
     }
 
 
-def test_every_condition_is_told_with_its_alert(api: Api) -> None:
-    alerts = told(api)["conditions"]
+def test_operations_contain_every_alert(api: Api) -> None:
+    alerts = operations(api)["conditions"]
     assert [alert["name"] for alert in alerts] == [rule.name for rule in ALERT_RULES]
     assert alerts[0] == {
         "name": "no_worker",
@@ -134,7 +134,7 @@ def test_every_condition_is_told_with_its_alert(api: Api) -> None:
     }
 
 
-def test_what_goes_wrong_shows(api: Api) -> None:
+def test_alerts_fire_for_failed_and_waiting_tasks(api: Api) -> None:
     assert set(states(api).values()) == {"ok"}
     api.clock.advance(10)
     for number in range(4):
@@ -159,13 +159,13 @@ def test_model_alert_fires_while_a_worker_cannot_load_a_model(api: Api) -> None:
     broken = BrokenModel(model="demo", reason="OSError: no weights", failures=2, retry_at=api.clock.now())
     api.reports.publish(worker_report("worker-1", **alive))
     api.reports.publish(worker_report("worker-2", broken_models=(broken,), **alive))
-    (alert,) = [one for one in told(api)["conditions"] if one["name"] == "model_unavailable"]
+    (alert,) = [one for one in operations(api)["conditions"] if one["name"] == "model_unavailable"]
     assert (alert["state"], alert["says"]) == ("firing", "Loading failed: demo on 1 of 2 workers.")
     api.clock.advance(31)
     assert states(api)["model_unavailable"] == "ok"
 
 
-def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
+def test_growth_is_counted_only_for_queues_above_the_limit(api: Api) -> None:
     api = Api(folder=api.folder, alert_limits=SHARED.alert_limits.model_copy(update={"waiting_tasks": 2}))
     for number in range(2):
         api.stored_task(task_id=f"task-{number}")
@@ -175,28 +175,28 @@ def test_only_a_crowded_queue_is_asked_whether_it_grows(api: Api) -> None:
     assert (states(api)["backlog_grows"], api.stats.calls["arrived"]) == ("firing", 1)
 
 
-def test_many_who_ask_cost_one_count_in_ten_seconds(api: Api) -> None:
+def test_counts_are_shared_for_ten_seconds(api: Api) -> None:
     for _ in range(5):
-        told(api)
+        operations(api)
     assert (api.stats.calls["dead_letters"], api.stats.calls["failure_codes"]) == (1, 1)
     api.clock.advance(9.9)
-    told(api)
+    operations(api)
     assert (api.stats.calls["dead_letters"], api.stats.calls["failure_codes"]) == (2, 1)
     api.clock.advance(0.1)
-    told(api)
+    operations(api)
     assert api.stats.calls["failure_codes"] == 2
 
 
-def test_what_cannot_be_counted_is_to_be_asked_again(api: Api) -> None:
+def test_operations_return_503_when_the_store_is_unavailable(api: Api) -> None:
     api.stats.unavailable = True
     refused = api.client.get("/v1/operations", headers=OPERATOR)
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
     assert "Retry-After" in refused.headers
     api.stats.unavailable = False
-    assert told(api)["last_hour"]["failed"] == 0
+    assert operations(api)["last_hour"]["failed"] == 0
 
 
-def test_the_operators_page_is_served_as_it_was_built(api: Api) -> None:
+def test_operator_page_is_served_as_built(api: Api) -> None:
     assert api.client.get("/operator").status_code == 404
     (api.folder / "operator.html").write_text("<title>Operations</title>")
     page = api.client.get("/operator")
