@@ -163,7 +163,9 @@ def _caller_metadata(context: Any) -> tuple[tuple[str, str | bytes], ...]:
 
 
 async def _abort_with(error: grpc.aio.AioRpcError, context: Any) -> None:
-    """End the call with the emulator's error."""
+    """End the call with the emulator's error, or as unavailable when the emulator is lost."""
+    if is_from_grpc(error):
+        await _fail_if_emulator_is_lost(context)
     await context.abort(error.code(), error.details() or "", error_details(error))
 
 
