@@ -11,6 +11,7 @@ from local_stack.firestore_proxy.emulator_link import (
     SERVICE,
     EmulatorLink,
     EmulatorUnavailableError,
+    is_from_grpc,
 )
 from local_stack.firestore_proxy.journal import CallKind, Journal, Record
 from local_stack.firestore_proxy.listen_stream import ListenStream
