@@ -1,4 +1,4 @@
-"""ActiveTasks: the queued and processing tasks that a process counts. Pure; the caller synchronizes.
+"""ActiveTasks: the queued and processing tasks known to a process. Pure; the caller synchronizes.
 
 A small number of tasks is kept one by one, so that the process can query their statuses and drop
 each finished one. A large number is kept as sums.
@@ -20,86 +20,86 @@ class ActiveTasks:
 
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
-        self._singly: dict[str, ActiveTask] | None = {}
+        self._by_id: dict[str, ActiveTask] | None = {}
         """By id; None while there are too many."""
-        self._newcomers: set[str] = set()
-        """Ids of the tasks in `_singly` that were added since the latest measurement or check."""
+        self._new_ids: set[str] = set()
+        """Ids of the tasks in `_by_id` that were added since the latest measurement or check."""
         self._measured: Mapping[str, Backlog] = {}
         self._arrivals: _Sums = {}
 
     @classmethod
-    def few(cls, models: Sequence[str], tasks: Iterable[ActiveTask]) -> "ActiveTasks":
+    def listed(cls, models: Sequence[str], tasks: Iterable[ActiveTask]) -> "ActiveTasks":
         """Create from tasks that are kept one by one."""
         known = cls(models)
-        known._singly = {task.id: task for task in tasks}
+        known._by_id = {task.id: task for task in tasks}
         return known
 
     @classmethod
-    def many(cls, backlogs: Mapping[str, Backlog]) -> "ActiveTasks":
+    def summed(cls, backlogs: Mapping[str, Backlog]) -> "ActiveTasks":
         """Create from sums by model."""
         known = cls(tuple(backlogs))
-        known._singly, known._measured = None, backlogs
+        known._by_id, known._measured = None, backlogs
         return known
 
     @property
     def count(self) -> int:
-        """How many tasks are counted."""
-        if self._singly is not None:
-            return len(self._singly)
+        """Number of tasks."""
+        if self._by_id is not None:
+            return len(self._by_id)
         arrived = sum(work.tasks for lanes in self._arrivals.values() for work in lanes.values())
         return arrived + sum(backlog.tasks for backlog in self._measured.values())
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of the tasks that are kept one by one; empty when there are too many."""
-        return () if self._singly is None else tuple(self._singly)
+        return () if self._by_id is None else tuple(self._by_id)
 
     @property
-    def are_few(self) -> bool:
+    def is_listed(self) -> bool:
         """Whether the tasks are kept one by one."""
-        return self._singly is not None
+        return self._by_id is not None
 
     def add(self, task: Task) -> None:
         """Count a stored task, unless it is counted already."""
-        if self._singly is None:
+        if self._by_id is None:
             lanes = self._arrivals.setdefault(task.parameters.model, {})
             lanes[task.lane] = lanes.get(task.lane, NO_WORK) + Work.of(task)
             return
-        if task.id not in self._singly:
-            self._singly[task.id] = ActiveTask.of(task)
-            self._newcomers.add(task.id)
-        if len(self._singly) > MAX_LISTED:
+        if task.id not in self._by_id:
+            self._by_id[task.id] = ActiveTask.of(task)
+            self._new_ids.add(task.id)
+        if len(self._by_id) > MAX_LISTED:
             self._measured, self._arrivals = self.measured, {m: dict(w) for m, w in self.arrivals.items()}
-            self._singly = None
+            self._by_id = None
 
-    def check(self, asked_for: Iterable[str], statuses: Mapping[str, TaskStatus]) -> None:
+    def check(self, ids: Iterable[str], statuses: Mapping[str, TaskStatus]) -> None:
         """Drop the tasks that have finished or were deleted, and mark those that are processing."""
-        if self._singly is None:
+        if self._by_id is None:
             return
-        for task_id in asked_for:
+        for task_id in ids:
             status = statuses.get(task_id)
             if status is None or status.is_terminal:
-                self._singly.pop(task_id, None)
-            elif task_id in self._singly:
-                self._singly[task_id] = replace(self._singly[task_id], status=status)
-            self._newcomers.discard(task_id)
+                self._by_id.pop(task_id, None)
+            elif task_id in self._by_id:
+                self._by_id[task_id] = replace(self._by_id[task_id], status=status)
+            self._new_ids.discard(task_id)
 
     @property
     def measured(self) -> Mapping[str, Backlog]:
         """The backlog of each offered model as of the latest measurement or check."""
-        if self._singly is None:
+        if self._by_id is None:
             return self._measured
-        old = [task for task in self._singly.values() if task.id not in self._newcomers]
+        old = [task for task in self._by_id.values() if task.id not in self._new_ids]
         return {model: Backlog.of(task for task in old if task.model == model) for model in self._models}
 
     @property
     def arrivals(self) -> Mapping[str, Mapping[Lane, Work]]:
         """The tasks added since then, by model and lane."""
-        if self._singly is None:
+        if self._by_id is None:
             return {model: dict(lanes) for model, lanes in self._arrivals.items()}
         sums: _Sums = {}
-        for task_id in self._newcomers & self._singly.keys():
-            task = self._singly[task_id]
+        for task_id in self._new_ids & self._by_id.keys():
+            task = self._by_id[task_id]
             lanes = sums.setdefault(task.model, {})
             lanes[task.lane] = lanes.get(task.lane, NO_WORK) + Work(tasks=1, units=task.units)
         return sums

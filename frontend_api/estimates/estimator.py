@@ -40,7 +40,7 @@ class TaskEstimator:
     """
 
     def __init__(self, *, workload_cache: WorkloadCache, stats: TaskStats, clock: Clock) -> None:
-        self._read_workload = workload_cache
+        self._workload_cache = workload_cache
         self._stats = stats
         self._clock = clock
         self._lock = threading.Lock()
@@ -50,29 +50,29 @@ class TaskEstimator:
 
     def estimate(self, parameters: GenerationParameters, lane: Lane) -> Estimate:
         """Predict a task submitted now. Raises DependencyUnavailableError."""
-        workload = self._read_workload(checked=True)
+        workload = self._workload_cache(checked=True)
         position = position_of_newest(workload, parameters.model, lane, self._clock.now())
         return self._estimate_queued(workload, parameters, position)
 
     def with_predictions(self, tasks: Iterable[Task]) -> tuple[Task, ...]:
         """Add predictions to new tasks, which are submitted in this order."""
-        workload = self._read_workload.at_once(checked=True)
+        workload = self._workload_cache.latest(checked=True)
         if workload is None:
             return tuple(tasks)
-        told = []
+        predictions = []
         for task in tasks:
             position = position_of_newest(workload, task.parameters.model, task.lane, self._clock.now())
             if self._cached_position(task) is None:  # otherwise a replay at the same moment
                 self._cache_position(task, position)
             draw_time = draw_time_of(workload, task.parameters)
             predicted = self._prediction(workload, task.parameters.model, draw_time, position)
-            told.append(replace(task, predicted_seconds=predicted))
+            predictions.append(replace(task, predicted_seconds=predicted))
             workload = workload.with_task(task)
-        return tuple(told)
+        return tuple(predictions)
 
     def add_stored(self, task: Task) -> None:
         """Count a stored task as queued before the next measurement finds it."""
-        self._read_workload.add_queued(task)
+        self._workload_cache.add_queued(task)
 
     def __call__(self, task: Task) -> Estimate:
         """Predict a stored task.
@@ -81,7 +81,7 @@ class TaskEstimator:
         """
         if task.status.is_terminal:
             return NO_ESTIMATE
-        workload = self._read_workload.at_once()
+        workload = self._workload_cache.latest()
         if workload is None:
             return NO_ESTIMATE
         is_served = bool(workload.workers_of(task.parameters.model))
@@ -97,14 +97,18 @@ class TaskEstimator:
         self, workload: Workload, parameters: GenerationParameters, position: QueuePosition
     ) -> Estimate:
         draw_time = draw_time_of(workload, parameters)
-        told = Estimate(
+        estimate = Estimate(
             gpu_seconds=None if draw_time is None else draw_time.gpu_seconds,
             queue_position=position.tasks_ahead,
         )
         if not workload.workers_of(parameters.model):
-            return replace(told, feasible=False, reason=infeasible(parameters.model))
+            return replace(estimate, feasible=False, reason=infeasible(parameters.model))
         predicted = self._prediction(workload, parameters.model, draw_time, position)
-        return told if predicted is None else replace(told, eta=self._calibration(workload).eta(predicted))
+        return (
+            estimate
+            if predicted is None
+            else replace(estimate, eta=self._calibration(workload).eta(predicted))
+        )
 
     def _estimate_held(self, workload: Workload, task: Task) -> Estimate:
         draw_time = draw_time_of(workload, task.parameters)

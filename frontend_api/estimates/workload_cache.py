@@ -29,7 +29,7 @@ from frontend_api.estimates.workload import Workload
 from frontend_api.stats.ports import TaskStats
 
 _log = structlog.get_logger(__name__)
-_GOOD_FOR = timedelta(seconds=1)
+_TTL = timedelta(seconds=1)
 _EARLY = timedelta(seconds=0.25)
 """A call this long before a measurement expires starts the next one in the background."""
 _TASKS_PER_READ = 1_000
@@ -37,20 +37,20 @@ _TASKS_PER_READ = 1_000
 
 Above it, one second changes the backlog little in proportion.
 """
-_GOOD_FOR_PER_READ = timedelta(seconds=2)
-_AT_MOST_GOOD_FOR = timedelta(seconds=10)
+_TTL_PER_READ = timedelta(seconds=2)
+_MAX_TTL = timedelta(seconds=10)
 _USABLE_FOR = timedelta(seconds=15)
 """A measurement up to this age is used while the store is unavailable."""
 _SHORTEST_BETWEEN_CHECKS = timedelta(seconds=0.1)
 _BETWEEN_CHECKS_PER_TASK = timedelta(seconds=1 / 20)
-_CREW_GOOD_FOR = timedelta(seconds=2)
+_WORKERS_TTL = timedelta(seconds=2)
 _PAUSE_AFTER_OUTAGE = timedelta(seconds=5)
 _LONGEST_WAIT_SECONDS = 0.25
 """Maximum wait for a measurement that another thread has begun."""
 _FORMER_WORKERS = 3
 """Per model that no live worker has measured: one for its times, the others for calibration."""
 
-_Crew = tuple[tuple[WorkerReport, ...], tuple[WorkerReport, ...]]
+_Workers = tuple[tuple[WorkerReport, ...], tuple[WorkerReport, ...]]
 """The live workers, and for each model that none of them has measured, the latest that have."""
 
 
@@ -76,8 +76,8 @@ class WorkloadCache:
         self._measuring = threading.Lock()
         self._lock = threading.Lock()
         self._known = ActiveTasks(self._models)
-        self._crew: _Crew = ((), ())
-        self._crew_as_of: datetime | None = None
+        self._workers: _Workers = ((), ())
+        self._workers_as_of: datetime | None = None
         self._measured_at: datetime | None = None
         """When the latest measurement began."""
         self._as_of: datetime | None = None
@@ -92,19 +92,19 @@ class WorkloadCache:
         `checked` also drops the tasks that have finished since, while there are few. Raises
         DependencyUnavailableError.
         """
-        self._refresh(checked=checked, patient=True)
+        self._refresh(checked=checked, waits=True)
         return self._workload()
 
-    def at_once(self, *, checked: bool = False) -> Workload | None:
+    def latest(self, *, checked: bool = False) -> Workload | None:
         """Return the same, or None when the store is unavailable.
 
         With a long backlog, only the first caller after a pause waits for a measurement.
         """
         if self._may_try():
             try:
-                self._refresh(checked=checked, patient=False)
+                self._refresh(checked=checked, waits=False)
             except DependencyUnavailableError as error:
-                self._note_failure(error)
+                self._record_failure(error)
         return self._workload() if self._is_younger(_USABLE_FOR) else None
 
     def add_queued(self, task: Task) -> None:
@@ -116,14 +116,14 @@ class WorkloadCache:
 
     # ── when to read ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _refresh(self, *, checked: bool, patient: bool) -> None:
-        due = self._due(checked=checked, patient=patient)
+    def _refresh(self, *, checked: bool, waits: bool) -> None:
+        due = self._due(checked=checked, waits=waits)
         if due is _Due.MEASUREMENT_IN_BACKGROUND:
             if self._measuring.acquire(blocking=False):
                 threading.Thread(target=self._measure_and_unlock, name="workload", daemon=True).start()
         elif due is not _Due.NOTHING and self._acquired():
             try:
-                due = self._due(checked=checked, patient=patient)  # another thread may have been faster
+                due = self._due(checked=checked, waits=waits)  # another thread may have been faster
                 if due is _Due.CHECK:
                     self._check()
                 elif due is _Due.MEASUREMENT:
@@ -139,18 +139,18 @@ class WorkloadCache:
         """
         return self._measuring.acquire(timeout=-1 if self._measured_at is None else _LONGEST_WAIT_SECONDS)
 
-    def _due(self, *, checked: bool, patient: bool) -> _Due:
+    def _due(self, *, checked: bool, waits: bool) -> _Due:
         with self._lock:
-            count, are_few = self._known.count, self._known.are_few
-        good_for = _good_for(count)
+            count, is_listed = self._known.count, self._known.is_listed
+        ttl = _ttl(count)
         # A long backlog takes longer to measure: a steady flow of callers must not wait for it.
-        grace = timedelta(0) if are_few or patient else _GOOD_FOR
-        if not self._is_younger(good_for + grace):
+        grace = timedelta(0) if is_listed or waits else _TTL
+        if not self._is_younger(ttl + grace):
             return _Due.MEASUREMENT
         between_checks = max(_SHORTEST_BETWEEN_CHECKS, count * _BETWEEN_CHECKS_PER_TASK)
-        if checked and are_few and count and not self._was_read_within(between_checks):
+        if checked and is_listed and count and not self._was_read_within(between_checks):
             return _Due.CHECK
-        if not self._is_younger(good_for - _EARLY):
+        if not self._is_younger(ttl - _EARLY):
             return _Due.MEASUREMENT_IN_BACKGROUND
         return _Due.NOTHING
 
@@ -160,7 +160,7 @@ class WorkloadCache:
     def _was_read_within(self, age: timedelta) -> bool:
         return self._as_of is not None and self._clock.now() - self._as_of < age
 
-    def _note_failure(self, error: DependencyUnavailableError) -> None:
+    def _record_failure(self, error: DependencyUnavailableError) -> None:
         self._failed_at = self._clock.now()
         _log.warning("workload_not_measured", reason=error.code)
 
@@ -173,7 +173,7 @@ class WorkloadCache:
         try:
             self._measure()
         except DependencyUnavailableError as error:
-            self._note_failure(error)
+            self._record_failure(error)
         finally:
             self._measuring.release()
 
@@ -189,13 +189,13 @@ class WorkloadCache:
     def _measure(self) -> None:
         with self._lock:
             now = self._clock.now()
-            are_few = self._known.count <= MAX_LISTED
+            is_listed = self._known.count <= MAX_LISTED
             self._stored_meanwhile = {}
         try:
-            crew = self._pool.submit(self._read_crew, now)
-            known = self._listed() if are_few else None
-            known = known or self._added_up(now)
-            crew.result()
+            workers = self._pool.submit(self._read_workers, now)
+            known = self._list() if is_listed else None
+            known = known or self._sum(now)
+            workers.result()
         except BaseException:
             with self._lock:
                 self._stored_meanwhile = None
@@ -203,22 +203,22 @@ class WorkloadCache:
         with self._lock:
             for task in self._stored_meanwhile.values():
                 # Of many tasks, the sums include only those queued before the measurement began.
-                if known.are_few or task.queued_at >= now:
+                if known.is_listed or task.queued_at >= now:
                     known.add(task)
             self._known, self._stored_meanwhile = known, None
             self._measured_at = self._as_of = now
 
-    def _listed(self) -> ActiveTasks | None:
+    def _list(self) -> ActiveTasks | None:
         """List the tasks one by one; None when there are too many."""
         found = self._stats.active(at_most=MAX_LISTED + 1)
-        return ActiveTasks.few(self._models, found) if len(found) <= MAX_LISTED else None
+        return ActiveTasks.listed(self._models, found) if len(found) <= MAX_LISTED else None
 
-    def _added_up(self, now: datetime) -> ActiveTasks:
+    def _sum(self, now: datetime) -> ActiveTasks:
         backlogs = self._pool.map(partial(self._stats.backlog, queued_before=now), self._models)
-        return ActiveTasks.many(dict(zip(self._models, backlogs, strict=True)))
+        return ActiveTasks.summed(dict(zip(self._models, backlogs, strict=True)))
 
-    def _read_crew(self, now: datetime) -> None:
-        if self._crew_as_of is not None and now - self._crew_as_of < _CREW_GOOD_FOR:
+    def _read_workers(self, now: datetime) -> None:
+        if self._workers_as_of is not None and now - self._workers_as_of < _WORKERS_TTL:
             return
         alive = self._reports.alive(now)
         known = {times.model for worker in alive for times in worker.times}
@@ -226,13 +226,13 @@ class WorkloadCache:
         former = _latest_first(
             chain.from_iterable(self._reports.latest(name, limit=_FORMER_WORKERS) for name in unknown)
         )
-        self._crew, self._crew_as_of = (alive, former), now
+        self._workers, self._workers_as_of = (alive, former), now
 
     def _workload(self) -> Workload:
         with self._lock:
             if self._as_of is None:
                 raise DependencyUnavailableError("firestore", "the workload was not measured yet")
-            alive, former = self._crew
+            alive, former = self._workers
             return Workload(
                 as_of=self._as_of,
                 measured=self._known.measured,
@@ -242,10 +242,10 @@ class WorkloadCache:
             )
 
 
-def _good_for(tasks: int) -> timedelta:
+def _ttl(tasks: int) -> timedelta:
     """Return one second, or two seconds per read if counting the tasks takes several reads."""
     reads = 1 + tasks // _TASKS_PER_READ
-    return _GOOD_FOR if reads == 1 else min(_GOOD_FOR_PER_READ * reads, _AT_MOST_GOOD_FOR)
+    return _TTL if reads == 1 else min(_TTL_PER_READ * reads, _MAX_TTL)
 
 
 def _latest_first(reports: Iterable[WorkerReport]) -> tuple[WorkerReport, ...]:

@@ -53,17 +53,17 @@ def read(task_id: str, index: int) -> Response:
 
 
 def _bytes_answer(task_id: str, image: StoredImage) -> Response:
-    answer = Response(content_type=image.content_type)
-    answer.set_etag(image.sha256)
+    response = Response(content_type=image.content_type)
+    response.set_etag(image.sha256)
     if request.if_none_match.contains(image.sha256):
-        answer.status_code = 304
+        response.status_code = 304
     else:
-        answer.set_data(current(Images).bucket.read(image))
-        answer.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
-    answer.headers["Cache-Control"] = _IMMUTABLE
+        response.set_data(current(Images).bucket.read(image))
+        response.make_conditional(request, accept_ranges=True, complete_length=image.size_bytes)
+    response.headers["Cache-Control"] = _IMMUTABLE
     name = f"darkroom-{task_id}-{image.index}.{_EXTENSIONS.get(image.content_type, 'bin')}"
-    answer.headers["Content-Disposition"] = f'inline; filename="{name}"'
-    return answer
+    response.headers["Content-Disposition"] = f'inline; filename="{name}"'
+    return response
 
 
 previews = Blueprint("previews", __name__, url_prefix="/v1/tasks/<task_id>/previews")
@@ -89,8 +89,8 @@ def read_preview(task_id: str, index: int) -> Response:
 
     None exists before the first steps, nor after the task has finished.
     """
-    seen = current(Tasks).read.preview(caller_id(), checked_task_id(task_id), index)
-    answer = Response(seen.preview.jpeg, content_type="image/jpeg")
-    answer.set_etag(f"{seen.attempt}-{seen.preview.step}")
-    answer.headers["Cache-Control"] = "private, no-cache"
-    return conditional(answer)
+    found = current(Tasks).read.preview(caller_id(), checked_task_id(task_id), index)
+    response = Response(found.preview.jpeg, content_type="image/jpeg")
+    response.set_etag(f"{found.attempt}-{found.preview.step}")
+    response.headers["Cache-Control"] = "private, no-cache"
+    return conditional(response)

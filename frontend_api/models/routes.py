@@ -69,7 +69,7 @@ class ModelListResponse(ResponseBody):
 @doc("listModels", {200: ResponseDoc("All models; the first is the default.", ModelListResponse)})
 def list_all() -> Response:
     """List the available models."""
-    workload = current(Estimates).workload_cache.at_once()
+    workload = current(Estimates).workload_cache.latest()
     models = tuple(ModelResponse.of(spec, workload) for spec in current(Models).catalog.models)
     return json_response(ModelListResponse(models=models))
 
@@ -87,4 +87,4 @@ def read(name: str) -> Response:
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"available models: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc
-    return json_response(ModelResponse.of(spec, current(Estimates).workload_cache.at_once()))
+    return json_response(ModelResponse.of(spec, current(Estimates).workload_cache.latest()))

@@ -11,9 +11,9 @@ from typing import Any
 
 from frontend_api.streams.subscriptions import Subscription
 
-_TAKES_NOTHING_SECONDS = 30.0
-_TIMEVAL = struct.pack("ll", int(_TAKES_NOTHING_SECONDS), 0)
-_MOST_UNSENT_BYTES = 65_536
+_SEND_TIMEOUT_SECONDS = 30.0
+_TIMEVAL = struct.pack("ll", int(_SEND_TIMEOUT_SECONDS), 0)
+_SEND_BUFFER_BYTES = 65_536
 _HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 """Without POLLRDHUP, only a reset is detected before the next write."""
 
@@ -46,7 +46,7 @@ class ClientConnection:
         A partly sent message times out as well: sending then raises OSError.
         """
         if self.socket is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _MOST_UNSENT_BYTES)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL)
 
     def close(self) -> None:
@@ -60,20 +60,20 @@ class ClientConnection:
 
     def wait(self, subscription: Subscription, seconds: float, *, accepts_data: bool = False) -> WaitOutcome:
         """Wait at most `seconds` for an update; with `accepts_data`, also for data from the caller."""
-        silent_until = time.monotonic() + seconds
-        gone_at: float | None = None
+        heartbeat_at = time.monotonic() + seconds
+        send_deadline: float | None = None
         while True:
             subscription.clear_wakeup()
             if subscription.is_shutting_down:
                 return WaitOutcome.SHUTTING_DOWN
             now = time.monotonic()
             # A heartbeat, too, is due only when the connection accepts data.
-            is_due = subscription.has_update or now >= silent_until
+            is_due = subscription.has_update or now >= heartbeat_at
             if is_due and self.socket is None:
-                return self._due(subscription)
-            if is_due and gone_at is None:
-                gone_at = now + _TAKES_NOTHING_SECONDS
-            left = (silent_until if gone_at is None else gone_at) - now
+                return self._due_outcome(subscription)
+            if is_due and send_deadline is None:
+                send_deadline = now + _SEND_TIMEOUT_SECONDS
+            left = (heartbeat_at if send_deadline is None else send_deadline) - now
             if left <= 0:
                 return WaitOutcome.DISCONNECTED
             outcome = self._poll(subscription, left, writing=is_due, accepts_data=accepts_data)
@@ -81,7 +81,7 @@ class ClientConnection:
                 return outcome
 
     @staticmethod
-    def _due(subscription: Subscription) -> WaitOutcome:
+    def _due_outcome(subscription: Subscription) -> WaitOutcome:
         return WaitOutcome.CHANGED if subscription.has_update else WaitOutcome.TIMEOUT
 
     def _poll(
@@ -94,9 +94,9 @@ class ClientConnection:
             wanted = (select.POLLOUT if writing else 0) | (select.POLLIN if accepts_data else 0)
             poll.register(self.socket, _HUNG_UP | wanted)
         events = dict(poll.poll(seconds * 1_000))
-        of_caller = 0 if self.socket is None else events.get(self.socket.fileno(), 0)
-        if of_caller & select.POLLIN:
+        socket_events = 0 if self.socket is None else events.get(self.socket.fileno(), 0)
+        if socket_events & select.POLLIN:
             return WaitOutcome.CLIENT_DATA
-        if of_caller & _HUNG_UP:
+        if socket_events & _HUNG_UP:
             return WaitOutcome.DISCONNECTED
-        return self._due(subscription) if of_caller & select.POLLOUT else None
+        return self._due_outcome(subscription) if socket_events & select.POLLOUT else None

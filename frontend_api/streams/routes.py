@@ -65,9 +65,9 @@ def stream(task_id: str) -> Response:
         is_permitted=standing_permission(),
         known_etag=last_event_id,
     )
-    answer = Response(_events(updates), content_type="text/event-stream", headers=_HEADERS)
-    answer.call_on_close(subscription.close)  # a generator that is never started runs no `finally`
-    return answer
+    response = Response(_events(updates), content_type="text/event-stream", headers=_HEADERS)
+    response.call_on_close(subscription.close)  # a generator that is never started runs no `finally`
+    return response
 
 
 def _events(updates: Iterator[StreamItem]) -> Iterator[str]:
@@ -127,11 +127,11 @@ def connect(task_id: str) -> Response:
         is_permitted=standing_permission(),
         accepts_data=True,
     )
-    answer = _Upgraded(
+    response = _Upgraded(
         _messages(connection, WebSocket(connection.socket), updates), status=101, headers=headers
     )
-    answer.call_on_close(subscription.close)
-    return answer
+    response.call_on_close(subscription.close)
+    return response
 
 
 class _Upgraded(Response):
@@ -164,7 +164,7 @@ def _messages(
                 case WaitOutcome.CLIENT_DATA:
                     socket.receive()
                 case WaitOutcome.TIMEOUT if not socket.ping():
-                    socket.close(CloseReason.INTERNAL_ERROR, "the client does not answer pings")
+                    socket.close(CloseReason.INTERNAL_ERROR, "the client does not response pings")
                 case WaitOutcome.SHUTTING_DOWN:
                     socket.close(CloseReason.GOING_AWAY, "the server is shutting down; reconnect")
             if not socket.is_open:

@@ -289,17 +289,17 @@ class RenderTask:
     def __call__(self, task: Task) -> Snapshot:
         """Serialize a task with links to its images where they can be signed, position and ETA."""
         links = signed_links(task, self.image_links)
-        answer = TaskResponse.of(task, links, estimate=self.estimator(task), price=self.price)
+        response = TaskResponse.of(task, links, estimate=self.estimator(task), price=self.price)
         return Snapshot(
-            json=answer.model_dump_json(by_alias=True),
-            etag=_etag(answer, task),
+            json=response.model_dump_json(by_alias=True),
+            etag=_etag(response, task),
             is_last=task.status.is_terminal,
         )
 
     def webhook_body(self, event: TaskEvent, task: Task) -> bytes:
         """Build the body of an event, with links to the images where they can be signed."""
-        answer = TaskResponse.of(task, signed_links(task, self.image_links), price=self.price)
-        body = WebhookBody(type=event.type, timestamp=event.timestamp, data=answer)
+        response = TaskResponse.of(task, signed_links(task, self.image_links), price=self.price)
+        body = WebhookBody(type=event.type, timestamp=event.timestamp, data=response)
         return body.model_dump_json(by_alias=True).encode()
 
 
@@ -313,14 +313,14 @@ _CHANGES_BY_ITSELF: Any = {
 }
 
 
-def _etag(answer: TaskResponse, task: Task) -> str:
+def _etag(response: TaskResponse, task: Task) -> str:
     """Return the ETag of the owner-visible fields.
 
     The stored document also changes with claim renewals and internal fields.
     """
-    lasting = answer.model_dump_json(exclude=_CHANGES_BY_ITSELF)
+    visible = response.model_dump_json(exclude=_CHANGES_BY_ITSELF)
     previews = [(preview.index, preview.step) for preview in task.previews]
-    return hashlib.sha256(f"{lasting}{previews}".encode()).hexdigest()[:20]
+    return hashlib.sha256(f"{visible}{previews}".encode()).hexdigest()[:20]
 
 
 def signed_links(task: Task, image_links: ImageLinks) -> dict[int, SignedLink]:

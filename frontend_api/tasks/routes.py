@@ -105,13 +105,13 @@ def submit() -> Response:
     submission = json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=key)
     seconds = preferred_wait()
     if seconds is None:
-        return _submitted_answer(_submitted(submission))
+        return _submission_response(_submit(submission))
     # Take the slot before the submission: a rejection afterwards would hide from the caller that
     # the task was accepted.
     with current(Streams).subscriptions.reserve() as subscription:
-        submitted = _submitted(submission)
+        submitted = _submit(submission)
         task = wait_until_finished(subscription, submitted.task, seconds)
-    return with_applied_wait(_submitted_answer(replace(submitted, task=task)), seconds)
+    return with_applied_wait(_submission_response(replace(submitted, task=task)), seconds)
 
 
 def task_response(task: Task, status: int = 200, **headers: str) -> Response:
@@ -120,7 +120,7 @@ def task_response(task: Task, status: int = 200, **headers: str) -> Response:
     return revalidated(snapshot.json, status, etag=snapshot.etag, **headers)
 
 
-def _submitted(submission: Submission) -> Submitted:
+def _submit(submission: Submission) -> Submitted:
     try:
         submitted = current(Tasks).submit(submission)
     except IdempotencyKeyReusedError as error:
@@ -134,7 +134,7 @@ def _submitted(submission: Submission) -> Submitted:
     return submitted
 
 
-def _submitted_answer(submitted: Submitted) -> Response:
+def _submission_response(submitted: Submitted) -> Response:
     task = submitted.task
     if submitted.replayed:
         return task_response(task, 200, Location=task_path(task.id), Idempotency_Replayed="true")
@@ -161,12 +161,12 @@ def read(task_id: str) -> Response:
     """Read a task."""
     task = current(Tasks).read(caller_id(), checked_task_id(task_id))
     seconds = preferred_wait()
-    answer = task_response(task)
-    known = not request.if_none_match or request.if_none_match.contains_weak(answer.get_etag()[0] or "")
+    response = task_response(task)
+    known = not request.if_none_match or request.if_none_match.contains_weak(response.get_etag()[0] or "")
     if seconds is not None and known and not task.status.is_terminal:
         with current(Streams).subscriptions.reserve() as subscription:
-            answer = wait_for_change(subscription, answer, task, seconds, respond=task_response)
-    return with_applied_wait(conditional(answer), seconds)
+            response = wait_for_change(subscription, response, task, seconds, respond=task_response)
+    return with_applied_wait(conditional(response), seconds)
 
 
 @blueprint.get("")
@@ -177,13 +177,13 @@ def read(task_id: str) -> Response:
 )
 def list_page() -> Response:
     """List your tasks, newest first."""
-    asked = query(TaskListQuery)
+    page_query = query(TaskListQuery)
     page = current(Tasks).store.list_for(
         caller_id(),
-        status=asked.status,
-        model=asked.model,
-        page_size=asked.page_size,
-        page_token=asked.page_token,
+        status=page_query.status,
+        model=page_query.model,
+        page_size=page_query.page_size,
+        page_token=page_query.page_token,
     )
     tasks = tuple(TaskResponse.of(task, price=current(Usage).price) for task in page.tasks)
     return json_response(TaskPageResponse(tasks=tasks, next_page_token=page.next_page_token))

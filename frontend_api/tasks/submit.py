@@ -114,12 +114,12 @@ class SubmitTask:
             with self.quotas.submission_of(submission.user_id):
                 stored = self._create(task)
         except TaskAlreadyExistsError:
-            return Submitted(task=self._replayed(task), replayed=True)
+            return Submitted(task=self._replay(task), replayed=True)
         except QuotaExceededError as refusal:
             if submission.idempotency_key is None:
                 raise
             try:
-                return Submitted(task=self._replayed(task), replayed=True)
+                return Submitted(task=self._replay(task), replayed=True)
             except TaskNotFoundError:
                 raise refusal from None
         self.estimator.add_stored(stored)
@@ -135,7 +135,7 @@ class SubmitTask:
             if submission.idempotency_key is None
             else task_id_of(submission.user_id, submission.idempotency_key)
         )
-        parameters = spec.completed(submission.parameters, seed=drawn_seed(task_id))
+        parameters = spec.completed(submission.parameters, seed=derived_seed(task_id))
         task = Task.submitted(
             task_id=task_id,
             user_id=submission.user_id,
@@ -170,12 +170,12 @@ class SubmitTask:
             problem = FieldProblem("/callback_url", str(exc))
             raise ParametersRejectedError("1 field is not acceptable", (problem,)) from exc
 
-    def _replayed(self, asked: Task) -> Task:
+    def _replay(self, requested: Task) -> Task:
         try:
-            stored = self.store.get(asked.id)
+            stored = self.store.get(requested.id)
         except DependencyUnavailableError as exc:
-            raise OutcomeUnknownError(asked.id, exc) from exc
-        check_same_request(stored, asked)
+            raise OutcomeUnknownError(requested.id, exc) from exc
+        check_same_request(stored, requested)
         return self._publish(stored) if self.publisher.needs_message(stored) else stored
 
     def _publish(self, task: Task) -> Task:
@@ -191,17 +191,17 @@ def task_id_of(user_id: str, idempotency_key: str) -> str:
     return hashlib.sha256(f"{user_id}\0{idempotency_key}".encode()).hexdigest()[:32]
 
 
-def drawn_seed(task_id: str) -> int:
+def derived_seed(task_id: str) -> int:
     """Return the seed for a request without one: random like the id, and equal for every replay."""
     return int.from_bytes(hashlib.sha256(f"seed of {task_id}".encode()).digest()[:4])
 
 
-def check_same_request(stored: Task, asked: Task) -> None:
+def check_same_request(stored: Task, requested: Task) -> None:
     """Raise IdempotencyKeyReusedError unless both tasks result from the same request."""
-    # A retry removes a task's deadline, so the requested deadline of a retried task is unknown.
-    retried = stored.start_by is None and stored.queued_at > stored.created_at
-    same_deadline = retried or _start_within(stored) == _start_within(asked)
-    if not same_deadline or _request_of(stored) != _request_of(asked):
+    # A retry removes a task's deadline, so the requested deadline of a was_retried task is unknown.
+    was_retried = stored.start_by is None and stored.queued_at > stored.created_at
+    has_same_deadline = was_retried or _start_within(stored) == _start_within(requested)
+    if not has_same_deadline or _request_of(stored) != _request_of(requested):
         raise IdempotencyKeyReusedError("this idempotency key was used before for a different request")
 
 

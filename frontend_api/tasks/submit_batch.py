@@ -43,27 +43,29 @@ class SubmitBatch:
         Raises DependencyUnavailableError when quotas cannot be read; in that case nothing is
         stored.
         """
-        asked = [self._asked(submission) for submission in submissions]
+        tasks = [self._build(submission) for submission in submissions]
         first: dict[str, Task] = {}
-        for task in asked:
+        for task in tasks:
             if isinstance(task, Task):
                 first.setdefault(task.id, task)
-        outcomes = self._stored(user_id, list(first.values()))
-        outcomes |= self._replayed({task_id: outcomes[task_id] for task_id in _keyed(asked, submissions)})
-        matched = [_matched(task, first, outcomes) for task in asked]
-        unconfirmed = self._unconfirmed(matched)
+        outcomes = self._store(user_id, list(first.values()))
+        outcomes |= self._find_replays(
+            {task_id: outcomes[task_id] for task_id in _ids_with_key(tasks, submissions)}
+        )
+        matched = [_match(task, first, outcomes) for task in tasks]
+        unconfirmed = self._publish(matched)
         return tuple(
             unconfirmed.get(outcome.task.id, outcome) if isinstance(outcome, Submitted) else outcome
             for outcome in matched
         )
 
-    def _asked(self, submission: Submission) -> Task | DomainError:
+    def _build(self, submission: Submission) -> Task | DomainError:
         try:
             return self.submit_task.new_task(submission)
-        except DomainError as refusal:
-            return refusal
+        except DomainError as error:
+            return error
 
-    def _stored(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
+    def _store(self, user_id: str, tasks: Sequence[Task]) -> dict[str, Outcome]:
         """Store the tasks within the caller's quotas and return the results by id."""
         estimator = self.submit_task.estimator
         allowance = self.submit_task.quotas.submissions_of(user_id, len(tasks))
@@ -95,25 +97,25 @@ class SubmitBatch:
             for task, each in zip(tasks, created, strict=True)
         )
 
-    def _replayed(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    def _find_replays(self, outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
         """Return those of the rejected tasks that an earlier request has stored."""
         kinds = (TaskAlreadyExistsError, QuotaExceededError)
-        perhaps = [task_id for task_id, outcome in outcomes.items() if isinstance(outcome, kinds)]
-        if not perhaps:
+        candidates = [task_id for task_id, outcome in outcomes.items() if isinstance(outcome, kinds)]
+        if not candidates:
             return {}
         try:
-            known = self.batches.get(perhaps)
+            stored = self.batches.get(candidates)
         except DependencyUnavailableError as error:
-            return {task_id: OutcomeUnknownError(task_id, error) for task_id in perhaps}
+            return {task_id: OutcomeUnknownError(task_id, error) for task_id in candidates}
         replayed: dict[str, Outcome] = {}
-        for task_id in perhaps:
-            if task_id in known:
-                replayed[task_id] = Submitted(task=known[task_id], replayed=True)
+        for task_id in candidates:
+            if task_id in stored:
+                replayed[task_id] = Submitted(task=stored[task_id], replayed=True)
             elif isinstance(outcomes[task_id], TaskAlreadyExistsError):
                 replayed[task_id] = TaskNotFoundError(task_id)  # deleted between the two calls
         return replayed
 
-    def _unconfirmed(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
+    def _publish(self, outcomes: Iterable[Outcome]) -> Mapping[str, TaskNotConfirmedError]:
         """Publish the tasks that need a message; return those without a confirmation, by id."""
         publisher = self.submit_task.publisher
         found = (outcome.task for outcome in outcomes if isinstance(outcome, Submitted))
@@ -127,27 +129,25 @@ class SubmitBatch:
         return {}
 
 
-def _keyed(asked: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
+def _ids_with_key(tasks: Sequence[Task | DomainError], submissions: Sequence[Submission]) -> set[str]:
     """Return the ids that an earlier request may have used; without a key they are random."""
     return {
         task.id
-        for task, submission in zip(asked, submissions, strict=True)
+        for task, submission in zip(tasks, submissions, strict=True)
         if isinstance(task, Task) and submission.idempotency_key is not None
     }
 
 
-def _matched(
-    asked: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
-) -> Outcome:
+def _match(tasks: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> Outcome:
     """Return the result of one submission: a later one with the same id replays the first."""
-    if isinstance(asked, DomainError):
-        return asked
-    outcome = outcomes[asked.id]
-    is_first = first[asked.id] is asked
+    if isinstance(tasks, DomainError):
+        return tasks
+    outcome = outcomes[tasks.id]
+    is_first = first[tasks.id] is tasks
     if isinstance(outcome, DomainError) or (is_first and not outcome.replayed):
         return outcome
     try:
-        check_same_request(outcome.task, asked)
-    except IdempotencyKeyReusedError as refusal:
-        return refusal
+        check_same_request(outcome.task, tasks)
+    except IdempotencyKeyReusedError as error:
+        return error
     return Submitted(task=outcome.task, replayed=True)

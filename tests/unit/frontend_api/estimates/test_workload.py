@@ -99,13 +99,13 @@ class Reading:
 
     @property
     def queued(self) -> int:
-        latest = self.read.at_once()
+        latest = self.read.latest()
         assert latest is not None
         return latest.backlog_of("demo").all_queued.tasks
 
     @property
     def queued_before_submission(self) -> int:
-        latest = self.read.at_once(checked=True)
+        latest = self.read.latest(checked=True)
         assert latest is not None
         return latest.backlog_of("demo").all_queued.tasks
 
@@ -198,7 +198,7 @@ def test_other_process_counts_arrivals_and_finished_tasks_within_a_second(readin
     )
 
     def queued_there() -> int:
-        latest = other.at_once(checked=True)
+        latest = other.latest(checked=True)
         assert latest is not None
         return latest.backlog_of("demo").all_queued.tasks
 
@@ -271,11 +271,11 @@ def test_workload_is_none_without_firestore_and_not_read_for_a_while(reading: Re
     reading.stats.unavailable = True
     with pytest.raises(DependencyUnavailableError):
         reading.read()
-    assert reading.read.at_once() is None
+    assert reading.read.latest() is None
     reading.stats.unavailable = False
-    assert reading.read.at_once() is None
+    assert reading.read.latest() is None
     reading.clock.advance(5)
-    assert reading.read.at_once() is not None
+    assert reading.read.latest() is not None
 
 
 def test_former_workers_are_read_only_for_unmeasured_models(reading: Reading) -> None:
