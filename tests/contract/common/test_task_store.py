@@ -48,7 +48,7 @@ def stored_task(store: TaskStore, **changes: object) -> Task:
     return store.create(submitted_task(**{"task_id": uuid.uuid4().hex, **changes}))
 
 
-def test_what_was_created_is_read_back_with_its_revision(store: TaskStore) -> None:
+def test_store_returns_created_task_with_its_revision(store: TaskStore) -> None:
     created = stored_task(store, labels={"team": "pictures"})
     assert created.revision is not None
     read = store.get(created.id)
@@ -56,21 +56,21 @@ def test_what_was_created_is_read_back_with_its_revision(store: TaskStore) -> No
     assert read.revision == created.revision
 
 
-def test_an_id_can_be_created_once(store: TaskStore) -> None:
+def test_create_fails_for_existing_id(store: TaskStore) -> None:
     task = stored_task(store)
     with pytest.raises(TaskAlreadyExistsError):
         store.create(replace(task, user_id="mallory"))
     assert store.get(task.id).user_id == "ada"
 
 
-def test_an_unknown_task_is_not_found(store: TaskStore) -> None:
+def test_get_fails_for_unknown_task(store: TaskStore) -> None:
     with pytest.raises(TaskNotFoundError):
         store.get("nobody")
     with pytest.raises(TaskNotFoundError):
         store.update("nobody", lambda task: task.enqueued(NOW))
 
 
-def test_an_update_writes_the_change_and_returns_it(store: TaskStore) -> None:
+def test_update_writes_the_change_and_returns_it(store: TaskStore) -> None:
     task = stored_task(store)
     written = store.update(task.id, lambda found: found.claimed_by("worker-1", NOW, TTL))
     assert written.status is TaskStatus.PROCESSING
@@ -97,7 +97,7 @@ def test_every_field_survives_storage(store: TaskStore) -> None:
     assert [attempt.ending for attempt in failed.history] == [failure.code]
 
 
-def test_a_stale_last_seen_costs_a_read_and_nothing_else(store: TaskStore) -> None:
+def test_update_reads_once_when_last_seen_is_stale(store: TaskStore) -> None:
     old = stored_task(store)
     store.update(old.id, lambda task: task.enqueued(NOW))
     claimed = store.update(old.id, lambda task: task.claimed_by("worker-1", NOW, TTL), last_seen=old)
@@ -105,7 +105,7 @@ def test_a_stale_last_seen_costs_a_read_and_nothing_else(store: TaskStore) -> No
     assert claimed.attempt == 1
 
 
-def test_a_refusal_is_believed_only_of_the_stored_task(store: TaskStore) -> None:
+def test_update_raises_only_when_the_stored_task_refuses(store: TaskStore) -> None:
     old = stored_task(store)
     cancelled = store.update(old.id, lambda task: task.cancelled(NOW))
     store.update(old.id, lambda task: task.resubmitted(NOW))
@@ -114,19 +114,19 @@ def test_a_refusal_is_believed_only_of_the_stored_task(store: TaskStore) -> None
     assert store.update(old.id, lambda task: task.claimed_by("w", NOW, TTL), last_seen=cancelled).attempt == 1
 
 
-def test_a_change_that_changes_nothing_writes_nothing(store: TaskStore) -> None:
+def test_update_writes_nothing_when_nothing_changes(store: TaskStore) -> None:
     task = stored_task(store)
     assert store.update(task.id, lambda found: found).revision == task.revision
 
 
-def test_what_a_change_raises_comes_back_and_nothing_is_written(store: TaskStore) -> None:
+def test_update_propagates_errors_and_writes_nothing(store: TaskStore) -> None:
     task = stored_task(store)
     with pytest.raises(InvalidTransitionError):
         store.update(task.id, lambda found: found.cancel_requested(NOW))
     assert store.get(task.id).revision == task.revision
 
 
-def test_of_many_claims_at_once_exactly_one_wins(store: TaskStore) -> None:
+def test_concurrent_claims_have_one_winner(store: TaskStore) -> None:
     task = stored_task(store)
     start = threading.Barrier(8)
 
@@ -144,7 +144,7 @@ def test_of_many_claims_at_once_exactly_one_wins(store: TaskStore) -> None:
     assert store.get(task.id).attempt == 1
 
 
-def test_changes_at_once_are_all_written(store: TaskStore) -> None:
+def test_concurrent_updates_are_all_written(store: TaskStore) -> None:
     task = stored_task(store)
 
     def hand_on(worker: int) -> None:
@@ -158,7 +158,7 @@ def test_changes_at_once_are_all_written(store: TaskStore) -> None:
     assert store.get(task.id).attempts_left == task.attempts_left + 16
 
 
-def test_deleting_is_idempotent(store: TaskStore) -> None:
+def test_delete_is_idempotent(store: TaskStore) -> None:
     task = stored_task(store)
     store.delete(task.id, now=NOW)
     store.delete(task.id, now=NOW)
@@ -166,7 +166,7 @@ def test_deleting_is_idempotent(store: TaskStore) -> None:
         store.get(task.id)
 
 
-def test_a_callers_tasks_come_in_pages_newest_first_and_nobody_elses(store: TaskStore) -> None:
+def test_list_returns_the_callers_tasks_in_pages_newest_first(store: TaskStore) -> None:
     mine = [stored_task(store, now=NOW + timedelta(seconds=second // 2)) for second in range(5)]
     stored_task(store, user_id="bob")
     first = store.list_for("ada", page_size=2)
@@ -180,7 +180,7 @@ def test_a_callers_tasks_come_in_pages_newest_first_and_nobody_elses(store: Task
     assert all(task.revision for task in listed)
 
 
-def test_lists_can_be_narrowed_by_status_and_model(store: TaskStore) -> None:
+def test_list_filters_by_status_and_model(store: TaskStore) -> None:
     queued, cancelled = stored_task(store), stored_task(store)
     store.update(cancelled.id, lambda task: task.cancelled(NOW))
     assert [task.id for task in store.list_for("ada", status=TaskStatus.QUEUED).tasks] == [queued.id]
@@ -188,14 +188,14 @@ def test_lists_can_be_narrowed_by_status_and_model(store: TaskStore) -> None:
     assert store.list_for("ada", model="other").tasks == ()
 
 
-def test_a_page_token_of_somebody_elses_making_is_refused(store: TaskStore) -> None:
+def test_list_rejects_foreign_page_token(store: TaskStore) -> None:
     stored_task(store)
     for token in ("nonsense", "é", "AAAA"):
         with pytest.raises(InvalidPageTokenError):
             store.list_for("ada", page_token=token)
 
 
-def test_a_task_is_deleted_only_as_it_was_seen(store: TaskStore) -> None:
+def test_delete_unchanged_keeps_a_changed_task(store: TaskStore) -> None:
     seen = stored_task(store)
     changed = store.update(seen.id, lambda task: task.enqueued(NOW))
     assert not store.delete_unchanged(seen)
@@ -213,7 +213,7 @@ def ids(tasks: Iterable[Task]) -> list[str]:
     return [task.id for task in tasks]
 
 
-def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: TaskStore) -> None:
+def test_list_unattended_returns_only_tasks_of_the_kind(store: TaskStore) -> None:
     never = stored_task(store)
     lost = stored_task(store)
     store.update(lost.id, lambda task: task.enqueued(MINUTES[1]))
@@ -249,9 +249,7 @@ def test_unattended_tasks_are_found_by_kind_and_the_others_left_in_peace(store: 
 
 
 @pytest.mark.parametrize("kind", StaleTaskKind)
-def test_unattended_tasks_come_in_pages_the_longest_waiting_first(
-    store: TaskStore, kind: StaleTaskKind
-) -> None:
+def test_list_unattended_pages_start_with_the_oldest(store: TaskStore, kind: StaleTaskKind) -> None:
     def neglected(minute: int) -> Task:
         task = stored_task(store, now=MINUTES[minute], start_within=timedelta(seconds=1))
         if kind is StaleTaskKind.MESSAGE_LOST:
@@ -275,7 +273,7 @@ def test_unattended_tasks_come_in_pages_the_longest_waiting_first(
     assert [store.get(task.id) for task in listed] == listed
 
 
-def test_expired_tasks_come_in_pages_and_whatever_has_not_ended_never_does(store: TaskStore) -> None:
+def test_list_expired_pages_contain_only_terminal_tasks(store: TaskStore) -> None:
     keep_for = timedelta(minutes=5)
     waiting, failed, cancelled, retried = (stored_task(store, keep_for=keep_for) for _ in range(4))
     store.update(failed.id, lambda task: task.abandoned(Failure(code="x", message="x"), MINUTES[1]))
@@ -295,7 +293,7 @@ def test_expired_tasks_come_in_pages_and_whatever_has_not_ended_never_does(store
 
 @pytest.mark.emulator
 @pytest.mark.parametrize("times", [2, None])
-def test_a_creation_that_met_another_is_tried_again_though_not_for_ever(
+def test_create_retries_conflicts_up_to_a_limit(
     emulators: Emulators, monkeypatch: pytest.MonkeyPatch, times: int | None
 ) -> None:
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
@@ -316,7 +314,7 @@ def test_a_creation_that_met_another_is_tried_again_though_not_for_ever(
 
 
 @pytest.mark.emulator
-def test_a_document_that_this_version_cannot_read_hides_no_other_task(emulators: Emulators) -> None:
+def test_list_skips_undecodable_documents(emulators: Emulators) -> None:
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     store = FirestoreTaskStore(client)
     tasks = [stored_task(store, task_id=name, keep_for=timedelta(0)) for name in ("a", "b", "c", "d")]

@@ -38,11 +38,11 @@ def ids(found: tuple[WorkerReport, ...]) -> list[str]:
     return [report.worker_id for report in found]
 
 
-def test_nobody_is_alive_before_anybody_said_so(reports: WorkerReports) -> None:
+def test_alive_is_empty_without_reports(reports: WorkerReports) -> None:
     assert reports.alive(NOW) == reports.latest("demo", limit=10) == ()
 
 
-def test_a_report_is_read_as_it_was_published(reports: WorkerReports) -> None:
+def test_report_is_returned_as_published(reports: WorkerReports) -> None:
     size = SizeTimes(
         pass_pixels=131_072,
         step_seconds=0.05,
@@ -61,13 +61,13 @@ def test_a_report_is_read_as_it_was_published(reports: WorkerReports) -> None:
     assert reports.alive(NOW) == (report,)
 
 
-def test_a_later_report_takes_the_place_of_an_earlier_one(reports: WorkerReports) -> None:
+def test_later_report_replaces_the_earlier_one(reports: WorkerReports) -> None:
     reports.publish(worker_report(slots=1))
     reports.publish(worker_report(slots=2))
     assert [report.slots for report in reports.alive(NOW)] == [2]
 
 
-def test_a_worker_is_alive_until_the_moment_it_named(reports: WorkerReports) -> None:
+def test_worker_is_alive_until_its_alive_until(reports: WorkerReports) -> None:
     reports.publish(worker_report("short", alive_until=NOW + SECOND))
     reports.publish(worker_report("long", alive_until=NOW + 3 * SECOND))
     reports.publish(worker_report("left").leaving(NOW))
@@ -75,13 +75,13 @@ def test_a_worker_is_alive_until_the_moment_it_named(reports: WorkerReports) -> 
     assert ids(reports.alive(NOW + SECOND)) == ["long"]
 
 
-def test_what_the_dead_measured_is_still_to_be_had_the_latest_first(reports: WorkerReports) -> None:
+def test_latest_returns_reports_of_dead_workers_newest_first(reports: WorkerReports) -> None:
     for name, seconds in (("first", 1), ("third", 3), ("second", 2)):
         reports.publish(worker_report(name, alive_until=NOW + seconds * SECOND, times=(times_of("demo"),)))
     assert ids(reports.latest("demo", limit=2)) == ["third", "second"]
 
 
-def test_who_knows_a_model_is_found_behind_any_number_who_do_not(reports: WorkerReports) -> None:
+def test_latest_finds_the_model_behind_other_reports(reports: WorkerReports) -> None:
     both = (times_of("demo"), times_of("rare"))
     reports.publish(worker_report("knows both", alive_until=NOW, times=both))
     for number in range(12):
@@ -92,7 +92,7 @@ def test_who_knows_a_model_is_found_behind_any_number_who_do_not(reports: Worker
 
 
 @pytest.mark.emulator
-def test_a_report_that_cannot_be_read_hides_no_other(emulators: Emulators) -> None:
+def test_alive_skips_undecodable_reports(emulators: Emulators) -> None:
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     reports = FirestoreWorkerReports(client, timeout_seconds=10)
     reports.publish(worker_report())
@@ -102,7 +102,7 @@ def test_a_report_that_cannot_be_read_hides_no_other(emulators: Emulators) -> No
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("kind", ["fake", "emulator"])
-def test_a_store_out_of_reach_is_said_within_seconds(kind: str) -> None:
+def test_reports_fail_within_seconds_when_store_is_unreachable(kind: str) -> None:
     fake = InMemoryWorkerReports()
     fake.unavailable = True
     nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")

@@ -77,7 +77,7 @@ def setting(request: pytest.FixtureRequest) -> Iterator[Setting]:
     setting.leave()
 
 
-def test_deliveries_are_processed_side_by_side_up_to_the_slots(setting: Setting) -> None:
+def test_deliveries_run_concurrently_up_to_the_slots(setting: Setting) -> None:
     setting.open(slots=2)
     for body in (b"one", b"two", b"three"):
         setting.deliver(body)
@@ -88,7 +88,7 @@ def test_deliveries_are_processed_side_by_side_up_to_the_slots(setting: Setting)
     assert sorted(setting.processing.bodies) == [b"one", b"three", b"two"]
 
 
-def test_a_closed_stream_lets_the_running_deliveries_finish(setting: Setting) -> None:
+def test_close_lets_running_deliveries_finish(setting: Setting) -> None:
     stream = setting.open(slots=1)
     setting.deliver(b"one")
     assert setting.processing.wait_for(1)
@@ -103,7 +103,7 @@ def test_a_closed_stream_lets_the_running_deliveries_finish(setting: Setting) ->
     assert stream.ended_because is None
 
 
-def test_a_stream_that_cannot_go_on_ends_and_says_why(setting: Setting) -> None:
+def test_broken_stream_ends_and_reports_the_reason(setting: Setting) -> None:
     setting.lose_subscription()
     stream = setting.open(slots=1)
     assert setting.ends.acquire(timeout=PATIENCE_SECONDS)

@@ -45,7 +45,7 @@ def task() -> Task:
     )
 
 
-def test_each_image_comes_once_whole_and_its_steps_are_told(
+def test_generation_yields_each_image_once_and_reports_steps(
     generator: ImageGenerator, tracker: ProgressTracker
 ) -> None:
     generation = generator.start(task(), tracker, {})
@@ -61,7 +61,7 @@ def test_each_image_comes_once_whole_and_its_steps_are_told(
     assert (progress.step, progress.value, progress.phase) == (STEPS, 1.0, Phase.DENOISING)
 
 
-def test_an_interrupted_drawing_says_so(generator: ImageGenerator, tracker: ProgressTracker) -> None:
+def test_interrupted_generation_raises(generator: ImageGenerator, tracker: ProgressTracker) -> None:
     generation = generator.start(task(), tracker, {})
     generation.interrupt()
     generation.interrupt(want_checkpoints=True)
@@ -70,7 +70,7 @@ def test_an_interrupted_drawing_says_so(generator: ImageGenerator, tracker: Prog
     generation.close()
 
 
-def test_a_drawing_may_be_closed_before_it_began_and_twice(
+def test_generation_can_be_closed_early_and_twice(
     generator: ImageGenerator, tracker: ProgressTracker
 ) -> None:
     generation = generator.start(task(), tracker, {})

@@ -45,27 +45,27 @@ def written(request: pytest.FixtureRequest) -> Written:
     return Written(request)
 
 
-def test_what_was_written_lies_there_whole(written: Written) -> None:
+def test_writer_stores_the_whole_object(written: Written) -> None:
     data = bytes(range(256)) * 2_000
     written.write(data)
     assert written.read() == data
 
 
-def test_the_same_bytes_again_are_no_error(written: Written) -> None:
+def test_writer_accepts_the_same_bytes_again(written: Written) -> None:
     written.write(b"picture")
     written.write(b"picture")
     assert written.read() == b"picture"
 
 
 @pytest.mark.parametrize("other", [b"another picture", b"pictura"])
-def test_other_bytes_under_a_used_name_are_refused(written: Written, other: bytes) -> None:
+def test_writer_rejects_other_bytes_under_a_used_name(written: Written, other: bytes) -> None:
     written.write(b"picture")
     with pytest.raises(ObjectConflictError):
         written.write(other)
     assert written.read() == b"picture"
 
 
-def test_names_do_not_disturb_one_another(written: Written) -> None:
+def test_writer_keeps_objects_of_other_names(written: Written) -> None:
     written.write(b"first")
     written.write(b"second", f"{FOLDER}attempt-2/0.png")
     assert (written.read(), written.read(f"{FOLDER}attempt-2/0.png")) == (b"first", b"second")
@@ -75,7 +75,7 @@ def image(attempt: int, index: int = 0, *, folder: str = FOLDER) -> str:
     return image_object_name(folder, attempt=attempt, index=index, extension="png")
 
 
-def test_the_images_of_earlier_attempts_are_removed_and_no_others(written: Written) -> None:
+def test_remove_attempts_removes_only_earlier_attempts(written: Written) -> None:
     gone = [image(1), image(1, 1), image(2)]
     kept = [
         image(2, 1),  # the task refers to it
@@ -90,5 +90,5 @@ def test_the_images_of_earlier_attempts_are_removed_and_no_others(written: Writt
     assert written.names() == set(kept)
 
 
-def test_removing_where_nothing_lies_is_no_error(written: Written) -> None:
+def test_remove_attempts_accepts_an_empty_folder(written: Written) -> None:
     assert written.writer.remove_attempts(FOLDER, up_to=5) == 0

@@ -61,18 +61,18 @@ def ended_task() -> Task:
     return submitted_task().cancelled(NOW)
 
 
-def test_an_ending_is_told(published: Published) -> None:
+def test_publisher_sends_the_final_event(published: Published) -> None:
     published.events.publish(ended_task())
     assert published.read_events(1) == [ending_of(ended_task())]
 
 
-def test_the_same_ending_twice_has_one_id(published: Published) -> None:
+def test_final_event_has_the_same_id_when_repeated(published: Published) -> None:
     for _ in range(2):
         published.events.publish(ended_task())
     assert len({event.id for event in published.read_events(2)}) == 1
 
 
-def test_a_start_and_progress_are_told_of_an_attempt(published: Published) -> None:
+def test_publisher_sends_start_and_progress_events(published: Published) -> None:
     claimed = submitted_task().claimed_by("worker-1", NOW, timedelta(seconds=60))
     published.events.publish_start(claimed)
     published.events.publish_progress(claimed)
@@ -81,12 +81,12 @@ def test_a_start_and_progress_are_told_of_an_attempt(published: Published) -> No
     assert {(event.task_id, event.user_id, event.attempt) for event in told} == {(claimed.id, "ada", 1)}
 
 
-def test_a_task_that_has_not_ended_has_nothing_to_tell(published: Published) -> None:
+def test_publish_fails_for_unfinished_task(published: Published) -> None:
     with pytest.raises(ValueError, match="has not ended"):
         published.events.publish(submitted_task())
 
 
-def test_a_dead_letter_keeps_body_attributes_and_reason(published: Published) -> None:
+def test_dead_letter_has_body_attributes_and_reason(published: Published) -> None:
     delivery = Delivery(message_id="m-1", body=b"\xff junk", attributes={"model": "demo"})
     published.dead_letters.publish(delivery, reason="body is not JSON")
     body, reason, attributes = published.read_dead_letter()

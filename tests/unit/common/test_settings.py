@@ -9,7 +9,7 @@ from common.domain.models.catalog import DEMO_MODEL, EMBEDDED_CATALOG
 from common.settings import SettingsError, SharedSettings, read_catalog
 
 
-def test_the_environment_names_the_clouds_things(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_PROJECT_ID", "pictures")
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
     settings = SharedSettings()
@@ -17,19 +17,19 @@ def test_the_environment_names_the_clouds_things(monkeypatch: pytest.MonkeyPatch
     assert settings.uses_emulators
 
 
-def test_without_a_catalog_the_embedded_one_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_catalog_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DARKROOM_MODEL_CATALOG", raising=False)
     assert SharedSettings().load_catalog() is EMBEDDED_CATALOG
 
 
-def test_a_catalog_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_catalog_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     other = DEMO_MODEL.model_copy(update={"name": "other"})
     (tmp_path / "models.json").write_text(json.dumps({"models": [other.model_dump(mode="json")]}))
     monkeypatch.setenv("DARKROOM_MODEL_CATALOG", str(tmp_path / "models.json"))
     assert SharedSettings().load_catalog().default == other
 
 
-def test_a_source_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> None:
+def test_source_folder_is_relative_to_the_catalog(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     sources = {"beside": "weights", "absolute": str(tmp_path / "weights"), "hub": "owner/name"}
     models = [
@@ -41,7 +41,7 @@ def test_a_source_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> Non
     assert found == {**sources, "beside": str(tmp_path / "weights")}
 
 
-def test_tokenizer_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> None:
+def test_tokenizer_folder_is_relative_to_the_catalog(tmp_path: Path) -> None:
     (tmp_path / "words").mkdir()
     model = {
         "name": "hub",
@@ -63,7 +63,7 @@ def test_tokenizer_folder_is_found_relative_to_the_catalog(tmp_path: Path) -> No
         ('{"models": [{"name": "UPPER", "title": "x", "family": "x", "source": "x"}]}', "models/0/name"),
     ],
 )
-def test_a_catalog_that_does_not_fit_is_refused_with_the_reason(
+def test_invalid_catalog_is_rejected_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None, reason: str
 ) -> None:
     path = tmp_path / "models.json"

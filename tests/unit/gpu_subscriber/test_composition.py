@@ -16,26 +16,26 @@ from gpu_subscriber.__main__ import engine_settings_of
 from gpu_subscriber.settings import WorkerSettings
 
 
-def test_the_defaults_fit_together() -> None:
+def test_default_settings_are_consistent() -> None:
     assert engine_settings_of(WorkerSettings()).models[0].name == "demo"
 
 
-def test_a_claim_must_outlive_its_heartbeats() -> None:
+def test_settings_reject_claims_shorter_than_heartbeats() -> None:
     with pytest.raises(ValidationError, match="three times"):
         WorkerSettings(claim_ttl_seconds=8)
 
 
-def test_two_heartbeats_must_be_missing_before_a_holder_counts_as_silent() -> None:
+def test_settings_reject_a_silence_below_two_heartbeats() -> None:
     with pytest.raises(ValidationError, match="twice"):
         WorkerSettings(holder_silence_seconds=5)
 
 
-def test_a_model_that_is_not_on_offer_is_refused_by_name() -> None:
+def test_settings_reject_an_unknown_model_by_name() -> None:
     with pytest.raises(SettingsError, match="DARKROOM_MODELS: no model 'dream'"):
         engine_settings_of(WorkerSettings(models=("dream",)))
 
 
-def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_SUBSCRIPTION", "darkroom-tasks-sdxl")
     monkeypatch.setenv("DARKROOM_MODELS", "sdxl, flux,")
     settings = WorkerSettings()
@@ -44,7 +44,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert WorkerSettings().models == ()
 
 
-def test_the_parent_process_never_loads_torch() -> None:
+def test_parent_process_never_imports_torch() -> None:
     script = (
         "import sys, gpu_subscriber.__main__; "
         "print([name for name in ('torch', 'diffusers', 'transformers', 'safetensors') if name in sys.modules])"
@@ -71,7 +71,7 @@ def run_worker(**environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_told_to_leave_before_it_is_ready_exits_0(how: signal.Signals) -> None:
+def test_worker_exits_0_when_drained_before_ready(how: signal.Signals) -> None:
     with run_worker() as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
@@ -81,7 +81,7 @@ def test_a_worker_that_is_told_to_leave_before_it_is_ready_exits_0(how: signal.S
         assert_left_in_good_order(worker)
 
 
-def test_a_signal_that_the_system_hands_to_another_thread_is_heard_all_the_same() -> None:
+def test_worker_drains_when_another_thread_gets_the_signal() -> None:
     with run_worker() as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
@@ -107,7 +107,7 @@ def send_to_thread(process_id: int, thread_id: int, number: signal.Signals) -> N
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def test_a_misconfigured_worker_says_what_is_wrong_and_exits_78() -> None:
+def test_misconfigured_worker_reports_the_error_and_exits_78() -> None:
     with run_worker(DARKROOM_CLAIM_TTL_SECONDS="6") as worker:
         _, complaint = worker.communicate(timeout=120)
         assert worker.returncode == 78

@@ -27,16 +27,16 @@ def patience(*, seconds: float, draining: threading.Event | None = None) -> Depe
     return DependencyRetry(seconds=seconds, draining=draining or threading.Event(), first_pause_seconds=0.001)
 
 
-def test_an_unavailable_dependency_is_asked_again() -> None:
+def test_unavailable_dependency_is_retried() -> None:
     assert patience(seconds=30)(Flaky(3, DependencyUnavailableError("firestore"))) == 4
 
 
-def test_it_ends() -> None:
+def test_retries_end_after_the_limit() -> None:
     with pytest.raises(DependencyUnavailableError):
         patience(seconds=0)(Flaky(3, DependencyUnavailableError("firestore")))
 
 
-def test_whoever_is_in_a_hurry_tries_once() -> None:
+def test_draining_worker_tries_once() -> None:
     draining, flaky = threading.Event(), Flaky(1, DependencyUnavailableError("firestore"))
     draining.set()
     with pytest.raises(DependencyUnavailableError):
@@ -44,7 +44,7 @@ def test_whoever_is_in_a_hurry_tries_once() -> None:
     assert flaky.calls == 1
 
 
-def test_any_other_error_comes_through_at_once() -> None:
+def test_other_errors_are_raised_immediately() -> None:
     flaky = Flaky(1, ClaimLostError("gone"))
     with pytest.raises(ClaimLostError):
         patience(seconds=30)(flaky)

@@ -83,7 +83,7 @@ def declared_indexes() -> set[tuple[tuple[str, str], ...]]:
 @pytest.mark.parametrize(
     "query", recorded_queries(), ids=lambda query: "+".join(f for f, _ in needed_index(query))
 )
-def test_the_query_has_an_index(query: Any) -> None:
+def test_query_has_an_index(query: Any) -> None:
     needed = needed_index(query)
     is_kept_by_firestore_itself = len(needed) == 1 and needed[0][0] not in unindexed_fields()
     assert is_kept_by_firestore_itself or needed in declared_indexes()
@@ -102,7 +102,7 @@ class _RecordingReports(FirestoreWorkerReports):
         return ()
 
 
-def test_who_knows_a_model_is_found_by_an_index() -> None:
+def test_latest_reports_query_has_an_index() -> None:
     reports = _RecordingReports()
     reports.latest("demo", limit=1)
     (query,) = reports.queries
@@ -115,7 +115,7 @@ def test_who_knows_a_model_is_found_by_an_index() -> None:
     assert asked in declared_indexes()
 
 
-def test_moments_that_only_grow_have_no_index_of_their_own() -> None:
+def test_growing_timestamps_have_no_single_field_index() -> None:
     """Such an index allows at most 500 writes a second in all: its newest entries are adjacent."""
     document = json.loads((INDEXES.parents[1] / "tests" / "golden" / "task_document.json").read_text())
     moments = {name for name, value in document.items() if isinstance(value, dict) and "timestamp" in value}
@@ -123,7 +123,7 @@ def test_moments_that_only_grow_have_no_index_of_their_own() -> None:
     assert {"created_at", "updated_at", "queued_at"} < moments <= unindexed_fields()
 
 
-def test_what_expires_is_taken_away_by_firestore_too() -> None:
+def test_expiring_collections_have_a_ttl_policy() -> None:
     overrides = json.loads(INDEXES.read_text())["fieldOverrides"]
     expiring = {
         override["collectionGroup"]: override["fieldPath"] for override in overrides if override.get("ttl")

@@ -22,7 +22,7 @@ def completed(**asked: Any) -> Any:
     return DEMO_MODEL.completed({"prompt": "a red circle", **asked}, seed=7)
 
 
-def test_silence_is_filled_with_the_models_defaults() -> None:
+def test_omitted_parameters_get_the_models_defaults() -> None:
     parameters = completed(width=None)
     defaults = DEMO_MODEL.defaults
     assert (parameters.steps, parameters.width, parameters.sampler) == (
@@ -33,7 +33,7 @@ def test_silence_is_filled_with_the_models_defaults() -> None:
     assert (parameters.model, parameters.seed) == ("demo", 7)
 
 
-def test_what_was_asked_wins() -> None:
+def test_given_parameters_override_defaults() -> None:
     parameters = completed(steps=5, seed=0, sampler=Sampler.EULER, guidance_scale=0.0)
     assert (parameters.steps, parameters.seed, parameters.sampler, parameters.guidance_scale) == (
         5,
@@ -63,26 +63,26 @@ def test_what_was_asked_wins() -> None:
         ),
     ],
 )
-def test_a_refusal_names_the_field_and_the_limit(asked: dict[str, Any], pointer: str, detail: str) -> None:
+def test_rejection_names_the_field_and_the_limit(asked: dict[str, Any], pointer: str, detail: str) -> None:
     with pytest.raises(ParametersRejectedError) as refused:
         completed(**asked)
     assert [(problem.pointer, problem.detail) for problem in refused.value.problems] == [(pointer, detail)]
 
 
-def test_every_refused_field_is_named_at_once() -> None:
+def test_rejection_names_every_invalid_field() -> None:
     with pytest.raises(ParametersRejectedError, match="2 fields are outside") as refused:
         completed(steps=5000, width=100)
     assert [problem.pointer for problem in refused.value.problems] == ["/steps", "/width"]
 
 
-def test_a_sampler_that_is_not_offered_is_refused_by_name() -> None:
+def test_rejection_names_the_unknown_sampler() -> None:
     spec = DEMO_MODEL.model_copy(update={"samplers": (Sampler.DDIM, Sampler.EULER)})
     with pytest.raises(ParametersRejectedError) as refused:
         spec.completed({"prompt": "x", "sampler": Sampler.LCM}, seed=1)
     assert refused.value.problems[0].detail == "must be one of ddim, euler; got 'lcm'"
 
 
-def test_defaults_outside_the_limits_are_a_refused_catalog() -> None:
+def test_catalog_rejects_defaults_outside_the_limits() -> None:
     with pytest.raises(ValidationError, match="defaults of model 'tiny'"):
         ModelSpec(
             name="tiny",
@@ -94,18 +94,18 @@ def test_defaults_outside_the_limits_are_a_refused_catalog() -> None:
         )
 
 
-def test_an_unknown_model_is_refused_with_what_is_on_offer() -> None:
+def test_unknown_model_error_lists_the_offered_models() -> None:
     with pytest.raises(UnknownModelError, match="model 'dall-e' does not exist; available models: demo"):
         EMBEDDED_CATALOG.get("dall-e")
     assert EMBEDDED_CATALOG.get("demo") is EMBEDDED_CATALOG.default
 
 
-def test_two_models_of_one_name_are_refused() -> None:
+def test_catalog_rejects_duplicate_names() -> None:
     with pytest.raises(ValidationError, match="share one name"):
         ModelCatalog(models=(DEMO_MODEL, DEMO_MODEL))
 
 
-def test_image_k_has_the_seed_plus_k_and_wraps_at_the_largest() -> None:
+def test_seed_of_image_k_is_seed_plus_k_with_wraparound() -> None:
     assert completed(seed=10).seed_of(3) == 13
     assert completed(seed=MAX_SEED).seed_of(1) == 0
 
@@ -125,7 +125,7 @@ def unguided(**fields: Any) -> ModelSpec:
     )
 
 
-def test_defaults_name_nothing_that_has_no_effect() -> None:
+def test_defaults_omit_parameters_without_effect() -> None:
     parameters = unguided().completed({"prompt": "a fox"}, seed=1)
     assert (parameters.sampler, parameters.guidance_scale) == ("own", 1.0)
     assert (parameters.guidance, parameters.negative_prompt) == (Guidance.NONE, None)
@@ -146,13 +146,13 @@ def test_parameter_without_effect_is_refused_at_its_pointer(asked: dict[str, Any
     assert [problem.pointer for problem in refused.value.problems] == [pointer]
 
 
-def test_values_that_say_the_same_as_silence_are_accepted() -> None:
+def test_neutral_values_without_effect_are_accepted() -> None:
     silent = unguided().completed({"prompt": "a fox"}, seed=1)
     same = {"prompt": "a fox", "guidance_scale": 1.0, "negative_prompt": "", "sampler": Sampler.OWN}
     assert unguided().completed(same, seed=1) == silent
 
 
-def test_default_guidance_of_a_model_without_guidance_is_a_refused_catalog() -> None:
+def test_catalog_rejects_guidance_default_without_guidance() -> None:
     with pytest.raises(ValidationError, match="/guidance_scale has no effect"):
         unguided(defaults={"guidance_scale": 7.5})
 
@@ -175,6 +175,6 @@ def test_embedded_guidance_takes_one_pass_at_any_scale() -> None:
     assert passes == {1}
 
 
-def test_negative_prompt_without_classifier_free_guidance_is_a_refused_catalog() -> None:
+def test_catalog_rejects_negative_prompts_without_cfg() -> None:
     with pytest.raises(ValidationError, match="negative_prompt must be false"):
         ModelTraits(guidance=Guidance.EMBEDDED)

@@ -52,7 +52,7 @@ def terminal_tasks() -> list[Task]:
     ]
 
 
-def test_a_submitted_task_is_queued_and_unseen() -> None:
+def test_submitted_task_is_queued() -> None:
     task = submitted_task(start_within=timedelta(seconds=30))
     assert task.status is TaskStatus.QUEUED
     assert (task.attempt, task.attempts_left, task.enqueued_at, task.claim) == (0, 4, None, None)
@@ -60,14 +60,14 @@ def test_a_submitted_task_is_queued_and_unseen() -> None:
     assert task.progress == Progress(phase=Phase.WAITING, steps=task.parameters.steps)
 
 
-def test_a_claim_costs_an_attempt_at_once_so_that_a_crash_counts() -> None:
+def test_claim_uses_an_attempt_immediately() -> None:
     task, claim = processing_task()
     assert (task.status, task.attempt, task.attempts_left) == (TaskStatus.PROCESSING, 1, 3)
     assert claim == Claim(worker_id="worker-1", attempt=1, expires_at=NOW + TTL, claimed_at=NOW)
     assert task.started_at == NOW
 
 
-def test_a_live_claim_keeps_others_away_even_the_same_worker() -> None:
+def test_claim_fails_while_another_claim_is_alive() -> None:
     task, claim = processing_task()
     for worker in ("worker-2", "worker-1"):
         with pytest.raises(ClaimHeldError) as refused:
@@ -75,7 +75,7 @@ def test_a_live_claim_keeps_others_away_even_the_same_worker() -> None:
         assert refused.value.claim == claim
 
 
-def test_an_expired_claim_can_be_taken_over_and_the_first_start_is_remembered() -> None:
+def test_expired_claim_is_taken_over_and_started_at_kept() -> None:
     task, claim = processing_task()
     taken = task.claimed_by("worker-2", claim.expires_at, TTL)
     assert (taken.attempt, taken.attempts_left, taken.started_at) == (2, 2, NOW)
@@ -83,7 +83,7 @@ def test_an_expired_claim_can_be_taken_over_and_the_first_start_is_remembered() 
         taken.completed(claim, (IMAGE,), LATER)
 
 
-def test_a_claim_that_was_watched_in_silence_can_be_taken_over_before_it_expires() -> None:
+def test_silent_claim_is_taken_over_before_it_expires() -> None:
     task, claim = processing_task()
     taken = task.claimed_by("worker-2", LATER, TTL, silent=claim)
     assert (taken.attempt, taken.attempts_left) == (2, 2)
@@ -92,13 +92,13 @@ def test_a_claim_that_was_watched_in_silence_can_be_taken_over_before_it_expires
         taken.renewed(claim, LATER, TTL)
 
 
-def test_a_claim_that_was_renewed_meanwhile_is_not_silent() -> None:
+def test_renewed_claim_is_not_silent() -> None:
     task, claim = processing_task()
     with pytest.raises(ClaimHeldError):
         task.renewed(claim, LATER, TTL).claimed_by("worker-2", LATER, TTL, silent=claim)
 
 
-def test_a_holder_at_its_last_attempt_is_believed_until_its_claim_expires() -> None:
+def test_last_attempts_claim_holds_until_it_expires() -> None:
     task, claim = processing_task(attempts=1)
     with pytest.raises(ClaimHeldError):
         task.claimed_by("worker-2", LATER, TTL, silent=claim)
@@ -106,7 +106,7 @@ def test_a_holder_at_its_last_attempt_is_believed_until_its_claim_expires() -> N
         task.claimed_by("worker-2", claim.expires_at, TTL, silent=claim)
 
 
-def test_what_its_owner_wanted_cancelled_is_not_given_up_but_cancelled() -> None:
+def test_abandoned_task_is_cancelled_when_cancel_was_requested() -> None:
     """Its worker died before it read the flag, and no attempt is left to read it."""
     task, claim = processing_task(attempts=1)
     gone = task.cancel_requested(NOW).abandoned(HOPELESS, claim.expires_at)
@@ -114,13 +114,13 @@ def test_what_its_owner_wanted_cancelled_is_not_given_up_but_cancelled() -> None
     assert gone.history == ended("claim_expired", at=claim.expires_at)
 
 
-def test_claims_end_when_the_attempts_are_used_up() -> None:
+def test_claim_fails_when_attempts_are_exhausted() -> None:
     task, _ = processing_task(attempts=1)
     with pytest.raises(AttemptsExhaustedError):
         task.claimed_by("worker-2", NOW + 2 * TTL, TTL)
 
 
-def test_renewing_extends_the_claim_and_tells_the_progress() -> None:
+def test_renewal_extends_the_claim_and_stores_progress() -> None:
     task, claim = processing_task()
     progress = Progress(phase=Phase.DENOISING, step=7, steps=20, value=0.35)
     preview = Preview(index=0, step=7, jpeg=b"jpeg")
@@ -131,7 +131,7 @@ def test_renewing_extends_the_claim_and_tells_the_progress() -> None:
     assert (again.progress, again.previews) == (progress, (preview,))
 
 
-def test_completion_keeps_the_images_and_drops_the_previews() -> None:
+def test_completion_keeps_images_and_drops_previews() -> None:
     task, claim = processing_task()
     task = task.renewed(claim, LATER, TTL, previews=(Preview(index=0, step=1, jpeg=b"jpeg"),))
     done = task.completed(claim, (IMAGE,), LATER, runs=(RunSeconds(index=0, gpu_seconds=0.5),))
@@ -142,7 +142,7 @@ def test_completion_keeps_the_images_and_drops_the_previews() -> None:
     assert done.finished_at == LATER
 
 
-def test_release_returns_the_task_but_not_the_attempt() -> None:
+def test_release_queues_the_task_without_its_attempt() -> None:
     task, claim = processing_task()
     released = task.released(claim, BROKEN, LATER, output=spent(2.5))
     assert (released.status, released.attempt, released.attempts_left) == (TaskStatus.QUEUED, 1, 3)
@@ -151,7 +151,7 @@ def test_release_returns_the_task_but_not_the_attempt() -> None:
     assert released.history[-1].gpu_seconds == 2.5
 
 
-def test_release_is_refused_for_permanent_failures_and_for_the_last_attempt() -> None:
+def test_release_fails_for_permanent_failure_or_last_attempt() -> None:
     task, claim = processing_task(attempts=1)
     with pytest.raises(AttemptsExhaustedError):
         task.released(claim, BROKEN, LATER)
@@ -159,14 +159,14 @@ def test_release_is_refused_for_permanent_failures_and_for_the_last_attempt() ->
         task.released(claim, HOPELESS, LATER)
 
 
-def test_handing_back_gives_the_attempt_back_but_never_its_number() -> None:
+def test_hand_back_restores_the_attempt_but_not_its_number() -> None:
     task, claim = processing_task()
     back = task.handed_back(claim, LATER)
     assert (back.status, back.attempt, back.attempts_left, back.claim) == (TaskStatus.QUEUED, 1, 4, None)
     assert back.claimed_by("worker-2", LATER, TTL).attempt == 2
 
 
-def test_cancelling_a_queued_task_ends_it_and_a_processing_one_only_raises_the_flag() -> None:
+def test_cancel_ends_a_queued_task_and_flags_a_processing_one() -> None:
     assert submitted_task().cancelled(LATER).status is TaskStatus.CANCELLED
     task, claim = processing_task()
     asked = task.cancel_requested(LATER)
@@ -179,7 +179,7 @@ def test_cancelling_a_queued_task_ends_it_and_a_processing_one_only_raises_the_f
         submitted_task().cancel_requested(LATER)
 
 
-def test_retry_restores_the_attempts_and_clears_the_ending_but_keeps_the_number() -> None:
+def test_retry_restores_attempts_and_keeps_the_attempt_number() -> None:
     task, claim = processing_task()
     failed = task.failed(claim, HOPELESS, LATER)
     again = failed.enqueued(LATER).resubmitted(LATER)
@@ -191,7 +191,7 @@ def test_retry_restores_the_attempts_and_clears_the_ending_but_keeps_the_number(
         task.completed(claim, (IMAGE,), LATER).resubmitted(LATER)
 
 
-def test_a_task_expires_only_once_it_has_ended_and_a_retry_takes_that_back() -> None:
+def test_expiry_is_set_at_the_end_and_cleared_by_retry() -> None:
     keep_for = timedelta(days=3)
     task, claim = processing_task(keep_for=keep_for)
     for alive in (
@@ -214,7 +214,7 @@ def test_a_task_expires_only_once_it_has_ended_and_a_retry_takes_that_back() -> 
             assert ended.resubmitted(LATER).expires_at is None
 
 
-def test_a_task_knows_since_when_it_waits() -> None:
+def test_queued_since_follows_the_latest_queueing() -> None:
     task, claim = processing_task()
     assert (task.queued_at, task.enqueued(LATER).queued_at) == (NOW, NOW)
     ended = task.failed(claim, HOPELESS, NOW)
@@ -234,7 +234,7 @@ def ended(ending: str, *, at: datetime = LATER) -> tuple[PastAttempt, ...]:
     )
 
 
-def test_the_history_tells_how_each_attempt_ended() -> None:
+def test_history_records_the_end_of_each_attempt() -> None:
     task, claim = processing_task()
     assert task.history == ()
     assert task.renewed(claim, LATER, TTL).history == ()
@@ -246,19 +246,19 @@ def test_the_history_tells_how_each_attempt_ended() -> None:
     assert task.abandoned(HOPELESS, LATER).history == ended("invalid_output")
 
 
-def test_an_attempt_whose_claim_ran_out_ended_then_whoever_notices_it() -> None:
+def test_expired_attempt_ends_at_its_claims_expiry() -> None:
     task, claim = processing_task()
     died = ended("claim_expired", at=claim.expires_at)
     assert task.claimed_by("worker-2", NOW + 5 * TTL, TTL).history == died
     assert task.abandoned(HOPELESS, NOW + 5 * TTL).history == died
 
 
-def test_a_holder_that_is_late_but_not_replaced_ends_its_attempt_itself() -> None:
+def test_late_holder_ends_its_own_attempt_when_not_replaced() -> None:
     task, claim = processing_task()
     assert task.completed(claim, (IMAGE,), NOW + 2 * TTL).history == ended("completed", at=NOW + 2 * TTL)
 
 
-def test_what_no_worker_held_adds_nothing_to_the_history_and_a_retry_keeps_it() -> None:
+def test_history_is_unchanged_by_unclaimed_ends_and_retries() -> None:
     assert submitted_task().cancelled(LATER).history == ()
     assert submitted_task().abandoned(HOPELESS, LATER).history == ()
     task, claim = processing_task()
@@ -266,7 +266,7 @@ def test_what_no_worker_held_adds_nothing_to_the_history_and_a_retry_keeps_it() 
     assert failed.resubmitted(LATER).history == failed.history
 
 
-def test_the_history_keeps_the_latest_attempts_only() -> None:
+def test_history_keeps_the_latest_attempts() -> None:
     task = submitted_task()
     for _ in range(MAX_HISTORY + 5):
         task = task.claimed_by("worker-1", NOW, TTL)
@@ -291,19 +291,19 @@ WRITES: list[Callable[[Task], Task]] = [
 
 @pytest.mark.parametrize("write", range(len(WRITES)))
 @pytest.mark.parametrize("ended", range(len(terminal_tasks())))
-def test_a_terminal_task_absorbs_every_write(ended: int, write: int) -> None:
+def test_terminal_task_ignores_every_write(ended: int, write: int) -> None:
     with pytest.raises(InvalidTransitionError):
         WRITES[write](terminal_tasks()[ended])
 
 
-def test_the_publish_note_is_taken_in_any_status() -> None:
+def test_enqueued_is_recorded_in_any_status() -> None:
     for task in [submitted_task(), processing_task()[0], *terminal_tasks()]:
         noted = task.enqueued(LATER)
         assert (noted.enqueued_at, noted.status) == (LATER, task.status)
 
 
 @given(st.lists(st.sampled_from(["crash", "hand_back", "release"]), max_size=12))
-def test_attempt_numbers_only_grow_and_crashes_are_bounded(story: list[str]) -> None:
+def test_attempt_numbers_grow_and_crashes_are_bounded(story: list[str]) -> None:
     task, now, seen, spent = submitted_task(), NOW, [], 0
     for event in story:
         now += TTL + timedelta(seconds=1)

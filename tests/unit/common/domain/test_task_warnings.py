@@ -91,7 +91,7 @@ def test_larger_seed_names_the_seed_of_the_same_image() -> None:
     assert "seed 4294967303 gives the same image as seed 7" in warning.detail
 
 
-def test_later_warning_takes_the_place_of_the_same_one() -> None:
+def test_later_warning_replaces_the_same_one() -> None:
     early, exact, other = (
         TaskWarning(code="prompt_truncated", pointer=pointer, detail=detail)
         for pointer, detail in (("/prompt", "early"), ("/prompt", "exact"), ("/negative_prompt", "other"))

@@ -83,7 +83,7 @@ def collector() -> Iterator[str]:
         thread.join()
 
 
-def test_by_default_nothing_is_exported_and_no_machine_is_asked_where_emulators_are() -> None:
+def test_default_exports_nothing_and_calls_no_metadata_server() -> None:
     local = settings(FIRESTORE_EMULATOR_HOST="localhost:1")
     origin = origin_of(local, process="api", instance_id="one")
     assert not origin.is_on_google_cloud
@@ -92,7 +92,7 @@ def test_by_default_nothing_is_exported_and_no_machine_is_asked_where_emulators_
     assert metric_reader(local, origin) is None
 
 
-def test_where_an_endpoint_is_set_spans_go_there(collector: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_are_sent_to_the_configured_endpoint(collector: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
     draw_a_span(span_processor(SharedSettings(), ELSEWHERE))
     assert Collector.has_come.wait(10)
@@ -105,7 +105,7 @@ def test_where_an_endpoint_is_set_spans_go_there(collector: str, monkeypatch: py
     }
 
 
-def test_google_cloud_is_shown_the_machines_own_identity(
+def test_google_cloud_exporter_uses_the_machines_identity(
     collector: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048).private_bytes(
@@ -126,7 +126,7 @@ def test_google_cloud_is_shown_the_machines_own_identity(
     assert Collector.shown == "Bearer for-the-machine"
 
 
-def test_a_file_has_a_line_for_each_span_as_soon_as_it_ends(tmp_path: Path) -> None:
+def test_file_exporter_writes_a_line_per_ended_span(tmp_path: Path) -> None:
     folder = tmp_path / "traces"
     draw_a_span(span_processor(settings(trace_exporter="file", trace_folder=folder), ELSEWHERE))
     (file,) = folder.glob("test-*.jsonl")
@@ -134,13 +134,13 @@ def test_a_file_has_a_line_for_each_span_as_soon_as_it_ends(tmp_path: Path) -> N
     assert (span["name"], span["attributes"]) == ("draw", {"images": 2})
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_unwritable_trace_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "traces").write_text("a file")
     with pytest.raises(SettingsError, match="DARKROOM_TRACE_FOLDER"):
         span_processor(settings(trace_exporter="file", trace_folder=tmp_path / "traces"), ELSEWHERE)
 
 
-def test_prometheus_fetches_metrics_from_the_port_that_is_set_and_only_one_process_has_it() -> None:
+def test_prometheus_port_serves_metrics_of_one_process() -> None:
     asked = settings(metric_exporter="prometheus", OTEL_EXPORTER_PROMETHEUS_PORT=free_port())
     reader = metric_reader(asked, ELSEWHERE)
     assert reader is not None
@@ -154,7 +154,7 @@ def test_prometheus_fetches_metrics_from_the_port_that_is_set_and_only_one_proce
     assert [line["event"] for line in lines] == ["metrics_not_served"]
 
 
-def test_every_span_is_recorded_unless_the_standard_variable_says_otherwise(
+def test_sampler_records_all_unless_the_variable_is_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen = sampler()

@@ -35,7 +35,7 @@ def lines(project_id: str | None = None) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-def test_lines_are_json_with_the_fields_that_cloud_logging_reads() -> None:
+def test_log_lines_have_the_fields_of_cloud_logging() -> None:
     finished, library, failed = lines()
     assert finished["message"] == "attempt_finished"
     assert (finished["severity"], finished["process"], finished["task_id"]) == ("INFO", "worker", "t1")
@@ -47,7 +47,7 @@ def test_lines_are_json_with_the_fields_that_cloud_logging_reads() -> None:
     assert failed["process"] == "worker", "also on a thread that knows nothing of the main one's context"
 
 
-def test_of_a_real_project_lines_are_joined_to_their_trace_as_cloud_logging_has_it() -> None:
+def test_log_lines_of_a_project_have_cloud_trace_fields() -> None:
     finished, library, _ = lines("my-project")
     project, _, trace_id = finished["logging.googleapis.com/trace"].rpartition("/traces/")
     assert (project, len(trace_id)) == ("projects/my-project", 32)
@@ -56,5 +56,5 @@ def test_of_a_real_project_lines_are_joined_to_their_trace_as_cloud_logging_has_
     assert not any(name.startswith("logging.googleapis.com") for name in library)
 
 
-def test_a_traceback_never_tells_what_the_variables_held() -> None:
+def test_traceback_contains_no_variable_values() -> None:
     assert "a secret wish" not in json.dumps(lines())

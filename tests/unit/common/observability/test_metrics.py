@@ -5,12 +5,12 @@ import re
 from common.observability.metrics import ALL_METRICS
 
 
-def test_metric_names_are_unique_and_say_what_they_mean() -> None:
+def test_metric_names_are_unique_and_described() -> None:
     assert len({metric.name for metric in ALL_METRICS}) == len(ALL_METRICS)
     assert all(metric.meaning.endswith(".") and metric.unit for metric in ALL_METRICS)
 
 
-def test_names_are_such_as_google_cloud_takes() -> None:
+def test_metric_names_are_valid_for_google_cloud() -> None:
     """Points with other names are rejected:
     https://docs.cloud.google.com/stackdriver/docs/otlp-metrics/overview.
     """

@@ -6,7 +6,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from common.observability.tracing import extracted, injected
 
 
-def test_a_trace_survives_the_way_through_message_attributes() -> None:
+def test_trace_context_survives_message_attributes() -> None:
     with TracerProvider().get_tracer("test").start_as_current_span("post") as span:
         attributes = injected({"model": "demo"})
     assert attributes["model"] == "demo"
@@ -14,5 +14,5 @@ def test_a_trace_survives_the_way_through_message_attributes() -> None:
     assert carried.trace_id == span.get_span_context().trace_id
 
 
-def test_attributes_without_a_trace_carry_none() -> None:
+def test_attributes_without_trace_context_yield_none() -> None:
     assert not trace.get_current_span(extracted({"model": "demo"})).get_span_context().is_valid

@@ -22,11 +22,11 @@ ORIGIN = DeadLetterOrigin(
 )
 
 
-def test_what_a_worker_writes_is_read_back() -> None:
+def test_origin_survives_the_round_trip() -> None:
     assert decode_dead_letter_origin({"model": "demo", **encode_dead_letter_origin(ORIGIN)}) == ORIGIN
 
 
-def test_the_workers_attributes_are_the_ones_that_others_know() -> None:
+def test_origin_attributes_have_stable_names() -> None:
     assert encode_dead_letter_origin(ORIGIN) == {
         "dead_letter_reason": "body is not JSON",
         "dead_letter_subscription": "darkroom-tasks-demo",
@@ -37,12 +37,12 @@ def test_the_workers_attributes_are_the_ones_that_others_know() -> None:
     }
 
 
-def test_a_reason_fits_into_an_attribute() -> None:
+def test_reason_is_truncated_to_an_attribute() -> None:
     origin = DeadLetterOrigin(reason="x" * 5_000)
     assert encode_dead_letter_origin(origin) == {"dead_letter_reason": "x" * 1_000}
 
 
-def test_what_pubsub_writes_is_understood() -> None:
+def test_pubsubs_dead_letter_attributes_are_read() -> None:
     assert decode_dead_letter_origin(
         {
             "CloudPubSubDeadLetterSourceSubscription": "darkroom-tasks-demo",
@@ -58,12 +58,12 @@ def test_what_pubsub_writes_is_understood() -> None:
 
 
 @pytest.mark.parametrize("nonsense", ["", "-1", "²", "9" * 30, "soon", "2026-01-01T12:00:00", "\x00"])
-def test_nonsense_counts_as_not_noted(nonsense: str) -> None:
+def test_invalid_attributes_are_ignored(nonsense: str) -> None:
     names = ("dead_letter_delivery_count", "dead_letter_published_at", "dead_letter_body_bytes")
     assert decode_dead_letter_origin(dict.fromkeys(names, nonsense)) == DeadLetterOrigin()
 
 
-def test_the_messages_own_attributes_are_told_apart() -> None:
+def test_own_attributes_exclude_the_origin() -> None:
     own = {"model": "demo", "traceparent": "00-…"}
     googles = {"CloudPubSubDeadLetterSourceDeliveryCount": "5"}
     assert own_attributes({**own, **googles, **encode_dead_letter_origin(ORIGIN)}) == own

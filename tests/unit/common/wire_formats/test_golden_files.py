@@ -169,11 +169,11 @@ def golden(name: str) -> Any:
     return json.loads((GOLDEN / name).read_text())
 
 
-def test_the_document_is_the_golden_one() -> None:
+def test_task_document_equals_the_golden_file() -> None:
     assert _plain(encode_task_document(full_task())) == golden("task_document.json")
 
 
-def test_the_message_is_the_golden_one() -> None:
+def test_task_message_equals_the_golden_file() -> None:
     task = full_task()
     assert json.loads(encode_task_message(task, result_bucket="images")) == golden("task_message.json")
     attributes = {"model": "demo", "pool": "demo", "lane": "interactive", "task_id": "task-1"}
@@ -181,15 +181,15 @@ def test_the_message_is_the_golden_one() -> None:
     assert task_message_attributes(task, pool="large") == attributes | {"pool": "large"}
 
 
-def test_the_event_is_the_golden_one() -> None:
+def test_task_event_equals_the_golden_file() -> None:
     assert json.loads(encode_task_event(ending_of(completed_task()))) == golden("task_event.json")
 
 
-def test_the_worker_report_is_the_golden_one() -> None:
+def test_worker_report_equals_the_golden_file() -> None:
     assert _plain(encode_worker_report(worker_report())) == golden("worker_report.json")
 
 
-def test_worker_reports_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+def test_worker_report_round_trip_ignores_unknown_fields() -> None:
     older = encode_worker_report(worker_report())
     del older["broken_models"]
     assert decode_worker_report(older) == replace(worker_report(), broken_models=())
@@ -204,13 +204,13 @@ def test_worker_reports_survive_the_round_trip_and_ignore_what_they_do_not_know(
     [{"version": "2.0"}, {"slots": "many"}, {"alive_until": None}, {"times": [{"model": "demo"}]}],
     ids=str,
 )
-def test_a_broken_worker_report_is_an_undecodable_one(broken: dict[str, Any]) -> None:
+def test_broken_worker_report_is_undecodable(broken: dict[str, Any]) -> None:
     with pytest.raises(UndecodableError):
         decode_worker_report(encode_worker_report(worker_report()) | broken)
 
 
 @pytest.mark.parametrize("pace", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_worker_that_says_nonsense_of_its_pace_is_not_believed(pace: float) -> None:
+def test_worker_report_with_invalid_times_is_undecodable(pace: float) -> None:
     """Other processes divide by it: one worker's invalid value would stop every submission."""
     document = encode_worker_report(worker_report())
     document["times"][0]["gpu_seconds_per_unit"] = pace
@@ -218,27 +218,27 @@ def test_a_worker_that_says_nonsense_of_its_pace_is_not_believed(pace: float) ->
         decode_worker_report(document)
 
 
-def test_documents_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+def test_task_document_round_trip_ignores_unknown_fields() -> None:
     for task in (submitted_task(), full_task(), completed_task()):
         document = encode_task_document(task)
         document["from_the_future"] = {"a": 1}
         assert decode_task_document(document) == task
 
 
-def test_a_document_of_the_first_days_is_kept_for_a_month_and_has_waited_since_its_creation() -> None:
+def test_first_version_gets_default_expiry_and_queued_since() -> None:
     document = encode_task_document(submitted_task())
     del document["keep_for_seconds"], document["queued_at"]
     task = decode_task_document(document)
     assert (task.keep_for, task.queued_at) == (timedelta(days=30), task.created_at)
 
 
-def test_a_document_of_before_the_warnings_has_none() -> None:
+def test_document_without_warnings_has_none() -> None:
     document = encode_task_document(full_task())
     del document["warnings"]
     assert decode_task_document(document | {"version": "1.5"}).warnings == ()
 
 
-def test_a_document_of_before_the_history_is_read_as_having_none() -> None:
+def test_document_without_history_has_none() -> None:
     document = encode_task_document(full_task())
     del document["history"], document["claim"]["claimed_at"]
     task = decode_task_document(document | {"version": "1.0"})
@@ -249,7 +249,7 @@ def test_a_document_of_before_the_history_is_read_as_having_none() -> None:
     assert decode_task_document(encode_task_document(handed_back)) == handed_back
 
 
-def test_messages_survive_the_round_trip_and_ignore_what_they_do_not_know() -> None:
+def test_task_message_round_trip_ignores_unknown_fields() -> None:
     task = full_task()
     body = json.loads(encode_task_message(task, result_bucket="images"))
     body |= {"version": "1.7", "from_the_future": 1}
@@ -260,14 +260,14 @@ def test_messages_survive_the_round_trip_and_ignore_what_they_do_not_know() -> N
     assert message.result_bucket == "images"
 
 
-def test_events_survive_the_round_trip_and_the_same_ending_has_the_same_id() -> None:
+def test_task_event_round_trip_keeps_the_id() -> None:
     event = ending_of(completed_task())
     assert decode_task_event(encode_task_event(event)) == event
     assert ending_of(completed_task()).id == event.id
     assert ending_of(submitted_task().cancelled(NOW)).id != event.id
 
 
-def test_a_retried_task_that_ends_the_same_way_again_has_another_event() -> None:
+def test_final_event_has_a_new_id_after_a_retry() -> None:
     first = submitted_task().cancelled(NOW)
     second = first.resubmitted(NOW).cancelled(NOW + timedelta(milliseconds=1))
     assert second.attempt == first.attempt
@@ -287,15 +287,13 @@ def test_task_document_has_its_pending_event_under_the_old_name_in_version_1_6()
     assert decode_task_document(old).event_pending_since == NOW
 
 
-def test_a_document_of_before_the_predictions_is_read_as_having_none() -> None:
+def test_document_without_predictions_has_none() -> None:
     document = encode_task_document(full_task())
     del document["work_units"], document["predicted_seconds"]
     assert decode_task_document(document | {"version": "1.2"}).predicted_seconds is None
 
 
-def test_a_document_of_before_traces_is_read_as_having_none_and_an_attempt_takes_its_own_into_the_history() -> (
-    None
-):
+def test_document_without_traces_has_none_and_history_gets_the_attempts() -> None:
     task = full_task()
     assert task.claim is not None
     assert task.handed_back(task.claim, NOW).history[-1].traceparent == task.claim.traceparent
@@ -306,7 +304,7 @@ def test_a_document_of_before_traces_is_read_as_having_none_and_an_attempt_takes
     assert (read.traceparent, read.claim.traceparent, read.history[0].traceparent) == (None, None, None)
 
 
-def test_a_start_has_one_id_in_each_attempt_and_progress_one_for_each_step() -> None:
+def test_start_event_id_is_per_attempt_and_progress_id_per_step() -> None:
     first = submitted_task().claimed_by("worker-1", NOW, timedelta(seconds=60))
     assert first.claim is not None
     second = first.handed_back(first.claim, NOW).claimed_by("worker-2", NOW, timedelta(seconds=60))
@@ -318,7 +316,7 @@ def test_a_start_has_one_id_in_each_attempt_and_progress_one_for_each_step() -> 
     assert callback_event_of(ending_of(completed_task())) == "finished"
 
 
-def test_a_task_without_an_ending_has_no_event() -> None:
+def test_unfinished_task_has_no_final_event() -> None:
     with pytest.raises(ValueError, match="has not ended"):
         ending_of(submitted_task())
 
@@ -343,20 +341,20 @@ def _changed(**changes: Any) -> bytes:
         (b" " * 1_000_001, "body has 1000001 bytes"),
     ],
 )
-def test_an_undecodable_message_says_why_without_repeating_user_input(body: bytes, reason: str) -> None:
+def test_undecodable_message_error_contains_no_user_input(body: bytes, reason: str) -> None:
     with pytest.raises(UndecodableError) as refused:
         decode_task_message(body)
     assert refused.value.reason.startswith(reason)
 
 
-def test_a_version_from_the_future_is_told_apart() -> None:
+def test_unsupported_version_is_distinguished() -> None:
     with pytest.raises(UnsupportedVersionError):
         decode_task_message(_changed(version="2.0"))
     with pytest.raises(UnsupportedVersionError):
         decode_task_document(encode_task_document(full_task()) | {"version": "2.0"})
 
 
-def test_a_broken_document_is_an_undecodable_one() -> None:
+def test_broken_document_is_undecodable() -> None:
     for field in ("status", "parameters", "claim", "created_at", "previews", "history"):
         with pytest.raises(UndecodableError):
             decode_task_document(encode_task_document(full_task()) | {field: 17})

@@ -87,7 +87,7 @@ def has_only_equalities(query: Any) -> bool:
 @pytest.mark.parametrize(
     "query", recorded_stats().queries, ids=lambda query: "+".join(f for f, _ in needed_index(query))
 )
-def test_the_query_has_an_index(query: Any) -> None:
+def test_query_has_an_index(query: Any) -> None:
     needed = needed_index(query)
     merged = has_only_equalities(query) and unindexed_fields().isdisjoint(name for name, _ in needed)
     assert merged or needed in declared_indexes()

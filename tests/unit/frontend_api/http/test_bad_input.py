@@ -170,7 +170,7 @@ def test_a_number_that_overflows_is_refused(api: Api) -> None:
     assert api.has_taken_nothing()
 
 
-def test_every_refused_field_is_named_at_once(api: Api) -> None:
+def test_rejection_names_every_invalid_field(api: Api) -> None:
     problem = problem_in(api.submit(steps=5_000, width=100, num_images=9), "parameters_rejected", 422)
     assert {error["pointer"] for error in problem["errors"]} == {"/steps", "/width", "/num_images"}
     assert api.has_taken_nothing()

@@ -22,7 +22,7 @@ from gpu_subscriber.adapters.gcs_errors import translated_storage_errors
     ],
     ids=lambda error: getattr(error, "code", None) or type(error).__name__,
 )
-def test_what_another_try_may_cure_is_an_outage(error: Exception) -> None:
+def test_transient_storage_error_is_dependency_unavailable(error: Exception) -> None:
     with pytest.raises(DependencyUnavailableError), translated_storage_errors():
         raise error
 
@@ -30,7 +30,7 @@ def test_what_another_try_may_cure_is_an_outage(error: Exception) -> None:
 @pytest.mark.parametrize(
     "status", [HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED]
 )
-def test_what_no_other_try_will_cure_passes_as_it_is(status: HTTPStatus) -> None:
+def test_permanent_storage_error_is_propagated(status: HTTPStatus) -> None:
     error = from_http_status(status, "no")
     with pytest.raises(type(error)), translated_storage_errors():
         raise error

@@ -47,12 +47,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     server.communicate()
 
 
-def test_the_removal_cost_is_an_annotation_beside_others(cluster: Cluster) -> None:
+def test_deletion_cost_is_set_beside_other_annotations(cluster: Cluster) -> None:
     cluster.pod().set_deletion_cost(3)
     assert cluster.annotations() == {"kept": "as it was", REMOVAL_COST: "3"}
 
 
-def test_a_renewed_token_is_read_anew(cluster: Cluster) -> None:
+def test_renewed_token_is_read_again(cluster: Cluster) -> None:
     pod = cluster.pod()
     (cluster.access / "token").write_text("expired")
     with pytest.raises(DependencyUnavailableError, match="kubernetes answered 401"):
@@ -62,12 +62,12 @@ def test_a_renewed_token_is_read_anew(cluster: Cluster) -> None:
     assert cluster.annotations()[REMOVAL_COST] == "1"
 
 
-def test_another_pod_is_refused(cluster: Cluster) -> None:
+def test_patch_of_another_pod_is_forbidden(cluster: Cluster) -> None:
     with pytest.raises(DependencyUnavailableError, match="kubernetes answered 403"):
         cluster.pod("worker-2").set_deletion_cost(1)
 
 
-def test_a_server_of_another_authority_gets_no_token(cluster: Cluster, tmp_path: Path) -> None:
+def test_server_of_another_authority_gets_no_token(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN)
     make_certificate(tmp_path)
     pod = KubernetesPod(name="worker-1", namespace="darkroom", api=cluster.api, access=tmp_path)
@@ -75,7 +75,7 @@ def test_a_server_of_another_authority_gets_no_token(cluster: Cluster, tmp_path:
         pod.set_deletion_cost(1)
 
 
-def test_without_a_mounted_token_it_says_so(tmp_path: Path) -> None:
+def test_missing_token_is_dependency_unavailable(tmp_path: Path) -> None:
     pod = KubernetesPod(name="worker-1", namespace="darkroom", access=tmp_path)
     with pytest.raises(DependencyUnavailableError, match="FileNotFoundError"):
         pod.set_deletion_cost(1)

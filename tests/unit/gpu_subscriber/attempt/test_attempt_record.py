@@ -53,9 +53,7 @@ def submitted(bench: WorkerBench) -> tuple[Delivery, str]:
     return delivery, carried
 
 
-def test_an_attempt_is_one_span_with_its_parts_in_the_trace_of_the_request(
-    bench: WorkerBench, spans: RecordedSpans
-) -> None:
+def test_attempt_is_one_span_in_the_requests_trace(bench: WorkerBench, spans: RecordedSpans) -> None:
     delivery, _ = submitted(bench)
     bench.worker()(delivery)
     request, process = spans.one("POST /v1/tasks"), spans.one("process darkroom-tasks-demo")
@@ -78,9 +76,7 @@ def test_an_attempt_is_one_span_with_its_parts_in_the_trace_of_the_request(
     assert "red circle" not in str([span.to_json() for span in spans.all]), "never a prompt"
 
 
-def test_a_second_attempt_is_linked_to_the_first_and_not_its_child(
-    bench: WorkerBench, spans: RecordedSpans
-) -> None:
+def test_second_attempts_span_links_to_the_first(bench: WorkerBench, spans: RecordedSpans) -> None:
     bench.generator.script = first_fails
     delivery, _ = submitted(bench)
     assert [bench.worker()(delivery) for _ in range(2)] == [Settlement.RETURN, Settlement.ACKNOWLEDGE]
@@ -92,7 +88,7 @@ def test_a_second_attempt_is_linked_to_the_first_and_not_its_child(
     assert dict(first.attributes or {})["error.type"] == "queued"
 
 
-def test_an_attempt_after_a_rescue_is_the_rescues_child_and_linked_to_the_request(
+def test_attempt_after_rescue_is_its_child_and_links_to_the_request(
     bench: WorkerBench, spans: RecordedSpans
 ) -> None:
     delivery, _ = submitted(bench)
@@ -104,9 +100,7 @@ def test_an_attempt_after_a_rescue_is_the_rescues_child_and_linked_to_the_reques
     assert [link.context.span_id for link in process.links] == [request.context.span_id]
 
 
-def test_what_attempts_came_to_is_counted_with_the_seconds_they_made_and_lost(
-    bench: WorkerBench, counted: CountedMetrics
-) -> None:
+def test_attempt_metrics_count_useful_and_wasted_seconds(bench: WorkerBench, counted: CountedMetrics) -> None:
     bench.generator.script = first_fails
     delivery = delivery_of(bench.submit())
     for _ in range(2):
@@ -123,9 +117,7 @@ def test_what_attempts_came_to_is_counted_with_the_seconds_they_made_and_lost(
     assert counted.of("darkroom.queue.duration") == {labelled(model="demo", lane="interactive"): 1}
 
 
-def test_what_a_cancelled_task_had_taken_is_not_counted_as_lost(
-    bench: WorkerBench, counted: CountedMetrics
-) -> None:
+def test_cancelled_tasks_seconds_are_counted_once(bench: WorkerBench, counted: CountedMetrics) -> None:
     task = bench.submit()
 
     def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -139,9 +131,7 @@ def test_what_a_cancelled_task_had_taken_is_not_counted_as_lost(
     assert counted.of("darkroom.gpu.time") == {labelled(model="demo", use="cancelled"): 2.0}
 
 
-def test_an_ending_is_counted_once_however_often_it_is_delivered(
-    bench: WorkerBench, counted: CountedMetrics
-) -> None:
+def test_final_state_is_counted_once_per_task(bench: WorkerBench, counted: CountedMetrics) -> None:
     delivery = delivery_of(bench.submit())
     bench.worker()(delivery)
     bench.clock.advance(CLAIM_TTL.total_seconds())
@@ -152,7 +142,7 @@ def test_an_ending_is_counted_once_however_often_it_is_delivered(
 
 
 @pytest.mark.parametrize(("holder", "told"), [("worker-a", "self"), ("worker-b", "other")])
-def test_a_delivery_of_a_task_that_a_live_worker_holds_is_a_lost_lease(
+def test_delivery_of_a_held_task_counts_a_lost_lease(
     bench: WorkerBench, counted: CountedMetrics, holder: str, told: str
 ) -> None:
     task = bench.submit()
@@ -171,7 +161,7 @@ def test_a_delivery_of_a_task_that_a_live_worker_holds_is_a_lost_lease(
     assert bench.store.get(task.id).status is TaskStatus.PROCESSING
 
 
-def test_money_is_counted_where_a_second_has_a_price(counted: CountedMetrics) -> None:
+def test_cost_is_counted_when_a_price_is_set(counted: CountedMetrics) -> None:
     GpuCost(price_per_second=0.5, currency="EUR").count(model="demo", useful=4.0, wasted=1.0)
     GpuCost().count(model="demo", useful=4.0)
     assert counted.of("darkroom.cost") == {

@@ -64,7 +64,7 @@ def setting() -> Setting:
     return Setting()
 
 
-def test_each_renewal_reports_how_far_the_task_is(setting: Setting) -> None:
+def test_renewal_writes_the_progress(setting: Setting) -> None:
     setting.draw_to(5)
     assert setting.beat_after(1.1)
     assert not setting.beat_after(0.1)
@@ -72,7 +72,7 @@ def test_each_renewal_reports_how_far_the_task_is(setting: Setting) -> None:
     assert setting.progress[0].progress.step == 5
 
 
-def test_a_claim_is_renewed_every_three_seconds(setting: Setting) -> None:
+def test_claim_is_renewed_every_three_seconds(setting: Setting) -> None:
     assert not setting.beat_after(2.9)
     assert setting.beat_after(0.2)
     assert setting.stored.claim is not None
@@ -80,19 +80,19 @@ def test_a_claim_is_renewed_every_three_seconds(setting: Setting) -> None:
     assert not setting.beat_after(2.9)
 
 
-def test_a_clock_that_is_set_back_keeps_no_claim_from_being_renewed(setting: Setting) -> None:
+def test_claim_is_renewed_when_the_clock_is_set_back(setting: Setting) -> None:
     assert setting.beat_after(3.0)
     assert not setting.beat_after(-600.0)
     assert setting.beat_after(3.0)
 
 
-def test_the_first_denoising_step_is_told_at_once(setting: Setting) -> None:
+def test_first_denoising_step_is_written_immediately(setting: Setting) -> None:
     setting.draw_to(1)
     assert setting.beat_after(0.0)
     assert (setting.stored.progress.phase, setting.stored.progress.step) == (Phase.DENOISING, 1)
 
 
-def test_progress_is_told_once_a_second_and_every_tenth_of_the_way(setting: Setting) -> None:
+def test_progress_is_written_each_second_per_tenth_of_the_work(setting: Setting) -> None:
     setting.draw_to(1)
     setting.beat_after(0.0)
     setting.draw_to(2)
@@ -105,7 +105,7 @@ def test_progress_is_told_once_a_second_and_every_tenth_of_the_way(setting: Sett
     assert setting.stored.progress.value == 0.5
 
 
-def test_a_first_preview_waits_for_a_third_of_a_second_only(setting: Setting) -> None:
+def test_first_preview_is_written_after_0_3_seconds(setting: Setting) -> None:
     setting.draw_to(1)
     setting.beat_after(0.0)
     setting.active.preview_ready(0, 1, b"jpeg")
@@ -114,7 +114,7 @@ def test_a_first_preview_waits_for_a_third_of_a_second_only(setting: Setting) ->
     assert [preview.jpeg for preview in setting.stored.previews] == [b"jpeg"]
 
 
-def test_an_image_of_half_a_minute_is_written_about_ten_times(setting: Setting) -> None:
+def test_image_of_30_seconds_has_about_ten_writes(setting: Setting) -> None:
     writes = 0
     for step in range(1, STEPS + 1):
         setting.draw_to(step)
@@ -123,7 +123,7 @@ def test_an_image_of_half_a_minute_is_written_about_ten_times(setting: Setting) 
 
 
 @pytest.mark.parametrize("seconds", [2.0, 10.0])
-def test_a_cancelled_task_is_stopped(setting: Setting, seconds: float) -> None:
+def test_heartbeat_stops_a_cancelled_task(setting: Setting, seconds: float) -> None:
     generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
     setting.active.attach(generation)
     setting.store.update(setting.active.task.id, lambda t: t.cancel_requested(setting.clock.now()))
@@ -134,7 +134,7 @@ def test_a_cancelled_task_is_stopped(setting: Setting, seconds: float) -> None:
 
 @pytest.mark.parametrize("seconds", [2.0, 10.0])
 @pytest.mark.parametrize("how", ["taken over", "ended", "deleted"])
-def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, seconds: float) -> None:
+def test_heartbeat_stops_a_task_whose_claim_is_lost(setting: Setting, how: str, seconds: float) -> None:
     task_id = setting.active.task.id
     if how == "taken over":
         after_expiry = setting.clock.now() + timedelta(seconds=61)
@@ -151,7 +151,7 @@ def test_a_task_that_is_no_longer_ours_is_stopped(setting: Setting, how: str, se
     assert setting.active.stop_reason is StopReason.CLAIM_LOST
 
 
-def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_it(setting: Setting) -> None:
+def test_heartbeat_renews_a_new_task_with_a_reused_id(setting: Setting) -> None:
     """The old drawing is stopped; the new one, with the same worker and number, continues."""
     setting.store.delete(setting.active.task.id, now=setting.clock.now())
     setting.clock.advance(1)
@@ -174,7 +174,7 @@ def test_a_task_submitted_anew_under_the_id_of_a_deleted_one_is_renewed_beside_i
     assert setting.stored.claim.expires_at == setting.clock.now() + TTL
 
 
-def test_an_unreachable_store_stops_nothing_and_is_asked_again_soon(setting: Setting) -> None:
+def test_heartbeat_retries_when_the_store_is_unavailable(setting: Setting) -> None:
     setting.store.unavailable = True
     setting.clock.advance(11)
     with setting.heartbeat.holding(setting.active):
@@ -185,18 +185,18 @@ def test_an_unreachable_store_stops_nothing_and_is_asked_again_soon(setting: Set
     assert setting.beat_after(1.1)
 
 
-def test_a_claim_that_expired_in_an_outage_is_kept_if_nobody_took_it(setting: Setting) -> None:
+def test_claim_expired_in_an_outage_is_kept_when_not_taken_over(setting: Setting) -> None:
     assert setting.beat_after(120)
     assert setting.active.stop_reason is None
 
 
-def test_an_ended_attempt_is_not_renewed(setting: Setting) -> None:
+def test_heartbeat_does_not_renew_an_ended_attempt(setting: Setting) -> None:
     setting.active.update(lambda t: t.cancelled_by_holder(setting.active.claim, setting.clock.now()))
     assert not setting.beat_after(11)
     assert setting.active.stop_reason is None
 
 
-def test_a_stop_before_the_drawing_reaches_it_all_the_same(setting: Setting) -> None:
+def test_early_stop_reaches_the_generation(setting: Setting) -> None:
     setting.active.stop(StopReason.DRAINING)
     generation = ScriptedGeneration(setting.active.task, setting.active, {}, draw_everything)
     setting.active.attach(generation)
@@ -212,7 +212,7 @@ def test_a_stop_before_the_drawing_reaches_it_all_the_same(setting: Setting) -> 
         ([StopReason.CLAIM_LOST, StopReason.DRAINING], StopReason.CLAIM_LOST),
     ],
 )
-def test_the_first_reason_stays_but_a_lost_claim_outweighs_it(
+def test_first_stop_reason_is_kept_unless_the_claim_is_lost(
     setting: Setting, reasons: list[StopReason], kept: StopReason
 ) -> None:
     for reason in reasons:
@@ -220,7 +220,7 @@ def test_the_first_reason_stays_but_a_lost_claim_outweighs_it(
     assert setting.active.stop_reason is kept
 
 
-def test_news_wakes_the_thread_and_stop_ends_it(setting: Setting) -> None:
+def test_wake_triggers_a_beat_and_stop_ends_the_thread(setting: Setting) -> None:
     told = threading.Event()
 
     class TellingStore(InMemoryTaskStore):
@@ -239,7 +239,7 @@ def test_news_wakes_the_thread_and_stop_ends_it(setting: Setting) -> None:
     assert not thread.is_alive()
 
 
-def test_the_time_left_follows_the_pace_seen_so_far(setting: Setting) -> None:
+def test_seconds_left_follows_the_measured_pace(setting: Setting) -> None:
     tracker = setting.active.tracker
     assert tracker.seconds_left() is None
     setting.draw_to(1)
@@ -261,14 +261,14 @@ def test_the_time_left_follows_the_pace_seen_so_far(setting: Setting) -> None:
         ([Phase.UPLOADING, Phase.UPLOADING], Phase.UPLOADING),
     ],
 )
-def test_a_task_of_several_images_tells_the_phase_of_most_interest(phases: list[Phase], told: Phase) -> None:
+def test_phase_of_several_images_is_the_most_relevant_one(phases: list[Phase], told: Phase) -> None:
     tracker = ProgressTracker(images=len(phases), steps=STEPS, clock=FakeClock())
     for index, phase in enumerate(phases):
         tracker.phase_changed(index, phase)
     assert tracker.phase is told
 
 
-def test_progress_is_the_slowest_image_and_the_mean_of_all() -> None:
+def test_progress_has_the_slowest_step_and_the_mean_value() -> None:
     tracker = ProgressTracker(images=2, steps=STEPS, clock=FakeClock())
     tracker.image_finished(0)
     tracker.step_done(1, 5)
@@ -276,6 +276,6 @@ def test_progress_is_the_slowest_image_and_the_mean_of_all() -> None:
     assert (progress.step, progress.value) == (5, 0.625)
 
 
-def test_previews_never_outgrow_the_document(setting: Setting) -> None:
+def test_previews_stay_below_the_document_limit(setting: Setting) -> None:
     setting.active.preview_ready(0, 1, b"x" * 400_000)
     assert setting.active.tracker.snapshot().previews == ()

@@ -48,20 +48,20 @@ def test_only_terminal_tasks_are_acknowledged() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "status"), [(2, TaskStatus.QUEUED), (1, TaskStatus.FAILED)])
-def test_a_retryable_failure_is_retried_while_an_attempt_is_left(attempts: int, status: TaskStatus) -> None:
+def test_retryable_failure_is_retried_while_attempts_are_left(attempts: int, status: TaskStatus) -> None:
     task = claimed(attempts=attempts)
     assert task.claim is not None
     assert released_or_failed(task, task.claim, TIRED, NOW, output=NO_OUTPUT).status is status
 
 
-def test_a_failed_attempt_of_a_cancelled_task_cancels_it() -> None:
+def test_failed_attempt_cancels_the_task_when_cancel_was_requested() -> None:
     task = claimed().cancel_requested(NOW)
     assert task.claim is not None
     ended = released_or_failed(task, task.claim, TIRED, NOW, output=NO_OUTPUT)
     assert (ended.status, ended.failure) == (TaskStatus.CANCELLED, None)
 
 
-def test_handed_back_seconds_are_open_until_the_next_attempt_uses_or_loses_them() -> None:
+def test_handed_back_seconds_are_settled_by_the_next_attempt() -> None:
     task = claimed()
     assert task.claim is not None
     back = cancelled_or_handed_back(task, task.claim, NOW, output=spent(3.0))
@@ -69,7 +69,7 @@ def test_handed_back_seconds_are_open_until_the_next_attempt_uses_or_loses_them(
     assert back.attempts_left == submitted_task().attempts_left
 
 
-def test_the_seconds_of_a_cancelled_attempt_are_wasted() -> None:
+def test_cancelled_attempts_seconds_are_wasted() -> None:
     task = claimed().cancel_requested(NOW)
     assert task.claim is not None
     ended = cancelled_or_handed_back(task, task.claim, NOW, output=spent(3.0))
@@ -87,7 +87,7 @@ REFUSED = Failure(code="content_filtered", message="refused")
 
 
 @pytest.mark.parametrize("failure", [REFUSED, TIRED])
-def test_images_are_kept_when_another_one_fails_for_good(failure: Failure) -> None:
+def test_finished_images_are_kept_when_another_fails_permanently(failure: Failure) -> None:
     task, claim, output = two_of_three(attempts=1)
     ended = finished(task, claim, NOW, output=output, failures={2: failure})
     assert (ended.status, ended.failure) == (TaskStatus.COMPLETED, None)
@@ -95,14 +95,14 @@ def test_images_are_kept_when_another_one_fails_for_good(failure: Failure) -> No
     assert ended.failed_images == (FailedImage(index=2, code=failure.code, message=failure.message),)
 
 
-def test_a_retryable_failure_of_one_image_releases_the_task_with_the_others() -> None:
+def test_retryable_image_failure_releases_the_task_with_its_images() -> None:
     task, claim, output = two_of_three()
     released = finished(task, claim, NOW, output=output, failures={2: TIRED})
     assert (released.status, released.failure) == (TaskStatus.QUEUED, TIRED)
     assert (released.missing_images, released.failed_images) == ((2,), ())
 
 
-def test_an_image_that_failed_for_good_is_not_generated_again() -> None:
+def test_permanently_failed_image_is_not_generated_again() -> None:
     task, claim, output = two_of_three()
     first = AttemptOutput(images=output.images[:1])
     permanent = replace(first, failed_images=(failed_image(1, REFUSED),))
@@ -110,14 +110,14 @@ def test_an_image_that_failed_for_good_is_not_generated_again() -> None:
     assert (released.status, released.missing_images) == (TaskStatus.QUEUED, (2,))
 
 
-def test_a_task_without_any_image_fails_with_the_first_images_reason() -> None:
+def test_task_without_images_fails_with_the_first_reason() -> None:
     task, claim, _ = two_of_three()
     ended = finished(task, claim, NOW, output=NO_OUTPUT, failures={2: REFUSED, 0: REFUSED, 1: REFUSED})
     assert (ended.status, ended.failure) == (TaskStatus.FAILED, REFUSED)
     assert [image.index for image in ended.failed_images] == [0, 1, 2]
 
 
-def test_a_failed_attempt_completes_the_task_with_what_it_has_when_none_is_left() -> None:
+def test_last_failed_attempt_completes_a_task_that_has_images() -> None:
     task, claim, output = two_of_three(attempts=1)
     ended = released_or_failed(task, claim, TIRED, NOW, output=output)
     assert (ended.status, ended.history[-1].ending) == (TaskStatus.COMPLETED, "out_of_gpu_memory")
@@ -125,7 +125,7 @@ def test_a_failed_attempt_completes_the_task_with_what_it_has_when_none_is_left(
 
 
 @pytest.mark.parametrize("code", sorted(ENGINE_FAILURE_CODES))
-def test_nobody_goes_on_from_a_checkpoint_after_a_crash_or_at_the_end(code: str) -> None:
+def test_checkpoints_are_not_used_after_a_crash_or_at_the_end(code: str) -> None:
     task = claimed()
     assert task.claim is not None
     crash = Failure(code=code, message="it ended", retryable=True)
@@ -134,7 +134,7 @@ def test_nobody_goes_on_from_a_checkpoint_after_a_crash_or_at_the_end(code: str)
     assert not may_resume_after(task.failed(task.claim, TIRED, NOW))
 
 
-def test_whose_images_nobody_needs_any_more() -> None:
+def test_removable_attempts_follow_the_stored_task() -> None:
     task = claimed_or_ended(claimed(), "worker-b", NOW + 2 * TTL, TTL)
     assert (task.attempt, task.claim is not None) == (2, True)
     assert task.claim is not None
@@ -151,7 +151,7 @@ def test_whose_images_nobody_needs_any_more() -> None:
     assert removable_attempts(task, successor) == 2
 
 
-def test_a_zombie_never_counts_the_winners_images_among_the_needless() -> None:
+def test_removable_attempts_exclude_the_winners_images() -> None:
     zombies = claimed()
     winner = claimed_or_ended(zombies, "worker-b", NOW + 2 * TTL, TTL)
     assert winner.claim is not None
@@ -167,7 +167,7 @@ def test_a_zombie_never_counts_the_winners_images_among_the_needless() -> None:
         (ObjectConflictError("tasks/task-1/attempt-1/0.png"), "object_conflict", True),
     ],
 )
-def test_owners_learn_a_stable_code(error: GenerationFailedError, code: str, retryable: bool) -> None:
+def test_failure_has_a_stable_code(error: GenerationFailedError, code: str, retryable: bool) -> None:
     failure = failure_of(error)
     assert (failure.code, failure.retryable) == (code, retryable)
     assert "tasks/task-1" not in failure.message

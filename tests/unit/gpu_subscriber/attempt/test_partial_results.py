@@ -40,7 +40,7 @@ def attempts_of(task: Task) -> list[str]:
     return [image.object_name.removeprefix(task.folder).split("/")[0] for image in task.images]
 
 
-def test_three_images_are_kept_when_the_safety_checker_refuses_the_fourth(bench: WorkerBench) -> None:
+def test_three_images_are_kept_when_the_fourth_is_filtered(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 0, 1)
         generation.spend(2, 0.5)
@@ -58,7 +58,7 @@ def test_three_images_are_kept_when_the_safety_checker_refuses_the_fourth(bench:
     assert set(bench.writer.objects) == {image.object_name for image in stored.images}
 
 
-def test_only_the_image_that_ran_out_of_memory_is_generated_again(bench: WorkerBench) -> None:
+def test_only_the_image_without_memory_is_generated_again(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.spend(1, 0.25)
         yield FailedRun(index=1, failure=OUT_OF_MEMORY)
@@ -83,7 +83,7 @@ def test_only_the_image_that_ran_out_of_memory_is_generated_again(bench: WorkerB
     assert (stored.usage.gpu_seconds, stored.usage.wasted_gpu_seconds) == (2.0, 0.25)
 
 
-def test_a_cancelled_task_keeps_its_finished_images(bench: WorkerBench) -> None:
+def test_cancelled_task_keeps_its_finished_images(bench: WorkerBench) -> None:
     task = four_images(bench)
 
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -110,7 +110,7 @@ def test_a_cancelled_task_keeps_its_finished_images(bench: WorkerBench) -> None:
     assert retried.images[:2] == stored.images
 
 
-def test_images_are_in_the_document_while_the_others_are_generated(bench: WorkerBench) -> None:
+def test_finished_images_are_stored_while_others_are_generated(bench: WorkerBench) -> None:
     seen: list[Task] = []
     task = four_images(bench)
 
@@ -134,7 +134,7 @@ def test_images_are_in_the_document_while_the_others_are_generated(bench: Worker
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
-def test_a_drained_worker_hands_its_finished_images_on(bench: WorkerBench) -> None:
+def test_drained_worker_hands_back_finished_images(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 3)
         raise GenerationInterruptedError("drain")
@@ -152,7 +152,7 @@ class WorkerKilledError(BaseException):
     """The effect of SIGKILL on all other code."""
 
 
-def test_a_killed_worker_leaves_its_reported_images_and_seconds(bench: WorkerBench) -> None:
+def test_killed_worker_leaves_reported_images_and_seconds(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 0, 1)
         generation.spend(2, 0.25)
@@ -174,7 +174,7 @@ def test_a_killed_worker_leaves_its_reported_images_and_seconds(bench: WorkerBen
     assert [attempt.gpu_seconds for attempt in stored.history] == [1.25, 1.0]
 
 
-def test_a_task_whose_images_are_all_reported_completes_without_another_run(bench: WorkerBench) -> None:
+def test_task_with_all_images_completes_without_another_run(bench: WorkerBench) -> None:
     task = four_images(bench)
 
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -194,7 +194,7 @@ def test_a_task_whose_images_are_all_reported_completes_without_another_run(benc
     assert bench.generator.generations[1].task.missing_images == ()
 
 
-def test_a_zombie_removes_only_those_of_its_images_that_the_task_does_not_have(bench: WorkerBench) -> None:
+def test_zombie_removes_only_its_unreferenced_images(bench: WorkerBench) -> None:
     task = four_images(bench)
 
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -213,7 +213,7 @@ def test_a_zombie_removes_only_those_of_its_images_that_the_task_does_not_have(b
     assert set(bench.writer.objects) == {image.object_name for image in stored.images}
 
 
-def test_the_last_attempts_failure_completes_a_task_that_has_images(bench: WorkerBench) -> None:
+def test_last_attempts_failure_completes_a_task_with_images(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 1)
         raise GenerationFailedError(CRASHED)
@@ -231,7 +231,7 @@ def test_the_last_attempts_failure_completes_a_task_that_has_images(bench: Worke
     assert [event.type for event in bench.events.events] == ["task.completed"]
 
 
-def test_an_image_that_cannot_be_stored_costs_no_other_image(bench: WorkerBench) -> None:
+def test_unstorable_image_keeps_the_other_images(bench: WorkerBench) -> None:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw(generation, 0)
         bench.writer.failures_left = 1
@@ -249,7 +249,7 @@ def test_an_image_that_cannot_be_stored_costs_no_other_image(bench: WorkerBench)
     assert stored.usage.total_seconds == 1.25
 
 
-def test_each_device_second_is_counted_once_by_the_delivery_that_settles_it(bench: WorkerBench) -> None:
+def test_device_seconds_are_counted_once_by_the_settling_delivery(bench: WorkerBench) -> None:
     """Returned, then overtaken, then completed: the metric has the seconds that the workers spent."""
     counted = CountedMetrics()
     task = four_images(bench)

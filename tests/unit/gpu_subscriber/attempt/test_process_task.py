@@ -38,7 +38,7 @@ def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[Piece]]
 # ── the settlement table ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> None:
+def test_generated_task_is_completed_published_and_acknowledged(bench: WorkerBench) -> None:
     task = bench.submit(
         parameters=bench.submit(task_id="other").parameters.model_copy(update={"num_images": 3})
     )
@@ -61,7 +61,7 @@ def test_a_drawn_task_is_completed_told_and_acknowledged(bench: WorkerBench) -> 
         assert task.user_id.encode() not in data, "a file goes from hand to hand"
 
 
-def test_warnings_of_the_engine_are_stored_with_the_task(bench: WorkerBench) -> None:
+def test_engine_warnings_are_stored_with_the_task(bench: WorkerBench) -> None:
     exact = TaskWarning(code="prompt_truncated", pointer="/prompt", detail="31 tokens, 30 are read.")
 
     def warning_first(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -86,13 +86,13 @@ def test_file_states_no_negative_prompt_that_had_no_effect(bench: WorkerBench) -
         assert (b"Negative prompt" in data) is (stated is not None)
 
 
-def test_images_lie_under_the_attempts_own_name(bench: WorkerBench) -> None:
+def test_object_names_contain_the_attempt(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.worker()(delivery_of(task))
     assert set(bench.writer.objects) == {f"{task.folder}attempt-1/0.png"}
 
 
-def test_a_permanent_failure_fails_the_task_and_is_acknowledged(bench: WorkerBench) -> None:
+def test_permanent_failure_fails_and_acknowledges_the_task(bench: WorkerBench) -> None:
     bench.generator.script = failing(PERMANENT)
     task = bench.submit()
 
@@ -104,7 +104,7 @@ def test_a_permanent_failure_fails_the_task_and_is_acknowledged(bench: WorkerBen
     assert [event.type for event in bench.events.events] == ["task.failed"]
 
 
-def test_a_retryable_failure_releases_the_task_and_returns_the_delivery(bench: WorkerBench) -> None:
+def test_retryable_failure_releases_and_returns_the_task(bench: WorkerBench) -> None:
     bench.generator.script = failing(RETRYABLE)
     task = bench.submit()
 
@@ -116,14 +116,14 @@ def test_a_retryable_failure_releases_the_task_and_returns_the_delivery(bench: W
     assert bench.events.events == []
 
 
-def test_a_retryable_failure_of_the_last_attempt_fails_the_task(bench: WorkerBench) -> None:
+def test_retryable_failure_fails_the_task_on_the_last_attempt(bench: WorkerBench) -> None:
     bench.generator.script = failing(RETRYABLE)
     task = bench.submit(attempts=1)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert bench.store.get(task.id).status is TaskStatus.FAILED
 
 
-def test_a_task_that_kills_every_worker_ends_failed_with_its_history(bench: WorkerBench) -> None:
+def test_task_that_crashes_every_worker_fails_with_its_history(bench: WorkerBench) -> None:
     task = bench.submit(attempts=2)
     for _ in range(2):  # two workers claim it and die at once
         bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
@@ -145,7 +145,7 @@ def claimed_by_another(bench: WorkerBench, worker_id: str = "worker-b") -> tuple
     return task, task.claim
 
 
-def test_a_claim_that_another_worker_renews_returns_the_delivery(bench: WorkerBench) -> None:
+def test_delivery_is_returned_while_the_holder_renews(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench)
 
     def renewed() -> None:
@@ -158,7 +158,7 @@ def test_a_claim_that_another_worker_renews_returns_the_delivery(bench: WorkerBe
     assert bench.store.get(task.id).claim == replace(claim, expires_at=bench.clock.now() + CLAIM_TTL)
 
 
-def test_a_claim_that_nobody_renews_is_taken_over_before_it_expires(bench: WorkerBench) -> None:
+def test_unrenewed_claim_is_taken_over_before_it_expires(bench: WorkerBench) -> None:
     task, _ = claimed_by_another(bench)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     stored = bench.store.get(task.id)
@@ -166,7 +166,7 @@ def test_a_claim_that_nobody_renews_is_taken_over_before_it_expires(bench: Worke
     assert [attempt.ending for attempt in stored.history] == ["holder_silent", "completed"]
 
 
-def test_silence_alone_fails_no_task_whose_holder_may_still_finish_its_last_attempt(
+def test_silent_last_attempt_does_not_fail_the_task(
     bench: WorkerBench,
 ) -> None:
     task = bench.submit(attempts=1)
@@ -181,7 +181,7 @@ def test_silence_alone_fails_no_task_whose_holder_may_still_finish_its_last_atte
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
-def test_a_claim_given_up_while_it_is_watched_is_claimed_as_any_queued_task(bench: WorkerBench) -> None:
+def test_claim_released_during_the_watch_is_claimed(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench)
 
     def handed_back() -> None:
@@ -193,21 +193,21 @@ def test_a_claim_given_up_while_it_is_watched_is_claimed_as_any_queued_task(benc
     assert endings == ["handed_back", "completed"]
 
 
-def test_a_worker_that_must_leave_watches_nobody(bench: WorkerBench) -> None:
+def test_draining_worker_does_not_watch_claims(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench)
     bench.draining.set()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     assert bench.store.get(task.id).claim == claim
 
 
-def test_a_second_delivery_of_what_this_worker_draws_returns_at_once(bench: WorkerBench) -> None:
+def test_second_delivery_to_the_same_worker_is_returned(bench: WorkerBench) -> None:
     task, claim = claimed_by_another(bench, "worker-a")
     bench.while_watching = lambda: pytest.fail("it watched itself")
     assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
     assert bench.store.get(task.id).claim == claim
 
 
-def test_an_expired_claim_is_taken_over(bench: WorkerBench) -> None:
+def test_expired_claim_is_taken_over(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
     bench.clock.advance(61)
@@ -215,7 +215,7 @@ def test_an_expired_claim_is_taken_over(bench: WorkerBench) -> None:
     assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
 
 
-def test_a_claim_lost_midway_throws_the_work_away(bench: WorkerBench) -> None:
+def test_lost_claim_discards_the_work(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -231,7 +231,7 @@ def test_a_claim_lost_midway_throws_the_work_away(bench: WorkerBench) -> None:
     assert (stored.status, stored.claim.worker_id, stored.images) == (TaskStatus.PROCESSING, "worker-b", ())
 
 
-def test_a_task_that_ended_meanwhile_keeps_its_ending(bench: WorkerBench) -> None:
+def test_task_finished_meanwhile_keeps_its_state(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def abandoned(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -244,7 +244,7 @@ def test_a_task_that_ended_meanwhile_keeps_its_ending(bench: WorkerBench) -> Non
 
 
 @pytest.mark.parametrize("ending", [TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.FAILED])
-def test_a_terminal_task_is_told_again_and_acknowledged(bench: WorkerBench, ending: TaskStatus) -> None:
+def test_terminal_task_is_published_again_and_acknowledged(bench: WorkerBench, ending: TaskStatus) -> None:
     task = bench.submit()
     bench.store.update(task.id, lambda t: replace(t, status=ending, finished_at=bench.clock.now()))
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
@@ -252,13 +252,13 @@ def test_a_terminal_task_is_told_again_and_acknowledged(bench: WorkerBench, endi
     assert bench.generator.generations == []
 
 
-def test_a_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
+def test_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.store.delete(task.id, now=bench.clock.now())
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
 
 
-def test_a_task_deleted_while_it_is_drawn_is_acknowledged(bench: WorkerBench) -> None:
+def test_task_deleted_during_generation_is_acknowledged(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -269,13 +269,13 @@ def test_a_task_deleted_while_it_is_drawn_is_acknowledged(bench: WorkerBench) ->
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
 
 
-def test_an_unreachable_store_returns_the_delivery(bench: WorkerBench) -> None:
+def test_delivery_is_returned_when_the_store_is_unavailable(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.store.unavailable = True
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
 
 
-def test_a_bucket_that_never_recovers_costs_an_attempt_and_returns_the_delivery(bench: WorkerBench) -> None:
+def test_attempt_is_used_when_the_bucket_stays_unavailable(bench: WorkerBench) -> None:
     bench.writer.failures_left = 1_000
     task = bench.submit()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
@@ -284,7 +284,7 @@ def test_a_bucket_that_never_recovers_costs_an_attempt_and_returns_the_delivery(
     assert (stored.status, stored.failure.code) == (TaskStatus.QUEUED, "dependency_unavailable")
 
 
-def test_a_bucket_that_recovers_costs_nothing(bench: WorkerBench) -> None:
+def test_upload_is_retried_until_the_bucket_recovers(bench: WorkerBench) -> None:
     bench.patience_seconds = 30.0
     bench.writer.failures_left = 3
     task = bench.submit()
@@ -292,7 +292,7 @@ def test_a_bucket_that_recovers_costs_nothing(bench: WorkerBench) -> None:
     assert bench.store.get(task.id).attempt == 1
 
 
-def test_a_worker_in_a_hurry_does_not_try_again(bench: WorkerBench) -> None:
+def test_draining_worker_does_not_retry(bench: WorkerBench) -> None:
     bench.patience_seconds = 30.0
     bench.writer.failures_left = 1
     bench.draining.set()
@@ -300,7 +300,7 @@ def test_a_worker_in_a_hurry_does_not_try_again(bench: WorkerBench) -> None:
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
 
 
-def test_what_a_leaving_worker_has_no_time_to_store_is_handed_back_and_not_failed(bench: WorkerBench) -> None:
+def test_draining_worker_hands_back_what_it_cannot_store(bench: WorkerBench) -> None:
     task = bench.submit(attempts=1)
     bench.writer.failures_left = 1
     bench.draining.set()
@@ -310,7 +310,7 @@ def test_what_a_leaving_worker_has_no_time_to_store_is_handed_back_and_not_faile
     assert stored.usage.total_seconds == 0.5
 
 
-def test_an_unpublished_event_returns_the_delivery_and_is_published_by_the_next(bench: WorkerBench) -> None:
+def test_unpublished_event_is_published_by_the_next_delivery(bench: WorkerBench) -> None:
     bench.events.failures_left = 1
     task = bench.submit()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
@@ -329,21 +329,19 @@ def test_an_unpublished_event_returns_the_delivery_and_is_published_by_the_next(
         (b"x" * 10_000_000, "more than"),
     ],
 )
-def test_a_body_nobody_can_read_goes_to_the_dead_letters(
-    bench: WorkerBench, body: bytes, reason: str
-) -> None:
+def test_undecodable_body_is_dead_lettered(bench: WorkerBench, body: bytes, reason: str) -> None:
     assert bench.worker()(Delivery(message_id="m", body=body)) is Settlement.ACKNOWLEDGE
     [(delivery, told)] = bench.dead_letters.published
     assert delivery.body == body
     assert reason in told
 
 
-def test_an_unreadable_delivery_is_kept_until_the_dead_letters_take_it(bench: WorkerBench) -> None:
+def test_undecodable_delivery_is_returned_until_dead_lettered(bench: WorkerBench) -> None:
     bench.dead_letters.unavailable = True
     assert bench.worker()(Delivery(message_id="m", body=b"?")) is Settlement.RETURN
 
 
-def test_a_task_nobody_started_in_time_is_given_up(bench: WorkerBench) -> None:
+def test_task_not_started_by_its_deadline_is_abandoned(bench: WorkerBench) -> None:
     task = bench.submit(start_within=timedelta(seconds=30))
     bench.clock.advance(31)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
@@ -353,7 +351,7 @@ def test_a_task_nobody_started_in_time_is_given_up(bench: WorkerBench) -> None:
     assert len(bench.events.events) == 1
 
 
-def test_a_task_that_was_started_in_time_may_be_started_again_later(bench: WorkerBench) -> None:
+def test_deadline_applies_to_the_first_start_only(bench: WorkerBench) -> None:
     task = bench.submit(start_within=timedelta(seconds=30))
     bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
     bench.clock.advance(61)
@@ -364,7 +362,7 @@ def test_a_task_that_was_started_in_time_may_be_started_again_later(bench: Worke
 # ── tasks that are no longer needed ──────────────────────────────────────────────────────────────────────────
 
 
-def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) -> None:
+def test_completed_task_leaves_only_its_images(bench: WorkerBench) -> None:
     first = submitted_with_two_images(bench)
 
     def half_then_interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -383,7 +381,7 @@ def test_a_completed_task_leaves_nothing_but_its_own_images(bench: WorkerBench) 
     assert bench.checkpoints.load(first.folder) == {}
 
 
-def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: WorkerBench) -> None:
+def test_images_of_a_deleted_task_are_removed(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -397,7 +395,7 @@ def test_what_was_stored_of_a_task_that_was_deleted_meanwhile_is_removed(bench: 
     assert bench.checkpoints.load(task.folder) == {}
 
 
-def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_id_since(
+def test_deleted_tasks_attempt_does_not_end_a_new_task(
     bench: WorkerBench,
 ) -> None:
     """The same Idempotency-Key leads to the same id, and the new task's attempts start at one."""
@@ -418,7 +416,7 @@ def test_a_drawing_of_a_deleted_task_ends_no_task_that_was_submitted_under_its_i
     assert bench.events.events == []
 
 
-def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -> None:
+def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None:
     """The deletion in the bucket failed; the new task stores its images beside the old objects."""
     predecessor = bench.submit()
 
@@ -442,7 +440,7 @@ def test_what_a_deleted_task_left_behind_is_in_nobodys_way(bench: WorkerBench) -
     assert set(bench.writer.objects) - left_behind == {f"{task.folder}attempt-1/0.png"}
 
 
-def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench) -> None:
+def test_zombie_removes_its_own_images_only(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -456,7 +454,7 @@ def test_a_zombie_removes_its_own_images_and_not_the_winners(bench: WorkerBench)
     assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
 
 
-def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None:
+def test_failed_removal_does_not_affect_the_task(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
     bench.clock.advance(61)
@@ -470,7 +468,7 @@ def test_a_bucket_that_does_not_remove_harms_no_task(bench: WorkerBench) -> None
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
-def test_a_first_attempt_that_succeeds_asks_the_bucket_for_nothing_more(bench: WorkerBench) -> None:
+def test_successful_first_attempt_makes_no_removal_call(bench: WorkerBench) -> None:
     def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield from draw_everything(generation)
         bench.writer.failures_left = 1
@@ -487,7 +485,7 @@ def submitted_with_two_images(bench: WorkerBench) -> Task:
 # ── cancellation and shutdown ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cancelled_drawing_stops_at_the_next_step_after_a_heartbeat(bench: WorkerBench) -> None:
+def test_cancelled_generation_stops_after_a_heartbeat(bench: WorkerBench) -> None:
     task = bench.submit()
     steps_after: list[int] = []
 
@@ -506,7 +504,7 @@ def test_a_cancelled_drawing_stops_at_the_next_step_after_a_heartbeat(bench: Wor
     assert bench.generator.generations[0].closed
 
 
-def test_a_cancelled_task_whose_worker_died_is_cancelled_by_the_next_one(bench: WorkerBench) -> None:
+def test_next_worker_cancels_a_task_with_a_cancel_request(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
     bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
@@ -516,7 +514,7 @@ def test_a_cancelled_task_whose_worker_died_is_cancelled_by_the_next_one(bench: 
     assert bench.generator.generations == []
 
 
-def test_a_cancelled_task_whose_last_worker_died_is_cancelled_and_not_failed(bench: WorkerBench) -> None:
+def test_cancel_request_wins_over_exhausted_attempts(bench: WorkerBench) -> None:
     task = bench.submit(attempts=1)
     bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
     bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
@@ -525,7 +523,7 @@ def test_a_cancelled_task_whose_last_worker_died_is_cancelled_and_not_failed(ben
     assert [event.type for event in bench.events.events] == ["task.cancelled"]
 
 
-def test_a_cancellation_that_comes_after_the_last_image_is_too_late(bench: WorkerBench) -> None:
+def test_cancel_request_after_the_last_image_has_no_effect(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def late(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -543,7 +541,7 @@ def interrupted_with_checkpoint(generation: ScriptedGeneration) -> Iterator[Piec
     raise GenerationInterruptedError("drain")
 
 
-def test_an_interrupted_task_is_handed_back_with_its_attempt_and_its_checkpoint(bench: WorkerBench) -> None:
+def test_interrupted_task_is_handed_back_with_its_checkpoint(bench: WorkerBench) -> None:
     bench.generator.script = interrupted_with_checkpoint
     task = bench.submit()
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
@@ -559,7 +557,7 @@ def test_an_interrupted_task_is_handed_back_with_its_attempt_and_its_checkpoint(
     assert (usage.gpu_seconds, usage.wasted_gpu_seconds) == (1.5, 0.0)
 
 
-def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: WorkerBench) -> None:
+def test_interrupted_task_is_cancelled_when_requested(bench: WorkerBench) -> None:
     task = bench.submit()
 
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -571,7 +569,7 @@ def test_an_interrupted_task_that_was_cancelled_meanwhile_is_cancelled(bench: Wo
     assert bench.store.get(task.id).status is TaskStatus.CANCELLED
 
 
-def test_a_checkpoint_of_an_attempt_that_was_lost_is_none_of_a_later_attempts(bench: WorkerBench) -> None:
+def test_checkpoint_of_a_lost_attempt_is_not_reused(bench: WorkerBench) -> None:
     task, worker = bench.submit(), bench.worker()
 
     def kept_then_overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -597,12 +595,12 @@ def test_a_checkpoint_of_an_attempt_that_was_lost_is_none_of_a_later_attempts(be
     assert (usage.wasted_gpu_seconds, usage.gpu_seconds) == (2.0, 0.5)
 
 
-def test_a_first_attempt_asks_for_no_checkpoint(bench: WorkerBench) -> None:
+def test_first_attempt_loads_no_checkpoint(bench: WorkerBench) -> None:
     bench.worker()(delivery_of(bench.submit()))
     assert bench.checkpoints.calls == 0
 
 
-def test_checkpoints_that_cannot_be_kept_or_read_stop_nobody(bench: WorkerBench) -> None:
+def test_checkpoint_errors_do_not_stop_the_attempt(bench: WorkerBench) -> None:
     bench.checkpoints.unavailable = True
     bench.generator.script = interrupted_with_checkpoint
     task = bench.submit()
@@ -611,7 +609,7 @@ def test_checkpoints_that_cannot_be_kept_or_read_stop_nobody(bench: WorkerBench)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
 
 
-def test_after_a_crash_of_the_engine_the_next_attempt_starts_over(bench: WorkerBench) -> None:
+def test_attempt_after_an_engine_crash_starts_over(bench: WorkerBench) -> None:
     def crashing(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"poison")
         raise GenerationFailedError(Failure(code="engine_crashed", message="gone", retryable=True))
@@ -653,7 +651,7 @@ def killed_after(action: Callable[..., object]) -> Callable[..., object]:
         ("events", "publish", killed_after),
     ],
 )
-def test_a_crash_at_the_end_of_an_attempt_leaves_nothing_undone(
+def test_crash_at_the_end_is_completed_by_the_next_delivery(
     bench: WorkerBench,
     monkeypatch: pytest.MonkeyPatch,
     victim: str,
@@ -677,7 +675,7 @@ def test_a_crash_at_the_end_of_an_attempt_leaves_nothing_undone(
         assert hashlib.sha256(bench.writer.objects[image.object_name]).hexdigest() == image.sha256
 
 
-def test_a_crash_after_completed_before_the_event_publishes_the_very_same_event(bench: WorkerBench) -> None:
+def test_crash_before_publishing_repeats_the_same_event(bench: WorkerBench) -> None:
     task = bench.submit()
     bench.worker()(delivery_of(task))
     bench.worker("worker-b")(delivery_of(task))  # the acknowledgement was lost
@@ -686,7 +684,7 @@ def test_a_crash_after_completed_before_the_event_publishes_the_very_same_event(
     assert len(bench.generator.generations) == 1
 
 
-def test_two_workers_at_once_draw_once(bench: WorkerBench) -> None:
+def test_concurrent_workers_generate_once(bench: WorkerBench) -> None:
     task = bench.submit()
     settlements: list[Settlement] = []
 
@@ -704,7 +702,7 @@ def test_two_workers_at_once_draw_once(bench: WorkerBench) -> None:
     assert bench.store.get(task.id).attempt == 1
 
 
-def test_an_unreachable_store_at_the_end_returns_the_delivery_and_keeps_the_claim(
+def test_delivery_is_returned_when_the_final_write_fails(
     bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = bench.submit()
@@ -719,7 +717,7 @@ def test_an_unreachable_store_at_the_end_returns_the_delivery_and_keeps_the_clai
     assert bench.store.get(task.id).status is TaskStatus.PROCESSING
 
 
-def test_each_attempt_tells_one_line_with_ids_and_never_a_prompt(bench: WorkerBench) -> None:
+def test_attempt_logs_one_line_with_ids_and_no_prompt(bench: WorkerBench) -> None:
     task = bench.submit()
     with capture_logs() as lines:
         bench.worker()(delivery_of(task))

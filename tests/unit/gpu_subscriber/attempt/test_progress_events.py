@@ -36,7 +36,7 @@ class Telling:
         return [(event.task_id, event.type) for event in self.events.events]
 
 
-def test_only_what_was_asked_for_is_told() -> None:
+def test_only_requested_events_are_published() -> None:
     telling = Telling()
     tasks = (claimed("a"), claimed("b", events=("started",)), claimed("c", events=("progress",)))
     for task in (*tasks, claimed("d", events=("finished",)), claimed("e", url=None)):
@@ -50,7 +50,7 @@ def test_only_what_was_asked_for_is_told() -> None:
     ]
 
 
-def test_progress_of_each_task_is_told_every_five_seconds_at_most() -> None:
+def test_progress_events_are_rate_limited_per_task() -> None:
     telling = Telling()
     for _ in range(11):
         telling.course.progressed(claimed("a"))
@@ -59,7 +59,7 @@ def test_progress_of_each_task_is_told_every_five_seconds_at_most() -> None:
     assert telling.told == [("a", "task.progress"), ("b", "task.progress")] * 3
 
 
-def test_what_cannot_be_told_is_dropped() -> None:
+def test_unpublishable_event_is_dropped() -> None:
     telling = Telling()
     telling.events.failures_left = 1
     telling.course.started(claimed("a"))
@@ -67,7 +67,7 @@ def test_what_cannot_be_told_is_dropped() -> None:
     assert telling.told == [("b", "task.started")]
 
 
-def test_while_nothing_can_be_told_no_more_than_a_hundred_wait() -> None:
+def test_at_most_a_hundred_events_wait() -> None:
     telling = Telling(at_once=False)
     for number in range(150):
         telling.course.started(claimed(f"task-{number}"))
@@ -78,14 +78,14 @@ def test_while_nothing_can_be_told_no_more_than_a_hundred_wait() -> None:
     assert len(telling.waiting) == 101
 
 
-def test_a_worker_tells_the_beginning_and_then_the_ending() -> None:
+def test_worker_publishes_the_start_before_the_final_event() -> None:
     bench = WorkerBench()
     task = bench.submit(callback_url=URL, callback_events=("started", "finished"))
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
     assert [event.type for event in bench.events.events] == ["task.started", "task.completed"]
 
 
-def test_a_beginning_that_cannot_be_told_stops_nobody() -> None:
+def test_unpublishable_start_does_not_stop_the_attempt() -> None:
     bench = WorkerBench()
     bench.events.failures_left = 1
     task = bench.submit(callback_url=URL, callback_events=("started", "finished"))
@@ -94,7 +94,7 @@ def test_a_beginning_that_cannot_be_told_stops_nobody() -> None:
     assert [event.type for event in bench.events.events] == ["task.completed"]
 
 
-def test_the_worker_of_production_tells_on_a_thread_of_its_own() -> None:
+def test_production_publishes_events_on_a_separate_thread() -> None:
     events = RecordingEventPublisher()
     course = ProgressEvents(events, clock=FakeClock(), progress_seconds=5.0)
     course.started(claimed())

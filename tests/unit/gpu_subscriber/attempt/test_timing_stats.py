@@ -44,7 +44,7 @@ def completed(*, took: float, predicted: float | None = None, inference: float =
     return replace(task.completed(task.claim, (), NOW + timedelta(seconds=took)), usage=usage)
 
 
-def test_one_stray_image_does_not_speak_for_all(measured: TimingStats) -> None:
+def test_outlier_does_not_change_the_median(measured: TimingStats) -> None:
     for step in (0.05, 0.06, 5.0):
         measured.image_generated(ASKED, times(step=step))
     (demo,) = measured.models
@@ -53,7 +53,7 @@ def test_one_stray_image_does_not_speak_for_all(measured: TimingStats) -> None:
     assert size.step_seconds == pytest.approx(0.06)
 
 
-def test_steps_that_were_shared_are_told_apart_from_those_that_were_not(measured: TimingStats) -> None:
+def test_shared_steps_are_measured_separately(measured: TimingStats) -> None:
     measured.image_generated(ASKED, times(step=0.02, shared_by=3.8))
     (shared,) = measured.models[0].sizes
     assert shared.alone_step_seconds is None
@@ -63,7 +63,7 @@ def test_steps_that_were_shared_are_told_apart_from_those_that_were_not(measured
     assert (both.step_seconds, both.alone_step_seconds) == pytest.approx((0.02, 0.05))
 
 
-def test_sizes_are_told_apart(measured: TimingStats) -> None:
+def test_sizes_are_measured_separately(measured: TimingStats) -> None:
     measured.image_generated(ASKED, times(step=0.05))
     measured.image_generated(ASKED.model_copy(update={"guidance_scale": 1.0}), times(step=0.03))
     measured.image_generated(ASKED.model_copy(update={"width": 512, "height": 512}), times(step=0.3))
@@ -71,7 +71,7 @@ def test_sizes_are_told_apart(measured: TimingStats) -> None:
     assert found == [(PIXELS // 2, 0.03), (PIXELS, 0.05), (4 * PIXELS, 0.3)]
 
 
-def test_a_report_stays_small_however_many_sizes_are_asked_for(measured: TimingStats) -> None:
+def test_report_has_a_bounded_number_of_sizes(measured: TimingStats) -> None:
     for exponent in range(6, 30):
         odd = ASKED.model_copy(update={"width": 2**exponent, "height": 8})
         measured.image_generated(odd, times())
@@ -80,7 +80,7 @@ def test_a_report_stays_small_however_many_sizes_are_asked_for(measured: TimingS
     assert sizes[-1].pass_pixels == 2**29 * 16
 
 
-def test_what_a_unit_of_work_takes_is_learned_over_all_sizes(measured: TimingStats) -> None:
+def test_unit_time_is_measured_over_all_sizes(measured: TimingStats) -> None:
     measured.image_generated(ASKED, times())
     large = ASKED.model_copy(update={"width": 512, "height": 512, "num_images": 3})
     measured.image_generated(large, times(step=0.3))
@@ -90,19 +90,19 @@ def test_what_a_unit_of_work_takes_is_learned_over_all_sizes(measured: TimingSta
     )
 
 
-def test_an_image_that_resumed_counts_as_if_all_of_it_had_been_drawn_here(measured: TimingStats) -> None:
+def test_resumed_image_counts_as_a_whole_one(measured: TimingStats) -> None:
     measured.image_generated(ASKED, times(steps=5))
     whole = 0.01 + 20 * 0.05 + 0.1
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(whole / ASKED.work_units)
 
 
-def test_what_took_no_step_tells_nothing(measured: TimingStats) -> None:
+def test_image_without_steps_is_not_measured(measured: TimingStats) -> None:
     measured.image_generated(ASKED, times(steps=0))
     measured.image_generated(ASKED, None)
     assert measured.models == ()
 
 
-def test_the_warm_up_speaks_until_something_was_drawn(measured: TimingStats) -> None:
+def test_warm_up_times_apply_until_an_image_is_generated(measured: TimingStats) -> None:
     measured.warmed_up(WarmUpTimes.of(ASKED, times=times(step=0.08, steps=1)))
     (size,) = measured.models[0].sizes
     assert (size.images, size.step_seconds, size.alone_step_seconds) == (0, 0.08, 0.08)
@@ -113,26 +113,26 @@ def test_the_warm_up_speaks_until_something_was_drawn(measured: TimingStats) -> 
     assert measured.models[0].gpu_seconds_per_unit == pytest.approx(0.51 / ASKED.work_units)
 
 
-def test_what_was_foretold_is_kept_beside_what_came_true(measured: TimingStats) -> None:
+def test_prediction_is_kept_beside_the_actual_time(measured: TimingStats) -> None:
     measured.task_ended(completed(took=4.5, predicted=4.0, inference=3.0), generation_seconds=2.75)
     assert measured.foretold == (PredictionSample(predicted_seconds=4.0, took_seconds=4.5),)
     assert measured.handling_seconds == pytest.approx(0.25)
 
 
-def test_what_nobody_could_foretell_teaches_nothing(measured: TimingStats) -> None:
+def test_unpredicted_task_adds_no_sample(measured: TimingStats) -> None:
     measured.task_ended(completed(took=1.0), generation_seconds=1.0)
     measured.task_ended(replace(completed(took=9.0, predicted=1.0), attempt=2), generation_seconds=1.0)
     measured.task_ended(submitted_task(predicted_seconds=1.0).cancelled(NOW), generation_seconds=1.0)
     assert measured.foretold == ()
 
 
-def test_what_is_remembered_is_bounded(measured: TimingStats) -> None:
+def test_samples_are_bounded(measured: TimingStats) -> None:
     for number in range(250):
         measured.task_ended(completed(took=number, predicted=1.0), generation_seconds=0.0)
     assert [task.took_seconds for task in measured.foretold] == list(range(130, 250))
 
 
-def test_a_delivery_teaches_what_its_task_took() -> None:
+def test_finished_task_adds_a_sample() -> None:
     bench = WorkerBench()
     bench.worker()(delivery_of(bench.submit(predicted_seconds=1.5)))
     assert [task.predicted_seconds for task in bench.timing_stats.foretold] == [1.5]
@@ -153,7 +153,7 @@ class ReportsAfterAnOutage(InMemoryWorkerReports):
     def on_arrival(self) -> None: ...
 
 
-def test_a_store_that_is_away_for_a_while_silences_nobody_for_good() -> None:
+def test_reporter_continues_after_an_outage_of_the_store() -> None:
     reports = ReportsAfterAnOutage()
     reporting = Reporter(
         worker_id="worker-a",

@@ -14,7 +14,7 @@ from gpu_subscriber.demo_model.verdicts import judge
 from gpu_subscriber.demo_model.vocabulary import COLOUR_RGB, Colour
 
 
-def test_the_detector_finds_what_is_drawn_in_99_of_100_scenes() -> None:
+def test_detector_finds_the_shapes_in_99_of_100_scenes() -> None:
     random_source = random.Random(11)
     right = []
     for asked in itertools.islice(descriptions(12, held_out=True), 300):
@@ -27,7 +27,7 @@ def test_the_detector_finds_what_is_drawn_in_99_of_100_scenes() -> None:
     assert np.mean(right) >= 0.99
 
 
-def test_a_correct_drawing_is_judged_correct() -> None:
+def test_correct_image_passes() -> None:
     random_source = random.Random(13)
     asked = list(itertools.islice(descriptions(14, held_out=True), 200))
     verdicts = [judge(each, find_objects(draw(lay_out(each, random_source), 256))) for each in asked]
@@ -35,7 +35,7 @@ def test_a_correct_drawing_is_judged_correct() -> None:
     assert np.mean([verdict.everything for verdict in verdicts]) >= 0.99
 
 
-def test_a_drawing_of_something_else_is_judged_wrong() -> None:
+def test_wrong_image_fails() -> None:
     random_source = random.Random(15)
     asked = list(itertools.islice(descriptions(16, held_out=True), 100))
     pictures = [draw(lay_out(each, random_source), 256) for each in asked]
@@ -45,7 +45,7 @@ def test_a_drawing_of_something_else_is_judged_wrong() -> None:
 
 
 @pytest.mark.parametrize("softness", [1.0, 2.5])
-def test_soft_outlines_and_grain_do_not_mislead_it(softness: float) -> None:
+def test_detector_tolerates_soft_outlines_and_grain(softness: float) -> None:
     """Images as a decoder produces them; `softness` is the deviation of the blur in pixels."""
     random_source, grain = random.Random(17), np.random.default_rng(18)
     right = []
@@ -66,14 +66,14 @@ def test_soft_outlines_and_grain_do_not_mislead_it(softness: float) -> None:
         [(88, 40), (168, 40), (168, 216), (128, 120), (88, 216)],  # something else
     ],
 )
-def test_what_is_none_of_the_shapes_is_called_none_of_them(outline: list[tuple[int, int]]) -> None:
+def test_detector_rejects_other_shapes(outline: list[tuple[int, int]]) -> None:
     picture = np.full((256, 256, 3), 255, np.uint8)
     cv2.fillPoly(picture, [np.array(outline)], COLOUR_RGB[Colour.BLUE])
 
     assert [(found.colour, found.shape) for found in find_objects(picture).objects] == [(Colour.BLUE, None)]
 
 
-def test_noise_holds_no_objects() -> None:
+def test_detector_finds_nothing_in_noise() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
 
     assert find_objects(noise).objects == ()

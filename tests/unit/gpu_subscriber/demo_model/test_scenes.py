@@ -26,7 +26,7 @@ def first_descriptions(count: int, *, held_out: bool, seed: int = 7) -> list[Des
     return list(itertools.islice(descriptions(seed, held_out=held_out), count))
 
 
-def test_the_same_seed_gives_the_same_descriptions_phrases_and_pixels() -> None:
+def test_same_seed_gives_the_same_scenes_and_pixels() -> None:
     def everything() -> list[tuple[str, bytes]]:
         random_source = random.Random(3)
         return [
@@ -37,21 +37,21 @@ def test_the_same_seed_gives_the_same_descriptions_phrases_and_pixels() -> None:
     assert everything() == everything()
 
 
-def test_training_never_sees_a_held_out_description() -> None:
+def test_training_set_excludes_held_out_descriptions() -> None:
     trained = {asked.key() for asked in first_descriptions(3000, held_out=False)}
     held_out = {asked.key() for asked in first_descriptions(1000, held_out=True, seed=8)}
 
     assert not trained & held_out
 
 
-def test_about_a_tenth_of_all_descriptions_is_held_out() -> None:
+def test_tenth_of_the_descriptions_is_held_out() -> None:
     source = random.Random(1)
     share = np.mean([random_description(source).is_held_out() for _ in range(3000)])
 
     assert 0.07 < share < 0.13
 
 
-def test_a_phrase_says_all_that_is_asked() -> None:
+def test_phrase_contains_every_requested_property() -> None:
     random_source = random.Random(5)
     for asked in first_descriptions(300, held_out=False):
         text = phrase(asked, random_source)
@@ -64,13 +64,13 @@ def test_a_phrase_says_all_that_is_asked() -> None:
         assert asked.count == 1 or any(word in text for word in COUNT_WORDS[asked.count])
 
 
-def test_a_phrase_uses_only_words_that_the_tokenizer_knows() -> None:
+def test_phrase_uses_only_words_of_the_tokenizer() -> None:
     random_source = random.Random(6)
     for asked in first_descriptions(300, held_out=False):
         assert set(phrase(asked, random_source).replace(",", " ,").split()) <= every_word()
 
 
-def test_a_scene_holds_what_its_description_asks_for() -> None:
+def test_scene_matches_its_description() -> None:
     random_source = random.Random(9)
     for asked in first_descriptions(300, held_out=False):
         scene = lay_out(asked, random_source)
@@ -82,7 +82,7 @@ def test_a_scene_holds_what_its_description_asks_for() -> None:
             assert placed.diameter / 2 < placed.y < 1 - placed.diameter / 2
 
 
-def test_what_is_left_open_is_medium_and_in_the_middle() -> None:
+def test_unspecified_object_is_medium_and_centred() -> None:
     item = Item(colour=Colour.RED, shape=Shape.STAR, size=None)
     asked = Description(items=(item,), count=1, position=None, relation=None, background=None)
     (placed,) = lay_out(asked, random.Random(1)).objects
@@ -101,7 +101,7 @@ def test_what_is_left_open_is_medium_and_in_the_middle() -> None:
         (Relation.RIGHT_OF, "x", 1),
     ],
 )
-def test_a_pair_stands_as_asked(relation: Relation, axis: str, sign: int) -> None:
+def test_pair_has_the_requested_arrangement(relation: Relation, axis: str, sign: int) -> None:
     random_source = random.Random(2)
     pairs = [d for d in first_descriptions(200, held_out=False) if d.relation is relation]
 
@@ -111,7 +111,7 @@ def test_a_pair_stands_as_asked(relation: Relation, axis: str, sign: int) -> Non
         assert sign * (getattr(first, axis) - getattr(second, axis)) > 0.3
 
 
-def test_a_picture_has_the_asked_side_and_both_sizes_show_the_same_scene() -> None:
+def test_image_has_the_requested_side_and_the_same_scene() -> None:
     scene = lay_out(first_descriptions(1, held_out=False)[0], random.Random(0))
     small, large = draw(scene, 64), draw(scene, 128)
 

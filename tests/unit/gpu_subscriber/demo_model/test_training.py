@@ -20,7 +20,7 @@ from gpu_subscriber.demo_model.training.tokenizer import new_tokenizer
 from gpu_subscriber.demo_model.vocabulary import Background, Colour, Shape
 
 
-def test_the_quick_group_norm_has_the_values_and_gradients_of_the_stock_one() -> None:
+def test_fast_group_norm_equals_the_stock_one() -> None:
     torch.manual_seed(0)
     stock = nn.GroupNorm(4, 16)
     nn.init.normal_(stock.weight)
@@ -53,7 +53,7 @@ def test_gradients_do_not_depend_on_the_number_of_cores(monkeypatch: pytest.Monk
     torch.testing.assert_close(found[0], found[2])
 
 
-def test_taught_latents_hold_the_background_the_colours_and_the_shapes() -> None:
+def test_taught_latents_contain_background_colours_and_shapes() -> None:
     scene = Scene(
         background=Background.BLACK,
         objects=(SceneObject(shape=Shape.STAR, colour=Colour.RED, x=0.25, y=0.5, diameter=0.4),),
@@ -67,7 +67,7 @@ def test_taught_latents_hold_the_background_the_colours_and_the_shapes() -> None
     assert latents[0, 16, 8] > 0 > latents[1, 16, 8]
 
 
-def test_every_description_has_an_answer_to_every_question() -> None:
+def test_every_description_answers_every_question() -> None:
     choices = [choices for questions in QUESTIONS for choices in questions]
     for asked in itertools.islice(descriptions(3, held_out=False), 500):
         right = answers(asked)
@@ -75,7 +75,7 @@ def test_every_description_has_an_answer_to_every_question() -> None:
         assert all(0 <= number < len(options) for number, options in zip(right, choices, strict=True))
 
 
-def test_the_last_places_of_the_sequence_are_padding_in_every_phrase(tmp_path: Path) -> None:
+def test_end_of_each_sequence_is_padding(tmp_path: Path) -> None:
     tokenizer = new_tokenizer(tmp_path)
     random_source = random.Random(4)
     phrases = [
@@ -87,7 +87,7 @@ def test_the_last_places_of_the_sequence_are_padding_in_every_phrase(tmp_path: P
     assert (tokens[:, -1 - len(QUESTIONS) :] == tokenizer.pad_token_id).all()
 
 
-def test_the_learning_rate_rises_stays_and_falls() -> None:
+def test_learning_rate_rises_stays_and_falls() -> None:
     factors = [learning_rate_factor(step, 1000) for step in range(1000)]
 
     assert factors[0] < 0.01

@@ -18,7 +18,7 @@ LARGEST_MEAN_ERROR = 0.2
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_an_untrained_decoder_draws_the_colours_in_their_places(number: int) -> None:
+def test_untrained_decoder_places_the_colours(number: int) -> None:
     torch.manual_seed(number)
     autoencoder = new_autoencoder()
     begin_as_upsampler(autoencoder)

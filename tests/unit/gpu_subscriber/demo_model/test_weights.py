@@ -31,7 +31,7 @@ def drawn(prompts: list[str], **options: Any) -> list[Picture]:
     return [np.asarray(image) for image in pipeline()(prompts, **settings).images]
 
 
-def test_the_weights_fit_into_the_repository() -> None:
+def test_weights_fit_into_the_repository() -> None:
     assert sum(path.stat().st_size for path in WEIGHTS_FOLDER.rglob("*") if path.is_file()) <= LARGEST_BYTES
 
 
@@ -41,7 +41,7 @@ def test_weights_are_safetensors_and_everything_else_is_text() -> None:
     assert endings <= {".safetensors", ".json", ".txt"}
 
 
-def test_it_is_a_stock_pipeline() -> None:
+def test_demo_model_loads_as_a_stock_pipeline() -> None:
     index = json.loads((WEIGHTS_FOLDER / "model_index.json").read_text())
 
     assert index["_class_name"] == "StableDiffusionPipeline"
@@ -51,14 +51,14 @@ def test_it_is_a_stock_pipeline() -> None:
     assert pipeline().tokenizer.model_max_length == pipeline().text_encoder.config.max_position_embeddings
 
 
-def test_each_known_word_is_one_token_and_unknown_words_are_no_error() -> None:
+def test_known_words_are_single_tokens_and_unknown_ones_allowed() -> None:
     tokenizer = pipeline().tokenizer
 
     assert all(len(tokenizer(word).input_ids) == 3 for word in every_word())
     assert len(tokenizer("an unheard-of wyvern, 漢字 and ½").input_ids) > 3
 
 
-def test_the_preview_map_turns_latents_into_the_picture_in_small() -> None:
+def test_preview_map_renders_a_small_image() -> None:
     preview = json.loads((WEIGHTS_FOLDER / "latent_preview.json").read_text())
     prompts = ["a large red circle on a white background", "a large blue square on a black background"]
     latents = drawn_latents(prompts)
@@ -78,7 +78,7 @@ def drawn_latents(prompts: list[str]) -> torch.Tensor:
     return latents
 
 
-def test_it_draws_the_asked_shape_in_the_asked_colour_on_the_asked_background() -> None:
+def test_demo_model_generates_the_requested_shape_and_colours() -> None:
     asked = [
         ("a large red circle on a white background", Colour.RED, Shape.CIRCLE, Background.WHITE),
         ("a large blue square on a black background", Colour.BLUE, Shape.SQUARE, Background.BLACK),
@@ -97,7 +97,7 @@ def test_it_draws_the_asked_shape_in_the_asked_colour_on_the_asked_background() 
     assert sum(right) >= len(right) - 1, right
 
 
-def test_it_draws_a_pair_as_asked() -> None:
+def test_demo_model_generates_a_pair_as_requested() -> None:
     picture = drawn(["a large red circle above a small blue square on a white background"])[0]
     found = {(each.colour, each.shape): each for each in find_objects(picture).objects}
     circle, square = found[Colour.RED, Shape.CIRCLE], found[Colour.BLUE, Shape.SQUARE]
@@ -106,7 +106,7 @@ def test_it_draws_a_pair_as_asked() -> None:
     assert circle.diameter > square.diameter
 
 
-def test_a_seed_draws_the_same_picture_again_and_another_seed_another_one() -> None:
+def test_seed_determines_the_image() -> None:
     prompt = ["a red circle"]
     first, again, other = (
         drawn(prompt, num_inference_steps=4, generator=torch.Generator().manual_seed(seed))[0]
@@ -118,7 +118,7 @@ def test_a_seed_draws_the_same_picture_again_and_another_seed_another_one() -> N
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (512, 64), (192, 320)])
-def test_other_sizes_run(width: int, height: int) -> None:
+def test_demo_model_generates_other_sizes(width: int, height: int) -> None:
     picture = drawn(["a red circle"], num_inference_steps=2, width=width, height=height)[0]
 
     assert picture.shape == (height, width, 3)

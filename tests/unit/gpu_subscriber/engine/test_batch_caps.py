@@ -12,7 +12,7 @@ def full_steps(caps: BatchCaps, count: int) -> None:
         caps.fitted(SMALL, batch=caps.cap_of(SMALL))
 
 
-def test_a_batch_that_does_not_fit_halves_the_cap_of_its_own_format() -> None:
+def test_failed_batch_halves_the_cap_of_its_format() -> None:
     caps = BatchCaps(max_batch=8)
     caps.failed(SMALL, batch=8)
     assert (caps.cap_of(SMALL), caps.cap_of(LARGE)) == (4, 8)
@@ -22,7 +22,7 @@ def test_a_batch_that_does_not_fit_halves_the_cap_of_its_own_format() -> None:
     assert caps.cap_of(SMALL) == 1
 
 
-def test_a_lowered_cap_grows_by_one_after_many_full_steps() -> None:
+def test_lowered_cap_grows_by_one_after_many_full_steps() -> None:
     caps = BatchCaps(max_batch=8)
     caps.failed(SMALL, batch=8)
     full_steps(caps, STEPS_BEFORE_GROWTH - 1)
@@ -31,7 +31,7 @@ def test_a_lowered_cap_grows_by_one_after_many_full_steps() -> None:
     assert caps.cap_of(SMALL) == 5
 
 
-def test_smaller_batches_prove_nothing() -> None:
+def test_smaller_batches_do_not_raise_the_cap() -> None:
     caps = BatchCaps(max_batch=8)
     caps.failed(SMALL, batch=8)
     for _ in range(2 * STEPS_BEFORE_GROWTH):
@@ -40,7 +40,7 @@ def test_smaller_batches_prove_nothing() -> None:
     assert caps.cap_of(SMALL) == 4
 
 
-def test_a_cap_that_grew_too_far_goes_back_by_one_and_waits_twice_as_long() -> None:
+def test_cap_that_grew_too_far_shrinks_and_waits_longer() -> None:
     caps = BatchCaps(max_batch=8)
     caps.failed(SMALL, batch=8)
     full_steps(caps, STEPS_BEFORE_GROWTH)
@@ -52,7 +52,7 @@ def test_a_cap_that_grew_too_far_goes_back_by_one_and_waits_twice_as_long() -> N
     assert caps.cap_of(SMALL) == 5
 
 
-def test_a_cap_never_grows_past_what_was_allowed_or_measured() -> None:
+def test_cap_never_exceeds_the_allowed_or_measured_one() -> None:
     caps = BatchCaps(max_batch=4)
     caps.failed(SMALL, batch=4)
     full_steps(caps, 10 * STEPS_BEFORE_GROWTH)

@@ -51,19 +51,19 @@ def planned(
     return [chosen.run_id for chosen in batch]
 
 
-def test_nothing_to_do_is_an_empty_plan() -> None:
+def test_plan_is_empty_without_runs() -> None:
     assert planned() == []
 
 
-def test_runs_that_share_a_key_share_a_step_oldest_first() -> None:
+def test_runs_with_the_same_key_share_a_step_oldest_first() -> None:
     assert planned(candidate("young", submitted_at=2), candidate("old", submitted_at=1)) == ["old", "young"]
 
 
-def test_images_of_one_task_keep_their_order() -> None:
+def test_images_of_a_task_keep_their_order() -> None:
     assert planned(candidate("second", arrival=2), candidate("first", arrival=1)) == ["first", "second"]
 
 
-def test_other_keys_wait_for_the_leaders_batch() -> None:
+def test_other_keys_wait_for_the_leading_batch() -> None:
     others = [
         candidate("larger", key=key(side=512)),
         candidate("unguided", key=key(branches=1)),
@@ -71,45 +71,45 @@ def test_other_keys_wait_for_the_leaders_batch() -> None:
     assert planned(candidate("leader", submitted_at=-1), *others) == ["leader"]
 
 
-def test_the_cap_holds_and_the_youngest_wait() -> None:
+def test_youngest_runs_wait_when_the_cap_is_reached() -> None:
     runs = [candidate(str(age), submitted_at=age) for age in (3, 1, 2)]
     assert planned(*runs, cap=2) == ["1", "2"]
 
 
-def test_an_interactive_run_goes_before_an_older_batch_run() -> None:
+def test_interactive_run_precedes_an_older_batch_run() -> None:
     batch = candidate("batch", lane=Lane.BATCH, submitted_at=0, key=key(side=512))
     assert planned(batch, candidate("interactive", submitted_at=9)) == ["interactive"]
 
 
-def test_batch_runs_fill_the_places_that_interactive_runs_leave() -> None:
+def test_batch_runs_fill_the_remaining_slots() -> None:
     batch = candidate("batch", lane=Lane.BATCH, submitted_at=0)
     assert planned(batch, candidate("interactive", submitted_at=9)) == ["interactive", "batch"]
 
 
-def test_a_batch_run_is_not_starved_for_ever() -> None:
+def test_batch_run_is_not_starved() -> None:
     batch = candidate("batch", lane=Lane.BATCH, submitted_at=0, key=key(side=512))
     later = candidate("interactive", submitted_at=9, arrived_at=299)
     assert planned(batch, later, now=299) == ["interactive"]
     assert planned(batch, later, now=300) == ["batch"]
 
 
-def test_a_model_that_is_not_loaded_waits_until_its_runs_have_waited_long_enough() -> None:
+def test_unloaded_model_waits_for_its_delay() -> None:
     other = candidate("other", key=key("sdxl"), submitted_at=0)
     here = candidate("here", submitted_at=4, arrived_at=4)
     assert planned(other, here, now=4.9) == ["here"]
     assert planned(other, here, now=5.0) == ["other"]
 
 
-def test_a_model_that_is_not_loaded_is_loaded_at_once_when_nothing_else_is_asked() -> None:
+def test_unloaded_model_is_loaded_when_the_engine_is_idle() -> None:
     assert planned(candidate("other", key=key("sdxl"))) == ["other"]
 
 
-def test_a_model_that_is_not_loaded_does_not_wait_for_a_lower_lane() -> None:
+def test_unloaded_model_does_not_wait_for_a_lower_lane() -> None:
     batch = candidate("batch", lane=Lane.BATCH)
     assert planned(batch, candidate("other", key=key("sdxl"), submitted_at=9)) == ["other"]
 
 
-def test_two_busy_models_take_turns_instead_of_evicting_each_other_at_every_step() -> None:
+def test_busy_models_alternate_without_evictions_per_step() -> None:
     """Both have waited long. The loaded one keeps the device until the switch is due again."""
     a = candidate("a", key=key("a"), submitted_at=0)
     b = candidate("b", key=key("b"), submitted_at=1)
@@ -129,13 +129,11 @@ def test_two_busy_models_take_turns_instead_of_evicting_each_other_at_every_step
     ],
     ids=["only one", "the larger the better", "no gain", "a gain of next to nothing", "too large", "slower"],
 )
-def test_the_cap_is_the_smallest_batch_that_is_about_as_good_as_any(
-    seconds: dict[int, float], expected: int
-) -> None:
+def test_cap_is_the_smallest_nearly_best_batch(seconds: dict[int, float], expected: int) -> None:
     assert best_batch(seconds) == expected
 
 
-def test_a_cap_measured_on_one_size_speaks_for_the_others() -> None:
+def test_cap_measured_on_one_size_applies_to_others() -> None:
     caps = BatchCaps(max_batch=16)
     caps.learn(key(side=256), 4)
     assert caps.cap_of(key(side=256)) == 4
@@ -144,11 +142,11 @@ def test_a_cap_measured_on_one_size_speaks_for_the_others() -> None:
     assert caps.cap_of(key(side=64)) == 16
 
 
-def test_an_unmeasured_model_may_fill_the_device() -> None:
+def test_unmeasured_model_may_fill_the_device() -> None:
     assert BatchCaps(max_batch=6).cap_of(key("unknown")) == 6
 
 
-def test_a_batch_that_did_not_fit_halves_the_cap_of_its_key_alone() -> None:
+def test_failed_batch_halves_the_cap_of_its_key_only() -> None:
     caps = BatchCaps(max_batch=8)
     caps.failed(key(), batch=8)
     caps.failed(key(), batch=4)

@@ -64,7 +64,7 @@ def models_of(folder: Path, *names: str) -> tuple[ModelSpec, ...]:
     return tuple(spec(name, source=str(folder)) for name in names)
 
 
-def test_models_that_break_fail_alone_wherever_it_happens(stable_diffusion_folder: Path, stock: Any) -> None:
+def test_broken_model_fails_alone_at_every_stage(stable_diffusion_folder: Path, stock: Any) -> None:
     models = models_of(stable_diffusion_folder, "tiny", *BREAKING)
     with running(models, stable_diffusion_folder, measure_at_start=True) as child:
         child.ready_with()
@@ -95,9 +95,7 @@ def test_models_that_break_fail_alone_wherever_it_happens(stable_diffusion_folde
         assert isinstance(child.answer("afterwards"), ImageReady)
 
 
-def test_folders_that_cannot_be_served_break_their_model_alone(
-    stable_diffusion_folder: Path, tmp_path: Path
-) -> None:
+def test_unservable_folder_breaks_only_its_model(stable_diffusion_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     colours = copytree(stable_diffusion_folder, tmp_path / "colours")
     (colours / LATENT_PREVIEW_FILE).write_text(json.dumps({"weights": "red"}))
@@ -117,7 +115,7 @@ def test_folders_that_cannot_be_served_break_their_model_alone(
         assert isinstance(child.answer("run"), ImageReady)
 
 
-def test_an_engine_without_a_working_model_retries_by_itself(stable_diffusion_folder: Path) -> None:
+def test_engine_without_a_working_model_retries(stable_diffusion_folder: Path) -> None:
     with running(models_of(stable_diffusion_folder, "mended"), stable_diffusion_folder) as child:
         broken = child.next(EngineReady)
         assert not broken.serves_any
@@ -128,7 +126,7 @@ def test_an_engine_without_a_working_model_retries_by_itself(stable_diffusion_fo
 
 
 @pytest.mark.parametrize("names", [("lost",), ("tiny", "lost")])
-def test_a_device_lost_while_loading_ends_the_engine(
+def test_device_lost_while_loading_ends_the_engine(
     stable_diffusion_folder: Path, names: tuple[str, ...]
 ) -> None:
     with running(models_of(stable_diffusion_folder, *names), stable_diffusion_folder) as child:

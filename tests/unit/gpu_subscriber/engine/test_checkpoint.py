@@ -52,7 +52,7 @@ def resumed(stock: Any, checkpoint: bytes | None, **changes: Any) -> tuple[torch
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_a_run_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler: Sampler) -> None:
+def test_run_resumes_bit_equal_after_any_step(stock: Any, sampler: Sampler) -> None:
     undisturbed, before = resumed(stock, None, sampler=sampler)
     for steps in range(1, STEPS):
         latents, after = resumed(stock, stopped_after(stock, steps, sampler=sampler), sampler=sampler)
@@ -63,7 +63,7 @@ def test_a_run_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler:
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_a_batch_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sampler: Sampler) -> None:
+def test_batch_resumes_bit_equal_after_any_step(stock: Any, sampler: Sampler) -> None:
     """Three Runs with shared state: their parts of the batch's predictions are views of one tensor."""
     seeds = (1, 2, 3)
 
@@ -89,7 +89,7 @@ def test_a_batch_stopped_after_any_step_is_resumed_bit_by_bit(stock: Any, sample
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_what_is_saved_unasked_is_complete_though_nobody_waits_for_it(stock: Any, sampler: Sampler) -> None:
+def test_periodic_checkpoint_is_complete(stock: Any, sampler: Sampler) -> None:
     family = RecordingFamily(stock)
     driven = DrivenEngine(family, checkpoint_interval_seconds=1.0)
     driven.start("long", drawing(steps=STEPS, sampler=sampler))
@@ -104,7 +104,7 @@ def test_what_is_saved_unasked_is_complete_though_nobody_waits_for_it(stock: Any
         assert torch.equal(latents, family.final_latents[drawing().seed]), checkpoint.step
 
 
-def test_a_run_may_be_stopped_and_resumed_again_and_again(stock: Any) -> None:
+def test_run_can_be_resumed_repeatedly(stock: Any) -> None:
     undisturbed, _ = resumed(stock, None, sampler=Sampler.UNIPC)
     checkpoint = None
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_a_run_may_be_stopped_and_resumed_again_and_again(stock: Any) -> None:
     assert driven.steps_of("second") == [7]
 
 
-def test_the_first_report_of_a_resumed_run_is_the_step_after(stock: Any) -> None:
+def test_resumed_run_reports_the_next_step_first(stock: Any) -> None:
     _, driven = resumed(stock, stopped_after(stock, 3))
     assert [message.step for message in driven.of_kind(StepDone)] == [4, 5, 6, 7]
 
@@ -134,9 +134,7 @@ def test_the_first_report_of_a_resumed_run_is_the_step_after(stock: Any) -> None
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_a_checkpoint_of_another_picture_is_refused_and_the_run_starts_over(
-    stock: Any, changes: dict[str, Any]
-) -> None:
+def test_checkpoint_of_another_image_is_refused(stock: Any, changes: dict[str, Any]) -> None:
     checkpoint = stopped_after(stock, 3)
     family = RecordingFamily(stock)
     driven = DrivenEngine(family)
@@ -149,12 +147,12 @@ def test_a_checkpoint_of_another_picture_is_refused_and_the_run_starts_over(
     assert image.draw_conditions.started_over_because == refused.reason
 
 
-def test_how_many_images_and_which_format_do_not_change_a_picture(stock: Any) -> None:
+def test_checkpoint_fits_other_image_counts_and_formats(stock: Any) -> None:
     _, driven = resumed(stock, stopped_after(stock, 3), num_images=4, output_format="webp")
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 3
 
 
-def test_a_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = stopped_after(stock, 3)
     torch_version = software_versions()["torch"]
     patched = {**software_versions(), "torch": torch_version + ".post9"}
@@ -166,7 +164,7 @@ def test_a_checkpoint_of_other_software_is_refused(stock: Any, monkeypatch: pyte
     assert driven.of_kind(CheckpointRefused)[0].reason == "made for another software"
 
 
-def test_a_checkpoint_of_other_weights_is_refused(stock: Any, tmp_path: Path) -> None:
+def test_checkpoint_of_other_weights_is_refused(stock: Any, tmp_path: Path) -> None:
     retrained = DiffusionPipeline.from_pretrained(tiny_stable_diffusion(tmp_path / "retrained", seed=1))
     _, driven = resumed(retrained, stopped_after(stock, 3))
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
@@ -205,27 +203,27 @@ def that_would_replace_a_method(metadata: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change", [from_the_future, without_a_version, beyond_the_end, that_would_replace_a_method]
 )
-def test_what_another_version_wrote_is_refused(stock: Any, change: Callable[[dict[str, Any]], None]) -> None:
+def test_checkpoint_of_another_version_is_refused(
+    stock: Any, change: Callable[[dict[str, Any]], None]
+) -> None:
     _, driven = resumed(stock, rewritten(stopped_after(stock, 3), change))
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
     assert len(driven.of_kind(CheckpointRefused)) == 1
 
 
-def test_a_checkpoint_rewritten_as_it_was_is_taken(stock: Any) -> None:
+def test_rewritten_equal_checkpoint_is_accepted(stock: Any) -> None:
     _, driven = resumed(stock, rewritten(stopped_after(stock, 3), lambda metadata: None))
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 3
 
 
 @pytest.mark.parametrize("kept", [10, 45, 500, -1])
-def test_a_truncated_checkpoint_is_refused(stock: Any, kept: int) -> None:
+def test_truncated_checkpoint_is_refused(stock: Any, kept: int) -> None:
     _, driven = resumed(stock, stopped_after(stock, 3)[:kept])
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
     assert len(driven.of_kind(CheckpointRefused)) == 1
 
 
-def test_a_checkpoint_that_is_too_large_is_neither_made_nor_read(
-    stock: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_oversized_checkpoint_is_neither_made_nor_read(stock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = stopped_after(stock, 3)
     monkeypatch.setattr(checkpoints, "MAX_CHECKPOINT_BYTES", len(checkpoint) - 1)
     _, driven = resumed(stock, checkpoint)
@@ -236,7 +234,7 @@ def test_a_checkpoint_that_is_too_large_is_neither_made_nor_read(
     assert driven.of_kind(RunInterrupted)[0].checkpoint is None
 
 
-def test_checkpoints_that_cost_more_come_less_often(family: RecordingFamily) -> None:
+def test_expensive_checkpoints_are_less_frequent(family: RecordingFamily) -> None:
     """Each takes 0.2 s, in 200 steps of 1 s: a share of 1 % allows ten of them, not forty."""
 
     class SlowToSave(DrivenEngine):
@@ -253,7 +251,7 @@ def test_checkpoints_that_cost_more_come_less_often(family: RecordingFamily) -> 
 
 
 @pytest.mark.parametrize("place", [0, 20, 100, -1])
-def test_a_damaged_checkpoint_is_refused(stock: Any, place: int) -> None:
+def test_damaged_checkpoint_is_refused(stock: Any, place: int) -> None:
     checkpoint = bytearray(stopped_after(stock, 3, sampler=Sampler.DPMPP_2M))
     checkpoint[place] ^= 1
     undisturbed, _ = resumed(stock, None, sampler=Sampler.DPMPP_2M)
@@ -263,16 +261,16 @@ def test_a_damaged_checkpoint_is_refused(stock: Any, place: int) -> None:
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", checkpoints.MAGIC, checkpoints.MAGIC + bytes(64)])
-def test_junk_is_refused(stock: Any, junk: bytes) -> None:
+def test_arbitrary_bytes_are_refused(stock: Any, junk: bytes) -> None:
     _, driven = resumed(stock, junk)
     assert driven.of_kind(ImageReady)[0].resumed_at_step == 0
 
 
-def test_a_checkpoint_never_holds_the_prompt(stock: Any) -> None:
+def test_checkpoint_contains_no_prompt(stock: Any) -> None:
     assert b"a red fox" not in stopped_after(stock, 3)
 
 
-def test_long_runs_are_saved_every_few_seconds_unasked(family: RecordingFamily) -> None:
+def test_long_run_is_saved_every_few_seconds(family: RecordingFamily) -> None:
     driven = DrivenEngine(family, checkpoint_interval_seconds=5.0)
     driven.start("long", drawing(steps=STEPS))
     for _ in range(STEPS):
@@ -283,7 +281,7 @@ def test_long_runs_are_saved_every_few_seconds_unasked(family: RecordingFamily) 
     assert [message.step for message in driven.of_kind(CheckpointReady)] == [4]
 
 
-def test_a_run_that_never_stepped_has_nothing_to_save(driven: DrivenEngine) -> None:
+def test_run_without_a_step_has_no_checkpoint(driven: DrivenEngine) -> None:
     driven.start("new", drawing())
     driven.interrupt("new", want_checkpoint=True)
     assert driven.of_kind(RunInterrupted)[0].checkpoint is None

@@ -50,7 +50,7 @@ def engine_with(pipeline: Any) -> tuple[DrivenEngine, RecordingFamily]:
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_alone_each_sampler_is_bit_equal_to_the_stock_pipeline(demo: Any, sampler: Sampler) -> None:
+def test_single_run_of_each_sampler_equals_the_stock_pipeline(demo: Any, sampler: Sampler) -> None:
     driven, family = engine_with(demo)
     parameters = asked(sampler=sampler, negative_prompt="blue")
     driven.start("alone", parameters)
@@ -60,7 +60,7 @@ def test_alone_each_sampler_is_bit_equal_to_the_stock_pipeline(demo: Any, sample
     assert np.array_equal(driven.picture("alone"), expected.pixels)
 
 
-def test_a_mixed_batch_draws_what_each_would_draw_alone(demo: Any) -> None:
+def test_mixed_batch_equals_single_runs(demo: Any) -> None:
     driven, family = engine_with(demo)
     runs = {
         str(sampler): asked(
@@ -80,7 +80,7 @@ def test_a_mixed_batch_draws_what_each_would_draw_alone(demo: Any) -> None:
         assert difference.max() <= 1
 
 
-def test_the_preview_of_finished_latents_resembles_the_picture(demo: Any) -> None:
+def test_preview_of_finished_latents_resembles_the_image(demo: Any) -> None:
     """The linear map's small image against the autoencoder's, reduced to the same size."""
     assert WEIGHTS is not None
     if not (WEIGHTS / LATENT_PREVIEW_FILE).is_file():

@@ -54,7 +54,7 @@ def at_once(stock: Any) -> tuple[DrivenEngine, TimedFamily]:
     return engine, family
 
 
-def test_a_queueing_device_is_timed_by_itself_and_not_by_the_cpu(stock: Any) -> None:
+def test_asynchronous_device_is_timed_by_its_own_events(stock: Any) -> None:
     driven, _, _ = on_a_queue(stock)
     for number in range(3):
         driven.start(str(number), drawing(seed=number, steps=4))
@@ -71,7 +71,7 @@ def test_a_queueing_device_is_timed_by_itself_and_not_by_the_cpu(stock: Any) -> 
     assert [(step.batch, step.seconds) for step in steps] == [(3, pytest.approx(STEP_SECONDS))] * 4
 
 
-def test_timing_never_makes_the_cpu_wait_for_a_queueing_device(stock: Any) -> None:
+def test_timing_does_not_block_the_cpu(stock: Any) -> None:
     driven, _, device = on_a_queue(stock)
     driven.start("run", drawing(steps=10))
     driven.step(2)
@@ -82,7 +82,7 @@ def test_timing_never_makes_the_cpu_wait_for_a_queueing_device(stock: Any) -> No
     assert driven.of_kind(StepDone)[-1].gpu_seconds == pytest.approx(2 * STEP_SECONDS)
 
 
-def test_an_interrupted_run_is_charged_for_the_steps_that_were_still_queued(stock: Any) -> None:
+def test_interrupted_run_is_charged_for_queued_steps(stock: Any) -> None:
     driven, _, _ = on_a_queue(stock)
     driven.start("run", drawing(steps=10))
     driven.step(2)
@@ -91,7 +91,7 @@ def test_an_interrupted_run_is_charged_for_the_steps_that_were_still_queued(stoc
     assert [one.gpu_seconds for one in driven.of_kind(RunInterrupted)] == [pytest.approx(2 * STEP_SECONDS)]
 
 
-def test_a_shutdown_answers_every_run_with_its_seconds(stock: Any) -> None:
+def test_shutdown_reports_the_seconds_of_every_run(stock: Any) -> None:
     driven, _, _ = on_a_queue(stock)
     for number in range(2):
         driven.start(str(number), drawing(seed=number, steps=10))
@@ -106,7 +106,7 @@ def test_a_shutdown_answers_every_run_with_its_seconds(stock: Any) -> None:
     ("breaks_at", "seconds"),
     [("predict", 2 * STEP_SECONDS + STEP_SECONDS), ("decode", 4 * STEP_SECONDS + DECODE_SECONDS)],
 )
-def test_a_failed_run_is_charged_for_what_it_failed_in(
+def test_failed_run_is_charged_for_its_failed_step(
     stock: Any, *, queued: bool, breaks_at: str, seconds: float
 ) -> None:
     driven, family = on_a_queue(stock)[:2] if queued else at_once(stock)
@@ -117,7 +117,7 @@ def test_a_failed_run_is_charged_for_what_it_failed_in(
     assert [one.gpu_seconds for one in driven.of_kind(RunFailed)] == [pytest.approx(seconds)]
 
 
-def test_a_whole_pipeline_is_charged_when_it_is_interrupted_or_fails(whole: WholePipeline) -> None:
+def test_whole_pipeline_is_charged_when_it_ends_early(whole: WholePipeline) -> None:
     device = QueuedDevice()
     driven = DrivenEngine(whole, new_event=device.new_event)
 

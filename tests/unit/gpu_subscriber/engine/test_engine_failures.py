@@ -46,7 +46,7 @@ def task(prompt: str, **changes: int) -> Task:
     return submitted_task(task_id=f"{prompt} {wanted.seed}", parameters=wanted)
 
 
-def test_a_task_that_hangs_the_engine_is_found_and_its_neighbour_is_drawn(engine: EngineUnderTest) -> None:
+def test_hanging_task_is_found_and_its_neighbour_generated(engine: EngineUnderTest) -> None:
     listener = Listener()
     with capture_logs() as lines, ThreadPoolExecutor() as callbacks:
         neighbour = callbacks.submit(engine.drawn, task("a red fox", steps=200), listener)
@@ -72,13 +72,13 @@ def test_a_task_that_hangs_the_engine_is_found_and_its_neighbour_is_drawn(engine
         ("break", "engine_crashed"),
     ],
 )
-def test_how_a_task_ends_the_engine_is_told(engine: EngineUnderTest, prompt: str, code: str) -> None:
+def test_engine_exit_is_reported_with_its_cause(engine: EngineUnderTest, prompt: str, code: str) -> None:
     with pytest.raises(GenerationFailedError) as raised:
         engine.drawn(task(prompt))
     assert (raised.value.failure.code, raised.value.failure.retryable) == (code, True)
 
 
-def test_memory_that_runs_out_costs_nobody_a_picture_but_who_needs_all_of_it(engine: EngineUnderTest) -> None:
+def test_out_of_memory_fails_only_the_run_that_does_not_fit(engine: EngineUnderTest) -> None:
     with ThreadPoolExecutor() as callbacks:
         others = [task("crowd", seed=1), task("crowd", seed=2), task("crowd", seed=3), task("huge")]
         drawing_others = [callbacks.submit(engine.drawn, other) for other in others]
@@ -89,7 +89,7 @@ def test_memory_that_runs_out_costs_nobody_a_picture_but_who_needs_all_of_it(eng
     assert all(isinstance(pieces[-1], GeneratedImage) for pieces in drawn)
 
 
-def test_numbers_that_are_none_fail_their_own_task_for_good(engine: EngineUnderTest) -> None:
+def test_non_finite_output_fails_its_task_permanently(engine: EngineUnderTest) -> None:
     with ThreadPoolExecutor() as callbacks:
         neighbour = callbacks.submit(engine.drawn, task("a red fox"))
         (failed,) = engine.drawn(task("NaN"))

@@ -89,7 +89,7 @@ def child(stable_diffusion_folder: Path) -> Iterator[Child]:
     assert child.end() == exit_codes.STOPPED
 
 
-def test_a_start_comes_back_as_the_stock_pipelines_picture(child: Child, stock: Any) -> None:
+def test_started_run_returns_the_stock_pipelines_image(child: Child, stock: Any) -> None:
     child.pipe.send(start("run"))
     image = child.next(ImageReady, RunFailed)
     pixels = np.frombuffer(image.pixels, np.uint8).reshape(image.height, image.width, 3)
@@ -97,7 +97,7 @@ def test_a_start_comes_back_as_the_stock_pipelines_picture(child: Child, stock: 
     assert np.abs(pixels.astype(int) - stock_picture(stock, drawing()).pixels.astype(int)).max() <= 1
 
 
-def test_an_interrupt_is_heard_between_steps(child: Child) -> None:
+def test_interrupt_is_handled_between_steps(child: Child) -> None:
     child.pipe.send(start("long", steps=1000, width=128, height=128))
     first = child.next(StepDone)
     child.pipe.send(Interrupt(run_id="long", want_checkpoint=True))
@@ -106,14 +106,14 @@ def test_an_interrupt_is_heard_between_steps(child: Child) -> None:
     assert stopped.checkpoint
 
 
-def test_signals_to_the_group_do_not_end_it(child: Child) -> None:
+def test_engine_ignores_signals_to_the_group(child: Child) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(child.process.pid or 0, number)
     child.pipe.send(start("afterwards"))
     assert child.next(ImageReady, RunFailed).run_id == "afterwards"
 
 
-def test_shutdown_hands_back_checkpoints_and_exits_cleanly(stable_diffusion_folder: Path) -> None:
+def test_shutdown_returns_checkpoints_and_exits(stable_diffusion_folder: Path) -> None:
     child = Child(settings_for(stable_diffusion_folder))
     child.pipe.send(start("long", steps=1000, width=128, height=128))
     child.next(StepDone)
@@ -122,7 +122,7 @@ def test_shutdown_hands_back_checkpoints_and_exits_cleanly(stable_diffusion_fold
     assert child.end() == exit_codes.STOPPED
 
 
-def test_the_engine_ends_when_its_parent_is_killed(stable_diffusion_folder: Path) -> None:
+def test_engine_exits_when_its_parent_is_killed(stable_diffusion_folder: Path) -> None:
     """A parent killed with SIGKILL sends nothing; the end of the pipe signals it."""
     program = """
 import multiprocessing, pickle, sys
@@ -160,7 +160,7 @@ if __name__ == "__main__":
     parent.stdout.close()
 
 
-def test_the_parents_side_imports_no_torch() -> None:
+def test_parents_modules_import_no_torch() -> None:
     """The parent renews leases from threads; importing torch would block them for a second."""
     code = (
         "import sys; import gpu_subscriber.engine.engine_process, gpu_subscriber.engine.messages, "

@@ -17,11 +17,11 @@ class Clock:
         return self.now
 
 
-def test_a_model_that_never_failed_may_be_tried() -> None:
+def test_unfailed_model_has_no_backoff() -> None:
     assert ModelBackoff().seconds_left("m") == 0
 
 
-def test_each_failure_in_a_row_doubles_the_pause_up_to_the_longest() -> None:
+def test_consecutive_failures_double_the_pause_up_to_the_limit() -> None:
     clock = Clock()
     backoff = ModelBackoff(clock=clock)
     pauses = []
@@ -34,7 +34,7 @@ def test_each_failure_in_a_row_doubles_the_pause_up_to_the_longest() -> None:
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
 
 
-def test_a_broken_model_states_its_reason_and_when_it_is_tried_again() -> None:
+def test_broken_model_has_reason_and_retry_time() -> None:
     backoff = ModelBackoff()
     backoff.failed("m", "first")
     backoff.failed("m", "x" * 5_000)
@@ -43,7 +43,7 @@ def test_a_broken_model_states_its_reason_and_when_it_is_tried_again() -> None:
     assert timedelta(0) < broken.retry_at - datetime.now(UTC) <= timedelta(seconds=2 * FIRST_PAUSE_SECONDS)
 
 
-def test_a_model_that_recovers_is_not_broken_and_starts_over() -> None:
+def test_recovered_model_starts_with_the_first_pause() -> None:
     backoff = ModelBackoff(clock=Clock())
     backoff.failed("m", "reason")
     backoff.failed("m", "reason")

@@ -40,24 +40,24 @@ def due_at(*, steps: int, seconds_per_step: float, interval: float = 1.0) -> lis
     return shown
 
 
-def test_a_long_run_is_shown_once_a_second_from_a_quarter_of_the_way_on() -> None:
+def test_long_run_has_a_preview_per_second_after_a_quarter() -> None:
     assert due_at(steps=40, seconds_per_step=0.5) == list(range(10, 40, 2))
 
 
-def test_a_run_of_one_second_is_still_seen_emerging() -> None:
+def test_run_of_one_second_has_several_previews() -> None:
     assert len(due_at(steps=20, seconds_per_step=0.05)) in (2, 3)
 
 
-def test_a_run_of_a_tenth_of_a_second_is_shown_once() -> None:
+def test_run_of_0_1_seconds_has_one_preview() -> None:
     assert len(due_at(steps=20, seconds_per_step=0.005)) == 1
 
 
-def test_the_last_step_is_shown_by_the_image_itself() -> None:
+def test_last_step_has_no_preview() -> None:
     assert due_at(steps=1, seconds_per_step=9.0) == []
     assert 4 not in due_at(steps=4, seconds_per_step=9.0)
 
 
-def test_a_preview_is_a_small_jpeg(driven: DrivenEngine) -> None:
+def test_preview_is_a_small_jpeg(driven: DrivenEngine) -> None:
     driven.start("run", drawing(width=64, height=32, steps=4))
     driven.run_to_end()
     (preview,) = driven.of_kind(PreviewReady)
@@ -67,7 +67,7 @@ def test_a_preview_is_a_small_jpeg(driven: DrivenEngine) -> None:
     assert preview.step == 1
 
 
-def test_a_noisy_preview_still_fits_where_previews_are_kept() -> None:
+def test_noisy_preview_fits_the_size_limit() -> None:
     """Firestore limits documents to 1 MiB.
 
     Even noise, JPEG's worst case, stays small after smooth upscaling.
@@ -76,7 +76,7 @@ def test_a_noisy_preview_still_fits_where_previews_are_kept() -> None:
     assert len(encode_preview(noise)) < 8192
 
 
-def test_a_models_own_colours_lie_beside_it(tmp_path: Path) -> None:
+def test_models_own_preview_map_is_used(tmp_path: Path) -> None:
     stored = {"weights": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], "bias": [0.5, 0, -1]}
     (tmp_path / LATENT_PREVIEW_FILE).write_text(json.dumps(stored))
     colours = LatentColours.beside(tmp_path, CPU)
@@ -87,7 +87,7 @@ def test_a_models_own_colours_lie_beside_it(tmp_path: Path) -> None:
     assert pixels[0, 0].tolist() == [191, 255, 0]
 
 
-def test_without_them_stable_diffusions_colours_do(tmp_path: Path) -> None:
+def test_default_preview_map_is_stable_diffusions(tmp_path: Path) -> None:
     colours = LatentColours.beside(tmp_path, CPU)
     assert colours.fits(torch.zeros(1, 4, 8, 8))
     assert not colours.fits(torch.zeros(1, 16, 8, 8))
@@ -96,7 +96,7 @@ def test_without_them_stable_diffusions_colours_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sampler", list(Sampler))
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
-def test_a_perfect_prediction_points_at_the_clean_latents(
+def test_clean_estimate_of_a_perfect_prediction_is_exact(
     family: RecordingFamily, sampler: Sampler, kind: str
 ) -> None:
     """Known latents with noise, and that noise as prediction: the estimate must be the latents."""
@@ -126,7 +126,7 @@ def test_a_perfect_prediction_points_at_the_clean_latents(
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_the_estimate_follows_the_sampler_along_the_way(family: RecordingFamily, sampler: Sampler) -> None:
+def test_clean_estimate_follows_the_sampler(family: RecordingFamily, sampler: Sampler) -> None:
     """With a network that always predicts the same clean latents, each estimate is those latents."""
     clean = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(1))
     state = family.prepare(drawing(sampler=sampler, steps=6), seed=0)
@@ -144,7 +144,7 @@ def test_the_estimate_follows_the_sampler_along_the_way(family: RecordingFamily,
         state.advance(noise.float())
 
 
-def test_a_preview_costs_about_a_millisecond() -> None:
+def test_preview_takes_about_a_millisecond() -> None:
     """The bound is ten times the measured time (0.3 to 0.5 ms), for busy machines."""
     colours = LatentColours.beside(None, CPU)
     latents = torch.randn(1, 4, 32, 32)
@@ -156,7 +156,7 @@ def test_a_preview_costs_about_a_millisecond() -> None:
     assert sorted(times)[0] < 0.005
 
 
-def test_previews_do_not_change_the_picture(stock: Any) -> None:
+def test_previews_do_not_change_the_image(stock: Any) -> None:
     pictures = []
     for interval in (0.0, 1e9):
         driven = DrivenEngine(RecordingFamily(stock), preview_interval_seconds=interval)

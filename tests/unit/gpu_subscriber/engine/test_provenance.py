@@ -26,7 +26,7 @@ def told(driven: DrivenEngine, run_id: str) -> DrawConditions:
     return draw_conditions
 
 
-def test_each_file_of_weights_is_named_with_its_hash(stable_diffusion_folder: Path) -> None:
+def test_provenance_has_the_hash_of_each_weights_file(stable_diffusion_folder: Path) -> None:
     weights = weights_of(stable_diffusion_folder)
     assert set(weights) == {
         f"{part}.safetensors"
@@ -36,7 +36,7 @@ def test_each_file_of_weights_is_named_with_its_hash(stable_diffusion_folder: Pa
         assert hashlib.sha256((stable_diffusion_folder / name).read_bytes()).hexdigest() == digest
 
 
-def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+def test_changed_file_is_hashed_again(tmp_path: Path) -> None:
     file = tmp_path / "unet.safetensors"
     file.write_bytes(b"before")
     before = weights_of(tmp_path)
@@ -44,7 +44,7 @@ def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
     assert weights_of(tmp_path) == {file.name: hashlib.sha256(b"afterwards").hexdigest()} != before
 
 
-def test_the_environment_is_this_one(stable_diffusion_folder: Path) -> None:
+def test_provenance_has_the_current_environment(stable_diffusion_folder: Path) -> None:
     pipeline = DiffusionPipeline.from_pretrained(stable_diffusion_folder, use_safetensors=True)
     pipeline.unet.to(memory_format=torch.channels_last)
     here = ModelProvenance(pipeline).environment
@@ -57,7 +57,7 @@ def test_the_environment_is_this_one(stable_diffusion_folder: Path) -> None:
     assert ModelProvenance(pipeline).environment.compiled
 
 
-def test_the_size_of_each_steps_batch_is_told(driven: DrivenEngine) -> None:
+def test_provenance_has_the_batch_size_of_each_step(driven: DrivenEngine) -> None:
     driven.start("first", drawing(steps=5))
     driven.step(2)
     driven.start("second", drawing(steps=4, seed=8))
@@ -73,7 +73,7 @@ def test_the_size_of_each_steps_batch_is_told(driven: DrivenEngine) -> None:
         (Sampler.DPMPP_2M_KARRAS, {"class": "DPMSolverMultistepScheduler", "use_karras_sigmas": True}),
     ],
 )
-def test_the_samplers_configuration_is_told(
+def test_provenance_has_the_sampler_configuration(
     driven: DrivenEngine, sampler: Sampler, said: dict[str, Any]
 ) -> None:
     driven.start("run", drawing(sampler=sampler))
@@ -82,7 +82,7 @@ def test_the_samplers_configuration_is_told(
     assert "num_train_timesteps" not in told(driven, "run").sampler_config, "as diffusers has it anyway"
 
 
-def test_what_happened_before_a_run_was_resumed_is_told(stock: Any) -> None:
+def test_provenance_has_the_history_before_a_resume(stock: Any) -> None:
     checkpoint = None
     for steps in (2, 1):
         driven = DrivenEngine(RecordingFamily(stock))
@@ -98,7 +98,7 @@ def test_what_happened_before_a_run_was_resumed_is_told(stock: Any) -> None:
     assert told(driven, "rest").resumes == (Resume(step=2), Resume(step=3))
 
 
-def test_a_run_that_changed_places_says_where_it_was() -> None:
+def test_provenance_has_the_earlier_environment_of_a_moved_run() -> None:
     here, there, elsewhere = (environment(device=name) for name in ("here", "there", "elsewhere"))
     run_history = RunHistory(batches=[1, 1], started_over_because="made for another software")
     run_history = RunHistory.resumed(run_history.packed(there), step=2, here=elsewhere)
@@ -110,7 +110,7 @@ def test_a_run_that_changed_places_says_where_it_was() -> None:
     assert back.started_over_because == "made for another software"
 
 
-def test_a_whole_pipeline_tells_the_same(whole: WholePipeline) -> None:
+def test_whole_pipeline_has_the_same_provenance(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
     driven.start("run", drawing(steps=3, sampler=Sampler.LCM))
     driven.run_to_end()

@@ -29,9 +29,7 @@ def drawn_image(driven: DrivenEngine, run_id: str) -> ImageReady:
 
 
 @pytest.mark.parametrize("sampler", [Sampler.EULER_ANCESTRAL, Sampler.UNIPC, Sampler.PNDM])
-def test_a_run_that_shared_some_steps_and_was_resumed_is_drawn_again_bit_by_bit(
-    stock: Any, sampler: Sampler
-) -> None:
+def test_shared_and_resumed_run_is_reproduced_bit_equal(stock: Any, sampler: Sampler) -> None:
     wanted = drawing(steps=6, sampler=sampler)
     first = DrivenEngine(StableDiffusion(stock))
     first.start("wanted", wanted)
@@ -52,7 +50,7 @@ def test_a_run_that_shared_some_steps_and_was_resumed_is_drawn_again_bit_by_bit(
     assert told.batches == image.draw_conditions.batches
 
 
-def test_a_whole_pipelines_image_is_drawn_again_bit_by_bit(whole: WholePipeline) -> None:
+def test_whole_pipelines_image_is_reproduced_bit_equal(whole: WholePipeline) -> None:
     wanted = drawing(steps=3, sampler=Sampler.LCM)
     driven = DrivenEngine(whole)
     driven.start("run", wanted)
@@ -62,18 +60,18 @@ def test_a_whole_pipelines_image_is_drawn_again_bit_by_bit(whole: WholePipeline)
 
 
 @pytest.mark.parametrize("batches", [(), (1,) * 1_000, (1, 1, 1, 10**9)])
-def test_steps_that_no_run_can_have_taken_are_refused(stock: Any, batches: tuple[int, ...]) -> None:
+def test_impossible_step_history_is_refused(stock: Any, batches: tuple[int, ...]) -> None:
     with pytest.raises(EngineError, match="the record has"):
         generate_like(StableDiffusion(stock), drawing(steps=4), draw_conditions(batches=batches))
 
 
-def test_a_model_is_loaded_as_it_was(one_thread: None) -> None:
+def test_model_is_loaded_as_recorded(one_thread: None) -> None:
     there = environment(threads=1, channels_last=("unet",))
     here = load_like(DEMO_MODEL, there).origin.environment
     assert (here.threads, here.channels_last, here.dtype) == (1, ("unet",), "float32")
 
 
-def test_the_command_writes_what_can_be_compared(tmp_path: Path) -> None:
+def test_reproduce_command_writes_a_comparable_image(tmp_path: Path) -> None:
     """The real command in its own process: the demo model, from file to file."""
     there = environment(threads=1, channels_last=("unet",))
     family = load_like(DEMO_MODEL, there)
@@ -90,7 +88,7 @@ def test_the_command_writes_what_can_be_compared(tmp_path: Path) -> None:
     assert found.record_differences == ()
 
 
-def test_the_command_says_why_it_cannot(
+def test_reproduce_command_reports_why_it_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image, again = tmp_path / "image.png", tmp_path / "again.png"

@@ -22,7 +22,7 @@ def phases(driven: DrivenEngine, run_id: str) -> list[Phase]:
     return [message.phase for message in driven.of_kind(PhaseChanged, run_id)]
 
 
-def test_a_run_reports_its_phases_and_each_step(driven: DrivenEngine) -> None:
+def test_run_reports_its_phases_and_steps(driven: DrivenEngine) -> None:
     driven.start("run", drawing(steps=4))
     driven.run_to_end()
     assert driven.steps_of("run") == [1, 2, 3, 4]
@@ -35,7 +35,7 @@ def test_a_run_reports_its_phases_and_each_step(driven: DrivenEngine) -> None:
 
 
 @pytest.mark.parametrize("sampler", list(Sampler))
-def test_steps_are_counted_as_they_were_asked_for(driven: DrivenEngine, sampler: Sampler) -> None:
+def test_steps_are_counted_as_requested(driven: DrivenEngine, sampler: Sampler) -> None:
     """PNDM takes one step more than requested; no report says step 6 of 5."""
     driven.start("run", drawing(sampler=sampler, steps=5))
     driven.run_to_end()
@@ -45,7 +45,7 @@ def test_steps_are_counted_as_they_were_asked_for(driven: DrivenEngine, sampler:
     assert all(step <= steps for step, steps in reported)
 
 
-def test_device_time_is_shared_out_among_the_runs_of_a_batch(stock: Any) -> None:
+def test_device_time_is_divided_among_a_batchs_runs(stock: Any) -> None:
     class SlowFamily(RecordingFamily):
         def predict(self, states: Any) -> list[torch.Tensor]:
             driven.now += 6.0
@@ -58,7 +58,7 @@ def test_device_time_is_shared_out_among_the_runs_of_a_batch(stock: Any) -> None
     assert [image.gpu_seconds for image in driven.of_kind(ImageReady)] == pytest.approx([4 * 6.0 / 3] * 3)
 
 
-def test_a_picture_tells_where_its_time_went(stock: Any) -> None:
+def test_image_reports_its_times(stock: Any) -> None:
     class SlowFamily(RecordingFamily):
         def prepare(self, *given: Any, **named: Any) -> Any:
             driven.now += 1.0
@@ -86,9 +86,7 @@ def test_a_picture_tells_where_its_time_went(stock: Any) -> None:
         assert times.seconds_of(8) == pytest.approx(1.0 + 8 * 4.5 + 3.0)
 
 
-def test_an_interrupted_run_stops_at_the_next_step_and_the_others_go_on(
-    driven: DrivenEngine, stock: Any
-) -> None:
+def test_interrupted_run_stops_and_the_others_continue(driven: DrivenEngine, stock: Any) -> None:
     driven.start("stopped", drawing(seed=1))
     driven.start("other", drawing(seed=2))
     driven.step(2)
@@ -101,7 +99,7 @@ def test_an_interrupted_run_stops_at_the_next_step_and_the_others_go_on(
     assert np.abs(driven.picture("other").astype(int) - expected.astype(int)).max() <= 1
 
 
-def test_unknown_and_finished_runs_are_not_interrupted_again(driven: DrivenEngine) -> None:
+def test_unknown_and_finished_runs_ignore_interrupts(driven: DrivenEngine) -> None:
     driven.start("run", drawing())
     driven.run_to_end()
     driven.interrupt("run")
@@ -109,7 +107,7 @@ def test_unknown_and_finished_runs_are_not_interrupted_again(driven: DrivenEngin
     assert driven.of_kind(RunInterrupted) == []
 
 
-def test_shutting_down_interrupts_everybody_with_their_checkpoints(driven: DrivenEngine) -> None:
+def test_shutdown_interrupts_all_runs_with_checkpoints(driven: DrivenEngine) -> None:
     for number in range(3):
         driven.start(str(number), drawing(seed=number))
     driven.step(2)
@@ -120,7 +118,7 @@ def test_shutting_down_interrupts_everybody_with_their_checkpoints(driven: Drive
     assert not driven.engine.is_busy
 
 
-def test_an_interactive_run_overtakes_a_batch_run_of_another_key(driven: DrivenEngine) -> None:
+def test_interactive_run_overtakes_a_batch_run_of_another_key(driven: DrivenEngine) -> None:
     driven.start("batch", drawing(steps=5), lane=Lane.BATCH)
     driven.step(2)
     driven.start("interactive", drawing(steps=2, guidance_scale=1.0), submitted_at=9.0)
@@ -128,7 +126,7 @@ def test_an_interactive_run_overtakes_a_batch_run_of_another_key(driven: DrivenE
     assert [message.run_id for message in driven.of_kind(ImageReady)] == ["interactive", "batch"]
 
 
-def test_runs_beyond_the_cap_wait_and_move_up(family: RecordingFamily) -> None:
+def test_runs_beyond_the_cap_wait_and_follow(family: RecordingFamily) -> None:
     driven = DrivenEngine(family, max_batch=2)
     for number in range(5):
         driven.start(str(number), drawing(seed=number, steps=2))
@@ -152,7 +150,7 @@ class FamilyWithLittleMemory(RecordingFamily):
         return super().predict(states)
 
 
-def test_a_batch_that_does_not_fit_is_halved_until_it_does(stock: Any) -> None:
+def test_batch_is_halved_until_it_fits(stock: Any) -> None:
     family = FamilyWithLittleMemory(stock)
     driven = DrivenEngine(family)
     for number in range(8):
@@ -165,7 +163,7 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(stock: Any) -> None:
         assert np.abs(driven.picture(str(number)).astype(int) - expected.astype(int)).max() <= 1
 
 
-def test_a_run_that_does_not_fit_alone_fails_and_the_engine_goes_on(stock: Any) -> None:
+def test_run_that_does_not_fit_alone_fails(stock: Any) -> None:
     class Choosy(FamilyWithLittleMemory):
         def predict(self, states: Any) -> list[torch.Tensor]:
             if any(state.latents.shape[-1] > 4 for state in states):
@@ -185,7 +183,7 @@ def test_a_run_that_does_not_fit_alone_fails_and_the_engine_goes_on(stock: Any) 
     assert len(driven.of_kind(ImageReady, "small")) == 1
 
 
-def test_a_picture_that_does_not_fit_is_decoded_in_tiles(stock: Any) -> None:
+def test_image_is_decoded_in_tiles_when_memory_is_short(stock: Any) -> None:
     class TiledOnly(RecordingFamily):
         tiled: bool = False
 
@@ -204,7 +202,7 @@ def test_a_picture_that_does_not_fit_is_decoded_in_tiles(stock: Any) -> None:
     assert np.array_equal(driven.picture("run"), stock_picture(stock, drawing()).pixels)
 
 
-def test_one_run_that_cannot_be_predicted_does_not_take_its_batch_along(stock: Any) -> None:
+def test_failed_prediction_does_not_fail_the_batch(stock: Any) -> None:
     class OnePoisonous(RecordingFamily):
         def predict(self, states: Any) -> list[torch.Tensor]:
             if any(state.generator.initial_seed() == 666 for state in states):
@@ -225,7 +223,7 @@ def test_one_run_that_cannot_be_predicted_does_not_take_its_batch_along(stock: A
     assert {message.run_id for message in driven.of_kind(ImageReady)} == {"1", "2"}
 
 
-def test_a_run_that_cannot_be_prepared_fails_alone(stock: Any) -> None:
+def test_failed_preparation_does_not_fail_other_runs(stock: Any) -> None:
     class Illiterate(RecordingFamily):
         def prepare(self, parameters: Any, *, seed: int) -> Denoising:
             if "unspeakable" in parameters.prompt:
@@ -241,7 +239,7 @@ def test_a_run_that_cannot_be_prepared_fails_alone(stock: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_numbers_that_are_not_finite_never_become_a_picture(stock: Any, number: float) -> None:
+def test_non_finite_latents_never_become_an_image(stock: Any, number: float) -> None:
     class Broken(RecordingFamily):
         def predict(self, states: Any) -> list[torch.Tensor]:
             return [prediction * number for prediction in super().predict(states)]
@@ -269,7 +267,7 @@ class SpoiltOnce(RecordingFamily):
         return super().decode(state, tiled=tiled)
 
 
-def test_a_spoilt_picture_is_drawn_again_from_its_seed_and_its_neighbours_are_not(stock: Any) -> None:
+def test_invalid_image_is_generated_again_alone(stock: Any) -> None:
     driven = DrivenEngine(SpoiltOnce(stock))
     driven.start("spoilt", drawing(seed=1))
     driven.start("other", drawing(seed=2))
@@ -280,7 +278,7 @@ def test_a_spoilt_picture_is_drawn_again_from_its_seed_and_its_neighbours_are_no
     assert np.abs(driven.picture("spoilt").astype(int) - expected.astype(int)).max() <= 1
 
 
-def test_a_checkpoint_that_leads_to_a_spoilt_picture_is_not_gone_on_from_again(stock: Any) -> None:
+def test_checkpoint_of_an_invalid_image_is_not_used_again(stock: Any) -> None:
     first = DrivenEngine(RecordingFamily(stock))
     first.start("run", drawing())
     first.step(2)
@@ -293,7 +291,7 @@ def test_a_checkpoint_that_leads_to_a_spoilt_picture_is_not_gone_on_from_again(s
 
 
 @pytest.mark.parametrize("how", ["interrupt", "interrupt_all"])
-def test_a_run_whose_spoilt_picture_is_on_its_way_can_still_be_interrupted(stock: Any, how: str) -> None:
+def test_run_with_an_invalid_image_can_be_interrupted(stock: Any, how: str) -> None:
     driven = DrivenEngine(SpoiltOnce(stock))
     driven.start("spoilt", drawing(steps=1))
     driven.start("long", drawing(steps=9))
@@ -323,7 +321,7 @@ class OneColour(RecordingFamily):
         return (torch.full((1, 3, 32, 32), self.level),)
 
 
-def test_a_picture_of_exactly_one_colour_is_drawn_again_and_then_believed(stock: Any) -> None:
+def test_single_colour_image_is_generated_again_then_accepted(stock: Any) -> None:
     driven = DrivenEngine(OneColour(stock))
     driven.start("run", drawing())
     driven.run_to_end()
@@ -332,7 +330,7 @@ def test_a_picture_of_exactly_one_colour_is_drawn_again_and_then_believed(stock:
     assert driven.of_kind(RunFailed) == []
 
 
-def test_a_picture_that_only_rounding_makes_black_is_drawn_once(stock: Any) -> None:
+def test_image_that_rounds_to_black_is_generated_once(stock: Any) -> None:
     class BlackSky(OneColour):
         def _flat(self, latents: torch.Tensor, **_: Any) -> tuple[torch.Tensor]:
             return (-1.0 - 0.001 * torch.rand(1, 3, 32, 32),)
@@ -345,7 +343,7 @@ def test_a_picture_that_only_rounding_makes_black_is_drawn_once(stock: Any) -> N
 
 
 @pytest.mark.parametrize("runs", [1, 3])
-def test_a_lost_device_is_nobodys_fault_and_ends_the_engine(stock: Any, runs: int) -> None:
+def test_lost_device_ends_the_engine_without_a_culprit(stock: Any, runs: int) -> None:
     class Lost(RecordingFamily):
         def predict(self, states: Any) -> list[torch.Tensor]:
             raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
@@ -361,12 +359,12 @@ def test_a_lost_device_is_nobodys_fault_and_ends_the_engine(stock: Any, runs: in
 # ── models ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_model_that_nobody_offers_fails_the_run(driven: DrivenEngine) -> None:
+def test_run_of_an_unknown_model_fails(driven: DrivenEngine) -> None:
     driven.start("run", drawing(model="unheard-of"))
     assert driven.of_kind(RunFailed)[0].failure.code == "model_unavailable"
 
 
-def test_a_model_that_cannot_be_loaded_fails_its_runs_alone(family: RecordingFamily) -> None:
+def test_unloadable_model_fails_only_its_runs(family: RecordingFamily) -> None:
     def load(name: str) -> RecordingFamily:
         if name == "broken":
             raise ModelUnavailableError(name, reason="no weights")
@@ -380,7 +378,7 @@ def test_a_model_that_cannot_be_loaded_fails_its_runs_alone(family: RecordingFam
     assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
 
 
-def test_a_broken_model_is_not_loaded_again_before_its_backoff_ends(family: RecordingFamily) -> None:
+def test_broken_model_is_not_loaded_during_its_backoff(family: RecordingFamily) -> None:
     loads: list[str] = []
 
     def load(name: str) -> RecordingFamily:
@@ -405,7 +403,7 @@ def test_a_broken_model_is_not_loaded_again_before_its_backoff_ends(family: Reco
     assert driven.shelf.backoff.broken == ()
 
 
-def test_models_make_room_for_each_other_and_runs_survive_it(stock: Any) -> None:
+def test_runs_survive_the_eviction_of_their_model(stock: Any) -> None:
     """Two models, one slot. A Run that is halfway keeps its state while its model is unloaded."""
     one, two = RecordingFamily(stock), RecordingFamily(stock)
     driven = DrivenEngine({"one": one, "two": two}, model_switch_patience_seconds=5.0)

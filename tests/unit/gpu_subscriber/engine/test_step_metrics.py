@@ -4,7 +4,7 @@ from gpu_subscriber.engine.messages import EngineMeasured
 from gpu_subscriber.engine.step_metrics import StepMetrics
 
 
-def test_what_was_done_is_told_once_a_second_and_when_all_is_done() -> None:
+def test_work_is_reported_each_second_and_at_the_end() -> None:
     now = [0.0]
     told: list[EngineMeasured] = []
     step_metrics = StepMetrics(send=told.append, clock=lambda: now[0])

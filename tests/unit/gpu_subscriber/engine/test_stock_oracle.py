@@ -38,7 +38,7 @@ def assert_is_stock(
 
 @SAMPLERS
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_a_run_alone_is_bit_equal_to_the_stock_pipeline(
+def test_single_run_equals_the_stock_pipeline(
     driven: DrivenEngine, family: RecordingFamily, stock: Any, sampler: Sampler, steps: int
 ) -> None:
     parameters = drawing(sampler=sampler, steps=steps, negative_prompt="blurry")
@@ -50,21 +50,21 @@ def test_a_run_alone_is_bit_equal_to_the_stock_pipeline(
 
 
 @pytest.mark.parametrize("guidance_scale", [0.0, 0.5, 1.0, 1.01, 12.5])
-def test_guidance_is_the_stock_pipelines(driven: DrivenEngine, stock: Any, guidance_scale: float) -> None:
+def test_guidance_equals_the_stock_pipeline(driven: DrivenEngine, stock: Any, guidance_scale: float) -> None:
     parameters = drawing(guidance_scale=guidance_scale, negative_prompt="a green square")
     driven.start("guided", parameters)
     driven.run_to_end()
     assert np.array_equal(driven.picture("guided"), stock_picture(stock, parameters).pixels)
 
 
-def test_prompts_that_are_too_long_are_cut_where_stock_cuts_them(driven: DrivenEngine, stock: Any) -> None:
+def test_long_prompt_is_truncated_like_the_stock_pipeline(driven: DrivenEngine, stock: Any) -> None:
     parameters = drawing(prompt="fox " * 40, negative_prompt="square " * 40)
     driven.start("long", parameters)
     driven.run_to_end()
     assert np.array_equal(driven.picture("long"), stock_picture(stock, parameters).pixels)
 
 
-def test_pictures_need_not_be_square(driven: DrivenEngine, stock: Any) -> None:
+def test_non_square_image_equals_the_stock_pipeline(driven: DrivenEngine, stock: Any) -> None:
     parameters = drawing(width=48, height=24)
     driven.start("wide", parameters)
     driven.run_to_end()
@@ -84,9 +84,7 @@ def test_each_image_of_a_task_has_its_own_seed(
         assert largest_difference(driven.picture(f"image-{index}"), expected.pixels) <= 1
 
 
-def test_a_mixed_batch_draws_what_each_would_draw_alone(
-    driven: DrivenEngine, family: RecordingFamily, stock: Any
-) -> None:
+def test_mixed_batch_equals_single_runs(driven: DrivenEngine, family: RecordingFamily, stock: Any) -> None:
     """Every sampler at once, with different steps, prompts, guidance and seeds, two of them twice."""
     asked = {
         f"{sampler}-{steps}": drawing(
@@ -108,7 +106,7 @@ def test_a_mixed_batch_draws_what_each_would_draw_alone(
 
 
 @SAMPLERS
-def test_a_run_that_joins_midway_disturbs_nobody(
+def test_joining_run_does_not_change_the_others(
     driven: DrivenEngine, family: RecordingFamily, stock: Any, sampler: Sampler
 ) -> None:
     early, late = drawing(sampler=sampler, steps=6, seed=1), drawing(sampler=Sampler.DDIM, steps=3, seed=2)
@@ -123,7 +121,7 @@ def test_a_run_that_joins_midway_disturbs_nobody(
     assert_is_stock(driven, family, stock, "late", late)
 
 
-def test_guided_and_unguided_runs_take_turns_instead_of_mixing(
+def test_guided_and_unguided_runs_do_not_share_steps(
     driven: DrivenEngine, family: RecordingFamily, stock: Any
 ) -> None:
     guided, plain = drawing(seed=1), drawing(seed=2, guidance_scale=1.0)
@@ -135,7 +133,7 @@ def test_guided_and_unguided_runs_take_turns_instead_of_mixing(
     assert np.array_equal(driven.picture("guided"), stock_picture(stock, guided).pixels)
 
 
-def test_channels_last_draws_the_same_picture_within_the_tolerance(
+def test_channels_last_equals_the_stock_pipeline_within_tolerance(
     stock: Any, stable_diffusion_folder: Any
 ) -> None:
     """Warm-up may choose either memory format; convolutions then sum in another order."""

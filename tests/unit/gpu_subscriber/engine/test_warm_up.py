@@ -38,21 +38,21 @@ def measured_cap(
     return caps.cap_of(BatchKey.of(default_parameters(TINY))), family
 
 
-def test_batches_that_pay_are_used(stock: Any) -> None:
+def test_warm_up_uses_batches_that_are_faster(stock: Any) -> None:
     assert measured_cap(stock, {1: 10, 2: 12, 4: 16, 8: 24})[0] == 8
 
 
-def test_batches_that_do_not_pay_are_not_used(stock: Any) -> None:
+def test_warm_up_ignores_batches_that_are_not_faster(stock: Any) -> None:
     cap, family = measured_cap(stock, {1: 10, 2: 30})
     assert cap == 1
     assert max(family.batches) == 2
 
 
-def test_the_cap_never_exceeds_what_was_allowed(stock: Any) -> None:
+def test_warm_up_cap_never_exceeds_the_allowed_one(stock: Any) -> None:
     assert measured_cap(stock, {1: 10, 2: 12, 3: 13}, max_batch=3)[0] == 2
 
 
-def test_without_measuring_the_allowed_batch_is_taken_at_its_word(stock: Any) -> None:
+def test_warm_up_without_measuring_keeps_the_allowed_cap(stock: Any) -> None:
     family = PacedFamily(stock)
     family.milliseconds = {1: 0}
     caps = BatchCaps(max_batch=5)
@@ -60,7 +60,7 @@ def test_without_measuring_the_allowed_batch_is_taken_at_its_word(stock: Any) ->
     assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 5
 
 
-def test_a_batch_that_does_not_fit_ends_the_measurement(stock: Any) -> None:
+def test_out_of_memory_ends_the_batch_measurement(stock: Any) -> None:
     class Narrow(PacedFamily):
         def predict(self, states: Any) -> list[torch.Tensor]:
             if len(states) > 2:
@@ -74,7 +74,7 @@ def test_a_batch_that_does_not_fit_ends_the_measurement(stock: Any) -> None:
     assert caps.cap_of(BatchKey.of(default_parameters(TINY))) == 2
 
 
-def test_what_an_image_takes_is_told(stock: Any) -> None:
+def test_warm_up_reports_the_time_of_an_image(stock: Any) -> None:
     family = PacedFamily(stock)
     family.milliseconds = {1: 20, 2: 40}
     told = warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=True)
@@ -85,6 +85,6 @@ def test_what_an_image_takes_is_told(stock: Any) -> None:
 
 
 @pytest.mark.parametrize("measure", [True, False])
-def test_a_real_family_warms_up(family: RecordingFamily, measure: bool) -> None:
+def test_real_family_warms_up(family: RecordingFamily, measure: bool) -> None:
     warm_up(family, TINY, CPU, BatchCaps(max_batch=2), measure=measure)
     assert family.batches

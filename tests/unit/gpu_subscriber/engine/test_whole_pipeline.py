@@ -39,14 +39,14 @@ def stock_pixels(whole: WholePipeline, **call: Any) -> np.ndarray:
     return np.asarray(image)
 
 
-def test_it_draws_what_the_pipeline_draws(whole: WholePipeline) -> None:
+def test_whole_pipeline_equals_the_stock_call(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
     driven.start("run", whole_drawing())
     driven.run_to_end()
     assert np.array_equal(driven.picture("run"), stock_pixels(whole))
 
 
-def test_it_reports_steps_and_previews(whole: WholePipeline) -> None:
+def test_whole_pipeline_reports_steps_and_previews(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
     driven.start("run", whole_drawing())
     driven.run_to_end()
@@ -54,7 +54,7 @@ def test_it_reports_steps_and_previews(whole: WholePipeline) -> None:
     assert driven.of_kind(PreviewReady, "run")
 
 
-def test_an_interruption_is_heard_in_the_middle_of_the_image(whole: WholePipeline) -> None:
+def test_whole_pipeline_is_interrupted_during_an_image(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
 
     def hear() -> None:
@@ -70,7 +70,7 @@ def test_an_interruption_is_heard_in_the_middle_of_the_image(whole: WholePipelin
     assert np.array_equal(driven.picture("next"), stock_pixels(whole))
 
 
-def test_a_run_that_waits_behind_it_can_be_interrupted_too(whole: WholePipeline) -> None:
+def test_run_behind_a_whole_pipeline_can_be_interrupted(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
     driven.engine._pump = lambda: driven.engine.receive(Interrupt(run_id="waiting"))
     driven.start("run", whole_drawing())
@@ -82,7 +82,7 @@ def test_a_run_that_waits_behind_it_can_be_interrupted_too(whole: WholePipeline)
     assert image.times.seconds_of(image.times.steps) == pytest.approx(image.gpu_seconds)
 
 
-def test_it_does_not_starve_runs_that_share_steps(whole: WholePipeline, stock: Any) -> None:
+def test_whole_pipeline_does_not_starve_shared_runs(whole: WholePipeline, stock: Any) -> None:
     driven = DrivenEngine({"tiny": RecordingFamily(stock), "whole": whole}, loaded_models=2)
     driven.shelf.get("tiny")
     driven.shelf.get("whole")
@@ -95,7 +95,7 @@ def test_it_does_not_starve_runs_that_share_steps(whole: WholePipeline, stock: A
     assert drawn == ["whole-0", "stepping", "whole-1", "batch"]
 
 
-def test_the_pipelines_failure_is_that_runs_alone(whole: WholePipeline) -> None:
+def test_whole_pipelines_failure_fails_only_its_run(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
     driven.start("odd", whole_drawing(width=30))
     driven.start("good", whole_drawing())
@@ -104,7 +104,7 @@ def test_the_pipelines_failure_is_that_runs_alone(whole: WholePipeline) -> None:
     assert [message.run_id for message in driven.of_kind(ImageReady)] == ["good"]
 
 
-def test_only_arguments_that_the_call_names_are_passed() -> None:
+def test_only_arguments_of_the_call_are_passed() -> None:
     calls: list[dict[str, Any]] = []
 
     class NoNegatives:
@@ -143,7 +143,7 @@ def test_only_arguments_that_the_call_names_are_passed() -> None:
     assert pipeline.scheduler is own
 
 
-def test_numbers_that_are_none_never_become_a_picture(
+def test_non_finite_pixels_never_become_an_image(
     whole: WholePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NaN survives the stock pipeline's own clamping to 0 and 1; infinities become white or black."""

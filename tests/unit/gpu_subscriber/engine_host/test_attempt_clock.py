@@ -7,11 +7,11 @@ def clock() -> AttemptClock:
     return AttemptClock(now=100.0, waiting_seconds=50.0, generating_seconds=10.0)
 
 
-def test_waiting_has_a_budget_of_its_own() -> None:
+def test_waiting_has_its_own_budget() -> None:
     assert clock().deadline == 150.0
 
 
-def test_generating_begins_when_the_engine_starts_it() -> None:
+def test_generation_budget_starts_with_the_engines_start() -> None:
     attempt = clock()
     attempt.generate(140.0)
     attempt.generate(145.0)
@@ -19,7 +19,7 @@ def test_generating_begins_when_the_engine_starts_it() -> None:
     assert attempt.deadline == 150.0
 
 
-def test_an_attempt_that_starts_over_goes_on_with_what_is_left_of_both() -> None:
+def test_restarted_attempt_keeps_the_rest_of_both_budgets() -> None:
     attempt = clock()
     attempt.generate(120.0)
     attempt.wait(124.0)

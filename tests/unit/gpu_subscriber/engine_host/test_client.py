@@ -50,7 +50,7 @@ def task(prompt: str, *, task_id: str = "task-1", num_images: int = 1) -> Task:
     return submitted_task(task_id=task_id, parameters=wanted)
 
 
-def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnderTest) -> None:
+def test_every_image_is_generated_and_its_progress_reported(engine: EngineUnderTest) -> None:
     listener = Listener()
     pieces = engine.drawn(task("draw", num_images=3), listener)
     images = [piece for piece in pieces if isinstance(piece, GeneratedImage)]
@@ -62,7 +62,7 @@ def test_every_image_of_a_task_is_drawn_and_its_progress_told(engine: EngineUnde
     assert listener.previews == [b"jpeg"] * 3
 
 
-def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
+def test_checkpoint_is_sent_with_its_start(engine: EngineUnderTest) -> None:
     resumed = {0: Checkpoint(index=0, step=1, state=b"state")}
     with closing(engine.client.start(task("draw"), Listener(), resumed)) as generation:
         [image] = list(generation)
@@ -70,7 +70,7 @@ def test_a_checkpoint_travels_with_its_start(engine: EngineUnderTest) -> None:
     assert image.resumed_at_step == 1
 
 
-def test_two_drawings_of_one_id_and_attempt_get_their_own_answers(
+def test_generations_with_the_same_id_get_their_own_answers(
     engine: EngineUnderTest, callbacks: ThreadPoolExecutor
 ) -> None:
     """The id was deleted and submitted again while its first drawing was still being stopped."""
@@ -88,7 +88,7 @@ def test_two_drawings_of_one_id_and_attempt_get_their_own_answers(
     assert [run.gpu_seconds for run in (*old.runs, *new.runs)] == [0.25, 1.0]
 
 
-def test_a_failed_run_concerns_its_image_alone(engine: EngineUnderTest) -> None:
+def test_failed_run_fails_only_its_image(engine: EngineUnderTest) -> None:
     generation = engine.client.start(task("fail", num_images=2), Listener(), {})
     failed = [piece for piece in generation if isinstance(piece, FailedRun)]
     generation.close()
@@ -101,7 +101,7 @@ def test_a_failed_run_concerns_its_image_alone(engine: EngineUnderTest) -> None:
     assert engine.client.ready is not None
 
 
-def test_an_interrupted_generation_hands_over_its_checkpoints_first(
+def test_interrupted_generation_yields_checkpoints_first(
     engine: EngineUnderTest, callbacks: ThreadPoolExecutor
 ) -> None:
     listener, pieces = Listener(), []
@@ -124,7 +124,7 @@ def test_an_interrupted_generation_hands_over_its_checkpoints_first(
     assert [run.gpu_seconds for run in generation.runs] == [0.25, 0.25]
 
 
-def test_an_interrupt_before_the_first_look_is_not_forgotten(engine: EngineUnderTest) -> None:
+def test_interrupt_before_iteration_is_applied(engine: EngineUnderTest) -> None:
     generation = engine.client.start(task("wait"), Listener(), {})
     generation.interrupt()
     with pytest.raises(GenerationInterruptedError):
@@ -132,7 +132,7 @@ def test_an_interrupt_before_the_first_look_is_not_forgotten(engine: EngineUnder
     generation.close()
 
 
-def test_a_task_alone_in_a_dying_engine_is_to_blame_and_the_next_one_is_drawn(
+def test_only_task_of_a_crashed_engine_fails(
     engine: EngineUnderTest,
 ) -> None:
     with pytest.raises(GenerationFailedError) as raised:
@@ -151,7 +151,7 @@ def test_a_task_alone_in_a_dying_engine_is_to_blame_and_the_next_one_is_drawn(
         ("exit 72", "engine_crashed", "exit code 72", "broken"),
     ],
 )
-def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
+def test_engine_exit_is_reported_to_the_task_and_the_log(
     tmp_path: Path, prompt: str, code: str, end: str, cause: str
 ) -> None:
     oom_kills = tmp_path / "oom_kills"
@@ -175,7 +175,7 @@ def test_how_the_engine_ended_is_told_to_the_culprit_and_the_log(
         engine.stop()
 
 
-def test_an_engine_is_dead_even_while_another_process_holds_its_pipe_open() -> None:
+def test_engine_death_is_detected_when_its_pipe_stays_open() -> None:
     engine = fake_engine(attempt_timeout_seconds=PATIENCE_SECONDS)
     try:
         with pytest.raises(GenerationFailedError) as raised:
@@ -186,7 +186,7 @@ def test_an_engine_is_dead_even_while_another_process_holds_its_pipe_open() -> N
         engine.stop()
 
 
-def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
+def test_only_the_culprit_of_a_crashed_engine_fails(
     engine: EngineUnderTest, callbacks: ThreadPoolExecutor
 ) -> None:
     listeners = [Listener(), Listener()]
@@ -204,7 +204,7 @@ def test_of_several_tasks_in_a_dying_engine_only_the_culprit_fails(
     assert len(engine.drawn(task("draw", task_id="later"))) == 1
 
 
-def test_an_engine_that_answers_nothing_is_killed_and_replaced(callbacks: ThreadPoolExecutor) -> None:
+def test_unresponsive_engine_is_killed_and_replaced(callbacks: ThreadPoolExecutor) -> None:
     engine = fake_engine(attempt_timeout_seconds=0.5)
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
@@ -220,7 +220,7 @@ IMPATIENT = AllowedSilence(generation_seconds=1.0, loading_seconds=PATIENCE_SECO
 
 
 @pytest.mark.parametrize("prompt", ["stuck", "mumble"])
-def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame(prompt: str) -> None:
+def test_hung_engine_is_killed_and_its_only_task_fails(prompt: str) -> None:
     engine = fake_engine(allowed_silence=IMPATIENT, attempt_timeout_seconds=PATIENCE_SECONDS)
     try:
         with pytest.raises(GenerationFailedError) as raised:
@@ -231,7 +231,7 @@ def test_an_engine_that_stands_still_is_killed_and_its_only_task_is_to_blame(pro
         engine.stop()
 
 
-def test_of_several_tasks_in_an_engine_that_stands_still_only_the_culprit_fails(
+def test_only_the_culprit_of_a_hung_engine_fails(
     callbacks: ThreadPoolExecutor,
 ) -> None:
     engine = fake_engine(allowed_silence=IMPATIENT)
@@ -247,7 +247,7 @@ def test_of_several_tasks_in_an_engine_that_stands_still_only_the_culprit_fails(
         engine.stop()
 
 
-def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_to_blame(
+def test_dismissed_task_that_hangs_the_engine_does_not_blame_others(
     callbacks: ThreadPoolExecutor,
 ) -> None:
     engine = fake_engine(allowed_silence=IMPATIENT)
@@ -265,7 +265,7 @@ def test_who_comes_into_an_engine_that_hangs_on_a_task_nobody_waits_for_is_not_t
         engine.stop()
 
 
-def test_an_engine_that_never_says_anything_is_killed_and_given_up() -> None:
+def test_silent_starting_engine_is_killed_and_abandoned() -> None:
     silent = FakeEngineSettings(never_says_anything=True)
     allowed = AllowedSilence(generation_seconds=0.2, loading_seconds=0.5)
     engine = fake_engine(silent, allowed_silence=allowed)
@@ -273,7 +273,7 @@ def test_an_engine_that_never_says_anything_is_killed_and_given_up() -> None:
     assert not engine.supervisor.is_alive()
 
 
-def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
+def test_idle_engine_may_be_silent() -> None:
     engine = fake_engine(allowed_silence=AllowedSilence(generation_seconds=0.02))
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
@@ -283,7 +283,7 @@ def test_an_idle_engine_may_be_silent_for_as_long_as_it_likes() -> None:
         engine.stop()
 
 
-def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on() -> None:
+def test_timed_out_attempt_is_interrupted_and_the_engine_stays() -> None:
     engine = fake_engine(attempt_timeout_seconds=1.0)
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
@@ -296,7 +296,7 @@ def test_an_attempt_that_takes_too_long_is_interrupted_and_the_engine_lives_on()
         engine.stop()
 
 
-def test_a_task_that_waits_too_long_inside_the_worker_is_handed_back() -> None:
+def test_task_that_waits_too_long_is_handed_back() -> None:
     engine = fake_engine(attempt_timeout_seconds=0.5)
     try:
         assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
@@ -308,7 +308,7 @@ def test_a_task_that_waits_too_long_inside_the_worker_is_handed_back() -> None:
         engine.stop()
 
 
-def test_an_engine_that_never_starts_is_given_up() -> None:
+def test_client_gives_up_when_the_engine_never_starts() -> None:
     engine = fake_engine(FakeEngineSettings(never_ready=True), attempt_timeout_seconds=0.1)
     engine.supervisor.join(PATIENCE_SECONDS)
     assert not engine.supervisor.is_alive()
@@ -316,7 +316,7 @@ def test_an_engine_that_never_starts_is_given_up() -> None:
         engine.drawn(task("draw"))
 
 
-def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadPoolExecutor) -> None:
+def test_close_does_not_wait_for_a_hung_engine(callbacks: ThreadPoolExecutor) -> None:
     """Otherwise one checkpoint in flight would delay other tasks' interruptions, and the drain."""
     child = EngineProcess.spawned(FAKE_ENGINE, FakeEngineSettings(never_says_anything=True))
     start = Start(
@@ -334,7 +334,7 @@ def test_nobody_waits_until_an_engine_that_stands_still_hears(callbacks: ThreadP
         assert child.ended(within_seconds=PATIENCE_SECONDS).name == "SIGKILL"
 
 
-def test_stopping_ends_the_child() -> None:
+def test_stop_ends_the_engine() -> None:
     engine = fake_engine(attempt_timeout_seconds=1.0)
     assert engine.lives.acquire(timeout=PATIENCE_SECONDS)
     engine.stop()

@@ -33,13 +33,13 @@ SIGKILL = -signal.SIGKILL
         (EngineExit(exit_code=SIGKILL, hung=True, oom_killed=True), EngineExitCause.HUNG, "engine_hung"),
     ],
 )
-def test_each_end_has_its_cause_and_its_failure(end: EngineExit, cause: EngineExitCause, code: str) -> None:
+def test_each_exit_has_its_cause_and_failure(end: EngineExit, cause: EngineExitCause, code: str) -> None:
     assert (end.cause, end.failure.code) == (cause, code)
     assert end.failure.retryable
     assert end.failure.code in ENGINE_FAILURE_CODES
 
 
-def test_the_owner_reads_which_signal_it_was() -> None:
+def test_failure_message_names_the_signal() -> None:
     end = EngineExit(exit_code=-signal.SIGSEGV)
     assert end.name == "SIGSEGV"
     assert "SIGSEGV" in end.failure.message

@@ -44,13 +44,11 @@ def machine(root: Path, files: dict[str, str]) -> Path:
     ],
     ids=["v2", "v2 nested", "v2 of the host", "v1", "v1 of the host", "unreadable", "old kernel", "no /proc"],
 )
-def test_the_count_is_found_where_it_is_kept(
-    tmp_path: Path, files: dict[str, str], count: int | None
-) -> None:
+def test_oom_count_is_read_from_the_cgroup(tmp_path: Path, files: dict[str, str], count: int | None) -> None:
     assert oom_kills(machine(tmp_path, files)) == count
 
 
-def test_on_this_machine_it_is_a_count_or_unknown() -> None:
+def test_oom_count_of_this_machine_is_a_number_or_none() -> None:
     count = oom_kills()
     assert count is None or count >= 0
     assert count is not None or not os.access("/sys/fs/cgroup/memory.events", os.R_OK)

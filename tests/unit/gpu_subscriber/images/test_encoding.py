@@ -44,21 +44,21 @@ def encoded(said: ImageRecord) -> bytes:
         "\U0001f3a8" * MAX_PROMPT_CHARACTERS,
     ],
 )
-def test_the_record_is_read_back(output_format: OutputFormat, prompt: str) -> None:
+def test_image_record_is_read_back(output_format: OutputFormat, prompt: str) -> None:
     said = record(prompt=prompt, negative_prompt="blurry", output_format=output_format)
     assert read_record(encoded(said)) == said
 
 
 @given(prompt=st.text(min_size=1, max_size=200), output_format=st.sampled_from(OutputFormat))
 @settings(max_examples=60)
-def test_any_prompt_survives(prompt: str, output_format: OutputFormat) -> None:
+def test_any_prompt_survives_the_record(prompt: str, output_format: OutputFormat) -> None:
     said = record(output_format=output_format)
     said = said.model_copy(update={"parameters": said.parameters.model_copy(update={"prompt": prompt})})
     assert read_record(encoded(said)) == said
 
 
 @pytest.mark.parametrize("output_format", OutputFormat)
-def test_the_largest_record_fits_into_every_format(output_format: OutputFormat) -> None:
+def test_largest_record_fits_every_format(output_format: OutputFormat) -> None:
     longest = "\U0001f3a8" * MAX_PROMPT_CHARACTERS
     elsewhere = Resume(step=999, before=environment(device="NVIDIA RTX 6000 Ada Generation"))
     drawn = {"batches": (16,) * 1_001, "resumes": (elsewhere,) * MAX_RESUMES}
@@ -67,19 +67,19 @@ def test_the_largest_record_fits_into_every_format(output_format: OutputFormat) 
 
 
 @pytest.mark.parametrize("output_format", OutputFormat)
-def test_the_file_is_what_its_name_says(output_format: OutputFormat) -> None:
+def test_file_has_the_format_of_its_name(output_format: OutputFormat) -> None:
     with Image.open(io.BytesIO(encoded(record(output_format=output_format)))) as image:
         assert image.get_format_mimetype() == output_format.content_type
         assert image.size == SIZE
 
 
-def test_a_png_keeps_every_pixel() -> None:
+def test_png_keeps_every_pixel() -> None:
     with Image.open(io.BytesIO(encoded(record()))) as image:
         assert image.tobytes() == PIXELS
 
 
 @pytest.mark.parametrize("output_format", OutputFormat)
-def test_what_a_file_shows_is_known_before_it_is_written(output_format: OutputFormat) -> None:
+def test_pixels_hash_equals_the_decoded_file(output_format: OutputFormat) -> None:
     with Image.open(io.BytesIO(encoded(record(output_format=output_format)))) as image:
         shown = image.convert("RGB").tobytes()
     assert pixels_sha256(PIXELS, SIZE, shown_by=output_format) == hashlib.sha256(shown).hexdigest()
@@ -88,11 +88,11 @@ def test_what_a_file_shows_is_known_before_it_is_written(output_format: OutputFo
 
 
 @pytest.mark.parametrize("output_format", OutputFormat)
-def test_the_same_picture_is_the_same_file(output_format: OutputFormat) -> None:
+def test_same_image_has_the_same_bytes(output_format: OutputFormat) -> None:
     assert encoded(record(output_format=output_format)) == encoded(record(output_format=output_format))
 
 
-def test_other_programs_find_the_lines_they_know() -> None:
+def test_file_has_the_parameter_lines_of_other_programs() -> None:
     said = record(negative_prompt="blurry")
     with Image.open(io.BytesIO(encoded(said))) as image:
         assert image.info["parameters"] == parameter_lines(said)
@@ -107,7 +107,7 @@ def test_other_programs_find_the_lines_they_know() -> None:
     ]
 
 
-def test_lines_name_no_guidance_that_has_no_effect_and_the_scheduler_of_the_models_own() -> None:
+def test_parameter_lines_omit_ineffective_guidance() -> None:
     said = record(sampler=Sampler.OWN, guidance_scale=1.0)
     said = said.model_copy(
         update={"parameters": said.parameters.model_copy(update={"guidance": Guidance.NONE})}

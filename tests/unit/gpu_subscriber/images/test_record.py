@@ -27,15 +27,15 @@ def full_record() -> ImageRecord:
     return ImageRecord(task_id="task-1", index=1, parameters=own, provenance=told)
 
 
-def test_the_record_is_the_golden_one() -> None:
+def test_image_record_equals_the_golden_file() -> None:
     assert json.loads(encode_image_record(full_record())) == GOLDEN
 
 
-def test_a_record_survives_the_round_trip() -> None:
+def test_image_record_survives_the_round_trip() -> None:
     assert decode_image_record(encode_image_record(full_record())) == full_record()
 
 
-def test_fields_from_the_future_are_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     provenance = GOLDEN["provenance"]
     future = {
         **GOLDEN,
@@ -55,6 +55,6 @@ def test_fields_from_the_future_are_passed_over() -> None:
         ({"provenance": {}}, UndecodableError),
     ],
 )
-def test_what_cannot_be_understood_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
+def test_invalid_record_is_refused(changes: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         decode_image_record(json.dumps(GOLDEN | changes))

@@ -61,28 +61,28 @@ def probed() -> Iterator[Probed]:
     probed.server.server_close()
 
 
-def test_a_well_worker_is_alive_and_ready(probed: Probed) -> None:
+def test_healthy_worker_is_alive_and_ready(probed: Probed) -> None:
     assert probed.get("/healthz") == (200, {"alive": True})
     status, body = probed.get("/readyz")
     assert (status, body["stream_open"], body["active_tasks"]) == (200, True, 1)
 
 
-def test_a_draining_worker_is_alive_but_not_ready(probed: Probed) -> None:
+def test_draining_worker_is_alive_but_not_ready(probed: Probed) -> None:
     probed.state = replace(WELL, ready=False, draining=True)
     assert probed.get("/healthz")[0] == 200
     assert probed.get("/readyz")[0] == 503
 
 
-def test_a_worker_without_a_heartbeat_is_not_alive(probed: Probed) -> None:
+def test_worker_without_a_heartbeat_is_not_alive(probed: Probed) -> None:
     probed.state = replace(WELL, alive=False)
     assert probed.get("/healthz") == (503, {"alive": False})
 
 
-def test_a_worker_without_an_engine_can_say_so(probed: Probed) -> None:
+def test_worker_without_an_engine_is_not_ready(probed: Probed) -> None:
     probed.state = replace(WELL, ready=False, engine=None)
     status, body = probed.get("/readyz")
     assert (status, body["engine"]) == (503, None)
 
 
-def test_other_paths_are_unknown(probed: Probed) -> None:
+def test_health_server_returns_404_for_other_paths(probed: Probed) -> None:
     assert probed.get("/")[0] == 404

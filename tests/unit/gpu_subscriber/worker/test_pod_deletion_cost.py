@@ -42,19 +42,19 @@ class Worker:
 
 
 @pytest.mark.parametrize(("tasks", "cost"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4)])
-def test_the_cost_grows_by_one_for_each_doubling(tasks: int, cost: int) -> None:
+def test_deletion_cost_grows_by_one_per_doubling(tasks: int, cost: int) -> None:
     assert pod_deletion_cost(tasks) == cost
 
 
-def test_a_cost_is_told_once() -> None:
+def test_unchanged_deletion_cost_is_set_once() -> None:
     assert Worker().looks(3, times=10) == [2]
 
 
-def test_an_idle_worker_says_so_at_first_because_its_predecessor_may_have_said_otherwise() -> None:
+def test_idle_worker_sets_its_deletion_cost_at_the_start() -> None:
     assert Worker().looks(0) == [0]
 
 
-def test_a_higher_cost_is_told_at_once_and_a_lower_one_when_it_lasts() -> None:
+def test_higher_cost_is_set_immediately_and_a_lower_one_later() -> None:
     worker = Worker()
     assert worker.looks(1) == [1]
     assert worker.looks(4) == [1, 3]
@@ -62,7 +62,7 @@ def test_a_higher_cost_is_told_at_once_and_a_lower_one_when_it_lasts() -> None:
     assert worker.looks(0) == [1, 3, 0]
 
 
-def test_pauses_between_tasks_cost_no_writes() -> None:
+def test_short_pauses_do_not_change_the_deletion_cost() -> None:
     worker = Worker()
     for _ in range(10):
         worker.looks(1)
@@ -70,7 +70,7 @@ def test_pauses_between_tasks_cost_no_writes() -> None:
     assert worker.pod.told == [1]
 
 
-def test_what_could_not_be_told_is_told_later() -> None:
+def test_failed_deletion_cost_is_set_later() -> None:
     worker = Worker()
     worker.pod.out_of_reach = True
     assert worker.looks(1, times=3) == []
@@ -78,7 +78,7 @@ def test_what_could_not_be_told_is_told_later() -> None:
     assert worker.looks(1) == [1]
 
 
-def test_it_runs_until_it_is_stopped() -> None:
+def test_deletion_cost_thread_runs_until_stopped() -> None:
     worker = Worker()
     thread = threading.Thread(target=worker.pod_deletion_cost.run)
     thread.start()

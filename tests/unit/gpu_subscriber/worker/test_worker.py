@@ -127,14 +127,14 @@ def running(bench: WorkerBench) -> Iterator[RunningWorker]:
     worker.stop()
 
 
-def test_the_stream_opens_when_the_engine_is_ready_with_its_slots(running: RunningWorker) -> None:
+def test_stream_opens_with_the_engines_slots(running: RunningWorker) -> None:
     assert not running.worker.state.ready
     running.engine.come_up()
     assert running.source.stream(0).slots == READY.slots + 1
     assert running.worker.state.alive
 
 
-def test_a_worker_says_when_it_can_be_counted_on_and_when_no_longer(running: RunningWorker) -> None:
+def test_worker_reports_its_start_and_its_drain(running: RunningWorker) -> None:
     assert not running.reports.published
     running.engine.come_up()
     assert running.reports.anything_published.wait(PATIENCE_SECONDS)
@@ -145,12 +145,12 @@ def test_a_worker_says_when_it_can_be_counted_on_and_when_no_longer(running: Run
     assert not last.is_alive(last.reported_at)
 
 
-def test_a_worker_that_never_was_ready_says_nothing(running: RunningWorker) -> None:
+def test_worker_that_was_never_ready_sends_no_report(running: RunningWorker) -> None:
     running.stop()
     assert not running.reports.published
 
 
-def test_an_engine_that_restarts_opens_no_second_stream(running: RunningWorker) -> None:
+def test_restarted_engine_opens_no_second_stream(running: RunningWorker) -> None:
     running.engine.come_up()
     running.source.stream(0)
     running.engine.come_up()
@@ -163,7 +163,7 @@ def broken(model: str, *, minutes: float = 60.0) -> BrokenModel:
     return BrokenModel(model=model, reason="OSError: no weights", failures=2, retry_at=retry_at)
 
 
-def test_a_worker_without_a_working_model_takes_no_deliveries_and_reports_why(bench: WorkerBench) -> None:
+def test_worker_without_a_working_model_takes_no_deliveries(bench: WorkerBench) -> None:
     running = RunningWorker(bench)
     running.engine.come_up(replace(READY, broken=(broken("demo"),)))
     assert running.reports.anything_published.wait(PATIENCE_SECONDS)
@@ -180,7 +180,7 @@ def test_a_worker_without_a_working_model_takes_no_deliveries_and_reports_why(be
     assert running.reports.published[-1].served_models == {"demo"}
 
 
-def test_a_worker_whose_last_model_breaks_closes_its_stream_until_one_works(running: RunningWorker) -> None:
+def test_worker_closes_its_stream_when_its_last_model_breaks(running: RunningWorker) -> None:
     running.engine.come_up()
     first = running.source.stream(0)
     running.engine.come_up(replace(READY, broken=(broken("demo"),)))
@@ -191,7 +191,7 @@ def test_a_worker_whose_last_model_breaks_closes_its_stream_until_one_works(runn
     assert len(running.source.streams) == 2
 
 
-def test_a_delivery_of_a_model_in_its_backoff_is_returned_unclaimed(running: RunningWorker) -> None:
+def test_delivery_is_returned_during_its_models_backoff(running: RunningWorker) -> None:
     both = replace(READY, models=("demo", "other"))
     task = running.bench.submit()
     running.engine.come_up(replace(both, broken=(broken("demo"),)))
@@ -202,19 +202,19 @@ def test_a_delivery_of_a_model_in_its_backoff_is_returned_unclaimed(running: Run
     assert running.source.stream(0).deliver(delivery).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
 
 
-def test_an_engine_with_another_number_of_slots_gets_a_stream_of_that_size(running: RunningWorker) -> None:
+def test_stream_is_reopened_when_the_slots_change(running: RunningWorker) -> None:
     running.engine.come_up()
     running.source.stream(0)
     running.engine.come_up(replace(READY, slots=8))
     assert running.source.stream(1).slots == 10
 
 
-def test_a_worker_of_whole_pipelines_takes_one_delivery(running: RunningWorker) -> None:
+def test_worker_of_whole_pipelines_takes_one_delivery(running: RunningWorker) -> None:
     running.engine.come_up(replace(READY, slots=1, exclusive=("demo",)))
     assert running.source.stream(0).slots == 1
 
 
-def test_a_worker_of_both_kinds_takes_one_task_of_a_whole_pipeline(bench: WorkerBench) -> None:
+def test_worker_of_both_kinds_takes_one_whole_pipeline_task(bench: WorkerBench) -> None:
     drawing, finish = threading.Event(), threading.Event()
 
     def long(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -238,7 +238,7 @@ def test_a_worker_of_both_kinds_takes_one_task_of_a_whole_pipeline(bench: Worker
     running.stop()
 
 
-def test_a_stream_that_ends_is_opened_again(running: RunningWorker) -> None:
+def test_ended_stream_is_reopened(running: RunningWorker) -> None:
     running.engine.come_up()
     running.source.stream(0).break_off("NotFound")
     task = running.bench.submit()
@@ -247,7 +247,7 @@ def test_a_stream_that_ends_is_opened_again(running: RunningWorker) -> None:
     )
 
 
-def test_a_worker_that_is_cut_off_from_deliveries_for_long_is_not_alive(bench: WorkerBench) -> None:
+def test_worker_without_a_stream_for_long_is_not_alive(bench: WorkerBench) -> None:
     source, clock = SourceThatHangs(), FakeClock()
     running = RunningWorker(bench, source=source, clock=clock)
     running.engine.come_up()
@@ -265,7 +265,7 @@ def test_a_worker_that_is_cut_off_from_deliveries_for_long_is_not_alive(bench: W
     running.stop()
 
 
-def test_a_delivery_that_breaks_everything_is_returned_and_the_next_one_processed(
+def test_crashing_delivery_is_returned_and_the_next_processed(
     running: RunningWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running.engine.come_up()
@@ -276,7 +276,7 @@ def test_a_delivery_that_breaks_everything_is_returned_and_the_next_one_processe
     assert stream.deliver(delivery_of(task)).result(PATIENCE_SECONDS) is Settlement.ACKNOWLEDGE
 
 
-def test_a_drain_with_nothing_to_do_exits_0(running: RunningWorker) -> None:
+def test_idle_worker_drains_with_exit_0(running: RunningWorker) -> None:
     running.engine.come_up()
     running.source.stream(0)
     running.worker.request_drain()
@@ -284,12 +284,12 @@ def test_a_drain_with_nothing_to_do_exits_0(running: RunningWorker) -> None:
     assert not running.worker.state.ready
 
 
-def test_a_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> None:
+def test_drain_before_the_engine_is_ready_exits_0(running: RunningWorker) -> None:
     running.worker.request_drain()
     assert running.exit_code() == EXIT_DRAINED
 
 
-def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> None:
+def test_drain_hands_back_long_tasks(bench: WorkerBench) -> None:
     drawing = threading.Event()
 
     def endless(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -315,7 +315,7 @@ def test_a_drain_hands_back_what_will_not_be_finished(bench: WorkerBench) -> Non
     assert bench.checkpoints.load(task.folder)[0].step == 3
 
 
-def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
+def test_drain_lets_nearly_finished_tasks_complete(bench: WorkerBench) -> None:
     drawn, finish = threading.Event(), threading.Event()
 
     def nearly_done(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -343,7 +343,7 @@ def test_a_drain_lets_finish_what_is_nearly_done(bench: WorkerBench) -> None:
     assert bench.store.get(task.id).status is TaskStatus.COMPLETED
 
 
-def test_a_delivery_that_comes_while_draining_goes_straight_back(running: RunningWorker) -> None:
+def test_delivery_during_a_drain_is_returned(running: RunningWorker) -> None:
     running.engine.come_up()
     stream = running.source.stream(0)
     running.bench.draining.set()
@@ -351,7 +351,7 @@ def test_a_delivery_that_comes_while_draining_goes_straight_back(running: Runnin
     assert running.bench.dead_letters.published == []
 
 
-def test_a_worker_whose_engine_gave_up_exits_1(running: RunningWorker) -> None:
+def test_worker_exits_1_when_its_engine_gives_up(running: RunningWorker) -> None:
     running.engine.come_up()
     running.source.stream(0)
     running.engine.ended.set()
@@ -359,7 +359,7 @@ def test_a_worker_whose_engine_gave_up_exits_1(running: RunningWorker) -> None:
     assert not running.worker.state.alive
 
 
-def test_pauses_between_streams_grow_and_shrink_again() -> None:
+def test_pauses_between_streams_grow_and_reset() -> None:
     clock, source = FakeClock(), FakeDeliverySource()
     stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
     assert stream.seconds_until_due is None
@@ -375,7 +375,7 @@ def test_pauses_between_streams_grow_and_shrink_again() -> None:
     assert stream.seconds_until_due == 0.5
 
 
-def test_a_stream_is_down_until_one_has_lasted() -> None:
+def test_stream_counts_as_down_until_a_steady_one() -> None:
     clock, source = FakeClock(), FakeDeliverySource()
     stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
     assert stream.down_for == timedelta()
@@ -392,7 +392,7 @@ def test_a_stream_is_down_until_one_has_lasted() -> None:
     assert stream.down_for == timedelta()
 
 
-def test_a_clock_that_is_set_back_makes_no_pause_between_streams_longer() -> None:
+def test_clock_set_back_does_not_prolong_the_pause() -> None:
     clock, source = FakeClock(), FakeDeliverySource()
     stream = ReconnectingStream(source, lambda _delivery: Settlement.RETURN, on_end=lambda: None, clock=clock)
     stream.begin(1)
