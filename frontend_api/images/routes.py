@@ -89,8 +89,8 @@ def read_preview(task_id: str, index: int) -> Response:
 
     None exists before the first steps, nor after the task has finished.
     """
-    found = current(Tasks).read.preview(caller_id(), checked_task_id(task_id), index)
-    response = Response(found.preview.jpeg, content_type="image/jpeg")
-    response.set_etag(f"{found.attempt}-{found.preview.step}")
+    task, preview = current(Tasks).read.preview(caller_id(), checked_task_id(task_id), index)
+    response = Response(preview.jpeg, content_type="image/jpeg")
+    response.set_etag(f"{task.attempt}-{preview.step}")
     response.headers["Cache-Control"] = "private, no-cache"
     return conditional(response)

@@ -55,10 +55,6 @@ class Rescued:
         return self.by_verdict[Verdict.NO_ACTION]
 
 
-def _random_holder() -> str:
-    return uuid.uuid4().hex
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RescueStaleTasks:
     store: TaskStore
@@ -67,7 +63,6 @@ class RescueStaleTasks:
     lock: RescueLock
     clock: Clock
     policy: RescuePolicy
-    new_holder: Callable[[], str] = _random_holder
 
     def __call__(self, *, queue_lost_at: datetime | None = None) -> Rescued:
         """Process the stale tasks once, in pages.
@@ -77,7 +72,7 @@ class RescueStaleTasks:
         DependencyUnavailableError midway if a dependency fails; the next round finds the rest.
         """
         now = self.clock.now()
-        held = self.lock.acquire(self.new_holder(), now=now, ttl=self.policy.lock_ttl)
+        held = self.lock.acquire(uuid.uuid4().hex, now=now, ttl=self.policy.lock_ttl)
         if held is None:
             raise RescueRunningError("another rescue is running")
         lost_before = max(now - self.policy.deliver_within, queue_lost_at or _LONG_AGO)

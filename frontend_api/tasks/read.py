@@ -15,14 +15,6 @@ class ImageNotFoundError(DomainError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenPreview:
-    """A preview and its attempt: each attempt counts its steps from the beginning."""
-
-    attempt: int
-    preview: Preview
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadTask:
     """Reads tasks, images and previews for their owner."""
 
@@ -42,10 +34,13 @@ class ReadTask:
                 return image
         raise ImageNotFoundError(f"task {task_id!r} has no image {index}")
 
-    def preview(self, user_id: str, task_id: str, index: int) -> SeenPreview:
-        """Return the newest preview of one image. Raises TaskNotFoundError, ImageNotFoundError."""
+    def preview(self, user_id: str, task_id: str, index: int) -> tuple[Task, Preview]:
+        """Return the task and the newest preview of one image.
+
+        Raises TaskNotFoundError, ImageNotFoundError.
+        """
         task = self(user_id, task_id)
         for preview in task.previews:
             if preview.index == index:
-                return SeenPreview(attempt=task.attempt, preview=preview)
+                return task, preview
         raise ImageNotFoundError(f"task {task_id!r} has no preview of image {index}")

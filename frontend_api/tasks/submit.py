@@ -5,7 +5,7 @@ It is stored before it is published, so that no accepted task can be lost.
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -79,10 +79,6 @@ class Submitted:
     replayed: bool
 
 
-def _random_task_id() -> str:
-    return uuid.uuid4().hex
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitTask:
     """Submits tasks. `keep_for` is how long a finished task is kept."""
@@ -96,7 +92,6 @@ class SubmitTask:
     estimator: TaskEstimator
     prompt_tokenizers: PromptTokenizers
     publisher: TaskPublisher
-    new_task_id: Callable[[], str] = _random_task_id
 
     def __call__(self, submission: Submission) -> Submitted:
         """Accept a submission, or return the task that an earlier identical one created.
@@ -131,7 +126,7 @@ class SubmitTask:
             self._check_callback(submission.callback_url)
         spec = self.catalog.default if submission.model is None else self.catalog.get(submission.model)
         task_id = (
-            self.new_task_id()
+            uuid.uuid4().hex
             if submission.idempotency_key is None
             else task_id_of(submission.user_id, submission.idempotency_key)
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from google.cloud import firestore
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_values import plain
 from frontend_api.webhooks.ports import Rotations
 
@@ -21,11 +21,11 @@ class FirestoreSecretRotations:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._callers = client.collection(_COLLECTION)
         self._timeout = timeout_seconds
-        self._retry = tried_again_within(timeout_seconds)
+        self._calls = repeatable_within(timeout_seconds)
 
     def of(self, user_id: str) -> Rotations:
         with translated_errors():
-            snapshot = self._document(user_id).get(retry=self._retry, timeout=self._timeout)
+            snapshot = self._document(user_id).get(**self._calls)
         if not snapshot.exists:
             return Rotations()
         return Rotations(count=snapshot.get("count"), last_at=plain(snapshot.get("last_at")))

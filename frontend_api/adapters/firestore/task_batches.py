@@ -6,7 +6,7 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.adapters.firestore_errors import translated_errors, tried_again_within
+from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.adapters.firestore_task_store import changed_fields, decoded_snapshot, with_revision
 from common.adapters.firestore_writes import FirestoreWrites
 from common.domain.errors import DependencyUnavailableError, DomainError, TaskAlreadyExistsError
@@ -21,8 +21,7 @@ class FirestoreTaskBatches:
         self._client = client
         self._tasks = client.collection(COLLECTION)
         self._writes = FirestoreWrites(client, COLLECTION, timeout_seconds=timeout_seconds)
-        self._timeout = timeout_seconds
-        self._retry = tried_again_within(timeout_seconds)
+        self._calls = repeatable_within(timeout_seconds)
 
     def create(self, tasks: Sequence[Task]) -> tuple[Task | DomainError, ...]:
         creations = [self._writes.creation(task.id, encode_task_document(task)) for task in tasks]
@@ -33,7 +32,7 @@ class FirestoreTaskBatches:
     def get(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         references = [self._tasks.document(task_id) for task_id in task_ids]
         with translated_errors():
-            snapshots = list(self._client.get_all(references, retry=self._retry, timeout=self._timeout))
+            snapshots = list(self._client.get_all(references, **self._calls))
         return {snapshot.id: decoded_snapshot(snapshot) for snapshot in snapshots if snapshot.exists}
 
     def update_unchanged(

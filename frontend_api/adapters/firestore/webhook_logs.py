@@ -13,7 +13,7 @@ from google.api_core import exceptions as google_errors
 from google.cloud import firestore
 
 from common.adapters.firestore_conflicts import attempts
-from common.adapters.firestore_errors import CHANGED_MEANWHILE, translated_errors, tried_again_within
+from common.adapters.firestore_errors import CHANGED_MEANWHILE, repeatable_within, translated_errors
 from common.adapters.firestore_revisions import revision_of, update_time_of
 from common.adapters.firestore_values import plain
 from frontend_api.webhooks.delivery_log import WebhookDelivery, WebhookLog, WebhookTry
@@ -29,12 +29,14 @@ class FirestoreWebhookLogs:
     def __init__(self, client: firestore.Client, *, timeout_seconds: float) -> None:
         self._client = client
         self._logs = client.collection(COLLECTION)
-        self._timeout = timeout_seconds
-        self._retry = tried_again_within(timeout_seconds)
+        self._calls = repeatable_within(timeout_seconds)
+        # When the first write succeeded without a response, a retry would conflict with it, and the
+        # change would be applied twice.
+        self._once: dict[str, Any] = {"retry": None, "timeout": timeout_seconds}
 
     def get(self, task_id: str) -> WebhookLog:
         with translated_errors():
-            snapshot = self._logs.document(task_id).get(retry=self._retry, timeout=self._timeout)
+            snapshot = self._logs.document(task_id).get(**self._calls)
         if not snapshot.exists:
             return WebhookLog(task_id=task_id)
         return replace(_decoded(snapshot.to_dict() or {}), revision=revision_of(snapshot.update_time))
@@ -52,21 +54,18 @@ class FirestoreWebhookLogs:
 
     def delete(self, task_id: str) -> None:
         with translated_errors():
-            self._logs.document(task_id).delete(retry=self._retry, timeout=self._timeout)
+            self._logs.document(task_id).delete(**self._calls)
 
     def _written(self, before: WebhookLog, after: WebhookLog) -> bool:
         """Write the log if the stored one is still `before`."""
         document, fields = self._logs.document(after.task_id), _encoded(after)
-        # retry=None: when the first write succeeded without a response, a retry would conflict with
-        # it, and the change would be applied twice.
-        once: dict[str, Any] = {"retry": None, "timeout": self._timeout}
         with translated_errors():
             try:
                 if before.revision is None:
-                    document.create(fields, **once)
+                    document.create(fields, **self._once)
                 else:
                     unchanged = self._client.write_option(last_update_time=update_time_of(before.revision))
-                    document.update(fields, option=unchanged, **once)
+                    document.update(fields, option=unchanged, **self._once)
             except _CHANGED:
                 return False
         return True
