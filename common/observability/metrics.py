@@ -12,9 +12,9 @@ from enum import StrEnum
 from opentelemetry import metrics
 
 _WAITS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)
-"""Seconds from a moment to a day: waiting times in a queue."""
+"""Seconds, up to a day: waiting times in a queue."""
 _WORK = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 1_200)
-"""Seconds from a demo image on a GPU to an attempt's timeout."""
+"""Seconds, from a demo image on a GPU to an attempt's timeout."""
 _STEPS = (0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 _REQUESTS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The bounds that the semantic conventions recommend."""
@@ -25,7 +25,7 @@ Reading = Mapping[tuple[str, ...], float]
 
 
 class MetricKind(StrEnum):
-    """Which OpenTelemetry instrument a metric is."""
+    """The OpenTelemetry instrument of a metric."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -71,30 +71,30 @@ def _measures(
 HTTP_REQUEST_SECONDS = _measures(
     "http.server.request.duration",
     _REQUESTS,
-    "Time from a request's arrival to the first byte of its answer.",
+    "Time from a request's arrival to the first byte of its response.",
     *("http.request.method", "http.route", "http.response.status_code"),
 )
 FOLLOWERS = _shows(
     "darkroom.followers",
     "{follower}",
-    "Callers of this process who wait for a task's changes: held answers, event streams and sockets.",
+    "Callers of this process that wait for a task's changes: held responses, event streams and WebSockets.",
 )
 MESSAGES_SENT = _counts(
     "messaging.client.sent.messages",
     "{message}",
-    "Messages that Pub/Sub was given; with `error.type` those that it did not take.",
+    "Messages published to Pub/Sub; with `error.type` the failed ones.",
     *("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
 )
 SEND_SECONDS = _measures(
     "messaging.client.operation.duration",
     _REQUESTS,
-    "Time until Pub/Sub confirmed a message, or did not.",
+    "Time until Pub/Sub confirmed a message, or the publish failed.",
     *("messaging.system", "messaging.operation.name", "messaging.destination.name", "error.type"),
 )
 MESSAGES_CONSUMED = _counts(
     "messaging.client.consumed.messages",
     "{message}",
-    "Deliveries and pushes that came.",
+    "Deliveries and pushes received.",
     *("messaging.system", "messaging.operation.name", "messaging.destination.subscription.name"),
 )
 PROCESS_SECONDS = _measures(
@@ -107,21 +107,21 @@ PROCESS_SECONDS = _measures(
 
 # ── the queue ────────────────────────────────────────────────────────────────────────────────────────────
 
-QUEUE_DEPTH = _shows("darkroom.queue.depth", "{task}", "Tasks that are queued.", "model")
+QUEUE_DEPTH = _shows("darkroom.queue.depth", "{task}", "Queued tasks.", "model")
 QUEUE_OLDEST_AGE = _shows(
     "darkroom.queue.oldest_age",
     "s",
-    "How long the task has waited that waits longest; 0 when none does.",
+    "Age of the oldest queued task; 0 when there is none.",
     "model",
 )
 QUEUE_IN_FLIGHT = _shows("darkroom.queue.in_flight", "{task}", "Tasks that workers hold.", "model")
 DEAD_LETTERS_KEPT = _shows(
-    "darkroom.dead_letters.kept", "{message}", "Dead letters that wait for an operator."
+    "darkroom.dead_letters.kept", "{message}", "Dead letters that are kept for an operator."
 )
 DEAD_LETTERS_ARCHIVED = _counts(
     "darkroom.dead_letters.archived",
     "{message}",
-    "Messages that were given up on and are kept for operators, by whether anybody could read them.",
+    "Messages forwarded to the dead-letter topic, by whether they could be decoded.",
     "readable",
 )
 QUEUE_SECONDS = _measures(
@@ -130,28 +130,28 @@ QUEUE_SECONDS = _measures(
 
 # ── tasks and attempts ───────────────────────────────────────────────────────────────────────────────────
 
-TASKS_SUBMITTED = _counts("darkroom.tasks.submitted", "{task}", "Tasks that were accepted.", "model", "lane")
+TASKS_SUBMITTED = _counts("darkroom.tasks.submitted", "{task}", "Accepted tasks.", "model", "lane")
 TASKS_FINISHED = _counts(
     "darkroom.tasks.finished",
     "{task}",
-    "Tasks that ended, by status; of failed ones with their failure's code.",
+    "Finished tasks, by status; failed ones with their failure's code.",
     *("model", "status", "error.type"),
 )
 TASK_SECONDS = _measures(
     "darkroom.task.duration", _WAITS, "Time from acceptance to completion.", "model", "lane"
 )
 TASKS_RESCUED = _counts(
-    "darkroom.tasks.rescued", "{task}", "Tasks that rescue published again or gave up, by verdict.", "verdict"
+    "darkroom.tasks.rescued", "{task}", "Tasks that rescue published again or failed, by verdict.", "verdict"
 )
 TASKS_EXPIRED = _counts(
     "darkroom.tasks.expired",
     "{task}",
-    "Ended tasks removed with all their objects because their time was up.",
+    "Finished tasks removed with all their objects because they had expired.",
 )
 ATTEMPTS_FINISHED = _counts(
     "darkroom.attempts.finished",
     "{attempt}",
-    "Deliveries that were settled, by the status that the task was left in, or by what kept the worker from it.",
+    "Settled deliveries, by the resulting status of the task, or by the reason why the worker could not process it.",
     *("result", "settlement", "model", "error.type"),
 )
 ATTEMPT_SECONDS = _measures(
@@ -160,58 +160,58 @@ ATTEMPT_SECONDS = _measures(
 CLAIMS_LOST = _counts(
     "darkroom.claims.lost",
     "{claim}",
-    "Claims that were another's, or gone, when they were to be renewed.",
+    "Claims that another worker held, or that no longer existed, at their renewal.",
     "reason",
 )
 LEASES_LOST = _counts(
     "darkroom.leases.lost",
     "{delivery}",
-    "Deliveries of a task that a live worker holds: its lease was lost, or the message came twice.",
+    "Deliveries of a task that a live worker holds: its lease expired, or the message was delivered twice.",
     "holder",
 )
 
 # ── the engine ───────────────────────────────────────────────────────────────────────────────────────────
 
 STEP_SECONDS = _measures(
-    "darkroom.step.duration", _STEPS, "Time of one denoising step of one batch.", "model"
+    "darkroom.step.duration", _STEPS, "Duration of one denoising step of one batch.", "model"
 )
 BATCH_SIZE = _measures(
-    "darkroom.batch.size", _BATCHES, "Images that shared a denoising step.", "model", unit="{image}"
+    "darkroom.batch.size", _BATCHES, "Number of images in a denoising step.", "model", unit="{image}"
 )
 ENGINE_BUSY = _counts(
-    "darkroom.engine.busy", "s", "Time that the engine worked; its rate is the engine's busy share."
+    "darkroom.engine.busy", "s", "Time that the engine worked; its rate is the engine's utilization."
 )
 ENGINES_ENDED = _counts(
-    "darkroom.engines.ended", "{process}", "Engine processes that ended by themselves, by cause.", "cause"
+    "darkroom.engines.ended", "{process}", "Engine processes that exited on their own, by cause.", "cause"
 )
 CHECKPOINTS_REFUSED = _counts(
     "darkroom.checkpoints.refused",
     "{checkpoint}",
-    "Checkpoints that were damaged or did not fit, so that an image was begun again.",
+    "Checkpoints that were damaged or incompatible, so that the Run started over.",
     "model",
 )
 GPU_SECONDS = _counts(
     "darkroom.gpu.time",
     "s",
-    "Seconds of the device that images took: `useful` where they were kept, `cancelled` where nobody wanted them any "
-    "more, `wasted` where the attempt was lost.",
+    "Device seconds of images: `useful` if they were stored, `cancelled` if the task was cancelled, `wasted` if there "
+    "is no image for another reason.",
     *("model", "use"),
 )
 COST = _counts(
     "darkroom.cost",
     "{currency}",
-    "What those seconds cost, where a second has a price.",
+    "Cost of those seconds, if a price is set.",
     *("model", "use", "currency"),
 )
 GPU_UTILIZATION = _shows(
-    "hw.gpu.utilization", "1", "Share of the last moments in which the GPU computed, 0 to 1.", "hw.id"
+    "hw.gpu.utilization", "1", "Recent share of time in which the GPU computed, 0 to 1.", "hw.id"
 )
-GPU_MEMORY_USED = _shows("hw.gpu.memory.usage", "By", "GPU memory in use, by whomever.", "hw.id")
-GPU_MEMORY_LIMIT = _shows("hw.gpu.memory.limit", "By", "GPU memory that there is.", "hw.id")
+GPU_MEMORY_USED = _shows("hw.gpu.memory.usage", "By", "GPU memory in use, by all processes.", "hw.id")
+GPU_MEMORY_LIMIT = _shows("hw.gpu.memory.limit", "By", "Total GPU memory.", "hw.id")
 WORKER_READY = _shows(
     "darkroom.worker.ready",
     "{worker}",
-    "1 where a worker takes deliveries, 0 where it does not yet or no longer.",
+    "1 while a worker takes deliveries, else 0.",
     "messaging.destination.subscription.name",
 )
 WORKER_TASKS = _shows("darkroom.worker.tasks", "{task}", "Tasks that a worker holds.")
@@ -221,10 +221,10 @@ WORKER_TASKS = _shows("darkroom.worker.tasks", "{task}", "Tasks that a worker ho
 WEBHOOK_TRIES = _counts(
     "darkroom.webhooks.tries",
     "{try}",
-    "Tries to tell a receiver of an event: `delivered`, `refused` by its answer, or `failed` without one.",
+    "Tries to deliver an event: `delivered`, `refused` by the receiver's response, or `failed` without one.",
     "outcome",
 )
-WEBHOOK_SECONDS = _measures("darkroom.webhook.duration", _REQUESTS, "Time that a try took.", "outcome")
+WEBHOOK_SECONDS = _measures("darkroom.webhook.duration", _REQUESTS, "Duration of a try.", "outcome")
 
 ALL_METRICS = tuple(value for value in globals().copy().values() if isinstance(value, Metric))
 

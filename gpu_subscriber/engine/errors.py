@@ -31,9 +31,9 @@ class ModelUnavailableError(EngineError):
 
 
 class ModelRefusedError(Exception):
-    """The catalog entry and the model do not fit.
+    """The catalog entry does not match the model.
 
-    The text tells operators what to change in the entry.
+    The text describes what operators must change in the entry.
     """
 
 
