@@ -176,29 +176,31 @@ class ApiSettings(SharedSettings):
         }
         missing = [name for name, host in emulators.items() if not host]
         if missing and (self.uses_emulators or len(missing) < len(emulators)):
-            raise SettingsError(f"{', '.join(missing)}: set all the emulators' hosts or none of them")
+            raise SettingsError(f"{', '.join(missing)}: set the hosts of all emulators or of none")
         demo_project = self.project_id.startswith("demo-")
         if self.uses_emulators and not demo_project:
             raise SettingsError(
-                "DARKROOM_PROJECT_ID: the emulators believe every caller; with them the project must be a demo- one"
+                "DARKROOM_PROJECT_ID: must start with demo- when emulators are used, because they accept every caller"
             )
         if demo_project and not self.uses_emulators:
             raise SettingsError(
-                "DARKROOM_PROJECT_ID: demo- projects exist on emulators only, and no emulator's host is set"
+                "DARKROOM_PROJECT_ID: must not start with demo- unless the emulators' hosts are set"
             )
         if self.internal_token is not None and not self.uses_emulators:
             raise SettingsError(
-                "DARKROOM_INTERNAL_TOKEN: for emulators only; DARKROOM_INTERNAL_SERVICE_ACCOUNT opens /internal"
+                "DARKROOM_INTERNAL_TOKEN: works with emulators only; set DARKROOM_INTERNAL_SERVICE_ACCOUNT instead"
             )
         if self.internal_token is not None and not self.internal_token.get_secret_value().strip():
-            raise SettingsError("DARKROOM_INTERNAL_TOKEN: is empty, and so would open /internal to everybody")
+            raise SettingsError(
+                "DARKROOM_INTERNAL_TOKEN: must not be empty: /internal would accept every caller"
+            )
         signs_in_to = (self.firebase_web_config or {}).get("projectId", self.project_id)
         if signs_in_to != self.project_id:
             raise SettingsError(
-                f"DARKROOM_FIREBASE_WEB_CONFIG: signs people in to {signs_in_to!r}, and their tokens would all be "
-                f"refused: DARKROOM_PROJECT_ID is {self.project_id!r}"
+                f"DARKROOM_FIREBASE_WEB_CONFIG: projectId must be {self.project_id!r}, as DARKROOM_PROJECT_ID "
+                f"(got {signs_in_to!r}); the API rejects tokens of other projects"
             )
         if (self.internal_audience is None) != (self.internal_service_account is None):
             raise SettingsError(
-                "DARKROOM_INTERNAL_AUDIENCE and DARKROOM_INTERNAL_SERVICE_ACCOUNT belong together"
+                "DARKROOM_INTERNAL_AUDIENCE and DARKROOM_INTERNAL_SERVICE_ACCOUNT: set both or neither"
             )

@@ -75,7 +75,7 @@ class FirebaseAuthenticator:
     def principal(self, headers: Mapping[str, str]) -> Principal:
         token = bearer_token(headers)
         if token is None:
-            raise NotAuthenticatedError("Authorization must carry a Firebase ID token")
+            raise NotAuthenticatedError("Authorization must contain a Firebase ID token")
         claims = _verified(token, self.keys, audience=self.project_id)
         issuer, signed_in_at = claims.get("iss"), claims.get("auth_time")
         if issuer != f"https://securetoken.google.com/{self.project_id}" or not _is_past(signed_in_at):
@@ -95,7 +95,7 @@ class ServiceAccountAuthenticator:
     def principal(self, headers: Mapping[str, str]) -> Principal:
         token = bearer_token(headers)
         if token is None:
-            raise NotAuthenticatedError(f"or a service account's OIDC token made for {self.audience}")
+            raise NotAuthenticatedError(f"Authorization must contain an OIDC token for {self.audience}")
         claims = _verified(token, self.keys, audience=self.audience)
         if claims.get("iss") not in _OIDC_ISSUERS:
             raise NotAuthenticatedError("the token is not valid")
@@ -113,7 +113,7 @@ class OidcCallers:
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         if bearer_token(headers) is None or self.accounts.principal(headers).user_id != self.service_account:
-            raise NotAuthenticatedError("only darkroom's own scheduler may call this")
+            raise NotAuthenticatedError("only the scheduler may call this endpoint")
 
 
 def _verified(token: str, keys: GoogleKeys, *, audience: str) -> Mapping[str, Any]:

@@ -23,18 +23,18 @@ class KeyOrTokenAuthenticator:
 
     def principal(self, headers: Mapping[str, str]) -> Principal:
         # Proxies may change the case of header names.
-        told = {name.lower(): value for name, value in headers.items()}
-        shown = told.get("x-api-key")
+        fields = {name.lower(): value for name, value in headers.items()}
+        shown = fields.get("x-api-key")
         if shown is None:
             return self.others.principal(headers)
-        if "authorization" in told:
-            raise NotAuthenticatedError("show X-API-Key or Authorization, not both")
+        if "authorization" in fields:
+            raise NotAuthenticatedError("send X-API-Key or Authorization, not both")
         return self._owner_of(shown.strip())
 
     def _owner_of(self, shown: str) -> Principal:
         key_id = id_of(shown)
         if key_id is None:
-            raise NotAuthenticatedError("X-API-Key does not hold an API key")
+            raise NotAuthenticatedError("X-API-Key does not contain a valid API key")
         now = self.clock.now()
         try:
             key = self.keys.get(key_id)

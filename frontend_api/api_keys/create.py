@@ -49,7 +49,9 @@ class CreateApiKey:
         expires_at = caller.good_until if good_for is None else now + good_for
         _check_rights(caller, scopes, expires_at)
         if len(self.keys.list_for(caller.user_id)) >= MAX_KEYS_PER_CALLER:
-            raise TooManyApiKeysError(f"nobody may have more than {MAX_KEYS_PER_CALLER} API keys; revoke one")
+            raise TooManyApiKeysError(
+                f"a caller may have at most {MAX_KEYS_PER_CALLER} API keys; revoke one first"
+            )
         key_id, key = new_key()
         record = ApiKey(
             id=key_id,
@@ -67,8 +69,10 @@ class CreateApiKey:
 def _check_rights(caller: Principal, scopes: frozenset[Scope], expires_at: datetime | None) -> None:
     lacking = sorted(scopes - caller.scopes)
     if lacking:
-        raise BeyondOwnRightsError(f"this API key lacks {', '.join(lacking)} and cannot give it to another")
+        raise BeyondOwnRightsError(
+            f"the new key must not have scopes that its creator lacks: {', '.join(lacking)}"
+        )
     if caller.good_until is not None and (expires_at is None or expires_at > caller.good_until):
         raise BeyondOwnRightsError(
-            f"this API key ends at {caller.good_until.isoformat()}, and so must what it makes"
+            f"the new key must expire by {caller.good_until.isoformat()}, as the API key that creates it"
         )

@@ -23,7 +23,7 @@ doc = ApiDoc(tag="keys", scope=Scope.ADMIN)
 @blueprint.post("")
 @doc(
     "createApiKey",
-    {201: ResponseDoc("The key, this once.", CreatedApiKeyResponse)},
+    {201: ResponseDoc("The new key. Its secret is not shown again.", CreatedApiKeyResponse)},
     problems=("too_many_api_keys",),
     body=ApiKeyRequest,
 )
@@ -37,7 +37,7 @@ def create() -> Response:
 
 
 @blueprint.get("")
-@doc("listApiKeys", {200: ResponseDoc("All of them, newest first.", ApiKeyListResponse)})
+@doc("listApiKeys", {200: ResponseDoc("All keys, newest first.", ApiKeyListResponse)})
 def list_all() -> Response:
     """List your API keys."""
     keys = current(ApiKeys).store.list_for(caller_id())
@@ -47,7 +47,7 @@ def list_all() -> Response:
 @blueprint.delete("/<key_id>")
 @doc(
     "revokeApiKey",
-    {204: ResponseDoc("Revoked, here at once and everywhere within seconds.")},
+    {204: ResponseDoc("Revoked. All instances reject the key within seconds.")},
     problems=("api_key_not_found",),
 )
 def revoke(key_id: str) -> Response:

@@ -15,7 +15,7 @@ MAX_DAYS = 3_650
 
 def _telling_line(text: str) -> str:
     if not text.isprintable() or not text.strip():
-        raise ValueError("must be one line of printable characters, and not blank")
+        raise ValueError("must be one line of printable characters and must not be blank")
     return text
 
 
@@ -25,13 +25,13 @@ class ApiKeyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: Annotated[Text, Field(min_length=1, max_length=100), AfterValidator(_telling_line)] = Field(
-        description="Your own note on what the key is for.", examples=["nightly batch"]
+        description="Your description of the key's purpose.", examples=["nightly batch"]
     )
     scopes: Annotated[
         list[Annotated[Scope, Field(strict=False)]], Field(min_length=1, max_length=len(Scope))
-    ] = Field(description="What it may do; none implies another.")
+    ] = Field(description="Permissions of the key. No scope implies another.")
     expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(
-        default=None, description="Without it the key is good until it is revoked."
+        default=None, description="Days until the key expires; by default it is valid until it is revoked."
     )
 
     @property
@@ -47,8 +47,8 @@ class ApiKeyResponse(ResponseBody):
     name: str
     scopes: tuple[Scope, ...]
     created_at: datetime
-    expires_at: datetime | None = Field(description="null: it is good until it is revoked.")
-    last_used_at: datetime | None = Field(description="To within some ten minutes; null: not yet.")
+    expires_at: datetime | None = Field(description="null: valid until revoked.")
+    last_used_at: datetime | None = Field(description="Accurate to about ten minutes; null: never used.")
 
     @classmethod
     def of(cls, key: ApiKey) -> "ApiKeyResponse":

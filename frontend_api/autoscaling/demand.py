@@ -49,7 +49,7 @@ class ReadFleetDemand:
         )
         workload = self.workload_cache()
         if self.clock.now() - workload.as_of > _USABLE_FOR:
-            raise DependencyUnavailableError("firestore", "the workload is too old to go by")
+            raise DependencyUnavailableError("firestore", "did not answer: the last workload is too old")
         return _demand(workload, frozenset(chosen), target_seconds)
 
 

@@ -28,29 +28,29 @@ class AutoscalingQuery(BaseModel):
     models: str = Field(
         default="",
         max_length=500,
-        description="Those that the pool serves, separated by commas; all if left out.",
+        description="Models that the pool serves, separated by commas; all by default.",
     )
     target_seconds: float = Field(
         default=TARGET_SECONDS,
         ge=10,
         le=3_600,
         allow_inf_nan=False,
-        description="Within what time the pool is to work off its tasks once the workers are there.",
+        description="Time within which the pool should finish its tasks once the workers run.",
     )
 
 
 class AutoscalingResponse(ResponseBody):
     """The demand of a pool's tasks."""
 
-    as_of: datetime = Field(description="When it was measured: at most 30 seconds ago.")
+    as_of: datetime = Field(description="Time of the measurement, at most 30 seconds ago.")
     workers: float = Field(
-        description="How many the pool should have, to be rounded up; 0 without any task only."
+        description="Number of workers that the pool should have, to be rounded up; 0 only without tasks."
     )
     gpu_seconds: float | None = Field(
-        description="How long one worker would draw at all that has not ended; null while nobody has measured a model."
+        description="Time that one worker needs for all unfinished tasks; null if a model has no measured times."
     )
-    tasks: int = Field(description="How many have not ended.")
-    busy_workers: int = Field(description="How many workers draw at them, at most.")
+    tasks: int = Field(description="Number of unfinished tasks.")
+    busy_workers: int = Field(description="Maximum number of workers that process them.")
 
 
 @blueprint.before_request
@@ -62,18 +62,18 @@ def check_caller() -> None:
 @blueprint.get("")
 @doc(
     "readFleetDemand",
-    {200: ResponseDoc("Measured just now.", AutoscalingResponse)},
+    {200: ResponseDoc("The demand.", AutoscalingResponse)},
     query=AutoscalingQuery,
 )
 def read() -> Response:
-    """How many workers a pool should have."""
+    """Read the number of workers that a pool should have."""
     asked = query(AutoscalingQuery)
     models = [name.strip() for name in asked.models.split(",") if name.strip()]
     try:
         demand = current(ReadFleetDemand)(models, target_seconds=asked.target_seconds)
     except UnknownModelError as error:
         complaint = Complaint(
-            "parameter", "models", f"{error.name[:100]!r} is none of {', '.join(error.offered)}"
+            "parameter", "models", f"{error.name[:100]!r} is not one of {', '.join(error.offered)}"
         )
         raise RequestRefusedError(rejected([complaint])) from error
     return json_response(

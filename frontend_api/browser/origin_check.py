@@ -30,8 +30,8 @@ def refuse_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
             raise RequestRefusedError(
                 Problem(
                     code="foreign_origin",
-                    detail="a page of another origin may read nothing here and change nothing",
-                    complaints=(Complaint("header", "Origin", "must be this API's own, or absent"),),
+                    detail="requests from pages of other origins are rejected",
+                    complaints=(Complaint("header", "Origin", "must be this API's own origin, or absent"),),
                 )
             )
 
@@ -57,7 +57,7 @@ def _untrusted_host(_error: SecurityError) -> Response:
     return problem_response(
         Problem(
             code="untrusted_host",
-            detail=f"this API answers to {names}; DARKROOM_TRUSTED_HOSTS adds names",
+            detail=f"the API accepts the hosts {names}; DARKROOM_TRUSTED_HOSTS adds hosts",
             complaints=(Complaint("header", "Host", f"must be one of {names}"),),
         )
     )

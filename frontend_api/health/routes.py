@@ -34,9 +34,9 @@ class ReadyResponse(ResponseBody):
 
 
 @blueprint.get("/healthz")
-@doc("isAlive", {200: ResponseDoc("It answers.", AliveResponse)})
+@doc("isAlive", {200: ResponseDoc("The process is alive.", AliveResponse)})
 def alive() -> Response:
-    """Is the process alive?"""
+    """Check whether the process is alive."""
     return json_response(AliveResponse())
 
 
@@ -44,12 +44,12 @@ def alive() -> Response:
 @doc(
     "isReady",
     {
-        200: ResponseDoc("Every dependency answered.", ReadyResponse),
-        503: ResponseDoc("At least one did not; `dependencies` says which.", ReadyResponse),
+        200: ResponseDoc("All dependencies answered.", ReadyResponse),
+        503: ResponseDoc("At least one dependency did not answer: see `dependencies`.", ReadyResponse),
     },
 )
 def ready() -> Response:
-    """Can it reach Firestore and Pub/Sub?"""
+    """Check whether Firestore and Pub/Sub are reachable."""
     found = tuple(
         DependencyResponse(
             name=one.name, reachable=one.is_reachable, latency_ms=round(one.latency_seconds * 1_000, 1)

@@ -53,7 +53,7 @@ def body_too_large(limit: int = MAX_BODY_BYTES) -> Problem:
     """Build the problem for a body over the limit, which is not read."""
     return Problem(
         code="body_too_large",
-        detail=f"the body may have at most {limit} bytes",
+        detail=f"the body must have at most {limit} bytes",
         complaints=(Complaint("pointer", "", f"must have at most {limit} bytes"),),
     )
 
@@ -82,7 +82,7 @@ _SPECIAL: Mapping[type, Callable[[Any], Problem]] = {
     ParametersRejectedError: _parameters_rejected,
     UnknownModelError: _unknown_model,
     InvalidPageTokenError: lambda _: rejected(
-        [Complaint("parameter", "page_token", "is not one that this list has given")]
+        [Complaint("parameter", "page_token", "must be the `next_page_token` of a previous response")]
     ),
     NotAnOperatorError: lambda error: Problem(code="forbidden", detail=str(error)),
     NotAuthenticatedError: lambda error: Problem(

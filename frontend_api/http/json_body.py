@@ -19,7 +19,7 @@ class TooManyValuesError(ValueError):
     """The body has more values than any valid request; it was not parsed."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"must have at most {limit} values, those inside arrays and objects included")
+        super().__init__(f"must have at most {limit} values, including those inside arrays and objects")
 
 
 def parse_json_object(body: bytes, *, max_values: int = MAX_VALUES) -> dict[str, Any]:
@@ -39,17 +39,19 @@ def parse_json_object(body: bytes, *, max_values: int = MAX_VALUES) -> dict[str,
             parse_int=_bounded_integer,
         )
     except UnicodeDecodeError as exc:
-        raise MalformedBodyError(f"is not UTF-8 at byte {exc.start}") from exc
+        raise MalformedBodyError(f"is not valid UTF-8 at byte {exc.start}") from exc
     except json.JSONDecodeError as exc:
-        raise MalformedBodyError(f"is not JSON: {exc.msg}, line {exc.lineno} column {exc.colno}") from exc
+        raise MalformedBodyError(
+            f"is not valid JSON: {exc.msg}, line {exc.lineno} column {exc.colno}"
+        ) from exc
     except RecursionError as exc:
         raise MalformedBodyError("is nested too deeply") from exc
     except MalformedBodyError:
         raise
     except ValueError as exc:
-        raise MalformedBodyError("holds a number with too many digits") from exc
+        raise MalformedBodyError("contains a number with too many digits") from exc
     if not isinstance(parsed, dict):
-        raise MalformedBodyError(f"must be a JSON object, got {_kind(parsed)}")
+        raise MalformedBodyError(f"must be a JSON object (got {_kind(parsed)})")
     return parsed
 
 
@@ -72,7 +74,7 @@ def _check_values(body: bytes, limit: int) -> None:
 
 def _bounded_integer(digits: str) -> int:
     if len(digits) > _MAX_INTEGER_DIGITS:
-        raise MalformedBodyError("holds a number with too many digits")
+        raise MalformedBodyError("contains a number with too many digits")
     return int(digits)
 
 
@@ -80,9 +82,9 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if not is_unicode(name):
-            raise MalformedBodyError("has a field name with half a surrogate pair")
+            raise MalformedBodyError("contains a field name with a lone surrogate")
         if name in found:
-            raise MalformedBodyError(f"names the field {name[:64]!r} twice")
+            raise MalformedBodyError(f"contains the field {name[:64]!r} twice")
         found[name] = value
     return found
 
@@ -97,7 +99,7 @@ def is_unicode(text: str) -> bool:
 
 
 def _refused_constant(name: str) -> NoReturn:
-    raise MalformedBodyError(f"holds {name}, which is not JSON")
+    raise MalformedBodyError(f"contains {name}, which is not valid JSON")
 
 
 def _kind(parsed: object) -> str:

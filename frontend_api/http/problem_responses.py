@@ -48,7 +48,7 @@ def _answer(error: Exception) -> Response:
     problem = _http_problem(error) if isinstance(error, HTTPException) else problem_of(error)
     if problem is None:
         _log.exception("request_failed")
-        problem = Problem(code="internal_error", detail="something went wrong here, not with your request")
+        problem = Problem(code="internal_error", detail="internal error; the request may be valid")
     return problem_response(problem)
 
 
@@ -57,10 +57,10 @@ def _http_problem(error: HTTPException) -> Problem:
     path = request.path[:_MAX_PATH_CHARACTERS]
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        detail = f"{path} does not know {request.method[:20]}; it knows {allowed}"
+        detail = f"method {request.method[:20]} is not allowed for {path}; allowed: {allowed}"
         return Problem(code=code, detail=detail, headers={"Allow": allowed})
     if isinstance(error, NotFound):
-        return Problem(code=code, detail=f"there is nothing at {path}")
+        return Problem(code=code, detail=f"no resource at {path}")
     return Problem(code=code, detail=error.description or error.name)
 
 

@@ -19,7 +19,7 @@ class ProblemKind:
 PROBLEMS: Mapping[str, ProblemKind] = {
     "malformed_body": ProblemKind(400, "Malformed body"),
     "bad_request": ProblemKind(400, "Bad request"),
-    "untrusted_host": ProblemKind(400, "Untrusted Host"),
+    "untrusted_host": ProblemKind(400, "Untrusted host"),
     "unauthenticated": ProblemKind(401, "Not authenticated"),
     "forbidden": ProblemKind(403, "Forbidden"),
     "foreign_origin": ProblemKind(403, "Foreign origin"),
@@ -33,9 +33,9 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "api_key_not_found": ProblemKind(404, "API key not found"),
     "method_not_allowed": ProblemKind(405, "Method not allowed"),
     "request_timeout": ProblemKind(408, "Request timeout", retryable=True),
-    "invalid_transition": ProblemKind(409, "The task's status does not allow this"),
+    "invalid_transition": ProblemKind(409, "Invalid transition"),
     "too_many_api_keys": ProblemKind(409, "Too many API keys"),
-    "rescue_running": ProblemKind(409, "Another rescue is running", retryable=True),
+    "rescue_running": ProblemKind(409, "Another rescue run is in progress", retryable=True),
     "dead_letter_undecodable": ProblemKind(409, "The dead letter cannot be decoded"),
     "webhook_outdated": ProblemKind(409, "The event is outdated"),
     "body_too_large": ProblemKind(413, "Body too large"),
@@ -43,15 +43,15 @@ PROBLEMS: Mapping[str, ProblemKind] = {
     "parameters_rejected": ProblemKind(422, "Parameters rejected"),
     "unknown_model": ProblemKind(422, "Unknown model"),
     "idempotency_key_reused": ProblemKind(422, "Idempotency-Key reused"),
-    "upgrade_required": ProblemKind(426, "WebSocket only"),
+    "upgrade_required": ProblemKind(426, "Upgrade required"),
     "receiver_busy": ProblemKind(429, "Too many concurrent deliveries", retryable=True),
     "quota_exceeded": ProblemKind(429, "Quota exceeded", retryable=True),
-    "queue_full": ProblemKind(429, "The queue is full", retryable=True),
-    "too_many_waiting": ProblemKind(429, "Too many callers are waiting", retryable=True),
+    "queue_full": ProblemKind(429, "Queue full", retryable=True),
+    "too_many_waiting": ProblemKind(429, "Too many waiting callers", retryable=True),
     "internal_error": ProblemKind(500, "Internal error", retryable=True),
     "webhook_not_delivered": ProblemKind(502, "The webhook was not delivered", retryable=True),
     "server_busy": ProblemKind(503, "Server busy", retryable=True),
-    "dependency_unavailable": ProblemKind(503, "A dependency is unavailable", retryable=True),
+    "dependency_unavailable": ProblemKind(503, "Dependency unavailable", retryable=True),
 }
 
 
@@ -116,4 +116,4 @@ def rejected(complaints: Iterable[Complaint]) -> Problem:
     found = tuple(complaints)
     count = "1 field is" if len(found) == 1 else f"{len(found)} fields are"
     more = f"; `errors` lists the first {_MAX_COMPLAINTS}" if len(found) > _MAX_COMPLAINTS else ""
-    return Problem(code="parameters_rejected", detail=f"{count} not acceptable{more}", complaints=found)
+    return Problem(code="parameters_rejected", detail=f"{count} invalid{more}", complaints=found)

@@ -43,7 +43,7 @@ def admit(principal: Principal) -> None:
     g.principal, g.user_id, g.api_key_id = principal, principal.user_id, principal.api_key_id
     operation = operation_of(current_app.view_functions[request.endpoint or ""])
     if operation is not None and (scope := operation.scope_for(request.method)) not in principal.scopes:
-        detail = f"this API key lacks the scope {scope.value!r}"
+        detail = f"the API key lacks the scope {scope.value!r}"
         raise RequestRefusedError(Problem(code="forbidden", detail=detail))
 
 
@@ -111,7 +111,7 @@ def json_body(
         return schema()
     if request.mimetype != "application/json":
         got = f"{request.mimetype[:100]!r}" if request.mimetype else "none"
-        complaint = Complaint("header", "Content-Type", f"must be application/json, got {got}")
+        complaint = Complaint("header", "Content-Type", f"must be application/json (got {got})")
         raise RequestRefusedError(
             Problem(
                 code="unsupported_media_type",
@@ -130,7 +130,7 @@ def query(schema: type[_Body]) -> _Body:
     """Return the request's query as a record."""
     doubled = [name for name, values in request.args.lists() if len(values) > 1]
     if doubled:
-        complaints = (Complaint("parameter", name[:100], "must be given once") for name in doubled)
+        complaints = (Complaint("parameter", name[:100], "must be given only once") for name in doubled)
         raise RequestRefusedError(rejected(complaints))
     try:
         return schema.model_validate(request.args.to_dict())

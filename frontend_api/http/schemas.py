@@ -13,7 +13,7 @@ _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 def _written(value: object) -> object:
     """Require RFC 3339 text: pydantic would also accept a number and guess its unit."""
     if not isinstance(value, str) or not _TIMESTAMP.match(value):
-        raise ValueError("must be a moment, such as 2026-11-20T20:14:00Z")
+        raise ValueError("must be an RFC 3339 timestamp such as 2026-11-20T20:14:00Z")
     return value
 
 
@@ -25,7 +25,7 @@ def storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain NUL characters")
     if not is_unicode(text):
-        raise ValueError("must be valid Unicode: half of a surrogate pair stands alone")
+        raise ValueError("must be valid Unicode; it contains a lone surrogate")
     return text
 
 
@@ -41,7 +41,7 @@ class ResponseBody(BaseModel):
 class BodyComplaint(BaseModel):
     """A rejected part of the body, and what is accepted."""
 
-    pointer: str = Field(description="JSON pointer into the body; empty for all of it.")
+    pointer: str = Field(description="JSON pointer into the body; empty for the whole body.")
     detail: str
 
 
@@ -67,12 +67,12 @@ class ProblemDocument(BaseModel):
     type: str = Field(description="Relative reference to the problem's documentation.")
     title: str
     status: int
-    code: str = Field(description="Stable; the same in answers, logs and task documents.")
+    code: str = Field(description="Stable error code, the same in responses, logs and task documents.")
     detail: str
     errors: list[BodyComplaint | ParameterComplaint | HeaderComplaint]
     retryable: bool
     trace_id: str | None
     task_id: str | None = Field(
         default=None,
-        description="The task that is stored, or may be: read it, or send the same request with the same key.",
+        description="Id of a task that is stored or may be: read it, or send the same request with the same key.",
     )

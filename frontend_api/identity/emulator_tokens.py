@@ -28,7 +28,7 @@ def bearer_token(headers: Mapping[str, str]) -> str | None:
         return None
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise NotAuthenticatedError("Authorization must be 'Bearer' and a token")
+        raise NotAuthenticatedError("Authorization must be 'Bearer' followed by a token")
     return token.strip()
 
 
@@ -55,9 +55,9 @@ class EmulatorAuthenticator:
 def checked_user_id(user_id: object) -> str:
     """Return a user id that can be stored and logged. Raises NotAuthenticatedError."""
     if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID_CHARACTERS:
-        raise NotAuthenticatedError("the token names no user")
+        raise NotAuthenticatedError("the token must contain a user id of 1 to 128 characters")
     if not user_id.isprintable():
-        raise NotAuthenticatedError("the token's user id is not printable")
+        raise NotAuthenticatedError("the token's user id must be printable")
     return user_id
 
 
@@ -84,12 +84,12 @@ class InternalToken:
     """
 
     token: str
-    whose: str = "darkroom's own scheduler"
+    whose: str = "the scheduler"
 
     def check(self, headers: Mapping[str, str], *, url_token: str | None = None) -> None:
         given = bearer_token(headers) or url_token or ""
         if not hmac.compare_digest(given.encode(), self.token.encode()):
-            raise NotAuthenticatedError(f"only {self.whose} may call this")
+            raise NotAuthenticatedError(f"only {self.whose} may call this endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class NamedOperators:
     def check(self, headers: Mapping[str, str]) -> Principal:
         principal = self._principal(headers)
         if principal.user_id not in self.names:
-            raise NotAnOperatorError("only an operator may do this")
+            raise NotAnOperatorError("only operators may call this endpoint")
         return principal
 
     def _principal(self, headers: Mapping[str, str]) -> Principal:
@@ -132,7 +132,7 @@ def _unsigned_claims(token: str) -> dict[str, Any]:
     header, _, rest = token.partition(".")
     payload, _, signature = rest.partition(".")
     if signature or _decoded(header).get("alg") != "none":
-        raise NotAuthenticatedError("only the emulators' unsigned tokens are accepted here")
+        raise NotAuthenticatedError("only unsigned emulator tokens are accepted")
     return _decoded(payload)
 
 
@@ -141,7 +141,7 @@ def _decoded(part: str) -> dict[str, Any]:
         padded = part + "=" * (-len(part) % 4)
         decoded = json.loads(base64.b64decode(padded, altchars="-_", validate=True))
     except (ValueError, binascii.Error, RecursionError) as exc:
-        raise NotAuthenticatedError("the token cannot be read") from exc
+        raise NotAuthenticatedError("the token is malformed") from exc
     if not isinstance(decoded, dict):
-        raise NotAuthenticatedError("the token cannot be read")
+        raise NotAuthenticatedError("the token is malformed")
     return decoded

@@ -46,14 +46,14 @@ _HEADERS: dict[str, Json] = {
 }
 """Schemas of headers that are more than plain text."""
 _EVERYWHERE_BELOW_V1 = {
-    "RateLimit-Policy": "The limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent if there are none.",
-    "RateLimit": "How much is left to the caller, to the best of the answering process's knowledge.",
+    "RateLimit-Policy": "Limits of each caller (draft-ietf-httpapi-ratelimit-headers); absent without limits.",
+    "RateLimit": "The caller's remaining quota, as counted by the responding process.",
 }
 _SIGNED = {
-    "webhook-id": "The event's id, the same at every try.",
-    "webhook-timestamp": "When this try was made, in seconds since 1970.",
-    "webhook-signature": "One or two of `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks describes it.",
-    "traceparent": "The trace that this try belongs to (W3C Trace Context), to go on with or to ignore.",
+    "webhook-id": "The event's id, the same for every attempt.",
+    "webhook-timestamp": "Time of this attempt, in seconds since 1970.",
+    "webhook-signature": "One or two signatures: `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks specifies.",
+    "traceparent": "The trace of this attempt (W3C Trace Context). Optional for the receiver.",
 }
 _ABOUT = """\
 darkroom generates images from prompts. Submit a task: the response has its id. Then poll the task,
@@ -102,13 +102,13 @@ def openapi_document(app: Flask) -> Json:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A Firebase ID token. On the local stack: none, or an emulator's unsigned token.",
+                    "description": "A Firebase ID token. On the local stack: no token, or an unsigned emulator token.",
                 },
                 "apiKey": {
                     "type": "apiKey",
                     "in": "header",
                     "name": "X-API-Key",
-                    "description": "A key from `/v1/keys`; operations name the scope that it must have.",
+                    "description": "A key from `/v1/keys`. Each operation names the scope that the key needs.",
                 },
             },
         },
@@ -218,7 +218,7 @@ def _task_event() -> Json:
     """Describe the receiver's side: the POST to a callback URL and the meaning of its responses."""
     return {
         "operationId": "taskEvent",
-        "summary": "Something happened to a task that was submitted with a `callback_url`",
+        "summary": "An event of a task that was submitted with a `callback_url`",
         "tags": ["webhooks"],
         "security": [],
         "parameters": [
@@ -236,9 +236,9 @@ def _task_event() -> Json:
             "content": {"application/json": {"schema": _reference(WebhookBody)}},
         },
         "responses": {
-            "2XX": {"description": "Taken."},
-            "410": {"description": "Nothing of this task is sent any more."},
-            "default": {"description": "Anything else: it is sent again, later."},
+            "2XX": {"description": "Accepted."},
+            "410": {"description": "Stop: no further event of this task is sent."},
+            "default": {"description": "Any other response: the event is sent again later."},
         },
     }
 

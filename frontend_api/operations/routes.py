@@ -57,12 +57,12 @@ class WorkerTimesResponse(ResponseBody):
     """A worker's recently measured times for one model."""
 
     model: str
-    gpu_seconds_per_unit: float = Field(description="Of a million pixels through the network once.")
+    gpu_seconds_per_unit: float = Field(description="GPU seconds per million pixels and forward pass.")
     step_seconds: float = Field(
-        description="Of an image's share of a step, at the size that it drew most of."
+        description="Seconds per step and image, at the size with the most measured images."
     )
-    pass_pixels: int = Field(description="That size: width × height × forwards per step.")
-    images: int = Field(description="How many images that was learned from; 0 while warming up.")
+    pass_pixels: int = Field(description="That size: width × height × forward passes per step.")
+    images: int = Field(description="Number of measured images; 0 during warm-up.")
 
     @classmethod
     def of(cls, times: ModelTimes) -> "WorkerTimesResponse":
@@ -135,10 +135,10 @@ class LastHourResponse(ResponseBody):
     completed: int
     failed: int
     cancelled: int
-    gpu_seconds: float = Field(description="Made the images that were kept.")
-    wasted_gpu_seconds: float = Field(description="Went into attempts that were lost.")
+    gpu_seconds: float = Field(description="GPU seconds of images that were kept.")
+    wasted_gpu_seconds: float = Field(description="GPU seconds of lost attempts.")
     failures: tuple[FailureCountResponse, ...] = Field(
-        description=f"By code, the most frequent first; of more than {MOST_FAILURES} those that failed first."
+        description=f"By code, most frequent first; of more than {MOST_FAILURES} failed tasks, the earliest."
     )
 
     @classmethod
@@ -160,15 +160,15 @@ class OperationsResponse(ResponseBody):
     """The overall status of the system."""
 
     queue: QueueResponse
-    workers: tuple[WorkerResponse, ...] = Field(description="Those that are alive, by their ids.")
+    workers: tuple[WorkerResponse, ...] = Field(description="Live workers, ordered by id.")
     last_hour: LastHourResponse
     conditions: tuple[AlertResponse, ...] = Field(description="The alerts, the most severe first.")
 
 
 @blueprint.get("")
-@doc("readOperations", {200: ResponseDoc("How everything stands.", OperationsResponse)})
+@doc("readOperations", {200: ResponseDoc("The state of the system.", OperationsResponse)})
 def read() -> Response:
-    """Whether the system is well."""
+    """Read the state of the system."""
     standing = current(ReadOperations)()
     workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
     return json_response(

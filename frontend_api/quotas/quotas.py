@@ -126,7 +126,7 @@ class Quotas:
         limit = self._limits.refused_per_minute
         if limit and self._caller(user_id).refused >= limit:
             raise QuotaExceededError(
-                f"more than {limit} submissions were refused within a minute; correct them before the next try",
+                f"more than {limit} submissions were rejected within a minute; correct them before retrying",
                 retry_after_seconds=self._seconds_to_next_window(),
             )
 
@@ -175,13 +175,13 @@ class Quotas:
 
     def _too_many(self) -> QuotaExceededError:
         return QuotaExceededError(
-            f"nobody may have more than {self._limits.active_tasks} tasks queued or processing",
+            f"at most {self._limits.active_tasks} tasks of one caller may be queued or processing",
             retry_after_seconds=_ACTIVE_RETRY_AFTER_SECONDS,
         )
 
     def _too_fast(self) -> QuotaExceededError:
         return QuotaExceededError(
-            f"nobody may submit more than {self._limits.submissions_per_minute} tasks a minute",
+            f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted per minute",
             retry_after_seconds=self._seconds_to_next_window(),
         )
 
@@ -230,7 +230,7 @@ class Quotas:
 
 def _queue_full() -> QuotaExceededError:
     return QueueFullError(
-        "as many tasks wait as may; come back when some are done",
+        "the queue has reached its maximum length; retry later",
         retry_after_seconds=_QUEUE_RETRY_AFTER_SECONDS,
     )
 

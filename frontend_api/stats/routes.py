@@ -24,13 +24,13 @@ class QueueLineResponse(ResponseBody):
     """The queue of one model or of all models."""
 
     queued: int
-    oldest_seconds: float | None = Field(description="How long the task has waited that waits longest.")
+    oldest_seconds: float | None = Field(description="Age of the oldest queued task.")
     processing: int
-    completed_per_minute: float = Field(description="Over the last five minutes.")
+    completed_per_minute: float = Field(description="Average of the last five minutes.")
     backlog_gpu_seconds: float | None = Field(
-        description="How long one worker would draw at all that has not ended; null where nobody knows what it takes."
+        description="Time that one worker needs for all unfinished tasks; null if a model has no measured times."
     )
-    workers: int = Field(description="How many are alive and serve it.")
+    workers: int = Field(description="Live workers that serve the model.")
 
     @classmethod
     def of(
@@ -58,12 +58,10 @@ class ModelQueueResponse(QueueLineResponse):
 class QueueResponse(QueueLineResponse):
     """The queue of all callers' tasks, without their owners."""
 
-    as_of: datetime = Field(
-        description="When it was measured: at most two seconds ago, unless the store was slow."
-    )
-    dead_letters: int = Field(description="How many messages that were given up on are kept.")
+    as_of: datetime = Field(description="Time of the measurement, normally at most two seconds ago.")
+    dead_letters: int = Field(description="Number of stored dead letters.")
     unserved_models: tuple[str, ...] = Field(
-        description="The models that no live worker serves: their tasks wait."
+        description="Models that no live worker serves. Their tasks wait."
     )
     models: tuple[ModelQueueResponse, ...]
 
@@ -87,9 +85,9 @@ class QueueResponse(QueueLineResponse):
 
 
 @blueprint.get("")
-@doc("readQueue", {200: ResponseDoc("The queue, in all and per model.", QueueResponse)})
+@doc("readQueue", {200: ResponseDoc("The queue in total and per model.", QueueResponse)})
 def read() -> Response:
-    """How long the queue is, and how fast it moves."""
+    """Read the queue's length and throughput."""
     return json_response(QueueResponse.of_all(current(ReadQueue)(), current(Estimates).workload_cache()))
 
 

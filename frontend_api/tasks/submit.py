@@ -163,7 +163,7 @@ class SubmitTask:
             self.callback_url_policy.parse(url)
         except CallbackRefusedError as exc:
             problem = FieldProblem("/callback_url", str(exc))
-            raise ParametersRejectedError("1 field is not acceptable", (problem,)) from exc
+            raise ParametersRejectedError("1 field is invalid", (problem,)) from exc
 
     def _replay(self, requested: Task) -> Task:
         try:

@@ -28,7 +28,7 @@ _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 def _iso_day(given: object) -> object:
     if isinstance(given, str) and not _ISO_DAY.fullmatch(given):
         raise ValueError(
-            "must be a day as in 2026-11-20"
+            "must be a date such as 2026-11-20"
         )  # pydantic alone would also accept seconds since 1970
     return given
 
@@ -42,18 +42,18 @@ class UsageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     first: _Day | None = Field(
-        default=None, alias="from", description="The first day; without it the sixth before the last one."
+        default=None, alias="from", description="First day; by default six days before the last."
     )
-    last: _Day | None = Field(default=None, alias="to", description="The last day; without it today.")
+    last: _Day | None = Field(default=None, alias="to", description="Last day; today by default.")
 
 
 class UsageResponse(ResponseBody):
     """The costs of tasks."""
 
-    tasks: int = Field(description="Tasks that ended, however they did.")
-    gpu_seconds: float = Field(description="Made the images that were kept.")
-    wasted_gpu_seconds: float = Field(description="Went into attempts that were lost; nobody pays for them.")
-    price: float | None = Field(description="Of `gpu_seconds`; null where no price is set.")
+    tasks: int = Field(description="Finished tasks, in any terminal state.")
+    gpu_seconds: float = Field(description="GPU seconds of images that were kept.")
+    wasted_gpu_seconds: float = Field(description="GPU seconds of lost attempts, which are not charged.")
+    price: float | None = Field(description="Price of `gpu_seconds`; null if no price is configured.")
 
     @classmethod
     def of(cls, totals: UsageTotals) -> "UsageResponse":
@@ -76,7 +76,7 @@ class DayOfUsageResponse(UsageResponse):
 class UsageReportResponse(ResponseBody):
     """The costs of the caller's tasks, in total and per day, in ascending order of days."""
 
-    currency: str | None = Field(description="Of every `price`; null where no price is set.")
+    currency: str | None = Field(description="Currency of every `price`; null if no price is configured.")
     total: UsageResponse
     days: tuple[DayOfUsageResponse, ...]
 
@@ -84,11 +84,11 @@ class UsageReportResponse(ResponseBody):
 @blueprint.get("")
 @doc(
     "readUsage",
-    {200: ResponseDoc("Totals, and those of each day.", UsageReportResponse)},
+    {200: ResponseDoc("Usage in total and per day.", UsageReportResponse)},
     query=UsageQuery,
 )
 def read() -> Response:
-    """What your tasks have cost."""
+    """Read the costs of your tasks."""
     first, last = _interval(query(UsageQuery))
     days = current(Usage).read(caller_id(), first=first, last=last)
     price = current(Usage).price
@@ -107,7 +107,7 @@ def _interval(asked: UsageQuery) -> tuple[date, date]:
     first = asked.first or last - timedelta(days=_DAYS_BY_DEFAULT - 1)
     if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
         complaint = Complaint(
-            "parameter", "from", f"must be at most {MAX_DAYS - 1} days before to, and not after it"
+            "parameter", "from", f"must be at most {MAX_DAYS - 1} days before `to`, and not after it"
         )
         raise RequestRefusedError(rejected([complaint]))
     return first, last

@@ -83,7 +83,7 @@ def test_the_process_ends_at_its_start_and_says_why() -> None:
         check=False,
     )
     assert started.returncode != 0
-    assert "the emulators believe every caller; with them the project must be a demo- one" in started.stderr
+    assert "must start with demo- when emulators are used" in started.stderr
 
 
 def test_model_pools_map_each_model_to_its_pool(monkeypatch: pytest.MonkeyPatch) -> None:

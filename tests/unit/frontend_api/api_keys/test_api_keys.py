@@ -119,7 +119,7 @@ def test_every_operation_asks_for_its_scope(api: Api) -> None:
         refused = api.client.open(path, method=verb, headers=lacking[scope])
         assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden"), (verb, rule)
         if not rule.startswith(("/v1/dead-letters", "/v1/operations")):  # which are for operators
-            assert refused.get_json()["detail"] == f"this API key lacks the scope '{scope}'"
+            assert refused.get_json()["detail"] == f"the API key lacks the scope '{scope}'"
             allowed = api.client.open(path, method=verb, headers=every)
             assert allowed.status_code != 403, (verb, rule)
 

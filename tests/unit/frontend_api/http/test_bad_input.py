@@ -91,27 +91,27 @@ FIELDS = {
 }
 
 BODIES = {
-    "nothing": (b"", "is not JSON"),
-    "broken JSON": (b'{"prompt": "a', "is not JSON"),
-    "trailing comma": (b'{"prompt": "a",}', "is not JSON"),
-    "two documents": (b'{"prompt": "a"}{"prompt": "b"}', "is not JSON"),
-    "byte order mark": (b'\xef\xbb\xbf{"prompt": "a"}', "is not JSON"),
-    "not UTF-8": (b'{"prompt": "\xff"}', "is not UTF-8 at byte 12"),
-    "UTF-16": ('{"prompt": "a"}'.encode("utf-16"), "is not UTF-8"),
-    "NUL bytes": (b"\0" * 100, "is not JSON"),
-    "raw control character": (b'{"prompt": "a\x01"}', "is not JSON"),
-    "NaN": (b'{"prompt": "a", "guidance_scale": NaN}', "holds NaN"),
-    "Infinity": (b'{"prompt": "a", "guidance_scale": -Infinity}', "holds -Infinity"),
-    "a name twice": (b'{"prompt": "a", "steps": 1, "steps": 2}', "names the field 'steps' twice"),
-    "a label twice": (b'{"prompt": "a", "labels": {"x": "1", "x": "2"}}', "names the field 'x' twice"),
-    "half a surrogate pair in a name": (b'{"prompt": "a", "\\ud800": 1}', "half a surrogate pair"),
+    "nothing": (b"", "is not valid JSON"),
+    "broken JSON": (b'{"prompt": "a', "is not valid JSON"),
+    "trailing comma": (b'{"prompt": "a",}', "is not valid JSON"),
+    "two documents": (b'{"prompt": "a"}{"prompt": "b"}', "is not valid JSON"),
+    "byte order mark": (b'\xef\xbb\xbf{"prompt": "a"}', "is not valid JSON"),
+    "not UTF-8": (b'{"prompt": "\xff"}', "is not valid UTF-8 at byte 12"),
+    "UTF-16": ('{"prompt": "a"}'.encode("utf-16"), "is not valid UTF-8"),
+    "NUL bytes": (b"\0" * 100, "is not valid JSON"),
+    "raw control character": (b'{"prompt": "a\x01"}', "is not valid JSON"),
+    "NaN": (b'{"prompt": "a", "guidance_scale": NaN}', "contains NaN"),
+    "Infinity": (b'{"prompt": "a", "guidance_scale": -Infinity}', "contains -Infinity"),
+    "a name twice": (b'{"prompt": "a", "steps": 1, "steps": 2}', "contains the field 'steps' twice"),
+    "a label twice": (b'{"prompt": "a", "labels": {"x": "1", "x": "2"}}', "contains the field 'x' twice"),
+    "lone surrogate in a name": (b'{"prompt": "a", "\\ud800": 1}', "a lone surrogate"),
     "deep nesting": (b'{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is nested too deeply"),
     "a number of 5000 digits": (b'{"prompt": "a", "steps": ' + b"9" * 5_000 + b"}", "too many digits"),
-    "an array": (b"[]", "must be a JSON object, got an array"),
-    "a string": (b'"a red circle"', "must be a JSON object, got a string"),
-    "a number": (b"1", "must be a JSON object, got a number"),
-    "a boolean": (b"true", "must be a JSON object, got a boolean"),
-    "null": (b"null", "must be a JSON object, got null"),
+    "an array": (b"[]", "must be a JSON object (got an array)"),
+    "a string": (b'"a red circle"', "must be a JSON object (got a string)"),
+    "a number": (b"1", "must be a JSON object (got a number)"),
+    "a boolean": (b"true", "must be a JSON object (got a boolean)"),
+    "null": (b"null", "must be a JSON object (got null)"),
 }
 
 
@@ -237,7 +237,7 @@ def test_too_many_values_are_refused_before_parsing(api: Api, changes: dict[str,
     assert len(body) <= MAX_BODY_BYTES
     problem = problem_in(post(api, body), "parameters_rejected", 422)
     assert problem["errors"] == [
-        {"pointer": "", "detail": "must have at most 1000 values, those inside arrays and objects included"}
+        {"pointer": "", "detail": "must have at most 1000 values, including those inside arrays and objects"}
     ]
     assert api.has_taken_nothing()
 
@@ -255,7 +255,7 @@ def test_more_fields_than_there_are_is_one_error(api: Api) -> None:
 def test_more_errors_than_are_listed_are_announced(api: Api) -> None:
     problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(30)}), "parameters_rejected", 422)
     assert len(problem["errors"]) == 20
-    assert problem["detail"] == "30 fields are not acceptable; `errors` lists the first 20"
+    assert problem["detail"] == "30 fields are invalid; `errors` lists the first 20"
 
 
 def test_too_many_labels_are_one_error_whatever_their_names(api: Api) -> None:

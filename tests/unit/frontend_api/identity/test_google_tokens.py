@@ -417,6 +417,6 @@ def test_operators_reject_service_account_tokens_with_invalid_claims(
 
 def test_operators_name_both_kinds_of_credentials_without_a_token(operators: NamedOperators) -> None:
     with pytest.raises(
-        NotAuthenticatedError, match=r"Firebase ID token.*OIDC token made for https://darkroom\.example"
+        NotAuthenticatedError, match=r"Firebase ID token.*OIDC token for https://darkroom\.example"
     ):
         operators.check({})

@@ -108,10 +108,10 @@ def test_what_is_not_there_is_a_problem_too(api: Api, method: str, path: str, st
 
 
 def test_what_is_not_there_is_named(api: Api) -> None:
-    assert api.client.get("/v1/taks").get_json()["detail"] == "there is nothing at /v1/taks"
+    assert api.client.get("/v1/taks").get_json()["detail"] == "no resource at /v1/taks"
     wrong_method = api.client.put("/v1/tasks")
     assert wrong_method.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
-    expected = "/v1/tasks does not know PUT; it knows GET, HEAD, OPTIONS, POST"
+    expected = "method PUT is not allowed for /v1/tasks; allowed: GET, HEAD, OPTIONS, POST"
     assert wrong_method.get_json()["detail"] == expected
     endless = api.client.get("/" + "x" * 5_000).get_json()["detail"]
     assert len(endless) < 200
