@@ -96,7 +96,7 @@ def started(run_id: str, *, checkpoint: bytes | None = None, **changes: Any) -> 
     )
 
 
-def test_a_mixed_batch_draws_what_stock_draws_alone(settings: EngineSettings, folder: Path) -> None:
+def test_mixed_batch_equals_the_stock_pipeline_on_cuda(settings: EngineSettings, folder: Path) -> None:
     stock: Any = DiffusionPipeline.from_pretrained(folder, torch_dtype=getattr(torch, settings.dtype)).to(
         "cuda"
     )
@@ -117,7 +117,7 @@ def test_a_mixed_batch_draws_what_stock_draws_alone(settings: EngineSettings, fo
     assert cuda.of_kind(PreviewReady)
 
 
-def test_a_checkpoint_resumes_to_the_same_bits(settings: EngineSettings) -> None:
+def test_checkpoint_resumes_bit_equal_on_cuda(settings: EngineSettings) -> None:
     whole, parts = CudaEngine(settings), CudaEngine(settings)
     for sampler in Sampler:
         whole.start(started("whole", sampler=sampler, steps=6))
@@ -133,7 +133,7 @@ def test_a_checkpoint_resumes_to_the_same_bits(settings: EngineSettings) -> None
         assert parts.of_kind(ImageReady)[-1].pixels == whole.of_kind(ImageReady)[-1].pixels, sampler
 
 
-def test_a_picture_that_does_not_fit_fails_alone(settings: EngineSettings) -> None:
+def test_image_that_does_not_fit_fails_alone_on_cuda(settings: EngineSettings) -> None:
     """A real allocation failure: the process may use almost nothing beyond the loaded model."""
     cuda = CudaEngine(settings)
     total = torch.cuda.get_device_properties(0).total_memory
@@ -149,7 +149,7 @@ def test_a_picture_that_does_not_fit_fails_alone(settings: EngineSettings) -> No
     assert [message.run_id for message in cuda.of_kind(ImageReady)] == ["small"]
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_everybody_is_drawn(settings: EngineSettings) -> None:
+def test_batch_that_does_not_fit_is_halved_on_cuda(settings: EngineSettings) -> None:
     """A real allocation failure: memory for about three Runs when eight could share a step."""
     cuda = CudaEngine(settings)
     size: dict[str, Any] = {"width": 1024, "height": 1024, "steps": 2}
@@ -177,7 +177,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_everybody_is_drawn(settings: En
     assert 1 <= cuda.caps.cap_of(BatchKey.of(runs[0].parameters)) < 8
 
 
-def test_periodic_checkpoints_that_nobody_waits_for_are_whole(settings: EngineSettings) -> None:
+def test_periodic_checkpoints_are_complete_on_cuda(settings: EngineSettings) -> None:
     """The copies overlap with the next steps: they must contain the checkpoint's state."""
     cuda = CudaEngine(replace(settings, checkpoint_interval_seconds=1e-9))
     for sampler in Sampler:

@@ -79,22 +79,22 @@ def _listed(firestore: httpx.Client, headers: Mapping[str, str], *, user_id: str
     return firestore.post(f"{DOCUMENTS}:runQuery", json={"structuredQuery": query}, headers=headers)
 
 
-def test_the_owner_reads_a_task(firestore: httpx.Client) -> None:
+def test_owner_reads_a_task(firestore: httpx.Client) -> None:
     assert firestore.get(f"{DOCUMENTS}/tasks/of-alice", headers=_as("alice")).status_code == 200
 
 
 @pytest.mark.parametrize(
     "headers", [_as("bob"), _as("bob", email="alice"), {}], ids=["another", "namesake", "nobody"]
 )
-def test_nobody_else_reads_it(firestore: httpx.Client, headers: dict[str, str]) -> None:
+def test_other_users_cannot_read_a_task(firestore: httpx.Client, headers: dict[str, str]) -> None:
     assert firestore.get(f"{DOCUMENTS}/tasks/of-alice", headers=headers).status_code == 403
 
 
-def test_a_task_that_does_not_exist_looks_like_somebody_elses(firestore: httpx.Client) -> None:
+def test_missing_task_looks_like_a_foreign_one(firestore: httpx.Client) -> None:
     assert firestore.get(f"{DOCUMENTS}/tasks/unknown", headers=_as("alice")).status_code == 403
 
 
-def test_the_owner_lists_only_their_own_tasks(firestore: httpx.Client) -> None:
+def test_owner_lists_only_own_tasks(firestore: httpx.Client) -> None:
     answer = _listed(firestore, _as("alice"), user_id="alice")
     assert answer.status_code == 200, answer.text
     names = [row["document"]["name"].rpartition("/")[2] for row in answer.json() if "document" in row]
@@ -102,7 +102,7 @@ def test_the_owner_lists_only_their_own_tasks(firestore: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["bob", None], ids=["of another", "of everybody"])
-def test_other_lists_are_refused(firestore: httpx.Client, user_id: str | None) -> None:
+def test_lists_of_other_users_are_denied(firestore: httpx.Client, user_id: str | None) -> None:
     assert _listed(firestore, _as("alice"), user_id=user_id).status_code == 403
 
 
@@ -110,7 +110,7 @@ def test_other_lists_are_refused(firestore: httpx.Client, user_id: str | None) -
     "headers", [_as("alice"), _as("alice", admin=True), {}], ids=["owner", "admin", "nobody"]
 )
 @pytest.mark.parametrize("verb", ["read", "list", "create", "change", "delete"])
-def test_api_keys_are_for_the_api_alone(firestore: httpx.Client, headers: dict[str, str], verb: str) -> None:
+def test_api_keys_are_denied_to_clients(firestore: httpx.Client, headers: dict[str, str], verb: str) -> None:
     of_alice = {
         "fieldFilter": {"field": {"fieldPath": "user_id"}, "op": "EQUAL", "value": {"stringValue": "alice"}}
     }
@@ -128,17 +128,17 @@ def test_api_keys_are_for_the_api_alone(firestore: httpx.Client, headers: dict[s
     assert answers[verb]().status_code == 403
 
 
-def test_a_list_without_a_sign_in_is_refused(firestore: httpx.Client) -> None:
+def test_list_without_sign_in_is_denied(firestore: httpx.Client) -> None:
     assert _listed(firestore, {}, user_id="alice").status_code == 403
 
 
 @pytest.mark.parametrize("path", ["tasks/of-alice", "tasks/new", "elsewhere/1"])
-def test_no_client_writes(firestore: httpx.Client, path: str) -> None:
+def test_client_writes_are_denied(firestore: httpx.Client, path: str) -> None:
     answer = firestore.patch(f"{DOCUMENTS}/{path}", json=_document("alice"), headers=_as("alice"))
     assert answer.status_code == 403
 
 
-def test_no_client_deletes(firestore: httpx.Client) -> None:
+def test_client_deletes_are_denied(firestore: httpx.Client) -> None:
     assert firestore.delete(f"{DOCUMENTS}/tasks/of-alice", headers=_as("alice")).status_code == 403
 
 
@@ -152,5 +152,5 @@ def test_no_client_deletes(firestore: httpx.Client) -> None:
         "usage_of_deleted_tasks/1",
     ],
 )
-def test_everything_that_is_not_a_task_is_closed(firestore: httpx.Client, path: str) -> None:
+def test_other_collections_are_denied(firestore: httpx.Client, path: str) -> None:
     assert firestore.get(f"{DOCUMENTS}/{path}", headers=_as("alice", admin=True)).status_code == 403

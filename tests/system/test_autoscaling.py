@@ -13,7 +13,7 @@ LONG = {"steps": 100, "width": 512, "height": 512}
 """Long enough that no task finishes before the metric includes all."""
 
 
-def test_tasks_raise_the_figure_and_only_the_token_shows_it(system: System) -> None:
+def test_demand_rises_with_tasks_and_requires_the_token(system: System) -> None:
     http = system.client.http
     assert http.get("/internal/autoscaling").status_code == 401
     guessed = {"Authorization": "Bearer guessed"}

@@ -91,7 +91,7 @@ def desk(system: System) -> Desk:
     return Desk(system)
 
 
-def test_a_message_that_nobody_can_read_is_listed_shown_refused_and_forgotten(desk: Desk) -> None:
+def test_unreadable_message_is_archived_and_purged(desk: Desk) -> None:
     desk.publish(b"\xffnot a task \x1b[31m")
     desk.wait_for_letter("body is not JSON")
     letter = next(one for one in desk.letters() if one["reason"] == "body is not JSON")
@@ -117,7 +117,7 @@ def test_a_message_that_nobody_can_read_is_listed_shown_refused_and_forgotten(de
     assert (gone.returncode, "dead_letter_not_found" in gone.stderr) == (5, True)
 
 
-def test_a_task_whose_message_died_fails_and_is_drawn_after_a_replay(tmp_path: Path) -> None:
+def test_dead_lettered_task_completes_after_a_replay(tmp_path: Path) -> None:
     with LocalStack(StackSettings(data_directory=tmp_path, workers=0)) as stack:
         assert stack.page_url is not None
         with SystemClient(stack.page_url, stack.environment) as client:

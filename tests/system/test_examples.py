@@ -33,7 +33,7 @@ def drawing(example: str) -> list[str]:
 
 
 @pytest.mark.parametrize("example", ["generate.py", "generate.sh", "generate.mjs"])
-def test_a_prompt_becomes_a_file(system: System, tmp_path: Path, example: str) -> None:
+def test_generate_example_writes_a_file(system: System, tmp_path: Path, example: str) -> None:
     done = run(system, tmp_path, *drawing(example), PROMPT)
     assert done.returncode == 0, done.stderr
     (name,) = done.stdout.split()
@@ -42,13 +42,13 @@ def test_a_prompt_becomes_a_file(system: System, tmp_path: Path, example: str) -
 
 
 @pytest.mark.parametrize("example", ["generate.sh", "generate.mjs"])
-def test_a_refusal_is_told(system: System, tmp_path: Path, example: str) -> None:
+def test_generate_example_reports_a_rejection(system: System, tmp_path: Path, example: str) -> None:
     done = run(system, tmp_path, *drawing(example), " ")
     assert done.returncode != 0
     assert "/prompt: must contain a character other than white space" in done.stderr
 
 
-def test_many_are_drawn_at_once(system: System, tmp_path: Path) -> None:
+def test_batch_example_generates_many_images(system: System, tmp_path: Path) -> None:
     done = run(system, tmp_path, *drawing("generate_many.py"), PROMPT, "1", "2", "3")
     assert done.returncode == 0, done.stderr
     drawn = dict(line.split() for line in done.stdout.splitlines())
@@ -56,7 +56,7 @@ def test_many_are_drawn_at_once(system: System, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == set(drawn.values())
 
 
-def test_a_receiver_hears_of_the_end(system: System) -> None:
+def test_webhook_example_receives_the_final_event(system: System) -> None:
     receiver = subprocess.Popen(
         [*drawing("webhook_receiver.py"), "0"], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "DARKROOM_WEBHOOK_SECRET": system.client.webhook_secrets()[0]},

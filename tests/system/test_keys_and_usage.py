@@ -13,7 +13,7 @@ from tests.system.conftest import System
 pytestmark = pytest.mark.end_to_end
 
 
-def test_a_program_works_with_a_key_within_its_scopes_and_its_owner_sees_the_cost(system: System) -> None:
+def test_api_key_is_limited_to_its_scopes_and_usage_is_shown(system: System) -> None:
     url, project = system.client.http.base_url, system.stack.environment["DARKROOM_PROJECT_ID"]
     token = unsigned_token(f"owner-{uuid.uuid4().hex}", project_id=project)
     with ExitStack() as exits:

@@ -112,13 +112,13 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         shell.stack("down")
 
 
-def test_the_start_reports_what_it_ignores_and_which_models_no_worker_serves(shell: Shell) -> None:
+def test_start_reports_unserved_models_and_ignored_variables(shell: Shell) -> None:
     assert "Ignored variables, which the stack sets itself: GOOGLE_CLOUD_PROJECT.\n" in shell.started.stdout
     assert "No worker serves absent: their tasks wait.\n" in shell.started.stdout
 
 
 @pytest.mark.parametrize("model", ["tiny-a", "tiny-b"])
-def test_each_model_of_the_catalog_is_drawn_with(shell: Shell, model: str) -> None:
+def test_each_catalog_model_generates_an_image(shell: Shell, model: str) -> None:
     done = shell.darkroom("generate", "a circle", "--model", model, "--to", str(shell.folder), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -126,7 +126,7 @@ def test_each_model_of_the_catalog_is_drawn_with(shell: Shell, model: str) -> No
     assert Path(told["files"][0]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_status_models_and_queue_say_which_models_are_served(shell: Shell) -> None:
+def test_status_models_and_queue_show_served_models(shell: Shell) -> None:
     served = {"tiny-a": 1, "tiny-b": 1, "absent": 0}
     assert json.loads(shell.stack("status", "--json").stdout)["models"] == served
     assert "model absent: 0 workers; its tasks wait\n" in shell.stack("status").stdout
@@ -134,7 +134,7 @@ def test_status_models_and_queue_say_which_models_are_served(shell: Shell) -> No
     assert shell.get("/v1/queue")["unserved_models"] == ["absent"]
 
 
-def test_a_task_without_a_worker_says_so_at_once_and_the_callers_limit_holds(shell: Shell) -> None:
+def test_task_of_an_unserved_model_is_reported_and_limited(shell: Shell) -> None:
     submit = ("submit", "a circle", "--model", "absent", "--json")
     waiting = [shell.darkroom(*submit) for _ in range(2)]
     try:
@@ -150,7 +150,7 @@ def test_a_task_without_a_worker_says_so_at_once_and_the_callers_limit_holds(she
         shell.darkroom("cancel", *(json.loads(submitted.stdout)["id"] for submitted in waiting))
 
 
-def test_a_message_without_a_model_or_of_an_unknown_one_leaves_a_dead_letter(shell: Shell) -> None:
+def test_message_of_an_unknown_model_is_dead_lettered(shell: Shell) -> None:
     assert shell.darkroom("dead-letters", "list").returncode == ExitCode.NOT_ALLOWED
     olga = {"DARKROOM_TOKEN": unsigned_token("olga", project_id=PROJECT)}
     known = encode_task_message(submitted_task(parameters=parameters()), result_bucket="images")
@@ -170,7 +170,7 @@ def test_a_message_without_a_model_or_of_an_unknown_one_leaves_a_dead_letter(she
     wait_for(archived, "a dead letter of each message", timeout_seconds=120)
 
 
-def test_shares_that_do_not_fit_the_catalog_are_refused_before_anything_starts(shell: Shell) -> None:
+def test_invalid_worker_models_are_rejected_before_the_start(shell: Shell) -> None:
     refused = shell.stack("up", "--data-dir", str(shell.folder / "other"), "--worker-models", "tiny-a;huge")
     assert refused.returncode == 1
     assert refused.stderr == (

@@ -28,7 +28,7 @@ def ready_again(news: "SimpleQueue[str]", names: set[str]) -> None:
 
 
 @pytest.mark.parametrize("killed", [("worker-0",), PROGRAMS], ids=["worker", "all"])
-def test_a_task_is_completed_though_programs_are_killed(tmp_path: Path, killed: tuple[str, ...]) -> None:
+def test_task_completes_when_processes_are_killed(tmp_path: Path, killed: tuple[str, ...]) -> None:
     news: SimpleQueue[str] = SimpleQueue()
     settings = StackSettings(data_directory=tmp_path, rescue_interval_seconds=2, extra_environment=IMPATIENT)
     with LocalStack(settings, news.put) as stack, watched(stack):

@@ -104,14 +104,14 @@ UNFINISHED = {
 
 
 @pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
-def test_unfinished_requests_of_one_caller_delay_no_other(port: int, sent: bytes) -> None:
+def test_unfinished_requests_of_one_caller_do_not_delay_others(port: int, sent: bytes) -> None:
     with ExitStack() as exits:
         for _ in range(MANY):
             connected(exits, port, sent)
         assert_others_are_served(port)
 
 
-def test_more_idle_connections_than_a_process_holds_leave_room_for_others() -> None:
+def test_idle_connections_leave_room_for_others() -> None:
     with (
         served_by_gunicorn(DARKROOM_API_THREADS="4", DARKROOM_MAX_WAITING="4") as port,
         ExitStack() as exits,
@@ -121,7 +121,7 @@ def test_more_idle_connections_than_a_process_holds_leave_room_for_others() -> N
         assert_others_are_served(port)
 
 
-def test_a_process_without_a_file_to_open_closes_idle_connections_and_lives_on() -> None:
+def test_process_without_file_descriptors_closes_idle_connections() -> None:
     with served_by_gunicorn(OPEN_FILES="160") as port, ExitStack() as exits:
         url = f"http://{LOOPBACK}:{port}/v1/tasks"
         task = httpx.post(url, content=BODY, headers=JSON, trust_env=False).json()
@@ -132,7 +132,7 @@ def test_a_process_without_a_file_to_open_closes_idle_connections_and_lives_on()
         assert kept.status_code == 200, "another process, which does not know the task"
 
 
-def test_callers_who_do_not_take_their_answers_free_the_threads_that_others_need() -> None:
+def test_slow_readers_free_the_threads() -> None:
     with (
         served_by_gunicorn(DARKROOM_API_THREADS="4", DARKROOM_MAX_WAITING="4") as port,
         ExitStack() as exits,
@@ -150,7 +150,7 @@ def test_callers_who_do_not_take_their_answers_free_the_threads_that_others_need
         assert_others_are_served(port)
 
 
-def test_a_connection_that_is_kept_holds_no_body_that_was_answered() -> None:
+def test_kept_connection_holds_no_answered_body() -> None:
     body = b'{"tasks": []' + b" " * 3_900_000 + b"}"
     with served_by_gunicorn() as port, ExitStack() as exits:
         assert_others_are_served(port)
@@ -169,7 +169,7 @@ def test_a_connection_that_is_kept_holds_no_body_that_was_answered() -> None:
     ],
     ids=["a field of blanks", "tiny chunks"],
 )
-def test_framing_that_is_costly_to_parse_delays_no_other(port: int, sent: bytes) -> None:
+def test_costly_framing_does_not_delay_others(port: int, sent: bytes) -> None:
     with ExitStack() as exits:
         costly = connected(exits, port)
         with contextlib.suppress(ConnectionError):  # it need not be read to its end
@@ -177,7 +177,7 @@ def test_framing_that_is_costly_to_parse_delays_no_other(port: int, sent: bytes)
         assert_others_are_served(port)
 
 
-def test_a_request_that_takes_too_long_is_given_up_however_steady(strict_port: int) -> None:
+def test_slow_request_is_closed_after_the_deadline(strict_port: int) -> None:
     with ExitStack() as exits:
         slow = connected(exits, strict_port, head(1_000))
         began = time.monotonic()
@@ -195,7 +195,7 @@ def test_a_request_that_takes_too_long_is_given_up_however_steady(strict_port: i
         assert time.monotonic() >= began + 0.9
 
 
-def test_of_too_many_unfinished_requests_the_oldest_is_given_up() -> None:
+def test_oldest_unfinished_request_is_closed_at_the_limit() -> None:
     with (
         served_by_gunicorn(DARKROOM_MAX_UNFINISHED_PER_CALLER="5") as port,
         ExitStack() as exits,
@@ -210,7 +210,7 @@ def test_of_too_many_unfinished_requests_the_oldest_is_given_up() -> None:
             assert answer_on(connection)[0] == 202
 
 
-def test_behind_a_trusted_proxy_callers_are_told_apart_by_what_it_forwards() -> None:
+def test_callers_behind_a_trusted_proxy_are_distinguished() -> None:
     def slow(caller: str) -> bytes:
         return head(len(BODY), "/v1/tasks", f"X-Forwarded-For: 6.6.6.6, {caller}") + b"{"
 
@@ -225,7 +225,7 @@ def test_behind_a_trusted_proxy_callers_are_told_apart_by_what_it_forwards() -> 
         assert answer_on(honest)[0] == 202
 
 
-def test_a_body_in_pieces_is_read_whole(port: int) -> None:
+def test_body_in_pieces_is_read_completely(port: int) -> None:
     with ExitStack() as exits:
         connection = connected(exits, port, head(len(BODY)))
         for position in range(len(BODY)):
@@ -233,7 +233,7 @@ def test_a_body_in_pieces_is_read_whole(port: int) -> None:
         assert answer_on(connection)[0] == 202
 
 
-def test_a_chunked_body_is_read_whole(port: int) -> None:
+def test_chunked_body_is_read_completely(port: int) -> None:
     def pieces() -> Iterator[bytes]:
         yield BODY[:10]
         yield BODY[10:]
@@ -243,7 +243,7 @@ def test_a_chunked_body_is_read_whole(port: int) -> None:
     assert answer.status_code == 202
 
 
-def test_a_caller_who_waits_for_permission_to_send_gets_it_once(port: int) -> None:
+def test_expect_100_continue_is_answered_once(port: int) -> None:
     with ExitStack() as exits:
         connection = connected(exits, port, head(len(BODY), "/v1/tasks", "Expect: 100-continue"))
         reader = connection.makefile("rb")
@@ -253,13 +253,13 @@ def test_a_caller_who_waits_for_permission_to_send_gets_it_once(port: int) -> No
         assert reader.readline().startswith(b"HTTP/1.1 202 ")
 
 
-def test_requests_that_follow_without_waiting_are_answered_in_order(port: int) -> None:
+def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     with ExitStack() as exits:
         connection = connected(exits, port, head(1) + b"x" + head(len(BODY)) + BODY + head(2) + b"{}")
         assert [status for status, _ in answers_on(connection, 3)] == [400, 202, 422]
 
 
-def test_streams_and_sockets_talk_on_their_connection(port: int) -> None:
+def test_streams_and_websockets_use_their_connection(port: int) -> None:
     address = f"{LOOPBACK}:{port}"
     with httpx.Client(base_url=f"http://{address}", timeout=SOON_SECONDS, trust_env=False) as caller:
         task_id = caller.post("/v1/tasks", content=BODY, headers=JSON).json()["id"]
@@ -277,7 +277,7 @@ def test_streams_and_sockets_talk_on_their_connection(port: int) -> None:
                 messages.recv(SOON_SECONDS)
 
 
-def test_a_body_beyond_every_limit_is_refused_and_the_answer_arrives(port: int) -> None:
+def test_oversized_body_is_rejected_with_an_answer(port: int) -> None:
     url = f"http://{LOOPBACK}:{port}/v1/tasks:batch"
     answer = httpx.post(url, content=b" " * 20_000_000, headers=JSON, timeout=SOON_SECONDS, trust_env=False)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
@@ -286,7 +286,7 @@ def test_a_body_beyond_every_limit_is_refused_and_the_answer_arrives(port: int) 
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"]
 )
-def test_what_is_no_http_is_answered_and_closed(port: int, sent: bytes) -> None:
+def test_invalid_http_is_answered_and_closed(port: int, sent: bytes) -> None:
     with ExitStack() as exits:
         connection = connected(exits, port, sent)
         told = connection.makefile("rb").read()
@@ -294,7 +294,7 @@ def test_what_is_no_http_is_answered_and_closed(port: int, sent: bytes) -> None:
     assert_others_are_served(port)
 
 
-def test_callers_who_keep_their_side_open_delay_no_other(port: int) -> None:
+def test_half_closed_connections_do_not_delay_others(port: int) -> None:
     with ExitStack() as exits:
         sent = head(1, "/v1/tasks", "Connection: close") + b"x"
         kept_open = [connected(exits, port, sent) for _ in range(30)]

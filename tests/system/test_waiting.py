@@ -110,7 +110,7 @@ def own_api(tmp_path: Path) -> Iterator[Api]:
         yield _started(exits, tmp_path)
 
 
-def test_a_held_read_is_answered_by_the_change(api: Api) -> None:
+def test_held_read_is_answered_on_a_change(api: Api) -> None:
     task_id, etag = api.submit()
     headers = {**LONG, "If-None-Match": etag}
     answer = api.pool.submit(lambda: api.http.get(f"/v1/tasks/{task_id}", headers=headers))
@@ -119,7 +119,7 @@ def test_a_held_read_is_answered_by_the_change(api: Api) -> None:
     assert (told.status_code, told.json()["status"]) == (200, "processing")
 
 
-def test_a_held_submission_is_answered_by_its_end(api: Api) -> None:
+def test_held_submission_is_answered_at_the_end(api: Api) -> None:
     headers = {**LONG, "Idempotency-Key": "held"}
     answer = api.pool.submit(lambda: api.http.post("/v1/tasks", json=PROMPT, headers=headers))
     first = api.http.post("/v1/tasks", json=PROMPT, headers={"Idempotency-Key": "held"})
@@ -128,7 +128,7 @@ def test_a_held_submission_is_answered_by_its_end(api: Api) -> None:
     assert (told.status_code, told.json()["status"]) == (200, "cancelled")
 
 
-def test_those_who_hang_up_give_their_places_back(api: Api) -> None:
+def test_disconnected_waiters_free_their_slots(api: Api) -> None:
     task_id, _ = api.submit()
     request = f"GET /v1/tasks/{task_id} HTTP/1.1\r\nHost: localhost\r\nPrefer: wait=60\r\n\r\n"
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -140,7 +140,7 @@ def test_those_who_hang_up_give_their_places_back(api: Api) -> None:
     api.wait_until_free(task_id)
 
 
-def test_a_stream_tells_each_change_and_ends_with_the_task(api: Api) -> None:
+def test_stream_sends_each_change_and_ends_with_the_task(api: Api) -> None:
     task_id, etag = api.submit()
     with api.http.stream("GET", f"/v1/tasks/{task_id}/events") as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
@@ -154,7 +154,7 @@ def test_a_stream_tells_each_change_and_ends_with_the_task(api: Api) -> None:
         assert list(events) == []
 
 
-def test_a_stream_of_a_task_that_is_deleted_says_so(api: Api) -> None:
+def test_stream_reports_a_deleted_task(api: Api) -> None:
     task_id, _ = api.submit()
     api.claim(task_id)  # otherwise the task is cancelled first, which ends the stream
     with api.http.stream("GET", f"/v1/tasks/{task_id}/events") as answer:
@@ -165,7 +165,7 @@ def test_a_stream_of_a_task_that_is_deleted_says_so(api: Api) -> None:
         assert (gone.event, gone.data) == ("deleted", json.dumps({"id": task_id}))
 
 
-def test_streams_that_hang_up_give_their_places_back(api: Api) -> None:
+def test_disconnected_streams_free_their_slots(api: Api) -> None:
     task_id, _ = api.submit()
     with ExitStack() as exits:
         streams = [api.opened(task_id, exits) for _ in range(PLACES)]
@@ -174,7 +174,7 @@ def test_streams_that_hang_up_give_their_places_back(api: Api) -> None:
     api.wait_until_free(task_id)
 
 
-def test_open_streams_do_not_hold_up_the_end(own_api: Api) -> None:
+def test_open_streams_do_not_delay_the_shutdown(own_api: Api) -> None:
     task_id, _ = own_api.submit()
     with ExitStack() as exits:
         streams = [own_api.opened(task_id, exits) for _ in range(PLACES)]
@@ -185,7 +185,7 @@ def test_open_streams_do_not_hold_up_the_end(own_api: Api) -> None:
         assert [list(events) for events in streams] == [[]] * PLACES  # ended cleanly on the HTTP level
 
 
-def test_a_socket_tells_each_change_and_ends_with_the_task(api: Api) -> None:
+def test_websocket_sends_each_change_and_ends_with_the_task(api: Api) -> None:
     task_id, _ = api.submit()
     with connect(api.socket_url(task_id)) as caller:
         assert json.loads(caller.recv(PATIENCE_SECONDS))["status"] == "queued"
@@ -196,7 +196,7 @@ def test_a_socket_tells_each_change_and_ends_with_the_task(api: Api) -> None:
         assert caller.close_code == 1000
 
 
-def test_a_socket_of_a_task_that_is_deleted_says_so(api: Api) -> None:
+def test_websocket_reports_a_deleted_task(api: Api) -> None:
     task_id, _ = api.submit()
     api.claim(task_id)
     with connect(api.socket_url(task_id)) as caller:
@@ -208,7 +208,7 @@ def test_a_socket_of_a_task_that_is_deleted_says_so(api: Api) -> None:
         assert caller.close_code == 4404
 
 
-def test_a_page_of_another_origin_opens_no_socket(api: Api) -> None:
+def test_websocket_of_another_origin_is_rejected(api: Api) -> None:
     task_id, _ = api.submit()
     with (
         pytest.raises(InvalidStatus) as refusal,
@@ -218,7 +218,7 @@ def test_a_page_of_another_origin_opens_no_socket(api: Api) -> None:
     assert refusal.value.response.status_code == 403
 
 
-def test_sockets_that_hang_up_give_their_places_back(api: Api) -> None:
+def test_disconnected_websockets_free_their_slots(api: Api) -> None:
     task_id, _ = api.submit()
     with ExitStack() as callers:
         for _ in range(PLACES):
@@ -228,7 +228,7 @@ def test_sockets_that_hang_up_give_their_places_back(api: Api) -> None:
     api.wait_until_free(task_id)
 
 
-def test_open_sockets_do_not_hold_up_the_end(own_api: Api) -> None:
+def test_open_websockets_do_not_delay_the_shutdown(own_api: Api) -> None:
     task_id, _ = own_api.submit()
     with ExitStack() as callers:
         opened = [callers.enter_context(connect(own_api.socket_url(task_id))) for _ in range(PLACES)]
@@ -242,7 +242,7 @@ def test_open_sockets_do_not_hold_up_the_end(own_api: Api) -> None:
         assert [caller.close_code for caller in opened] == [1001] * PLACES
 
 
-def test_whoever_waits_does_not_hold_up_the_end(own_api: Api) -> None:
+def test_held_reads_do_not_delay_the_shutdown(own_api: Api) -> None:
     task_id, _ = own_api.submit()
 
     def wait() -> httpx.Response:

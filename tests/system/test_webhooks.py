@@ -39,7 +39,7 @@ def log_of(system: System, task_id: str) -> dict[str, Any]:
     return log
 
 
-def test_an_owner_who_asked_for_it_is_told_that_the_drawing_began_how_far_it_is_and_how_it_ended(
+def test_webhook_receives_start_progress_and_final_events(
     system: System,
 ) -> None:
     everything = ["started", "progress", "finished"]
@@ -57,7 +57,7 @@ def test_an_owner_who_asked_for_it_is_told_that_the_drawing_began_how_far_it_is_
     assert (told[0]["data"]["status"], told[-1]["data"]["status"]) == ("processing", "cancelled")
 
 
-def test_an_owner_is_told_again_and_again_until_the_receiver_takes_it_and_once_more_on_demand(
+def test_webhook_is_retried_until_accepted_and_replayed_on_demand(
     quiet: System,
 ) -> None:
     answers = {1: 500, 2: 301, 3: 0}

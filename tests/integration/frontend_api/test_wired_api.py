@@ -70,7 +70,7 @@ def watch(firestore: Client) -> FirestoreTaskChanges:
     return FirestoreTaskChanges(firestore)
 
 
-def test_a_submission_is_stored_confirmed_and_found_again(
+def test_submission_is_stored_confirmed_and_readable(
     client: FlaskClient, store: FirestoreTaskStore, watch: FirestoreTaskChanges
 ) -> None:
     accepted = client.post("/v1/tasks", json=PROMPT)
@@ -87,7 +87,7 @@ def test_a_submission_is_stored_confirmed_and_found_again(
     assert [task["id"] for task in client.get("/v1/tasks").get_json()["tasks"]] == [task_id]
 
 
-def test_a_burst_of_one_request_is_one_task(app: Flask, client: FlaskClient) -> None:
+def test_concurrent_equal_submissions_create_one_task(app: Flask, client: FlaskClient) -> None:
     key = {"Idempotency-Key": uuid.uuid4().hex, "Authorization": client.environ_base["HTTP_AUTHORIZATION"]}
 
     together = threading.Barrier(50)
@@ -104,7 +104,7 @@ def test_a_burst_of_one_request_is_one_task(app: Flask, client: FlaskClient) -> 
     assert len(client.get("/v1/tasks").get_json()["tasks"]) == 1
 
 
-def test_pages_follow_one_another(client: FlaskClient) -> None:
+def test_list_pages_follow_each_other(client: FlaskClient) -> None:
     ids = [client.post("/v1/tasks", json=PROMPT).get_json()["id"] for _ in range(5)]
     first = client.get("/v1/tasks?page_size=3&status=queued&model=demo").get_json()
     second = client.get(
@@ -120,7 +120,7 @@ def test_pages_follow_one_another(client: FlaskClient) -> None:
     assert second["next_page_token"] is None
 
 
-def test_a_task_is_cancelled_retried_and_deleted(client: FlaskClient) -> None:
+def test_task_is_cancelled_retried_and_deleted(client: FlaskClient) -> None:
     path = client.post("/v1/tasks", json=PROMPT).headers["Location"]
     assert client.post(f"{path}/cancel").get_json()["status"] == "cancelled"
     assert client.post(f"{path}/retry").get_json()["status"] == "queued"
@@ -128,7 +128,7 @@ def test_a_task_is_cancelled_retried_and_deleted(client: FlaskClient) -> None:
     assert client.get(path).status_code == 404
 
 
-def test_a_key_made_by_one_process_opens_doors_at_another_until_it_is_revoked(
+def test_api_key_works_in_every_process_until_revoked(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = client.post("/v1/keys", json={"name": "nightly", "scopes": ["read", "submit"]}).get_json()
@@ -144,7 +144,7 @@ def test_a_key_made_by_one_process_opens_doors_at_another_until_it_is_revoked(
     assert elsewhere.get("/v1/tasks", headers=shown).status_code == 401
 
 
-def test_processes_keep_a_quota_together_and_replays_pass(
+def test_processes_share_a_quota_and_accept_replays(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DARKROOM_MAX_ACTIVE_TASKS", "10")
@@ -161,7 +161,7 @@ def test_processes_keep_a_quota_together_and_replays_pass(
     assert [post(number) for number in range(4)] == [200] * 4
 
 
-def test_the_queue_and_the_usage_are_told_from_what_is_stored(
+def test_queue_and_usage_are_read_from_the_store(
     client: FlaskClient, store: FirestoreTaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = client.get("/v1/queue").get_json()
@@ -188,7 +188,7 @@ def test_the_queue_and_the_usage_are_told_from_what_is_stored(
     assert told == {"currency": "USD", "total": spent_in_all, "days": [{"day": day, **spent_in_all}]}
 
 
-def test_without_pubsub_the_task_is_kept_and_rescue_publishes_it(
+def test_rescue_publishes_a_task_accepted_without_pubsub(
     emulators: Emulators, client: FlaskClient, store: FirestoreTaskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
@@ -210,9 +210,7 @@ def test_without_pubsub_the_task_is_kept_and_rescue_publishes_it(
     assert store.get(task_id).enqueued_at is not None
 
 
-def test_without_firestore_the_answer_comes_soon_and_says_so(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_submission_fails_soon_without_firestore(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
     cut_off = build_app(ApiSettings(store_timeout_seconds=1)).test_client()
     refused = cut_off.post("/v1/tasks", json=PROMPT)
@@ -223,7 +221,7 @@ def test_without_firestore_the_answer_comes_soon_and_says_so(
     assert app.test_client().get("/readyz").status_code == 200
 
 
-def test_an_image_is_streamed_and_goes_with_its_task(
+def test_image_is_served_and_deleted_with_its_task(
     emulators: Emulators, app: Flask, store: FirestoreTaskStore
 ) -> None:
     client = app.test_client()  # without credentials: the user `local`
@@ -251,7 +249,7 @@ def test_an_image_is_streamed_and_goes_with_its_task(
     assert not bucket.blob(name).exists()
 
 
-def test_what_has_expired_is_removed_with_its_objects(
+def test_expired_task_is_removed_with_its_objects(
     emulators: Emulators, app: Flask, store: FirestoreTaskStore
 ) -> None:
     task_id = uuid.uuid4().hex
@@ -275,9 +273,7 @@ def test_what_has_expired_is_removed_with_its_objects(
         store.get(task_id)
 
 
-def test_on_the_emulators_only_this_machines_names_and_the_configured_ones_are_answered(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_api_rejects_unknown_host_names_on_the_emulators(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def asked_as(host: str, of: Flask = app) -> int:
         return of.test_client().get("/v1/models", headers={"Host": host}).status_code
 

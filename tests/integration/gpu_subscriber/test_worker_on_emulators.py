@@ -113,7 +113,7 @@ def is_drawn(task: Task) -> bool:
     return task.progress.phase is Phase.DENOISING
 
 
-def test_a_task_becomes_images_in_the_bucket_and_one_event(system: System) -> None:
+def test_worker_stores_images_and_publishes_one_event(system: System) -> None:
     system.start_worker()
     task = system.wait_for(system.submit("draw", num_images=2, output_format="webp"), has_ended)
 
@@ -132,7 +132,7 @@ def test_a_task_becomes_images_in_the_bucket_and_one_event(system: System) -> No
     assert decode_task_event(event.body).task_id == task.id
 
 
-def test_tasks_share_the_worker(system: System) -> None:
+def test_worker_processes_tasks_concurrently(system: System) -> None:
     system.start_worker()
     tasks = [system.submit("draw") for _ in range(12)]
     assert {system.wait_for(task, has_ended).status for task in tasks} == {TaskStatus.COMPLETED}
@@ -140,14 +140,14 @@ def test_tasks_share_the_worker(system: System) -> None:
     assert {decode_task_event(event.body).task_id for event in events} == {task.id for task in tasks}
 
 
-def test_a_cancellation_stops_the_drawing(system: System) -> None:
+def test_cancellation_stops_the_generation(system: System) -> None:
     system.start_worker(claim_ttl_seconds=5, heartbeat_interval_seconds=0.2)
     task = system.wait_for(system.submit("wait"), is_drawn)
     system.store.update(task.id, lambda t: t.cancel_requested(SystemClock().now()))
     assert system.wait_for(task, has_ended).status is TaskStatus.CANCELLED
 
 
-def test_a_drained_worker_hands_its_task_to_the_next_one(system: System) -> None:
+def test_drained_worker_hands_its_task_to_the_next(system: System) -> None:
     drain = system.start_worker()
     task = system.wait_for(system.submit("wait"), is_drawn)
 
@@ -161,7 +161,7 @@ def test_a_drained_worker_hands_its_task_to_the_next_one(system: System) -> None
     assert drain() == EXIT_DRAINED
 
 
-def test_a_task_that_kills_the_engine_fails_with_its_history_and_the_queue_goes_on(system: System) -> None:
+def test_task_that_crashes_the_engine_fails_and_others_complete(system: System) -> None:
     system.start_worker()
     poison, other = system.submit("die"), system.submit("draw")
     ended = system.wait_for(poison, has_ended)
@@ -172,7 +172,7 @@ def test_a_task_that_kills_the_engine_fails_with_its_history_and_the_queue_goes_
 
 
 @pytest.mark.parametrize("body", [b"\xff junk", b'{"version": "2.0"}', b"{}" * 2_000_000])
-def test_what_cannot_be_read_ends_in_the_dead_letters(system: System, body: bytes) -> None:
+def test_undecodable_message_is_dead_lettered(system: System, body: bytes) -> None:
     system.start_worker()
     system.own.publish(system.own.names.tasks_topic, body, {"model": "demo"})
     [letter] = system.own.pull(system.own.names.dead_letter_subscription)
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_ends_in_the_dead_letters(system: System, body: byte
     assert letter.attributes["dead_letter_body_bytes"] == str(len(body))
 
 
-def test_a_message_that_comes_twice_is_drawn_once(system: System) -> None:
+def test_duplicate_message_is_generated_once(system: System) -> None:
     system.start_worker()
     task = system.submit("draw")
     body = encode_task_message(task, result_bucket=system.own.names.images_bucket)
@@ -191,7 +191,7 @@ def test_a_message_that_comes_twice_is_drawn_once(system: System) -> None:
     assert system.store.get(task.id).attempt == 1
 
 
-def test_a_stream_whose_subscription_vanished_is_opened_again_when_it_is_back(system: System) -> None:
+def test_stream_is_reopened_when_its_subscription_returns(system: System) -> None:
     system.start_worker()
     system.wait_for(system.submit("draw"), has_ended)
     system.own.unsubscribe_from_tasks()

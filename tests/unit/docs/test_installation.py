@@ -40,7 +40,7 @@ def installs_by_name(text: str) -> list[str]:
     return [command for command in commands if BY_NAME.search(command)] + EXTRA.findall(text)
 
 
-def test_no_text_installs_darkroom_by_its_name() -> None:
+def test_no_text_installs_darkroom_from_an_index() -> None:
     found = {}
     for path in texts():
         try:
@@ -70,5 +70,5 @@ def test_no_text_installs_darkroom_by_its_name() -> None:
         (".venv/bin/darkroom generate", False),
     ],
 )
-def test_the_search_finds_what_it_should(text: str, is_found: bool) -> None:
+def test_installation_search_finds_examples(text: str, is_found: bool) -> None:
     assert bool(installs_by_name(text)) == is_found

@@ -24,7 +24,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_links_of_a_page_lead_somewhere(name: str) -> None:
+def test_links_of_a_page_exist(name: str) -> None:
     page = ROOT / name
     if not page.exists():
         pytest.skip("deleted, not yet committed")

@@ -31,25 +31,25 @@ def constant_of(metric: Metric) -> str:
     return name
 
 
-def test_the_documents_list_exactly_the_metrics_there_are() -> None:
+def test_documents_list_every_metric() -> None:
     assert set(listed()) == {metric.name for metric in ALL_METRICS}
 
 
 @pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
-def test_a_metric_is_documented_as_it_is(metric: Metric) -> None:
+def test_metric_is_documented_with_its_definition(metric: Metric) -> None:
     kind, unit, attributes, _ = listed()[metric.name]
     assert (kind, unit) == (metric.kind.value, metric.unit)
     assert names_of(attributes) == metric.attributes
 
 
-def test_histograms_have_bounds_and_others_have_none() -> None:
+def test_only_histograms_have_bounds() -> None:
     for metric in ALL_METRICS:
         assert bool(metric.bounds) == (metric.kind is MetricKind.HISTOGRAM), metric.name
         assert list(metric.bounds) == sorted(set(metric.bounds)), metric.name
 
 
 @pytest.mark.parametrize("metric", ALL_METRICS, ids=lambda metric: metric.name)
-def test_a_metric_comes_from_where_the_documents_say(metric: Metric) -> None:
+def test_metric_is_emitted_by_its_documented_process(metric: Metric) -> None:
     users = {
         emitter
         for emitter, package in EMITTERS.items()

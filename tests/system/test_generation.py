@@ -17,7 +17,7 @@ pytestmark = pytest.mark.end_to_end
 PROMPT = "a large red circle on a white background"
 
 
-def test_a_prompt_becomes_the_stored_image_that_the_task_describes(system: System) -> None:
+def test_prompt_becomes_the_image_that_the_task_describes(system: System) -> None:
     task = system.client.completed(PROMPT, seed=7)
     body = system.client.image(task.id)
     stored = task.images[0]
@@ -35,7 +35,7 @@ def test_a_prompt_becomes_the_stored_image_that_the_task_describes(system: Syste
 
 
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
-def test_the_file_carries_the_parameters_that_made_it(system: System, output_format: str) -> None:
+def test_image_file_contains_its_parameters(system: System, output_format: str) -> None:
     task = system.client.completed(PROMPT, seed=3, steps=4, output_format=output_format)
     written = read_record(system.client.image(task.id))
     asked = written.parameters
@@ -44,7 +44,7 @@ def test_the_file_carries_the_parameters_that_made_it(system: System, output_for
     assert task.images[0].content_type == f"image/{output_format}"
 
 
-def test_the_same_seed_draws_the_same_picture_alone_and_in_a_batch(system: System) -> None:
+def test_same_seed_gives_the_same_image_alone_and_batched(system: System) -> None:
     alone = system.client.completed(PROMPT, seed=11, steps=6)
     both = system.client.completed(PROMPT, seed=10, steps=6, num_images=2)
     assert [image.seed for image in both.images] == [10, 11]
@@ -55,7 +55,7 @@ def test_the_same_seed_draws_the_same_picture_alone_and_in_a_batch(system: Syste
     assert max(abs(a - b) for a, b in zip(first, second, strict=True)) <= 3
 
 
-def test_progress_and_a_preview_are_told_on_the_way(system: System) -> None:
+def test_progress_and_previews_are_stored_during_generation(system: System) -> None:
     seen: list[Task] = []
 
     def look(task: Task) -> bool:
@@ -74,7 +74,7 @@ def test_progress_and_a_preview_are_told_on_the_way(system: System) -> None:
     assert not seen[-1].previews
 
 
-def test_many_tasks_of_many_kinds_end_each_with_its_own_picture(system: System) -> None:
+def test_mixed_tasks_each_complete_with_their_own_image(system: System) -> None:
     samplers = ["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "unipc", "lcm", "pndm"]
     ids = [
         system.client.submit(
@@ -88,7 +88,7 @@ def test_many_tasks_of_many_kinds_end_each_with_its_own_picture(system: System) 
     assert {task.attempt for task in ended.values()} == {1}
 
 
-def test_a_running_task_is_cancelled_at_the_next_step(system: System) -> None:
+def test_running_task_is_cancelled_at_the_next_step(system: System) -> None:
     task_id = system.client.submit(PROMPT, steps=100, num_images=4)
     system.client.wait_until(task_id, lambda task: task.progress.phase is Phase.DENOISING)
     answer = system.client.http.post(f"/v1/tasks/{task_id}/cancel")
@@ -98,7 +98,7 @@ def test_a_running_task_is_cancelled_at_the_next_step(system: System) -> None:
     assert system.client.http.post(f"/v1/tasks/{task_id}/cancel").status_code == 200
 
 
-def test_a_deleted_task_is_gone_with_its_images(system: System) -> None:
+def test_deleted_task_is_removed_with_its_images(system: System) -> None:
     task = system.client.completed(PROMPT, steps=2)
     name = task.images[0].object_name
     bucket = f"{system.stack.environment['STORAGE_EMULATOR_HOST']}/darkroom-images"
@@ -108,7 +108,7 @@ def test_a_deleted_task_is_gone_with_its_images(system: System) -> None:
     assert httpx.get(f"{bucket}/{name}").status_code == 404
 
 
-def test_a_burst_with_one_idempotency_key_is_one_task(system: System) -> None:
+def test_concurrent_requests_with_one_key_create_one_task(system: System) -> None:
     together = threading.Barrier(50)
 
     def submit(_number: int) -> httpx.Response:
@@ -126,7 +126,7 @@ def test_a_burst_with_one_idempotency_key_is_one_task(system: System) -> None:
     assert system.client.wait_for_end(ids.pop()).attempt == 1
 
 
-def test_a_refused_body_leaves_nothing_behind(system: System) -> None:
+def test_rejected_body_creates_no_task(system: System) -> None:
     before = system.client.http.get("/v1/tasks", params={"page_size": 100}).json()
     answer = system.client.http.post("/v1/tasks", json={"prompt": PROMPT, "steps": 5000})
     assert answer.status_code == 422

@@ -74,9 +74,7 @@ def ended_tasks(system: System, count: int, callback_url: str) -> list[Task]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count", [60, pytest.param(1_000, marks=pytest.mark.chaos_long)])
-def test_each_event_is_received_at_least_once_and_every_try_is_in_the_log(
-    start_system: StartSystem, count: int
-) -> None:
+def test_random_failures_lose_no_event_and_log_every_attempt(start_system: StartSystem, count: int) -> None:
     # A long timeout for the emulator: an attempt that Firestore fails to record is repeated, and
     # this test counts attempts.
     system = start_system(workers=0, extra_environment={"DARKROOM_STORE_TIMEOUT_SECONDS": "30"})

@@ -17,7 +17,7 @@ PROMPT = "a large red circle on a white background"
 MORE_THAN_ARE_DRAWN_AT_ONCE = 12
 
 
-def test_what_was_told_at_submission_is_of_the_order_of_what_came_true(system: System) -> None:
+def test_eta_is_of_the_order_of_the_actual_time(system: System) -> None:
     with Client(system.stack.page_url) as client:
         client.generate(PROMPT, steps=4)
         burst = [client.submit(PROMPT, steps=20, seed=seed) for seed in range(MORE_THAN_ARE_DRAWN_AT_ONCE)]
@@ -52,7 +52,7 @@ def other_api(system: System, tmp_path: Path) -> Iterator[str]:
             process.kill()
 
 
-def test_tasks_one_after_another_are_each_first_in_every_api_process(system: System, other_api: str) -> None:
+def test_sequential_tasks_have_position_zero_in_every_process(system: System, other_api: str) -> None:
     with Client(system.stack.page_url) as here, Client(other_api) as there:
         here.generate(PROMPT, steps=4)
         positions, estimated = [], []

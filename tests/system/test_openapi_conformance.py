@@ -42,7 +42,7 @@ def ask_everything(url: str, *options: str, shows: str, folder: Path, **named: s
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-2_000:]}"
 
 
-def test_the_whole_system_answers_as_the_document_says(start_system: StartSystem, tmp_path: Path) -> None:
+def test_responses_match_the_openapi_document(start_system: StartSystem, tmp_path: Path) -> None:
     system = start_system(extra_environment={"DARKROOM_STREAM_HEARTBEAT_SECONDS": "0.5"})
     environment = system.stack.environment
     token = unsigned_token("anybody", project_id=environment["DARKROOM_PROJECT_ID"])
@@ -61,7 +61,7 @@ def test_the_whole_system_answers_as_the_document_says(start_system: StartSystem
     )
 
 
-def test_where_credentials_are_asked_for_nobody_gets_in_without(tmp_path: Path) -> None:
+def test_secured_operations_reject_requests_without_credentials(tmp_path: Path) -> None:
     people = FirebaseAuthenticator(project_id="darkroom")
     api = Api(folder=tmp_path, people=people, heartbeat_seconds=0.5, max_waiting=100)
     key = CreateApiKey(keys=api.api_keys, clock=api.clock)(

@@ -23,7 +23,7 @@ def test_no_module_has_more_than_five_hundred_lines() -> None:
     assert not {name: lines for name, lines in long.items() if lines > 500}
 
 
-def test_every_module_says_what_lives_in_it() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in python_files()
@@ -32,7 +32,7 @@ def test_every_module_says_what_lives_in_it() -> None:
     assert not silent
 
 
-def test_no_module_is_a_drawer() -> None:
+def test_no_module_has_a_name_without_meaning() -> None:
     drawers = {
         "utils",
         "util",
@@ -49,7 +49,7 @@ def test_no_module_is_a_drawer() -> None:
     assert not [str(path.relative_to(ROOT)) for path in python_files() if path.stem in drawers]
 
 
-def test_the_workers_parent_process_never_loads_torch() -> None:
+def test_workers_parent_process_never_imports_torch() -> None:
     probe = (
         "import sys, gpu_subscriber.__main__\n"
         "heavy = {'torch', 'diffusers', 'transformers'} & set(sys.modules)\n"

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
 
 
-def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start_system: StartSystem) -> None:
+def test_stopped_workers_task_is_finished_by_another(start_system: StartSystem) -> None:
     # On a fast machine all of the work would fit into the default deadline.
     system = start_system(extra_environment={"DARKROOM_DRAIN_DEADLINE_SECONDS": "1"})
     task_id = system.client.submit(PROMPT, steps=100, num_images=2, width=384, height=384, seed=5)
@@ -30,7 +30,7 @@ def test_a_worker_told_to_stop_hands_its_task_back_and_another_finishes_it(start
     assert (ended.status, ended.attempt, len(ended.images)) == (TaskStatus.COMPLETED, 2, 2)
 
 
-def test_the_task_of_a_killed_worker_is_drawn_by_another(start_system: StartSystem) -> None:
+def test_killed_workers_task_is_generated_by_another(start_system: StartSystem) -> None:
     system = start_system(extra_environment=IMPATIENT)
     task_id = system.client.submit(PROMPT, steps=100, num_images=2)
     system.client.wait_until_under_way(task_id)
@@ -39,7 +39,7 @@ def test_the_task_of_a_killed_worker_is_drawn_by_another(start_system: StartSyst
     assert (ended.status, ended.attempt, ended.attempts_left) == (TaskStatus.COMPLETED, 2, 2)
 
 
-def test_accepted_tasks_survive_a_restart_of_everything(tmp_path: Path) -> None:
+def test_accepted_tasks_survive_a_restart_of_the_stack(tmp_path: Path) -> None:
     def stack() -> LocalStack:
         return LocalStack(StackSettings(data_directory=tmp_path, rescue_interval_seconds=1))
 
@@ -60,7 +60,7 @@ def test_accepted_tasks_survive_a_restart_of_everything(tmp_path: Path) -> None:
             assert {task.attempt for task in ended.values()} <= {1, 2}
 
 
-def test_while_pubsub_is_away_submissions_are_told_so_and_still_drawn_later(
+def test_submissions_complete_after_an_outage_of_pubsub(
     start_system: StartSystem,
 ) -> None:
     system = start_system(
