@@ -234,14 +234,6 @@ def test_push_is_accepted_with_the_token_in_its_url(api: Api) -> None:
 VERBS = [("GET", ""), ("GET", "/x"), ("POST", "/x/replay"), ("DELETE", "/x"), ("DELETE", "")]
 
 
-@pytest.mark.parametrize(("method", "path"), VERBS)
-def test_dead_letters_require_an_operator(api: Api, method: str, path: str) -> None:
-    answer = api.client.open(f"{PATH}{path}", method=method, headers=signed_in_as("ada"))
-    assert (answer.status_code, answer.get_json()["code"]) == (403, "forbidden")
-    nobody = api.client.open(f"{PATH}{path}", method=method, headers={"Authorization": "Basic eDp5"})
-    assert (nobody.status_code, nobody.get_json()["code"]) == (401, "unauthenticated")
-
-
 def test_list_returns_pages_newest_first_without_bodies(api: Api) -> None:
     ids = []
     for number in range(5):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from common.domain.images import Preview
 from common.domain.task import Task
-from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.conftest import Api
 
 JPEG = b"\xff\xd8, as far as these tests go"
 
@@ -39,9 +39,3 @@ def test_preview_is_not_found_before_and_after_processing(api: Api) -> None:
     for task in (waiting, done):
         answer = api.client.get(f"/v1/tasks/{task.id}/previews/0")
         assert (answer.status_code, answer.get_json()["code"]) == (404, "image_not_found")
-
-
-def test_preview_of_another_user_is_not_found(api: Api) -> None:
-    task = emerging(api, Preview(index=0, step=7, jpeg=JPEG))
-    answer = api.client.get(f"/v1/tasks/{task.id}/previews/0", headers=signed_in_as("ada"))
-    assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")

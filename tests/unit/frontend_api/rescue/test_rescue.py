@@ -6,7 +6,7 @@ import pytest
 import structlog
 
 from common.domain.task import Task, TaskStatus
-from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api, signed_in_as
+from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
 
 NOTHING = {"published": 0, "abandoned": 0, "left": 0}
 
@@ -86,16 +86,6 @@ def test_expired_claim_gets_a_message_at_once_when_the_queue_was_lost(api: Api) 
     api.clock.advance(2)
     assert rescued(api, queue_lost_at=lost_at)["published"] == 1
     assert rescued(api, queue_lost_at=lost_at)["published"] == 0
-
-
-def test_task_with_an_expired_claim_is_abandoned_without_attempts(api: Api) -> None:
-    task = api.claimed_task(attempts=1)
-    api.clock.advance(121)
-    assert rescued(api)["abandoned"] == 1
-    stored = api.stored(task.id)
-    assert stored.status is TaskStatus.FAILED
-    assert stored.failure is not None
-    assert stored.failure.code == "attempts_exhausted"
 
 
 def test_active_and_finished_tasks_do_not_change(api: Api) -> None:
@@ -214,14 +204,3 @@ def test_paused_rescue_stops_when_it_has_lost_the_lock(api: Api) -> None:
 def test_invalid_time_is_refused(api: Api, moment: object) -> None:
     answer = api.rescue(queue_lost_at=moment)
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/queue_lost_at")
-
-
-@pytest.mark.parametrize(
-    "headers", [{}, signed_in_as("local"), {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}]
-)
-def test_rescue_is_refused_to_other_callers(api: Api, headers: dict[str, str]) -> None:
-    api.stored_task()
-    api.clock.advance(60)
-    answer = api.client.post("/internal/rescue", headers=headers)
-    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
-    assert not api.queue.published

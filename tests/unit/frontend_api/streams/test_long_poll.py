@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.domain.task import Task
-from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.conftest import Api
 
 LONG = {"Prefer": "wait=30"}
 A_MOMENT = {"Prefer": "wait=1"}
@@ -112,13 +112,6 @@ def test_read_is_not_found_when_the_task_is_deleted_meanwhile(api: Api) -> None:
     ask = lambda: api.client.get(f"/v1/tasks/{task.id}", headers=LONG)  # noqa: E731 (said once, used once)
     answer = held(api, ask, lambda: api.store.delete(task.id, now=api.clock.now()))
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
-
-
-def test_read_of_a_foreign_task_does_not_wait(api: Api) -> None:
-    task = api.stored_task()
-    answer = api.client.get(f"/v1/tasks/{task.id}", headers={**LONG, **signed_in_as("ada")})
-    assert answer.status_code == 404
-    assert not api.changes.begun.acquire(blocking=False)
 
 
 @pytest.mark.parametrize("prefer", ["wait=0", "wait=soon", "respond-async"])

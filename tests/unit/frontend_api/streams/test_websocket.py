@@ -13,7 +13,7 @@ from wsproto.connection import Connection, ConnectionType
 from wsproto.events import CloseConnection, Event, Ping, Pong, TextMessage
 
 from frontend_api.identity.emulator_tokens import unsigned_token
-from tests.unit.frontend_api.conftest import PROJECT, Api, signed_in_as
+from tests.unit.frontend_api.conftest import PROJECT, Api
 
 HANDSHAKE = {
     "Upgrade": "websocket",
@@ -231,14 +231,6 @@ def test_socket_is_refused_without_a_valid_handshake(api: Api, missing: dict[str
 def test_socket_is_refused_when_the_server_provides_no_connection(api: Api) -> None:
     answer = api.client.get(f"/v1/tasks/{api.stored_task().id}/ws", headers=HANDSHAKE)
     assert (answer.status_code, answer.get_json()["code"]) == (426, "upgrade_required")
-
-
-def test_socket_of_another_users_task_is_not_found(api: Api) -> None:
-    task = api.stored_task()
-    headers = {**HANDSHAKE, **signed_in_as("ada")}
-    for task_id in (task.id, "e0" * 16):
-        answer = api.client.get(f"/v1/tasks/{task_id}/ws", headers=headers)
-        assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 
 def test_socket_accepts_a_token_among_the_subprotocols(api: Api) -> None:

@@ -74,7 +74,3 @@ def test_removal_handles_several_pages_in_one_run(api: Api) -> None:
         api.client.post(f"/v1/tasks/task-{number}/cancel")
     api.clock.advance(KEPT.total_seconds() + 1)
     assert removed(api) == 250
-
-
-def test_removal_is_refused_to_other_callers(api: Api) -> None:
-    assert api.client.post("/internal/remove-expired").status_code == 401

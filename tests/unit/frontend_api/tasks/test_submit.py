@@ -8,7 +8,7 @@ import pytest
 
 from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.quotas.quotas import QuotaLimits
-from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.conftest import Api
 
 KEY = {"Idempotency-Key": "order-66"}
 
@@ -127,14 +127,6 @@ def test_submission_is_refused_when_its_key_has_another_request(api: Api, change
     assert answer.status_code == 422
     assert answer.get_json()["code"] == "idempotency_key_reused"
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
-
-
-def test_same_key_of_two_users_creates_two_tasks(api: Api) -> None:
-    body = {"prompt": "a large red circle"}
-    mine = api.client.post("/v1/tasks", json=body, headers=KEY)
-    theirs = api.client.post("/v1/tasks", json=body, headers={**KEY, **signed_in_as("ada")})
-    assert mine.status_code == theirs.status_code == 202
-    assert mine.get_json()["id"] != theirs.get_json()["id"]
 
 
 def test_replay_publishes_a_task_that_was_never_confirmed(api: Api) -> None:

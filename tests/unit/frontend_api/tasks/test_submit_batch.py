@@ -8,7 +8,7 @@ from werkzeug.test import TestResponse
 from common.domain.task import Lane
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.tasks.schemas import MAX_BATCH_BYTES
-from tests.unit.frontend_api.conftest import Api, signed_in_as
+from tests.unit.frontend_api.conftest import Api
 
 CIRCLE = {"prompt": "a large red circle"}
 
@@ -79,11 +79,6 @@ def test_same_key_twice_in_a_batch_is_one_task_or_refused(api: Api) -> None:
     assert told(answer) == [(202, None), (200, None), (422, "idempotency_key_reused")]
     assert answer.get_json()["results"][2]["problem"]["errors"][0]["pointer"] == "/idempotency_key"
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
-
-
-def test_same_key_of_two_users_creates_two_tasks(api: Api) -> None:
-    item = {**CIRCLE, "idempotency_key": "order-1"}
-    assert told(submit(api, item)) == told(submit(api, item, **signed_in_as("ada"))) == [(202, None)]
 
 
 def test_batch_refuses_items_beyond_the_quota_but_no_replays(api: Api) -> None:

@@ -133,13 +133,6 @@ def test_undecodable_event_is_acknowledged(api: Api, body: bytes) -> None:
     assert not api.receiver.sent
 
 
-def test_push_is_refused_to_other_callers(api: Api) -> None:
-    task = completed(api)
-    answer = push(api, encode_task_event(ending_of(task)), token="mine")
-    assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
-    assert not api.receiver.sent
-
-
 def test_event_that_does_not_match_the_task_is_not_sent(api: Api) -> None:
     task = completed(api)
     claimed = TaskEvent(
