@@ -6,7 +6,7 @@ from flask import Flask
 
 from frontend_api.api_keys.routes import blueprint as keys
 from frontend_api.autoscaling.routes import blueprint as autoscaling
-from frontend_api.browser.origin_check import refuse_foreign_requests
+from frontend_api.browser.origin_check import reject_foreign_requests
 from frontend_api.browser.routes import blueprint as web_page
 from frontend_api.browser.security_headers import add_security_headers
 from frontend_api.dead_letters.routes import blueprint as dead_letters
@@ -53,7 +53,7 @@ def create_app(dependencies: Dependencies, *, trusted_hosts: Sequence[str] = ())
     add_rate_limit_headers(app)
     handle_errors(app)
     if trusted_hosts:
-        refuse_foreign_requests(app, trusted_hosts)
+        reject_foreign_requests(app, trusted_hosts)
     for resource in (
         tasks, batches, estimates, events, sockets, results, webhooks, images, previews, models, queue, usage, keys,
         dead_letters, operations, internal, autoscaling, health, documentation, web_page,

@@ -46,7 +46,7 @@ from frontend_api.adapters.prompt_tokenizers import FilePromptTokenizers, with_p
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.adapters.webhook_sender import PinnedWebhookSender
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
-from frontend_api.api_keys.cache import RememberedApiKeys
+from frontend_api.api_keys.cache import CachedApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
@@ -67,7 +67,7 @@ from frontend_api.images.ports import ImageLinks
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings
-from frontend_api.stats.metrics import show_queue
+from frontend_api.stats.metrics import register_queue_gauges
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.usage.usage import GpuPrice
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
@@ -86,7 +86,7 @@ def build_app(settings: ApiSettings | None = None) -> Flask:
         settings, process="api", instance_id=f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     )
     dependencies = _dependencies(settings)
-    show_queue(dependencies.stats)
+    register_queue_gauges(dependencies.stats)
     gauge(FOLLOWERS, lambda: {(): dependencies.streams.subscriptions.waiting})
     return create_app(dependencies, trusted_hosts=_trusted_hosts(settings))
 
@@ -98,7 +98,7 @@ def _dependencies(settings: ApiSettings) -> Dependencies:
     clock = SystemClock()
     store_timeout, publish_timeout = settings.store_timeout_seconds, settings.publish_timeout_seconds
     task_batches = FirestoreTaskBatches(firestore, timeout_seconds=store_timeout)
-    api_keys = RememberedApiKeys(
+    api_keys = CachedApiKeys(
         FirestoreApiKeys(firestore, timeout_seconds=store_timeout),
         clock=clock,
         known_for=timedelta(seconds=settings.api_key_cache_seconds),

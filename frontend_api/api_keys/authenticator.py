@@ -45,5 +45,5 @@ class KeyOrTokenAuthenticator:
         with suppress(
             ApiKeyNotFoundError, DependencyUnavailableError
         ):  # informational only; the next use records it again
-            self.keys.note_used(key, now)
+            self.keys.record_use(key, now)
         return Principal(user_id=key.user_id, scopes=key.scopes, good_until=key.expires_at, api_key_id=key.id)

@@ -1,4 +1,4 @@
-"""RememberedApiKeys: an ApiKeyStore with a cache, so that not every request costs a read."""
+"""CachedApiKeys: an ApiKeyStore with a cache, so that not every request costs a read."""
 
 import threading
 from dataclasses import replace
@@ -12,7 +12,7 @@ _MOST_REMEMBERED = 4_096
 _USE_NOTED_EVERY = timedelta(minutes=10)
 
 
-class RememberedApiKeys:
+class CachedApiKeys:
     """An ApiKeyStore that adds a cache to another one. Safe to share between threads.
 
     A key is read again `known_for` after it was read. A key that another instance revoked therefore
@@ -37,11 +37,11 @@ class RememberedApiKeys:
             self._remember(now, key)
         return key
 
-    def note_used(self, key: ApiKey, now: datetime) -> None:
+    def record_use(self, key: ApiKey, now: datetime) -> None:
         """Record a use, at most every ten minutes as far as the cached key shows."""
         if key.last_used_at is not None and now - key.last_used_at < _USE_NOTED_EVERY:
             return
-        self._store.note_used(key, now)
+        self._store.record_use(key, now)
         with self._lock:
             if key.id in self._known:
                 read_at, _ = self._known[key.id]

@@ -18,7 +18,7 @@ class TooManyApiKeysError(DomainError):
     code = "too_many_api_keys"
 
 
-class BeyondOwnRightsError(DomainError):
+class ExceedsOwnPermissionsError(DomainError):
     """A key cannot create a key with more permissions or a later expiry than its own."""
 
     code = "forbidden"
@@ -42,7 +42,7 @@ class CreateApiKey:
     ) -> CreatedApiKey:
         """Create a key. A key made by an API key without `good_for` inherits that key's expiry.
 
-        Raises BeyondOwnRightsError and TooManyApiKeysError. Two concurrent calls can exceed the
+        Raises ExceedsOwnPermissionsError and TooManyApiKeysError. Two concurrent calls can exceed the
         limit by one.
         """
         now = self.clock.now()
@@ -69,10 +69,10 @@ class CreateApiKey:
 def _check_rights(caller: Principal, scopes: frozenset[Scope], expires_at: datetime | None) -> None:
     lacking = sorted(scopes - caller.scopes)
     if lacking:
-        raise BeyondOwnRightsError(
+        raise ExceedsOwnPermissionsError(
             f"the new key must not have scopes that its creator lacks: {', '.join(lacking)}"
         )
     if caller.good_until is not None and (expires_at is None or expires_at > caller.good_until):
-        raise BeyondOwnRightsError(
+        raise ExceedsOwnPermissionsError(
             f"the new key must expire by {caller.good_until.isoformat()}, as the API key that creates it"
         )

@@ -21,7 +21,7 @@ class ApiKeyStore(Protocol):
         """Return all keys of one user, newest first."""
         ...
 
-    def note_used(self, key: ApiKey, now: datetime) -> None:
+    def record_use(self, key: ApiKey, now: datetime) -> None:
         """Record a use of the key. Raises ApiKeyNotFoundError if it was deleted meanwhile."""
         ...
 

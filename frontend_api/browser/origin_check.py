@@ -19,14 +19,14 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 _CHANGES_NOTHING = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-def refuse_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
+def reject_foreign_requests(app: Flask, trusted_hosts: Sequence[str]) -> None:
     """Accept only these host names, on any port, and reject changes from pages of other origins."""
     app.config["TRUSTED_HOSTS"] = list(trusted_hosts)
     app.register_error_handler(SecurityError, _untrusted_host)
 
     @app.before_request
     def check_origin() -> None:
-        if _needs_the_same_origin(request) and _is_of_another_origin(request):
+        if _needs_the_same_origin(request) and _is_cross_origin(request):
             raise RequestRefusedError(
                 Problem(
                     code="foreign_origin",
@@ -44,7 +44,7 @@ def _needs_the_same_origin(asked: Request) -> bool:
     return asked.method not in _CHANGES_NOTHING or "websocket" in asked.headers.get("Upgrade", "").lower()
 
 
-def _is_of_another_origin(asked: Request) -> bool:
+def _is_cross_origin(asked: Request) -> bool:
     site = asked.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in ("same-origin", "none")

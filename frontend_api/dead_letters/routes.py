@@ -13,7 +13,7 @@ from frontend_api.dead_letters.schemas import (
 )
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
-from frontend_api.http.request_log import note_task
+from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import authenticate_operator, query
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Scope
@@ -67,7 +67,7 @@ def replay(letter_id: str) -> Response:
     For a queued or processing task, publish another message, which is harmless.
     """
     task = current(DeadLetters).replay(letter_id)
-    note_task(task.id)
+    log_task_id(task.id)
     return task_response(task, 202, Location=task_path(task.id))
 
 

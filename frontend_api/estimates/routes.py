@@ -9,7 +9,7 @@ from frontend_api.http.current import current
 from frontend_api.http.requests import authenticate, caller_id, json_body
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.quotas.headers import limit_refusals
+from frontend_api.quotas.headers import limit_rejections
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import EtaResponse, WarningResponse, warning_responses
 from frontend_api.tasks.schemas import TaskSubmission
@@ -52,7 +52,7 @@ def estimate() -> Response:
 
     Rejects everything that a submission would be rejected for, except quotas.
     """
-    limit_refusals()
+    limit_rejections()
     task = current(Tasks).submit.new_task(
         json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=None)
     )

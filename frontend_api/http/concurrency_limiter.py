@@ -16,17 +16,17 @@ class ConcurrencyLimiter:
     """Admits `at_once` requests. A request that waits for changes leaves the gate meanwhile."""
 
     def __init__(self, *, at_once: int) -> None:
-        self._room = threading.BoundedSemaphore(at_once)
+        self._slots = threading.BoundedSemaphore(at_once)
 
     def enter(self) -> None:
         """Wait for capacity and take it."""
-        self._room.acquire()
-        g.is_in = True
+        self._slots.acquire()
+        g.holds_slot = True
 
     def leave(self) -> None:
         """Release the capacity; no effect for a request that holds none."""
-        if g.pop("is_in", False):
-            self._room.release()
+        if g.pop("holds_slot", False):
+            self._slots.release()
 
     @contextmanager
     def released(self) -> Iterator[None]:

@@ -44,7 +44,7 @@ def log_requests(app: Flask) -> None:
     def log_finished(answer: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else None
         seconds = time.perf_counter() - g.started
-        _tell_span(route, answer.status_code)
+        _annotate_span(route, answer.status_code)
         _count(route, answer.status_code, seconds)
         if (trace_id := current_trace_id()) is not None:
             answer.headers["X-Trace-Id"] = trace_id
@@ -63,7 +63,7 @@ def log_requests(app: Flask) -> None:
         return answer
 
 
-def _tell_span(route: str | None, status: int) -> None:
+def _annotate_span(route: str | None, status: int) -> None:
     span = trace.get_current_span()
     if not span.is_recording():
         return
@@ -87,7 +87,7 @@ def _known(method: str) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-def note_task(task_id: str) -> None:
+def log_task_id(task_id: str) -> None:
     """Add the task's id to the request's log line."""
     g.task_id = task_id
 

@@ -15,12 +15,12 @@ from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, query_problem
 from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
-from frontend_api.http.request_log import note_task
+from frontend_api.http.request_log import log_task_id
 from frontend_api.identity.package import Identity
 from frontend_api.identity.ports import NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
-REFUSED_FOR_ITS_CONTENT = frozenset((400, 413, 415, 422))
+REJECTED_FOR_CONTENT = frozenset((400, 413, 415, 422))
 """Statuses of submissions that cost CPU time and can never succeed."""
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
@@ -47,7 +47,7 @@ def admit(principal: Principal) -> None:
         raise RequestRefusedError(Problem(code="forbidden", detail=detail))
 
 
-def standing_permission() -> Callable[[], bool]:
+def permission_check() -> Callable[[], bool]:
     """Return a check, for long-lived responses, of whether the caller's API key is still valid.
 
     The check may run on any thread, after the request has ended. Without an API key it always
@@ -87,7 +87,7 @@ def checked_task_id(task_id: str) -> str:
     """
     if not _TASK_ID.fullmatch(task_id):
         raise TaskNotFoundError(task_id[:64])
-    note_task(task_id)
+    log_task_id(task_id)
     return task_id
 
 

@@ -13,7 +13,7 @@ from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
-from frontend_api.http.request_log import note_task
+from frontend_api.http.request_log import log_task_id
 from frontend_api.http.requests import json_body
 from frontend_api.http.responses import json_response
 from frontend_api.identity.package import Identity
@@ -83,7 +83,7 @@ def deliver_event() -> Response:
     except UndecodableError as error:
         _log.error("task_event_undecodable", message_id=message.messageId, reason=error.reason)
         return Response(status=204)  # acknowledged, because a retry would fail to decode it again
-    note_task(event.task_id)
+    log_task_id(event.task_id)
     # Pub/Sub carries the trace in the message attributes. The push request has its own trace, which
     # is linked.
     with processing(
@@ -119,7 +119,7 @@ def archive_dead_letter() -> Response:
     )
     letter = archived.letter
     if letter.task_id is not None:
-        note_task(letter.task_id)
+        log_task_id(letter.task_id)
     if archived.is_new:
         _archived.add(1, {"readable": letter.task_id is not None})
         _log.warning(

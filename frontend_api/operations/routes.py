@@ -169,13 +169,13 @@ class OperationsResponse(ResponseBody):
 @doc("readOperations", {200: ResponseDoc("The state of the system.", OperationsResponse)})
 def read() -> Response:
     """Read the state of the system."""
-    standing = current(ReadOperations)()
-    workers = sorted(standing.workload.workers, key=lambda report: report.worker_id)
+    state = current(ReadOperations)()
+    workers = sorted(state.workload.workers, key=lambda report: report.worker_id)
     return json_response(
         OperationsResponse(
-            queue=QueueResponse.of_all(standing.queue, standing.workload),
+            queue=QueueResponse.of_all(state.queue, state.workload),
             workers=tuple(WorkerResponse.of(report) for report in workers),
-            last_hour=LastHourResponse.of(standing.lately),
-            conditions=tuple(AlertResponse.of(alert) for alert in standing.alerts),
+            last_hour=LastHourResponse.of(state.lately),
+            conditions=tuple(AlertResponse.of(alert) for alert in state.alerts),
         )
     )

@@ -14,7 +14,7 @@ from frontend_api.estimates.workload import Workload
 from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.operations.alerts import Alert, AlertEvaluation
 from frontend_api.stats.ports import Lately, TaskStats
-from frontend_api.stats.queue import QueueStanding, ReadQueue
+from frontend_api.stats.queue import QueueState, ReadQueue
 from frontend_api.usage.totals import UsageTotals
 
 MOST_FAILURES = 500
@@ -26,10 +26,10 @@ _ENDINGS = tuple(status for status in TaskStatus if status.is_terminal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperationsStanding:
+class SystemState:
     """The queue, the workers, recently finished tasks, and the alerts."""
 
-    queue: QueueStanding
+    queue: QueueState
     workload: Workload
     lately: Lately
     alerts: tuple[Alert, ...]
@@ -53,7 +53,7 @@ class ReadOperations:
         self._limits = limits
         self._lately = Cached(self._measured, ttl=_TTL, clock=clock)
 
-    def __call__(self) -> OperationsStanding:
+    def __call__(self) -> SystemState:
         """Return the state of the whole system.
 
         The queue and the workers are at most two seconds old, the counts of finished tasks ten.
@@ -68,7 +68,7 @@ class ReadOperations:
             dead_letters=queue.dead_letters,
             lately=lately,
         )
-        return OperationsStanding(queue=queue, workload=workload, lately=lately, alerts=tuple(alerts))
+        return SystemState(queue=queue, workload=workload, lately=lately, alerts=tuple(alerts))
 
     def _measured(self, now: datetime) -> Lately:
         half_an_hour_ago, an_hour_ago = now - HALF_HOUR, now - HOUR

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from common.ports import Clock
 
-_LOOKED_AGAIN_AFTER = timedelta(seconds=1)
+_REFRESH_AFTER = timedelta(seconds=1)
 """Minimum time between counts before rejections.
 
 A full queue costs one count per second, not one per request.
@@ -25,20 +25,20 @@ class ApproximateCounter:
     """
 
     def __init__(
-        self, *, limit: int, count: Callable[[int], int], clock: Clock, counts_what_is_gone: bool = False
+        self, *, limit: int, count: Callable[[int], int], clock: Clock, counts_deleted: bool = False
     ) -> None:
         self._limit = limit
         self._count = count
         """Reads the store; may stop counting at its argument."""
         self._clock = clock
-        self._counts_what_is_gone = counts_what_is_gone
+        self._counts_deleted = counts_deleted
         self._lock = threading.Lock()
-        self._looked_at: datetime | None = None
-        self._found = 0
-        self._given = 0
-        """Taken by this process in total; `_kept` includes only what is known to be stored."""
-        self._kept = 0
-        self._kept_at_look = 0
+        self._refreshed_at: datetime | None = None
+        self._counted = 0
+        self._granted = 0
+        """Taken by this process in total; `_committed` includes only what is known to be stored."""
+        self._committed = 0
+        self._committed_at_refresh = 0
 
     @property
     def left(self) -> int:
@@ -49,38 +49,38 @@ class ApproximateCounter:
     def take(self, wanted: int = 1) -> int:
         """Take up to `wanted` and return how many were taken. Raises DependencyUnavailableError."""
         with self._lock:
-            room = self._limit - self._estimate
-            share = max(1, self._limit // _OWN_SHARE) - (self._given - self._kept_at_look)
-            if wanted <= min(room, share):
-                return self._given_away(wanted)
+            remaining = self._limit - self._estimate
+            share = max(1, self._limit // _OWN_SHARE) - (self._granted - self._committed_at_refresh)
+            if wanted <= min(remaining, share):
+                return self._grant(wanted)
             now = self._clock.now()
-            looked_lately = self._looked_at is not None and now - self._looked_at < _LOOKED_AGAIN_AFTER
-            if wanted > room and looked_lately:
-                return self._given_away(wanted)
-            kept = self._kept
+            refreshed_lately = self._refreshed_at is not None and now - self._refreshed_at < _REFRESH_AFTER
+            if wanted > remaining and refreshed_lately:
+                return self._grant(wanted)
+            committed = self._committed
         found = self._count(self._limit)
         with self._lock:
-            self._looked_at, self._found, self._kept_at_look = now, found, kept
-            return self._given_away(wanted)
+            self._refreshed_at, self._counted, self._committed_at_refresh = now, found, committed
+            return self._grant(wanted)
 
-    def keep(self, count: int = 1) -> None:
+    def commit(self, count: int = 1) -> None:
         """Confirm that `count` of the taken tasks are stored; the next count includes them."""
         with self._lock:
-            self._kept += count
+            self._committed += count
 
-    def give_back(self, count: int = 1) -> None:
+    def release(self, count: int = 1) -> None:
         """Release `count` of the taken tasks, because they were not stored."""
         with self._lock:
-            self._given -= count
+            self._granted -= count
 
-    def _given_away(self, wanted: int) -> int:
+    def _grant(self, wanted: int) -> int:
         granted = max(0, min(wanted, self._limit - self._estimate))
-        self._given += granted
+        self._granted += granted
         return granted
 
     @property
     def _estimate(self) -> int:
         # Tasks taken but not known to be stored when the count began are added to the count. They
         # may be counted twice until the next count, but they are never omitted.
-        now = self._found + self._given - self._kept_at_look
-        return max(now, self._given) if self._counts_what_is_gone else now
+        now = self._counted + self._granted - self._committed_at_refresh
+        return max(now, self._granted) if self._counts_deleted else now

@@ -3,8 +3,8 @@
 from flask import Flask, Response, after_this_request, g, request
 
 from frontend_api.http.current import current
-from frontend_api.http.requests import REFUSED_FOR_ITS_CONTENT, caller_id
-from frontend_api.quotas.quotas import Policy, Quotas, Standing
+from frontend_api.http.requests import REJECTED_FOR_CONTENT, caller_id
+from frontend_api.quotas.quotas import Policy, Quotas, Remaining
 
 _BELOW = "/v1/"
 
@@ -20,21 +20,21 @@ def add_rate_limit_headers(app: Flask) -> None:
         if quotas.policies:
             answer.headers["RateLimit-Policy"] = ", ".join(map(_policy, quotas.policies))
             if "user_id" in g:
-                answer.headers["RateLimit"] = ", ".join(map(_standing, quotas.standings(g.user_id)))
+                answer.headers["RateLimit"] = ", ".join(map(_remaining, quotas.remaining(g.user_id)))
         return answer
 
 
-def limit_refusals() -> None:
+def limit_rejections() -> None:
     """Return 429 after too many rejected submissions, before the body is read; count this one if it
     is rejected.
     """
     quotas, user_id = current(Quotas), caller_id()
-    quotas.check_refusals(user_id)
+    quotas.check_rejections(user_id)
 
     @after_this_request
     def count(answer: Response) -> Response:
-        if answer.status_code in REFUSED_FOR_ITS_CONTENT:
-            quotas.count_refused(user_id)
+        if answer.status_code in REJECTED_FOR_CONTENT:
+            quotas.count_rejected(user_id)
         return answer
 
 
@@ -44,6 +44,6 @@ def _policy(policy: Policy) -> str:
     return f'"{policy.name}";q={policy.limit};{rest}'
 
 
-def _standing(standing: Standing) -> str:
-    reset = "" if standing.resets_in_seconds is None else f";t={standing.resets_in_seconds}"
-    return f'"{standing.policy}";r={standing.left}{reset}'
+def _remaining(remaining: Remaining) -> str:
+    reset = "" if remaining.resets_in_seconds is None else f";t={remaining.resets_in_seconds}"
+    return f'"{remaining.policy}";r={remaining.left}{reset}'

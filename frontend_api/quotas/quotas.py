@@ -16,7 +16,7 @@ from frontend_api.stats.ports import TaskStats
 
 WINDOW = timedelta(minutes=1)
 _SUBMISSIONS, _REFUSED, _ACTIVE_TASKS = "submissions", "refused-submissions", "active-tasks"
-_MOST_REMEMBERED = 10_000
+_MAX_CALLERS = 10_000
 """Maximum number of cached callers.
 
 An evicted caller, like a new one, can take a tenth of each limit before the store counts again.
@@ -67,7 +67,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Remaining:
     """A caller's remaining quota of one policy, as far as this process has counted."""
 
     policy: str
@@ -108,16 +108,16 @@ class Quotas:
     def retry_of(self, user_id: str) -> Iterator[None]:
         """Wrap the queueing of a finished task: the same, without counting a submission."""
         caller = self._caller(user_id)
-        with _one(_taken(1, self._active(caller), self._waiting())):
+        with _one(_reserve(1, self._active(caller), self._queue())):
             yield
 
     def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
         """Reserve capacity for up to `wanted` new tasks. Raises DependencyUnavailableError."""
         caller = self._caller(user_id)
-        submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._too_fast)
-        return _taken(wanted, self._active(caller), submissions, self._waiting())
+        submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._rate_exceeded)
+        return _reserve(wanted, self._active(caller), submissions, self._queue())
 
-    def check_refusals(self, user_id: str) -> None:
+    def check_rejections(self, user_id: str) -> None:
         """Raise QuotaExceededError for a caller with too many rejected submissions in this minute.
 
         Call it before a body is parsed: a rejection costs processor time, and the other limits
@@ -130,7 +130,7 @@ class Quotas:
                 retry_after_seconds=self._seconds_to_next_window(),
             )
 
-    def count_refused(self, user_id: str) -> None:
+    def count_rejected(self, user_id: str) -> None:
         """Count a submission that was rejected for its content."""
         caller = self._caller(user_id)
         with self._lock:
@@ -150,7 +150,7 @@ class Quotas:
         )
         return tuple(policy for policy in every if policy.limit)
 
-    def standings(self, user_id: str) -> tuple[Standing, ...]:
+    def remaining(self, user_id: str) -> tuple[Remaining, ...]:
         """Return a caller's remaining quota of each policy, without reading the store."""
         caller = self._caller(user_id)
         left = {
@@ -159,7 +159,7 @@ class Quotas:
             _ACTIVE_TASKS: caller.active.left,
         }
         return tuple(
-            Standing(
+            Remaining(
                 policy=policy.name,
                 left=left[policy.name],
                 resets_in_seconds=self._seconds_to_next_window() if policy.window_seconds else None,
@@ -168,18 +168,18 @@ class Quotas:
         )
 
     def _active(self, caller: _Caller) -> "_Limited":
-        return _Limited(self._limits.active_tasks, caller.active, self._too_many)
+        return _Limited(self._limits.active_tasks, caller.active, self._too_many_active)
 
-    def _waiting(self) -> "_Limited":
+    def _queue(self) -> "_Limited":
         return _Limited(self._limits.queued_tasks, self._queued, _queue_full)
 
-    def _too_many(self) -> QuotaExceededError:
+    def _too_many_active(self) -> QuotaExceededError:
         return QuotaExceededError(
             f"at most {self._limits.active_tasks} tasks of one caller may be queued or processing",
             retry_after_seconds=_ACTIVE_RETRY_AFTER_SECONDS,
         )
 
-    def _too_fast(self) -> QuotaExceededError:
+    def _rate_exceeded(self) -> QuotaExceededError:
         return QuotaExceededError(
             f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted per minute",
             retry_after_seconds=self._seconds_to_next_window(),
@@ -196,7 +196,7 @@ class Quotas:
                     submissions=self._submission_count(user_id, window),
                 )
                 self._callers[user_id] = caller
-                if len(self._callers) > _MOST_REMEMBERED:
+                if len(self._callers) > _MAX_CALLERS:
                     self._callers.pop(next(iter(self._callers)))
             elif caller.window != window:
                 caller.window, caller.submissions = window, self._submission_count(user_id, window)
@@ -218,7 +218,7 @@ class Quotas:
             limit=self._limits.submissions_per_minute,
             count=lambda at_most: self._stats.submitted_by(user_id, since=window, at_most=at_most),
             clock=self._clock,
-            counts_what_is_gone=True,  # otherwise deleting tasks would allow more submissions
+            counts_deleted=True,  # otherwise deleting tasks would allow more submissions
         )
 
     def _window(self) -> datetime:
@@ -254,11 +254,11 @@ class Allowance:
     def settle(self, *, stored: int) -> None:
         """Keep the capacity of `stored` tasks and release the rest."""
         for count in self.counts:
-            count.keep(stored)
-            count.give_back(self.granted - stored)
+            count.commit(stored)
+            count.release(self.granted - stored)
 
 
-def _taken(wanted: int, *limits: _Limited) -> Allowance:
+def _reserve(wanted: int, *limits: _Limited) -> Allowance:
     allowance = Allowance(granted=wanted, refusal=None, counts=())
     try:
         for limited in limits:
@@ -266,7 +266,7 @@ def _taken(wanted: int, *limits: _Limited) -> Allowance:
                 continue
             granted = limited.count.take(allowance.granted)
             for count in allowance.counts:
-                count.give_back(allowance.granted - granted)
+                count.release(allowance.granted - granted)
             refusal = limited.refusal() if granted < allowance.granted else allowance.refusal
             allowance = Allowance(granted=granted, refusal=refusal, counts=(*allowance.counts, limited.count))
     except BaseException:

@@ -15,14 +15,14 @@ from common.observability.metrics import (
     gauge,
 )
 from frontend_api.stats.ports import QueueLine
-from frontend_api.stats.queue import QueueStanding, ReadQueue
+from frontend_api.stats.queue import QueueState, ReadQueue
 
 _log = structlog.get_logger(__name__)
 _NOT_AGAIN_FOR_SECONDS = 10.0
 """Pause after a store timeout: the gauges are read one after another, and each would time out."""
 
 
-def show_queue(read_queue: ReadQueue) -> None:
+def register_queue_gauges(read_queue: ReadQueue) -> None:
     """Register the queue's gauges; they report no values while the store is unavailable."""
     gauges = QueueGauges(read_queue)
     gauge(QUEUE_DEPTH, gauges.depth)
@@ -38,7 +38,7 @@ class QueueGauges:
     """
 
     def __init__(
-        self, read_queue: Callable[[], QueueStanding], *, clock: Callable[[], float] = time.monotonic
+        self, read_queue: Callable[[], QueueState], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._read_queue = read_queue
         self._clock = clock
@@ -46,7 +46,7 @@ class QueueGauges:
 
     def depth(self) -> Reading:
         """Queued tasks by model."""
-        return self._by_model(lambda line, _standing: line.queued)
+        return self._by_model(lambda line, _state: line.queued)
 
     def oldest_age(self) -> Reading:
         """Age of the oldest queued task in seconds, by model."""
@@ -54,20 +54,20 @@ class QueueGauges:
 
     def in_flight(self) -> Reading:
         """Tasks that workers hold, by model."""
-        return self._by_model(lambda line, _standing: line.processing)
+        return self._by_model(lambda line, _state: line.processing)
 
     def dead_letters(self) -> Reading:
         """Stored dead letters."""
-        standing = self._standing()
-        return {} if standing is None else {(): standing.dead_letters}
+        state = self._state()
+        return {} if state is None else {(): state.dead_letters}
 
-    def _by_model(self, shown: Callable[[QueueLine, QueueStanding], float]) -> Reading:
-        standing = self._standing()
-        if standing is None:
+    def _by_model(self, shown: Callable[[QueueLine, QueueState], float]) -> Reading:
+        state = self._state()
+        if state is None:
             return {}
-        return {(model,): shown(line, standing) for model, line in standing.by_model.items()}
+        return {(model,): shown(line, state) for model, line in state.by_model.items()}
 
-    def _standing(self) -> QueueStanding | None:
+    def _state(self) -> QueueState | None:
         if self._clock() < self._not_before:
             return None
         try:
@@ -78,7 +78,7 @@ class QueueGauges:
             return None
 
 
-def _oldest_age(line: QueueLine, standing: QueueStanding) -> float:
+def _oldest_age(line: QueueLine, state: QueueState) -> float:
     if line.oldest_queued_at is None:
         return 0.0
-    return max(0.0, (standing.as_of - line.oldest_queued_at).total_seconds())
+    return max(0.0, (state.as_of - line.oldest_queued_at).total_seconds())

@@ -16,7 +16,7 @@ _TTL = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueStanding:
+class QueueState:
     """The whole queue, and the queue of each offered model."""
 
     as_of: datetime
@@ -31,13 +31,13 @@ class ReadQueue:
     def __init__(self, *, catalog: ModelCatalog, stats: TaskStats, clock: Clock) -> None:
         self._models = tuple(spec.name for spec in catalog.models)
         self._stats = stats
-        self._standing = Cached(self._measured, ttl=_TTL, clock=clock)
+        self._state = Cached(self._measured, ttl=_TTL, clock=clock)
 
-    def __call__(self) -> QueueStanding:
+    def __call__(self) -> QueueState:
         """Return the state, at most two seconds old. Raises DependencyUnavailableError."""
-        return self._standing()
+        return self._state()
 
-    def _measured(self, now: datetime) -> QueueStanding:
+    def _measured(self, now: datetime) -> QueueState:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="queue-stats") as pool:
             dead_letters = pool.submit(self._stats.dead_letters)
             lines = [
@@ -45,7 +45,7 @@ class ReadQueue:
                 for model in (None, *self._models)
             ]
             all_models, *each = [line.result() for line in lines]
-            return QueueStanding(
+            return QueueState(
                 as_of=now,
                 all_models=all_models,
                 by_model=dict(zip(self._models, each, strict=True)),

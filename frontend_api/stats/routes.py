@@ -13,7 +13,7 @@ from frontend_api.http.requests import authenticate
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.stats.ports import QueueLine
-from frontend_api.stats.queue import LATELY, QueueStanding, ReadQueue
+from frontend_api.stats.queue import LATELY, QueueState, ReadQueue
 
 blueprint = Blueprint("queue", __name__, url_prefix="/v1/queue")
 blueprint.before_request(authenticate)
@@ -66,19 +66,19 @@ class QueueResponse(QueueLineResponse):
     models: tuple[ModelQueueResponse, ...]
 
     @classmethod
-    def of_all(cls, standing: QueueStanding, workload: Workload) -> "QueueResponse":
+    def of_all(cls, state: QueueState, workload: Workload) -> "QueueResponse":
         """Build the answer in total and per model."""
         all_models = QueueLineResponse.of(
-            standing.all_models,
-            standing.as_of,
+            state.all_models,
+            state.as_of,
             gpu_seconds=workload.all_gpu_seconds_left,
             workers=len(workload.workers),
         )
-        models = tuple(_model_answer(model, standing, workload) for model in standing.by_model)
+        models = tuple(_model_answer(model, state, workload) for model in state.by_model)
         return cls(
             **dict(all_models),
-            as_of=standing.as_of,
-            dead_letters=standing.dead_letters,
+            as_of=state.as_of,
+            dead_letters=state.dead_letters,
             unserved_models=tuple(model.model for model in models if model.workers == 0),
             models=models,
         )
@@ -91,10 +91,10 @@ def read() -> Response:
     return json_response(QueueResponse.of_all(current(ReadQueue)(), current(Estimates).workload_cache()))
 
 
-def _model_answer(model: str, standing: QueueStanding, workload: Workload) -> ModelQueueResponse:
+def _model_answer(model: str, state: QueueState, workload: Workload) -> ModelQueueResponse:
     line = QueueLineResponse.of(
-        standing.by_model[model],
-        standing.as_of,
+        state.by_model[model],
+        state.as_of,
         gpu_seconds=workload.gpu_seconds_left(model),
         workers=len(workload.workers_of(model)),
     )

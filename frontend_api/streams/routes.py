@@ -12,7 +12,7 @@ from wsproto.frame_protocol import CloseReason
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
-from frontend_api.http.requests import admit, authenticate, caller_id, checked_task_id, standing_permission
+from frontend_api.http.requests import admit, authenticate, caller_id, checked_task_id, permission_check
 from frontend_api.identity.package import Identity
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.package import Streams
@@ -62,7 +62,7 @@ def stream(task_id: str) -> Response:
         task,
         render=current(Tasks).render,
         heartbeat_seconds=current(Streams).heartbeat_seconds,
-        is_permitted=standing_permission(),
+        is_permitted=permission_check(),
         known_etag=last_event_id,
     )
     response = Response(_events(updates), content_type="text/event-stream", headers=_HEADERS)
@@ -124,7 +124,7 @@ def connect(task_id: str) -> Response:
         task,
         render=current(Tasks).render,
         heartbeat_seconds=current(Streams).heartbeat_seconds,
-        is_permitted=standing_permission(),
+        is_permitted=permission_check(),
         accepts_data=True,
     )
     response = _Upgraded(

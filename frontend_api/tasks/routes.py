@@ -18,9 +18,9 @@ from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
-from frontend_api.http.request_log import current_trace_id, note_task
+from frontend_api.http.request_log import current_trace_id, log_task_id
 from frontend_api.http.requests import (
-    REFUSED_FOR_ITS_CONTENT,
+    REJECTED_FOR_CONTENT,
     authenticate,
     caller_id,
     checked_task_id,
@@ -30,7 +30,7 @@ from frontend_api.http.requests import (
 )
 from frontend_api.http.responses import conditional, json_response, revalidated
 from frontend_api.http.schemas import ProblemDocument, ResponseBody
-from frontend_api.quotas.headers import limit_refusals
+from frontend_api.quotas.headers import limit_rejections
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.streams.long_poll import (
     PREFER,
@@ -100,7 +100,7 @@ def submit() -> Response:
 
     A 503 contains the task's id when the task is stored but not queued yet: rescue queues it.
     """
-    limit_refusals()
+    limit_rejections()
     key = idempotency_key()
     submission = json_body(TaskSubmission).submission(user_id=caller_id(), idempotency_key=key)
     seconds = preferred_wait()
@@ -128,7 +128,7 @@ def _submit(submission: Submission) -> Submitted:
         problem = Problem(code=error.code, detail=str(error), complaints=(complaint,))
         raise RequestRefusedError(problem) from error
     task = submitted.task
-    note_task(task.id)
+    log_task_id(task.id)
     if not submitted.replayed:
         _accepted.add(1, {"model": task.parameters.model, "lane": task.lane.value})
     return submitted
@@ -293,7 +293,7 @@ def submit_batch() -> Response:
 
     Items with an `idempotency_key` create no second task when the batch is sent again.
     """
-    limit_refusals()
+    limit_rejections()
     if "Idempotency-Key" in request.headers:
         detail = "applies to a single submission; set `idempotency_key` in each item instead"
         raise RequestRefusedError(header_problem("Idempotency-Key", detail))
@@ -311,8 +311,8 @@ def _batch_response(results: Sequence[Outcome | ValidationError]) -> BatchRespon
     for (model, lane), count in Counter((task.parameters.model, task.lane) for task in new).items():
         _accepted.add(count, {"model": model, "lane": lane.value})
     results_of_items = tuple(_batch_result(index, result) for index, result in enumerate(results))
-    if any(one.status in REFUSED_FOR_ITS_CONTENT for one in results_of_items):
-        current(Quotas).count_refused(caller_id())
+    if any(one.status in REJECTED_FOR_CONTENT for one in results_of_items):
+        current(Quotas).count_rejected(caller_id())
     counts = Counter(one.outcome for one in results_of_items)
     return BatchResponse(
         accepted=counts[BatchOutcome.ACCEPTED],

@@ -39,7 +39,7 @@ class InMemoryApiKeys:
             own = [key for key in self._keys.values() if key.user_id == user_id]
         return tuple(sorted(own, key=lambda key: (key.created_at, key.id), reverse=True))
 
-    def note_used(self, key: ApiKey, now: datetime) -> None:
+    def record_use(self, key: ApiKey, now: datetime) -> None:
         with self._lock:
             self._check()
             if key.id not in self._keys:

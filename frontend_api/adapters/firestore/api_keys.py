@@ -48,7 +48,7 @@ class FirestoreApiKeys:
             found = [_decoded(snapshot) for snapshot in query.get(**self._calls)]
         return tuple(sorted(found, key=lambda key: (key.created_at, key.id), reverse=True))
 
-    def note_used(self, key: ApiKey, now: datetime) -> None:
+    def record_use(self, key: ApiKey, now: datetime) -> None:
         """Record the time of use. An update, not a set: it cannot restore a revoked key."""
         with translated_errors():
             try:

@@ -71,7 +71,7 @@ def test_the_keys_of_one_user_are_listed_newest_first(keys: ApiKeyStore) -> None
 def test_its_use_is_noted_and_nothing_else_changes(keys: ApiKeyStore) -> None:
     key = made_key()
     keys.add(key)
-    keys.note_used(key, NOW)
+    keys.record_use(key, NOW)
     assert keys.get(key.id) == replace(key, last_used_at=NOW)
 
 
@@ -81,7 +81,7 @@ def test_a_deleted_key_is_gone_and_stays_gone(keys: ApiKeyStore) -> None:
     keys.delete(key.id)
     keys.delete(key.id)
     with pytest.raises(ApiKeyNotFoundError):
-        keys.note_used(key, NOW)
+        keys.record_use(key, NOW)
     with pytest.raises(ApiKeyNotFoundError):
         keys.get(key.id)
 
@@ -109,7 +109,7 @@ def test_a_store_that_cannot_be_reached_says_so_within_seconds(unreachable: ApiK
         lambda: unreachable.add(key),
         lambda: unreachable.get(key.id),
         lambda: unreachable.list_for("ada"),
-        lambda: unreachable.note_used(key, NOW),
+        lambda: unreachable.record_use(key, NOW),
         lambda: unreachable.delete(key.id),
     ]
     for call in calls:

@@ -18,7 +18,7 @@ from common.domain.models.catalog import EMBEDDED_CATALOG
 from common.domain.task import Task
 from common.shared_values import SHARED, AlertLimits
 from frontend_api.api_keys.authenticator import KeyOrTokenAuthenticator
-from frontend_api.api_keys.cache import RememberedApiKeys
+from frontend_api.api_keys.cache import CachedApiKeys
 from frontend_api.app import create_app
 from frontend_api.browser.origin_check import LOOPBACK_NAMES
 from frontend_api.browser.package import WebPage
@@ -104,7 +104,7 @@ class Api:
         self.batches = InMemoryTaskBatches(self.store)
         self.stats = InMemoryTaskStats(self.store, self.dead_letters)
         self.usage_book = InMemoryUsageBook(self.store)
-        api_keys = RememberedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
+        api_keys = CachedApiKeys(self.api_keys, clock=self.clock, known_for=API_KEYS_KNOWN_FOR)
         authenticator = KeyOrTokenAuthenticator(keys=api_keys, others=self.people, clock=self.clock)
         dependencies = build_dependencies(
             catalog=EMBEDDED_CATALOG,

@@ -7,7 +7,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.observability.tracing import injected, spanned
 from common.wire_formats.task_event import encode_task_event, ending_of
 from frontend_api.stats.metrics import QueueGauges
-from frontend_api.stats.queue import QueueStanding
+from frontend_api.stats.queue import QueueState
 from frontend_api.webhooks.delivery_log import Outcome
 from tests.recorded_telemetry import CountedMetrics, RecordedSpans, labelled
 from tests.unit.frontend_api.conftest import INTERNAL_TOKEN, Api
@@ -119,11 +119,11 @@ def test_the_queue_is_shown_by_model_and_not_at_all_while_it_cannot_be_read(api:
     api.clock.advance(7)
     now, asked = [0.0], []
 
-    def read_queue() -> QueueStanding:
+    def read_queue() -> QueueState:
         asked.append(now[0])
         if len(asked) == 5:
             raise DependencyUnavailableError("firestore")
-        standing: QueueStanding = api.dependencies.stats()
+        standing: QueueState = api.dependencies.stats()
         return standing
 
     gauges = QueueGauges(read_queue, clock=lambda: now[0])

@@ -28,7 +28,7 @@ def process(
     store: Store, limit: int, clock: FakeClock | None = None, *, gone_too: bool = False
 ) -> ApproximateCounter:
     return ApproximateCounter(
-        limit=limit, count=store.count, clock=clock or FakeClock(), counts_what_is_gone=gone_too
+        limit=limit, count=store.count, clock=clock or FakeClock(), counts_deleted=gone_too
     )
 
 
@@ -36,7 +36,7 @@ def submit(store: Store, count: ApproximateCounter) -> bool:
     if not count.take():
         return False
     store.stored += 1
-    count.keep()
+    count.commit()
     return True
 
 
@@ -103,7 +103,7 @@ def test_what_came_to_nothing_is_given_back() -> None:
     count = process(store, 10)
     for _ in range(100):
         assert count.take()
-        count.give_back()
+        count.release()
     assert count.left == 10
 
 
@@ -140,7 +140,7 @@ def test_threads_of_one_process_never_overstep() -> None:
             if count.take():
                 with lock:
                     store.stored += 1
-                count.keep()
+                count.commit()
                 accepted += 1
         return accepted
 
