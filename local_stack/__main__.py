@@ -44,7 +44,9 @@ def up(
     *,
     port: Annotated[
         int,
-        typer.Option(envvar="PORT", min=1, max=65535, help="The page's port. The other ports are automatic."),
+        typer.Option(
+            envvar="PORT", min=1, max=65535, help="The page's port. Other ports are chosen automatically."
+        ),
     ] = 8080,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
     workers: Annotated[
@@ -91,14 +93,16 @@ def up(
             show_default="terraform/firestore.rules",
         ),
     ] = PROJECT_RULES,
-    observe: Annotated[bool, typer.Option("--observe", help="Write traces, which `traces` shows.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Run in the background.")] = False,
+    observe: Annotated[
+        bool, typer.Option("--observe", help="Write traces. The `traces` command shows them.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
     ready_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start everything, wait until it is ready, and run until Ctrl-C.
 
-    The emulators' jars are those of PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR, of an installed
-    Google Cloud CLI, or downloaded.
+    The emulators' jars are those that PUBSUB_EMULATOR_JAR and FIRESTORE_EMULATOR_JAR name, those of
+    an installed Google Cloud CLI, or downloaded ones.
     """
     started = time.monotonic()
     data = DataDirectory(data_dir)

@@ -1,4 +1,4 @@
-"""Calls the API's rescue and removal of expired tasks periodically, as Cloud Scheduler does:
+"""Call the API's rescue and removal of expired tasks periodically, as Cloud Scheduler does:
 
     python -m local_stack.scheduler --api http://127.0.0.1:8080 --interval 10
 
@@ -38,7 +38,7 @@ def _post(url: str, token: str, content: Mapping[str, str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local_stack.scheduler", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m local_stack.scheduler")
     parser.add_argument("--api", required=True, metavar="URL")
     parser.add_argument("--interval", type=float, default=10, metavar="SECONDS")
     parser.add_argument("--queue-lost-at", metavar="RFC3339", help="when the queue was created empty")
