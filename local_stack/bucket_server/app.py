@@ -13,10 +13,9 @@ from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 from werkzeug.routing import BaseConverter
 
 from local_stack.bucket_server.browsers import restrict_to_local_pages
-from local_stack.bucket_server.bucket_routes import bucket_routes
-from local_stack.bucket_server.object_routes import object_routes
 from local_stack.bucket_server.object_store import ObjectStore
 from local_stack.bucket_server.records import StorageError
+from local_stack.bucket_server.routes import storage_routes
 from local_stack.bucket_server.upload_routes import upload_routes
 
 logger = structlog.get_logger(__name__)
@@ -38,8 +37,7 @@ def create_app(store: ObjectStore) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.converters["object_name"] = _ObjectName
     app.url_map.merge_slashes = False  # "a//b" is a valid name
-    app.register_blueprint(bucket_routes(store))
-    app.register_blueprint(object_routes(store))
+    app.register_blueprint(storage_routes(store))
     app.register_blueprint(upload_routes(store))
     app.add_url_rule("/", "health", lambda: jsonify(status="ok"))
     restrict_to_local_pages(app)
@@ -50,7 +48,7 @@ def create_app(store: ObjectStore) -> Flask:
 
 
 def _error_response(error: StorageError) -> Response:
-    if request.blueprint == "objects" and request.endpoint == "objects.link":  # the XML API
+    if request.endpoint == "storage.link":  # the XML API
         body = f"<Error><Code>{escape(error.reason)}</Code><Message>{escape(error.message)}</Message></Error>"
         return Response(
             f"<?xml version='1.0' encoding='UTF-8'?>{body}", error.status, mimetype="application/xml"

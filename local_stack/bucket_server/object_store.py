@@ -129,11 +129,12 @@ class ObjectStore:
             del self._objects[bucket][name]
             self._files.delete(record)
 
-    def all_objects(self, bucket: str) -> list[ObjectRecord]:
-        """Return all objects, sorted by name. Raises StorageError 404."""
+    def objects(self, bucket: str, *, prefix: str, after: str) -> list[ObjectRecord]:
+        """Return the objects with this prefix after a name, sorted by name. Raises StorageError 404."""
         with self._lock:
             self.bucket(bucket)
-            return sorted(self._objects[bucket].values(), key=lambda record: record.name.encode())
+            names = sorted(name for name in self._objects[bucket] if name.startswith(prefix) and name > after)
+            return [self._objects[bucket][name] for name in names]
 
     def _existing(self, bucket: str, name: str, generation: int | None) -> ObjectRecord:
         self.bucket(bucket)

@@ -1,4 +1,4 @@
-"""Routes of objects: list, get, download, delete; and the plain links that `<img>` uses."""
+"""Routes of buckets and objects, and the plain links that `<img>` uses."""
 
 import base64
 from email.utils import format_datetime
@@ -6,29 +6,38 @@ from email.utils import format_datetime
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.wsgi import wrap_file
 
-from local_stack.bucket_server.listing import page_of
 from local_stack.bucket_server.object_store import ObjectStore
 from local_stack.bucket_server.records import Preconditions, StorageError
-from local_stack.bucket_server.resources import object_resource, object_response
+from local_stack.bucket_server.resources import bucket_resource, object_resource, object_response
+from local_stack.bucket_server.uploads import parse_settings
 
-_ONE = "/storage/v1/b/<bucket>/o/<object_name:name>"
+_BUCKETS = "/storage/v1/b"
+_ONE = f"{_BUCKETS}/<bucket>/o/<object_name:name>"
 
 
-def object_routes(store: ObjectStore) -> Blueprint:
-    routes = Blueprint("objects", __name__)
+def storage_routes(store: ObjectStore) -> Blueprint:
+    routes = Blueprint("storage", __name__)
 
-    @routes.get("/storage/v1/b/<bucket>/o")
+    @routes.post(_BUCKETS)
+    def create_bucket() -> Response:
+        settings = parse_settings(request.get_data())
+        name = str(settings.pop("name", ""))
+        return jsonify(bucket_resource(store.create_bucket(name, settings), request.host_url))
+
+    @routes.get(f"{_BUCKETS}/<bucket>")
+    def get_bucket(bucket: str) -> Response:
+        return jsonify(bucket_resource(store.bucket(bucket), request.host_url))
+
+    @routes.get(f"{_BUCKETS}/<bucket>/o")
     def list_objects(bucket: str) -> Response:
-        query = request.args
-        page = page_of(
-            store.all_objects(bucket),
-            prefix=query.get("prefix", ""),
-            token=query.get("pageToken"),
-            size=min(query.get("maxResults", 1000, type=int), 1000),
-        )
-        items = [object_resource(record, request.host_url) for record in page.objects]
-        next_token = {"nextPageToken": page.next_token} if page.next_token else {}
-        return jsonify(kind="storage#objects", items=items, **next_token)
+        after = base64.urlsafe_b64decode(request.args.get("pageToken", "")).decode()
+        size = min(request.args.get("maxResults", 1000, type=int), 1000)
+        found = store.objects(bucket, prefix=request.args.get("prefix", ""), after=after)
+        items = [object_resource(record, request.host_url) for record in found[:size]]
+        if len(found) <= size:
+            return jsonify(kind="storage#objects", items=items)
+        next_token = base64.urlsafe_b64encode(found[size - 1].name.encode()).decode()
+        return jsonify(kind="storage#objects", items=items, nextPageToken=next_token)
 
     @routes.get(_ONE)
     def get(bucket: str, name: str) -> Response:
