@@ -12,7 +12,7 @@ from functools import partial
 import httpx
 
 from benchmarks.measurement import milliseconds, percentile, ratios, repeating, spread_of
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 from tests.served_api import served_by_gunicorn
 
 SUBMISSIONS = 200

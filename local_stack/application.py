@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from local_stack import worker_health
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.processes.probes import all_of, listens_on, responds_ok
 

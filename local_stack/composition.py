@@ -9,7 +9,7 @@ from pathlib import Path
 from local_stack import application
 from local_stack.data_directory import DataDirectory
 from local_stack.emulators.process_specs import firestore_emulator, pubsub_emulator
-from local_stack.free_ports import LOOPBACK, free_port
+from local_stack.loopback import LOOPBACK, free_port
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.provisioning import PushEndpoints
 from local_stack.settings import (

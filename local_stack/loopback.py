@@ -1,14 +1,47 @@
-"""HTTP over loopback without proxies: a proxy cannot reach this machine's loopback addresses."""
+"""The loopback interface: free ports, and HTTP without proxies, which cannot reach it."""
 
 import json
+import random
+import socket
 import urllib.request
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
+from local_stack.errors import PortTakenError
+
+LOOPBACK = "127.0.0.1"
+
+# Below Linux's ephemeral port range (32768 and up): no client socket on this machine can take the
+# port between choosing it and listening on it.
+_FIRST_PORT, _LAST_PORT = 20000, 32000
 _HOSTS = ("127.0.0.1", "localhost", "::1")
 # Without the default handlers, which use proxies, follow redirects and raise for error statuses.
 _opener = urllib.request.OpenerDirector()
 _opener.add_handler(urllib.request.HTTPHandler())
+
+
+def free_port() -> int:
+    """Return a port that was free when checked. Raises PortTakenError when none is found."""
+    generator = random.SystemRandom()
+    for _ in range(200):
+        port = generator.randint(_FIRST_PORT, _LAST_PORT)
+        if is_free(port):
+            return port
+    raise PortTakenError(f"No free port was found between {_FIRST_PORT} and {_LAST_PORT} on {LOOPBACK}.")
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Return whether a server could listen on the port now (connections of a server that just ended
+    do not count).
+    """
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as candidate:
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from local_stack.free_ports import LOOPBACK
-from local_stack.loopback import send
+from local_stack.loopback import LOOPBACK, send
 from local_stack.processes.probes import Probe, responds_ok
 
 _TIMEOUT_SECONDS = 2.0

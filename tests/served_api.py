@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 from flask import Flask
 
-from local_stack.free_ports import LOOPBACK, free_port
+from local_stack.loopback import LOOPBACK, free_port
 from tests.unit.frontend_api.conftest import Api
 
 _PROJECT = Path(__file__).resolve().parents[1]

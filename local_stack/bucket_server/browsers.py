@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from werkzeug.sansio.utils import host_is_trusted
 
 from local_stack.bucket_server.records import StorageError
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 
 _LOCAL_HOSTS = ("localhost", LOOPBACK)
 

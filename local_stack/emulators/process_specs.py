@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local_stack.emulators.jars import FIRESTORE, PUBSUB, EmulatorJar, find_jar
 from local_stack.emulators.java import find_java
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 from local_stack.processes.child_process import ProcessSpec
 from local_stack.processes.probes import all_of, listens_on, responds_ok
 

@@ -11,7 +11,7 @@ from local_stack.firestore_proxy.emulator_link import EmulatorLink
 from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.server import start_server
 from local_stack.firestore_proxy.web_server import WebServer
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 
 logger = structlog.get_logger(__name__)
 

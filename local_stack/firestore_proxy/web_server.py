@@ -18,7 +18,7 @@ import structlog
 from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
 from local_stack.firestore_proxy.listen_json import InvalidListenRequestError
 from local_stack.firestore_proxy.web_channel import UNREAD_SECONDS, WebChannel
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 
 logger = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ import threading
 import structlog
 
 from common.shutdown_signals import on_shutdown_signals
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 from local_stack.pubsub_proxy.server import start_proxy
 
 logger = structlog.get_logger(__name__)

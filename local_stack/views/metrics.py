@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from local_stack.free_ports import LOOPBACK
-from local_stack.loopback import send
+from local_stack.loopback import LOOPBACK, send
 
 METRICS_SUFFIX = "-metrics"
 """Suffix of a process's metrics port in the stack's state."""

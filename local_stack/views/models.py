@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from local_stack.free_ports import LOOPBACK
-from local_stack.loopback import send
+from local_stack.loopback import LOOPBACK, send
 
 _TIMEOUT_SECONDS = 5.0
 

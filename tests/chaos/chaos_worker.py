@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from local_stack import application
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from local_stack.processes.child_process import ChildProcess
 from local_stack.processes.orphans import STACK_ID_VARIABLE
 from tests.chaos.network import Link, Network

@@ -21,7 +21,7 @@ import pytest
 from common.wire_formats.task_message import encode_task_message
 from darkroom.cli.exit_codes import ExitCode
 from frontend_api.identity.emulator_tokens import unsigned_token
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.chaos.waiting import wait_for
 from tests.factories import parameters, submitted_task
 

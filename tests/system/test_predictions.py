@@ -8,7 +8,7 @@ import pytest
 
 from darkroom import Client, Task, TaskStatus
 from local_stack import application
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from local_stack.processes.child_process import ChildProcess
 from tests.system.conftest import System
 

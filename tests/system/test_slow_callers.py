@@ -17,7 +17,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
-from local_stack.free_ports import LOOPBACK
+from local_stack.loopback import LOOPBACK
 from tests.served_api import served_by_gunicorn
 
 pytestmark = pytest.mark.end_to_end

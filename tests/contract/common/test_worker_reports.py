@@ -13,7 +13,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.worker_report import ModelTimes, PredictionSample, SizeTimes, WorkerReport
 from common.ports import WorkerReports
 from common.wire_formats.worker_report import COLLECTION
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, worker_report
 from tests.fakes.in_memory_worker_reports import InMemoryWorkerReports

@@ -13,7 +13,7 @@ from frontend_api.adapters.firestore.api_keys import COLLECTION, FirestoreApiKey
 from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, hashed, new_key
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.identity.ports import Scope
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_api_keys import InMemoryApiKeys

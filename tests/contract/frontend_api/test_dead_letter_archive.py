@@ -13,7 +13,7 @@ from common.ports import InvalidPageTokenError
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadLetterNotFoundError, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive

@@ -13,7 +13,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage, image_object_name, task_folder
 from frontend_api.adapters.gcs_image_bucket import GcsImageBucket
 from frontend_api.images.ports import ImageBucket, ImageGoneError
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_image_bucket import InMemoryImageBucket

@@ -24,7 +24,7 @@ from frontend_api.rescue.rescue import RescueRunningError, RescueStaleTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.ports import TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock

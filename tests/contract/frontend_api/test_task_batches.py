@@ -12,7 +12,7 @@ from common.domain.task import Task
 from common.ports import TaskStore
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
 from frontend_api.tasks.ports import TaskBatches
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches

@@ -16,7 +16,7 @@ from common.domain.task import Lane, Task
 from common.wire_formats.task_message import decode_task_message
 from frontend_api.adapters.pubsub_task_queue import PubSubTaskQueue
 from frontend_api.tasks.ports import TaskQueue
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import parameters, submitted_task
 from tests.fakes.in_memory_task_queue import InMemoryTaskQueue

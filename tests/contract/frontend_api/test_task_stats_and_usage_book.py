@@ -28,7 +28,7 @@ from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog
 from frontend_api.stats.ports import QueueLine, TaskStats
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.totals import NO_USAGE, UsageTotals
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, spent, submitted_task
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive

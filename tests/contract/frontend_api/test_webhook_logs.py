@@ -15,7 +15,7 @@ from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRota
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
 from frontend_api.webhooks.ports import Rotations, SecretRotations, WebhookLogs
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations

@@ -25,7 +25,7 @@ from frontend_api.identity.emulator_tokens import unsigned_token
 from frontend_api.settings import ApiSettings
 from frontend_api.wsgi import build_app
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 

@@ -15,7 +15,7 @@ from darkroom.cli import options
 from darkroom.cli.exit_codes import ExitCode
 from darkroom.retrying import RetryPolicy
 from frontend_api.identity.emulator_tokens import unsigned_token
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from terminal import Terminal
 from tests.factories import parameters, worker_report
 from tests.unit.frontend_api.conftest import PNG, PROJECT, Api

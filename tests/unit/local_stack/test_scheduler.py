@@ -3,7 +3,7 @@
 import http.server
 import threading
 
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from local_stack.scheduler import tick
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from local_stack.data_directory import DataDirectory
 from local_stack.errors import PortTakenError
-from local_stack.free_ports import free_port, is_free
+from local_stack.loopback import free_port, is_free
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
 

@@ -13,7 +13,7 @@ from gpu_subscriber.engine.messages import EngineReady
 from gpu_subscriber.worker.health import HealthServer
 from gpu_subscriber.worker.worker import WorkerState
 from local_stack.application import worker
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from local_stack.worker_health import broken_models, broken_notices
 
 WorkerStarter = Callable[..., int]

@@ -22,7 +22,7 @@ from common.observability import exporters
 from common.observability.exporters import metric_reader, sampler, span_processor
 from common.observability.origin import Origin, origin_of
 from common.settings import SettingsError, SharedSettings
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 
 RESOURCE = Resource({"service.name": "darkroom-test"})
 ELSEWHERE = Origin(process="test", resource=RESOURCE, is_on_google_cloud=False)

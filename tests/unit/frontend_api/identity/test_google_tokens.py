@@ -28,7 +28,7 @@ from frontend_api.adapters.google_tokens import (
 )
 from frontend_api.identity.emulator_tokens import NamedOperators
 from frontend_api.identity.ports import NotAnOperatorError, NotAuthenticatedError
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from tests.fakes.fake_clock import FakeClock
 
 PROJECT = "darkroom-prod"

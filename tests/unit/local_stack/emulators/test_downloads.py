@@ -13,7 +13,7 @@ import pytest
 
 from local_stack.emulators.downloads import PinnedDownload, extract_jar, fetch
 from local_stack.errors import DownloadError
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 
 CONTENT = bytes(range(256)) * 5000
 

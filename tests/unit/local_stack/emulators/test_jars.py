@@ -18,7 +18,7 @@ from local_stack.emulators.jars import (
 )
 from local_stack.emulators.java import find_java, java_version
 from local_stack.errors import EmulatorMissingError, JavaMissingError
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 
 
 def write_jar(path: Path, main_class: str, java: int = 11) -> Path:

@@ -15,8 +15,8 @@ from local_stack.firestore_proxy.emulator_link import SERVICE, EmulatorLink
 from local_stack.firestore_proxy.journal import Journal
 from local_stack.firestore_proxy.listen_stream import ListenStream
 from local_stack.firestore_proxy.server import start_server
-from local_stack.free_ports import free_port
 from local_stack.grpc_proxy import identity
+from local_stack.loopback import free_port
 
 GUARD_SECONDS = 60
 """Only a failing test waits this long."""

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.trace import SpanKind
 
-from local_stack.free_ports import free_port
+from local_stack.loopback import free_port
 from local_stack.views.metrics import fetch_metrics, format_metrics
 from local_stack.views.traces import format_traces, read_spans
 
