@@ -16,7 +16,7 @@ from common.ports import Clock
 from frontend_api.images.ports import SignedLink
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-_MAX_REMEMBERED = 10_000
+_MAX_CACHED = 10_000
 
 
 class NoImageLinks:
@@ -45,19 +45,19 @@ class GcsImageLinks:
         self._clock = clock
         self._lock = threading.Lock()
         self._credentials: google_credentials.Credentials | None = None
-        self._remembered: dict[str, SignedLink] = {}
+        self._cached: dict[str, SignedLink] = {}
 
     def signed(self, image: StoredImage) -> SignedLink | None:
         now = self._clock.now()
         with self._lock:
-            known = self._remembered.get(image.object_name)
-        if known is not None and known.expires_at - now > self._lifetime / 2:
-            return known
+            cached = self._cached.get(image.object_name)
+        if cached is not None and cached.expires_at - now > self._lifetime / 2:
+            return cached
         link = SignedLink(url=self._sign(image), expires_at=now + self._lifetime)
         with self._lock:
-            if len(self._remembered) >= _MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[image.object_name] = link
+            if len(self._cached) >= _MAX_CACHED:
+                self._cached.clear()
+            self._cached[image.object_name] = link
         return link
 
     def _sign(self, image: StoredImage) -> str:

@@ -44,29 +44,29 @@ class ArchiveDeadLetter:
         if letter.task_id is not None:
             # Also for a letter that is already stored: the process that stored it may have died
             # before failing the task.
-            self._give_up(letter.task_id, letter)
+            self._fail_task(letter.task_id, letter)
         return Archived(letter=letter, is_new=is_new)
 
-    def _give_up(self, task_id: str, letter: DeadLetter) -> None:
+    def _fail_task(self, task_id: str, letter: DeadLetter) -> None:
         now = self.clock.now()
         found: list[Task] = []
 
         def change(task: Task) -> Task:
             found.append(task)
-            claim_lives = task.claim is not None and task.claim.expires_at > now
+            is_claimed = task.claim is not None and task.claim.expires_at > now
             # A later update means that a worker holds the task or that another message was sent.
-            is_tended = task.updated_at > letter.died_at
+            was_updated = task.updated_at > letter.died_at
             if task.finished_at is not None and task.finished_at < letter.died_at:
                 # The worker finished the task but returned the message each time, because
                 # publishing its event failed.
                 return with_event_pending(task)
-            if task.status.is_terminal or claim_lives or is_tended:
+            if task.status.is_terminal or is_claimed or was_updated:
                 return task
             return with_event_pending(task.abandoned(FailureCode.DEAD_LETTERED.failure(), now))
 
         try:
-            ended = self.store.update(task_id, change)
-            self.publish_final_event.bill.count_settled(found[-1], ended)
-            self.publish_final_event(ended)
+            finished = self.store.update(task_id, change)
+            self.publish_final_event.bill.count_settled(found[-1], finished)
+            self.publish_final_event(finished)
         except TaskNotFoundError:
             return  # the task was deleted

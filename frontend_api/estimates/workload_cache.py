@@ -1,6 +1,6 @@
-"""Read the workload: measured in the store and cached for about a second.
+"""The workload, measured in the store and cached for about a second.
 
-Every submission needs the workload. The cache follows arrivals and finished tasks as follows:
+Every submission needs it. The cache follows arrivals and finished tasks as follows:
 
 - This process adds each task that it stores.
 - A submission or an estimate first checks the statuses of the cached tasks, while they are few. It
@@ -63,7 +63,7 @@ class _Due(enum.Enum):
 
 
 class WorkloadCache:
-    """Reads the workload. Safe to share between threads."""
+    """Safe to share between threads."""
 
     def __init__(
         self, *, catalog: ModelCatalog, stats: TaskStats, reports: WorkerReports, clock: Clock
@@ -75,7 +75,7 @@ class WorkloadCache:
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="workload-query")
         self._measuring = threading.Lock()
         self._lock = threading.Lock()
-        self._known = ActiveTasks(self._models)
+        self._tasks = ActiveTasks(self._models)
         self._workers: _Workers = ((), ())
         self._workers_as_of: datetime | None = None
         self._measured_at: datetime | None = None
@@ -110,7 +110,7 @@ class WorkloadCache:
     def add_queued(self, task: Task) -> None:
         """Count a task that this process has stored."""
         with self._lock:
-            self._known.add(task)
+            self._tasks.add(task)
             if self._stored_meanwhile is not None:
                 self._stored_meanwhile[task.id] = task
 
@@ -141,7 +141,7 @@ class WorkloadCache:
 
     def _due(self, *, checked: bool, waits: bool) -> _Due:
         with self._lock:
-            count, is_listed = self._known.count, self._known.is_listed
+            count, is_listed = self._tasks.count, self._tasks.is_listed
         ttl = _ttl(count)
         # A long backlog takes longer to measure: a steady flow of callers must not wait for it.
         grace = timedelta(0) if is_listed or waits else _TTL
@@ -180,16 +180,16 @@ class WorkloadCache:
     def _check(self) -> None:
         now = self._clock.now()
         with self._lock:
-            ids = self._known.ids
+            ids = self._tasks.ids
         statuses = self._stats.statuses(ids)
         with self._lock:
-            self._known.check(ids, statuses)
+            self._tasks.check(ids, statuses)
             self._as_of = now
 
     def _measure(self) -> None:
         with self._lock:
             now = self._clock.now()
-            is_listed = self._known.count <= MAX_LISTED
+            is_listed = self._tasks.count <= MAX_LISTED
             self._stored_meanwhile = {}
         try:
             workers = self._pool.submit(self._read_workers, now)
@@ -205,7 +205,7 @@ class WorkloadCache:
                 # Of many tasks, the sums include only those queued before the measurement began.
                 if known.is_listed or task.queued_at >= now:
                     known.add(task)
-            self._known, self._stored_meanwhile = known, None
+            self._tasks, self._stored_meanwhile = known, None
             self._measured_at = self._as_of = now
 
     def _list(self) -> ActiveTasks | None:
@@ -235,8 +235,8 @@ class WorkloadCache:
             alive, former = self._workers
             return Workload(
                 as_of=self._as_of,
-                measured=self._known.measured,
-                arrivals=self._known.arrivals,
+                measured=self._tasks.measured,
+                arrivals=self._tasks.arrivals,
                 workers=alive,
                 former_workers=former,
             )

@@ -27,10 +27,9 @@ class TooManyWaitingError(DomainError):
 
 
 class Subscription:
-    """One waiting caller's subscription to a task.
+    """A waiting caller's subscription to the changes of a task, and a context manager.
 
-    `select` and `poll` report it as readable after an event, until `clear_wakeup` is called. It is a
-    context manager that closes it.
+    `select` and `poll` report it as readable after a change until `clear_wakeup` is called.
     """
 
     def __init__(self, changes: TaskChanges, release: Callable[["Subscription"], None]) -> None:

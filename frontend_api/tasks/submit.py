@@ -81,7 +81,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitTask:
-    """Submits tasks. `keep_for` is how long a finished task is kept."""
+    """Submits tasks. A finished task is kept for `keep_for`."""
 
     catalog: ModelCatalog
     store: TaskStore
@@ -193,7 +193,7 @@ def derived_seed(task_id: str) -> int:
 
 def check_same_request(stored: Task, requested: Task) -> None:
     """Raise IdempotencyKeyReusedError unless both tasks result from the same request."""
-    # A retry removes a task's deadline, so the requested deadline of a was_retried task is unknown.
+    # A retry removes a task's deadline, so the requested deadline of a retried task is unknown.
     was_retried = stored.start_by is None and stored.queued_at > stored.created_at
     has_same_deadline = was_retried or _start_within(stored) == _start_within(requested)
     if not has_same_deadline or _request_of(stored) != _request_of(requested):

@@ -138,16 +138,18 @@ def _ids_with_key(tasks: Sequence[Task | DomainError], submissions: Sequence[Sub
     }
 
 
-def _match(tasks: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]) -> Outcome:
+def _match(
+    requested: Task | DomainError, first: Mapping[str, Task], outcomes: Mapping[str, Outcome]
+) -> Outcome:
     """Return the result of one submission: a later one with the same id replays the first."""
-    if isinstance(tasks, DomainError):
-        return tasks
-    outcome = outcomes[tasks.id]
-    is_first = first[tasks.id] is tasks
+    if isinstance(requested, DomainError):
+        return requested
+    outcome = outcomes[requested.id]
+    is_first = first[requested.id] is requested
     if isinstance(outcome, DomainError) or (is_first and not outcome.replayed):
         return outcome
     try:
-        check_same_request(outcome.task, tasks)
+        check_same_request(outcome.task, requested)
     except IdempotencyKeyReusedError as error:
         return error
     return Submitted(task=outcome.task, replayed=True)

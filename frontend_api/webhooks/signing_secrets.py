@@ -55,30 +55,30 @@ class SigningSecrets:
 
         Raises WebhooksNotOfferedError, DependencyUnavailableError.
         """
-        return self._valid(user_id, self.rotations.of(user_id))
+        return self._valid_secrets(user_id, self.rotations.of(user_id))
 
     def rotate(self, user_id: str) -> tuple[ValidSecret, ...]:
         """Add a new secret and return the valid ones.
 
         Two rotations in a row invalidate all earlier secrets. Raises as `of` does.
         """
-        self._given_key()
-        return self._valid(user_id, self.rotations.add(user_id, self.clock.now()))
+        self._require_key()
+        return self._valid_secrets(user_id, self.rotations.add(user_id, self.clock.now()))
 
-    def _valid(self, user_id: str, rotated: Rotations) -> tuple[ValidSecret, ...]:
+    def _valid_secrets(self, user_id: str, rotated: Rotations) -> tuple[ValidSecret, ...]:
         newest = ValidSecret(
-            key=self._derived(user_id, rotated.count), created_at=rotated.last_at, expires_at=None
+            key=self._derive(user_id, rotated.count), created_at=rotated.last_at, expires_at=None
         )
         if rotated.last_at is None or rotated.last_at + self.overlap <= self.clock.now():
             return (newest,)
-        before = self._derived(user_id, rotated.count - 1)
-        return newest, ValidSecret(key=before, created_at=None, expires_at=rotated.last_at + self.overlap)
+        previous = self._derive(user_id, rotated.count - 1)
+        return newest, ValidSecret(key=previous, created_at=None, expires_at=rotated.last_at + self.overlap)
 
-    def _derived(self, user_id: str, rotation: int) -> bytes:
+    def _derive(self, user_id: str, rotation: int) -> bytes:
         purpose = f"darkroom webhook secret\0{user_id}\0{rotation}"
-        return hmac.digest(self._given_key(), purpose.encode(), hashlib.sha256)
+        return hmac.digest(self._require_key(), purpose.encode(), hashlib.sha256)
 
-    def _given_key(self) -> bytes:
+    def _require_key(self) -> bytes:
         if self.key is None:
             raise WebhooksNotOfferedError("webhooks are not enabled in this deployment")
         return self.key
