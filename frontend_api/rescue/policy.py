@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from common.domain.failures import FailureCode
 from common.domain.task import Failure, Task, TaskStatus
+from common.shared_values import SHARED
 
 
 class Verdict(StrEnum):
@@ -56,7 +57,7 @@ class RescuePolicy:
     """A confirmed message that no worker takes for this long may be lost and is published again."""
     redeliver_within: timedelta = timedelta(seconds=60)
     """After a claim expires, Pub/Sub redelivers the message within this time, or never."""
-    give_up_after: timedelta = timedelta(days=14)
+    give_up_after: timedelta = timedelta(days=SHARED.retention.give_up_after_days)
     """Longest wait for a worker.
 
     It bounds the time to a terminal state, so that a maximum age of objects in the bucket can be
