@@ -54,13 +54,13 @@ def made_key(second: int = 0, **changes: object) -> ApiKey:
 
 
 @pytest.mark.parametrize("changes", [{}, {"expires_at": None}, {"last_used_at": NOW}])
-def test_a_key_is_read_as_it_was_added(keys: ApiKeyStore, changes: dict[str, object]) -> None:
+def test_get_returns_the_added_key(keys: ApiKeyStore, changes: dict[str, object]) -> None:
     key = replace(made_key(), **changes)  # type: ignore[arg-type]
     keys.add(key)
     assert keys.get(key.id) == key
 
 
-def test_the_keys_of_one_user_are_listed_newest_first(keys: ApiKeyStore) -> None:
+def test_list_for_returns_the_users_keys_newest_first(keys: ApiKeyStore) -> None:
     own = [made_key(second) for second in range(3)]
     for key in (*own, made_key(user_id="bob")):
         keys.add(key)
@@ -68,14 +68,14 @@ def test_the_keys_of_one_user_are_listed_newest_first(keys: ApiKeyStore) -> None
     assert keys.list_for("nobody") == ()
 
 
-def test_its_use_is_noted_and_nothing_else_changes(keys: ApiKeyStore) -> None:
+def test_record_use_changes_only_the_time_of_use(keys: ApiKeyStore) -> None:
     key = made_key()
     keys.add(key)
     keys.record_use(key, NOW)
     assert keys.get(key.id) == replace(key, last_used_at=NOW)
 
 
-def test_a_deleted_key_is_gone_and_stays_gone(keys: ApiKeyStore) -> None:
+def test_deleted_key_is_not_found(keys: ApiKeyStore) -> None:
     key = made_key()
     keys.add(key)
     keys.delete(key.id)
@@ -87,13 +87,13 @@ def test_a_deleted_key_is_gone_and_stays_gone(keys: ApiKeyStore) -> None:
 
 
 @pytest.mark.parametrize("key_id", ["x", "../tasks/x", "a/b", "é" * 16, "." * 16, "__reserved_id__"])
-def test_what_no_key_can_be_called_does_not_exist(keys: ApiKeyStore, key_id: str) -> None:
+def test_get_raises_not_found_for_malformed_ids(keys: ApiKeyStore, key_id: str) -> None:
     with pytest.raises(ApiKeyNotFoundError):
         keys.get(key_id)
 
 
 @pytest.mark.emulator
-def test_a_scope_of_a_newer_version_gives_no_right(emulators: Emulators) -> None:
+def test_unknown_scope_is_ignored(emulators: Emulators) -> None:
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     store = FirestoreApiKeys(client, timeout_seconds=10)
     key = made_key()
@@ -103,7 +103,7 @@ def test_a_scope_of_a_newer_version_gives_no_right(emulators: Emulators) -> None
 
 
 @pytest.mark.timeout(30)
-def test_a_store_that_cannot_be_reached_says_so_within_seconds(unreachable: ApiKeyStore) -> None:
+def test_methods_raise_within_seconds_when_unreachable(unreachable: ApiKeyStore) -> None:
     key = made_key()
     calls: list[Callable[[], object]] = [
         lambda: unreachable.add(key),

@@ -53,18 +53,18 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
     ids=["nobody", "an unsigned token", "the local stack's user", "a shared token", "a made-up key", "both"],
 )
 @pytest.mark.parametrize("path", ["/v1/tasks", "/v1/keys", "/v1/queue", "/v1/dead-letters"])
-def test_in_the_cloud_nobody_is_believed_unchecked(
+def test_cloud_rejects_unverified_credentials(
     client: FlaskClient, path: str, headers: dict[str, str]
 ) -> None:
     refused = client.get(path, headers=headers)
     assert (refused.status_code, refused.get_json()["code"]) == (401, "unauthenticated")
 
 
-def test_in_the_cloud_nobody_is_internal_who_was_not_named(client: FlaskClient) -> None:
+def test_cloud_rejects_internal_callers_by_default(client: FlaskClient) -> None:
     for headers in ({}, {"Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"}):
         assert client.post("/internal/rescue?token=", headers=headers).status_code == 401
 
 
-def test_in_the_cloud_the_page_is_told_no_emulator_and_no_token(client: FlaskClient) -> None:
+def test_cloud_page_config_has_no_emulator_and_no_token(client: FlaskClient) -> None:
     told = client.get("/config.json").get_json()
     assert (told["firestore_emulator"], told["mock_user_token"], told["user_id"]) == (None, None, None)

@@ -22,13 +22,13 @@ def configured(**environment: str) -> list[int]:
     return [int(word) for word in ran.stdout.split()]
 
 
-def test_those_who_wait_leave_the_threads_of_all_others_free() -> None:
+def test_waiting_callers_have_threads_of_their_own() -> None:
     threads, connections, *_ = configured(DARKROOM_API_THREADS="10", DARKROOM_MAX_WAITING="40")
     assert threads == 10 + 40
     assert connections > threads
 
 
-def test_files_are_asked_for_as_connections_need_them_and_as_the_system_allows() -> None:
+def test_file_limit_is_raised_up_to_the_systems_maximum() -> None:
     *_, few, most = configured(DARKROOM_API_THREADS="10", DARKROOM_MAX_WAITING="40")
     assert (few, most) == (10 + 40 + 1_000 + 2 * 40 + 256, 4_096)
     *_, all_there_are, _ = configured(DARKROOM_MAX_WAITING="10000")

@@ -27,7 +27,7 @@ def check(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
     ApiSettings().check()
 
 
-def test_the_local_stack_and_the_cloud_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_accepts_local_and_cloud_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     check(monkeypatch, **EMULATORS, DARKROOM_INTERNAL_TOKEN="x")
     monkeypatch.delenv("DARKROOM_INTERNAL_TOKEN")
     check(
@@ -63,12 +63,12 @@ def test_the_local_stack_and_the_cloud_run(monkeypatch: pytest.MonkeyPatch) -> N
         ),
     ],
 )
-def test_what_must_not_run_does_not(monkeypatch: pytest.MonkeyPatch, environment: dict[str, Any]) -> None:
+def test_check_rejects_unsafe_settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"DARKROOM_|EMULATOR"):
         check(monkeypatch, **environment)
 
 
-def test_the_process_ends_at_its_start_and_says_why() -> None:
+def test_process_exits_with_the_settings_error() -> None:
     environment = {"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:2"}
     started = subprocess.run(
         [

@@ -93,7 +93,7 @@ def test_query_has_an_index(query: Any) -> None:
     assert merged or needed in declared_indexes()
 
 
-def test_the_sums_have_an_index_that_holds_what_is_added_up() -> None:
+def test_sums_have_an_index_with_the_summed_fields() -> None:
     aggregations: list[Any] = []
     _RecordingBook(aggregations).totals_of("ada", [NOW.date()])
     aggregations += recorded_stats().sums

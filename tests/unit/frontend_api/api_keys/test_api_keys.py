@@ -30,7 +30,7 @@ def key_of(api: Api, *scopes: str, **changes: Any) -> dict[str, str]:
     return {"X-API-Key": created.get_json()["key"]}
 
 
-def test_a_key_is_shown_once_and_only_its_hash_is_kept(api: Api) -> None:
+def test_api_key_is_shown_once_and_stored_as_a_hash(api: Api) -> None:
     created = create(api, expires_in_days=7)
     assert created.status_code == 201
     body = created.get_json()
@@ -43,7 +43,7 @@ def test_a_key_is_shown_once_and_only_its_hash_is_kept(api: Api) -> None:
     assert body["key"][20:52] not in repr(kept)
 
 
-def test_a_key_speaks_for_its_owner(api: Api) -> None:
+def test_api_key_authenticates_its_owner(api: Api) -> None:
     headers = key_of(api, "read", "submit")
     task_id = api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=headers).get_json()["id"]
     assert api.stored(task_id).user_id == "ada"
@@ -53,7 +53,7 @@ def test_a_key_speaks_for_its_owner(api: Api) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-API-Key", "x-api-key", "X-Api-Key"])
-def test_the_headers_name_may_be_spelled_in_any_case(api: Api, name: str) -> None:
+def test_api_key_header_is_case_insensitive(api: Api, name: str) -> None:
     headers = {name: key_of(api, "read")["X-API-Key"]}
     assert api.client.get("/v1/models", headers=headers).status_code == 200
 
@@ -76,20 +76,20 @@ def changed(key: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("how", changed("drk_" + "0" * 54))
-def test_anything_but_the_key_opens_nothing(api: Api, how: str) -> None:
+def test_request_is_rejected_with_an_invalid_api_key(api: Api, how: str) -> None:
     wrong = changed(key_of(api, *EVERYTHING)["X-API-Key"])[how]
     latin = wrong.encode().decode("latin-1")
     answer = api.client.get("/v1/tasks", headers={"X-API-Key": latin})
     assert (answer.status_code, answer.get_json()["code"]) == (401, "unauthenticated")
 
 
-def test_a_key_and_a_token_at_once_are_refused(api: Api) -> None:
+def test_request_is_rejected_with_both_api_key_and_token(api: Api) -> None:
     answer = api.client.get("/v1/tasks", headers={**key_of(api, "read"), **ADA})
     assert answer.status_code == 401
     assert "not both" in answer.get_json()["detail"]
 
 
-def test_a_key_ends_when_it_was_told_to(api: Api) -> None:
+def test_api_key_is_rejected_after_its_expiry(api: Api) -> None:
     headers = key_of(api, "read", expires_in_days=1)
     api.clock.advance(86_399)
     assert api.client.get("/v1/models", headers=headers).status_code == 200
@@ -108,7 +108,7 @@ def needed_scopes(api: Api) -> dict[tuple[str, str], Scope]:
     }
 
 
-def test_every_operation_asks_for_its_scope(api: Api) -> None:
+def test_every_operation_requires_its_scope(api: Api) -> None:
     every = key_of(api, *EVERYTHING)
     lacking = {scope: key_of(api, *(other for other in EVERYTHING if other != scope)) for scope in Scope}
     asked = needed_scopes(api)
@@ -124,7 +124,7 @@ def test_every_operation_asks_for_its_scope(api: Api) -> None:
             assert allowed.status_code != 403, (verb, rule)
 
 
-def test_reading_is_no_submitting_and_the_document_says_so(api: Api) -> None:
+def test_read_scope_does_not_permit_submitting(api: Api) -> None:
     asked = needed_scopes(api)
     assert asked["GET", "/v1/tasks"] == Scope.READ
     assert asked["POST", "/v1/tasks"] == asked["DELETE", "/v1/tasks/<task_id>"] == Scope.SUBMIT
@@ -133,7 +133,7 @@ def test_reading_is_no_submitting_and_the_document_says_so(api: Api) -> None:
     assert "403" in paths["/v1/tasks"]["post"]["responses"]
 
 
-def test_an_operators_key_with_the_scope_looks_after_dead_letters(api: Api) -> None:
+def test_operators_admin_key_may_manage_dead_letters(api: Api) -> None:
     olga = signed_in_as("olga")
     admin = {"X-API-Key": create(api, olga, scopes=["admin"]).get_json()["key"]}
     reader = {"X-API-Key": create(api, olga, scopes=["read", "submit"]).get_json()["key"]}
@@ -142,7 +142,7 @@ def test_an_operators_key_with_the_scope_looks_after_dead_letters(api: Api) -> N
     assert api.client.get("/v1/dead-letters", headers=key_of(api, "admin")).status_code == 403
 
 
-def test_the_requests_line_names_the_key_and_never_holds_it(api: Api) -> None:
+def test_request_log_has_the_key_id_and_not_the_key(api: Api) -> None:
     headers = key_of(api, "read")
     with structlog.testing.capture_logs() as lines:
         api.client.get("/v1/models", headers=headers)
@@ -153,7 +153,7 @@ def test_the_requests_line_names_the_key_and_never_holds_it(api: Api) -> None:
     assert headers["X-API-Key"] not in repr(lines)
 
 
-def test_the_document_tells_what_a_key_may_meet_everywhere(api: Api) -> None:
+def test_document_lists_the_problems_of_api_keys_everywhere(api: Api) -> None:
     for path, verbs in api.client.get("/openapi.json").get_json()["paths"].items():
         for operation in verbs.values():
             if path.startswith("/v1/"):
@@ -162,7 +162,7 @@ def test_the_document_tells_what_a_key_may_meet_everywhere(api: Api) -> None:
                 assert "403" not in operation["responses"], path
 
 
-def test_a_key_gives_no_more_than_it_has(api: Api) -> None:
+def test_api_key_cannot_create_a_key_with_more_scopes(api: Api) -> None:
     narrow = key_of(api, "admin", "read")
     refused = create(api, narrow, scopes=["read", "submit"])
     assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden")
@@ -172,7 +172,7 @@ def test_a_key_gives_no_more_than_it_has(api: Api) -> None:
     assert [key.user_id for key in api.api_keys.list_for("ada")] == ["ada", "ada"]
 
 
-def test_a_key_makes_none_that_outlives_it(api: Api) -> None:
+def test_api_key_cannot_create_a_key_that_outlives_it(api: Api) -> None:
     short = key_of(api, "admin", expires_in_days=2)
     ends_at = api.client.get("/v1/keys", headers=ADA).get_json()["keys"][0]["expires_at"]
     assert create(api, short, scopes=["admin"], expires_in_days=3).status_code == 403
@@ -180,7 +180,7 @@ def test_a_key_makes_none_that_outlives_it(api: Api) -> None:
     assert create(api, short, scopes=["admin"]).get_json()["expires_at"] == ends_at
 
 
-def test_a_revoked_key_opens_nothing_any_more(api: Api) -> None:
+def test_revoked_key_is_rejected(api: Api) -> None:
     headers = key_of(api, "read")
     key_id = headers["X-API-Key"][4:20]
     assert api.client.get("/v1/models", headers=headers).status_code == 200
@@ -191,7 +191,7 @@ def test_a_revoked_key_opens_nothing_any_more(api: Api) -> None:
     assert (again.status_code, again.get_json()["code"]) == (404, "api_key_not_found")
 
 
-def test_a_key_revoked_elsewhere_is_known_for_seconds_only(api: Api) -> None:
+def test_key_revoked_elsewhere_is_rejected_after_the_cache_ttl(api: Api) -> None:
     headers = key_of(api, "read")
     assert api.client.get("/v1/models", headers=headers).status_code == 200
     api.api_keys.delete(headers["X-API-Key"][4:20])  # as another instance does
@@ -201,7 +201,7 @@ def test_a_key_revoked_elsewhere_is_known_for_seconds_only(api: Api) -> None:
     assert api.client.get("/v1/models", headers=headers).status_code == 401
 
 
-def test_a_key_is_read_once_in_a_while_and_not_with_each_request(api: Api) -> None:
+def test_key_is_read_once_per_cache_ttl(api: Api) -> None:
     headers = key_of(api, "read")
     for _ in range(5):
         api.client.get("/v1/models", headers=headers)
@@ -211,7 +211,7 @@ def test_a_key_is_read_once_in_a_while_and_not_with_each_request(api: Api) -> No
     assert api.api_keys.reads == 2
 
 
-def test_its_last_use_is_told_to_within_minutes(api: Api) -> None:
+def test_last_use_is_recorded_every_ten_minutes(api: Api) -> None:
     def last_used() -> str | None:
         used: str | None = api.client.get("/v1/keys", headers=ADA).get_json()["keys"][0]["last_used_at"]
         return used
@@ -229,7 +229,7 @@ def test_its_last_use_is_told_to_within_minutes(api: Api) -> None:
     assert last_used() != first
 
 
-def test_without_firestore_a_known_key_goes_on_and_an_unknown_one_is_told_to_wait(api: Api) -> None:
+def test_cached_key_works_and_others_get_503_without_firestore(api: Api) -> None:
     known, unknown = key_of(api, "read"), key_of(api, "read")
     api.client.get("/v1/models", headers=known)
     api.clock.advance(1)
@@ -239,7 +239,7 @@ def test_without_firestore_a_known_key_goes_on_and_an_unknown_one_is_told_to_wai
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
 
 
-def test_a_use_that_cannot_be_noted_is_a_use_all_the_same(api: Api) -> None:
+def test_request_succeeds_when_the_use_cannot_be_recorded(api: Api) -> None:
     headers = key_of(api, "read")
     for seconds in (0, 590, 15):
         api.clock.advance(seconds)
@@ -249,7 +249,7 @@ def test_a_use_that_cannot_be_noted_is_a_use_all_the_same(api: Api) -> None:
         assert api.client.get("/v1/models", headers=headers).status_code == 200
 
 
-def test_nobody_has_more_keys_than_fit_on_a_page(api: Api) -> None:
+def test_create_is_rejected_at_the_maximum_number_of_keys(api: Api) -> None:
     for _ in range(MAX_KEYS_PER_CALLER):
         assert create(api).status_code == 201
     refused = create(api)
@@ -272,18 +272,18 @@ def test_nobody_has_more_keys_than_fit_on_a_page(api: Api) -> None:
         ({"user_id": "bob"}, "/user_id"),
     ],
 )
-def test_what_is_no_key_is_refused_by_name(api: Api, changes: dict[str, Any], pointer: str) -> None:
+def test_create_names_each_invalid_field(api: Api, changes: dict[str, Any], pointer: str) -> None:
     refused = create(api, **changes)
     assert (refused.status_code, refused.get_json()["errors"][0]["pointer"]) == (422, pointer)
 
 
 @given(st.integers(min_value=0, max_value=57), st.sampled_from("0Az"))
-def test_one_wrong_character_is_always_noticed(place: int, character: str) -> None:
+def test_checksum_detects_one_wrong_character(place: int, character: str) -> None:
     key_id, key = new_key()
     assert id_of(key) == key_id
     wrong = key[:place] + character + key[place + 1 :]
     assert (id_of(wrong) is None) == (wrong != key)
 
 
-def test_the_checksum_is_what_scanners_will_compute() -> None:
+def test_checksum_is_crc32_in_base_62() -> None:
     assert checksum("drk_" + "0" * 48) == "4Se7aO"

@@ -18,19 +18,19 @@ def demanded(seconds: float, count: int, busy: int, target: float = TARGET_SECON
 
 
 @given(gpu_seconds, st.integers(min_value=1, max_value=100_000), workers, targets)
-def test_it_is_never_zero_while_a_task_has_not_ended(
+def test_demand_is_above_zero_with_unfinished_tasks(
     seconds: float, count: int, busy: int, target: float
 ) -> None:
     assert demanded(seconds, count, busy, target) >= 1
 
 
 @given(gpu_seconds, workers, targets)
-def test_without_a_task_it_is_zero(seconds: float, busy: int, target: float) -> None:
+def test_demand_is_zero_without_tasks(seconds: float, busy: int, target: float) -> None:
     assert demanded(seconds, 0, busy, target) == 0
 
 
 @given(gpu_seconds, gpu_seconds, tasks, tasks, workers, workers, targets)
-def test_more_work_never_asks_for_fewer(
+def test_demand_never_falls_with_more_work(
     seconds: float, more: float, count: int, more_tasks: int, busy: int, more_busy: int, target: float
 ) -> None:
     fewer = demanded(seconds, count, busy, target)
@@ -38,20 +38,18 @@ def test_more_work_never_asks_for_fewer(
 
 
 @given(gpu_seconds, tasks, workers, targets)
-def test_there_are_never_more_workers_than_tasks(
+def test_demand_never_exceeds_the_number_of_tasks(
     seconds: float, count: int, busy: int, target: float
 ) -> None:
     assert demanded(seconds, count, busy, target) <= count
 
 
 @given(gpu_seconds, tasks, workers, targets)
-def test_shrinking_to_it_takes_no_worker_from_its_task(
-    seconds: float, count: int, busy: int, target: float
-) -> None:
+def test_demand_is_at_least_the_busy_workers(seconds: float, count: int, busy: int, target: float) -> None:
     assert math.ceil(demanded(seconds, count, busy, target)) >= min(busy, count)
 
 
 @given(gpu_seconds, workers, targets)
-def test_so_many_workers_are_done_within_the_target(seconds: float, busy: int, target: float) -> None:
+def test_demanded_workers_finish_within_the_target(seconds: float, busy: int, target: float) -> None:
     chosen = math.ceil(demanded(seconds, 10**9, busy, target))
     assert seconds / chosen <= target * (1 + 1e-9)

@@ -31,7 +31,7 @@ def queue(api: Api, count: int) -> None:
     api.clock.advance(1)  # a submission at the time of a measurement counts for the next one
 
 
-def test_it_is_zero_only_without_a_task(api: Api) -> None:
+def test_demand_is_zero_only_without_tasks(api: Api) -> None:
     nothing = {"workers": 0, "gpu_seconds": 0, "tasks": 0, "busy_workers": 0}
     assert {**asked(api), "as_of": None} == {**nothing, "as_of": None}
     queue(api, 1)
@@ -39,7 +39,7 @@ def test_it_is_zero_only_without_a_task(api: Api) -> None:
     assert asked(api)["workers"] == 1
 
 
-def test_it_rises_with_the_work_and_falls_with_the_target(api: Api) -> None:
+def test_demand_rises_with_work_and_falls_with_the_target(api: Api) -> None:
     measured_worker(api, seconds_per_task=20)
     queue(api, 44)
     told = asked(api)
@@ -48,7 +48,7 @@ def test_it_rises_with_the_work_and_falls_with_the_target(api: Api) -> None:
     assert asked(api, "?target_seconds=88")["workers"] == pytest.approx(10, abs=0.001)
 
 
-def test_a_worker_that_draws_counts_as_one(api: Api) -> None:
+def test_busy_worker_counts_as_one(api: Api) -> None:
     for name in ("one", "two", "three"):
         measured_worker(api, name, seconds_per_task=1)
     for name in ("a", "b"):
@@ -57,13 +57,13 @@ def test_a_worker_that_draws_counts_as_one(api: Api) -> None:
     assert (told["workers"], told["busy_workers"], told["tasks"]) == (2, 2, 2)
 
 
-def test_what_nobody_has_measured_is_one_workers_work(api: Api) -> None:
+def test_model_without_measurements_counts_as_one_worker(api: Api) -> None:
     queue(api, 500)
     told = asked(api)
     assert (told["workers"], told["gpu_seconds"], told["tasks"]) == (1, None, 500)
 
 
-def test_a_pool_is_told_of_its_own_models(api: Api) -> None:
+def test_demand_covers_the_pools_models_only(api: Api) -> None:
     queue(api, 3)
     assert asked(api, "?models=demo")["tasks"] == 3
 
@@ -77,12 +77,12 @@ def test_a_pool_is_told_of_its_own_models(api: Api) -> None:
         ("?model=demo", "model"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_by_name(api: Api, query: str, parameter: str) -> None:
+def test_demand_rejects_invalid_parameters(api: Api, query: str, parameter: str) -> None:
     answer = api.client.get(f"/internal/autoscaling{query}", headers=BY_TOKEN)
     assert (answer.status_code, answer.get_json()["errors"][0]["parameter"]) == (422, parameter)
 
 
-def test_without_firestore_there_is_no_figure(api: Api) -> None:
+def test_demand_returns_503_without_firestore(api: Api) -> None:
     queue(api, 3)
     assert asked(api)["tasks"] == 3
     api.stats.unavailable = True
@@ -91,7 +91,7 @@ def test_without_firestore_there_is_no_figure(api: Api) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (503, "dependency_unavailable")
 
 
-def test_an_outdated_workload_is_no_figure(api: Api) -> None:
+def test_demand_returns_503_when_the_workload_is_outdated(api: Api) -> None:
     asked(api)
     reading = api.dependencies.estimates.workload_cache
     api.clock.advance(31)
@@ -106,10 +106,10 @@ def test_an_outdated_workload_is_no_figure(api: Api) -> None:
     [{}, {"Authorization": f"Bearer {INTERNAL_TOKEN}"}, {"X-API-Key": AUTOSCALING_TOKEN}],
     ids=["nobody", "the scheduler", "as an API key"],
 )
-def test_nobody_else_is_told(api: Api, headers: dict[str, str]) -> None:
+def test_demand_rejects_other_callers(api: Api, headers: dict[str, str]) -> None:
     assert api.client.get("/internal/autoscaling", headers=headers).status_code == 401
     assert api.client.get(f"/internal/autoscaling?token={AUTOSCALING_TOKEN}").status_code == 401
 
 
-def test_its_token_opens_nothing_else(api: Api) -> None:
+def test_autoscaling_token_is_rejected_elsewhere(api: Api) -> None:
     assert api.client.post("/internal/rescue", headers=BY_TOKEN).status_code == 401

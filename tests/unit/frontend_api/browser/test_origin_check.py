@@ -10,7 +10,7 @@ BODY = {"prompt": "a large red circle"}
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1:8080"])
-def test_the_machines_own_names_are_answered_on_any_port(api: Api, host: str) -> None:
+def test_loopback_names_are_accepted_on_any_port(api: Api, host: str) -> None:
     assert api.client.get("/v1/tasks", headers={"Host": host}).status_code == 200
     assert api.client.post("/v1/tasks", json=BODY, headers={"Host": host}).status_code == 202
 
@@ -23,9 +23,7 @@ def test_the_machines_own_names_are_answered_on_any_port(api: Api, host: str) ->
     ("method", "path"),
     [("GET", "/v1/tasks"), ("POST", "/v1/tasks"), ("GET", "/"), ("GET", "/config.json"), ("GET", "/healthz")],
 )
-def test_a_name_that_was_made_to_point_here_is_told_nothing(
-    api: Api, host: str, method: str, path: str
-) -> None:
+def test_other_host_names_are_rejected(api: Api, host: str, method: str, path: str) -> None:
     # The page and the API appear to have the same origin: only the hostname differs.
     headers = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     answer = api.client.open(path, method=method, headers=headers, json=BODY if method == "POST" else None)
@@ -46,7 +44,7 @@ def test_a_name_that_was_made_to_point_here_is_told_nothing(
     ],
     ids=str,
 )
-def test_a_page_of_another_origin_changes_nothing(api: Api, headers: dict[str, str]) -> None:
+def test_cross_origin_changes_are_rejected(api: Api, headers: dict[str, str]) -> None:
     kept = api.stored_task(task_id="kept")
     for method, path in (
         ("POST", "/v1/tasks"),
@@ -71,11 +69,11 @@ def test_a_page_of_another_origin_changes_nothing(api: Api, headers: dict[str, s
     ],
     ids=str,
 )
-def test_the_page_itself_and_programs_are_served(api: Api, headers: dict[str, str]) -> None:
+def test_same_origin_pages_and_programs_are_accepted(api: Api, headers: dict[str, str]) -> None:
     assert api.client.post("/v1/tasks", json=BODY, headers=headers).status_code == 202
 
 
-def test_where_credentials_are_asked_for_any_name_is_answered(api: Api) -> None:
+def test_any_host_name_is_accepted_where_credentials_are_required(api: Api) -> None:
     cloud: Flask = create_app(api.dependencies)
     headers = {"Host": "darkroom.example", "Origin": "https://darkroom.example"}
     assert cloud.test_client().post("/v1/tasks", json=BODY, headers=headers).status_code == 202

@@ -49,7 +49,7 @@ def answered(api: Api, body: bytes, headers: dict[str, str]) -> None:
 
 
 @given(st.dictionaries(NAMES | st.text(max_size=8), JSON, max_size=5))
-def test_any_object_is_answered(api: Api, fields: dict[str, Any]) -> None:
+def test_any_json_object_gets_a_documented_response(api: Api, fields: dict[str, Any]) -> None:
     answered(api, json.dumps({"prompt": "a circle", **fields}).encode(), {})
 
 
@@ -57,10 +57,10 @@ def test_any_object_is_answered(api: Api, fields: dict[str, Any]) -> None:
 @example(b"-")
 @example(b'{"prompt": "\\u0000"}')
 @example(b'{"prompt": "a", "seed": 1E400}')
-def test_any_bytes_are_answered(api: Api, body: bytes) -> None:
+def test_any_bytes_get_a_documented_response(api: Api, body: bytes) -> None:
     answered(api, body, {})
 
 
 @given(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=80))
-def test_any_header_is_answered(api: Api, value: str) -> None:
+def test_any_header_gets_a_documented_response(api: Api, value: str) -> None:
     answered(api, b'{"prompt": "a"}', {"Authorization": f"Bearer {value}", "Idempotency-Key": value})

@@ -131,7 +131,7 @@ def problem_in(answer: TestResponse, code: str, status: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("changes", "pointer", "detail"), FIELDS.values(), ids=FIELDS)
-def test_a_bad_field_is_named_with_its_limit(
+def test_invalid_field_is_named_with_its_limit(
     api: Api, changes: dict[str, Any], pointer: str, detail: str
 ) -> None:
     answer = post(api, json.dumps({**VALID, **changes}).encode())
@@ -143,28 +143,28 @@ def test_a_bad_field_is_named_with_its_limit(
 
 
 @pytest.mark.parametrize(("body", "detail"), BODIES.values(), ids=BODIES)
-def test_a_body_that_is_not_one_json_object_is_refused(api: Api, body: bytes, detail: str) -> None:
+def test_body_is_rejected_unless_one_json_object(api: Api, body: bytes, detail: str) -> None:
     problem = problem_in(post(api, body), "malformed_body", 400)
     assert problem["errors"][0]["pointer"] == ""
     assert detail in problem["detail"]
     assert api.has_taken_nothing()
 
 
-def test_a_prompt_that_is_missing_is_required(api: Api) -> None:
+def test_missing_prompt_is_rejected(api: Api) -> None:
     problem = problem_in(post(api, b"{}"), "parameters_rejected", 422)
     assert problem["errors"] == [{"pointer": "/prompt", "detail": "is required"}]
     assert api.has_taken_nothing()
 
 
 @pytest.mark.parametrize("half", ["\\ud800", "\\udc00", "\\udc00\\ud800"])
-def test_half_a_surrogate_pair_in_a_prompt_is_refused(api: Api, half: str) -> None:
+def test_prompt_with_a_lone_surrogate_is_rejected(api: Api, half: str) -> None:
     problem = problem_in(post(api, f'{{"prompt": "a{half}"}}'.encode()), "parameters_rejected", 422)
     assert problem["errors"][0]["pointer"] == "/prompt"
     assert "surrogate" in problem["errors"][0]["detail"]
     assert api.has_taken_nothing()
 
 
-def test_a_number_that_overflows_is_refused(api: Api) -> None:
+def test_overflowing_number_is_rejected(api: Api) -> None:
     problem = problem_in(post(api, b'{"prompt": "a", "guidance_scale": 1e999}'), "parameters_rejected", 422)
     assert problem["errors"] == [{"pointer": "/guidance_scale", "detail": "must be a finite number"}]
     assert api.has_taken_nothing()
@@ -176,7 +176,7 @@ def test_rejection_names_every_invalid_field(api: Api) -> None:
     assert api.has_taken_nothing()
 
 
-def test_an_unknown_model_is_told_what_is_on_offer(api: Api) -> None:
+def test_unknown_model_problem_lists_the_offered_models(api: Api) -> None:
     problem = problem_in(api.submit(model="dall-e"), "unknown_model", 422)
     assert problem["errors"] == [{"pointer": "/model", "detail": "must be one of demo; got 'dall-e'"}]
     assert api.has_taken_nothing()
@@ -185,7 +185,7 @@ def test_an_unknown_model_is_told_what_is_on_offer(api: Api) -> None:
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
 )
-def test_only_json_is_taken(api: Api, content_type: str | None) -> None:
+def test_body_of_another_media_type_is_rejected(api: Api, content_type: str | None) -> None:
     answer = post(api, json.dumps(VALID).encode(), content_type)
     problem = problem_in(answer, "unsupported_media_type", 415)
     assert problem["errors"][0]["header"] == "Content-Type"
@@ -193,11 +193,11 @@ def test_only_json_is_taken(api: Api, content_type: str | None) -> None:
     assert api.has_taken_nothing()
 
 
-def test_a_charset_beside_the_content_type_is_fine(api: Api) -> None:
+def test_content_type_may_have_a_charset(api: Api) -> None:
     assert post(api, json.dumps(VALID).encode(), "application/json; charset=utf-8").status_code == 202
 
 
-def test_twenty_megabytes_are_refused_unread(api: Api) -> None:
+def test_large_body_is_rejected_unread(api: Api) -> None:
     answer = post(api, b'{"prompt": "' + b"x" * 20_000_000 + b'"}')
     problem = problem_in(answer, "body_too_large", 413)
     assert problem["errors"] == [{"pointer": "", "detail": f"must have at most {MAX_BODY_BYTES} bytes"}]
@@ -205,7 +205,7 @@ def test_twenty_megabytes_are_refused_unread(api: Api) -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 3 * MAX_BODY_BYTES])
-def test_a_large_body_that_does_not_say_its_length_is_refused(api: Api, size: int) -> None:
+def test_large_body_without_a_length_is_rejected(api: Api, size: int) -> None:
     # White space after the object: cut off at the limit, this would be a valid body.
     body = json.dumps(VALID).encode().ljust(size)
     answer = api.client.post(
@@ -219,7 +219,7 @@ def test_a_large_body_that_does_not_say_its_length_is_refused(api: Api, size: in
     assert api.has_taken_nothing()
 
 
-def test_a_body_at_the_limit_is_read(api: Api) -> None:
+def test_body_at_the_size_limit_is_accepted(api: Api) -> None:
     assert post(api, json.dumps(VALID).encode().ljust(MAX_BODY_BYTES)).status_code == 202
 
 
@@ -232,7 +232,7 @@ MANY_VALUES = {
 
 
 @pytest.mark.parametrize("changes", MANY_VALUES.values(), ids=MANY_VALUES)
-def test_too_many_values_are_refused_before_parsing(api: Api, changes: dict[str, Any]) -> None:
+def test_too_many_values_are_rejected_before_parsing(api: Api, changes: dict[str, Any]) -> None:
     body = json.dumps({**VALID, **changes}, separators=(",", ":")).encode() + b"which is not JSON"
     assert len(body) <= MAX_BODY_BYTES
     problem = problem_in(post(api, body), "parameters_rejected", 422)
@@ -242,28 +242,28 @@ def test_too_many_values_are_refused_before_parsing(api: Api, changes: dict[str,
     assert api.has_taken_nothing()
 
 
-def test_punctuation_in_a_prompt_is_no_value(api: Api) -> None:
+def test_punctuation_in_strings_is_not_counted_as_values(api: Api) -> None:
     prompt = 'a "red", {[blue]}, \\ '[:20] * 100
     assert api.submit(prompt=prompt, labels={f"l{n}": ',"{[' * 25 for n in range(16)}).status_code == 202
 
 
-def test_more_fields_than_there_are_is_one_error(api: Api) -> None:
+def test_too_many_fields_are_one_error(api: Api) -> None:
     problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(50)}), "parameters_rejected", 422)
     assert problem["errors"] == [{"pointer": "", "detail": "must have at most 40 fields (got 51)"}]
 
 
-def test_more_errors_than_are_listed_are_announced(api: Api) -> None:
+def test_problem_counts_errors_beyond_the_listed_ones(api: Api) -> None:
     problem = problem_in(api.submit(**{f"f{n}": 1 for n in range(30)}), "parameters_rejected", 422)
     assert len(problem["errors"]) == 20
     assert problem["detail"] == "30 fields are invalid; `errors` lists the first 20"
 
 
-def test_too_many_labels_are_one_error_whatever_their_names(api: Api) -> None:
+def test_too_many_labels_are_one_error(api: Api) -> None:
     problem = problem_in(api.submit(labels={f"L{n}": "" for n in range(200)}), "parameters_rejected", 422)
     assert problem["errors"] == [{"pointer": "/labels", "detail": "must have at most 16 entries"}]
 
 
-def test_a_body_of_nothing_but_unknown_fields_gets_a_short_answer(api: Api) -> None:
+def test_response_is_short_for_many_unknown_fields(api: Api) -> None:
     answer = post(api, json.dumps({"x" * 300 + str(n): n for n in range(2_000)}).encode())
     problem_in(answer, "parameters_rejected", 422)
     assert len(answer.data) < 10_000
@@ -271,7 +271,7 @@ def test_a_body_of_nothing_but_unknown_fields_gets_a_short_answer(api: Api) -> N
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "schlüssel", "tab\there"])
-def test_an_idempotency_key_is_short_printable_ascii(api: Api, key: str) -> None:
+def test_idempotency_key_must_be_short_printable_ascii(api: Api, key: str) -> None:
     answer = api.client.post(
         "/v1/tasks", json=VALID, headers={"Idempotency-Key": key.encode().decode("latin-1")}
     )

@@ -18,7 +18,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     api.subscriptions.shut_down()
 
 
-def test_the_others_stand_in_line(api: Api) -> None:
+def test_limiter_makes_further_requests_wait(api: Api) -> None:
     task = api.stored_task()
     in_the_store, goes_on, read = threading.Semaphore(0), threading.Event(), api.store.get
 
@@ -36,7 +36,7 @@ def test_the_others_stand_in_line(api: Api) -> None:
         assert [answer.result(10).status_code for answer in answers] == [200] * 3
 
 
-def test_those_who_wait_let_others_in(api: Api) -> None:
+def test_limiter_releases_capacity_during_a_wait(api: Api) -> None:
     task = api.stored_task()
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(api.client.get, f"/v1/tasks/{task.id}", headers={"Prefer": "wait=30"})
@@ -49,7 +49,7 @@ def test_those_who_wait_let_others_in(api: Api) -> None:
     stream.close()
 
 
-def test_a_request_that_fails_leaves_as_well(api: Api) -> None:
+def test_limiter_releases_capacity_after_an_error(api: Api) -> None:
     for _ in range(3):
         assert api.client.get("/v1/tasks/nobody").status_code == 404
         assert api.client.get("/v1/tasks", headers={"Host": "elsewhere.example"}).status_code == 400

@@ -94,7 +94,7 @@ def of_kind(*kinds: Kind) -> list[str]:
     return [route for route in routes() if KINDS.get(route) in kinds]
 
 
-def test_every_route_says_whose_it_is() -> None:
+def test_every_route_is_classified_by_its_owner() -> None:
     assert routes() == sorted(KINDS)
 
 
@@ -152,7 +152,7 @@ def ada(request: pytest.FixtureRequest, api: Api) -> dict[str, str]:
     "bobs", [queued, processing, completed, failed, expired], ids=lambda make: make.__name__
 )
 @pytest.mark.parametrize("route", of_kind(Kind.OF_A_TASK))
-def test_somebody_elses_task_answers_as_one_that_never_was(
+def test_other_users_task_gets_the_response_of_a_missing_one(
     api: Api, ada: dict[str, str], route: str, bobs: Callable[[Api], Task]
 ) -> None:
     task = bobs(api)
@@ -168,7 +168,7 @@ def test_somebody_elses_task_answers_as_one_that_never_was(
 
 
 @pytest.mark.parametrize("route", of_kind(Kind.OF_A_KEY))
-def test_somebody_elses_api_key_answers_as_one_that_never_was(
+def test_other_users_key_gets_the_response_of_a_missing_one(
     api: Api, ada: dict[str, str], route: str
 ) -> None:
     made = api.client.post("/v1/keys", json={"name": "bob's", "scopes": ["read"]}, headers=BOB).get_json()
@@ -180,7 +180,7 @@ def test_somebody_elses_api_key_answers_as_one_that_never_was(
 
 
 @pytest.mark.parametrize("route", [r for r in of_kind(Kind.THE_CALLERS) if r.startswith("GET")])
-def test_what_others_have_changes_nothing_for_the_caller(api: Api, ada: dict[str, str], route: str) -> None:
+def test_other_users_data_does_not_change_responses(api: Api, ada: dict[str, str], route: str) -> None:
     before = told(asked(api, route, ada), "no id")
     completed(api)
     api.stored_task(user_id="bob", task_id="another")
@@ -188,7 +188,7 @@ def test_what_others_have_changes_nothing_for_the_caller(api: Api, ada: dict[str
     assert told(asked(api, route, ada), "no id") == before
 
 
-def test_the_same_idempotency_key_of_another_caller_makes_a_task_of_their_own(api: Api) -> None:
+def test_idempotency_keys_are_separate_per_caller(api: Api) -> None:
     def submitted(headers: dict[str, str]) -> Any:
         key = {"Idempotency-Key": "order-1815", **headers}
         return api.client.post("/v1/tasks", json={"prompt": "a circle"}, headers=key)
@@ -200,7 +200,7 @@ def test_the_same_idempotency_key_of_another_caller_makes_a_task_of_their_own(ap
 
 
 @pytest.mark.parametrize("route", of_kind(Kind.OPERATORS))
-def test_what_is_for_operators_says_the_same_of_any_id_to_others(
+def test_operator_routes_reject_other_callers_alike_for_any_id(
     api: Api, ada: dict[str, str], route: str
 ) -> None:
     answers = [asked(api, route, ada, letter_id=letter) for letter in ("20260101-120000-000-1", "x")]
@@ -210,6 +210,6 @@ def test_what_is_for_operators_says_the_same_of_any_id_to_others(
 
 
 @pytest.mark.parametrize("route", of_kind(Kind.MACHINES))
-def test_what_is_for_machines_knows_no_person(api: Api, ada: dict[str, str], route: str) -> None:
+def test_internal_routes_reject_users(api: Api, ada: dict[str, str], route: str) -> None:
     assert asked(api, route, ada).status_code == 401
     assert asked(api, route, OLGA).status_code == 401

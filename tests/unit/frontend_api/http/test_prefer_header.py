@@ -31,5 +31,5 @@ from frontend_api.http.prefer_header import wait_seconds
         (",;=,,", None),
     ],
 )
-def test_a_wait_is_read_or_left_alone(prefer: str | None, seconds: int | None) -> None:
+def test_wait_seconds_parses_the_prefer_header(prefer: str | None, seconds: int | None) -> None:
     assert wait_seconds(prefer) == seconds

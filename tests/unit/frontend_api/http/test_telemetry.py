@@ -23,9 +23,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> RecordedSpans:
     return RecordedSpans(monkeypatch)
 
 
-def test_a_request_goes_on_with_the_callers_trace_and_so_does_the_task(
-    api: Api, spans: RecordedSpans
-) -> None:
+def test_request_and_task_continue_the_callers_trace(api: Api, spans: RecordedSpans) -> None:
     answer = api.client.post("/v1/tasks", json={"prompt": "a red circle"}, headers={"traceparent": CALLERS})
     assert answer.headers["X-Trace-Id"] == TRACE
     request = spans.one("POST /v1/tasks")
@@ -39,12 +37,12 @@ def test_a_request_goes_on_with_the_callers_trace_and_so_does_the_task(
 
 
 @pytest.mark.parametrize("header", ["", "00-zz-zz-00", "nonsense", f"00-{'0' * 32}-b7ad6b7169203331-01"])
-def test_a_traceparent_that_is_none_begins_another_trace(api: Api, spans: RecordedSpans, header: str) -> None:
+def test_invalid_traceparent_starts_a_new_trace(api: Api, spans: RecordedSpans, header: str) -> None:
     assert api.client.get("/v1/models", headers={"traceparent": header}).status_code == 200
     assert spans.one("GET /v1/models").parent is None
 
 
-def test_requests_are_counted_by_route_and_never_by_what_a_stranger_makes_up(api: Api) -> None:
+def test_request_metrics_have_only_known_routes_and_methods(api: Api) -> None:
     counted = CountedMetrics()
     api.client.get("/v1/tasks/unknown-1")
     api.client.get("/v1/tasks/unknown-2")
@@ -60,9 +58,7 @@ def test_requests_are_counted_by_route_and_never_by_what_a_stranger_makes_up(api
     assert told == {("GET", "/v1/tasks/<task_id>", 404): 2, ("_OTHER", None, 405): 1}
 
 
-def test_a_webhook_goes_out_in_the_trace_of_the_message_and_the_push_is_linked(
-    api: Api, spans: RecordedSpans
-) -> None:
+def test_webhook_continues_the_messages_trace_linked_to_the_push(api: Api, spans: RecordedSpans) -> None:
     task = api.completed_task(callback_url=URL)
     api.receiver.outcomes = [Outcome(status=500, duration_seconds=0.1)]
     with spanned("process darkroom-tasks-demo"):
@@ -88,7 +84,7 @@ def test_a_webhook_goes_out_in_the_trace_of_the_message_and_the_push_is_linked(
     assert "a-secret-path" not in outgoing.to_json()
 
 
-def test_tries_are_counted_by_how_they_went(api: Api) -> None:
+def test_webhook_attempts_are_counted_by_outcome(api: Api) -> None:
     counted = CountedMetrics()
     api.receiver.outcomes = [
         Outcome(status=500),
@@ -106,7 +102,7 @@ def test_tries_are_counted_by_how_they_went(api: Api) -> None:
     }
 
 
-def test_what_the_api_ends_is_counted_when_it_is_told(api: Api) -> None:
+def test_finished_tasks_are_counted_when_their_event_is_published(api: Api) -> None:
     counted = CountedMetrics()
     task_id = api.client.post("/v1/tasks", json={"prompt": "a red circle"}).get_json()["id"]
     for _ in range(2):
@@ -114,7 +110,7 @@ def test_what_the_api_ends_is_counted_when_it_is_told(api: Api) -> None:
     assert counted.of("darkroom.tasks.finished") == {labelled(model="demo", status="cancelled"): 1}
 
 
-def test_the_queue_is_shown_by_model_and_not_at_all_while_it_cannot_be_read(api: Api) -> None:
+def test_queue_gauges_are_empty_without_the_store(api: Api) -> None:
     api.client.post("/v1/tasks", json={"prompt": "a red circle"})
     api.clock.advance(7)
     now, asked = [0.0], []

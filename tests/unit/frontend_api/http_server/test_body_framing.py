@@ -68,7 +68,7 @@ FRAMINGS = {
 
 @pytest.mark.parametrize("sent", FRAMINGS.values(), ids=FRAMINGS)
 @pytest.mark.parametrize("piece", [1, 7, 100_000])
-def test_gunicorn_reads_all_that_is_given_to_it_or_refuses_it(sent: bytes, piece: int) -> None:
+def test_gunicorn_reads_the_framed_body_or_rejects_it(sent: bytes, piece: int) -> None:
     incoming = arrived(sent + NEXT, piece)
     try:
         body, left = read_by_gunicorn(incoming)
@@ -82,7 +82,7 @@ def test_gunicorn_reads_all_that_is_given_to_it_or_refuses_it(sent: bytes, piece
 
 
 @pytest.mark.parametrize("name", list(FRAMINGS)[:8])
-def test_what_is_allowed_is_read_whole_and_the_next_request_is_left(name: str) -> None:
+def test_body_is_read_whole_and_the_next_request_is_left(name: str) -> None:
     incoming = arrived(FRAMINGS[name] + NEXT)
     body, left = read_by_gunicorn(incoming)
     assert (incoming.rest, left) == (NEXT, b"")
@@ -94,7 +94,7 @@ def test_what_is_allowed_is_read_whole_and_the_next_request_is_left(name: str) -
         st.sampled_from([*CHUNKED.splitlines(keepends=True), b"5", b"0", b"\r\n", b"\n", b" ", b";", b"a: b"])
     )
 )
-def test_nothing_that_arrives_raises(parts: list[bytes]) -> None:
+def test_framing_never_raises(parts: list[bytes]) -> None:
     for start in (b"", HEAD, CHUNKED):
         incoming = arrived(start + b"".join(parts), 16)
         assert incoming.size <= len(start + b"".join(parts))
@@ -113,7 +113,7 @@ COSTLY = {
 
 
 @pytest.mark.parametrize("sent", COSTLY.values(), ids=COSTLY)
-def test_no_framing_costs_time_by_the_square_of_its_length(sent: bytes) -> None:
+def test_framing_time_is_linear_in_its_length(sent: bytes) -> None:
     began = time.process_time()
     incoming = arrived(sent, 16_384)
     with contextlib.suppress(Exception):
@@ -121,12 +121,12 @@ def test_no_framing_costs_time_by_the_square_of_its_length(sent: bytes) -> None:
     assert time.process_time() - began < SLOWEST_SECONDS
 
 
-def test_gunicorn_gets_no_more_at_once_than_it_is_made_for() -> None:
+def test_gunicorn_gets_bounded_chunks() -> None:
     for sent in (HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * 1_000_000, HEAD + b"X: y\r\n" * 30_000):
         assert {len(piece) for piece in arrived(sent, 1_000).chunks[:-1]} == {8_192}
 
 
-def test_the_framing_of_chunks_is_bounded_as_their_content_is() -> None:
+def test_chunk_framing_is_bounded() -> None:
     assert arrived(COSTLY["tiny chunks"]).is_malformed
     assert arrived(COSTLY["long extensions"]).size < 200_000
     assert arrived(CHUNKED + b"FFFFFFFFFFFFFFFF\r\n").is_too_large

@@ -17,26 +17,26 @@ HAND_OVER_UNREAD = {"accept", "finish_request", "on_client_socket_readable", "on
 """Methods of gunicorn that give a thread a connection without a complete request."""
 
 
-def test_gunicorn_is_of_the_version_that_the_worker_was_written_for() -> None:
+def test_gunicorn_has_the_supported_version() -> None:
     assert version("gunicorn").split(".")[0] == "27", (
         "read frontend_api/http_server/buffering_worker.py before this changes"
     )
 
 
 @pytest.mark.parametrize("name", OVERRIDDEN)
-def test_each_overridden_method_is_called_as_gunicorn_calls_its_own(name: str) -> None:
+def test_overridden_methods_have_gunicorns_signatures(name: str) -> None:
     own, gunicorns = getattr(BufferingWorker, name), getattr(ThreadWorker, name)
     assert list(inspect.signature(own).parameters) == list(inspect.signature(gunicorns).parameters)
 
 
-def test_gunicorns_loop_calls_what_is_overridden() -> None:
+def test_gunicorns_loop_calls_the_overridden_methods() -> None:
     loop = inspect.getsource(ThreadWorker.run) + inspect.getsource(ThreadWorker.set_accept_enabled)
     for call in ("self.accept)", "self.murder_pending()", "self.murder_keepalived()", "self.nr_conns"):
         assert call in loop
     assert "self.handle_request(req, conn)" in inspect.getsource(ThreadWorker.handle)
 
 
-def test_no_method_of_gunicorns_that_is_used_gives_a_thread_an_incomplete_request() -> None:
+def test_no_used_method_gives_a_thread_an_incomplete_request() -> None:
     hands_over = {
         name
         for name, value in vars(ThreadWorker).items()
@@ -48,7 +48,7 @@ def test_no_method_of_gunicorns_that_is_used_gives_a_thread_an_incomplete_reques
     assert "if not conn.initialized and not conn.data_ready:" in deferring
 
 
-def test_a_prepared_connection_keeps_its_parser() -> None:
+def test_prepared_connection_keeps_its_parser() -> None:
     assert inspect.getsource(TConn.init).index("if self.initialized:") < inspect.getsource(TConn.init).index(
         "parser"
     )

@@ -22,7 +22,7 @@ def arriving(limit: int = 100) -> IncomingRequest:
 
 @pytest.mark.parametrize("request_bytes", [SIZED, CHUNKED, BARE])
 @given(cuts=st.lists(st.integers(0, 250), max_size=8))
-def test_a_request_is_complete_with_its_last_byte_however_cut(request_bytes: bytes, cuts: list[int]) -> None:
+def test_request_is_complete_with_its_last_byte(request_bytes: bytes, cuts: list[int]) -> None:
     incoming = arriving()
     places = sorted({0, *(cut for cut in cuts if cut < len(request_bytes) - 1), len(request_bytes) - 1})
     for start, end in pairwise(places):
@@ -34,7 +34,7 @@ def test_a_request_is_complete_with_its_last_byte_however_cut(request_bytes: byt
     assert incoming.rest == NEXT
 
 
-def test_the_head_tells_path_and_addresses_before_the_body_is_here() -> None:
+def test_path_and_addresses_are_known_before_the_body() -> None:
     incoming = arriving()
     incoming.feed(SIZED[:-5])
     assert incoming.path == "/v1/tasks"
@@ -42,13 +42,13 @@ def test_the_head_tells_path_and_addresses_before_the_body_is_here() -> None:
 
 
 @pytest.mark.parametrize("request_bytes", [SIZED, CHUNKED])
-def test_a_body_beyond_the_limit_is_too_large(request_bytes: bytes) -> None:
+def test_body_above_the_limit_is_too_large(request_bytes: bytes) -> None:
     incoming = arriving(limit=4)
     incoming.feed(request_bytes)
     assert incoming.is_too_large
 
 
-def test_a_caller_who_would_send_too_much_is_not_told_to_continue() -> None:
+def test_no_continue_is_sent_for_a_body_above_the_limit() -> None:
     for limit, wants in ((4, False), (5, True)):
         incoming = arriving(limit=limit)
         incoming.feed(HEAD + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
@@ -66,7 +66,7 @@ def test_a_caller_who_would_send_too_much_is_not_told_to_continue() -> None:
         b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 200_000,
     ],
 )
-def test_what_has_no_certain_end_is_malformed(request_bytes: bytes) -> None:
+def test_request_without_a_certain_end_is_malformed(request_bytes: bytes) -> None:
     incoming = arriving()
     incoming.feed(request_bytes)
     assert incoming.is_malformed or incoming.is_too_large
@@ -86,7 +86,7 @@ def test_what_has_no_certain_end_is_malformed(request_bytes: bytes) -> None:
         ("10.0.0.1", ("unknown",), 1, "unknown"),
     ],
 )
-def test_a_callers_address_is_what_the_trusted_proxies_say(
+def test_callers_address_comes_from_trusted_proxies(
     peer: str, forwarded: tuple[str, ...], proxies: int, caller: str
 ) -> None:
     assert address_of_caller(peer, forwarded, trusted_proxies=proxies) == caller
@@ -98,7 +98,7 @@ def unfinished(**limits: float) -> UnfinishedRequests[str]:
     )
 
 
-def test_requests_are_overdue_by_their_first_byte_and_not_by_their_last() -> None:
+def test_deadline_counts_from_the_first_byte() -> None:
     requests = unfinished()
     requests.begin("a", now=0)
     requests.begin("b", now=5)
@@ -109,7 +109,7 @@ def test_requests_are_overdue_by_their_first_byte_and_not_by_their_last() -> Non
     assert requests.overdue(now=25) == ["b"]
 
 
-def test_a_caller_with_too_many_loses_the_oldest_and_others_lose_none() -> None:
+def test_oldest_requests_of_a_caller_above_the_limit_are_dropped() -> None:
     requests = unfinished()
     for name, caller in (("a", "x"), ("b", "y"), ("c", "x")):
         requests.begin(name, now=0)
@@ -120,7 +120,7 @@ def test_a_caller_with_too_many_loses_the_oldest_and_others_lose_none() -> None:
     assert requests.grow("d", caller="x", size=2) == []
 
 
-def test_too_many_bytes_cost_the_caller_with_the_most() -> None:
+def test_caller_with_the_most_bytes_is_dropped_first() -> None:
     requests = unfinished(per_caller=10)
     for name, caller, size in (("a", "x", 300), ("b", "y", 100), ("c", "x", 300), ("d", "x", 300)):
         requests.begin(name, now=0)
@@ -128,7 +128,7 @@ def test_too_many_bytes_cost_the_caller_with_the_most() -> None:
     assert requests.grow("b", caller="y", size=200) == ["a"]
 
 
-def test_callers_behind_proxies_share_no_limit_before_they_are_known() -> None:
+def test_callers_behind_proxies_share_no_limit_before_the_head() -> None:
     requests = unfinished()
     for name in "abcde":
         requests.begin(name, now=0)

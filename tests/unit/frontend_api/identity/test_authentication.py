@@ -41,7 +41,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("authorization", GARBAGE.values(), ids=GARBAGE)
-def test_garbage_is_refused(api: Api, authorization: str) -> None:
+def test_malformed_credentials_are_rejected(api: Api, authorization: str) -> None:
     latin = authorization.encode().decode("latin-1")
     answer = api.client.get("/v1/tasks", headers={"Authorization": latin})
     assert answer.status_code == 401
@@ -67,22 +67,22 @@ def test_garbage_is_refused(api: Api, authorization: str) -> None:
         ("GET", "/v1/models/demo"),
     ],
 )
-def test_every_door_asks_who_is_there(api: Api, method: str, path: str) -> None:
+def test_every_route_authenticates(api: Api, method: str, path: str) -> None:
     answer = api.client.open(path, method=method, headers={"Authorization": "Bearer x"})
     assert answer.status_code == 401
     assert api.has_taken_nothing()
 
 
-def test_nobody_is_the_local_user() -> None:
+def test_requests_without_credentials_are_the_local_user() -> None:
     assert EmulatorAuthenticator(project_id=PROJECT).principal({}).user_id == "local"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_an_unsigned_token_names_its_user(scheme: str) -> None:
+def test_unsigned_token_identifies_its_user(scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {unsigned_token('ada', project_id=PROJECT)}"}
     assert EmulatorAuthenticator(project_id=PROJECT).principal(headers).user_id == "ada"
 
 
-def test_without_configuration_nobody_is_internal() -> None:
+def test_no_internal_callers_reject_every_token() -> None:
     with pytest.raises(NotAuthenticatedError):
         NoInternalCallers().check({"Authorization": "Bearer "})

@@ -22,7 +22,7 @@ DOCS = Path(__file__).parents[4] / "docs"
 PAGES = [*sorted((DOCS / "api").glob("*.md")), DOCS / "operating" / "settings.md"]
 
 
-def test_models_tell_their_limits_and_keep_their_source(api: Api) -> None:
+def test_models_have_limits_and_no_source(api: Api) -> None:
     (model,) = api.client.get("/v1/models").get_json()["models"]
     assert model["limits"]["max_side"] == 512
     assert model["defaults"]["steps"] == 20
@@ -54,7 +54,7 @@ def test_readiness_probes_each_dependency_at_most_once_a_second(api: Api) -> Non
     assert [probe.checks for probe in api.probes] == [2, 2]
 
 
-def test_health_answers_while_the_gate_is_full(tmp_path: Path) -> None:
+def test_health_responds_while_the_limiter_is_full(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, requests_at_once=1)
     with api.app.test_request_context():
         api.dependencies.http.enter()
@@ -62,7 +62,7 @@ def test_health_answers_while_the_gate_is_full(tmp_path: Path) -> None:
         assert api.client.get("/readyz").status_code == 200
 
 
-def test_the_openapi_document_is_built_once_and_cached(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openapi_document_is_built_once_and_cached(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Flask] = []
 
     def counted(app: Flask) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_the_openapi_document_is_built_once_and_cached(api: Api, monkeypatch: py
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/v1/tasks", "/v1/nothing", "/healthz", "/config.json"])
-def test_every_answer_makes_browsers_careful(api: Api, path: str) -> None:
+def test_every_response_has_security_headers(api: Api, path: str) -> None:
     headers = api.client.get(path).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -100,14 +100,16 @@ def test_every_answer_makes_browsers_careful(api: Api, path: str) -> None:
         ("GET", "/docs/index.html", 404, "not_found"),
     ],
 )
-def test_what_is_not_there_is_a_problem_too(api: Api, method: str, path: str, status: int, code: str) -> None:
+def test_unknown_paths_get_problem_documents(
+    api: Api, method: str, path: str, status: int, code: str
+) -> None:
     answer = api.client.open(path, method=method)
     assert (answer.status_code, answer.content_type) == (status, "application/problem+json")
     assert answer.get_json()["code"] == code
     assert ("Allow" in answer.headers) == (status == 405)
 
 
-def test_what_is_not_there_is_named(api: Api) -> None:
+def test_not_found_and_wrong_method_details_name_the_path(api: Api) -> None:
     assert api.client.get("/v1/taks").get_json()["detail"] == "no resource at /v1/taks"
     wrong_method = api.client.put("/v1/tasks")
     assert wrong_method.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
@@ -117,7 +119,7 @@ def test_what_is_not_there_is_named(api: Api) -> None:
     assert len(endless) < 200
 
 
-def test_an_error_that_nobody_expected_tells_nothing_of_itself(api: Api) -> None:
+def test_unexpected_error_reveals_no_detail(api: Api) -> None:
     def broken(_: str) -> None:
         raise RuntimeError("the password is swordfish")
 
@@ -127,7 +129,7 @@ def test_an_error_that_nobody_expected_tells_nothing_of_itself(api: Api) -> None
     assert b"swordfish" not in answer.data
 
 
-def test_the_openapi_document_is_valid_and_has_every_described_route(api: Api) -> None:
+def test_openapi_document_is_valid_and_complete(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     assert document["openapi"].startswith("3.1")
     validate(document)
@@ -140,13 +142,13 @@ def test_the_openapi_document_is_valid_and_has_every_described_route(api: Api) -
     assert described == {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}
 
 
-def test_every_call_stands_under_one_of_the_documents_headings(api: Api) -> None:
+def test_every_operation_has_a_listed_tag(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     used = {tag for path in document["paths"].values() for call in path.values() for tag in call["tags"]}
     assert sorted(used) == sorted(heading["name"] for heading in document["tags"])
 
 
-def test_answers_are_what_the_document_says(api: Api) -> None:
+def test_responses_match_the_document(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     task = api.completed_task()
     answers = {
@@ -209,7 +211,7 @@ def fields_of(schema: Any) -> Iterator[str]:
             yield from fields_of(inner)
 
 
-def test_the_page_is_served_as_it_was_built(api: Api) -> None:
+def test_page_is_served_as_built(api: Api) -> None:
     (api.folder / "assets").mkdir()
     (api.folder / "index.html").write_text("<title>darkroom</title>")
     (api.folder / "assets" / "index-abc.js").write_text("1")

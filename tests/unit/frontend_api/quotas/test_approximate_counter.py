@@ -40,14 +40,14 @@ def submit(store: Store, count: ApproximateCounter) -> bool:
     return True
 
 
-def test_one_process_gives_away_exactly_the_limit() -> None:
+def test_counter_grants_exactly_the_limit_in_one_process() -> None:
     store = Store()
     count = process(store, 100)
     assert [submit(store, count) for _ in range(150)] == [True] * 100 + [False] * 50
     assert count.left == 0
 
 
-def test_a_rare_caller_costs_no_look_and_a_busy_one_few() -> None:
+def test_counter_refreshes_rarely() -> None:
     store = Store()
     count = process(store, 1_000)
     for _ in range(100):
@@ -63,7 +63,7 @@ def test_a_rare_caller_costs_no_look_and_a_busy_one_few() -> None:
     processes=st.integers(1, 6),
     turns=st.lists(st.integers(0, 5), min_size=1, max_size=1_500),
 )
-def test_processes_together_overstep_by_a_tenth_for_each_but_one(
+def test_processes_exceed_the_limit_by_at_most_a_tenth_each(
     limit: int, processes: int, turns: list[int]
 ) -> None:
     store, clock = Store(), FakeClock()
@@ -75,7 +75,7 @@ def test_processes_together_overstep_by_a_tenth_for_each_but_one(
 
 
 @given(limit=st.integers(1, 50), stored=st.integers(0, 49), others=st.integers(0, 100))
-def test_nobody_is_refused_who_had_room_when_it_was_looked_last(limit: int, stored: int, others: int) -> None:
+def test_counter_refreshes_before_it_rejects(limit: int, stored: int, others: int) -> None:
     store, clock = Store(), FakeClock()
     count = process(store, limit, clock)
     store.stored = others  # by other processes
@@ -86,7 +86,7 @@ def test_nobody_is_refused_who_had_room_when_it_was_looked_last(limit: int, stor
     assert submit(store, count)
 
 
-def test_a_full_count_is_looked_at_once_a_second_and_not_once_a_request() -> None:
+def test_full_counter_refreshes_once_a_second() -> None:
     store, clock = Store(), FakeClock()
     store.stored = 5  # by other processes
     count = process(store, 5, clock)
@@ -98,7 +98,7 @@ def test_a_full_count_is_looked_at_once_a_second_and_not_once_a_request() -> Non
     assert store.looks == 2
 
 
-def test_what_came_to_nothing_is_given_back() -> None:
+def test_released_grants_can_be_taken_again() -> None:
     store = Store()
     count = process(store, 10)
     for _ in range(100):
@@ -107,7 +107,7 @@ def test_what_came_to_nothing_is_given_back() -> None:
     assert count.left == 10
 
 
-def test_where_what_is_gone_counts_deleting_makes_no_room() -> None:
+def test_counter_still_counts_deleted_tasks() -> None:
     store, clock = Store(), FakeClock()
     count = process(store, 10, clock, gone_too=True)
     for _ in range(10):
@@ -117,7 +117,7 @@ def test_where_what_is_gone_counts_deleting_makes_no_room() -> None:
     assert not submit(store, count)
 
 
-def test_without_the_store_nobody_is_let_past_their_share() -> None:
+def test_counter_raises_beyond_its_share_without_the_store() -> None:
     def away(_: int) -> int:
         raise DependencyUnavailableError("firestore")
 
@@ -129,7 +129,7 @@ def test_without_the_store_nobody_is_let_past_their_share() -> None:
     assert count.left == 18
 
 
-def test_threads_of_one_process_never_overstep() -> None:
+def test_concurrent_grants_never_exceed_the_limit() -> None:
     store, lock, at_once = Store(), threading.Lock(), threading.Barrier(8)
     count = process(store, 60)
 

@@ -42,7 +42,7 @@ def left(answer: TestResponse) -> dict[str, int]:
     return {policy: int(remaining) for policy, remaining in items}
 
 
-def test_nobody_has_more_active_tasks_than_they_may(tmp_path: Path) -> None:
+def test_submission_is_rejected_at_the_limit_of_active_tasks(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=3)
     ids = [submit(api).get_json()["id"] for _ in range(3)]
     assert refusal(submit(api)) == (429, "quota_exceeded", "10", True)
@@ -53,7 +53,7 @@ def test_nobody_has_more_active_tasks_than_they_may(tmp_path: Path) -> None:
     assert submit(api).status_code == 202
 
 
-def test_a_worker_that_draws_it_makes_it_no_less_active(tmp_path: Path) -> None:
+def test_processing_tasks_count_as_active(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=1)
     task = api.claimed_task()
     assert submit(api).status_code == 202  # each process starts with its own share
@@ -62,7 +62,7 @@ def test_a_worker_that_draws_it_makes_it_no_less_active(tmp_path: Path) -> None:
     assert api.stored(task.id).status == "processing"
 
 
-def test_nobody_submits_faster_than_they_may(tmp_path: Path) -> None:
+def test_submission_is_rejected_at_the_rate_limit(tmp_path: Path) -> None:
     api = limited(tmp_path, submissions_per_minute=5)
     api.clock.advance(20)
     assert [submit(api).status_code for _ in range(6)] == [202] * 5 + [429]
@@ -73,7 +73,7 @@ def test_nobody_submits_faster_than_they_may(tmp_path: Path) -> None:
     assert submit(api).status_code == 202
 
 
-def test_deleting_makes_no_room_for_faster_submissions(tmp_path: Path) -> None:
+def test_deleted_tasks_count_against_the_rate_limit(tmp_path: Path) -> None:
     api = limited(tmp_path, submissions_per_minute=5)
     for _ in range(5):
         api.client.delete(f"/v1/tasks/{submit(api).get_json()['id']}")
@@ -81,7 +81,7 @@ def test_deleting_makes_no_room_for_faster_submissions(tmp_path: Path) -> None:
     assert submit(api).status_code == 429
 
 
-def test_the_queue_is_full_for_everybody_at_once(tmp_path: Path) -> None:
+def test_full_queue_rejects_all_callers(tmp_path: Path) -> None:
     api = limited(tmp_path, queued_tasks=4)
     assert [submit(api).status_code for _ in range(2)] == [202, 202]
     assert [submit(api, headers=BOB).status_code for _ in range(3)] == [202, 202, 429]
@@ -95,7 +95,7 @@ def test_the_queue_is_full_for_everybody_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "limits", [{"active_tasks": 1}, {"submissions_per_minute": 1}, {"queued_tasks": 1}], ids=str
 )
-def test_a_replay_is_no_submission_however_full_it_is(tmp_path: Path, limits: dict[str, int]) -> None:
+def test_replay_is_accepted_when_limits_are_reached(tmp_path: Path, limits: dict[str, int]) -> None:
     api = limited(tmp_path, **limits)
     first = submit(api, key="order-1815")
     assert first.status_code == 202
@@ -109,14 +109,14 @@ def test_a_replay_is_no_submission_however_full_it_is(tmp_path: Path, limits: di
     assert (different.status_code, different.get_json()["code"]) == (422, "idempotency_key_reused")
 
 
-def test_a_replay_costs_nothing(tmp_path: Path) -> None:
+def test_replay_takes_no_quota(tmp_path: Path) -> None:
     api = limited(tmp_path, submissions_per_minute=20, active_tasks=20)
     before = left(submit(api, key="order-1815"))
     for _ in range(10):
         assert left(submit(api, key="order-1815")) == before
 
 
-def test_what_is_refused_costs_nothing(tmp_path: Path) -> None:
+def test_rejected_submission_takes_no_quota(tmp_path: Path) -> None:
     api = limited(tmp_path, submissions_per_minute=20, active_tasks=20)
     before = left(submit(api))
     assert left(api.submit(steps=0)) == before
@@ -128,9 +128,7 @@ def test_what_is_refused_costs_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/tasks", "/v1/tasks:batch", "/v1/tasks:estimate"])
 @pytest.mark.parametrize("body", [b"x", b'{"prompt": "a", "steps": 0}', b'{"tasks": [{"prompt": ""}]}'])
-def test_refused_submissions_are_limited_before_they_are_parsed(
-    tmp_path: Path, path: str, body: bytes
-) -> None:
+def test_rejected_submissions_are_limited_before_parsing(tmp_path: Path, path: str, body: bytes) -> None:
     api = limited(tmp_path, refused_per_minute=3)
     sent = [api.client.post(path, data=body, content_type="application/json") for _ in range(4)]
     assert [answer.status_code == 429 for answer in sent] == [False, False, False, True]
@@ -142,12 +140,12 @@ def test_refused_submissions_are_limited_before_they_are_parsed(
     assert submit(api).status_code == 202
 
 
-def test_accepted_submissions_are_no_refusals(tmp_path: Path) -> None:
+def test_accepted_submissions_do_not_count_as_rejected(tmp_path: Path) -> None:
     api = limited(tmp_path, refused_per_minute=1)
     assert [submit(api, key="order-1815").status_code for _ in range(3)] == [202, 200, 200]
 
 
-def test_a_retry_is_one_more_that_waits_but_no_submission(tmp_path: Path) -> None:
+def test_retry_counts_as_active_and_not_as_a_submission(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=2, submissions_per_minute=100)
     ended = submit(api).get_json()["id"]
     api.client.post(f"/v1/tasks/{ended}/cancel")
@@ -161,7 +159,7 @@ def test_a_retry_is_one_more_that_waits_but_no_submission(tmp_path: Path) -> Non
     assert api.stored(ended).status == "cancelled"
 
 
-def test_a_retry_that_is_not_allowed_takes_no_room(tmp_path: Path) -> None:
+def test_rejected_retry_takes_no_quota(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=2)
     task_id = submit(api).get_json()["id"]
     for _ in range(5):
@@ -169,7 +167,7 @@ def test_a_retry_that_is_not_allowed_takes_no_room(tmp_path: Path) -> None:
     assert submit(api).status_code == 202
 
 
-def test_processes_know_of_one_another_by_what_is_stored(tmp_path: Path) -> None:
+def test_processes_share_limits_through_the_store(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=100)
     processes = [api, another_process(api), another_process(api)]
     accepted = 0
@@ -180,7 +178,7 @@ def test_processes_know_of_one_another_by_what_is_stored(tmp_path: Path) -> None
     assert len(api.store.all_tasks) == accepted
 
 
-def test_counting_costs_a_look_now_and_then_and_not_with_every_submission(tmp_path: Path) -> None:
+def test_quotas_rarely_count_in_the_store(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=500, submissions_per_minute=600, queued_tasks=20_000)
     counts = ("active_of", "submitted_by", "queued")
     for _ in range(50):
@@ -191,7 +189,7 @@ def test_counting_costs_a_look_now_and_then_and_not_with_every_submission(tmp_pa
     assert sum(api.stats.calls[name] for name in counts) <= 9
 
 
-def test_without_firestore_the_answer_is_to_try_again(tmp_path: Path) -> None:
+def test_submission_returns_503_without_firestore(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=5)
     submit(api)
     api.stats.unavailable = True
@@ -212,7 +210,7 @@ ASKED: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "sent"), ASKED)
-def test_every_answer_tells_the_limits_and_where_the_caller_stands(
+def test_every_response_has_rate_limit_headers(
     tmp_path: Path, method: str, path: str, sent: dict[str, Any]
 ) -> None:
     api = limited(tmp_path, active_tasks=50, submissions_per_minute=60)
@@ -228,7 +226,7 @@ def test_every_answer_tells_the_limits_and_where_the_caller_stands(
         )
 
 
-def test_whoever_is_not_known_stands_nowhere(tmp_path: Path) -> None:
+def test_unauthenticated_responses_have_no_remaining_quota(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=50)
     answer = api.client.get("/v1/tasks", headers={"Authorization": "Bearer x"})
     assert answer.status_code == 401
@@ -236,14 +234,14 @@ def test_whoever_is_not_known_stands_nowhere(tmp_path: Path) -> None:
     assert "RateLimit" not in answer.headers
 
 
-def test_where_there_are_no_limits_none_are_told(api: Api) -> None:
+def test_rate_limit_headers_are_absent_without_limits(api: Api) -> None:
     answer = submit(api)
     assert answer.status_code == 202
     assert not {"RateLimit", "RateLimit-Policy"} & set(answer.headers.keys())
     assert "RateLimit-Policy" not in api.client.get("/healthz").headers
 
 
-def test_the_document_tells_both_headers_of_every_answer(api: Api) -> None:
+def test_document_has_rate_limit_headers_of_every_response(api: Api) -> None:
     document = api.client.get("/openapi.json").get_json()
     assert {"RateLimit", "RateLimit-Policy"} <= document["components"]["headers"].keys()
     for path, verbs in document["paths"].items():
@@ -253,7 +251,7 @@ def test_the_document_tells_both_headers_of_every_answer(api: Api) -> None:
                 assert told == path.startswith("/v1/")
 
 
-def test_an_operators_replay_is_not_held_up_by_the_owners_quota(tmp_path: Path) -> None:
+def test_operators_replay_ignores_the_owners_quota(tmp_path: Path) -> None:
     api = limited(tmp_path, active_tasks=1)
     ended = submit(api).get_json()["id"]
     api.client.post(f"/v1/tasks/{ended}/cancel")

@@ -37,7 +37,7 @@ def usage(api: Api, **asked: str) -> Any:
     return api.client.get("/v1/usage", query_string=asked).get_json()
 
 
-def test_the_queue_is_told_in_all_and_per_model(api: Api) -> None:
+def test_queue_is_returned_in_total_and_per_model(api: Api) -> None:
     for user_id in ("ada", "bob"):
         api.stored_task(task_id=f"of-{user_id}", user_id=user_id)
         api.clock.advance(30)
@@ -57,13 +57,13 @@ def test_the_queue_is_told_in_all_and_per_model(api: Api) -> None:
     }
 
 
-def test_an_empty_queue_is_told_as_such(api: Api) -> None:
+def test_empty_queue_has_no_oldest_task(api: Api) -> None:
     told = queue(api)
     assert (told["queued"], told["oldest_seconds"], told["completed_per_minute"]) == (0, None, 0.0)
     assert (told["backlog_gpu_seconds"], told["workers"]) == (0.0, 0)
 
 
-def test_the_work_that_waits_is_told_in_seconds_of_a_gpu(api: Api) -> None:
+def test_backlog_is_returned_in_gpu_seconds(api: Api) -> None:
     pace = ModelTimes(model="demo", gpu_seconds_per_unit=0.5, sizes=())
     for worker_id, serves in (("worker-1", "demo"), ("worker-2", "demo"), ("worker-3", "another")):
         times = (pace,) if serves == "demo" else ()
@@ -87,7 +87,7 @@ def test_the_work_that_waits_is_told_in_seconds_of_a_gpu(api: Api) -> None:
     assert gone["backlog_gpu_seconds"] == told["backlog_gpu_seconds"]
 
 
-def test_throughput_is_of_the_last_five_minutes(api: Api) -> None:
+def test_throughput_covers_the_last_five_minutes(api: Api) -> None:
     end_one(api, useful=1.0)
     api.clock.advance(300)
     assert queue(api)["completed_per_minute"] == 0.2
@@ -95,7 +95,7 @@ def test_throughput_is_of_the_last_five_minutes(api: Api) -> None:
     assert queue(api)["completed_per_minute"] == 0.0
 
 
-def test_many_who_ask_cost_one_measurement_in_two_seconds(api: Api) -> None:
+def test_queue_is_measured_once_in_two_seconds(api: Api) -> None:
     for _ in range(5):
         queue(api)
     assert api.stats.calls["dead_letters"] == 1
@@ -104,9 +104,7 @@ def test_many_who_ask_cost_one_measurement_in_two_seconds(api: Api) -> None:
     assert api.stats.calls["dead_letters"] == 2
 
 
-def test_nobody_waits_for_a_measurement_who_can_have_the_one_before(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_previous_measurement_is_returned_during_a_new_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     before = queue(api)
     began, may_go_on = threading.Event(), threading.Event()
     measure = api.stats.line
@@ -126,7 +124,7 @@ def test_nobody_waits_for_a_measurement_who_can_have_the_one_before(
         assert measuring.result(10)["as_of"] != before["as_of"]
 
 
-def test_a_measurement_that_failed_is_tried_again(api: Api) -> None:
+def test_queue_returns_503_and_recovers_after_a_failed_measurement(api: Api) -> None:
     api.stats.unavailable = True
     refused = api.client.get("/v1/queue")
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
@@ -134,7 +132,7 @@ def test_a_measurement_that_failed_is_tried_again(api: Api) -> None:
     assert queue(api)["queued"] == 0
 
 
-def test_usage_is_told_day_by_day_with_its_price(tmp_path: Path) -> None:
+def test_usage_is_returned_by_day_with_its_price(tmp_path: Path) -> None:
     api = Api(folder=tmp_path, gpu_price=GpuPrice(per_second=0.0005, currency="EUR"))
     end_one(api, useful=10.0, wasted=4.0)
     end_one(api, useful=2.5)
@@ -155,13 +153,13 @@ def test_usage_is_told_day_by_day_with_its_price(tmp_path: Path) -> None:
     assert told["days"][0]["tasks"] == 0
 
 
-def test_without_a_price_none_is_told(api: Api) -> None:
+def test_price_is_null_when_none_is_configured(api: Api) -> None:
     end_one(api, useful=10.0)
     told = usage(api)
     assert (told["currency"], told["total"]["price"], told["total"]["gpu_seconds"]) == (None, None, 10.0)
 
 
-def test_a_day_ends_at_midnight_utc(api: Api) -> None:
+def test_usage_days_end_at_midnight_utc(api: Api) -> None:
     api.clock.advance(12 * 3_600 - 1)
     end_one(api, useful=1.0)
     api.clock.advance(1)
@@ -180,7 +178,7 @@ def test_a_day_ends_at_midnight_utc(api: Api) -> None:
         ({"from": "2024-02-28", "to": "2024-03-01"}, 3),
     ],
 )
-def test_any_days_may_be_asked_for(api: Api, asked: dict[str, str], days: int) -> None:
+def test_usage_covers_the_requested_days(api: Api, asked: dict[str, str], days: int) -> None:
     assert len(usage(api, **asked)["days"]) == days
 
 
@@ -199,13 +197,13 @@ def test_any_days_may_be_asked_for(api: Api, asked: dict[str, str], days: int) -
     ],
     ids=str,
 )
-def test_what_is_no_interval_is_refused(api: Api, asked: dict[str, str]) -> None:
+def test_invalid_interval_is_rejected(api: Api, asked: dict[str, str]) -> None:
     refused = api.client.get("/v1/usage", query_string=asked)
     assert (refused.status_code, refused.get_json()["code"]) == (422, "parameters_rejected")
     assert refused.get_json()["errors"][0]["parameter"] in asked
 
 
-def test_usage_is_the_callers_own(api: Api) -> None:
+def test_usage_covers_the_callers_own_tasks(api: Api) -> None:
     end_one(api, useful=1_000.0, user_id="bob")
     mine, bobs = (
         api.client.get("/v1/usage", headers=signed_in_as(user_id)).get_json() for user_id in ("ada", "bob")
@@ -213,7 +211,7 @@ def test_usage_is_the_callers_own(api: Api) -> None:
     assert (mine["total"]["tasks"], bobs["total"]["tasks"]) == (0, 1)
 
 
-def test_a_task_that_is_deleted_counts_as_before(api: Api) -> None:
+def test_deleted_task_still_counts_in_usage(api: Api) -> None:
     end_one(api, useful=10.0, wasted=2.0)
     before = usage(api)
     api.clock.advance(DAY_SECONDS)
@@ -221,14 +219,14 @@ def test_a_task_that_is_deleted_counts_as_before(api: Api) -> None:
     assert usage(api, to="2026-01-01") == before
 
 
-def test_a_task_that_is_deleted_while_it_is_drawn_ends_with_that(api: Api) -> None:
+def test_task_deleted_while_processing_counts_on_that_day(api: Api) -> None:
     task = api.claimed_task()
     api.clock.advance(DAY_SECONDS)
     assert api.client.delete(f"/v1/tasks/{task.id}").status_code == 204
     assert [day["tasks"] for day in usage(api)["days"][-2:]] == [0, 1]
 
 
-def test_without_firestore_usage_is_to_be_asked_again(api: Api) -> None:
+def test_usage_returns_503_without_firestore(api: Api) -> None:
     api.usage_book.unavailable = True
     refused = api.client.get("/v1/usage")
     assert (refused.status_code, "Retry-After" in refused.headers) == (503, True)
