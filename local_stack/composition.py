@@ -129,10 +129,7 @@ class Composition:
         )
 
     def firestore(self, latest_export: Callable[[], Path | None]) -> ProcessSpec:
-        """Return the Firestore emulator's spec.
-
-        `latest_export` is called at each start, for the latest documents.
-        """
+        """Return the emulator's spec. `latest_export` is called at each start."""
         return firestore_emulator(
             port=self._port("firestore-emulator"),
             websocket_port=self._port("firestore-websocket"),

@@ -52,10 +52,7 @@ class DataDirectory:
         self._lock_file: TextIOWrapper | None = None
 
     def acquire(self) -> None:
-        """Lock the folder for this process.
-
-        Raises StackAlreadyRunningError and DataDirectoryUnusableError.
-        """
+        """Lock the folder. Raises StackAlreadyRunningError, DataDirectoryUnusableError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock_file = (self.path / "lock").open("a")

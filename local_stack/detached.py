@@ -58,10 +58,7 @@ def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
 
 
 def stop_running(data: DataDirectory) -> bool:
-    """Stop the running supervisor and wait until it has exited. Return False when there was none.
-
-    Also ends the orphans of a crashed stack. Raises LocalStackError after a timeout.
-    """
+    """Stop the running supervisor and the orphans of a crash. Return False when none ran."""
     state = data.state()
     if not data.is_in_use():
         if state is not None:

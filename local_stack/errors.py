@@ -48,10 +48,7 @@ class ModelCatalogError(LocalStackError):
 
 
 class ProcessFailedError(LocalStackError):
-    """A process exited or did not become ready.
-
-    The message contains its name and the end of its log.
-    """
+    """A process exited or did not become ready. The message has the end of its log."""
 
     def __init__(self, *, name: str, reason: str, log_path: Path, log_tail: tuple[str, ...]) -> None:
         self.name = name

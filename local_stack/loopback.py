@@ -32,9 +32,7 @@ def free_port() -> int:
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Return whether a server could listen on the port now (connections of a server that just ended
-    do not count).
-    """
+    """Return whether a server could listen on the port now."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -62,10 +60,7 @@ def send(
     content: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Send a request, with `content` as JSON, and return the response whatever its status.
-
-    Raises OSError when there is no response.
-    """
+    """Send a request and return the response of any status. Raises OSError without one."""
     data, content_type = None, {}
     if content is not None:
         data, content_type = json.dumps(content).encode(), {"Content-Type": "application/json"}

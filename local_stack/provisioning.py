@@ -47,10 +47,7 @@ def provision_pubsub(
     *,
     endpoints: PushEndpoints | None = None,
 ) -> None:
-    """Create topics and subscriptions; push subscriptions only when endpoints are given.
-
-    Raises ProvisioningError.
-    """
+    """Create topics and subscriptions. Raises ProvisioningError."""
     project = f"http://{host}/v1/projects/{names.project_id}"
     for topic in (names.tasks_topic, names.events_topic, names.dead_letter_topic):
         _create("PUT", f"{project}/topics/{topic}", {})

@@ -29,9 +29,7 @@ def has_started(health_port: int) -> Probe:
 
 
 def broken_models(health_port: int) -> dict[str, str]:
-    """Return the reason for each model that the worker could not load; empty while it does not
-    respond.
-    """
+    """Return the reason for each model that the worker could not load."""
     return {broken["model"]: broken["reason"] for broken in _engine(health_port).get("broken", ())}
 
 

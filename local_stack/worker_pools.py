@@ -15,9 +15,7 @@ _MAX_FILTER_BYTES = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerPool:
-    """Some models of the catalog and the number of workers that serve them; with 0 their messages
-    wait.
-    """
+    """Models and the number of their workers; without workers, their messages wait."""
 
     models: tuple[str, ...]
     workers: int

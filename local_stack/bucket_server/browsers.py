@@ -16,9 +16,7 @@ _LOCAL_HOSTS = ("localhost", LOOPBACK)
 
 
 def restrict_to_local_pages(app: Flask) -> None:
-    """Accept only requests for local host names, and send CORS headers to local pages, whose origin
-    differs from the bucket's.
-    """
+    """Accept requests for local host names only, and send CORS headers to local pages."""
     # Protects against DNS rebinding, which would make a foreign page appear as a local one.
     app.config["TRUSTED_HOSTS"] = list(_LOCAL_HOSTS)
     app.before_request(_check_origin)

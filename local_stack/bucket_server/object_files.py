@@ -24,10 +24,7 @@ _LONGEST_READABLE_NAME = 120
 
 
 class ObjectFiles:
-    """Reads and writes the files of all buckets.
-
-    Checks no rules; the store calls it under its lock.
-    """
+    """Reads and writes the files of all buckets, without any rules."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -55,10 +52,7 @@ class ObjectFiles:
         (self.contents_folder(record.bucket) / record.content_file).unlink(missing_ok=True)
 
     def load(self) -> Iterator[tuple[BucketRecord, list[ObjectRecord]]]:
-        """Load everything from disk.
-
-        Removes contents that no object refers to, left by interrupted uploads or deletes.
-        """
+        """Load everything. Removes contents of interrupted uploads and deletes."""
         for path in sorted(self._directory.glob("*/bucket.json")):
             bucket = BucketRecord(**_read_json(path))
             objects = [ObjectRecord(**_read_json(file)) for file in (path.parent / "objects").glob("*.json")]

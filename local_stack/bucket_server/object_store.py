@@ -18,10 +18,7 @@ _STORED_SETTINGS = ("cacheControl", "contentType", "metadata")
 
 
 class ObjectStore:
-    """Stores buckets and objects.
-
-    Thread-safe within one process: its lock guards generations and preconditions.
-    """
+    """Buckets and objects, with thread-safe generations and preconditions."""
 
     def __init__(self, directory: Path) -> None:
         self._files = ObjectFiles(directory)
@@ -56,10 +53,7 @@ class ObjectStore:
             return bucket
 
     def begin(self, bucket: str) -> PendingContent:
-        """Start an upload and return the buffer for its bytes.
-
-        Raises StorageError 404 for an unknown bucket.
-        """
+        """Start an upload and return its buffer. Raises StorageError 404."""
         self.bucket(bucket)
         return PendingContent(self._files.contents_folder(bucket))
 
@@ -71,10 +65,7 @@ class ObjectStore:
         settings: Mapping[str, object],
         conditions: Preconditions,
     ) -> ObjectRecord:
-        """Make the content the object's newest generation.
-
-        Raises StorageError 400, 404, 412, and then discards the content.
-        """
+        """Make the content the newest generation. On StorageError, discards the content."""
         try:
             content.check(md5=settings.get("md5Hash"), crc32c=settings.get("crc32c"))
             if (
@@ -111,10 +102,7 @@ class ObjectStore:
     def open(
         self, bucket: str, name: str, conditions: Preconditions, generation: int | None = None
     ) -> tuple[ObjectRecord, BinaryIO]:
-        """Return the object with its bytes, which stay readable when the object is replaced.
-
-        Raises as `get` does.
-        """
+        """Return the object with its bytes, which stay readable when it is replaced."""
         with self._lock:
             record = self.get(bucket, name, conditions, generation)
             return record, (self._files.contents_folder(bucket) / record.content_file).open("rb")

@@ -35,9 +35,7 @@ class PendingContent:
         return base64.b64encode(self._crc32c.digest()).decode()
 
     def check(self, *, md5: object, crc32c: object) -> None:
-        """Raise StorageError 400 when the content does not match the announced checksums (None: not
-        announced).
-        """
+        """Raise StorageError 400 when an announced checksum does not match."""
         for title, announced, actual in (("MD5", md5, self.md5), ("CRC32C", crc32c, self.crc32c)):
             if announced is not None and announced != actual:
                 raise StorageError(

@@ -60,19 +60,14 @@ class ResumableUpload:
 
 
 class ResumableUploads:
-    """The unfinished resumable uploads, kept in memory: after a restart of the server, clients
-    start over.
-    """
+    """The unfinished uploads, in memory: after a restart, clients start over."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._uploads: dict[str, ResumableUpload] = {}
 
     def begin(self, bucket: str, name: str, settings: Mapping[str, object], conditions: Preconditions) -> str:
-        """Start an upload and return its id, which the following requests carry.
-
-        Raises StorageError 404.
-        """
+        """Start an upload and return its id. Raises StorageError 404."""
         upload_id = uuid.uuid4().hex
         self._uploads[upload_id] = ResumableUpload(
             bucket=bucket,

@@ -74,10 +74,7 @@ def fetch(download: PinnedDownload, folder: Path, notify: Callable[[str], None] 
 
 
 def extract_jar(archive_path: Path, folder: Path) -> Path:
-    """Unpack the `*-all.jar` of a downloaded zip file beside it, once, and return it.
-
-    Raises DownloadError.
-    """
+    """Unpack the `*-all.jar` of a zip file beside it, once. Raises DownloadError."""
     with zipfile.ZipFile(archive_path) as archive:
         inside = next((name for name in archive.namelist() if name.endswith("-all.jar")), None)
         if inside is None:
@@ -92,9 +89,7 @@ def extract_jar(archive_path: Path, folder: Path) -> Path:
 
 
 def _resume(download: PinnedDownload, partial: Path) -> None:
-    """Download the missing part of the partial file; start over when the server does not support
-    ranges.
-    """
+    """Download the missing part, or everything when the server does not support ranges."""
     size = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(download.url, headers={"Range": f"bytes={size}-"} if size else {})  # noqa: S310
     try:

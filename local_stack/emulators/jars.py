@@ -99,9 +99,7 @@ def find_jar(
 
 
 def java_needed(product: EmulatorProduct) -> int:
-    """Return the Java release that the product's jar needs; for a jar that is not downloaded yet,
-    that of the download.
-    """
+    """Return the Java release of the product's jar, or of the download."""
     given = os.environ.get(product.jar_variable)
     for path in [Path(given)] if given else _installed(product):
         return _inspect(product, path).java_needed

@@ -19,10 +19,7 @@ _MIN_INTERVAL_SECONDS = 600.0
 
 
 class MemoryWatchdog:
-    """Decides when to restart, exports the documents, and stops the process.
-
-    The supervisor restarts it.
-    """
+    """Exports the documents and stops the process, which the supervisor restarts."""
 
     def __init__(
         self, save: Callable[[], None], *, limit_bytes: int, now: Callable[[], float] = time.monotonic
@@ -34,11 +31,7 @@ class MemoryWatchdog:
         self._stopped_at = float("-inf")
 
     def check(self, process: ChildProcess) -> str | None:
-        """Check the memory and stop the process if necessary.
-
-        Returns a notice for the user if it was stopped. When `save` raises OSError, the process
-        continues until the next check.
-        """
+        """Check the memory. Returns a notice when the process was stopped."""
         now = self._now()
         if now - self._checked_at < _POLL_SECONDS or now - self._stopped_at < _MIN_INTERVAL_SECONDS:
             return None

@@ -75,10 +75,7 @@ class EmulatorLink:
         return self._is_open.is_set()
 
     async def channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
-        """Return the channel to the restored emulator.
-
-        Waits for one. Raises EmulatorUnavailableError.
-        """
+        """Wait for the channel to the restored emulator. Raises EmulatorUnavailableError."""
         if not self._is_open.is_set():
             wait = MAX_WAIT_SECONDS if remaining_seconds is None else remaining_seconds - _SPARE_SECONDS
             try:

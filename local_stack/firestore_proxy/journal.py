@@ -38,10 +38,7 @@ class Record:
 
 
 class Journal:
-    """The segments in one folder.
-
-    One process appends; any process may read and discard finished segments.
-    """
+    """The segments in one folder. One process appends; any process may read and discard."""
 
     def __init__(self, folder: Path, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._folder = folder

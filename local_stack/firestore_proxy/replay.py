@@ -99,10 +99,7 @@ def _repeatable(write: Any, result: Any) -> Any:
 
 
 def _fold(one_round: dict[str, Any], name: str, later: Any) -> bool:
-    """Merge a later write to this document into the earlier one.
-
-    Returns False where one write cannot do both.
-    """
+    """Merge a later write into the earlier one. Returns False if that is impossible."""
     earlier = one_round[name]
     if later.delete or not later.HasField("update_mask"):
         if later.update_transforms:

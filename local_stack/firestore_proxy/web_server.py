@@ -175,10 +175,7 @@ class WebServer:
 
 
 async def _next_request(connection: h11.Connection, reader: asyncio.StreamReader) -> _Request | None:
-    """Return the next request with its body; None when the caller closed the connection.
-
-    Raises ProtocolError.
-    """
+    """Return the next request; None when the connection was closed. Raises ProtocolError."""
     head: h11.Request | None = None
     body = bytearray()
     while True:
@@ -273,10 +270,7 @@ def _messages(body: str) -> tuple[int, list[str]]:
 
 
 def _authorization(request: _Request) -> str | None:
-    """Return the caller's token.
-
-    The web client puts headers into the form to avoid a preflight request.
-    """
+    """Return the token, which the web client puts into the form to avoid a preflight."""
     form = parse_qs(request.body)
     encoded = form.get("headers", [""])[0] or request.query.get("$httpHeaders", "")
     for line in encoded.splitlines():

@@ -28,10 +28,7 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """The command of a process and its readiness probe.
-
-    `environment` extends the supervisor's environment.
-    """
+    """The command of a process and its probe. `environment` extends the supervisor's."""
 
     name: str
     argv: tuple[str, ...]
@@ -47,9 +44,7 @@ class ProcessSpec:
 
 
 class ChildProcess:
-    """A running ProcessSpec in its own session, so that Ctrl-C only reaches the supervisor, which
-    stops processes in order.
-    """
+    """A process in its own session, so that Ctrl-C reaches only the supervisor."""
 
     def __init__(
         self, spec: ProcessSpec, *, logs_directory: Path, stack_environment: Mapping[str, str]
@@ -95,10 +90,7 @@ class ChildProcess:
         self._launch()
 
     def why_not_ready(self) -> str | None:
-        """Return None when it is ready, else the reason.
-
-        Raises ProcessFailedError when it has exited or will never be ready.
-        """
+        """Return None when it is ready, else the reason. Raises ProcessFailedError."""
         self.check_running()
         try:
             return self.spec.why_not_ready(self.pid)
@@ -127,10 +119,7 @@ class ChildProcess:
         return not self.is_running or ended_within(self.pid, timeout_seconds)
 
     def kill(self) -> None:
-        """Send SIGKILL to the whole process group, which simulates the loss of the machine.
-
-        Use `send_signal` for the process without its children.
-        """
+        """Send SIGKILL to the whole process group."""
         process = self._started()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -141,10 +130,7 @@ class ChildProcess:
         self._started().send_signal(signal_number)
 
     def suspend(self) -> None:
-        """Send SIGSTOP to the whole group: the process is alive but does nothing.
-
-        Return when it has stopped.
-        """
+        """Send SIGSTOP to the whole group, and return when it has stopped."""
         os.killpg(self.pid, signal.SIGSTOP)
         self._suspended = True
         if self.is_running:

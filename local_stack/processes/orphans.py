@@ -13,9 +13,7 @@ STACK_ID_VARIABLE = "DARKROOM_STACK_ID"
 
 
 def orphans_of(stack_id: str, *, session_id: int | None = None) -> list[psutil.Process]:
-    """Return the running processes with this marker, without the calling one; with `session_id`,
-    only those in that session.
-    """
+    """Return the other processes with this marker, optionally of one session only."""
     others = (process for process in psutil.process_iter() if process.pid != os.getpid())
     return [
         process
@@ -25,10 +23,7 @@ def orphans_of(stack_id: str, *, session_id: int | None = None) -> list[psutil.P
 
 
 def end_orphans(stack_id: str, *, session_id: int | None = None, grace_seconds: float = 3) -> int:
-    """Send SIGTERM and, after a grace period, SIGKILL to all processes of `orphans_of`.
-
-    Return their number.
-    """
+    """End the processes of `orphans_of`: SIGTERM, then SIGKILL. Return their number."""
     found = orphans_of(stack_id, session_id=session_id)
     for process in found:
         with suppress(psutil.Error):

@@ -22,10 +22,7 @@ def always_ready(_pid: int) -> str | None:
 def responds_ok(
     url: str, headers: Mapping[str, str] | None = None, *, permanent_errors: frozenset[int] = frozenset()
 ) -> Probe:
-    """Ready when a GET of `url` returns 200.
-
-    Raises NeverReadyError when it returns one of `permanent_errors`.
-    """
+    """Ready when a GET returns 200. `permanent_errors` raise NeverReadyError."""
 
     def probe(_pid: int) -> str | None:
         try:

@@ -38,10 +38,7 @@ class RestartingProcess:
         self._failed_starts = 0
 
     def check(self) -> str | None:
-        """Check the process and restart it when due. Return a notice for the user on a change.
-
-        Raises ProcessFailedError when the process is not to be restarted.
-        """
+        """Restart the process when due. Return a notice on a change. Raises ProcessFailedError."""
         if self._due_at is not None:
             if time.monotonic() >= self._due_at:
                 self._start_again()

@@ -36,10 +36,7 @@ class RotatingLog:
             self._rotate()
 
     def new_pipe(self) -> int:
-        """Return a descriptor for a process to write to.
-
-        Close it here once the process has inherited it.
-        """
+        """Return a descriptor to write to. Close it once the process has inherited it."""
         reading, writing = os.pipe()
         with self._lock:
             self._pipes.append(reading)

@@ -16,10 +16,7 @@ _WATCH_SECONDS = 0.2
 
 
 class Supervisor:
-    """The processes of one stack.
-
-    Leaving the context stops them all, newest first, also after errors.
-    """
+    """The processes of one stack. Leaving the context stops them, newest first."""
 
     def __init__(
         self, *, logs_directory: Path, stack_id: str, restart_policy: RestartPolicy | None = None
@@ -101,10 +98,7 @@ class Supervisor:
                     notify(notice)
 
     def stop(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Stop these processes in parallel: SIGTERM, each one's own deadline, SIGKILL.
-
-        Removes them from `processes`. Returns the names of the processes that had to be killed.
-        """
+        """Stop these processes in parallel and remove them. Return the names of the killed ones."""
         stopping = [self._processes.pop(name) for name in tuple(names) if name in self._processes]
         for process in stopping:
             process.ask_to_stop()

@@ -20,10 +20,7 @@ class AckIds:
         self._was_connected = False
 
     def on_connectivity(self, connectivity: grpc.ChannelConnectivity) -> None:
-        """Start a new incarnation when the connection was lost and reconnected.
-
-        For `Channel.subscribe`.
-        """
+        """Start a new incarnation after a lost connection. For `Channel.subscribe`."""
         if connectivity is grpc.ChannelConnectivity.READY:
             self._was_connected = True
         elif self._was_connected:

@@ -24,10 +24,7 @@ _TIMEOUT_SECONDS = 10
 
 
 class EmulatorCalls:
-    """Calls of the emulator.
-
-    Every method may raise grpc.RpcError. Ack ids contain the incarnation (`ack_ids`).
-    """
+    """Calls of the emulator. All may raise grpc.RpcError."""
 
     def __init__(self, address: str) -> None:
         self.ack_ids = AckIds()

@@ -44,10 +44,7 @@ class Leases:
         return window
 
     def capacity(self, window: StreamWindow) -> int:
-        """Return how many messages the stream may receive now.
-
-        Only a single message may exceed the byte limit.
-        """
+        """Return how many messages the stream may receive. One may exceed the byte limit."""
         with self._lock:
             if window.messages and window.bytes >= window.max_bytes:
                 return 0
@@ -61,10 +58,7 @@ class Leases:
         *,
         delivery_attempts: Mapping[str, int] | None = None,
     ) -> bool:
-        """Add deliveries (ack id → size) to a stream.
-
-        Return False, without a change, when the stream has ended.
-        """
+        """Add deliveries (ack id → size). Return False when the stream has ended."""
         attempts = delivery_attempts or {}
         with self._lock:
             if window.closed:

@@ -85,10 +85,7 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         return _EMPTY
 
     def _pull(self, request: types.PullRequest, context: Any) -> types.PullResponse:
-        """Serve a unary pull with the filter.
-
-        Return the messages to the subscription when the client has disconnected.
-        """
+        """Serve a unary pull with the filter. Returns messages of a disconnected client."""
         deadline = time.monotonic() + min(context.time_remaining() or 90, 90) - 1
         window = self._leases.open(max_messages=0, max_bytes=0)  # it leases nothing and only serves wake-ups
         context.add_callback(window.changed.set)

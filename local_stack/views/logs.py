@@ -31,10 +31,7 @@ def show(paths: list[Path], *, lines: int, write: Callable[[str], None]) -> None
 
 
 def follow(paths: list[Path], write: Callable[[str], None]) -> Iterator[None]:
-    """Write lines that are added to the logs from now on.
-
-    Yields after each poll, so that the caller can stop.
-    """
+    """Write lines as they are added. Yields after each poll, so that the caller can stop."""
     positions = {path: _Position(file=path.stat().st_ino, offset=path.stat().st_size) for path in paths}
     while True:
         for path, position in positions.items():

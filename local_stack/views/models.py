@@ -9,9 +9,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 def fetch_workers_by_model(api_port: int | None) -> dict[str, int | None]:
-    """Return the number of live workers per model, None if the API cannot determine it; empty
-    while the API does not respond.
-    """
+    """Return the live workers per model (None: unknown); empty without a response."""
     if api_port is None:
         return {}
     try:

@@ -42,9 +42,7 @@ def read_spans(folder: Path) -> tuple[Span, ...]:
 
 
 def format_traces(spans: Iterable[Span], *, count: int) -> Iterator[str]:
-    """Yield the lines of the latest traces of tasks: each span below its parent, with its start and
-    duration.
-    """
+    """Yield the lines of the latest traces of tasks: each span below its parent."""
     by_trace: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id].append(span)
