@@ -1,4 +1,4 @@
-"""Draws an image once more on this machine, from the record in its file, and writes the picture into another file.
+"""Generate an image again on this machine, from the record in its file, and write it into another file.
 
 python -m gpu_subscriber.reproduce image.png again.png      exits 0, or 1 and says why
 

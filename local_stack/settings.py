@@ -96,7 +96,7 @@ LOCAL_DEFAULTS = {
     # All callers without credentials; on this machine no caller has any.
     "DARKROOM_OPERATORS": '["local"]',
     # The same at each start, so that a receiver's secret does not change.
-    "DARKROOM_WEBHOOK_KEY": "the local stack's own, known to everybody",
+    "DARKROOM_WEBHOOK_KEY": "the local stack's own, which is not secret",
     # The emulator pushes one message at a time, so a hanging receiver delays the others (in the
     # local stack only).
     "DARKROOM_WEBHOOK_TIMEOUT_SECONDS": "3",

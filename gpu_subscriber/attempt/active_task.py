@@ -59,7 +59,7 @@ class ActiveTask(ProgressListener):
         on_progress: Callable[[Task], None],
     ) -> None:
         if task.claim is None:
-            raise ClaimLostError(f"task {task.id!r} is claimed by nobody")
+            raise ClaimLostError(f"task {task.id!r} has no claim")
         self.claim: Claim = task.claim
         self._missing = frozenset(task.missing_images)
         self.tracker = ProgressTracker(

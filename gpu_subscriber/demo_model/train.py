@@ -1,6 +1,6 @@
 """Makes the demo model from nothing: `python -m gpu_subscriber.demo_model.train --help`.
 
-Every stage is seeded, keeps its state in the working folder, and goes on where it was broken off.
+Every stage is seeded, keeps its state in the working folder, and continues where it was interrupted.
 """
 
 import argparse

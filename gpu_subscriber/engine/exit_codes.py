@@ -3,7 +3,7 @@
 STOPPED = 0
 """The engine received Shutdown."""
 PARENT_EXITED = 3
-"""The pipe was closed without a Shutdown: the parent is gone."""
+"""The pipe was closed without a Shutdown: the parent has exited."""
 DEVICE_LOST = 70
 """The device's context is poisoned: only a new process recovers.
 

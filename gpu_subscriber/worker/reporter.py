@@ -34,7 +34,7 @@ class _Presence:
 
 
 class Reporter:
-    """Reports every `interval_seconds` from the first EngineReady until `stop`, then once more."""
+    """Reports every `interval_seconds` from the first EngineReady until `stop`, and a last time after it."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ A Link is one such proxy. It forwards everything until a method changes its beha
     stall           connections stay open without transferring bytes, also new ones
     half_open       open connections stop without being closed; new ones work
     cut             open connections are closed, new ones work
-    drop_responses  requests arrive, responses do not: the client cannot tell the outcome
+    drop_responses  requests arrive, responses do not: the client does not receive the outcome
     hold            stalls, or drops responses, from the request that contains given bytes
     truncate        closes the connection a few bytes after a request contained given bytes
     restore         normal forwarding; stalled bytes arrive late, connections with lost responses are closed

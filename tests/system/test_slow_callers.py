@@ -86,7 +86,7 @@ def resident_bytes(port: int) -> int:
     """Memory of the processes that were started to listen on this port."""
     pages = 0
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             if f"PORT={port}".encode() in (process / "environ").read_bytes().split(b"\0"):
                 pages += int((process / "statm").read_text().split()[1])
     return pages * resource.getpagesize()

@@ -217,7 +217,7 @@ def test_submission_fails_soon_without_firestore(app: Flask, monkeypatch: pytest
     assert (refused.status_code, refused.get_json()["code"]) == (503, "dependency_unavailable")
     assert refused.get_json()[
         "task_id"
-    ]  # without a response, the caller cannot tell whether the write succeeded
+    ]  # without a response, the caller cannot determine whether the write succeeded
     assert app.test_client().get("/readyz").status_code == 200
 
 

@@ -624,7 +624,7 @@ def test_attempt_after_an_engine_crash_starts_over(bench: WorkerBench) -> None:
 
 
 class KilledError(BaseException):
-    """The process is gone: no handler may catch this."""
+    """The process has exited: no handler may catch this."""
 
 
 def killed_before(action: object) -> Callable[..., object]:
