@@ -23,16 +23,16 @@ from gpu_subscriber.settings import WorkerSettings
 def main() -> int:
     """Generate the image again; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.reproduce", description=__doc__)
-    parser.add_argument("image", type=Path, help="a file that darkroom has drawn")
+    parser.add_argument("image", type=Path, help="an image file that darkroom generated")
     parser.add_argument("again", type=Path, help="where to write the new picture, in the same format")
     asked = parser.parse_args()
     try:
         asked.again.write_bytes(_generated_again(asked.image.read_bytes()))
     except ModelUnavailableError as error:
-        print(f"redraw: {error.failure.message} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        print(f"reproduce: {error.failure.message} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
         return 1
     except EngineError as error:
-        print(f"redraw: {error.failure.message}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        print(f"reproduce: {error.failure.message}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
         return 1
     except (
         UnreadableImageError,
@@ -41,7 +41,7 @@ def main() -> int:
         ValidationError,
         OSError,
     ) as error:
-        print(f"redraw: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
+        print(f"reproduce: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
         return 1
     return 0
 

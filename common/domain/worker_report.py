@@ -82,7 +82,7 @@ class WorkerReport:
     """For the models that it has generated with, or measured during the warm-up."""
     handling_seconds: float | None = None
     """Of a task besides generation: claiming, encoding and storing the images, the final write."""
-    foretold: tuple[PredictionSample, ...] = ()
+    predictions: tuple[PredictionSample, ...] = ()
     """The latest tasks that it completed at the first attempt, oldest first."""
     broken_models: tuple[BrokenModel, ...] = ()
     """Those of `models` that it cannot serve at present."""

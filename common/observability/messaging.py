@@ -30,28 +30,28 @@ def sending(topic: str, *, messages: int = 1) -> Iterator[None]:
 
     `topic` may be its full path.
     """
-    told = _SYSTEM | {
+    labels = _SYSTEM | {
         "messaging.operation.name": "send",
         "messaging.destination.name": topic.rpartition("/")[2],
     }
     began = time.perf_counter()
     try:
         with spanned(
-            f"send {told['messaging.destination.name']}",
+            f"send {labels['messaging.destination.name']}",
             kind=SpanKind.PRODUCER,
             attributes={
-                **told,
+                **labels,
                 "messaging.operation.type": "send",
                 "messaging.batch.message_count": messages,
             },
         ):
             yield
     except Exception as error:
-        told["error.type"] = error_type_of(error)
+        labels["error.type"] = error_type_of(error)
         raise
     finally:
-        _sent.add(messages, told)
-        _send_seconds.record(time.perf_counter() - began, told)
+        _sent.add(messages, labels)
+        _send_seconds.record(time.perf_counter() - began, labels)
 
 
 @dataclass(slots=True)
@@ -78,19 +78,19 @@ def processing(
 
     `subscription` may be a full path.
     """
-    told = _SYSTEM | {
+    labels = _SYSTEM | {
         "messaging.operation.name": "process",
         "messaging.destination.subscription.name": subscription.rpartition("/")[2],
     }
     began = time.perf_counter()
-    _consumed.add(1, told)
+    _consumed.add(1, labels)
     with spanned(
-        f"process {told['messaging.destination.subscription.name']}",
+        f"process {labels['messaging.destination.subscription.name']}",
         kind=SpanKind.CONSUMER,
         parent=extracted(attributes),
         links=links,
         attributes={
-            **told,
+            **labels,
             "messaging.operation.type": "process",
             "messaging.message.id": message_id,
             "messaging.gcp_pubsub.message.delivery_attempt": delivery_attempt or 1,
@@ -105,5 +105,5 @@ def processing(
         finally:
             if work.returned_because is not None:
                 mark_failed(span, work.returned_because)
-                told["error.type"] = work.returned_because
-            _process_seconds.record(time.perf_counter() - began, told)
+                labels["error.type"] = work.returned_because
+            _process_seconds.record(time.perf_counter() - began, labels)

@@ -34,7 +34,7 @@ class DeadLetterOrigin:
 
 def encode_dead_letter_origin(origin: DeadLetterOrigin) -> dict[str, str]:
     """Return the attributes that a worker adds."""
-    told = {
+    fields = {
         "reason": None if origin.reason is None else origin.reason[:_MAX_REASON_CHARACTERS],
         "subscription": origin.subscription,
         "message_id": origin.message_id,
@@ -42,7 +42,7 @@ def encode_dead_letter_origin(origin: DeadLetterOrigin) -> dict[str, str]:
         "published_at": None if origin.published_at is None else origin.published_at.isoformat(),
         "body_bytes": origin.body_bytes,
     }
-    return {f"{_OURS}{name}": str(value) for name, value in told.items() if value is not None}
+    return {f"{_OURS}{name}": str(value) for name, value in fields.items() if value is not None}
 
 
 def decode_dead_letter_origin(attributes: Mapping[str, str]) -> DeadLetterOrigin:

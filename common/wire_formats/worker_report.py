@@ -21,14 +21,15 @@ def encode_worker_report(report: WorkerReport) -> Document:
     """Return the document of a report."""
     fields = asdict(report)
     times = [asdict(model) | {"sizes": [asdict(size) for size in model.sizes]} for model in report.times]
-    foretold = [asdict(task) for task in report.foretold]
+    # Stored under its first name, so that documents of several versions can be read.
+    predictions = list(fields.pop("predictions"))
     return {
         "version": WIRE_VERSION,
         **fields,
         "models": list(report.models),
         "times": times,
         MEASURED_MODELS: [model.model for model in report.times],
-        "foretold": foretold,
+        "foretold": predictions,
         "broken_models": [asdict(broken) for broken in report.broken_models],
     }
 
@@ -37,6 +38,6 @@ def decode_worker_report(document: Mapping[str, Any]) -> WorkerReport:
     """Parse a document; unknown fields are ignored. Raises UndecodableError."""
     check_version(document.get("version"))
     try:
-        return _REPORT.validate_python(dict(document))
+        return _REPORT.validate_python({**document, "predictions": document.get("foretold", ())})
     except ValidationError as exc:
         raise UndecodableError(f"worker report: {first_complaint(exc)}") from exc

@@ -155,6 +155,6 @@ class TaskEstimator:
         workers, calibration = self._calibrated
         if workers is not workload.workers:
             known = workload.workers or workload.former_workers
-            calibration = Calibration.of(worker.foretold for worker in known)
+            calibration = Calibration.of(worker.predictions for worker in known)
             self._calibrated = (workload.workers, calibration)
         return calibration

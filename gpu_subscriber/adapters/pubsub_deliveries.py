@@ -80,7 +80,7 @@ class PubSubStream:
         self._ended = threading.Event()
         self._closing = False
         self._on_end = on_end
-        future.add_done_callback(self._note_the_end)
+        future.add_done_callback(self._on_stream_end)
 
     @property
     def is_open(self) -> bool:
@@ -100,7 +100,7 @@ class PubSubStream:
     def wait_until_ended(self, timeout_seconds: float) -> bool:
         return self._ended.wait(timeout_seconds)
 
-    def _note_the_end(self, _future: object) -> None:
+    def _on_stream_end(self, _future: object) -> None:
         self._ended.set()
         self._on_end()
 

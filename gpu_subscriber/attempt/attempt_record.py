@@ -74,7 +74,7 @@ class AttemptRecord:
         if task.attempt == 1:
             self.fields["queue_seconds"] = round((self.clock.now() - task.created_at).total_seconds(), 4)
 
-    def drawn(self, runs: tuple[RunSeconds, ...]) -> None:
+    def generated(self, runs: tuple[RunSeconds, ...]) -> None:
         """Record the cost of the generation, images and uploads included."""
         self.gpu_seconds = sum((run.gpu_seconds for run in runs), 0.0)
         self.fields |= {"gpu_seconds": round(self.gpu_seconds, 4), "drawn_seconds": self.seconds()}
@@ -107,7 +107,7 @@ class AttemptRecord:
         """Return the seconds since the delivery arrived."""
         return round((self.clock.now() - self.began_at).total_seconds(), 4)
 
-    def told(self) -> None:
+    def finish(self) -> None:
         """Count the delivery and set the attributes of its span."""
         if self.attempt_of is not None:
             self._count_attempt(self.attempt_of)
@@ -154,7 +154,7 @@ def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuCost) -> Iterato
         finally:
             if record.settlement is Settlement.RETURN:
                 work.returned_because = record.result
-            record.told()
+            record.finish()
             _log_line(delivery, record)
 
 

@@ -173,7 +173,7 @@ class ProcessTask:
             with closing(generation):
                 active.attach(generation)
                 ending = self._ending(active, generation)
-            record.drawn(generation.runs)
+            record.generated(generation.runs)
             try:
                 with spanned("end attempt"):
                     ended = self.dependency_retry(lambda: active.update(ending))

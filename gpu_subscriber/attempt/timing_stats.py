@@ -31,21 +31,21 @@ _ALONE = 1.05
 class _Size:
     warm_up: SizeTimes | None = None
     pixels: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
-    drawn: deque[RunTimes] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
+    images: deque[RunTimes] = field(default_factory=lambda: deque(maxlen=_MAX_IMAGES))
 
     def times(self) -> SizeTimes | None:
-        if not self.drawn:
+        if not self.images:
             return self.warm_up
-        alone = [one.step_seconds for one in self.drawn if one.shared_by <= _ALONE]
+        alone = [one.step_seconds for one in self.images if one.shared_by <= _ALONE]
         if not alone and self.warm_up is not None and self.warm_up.alone_step_seconds is not None:
             alone = [self.warm_up.alone_step_seconds]
         return SizeTimes(
             pass_pixels=round(median(self.pixels)),
-            step_seconds=median(one.step_seconds for one in self.drawn),
+            step_seconds=median(one.step_seconds for one in self.images),
             alone_step_seconds=median(alone) if alone else None,
-            preparing_seconds=median(one.preparing_seconds for one in self.drawn),
-            decoding_seconds=median(one.decoding_seconds for one in self.drawn),
-            images=len(self.drawn),
+            preparing_seconds=median(one.preparing_seconds for one in self.images),
+            decoding_seconds=median(one.decoding_seconds for one in self.images),
+            images=len(self.images),
         )
 
 
@@ -72,7 +72,7 @@ class TimingStats:
         self._lock = threading.Lock()
         self._models: dict[str, _Model] = {}
         self._handling: deque[float] = deque(maxlen=_MAX_IMAGES)
-        self._foretold: deque[PredictionSample] = deque(maxlen=_MAX_TASKS)
+        self._predictions: deque[PredictionSample] = deque(maxlen=_MAX_TASKS)
 
     def warmed_up(self, warm_up: WarmUpTimes) -> None:
         """Record the durations of the warm-up, which are used until an image has been measured."""
@@ -98,7 +98,7 @@ class TimingStats:
             model = self._models.setdefault(parameters.model, _Model())
             size = model.size_of(pixels)
             size.pixels.append(pixels)
-            size.drawn.append(times)
+            size.images.append(times)
             model.costs.append((times.seconds_of(parameters.steps), parameters.image_work_units))
 
     def task_ended(self, task: Task, *, generation_seconds: float) -> None:
@@ -113,7 +113,7 @@ class TimingStats:
             self._handling.append(max(0.0, usage.inference_seconds - generation_seconds))
             if task.predicted_seconds is not None:
                 took = (finished_at - task.created_at).total_seconds()
-                self._foretold.append(
+                self._predictions.append(
                     PredictionSample(predicted_seconds=task.predicted_seconds, took_seconds=took)
                 )
 
@@ -124,10 +124,10 @@ class TimingStats:
             return median(self._handling) if self._handling else None
 
     @property
-    def foretold(self) -> tuple[PredictionSample, ...]:
+    def predictions(self) -> tuple[PredictionSample, ...]:
         """The latest tasks whose duration was predicted, oldest first."""
         with self._lock:
-            return tuple(self._foretold)
+            return tuple(self._predictions)
 
     @property
     def models(self) -> tuple[ModelTimes, ...]:

@@ -51,7 +51,7 @@ class _MainLoop:
             caps=self._caps,
             settings=settings,
             send=pipe.send,
-            pump=lambda: self._hear(wait=False),
+            pump=lambda: self._handle_messages(wait=False),
         )
         self._warm_up: WarmUpTimes | None = None
         self._shutdown: Shutdown | None = None
@@ -61,7 +61,7 @@ class _MainLoop:
         while True:
             self._load_any()
             self._report_changes()
-            self._hear(wait=not self._engine.is_busy, within_seconds=self._seconds_until_retry())
+            self._handle_messages(wait=not self._engine.is_busy, within_seconds=self._seconds_until_retry())
             if self._shutdown is not None:
                 self._engine.interrupt_all(want_checkpoints=self._shutdown.want_checkpoints)
                 return exit_codes.STOPPED
@@ -116,7 +116,7 @@ class _MainLoop:
         measured = [spec for spec in sharing if self._caps.is_measured(spec.name)]
         return max((self._caps.measured_cap_of(default_key(spec)) for spec in measured or sharing), default=1)
 
-    def _hear(self, *, wait: bool, within_seconds: float | None = None) -> None:
+    def _handle_messages(self, *, wait: bool, within_seconds: float | None = None) -> None:
         """Process all pending messages.
 
         With `wait`, block until one arrives or `within_seconds` have passed.

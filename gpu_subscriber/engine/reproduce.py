@@ -32,8 +32,8 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
     except Exception as error:
         raise ModelUnavailableError(spec.name, reason=reason_of(error)) from error
     for name, network in family.origin.networks.items():
-        lies_last = name in there.channels_last
-        network.to(memory_format=torch.channels_last if lies_last else torch.contiguous_format)
+        is_channels_last = name in there.channels_last
+        network.to(memory_format=torch.channels_last if is_channels_last else torch.contiguous_format)
     return family
 
 
@@ -48,9 +48,11 @@ def generate_like(
     recorded steps do not fit the image.
     """
     if isinstance(family, WholePipeline):
-        drawn = family.draw(parameters, seed=parameters.seed, on_step=lambda *_: None)
+        generated = family.generate(parameters, seed=parameters.seed, on_step=lambda *_: None)
         run_history = RunHistory(batches=[1] * parameters.steps)
-        return _bytes_of(drawn), family.origin.draw_conditions(family.scheduler_for(parameters), run_history)
+        return _bytes_of(generated), family.origin.draw_conditions(
+            family.scheduler_for(parameters), run_history
+        )
     return _stepped(family, parameters, there)
 
 
@@ -66,10 +68,10 @@ def _stepped(
         state.advance(family.predict([state] * batch)[0])
         state.run_history.batches.append(batch)
     decoded = family.decode(state, tiled=there.decoded_in_tiles)
-    told = family.origin.draw_conditions(
+    conditions = family.origin.draw_conditions(
         state.scheduler, state.run_history, decoded_in_tiles=there.decoded_in_tiles
     )
-    return _bytes_of(decoded), told
+    return _bytes_of(decoded), conditions
 
 
 def _bytes_of(decoded: Decoded) -> bytes:

@@ -91,7 +91,7 @@ class StepEngine:
         if self._active_runs.get(message.run_id) is None:
             self._device.finish_transfers(
                 wait=True
-            )  # its image is on its way, and may have to be drawn again
+            )  # its image is on its way, and may have to be generated again
         stopped = self._active_runs.get(message.run_id)
         if stopped is not None and stopped is self._generating:
             self._stop_generating = True
@@ -101,7 +101,7 @@ class StepEngine:
 
     def interrupt_all(self, *, want_checkpoints: bool) -> None:
         """Stop every Run; images already on their way from the device are still delivered."""
-        self._device.finish_transfers(wait=True)  # first: one of them may have to be drawn again
+        self._device.finish_transfers(wait=True)  # first: one of them may have to be generated again
         for run in self._active_runs:
             self._interrupt(run, want_checkpoint=want_checkpoints)
         self._device.finish_transfers(wait=True)
@@ -181,7 +181,7 @@ class StepEngine:
             nonlocal stepped_at
             self._device.charge(stepped_at, pay_step)
             stepped_at = self._device.mark()
-            self._watching.note_step(family.colours, run, step=step, steps=steps, latents=latents)
+            self._watching.report_step(family.colours, run, step=step, steps=steps, latents=latents)
             self._device.finish_transfers()
             self._pump()
             if self._stop_generating:
@@ -193,7 +193,7 @@ class StepEngine:
                 if warnings := family.warnings_of(run.start.parameters):
                     self._send(RunWarned(run_id=run.run_id, warnings=warnings))
                 try:
-                    drawn = family.draw(run.start.parameters, seed=run.seed, on_step=on_step)
+                    generated = family.generate(run.start.parameters, seed=run.seed, on_step=on_step)
                 finally:
                     self._device.charge(stepped_at, pay)
                 self._device.finish_transfers(wait=True)  # the pixels are here, so every time is known
@@ -201,7 +201,11 @@ class StepEngine:
                 run.stopwatch.whole_image_done(seconds, steps=run.start.parameters.steps)
                 self._active_runs.release(run)
                 self._active_runs.deliver(
-                    run, self._conditions_of(family, run), drawn.pixels, drawn.finite, drawn.varied
+                    run,
+                    self._conditions_of(family, run),
+                    generated.pixels,
+                    generated.finite,
+                    generated.varied,
                 )
         except RunStoppedError:
             self._active_runs.interrupt(run)

@@ -187,8 +187,8 @@ class EngineClient:
                 if isinstance(message, EngineMeasured):
                     count_work(message)
                 elif message is not None:
-                    silence.heard(message, now=time.monotonic())
-                    came_up = self._hear(message, on_ready) or came_up
+                    silence.on_message(message, now=time.monotonic())
+                    came_up = self._handle_messages(message, on_ready) or came_up
                 elif silence.lasted(poll_seconds, busy=bool(self._unanswered)):
                     _log.error("engine_silent", pid=child.pid, allowed_seconds=silence.allowed_seconds)
                     child.kill(hung=True)
@@ -196,7 +196,9 @@ class EngineClient:
             self._handle_exit(child)
         return came_up
 
-    def _hear(self, message: EngineReady | RunReport, on_ready: Callable[[EngineReady], None]) -> bool:
+    def _handle_messages(
+        self, message: EngineReady | RunReport, on_ready: Callable[[EngineReady], None]
+    ) -> bool:
         if isinstance(message, EngineReady):
             with self._changed:
                 self._ready = message
@@ -218,7 +220,7 @@ class EngineClient:
                 self._changed.notify_all()  # a suspect may be waiting until no other run is active
         if run is not None:  # otherwise its generation was dismissed
             generation, index = run
-            generation.heard(index, message)
+            generation.on_report(index, message)
         return False
 
     def _handle_exit(self, child: EngineProcess) -> None:

@@ -120,7 +120,7 @@ class EngineGeneration:
         self._floor.dismiss(self)
         self._spans.close()
 
-    def heard(self, index: int, report: RunReport) -> None:
+    def on_report(self, index: int, report: RunReport) -> None:
         """Add a report of the run `index`, on the engine's reading thread. Returns at once."""
         match report:
             case PhaseChanged():

@@ -41,7 +41,7 @@ class EngineWatchdog:
         self._starting = True
         self._loading = True
         self._seconds = 0.0
-        self._heard_at: float | None = None
+        self._last_message_at: float | None = None
         self._steps: deque[float] = deque(maxlen=_REMEMBERED_STEPS)
 
     @property
@@ -52,14 +52,14 @@ class EngineWatchdog:
             return loading
         return max(floor, min(loading, STEPS_OF_SILENCE * max(self._steps, default=0.0)))
 
-    def heard(self, message: FromEngine, *, now: float) -> None:
+    def on_message(self, message: FromEngine, *, now: float) -> None:
         """Record a message. `now` is in seconds of any clock."""
-        if isinstance(message, StepDone) and self._heard_at is not None and not self._loading:
-            self._steps.append(now - self._heard_at)
+        if isinstance(message, StepDone) and self._last_message_at is not None and not self._loading:
+            self._steps.append(now - self._last_message_at)
         if isinstance(message, EngineReady):
             self._starting = False
         self._loading = isinstance(message, PhaseChanged) and message.phase is Phase.LOADING_MODEL
-        self._heard_at = now
+        self._last_message_at = now
         self._seconds = 0.0
 
     def lasted(self, seconds: float, *, busy: bool) -> bool:

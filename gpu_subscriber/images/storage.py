@@ -28,38 +28,38 @@ class ImageStorage:
     writer: ImageWriter
     dependency_retry: DependencyRetry
 
-    def store(self, task: Task, drawn: GeneratedImage) -> StoredImage:
+    def store(self, task: Task, image: GeneratedImage) -> StoredImage:
         """Encode and upload an image.
 
         Raises ObjectConflictError, and DependencyUnavailableError after all retries.
         """
-        parameters, size = task.parameters, (drawn.width, drawn.height)
+        parameters, size = task.parameters, (image.width, image.height)
         record = recorded(
-            drawn.pixels,
+            image.pixels,
             size,
-            parameters_with_effect(task).of_image(drawn.index),
-            drawn.draw_conditions,
+            parameters_with_effect(task).of_image(image.index),
+            image.draw_conditions,
             task_id=task.id,
-            index=drawn.index,
+            index=image.index,
             attempt=task.attempt,
         )
-        data = encode_image(drawn.pixels, size, record)
+        data = encode_image(image.pixels, size, record)
         digest = hashlib.sha256(data).hexdigest()
         extension = parameters.output_format.extension
-        name = image_object_name(task.folder, attempt=task.attempt, index=drawn.index, extension=extension)
+        name = image_object_name(task.folder, attempt=task.attempt, index=image.index, extension=extension)
         content_type = parameters.output_format.content_type
         metadata = {"task_id": task.id, "sha256": digest}
-        attributes = {"darkroom.image.index": drawn.index, "darkroom.image.size_bytes": len(data)}
+        attributes = {"darkroom.image.index": image.index, "darkroom.image.size_bytes": len(data)}
         with spanned("store image", kind=SpanKind.CLIENT, attributes=attributes):
             self.dependency_retry(
                 lambda: self.writer.write(name, data, content_type=content_type, metadata=metadata)
             )
         return StoredImage(
-            index=drawn.index,
+            index=image.index,
             object_name=name,
-            width=drawn.width,
-            height=drawn.height,
-            seed=parameters.seed_of(drawn.index),
+            width=image.width,
+            height=image.height,
+            seed=parameters.seed_of(image.index),
             content_type=content_type,
             size_bytes=len(data),
             sha256=digest,

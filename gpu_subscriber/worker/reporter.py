@@ -99,7 +99,7 @@ class Reporter:
             expires_at=now + _KEPT_FOR,
             times=self._measured.models,
             handling_seconds=self._measured.handling_seconds,
-            foretold=self._measured.foretold,
+            predictions=self._measured.predictions,
             broken_models=presence.broken_models,
         )
         try:

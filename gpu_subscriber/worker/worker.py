@@ -71,7 +71,7 @@ class WorkerEvent(StrEnum):
     ENGINE_READY = "engine_ready"
     STREAM_ENDED = "stream_ended"
     THREAD_ENDED = "side_thread_ended"
-    DRAIN_REQUESTED = "told_to_drain"
+    DRAIN_REQUESTED = "drain_requested"
 
 
 class Engine(Protocol):

@@ -223,8 +223,8 @@ def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "
     if low <= got <= high:
         return None
     is_endless = isinstance(got, int) and abs(got) >= _UNSPEAKABLE
-    said = "a number of too many digits" if is_endless else str(got)
-    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {said}")
+    value = "a number of too many digits" if is_endless else str(got)
+    return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {value}")
 
 
 def _not_offered(pointer: str, got: str, offered: tuple[str, ...]) -> FieldProblem | None:

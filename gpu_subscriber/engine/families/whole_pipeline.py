@@ -43,7 +43,7 @@ class WholePipeline:
         self._accepted = frozenset(call_of(pipeline))
         self._has_true_guidance = type(pipeline).__name__ in TRUE_GUIDANCE_PIPELINES
 
-    def draw(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
+    def generate(self, parameters: GenerationParameters, *, seed: int, on_step: OnStep) -> Decoded:
         """Run the stock call with a CPU generator of this seed and the arguments that it accepts."""
         own_scheduler = self.pipeline.scheduler
         self.pipeline.scheduler = self.scheduler_for(parameters)

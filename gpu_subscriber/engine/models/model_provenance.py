@@ -42,14 +42,14 @@ def weights_of(folder: Path) -> dict[str, str]:
 def sampler_config(scheduler: Any) -> dict[str, bool | int | float | str]:
     """Return a diffusers scheduler's class as `class`, and its settings other than the defaults."""
     parameters = inspect.signature(type(scheduler).__init__).parameters
-    told: dict[str, bool | int | float | str] = {"class": type(scheduler).__name__}
+    config: dict[str, bool | int | float | str] = {"class": type(scheduler).__name__}
     for name, value in sorted(scheduler.config.items()):
         plain = value.tolist() if hasattr(value, "tolist") else value
         # A model's config may come from another scheduler class; settings that this class does not
         # accept have no effect.
         if name in parameters and plain != parameters[name].default:
-            told[name] = plain if isinstance(plain, bool | int | float | str) else _brief(plain)
-    return told
+            config[name] = plain if isinstance(plain, bool | int | float | str) else _brief(plain)
+    return config
 
 
 class ModelProvenance:
@@ -105,8 +105,8 @@ class ModelProvenance:
 def _sha256_of(file: Path) -> str:
     # Resolve links, because a hub's cache shares one file among revisions.
     real = file.resolve()
-    stands = real.stat()
-    return _sha256_once(real, stands.st_size, stands.st_mtime_ns)
+    status = real.stat()
+    return _sha256_once(real, status.st_size, status.st_mtime_ns)
 
 
 @cache

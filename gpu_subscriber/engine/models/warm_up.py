@@ -76,7 +76,7 @@ def _warm_up_whole(family: WholePipeline, spec: ModelSpec, *, measure: bool) -> 
 def _timed_whole(family: WholePipeline, parameters: GenerationParameters) -> RunTimes:
     began = time.perf_counter()
     steps: list[float] = []
-    family.draw(parameters, seed=0, on_step=lambda *_: steps.append(time.perf_counter()))
+    family.generate(parameters, seed=0, on_step=lambda *_: steps.append(time.perf_counter()))
     ended = time.perf_counter()
     if not steps:
         raise ModelRefusedError("the pipeline reports no steps: it could not be cancelled")

@@ -87,7 +87,7 @@ class ActiveRuns:
         are not finite the second time, the Run fails. A second image of a single colour is
         delivered: the model draws it.
         """
-        if not (bool(finite) and bool(varied)) and not run.is_redrawn:
+        if not (bool(finite) and bool(varied)) and not run.is_regenerated:
             _log.warning("run_drawn_again", run_id=run.run_id, finite=bool(finite), varied=bool(varied))
             run.restart()
             self._runs[run.run_id] = run

@@ -51,7 +51,7 @@ class ProgressReporter:
         self._send(
             StepDone(
                 run_id=run.run_id,
-                step=run.note_steps(),
+                step=run.count_steps(),
                 steps=run.start.parameters.steps,
                 gpu_seconds=run.gpu_seconds,
             )
@@ -59,7 +59,7 @@ class ProgressReporter:
         if self._checkpoint_interval and not state.is_done:
             self._save_when_due(run, now)
 
-    def note_step(
+    def report_step(
         self, colours: LatentColours, run: Run, *, step: int, steps: int, latents: torch.Tensor | None
     ) -> None:
         """Report that a stock pipeline took step `step` of `steps`.

@@ -124,7 +124,7 @@ class Run:
     began_at: float = 0.0
     previewed_at: float | None = None
     checkpointed_at: float = 0.0
-    is_redrawn: bool = False
+    is_regenerated: bool = False
     """Whether the first image was bad and the Run started over."""
 
     @classmethod
@@ -155,9 +155,9 @@ class Run:
         self.denoising = self.previewed_at = None
         self.steps_done = self.resumed_at_step = 0
         self.stopwatch = Stopwatch()
-        self.is_redrawn = True
+        self.is_regenerated = True
 
-    def note_steps(self) -> int:
+    def count_steps(self) -> int:
         """Set `steps_done` from the sampler's position and return it.
 
         A sampler may take one step more than requested (PNDM does): reports are scaled to the

@@ -28,7 +28,7 @@ def prepare_run(family: SteppingFamily, run: Run, send: Send) -> None:
     if state.warnings:
         send(RunWarned(run_id=run.run_id, warnings=state.warnings))
     run.denoising = state
-    run.resumed_at_step = run.note_steps()
+    run.resumed_at_step = run.count_steps()
 
 
 def snapshot_of(run: Run) -> Snapshot | None:

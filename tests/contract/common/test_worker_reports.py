@@ -55,7 +55,7 @@ def test_report_is_returned_as_published(reports: WorkerReports) -> None:
         worker_report(),
         times=(ModelTimes(model="demo", gpu_seconds_per_unit=0.5, sizes=(size, size)),),
         handling_seconds=0.25,
-        foretold=(PredictionSample(predicted_seconds=4.0, took_seconds=5.0),) * 2,
+        predictions=(PredictionSample(predicted_seconds=4.0, took_seconds=5.0),) * 2,
     )
     reports.publish(report)
     assert reports.alive(NOW) == (report,)

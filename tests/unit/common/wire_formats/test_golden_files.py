@@ -135,7 +135,7 @@ def worker_report() -> WorkerReport:
             ),
         ),
         handling_seconds=0.25,
-        foretold=(PredictionSample(predicted_seconds=4.0, took_seconds=4.5),),
+        predictions=(PredictionSample(predicted_seconds=4.0, took_seconds=4.5),),
         broken_models=(
             BrokenModel(
                 model="another",
@@ -193,7 +193,7 @@ def test_worker_report_round_trip_ignores_unknown_fields() -> None:
     older = encode_worker_report(worker_report())
     del older["broken_models"]
     assert decode_worker_report(older) == replace(worker_report(), broken_models=())
-    silent = replace(worker_report(), times=(), foretold=(), handling_seconds=None)
+    silent = replace(worker_report(), times=(), predictions=(), handling_seconds=None)
     for report in (worker_report(), silent):
         document = encode_worker_report(report) | {"version": "1.7", "from_the_future": 1}
         assert decode_worker_report(document) == report

@@ -115,7 +115,7 @@ def test_warm_up_times_apply_until_an_image_is_generated(measured: TimingStats) 
 
 def test_prediction_is_kept_beside_the_actual_time(measured: TimingStats) -> None:
     measured.task_ended(completed(took=4.5, predicted=4.0, inference=3.0), generation_seconds=2.75)
-    assert measured.foretold == (PredictionSample(predicted_seconds=4.0, took_seconds=4.5),)
+    assert measured.predictions == (PredictionSample(predicted_seconds=4.0, took_seconds=4.5),)
     assert measured.handling_seconds == pytest.approx(0.25)
 
 
@@ -123,19 +123,19 @@ def test_unpredicted_task_adds_no_sample(measured: TimingStats) -> None:
     measured.task_ended(completed(took=1.0), generation_seconds=1.0)
     measured.task_ended(replace(completed(took=9.0, predicted=1.0), attempt=2), generation_seconds=1.0)
     measured.task_ended(submitted_task(predicted_seconds=1.0).cancelled(NOW), generation_seconds=1.0)
-    assert measured.foretold == ()
+    assert measured.predictions == ()
 
 
 def test_samples_are_bounded(measured: TimingStats) -> None:
     for number in range(250):
         measured.task_ended(completed(took=number, predicted=1.0), generation_seconds=0.0)
-    assert [task.took_seconds for task in measured.foretold] == list(range(130, 250))
+    assert [task.took_seconds for task in measured.predictions] == list(range(130, 250))
 
 
 def test_finished_task_adds_a_sample() -> None:
     bench = WorkerBench()
     bench.worker()(delivery_of(bench.submit(predicted_seconds=1.5)))
-    assert [task.predicted_seconds for task in bench.timing_stats.foretold] == [1.5]
+    assert [task.predicted_seconds for task in bench.timing_stats.predictions] == [1.5]
     assert bench.timing_stats.handling_seconds is not None
 
 

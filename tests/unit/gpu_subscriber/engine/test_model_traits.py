@@ -100,7 +100,7 @@ def test_every_offered_parameter_changes_the_picture(
         complete = {"prompt": "a red fox", "steps": 3, **asked}
         parameters = spec.completed(complete, seed=7)
         with torch.inference_mode():
-            return family.draw(parameters, seed=7, on_step=lambda *_: None).pixels.numpy()
+            return family.generate(parameters, seed=7, on_step=lambda *_: None).pixels.numpy()
 
     usual = drawn()
     assert usual.shape == (64, 64, 3)

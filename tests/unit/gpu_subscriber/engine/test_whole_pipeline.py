@@ -132,13 +132,13 @@ def test_only_arguments_of_the_call_are_passed() -> None:
     own = FlowMatchEulerDiscreteScheduler()
     pipeline = Scheduled(own)
     wanted = drawing(sampler=Sampler.OWN, width=24, height=16)
-    drawn = WholePipeline(pipeline).draw(wanted, seed=0, on_step=lambda *_: None)
+    drawn = WholePipeline(pipeline).generate(wanted, seed=0, on_step=lambda *_: None)
     assert calls[:1] == [{"prompt": "a red fox", "steps": 4, "output_type": "np"}]
     assert drawn.pixels.shape == (16, 24, 3)
     with pytest.raises(EngineError, match="instead of the requested one"):
-        WholePipeline(pipeline).draw(drawing(sampler=Sampler.OWN), seed=0, on_step=lambda *_: None)
+        WholePipeline(pipeline).generate(drawing(sampler=Sampler.OWN), seed=0, on_step=lambda *_: None)
     with pytest.raises(EngineError, match="does not support the sampler 'ddim'"):
-        WholePipeline(pipeline).draw(drawing(), seed=0, on_step=lambda *_: None)
+        WholePipeline(pipeline).generate(drawing(), seed=0, on_step=lambda *_: None)
     assert set(drawn.pixels.flatten().tolist()) == {128}
     assert pipeline.scheduler is own
 
