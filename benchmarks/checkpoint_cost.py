@@ -1,5 +1,4 @@
-"""Cost of periodic checkpoints for a long Run: the same images with and without them, in
-alternation.
+"""Cost of periodic checkpoints for a long Run: the same images with and without them.
 
 Measures the engine's part: copying the state from the device and building a checkpoint.
 """

@@ -1,5 +1,4 @@
-"""Calibration of the ETA: 200 tasks of mixed sizes and steps, in bursts, with p50 and p90 from
-their submission.
+"""Calibration of the ETA: 200 tasks of mixed sizes and steps, in bursts.
 
 Targets: 50 % ± 10 % finish before p50, and at least 85 % before p90. The estimator calibrates on
 warm-up tasks before, as in a running system.

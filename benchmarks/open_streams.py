@@ -1,5 +1,4 @@
-"""Effect of open event streams on submissions: POSTs with no streams and with 500, in each round of
-one run.
+"""Effect of open event streams on submissions: POSTs with no streams and with 500.
 
 The streams are idle, or receive changes: each follows a task of its own, or all follow one task.
 """

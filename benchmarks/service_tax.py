@@ -1,5 +1,4 @@
-"""Overhead of the whole system on top of the model: 20 tasks compared with 20 calls of the stock
-pipeline.
+"""Overhead of the whole system: 20 tasks compared with 20 calls of the stock pipeline.
 
 Each round runs the stock pipeline and two variants of the system: all tasks submitted at once to a
 worker with one slot (no sharing), and to one with the default slots (tasks share batches).

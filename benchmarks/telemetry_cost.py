@@ -1,5 +1,4 @@
-"""Cost of telemetry: 20 tasks, and a submission, on a stack with full telemetry compared with one
-without.
+"""Cost of full telemetry for 20 tasks and for a submission.
 
 Full telemetry sends the spans of every task over OTLP to a collector, and its metrics are scraped
 once a second. Both stacks run side by side, and each round uses both in alternation.

@@ -1,6 +1,4 @@
-"""The faults of a soak test, chosen at random: each starts, lasts for a random time, and is
-repaired.
-"""
+"""The random faults of a soak test."""
 
 import random
 from collections import Counter

@@ -1,9 +1,8 @@
-"""The simulated cluster: GPU nodes that take minutes to start, pods, and the tasks that workers
-process.
+"""The simulated cluster: GPU nodes, pods, and the tasks that workers process.
 
-All policies run in the same model; `Physics` has its values and their sources. A node has one GPU,
-one pod and one worker, and a worker processes one task at a time: shared batches increase the work
-per GPU second equally for all policies.
+A node has one GPU, one pod and one worker, and a worker processes one task at a time: shared
+batches increase the work per GPU second equally for all policies. `Physics` has the values and
+their sources.
 """
 
 import math
@@ -127,11 +126,7 @@ class Cluster:
         self._enqueue(task)
 
     def set_replicas(self, replicas: int) -> None:
-        """Scale like the Deployment's controller.
-
-        It first removes pods that are not ready, then idle ones (workers set their deletion cost),
-        then the youngest.
-        """
+        """Remove pods that are not ready first, then idle ones, as the Deployment does."""
         while len(self.pods) < replicas:
             self._start_pod()
         excess = len(self.pods) - replicas

@@ -1,5 +1,4 @@
-"""The HorizontalPodAutoscaler's arithmetic, as published by Kubernetes, without a clock or a
-cluster.
+"""The HorizontalPodAutoscaler's arithmetic, as published by Kubernetes.
 
 Sources: kubernetes/kubernetes, pkg/controller/podautoscaler. `replica_calculator.go`:
 GetExternalPerPodMetricReplicas. `horizontal.go`: computeReplicasForMetrics,

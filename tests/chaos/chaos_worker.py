@@ -1,6 +1,4 @@
-"""ChaosWorker: a worker process with its own links to each service, so that a test can disconnect
-it alone.
-"""
+"""A worker process with its own links to each service, so that a test can disconnect it."""
 
 import json
 import signal
@@ -117,9 +115,7 @@ class ChaosWorker:
         self.process.wait_until_ready()
 
     def _log_with_stack_traces(self) -> str:
-        """Return the end of its log, with the stack traces of all threads that faulthandler writes
-        on SIGABRT.
-        """
+        """Return the end of its log, with the stack traces that faulthandler writes on SIGABRT."""
         self.process.send_signal(signal.SIGABRT)
         self.process.wait_stopped(60)
         return self.process.log_path.read_text("utf-8", "replace")[-20_000:]

@@ -105,9 +105,7 @@ def _check_status(accepted: Accepted, task: Task) -> Findings:
 
 
 def _check_events(task: Task, events: Sequence[TaskEvent], *, may_be_missing: bool) -> Findings:
-    """Check that exactly one final event was published: any number of copies, all of the stored
-    terminal state.
-    """
+    """Check that one final event was published: any copies, all of the stored state."""
     if not task.status.is_terminal:
         if events:
             yield Kind.DOUBLED, f"event {events[0].type}, but still {task.status}"
@@ -163,10 +161,7 @@ def _check_leftovers(task: Task, objects: Sequence[StoredObject]) -> Findings:
 
 
 def _check_counters(task: Task) -> Findings:
-    """Check the counters.
-
-    `attempt` counts claims; each claim used one of `attempts_left`, some of which were returned.
-    """
+    """Check that each claim (`attempt`) used one of `attempts_left`, unless returned."""
     if not 0 <= task.attempts_left <= DEFAULT_ATTEMPTS:
         yield Kind.MISCOUNTED, f"{task.attempts_left} attempts left"
     if task.attempt + task.attempts_left < DEFAULT_ATTEMPTS:

@@ -1,8 +1,4 @@
-"""Collection of the evidence: documents from Firestore, objects from the bucket, events from a
-subscription.
-
-It reads from the services directly and bypasses the links that a test disturbs.
-"""
+"""Collect the evidence directly from Firestore, the bucket and a subscription."""
 
 import hashlib
 import io
@@ -59,10 +55,7 @@ class EventMailbox:
             return self._arrived.wait_for(lambda: wanted <= self._finished, timeout_seconds)
 
     def wait_for_copies(self, task_id: str, copies: int, *, timeout_seconds: float) -> bool:
-        """Wait for this many events of the task, including duplicates.
-
-        Return whether they arrived in time.
-        """
+        """Wait for this many events of the task. Return whether they arrived in time."""
 
         def arrived() -> int:
             return sum(event.task_id == task_id for event in self._events)
@@ -118,9 +111,7 @@ class Documents:
         reraise=True,
     )
     def _read(self, task_ids: Sequence[str]) -> list[Task]:
-        """Read with retries: after heavy load the emulator sometimes lets a stream exceed its
-        deadline.
-        """
+        """Read with retries: under load the emulator may exceed a stream's deadline."""
         references = [self._tasks.document(task_id) for task_id in task_ids]
         snapshots = self.client.get_all(references, timeout=60)
         return [decode_task_document(content) for each in snapshots if (content := each.to_dict())]

@@ -26,10 +26,7 @@ NARROW = f"{__name__}:narrow"
 
 
 class DeadlyPipe:
-    """The engine's end of the pipe to its parent.
-
-    Kills the process at the first step of a deadly Run.
-    """
+    """A pipe to the parent that kills the process at the first step of a deadly Run."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe

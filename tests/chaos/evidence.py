@@ -1,6 +1,4 @@
-"""The evidence after a test: the accepted submissions, and their state in Firestore, the bucket and
-the events.
-"""
+"""The evidence after a test: the submissions, documents, objects and events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -43,9 +43,7 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
     def refuse(
         self, method: str, code: grpc.StatusCode, *, applies: Callable[[], bool] = lambda: True
     ) -> None:
-        """Fail calls of `method` (its last name, such as `Commit`) with `code` whenever `applies`
-        returns true.
-        """
+        """Fail calls of `method` (such as `Commit`) with `code` whenever `applies`."""
         self._refusals[method] = _Refusal(code=code, applies=applies)
 
     def allow(self, method: str) -> None:
@@ -57,10 +55,7 @@ class GrpcGate(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
             return self._changed.wait_for(lambda: self._refused.get(method, 0) >= times, timeout_seconds)
 
     def service(self, details: Any) -> Any:
-        """grpc calls this to find a call's handler.
-
-        On the wire, a unary call is a stream of one message.
-        """
+        """Return a call's handler. On the wire, a unary call is a stream of one message."""
         method: str = details.method
         call = self._channel.stream_stream(method, _identity, _identity)
 

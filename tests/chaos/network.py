@@ -94,9 +94,7 @@ class Link:
         self._run_on_loop(lambda: self._set(_Flow.DROP_RESPONSES))
 
     def half_open(self) -> None:
-        """Stop forwarding on open connections without closing them, as when a router loses its
-        connection table.
-        """
+        """Stop forwarding on open connections without closing them, as a router may."""
         self._run_on_loop(self._freeze)
 
     def cut(self) -> None:
@@ -110,10 +108,7 @@ class Link:
 
     @contextmanager
     def redirected_to(self, port: int) -> Iterator[None]:
-        """Within the block, forward to this port instead.
-
-        Open connections are closed at both ends of the block.
-        """
+        """Within the block, forward to this port. Closes connections at both ends."""
         original = self._service_port
         self._run_on_loop(lambda: self._redirect(lambda: port))
         try:
@@ -131,10 +126,7 @@ class Link:
         return self._add_trap(_Trap(sent=sent, spring=spring))
 
     def truncate(self, sent: bytes, *, more_bytes: int) -> threading.Event:
-        """Close the connection `more_bytes` after `sent` in the next request that contains it.
-
-        Acts once.
-        """
+        """Close the connection `more_bytes` after `sent` in the next request. Acts once."""
         return self._add_trap(_Trap(sent=sent, spring=_TrapAction.TRUNCATE, more_bytes=more_bytes))
 
     # ── methods that run on the network's own thread ──────────────────────────────────────────────

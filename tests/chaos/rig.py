@@ -1,9 +1,8 @@
-"""Rig: a whole system for fault injection. A stack without workers, separate workers, and a Link
-for every connection.
+"""A whole system for fault injection: a stack, separate workers, and a Link for every connection.
 
-task_id = rig.submit(steps=50)          accepted, so the guarantees apply worker.kill()
-any fault tasks = rig.verify()                    waits for the terminal states, collects the
-evidence, and checks it
+- `task_id = rig.submit(steps=50)`: accepted, so the guarantees apply;
+- `worker.kill()`: any fault;
+- `tasks = rig.verify()`: waits for the terminal states, collects the evidence, and checks it.
 """
 
 import io
@@ -74,10 +73,7 @@ _API = {
 
 
 class Site:
-    """The parts that several tests share: emulators, API, scheduler, network, event mailbox.
-
-    A context manager.
-    """
+    """The parts that several tests share: emulators, API, scheduler, network, event mailbox."""
 
     def __init__(self, data_directory: Path) -> None:
         self.names = ResourceNames()
@@ -209,10 +205,7 @@ class Rig:
         return worker
 
     def submit(self, prompt: str = "a large red circle", **fields: Any) -> str:
-        """Submit a task that must be accepted, and return its id.
-
-        `permitted`: the permitted terminal states besides completed.
-        """
+        """Submit a task that must be accepted, and return its id."""
         response = self.try_submit(prompt, **fields)
         assert response.status_code == HTTPStatus.ACCEPTED, response.text
         return str(response.json()["id"])
@@ -282,10 +275,7 @@ class Rig:
         return dict(evidence.documents)
 
     def wait_for_terminal_states(self, *, timeout_seconds: float) -> bool:
-        """Wait for the event of each task, or, if the queue was lost, for its terminal state.
-
-        Return whether all arrived in time.
-        """
+        """Wait for all final events, or for the terminal states if the queue was lost."""
         if not self.queue_was_lost:
             return self.site.mailbox.wait_for(self.accepted, timeout_seconds=timeout_seconds)
         for task_id in self.accepted:

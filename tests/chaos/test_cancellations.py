@@ -1,6 +1,4 @@
-"""Cancellation in each phase, twice, while draining, and racing the last step: one terminal state,
-one final event.
-"""
+"""Cancellation in each phase: one terminal state, one final event."""
 
 from http import HTTPStatus
 

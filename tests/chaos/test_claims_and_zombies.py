@@ -1,6 +1,4 @@
-"""Two workers that both assume to hold the same task: redeliveries, zombies, blocked heartbeats,
-wrong clocks.
-"""
+"""Two workers hold the same task: redeliveries, zombies, blocked heartbeats, wrong clocks."""
 
 import pytest
 

@@ -1,6 +1,4 @@
-"""SIGKILL to the Firestore emulator, which keeps everything in memory: every accepted task is kept
-and finishes.
-"""
+"""SIGKILL to the Firestore emulator: every accepted task is kept and finishes."""
 
 import random
 from http import HTTPStatus

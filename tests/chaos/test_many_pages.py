@@ -1,6 +1,4 @@
-"""Pages that are opened and closed hundreds of times, while thousands of tasks are generated: no
-resource leaks.
-"""
+"""Hundreds of page loads while thousands of tasks are generated leak no resources."""
 
 import threading
 import time
@@ -21,9 +19,7 @@ MEBIBYTE = 2**20
 
 
 class Prober:
-    """Reads tasks through the API continuously, and records the longest time in which every read
-    failed.
-    """
+    """Reads tasks continuously, and records the longest time in which every read failed."""
 
     def __init__(self, http: httpx.Client) -> None:
         self.longest_failure_seconds = 0.0
@@ -60,10 +56,7 @@ class Prober:
 
 @tenacity.retry(retry=tenacity.retry_if_exception_type(StreamEndedError), stop=tenacity.stop_after_attempt(5))
 def loaded_page(rig: Rig) -> PageClient:
-    """A page that has shown the tasks and closed its connection.
-
-    It reconnects when the server ends its stream.
-    """
+    """Return a page that has shown the tasks and closed its connection."""
     page = PageClient(rig.site.stack.environment, LOCAL_USER_ID)
     page.open()
     with page.reading() as messages:

@@ -1,6 +1,4 @@
-"""Tasks with several images: finished images stay and are served while workers stop and crash and
-owners cancel.
-"""
+"""Finished images of a task stay when workers stop or crash and owners cancel."""
 
 from http import HTTPStatus
 

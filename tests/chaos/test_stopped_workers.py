@@ -1,6 +1,4 @@
-"""Workers stopped with SIGTERM, as Kubernetes does: no task is lost, no attempt is spent, and it is
-quick.
-"""
+"""Workers stopped with SIGTERM lose no task and spend no attempt."""
 
 import time
 

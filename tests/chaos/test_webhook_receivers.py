@@ -1,6 +1,4 @@
-"""A webhook's receiver is unreachable, silent, wrong, or disconnects, and the API crashes: each
-event arrives.
-"""
+"""Each event arrives although a webhook's receiver fails and the API crashes."""
 
 import pytest
 

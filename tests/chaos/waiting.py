@@ -9,10 +9,7 @@ _never = threading.Event()
 
 
 def wait_for(holds: Callable[[], bool], what: str, *, timeout_seconds: float = 60.0) -> None:
-    """Poll until `holds`.
-
-    Raises TimeoutError. For processes, files and sockets, which send no notification.
-    """
+    """Poll processes, files and sockets until `holds`. Raises TimeoutError."""
     until = time.monotonic() + timeout_seconds
     while not holds():
         if time.monotonic() > until:

@@ -1,6 +1,4 @@
-"""The Firestore proxy with the real emulator: data after a killed emulator, and resources after a
-closed page.
-"""
+"""The Firestore proxy with the real emulator."""
 
 import shutil
 import subprocess
@@ -135,9 +133,7 @@ def restarts(data_directory: Path) -> Mapping[str, int]:
 
 
 def test_revision_from_before_a_kill_is_rejected(stack: LocalStack, client: firestore.Client) -> None:
-    """A client that read before the restart must read again: its precondition must never match by
-    accident.
-    """
+    """A client that read before the restart must read again."""
     document = client.document("kept/revised")
     before = document.set({"step": 1})
     stack.restart("firestore-emulator")
@@ -157,10 +153,7 @@ def test_calls_without_a_journal_are_rejected(stack: LocalStack) -> None:
 
 
 def emulator_memory(stack: LocalStack) -> dict[str, int]:
-    """Return the number of objects per class in the emulator, after a collection.
-
-    Skips without a JDK.
-    """
+    """Return the objects per class in the emulator. Skips without a JDK."""
     if shutil.which("jcmd") is None:
         pytest.skip("no jcmd")
     pid = str(stack.process("firestore-emulator").pid)
@@ -226,9 +219,7 @@ def test_page_is_rejected_without_permission(stack: LocalStack, token: str | Non
 
 
 def test_closed_pages_leave_no_stream_in_the_emulator(stack: LocalStack, client: firestore.Client) -> None:
-    """Half of the pages terminate their channel, as on navigation; half disconnect, as after a
-    crash.
-    """
+    """Half of the pages terminate their channel; half disconnect, as after a crash."""
     before = emulator_memory(stack)
     pages = [PageClient(stack.environment, "many") for _ in range(30)]
     for number, page in enumerate(pages):
