@@ -1,4 +1,4 @@
-"""Finds the end of an HTTP/1.1 request body (RFC 9112, sections 6 and 7.1), without parsing it."""
+"""Find the end of an HTTP/1.1 request body (RFC 9112, sections 6 and 7.1) without parsing it."""
 
 import re
 
@@ -51,7 +51,7 @@ class ChunkedBody:
             end = data.find(b"\n", position) + 1
             self._line += data[position : end or None]
             if len(self._line) > _MAX_LINE_BYTES:
-                raise ValueError("a line of the framing is too long")
+                raise ValueError("a chunk's size line is too long")
             if not end:
                 return None
             position = end
@@ -63,12 +63,12 @@ class ChunkedBody:
     def _ends_with(self, line: bytes) -> bool:
         self._framing_bytes += len(line) + _END_OF_CHUNK
         if self._framing_bytes > _MAX_FRAMING_BYTES:
-            raise ValueError("there is too much framing")
+            raise ValueError("the chunk sizes, extensions and trailers are too long")
         if self._is_in_trailer:
             return line == b"\r\n"
         found = _CHUNK_SIZE.fullmatch(line)
         if found is None:
-            raise ValueError("the size of a chunk is malformed")
+            raise ValueError("a chunk's size is malformed")
         size = int(found[1], 16)
         self.size += size
         self._is_in_trailer = size == 0

@@ -1,9 +1,9 @@
-"""BufferingWorker: gunicorn's threaded worker, whose threads get complete requests only.
+"""BufferingWorker: gunicorn's threaded worker, whose threads receive complete requests only.
 
-gthread hands each connection to a thread that reads from it for as long as the caller takes: a few hundred callers who
-send a byte a second take all threads. Here the event loop reads heads and bodies without blocking, within a deadline
-and within limits for each caller, and a thread never waits for a caller to send. Health checks have threads of their
-own. Connections are closed without blocking the loop, too.
+gthread assigns a thread to each connection, and the thread reads until the caller has sent the whole
+request: a few hundred callers who send a byte a second occupy all threads. Here the event loop reads
+heads and bodies without blocking, within a deadline and within limits per caller. Health checks have
+separate threads. Closing a connection does not block the loop either.
 """
 
 import contextlib
@@ -38,22 +38,24 @@ _RECEIVE_BYTES = 64 * 1024
 _BUFFERED_BYTES = 96 * 1024 * 1024
 _HEALTH_THREADS = 4
 _SPARE_CONNECTIONS = 32
-"""Idle connections are closed so that as many more can always be accepted: health checks need connections, too."""
+"""The worker closes idle connections to keep this many free, for example for health checks."""
 _LINGER_SECONDS = 5.0
-"""How long a closed connection is read from, so that the kernel does not reset it before the caller has the answer."""
+"""How long the worker reads from a closed connection, so that the kernel does not reset it before the
+caller has received the response.
+"""
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _PAUSE_SECONDS = 0.01
-"""The connection that could not be accepted makes the poller return at once, until a file is closed."""
+"""A connection that cannot be accepted makes the poller return at once until a file is closed."""
 _TAKES_NOTHING = struct.pack("ll", 30, 0)
-"""After so many seconds in which a caller takes nothing of an answer, sending it fails and its thread is free."""
+"""SO_SNDTIMEO: sending fails, and the thread is free, when a caller reads nothing for this many seconds."""
 
-_SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that were not sent yet
+_SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that have not been sent
 _TAKES_SLOWLY_SECONDS = 3.0
-"""A caller who has not taken an answer by then loses it when others need the thread."""
+"""The worker may disconnect a caller who has not read the response by then, if all threads are in use."""
 
 
 def max_body_bytes(path: str) -> int:
-    """What is buffered of a body at most. Beyond their own limits, routes answer 413 themselves."""
+    """Return how much of a body is buffered. Above their own, lower limits the routes respond with 413."""
     if path.startswith("/internal/"):
         return MAX_ENVELOPE_BYTES
     return max(MAX_BODY_BYTES, MAX_BATCH_BYTES) + _RECEIVE_BYTES
@@ -67,10 +69,10 @@ class _Connection(TConn):  # type: ignore[misc]
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]
-    """`self.keepalived_conns`, from the base class, holds every connection that no byte of a request has come from."""
+    """`keepalived_conns` of the base class holds the connections without any byte of a request."""
 
     def init_process(self) -> None:
-        """Runs in the worker process, before the loop."""
+        """Prepare the worker process, before its loop."""
         settings = ApiSettings()
         self._trusted_proxies = settings.trusted_proxies
         self._unfinished: UnfinishedRequests[_Connection] = UnfinishedRequests(
@@ -81,7 +83,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             )
         )
         self._lingering: dict[_Connection, float] = {}
-        self._answering: dict[_Connection, float] = {}  # since when, in this order
+        self._answering: dict[_Connection, float] = {}  # start time, in ascending order
         self._in_flight_bytes = 0
         self._most_in_flight = (self.cfg.threads + self.worker_connections) // 2
         self._health_threads = ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="health")
@@ -90,13 +92,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────
 
     def accept(self, listener: socket.socket) -> None:
-        """A caller connects; nothing is read by a thread before a whole request is there."""
+        """Accept a connection and wait for its request, without a thread."""
         if self.nr_conns >= self.worker_connections - _SPARE_CONNECTIONS:
             self._close_idle()
         try:
             client, address = listener.accept()
         except OSError as error:
-            # Whatever is wrong with one connection, or with the number of open files, the process goes on.
+            # A failed connection, or too many open files, must not end the process.
             if error.errno in _OUT_OF_FILES:
                 self._close_idle()
                 time.sleep(_PAUSE_SECONDS)
@@ -105,22 +107,20 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TAKES_NOTHING)
         self.nr_conns += 1
         connection = _Connection(self.cfg, client, address, listener.getsockname())
-        connection.initialized = (
-            True  # no TLS and no HTTP/2 here: these are the business of what stands in front
-        )
+        connection.initialized = True  # the proxy in front handles TLS and HTTP/2
         self._await_request(connection)
 
     def on_client_socket_readable(self, conn: _Connection, client: socket.socket) -> None:
-        """The first bytes of a request arrive."""
+        """Begin to read a request."""
         try:
             self.keepalived_conns.remove(conn)
         except ValueError:
-            return  # closed since the poller saw these bytes
+            return  # closed since the poller reported these bytes
         self.poller.unregister(client)
         self._begin(conn)
 
     def finish_request(self, conn: _Connection, fs: Future[bool]) -> None:
-        """A thread has answered."""
+        """Keep or close a connection after its response."""
         del self._answering[conn]
         self._in_flight_bytes -= conn.incoming.size
         keeps = not fs.cancelled() and fs.exception() is None and fs.result()
@@ -130,31 +130,31 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
             self._linger(conn)
 
     def handle_request(self, req: Any, conn: _Connection) -> bool:
-        """Runs in a thread. The body is here already, so the caller is not asked for it."""
+        """Handle a request in a thread. The body is complete, so no `100 Continue` is sent."""
         req._expected_100_continue = False
         try:
             return bool(super().handle_request(req, conn))
-        except BlockingIOError as error:  # see _TAKES_NOTHING: the caller's doing, and nothing to log
-            raise BrokenPipeError(errno.EPIPE, "the caller takes nothing of the answer") from error
+        except BlockingIOError as error:  # see _TAKES_NOTHING: caused by the caller, so not logged
+            raise BrokenPipeError(errno.EPIPE, "the caller does not read the response") from error
 
     def murder_pending(self) -> None:
-        """At each turn of the loop: give up what is overdue."""
+        """Close overdue connections. Called in each iteration of the loop."""
         now = time.monotonic()
         for conn in self._unfinished.overdue(now=now):
-            self._give_up(conn, "the request did not arrive within the time allowed for it")
+            self._give_up(conn, "the request did not arrive within the allowed time")
         while self._lingering and next(iter(self._lingering.values())) <= now:
             self._drop(next(iter(self._lingering)))
         if len(self._answering) >= self.cfg.threads:
             self._free_threads(now)
 
     def _free_threads(self, now: float) -> None:
-        """Every thread is taken: break the connections of callers who do not take their answers."""
+        """Disconnect callers who do not read their responses, because all threads are in use."""
         for conn, since in self._answering.items():
             if since > now - _TAKES_SLOWLY_SECONDS:
                 break
             if _untaken_bytes(conn.sock):
                 with contextlib.suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RDWR)  # whatever the thread sends fails at once
+                    conn.sock.shutdown(socket.SHUT_RDWR)  # sending fails at once
 
     def _close_idle(self) -> None:
         if self._lingering:
@@ -197,7 +197,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
     def _receive(self, conn: _Connection, client: socket.socket) -> None:
         if conn not in self._unfinished:
-            return  # given up since the poller saw these bytes
+            return  # refused since the poller reported these bytes
         try:
             data = client.recv(_RECEIVE_BYTES)
         except BlockingIOError:
@@ -231,7 +231,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
                 self._give_up(excess, "too many requests from your address were arriving at once")
 
     def _caller(self, conn: _Connection) -> str | None:
-        """Behind a proxy the caller is unknown until the head is there; before that only the deadline holds."""
+        """Return the caller's address. Behind a proxy it is unknown until the head is complete."""
         incoming = conn.incoming
         if self._trusted_proxies and incoming.path is None:
             return None
@@ -243,10 +243,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         if conn.incoming.path in HEALTH_PATHS:
             threads = self._health_threads
         elif len(self._answering) >= self._most_in_flight or self._in_flight_bytes > _BUFFERED_BYTES:
-            detail = "as many requests are being answered as this process can hold; try again"
+            detail = "this process has reached its limit of requests in progress; try again"
             self._refuse(conn, Problem(code="server_busy", detail=detail, headers={"Retry-After": "2"}))
             return
-        # An iterator instead of the socket: whatever gunicorn makes of the bytes, it never waits for more of them.
+        # An iterator instead of the socket, so that gunicorn never waits for more bytes.
         conn.parser = RequestParser(self.cfg, iter(conn.incoming.chunks), conn.client)
         conn.data_ready = True
         self._answering[conn] = time.monotonic()
@@ -254,14 +254,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         future = threads.submit(self.handle, conn)
         future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
-    # ── ends ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── closing ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _give_up(self, conn: _Connection, detail: str) -> None:
         self._end_reading(conn)
         self._refuse(conn, Problem(code="request_timeout", detail=detail))
 
     def _refuse(self, conn: _Connection, problem: Problem) -> None:
-        """Answer without a thread. A kernel that takes no few hundred bytes at once belongs to no honest caller."""
+        """Respond without a thread. A response of a few hundred bytes fits into the send buffer."""
         _log.warning(
             "request_refused_unread", status=problem.kind.status, code=problem.code, detail=problem.detail
         )
@@ -270,7 +270,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._linger(conn)
 
     def _linger(self, conn: _Connection) -> None:
-        """Close in both directions, but read for a while what still comes (RFC 9112, section 9.6)."""
+        """Close the connection, but read and discard its input for a while (RFC 9112, section 9.6)."""
         self._forgotten(conn)
         try:
             conn.sock.setblocking(False)
@@ -282,7 +282,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         self._read_with(conn, self._discard)
 
     def _forgotten(self, conn: _Connection) -> IncomingRequest:
-        """The request that was answered. The connection, which may be kept for minutes, no longer holds its body."""
+        """Remove the answered request from its connection, which may be kept for minutes, and return it."""
         answered, conn.parser = conn.incoming, None
         del conn.incoming
         return answered
@@ -314,10 +314,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def _untaken_bytes(connection: socket.socket) -> int:
-    """What the kernel cannot send because the caller takes nothing. What is on its way does not count."""
+    """Return how many bytes the kernel cannot send because the caller reads nothing.
+
+    Bytes in transit do not count.
+    """
     try:
         answer = fcntl.ioctl(connection, _SIOCOUTQNSD, bytes(4))
-    except (OSError, ValueError):  # closed, or a system that does not tell
+    except (OSError, ValueError):  # closed, or not supported by the system
         return 0
     return int.from_bytes(answer, sys.byteorder)
 

@@ -1,4 +1,4 @@
-"""IncomingRequest: the bytes of one HTTP/1.1 request while they arrive, and whether it is complete."""
+"""IncomingRequest: the bytes of one HTTP/1.1 request while they arrive."""
 
 import ipaddress
 import re
@@ -9,19 +9,20 @@ import h11
 from frontend_api.http_server.body_framing import ChunkedBody, SizedBody
 
 _MAX_HEAD_BYTES = 128 * 1024
-"""More than gunicorn's own limits on the request line and the header fields allow; these answer with their reason."""
+"""More than gunicorn's own limits on the request line and header fields, whose errors give the reason."""
 _COSTLY_HEAD = re.compile(rb"[ \t]{65}|\n[ \t]")
-"""h11's pattern for a header field takes time by the square of the blanks before the value; folded lines become blanks.
-Gunicorn refuses folded lines, too."""
+"""h11's pattern for a header field takes quadratic time for the blanks before the value, and folded
+lines become blanks. Gunicorn also refuses folded lines.
+"""
 _OVERLAP_BYTES = 64
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _FRAMING_FIELDS = (b"content-length", b"transfer-encoding")
 _PIECE_BYTES = 8 * 1024
-"""Gunicorn's parser is made for so much at once: it copies what it has got at each chunk and at each read."""
+"""Size of the pieces for gunicorn's parser, which copies its buffer at each chunk and each read."""
 
 
 class IncomingRequest:
-    """Follows the framing of a request; gunicorn parses the same bytes again once all of them are here."""
+    """Finds the end of a request. gunicorn parses the same bytes again once all have arrived."""
 
     def __init__(self, *, max_body_bytes: Callable[[str], int]) -> None:
         self._head = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
@@ -30,7 +31,7 @@ class IncomingRequest:
         self._max_body_bytes = max_body_bytes
         self._allowed_body_bytes = 0
         self.chunks: list[bytes] = []
-        """What has arrived of this request; in pieces that gunicorn can parse once `feed` has set a flag."""
+        """The bytes of this request; in pieces that gunicorn can parse once `feed` has set a flag."""
         self.size = 0
         """Bytes in `chunks`."""
         self.path: str | None = None
@@ -39,13 +40,13 @@ class IncomingRequest:
         """The entries of all X-Forwarded-For headers."""
         self.is_complete = False
         self.is_malformed = False
-        """Where the request ends is unknown."""
+        """The end of the request is unknown."""
         self.is_too_large = False
         self.rest = b""
-        """What has arrived of the next request on the same connection."""
+        """The first bytes of the next request on the same connection."""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes in the order of their arrival, until one of the three flags is set."""
+        """Add bytes in the order of their arrival, until one of the three flags is set."""
         self.chunks.append(data)
         self.size += len(data)
         try:
@@ -63,7 +64,7 @@ class IncomingRequest:
         return self._head.they_are_waiting_for_100_continue and not (self.is_too_large or self.is_complete)
 
     def _feed_head(self, data: bytes) -> bytes:
-        """What has arrived behind the head."""
+        """Return the bytes after the head."""
         if self.size == len(data):  # one empty line before the request is ignored (RFC 9112, section 2.2)
             data = data.removeprefix(b"\r\n")
         if not data:
@@ -98,7 +99,7 @@ class IncomingRequest:
         self._allowed_body_bytes = self._max_body_bytes(self.path)
         framing = [(name, value) for name, value in head.headers if name in _FRAMING_FIELDS]
         if len(framing) > 1:
-            raise ValueError("a length twice, or a length and chunks")
+            raise ValueError("two lengths, or a length and chunks")
         self._body = SizedBody(0)
         for name, value in framing:
             self._body = SizedBody(int(value)) if name == b"content-length" else ChunkedBody()
@@ -108,10 +109,10 @@ class IncomingRequest:
 
 
 def address_of_caller(peer: str, forwarded_for: tuple[str, ...], *, trusted_proxies: int) -> str:
-    """The network that a request comes from: an IPv4 address, or the /64 of an IPv6 address.
+    """Return the network of a request's caller: an IPv4 address, or the /64 of an IPv6 address.
 
-    Each proxy appends the address that it was called from to X-Forwarded-For. Entries before those of the
-    `trusted_proxies` were written by the caller and are ignored.
+    Each proxy appends the address of its own caller to X-Forwarded-For. The function ignores entries
+    before those of the `trusted_proxies`, because the caller wrote them.
     """
     address = peer
     if 0 < trusted_proxies <= len(forwarded_for):
@@ -121,7 +122,7 @@ def address_of_caller(peer: str, forwarded_for: tuple[str, ...], *, trusted_prox
     except ValueError:
         return address[:64]
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped  # as a socket for both versions names its IPv4 callers
+        parsed = parsed.ipv4_mapped  # the form in which a dual-stack socket reports IPv4 callers
     if parsed.version == 4:
         return str(parsed)
     return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -1,4 +1,4 @@
-"""UnfinishedRequests: which requests have not arrived completely, and which of them must be given up."""
+"""UnfinishedRequests: the requests that have not arrived completely, and which of them to close."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ _Connection = TypeVar("_Connection")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfinishedLimits:
-    """How long a request may take to arrive, and how much may be on its way."""
+    """Limits on the time and the amount of incomplete requests."""
 
     seconds: float
-    """From the first byte of the head to the last of the body, however steadily they come."""
+    """Time from the first byte of the head to the last of the body."""
     per_caller: int
-    """Requests of one network address."""
+    """Maximum requests of one network address."""
     buffered_bytes: int
-    """Of all callers together."""
+    """Maximum bytes of all callers together."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class _Unfinished:
 
 
 class UnfinishedRequests(Generic[_Connection]):
-    """Bookkeeping without I/O, for one thread. Connections are kept in the order in which their requests began."""
+    """Bookkeeping without I/O, for one thread. Connections are in the order in which their requests began."""
 
     def __init__(self, limits: UnfinishedLimits) -> None:
         self._limits = limits
@@ -39,15 +39,16 @@ class UnfinishedRequests(Generic[_Connection]):
         return connection in self._all
 
     def begin(self, connection: _Connection, *, now: float) -> None:
-        """The first byte of a request has arrived."""
+        """Add a request whose first byte has arrived."""
         self._all[connection] = _Unfinished(deadline=now + self._limits.seconds)
         self._requests[None] += 1
 
     def grow(self, connection: _Connection, *, caller: str | None, size: int) -> list[_Connection]:
-        """`size` bytes have arrived by now; `caller` is None until it is known. What must be given up for it.
+        """Record that `size` bytes have arrived, and return the requests to close in exchange.
 
-        The oldest requests of the same caller, or of the caller with the most bytes. Honest requests arrive within
-        moments: a caller that holds many of them back loses its own, and no other caller behind the same address does.
+        `caller` is None until it is known. The requests to close are the oldest of the same caller, or of
+        the caller with the most bytes. Regular requests arrive within moments, so a caller that delays
+        many of them loses only its own.
         """
         unfinished = self._all[connection]
         self._forget(unfinished)
@@ -63,15 +64,15 @@ class UnfinishedRequests(Generic[_Connection]):
         return []
 
     def end(self, connection: _Connection) -> None:
-        """The request is complete, or given up."""
+        """Remove a request that is complete or closed."""
         self._forget(self._all.pop(connection))
 
     def oldest(self) -> _Connection | None:
-        """The request that has been arriving for longest."""
+        """Return the request that began first."""
         return next(iter(self._all), None)
 
     def overdue(self, *, now: float) -> list[_Connection]:
-        """Requests that took too long."""
+        """Return the requests past their deadline."""
         found = []
         for connection, unfinished in self._all.items():
             if unfinished.deadline > now:
@@ -87,7 +88,7 @@ class UnfinishedRequests(Generic[_Connection]):
             del self._requests[caller], self._bytes[caller]
 
     def _oldest_of(self, caller: str | None, *, requests: int, size: int) -> list[_Connection]:
-        """The oldest of a caller's requests: as many as that, and with as many bytes."""
+        """Return the oldest requests of a caller: at least `requests`, with at least `size` bytes."""
         found = []
         for connection, unfinished in self._all.items():
             if requests <= 0 and size <= 0:
