@@ -36,8 +36,8 @@ def unreachable(request: pytest.FixtureRequest) -> DeadLetterArchive:
         fake = InMemoryDeadLetterArchive()
         fake.unavailable = True
         return fake
-    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreDeadLetterArchive(nobody, timeout_seconds=0.5)
+    unreachable_client = firestore_client("demo-unreachable_client", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreDeadLetterArchive(unreachable_client, timeout_seconds=0.5)
 
 
 def dead_letter(second: int = 0, **changes: object) -> DeadLetter:

@@ -31,18 +31,18 @@ class Arranged:
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
 def arranged(request: pytest.FixtureRequest) -> Arranged:
     if request.param == "fake":
-        away = InMemoryTaskStore()
-        away.unavailable = True
+        unavailable_store = InMemoryTaskStore()
+        unavailable_store.unavailable = True
         store = InMemoryTaskStore()
-        return Arranged(InMemoryTaskBatches(store), store, InMemoryTaskBatches(away))
+        return Arranged(InMemoryTaskBatches(store), store, InMemoryTaskBatches(unavailable_store))
     emulators: Emulators = request.getfixturevalue("emulators")
     project = f"demo-{uuid.uuid4().hex[:12]}"
     client = firestore_client(project, emulator_host=emulators.firestore_host)
-    nobody = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
+    unreachable = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
     return Arranged(
         FirestoreTaskBatches(client, timeout_seconds=10),
         FirestoreTaskStore(client),
-        FirestoreTaskBatches(nobody, timeout_seconds=1),
+        FirestoreTaskBatches(unreachable, timeout_seconds=1),
     )
 
 
@@ -72,7 +72,7 @@ def test_used_id_is_refused_and_the_others_are_stored(arranged: Arranged) -> Non
 def test_missing_tasks_are_omitted(arranged: Arranged) -> None:
     (task,) = new_tasks(1)
     arranged.store.create(task)
-    assert set(arranged.batches.get([task.id, "nobody"])) == {task.id}
+    assert set(arranged.batches.get([task.id, "missing"])) == {task.id}
 
 
 def test_update_writes_only_unchanged_tasks(arranged: Arranged) -> None:

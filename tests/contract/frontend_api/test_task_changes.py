@@ -39,17 +39,17 @@ class Watched:
         return self.store.update(task.id, lambda found: found.cancelled(NOW))
 
 
-class Ear:
-    """Records sightings in their order."""
+class Subscriber:
+    """Records snapshots in their order."""
 
     def __init__(self) -> None:
         self._snapshots: SimpleQueue[TaskSnapshot] = SimpleQueue()
-        self.hear = self._snapshots.put
+        self.on_change = self._snapshots.put
 
     def next(self) -> Task | None:
         return self._snapshots.get(timeout=PATIENCE_SECONDS).task
 
-    def has_heard_more(self) -> bool:
+    def has_more(self) -> bool:
         try:
             self._snapshots.get_nowait()
         except Empty:
@@ -68,10 +68,10 @@ def watched(request: pytest.FixtureRequest) -> Watched:
 
 
 def test_change_is_reported_as_stored_and_known_states_are_not(watched: Watched) -> None:
-    task, ear = watched.stored_task(), Ear()
-    stop = watched.changes.subscribe(task, ear.hear)
+    task, subscriber = watched.stored_task(), Subscriber()
+    stop = watched.changes.subscribe(task, subscriber.on_change)
     claimed = watched.claimed(task)
-    outcome = ear.next()
+    outcome = subscriber.next()
     assert outcome == claimed == watched.store.get(task.id)
     assert outcome is not None
     assert outcome.revision == claimed.revision
@@ -79,63 +79,66 @@ def test_change_is_reported_as_stored_and_known_states_are_not(watched: Watched)
 
 
 def test_outdated_subscriber_is_notified_at_once(watched: Watched) -> None:
-    task, ear = watched.stored_task(), Ear()
+    task, subscriber = watched.stored_task(), Subscriber()
     cancelled = watched.cancelled(task)
-    stop = watched.changes.subscribe(task, ear.hear)
-    assert ear.next() == cancelled
+    stop = watched.changes.subscribe(task, subscriber.on_change)
+    assert subscriber.next() == cancelled
     stop()
 
 
 def test_deletion_is_reported(watched: Watched) -> None:
-    task, ear = watched.stored_task(), Ear()
-    stop = watched.changes.subscribe(task, ear.hear)
+    task, subscriber = watched.stored_task(), Subscriber()
+    stop = watched.changes.subscribe(task, subscriber.on_change)
     watched.store.delete(task.id, now=NOW)
-    assert ear.next() is None
+    assert subscriber.next() is None
     stop()
 
 
 def test_deletion_before_the_subscription_is_reported(watched: Watched) -> None:
-    task, ear = watched.stored_task(), Ear()
+    task, subscriber = watched.stored_task(), Subscriber()
     watched.store.delete(task.id, now=NOW)
-    stop = watched.changes.subscribe(task, ear.hear)
-    assert ear.next() is None
+    stop = watched.changes.subscribe(task, subscriber.on_change)
+    assert subscriber.next() is None
     stop()
 
 
 def test_many_subscribers_of_one_task_stop_independently(watched: Watched) -> None:
-    task, first, second, late = watched.stored_task(), Ear(), Ear(), Ear()
-    stop_first = watched.changes.subscribe(task, first.hear)
-    stop_second = watched.changes.subscribe(task, second.hear)
+    task, first, second, late = watched.stored_task(), Subscriber(), Subscriber(), Subscriber()
+    stop_first = watched.changes.subscribe(task, first.on_change)
+    stop_second = watched.changes.subscribe(task, second.on_change)
     claimed = watched.claimed(task)
     assert first.next() == second.next() == claimed
-    stop_late = watched.changes.subscribe(task, late.hear)
+    stop_late = watched.changes.subscribe(task, late.on_change)
     assert late.next() == claimed  # either from the cache or from the store
     stop_first()
     watched.store.delete(task.id, now=NOW)
     assert second.next() is None
     assert late.next() is None
-    assert not first.has_heard_more()
+    assert not first.has_more()
     stop_second()
     stop_late()
 
 
 def test_task_can_be_subscribed_again_after_all_stopped(watched: Watched) -> None:
-    task, ear, again = watched.stored_task(), Ear(), Ear()
-    watched.changes.subscribe(task, ear.hear)()
+    task, subscriber, again = watched.stored_task(), Subscriber(), Subscriber()
+    watched.changes.subscribe(task, subscriber.on_change)()
     claimed = watched.claimed(task)
-    stop = watched.changes.subscribe(claimed, again.hear)
+    stop = watched.changes.subscribe(claimed, again.on_change)
     watched.store.delete(task.id, now=NOW)
     assert again.next() is None
-    assert not ear.has_heard_more()
+    assert not subscriber.has_more()
     stop()
 
 
 def test_two_tasks_are_kept_apart(watched: Watched) -> None:
     tasks = [watched.stored_task(), watched.stored_task()]
-    ears = [Ear(), Ear()]
-    stops = [watched.changes.subscribe(task, ear.hear) for task, ear in zip(tasks, ears, strict=True)]
+    subscribers = [Subscriber(), Subscriber()]
+    stops = [
+        watched.changes.subscribe(task, subscriber.on_change)
+        for task, subscriber in zip(tasks, subscribers, strict=True)
+    ]
     changed = [watched.claimed(tasks[0]), watched.cancelled(tasks[1])]
-    assert [ear.next() for ear in ears] == changed
+    assert [subscriber.next() for subscriber in subscribers] == changed
     for stop in stops:
         stop()
 
@@ -154,20 +157,28 @@ def test_changes_during_an_outage_are_reported_afterwards(emulators: Emulators, 
     watched = Watched(
         FirestoreTaskStore(here), FirestoreTaskChanges(firestore_client(project, emulator_host=link.host))
     )
-    task, other, ear, other_ear = watched.stored_task(), watched.stored_task(), Ear(), Ear()
-    stops = [watched.changes.subscribe(task, ear.hear), watched.changes.subscribe(other, other_ear.hear)]
+    task, other, subscriber, other_subscriber = (
+        watched.stored_task(),
+        watched.stored_task(),
+        Subscriber(),
+        Subscriber(),
+    )
+    stops = [
+        watched.changes.subscribe(task, subscriber.on_change),
+        watched.changes.subscribe(other, other_subscriber.on_change),
+    ]
     claimed = watched.claimed(task)
-    assert ear.next() == claimed
+    assert subscriber.next() == claimed
     link.refuse()
     assert claimed.claim is not None
     claim = claimed.claim
     watched.store.update(task.id, lambda found: found.cancel_requested(NOW))
     watched.store.update(task.id, lambda found: found.cancelled_by_holder(claim, NOW))
     link.restore()
-    assert ear.next() == watched.store.get(task.id)  # the newest state, none of the earlier ones
+    assert subscriber.next() == watched.store.get(task.id)  # the newest state, none of the earlier ones
     watched.store.delete(other.id, now=NOW)
-    assert other_ear.next() is None
-    assert not ear.has_heard_more()
+    assert other_subscriber.next() is None
+    assert not subscriber.has_more()
     for stop in stops:
         stop()
 
@@ -178,10 +189,12 @@ def test_hundreds_of_tasks_share_one_stream_beside_reads_and_writes(emulators: E
     # leave none for writes.
     client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
     watched = Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
-    tasks, ear = [watched.stored_task() for _ in range(150)], Ear()
-    stops = [watched.changes.subscribe(task, ear.hear) for task in tasks]
+    tasks, subscriber = [watched.stored_task() for _ in range(150)], Subscriber()
+    stops = [watched.changes.subscribe(task, subscriber.on_change) for task in tasks]
     for task in tasks:
         watched.cancelled(task)
-    assert {outcome.id for _ in tasks if (outcome := ear.next()) is not None} == {task.id for task in tasks}
+    assert {outcome.id for _ in tasks if (outcome := subscriber.next()) is not None} == {
+        task.id for task in tasks
+    }
     for stop in stops:
         stop()

@@ -76,8 +76,8 @@ def arranged(request: pytest.FixtureRequest) -> Arranged:
     def pulled() -> list[str]:
         return [decode_task_message(message.data).task_id for message in received(subscriber, topic)]
 
-    nobody = emulated(f"127.0.0.1:{free_port()}", topic, timeout_seconds=1)
-    return Arranged(emulated(emulators.pubsub_host, topic), pulled, nobody)
+    unreachable = emulated(f"127.0.0.1:{free_port()}", topic, timeout_seconds=1)
+    return Arranged(emulated(emulators.pubsub_host, topic), pulled, unreachable)
 
 
 def received(subscriber: SubscriberClient, topic: str) -> list[PubsubMessage]:

@@ -48,8 +48,8 @@ def unreachable(request: pytest.FixtureRequest) -> WebhookLogs:
         fake = InMemoryWebhookLogs()
         fake.unavailable = True
         return fake
-    nobody = firestore_client("demo-nobody", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreWebhookLogs(nobody, timeout_seconds=0.5)
+    unreachable_client = firestore_client("demo-unreachable_client", emulator_host=f"127.0.0.1:{free_port()}")
+    return FirestoreWebhookLogs(unreachable_client, timeout_seconds=0.5)
 
 
 def tried(number: int = 1, outcome: Outcome = SERVER_ERROR) -> Callable[[WebhookLog], WebhookLog]:

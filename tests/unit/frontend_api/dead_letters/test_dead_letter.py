@@ -38,8 +38,8 @@ def test_readable_letter_names_its_task() -> None:
 
 def test_unreadable_letter_states_the_reason() -> None:
     assert letter_of(b"\xff").reason == "body is not JSON"
-    told = {"dead_letter_reason": "version '2.0' is not 1.x"}
-    assert letter_of(b"\xff", attributes=told).reason == "version '2.0' is not 1.x"
+    attributes = {"dead_letter_reason": "version '2.0' is not 1.x"}
+    assert letter_of(b"\xff", attributes=attributes).reason == "version '2.0' is not 1.x"
     assert letter_of(b"\xff").task_id is None
     assert not letter_of(b"\xff").is_replayable
     with pytest.raises(DeadLetterUndecodableError, match="body is not JSON"):

@@ -52,7 +52,7 @@ def died_of(api: Api, task: Task) -> str:
     return died(api, encode_task_message(task, result_bucket="images"))
 
 
-def told(api: Api, path: str = "", **query: Any) -> Any:
+def read(api: Api, path: str = "", **query: Any) -> Any:
     answer = api.client.get(f"{PATH}{path}", headers=OPERATOR, query_string=query)
     assert answer.status_code == 200, answer.text
     return answer.get_json()
@@ -76,7 +76,7 @@ def test_unreadable_message_is_archived_with_its_attributes(api: Api) -> None:
         dead_letter_body_bytes="6",
     )
     now = api.clock.now()
-    assert told(api, f"/{letter_id}") == {
+    assert read(api, f"/{letter_id}") == {
         "id": letter_id,
         "died_at": now.isoformat().replace("+00:00", "Z"),
         "reason": "body is not JSON",
@@ -106,7 +106,7 @@ def test_task_of_a_dead_letter_fails_and_keeps_its_history(api: Api) -> None:
     assert stored.failure is not None
     assert (stored.failure.code, stored.failure.retryable) == ("dead_lettered", True)
     assert [attempt.ending for attempt in stored.history] == ["handed_back"]
-    letter = told(api, f"/{letter_id}")
+    letter = read(api, f"/{letter_id}")
     assert (letter["task_id"], letter["is_replayable"], letter["body_encoding"]) == (task.id, True, "utf-8")
     assert json.loads(letter["body"])["task_id"] == task.id
 
@@ -170,12 +170,12 @@ def test_repeated_message_changes_nothing_after_a_replay(api: Api) -> None:
     pushed = envelope(encode_task_message(task, result_bucket="images"), died_at=api.clock.now())
     for _ in range(2):
         assert push(api, pushed).status_code == 204
-    (letter,) = told(api)["dead_letters"]
+    (letter,) = read(api)["dead_letters"]
     api.clock.advance(1)
     assert replayed(api, letter["id"]).status_code == 202
     assert push(api, pushed).status_code == 204
     assert api.stored(task.id).status is TaskStatus.QUEUED
-    assert len(told(api)["dead_letters"]) == 1
+    assert len(read(api)["dead_letters"]) == 1
 
 
 def test_repeated_push_fails_the_task_when_the_first_push_died(api: Api) -> None:
@@ -185,7 +185,7 @@ def test_repeated_push_fails_the_task_when_the_first_push_died(api: Api) -> None
     api.store.unavailable = True
     assert push(api, pushed).status_code == 503
     api.store.unavailable = False
-    assert len(told(api)["dead_letters"]) == 1
+    assert len(read(api)["dead_letters"]) == 1
     assert push(api, pushed).status_code == 204
     assert api.stored(task.id).status is TaskStatus.FAILED
 
@@ -198,7 +198,7 @@ def test_push_is_not_acknowledged_when_firestore_is_unavailable(api: Api) -> Non
 
 def test_largest_pubsub_message_is_archived(api: Api) -> None:
     letter_id = died(api, b"x" * 10_000_000)
-    letter = told(api, f"/{letter_id}")
+    letter = read(api, f"/{letter_id}")
     assert (letter["body_bytes"], len(letter["body"]), letter["body_is_cut"]) == (10_000_000, 400_000, True)
     refused = push(api, envelope(b"x" * 13_000_000, died_at=api.clock.now()))
     assert (refused.status_code, refused.get_json()["code"]) == (413, "body_too_large")
@@ -218,7 +218,7 @@ def test_invalid_push_is_refused(api: Api, change: dict[str, Any], pointer: str)
     pushed = envelope(b"junk", died_at=api.clock.now())
     answer = push(api, {**pushed, "message": {**pushed["message"], **change}})
     assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, pointer)
-    assert told(api)["dead_letters"] == []
+    assert read(api)["dead_letters"] == []
 
 
 def test_push_is_accepted_with_the_token_in_its_url(api: Api) -> None:
@@ -239,8 +239,8 @@ def test_list_returns_pages_newest_first_without_bodies(api: Api) -> None:
     for number in range(5):
         api.clock.advance(1)
         ids.append(died(api, b"junk", number=number))
-    first = told(api, page_size=3)
-    second = told(api, page_size=3, page_token=first["next_page_token"])
+    first = read(api, page_size=3)
+    second = read(api, page_size=3, page_token=first["next_page_token"])
     assert [letter["id"] for letter in first["dead_letters"] + second["dead_letters"]] == ids[::-1]
     assert second["next_page_token"] is None
     assert "body" not in first["dead_letters"][0]
@@ -272,7 +272,7 @@ def test_replay_queues_the_failed_task_with_all_attempts(api: Api) -> None:
     )
     assert [attempt.ending for attempt in stored.history] == ["claim_expired"]
     assert [published.id for published in api.queue.published] == [task.id]
-    assert told(api, f"/{letter_id}")["replayed_at"] is not None
+    assert read(api, f"/{letter_id}")["replayed_at"] is not None
 
 
 def test_replay_of_a_queued_task_publishes_one_more_message(api: Api) -> None:
@@ -296,9 +296,9 @@ def test_completed_or_cancelled_task_is_not_replayed(api: Api) -> None:
     done = api.completed_task(task_id="done")
     answer = replayed(api, died_of(api, done))
     assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
-    given_up = api.stored_task(task_id="cancelled")
+    cancelled_task = api.stored_task(task_id="cancelled")
     api.store.update("cancelled", lambda t: t.cancelled(api.clock.now()))
-    answer = replayed(api, died_of(api, given_up))
+    answer = replayed(api, died_of(api, cancelled_task))
     assert (answer.status_code, answer.get_json()["code"]) == (409, "invalid_transition")
 
 
@@ -317,7 +317,7 @@ def test_replay_is_left_to_rescue_when_publishing_fails(api: Api) -> None:
     answer = replayed(api, letter_id)
     assert (answer.status_code, answer.get_json()["task_id"]) == (503, task.id)
     assert api.stored(task.id).status is TaskStatus.QUEUED
-    assert told(api, f"/{letter_id}")["replayed_at"] is None
+    assert read(api, f"/{letter_id}")["replayed_at"] is None
 
 
 def test_letter_can_be_deleted(api: Api) -> None:
@@ -333,7 +333,7 @@ def test_old_letters_can_be_purged(api: Api) -> None:
     query = {"older_than": api.clock.now().isoformat()}
     answer = api.client.delete(PATH, headers=OPERATOR, query_string=query)
     assert (answer.status_code, answer.get_json()) == (200, {"deleted": 1, "more": False})
-    assert [letter["id"] for letter in told(api)["dead_letters"]] == [young]
+    assert [letter["id"] for letter in read(api)["dead_letters"]] == [young]
 
 
 @pytest.mark.parametrize("query", [{}, {"older_than": "7d"}, {"older_than": "2026-01-01T00:00:00"}])
@@ -341,4 +341,4 @@ def test_purge_requires_an_age(api: Api, query: dict[str, str]) -> None:
     died(api, b"junk")
     answer = api.client.delete(PATH, headers=OPERATOR, query_string=query)
     assert (answer.status_code, answer.get_json()["errors"][0]["parameter"]) == (422, "older_than")
-    assert len(told(api)["dead_letters"]) == 1
+    assert len(read(api)["dead_letters"]) == 1

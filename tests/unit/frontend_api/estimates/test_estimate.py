@@ -23,7 +23,7 @@ from frontend_api.usage.usage import GpuPrice
 from tests.factories import NOW, parameters, submitted_task, worker_report
 from tests.unit.frontend_api.conftest import Api
 
-ASKED = parameters(steps=20, width=256, height=256)
+PARAMETERS = parameters(steps=20, width=256, height=256)
 PASS_PIXELS = 256 * 256 * 2
 SIZE = SizeTimes(
     pass_pixels=PASS_PIXELS,
@@ -54,13 +54,13 @@ def workload(
 
 
 def test_draw_time_follows_the_measured_size() -> None:
-    draw_time = draw_time_of(workload(), ASKED)
+    draw_time = draw_time_of(workload(), PARAMETERS)
     assert draw_time is not None
     assert (draw_time.gpu_seconds, draw_time.alone_seconds) == pytest.approx((GPU_SECONDS, ALONE_SECONDS))
 
 
 def test_further_images_share_their_steps_with_the_first() -> None:
-    draw_time = draw_time_of(workload(), ASKED.model_copy(update={"num_images": 3}))
+    draw_time = draw_time_of(workload(), PARAMETERS.model_copy(update={"num_images": 3}))
     assert draw_time is not None
     assert draw_time.gpu_seconds == pytest.approx(3 * GPU_SECONDS)
     assert draw_time.alone_seconds == pytest.approx(ALONE_SECONDS + 2 * GPU_SECONDS)
@@ -75,13 +75,13 @@ def test_draw_time_is_scaled_from_the_most_similar_size() -> None:
 
 def test_draw_time_is_the_median_of_the_workers() -> None:
     slow = replace(SIZE, step_seconds=50.0)
-    draw_time = draw_time_of(workload(worker("a"), worker("b"), worker("c", slow)), ASKED)
+    draw_time = draw_time_of(workload(worker("a"), worker("b"), worker("c", slow)), PARAMETERS)
     assert draw_time is not None
     assert draw_time.gpu_seconds == pytest.approx(GPU_SECONDS)
 
 
 def test_draw_time_is_unknown_without_measurements() -> None:
-    assert draw_time_of(workload(worker_report()), ASKED) is None
+    assert draw_time_of(workload(worker_report()), PARAMETERS) is None
 
 
 # ── waiting time ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,8 +119,11 @@ def test_position_in_a_long_backlog_follows_the_elapsed_time() -> None:
     for passed, ahead in ((0.0, 2_001), (1.0, 2_001), (5.0, 1_981), (9_999.0, 1)):
         position = position_of_newest(long, "demo", Lane.BATCH, NOW + timedelta(seconds=passed))
         assert position.tasks_ahead == ahead
-    nobody = Workload(as_of=NOW, measured=long.measured, workers=())
-    assert position_of_newest(nobody, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead == 2_000
+    without_workers = Workload(as_of=NOW, measured=long.measured, workers=())
+    assert (
+        position_of_newest(without_workers, "demo", Lane.BATCH, NOW + timedelta(seconds=5)).tasks_ahead
+        == 2_000
+    )
 
 
 def test_models_on_one_worker_wait_for_each_other() -> None:
@@ -154,7 +157,7 @@ def test_wait_counts_only_the_tasks_ahead() -> None:
 
 def test_prediction_adds_wait_drawing_and_handling() -> None:
     here = workload()
-    draw_time = draw_time_of(here, ASKED)
+    draw_time = draw_time_of(here, PARAMETERS)
     assert draw_time is not None
     assert predicted_seconds(here, draw_time, wait_seconds=7.0) == pytest.approx(7.0 + ALONE_SECONDS + 0.25)
 
@@ -188,9 +191,13 @@ def test_calibration_covers_p50_and_p90_when_predictions_are_wrong(error: float,
     workers = [cases(100, about=5.0, error=error, spread=spread, seed=seed) for seed in range(10, 20)]
     calibration = Calibration.of(workers)
     later = cases(2_000, about=5.0, error=error, spread=spread, seed=2)
-    told = [(case.took_seconds, calibration.eta(case.predicted_seconds)) for case in later]
-    assert sum(took <= eta.p50_seconds for took, eta in told) / len(told) == pytest.approx(0.5, abs=0.05)
-    assert sum(took <= eta.p90_seconds for took, eta in told) / len(told) == pytest.approx(0.9, abs=0.04)
+    results = [(case.took_seconds, calibration.eta(case.predicted_seconds)) for case in later]
+    assert sum(took <= eta.p50_seconds for took, eta in results) / len(results) == pytest.approx(
+        0.5, abs=0.05
+    )
+    assert sum(took <= eta.p90_seconds for took, eta in results) / len(results) == pytest.approx(
+        0.9, abs=0.04
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -242,7 +249,7 @@ def test_calibration_without_samples_stays_close_to_the_prediction() -> None:
 # ── answers to callers ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def told_of(api: Api, task_id: str) -> Any:
+def read(api: Api, task_id: str) -> Any:
     return api.client.get(f"/v1/tasks/{task_id}").get_json()
 
 
@@ -252,12 +259,12 @@ def with_worker(api: Api, **changes: Any) -> None:
 
 def test_each_task_of_a_burst_gets_its_own_position_and_eta(api: Api) -> None:
     with_worker(api)
-    told = [api.submit().get_json() for _ in range(4)]
-    assert [task["queue_position"] for task in told] == [0, 1, 2, 3]
-    etas = [task["eta"]["p50_seconds"] for task in told]
+    results = [api.submit().get_json() for _ in range(4)]
+    assert [task["queue_position"] for task in results] == [0, 1, 2, 3]
+    etas = [task["eta"]["p50_seconds"] for task in results]
     assert etas == sorted(set(etas))
-    assert all(task["eta"]["p90_seconds"] > task["eta"]["p50_seconds"] for task in told)
-    stored = [api.stored(task["id"]).predicted_seconds or 0.0 for task in told]
+    assert all(task["eta"]["p90_seconds"] > task["eta"]["p50_seconds"] for task in results)
+    stored = [api.stored(task["id"]).predicted_seconds or 0.0 for task in results]
     assert stored == sorted(set(stored))
     # One measurement was enough for all of them.
     assert (api.stats.calls["active"], api.stats.calls["backlog"], api.stats.calls["queued_before"]) == (
@@ -293,13 +300,13 @@ def test_queued_task_moves_up_and_is_counted_once_a_second(api: Api) -> None:
     api.clock.advance(0.1)
     second = api.submit().get_json()["id"]
     api.clock.advance(1)
-    assert [told_of(api, second)["queue_position"] for _ in range(5)] == [1] * 5
+    assert [read(api, second)["queue_position"] for _ in range(5)] == [1] * 5
     assert api.stats.calls["queued_before"] == 1
     api.claim(api.stored(first))
     api.clock.advance(1)
-    assert told_of(api, second)["queue_position"] == 0
-    assert told_of(api, first)["queue_position"] is None
-    assert told_of(api, first)["eta"]["p50_seconds"] > 0
+    assert read(api, second)["queue_position"] == 0
+    assert read(api, first)["queue_position"] is None
+    assert read(api, first)["eta"]["p50_seconds"] > 0
 
 
 def test_replay_returns_the_position_of_the_first_request(api: Api) -> None:
@@ -315,8 +322,8 @@ def test_replay_returns_the_position_of_the_first_request(api: Api) -> None:
 def test_finished_task_has_no_estimate(api: Api) -> None:
     with_worker(api)
     task = api.completed_task()
-    told = told_of(api, task.id)
-    assert (told["queue_position"], told["eta"]) == (None, None)
+    results = read(api, task.id)
+    assert (results["queue_position"], results["eta"]) == (None, None)
 
 
 def test_lists_contain_no_estimates(api: Api) -> None:
@@ -337,7 +344,7 @@ def test_submission_is_accepted_when_no_estimate_is_possible(api: Api) -> None:
     accepted = api.submit()
     assert accepted.status_code == 202
     assert (accepted.get_json()["queue_position"], accepted.get_json()["eta"]) == (None, None)
-    assert told_of(api, accepted.get_json()["id"])["status"] == "queued"
+    assert read(api, accepted.get_json()["id"])["status"] == "queued"
 
 
 def test_task_states_whether_a_live_worker_serves_its_model(api: Api) -> None:
@@ -348,7 +355,7 @@ def test_task_states_whether_a_live_worker_serves_its_model(api: Api) -> None:
     served = api.submit().get_json()
     assert served["model_served"] is True
     api.claim(api.stored(served["id"]))
-    assert told_of(api, served["id"])["model_served"] is True
+    assert read(api, served["id"])["model_served"] is True
     assert api.client.get("/v1/tasks").get_json()["tasks"][0]["model_served"] is None
 
 
@@ -400,10 +407,10 @@ def test_estimate_stores_nothing_and_equals_that_of_a_submission(api: Api) -> No
     with_worker(api)
     api.submit()
     stored = len(api.store.all_tasks)
-    estimate, told = estimated(api, steps=30).get_json(), api.submit(steps=30).get_json()
+    estimate, results = estimated(api, steps=30).get_json(), api.submit(steps=30).get_json()
     assert len(api.store.all_tasks) == stored + 1
     assert (estimate["feasible"], estimate["reason"], estimate["model"]) == (True, None, "demo")
-    assert (estimate["queue_position"], estimate["eta"]) == (told["queue_position"], told["eta"])
+    assert (estimate["queue_position"], estimate["eta"]) == (results["queue_position"], results["eta"])
     assert estimate["gpu_seconds"] == pytest.approx(0.1 + 30 * 0.05, abs=0.001)
     assert (estimate["price"], estimate["currency"]) == (None, None)
 
@@ -452,8 +459,8 @@ def test_estimate_and_task_state_the_price(api: Api, tmp_path: Any) -> None:
     estimate = estimated(priced).get_json()
     assert (estimate["price"], estimate["currency"]) == (pytest.approx(0.5 * estimate["gpu_seconds"]), "EUR")
     queued, done = priced.stored_task(task_id="queued"), priced.completed_task(task_id="done")
-    assert told_of(priced, queued.id)["cost"] == {"price": None, "currency": "EUR"}
+    assert read(priced, queued.id)["cost"] == {"price": None, "currency": "EUR"}
     usage = replace(done.usage, gpu_seconds=3.0, wasted_gpu_seconds=8.0)
     priced.store.update(done.id, lambda task: replace(task, usage=usage))
-    assert told_of(priced, done.id)["cost"] == {"price": 1.5, "currency": "EUR"}
-    assert told_of(api, api.stored_task(task_id="free").id)["cost"] is None
+    assert read(priced, done.id)["cost"] == {"price": 1.5, "currency": "EUR"}
+    assert read(api, api.stored_task(task_id="free").id)["cost"] is None

@@ -1,4 +1,4 @@
-"""`Prefer: wait=N`: answers that are held until the task changes."""
+"""`Prefer: wait=N`: responses that wait until the task changes."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ A_MOMENT = {"Prefer": "wait=1"}
 PROMPT = {"prompt": "a large red circle"}
 
 
-def held(api: Api, ask: Callable[[], TestResponse], then: Callable[[], Any]) -> TestResponse:
+def waiting_response(api: Api, ask: Callable[[], TestResponse], then: Callable[[], Any]) -> TestResponse:
     """Return the answer to a request that is waiting when `then` runs."""
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask)
@@ -36,7 +36,7 @@ def test_submission_waits_until_the_task_is_finished(api: Api) -> None:
         api.claim(task)
         api.complete(task)
 
-    answer = held(api, lambda: api.client.post("/v1/tasks", json=PROMPT, headers=LONG), draw)
+    answer = waiting_response(api, lambda: api.client.post("/v1/tasks", json=PROMPT, headers=LONG), draw)
     assert (answer.status_code, answer.get_json()["status"]) == (200, "completed")
     assert answer.get_json()["images"]
     assert answer.headers["Preference-Applied"] == "wait=30"
@@ -57,7 +57,7 @@ def test_replay_waits_like_the_first_request(api: Api) -> None:
     headers = {**LONG, "Idempotency-Key": "once"}
     api.client.post("/v1/tasks", json=PROMPT, headers={"Idempotency-Key": "once"})
     ask = lambda: api.client.post("/v1/tasks", json=PROMPT, headers=headers)  # noqa: E731 (said once, used once)
-    answer = held(api, ask, lambda: api.client.post(f"/v1/tasks/{only_task(api).id}/cancel"))
+    answer = waiting_response(api, ask, lambda: api.client.post(f"/v1/tasks/{only_task(api).id}/cancel"))
     assert (answer.status_code, answer.get_json()["status"]) == (200, "cancelled")
     assert answer.headers["Idempotency-Replayed"] == "true"
 
@@ -71,11 +71,11 @@ def test_refused_submission_does_not_wait(api: Api) -> None:
 def test_read_waits_until_the_task_changes(api: Api) -> None:
     task = api.stored_task()
     path = f"/v1/tasks/{task.id}"
-    first = held(api, lambda: api.client.get(path, headers=LONG), lambda: api.claim(task))
+    first = waiting_response(api, lambda: api.client.get(path, headers=LONG), lambda: api.claim(task))
     assert (first.status_code, first.get_json()["status"]) == (200, "processing")
     assert first.headers["Preference-Applied"] == "wait=30"
     known = {**LONG, "If-None-Match": first.headers["ETag"]}
-    second = held(api, lambda: api.client.get(path, headers=known), lambda: api.complete(task))
+    second = waiting_response(api, lambda: api.client.get(path, headers=known), lambda: api.complete(task))
     assert (second.status_code, second.get_json()["status"]) == (200, "completed")
     assert second.headers["ETag"] != first.headers["ETag"]
     assert api.changes.subscribers == 0
@@ -110,7 +110,7 @@ def test_read_returns_the_current_state_after_the_timeout(api: Api) -> None:
 def test_read_is_not_found_when_the_task_is_deleted_meanwhile(api: Api) -> None:
     task = api.stored_task()
     ask = lambda: api.client.get(f"/v1/tasks/{task.id}", headers=LONG)  # noqa: E731 (said once, used once)
-    answer = held(api, ask, lambda: api.store.delete(task.id, now=api.clock.now()))
+    answer = waiting_response(api, ask, lambda: api.store.delete(task.id, now=api.clock.now()))
     assert (answer.status_code, answer.get_json()["code"]) == (404, "task_not_found")
 
 
@@ -125,7 +125,7 @@ def test_request_is_refused_when_too_many_callers_wait(
     api: Api,
 ) -> None:
     task = api.stored_task()
-    places = [api.subscriptions.reserve() for _ in range(api.max_waiting)]
+    subscriptions = [api.subscriptions.reserve() for _ in range(api.max_waiting)]
     for refused in (
         api.client.post("/v1/tasks", json=PROMPT, headers=LONG),
         api.client.get(f"/v1/tasks/{task.id}", headers=LONG),
@@ -136,6 +136,6 @@ def test_request_is_refused_when_too_many_callers_wait(
     assert not api.queue.published
     assert api.client.post("/v1/tasks", json=PROMPT).status_code == 202
     assert api.client.get(f"/v1/tasks/{task.id}").status_code == 200
-    for place in places:
-        place.close()
+    for subscription in subscriptions:
+        subscription.close()
     assert api.client.get(f"/v1/tasks/{task.id}", headers=A_MOMENT).status_code == 200

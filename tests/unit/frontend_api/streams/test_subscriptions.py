@@ -73,9 +73,9 @@ def change(store: InMemoryTaskStore, task: Task, times: int = 1) -> Task:
 def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
     store: InMemoryTaskStore, task: Task, subscription: Subscription
 ) -> None:
-    nobody = ClientConnection({})
+    connection = ClientConnection({})
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(nobody.wait, subscription, LONG)
+        waiting = pool.submit(connection.wait, subscription, LONG)
         newest = change(store, task, times=5)
         assert waiting.result(10) is WaitOutcome.CHANGED
     taken = subscription.take()
@@ -84,11 +84,11 @@ def test_wait_ends_with_a_change_and_the_newest_state_is_taken(
     # The thread may have woken at the first of the five: it takes the newest by then; the rest
     # follow.
     if taken.task.revision != newest.revision:
-        assert nobody.wait(subscription, AT_ONCE) is WaitOutcome.CHANGED
+        assert connection.wait(subscription, AT_ONCE) is WaitOutcome.CHANGED
         taken = subscription.take()
     assert taken is not None
     assert taken.task == newest
-    assert nobody.wait(subscription, AT_ONCE) is WaitOutcome.TIMEOUT
+    assert connection.wait(subscription, AT_ONCE) is WaitOutcome.TIMEOUT
     assert subscription.take() is None
 
 

@@ -12,21 +12,21 @@ from frontend_api.streams.task_stream import SnapshotCache
 from frontend_api.tasks.responses import RenderTask, Snapshot
 from tests.unit.frontend_api.conftest import Api
 
-FOLLOWERS = 8
+SUBSCRIBERS = 8
 
 
-def told_to_all(api: Api, shared: SnapshotCache, snapshot: TaskSnapshot) -> list[Snapshot]:
+def snapshots_of_all(api: Api, shared: SnapshotCache, snapshot: TaskSnapshot) -> list[Snapshot]:
     """Return each subscriber's snapshot, all requested at the same time."""
     render = api.dependencies.tasks.render
-    together = Barrier(FOLLOWERS)
+    barrier = Barrier(SUBSCRIBERS)
 
     def ask(_: int) -> Snapshot:
-        together.wait()
+        barrier.wait()
         assert snapshot.task is not None
         return shared.of(snapshot, snapshot.task, render)
 
-    with ThreadPoolExecutor(FOLLOWERS) as pool:
-        return list(pool.map(ask, range(FOLLOWERS)))
+    with ThreadPoolExecutor(SUBSCRIBERS) as pool:
+        return list(pool.map(ask, range(SUBSCRIBERS)))
 
 
 def seen(api: Api) -> Task:
@@ -35,8 +35,8 @@ def seen(api: Api) -> Task:
 
 def test_change_is_serialized_once_for_all_subscribers(api: Api) -> None:
     shared, task = SnapshotCache(), seen(api)
-    first = told_to_all(api, shared, TaskSnapshot(task=task))
-    second = told_to_all(api, shared, TaskSnapshot(task=task))
+    first = snapshots_of_all(api, shared, TaskSnapshot(task=task))
+    second = snapshots_of_all(api, shared, TaskSnapshot(task=task))
     assert len({id(snapshot) for snapshot in first}) == len({id(snapshot) for snapshot in second}) == 1
     assert first[0] is not second[0]
     assert first[0].etag == second[0].etag
@@ -49,4 +49,4 @@ def test_serialization_error_reaches_all_subscribers(api: Api, monkeypatch: pyte
     snapshot = TaskSnapshot(task=seen(api))
     monkeypatch.setattr(RenderTask, "__call__", refuse)
     with pytest.raises(DependencyUnavailableError):
-        told_to_all(api, SnapshotCache(), snapshot)
+        snapshots_of_all(api, SnapshotCache(), snapshot)

@@ -11,7 +11,7 @@ from tests.unit.frontend_api.conftest import Api
 from tests.unit.frontend_api.dead_letters.test_routes import died, envelope, push
 
 
-def told(api: Api) -> list[str]:
+def published_events(api: Api) -> list[str]:
     """Return the ids of all events so far."""
     return [event.id for event in api.events.events]
 
@@ -28,26 +28,26 @@ def test_cancel_publishes_the_final_event_once(api: Api) -> None:
     assert [(event.type, event.task_id, event.user_id) for event in api.events.events] == [
         ("task.cancelled", task.id, "local")
     ]
-    assert told(api) == [ending_of(stored).id]
+    assert published_events(api) == [ending_of(stored).id]
     assert stored.event_pending_since is None
     cancel(api, task)
-    assert len(told(api)) == 1
+    assert len(published_events(api)) == 1
 
 
 def test_cancel_leaves_the_final_event_to_the_worker_that_holds_the_task(api: Api) -> None:
     task = api.claimed_task()
     assert api.client.post(f"/v1/tasks/{task.id}/cancel").status_code == 202
-    assert told(api) == []
+    assert published_events(api) == []
 
 
 def test_repeated_cancel_publishes_the_final_event_when_the_first_could_not(api: Api) -> None:
     task = api.stored_task()
     api.events.failures_left = 1
     cancel(api, task)
-    assert (told(api), api.stored(task.id).event_pending_since) == ([], api.clock.now())
+    assert (published_events(api), api.stored(task.id).event_pending_since) == ([], api.clock.now())
     api.clock.advance(5)
     cancel(api, task)
-    assert told(api) == [ending_of(api.stored(task.id)).id]
+    assert published_events(api) == [ending_of(api.stored(task.id)).id]
     assert api.stored(task.id).event_pending_since is None
 
 
@@ -59,7 +59,7 @@ def test_rescue_publishes_only_final_events_that_are_overdue(api: Api) -> None:
     assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
     api.clock.advance(2)
     assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 1
-    assert told(api) == [ending_of(api.stored(task.id)).id]
+    assert published_events(api) == [ending_of(api.stored(task.id)).id]
     assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
 
 
@@ -82,14 +82,14 @@ def test_next_rescue_publishes_final_events_when_the_first_could_not(api: Api) -
     assert {task.status for task in api.store.all_tasks} == {TaskStatus.FAILED}
     api.clock.advance(31)
     assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 3
-    assert sorted(told(api)) == sorted(ending_of(task).id for task in api.store.all_tasks)
+    assert sorted(published_events(api)) == sorted(ending_of(task).id for task in api.store.all_tasks)
 
 
 def test_dead_letter_publishes_the_final_event_of_its_task(api: Api) -> None:
     task = api.stored_task()
     api.clock.advance(60)
     died(api, encode_task_message(task, result_bucket="images"))
-    assert told(api) == [ending_of(api.stored(task.id)).id]
+    assert published_events(api) == [ending_of(api.stored(task.id)).id]
 
 
 def test_repeated_dead_letter_publishes_a_pending_final_event(api: Api) -> None:
@@ -99,7 +99,7 @@ def test_repeated_dead_letter_publishes_a_pending_final_event(api: Api) -> None:
     api.events.failures_left = 1
     for _ in range(3):
         assert push(api, pushed).status_code == 204
-    assert told(api) == [ending_of(api.stored(task.id)).id]
+    assert published_events(api) == [ending_of(api.stored(task.id)).id]
 
 
 def test_delete_publishes_the_cancellation_of_a_queued_task(api: Api) -> None:
@@ -116,7 +116,7 @@ def test_retry_withdraws_a_pending_final_event(api: Api) -> None:
     assert api.client.post(f"/v1/tasks/{task.id}/retry").status_code == 202
     api.clock.advance(100)
     assert api.rescue().get_json()["by_verdict"]["event_unpublished"] == 0
-    assert told(api) == []
+    assert published_events(api) == []
 
 
 @pytest.mark.parametrize("pause", [0, 31])
@@ -126,4 +126,4 @@ def test_task_that_finishes_twice_the_same_way_publishes_two_events(api: Api, pa
     api.client.post(f"/v1/tasks/{task.id}/retry")
     api.clock.advance(1 + pause)
     cancel(api, task)
-    assert len(set(told(api))) == 2
+    assert len(set(published_events(api))) == 2

@@ -19,8 +19,8 @@ def removed(api: Api) -> int:
 def test_expired_task_is_removed_with_its_objects_and_not_earlier(api: Api) -> None:
     task = api.completed_task()
     api.images.objects[f"{task.folder}checkpoints/0.safetensors"] = b"left by an attempt that was lost"
-    told = api.client.get(f"/v1/tasks/{task.id}").get_json()["expires_at"]
-    assert told == (api.clock.now() + KEPT).isoformat().replace("+00:00", "Z")
+    expires_at = api.client.get(f"/v1/tasks/{task.id}").get_json()["expires_at"]
+    assert expires_at == (api.clock.now() + KEPT).isoformat().replace("+00:00", "Z")
     api.clock.advance(KEPT.total_seconds())
     assert removed(api) == 0
     api.clock.advance(1)

@@ -17,7 +17,7 @@ def submit(api: Api, *items: Any, **headers: str) -> TestResponse:
     return api.client.post("/v1/tasks:batch", json={"tasks": list(items)}, headers=headers)
 
 
-def told(answer: TestResponse) -> list[tuple[int, str | None]]:
+def statuses(answer: TestResponse) -> list[tuple[int, str | None]]:
     """Return status and code, if any, of each result."""
     assert answer.status_code == 200, answer.text
     results = answer.get_json()["results"]
@@ -27,7 +27,7 @@ def told(answer: TestResponse) -> list[tuple[int, str | None]]:
 
 def test_batch_stores_publishes_and_confirms_its_tasks(api: Api) -> None:
     answer = submit(api, {**CIRCLE, "seed": 1}, {**CIRCLE, "lane": "batch"})
-    assert told(answer) == [(202, None), (202, None)]
+    assert statuses(answer) == [(202, None), (202, None)]
     first, second = (api.stored(result["task"]["id"]) for result in answer.get_json()["results"])
     assert (first.parameters.seed, second.lane, first.user_id) == (1, Lane.BATCH, "local")
     assert first.enqueued_at == second.enqueued_at == api.clock.now()
@@ -39,7 +39,7 @@ def test_batch_stores_publishes_and_confirms_its_tasks(api: Api) -> None:
 def test_batch_of_a_hundred_makes_as_many_store_calls_as_one(api: Api) -> None:
     submit(api, CIRCLE)
     calls_of_one = api.batches.calls
-    assert told(submit(api, *[CIRCLE] * 100)) == [(202, None)] * 100
+    assert statuses(submit(api, *[CIRCLE] * 100)) == [(202, None)] * 100
     assert api.batches.calls == 2 * calls_of_one
     assert len(api.store.all_tasks) == 101
 
@@ -47,7 +47,7 @@ def test_batch_of_a_hundred_makes_as_many_store_calls_as_one(api: Api) -> None:
 def test_batch_reports_each_invalid_item_and_accepts_the_others(api: Api) -> None:
     answer = submit(api, {"steps": 5}, CIRCLE, {**CIRCLE, "steps": 5_000}, {**CIRCLE, "model": "none"}, 7)
     expected = "parameters_rejected", None, "parameters_rejected", "unknown_model", "parameters_rejected"
-    assert [code for _, code in told(answer)] == list(expected)
+    assert [code for _, code in statuses(answer)] == list(expected)
     body = answer.get_json()
     problems = [result["problem"] for result in body["results"]]
     assert [problem and problem["errors"][0]["pointer"] for problem in problems] == [
@@ -60,7 +60,7 @@ def test_batch_reports_each_invalid_item_and_accepts_the_others(api: Api) -> Non
 def test_repeated_batch_creates_no_second_task_for_items_with_keys(api: Api) -> None:
     items = [{**CIRCLE, "seed": seed, "idempotency_key": f"order-{seed}"} for seed in range(5)]
     first, second = submit(api, *items), submit(api, *items)
-    assert (told(first), told(second)) == ([(202, None)] * 5, [(200, None)] * 5)
+    assert (statuses(first), statuses(second)) == ([(202, None)] * 5, [(200, None)] * 5)
     assert [r["task"] for r in first.get_json()["results"]] == [
         r["task"] for r in second.get_json()["results"]
     ]
@@ -76,7 +76,7 @@ def test_item_key_equals_the_header_of_a_single_submission(api: Api) -> None:
 def test_same_key_twice_in_a_batch_is_one_task_or_refused(api: Api) -> None:
     one = {**CIRCLE, "idempotency_key": "order-1"}
     answer = submit(api, one, one, {**one, "seed": 7})
-    assert told(answer) == [(202, None), (200, None), (422, "idempotency_key_reused")]
+    assert statuses(answer) == [(202, None), (200, None), (422, "idempotency_key_reused")]
     assert answer.get_json()["results"][2]["problem"]["errors"][0]["pointer"] == "/idempotency_key"
     assert len(api.store.all_tasks) == len(api.queue.published) == 1
 
@@ -85,28 +85,28 @@ def test_batch_refuses_items_beyond_the_quota_but_no_replays(api: Api) -> None:
     api = Api(folder=api.folder, quota_limits=QuotaLimits(active_tasks=3))
     keyed = [{**CIRCLE, "seed": seed, "idempotency_key": f"order-{seed}"} for seed in range(3)]
     answer = submit(api, *keyed, CIRCLE, CIRCLE)
-    assert told(answer) == [(202, None)] * 3 + [(429, "quota_exceeded")] * 2
+    assert statuses(answer) == [(202, None)] * 3 + [(429, "quota_exceeded")] * 2
     assert answer.get_json()["results"][4]["retry_after_seconds"] == 10
-    assert told(submit(api, *keyed, CIRCLE)) == [(200, None)] * 3 + [(429, "quota_exceeded")]
+    assert statuses(submit(api, *keyed, CIRCLE)) == [(200, None)] * 3 + [(429, "quota_exceeded")]
     assert len(api.store.all_tasks) == 3
 
 
 def test_refused_items_do_not_count_as_submissions(api: Api) -> None:
     api = Api(folder=api.folder, quota_limits=QuotaLimits(submissions_per_minute=2))
-    assert told(submit(api, {"steps": 1}, {"steps": 2}, CIRCLE)).count((202, None)) == 1
-    assert told(submit(api, CIRCLE, CIRCLE)) == [(202, None), (429, "quota_exceeded")]
+    assert statuses(submit(api, {"steps": 1}, {"steps": 2}, CIRCLE)).count((202, None)) == 1
+    assert statuses(submit(api, CIRCLE, CIRCLE)) == [(202, None), (429, "quota_exceeded")]
 
 
 def test_batch_keeps_its_tasks_when_pubsub_is_unavailable(api: Api) -> None:
     api.queue.unavailable = True
     items = [{**CIRCLE, "idempotency_key": f"order-{number}"} for number in range(2)]
     lost = submit(api, *items)
-    assert told(lost) == [(503, "dependency_unavailable")] * 2
+    assert statuses(lost) == [(503, "dependency_unavailable")] * 2
     results = lost.get_json()["results"]
     assert all(result["retry_after_seconds"] >= 1 for result in results)
     api.queue.unavailable = False
     again = submit(api, *items)
-    assert told(again) == [(200, None)] * 2
+    assert statuses(again) == [(200, None)] * 2
     named = [result["problem"]["task_id"] for result in results]
     assert [task.id for task in api.queue.published] == named
     assert all(api.stored(task_id).enqueued_at is not None for task_id in named)
@@ -152,7 +152,7 @@ def test_batch_reports_replays_as_unknown_when_they_cannot_be_read(api: Api) -> 
 
 def test_batch_publishes_nothing_when_firestore_is_unavailable(api: Api) -> None:
     api.store.unavailable = True
-    assert told(submit(api, CIRCLE, CIRCLE)) == [(503, "dependency_unavailable")] * 2
+    assert statuses(submit(api, CIRCLE, CIRCLE)) == [(503, "dependency_unavailable")] * 2
     assert not api.queue.published
 
 
@@ -190,8 +190,8 @@ def test_batch_accepts_the_longest_texts_and_no_more(api: Api) -> None:
         data='{"tasks": [' + ",".join(['{"prompt": "%s"}' % ("🔴" * 2_000)] * 100) + "]}",
         content_type="application/json",
     )
-    assert told(answer) == [(202, None)] * 100
-    assert told(submit(api, longest)) == [(202, None)]
+    assert statuses(answer) == [(202, None)] * 100
+    assert statuses(submit(api, longest)) == [(202, None)]
     too_large = api.client.post(
         "/v1/tasks:batch", data=b" " * (MAX_BATCH_BYTES + 1), content_type="application/json"
     )
