@@ -1,20 +1,17 @@
 """The DeadLetterArchive's contract, on the fake and on Firestore's emulator."""
 
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from google.cloud.firestore import Client
 
-from common.adapters.firestore_client import firestore_client
 from common.domain.errors import DependencyUnavailableError
 from common.ports import InvalidPageTokenError
 from frontend_api.adapters.firestore.dead_letter_archive import FirestoreDeadLetterArchive
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadLetterNotFoundError, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
-from local_stack.loopback import free_port
-from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 
@@ -23,21 +20,16 @@ from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 def archive(request: pytest.FixtureRequest) -> DeadLetterArchive:
     if request.param == "fake":
         return InMemoryDeadLetterArchive()
-    emulators: Emulators = request.getfixturevalue("emulators")
-    # A project per test, so that queries find no documents of other tests.
-    project = f"demo-{uuid.uuid4().hex[:12]}"
-    client = firestore_client(project, emulator_host=emulators.firestore_host)
-    return FirestoreDeadLetterArchive(client, timeout_seconds=10)
+    return FirestoreDeadLetterArchive(request.getfixturevalue("firestore"), timeout_seconds=10)
 
 
 @pytest.fixture(params=["fake", "emulator"])
-def unreachable(request: pytest.FixtureRequest) -> DeadLetterArchive:
+def unreachable(request: pytest.FixtureRequest, unreachable_firestore: Client) -> DeadLetterArchive:
     if request.param == "fake":
         fake = InMemoryDeadLetterArchive()
         fake.unavailable = True
         return fake
-    unreachable_client = firestore_client("demo-unreachable_client", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreDeadLetterArchive(unreachable_client, timeout_seconds=0.5)
+    return FirestoreDeadLetterArchive(unreachable_firestore, timeout_seconds=0.5)
 
 
 def dead_letter(second: int = 0, **changes: object) -> DeadLetter:

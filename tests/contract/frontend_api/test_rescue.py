@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from google.cloud.firestore import Client
 
-from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task, TaskStatus
@@ -24,8 +24,6 @@ from frontend_api.rescue.rescue import RescueRunningError, RescueStaleTasks
 from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.ports import TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
-from local_stack.loopback import free_port
-from tests.emulators import Emulators
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.immediate_executor import ImmediateExecutor
@@ -70,21 +68,18 @@ class Stored:
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
-def stored(request: pytest.FixtureRequest) -> Stored:
+def stored(request: pytest.FixtureRequest, unreachable_firestore: Client) -> Stored:
     if request.param == "fake":
         cut_off = InMemoryRescueLock()
         cut_off.unavailable = True
         tasks = InMemoryTaskStore()
         return Stored(tasks, InMemoryTaskBatches(tasks), InMemoryRescueLock(), cut_off)
-    emulators: Emulators = request.getfixturevalue("emulators")
-    project = f"demo-{uuid.uuid4().hex[:12]}"  # a project per test, so that queries find no documents of other tests
-    client = firestore_client(project, emulator_host=emulators.firestore_host)
-    nowhere = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
+    client = request.getfixturevalue("firestore")
     return Stored(
         FirestoreTaskStore(client),
         FirestoreTaskBatches(client, timeout_seconds=10),
         FirestoreRescueLock(client),
-        FirestoreRescueLock(nowhere, timeout_seconds=0.5),
+        FirestoreRescueLock(unreachable_firestore, timeout_seconds=0.5),
     )
 
 

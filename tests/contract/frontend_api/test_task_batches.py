@@ -4,16 +4,14 @@ import uuid
 from dataclasses import dataclass, replace
 
 import pytest
+from google.cloud.firestore import Client
 
-from common.adapters.firestore_client import firestore_client
 from common.adapters.firestore_task_store import FirestoreTaskStore
 from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsError
 from common.domain.task import Task
 from common.ports import TaskStore
 from frontend_api.adapters.firestore.task_batches import FirestoreTaskBatches
 from frontend_api.tasks.ports import TaskBatches
-from local_stack.loopback import free_port
-from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 from tests.fakes.in_memory_task_batches import InMemoryTaskBatches
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
@@ -29,20 +27,17 @@ class Arranged:
 
 
 @pytest.fixture(params=["fake", pytest.param("emulator", marks=pytest.mark.emulator)])
-def arranged(request: pytest.FixtureRequest) -> Arranged:
+def arranged(request: pytest.FixtureRequest, unreachable_firestore: Client) -> Arranged:
     if request.param == "fake":
         unavailable_store = InMemoryTaskStore()
         unavailable_store.unavailable = True
         store = InMemoryTaskStore()
         return Arranged(InMemoryTaskBatches(store), store, InMemoryTaskBatches(unavailable_store))
-    emulators: Emulators = request.getfixturevalue("emulators")
-    project = f"demo-{uuid.uuid4().hex[:12]}"
-    client = firestore_client(project, emulator_host=emulators.firestore_host)
-    unreachable = firestore_client(project, emulator_host=f"127.0.0.1:{free_port()}")
+    client = request.getfixturevalue("firestore")
     return Arranged(
         FirestoreTaskBatches(client, timeout_seconds=10),
         FirestoreTaskStore(client),
-        FirestoreTaskBatches(unreachable, timeout_seconds=1),
+        FirestoreTaskBatches(unreachable_firestore, timeout_seconds=1),
     )
 
 

@@ -62,8 +62,7 @@ def watched(request: pytest.FixtureRequest) -> Watched:
     if request.param == "fake":
         fake = InMemoryTaskStore()
         return Watched(fake, InMemoryTaskChanges(fake))
-    emulators: Emulators = request.getfixturevalue("emulators")
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    client = request.getfixturevalue("firestore")
     return Watched(FirestoreTaskStore(client), FirestoreTaskChanges(client))
 
 

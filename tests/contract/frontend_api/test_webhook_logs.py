@@ -1,22 +1,19 @@
 """The contracts of WebhookLogs and SecretRotations, on the fakes and on Firestore's emulator."""
 
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from google.cloud.firestore import Client
 
-from common.adapters.firestore_client import firestore_client
 from common.domain.errors import DependencyUnavailableError
 from common.wire_formats.task_event import TaskEvent
 from frontend_api.adapters.firestore.secret_rotations import FirestoreSecretRotations
 from frontend_api.adapters.firestore.webhook_logs import FirestoreWebhookLogs
 from frontend_api.webhooks.delivery_log import Outcome, WebhookLog
 from frontend_api.webhooks.ports import Rotations, SecretRotations, WebhookLogs
-from local_stack.loopback import free_port
-from tests.emulators import Emulators
 from tests.factories import NOW
 from tests.fakes.in_memory_secret_rotations import InMemorySecretRotations
 from tests.fakes.in_memory_webhook_logs import InMemoryWebhookLogs
@@ -35,21 +32,19 @@ class Stores:
 def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "fake":
         return Stores(InMemoryWebhookLogs(), InMemorySecretRotations())
-    emulators: Emulators = request.getfixturevalue("emulators")
-    client = firestore_client(f"demo-{uuid.uuid4().hex[:12]}", emulator_host=emulators.firestore_host)
+    client = request.getfixturevalue("firestore")
     return Stores(
         FirestoreWebhookLogs(client, timeout_seconds=10), FirestoreSecretRotations(client, timeout_seconds=10)
     )
 
 
 @pytest.fixture(params=["fake", "emulator"])
-def unreachable(request: pytest.FixtureRequest) -> WebhookLogs:
+def unreachable(request: pytest.FixtureRequest, unreachable_firestore: Client) -> WebhookLogs:
     if request.param == "fake":
         fake = InMemoryWebhookLogs()
         fake.unavailable = True
         return fake
-    unreachable_client = firestore_client("demo-unreachable_client", emulator_host=f"127.0.0.1:{free_port()}")
-    return FirestoreWebhookLogs(unreachable_client, timeout_seconds=0.5)
+    return FirestoreWebhookLogs(unreachable_firestore, timeout_seconds=0.5)
 
 
 def tried(number: int = 1, outcome: Outcome = SERVER_ERROR) -> Callable[[WebhookLog], WebhookLog]:
