@@ -19,11 +19,7 @@ _STOP_SECONDS = 90
 
 
 def start_detached(data: DataDirectory, arguments: Sequence[str]) -> StackState:
-    """Run `python -m local_stack ARGUMENTS` in the background; return when it is ready.
-
-    Raises StackAlreadyRunningError, DataDirectoryUnusableError, or ProcessFailedError with the end
-    of the supervisor's log.
-    """
+    """Run `python -m local_stack ARGUMENTS` in the background; return when it is ready."""
     if data.is_in_use():
         raise StackAlreadyRunningError(data.already_running_message())
     data.make_logs()

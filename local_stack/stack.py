@@ -117,11 +117,7 @@ class LocalStack:
         self._exports.export(host, self._settings.names.project_id)
 
     def watch(self) -> None:
-        """Block until interrupted, and restart processes that exit.
-
-        Raises ProcessFailedError when the Pub/Sub emulator exits, or a program exits repeatedly
-        before it is ready.
-        """
+        """Block until interrupted, and restart processes that exit. Raises ProcessFailedError."""
         self._supervisor.watch(self._report_restart, on_check=self._check_firestore_memory)
 
     def __enter__(self) -> Self:

@@ -16,8 +16,7 @@ _LONGEST_REASON = 400
 def has_started(health_port: int) -> Probe:
     """Ready when the worker is ready, or runs but cannot load any of its models.
 
-    Such a worker retries by itself while the other workers serve their models, so the stack must
-    neither wait for it nor stop because of it.
+    Such a worker retries by itself, so the stack neither waits for it nor stops because of it.
     """
     is_ready = responds_ok(_url(health_port))
 

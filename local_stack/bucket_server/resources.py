@@ -26,11 +26,7 @@ def bucket_resource(bucket: BucketRecord, root: str) -> dict[str, object]:
 
 
 def object_resource(record: ObjectRecord, root: str) -> dict[str, object]:
-    """Serialize an object.
-
-    `root` is the server's URL with a trailing slash. 64-bit numbers are strings, as in all Google
-    APIs.
-    """
+    """Serialize an object. `root` is the server's URL with a trailing slash."""
     path = f"storage/v1/b/{record.bucket}/o/{quote(record.name, safe='')}"
     return {
         "contentType": record.content_type,

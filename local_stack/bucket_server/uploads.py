@@ -82,12 +82,10 @@ class ResumableUploads:
     def receive(
         self, upload_id: str, content_range: str | None, body: bytes, announced: Mapping[str, str]
     ) -> tuple[ObjectRecord | None, int]:
-        """Accept a chunk or a status query. Return the object once it is complete, and the number
-        of received bytes.
+        """Accept a chunk or a status query. Return the object, if complete, and the size.
 
-        `announced` are the checksums that came with this chunk. A chunk that would leave a gap is
-        not accepted; the number of bytes shows the client where to continue. Raises StorageError
-        400, 404, 412.
+        A chunk after a gap is ignored; the number of received bytes shows the client where to
+        continue. Raises StorageError 400, 404, 412.
         """
         upload = self._upload(upload_id)
         first, total = _parse_range(content_range, len(body))

@@ -49,11 +49,7 @@ JAVA_NEEDED_BY_DOWNLOADS = 21
 
 
 def fetch(download: PinnedDownload, folder: Path, notify: Callable[[str], None] = lambda _: None) -> Path:
-    """Return the file, from the folder or from the web. Safe for concurrent use by several
-    processes.
-
-    Raises DownloadError. A later call resumes an interrupted download.
-    """
+    """Return the file, downloaded once, also by concurrent callers. Raises DownloadError."""
     target = folder / download.file_name
     if target.exists():
         return target

@@ -39,11 +39,7 @@ class FirestoreExports:
         return path if path.is_file() else None
 
     def export(self, host: str, project_id: str) -> None:
-        """Export all documents.
-
-        Raises OSError when the emulator does not respond, returns an error or is not restored yet;
-        the previous export is then kept.
-        """
+        """Export all documents. Raises OSError and keeps the previous export on failure."""
         with self._lock:
             began_ns = time.time_ns()
             # Fails while the emulator has just started and the proxy has not replayed the journal.
@@ -94,11 +90,7 @@ class PeriodicExport:
         interval_seconds: float,
         is_due: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Create the thread.
-
-        It calls `export` after each interval, and earlier when `is_due`. `export` may raise
-        OSError.
-        """
+        """`export` is called after each interval, and earlier when `is_due`."""
         self._export = export
         self._is_due = is_due
         self._interval_seconds = interval_seconds

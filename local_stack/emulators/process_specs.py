@@ -50,12 +50,10 @@ def firestore_emulator(
     notify: Callable[[str], None] = lambda _: None,
     renew: Callable[[], ProcessSpec] | None = None,
 ) -> ProcessSpec:
-    """The Firestore emulator, with the documents of `exported` (an export's
-    `.overall_export_metadata` file) if given.
+    """The Firestore emulator, with the documents of an export's metadata file (`exported`).
 
-    `renew` creates the spec of a restart, from the last export; without it the process is not
-    restarted. It is ready when a read succeeds: with rules that do not compile the emulator starts,
-    answers `GET /`, and rejects every request.
+    `renew` creates the spec of a restart; without it the process is not restarted. It is ready when
+    a read succeeds: with invalid rules the emulator starts but rejects every request.
     """
     arguments = [f"--host={LOOPBACK}", f"--port={port}", f"--websocket_port={websocket_port}"]
     if rules is not None:

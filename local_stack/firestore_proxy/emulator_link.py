@@ -89,8 +89,7 @@ class EmulatorLink:
     async def stream_channel(self, remaining_seconds: float | None) -> grpc.aio.Channel:
         """Return a connection for one Listen stream; the caller closes it.
 
-        Raises EmulatorUnavailableError. The emulator may write to a stream from two threads at
-        once, which breaks the stream's whole connection.
+        The emulator may write to a stream from two threads, which breaks its whole connection.
         """
         await self.channel(remaining_seconds)
         channel = grpc.aio.insecure_channel(self._address, options=CHANNEL_OPTIONS)

@@ -74,10 +74,9 @@ class Journal:
             self._file = None
 
     def records(self) -> Iterator[Record]:
-        """Yield all records, segment by segment, each up to the first incomplete record.
+        """Yield all records, of each segment up to the first incomplete one.
 
-        An incomplete record was cut short by a crash and never confirmed. After a power failure a
-        segment may also end in zeros.
+        A crash cuts a record short; a power failure may fill the end of a segment with zeros.
         """
         for segment in self._segments():
             yield from _records_of(segment.read_bytes())

@@ -42,10 +42,7 @@ class ListenStream:
         on_response: Callable[[bytes], None],
         on_end: Callable[[grpc.StatusCode, str], None],
     ) -> None:
-        """Open the stream on `channel`, one of the link's stream channels.
-
-        `on_end` is called once with the emulator's status, unless `end` was called before.
-        """
+        """`on_end` is called once with the emulator's status, unless `end` was called before."""
         self._requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._additions: dict[int, Addition] = {}
         self._database = ""

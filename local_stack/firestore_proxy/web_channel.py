@@ -120,10 +120,7 @@ class WebChannel:
         self._on_end()
 
     async def chunks(self, after: int, *, is_streaming: bool) -> AsyncGenerator[str, None]:
-        """Yield the arrays after this number as they arrive. Replaces an earlier reader.
-
-        Without streaming, one chunk is yielded. The generator also ends with the channel.
-        """
+        """Yield the later arrays as they arrive, or one chunk. Replaces an earlier reader."""
         reader = self._reader = object()
         self._changed.set()  # ends an earlier reader
         if self._unread_timer is not None:

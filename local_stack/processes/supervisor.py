@@ -59,10 +59,9 @@ class Supervisor:
             self._processes[spec.name] = process
 
     def wait_until_ready(self, *names: str) -> None:
-        """Block until these processes (without names: all started ones) are ready.
+        """Block until these processes (by default all) are ready.
 
-        Raises ProcessFailedError for the first process, named or not, that exits or takes too long.
-        Raises StartInterruptedError when interrupted.
+        Raises StartInterruptedError, or ProcessFailedError for any process that fails.
         """
         started = time.monotonic()
         pending = [self._processes[name] for name in names or self._processes]
@@ -79,13 +78,9 @@ class Supervisor:
                 raise StartInterruptedError("Interrupted before everything was ready.")
 
     def watch(self, notify: Callable[[str], None], *, on_check: Callable[[], None] = lambda: None) -> None:
-        """Block until interrupted.
+        """Block until interrupted, and restart processes that allow it.
 
-        Restart processes that allow it and pass a notice to `notify`. All must be ready. `on_check`
-        is called with each check of the processes.
-
-        Raises ProcessFailedError when a process exits that must not be restarted, or exited too
-        often before it was ready.
+        Raises ProcessFailedError when a process must not be restarted (again).
         """
         while not self.interrupted.wait(_WATCH_SECONDS):
             on_check()

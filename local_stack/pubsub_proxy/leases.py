@@ -107,11 +107,9 @@ class Leases:
                 self._drop(ack_id)
 
     def close(self, window: StreamWindow) -> tuple[str, ...]:
-        """Close a stream. Return the deliveries that its client never reacted to, for the caller to
-        return.
+        """Close a stream. Return the deliveries that its client never reacted to.
 
-        The other deliveries stay leased, as in the real service: the client may still acknowledge
-        them by a unary call.
+        The others stay leased, because the client may still acknowledge them by a unary call.
         """
         with self._lock:
             window.closed = True

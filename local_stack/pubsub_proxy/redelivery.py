@@ -17,11 +17,7 @@ _MAX_PAUSE_SECONDS = 20
 
 
 def pause_before_next_delivery(delivery_attempt: int) -> int:
-    """Return the backoff in seconds.
-
-    The first return is redelivered at once, as in the real service; each further one doubles the
-    backoff.
-    """
+    """Return the backoff in seconds: none for the first return, then doubled."""
     if delivery_attempt <= 1:
         return 0
     return min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS << min(delivery_attempt - 2, 10))
