@@ -84,9 +84,9 @@ class Journal:
     def size_bytes(self) -> int:
         return sum(segment.stat().st_size for segment in self._segments())
 
-    def discard_before(self, moment_ns: int) -> None:
+    def discard_before(self, time_ns: int) -> None:
         """Remove all but the last of the segments that began before."""
-        covered = [segment for segment in self._segments() if _began(segment) <= moment_ns]
+        covered = [segment for segment in self._segments() if _began(segment) <= time_ns]
         for segment in covered[:-1]:
             segment.unlink(missing_ok=True)
 

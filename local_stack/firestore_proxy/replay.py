@@ -19,8 +19,8 @@ _CommitRequest, _CommitResponse = calls.CommitRequest.pb(), calls.CommitResponse
 _BatchRequest, _BatchResponse = calls.BatchWriteRequest.pb(), calls.BatchWriteResponse.pb()
 _Write = writes.Write.pb()
 
-_MOST_WRITES = 500
-_MOST_BYTES = 4_000_000
+_MAX_WRITES = 500
+_MAX_BYTES = 4_000_000
 
 
 def batches(records: Iterable[Record]) -> Iterator[Any]:
@@ -52,20 +52,22 @@ def _confirmed(records: Iterable[Record]) -> Iterator[tuple[tuple[int, int], str
             request = _CommitRequest.FromString(record.request)
             response = _CommitResponse.FromString(record.response)
             results = response.write_results
-            moments = [response.commit_time] * len(request.writes)
+            commit_times = [response.commit_time] * len(request.writes)
             succeeded = [True] * len(request.writes)
         else:
             request = _BatchRequest.FromString(record.request)
             response = _BatchResponse.FromString(record.response)
             results = response.write_results
-            moments = [result.update_time for result in results]
+            commit_times = [result.update_time for result in results]
             succeeded = [status.code == 0 for status in response.status]
-        for write, result, moment, is_done in zip(request.writes, results, moments, succeeded, strict=True):
+        for write, result, commit_time, is_done in zip(
+            request.writes, results, commit_times, succeeded, strict=True
+        ):
             if not is_done:
                 continue
             # A deletion in a BatchWrite may have no time: it follows the writes confirmed before
             # it.
-            latest = (moment.seconds, moment.nanos) if moment.seconds else latest
+            latest = (commit_time.seconds, commit_time.nanos) if commit_time.seconds else latest
             if (repeatable := _repeatable(write, result)) is not None:
                 yield latest, request.database, repeatable
 
@@ -162,7 +164,7 @@ def _requests(one_round: dict[str, Any], databases: dict[str, str]) -> Iterator[
         request, size = _BatchRequest(database=database), 0
         for write in made:
             if request.writes and (
-                len(request.writes) == _MOST_WRITES or size + write.ByteSize() > _MOST_BYTES
+                len(request.writes) == _MAX_WRITES or size + write.ByteSize() > _MAX_BYTES
             ):
                 yield request
                 request, size = _BatchRequest(database=database), 0

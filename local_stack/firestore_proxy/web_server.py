@@ -23,14 +23,14 @@ from local_stack.loopback import LOOPBACK
 logger = structlog.get_logger(__name__)
 
 _LISTEN_PATH = SERVICE + "Listen/channel"
-_THIS_MACHINE = ("localhost", LOOPBACK)
-_MOST_BODY_BYTES = 1_000_000
-_MOST_CHANNELS = 1_000
+_LOCAL_HOSTS = ("localhost", LOOPBACK)
+_MAX_BODY_BYTES = 1_000_000
+_MAX_CHANNELS = 1_000
 _PROTOCOL_VERSION, _SERVER_VERSION, _KEEP_ALIVE_MS = 8, 12, 30_000
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
 
-class _RefusedError(Exception):
+class _RejectedError(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
@@ -72,7 +72,7 @@ class WebServer:
         connection = h11.Connection(h11.SERVER)
         try:
             while (request := await _next_request(connection, reader)) is not None:
-                await self._answer(request, connection, reader, writer)
+                await self._respond(request, connection, reader, writer)
                 if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
                     return
                 connection.start_next_cycle()
@@ -83,7 +83,7 @@ class WebServer:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _answer(
+    async def _respond(
         self,
         request: _Request,
         connection: h11.Connection,
@@ -97,9 +97,9 @@ class WebServer:
             if channel is not None:
                 await _stream(request, channel, connection, reader, writer)
                 return
-            status, text = self._short_answer(request)
-        except _RefusedError as refused:
-            status, text = refused.status, refused.text
+            status, text = self._response_to(request)
+        except _RejectedError as rejected:
+            status, text = rejected.status, rejected.text
         body = text.encode()
         headers = (*_TEXT, *extra, ("Content-Length", str(len(body))))
         writer.write(connection.send(h11.Response(status_code=status, headers=list(headers))) or b"")
@@ -108,7 +108,7 @@ class WebServer:
         writer.write(connection.send(h11.EndOfMessage()) or b"")
         await writer.drain()
 
-    def _short_answer(self, request: _Request) -> tuple[int, str]:
+    def _response_to(self, request: _Request) -> tuple[int, str]:
         if request.method == "OPTIONS":
             return 200, ""
         if request.path == "/readyz":
@@ -116,10 +116,10 @@ class WebServer:
                 (200, "ready") if self._link.is_open else (503, "The Firestore emulator is not restored yet.")
             )
         if request.path != _LISTEN_PATH:
-            raise _RefusedError(404, f"This port serves {_LISTEN_PATH} only.")
+            raise _RejectedError(404, f"This port serves only {_LISTEN_PATH}.")
         if "SID" not in request.query:
             return 200, self._open_channel(request)
-        channel = self._known(request)
+        channel = self._find_channel(request)
         if request.query.get("TYPE") == "terminate":
             channel.end()
             return 200, ""
@@ -127,50 +127,50 @@ class WebServer:
         try:
             channel.receive(offset, messages)
         except InvalidListenRequestError as error:
-            raise _RefusedError(400, str(error)) from error
+            raise _RejectedError(400, str(error)) from error
         if "AID" in request.query:
             channel.confirm(_number(request, "AID"))
-        return 200, _framed(channel.status())
+        return 200, _frame(channel.status())
 
     def _channel_to_read(self, request: _Request) -> WebChannel | None:
         """Return the channel of a reading request; None for other requests."""
         if request.method != "GET" or request.path != _LISTEN_PATH or request.query.get("RID") != "rpc":
             return None
-        return self._known(request)
+        return self._find_channel(request)
 
-    def _known(self, request: _Request) -> WebChannel:
+    def _find_channel(self, request: _Request) -> WebChannel:
         channel = self._channels.get(request.query.get("SID", ""))
         if channel is None:
-            raise _RefusedError(400, "Unknown SID")  # makes the client open a new channel
+            raise _RejectedError(400, "Unknown SID")  # makes the client open a new channel
         return channel
 
     def _open_channel(self, request: _Request) -> str:
         if request.method != "POST":
-            raise _RefusedError(405, "A channel is opened by POST.")
-        if len(self._channels) >= _MOST_CHANNELS:
-            raise _RefusedError(503, f"There are {_MOST_CHANNELS} open channels already.")
+            raise _RejectedError(405, "Open a channel by POST.")
+        if len(self._channels) >= _MAX_CHANNELS:
+            raise _RejectedError(503, f"At most {_MAX_CHANNELS} channels may be open.")
         authorization = _authorization(request)
         if authorization is not None and authorization.lower() == "bearer owner":
-            raise _RefusedError(403, "Pages may not use the administrator's token.")
+            raise _RejectedError(403, "Pages must not use the administrator's token.")
         session_id = secrets.token_urlsafe(16)
         channel = WebChannel(
             session_id,
             self._link,
             database=request.query.get("database", ""),
             authorization=authorization,
-            on_end=partial(self._forget, session_id),
+            on_end=partial(self._remove_channel, session_id),
             unread_seconds=self._unread_seconds,
         )
         try:
             channel.receive(*_messages(request.body))
         except InvalidListenRequestError as error:
-            raise _RefusedError(400, str(error)) from error
+            raise _RejectedError(400, str(error)) from error
         self._channels[session_id] = channel
         channel.start()
         opened = f'["c","{session_id}","",{_PROTOCOL_VERSION},{_SERVER_VERSION},{_KEEP_ALIVE_MS}]'
-        return _framed(f"[[0,{opened}]]")
+        return _frame(f"[[0,{opened}]]")
 
-    def _forget(self, session_id: str) -> None:
+    def _remove_channel(self, session_id: str) -> None:
         self._channels.pop(session_id, None)
 
 
@@ -186,8 +186,8 @@ async def _next_request(connection: h11.Connection, reader: asyncio.StreamReader
             head = event
         elif isinstance(event, h11.Data):
             body += event.data
-            if len(body) > _MOST_BODY_BYTES:
-                raise h11.RemoteProtocolError(f"The body has more than {_MOST_BODY_BYTES} bytes.")
+            if len(body) > _MAX_BODY_BYTES:
+                raise h11.RemoteProtocolError(f"The body has more than {_MAX_BODY_BYTES} bytes.")
         elif isinstance(event, h11.EndOfMessage) and head is not None:
             break
         else:
@@ -217,7 +217,7 @@ async def _stream(
 
     async def send_all(chunks: AsyncIterator[str]) -> None:
         async for chunk in chunks:
-            writer.write(connection.send(h11.Data(data=_framed(chunk).encode())) or b"")
+            writer.write(connection.send(h11.Data(data=_frame(chunk).encode())) or b"")
             await writer.drain()
 
     async with aclosing(channel.chunks(after, is_streaming=is_streaming)) as chunks:
@@ -237,15 +237,15 @@ async def _stream(
 
 
 def _check_caller(request: _Request) -> None:
-    """Refuse pages of other sites and hostnames of other machines. Raises _RefusedError."""
+    """Raise _RejectedError for pages of other sites and host names of other machines."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in _THIS_MACHINE
-    if host not in _THIS_MACHINE or is_foreign:
-        raise _RefusedError(403, "Only pages of this machine may use the Firestore emulator.")
+    is_foreign = request.origin is not None and urlsplit(request.origin).hostname not in _LOCAL_HOSTS
+    if host not in _LOCAL_HOSTS or is_foreign:
+        raise _RejectedError(403, "Only pages of this machine may use the Firestore emulator.")
 
 
 def _allowed_origin(request: _Request) -> tuple[tuple[str, str], ...]:
-    if request.origin is None or urlsplit(request.origin).hostname not in _THIS_MACHINE:
+    if request.origin is None or urlsplit(request.origin).hostname not in _LOCAL_HOSTS:
         return (("Vary", "Origin"),)
     return (
         ("Vary", "Origin"),
@@ -266,7 +266,7 @@ def _messages(body: str) -> tuple[int, list[str]]:
         count, offset = int(form.get("count", "0")), int(form.get("ofs", "0"))
         return offset, [form[f"req{number}___data__"] for number in range(count)]
     except (KeyError, ValueError) as error:
-        raise _RefusedError(400, "The body is no form of a web channel's messages.") from error
+        raise _RejectedError(400, "The body must be a form with web channel messages.") from error
 
 
 def _authorization(request: _Request) -> str | None:
@@ -284,9 +284,9 @@ def _number(request: _Request, name: str) -> int:
     try:
         return int(request.query.get(name, "0"))
     except ValueError:
-        raise _RefusedError(400, f"{name} must be a number.") from None
+        raise _RejectedError(400, f"{name} must be a number.") from None
 
 
-def _framed(text: str) -> str:
+def _frame(text: str) -> str:
     """Return a chunk in the client's format: length in (ASCII) characters, line break, text."""
     return f"{len(text)}\n{text}"
