@@ -1,4 +1,4 @@
-"""Restarts the Firestore emulator before its heap is full and it stops responding.
+"""Restart the Firestore emulator before its heap is full and it stops responding.
 
 The emulator keeps every version of every document. A restart from an export keeps only the latest
 versions.

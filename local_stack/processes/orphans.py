@@ -28,11 +28,11 @@ def end_orphans(stack_id: str, *, session_id: int | None = None, grace_seconds: 
     for process in found:
         with suppress(psutil.Error):
             process.terminate()
-    _, stubborn = psutil.wait_procs(found, timeout=grace_seconds)
-    for process in stubborn:
+    _, running = psutil.wait_procs(found, timeout=grace_seconds)
+    for process in running:
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=grace_seconds)
+    psutil.wait_procs(running, timeout=grace_seconds)
     return len(found)
 
 

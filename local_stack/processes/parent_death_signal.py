@@ -1,11 +1,11 @@
 """Run a program that cannot outlive the process that started it:
 
-    python die_with_parent.py PARENT_PID PROGRAM ARGUMENT...
+    python parent_death_signal.py PARENT_PID PROGRAM ARGUMENT...
 
 The program replaces this one (exec), so its pid, signals and exit code are its own. On Linux the
 kernel sends it SIGKILL when the thread that started it ends (prctl PR_SET_PDEATHSIG survives exec),
 also when the supervisor is killed with SIGKILL. On other systems this only runs the program, and
-the next start of the stack ends leftover processes.
+the next start of the stack ends the orphans.
 
 This is a script because a `preexec_fn` may deadlock in a process with threads. It imports nothing
 of the project, so it costs only milliseconds.

@@ -47,8 +47,8 @@ class StreamingPulls:
             )
             # The callback runs when the stream ends for any reason; a suspended generator may never
             # continue.
-            if not context.add_callback(lambda: self._ended(window, subscription.name)):
-                self._ended(window, subscription.name)
+            if not context.add_callback(lambda: self._close(window, subscription.name)):
+                self._close(window, subscription.name)
                 return
             stream = _Stream(self._emulator, self._leases, window, subscription, first)
             threading.Thread(
@@ -60,7 +60,7 @@ class StreamingPulls:
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())
 
-    def _ended(self, window: StreamWindow, subscription: str) -> None:
+    def _close(self, window: StreamWindow, subscription: str) -> None:
         unseen = self._leases.close(window)
         if unseen:
             self._returned.put((subscription, unseen))  # gRPC's own thread must not block on the emulator
