@@ -14,10 +14,10 @@ from frontend_api.dependencies import Dependencies
 from frontend_api.estimates.routes import blueprint as estimates
 from frontend_api.health.routes import blueprint as health
 from frontend_api.http.concurrency_limiter import limit_concurrency
-from frontend_api.http.current import provide
 from frontend_api.http.json_body import MAX_BODY_BYTES
 from frontend_api.http.problem_responses import handle_errors
 from frontend_api.http.request_log import HEALTH_PATHS, log_requests, trace_requests
+from frontend_api.http.requests import provide
 from frontend_api.images.routes import blueprint as images
 from frontend_api.images.routes import previews
 from frontend_api.internal.routes import blueprint as internal

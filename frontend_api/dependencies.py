@@ -7,17 +7,16 @@ from datetime import timedelta
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore, WorkerReports
 from common.shared_values import AlertLimits
-from frontend_api.api_keys.package import ApiKeys
+from frontend_api.api_keys.api_keys import ApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.browser.package import WebPage
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.estimates.package import Estimates
-from frontend_api.health.ports import Probe
-from frontend_api.health.readiness import CheckReadiness
+from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
-from frontend_api.identity.package import Identity
+from frontend_api.identity.ports import Identity
 from frontend_api.images.package import Images
 from frontend_api.models.package import Models
 from frontend_api.operations.status import ReadOperations
@@ -34,9 +33,8 @@ from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
 from frontend_api.tasks.responses import RenderTask
-from frontend_api.usage.package import Usage
 from frontend_api.usage.ports import UsageBook
-from frontend_api.usage.usage import GpuPrice
+from frontend_api.usage.usage import GpuPrice, Usage
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.package import Webhooks
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
@@ -108,7 +106,7 @@ def build_dependencies(
 ) -> Dependencies:
     """Build every package, in the order of their dependencies on each other."""
     quotas = Quotas(limits=quota_limits, stats=stats, clock=clock)
-    usage = Usage.build(book=usage_book, price=gpu_price, clock=clock)
+    usage = Usage(book=usage_book, price=gpu_price, clock=clock)
     estimates = Estimates.build(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
     render = RenderTask(image_links=images.links, estimator=estimates.estimator, price=usage.price)
     webhooks = Webhooks.build(
@@ -140,7 +138,7 @@ def build_dependencies(
     )
     read_queue = ReadQueue(catalog=catalog, stats=stats, clock=clock)
     return Dependencies(
-        api_keys=ApiKeys.build(store=api_keys, clock=clock),
+        api_keys=ApiKeys(store=api_keys, clock=clock),
         autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=estimates.workload_cache, clock=clock),
         browser=web_page,
         dead_letters=DeadLetters.build(

@@ -60,8 +60,7 @@ from frontend_api.identity.emulator_tokens import (
     NoInternalCallers,
     unsigned_token,
 )
-from frontend_api.identity.package import Identity
-from frontend_api.identity.ports import Authenticator, InternalCallers, Operators
+from frontend_api.identity.ports import Authenticator, Identity, InternalCallers, Operators
 from frontend_api.images.package import Images
 from frontend_api.images.ports import ImageLinks
 from frontend_api.quotas.quotas import QuotaLimits

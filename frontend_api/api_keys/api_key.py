@@ -53,7 +53,7 @@ class ApiKey:
     expires_at: datetime | None
     """None: the key is valid until it is revoked."""
     last_used_at: datetime | None = None
-    """Approximate: see CachedApiKeys."""
+    """Approximate: see `cache.py`."""
 
     def is_opened_by(self, shown: str, now: datetime) -> bool:
         """Return whether `shown` is this key and the key has not expired."""

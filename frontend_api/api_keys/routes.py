@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from frontend_api.api_keys.package import ApiKeys
+from frontend_api.api_keys.api_keys import ApiKeys
 from frontend_api.api_keys.schemas import (
     ApiKeyListResponse,
     ApiKeyRequest,
@@ -10,8 +10,7 @@ from frontend_api.api_keys.schemas import (
     CreatedApiKeyResponse,
 )
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
-from frontend_api.http.requests import authenticate, caller, caller_id, json_body
+from frontend_api.http.requests import authenticate, caller, caller_id, current, json_body
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Scope
 
@@ -40,7 +39,7 @@ def create() -> Response:
 @doc("listApiKeys", {200: ResponseDoc("All keys, newest first.", ApiKeyListResponse)})
 def list_all() -> Response:
     """List your API keys."""
-    keys = current(ApiKeys).store.list_for(caller_id())
+    keys = current(ApiKeys).list_for(caller_id())
     return json_response(ApiKeyListResponse(keys=tuple(ApiKeyResponse.of(key) for key in keys)))
 
 

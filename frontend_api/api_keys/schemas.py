@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from frontend_api.api_keys.api_key import ApiKey
-from frontend_api.api_keys.create import CreatedApiKey
+from frontend_api.api_keys.api_keys import CreatedApiKey
 from frontend_api.http.schemas import ResponseBody, Text
 from frontend_api.identity.ports import Scope
 

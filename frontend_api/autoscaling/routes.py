@@ -9,12 +9,11 @@ from common.domain.errors import UnknownModelError
 from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.autoscaling.policy import TARGET_SECONDS
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
-from frontend_api.http.requests import query
+from frontend_api.http.requests import current, query
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.identity.package import Identity
+from frontend_api.identity.ports import Identity
 
 blueprint = Blueprint("autoscaling", __name__, url_prefix="/internal/autoscaling")
 doc = ApiDoc(tag="internal")

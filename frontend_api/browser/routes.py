@@ -8,7 +8,7 @@ from werkzeug.exceptions import NotFound
 
 from frontend_api.browser.package import WebPage
 from frontend_api.browser.security_headers import page_policy
-from frontend_api.http.current import current
+from frontend_api.http.requests import current
 
 blueprint = Blueprint("web_page", __name__)
 _NOT_BUILT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>darkroom</title>

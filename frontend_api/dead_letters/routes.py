@@ -12,9 +12,8 @@ from frontend_api.dead_letters.schemas import (
     PurgeResponse,
 )
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.request_log import log_task_id
-from frontend_api.http.requests import authenticate_operator, query
+from frontend_api.http.requests import authenticate_operator, current, query
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Scope
 from frontend_api.tasks.responses import TaskResponse, task_path

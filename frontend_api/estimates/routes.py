@@ -5,15 +5,14 @@ from pydantic import Field
 
 from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
-from frontend_api.http.requests import authenticate, caller_id, json_body
+from frontend_api.http.requests import authenticate, caller_id, current, json_body
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.quotas.headers import limit_rejections
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.responses import EtaResponse, WarningResponse, warning_responses
 from frontend_api.tasks.schemas import TaskSubmission
-from frontend_api.usage.package import Usage
+from frontend_api.usage.usage import Usage
 
 blueprint = Blueprint("estimates", __name__, url_prefix="/v1/tasks:estimate")
 blueprint.before_request(authenticate)

@@ -5,14 +5,27 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from common.domain.errors import DependencyUnavailableError
 from common.ports import Clock
 from frontend_api.cache import Cached
-from frontend_api.health.ports import Probe
 
 _TTL = timedelta(seconds=1)
 """Any caller may request readiness, and each probe calls another service."""
+
+
+class Probe(Protocol):
+    """Checks whether one dependency is reachable."""
+
+    @property
+    def name(self) -> str:
+        """The dependency's name, as `/readyz` shows it."""
+        ...
+
+    def check(self) -> None:
+        """Return within seconds if the dependency answered. Raises DependencyUnavailableError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from flask import Blueprint, Response
 
 from frontend_api.health.readiness import CheckReadiness
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
+from frontend_api.http.requests import current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 

@@ -1,29 +1,39 @@
-"""Request handling shared by all routes: authentication, and validation of bodies and queries."""
+"""Request handling shared by all routes: packages, authentication, and validation of input."""
 
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar, cast
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from common.domain.errors import DependencyUnavailableError, TaskNotFoundError
 from frontend_api.http.api_doc import operation_of
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
-from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, query_problem
 from frontend_api.http.json_body import MAX_BODY_BYTES, MAX_VALUES, parse_json_object
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError, rejected
 from frontend_api.http.request_log import log_task_id
-from frontend_api.identity.package import Identity
-from frontend_api.identity.ports import NotAuthenticatedError, Principal
+from frontend_api.identity.ports import Identity, NotAuthenticatedError, Principal
 
 _Body = TypeVar("_Body", bound=BaseModel)
+_Package = TypeVar("_Package")
+_PACKAGES = "darkroom.packages"
 REJECTED_FOR_CONTENT = frozenset((400, 413, 415, 422))
 """Statuses of submissions that cost CPU time and can never succeed."""
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def provide(app: Flask, packages: Iterable[object]) -> None:
+    """Make packages available to the routes of an app, one of each type."""
+    app.extensions[_PACKAGES] = {type(package): package for package in packages}
+
+
+def current(package: type[_Package]) -> _Package:
+    """Return the current app's package of this type."""
+    return cast("_Package", current_app.extensions[_PACKAGES][package])
 
 
 def authenticate() -> None:

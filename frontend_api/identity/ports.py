@@ -74,3 +74,13 @@ class Operators(Protocol):
         Raises NotAnOperatorError, and as Authenticator.principal does.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Identifies each kind of caller."""
+
+    authenticator: Authenticator
+    operators: Operators
+    internal_callers: InternalCallers
+    autoscaling_callers: InternalCallers

@@ -7,8 +7,7 @@ from flask import Blueprint, Response, request
 
 from common.domain.images import StoredImage
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
-from frontend_api.http.requests import authenticate, caller_id, checked_task_id
+from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
 from frontend_api.http.responses import conditional
 from frontend_api.images.package import Images
 from frontend_api.tasks.package import Tasks

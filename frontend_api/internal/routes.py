@@ -12,11 +12,10 @@ from common.wire_formats.versions import UndecodableError
 from frontend_api.dead_letters.dead_letter import DeadMessage
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.request_log import log_task_id
-from frontend_api.http.requests import json_body
+from frontend_api.http.requests import current, json_body
 from frontend_api.http.responses import json_response
-from frontend_api.identity.package import Identity
+from frontend_api.identity.ports import Identity
 from frontend_api.internal.schemas import (
     MAX_ENVELOPE_BYTES,
     PushEnvelope,

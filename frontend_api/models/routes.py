@@ -11,9 +11,8 @@ from common.domain.models.traits import ModelTraits
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
-from frontend_api.http.requests import authenticate
+from frontend_api.http.requests import authenticate, current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.models.package import Models

@@ -14,7 +14,7 @@ from common.domain.task import TaskStatus
 from common.shared_values import SHARED, AlertLimits, read_shared_file
 from frontend_api.estimates.workload import Workload
 from frontend_api.stats.ports import Lately, QueueLine
-from frontend_api.usage.totals import NO_USAGE, UsageTotals
+from frontend_api.usage.ports import NO_USAGE, UsageTotals
 
 
 class AlertState(StrEnum):

@@ -9,8 +9,7 @@ from pydantic import Field
 from common.domain.task import TaskStatus
 from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
-from frontend_api.http.requests import authenticate_operator
+from frontend_api.http.requests import authenticate_operator, current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.identity.ports import Scope
@@ -18,7 +17,7 @@ from frontend_api.operations.alerts import Alert, AlertState
 from frontend_api.operations.status import MOST_FAILURES, ReadOperations
 from frontend_api.stats.ports import Lately
 from frontend_api.stats.routes import QueueResponse
-from frontend_api.usage.totals import NO_USAGE
+from frontend_api.usage.ports import NO_USAGE
 
 blueprint = Blueprint("operations", __name__, url_prefix="/v1/operations")
 blueprint.before_request(authenticate_operator)

@@ -15,7 +15,7 @@ from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.operations.alerts import Alert, AlertEvaluation
 from frontend_api.stats.ports import Lately, TaskStats
 from frontend_api.stats.queue import QueueState, ReadQueue
-from frontend_api.usage.totals import UsageTotals
+from frontend_api.usage.ports import UsageTotals
 
 MOST_FAILURES = 500
 """Maximum number of failed tasks whose codes are counted: each is one document read."""

@@ -2,8 +2,7 @@
 
 from flask import Flask, Response, after_this_request, g, request
 
-from frontend_api.http.current import current
-from frontend_api.http.requests import REJECTED_FOR_CONTENT, caller_id
+from frontend_api.http.requests import REJECTED_FOR_CONTENT, caller_id, current
 from frontend_api.quotas.quotas import Policy, Quotas, Remaining
 
 _BELOW = "/v1/"

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from common.domain.task import TaskStatus
 from frontend_api.stats.backlog import ActiveTask, Backlog
-from frontend_api.usage.totals import UsageTotals
+from frontend_api.usage.ports import UsageTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

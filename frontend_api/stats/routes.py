@@ -8,8 +8,7 @@ from pydantic import Field
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
-from frontend_api.http.requests import authenticate
+from frontend_api.http.requests import authenticate, current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
 from frontend_api.stats.ports import QueueLine

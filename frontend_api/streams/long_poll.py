@@ -8,8 +8,8 @@ from flask import Response, request
 from common.domain.errors import TaskNotFoundError
 from common.domain.task import Task
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
-from frontend_api.http.current import current
 from frontend_api.http.prefer_header import wait_seconds
+from frontend_api.http.requests import current
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.subscriptions import Subscription
 

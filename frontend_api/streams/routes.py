@@ -10,10 +10,16 @@ from werkzeug.wsgi import ClosingIterator
 from wsproto.frame_protocol import CloseReason
 
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.problems import Problem, RequestRefusedError
-from frontend_api.http.requests import admit, authenticate, caller_id, checked_task_id, permission_check
-from frontend_api.identity.package import Identity
+from frontend_api.http.requests import (
+    admit,
+    authenticate,
+    caller_id,
+    checked_task_id,
+    current,
+    permission_check,
+)
+from frontend_api.identity.ports import Identity
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.package import Streams
 from frontend_api.streams.task_stream import Deleted, PermissionRevoked, StreamItem, task_updates

@@ -19,7 +19,7 @@ from frontend_api.tasks.responses import RenderTask
 from frontend_api.tasks.retry import RetryTask
 from frontend_api.tasks.submit import SubmitTask
 from frontend_api.tasks.submit_batch import SubmitBatch
-from frontend_api.usage.package import Usage
+from frontend_api.usage.usage import Usage
 from frontend_api.webhooks.package import Webhooks
 
 
@@ -55,7 +55,7 @@ class Tasks:
         keep_for: timedelta,
         clock: Clock,
     ) -> Self:
-        publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.bill)
+        publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.gpu_cost())
         submit = SubmitTask(
             catalog=catalog,
             store=store,

@@ -15,7 +15,6 @@ from common.domain.task import Task, TaskStatus
 from common.observability.metrics import TASKS_SUBMITTED, counter
 from frontend_api.estimates.package import Estimates
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.error_mapping import body_problem, header_problem, problem_of
 from frontend_api.http.problems import Complaint, Problem, RequestRefusedError
 from frontend_api.http.request_log import current_trace_id, log_task_id
@@ -24,6 +23,7 @@ from frontend_api.http.requests import (
     authenticate,
     caller_id,
     checked_task_id,
+    current,
     idempotency_key,
     json_body,
     query,
@@ -53,7 +53,7 @@ from frontend_api.tasks.schemas import (
 )
 from frontend_api.tasks.submit import IdempotencyKeyReusedError, Submission, Submitted
 from frontend_api.tasks.submit_batch import Outcome
-from frontend_api.usage.package import Usage
+from frontend_api.usage.usage import Usage
 
 blueprint = Blueprint("tasks", __name__, url_prefix="/v1/tasks")
 blueprint.before_request(authenticate)

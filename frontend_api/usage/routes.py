@@ -8,13 +8,12 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
 from frontend_api.http.problems import Complaint, RequestRefusedError, rejected
-from frontend_api.http.requests import authenticate, caller_id, query
+from frontend_api.http.requests import authenticate, caller_id, current, query
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.usage.package import Usage
-from frontend_api.usage.totals import NO_USAGE, UsageTotals
+from frontend_api.usage.ports import NO_USAGE, UsageTotals
+from frontend_api.usage.usage import Usage
 
 blueprint = Blueprint("usage", __name__, url_prefix="/v1/usage")
 blueprint.before_request(authenticate)
@@ -90,7 +89,7 @@ class UsageReportResponse(ResponseBody):
 def read() -> Response:
     """Read the costs of your tasks."""
     first, last = _interval(query(UsageQuery))
-    days = current(Usage).read(caller_id(), first=first, last=last)
+    days = current(Usage).by_day(caller_id(), first=first, last=last)
     price = current(Usage).price
     total = sum((one.totals for one in days), NO_USAGE)
     return json_response(
@@ -103,7 +102,7 @@ def read() -> Response:
 
 
 def _interval(asked: UsageQuery) -> tuple[date, date]:
-    last = asked.last or current(Usage).read.clock.now().date()
+    last = asked.last or current(Usage).clock.now().date()
     first = asked.first or last - timedelta(days=_DAYS_BY_DEFAULT - 1)
     if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
         complaint = Complaint(

@@ -1,11 +1,11 @@
-"""Read the usage of a caller's tasks, day by day, in UTC."""
+"""Usage: the costs of a caller's tasks, day by day, in UTC."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from common.observability.gpu_cost import GpuCost
 from common.ports import Clock
-from frontend_api.usage.ports import UsageBook
-from frontend_api.usage.totals import UsageTotals
+from frontend_api.usage.ports import UsageBook, UsageTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,19 @@ class DayOfUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadUsage:
+class Usage:
     book: UsageBook
+    price: GpuPrice | None
     clock: Clock
 
-    def __call__(self, user_id: str, *, first: date, last: date) -> tuple[DayOfUsage, ...]:
+    def by_day(self, user_id: str, *, first: date, last: date) -> tuple[DayOfUsage, ...]:
         """Return every day from `first` to `last`, inclusive. Raises DependencyUnavailableError."""
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         totals = self.book.totals_of(user_id, days)
         return tuple(DayOfUsage(day=day, totals=total) for day, total in zip(days, totals, strict=True))
+
+    def gpu_cost(self) -> GpuCost:
+        """Return the counter of GPU seconds and their price."""
+        if self.price is None:
+            return GpuCost()
+        return GpuCost(price_per_second=self.price.per_second, currency=self.price.currency)

@@ -3,8 +3,7 @@
 from flask import Blueprint, Response
 
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
-from frontend_api.http.current import current
-from frontend_api.http.requests import authenticate, caller_id, checked_task_id
+from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
 from frontend_api.http.responses import json_response
 from frontend_api.identity.ports import Scope
 from frontend_api.tasks.package import Tasks

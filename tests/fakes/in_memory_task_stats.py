@@ -8,7 +8,7 @@ from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from frontend_api.stats.ports import QueueLine
-from frontend_api.usage.totals import UsageTotals
+from frontend_api.usage.ports import UsageTotals
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 

@@ -5,7 +5,7 @@ from datetime import date
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.usage_entry import UsageEntry
-from frontend_api.usage.totals import NO_USAGE, UsageTotals
+from frontend_api.usage.ports import NO_USAGE, UsageTotals
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from frontend_api.adapters.google_tokens import FirebaseAuthenticator
-from frontend_api.api_keys.create import CreateApiKey
+from frontend_api.api_keys.api_keys import ApiKeys
 from frontend_api.identity.emulator_tokens import unsigned_token
 from frontend_api.identity.ports import Principal, Scope
 from tests.system.conftest import StartSystem
@@ -64,12 +64,16 @@ def test_responses_match_the_openapi_document(start_system: StartSystem, tmp_pat
 def test_secured_operations_reject_requests_without_credentials(tmp_path: Path) -> None:
     people = FirebaseAuthenticator(project_id="darkroom")
     api = Api(folder=tmp_path, people=people, heartbeat_seconds=0.5, max_waiting=100)
-    key = CreateApiKey(keys=api.api_keys, clock=api.clock)(
-        Principal(user_id="ada"),
-        name="everything",
-        scopes=frozenset(Scope),
-        good_for=timedelta(days=1),
-    ).key
+    key = (
+        ApiKeys(store=api.api_keys, clock=api.clock)
+        .create(
+            Principal(user_id="ada"),
+            name="everything",
+            scopes=frozenset(Scope),
+            good_for=timedelta(days=1),
+        )
+        .key
+    )
     with contextmanager(served)(api.app) as url:
         ask_everything(
             url,

@@ -16,7 +16,7 @@ from frontend_api.adapters.firestore.dead_letter_archive import COLLECTION as DE
 from frontend_api.adapters.firestore.usage_book import stored_totals, usage_of
 from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from frontend_api.stats.ports import QueueLine
-from frontend_api.usage.totals import UsageTotals
+from frontend_api.usage.ports import UsageTotals
 
 _MOST_SECONDS_BEFORE_SUBMISSION = 2.0
 """Timeout of calls that a submission waits for.

@@ -13,7 +13,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from common.adapters import firestore_usage_entries
 from common.adapters.firestore_errors import repeatable_within, translated_errors
 from common.wire_formats.task_document import COLLECTION
-from frontend_api.usage.totals import NO_USAGE, UsageTotals
+from frontend_api.usage.ports import NO_USAGE, UsageTotals
 
 
 class FirestoreUsageBook:

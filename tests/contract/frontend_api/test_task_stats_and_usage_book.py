@@ -26,8 +26,7 @@ from frontend_api.dead_letters.dead_letter import DeadLetter, DeadMessage
 from frontend_api.dead_letters.ports import DeadLetterArchive
 from frontend_api.stats.backlog import NO_WORK, ActiveTask, Backlog
 from frontend_api.stats.ports import QueueLine, TaskStats
-from frontend_api.usage.ports import UsageBook
-from frontend_api.usage.totals import NO_USAGE, UsageTotals
+from frontend_api.usage.ports import NO_USAGE, UsageBook, UsageTotals
 from local_stack.loopback import free_port
 from tests.emulators import Emulators
 from tests.factories import NOW, parameters, spent, submitted_task

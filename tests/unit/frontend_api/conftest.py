@@ -29,8 +29,7 @@ from frontend_api.identity.emulator_tokens import (
     NamedOperators,
     unsigned_token,
 )
-from frontend_api.identity.package import Identity
-from frontend_api.identity.ports import Authenticator
+from frontend_api.identity.ports import Authenticator, Identity
 from frontend_api.images.package import Images
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy

@@ -12,7 +12,7 @@ from google.cloud import firestore
 from common.domain.task import TaskStatus
 from frontend_api.adapters.firestore.task_stats import FirestoreTaskStats
 from frontend_api.adapters.firestore.usage_book import FirestoreUsageBook
-from frontend_api.usage.totals import NO_USAGE, UsageTotals
+from frontend_api.usage.ports import NO_USAGE, UsageTotals
 from tests.unit.common.adapters.test_firestore_indexes import (
     declared_indexes,
     needed_index,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontend_api.api_keys.api_key import checksum, id_of, new_key
-from frontend_api.api_keys.create import MAX_KEYS_PER_CALLER
+from frontend_api.api_keys.api_keys import MAX_KEYS_PER_CALLER
 from frontend_api.http.api_doc import operation_of
 from frontend_api.identity.ports import Scope
 from tests.unit.frontend_api.conftest import API_KEYS_KNOWN_FOR, Api, signed_in_as

@@ -23,7 +23,7 @@ from frontend_api.operations.alerts import (
     AlertState,
 )
 from frontend_api.stats.ports import Lately, QueueLine
-from frontend_api.usage.totals import UsageTotals
+from frontend_api.usage.ports import UsageTotals
 from tests.factories import NOW, worker_report
 
 IDLE = QueueLine(queued=0, oldest_queued_at=None, processing=0, completed_lately=0)

@@ -1,11 +1,11 @@
-"""Create an API key for a caller. The key is returned once and never stored."""
+"""ApiKeys: create, list and revoke a caller's API keys."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from common.domain.errors import DomainError
 from common.ports import Clock
-from frontend_api.api_keys.api_key import ApiKey, hashed, new_key
+from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError, hashed, new_key
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.identity.ports import Principal, Scope
 
@@ -33,22 +33,23 @@ class CreatedApiKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateApiKey:
-    keys: ApiKeyStore
+class ApiKeys:
+    store: ApiKeyStore
     clock: Clock
 
-    def __call__(
+    def create(
         self, caller: Principal, *, name: str, scopes: frozenset[Scope], good_for: timedelta | None
     ) -> CreatedApiKey:
-        """Create a key. A key made by an API key without `good_for` inherits that key's expiry.
+        """Create a key. It is returned once and never stored.
 
-        Raises ExceedsOwnPermissionsError and TooManyApiKeysError. Two concurrent calls can exceed the
+        A key made by an API key without `good_for` inherits that key's expiry. Raises
+        ExceedsOwnPermissionsError and TooManyApiKeysError. Two concurrent calls can exceed the
         limit by one.
         """
         now = self.clock.now()
         expires_at = caller.good_until if good_for is None else now + good_for
         _check_rights(caller, scopes, expires_at)
-        if len(self.keys.list_for(caller.user_id)) >= MAX_KEYS_PER_CALLER:
+        if len(self.store.list_for(caller.user_id)) >= MAX_KEYS_PER_CALLER:
             raise TooManyApiKeysError(
                 f"a caller may have at most {MAX_KEYS_PER_CALLER} API keys; revoke one first"
             )
@@ -62,8 +63,18 @@ class CreateApiKey:
             created_at=now,
             expires_at=expires_at,
         )
-        self.keys.add(record)
+        self.store.add(record)
         return CreatedApiKey(record=record, key=key)
+
+    def list_for(self, user_id: str) -> tuple[ApiKey, ...]:
+        """Return the user's keys, newest first."""
+        return self.store.list_for(user_id)
+
+    def revoke(self, user_id: str, key_id: str) -> None:
+        """Delete the key. Raises ApiKeyNotFoundError, also for another user's key."""
+        if self.store.get(key_id).user_id != user_id:
+            raise ApiKeyNotFoundError(key_id)
+        self.store.delete(key_id)
 
 
 def _check_rights(caller: Principal, scopes: frozenset[Scope], expires_at: datetime | None) -> None:
