@@ -130,7 +130,7 @@ def test_dead_letters_refusals_set_the_exit_code(darkroom: Terminal, api: Api) -
     api.dead_letters.unavailable = True
     code, _, err = darkroom("dead-letters", "list")
     assert code == ExitCode.UNAVAILABLE
-    assert err.startswith("darkroom: A dependency is unavailable (dependency_unavailable)\n  firestore")
+    assert err.startswith("darkroom: Dependency unavailable (dependency_unavailable)\n  firestore")
     assert "Try again in 2 s." in err
 
 
