@@ -68,18 +68,22 @@ def _annotate_span(route: str | None, status: int) -> None:
     if not span.is_recording():
         return
     span.update_name(f"{_known(request.method)} {route or 'unknown'}")
-    told = {"http.route": route, "http.response.status_code": status, "darkroom.task_id": g.get("task_id")}
-    span.set_attributes({name: value for name, value in told.items() if value is not None})
+    attributes = {
+        "http.route": route,
+        "http.response.status_code": status,
+        "darkroom.task_id": g.get("task_id"),
+    }
+    span.set_attributes({name: value for name, value in attributes.items() if value is not None})
     if status >= 500:
         mark_failed(span, str(status))
 
 
 def _count(route: str | None, status: int, seconds: float) -> None:
-    told: dict[str, str | int] = {
+    attributes: dict[str, str | int] = {
         "http.request.method": _known(request.method),
         "http.response.status_code": status,
     }
-    _request_seconds.record(seconds, told if route is None else told | {"http.route": route})
+    _request_seconds.record(seconds, attributes if route is None else attributes | {"http.route": route})
 
 
 def _known(method: str) -> str:

@@ -50,7 +50,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
         {"X-API-Key": "drk_" + "0" * 54},
         {"X-API-Key": new_key()[1], "Authorization": f"Bearer {unsigned_token('ada', project_id=PROJECT)}"},
     ],
-    ids=["nobody", "an unsigned token", "the local stack's user", "a shared token", "a made-up key", "both"],
+    ids=[
+        "no credentials",
+        "an unsigned token",
+        "the local stack's user",
+        "a shared token",
+        "a made-up key",
+        "both",
+    ],
 )
 @pytest.mark.parametrize("path", ["/v1/tasks", "/v1/keys", "/v1/queue", "/v1/dead-letters"])
 def test_cloud_rejects_unverified_credentials(

@@ -59,7 +59,8 @@ def test_check_accepts_local_and_cloud_settings(monkeypatch: pytest.MonkeyPatch)
             id="a page that signs people in elsewhere",
         ),
         pytest.param(
-            {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_AUDIENCE": "x"}, id="an audience of nobody"
+            {"DARKROOM_PROJECT_ID": "p", "DARKROOM_INTERNAL_AUDIENCE": "x"},
+            id="an audience without an account",
         ),
     ],
 )

@@ -104,7 +104,7 @@ def test_demand_returns_503_when_the_workload_is_outdated(api: Api) -> None:
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Authorization": f"Bearer {INTERNAL_TOKEN}"}, {"X-API-Key": AUTOSCALING_TOKEN}],
-    ids=["nobody", "the scheduler", "as an API key"],
+    ids=["no credentials", "the scheduler", "as an API key"],
 )
 def test_demand_rejects_other_callers(api: Api, headers: dict[str, str]) -> None:
     assert api.client.get("/internal/autoscaling", headers=headers).status_code == 401
