@@ -7,14 +7,13 @@ step times of shared batches.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from statistics import median
 
 from common.domain.parameters import GenerationParameters
 from common.domain.task import Lane, Phase, Task
-from common.domain.worker_report import ModelTimes, SizeTimes
+from common.domain.worker_report import ModelTimes
 from frontend_api.estimates.calibration import Eta
 from frontend_api.estimates.workload import Workload
 from frontend_api.stats.backlog import Work
@@ -116,11 +115,6 @@ def predicted_seconds_left(workload: Workload, draw_time: DrawTime, task: Task) 
     return left + held / 2 / max(1, len(workload.workers_of(model)))
 
 
-def infeasible(model: str) -> str:
-    """Return why a task of a model without workers cannot be processed."""
-    return f"no worker that serves the model {model!r} is alive"
-
-
 def _wait_seconds(
     workload: Workload, model: str, lane: Lane, *, share: float = 1.0, elapsed_seconds: float = 0.0
 ) -> float:
@@ -176,7 +170,7 @@ def _draw_time(times: ModelTimes, parameters: GenerationParameters) -> DrawTime:
         seconds = times.gpu_seconds_per_unit * parameters.work_units
         return DrawTime(gpu_seconds=seconds, alone_seconds=seconds)
     pixels = parameters.pass_pixels
-    size = _most_like(times.sizes, pixels)
+    size = min(times.sizes, key=lambda size: abs(math.log(size.pass_pixels / pixels)))
     scale = pixels / size.pass_pixels
     alone_step = size.step_seconds if size.alone_step_seconds is None else size.alone_step_seconds
     around = size.preparing_seconds + scale * size.decoding_seconds
@@ -184,10 +178,6 @@ def _draw_time(times: ModelTimes, parameters: GenerationParameters) -> DrawTime:
     alone = around + parameters.steps * scale * max(alone_step, size.step_seconds)
     others = (parameters.num_images - 1) * image
     return DrawTime(gpu_seconds=image + others, alone_seconds=alone + others)
-
-
-def _most_like(sizes: Sequence[SizeTimes], pass_pixels: int) -> SizeTimes:
-    return min(sizes, key=lambda size: abs(math.log(size.pass_pixels / pass_pixels)))
 
 
 def _handling_seconds(workload: Workload) -> float:

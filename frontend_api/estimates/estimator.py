@@ -18,7 +18,6 @@ from frontend_api.estimates.estimate import (
     Estimate,
     QueuePosition,
     draw_time_of,
-    infeasible,
     position_behind,
     position_of_newest,
     predicted_seconds,
@@ -102,13 +101,12 @@ class TaskEstimator:
             queue_position=position.tasks_ahead,
         )
         if not workload.workers_of(parameters.model):
-            return replace(estimate, feasible=False, reason=infeasible(parameters.model))
+            reason = f"no live worker serves the model {parameters.model!r}"
+            return replace(estimate, feasible=False, reason=reason)
         predicted = self._prediction(workload, parameters.model, draw_time, position)
-        return (
-            estimate
-            if predicted is None
-            else replace(estimate, eta=self._calibration(workload).eta(predicted))
-        )
+        if predicted is None:
+            return estimate
+        return replace(estimate, eta=self._calibration(workload).eta(predicted))
 
     def _estimate_held(self, workload: Workload, task: Task) -> Estimate:
         draw_time = draw_time_of(workload, task.parameters)

@@ -42,8 +42,7 @@ class ModelResponse(ResponseBody):
     limits: dict[str, Any]
     defaults: dict[str, Any]
     served: bool | None = Field(
-        description="Whether a live worker serves the model; null if unknown. Otherwise its tasks stay "
-        "queued."
+        description="Whether a live worker serves the model; if false, its tasks stay queued. null: unknown."
     )
     workers: int | None = Field(
         description="Number of live workers that serve the model; null if unknown. With 0, its tasks stay queued."

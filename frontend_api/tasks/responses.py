@@ -180,7 +180,7 @@ class TaskResponse(ResponseBody):
         description="Time until it finishes; null once it has finished, if unknown, and in lists and webhooks."
     )
     model_served: bool | None = Field(
-        description="Whether a live worker serves the model. Otherwise the task stays queued. null once it has "
+        description="Whether a live worker serves the model; if false, the task stays queued. null once it has "
         "finished, if unknown, and in lists and webhooks."
     )
     progress: ProgressResponse

@@ -33,7 +33,7 @@ def test_estimate_shows_facts_and_submits_nothing(api: Api, darkroom: Terminal) 
 def test_estimate_says_when_no_worker_serves_the_model(darkroom: Terminal) -> None:
     code, out, _ = darkroom("estimate", "a red circle")
     assert code == 0
-    assert "no worker that serves the model 'demo' is alive" in out
+    assert "no live worker serves the model 'demo'" in out
 
 
 def test_submit_prints_warnings_to_standard_error(api: Api, darkroom: Terminal) -> None:

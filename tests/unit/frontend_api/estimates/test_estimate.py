@@ -419,7 +419,7 @@ def test_estimate_is_infeasible_when_no_worker_serves_the_model(api: Api) -> Non
     with_worker(api, models=("another",))
     estimate = estimated(api).get_json()
     assert (estimate["feasible"], estimate["eta"]) == (False, None)
-    assert estimate["reason"] == "no worker that serves the model 'demo' is alive"
+    assert estimate["reason"] == "no live worker serves the model 'demo'"
 
 
 @pytest.mark.parametrize(
