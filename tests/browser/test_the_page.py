@@ -47,7 +47,7 @@ def show(page: Page, name: str) -> None:
 def test_card_shows_previews_and_then_the_image_without_polling(page: Page) -> None:
     requests: list[str] = []
     page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
-    card = submit(page, PROMPT, steps=100)
+    card = submit(page, PROMPT, steps=60)
     expect(card.get_by_test_id("task-preview")).to_be_visible()
     show(page, "generating")
     expect(card).to_have_attribute("data-status", "completed")

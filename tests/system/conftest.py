@@ -34,7 +34,8 @@ class System:
 StartSystem = Callable[..., System]
 
 
-def _start(exits: ExitStack, data_directory: Path, **settings: Any) -> System:
+def start(exits: ExitStack, data_directory: Path, **settings: Any) -> System:
+    """Start a stack that `exits` stops."""
     stack = exits.enter_context(LocalStack(StackSettings(data_directory=data_directory, **settings)))
     assert stack.page_url is not None
     return System(stack=stack, client=exits.enter_context(SystemClient(stack.page_url, stack.environment)))
@@ -44,11 +45,11 @@ def _start(exits: ExitStack, data_directory: Path, **settings: Any) -> System:
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """The shared stack for tests that leave it unchanged."""
     with ExitStack() as exits:
-        yield _start(exits, tmp_path_factory.mktemp("system"))
+        yield start(exits, tmp_path_factory.mktemp("system"))
 
 
 @pytest.fixture
 def start_system(tmp_path: Path) -> Iterator[StartSystem]:
     """A function that starts a stack for one test, which ends with the test."""
     with ExitStack() as exits:
-        yield lambda **settings: _start(exits, settings.pop("data_directory", tmp_path), **settings)
+        yield lambda **settings: start(exits, settings.pop("data_directory", tmp_path), **settings)

@@ -16,14 +16,13 @@ from darkroom import (
     Client,
     IdempotencyKeyReusedError,
     InvalidTransitionError,
-    RetryPolicy,
     Task,
     TaskDeletedError,
     TaskNotFoundError,
     TaskStatus,
     WaitTimeoutError,
 )
-from tests.system.conftest import StartSystem, System
+from tests.system.conftest import System
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large green triangle on a white background"
@@ -163,14 +162,3 @@ def test_cancelled_task_is_retried_and_deleted(darkroom: Client) -> None:
         list(followed)
     with pytest.raises(TaskNotFoundError):
         darkroom.get(task)
-
-
-def test_stream_survives_a_restart_of_the_api(start_system: StartSystem) -> None:
-    system = start_system()
-    with Client(system.stack.page_url, retries=RetryPolicy(max_retries=20)) as darkroom:
-        task = darkroom.submit(PROMPT, **LONG)  # type: ignore[arg-type]
-        snapshots = darkroom.stream(task)
-        assert not next(snapshots).status.is_terminal
-        system.stack.restart("api")
-        darkroom.cancel(task)
-        assert list(snapshots)[-1].status is TaskStatus.CANCELLED

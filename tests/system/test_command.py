@@ -160,8 +160,8 @@ def test_usage_and_queue_show_finished_tasks(terminal: Terminal) -> None:
 
 
 def test_generate_shows_a_bar_in_a_terminal(terminal: Terminal) -> None:
-    output = terminal.output_of("generate", PROMPT, "--steps", "100", environment={"TERM": "xterm-256color"})
-    assert re.search(r"generating \d+/100", output)
+    output = terminal.output_of("generate", PROMPT, "--steps", "40", environment={"TERM": "xterm-256color"})
+    assert re.search(r"generating \d+/40", output)
     assert "completed" in output
     assert ITERM2_IMAGE not in output
     assert KITTY_IMAGE not in output
@@ -169,7 +169,7 @@ def test_generate_shows_a_bar_in_a_terminal(terminal: Terminal) -> None:
 
 def test_generate_shows_previews_in_iterm2(terminal: Terminal) -> None:
     iterm2 = {"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}
-    output = terminal.output_of("generate", PROMPT, "--steps", "100", environment=iterm2)
+    output = terminal.output_of("generate", PROMPT, "--steps", "40", environment=iterm2)
     assert output.count(ITERM2_IMAGE) > 1, "no preview, or no image"
     without_preview = terminal.output_of(
         "generate", PROMPT, "--steps", "2", "--no-preview", environment=iterm2

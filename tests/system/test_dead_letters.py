@@ -63,8 +63,8 @@ class Desk:
         messages = [PubsubMessage(data=body, attributes={"model": "demo"})]
         publisher_client(emulator_host=self._pubsub_host).publish(topic=topic, messages=messages, timeout=20)
 
-    def return_until_pubsub_gives_up(self) -> None:
-        """Pull the tasks' only message and return it, until Pub/Sub dead-letters it."""
+    def return_until_the_task_has_failed(self, task_id: str) -> None:
+        """Pull the task's message, the only one, and return it, until Pub/Sub dead-letters it."""
         subscriber = subscriber_client(emulator_host=self._pubsub_host)
         name = self._system.stack.environment["DARKROOM_SUBSCRIPTION"]
         path = subscriber.subscription_path(self._project, name)
@@ -80,10 +80,11 @@ class Desk:
             subscription=quickly, update_mask={"paths": ["dead_letter_policy", "retry_policy"]}
         )
         # The emulator dead-letters the message at the pull that returns nothing.
-        while taken := subscriber.pull(subscription=path, max_messages=1, timeout=10).received_messages:
-            subscriber.modify_ack_deadline(
-                subscription=path, ack_ids=[taken[0].ack_id], ack_deadline_seconds=0
-            )
+        while self._system.client.http.get(f"/v1/tasks/{task_id}").json()["status"] == "queued":
+            for taken in subscriber.pull(subscription=path, max_messages=1, timeout=3).received_messages:
+                subscriber.modify_ack_deadline(
+                    subscription=path, ack_ids=[taken.ack_id], ack_deadline_seconds=0
+                )
 
 
 @pytest.fixture
@@ -108,10 +109,10 @@ def test_unreadable_message_is_archived_and_purged(desk: Desk) -> None:
     refused = desk.darkroom("replay", letter["id"])
     assert refused.returncode == 1
     assert "dead_letter_undecodable" in refused.stderr
-    assert "no worker can read it (body is not JSON)" in refused.stderr
-    assert "In the logs: trace " in refused.stderr
+    assert "no worker can decode it (body is not JSON)" in refused.stderr
+    assert "Trace in the server's logs: " in refused.stderr
 
-    assert desk.darkroom("purge", letter["id"], "--yes").stdout == "Forgot 1.\n"
+    assert desk.darkroom("purge", letter["id"], "--yes").stdout == "Deleted 1 dead letter.\n"
     assert letter["id"] not in {one["id"] for one in desk.letters()}
     gone = desk.darkroom("show", letter["id"])
     assert (gone.returncode, "dead_letter_not_found" in gone.stderr) == (5, True)
@@ -123,7 +124,7 @@ def test_dead_lettered_task_completes_after_a_replay(tmp_path: Path) -> None:
         with SystemClient(stack.page_url, stack.environment) as client:
             desk = Desk(System(stack=stack, client=client))
             task_id = client.submit(PROMPT, steps=2)
-            desk.return_until_pubsub_gives_up()
+            desk.return_until_the_task_has_failed(task_id)
             failed = client.wait_for_end(task_id)
             assert failed.failure is not None
             assert (failed.status, failed.failure.code) == (TaskStatus.FAILED, "dead_lettered")
@@ -139,5 +140,5 @@ def test_dead_lettered_task_completes_after_a_replay(tmp_path: Path) -> None:
             assert [attempt.ending for attempt in drawn.history] == ["completed"]
             assert "(replayed " in desk.darkroom("list").stdout
 
-            assert desk.darkroom("purge", "--older-than", "0s", "--yes").stdout == "Forgot 1.\n"
+            assert desk.darkroom("purge", "--older-than", "0s", "--yes").stdout == "Deleted 1 dead letter.\n"
             assert desk.darkroom("list").stdout == "No dead letters.\n"

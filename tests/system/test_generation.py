@@ -62,7 +62,7 @@ def test_progress_and_previews_are_stored_during_generation(system: System) -> N
         seen.append(task)
         return task.status.is_terminal
 
-    task_id = system.client.submit(PROMPT, steps=100, num_images=2)
+    task_id = system.client.submit(PROMPT, steps=100)
     system.client.wait_until(task_id, look)
     denoising = [task.progress.step for task in seen if task.progress.phase is Phase.DENOISING]
     assert len(denoising) >= 3
@@ -78,7 +78,13 @@ def test_mixed_tasks_each_complete_with_their_own_image(system: System) -> None:
     samplers = ["ddim", "euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_karras", "unipc", "lcm", "pndm"]
     ids = [
         system.client.submit(
-            PROMPT, sampler=sampler, seed=seed, steps=5 + seed, guidance_scale=float(seed % 4)
+            PROMPT,
+            sampler=sampler,
+            seed=seed,
+            steps=5 + seed,
+            guidance_scale=float(seed % 4),
+            width=64,
+            height=64,
         )
         for seed, sampler in enumerate(samplers * 2)
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,15 @@ from tests.system.conftest import System
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large red circle on a white background"
 MORE_THAN_ARE_DRAWN_AT_ONCE = 12
+TASKS = 12
+SMALL: dict[str, Any] = {"steps": 20, "width": 128, "height": 128}
 
 
 def test_eta_is_of_the_order_of_the_actual_time(system: System) -> None:
     with Client(system.stack.page_url) as client:
         client.generate(PROMPT, steps=4)
-        burst = [client.submit(PROMPT, steps=20, seed=seed) for seed in range(MORE_THAN_ARE_DRAWN_AT_ONCE)]
-        estimate = client.estimate(PROMPT, steps=20)
+        burst = [client.submit(PROMPT, seed=seed, **SMALL) for seed in range(MORE_THAN_ARE_DRAWN_AT_ONCE)]
+        estimate = client.estimate(PROMPT, **SMALL)
         ended = [client.wait(task, timeout_seconds=120) for task in burst]
         assert client.queue().workers == client.model("demo").workers == 1
     assert (estimate.feasible, estimate.reason) == (True, None)
@@ -56,13 +59,13 @@ def test_sequential_tasks_have_position_zero_in_every_process(system: System, ot
     with Client(system.stack.page_url) as here, Client(other_api) as there:
         here.generate(PROMPT, steps=4)
         positions, estimated = [], []
-        for number, client in enumerate(islice(cycle((here, here, there, there)), 24)):
+        for number, client in enumerate(islice(cycle((here, here, there, there)), TASKS)):
             estimated.append(client.estimate(PROMPT, steps=2).queue_position)
             task = client.submit(PROMPT, steps=2, seed=number)
             positions.append(task.queue_position)
             assert task.eta is not None
             assert client.wait(task, timeout_seconds=120).status is TaskStatus.COMPLETED
-    assert positions == estimated == [0] * 24
+    assert positions == estimated == [0] * TASKS
 
 
 def p90_of(task: Task) -> float:

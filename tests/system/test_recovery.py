@@ -1,23 +1,40 @@
 """Processes stop with and without a drain, and every accepted task still finishes once."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from common.domain.task import TaskStatus
+from darkroom import Client, RetryPolicy
+from darkroom import TaskStatus as ClientTaskStatus
 from local_stack.settings import StackSettings
 from local_stack.stack import LocalStack
-from tests.system.conftest import IMPATIENT, StartSystem
+from tests.system.conftest import IMPATIENT, System, start
 from tests.system_client import SystemClient
 
 pytestmark = pytest.mark.end_to_end
 PROMPT = "a large blue square on a white background"
-
-
-def test_stopped_workers_task_is_finished_by_another(start_system: StartSystem) -> None:
+SETTINGS = {
+    **IMPATIENT,
     # On a fast machine all of the work would fit into the default deadline.
-    system = start_system(extra_environment={"DARKROOM_DRAIN_DEADLINE_SECONDS": "1"})
-    task_id = system.client.submit(PROMPT, steps=100, num_images=2, width=384, height=384, seed=5)
+    "DARKROOM_DRAIN_DEADLINE_SECONDS": "1",
+    "DARKROOM_PUBLISH_TIMEOUT_SECONDS": "5",
+    "DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS": "2",
+}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A stack for tests that stop its processes and start them again."""
+    with ExitStack() as exits:
+        folder = tmp_path_factory.mktemp("recovery")
+        yield start(exits, folder, rescue_interval_seconds=1, extra_environment=SETTINGS)
+
+
+def test_stopped_workers_task_is_finished_by_another(system: System) -> None:
+    task_id = system.client.submit(PROMPT, steps=100, num_images=2, seed=5)
     system.client.wait_until_under_way(task_id)
     worker = system.stack.process("worker-0")
     worker.ask_to_stop()
@@ -30,9 +47,8 @@ def test_stopped_workers_task_is_finished_by_another(start_system: StartSystem) 
     assert (ended.status, ended.attempt, len(ended.images)) == (TaskStatus.COMPLETED, 2, 2)
 
 
-def test_killed_workers_task_is_generated_by_another(start_system: StartSystem) -> None:
-    system = start_system(extra_environment=IMPATIENT)
-    task_id = system.client.submit(PROMPT, steps=100, num_images=2)
+def test_killed_workers_task_is_generated_by_another(system: System) -> None:
+    task_id = system.client.submit(PROMPT, steps=100, num_images=2, width=128, height=128)
     system.client.wait_until_under_way(task_id)
     system.stack.restart("worker-0")
     ended = system.client.wait_for_end(task_id, timeout_seconds=120)
@@ -61,15 +77,8 @@ def test_accepted_tasks_survive_a_restart_of_the_stack(tmp_path: Path) -> None:
 
 
 def test_submissions_complete_after_an_outage_of_pubsub(
-    start_system: StartSystem,
+    system: System,
 ) -> None:
-    system = start_system(
-        rescue_interval_seconds=1,
-        extra_environment={
-            "DARKROOM_PUBLISH_TIMEOUT_SECONDS": "1",
-            "DARKROOM_RESCUE_NEVER_ENQUEUED_SECONDS": "2",
-        },
-    )
     system.stack.process("pubsub-emulator").kill()
     answer = system.client.http.post("/v1/tasks", json={"prompt": PROMPT, "steps": 2})
     assert answer.status_code == 503
@@ -80,3 +89,13 @@ def test_submissions_complete_after_an_outage_of_pubsub(
     system.stack.restart("pubsub-emulator")
     ended = system.client.wait_for_end(problem["task_id"])
     assert ended.status is TaskStatus.COMPLETED
+
+
+def test_stream_survives_a_restart_of_the_api(system: System) -> None:
+    with Client(system.stack.page_url, retries=RetryPolicy(max_retries=20)) as darkroom:
+        task = darkroom.submit(PROMPT, steps=100, num_images=4, width=512, height=512)
+        snapshots = darkroom.stream(task)
+        assert not next(snapshots).status.is_terminal
+        system.stack.restart("api")
+        darkroom.cancel(task)
+        assert list(snapshots)[-1].status is ClientTaskStatus.CANCELLED

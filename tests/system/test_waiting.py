@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -79,20 +78,6 @@ class Api:
         return self.store.update(task_id, claimed)
 
 
-def _started(exits: ExitStack, folder: Path) -> Api:
-    places = {"DARKROOM_MAX_WAITING": str(PLACES)}
-    settings = StackSettings(data_directory=folder, workers=0, extra_environment=places)
-    stack = exits.enter_context(LocalStack(settings))
-    assert stack.page_url is not None
-    client = firestore_client(
-        stack.environment["DARKROOM_PROJECT_ID"], emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"]
-    )
-    http = exits.enter_context(httpx.Client(base_url=stack.page_url, timeout=90))
-    api = Api(stack=stack, http=http, store=FirestoreTaskStore(client))
-    exits.enter_context(api.pool)
-    return api
-
-
 def status_of(event: ServerSentEvent) -> str:
     assert event.event == "task"
     return str(json.loads(event.data or "")["status"])
@@ -100,14 +85,28 @@ def status_of(event: ServerSentEvent) -> str:
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with ExitStack() as exits:
-        yield _started(exits, tmp_path_factory.mktemp("waiting"))
+    settings = StackSettings(
+        data_directory=tmp_path_factory.mktemp("waiting"),
+        workers=0,
+        extra_environment={"DARKROOM_MAX_WAITING": str(PLACES)},
+    )
+    with LocalStack(settings) as stack:
+        assert stack.page_url is not None
+        client = firestore_client(
+            stack.environment["DARKROOM_PROJECT_ID"],
+            emulator_host=stack.environment["FIRESTORE_EMULATOR_HOST"],
+        )
+        with httpx.Client(base_url=stack.page_url, timeout=90) as http:
+            api = Api(stack=stack, http=http, store=FirestoreTaskStore(client))
+            with api.pool:
+                yield api
 
 
 @pytest.fixture
-def own_api(tmp_path: Path) -> Iterator[Api]:
-    with ExitStack() as exits:
-        yield _started(exits, tmp_path)
+def ended_api(api: Api) -> Iterator[Api]:
+    """An API that the test ends."""
+    yield api
+    api.stack.restart("api")
 
 
 def test_held_read_is_answered_on_a_change(api: Api) -> None:
@@ -174,11 +173,11 @@ def test_disconnected_streams_free_their_slots(api: Api) -> None:
     api.wait_until_free(task_id)
 
 
-def test_open_streams_do_not_delay_the_shutdown(own_api: Api) -> None:
-    task_id, _ = own_api.submit()
+def test_open_streams_do_not_delay_the_shutdown(ended_api: Api) -> None:
+    task_id, _ = ended_api.submit()
     with ExitStack() as exits:
-        streams = [own_api.opened(task_id, exits) for _ in range(PLACES)]
-        process = own_api.stack.process("api")
+        streams = [ended_api.opened(task_id, exits) for _ in range(PLACES)]
+        process = ended_api.stack.process("api")
         process.ask_to_stop()
         assert process.wait_stopped(timeout_seconds=PATIENCE_SECONDS)
         assert process.exit_code == 0
@@ -228,13 +227,13 @@ def test_disconnected_websockets_free_their_slots(api: Api) -> None:
     api.wait_until_free(task_id)
 
 
-def test_open_websockets_do_not_delay_the_shutdown(own_api: Api) -> None:
-    task_id, _ = own_api.submit()
+def test_open_websockets_do_not_delay_the_shutdown(ended_api: Api) -> None:
+    task_id, _ = ended_api.submit()
     with ExitStack() as callers:
-        opened = [callers.enter_context(connect(own_api.socket_url(task_id))) for _ in range(PLACES)]
+        opened = [callers.enter_context(connect(ended_api.socket_url(task_id))) for _ in range(PLACES)]
         for caller in opened:
             caller.recv(PATIENCE_SECONDS)
-        process = own_api.stack.process("api")
+        process = ended_api.stack.process("api")
         process.ask_to_stop()
         assert process.wait_stopped(timeout_seconds=PATIENCE_SECONDS)
         assert process.exit_code == 0
@@ -242,17 +241,17 @@ def test_open_websockets_do_not_delay_the_shutdown(own_api: Api) -> None:
         assert [caller.close_code for caller in opened] == [1001] * PLACES
 
 
-def test_held_reads_do_not_delay_the_shutdown(own_api: Api) -> None:
-    task_id, _ = own_api.submit()
+def test_held_reads_do_not_delay_the_shutdown(ended_api: Api) -> None:
+    task_id, _ = ended_api.submit()
 
     def wait() -> httpx.Response:
-        while (answer := own_api.http.get(f"/v1/tasks/{task_id}", headers=LONG)).status_code == 429:
+        while (answer := ended_api.http.get(f"/v1/tasks/{task_id}", headers=LONG)).status_code == 429:
             continue  # the probe was faster
         return answer
 
-    answers = [own_api.pool.submit(wait) for _ in range(PLACES)]
-    own_api.wait_until_full(task_id)
-    process = own_api.stack.process("api")
+    answers = [ended_api.pool.submit(wait) for _ in range(PLACES)]
+    ended_api.wait_until_full(task_id)
+    process = ended_api.stack.process("api")
     process.ask_to_stop()
     assert process.wait_stopped(timeout_seconds=PATIENCE_SECONDS)
     assert process.exit_code == 0
