@@ -6,6 +6,7 @@ PYTHON   ?= $(shell for python in python3.14 python3.13 python3.12 python3.11; d
 PORT     ?= 8080
 DATA_DIR ?= .darkroom
 WORKERS  ?=
+TESTS    ?=
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -17,7 +18,7 @@ export PORT DATA_DIR
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check terraform format bench chaos images-check clean
+.PHONY: help up down status metrics traces logs install install-dev web browser test test-unit test-engine check check-python check-web terraform format bench chaos images-check clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +49,8 @@ install-dev: $(VENV)/.installed-dev ## install what the tests and checks need, t
 
 web: $(WEB)/dist/index.html ## build the browser client
 
-test: install-dev web browser ## run all tests
-	$(BIN)/python -m pytest
+test: install-dev web browser ## run all tests, or those that TESTS names
+	$(BIN)/python -m pytest $(TESTS)
 
 # Tests that load torch or train a model are slow, so they have their own target.
 TORCH_TESTS := tests/unit/gpu_subscriber/engine tests/unit/gpu_subscriber/demo_model
@@ -60,12 +61,16 @@ test-unit: install-dev ## run the fast unit tests: no emulators, no torch
 test-engine: install-dev ## run the tests of the step engine and the demo model
 	$(BIN)/python -m pytest $(TORCH_TESTS) tests/gpu -q
 
-check: install-dev $(WEB)/node_modules/.installed ## run the linters, type checks, import rules and the browser client's tests
+check: check-python check-web ## run the linters, type checks, import rules and the browser client's tests
+
+check-python: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cd $(SDK) && $(abspath $(BIN))/mypy && $(abspath $(BIN))/lint-imports
+
+check-web: $(WEB)/node_modules/.installed
 	cd $(WEB) && npm run --silent lint && npm run --silent typecheck && npm run --silent test
 
 terraform: ## check terraform/ with the installed tools: format, validity, plans, tests, policies
