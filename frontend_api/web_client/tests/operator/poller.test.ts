@@ -39,16 +39,10 @@ function createPoller(request: () => Promise<number>): Poller<number> {
 
 const problem = (status: number) => new ProblemError(problemFrom(status, "", null));
 
-test("start requests at once and every three seconds", async () => {
-  let requests = 0;
-  createPoller(() => Promise.resolve((requests += 1))).start();
-  await vi.advanceTimersByTimeAsync(6_000);
-  expect(events).toEqual(["data 1", "data 2", "data 3"]);
-});
-
-test("requests back off after errors and return to three seconds after a success", async () => {
+test("requests start at once, back off after errors and return to three seconds after a success", async () => {
   const request = vi.fn<() => Promise<number>>().mockRejectedValue(problem(503));
   createPoller(request).start();
+  expect(request).toHaveBeenCalledTimes(1);
   await vi.advanceTimersByTimeAsync(3_000 + 6_000 + 12_000 + 24_000);
   expect(request).toHaveBeenCalledTimes(5);
   await vi.advanceTimersByTimeAsync(30_000);
