@@ -27,15 +27,6 @@ def test_unconfirmed_task_is_published_once(api: Api) -> None:
     assert api.stored(task.id).enqueued_at == api.clock.now()
 
 
-def test_message_that_no_worker_took_for_an_hour_is_published_again(api: Api) -> None:
-    api.submit()
-    api.clock.advance(3_500)
-    assert rescued(api)["published"] == 0
-    api.clock.advance(200)
-    assert rescued(api)["published"] == 1
-    assert rescued(api)["published"] == 0
-
-
 def test_every_queued_task_is_published_when_the_queue_was_lost(api: Api) -> None:
     api.submit()
     api.clock.advance(5)
@@ -44,63 +35,6 @@ def test_every_queued_task_is_published_when_the_queue_was_lost(api: Api) -> Non
     api.submit()
     assert rescued(api, queue_lost_at=lost_at)["published"] == 1
     assert rescued(api, queue_lost_at=lost_at)["published"] == 0
-
-
-def test_task_is_abandoned_when_its_start_deadline_has_passed(api: Api) -> None:
-    task_id = api.submit(deadline_seconds=10).get_json()["id"]
-    api.clock.advance(9)
-    assert rescued(api)["abandoned"] == 0
-    api.clock.advance(2)
-    assert rescued(api)["abandoned"] == 1
-    task = api.stored(task_id)
-    assert task.status is TaskStatus.FAILED
-    assert task.failure is not None
-    assert task.failure.code == "deadline_exceeded"
-
-
-def test_task_that_started_in_time_is_not_abandoned_when_it_waits_again(api: Api) -> None:
-    task = api.claimed_task(start_within=timedelta(seconds=10))
-    claim = task.claim
-    assert claim is not None
-    api.store.update(task.id, lambda t: t.handed_back(claim, api.clock.now()).enqueued(api.clock.now()))
-    api.clock.advance(20)
-    assert rescued(api)["abandoned"] == 0
-    assert api.stored(task.id).status is TaskStatus.QUEUED
-
-
-def test_expired_claim_gets_a_new_message_after_a_grace_period(api: Api) -> None:
-    task = api.claimed_task()
-    api.clock.advance(61)
-    assert rescued(api) == {**NOTHING, "left": 1}  # Pub/Sub is about to redeliver it
-    api.clock.advance(60)
-    assert rescued(api)["published"] == 1
-    assert rescued(api) == {**NOTHING, "left": 1}
-    assert api.stored(task.id).status is TaskStatus.PROCESSING
-
-
-def test_expired_claim_gets_a_message_at_once_when_the_queue_was_lost(api: Api) -> None:
-    api.claimed_task()
-    api.clock.advance(59)
-    lost_at = api.clock.now().isoformat()
-    assert rescued(api, queue_lost_at=lost_at) == NOTHING  # its worker is alive and needs no message
-    api.clock.advance(2)
-    assert rescued(api, queue_lost_at=lost_at)["published"] == 1
-    assert rescued(api, queue_lost_at=lost_at)["published"] == 0
-
-
-def test_active_and_finished_tasks_do_not_change(api: Api) -> None:
-    api.completed_task(task_id="done")
-    api.clock.advance(10_000)
-    running = api.claimed_task(task_id="running")
-    assert rescued(api) == NOTHING
-    assert api.stored("running") == running
-
-
-def test_rescue_handles_several_pages_in_one_run(api: Api) -> None:
-    for number in range(450):
-        api.stored_task(task_id=f"task-{number}")
-    api.clock.advance(60)
-    assert rescued(api)["published"] == 450
 
 
 def test_rescue_accepts_an_empty_body(api: Api) -> None:
@@ -127,21 +61,6 @@ def test_rescue_counts_every_verdict_in_its_response_and_log(api: Api) -> None:
     assert answer.get_json() == {"published": 3, "abandoned": 2, "left": 1, "by_verdict": counts}
     finished = [line for line in lines if line["event"] == "rescue_finished"]
     assert finished == [{"event": "rescue_finished", "log_level": "info", **counts}]
-
-
-def test_unclaimed_task_is_abandoned_after_two_weeks(api: Api) -> None:
-    waiting = api.stored_task(task_id="waiting")
-    api.claimed_task(task_id="orphaned")
-    retried = api.stored_task(task_id="retried")
-    api.clock.advance(10 * 86_400)
-    for change in (lambda t: t.cancelled(api.clock.now()), lambda t: t.resubmitted(api.clock.now())):
-        api.store.update(retried.id, change)
-    api.clock.advance(5 * 86_400)
-    assert rescued(api) == {"published": 1, "abandoned": 2, "left": 0}
-    failure = api.stored(waiting.id).failure
-    assert failure is not None
-    assert (failure.code, failure.retryable) == ("unclaimed", True)
-    assert api.stored(retried.id).status is TaskStatus.QUEUED
 
 
 def test_tasks_in_their_grace_period_never_hide_others(api: Api) -> None:
