@@ -26,6 +26,7 @@ from frontend_api.settings import ApiSettings
 from frontend_api.wsgi import build_app
 from gpu_subscriber.adapters.pubsub_subscriber import subscriber_client
 from local_stack.loopback import free_port
+from tests.chaos.waiting import wait_for
 from tests.emulators import Emulators
 from tests.factories import NOW, submitted_task
 
@@ -207,7 +208,7 @@ def test_rescue_publishes_a_task_accepted_without_pubsub(
     rescued = rescuer.post("/internal/rescue", headers={"Authorization": f"Bearer {token}"})
     assert rescued.status_code == 200
     assert rescued.get_json()["published"] >= 1
-    assert store.get(task_id).enqueued_at is not None
+    wait_for(lambda: store.get(task_id).enqueued_at is not None, "the confirmation", timeout_seconds=10)
 
 
 def test_submission_fails_soon_without_firestore(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
