@@ -1,5 +1,6 @@
 """Long polling: wait for a change of a task as long as the caller requests (`Prefer: wait=N`)."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -8,15 +9,33 @@ from flask import Response, request
 from common.domain.errors import TaskNotFoundError
 from common.domain.task import Task
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
-from frontend_api.http.prefer_header import wait_seconds
 from frontend_api.http.requests import current
 from frontend_api.streams.connection import ClientConnection, WaitOutcome
 from frontend_api.streams.subscriptions import Subscription
 
+MAX_WAIT_SECONDS = 60
+_WAIT = re.compile(r'wait(?:\s*=\s*"?(\d{1,9})"?)?', re.IGNORECASE)
 PREFER = {
     "Prefer": "`wait=N` waits up to N seconds for a change before the response (RFC 7240), at most 60. `wait` means 60."
 }
 PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, if the caller sent `Prefer: wait`."}
+
+
+def wait_seconds(prefer: str | None) -> int | None:
+    """Return how long the caller wants to wait, at most MAX_WAIT_SECONDS; None for no wait.
+
+    `wait` without a value means MAX_WAIT_SECONDS. The first `wait` counts, as RFC 7240 requires; an
+    invalid one is ignored.
+    """
+    for preference in (prefer or "").split(","):
+        name_and_value = preference.partition(";")[0].strip()
+        if re.match(r"wait\b(?![-\w])", name_and_value, re.IGNORECASE):
+            found = _WAIT.fullmatch(name_and_value)
+            if found is None:
+                return None
+            asked = MAX_WAIT_SECONDS if found[1] is None else int(found[1])
+            return min(asked, MAX_WAIT_SECONDS) or None
+    return None
 
 
 def preferred_wait() -> int | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frontend_api.http.prefer_header import wait_seconds
+from frontend_api.streams.long_poll import wait_seconds
 
 
 @pytest.mark.parametrize(
