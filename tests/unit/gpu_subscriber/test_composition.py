@@ -31,7 +31,7 @@ def test_settings_reject_a_silence_below_two_heartbeats() -> None:
 
 
 def test_settings_reject_an_unknown_model_by_name() -> None:
-    with pytest.raises(SettingsError, match="DARKROOM_MODELS: no model 'dream'"):
+    with pytest.raises(SettingsError, match="DARKROOM_MODELS: model 'dream' does not exist"):
         engine_settings_of(WorkerSettings(models=("dream",)))
 
 
