@@ -27,7 +27,7 @@ class ApproximateCounter:
     def __init__(
         self, *, limit: int, count: Callable[[int], int], clock: Clock, counts_deleted: bool = False
     ) -> None:
-        self._limit = limit
+        self.limit = limit
         self._count = count
         """Reads the store; may stop counting at its argument."""
         self._clock = clock
@@ -44,13 +44,13 @@ class ApproximateCounter:
     def left(self) -> int:
         """The remaining number, as far as this process has counted."""
         with self._lock:
-            return max(0, self._limit - self._estimate)
+            return max(0, self.limit - self._estimate)
 
     def take(self, wanted: int = 1) -> int:
         """Take up to `wanted` and return how many were taken. Raises DependencyUnavailableError."""
         with self._lock:
-            remaining = self._limit - self._estimate
-            share = max(1, self._limit // _OWN_SHARE) - (self._granted - self._committed_at_refresh)
+            remaining = self.limit - self._estimate
+            share = max(1, self.limit // _OWN_SHARE) - (self._granted - self._committed_at_refresh)
             if wanted <= min(remaining, share):
                 return self._grant(wanted)
             now = self._clock.now()
@@ -58,7 +58,7 @@ class ApproximateCounter:
             if wanted > remaining and refreshed_lately:
                 return self._grant(wanted)
             committed = self._committed
-        found = self._count(self._limit)
+        found = self._count(self.limit)
         with self._lock:
             self._refreshed_at, self._counted, self._committed_at_refresh = now, found, committed
             return self._grant(wanted)
@@ -74,7 +74,7 @@ class ApproximateCounter:
             self._granted -= count
 
     def _grant(self, wanted: int) -> int:
-        granted = max(0, min(wanted, self._limit - self._estimate))
+        granted = max(0, min(wanted, self.limit - self._estimate))
         self._granted += granted
         return granted
 

@@ -3,7 +3,7 @@
 from flask import Flask, Response, after_this_request, g, request
 
 from frontend_api.http.requests import REJECTED_FOR_CONTENT, caller_id, current
-from frontend_api.quotas.quotas import Policy, Quotas, Remaining
+from frontend_api.quotas.quotas import Policy, Quotas
 
 _BELOW = "/v1/"
 
@@ -19,7 +19,11 @@ def add_rate_limit_headers(app: Flask) -> None:
         if quotas.policies:
             answer.headers["RateLimit-Policy"] = ", ".join(map(_policy, quotas.policies))
             if "user_id" in g:
-                answer.headers["RateLimit"] = ", ".join(map(_remaining, quotas.remaining(g.user_id)))
+                remaining, reset = quotas.remaining(g.user_id), quotas.seconds_to_next_window()
+                answer.headers["RateLimit"] = ", ".join(
+                    f'"{policy.name}";r={remaining[policy.name]}{f";t={reset}" if policy.window_seconds else ""}'
+                    for policy in quotas.policies
+                )
         return answer
 
 
@@ -41,8 +45,3 @@ def _policy(policy: Policy) -> str:
     # The draft has no unit for a limit without a window; this one is the nearest.
     rest = 'qu="concurrent-requests"' if policy.window_seconds is None else f"w={policy.window_seconds}"
     return f'"{policy.name}";q={policy.limit};{rest}'
-
-
-def _remaining(remaining: Remaining) -> str:
-    reset = "" if remaining.resets_in_seconds is None else f";t={remaining.resets_in_seconds}"
-    return f'"{remaining.policy}";r={remaining.left}{reset}'

@@ -4,10 +4,11 @@ No counters are stored: the store counts the tasks themselves from time to time 
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from common.domain.errors import DomainError
 from common.ports import Clock
@@ -56,23 +57,14 @@ class QueueFullError(QuotaExceededError):
     code = "queue_full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A limit that applies to each caller separately."""
 
     name: str
     limit: int
-    window_seconds: int | None
+    window_seconds: int | None = None
     """None: no window; what counts is the number of active tasks."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remaining:
-    """A caller's remaining quota of one policy, as far as this process has counted."""
-
-    policy: str
-    left: int
-    resets_in_seconds: int | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,7 +106,7 @@ class Quotas:
     def submissions_of(self, user_id: str, wanted: int) -> "Allowance":
         """Reserve capacity for up to `wanted` new tasks. Raises DependencyUnavailableError."""
         caller = self._caller(user_id)
-        submissions = _Limited(self._limits.submissions_per_minute, caller.submissions, self._rate_exceeded)
+        submissions = (caller.submissions, self._rate_exceeded)
         return _reserve(wanted, self._active(caller), submissions, self._queue())
 
     def check_rejections(self, user_id: str) -> None:
@@ -127,7 +119,7 @@ class Quotas:
         if limit and self._caller(user_id).refused >= limit:
             raise QuotaExceededError(
                 f"more than {limit} submissions were rejected within a minute; correct them before retrying",
-                retry_after_seconds=self._seconds_to_next_window(),
+                retry_after_seconds=self.seconds_to_next_window(),
             )
 
     def count_rejected(self, user_id: str) -> None:
@@ -140,38 +132,26 @@ class Quotas:
     def policies(self) -> tuple[Policy, ...]:
         """The configured limits of each caller."""
         every = (
-            Policy(
-                name=_SUBMISSIONS,
-                limit=self._limits.submissions_per_minute,
-                window_seconds=WINDOW.seconds,
-            ),
-            Policy(name=_REFUSED, limit=self._limits.refused_per_minute, window_seconds=WINDOW.seconds),
-            Policy(name=_ACTIVE_TASKS, limit=self._limits.active_tasks, window_seconds=None),
+            Policy(_SUBMISSIONS, self._limits.submissions_per_minute, WINDOW.seconds),
+            Policy(_REFUSED, self._limits.refused_per_minute, WINDOW.seconds),
+            Policy(_ACTIVE_TASKS, self._limits.active_tasks),
         )
         return tuple(policy for policy in every if policy.limit)
 
-    def remaining(self, user_id: str) -> tuple[Remaining, ...]:
-        """Return a caller's remaining quota of each policy, without reading the store."""
+    def remaining(self, user_id: str) -> Mapping[str, int]:
+        """Return a caller's remaining quota by policy, as far as this process has counted."""
         caller = self._caller(user_id)
-        left = {
+        return {
             _SUBMISSIONS: caller.submissions.left,
             _REFUSED: max(0, self._limits.refused_per_minute - caller.refused),
             _ACTIVE_TASKS: caller.active.left,
         }
-        return tuple(
-            Remaining(
-                policy=policy.name,
-                left=left[policy.name],
-                resets_in_seconds=self._seconds_to_next_window() if policy.window_seconds else None,
-            )
-            for policy in self.policies
-        )
 
-    def _active(self, caller: _Caller) -> "_Limited":
-        return _Limited(self._limits.active_tasks, caller.active, self._too_many_active)
+    def _active(self, caller: _Caller) -> "_Limit":
+        return caller.active, self._too_many_active
 
-    def _queue(self) -> "_Limited":
-        return _Limited(self._limits.queued_tasks, self._queued, _queue_full)
+    def _queue(self) -> "_Limit":
+        return self._queued, _queue_full
 
     def _too_many_active(self) -> QuotaExceededError:
         return QuotaExceededError(
@@ -182,7 +162,7 @@ class Quotas:
     def _rate_exceeded(self) -> QuotaExceededError:
         return QuotaExceededError(
             f"at most {self._limits.submissions_per_minute} tasks of one caller may be submitted per minute",
-            retry_after_seconds=self._seconds_to_next_window(),
+            retry_after_seconds=self.seconds_to_next_window(),
         )
 
     def _caller(self, user_id: str) -> _Caller:
@@ -224,7 +204,8 @@ class Quotas:
     def _window(self) -> datetime:
         return self._clock.now().replace(second=0, microsecond=0)
 
-    def _seconds_to_next_window(self) -> int:
+    def seconds_to_next_window(self) -> int:
+        """Return when the limits per minute start again."""
         return WINDOW.seconds - self._clock.now().second
 
 
@@ -235,11 +216,8 @@ def _queue_full() -> QuotaExceededError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Limited:
-    limit: int
-    count: ApproximateCounter
-    refusal: Callable[[], QuotaExceededError]
+_Limit: TypeAlias = tuple[ApproximateCounter, Callable[[], QuotaExceededError]]
+"""The counter of a limit, and its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,17 +236,20 @@ class Allowance:
             count.release(self.granted - stored)
 
 
-def _reserve(wanted: int, *limits: _Limited) -> Allowance:
+def _reserve(wanted: int, *limits: _Limit) -> Allowance:
     allowance = Allowance(granted=wanted, refusal=None, counts=())
     try:
-        for limited in limits:
-            if not limited.limit:
+        for counter, refusal in limits:
+            if not counter.limit:
                 continue
-            granted = limited.count.take(allowance.granted)
+            granted = counter.take(allowance.granted)
             for count in allowance.counts:
                 count.release(allowance.granted - granted)
-            refusal = limited.refusal() if granted < allowance.granted else allowance.refusal
-            allowance = Allowance(granted=granted, refusal=refusal, counts=(*allowance.counts, limited.count))
+            allowance = Allowance(
+                granted=granted,
+                refusal=refusal() if granted < allowance.granted else allowance.refusal,
+                counts=(*allowance.counts, counter),
+            )
     except BaseException:
         allowance.settle(stored=0)
         raise
