@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from flask import Flask
 from google.cloud.storage import Client as StorageClient
@@ -247,20 +248,18 @@ def _operators(settings: ApiSettings, authenticator: Authenticator) -> Operators
 
 
 def _web_page(settings: ApiSettings) -> WebPage:
-    emulator = settings.firestore_emulator_host
-    if emulator is None:
-        config = {
-            "project_id": settings.project_id,
-            "firebase": settings.firebase_web_config,
-            "firestore_emulator": None,
-            "mock_user_token": None,
-            "user_id": None,
-        }
-        return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=_CLOUD_ORIGINS)
-    emulator = settings.firestore_browser_host or emulator
-    host, _, port = emulator.rpartition(":")
-    config = {
+    config: dict[str, Any] = {
         "project_id": settings.project_id,
+        "firebase": settings.firebase_web_config,
+        "firestore_emulator": None,
+        "mock_user_token": None,
+        "user_id": None,
+    }
+    if settings.firestore_emulator_host is None:
+        return WebPage(folder=_PAGE_FOLDER, config=config, connects_to=_CLOUD_ORIGINS)
+    emulator = settings.firestore_browser_host or settings.firestore_emulator_host
+    host, _, port = emulator.rpartition(":")
+    config |= {
         "firebase": None,
         "firestore_emulator": {"host": host, "port": int(port)},
         "mock_user_token": unsigned_token(LOCAL_USER_ID, project_id=settings.project_id),

@@ -40,7 +40,7 @@ def create() -> Response:
 def list_all() -> Response:
     """List your API keys."""
     keys = current(ApiKeys).list_for(caller_id())
-    return json_response(ApiKeyListResponse(keys=tuple(ApiKeyResponse.of(key) for key in keys)))
+    return json_response(ApiKeyListResponse(keys=tuple(ApiKeyResponse.model_validate(key) for key in keys)))
 
 
 @blueprint.delete("/<key_id>")

@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from frontend_api.api_keys.api_key import ApiKey
 from frontend_api.api_keys.api_keys import CreatedApiKey
 from frontend_api.http.schemas import ResponseBody, Text
 from frontend_api.identity.ports import Scope
@@ -45,22 +44,10 @@ class ApiKeyResponse(ResponseBody):
 
     id: str
     name: str
-    scopes: tuple[Scope, ...]
+    scopes: Annotated[tuple[Scope, ...], BeforeValidator(sorted)]
     created_at: datetime
     expires_at: datetime | None = Field(description="null: valid until revoked.")
     last_used_at: datetime | None = Field(description="Accurate to about ten minutes; null: never used.")
-
-    @classmethod
-    def of(cls, key: ApiKey) -> "ApiKeyResponse":
-        """Build the response for the key's owner."""
-        return cls(
-            id=key.id,
-            name=key.name,
-            scopes=tuple(sorted(key.scopes)),
-            created_at=key.created_at,
-            expires_at=key.expires_at,
-            last_used_at=key.last_used_at,
-        )
 
 
 class CreatedApiKeyResponse(ApiKeyResponse):
@@ -71,7 +58,7 @@ class CreatedApiKeyResponse(ApiKeyResponse):
     @classmethod
     def of_created(cls, created: CreatedApiKey) -> "CreatedApiKeyResponse":
         """Build the only response that contains the key."""
-        return cls(**dict(ApiKeyResponse.of(created.record)), key=created.key)
+        return cls(**dict(ApiKeyResponse.model_validate(created.record)), key=created.key)
 
 
 class ApiKeyListResponse(ResponseBody):

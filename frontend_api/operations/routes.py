@@ -1,5 +1,6 @@
 """/v1/operations: the state of the whole system. For operators only."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Literal
 
@@ -7,7 +8,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from common.domain.task import TaskStatus
-from common.domain.worker_report import BrokenModel, ModelTimes, WorkerReport
+from common.domain.worker_report import ModelTimes, WorkerReport
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate_operator, current
 from frontend_api.http.responses import json_response
@@ -34,22 +35,12 @@ class AlertResponse(ResponseBody):
         description="`pending`: the condition holds, but not yet for the time after which the alert notifies."
     )
     says: str = Field(description="The figures, in a sentence.")
-    runbook: str = Field(description="The beginning of the runbook's row with the remedy.")
+    runbook: str = Field(description="Heading of the runbook entry with the remedy.")
 
     @classmethod
     def of(cls, alert: Alert) -> "AlertResponse":
         """Build the response from an alert and its rule."""
-        rule = alert.rule
-        return cls.model_validate(
-            {
-                "name": rule.name,
-                "title": rule.title,
-                "severity": rule.severity,
-                "state": alert.state,
-                "says": alert.says,
-                "runbook": rule.runbook,
-            }
-        )
+        return cls.model_validate({**asdict(alert.rule), "state": alert.state, "says": alert.says})
 
 
 class WorkerTimesResponse(ResponseBody):
@@ -80,31 +71,26 @@ class BrokenModelResponse(ResponseBody):
     """A model that a worker currently cannot serve."""
 
     model: str
-    reason: str = Field(description="What went wrong when it was loaded or warmed up.")
-    failures: int = Field(description="How many attempts to load it have failed in a row.")
-    retry_at: datetime = Field(description="When it may be loaded again, at the earliest.")
-
-    @classmethod
-    def of(cls, broken: BrokenModel) -> "BrokenModelResponse":
-        """Build the answer from a broken model."""
-        return cls(
-            model=broken.model, reason=broken.reason, failures=broken.failures, retry_at=broken.retry_at
-        )
+    reason: str = Field(description="Why loading or warm-up failed.")
+    failures: int = Field(description="Number of consecutive failed attempts to load it.")
+    retry_at: datetime = Field(description="Earliest time of the next attempt.")
 
 
 class WorkerResponse(ResponseBody):
     """A live worker, from its own report."""
 
     worker_id: str
-    models: tuple[str, ...] = Field(description="Those it is configured to serve, loaded or not.")
+    models: tuple[str, ...] = Field(description="Models that it is configured to serve, loaded or not.")
     broken_models: tuple[BrokenModelResponse, ...] = Field(
-        description="Those of `models` that it cannot serve at present, and why."
+        description="Models that it currently cannot serve, and why."
     )
     device: str
-    slots: int = Field(description="How many images it draws at once.")
-    deliveries: int = Field(description="How many tasks it takes at once.")
+    slots: int = Field(description="Number of images that it generates at once.")
+    deliveries: int = Field(description="Number of tasks that it holds at once.")
     reported_at: datetime
-    times: tuple[WorkerTimesResponse, ...] = Field(description="Of those models that it has drawn with.")
+    times: tuple[WorkerTimesResponse, ...] = Field(
+        description="Measured times of the models that it has used."
+    )
 
     @classmethod
     def of(cls, report: WorkerReport) -> "WorkerResponse":
@@ -112,7 +98,9 @@ class WorkerResponse(ResponseBody):
         return cls(
             worker_id=report.worker_id,
             models=report.models,
-            broken_models=tuple(BrokenModelResponse.of(broken) for broken in report.broken_models),
+            broken_models=tuple(
+                BrokenModelResponse.model_validate(broken) for broken in report.broken_models
+            ),
             device=report.device,
             slots=report.slots,
             deliveries=report.deliveries,
