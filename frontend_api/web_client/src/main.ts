@@ -89,15 +89,16 @@ async function loadModels(retryMilliseconds = 2_000): Promise<void> {
 
 function showModels(models: readonly Model[]): void {
   form.setModels(models);
-  clearTimeout(modelTimer);
   // A worker may start to serve a model while the page is open.
-  const isComplete = models.every(({ served }) => served !== false);
-  if (!isComplete) modelTimer = setTimeout(() => void refreshModels(), MODEL_REFRESH_MILLISECONDS);
+  if (models.some(({ served }) => served === false)) refreshModelsLater();
 }
 
-async function refreshModels(): Promise<void> {
-  const models = await api.models().catch(() => null);
-  if (models !== null) showModels(models);
+function refreshModelsLater(): void {
+  clearTimeout(modelTimer);
+  modelTimer = setTimeout(() => {
+    if (document.hidden) refreshModelsLater();
+    else if (session !== null) void api.models().then(showModels, refreshModelsLater);
+  }, MODEL_REFRESH_MILLISECONDS);
 }
 
 start().catch(() => { connection.setStartFailed(); });
