@@ -61,6 +61,10 @@ def test_stable_diffusion_xl_offers_every_sampler(tmp_path: Path) -> None:
             {"traits": {"guidance": "classifier_free"}},
             'write "traits": {"guidance": "embedded", "negative_prompt": false}',
         ),
+        (
+            {"traits": {"guidance": "classifier_free", "negative_prompt": False}},
+            'write "traits": {"guidance": "embedded", "negative_prompt": false}',
+        ),
     ],
 )
 def test_entry_that_promises_too_much_is_refused(tmp_path: Path, entry: dict[str, Any], reason: str) -> None:

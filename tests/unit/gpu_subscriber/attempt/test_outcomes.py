@@ -69,6 +69,12 @@ def test_handed_back_seconds_are_settled_by_the_next_attempt() -> None:
     assert back.attempts_left == submitted_task().attempts_left
 
 
+def test_handed_back_run_without_device_time_leaves_no_open_seconds() -> None:
+    task = claimed()
+    assert task.claim is not None
+    assert cancelled_or_handed_back(task, task.claim, NOW, output=spent(0.0)).usage == Usage()
+
+
 def test_cancelled_attempts_seconds_are_wasted() -> None:
     task = claimed().cancel_requested(NOW)
     assert task.claim is not None
