@@ -118,7 +118,7 @@ class ObjectStore:
             self._files.delete(record)
 
     def objects(self, bucket: str, *, prefix: str, after: str) -> list[ObjectRecord]:
-        """Return the objects with this prefix after a name, sorted by name. Raises StorageError 404."""
+        """Return the objects after a name, sorted by name. Raises StorageError 404."""
         with self._lock:
             self.bucket(bucket)
             names = sorted(name for name in self._objects[bucket] if name.startswith(prefix) and name > after)

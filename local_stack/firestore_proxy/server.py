@@ -68,8 +68,7 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
         journaled = asyncio.create_task(self._journaled(method, kind, request, _caller_metadata(context)))
         self._writing.add(journaled)
         journaled.add_done_callback(self._writing.discard)
-        # A write that the emulator made is journaled even if its caller has disconnected: others may have
-        # read it.
+        # The write is journaled even if its caller has disconnected: others may have read it.
         return await _response_of(asyncio.shield(journaled), context)
 
     async def _journaled(self, method: str, kind: CallKind, request: bytes, metadata: Any) -> bytes:

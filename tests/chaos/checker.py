@@ -1,7 +1,7 @@
 """Compare the accepted submissions with the evidence and report violations of the guarantees.
 
-lost        an accepted task has no document, no permitted terminal state, no event, or lacks an image
-doubled     it finished twice: a second event id, an event of another terminal state, a repeated image
+lost        an accepted task lacks its document, permitted terminal state, event or an image
+doubled     it finished twice: a second event id, an event of another state, a repeated image
 corrupt     an image is missing, differs from the document, cannot be decoded, or belongs to another
             task; or any object is incomplete
 miscounted  attempts that do not add up, a claim of a finished task, an image of a later attempt,

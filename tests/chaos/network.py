@@ -9,7 +9,7 @@ A Link is one such proxy. It forwards everything until a method changes its beha
     drop_responses  requests arrive, responses do not: the client does not receive the outcome
     hold            stalls, or drops responses, from the request that contains given bytes
     truncate        closes the connection a few bytes after a request contained given bytes
-    restore         normal forwarding; stalled bytes arrive late, connections with lost responses are closed
+    restore         normal forwarding; stalled bytes arrive late, lossy connections are closed
 """
 
 import asyncio
