@@ -1,9 +1,11 @@
 """Links to images: V4-signed by IAM in the cloud, none in the local stack."""
 
 import threading
+from collections.abc import MutableMapping
 from datetime import timedelta
 
 import google.auth
+from cachetools import TTLCache
 from google.api_core import exceptions as google_errors
 from google.auth import credentials as google_credentials
 from google.auth import exceptions as auth_errors
@@ -45,18 +47,18 @@ class GcsImageLinks:
         self._clock = clock
         self._lock = threading.Lock()
         self._credentials: google_credentials.Credentials | None = None
-        self._cached: dict[str, SignedLink] = {}
+        self._cached: MutableMapping[str, SignedLink] = TTLCache(
+            _MAX_CACHED, lifetime.total_seconds() / 2, timer=lambda: clock.now().timestamp()
+        )
 
     def signed(self, image: StoredImage) -> SignedLink | None:
         now = self._clock.now()
         with self._lock:
             cached = self._cached.get(image.object_name)
-        if cached is not None and cached.expires_at - now > self._lifetime / 2:
+        if cached is not None:
             return cached
         link = SignedLink(url=self._sign(image), expires_at=now + self._lifetime)
         with self._lock:
-            if len(self._cached) >= _MAX_CACHED:
-                self._cached.clear()
             self._cached[image.object_name] = link
         return link
 

@@ -1,10 +1,11 @@
 """Predict a task's GPU time, queue position and finish time, from a cached workload."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+
+from cachetools import LRUCache
 
 from common.domain.errors import DependencyUnavailableError
 from common.domain.parameters import GenerationParameters
@@ -43,7 +44,7 @@ class TaskEstimator:
         self._stats = stats
         self._clock = clock
         self._lock = threading.Lock()
-        self._positions: OrderedDict[tuple[str, datetime], QueuePosition] = OrderedDict()
+        self._positions: MutableMapping[tuple[str, datetime], QueuePosition] = LRUCache(_MAX_POSITIONS)
         """By id and the time it was queued: a retried task has another position."""
         self._calibrated: tuple[tuple[WorkerReport, ...], Calibration] = ((), Calibration.of(()))
 
@@ -141,12 +142,8 @@ class TaskEstimator:
             return self._positions.get((task.id, task.queued_at))
 
     def _cache_position(self, task: Task, position: QueuePosition) -> None:
-        key = (task.id, task.queued_at)
         with self._lock:
-            self._positions[key] = position
-            self._positions.move_to_end(key)
-            if len(self._positions) > _MAX_POSITIONS:
-                self._positions.popitem(last=False)
+            self._positions[task.id, task.queued_at] = position
 
     def _calibration(self, workload: Workload) -> Calibration:
         """Return the calibration, computed once per measurement."""

@@ -4,11 +4,13 @@ No counters are stored: the store counts the tasks themselves from time to time 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
+
+from cachetools import LRUCache
 
 from common.domain.errors import DomainError
 from common.ports import Clock
@@ -84,7 +86,7 @@ class Quotas:
         self._stats = stats
         self._clock = clock
         self._lock = threading.Lock()
-        self._callers: dict[str, _Caller] = {}
+        self._callers: MutableMapping[str, _Caller] = LRUCache(_MAX_CALLERS)
         self._queued = ApproximateCounter(limit=limits.queued_tasks, count=self._count_queued, clock=clock)
 
     @contextmanager
@@ -176,8 +178,6 @@ class Quotas:
                     submissions=self._submission_count(user_id, window),
                 )
                 self._callers[user_id] = caller
-                if len(self._callers) > _MAX_CALLERS:
-                    self._callers.pop(next(iter(self._callers)))
             elif caller.window != window:
                 caller.window, caller.submissions = window, self._submission_count(user_id, window)
                 caller.refused = 0
