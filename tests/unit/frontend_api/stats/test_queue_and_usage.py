@@ -1,9 +1,7 @@
 """The queue's state and the cost of tasks, as callers see them."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,6 @@ import pytest
 
 from common.domain.task import Usage
 from common.domain.worker_report import ModelTimes
-from frontend_api.stats.ports import QueueLine
 from frontend_api.usage.usage import GpuPrice
 from tests.factories import worker_report
 from tests.unit.frontend_api.conftest import Api, signed_in_as
@@ -102,26 +99,6 @@ def test_queue_is_measured_once_in_two_seconds(api: Api) -> None:
     api.clock.advance(2)
     queue(api)
     assert api.stats.calls["dead_letters"] == 2
-
-
-def test_previous_measurement_is_returned_during_a_new_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = queue(api)
-    began, may_go_on = threading.Event(), threading.Event()
-    measure = api.stats.line
-
-    def slow(model: str | None, *, completed_since: datetime) -> QueueLine:
-        began.set()
-        assert may_go_on.wait(10)
-        return measure(model, completed_since=completed_since)
-
-    monkeypatch.setattr(api.stats, "line", slow)
-    api.clock.advance(2)
-    with ThreadPoolExecutor(1) as pool:
-        measuring = pool.submit(lambda: api.app.test_client().get("/v1/queue").get_json())
-        assert began.wait(10)
-        assert queue(api) == before
-        may_go_on.set()
-        assert measuring.result(10)["as_of"] != before["as_of"]
 
 
 def test_queue_returns_503_and_recovers_after_a_failed_measurement(api: Api) -> None:
