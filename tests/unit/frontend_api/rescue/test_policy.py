@@ -32,6 +32,7 @@ QUEUED = submitted_task(now=NOW)
 CONFIRMED = QUEUED.enqueued(NOW)
 URGENT = submitted_task(now=NOW, start_within=timedelta(seconds=10))
 CLAIMED = QUEUED.claimed_by("worker", NOW, TTL)
+SECOND_LAST_ATTEMPT = submitted_task(now=NOW, attempts=2).claimed_by("worker", NOW, TTL)
 LAST_ATTEMPT = submitted_task(now=NOW, attempts=1).claimed_by("worker", NOW, TTL)
 RETRIED = QUEUED.cancelled(at(10 * DAY)).resubmitted(at(10 * DAY))
 
@@ -52,6 +53,7 @@ RETRIED = QUEUED.cancelled(at(10 * DAY)).resubmitted(at(10 * DAY))
         (CLAIMED, 121, Verdict.CLAIM_EXPIRED),
         (CLAIMED.enqueued(at(121)), 200, Verdict.NO_ACTION),
         (CLAIMED, 14 * DAY + 61, Verdict.UNCLAIMED),
+        (SECOND_LAST_ATTEMPT, 121, Verdict.CLAIM_EXPIRED),
         (LAST_ATTEMPT, 120, Verdict.NO_ACTION),
         (LAST_ATTEMPT, 121, Verdict.ATTEMPTS_EXHAUSTED),
         (RETRIED, 15 * DAY, Verdict.NEVER_ENQUEUED),
@@ -71,6 +73,7 @@ def test_decide_returns_the_verdict(task: Task, seconds: int, verdict: Verdict) 
         (CONFIRMED, 1, 5, Verdict.MESSAGE_LOST),
         (CONFIRMED, 0, 5, Verdict.NO_ACTION),  # its message was confirmed afterwards
         (CLAIMED, 59, 59, Verdict.NO_ACTION),  # its worker is alive and needs no message
+        (CLAIMED, 60, 60, Verdict.NO_ACTION),
         (CLAIMED, 59, 61, Verdict.CLAIM_EXPIRED),
         (CLAIMED.enqueued(at(61)), 59, 62, Verdict.NO_ACTION),
     ],

@@ -80,6 +80,16 @@ def test_stream_is_204_when_the_last_event_was_received(api: Api) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+def test_stream_skips_changes_that_the_owner_cannot_see(tmp_path: Path) -> None:
+    api = Api(folder=tmp_path, heartbeat_seconds=0.05)
+    task = api.stored_task()
+    stream = Stream(api, task.id)
+    stream.task()
+    api.store.update(task.id, lambda t: t.enqueued(api.clock.now()))
+    assert stream.next().is_comment
+    api.subscriptions.shut_down()
+
+
 def test_slow_reader_gets_the_newest_state(api: Api) -> None:
     task = api.stored_task()
     stream = Stream(api, task.id)

@@ -127,3 +127,15 @@ def test_task_that_finishes_twice_the_same_way_publishes_two_events(api: Api, pa
     api.clock.advance(1 + pause)
     cancel(api, task)
     assert len(set(published_events(api))) == 2
+
+
+def test_late_confirmation_of_an_earlier_event_keeps_the_newer_one_pending(api: Api) -> None:
+    task = api.stored_task()
+    api.events.failures_left = 2
+    cancel(api, task)
+    earlier = api.stored(task.id)
+    api.client.post(f"/v1/tasks/{task.id}/retry")
+    api.clock.advance(1)
+    cancel(api, task)
+    api.dependencies.tasks.publish_final_event(earlier)
+    assert api.stored(task.id).event_pending_since == api.clock.now()
