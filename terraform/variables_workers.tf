@@ -49,7 +49,7 @@ variable "cluster" {
 }
 
 variable "draining_pools" {
-  description = "Pools that were removed from model_pools or renamed. Their subscriptions get no new messages and are kept until they are drained. docs/operating/deploy.md, \"Change the pools\", describes how to drain a pool and when to remove it from this list."
+  description = "Pools that were removed from model_pools or renamed. Their subscriptions get no new messages and are kept until they are drained. docs/operating/deploy.md, \"Pool changes\", describes how to drain a pool and when to remove it from this list."
   type        = list(string)
   default     = []
   nullable    = false
