@@ -17,8 +17,7 @@ from frontend_api.estimates.package import Estimates
 from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.ports import Identity
-from frontend_api.images.package import Images
-from frontend_api.models.package import Models
+from frontend_api.images.ports import Images
 from frontend_api.operations.status import ReadOperations
 from frontend_api.quotas.quotas import QuotaLimits, Quotas
 from frontend_api.rescue.lock import RescueLock
@@ -55,7 +54,7 @@ class Dependencies:
     http: ConcurrencyLimiter
     identity: Identity
     images: Images
-    models: Models
+    models: ModelCatalog
     operations: ReadOperations
     quotas: Quotas
     rescue: RescueStaleTasks
@@ -155,7 +154,7 @@ def build_dependencies(
         http=ConcurrencyLimiter(at_once=requests_at_once),
         identity=identity,
         images=images,
-        models=Models(catalog=catalog),
+        models=catalog,
         operations=ReadOperations(
             read_queue=read_queue,
             workload_cache=estimates.workload_cache,

@@ -62,8 +62,7 @@ from frontend_api.identity.emulator_tokens import (
     unsigned_token,
 )
 from frontend_api.identity.ports import Authenticator, Identity, InternalCallers, Operators
-from frontend_api.images.package import Images
-from frontend_api.images.ports import ImageLinks
+from frontend_api.images.ports import ImageLinks, Images
 from frontend_api.quotas.quotas import QuotaLimits
 from frontend_api.rescue.policy import RescuePolicy
 from frontend_api.settings import ApiSettings

@@ -50,3 +50,9 @@ class ImageLinks(Protocol):
         Without a link, the API sends the bytes. Raises DependencyUnavailableError.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    bucket: ImageBucket
+    links: ImageLinks

@@ -9,7 +9,7 @@ from common.domain.images import StoredImage
 from frontend_api.http.api_doc import ApiDoc, ResponseDoc
 from frontend_api.http.requests import authenticate, caller_id, checked_task_id, current
 from frontend_api.http.responses import conditional
-from frontend_api.images.package import Images
+from frontend_api.images.ports import Images
 from frontend_api.tasks.package import Tasks
 
 blueprint = Blueprint("images", __name__, url_prefix="/v1/tasks/<task_id>/images")

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 from pydantic import Field
 
 from common.domain.errors import UnknownModelError
-from common.domain.models.catalog import ModelSpec
+from common.domain.models.catalog import ModelCatalog, ModelSpec
 from common.domain.models.traits import ModelTraits
 from frontend_api.estimates.package import Estimates
 from frontend_api.estimates.workload import Workload
@@ -15,7 +15,6 @@ from frontend_api.http.problems import Problem, RequestRefusedError
 from frontend_api.http.requests import authenticate, current
 from frontend_api.http.responses import json_response
 from frontend_api.http.schemas import ResponseBody
-from frontend_api.models.package import Models
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models")
 blueprint.before_request(authenticate)
@@ -68,7 +67,7 @@ class ModelListResponse(ResponseBody):
 def list_all() -> Response:
     """List the available models."""
     workload = current(Estimates).workload_cache.latest()
-    models = tuple(ModelResponse.of(spec, workload) for spec in current(Models).catalog.models)
+    models = tuple(ModelResponse.of(spec, workload) for spec in current(ModelCatalog).models)
     return json_response(ModelListResponse(models=models))
 
 
@@ -81,7 +80,7 @@ def list_all() -> Response:
 def read(name: str) -> Response:
     """Read one model's limits and defaults."""
     try:
-        spec = current(Models).catalog.get(name)
+        spec = current(ModelCatalog).get(name)
     except UnknownModelError as exc:
         problem = Problem(code="model_not_found", detail=f"available models: {', '.join(exc.offered)}")
         raise RequestRefusedError(problem) from exc

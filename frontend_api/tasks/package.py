@@ -7,7 +7,7 @@ from typing import Self
 from common.domain.models.catalog import ModelCatalog
 from common.ports import Clock, EventPublisher, TaskStore
 from frontend_api.estimates.package import Estimates
-from frontend_api.images.package import Images
+from frontend_api.images.ports import Images
 from frontend_api.quotas.quotas import Quotas
 from frontend_api.tasks.cancel import CancelTask
 from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
