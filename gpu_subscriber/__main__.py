@@ -58,7 +58,7 @@ from gpu_subscriber.worker.worker import Worker
 _log = structlog.get_logger(__name__)
 ENGINE_ENTRY_POINT = "gpu_subscriber.engine.engine_process:run_engine"
 EXIT_MISCONFIGURED = 78  # EX_CONFIG of sysexits.h
-_HAND_BACK_SECONDS = 1.0
+_FLUSH_SECONDS = 1.0
 """Limit for the flush of the last spans and metrics, since a pod has little time left to end."""
 
 
@@ -87,11 +87,11 @@ def main() -> int:
     if settings.pod_name is not None:
         pod = KubernetesPod(name=settings.pod_name, namespace=settings.pod_namespace)
         pod_deletion_cost = PodDeletionCost(pod, lambda: worker.state.active_tasks)
-        threading.Thread(target=pod_deletion_cost.run, name="removal_cost", daemon=True).start()
+        threading.Thread(target=pod_deletion_cost.run, name="pod-deletion-cost", daemon=True).start()
     _log.info("worker_started", subscription=settings.subscription, health_port=health.server_port)
     exit_code = worker.run()
     _log.info("worker_ended", exit_code=exit_code)
-    hand_over_telemetry(within_seconds=_HAND_BACK_SECONDS)
+    hand_over_telemetry(within_seconds=_FLUSH_SECONDS)
     return exit_code
 
 
@@ -104,7 +104,7 @@ def build_worker(
     """Create the worker with its adapters."""
     clock = SystemClock()
     draining = threading.Event()
-    patience = DependencyRetry(seconds=settings.patience_seconds, draining=draining)
+    dependency_retry = DependencyRetry(seconds=settings.patience_seconds, draining=draining)
     claim_ttl = timedelta(seconds=settings.claim_ttl_seconds)
     heartbeat = Heartbeat(clock=clock, claim_ttl=claim_ttl, pace=_pace_of(settings))
     engine = EngineClient(
@@ -130,7 +130,7 @@ def build_worker(
         claim_ttl=claim_ttl,
         store=store,
         generator=engine,
-        images=ImageStorage(writer=GcsImageWriter(bucket), dependency_retry=patience),
+        images=ImageStorage(writer=GcsImageWriter(bucket), dependency_retry=dependency_retry),
         checkpoints=CheckpointKeeper(GcsCheckpointStore(bucket)),
         events=events,
         progress_events=ProgressEvents(events, clock=clock, progress_seconds=settings.progress_event_seconds),
@@ -139,7 +139,7 @@ def build_worker(
             subscription=settings.subscription,
         ),
         heartbeat=heartbeat,
-        dependency_retry=patience,
+        dependency_retry=dependency_retry,
         claim_takeover=ClaimTakeover(seconds=settings.holder_silence_seconds, draining=draining),
         timing_stats=timing_stats,
         clock=clock,
@@ -204,8 +204,8 @@ def _pace_of(settings: WorkerSettings) -> Pace:
 def _allowed_silence_of(settings: WorkerSettings) -> AllowedSilence:
     loading = settings.engine_loading_seconds
     # A compiled network may be recompiled for a new size, during a step.
-    drawing = loading if settings.compile_denoiser else settings.engine_silence_seconds
-    return AllowedSilence(generation_seconds=drawing, loading_seconds=loading)
+    generation = loading if settings.compile_denoiser else settings.engine_silence_seconds
+    return AllowedSilence(generation_seconds=generation, loading_seconds=loading)
 
 
 if __name__ == "__main__":

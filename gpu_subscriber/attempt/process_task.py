@@ -85,19 +85,19 @@ class ProcessTask:
     def __call__(self, delivery: Delivery) -> Settlement:
         """Process a delivery and return its settlement, after all results are stored."""
         with recorded_attempt(delivery, self.clock, self.gpu_cost) as record:
-            record.settlement = self._settled(delivery, record)
+            record.settlement = self._process(delivery, record)
             return record.settlement
 
-    def _settled(self, delivery: Delivery, record: AttemptRecord) -> Settlement:
+    def _process(self, delivery: Delivery, record: AttemptRecord) -> Settlement:
         try:
             message = decode_task_message(delivery.body)
         except UndecodableError as error:
-            return self._dead_lettered(delivery, record, reason=error.reason)
+            return self._dead_letter(delivery, record, reason=error.reason)
         record.decoded(message.task_id)
         try:
-            task = self._claimed(message.task_id, record)
+            task = self._claim(message.task_id, record)
             if not task.status.is_terminal:
-                task = self._attempted(task, record)
+                task = self._attempt(task, record)
             record.ended(task)
             if task.status.is_terminal:
                 self.events.publish(task)
@@ -113,7 +113,7 @@ class ProcessTask:
             return Settlement.RETURN
         return settlement_of(task)
 
-    def _dead_lettered(self, delivery: Delivery, record: AttemptRecord, *, reason: str) -> Settlement:
+    def _dead_letter(self, delivery: Delivery, record: AttemptRecord, *, reason: str) -> Settlement:
         record.result = "undecodable"
         try:
             self.dead_letters.publish(delivery, reason=reason)
@@ -121,19 +121,19 @@ class ProcessTask:
             return Settlement.RETURN
         return Settlement.ACKNOWLEDGE
 
-    def _claimed(self, task_id: str, record: AttemptRecord) -> Task:
+    def _claim(self, task_id: str, record: AttemptRecord) -> Task:
         attempt = current_traceparent()
         with spanned("claim"):
             try:
-                task, before = self._claimed_at_once(task_id, attempt)
+                task, before = self._claim_now(task_id, attempt)
             except ClaimHeldError as error:
                 if error.claim.worker_id == self.worker_id or not self.claim_takeover.wait_for_silence():
                     raise
-                task, before = self._claimed_at_once(task_id, attempt, silent=error.claim)
+                task, before = self._claim_now(task_id, attempt, silent=error.claim)
         record.claimed(task, before=before)
         return task
 
-    def _claimed_at_once(
+    def _claim_now(
         self, task_id: str, traceparent: str | None, *, silent: Claim | None = None
     ) -> tuple[Task, Task]:
         """Claim or end the task; return it as it is now and as it was before."""
@@ -149,17 +149,17 @@ class ProcessTask:
 
         return self.store.update(task_id, claimed), found[-1]
 
-    def _attempted(self, task: Task, record: AttemptRecord) -> Task:
+    def _attempt(self, task: Task, record: AttemptRecord) -> Task:
         """Generate and store the images, and write the end of the attempt."""
         try:
-            ended = self._generated_to_the_end(task, record)
+            ended = self._generate_and_finish(task, record)
             self.checkpoints.attempt_ended(ended)
         finally:
             self.checkpoints.leave(task)
         self.images.remove_leftovers(task, ended)
         return ended
 
-    def _generated_to_the_end(self, task: Task, record: AttemptRecord) -> Task:
+    def _generate_and_finish(self, task: Task, record: AttemptRecord) -> Task:
         active = ActiveTask(
             task,
             store=self.store,
@@ -172,7 +172,7 @@ class ProcessTask:
             generation = self.generator.start(task, active, self.checkpoints.checkpoints_of(task))
             with closing(generation):
                 active.attach(generation)
-                ending = self._ending(active, generation)
+                ending = self._generate(active, generation)
             record.generated(generation.runs)
             try:
                 with spanned("end attempt"):
@@ -203,26 +203,28 @@ class ProcessTask:
         else:
             self.images.remove_leftovers(task, stored)
 
-    def _ending(self, active: ActiveTask, generation: Generation) -> Ending:
+    def _generate(self, active: ActiveTask, generation: Generation) -> Ending:
         """Generate and store the images; return the change that ends the attempt."""
         try:
-            failures = self._generated_and_stored(active, generation)
+            failures = self._generate_and_store(active, generation)
         except (GenerationFailedError, ObjectConflictError) as error:
-            return self._failing(active, error)
+            return self._release_or_fail(active, error)
         except DependencyUnavailableError as error:
             return (
-                self._stopping(active) if self.dependency_retry.is_cut_short else self._failing(active, error)
+                self._hand_back_or_cancel(active)
+                if self.dependency_retry.is_cut_short
+                else self._release_or_fail(active, error)
             )
         except GenerationInterruptedError:
-            return self._stopping(active)
+            return self._hand_back_or_cancel(active)
         now = self.clock.now()
         return partial(finished, claim=active.claim, now=now, output=active.output, failures=failures)
 
-    def _stopping(self, active: ActiveTask) -> Ending:
+    def _hand_back_or_cancel(self, active: ActiveTask) -> Ending:
         now = self.clock.now()
         return partial(cancelled_or_handed_back, claim=active.claim, now=now, output=active.output)
 
-    def _failing(
+    def _release_or_fail(
         self,
         active: ActiveTask,
         error: GenerationFailedError | ObjectConflictError | DependencyUnavailableError,
@@ -235,7 +237,7 @@ class ProcessTask:
             output=active.output,
         )
 
-    def _generated_and_stored(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
+    def _generate_and_store(self, active: ActiveTask, generation: Generation) -> dict[int, Failure]:
         """Encode and upload each image while the GPU continues with the others.
 
         Returns the failures by index. If an image cannot be stored, the others are stopped, and their
@@ -250,7 +252,7 @@ class ProcessTask:
                         active.image_generated(piece)
                         self.timing_stats.image_generated(active.task.parameters, piece.times)
                         if trouble is None:
-                            trouble = self._stored(active, piece)
+                            trouble = self._store(active, piece)
                             if trouble is not None:
                                 generation.interrupt(want_checkpoints=True)
                     case FailedRun():
@@ -266,7 +268,7 @@ class ProcessTask:
             raise trouble
         return failures
 
-    def _stored(
+    def _store(
         self, active: ActiveTask, drawn: GeneratedImage
     ) -> ObjectConflictError | DependencyUnavailableError | None:
         """Store the image; return the error if that failed."""
