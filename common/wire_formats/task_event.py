@@ -6,10 +6,11 @@ finishes a second time, perhaps before any other attempt, has another final even
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from common.domain.task import Task
 from common.wire_formats.decoding import read_object
@@ -24,47 +25,32 @@ class TaskEvent:
 
     id: str
     type: str
-    timestamp: datetime
-    task_id: str
-    user_id: str
-    attempt: int
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    version: str
-    id: str
-    type: str
     timestamp: AwareDatetime
     task_id: str
     user_id: str
     attempt: int
 
 
+_EVENT = TypeAdapter(TaskEvent)
+
+
 def ending_of(task: Task) -> TaskEvent:
     """Return the final event of a terminal task; the same on every call."""
     if task.finished_at is None:
         raise ValueError(f"task {task.id!r} has not ended")
-    kind = f"task.{task.status}"
-    return TaskEvent(
-        id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}/{task.finished_at.isoformat()}")),
-        type=kind,
-        timestamp=task.finished_at,
-        task_id=task.id,
-        user_id=task.user_id,
-        attempt=task.attempt,
-    )
+    at = task.finished_at
+    return _event(task, f"task.{task.status}", at, distinction=f"/{at.isoformat()}")
 
 
 def start_of(task: Task) -> TaskEvent:
     """Return the start event of an attempt; the same on every call while the task is claimed."""
-    return _of_attempt(task, "task.started", "")
+    return _event(task, "task.started", task.updated_at)
 
 
 def progress_of(task: Task) -> TaskEvent:
     """Return a progress event of an attempt; one per phase and step."""
-    return _of_attempt(task, "task.progress", f"/{task.progress.phase}/{task.progress.step}")
+    step = f"/{task.progress.phase}/{task.progress.step}"
+    return _event(task, "task.progress", task.updated_at, distinction=step)
 
 
 def callback_event_of(event: TaskEvent) -> str:
@@ -73,11 +59,11 @@ def callback_event_of(event: TaskEvent) -> str:
     return kind if kind in ("started", "progress") else "finished"
 
 
-def _of_attempt(task: Task, kind: str, distinction: str) -> TaskEvent:
+def _event(task: Task, kind: str, at: datetime, *, distinction: str = "") -> TaskEvent:
     return TaskEvent(
         id=str(uuid.uuid5(_EVENT_IDS, f"{task.id}/{task.attempt}/{kind}{distinction}")),
         type=kind,
-        timestamp=task.updated_at,
+        timestamp=at,
         task_id=task.id,
         user_id=task.user_id,
         attempt=task.attempt,
@@ -86,16 +72,7 @@ def _of_attempt(task: Task, kind: str, distinction: str) -> TaskEvent:
 
 def encode_task_event(event: TaskEvent) -> bytes:
     """Return the message body of an event, JSON in UTF-8."""
-    body = _Body(
-        version=WIRE_VERSION,
-        id=event.id,
-        type=event.type,
-        timestamp=event.timestamp,
-        task_id=event.task_id,
-        user_id=event.user_id,
-        attempt=event.attempt,
-    )
-    return body.model_dump_json().encode()
+    return to_json({"version": WIRE_VERSION, **asdict(event)})
 
 
 def task_event_attributes(event: TaskEvent) -> dict[str, str]:
@@ -105,9 +82,7 @@ def task_event_attributes(event: TaskEvent) -> dict[str, str]:
 
 def decode_task_event(body: bytes) -> TaskEvent:
     """Parse the message body of an event. Raises UndecodableError."""
-    raw = read_object(body, called="body")
     try:
-        read = _Body.model_validate(raw)
+        return _EVENT.validate_python(read_object(body, called="body"))
     except ValidationError as exc:
         raise UndecodableError("event fields are missing or of the wrong kind") from exc
-    return TaskEvent(**read.model_dump(exclude={"version"}))

@@ -1,8 +1,5 @@
 """The Pub/Sub message that carries a task to a worker. It is self-contained."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from common.domain.parameters import GenerationParameters
@@ -14,33 +11,23 @@ MAX_BODY_BYTES = 1_000_000
 """Far above the size of any accepted task; larger bodies are rejected without parsing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskMessage:
+class TaskMessage(BaseModel):
     """The task as of its publication; the worker reads the current one from the store."""
 
-    task_id: str
-    user_id: str
-    submitted_at: datetime
-    parameters: GenerationParameters
-    result_bucket: str
-    callback_url: str | None = None
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     version: str
     task_id: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]+$")
     user_id: str = Field(min_length=1, max_length=256)
     submitted_at: AwareDatetime
-    payload: GenerationParameters
+    parameters: GenerationParameters = Field(alias="payload")
     result_bucket: str = Field(min_length=1)
     callback_url: str | None = None
 
 
 def encode_task_message(task: Task, *, result_bucket: str) -> bytes:
     """Return the message body for a task, JSON in UTF-8."""
-    body = _Body(
+    message = TaskMessage(
         version=WIRE_VERSION,
         task_id=task.id,
         user_id=task.user_id,
@@ -49,7 +36,7 @@ def encode_task_message(task: Task, *, result_bucket: str) -> bytes:
         result_bucket=result_bucket,
         callback_url=task.callback_url,
     )
-    return body.model_dump_json().encode()
+    return message.model_dump_json(by_alias=True).encode()
 
 
 def task_message_attributes(task: Task, *, pool: str | None = None) -> dict[str, str]:
@@ -65,16 +52,7 @@ def decode_task_message(body: bytes) -> TaskMessage:
     """
     if len(body) > MAX_BODY_BYTES:
         raise UndecodableError(f"body has {len(body)} bytes, more than {MAX_BODY_BYTES}")
-    raw = read_object(body, called="body")
     try:
-        read = _Body.model_validate(raw)
+        return TaskMessage.model_validate(read_object(body, called="body"))
     except ValidationError as exc:
         raise UndecodableError(first_complaint(exc)) from exc
-    return TaskMessage(
-        task_id=read.task_id,
-        user_id=read.user_id,
-        submitted_at=read.submitted_at,
-        parameters=read.payload,
-        result_bucket=read.result_bucket,
-        callback_url=read.callback_url,
-    )
