@@ -1,4 +1,4 @@
-"""Deliver an event: one delivery attempt to the callback URL, recorded in the delivery log."""
+"""Deliver an event: one request to the callback URL, recorded in the delivery log."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class DeliverEvent:
         if not seen.wants(event.id):
             return
         at = self.clock.now()
-        outcome = self._attempt(event, task, task.callback_url, at)
+        outcome = self._try(event, task, task.callback_url, at)
         _record(event, outcome)
         url, expires_at = task.callback_url, task.expires_at or at + task.keep_for
         log = self.logs.update(
@@ -74,7 +74,7 @@ class DeliverEvent:
         if log.wants(event.id):
             raise WebhookNotDeliveredError(outcome.error or f"the receiver answered {outcome.status}")
 
-    def _attempt(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
+    def _try(self, event: TaskEvent, task: Task, url: str, at: datetime) -> Outcome:
         try:
             receiver = self.url_policy.parse(url)
         except CallbackRefusedError as error:  # the policy has become stricter since the submission

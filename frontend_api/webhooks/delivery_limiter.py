@@ -1,6 +1,4 @@
-"""DeliveryLimiter: limits concurrent delivery attempts, so that a receiver that hangs does not delay
-other receivers.
-"""
+"""DeliveryLimiter: limits concurrent tries, so that a receiver that hangs does not delay others."""
 
 import threading
 from collections import Counter
@@ -11,7 +9,7 @@ from common.domain.errors import DomainError
 
 
 class ReceiverBusyError(DomainError):
-    """The limit of concurrent attempts is reached. A later attempt may find a free slot."""
+    """The limit of concurrent tries is reached. A later try may find a free slot."""
 
     code = "receiver_busy"
     retryable = True

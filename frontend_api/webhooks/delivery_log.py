@@ -1,4 +1,4 @@
-"""WebhookLog: the delivery attempts of a task's events. Pure; each change returns a new log."""
+"""WebhookLog: the deliveries of a task's events. Pure; each change returns a new log."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from common.wire_formats.task_event import TaskEvent
 MAX_DELIVERIES_KEPT = 50
 """The latest deliveries per task: a long task may have any number of events."""
 MAX_TRIES_KEPT = 100
-"""The latest attempts per delivery. Pub/Sub retries for a week: 1,000 times at the longest backoff."""
+"""The latest tries per delivery. Pub/Sub retries for a week: 1,000 times at the longest backoff."""
 GONE = 410
 _ERROR_CHARACTERS = 200
 
@@ -36,7 +36,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The result of one attempt: a status, or the error if there was no response."""
+    """The result of one try: a status, or the error if there was no response."""
 
     status: int | None = None
     error: str | None = None
@@ -57,7 +57,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookTry:
-    """One attempt; `at` is its start time."""
+    """One request to the receiver; `at` is its start time."""
 
     at: datetime
     status: int | None
@@ -70,14 +70,14 @@ class WebhookDelivery:
     """One event for one URL."""
 
     number: int
-    """Starts at 1, in the order of the first attempts."""
+    """Starts at 1, in the order of the first tries."""
     event_id: str
     type: str
     timestamp: datetime
     url: str
     tries_made: int = 0
     tries: tuple[WebhookTry, ...] = ()
-    """The latest attempts, oldest first, at most MAX_TRIES_KEPT."""
+    """The latest tries, oldest first, at most MAX_TRIES_KEPT."""
     delivered_at: datetime | None = None
 
 
@@ -115,7 +115,7 @@ class WebhookLog:
     def tried(
         self, event: TaskEvent, *, url: str, at: datetime, outcome: Outcome, expires_at: datetime
     ) -> "WebhookLog":
-        """Return the log with one more attempt, which started `at`."""
+        """Return the log with one more try, which started `at`."""
         before = self._delivery_of(event, url)
         made = WebhookTry(
             at=at,
@@ -127,7 +127,7 @@ class WebhookLog:
             before,
             tries_made=before.tries_made + 1,
             tries=(*before.tries, made)[-MAX_TRIES_KEPT:],
-            # Of two concurrent attempts, the failed one may be recorded after the successful one.
+            # Of two concurrent tries, the failed one may be recorded after the successful one.
             delivered_at=at if outcome.is_success else before.delivered_at,
         )
         return replace(

@@ -13,7 +13,7 @@ class WebhookLogs(Protocol):
     """Stores delivery logs. Every method raises DependencyUnavailableError."""
 
     def get(self, task_id: str) -> WebhookLog:
-        """Return the log of a task; an empty one when no delivery was attempted."""
+        """Return the log of a task; an empty one when no delivery was tried."""
         ...
 
     def update(

@@ -11,7 +11,7 @@ from frontend_api.webhooks.signing_secrets import ValidSecret
 
 
 class WebhookTryResponse(ResponseBody):
-    """One delivery attempt."""
+    """One request to the callback URL."""
 
     at: datetime
     status: int | None = Field(description="The receiver's response status; null without a response.")
@@ -30,7 +30,7 @@ class WebhookDeliveryResponse(ResponseBody):
     state: DeliveryState
     delivered_at: datetime | None
     tries_made: int
-    tries: tuple[WebhookTryResponse, ...] = Field(description="The latest 100 attempts, oldest first.")
+    tries: tuple[WebhookTryResponse, ...] = Field(description="The latest 100 tries, oldest first.")
 
     @classmethod
     def of(cls, log: WebhookLog, delivery: WebhookDelivery) -> Self:

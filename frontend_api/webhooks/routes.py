@@ -22,7 +22,7 @@ doc = ApiDoc(tag="webhooks")
 @blueprint.get("/tasks/<task_id>/webhook-deliveries")
 @doc(
     "listWebhookDeliveries",
-    {200: ResponseDoc("Every delivery with its attempts.", WebhookDeliveriesResponse)},
+    {200: ResponseDoc("Every delivery with its tries.", WebhookDeliveriesResponse)},
     problems=("task_not_found",),
 )
 def list_deliveries(task_id: str) -> Response:

@@ -1,6 +1,6 @@
 """CallbackUrlPolicy: the URLs and addresses that webhooks may be sent to. Pure.
 
-The URL is checked when a task is submitted. Each delivery attempt checks the URL again and every
+The URL is checked when a task is submitted. Each try checks the URL again and every
 address that its host resolves to.
 """
 
