@@ -74,7 +74,7 @@ def test_watch_warns_when_no_worker_serves_the_model(api: Api, darkroom: Termina
     queued(api)
     code, _, err = darkroom("watch", "task-1", "--timeout", "1")
     assert code == ExitCode.TIMED_OUT
-    assert err.startswith("task-1: queued, next, no live worker serves the model demo\n")
+    assert err.startswith("task-1: queued, next in the queue, no live worker serves the model demo\n")
     code, out, err = darkroom("generate", "a large red circle", "--to", "/tmp", "--timeout", "1")
     assert (code, out, "no live worker serves the model demo" in err) == (ExitCode.TIMED_OUT, "", True)
 
@@ -351,7 +351,7 @@ def test_cancel_and_retry_continue_after_a_refusal(api: Api, darkroom: Terminal)
     assert (code, out) == (ExitCode.NOT_FOUND, "Task task-1: cancelled\n")
     assert err.startswith("missing: Task not found (task_not_found)\n")
     assert api.stored("task-1").status is TaskStatus.CANCELLED
-    assert darkroom("retry", "task-1") == (0, "Task task-1: queued, next\n", "")
+    assert darkroom("retry", "task-1") == (0, "Task task-1: queued, next in the queue\n", "")
     code, out, err = darkroom("retry", "task-1", "--json")
     assert (code, json.loads(out)) == (ExitCode.REFUSED, [])
     assert "invalid_transition" in err
@@ -388,7 +388,7 @@ def test_download_of_a_queued_task_saves_nothing(api: Api, darkroom: Terminal) -
     assert darkroom("download", "task-1") == (
         0,
         "",
-        "Task task-1 has no images yet. Status: queued, next.\n",
+        "Task task-1 has no images yet. Status: queued, next in the queue.\n",
     )
 
 

@@ -40,7 +40,7 @@ def _image_count(task: Task) -> str:
 def _position(tasks_ahead: int | None) -> str:
     if tasks_ahead is None:
         return ""
-    return f", {tasks_ahead} ahead" if tasks_ahead else ", next"
+    return f", {tasks_ahead} ahead" if tasks_ahead else ", next in the queue"
 
 
 def _eta(task: Task) -> str:
