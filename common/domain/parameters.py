@@ -53,11 +53,10 @@ class OutputFormat(StrEnum):
 
 
 class GenerationParameters(BaseModel):
-    """What to generate.
+    """The complete parameters of a task.
 
-    Field names are those of the API. The bounds here are sanity checks; the ModelSpec has the
-    effective limits. `seed` belongs to image 0. Image k of the task uses `seed + k`, so that each
-    image can be generated again separately.
+    The bounds are sanity checks; the limits of the model apply. `seed` belongs to image 0. Image k
+    uses `seed + k`, so that each image can be generated again separately.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

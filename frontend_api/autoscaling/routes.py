@@ -49,7 +49,7 @@ class AutoscalingResponse(ResponseBody):
         description="Time that one worker needs for all unfinished tasks; null if a model has no measured times."
     )
     tasks: int = Field(description="Number of unfinished tasks.")
-    busy_workers: int = Field(description="Maximum number of workers that process them.")
+    busy_workers: int = Field(description="Number of workers that process them; an upper bound.")
 
 
 @blueprint.before_request

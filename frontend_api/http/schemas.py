@@ -60,7 +60,7 @@ class HeaderComplaint(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """A rejection or failure (RFC 9457), as `Problem.body` writes it."""
+    """A refused or failed request (RFC 9457)."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": True})
 

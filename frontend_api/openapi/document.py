@@ -50,10 +50,10 @@ _EVERYWHERE_BELOW_V1 = {
     "RateLimit": "The caller's remaining quota, as counted by the responding process.",
 }
 _SIGNED = {
-    "webhook-id": "The event's id, the same for every attempt.",
-    "webhook-timestamp": "Time of this attempt, in seconds since 1970.",
+    "webhook-id": "The event's id, the same for every try.",
+    "webhook-timestamp": "Time of this try, in seconds since 1970.",
     "webhook-signature": "One or two signatures: `v1,` and an HMAC-SHA256 in base64, as Standard Webhooks specifies.",
-    "traceparent": "The trace of this attempt (W3C Trace Context). Optional for the receiver.",
+    "traceparent": "The trace of this try (W3C Trace Context). Optional for the receiver.",
 }
 _ABOUT = """\
 darkroom generates images from prompts. Submit a task: the response has its id. Then poll the task,

@@ -123,7 +123,7 @@ class LastHourResponse(ResponseBody):
     failed: int
     cancelled: int
     gpu_seconds: float = Field(description="GPU seconds of images that were kept.")
-    wasted_gpu_seconds: float = Field(description="GPU seconds of lost attempts.")
+    wasted_gpu_seconds: float = Field(description="GPU seconds that produced no image.")
     failures: tuple[FailureCountResponse, ...] = Field(
         description=f"By code, most frequent first; of more than {MOST_FAILURES} failed tasks, the earliest."
     )

@@ -16,7 +16,8 @@ from frontend_api.streams.subscriptions import Subscription
 MAX_WAIT_SECONDS = 60
 _WAIT = re.compile(r'wait(?:\s*=\s*"?(\d{1,9})"?)?', re.IGNORECASE)
 PREFER = {
-    "Prefer": "`wait=N` waits up to N seconds for a change before the response (RFC 7240), at most 60. `wait` means 60."
+    "Prefer": "`wait=N` holds the response for at most N seconds, up to 60 (RFC 7240): a submission until the task "
+    "has finished, a read until it changes. `wait` means 60."
 }
 PREFERENCE_APPLIED = {"Preference-Applied": "`wait=N`, if the caller sent `Prefer: wait`."}
 

@@ -118,7 +118,7 @@ class EtaResponse(ResponseBody):
 class CostResponse(ResponseBody):
     """The price of the task for its owner.
 
-    GPU seconds of lost attempts are not charged: see `wasted_gpu_seconds`.
+    `wasted_gpu_seconds` are free of charge.
     """
 
     price: float | None = Field(

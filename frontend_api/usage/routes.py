@@ -51,7 +51,9 @@ class UsageResponse(ResponseBody):
 
     tasks: int = Field(description="Finished tasks, in any terminal state.")
     gpu_seconds: float = Field(description="GPU seconds of images that were kept.")
-    wasted_gpu_seconds: float = Field(description="GPU seconds of lost attempts, which are not charged.")
+    wasted_gpu_seconds: float = Field(
+        description="GPU seconds that produced no image. They are free of charge."
+    )
     price: float | None = Field(description="Price of `gpu_seconds`; null if no price is configured.")
 
     @classmethod
