@@ -1,6 +1,6 @@
-"""Prints the catalog entry of a model's folder: the samplers, parameters and sizes that the model obeys.
+"""Print the catalog entry of a model's folder: its samplers, traits and limits.
 
-python -m gpu_subscriber.describe_model FOLDER      exits 0, or 1 and says why the model cannot be served
+If the model cannot be served, print the reason and exit with 1.
 """
 
 import argparse

@@ -1,8 +1,7 @@
 """Generate an image again on this machine, from the record in its file, and write it into another file.
 
-python -m gpu_subscriber.reproduce image.png again.png      exits 0, or 1 and says why
-
-`darkroom verify image.png --against again.png` compares the two. Nothing is asked but the model catalog.
+The command needs only the model catalog and calls no server. If it fails, it prints the reason and
+exits with 1. `darkroom verify IMAGE --against AGAIN` compares the two files.
 """
 
 import argparse
@@ -24,7 +23,7 @@ def main() -> int:
     """Generate the image again; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gpu_subscriber.reproduce", description=__doc__)
     parser.add_argument("image", type=Path, help="an image file that darkroom generated")
-    parser.add_argument("again", type=Path, help="where to write the new picture, in the same format")
+    parser.add_argument("again", type=Path, help="the file to write, in the same format")
     asked = parser.parse_args()
     try:
         asked.again.write_bytes(_generated_again(asked.image.read_bytes()))

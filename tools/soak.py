@@ -1,9 +1,7 @@
 """Soak test: random tasks and random faults for a given time.
 
-    python -m tools.soak --minutes 30 [--seed 7] [--engine stand_in]
-
-A seed repeats the tasks and the faults in their order, but not their timing. Writes a report to the
-folder of `--report`, and exits with 1 when a guarantee was violated.
+A seed repeats the tasks and the faults in their order, but not their timing. The test writes a
+report to the folder of `--report`, and exits with 1 when a guarantee was violated.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Draws held-out prompts with the stock pipeline and counts what the detector finds.
+"""Generate images of held-out prompts with the stock pipeline, and count what the detector finds.
 
-`python -m gpu_subscriber.demo_model.evaluate --help`. Nothing is picked: the prompts follow from the seed, and
-prompt k is drawn once, with seed `seed + k`.
+The images are not selected: the prompts follow from the seed, and prompt k is generated once, with
+the seed `seed + k`.
 """
 
 import argparse
@@ -157,7 +157,7 @@ def main() -> None:
     if options.report:
         options.report.write_text(json.dumps(report, indent=2) + "\n")
     if options.contact_sheet:
-        sheet = contact_sheet(drawings[: options.sheet_pictures])
+        sheet = contact_sheet(drawings[: options.sheet_images])
         cv2.imwrite(str(options.contact_sheet), sheet[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
@@ -174,8 +174,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=256, help="pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--report", type=Path, help="where to write the figures as JSON")
-    parser.add_argument("--contact-sheet", type=Path, help="where to write a PNG of the first pictures")
-    parser.add_argument("--sheet-pictures", type=int, default=36)
+    parser.add_argument("--contact-sheet", type=Path, help="where to write a PNG of the first images")
+    parser.add_argument("--sheet-images", type=int, default=36)
     return parser.parse_args()
 
 

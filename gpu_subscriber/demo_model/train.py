@@ -1,6 +1,6 @@
-"""Makes the demo model from nothing: `python -m gpu_subscriber.demo_model.train --help`.
+"""Train the demo model from scratch.
 
-Every stage is seeded, keeps its state in the working folder, and continues where it was interrupted.
+Every stage is seeded and keeps its state in the working folder. An interrupted training resumes.
 """
 
 import argparse
