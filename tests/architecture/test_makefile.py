@@ -23,7 +23,12 @@ def test_makefile_chooses_the_newest_working_python(tmp_path: Path, working: set
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\nexit {0 if name in working else 127}\n")
         program.chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"}
+    # `make test-unit PYTHON=...` passes the variable on in MAKEFLAGS, too.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHON", "MAKEFLAGS", "MAKEOVERRIDES")
+    }
     ran = subprocess.run(
         ["make", "--silent", "--eval", "chosen:\n\t@echo '$(PYTHON)'", "chosen"],
         cwd=ROOT,
