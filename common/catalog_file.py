@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from common.domain.models.catalog import ModelCatalog
 from common.domain.models.families import WHOLE_PIPELINE, family_problem
 from common.domain.models.pipeline_traits import PipelineTraits
-from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
+from common.model_folder import UnservableModelError, entry_fields, folder_traits
 
 _MUST_STATE = ("samplers", "traits", "limits.side_multiple")
 
@@ -36,16 +36,19 @@ def parse_catalog(data: bytes, *, beside: Path) -> ModelCatalog:
     Raises CatalogEntryError and pydantic's ValidationError.
     """
     content = ModelEntries.model_validate_json(data)
+    entries = [_located(entry, beside) for entry in content.models]
+    folders = [_found(entry, f"models/{number}") for number, entry in enumerate(entries)]
     completed = [
-        _completed(_located(entry, beside), f"models/{number}") for number, entry in enumerate(content.models)
+        _completed(entry, found, f"models/{number}")
+        for number, (entry, found) in enumerate(zip(entries, folders, strict=True))
     ]
     catalog = ModelCatalog.model_validate_json(json.dumps({"models": completed}))
-    for number, spec in enumerate(catalog.models):
-        if problem := family_problem(spec.family, folder_class(Path(spec.source))):
+    for number, (spec, found) in enumerate(zip(catalog.models, folders, strict=True)):
+        problem = family_problem(spec.family, None if found is None else found.class_name)
+        if problem is None and found is not None and found.is_known:
+            problem = spec.promises_beyond(found)
+        if problem is not None:
             raise CatalogEntryError(f"models/{number}: {problem}")
-        found = _found(spec.source, f"models/{number}")
-        if found is not None and found.is_known and (problems := spec.promises_beyond(found)):
-            raise CatalogEntryError(f"models/{number}: {problems}")
     return catalog
 
 
@@ -58,11 +61,10 @@ def _located(entry: Any, beside: Path) -> Any:
     return {**entry, **{name: str(folder) for name, folder in found.items() if folder.is_dir()}}
 
 
-def _completed(entry: Any, where: str) -> Any:
+def _completed(entry: Any, found: PipelineTraits | None, where: str) -> Any:
     """Fill in the fields that the entry omits from the model's folder."""
     if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
         return entry
-    found = _found(entry["source"], where)
     if found is not None and found.is_known:
         fields = entry_fields(found)
         limits = entry.get("limits", {})
@@ -84,11 +86,9 @@ def _missing(entry: Mapping[str, Any]) -> list[str]:
     return [name for name in _MUST_STATE if name not in stated]
 
 
-def _found(source: str, where: str) -> PipelineTraits | None:
-    folder = Path(source)
-    if not folder.is_dir():
-        return None
+def _found(entry: Any, where: str) -> PipelineTraits | None:
+    source = entry.get("source") if isinstance(entry, dict) else None
     try:
-        return folder_traits(folder)
+        return folder_traits(Path(source)) if isinstance(source, str) else None
     except UnservableModelError as error:
         raise CatalogEntryError(f"{where}: {error}") from error

@@ -16,19 +16,14 @@ class UnservableModelError(Exception):
     """The pipeline class in the folder cannot be served; the text gives the reason."""
 
 
-def folder_class(folder: Path) -> str | None:
-    """Return the class of the pipeline in this folder; None if there is no readable one."""
-    class_name = _read(folder / INDEX).get("_class_name")
-    return class_name if isinstance(class_name, str) else None
-
-
 def folder_traits(folder: Path) -> PipelineTraits | None:
     """Return the traits of the pipeline in this folder; None if there is no readable one.
 
     Raises UnservableModelError.
     """
-    class_name, index = folder_class(folder), _read(folder / INDEX)
-    if class_name is None:
+    index = _read(folder / INDEX)
+    class_name = index.get("_class_name")
+    if not isinstance(class_name, str):
         return None
     if reason := UNSERVABLE_PIPELINES.get(class_name):
         raise UnservableModelError(f"a {class_name} cannot be served: {reason}")

@@ -32,9 +32,7 @@ class SharedSettings(BaseSettings):
     log_format: str = "json"
     """`json`, as Cloud Logging reads it, or `console` for people."""
     trace_exporter: Literal["auto", "none", "console", "file", "otlp", "google"] = "auto"
-    """Exporter of spans; `auto` is `otlp` if an endpoint is set, `google` on Google Cloud, else
-    `none`.
-    """
+    """`auto` exports spans by `otlp` if an endpoint is set, to `google` on Google Cloud, else not."""
     trace_folder: Path = Path("traces")
     """Folder for the exporter `file`: a file per process, a line per span."""
     metric_exporter: Literal["auto", "none", "prometheus", "otlp", "google"] = "auto"

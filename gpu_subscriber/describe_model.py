@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.domain.models.families import family_of
-from common.model_folder import UnservableModelError, entry_fields, folder_class, folder_traits
+from common.model_folder import UnservableModelError, entry_fields, folder_traits
 
 
 def main() -> int:
@@ -31,20 +31,19 @@ def main() -> int:
 def described(folder: Path) -> dict[str, Any]:
     """Return the catalog entry of this folder. Raises UnservableModelError."""
     found = folder_traits(folder)
-    class_name = folder_class(folder)
-    if found is None or class_name is None:
+    if found is None:
         raise UnservableModelError(f"{folder} has no readable model_index.json")
     if not found.is_known:
         print(  # noqa: T201 (as above)
-            f"describe_model: the traits of a {class_name} are not known: the entry promises no more than what every "
-            "pipeline keeps",
+            f"describe_model: the traits of a {found.class_name} are not known: the entry states only what every "
+            "pipeline supports",
             file=sys.stderr,
         )
     name = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")[:63] or "model"
     return {
         "name": name,
         "title": folder.resolve().name,
-        "family": family_of(class_name),
+        "family": family_of(found.class_name),
         "source": str(folder),
         **entry_fields(found),
     }

@@ -36,8 +36,8 @@ class FirestoreWorkerReports:
         return self._read(self._workers.where(filter=FieldFilter("alive_until", ">", now)))
 
     def latest(self, model: str, *, limit: int) -> tuple[WorkerReport, ...]:
-        knowing = self._workers.where(filter=FieldFilter(MEASURED_MODELS, "array_contains", model))
-        newest_first = knowing.order_by("alive_until", direction=firestore.Query.DESCENDING)
+        measured = self._workers.where(filter=FieldFilter(MEASURED_MODELS, "array_contains", model))
+        newest_first = measured.order_by("alive_until", direction=firestore.Query.DESCENDING)
         return self._read(newest_first.limit(limit))
 
     def _read(self, query: Any) -> tuple[WorkerReport, ...]:

@@ -7,5 +7,4 @@ class SystemClock:
     """The Clock of production."""
 
     def now(self) -> datetime:
-        """Return the current time in UTC, timezone-aware."""
         return datetime.now(UTC)

@@ -1,16 +1,4 @@
-"""Every error of the domain, with the stable code that HTTP, Firestore, logs and docs share.
-
-DomainError
-├── TaskNotFoundError            task_not_found
-├── TaskAlreadyExistsError       task_already_exists
-├── InvalidTransitionError       invalid_transition
-│   └── AttemptsExhaustedError   attempts_exhausted
-├── ClaimHeldError               claim_held
-├── ClaimLostError               claim_lost
-├── ParametersRejectedError      parameters_rejected
-├── UnknownModelError            unknown_model
-└── DependencyUnavailableError   dependency_unavailable
-"""
+"""Every error of the domain, with the stable code that HTTP, Firestore, logs and docs share."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -14,9 +14,7 @@ MAX_PROMPT_CHARACTERS = 2_000
 MAX_SEED = 2**63 - 1
 """The largest seed that both torch's generators and Firestore's signed 64-bit integers hold."""
 _PASSES_AROUND = 3
-"""Encoding the prompt and decoding the image cost about as much as this many forwards of the
-denoiser.
-"""
+"""Encoding the prompt and decoding the image cost about this many forwards of the denoiser."""
 
 
 class Sampler(StrEnum):
@@ -43,7 +41,7 @@ class OutputFormat(StrEnum):
 
     @property
     def content_type(self) -> str:
-        """The media type."""
+        """The media type of the files."""
         return f"image/{self.value}"
 
     @property
@@ -92,7 +90,7 @@ class GenerationParameters(BaseModel):
 
     @property
     def pass_pixels(self) -> int:
-        """The amount of computation: millions of pixels × forwards, over all images."""
+        """Width × height × forwards per step."""
         return self.width * self.height * self.passes_per_step
 
     @property

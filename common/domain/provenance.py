@@ -25,9 +25,7 @@ class Environment(_Record):
     """Threads of one forward; None on a GPU."""
     dtype: str
     channels_last: tuple[str, ...] = ()
-    """The networks in channels-last memory format, chosen by measuring at the start: the next start
-    may differ.
-    """
+    """The networks in channels-last memory format, chosen by measuring at each start."""
     compiled: bool = False
     versions: dict[str, str]
     """Versions of the software that affects pixels, by name."""
@@ -54,13 +52,9 @@ class DrawConditions(_Record):
     batches: tuple[int, ...]
     """How many runs shared each step: sums differ in their last bits between batch sizes."""
     resumes: tuple[Resume, ...] = ()
-    """The latest resumes, oldest first. A resumed run generates the same image as an undisturbed
-    one.
-    """
+    """The latest resumes, oldest first. A resumed run generates the same image."""
     started_over_because: str | None = None
-    """Why the checkpoint of an earlier attempt was refused; None if none was. The image was
-    generated from the start.
-    """
+    """Why a checkpoint was refused, so that the image was started over; None if none was."""
     decoded_in_tiles: bool = False
     """The image was decoded in tiles because memory was short; seams may be visible."""
 

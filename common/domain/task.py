@@ -108,10 +108,10 @@ class Task(TaskSteps):
         For a task that no worker will finish. A task that has finished images completes with those.
         """
         self._must_not_be_terminal("abandoned")
-        given_up = self._without_dead_claim(now)
+        unclaimed = self._without_dead_claim(now)
         if self.cancel_requested_at is not None:
-            return given_up._ended(TaskStatus.CANCELLED, now)
-        return given_up._failed_or_partial(failure, now)
+            return unclaimed._ended(TaskStatus.CANCELLED, now)
+        return unclaimed._failed_or_partial(failure, now)
 
     def resubmitted(self, now: datetime, *, attempts: int = DEFAULT_ATTEMPTS) -> "Task":
         """Failed, cancelled or partial → queued, with the same id and seed.
@@ -256,12 +256,12 @@ class Task(TaskSteps):
             raise InvalidTransitionError("a permanent failure cannot be released; it is failed")
         if self.attempts_left <= 0:
             raise AttemptsExhaustedError(f"all attempts of task {self.id!r} are used up")
-        return replace(self._with_output(output)._given_up(failure.code, now), failure=failure)
+        return replace(self._with_output(output)._requeued(failure.code, now), failure=failure)
 
     def handed_back(self, claim: Claim, now: datetime, *, output: AttemptOutput = NO_OUTPUT) -> "Task":
         """Processing → queued after a shutdown or preemption. The attempt is given back."""
         self._must_be_held(claim)
-        back = self._with_output(output)._given_up(Ending.HANDED_BACK, now)
+        back = self._with_output(output)._requeued(Ending.HANDED_BACK, now)
         return replace(back, attempts_left=self.attempts_left + 1)
 
     def failed(

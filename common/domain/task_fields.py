@@ -43,9 +43,7 @@ class TaskFields:
     start_by: datetime | None = None
     """The task fails if no worker has started by then."""
     attempt: int = 0
-    """The number of the latest attempt. It only grows: it fences writes and is part of object
-    names.
-    """
+    """The number of the latest attempt. It only grows: it fences writes and names objects."""
     attempts_left: int = DEFAULT_ATTEMPTS
     claim: Claim | None = None
     history: tuple[PastAttempt, ...] = ()
@@ -54,9 +52,7 @@ class TaskFields:
     progress: Progress = field(default_factory=Progress)
     previews: tuple[Preview, ...] = ()
     images: tuple[StoredImage, ...] = ()
-    """The finished images by index, from the moment each is stored; a cancelled or failed task
-    keeps them.
-    """
+    """The finished images by index, as soon as each is stored; every terminal task keeps them."""
     failed_images: tuple[FailedImage, ...] = ()
     """The images that cannot be generated, by index."""
     failure: Failure | None = None
@@ -76,8 +72,7 @@ class TaskFields:
     callback_url: str | None = None
     callback_events: tuple[str, ...] = ("finished",)
     revision: str | None = field(default=None, compare=False)
-    """The stored revision that this value was read from; set by the TaskStore and opaque to others.
-    """
+    """The stored revision that this value was read from; set by the TaskStore, opaque to others."""
 
     @property
     def folder(self) -> str:
@@ -86,16 +81,16 @@ class TaskFields:
 
     @property
     def missing_images(self) -> tuple[int, ...]:
-        """Its usage; an attempt in progress counts as of its latest heartbeat."""
+        """The indices of the images that are neither finished nor failed."""
         settled = {image.index for image in self.images} | {image.index for image in self.failed_images}
         return tuple(index for index in range(self.parameters.num_images) if index not in settled)
 
     @property
-    def usage_if_ended(self) -> Usage:
-        """Its usage without any further seconds: an attempt in progress counts as of its latest heartbeat."""
+    def usage_with_claim(self) -> Usage:
+        """Its usage; an attempt in progress counts as if it ended with its latest heartbeat."""
         runs = () if self.claim is None else self.claim.runs
         kept, lost = {image.index for image in self.images}, {image.index for image in self.failed_images}
-        return self.usage.with_attempt(runs, kept=kept, lost=lost).closed()
+        return self.usage.with_attempt(runs, kept=kept, lost=lost)
 
     @property
     def is_partial(self) -> bool:

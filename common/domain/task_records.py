@@ -71,9 +71,7 @@ class PastAttempt:
     traceparent: str | None = None
     """Its span, as W3C Trace Context."""
     gpu_seconds: float | None = None
-    """Device seconds of the attempt; for a worker that died, as of its last heartbeat. None before
-    1.6.
-    """
+    """Device seconds, for a worker that died as of its last heartbeat. None before version 1.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

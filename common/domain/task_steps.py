@@ -40,7 +40,7 @@ class TaskSteps(TaskFields):
         count = self.parameters.num_images
         return Progress(steps=self.parameters.steps, value=min(1.0, len(self.images) / count))
 
-    def _given_up(self, ending: str, now: datetime) -> Self:
+    def _requeued(self, ending: str, now: datetime) -> Self:
         return replace(
             self._with_attempt_ended(ending, now),
             status=TaskStatus.QUEUED,
@@ -100,9 +100,5 @@ class TaskSteps(TaskFields):
             self,
             claim=None,
             history=(*self.history, self.claim.ended(ending, at))[-MAX_HISTORY:],
-            usage=self.usage.with_attempt(
-                self.claim.runs,
-                kept={image.index for image in self.images},
-                lost={image.index for image in self.failed_images},
-            ),
+            usage=self.usage_with_claim,
         )

@@ -25,7 +25,7 @@ class UsageEntry:
         An attempt in progress counts as of its latest heartbeat.
         """
         day = (task.finished_at or now).astimezone(UTC).date()
-        usage = task.usage_if_ended
+        usage = task.usage_with_claim.closed()
         return cls(
             user_id=task.user_id,
             day=day,

@@ -76,8 +76,7 @@ class WorkerReport:
     alive_until: datetime
     """When it counts as dead without another report; `reported_at` when it is shutting down."""
     expires_at: datetime
-    """When the report may be deleted: long after the worker's end, since estimates use its times.
-    """
+    """When the report may be deleted: long after the worker's end, for estimates use its times."""
     times: tuple[ModelTimes, ...] = ()
     """For the models that it has generated with, or measured during the warm-up."""
     handling_seconds: float | None = None

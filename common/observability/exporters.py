@@ -29,18 +29,16 @@ _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 def span_processor(settings: SharedSettings, origin: Origin) -> SpanProcessor | None:
     """Return the processor of finished spans; None if spans are not exported."""
-    match _decided(settings.trace_exporter, settings, origin):
+    match chosen := _decided(settings.trace_exporter, settings, origin):
         case "console":
             return SimpleSpanProcessor(ConsoleSpanExporter())
         case "file":
             return _to_file(settings, origin)
-        case "otlp":
+        case "otlp" | "google":
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-            return BatchSpanProcessor(OTLPSpanExporter())
-        case "google":
-            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
+            if chosen == "otlp":
+                return BatchSpanProcessor(OTLPSpanExporter())
             return BatchSpanProcessor(OTLPSpanExporter(GOOGLE_TRACES, session=_google_session()))
         case _:
             return None
@@ -48,19 +46,16 @@ def span_processor(settings: SharedSettings, origin: Origin) -> SpanProcessor | 
 
 def metric_reader(settings: SharedSettings, origin: Origin) -> MetricReader | None:
     """Return the reader of the metrics; None if metrics are not exported."""
-    match _decided(settings.metric_exporter, settings, origin):
+    match chosen := _decided(settings.metric_exporter, settings, origin):
         case "prometheus":
             return _for_prometheus(settings)
-        case "otlp":
+        case "otlp" | "google":
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-            return PeriodicExportingMetricReader(OTLPMetricExporter())
-        case "google":
-            from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-
-            return PeriodicExportingMetricReader(
-                OTLPMetricExporter(GOOGLE_METRICS, session=_google_session())
-            )
+            if chosen == "otlp":
+                return PeriodicExportingMetricReader(OTLPMetricExporter())
+            exporter = OTLPMetricExporter(GOOGLE_METRICS, session=_google_session())
+            return PeriodicExportingMetricReader(exporter)
         case _:
             return None
 

@@ -20,9 +20,7 @@ class DeadLetterOrigin:
     """The origin of a dead letter. Unrecorded fields are None."""
 
     reason: str | None = None
-    """The worker's reason; None if Pub/Sub forwarded the message, which records only the delivery
-    count.
-    """
+    """The worker's reason; None if Pub/Sub forwarded the message."""
     subscription: str | None = None
     message_id: str | None = None
     delivery_count: int | None = None

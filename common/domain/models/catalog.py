@@ -17,7 +17,7 @@ from common.domain.parameters import (
     Sampler,
 )
 
-_UNSPEAKABLE = 10**30
+_MAX_PRINTED = 10**30
 """Larger numbers are not printed in messages; JSON allows thousands of digits."""
 
 
@@ -72,13 +72,9 @@ class ModelSpec(_Record):
     traits: ModelTraits = ModelTraits()
     output_formats: tuple[OutputFormat, ...] = tuple(OutputFormat)
     max_prompt_tokens: int | None = Field(default=None, ge=1)
-    """Number of prompt tokens that the model reads, without begin and end tokens; it ignores the
-    rest. None if unknown.
-    """
+    """Number of prompt tokens that the model reads, without begin and end tokens; None if unknown."""
     tokenizer: str | None = None
-    """The folder of the tokenizer that the API reads; by default `tokenizer` in `source`, if that
-    is a folder.
-    """
+    """The folder of the tokenizer for the API; by default `tokenizer` in `source`, if that is a folder."""
     limits: ModelLimits = ModelLimits()
     defaults: ModelDefaults = ModelDefaults()
 
@@ -142,10 +138,10 @@ class ModelSpec(_Record):
         if ignored := [sampler for sampler in self.samplers if sampler not in found.samplers]:
             problems.append(
                 f"the model does not obey the samplers {', '.join(ignored)}; write "
-                f'"samplers": {_as_json([sampler.value for sampler in found.samplers])}, or fewer of them'
+                f'"samplers": {json.dumps([sampler.value for sampler in found.samplers])}, or fewer of them'
             )
         if self.traits != found.traits and not self._promises_less(found):
-            written = _as_json(found.traits.model_dump(mode="json"))
+            written = json.dumps(found.traits.model_dump(mode="json"))
             problems.append(f'the model obeys other parameters; write "traits": {written}')
         if self.limits.side_multiple % found.side_multiple:
             problems.append(
@@ -215,14 +211,10 @@ class ModelSpec(_Record):
         return None
 
 
-def _as_json(value: Any) -> str:
-    return json.dumps(value)
-
-
 def _outside(pointer: str, got: float, low: float, high: float, *, unit: str = "") -> FieldProblem | None:
     if low <= got <= high:
         return None
-    is_endless = isinstance(got, int) and abs(got) >= _UNSPEAKABLE
+    is_endless = isinstance(got, int) and abs(got) >= _MAX_PRINTED
     value = "a number of too many digits" if is_endless else str(got)
     return FieldProblem(pointer, f"must be between {low} and {high}{unit}, got {value}")
 

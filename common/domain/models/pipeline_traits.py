@@ -13,9 +13,7 @@ from common.domain.models.traits import Guidance, ModelTraits
 from common.domain.parameters import Sampler
 
 Configs = Mapping[str, Mapping[str, Any]]
-"""The configuration of each component of a pipeline by name; a scheduler's has its class as
-`_class_name`.
-"""
+"""The configuration of each component by name; a scheduler's has its class as `_class_name`."""
 
 DIFFUSION_SCHEDULERS = frozenset(
     f"{name}Scheduler"
@@ -39,6 +37,7 @@ class PipelineTraits:
     `is_known` is true if its class itself is in the table below, not only its components.
     """
 
+    class_name: str
     traits: ModelTraits
     samplers: tuple[Sampler, ...]
     side_multiple: int
@@ -67,9 +66,7 @@ _KNOWN = {
     "ZImagePipeline": _PipelineClass(guidance=_CFG),
 }
 TRUE_GUIDANCE_PIPELINES = frozenset({"QwenImagePipeline"})
-"""Pipelines whose classifier-free guidance is the argument `true_cfg_scale`; `guidance_scale` is an
-embedding.
-"""
+"""Pipelines whose classifier-free guidance scale is the argument `true_cfg_scale`."""
 _PACKED = ("Flux", "QwenImage", "Chroma", "Bria")
 """Pipelines that pack 2 x 2 latents into one token, by the prefix of their names."""
 _FIXED_MULTIPLES = {"SanaPipeline": 32}
@@ -85,6 +82,7 @@ def pipeline_traits(class_name: str, configs: Configs) -> PipelineTraits:
     scheduler = configs.get("scheduler", {})
     guidance = Guidance.NONE if known is None else _guidance(known.guidance, class_name, configs)
     return PipelineTraits(
+        class_name=class_name,
         traits=ModelTraits(guidance=guidance, negative_prompt=guidance is Guidance.CLASSIFIER_FREE),
         samplers=obeyed_samplers(scheduler) if known is not None and known.takes_samplers else (Sampler.OWN,),
         side_multiple=lcm(

@@ -1,6 +1,7 @@
 """Check a loaded pipeline against its catalog entry, which must not promise too much."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from common.domain.models.catalog import ModelSpec
@@ -42,7 +43,8 @@ def found_traits(pipeline: Any) -> PipelineTraits:
         return found
     call = call_of(pipeline)
     is_guided = "guidance_scale" in call
-    return PipelineTraits(
+    return replace(
+        found,
         traits=ModelTraits(
             guidance=Guidance.CLASSIFIER_FREE if is_guided else Guidance.NONE,
             negative_prompt=is_guided and "negative_prompt" in call,
@@ -50,9 +52,6 @@ def found_traits(pipeline: Any) -> PipelineTraits:
         # Such a class may be written for its own scheduler. The author of the entry may restrict it
         # further.
         samplers=obeyed_samplers(scheduler_config(pipeline.scheduler)),
-        side_multiple=found.side_multiple,
-        min_steps=found.min_steps,
-        is_known=False,
     )
 
 

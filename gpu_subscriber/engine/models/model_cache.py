@@ -13,7 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from common.domain.models.catalog import ModelSpec
-from common.domain.models.families import WHOLE_PIPELINE
+from common.domain.models.families import WHOLE_PIPELINE, family_problem
 from gpu_subscriber.engine.devices import Device, is_device_lost
 from gpu_subscriber.engine.errors import ModelRefusedError, ModelUnavailableError
 from gpu_subscriber.engine.families.stable_diffusion import StableDiffusion
@@ -124,7 +124,10 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
     the file system.
     """
     own_folder = model_folder(spec.source)
-    folder = own_folder or _fetched(spec)
+    # Downloads a hub id as `from_pretrained` does, into a cache folder named after the commit.
+    folder = own_folder or Path(
+        DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True)
+    )
     pipeline = _load_pipeline(folder, device)
     check_entry(spec, pipeline)
     revision = None if own_folder else folder.name
@@ -134,10 +137,7 @@ def load_family(spec: ModelSpec, device: Device, *, compile_denoiser: bool = Fal
         if device.is_cuda:
             _tune_for_cuda(pipeline, compile_denoiser=compile_denoiser)
         return StableDiffusion(pipeline, folder=folder, revision=revision)
-    raise ModelRefusedError(
-        f"family {spec.family!r} cannot serve a {type(pipeline).__name__}; the catalog entry may say "
-        "'whole_pipeline' instead"
-    )
+    raise ModelRefusedError(str(family_problem(spec.family, type(pipeline).__name__)))
 
 
 def model_folder(source: str) -> Path | None:
@@ -149,14 +149,6 @@ def model_folder(source: str) -> Path | None:
         return Path(str(files("gpu_subscriber").joinpath(EMBEDDED_FOLDERS[name])))
     folder = Path(source)
     return folder if folder.is_dir() else None
-
-
-def _fetched(spec: ModelSpec) -> Path:
-    """Download a hub id as `from_pretrained` does.
-
-    Returns the cache folder, named after the commit.
-    """
-    return Path(DiffusionPipeline.download(spec.source, revision=spec.revision, use_safetensors=True))
 
 
 def _load_pipeline(folder: Path, device: Device) -> Any:
