@@ -1,7 +1,7 @@
 """Ports of the worker: its interfaces to infrastructure, with their errors.
 
 TaskStore, EventPublisher and Clock are shared with the API and are in `common.ports`.
-Implementations are in `adapters` and in `engine_client`, fakes in `tests/fakes`; one contract suite
+Implementations are in `adapters` and in `engine_host`, fakes in `tests/fakes`; one contract suite
 runs on both.
 """
 

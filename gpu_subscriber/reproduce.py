@@ -27,22 +27,15 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         asked.again.write_bytes(_generated_again(asked.image.read_bytes()))
+        return 0
     except ModelUnavailableError as error:
-        print(f"reproduce: {error.failure.message} {error.reason}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
-        return 1
+        message = f"{error.failure.message} {error.reason}"
     except EngineError as error:
-        print(f"reproduce: {error.failure.message}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
-        return 1
-    except (
-        UnreadableImageError,
-        UnknownModelError,
-        SettingsError,
-        ValidationError,
-        OSError,
-    ) as error:
-        print(f"reproduce: {error}", file=sys.stderr)  # noqa: T201 (a command talks to its terminal)
-        return 1
-    return 0
+        message = error.failure.message
+    except (UnreadableImageError, UnknownModelError, SettingsError, ValidationError, OSError) as error:
+        message = str(error)
+    print(f"reproduce: {message}", file=sys.stderr)  # noqa: T201 (a command writes to its terminal)
+    return 1
 
 
 def _generated_again(data: bytes) -> bytes:

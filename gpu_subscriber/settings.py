@@ -23,14 +23,11 @@ class WorkerSettings(SharedSettings):
     heartbeat_interval_seconds: float = Field(default=3.0, gt=0.0)
     """Longest interval between two renewals of a claim."""
     holder_silence_seconds: float = Field(default=7.0, gt=0.0)
-    """A redelivered task with a live claim is taken over if the claim is not renewed for this long.
-    """
+    """A redelivered task is taken over if its live claim is not renewed for this long."""
     cancellation_look_seconds: float = Field(default=2.0, ge=0.1)
-    """Longest delay before a cancellation is noticed; costs one read per interval without a write.
-    """
+    """Longest delay of a cancellation; costs one read per interval without a write."""
     progress_interval_seconds: float = Field(default=1.0, ge=0.1)
-    """Shortest interval between two progress writes of a task; Firestore sustains one per second.
-    """
+    """Shortest interval of progress writes of a task; Firestore sustains one per second."""
     progress_event_seconds: float = Field(default=5.0, ge=0.5)
     """Shortest interval between two progress events of a task, for owners who requested them."""
     report_interval_seconds: float = Field(default=10.0, gt=0.0)

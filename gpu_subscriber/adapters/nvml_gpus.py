@@ -24,29 +24,20 @@ def register_gpu_gauges() -> None:
         (str(index),): pynvml.nvmlDeviceGetHandleByIndex(index)
         for index in range(pynvml.nvmlDeviceGetCount())
     }
-    gauge(GPU_UTILIZATION, lambda: _read(handles, _utilization))
-    gauge(GPU_MEMORY_USED, lambda: _read(handles, _memory_used))
-    gauge(GPU_MEMORY_LIMIT, lambda: _read(handles, _memory_limit))
+    gauge(
+        GPU_UTILIZATION,
+        lambda: _read(handles, lambda gpu: pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100),
+    )
+    gauge(GPU_MEMORY_USED, lambda: _read(handles, lambda gpu: pynvml.nvmlDeviceGetMemoryInfo(gpu).used))
+    gauge(GPU_MEMORY_LIMIT, lambda: _read(handles, lambda gpu: pynvml.nvmlDeviceGetMemoryInfo(gpu).total))
 
 
-def _read(handles: Handles, ask: Callable[[Any], float]) -> Reading:
+def _read(handles: Handles, value_of: Callable[[Any], float]) -> Reading:
     """Read a value per GPU index. A GPU that does not respond is omitted."""
     found = {}
     for index, handle in handles.items():
         try:
-            found[index] = ask(handle)
+            found[index] = float(value_of(handle))
         except pynvml.NVMLError:
             continue
     return found
-
-
-def _utilization(handle: Any) -> float:
-    return float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
-
-
-def _memory_used(handle: Any) -> float:
-    return float(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
-
-
-def _memory_limit(handle: Any) -> float:
-    return float(pynvml.nvmlDeviceGetMemoryInfo(handle).total)

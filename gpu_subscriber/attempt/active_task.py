@@ -71,7 +71,8 @@ class ActiveTask(ProgressListener):
         self._images: tuple[StoredImage, ...] = ()
         self._failed_images: tuple[FailedImage, ...] = ()
         self._written_images = 0
-        self._reported_seconds = 0.0
+        self.reported_seconds = 0.0
+        """The device seconds of this attempt that the latest renewal of its claim stored."""
         self._task = task
         self._store = store
         self._clock = clock
@@ -80,8 +81,9 @@ class ActiveTask(ProgressListener):
         self._writing = threading.Lock()
         self._state = threading.Lock()
         self._generation: Generation | None = None
-        self._stop_reason: StopReason | None = None
-        self.began_at = self._drawn_at = clock.now()
+        self.stop_reason: StopReason | None = None
+        """Why the attempt is being stopped; None if it is not."""
+        self.began_at = self._generated_at = clock.now()
         self._written_at = self._seen_at = self.began_at
         self._written_phase = Phase.WAITING
         self._written_value = 0.0
@@ -92,11 +94,6 @@ class ActiveTask(ProgressListener):
     def task(self) -> Task:
         """The task as last written or read, with the warnings that the engine has reported since."""
         return warned(self._task, self.tracker.warnings)
-
-    @property
-    def stop_reason(self) -> StopReason | None:
-        """Why the attempt is being stopped; None if it is not."""
-        return self._stop_reason
 
     # ── what the engine reports ──────────────────────────────────────────────────────────────────────────
 
@@ -121,7 +118,7 @@ class ActiveTask(ProgressListener):
 
     def image_generated(self, image: GeneratedImage) -> None:
         """Record an image that the engine has finished; encoding and upload follow."""
-        self._drawn_at = self._clock.now()
+        self._generated_at = self._clock.now()
         self.tracker.image_finished(image.index)
 
     def image_stored(self, image: StoredImage) -> None:
@@ -143,14 +140,9 @@ class ActiveTask(ProgressListener):
         return AttemptOutput(images=self._images, failed_images=self._failed_images, runs=runs)
 
     @property
-    def reported_seconds(self) -> float:
-        """The device seconds of this attempt that the latest renewal of its claim stored."""
-        return self._reported_seconds
-
-    @property
     def generation_seconds(self) -> float:
         """Time from the start of the attempt to its latest generated image; 0 before the first."""
-        return (self._drawn_at - self.began_at).total_seconds()
+        return (self._generated_at - self.began_at).total_seconds()
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -158,7 +150,7 @@ class ActiveTask(ProgressListener):
         """Set the generation that `stop` interrupts. An earlier stop is applied now."""
         with self._state:
             self._generation = generation
-            reason = self._stop_reason
+            reason = self.stop_reason
         if reason is not None:
             generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
 
@@ -168,8 +160,8 @@ class ActiveTask(ProgressListener):
         The first reason is kept, except that a lost claim overrides all others.
         """
         with self._state:
-            if self._stop_reason is None or reason is StopReason.CLAIM_LOST:
-                self._stop_reason = reason
+            if self.stop_reason is None or reason is StopReason.CLAIM_LOST:
+                self.stop_reason = reason
             generation = self._generation
         if generation is not None:
             generation.interrupt(want_checkpoints=reason is StopReason.DRAINING)
@@ -199,7 +191,7 @@ class ActiveTask(ProgressListener):
         with self._writing:
             if self._task.claim is not None:
                 self._on_progress(self._update(renewed))
-                self._reported_seconds = sum(run.gpu_seconds for run in output.runs)
+                self.reported_seconds = sum(run.gpu_seconds for run in output.runs)
         self._written_at = self._seen_at = self._not_before = now
         self._written_images = len(output.images) + len(output.failed_images)
         self._written_phase = snapshot.progress.phase

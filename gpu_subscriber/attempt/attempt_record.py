@@ -39,7 +39,7 @@ class AttemptRecord:
     """Filled while a delivery is processed. Never contains a prompt."""
 
     clock: Clock
-    bill: GpuCost
+    gpu_cost: GpuCost
     began_at: datetime
     span: Span
     result: str = "crashed"
@@ -59,7 +59,7 @@ class AttemptRecord:
 
     def claimed(self, task: Task, *, before: Task) -> None:
         """Record the claimed task and link its span to the preceding ones."""
-        self.bill.count_settled(before, task)
+        self.gpu_cost.count_settled(before, task)
         self.fields |= {
             "model": task.parameters.model,
             "lane": task.lane.value,
@@ -86,12 +86,12 @@ class AttemptRecord:
         """
         if self.attempt_of is not None:
             lost = max(0.0, self.gpu_seconds - reported_seconds)
-            self.bill.count(model=self.attempt_of.parameters.model, wasted=lost)
+            self.gpu_cost.count(model=self.attempt_of.parameters.model, wasted=lost)
 
     def ended(self, task: Task) -> None:
         """Record the task at the end of the attempt."""
         if self.attempt_of is not None:
-            self.bill.count_settled(self.attempt_of, task)
+            self.gpu_cost.count_settled(self.attempt_of, task)
         self.result, self.left_as = task.status.value, task
         self.fields |= {"attempts_left": task.attempts_left, "images": len(task.images)}
         if task.failure is not None:
@@ -140,7 +140,7 @@ class AttemptRecord:
 
 
 @contextmanager
-def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuCost) -> Iterator[AttemptRecord]:
+def recorded_attempt(delivery: Delivery, clock: Clock, gpu_cost: GpuCost) -> Iterator[AttemptRecord]:
     """Continue the message's trace, and write the record at the end."""
     with processing(
         delivery.subscription,
@@ -148,23 +148,19 @@ def recorded_attempt(delivery: Delivery, clock: Clock, bill: GpuCost) -> Iterato
         attributes=delivery.attributes,
         delivery_attempt=delivery.delivery_attempt,
     ) as work:
-        record = AttemptRecord(clock=clock, bill=bill, began_at=clock.now(), span=work.span)
+        record = AttemptRecord(clock=clock, gpu_cost=gpu_cost, began_at=clock.now(), span=work.span)
         try:
             yield record
         finally:
             if record.settlement is Settlement.RETURN:
                 work.returned_because = record.result
             record.finish()
-            _log_line(delivery, record)
-
-
-def _log_line(delivery: Delivery, record: AttemptRecord) -> None:
-    _log.info(
-        "attempt_finished",
-        message_id=delivery.message_id,
-        delivery_attempt=delivery.delivery_attempt,
-        result=record.result,
-        settlement=record.settlement.value,
-        seconds=record.seconds(),
-        **record.fields,
-    )
+            _log.info(
+                "attempt_finished",
+                message_id=delivery.message_id,
+                delivery_attempt=delivery.delivery_attempt,
+                result=record.result,
+                settlement=record.settlement.value,
+                seconds=record.seconds(),
+                **record.fields,
+            )

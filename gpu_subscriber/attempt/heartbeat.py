@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -36,18 +36,13 @@ class Heartbeat:
         self._active: list[ActiveTask] = []
         self._wake = threading.Event()
         self._stopping = False
-        self._last_beat_at = clock.now()
+        self.last_beat_at = clock.now()
 
     @property
     def active_tasks(self) -> tuple[ActiveTask, ...]:
         """The tasks whose claims are being renewed."""
         with self._lock:
             return tuple(self._active)
-
-    @property
-    def last_beat_at(self) -> datetime:
-        """The time of the last beat."""
-        return self._last_beat_at
 
     @contextmanager
     def holding(self, active: ActiveTask) -> Iterator[None]:
@@ -79,12 +74,12 @@ class Heartbeat:
     def beat(self) -> None:
         """Write or read every task that is due."""
         for active in self.active_tasks:
-            now = self._last_beat_at = self._clock.now()
+            now = self.last_beat_at = self._clock.now()
             if active.renewal_due_at(self._pace) <= now:
                 self._attend(active, partial(active.renew, self._claim_ttl))
             elif active.refresh_due_at(self._pace) <= now:
                 self._attend(active, active.refresh)
-        self._last_beat_at = self._clock.now()
+        self.last_beat_at = self._clock.now()
 
     def _attend(self, active: ActiveTask, to_do: Callable[[], None]) -> None:
         try:

@@ -177,16 +177,14 @@ class ProcessTask:
             try:
                 with spanned("end attempt"):
                     ended = self.dependency_retry(lambda: active.update(ending))
-            except (ClaimLostError, InvalidTransitionError):
-                record.lost(reported_seconds=active.reported_seconds)
-                self._remove_leftovers(task)
-                raise
-            except TaskNotFoundError:
-                record.lost(reported_seconds=0.0)  # the task was deleted, and the reported seconds with it
-                self._remove_leftovers(task)
-                raise
             except DependencyUnavailableError:
                 record.lost(reported_seconds=active.reported_seconds)
+                raise
+            except (ClaimLostError, InvalidTransitionError, TaskNotFoundError) as error:
+                # The reported seconds of a deleted task were deleted with it.
+                is_deleted = isinstance(error, TaskNotFoundError)
+                record.lost(reported_seconds=0.0 if is_deleted else active.reported_seconds)
+                self._remove_leftovers(task)
                 raise
             self.timing_stats.task_ended(ended, generation_seconds=active.generation_seconds)
             return ended

@@ -17,13 +17,9 @@ _PHASE_ORDER = (
     Phase.LOADING_MODEL,
     Phase.WAITING,
 )
-"""The images of a task may be in different phases; the task shows the first of these that any image
-is in.
-"""
+"""The task shows the first of these phases that any of its images is in."""
 _MAX_PREVIEW_BYTES = 300_000
-"""Limit for all previews of a task: Firestore limits documents to 1 MiB, and sends all of it to
-each listener.
-"""
+"""Of all previews of a task: Firestore limits documents to 1 MiB and sends each listener all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,7 @@ from common.ports import Clock, EventPublisher
 
 _log = structlog.get_logger(__name__)
 _MAX_PENDING = 100
-"""Over all tasks. The queue only grows this long while Pub/Sub is unavailable; the events are
-outdated by then.
-"""
+"""Over all tasks. The queue grows this long only while Pub/Sub is unavailable."""
 Run = Callable[[Callable[[], None]], object]
 
 
@@ -33,7 +31,7 @@ class ProgressEvents:
         self._events = events
         self._clock = clock
         self._pause = timedelta(seconds=progress_seconds)
-        self._run: Run = run or ThreadPoolExecutor(1, thread_name_prefix="task-course").submit
+        self._run: Run = run or ThreadPoolExecutor(1, thread_name_prefix="progress-events").submit
         self._published_at: dict[str, datetime] = {}
         self._waiting = 0
         self._lock = threading.Lock()
@@ -65,7 +63,7 @@ class ProgressEvents:
             try:
                 publish()
             except DependencyUnavailableError as error:
-                _log.warning("course_not_told", task_id=task.id, dependency=error.dependency)
+                _log.warning("progress_event_not_published", task_id=task.id, dependency=error.dependency)
             finally:
                 with self._lock:
                     self._waiting -= 1

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -68,7 +69,7 @@ class Device:
     clock: Callable[[], float] = time.perf_counter
     """Times a device without events."""
     _steps: deque[Any] = field(default_factory=deque)
-    _landings: deque[Transfer] = field(default_factory=deque)
+    _transfers: deque[Transfer] = field(default_factory=deque)
 
     @classmethod
     def chosen(cls, settings: EngineSettings) -> "Device":
@@ -84,7 +85,7 @@ class Device:
         name = settings.dtype
         if name == "auto":
             name = "bfloat16" if kind == "cuda" else "float32"
-        new_event = _timed_event if kind == "cuda" else None
+        new_event = partial(torch.cuda.Event, enable_timing=True) if kind == "cuda" else None
         return cls(torch_device=torch.device(kind), dtype=getattr(torch, name), new_event=new_event)
 
     @property
@@ -100,13 +101,13 @@ class Device:
     @property
     def has_transfers(self) -> bool:
         """Whether any result or time is pending."""
-        return bool(self._landings)
+        return bool(self._transfers)
 
     def fetch(self, *tensors: torch.Tensor, deliver: Callable[..., None]) -> None:
         """Start copying to the CPU without waiting; a later `finish_transfers` passes the copies to `deliver`."""
         copies = tuple(tensor.to("cpu", non_blocking=True) for tensor in tensors)
         event = self._recorded() if any(tensor.is_cuda for tensor in tensors) else None
-        self._landings.append(Transfer(tensors=copies, deliver=deliver, event=event))
+        self._transfers.append(Transfer(tensors=copies, deliver=deliver, event=event))
 
     def mark(self) -> Mark:
         """Return the moment at which the device will have finished all work queued so far."""
@@ -126,22 +127,22 @@ class Device:
         def deliver() -> None:
             pay(began.elapsed_time(ended) / 1_000)
 
-        self._landings.append(Transfer(tensors=(), deliver=deliver, event=ended))
+        self._transfers.append(Transfer(tensors=(), deliver=deliver, event=ended))
 
     def defer(self, deliver: Callable[[], None]) -> None:
         """Have a later `finish_transfers` call `deliver` after everything pending, when all times are known."""
-        self._landings.append(Transfer(tensors=(), deliver=deliver))
+        self._transfers.append(Transfer(tensors=(), deliver=deliver))
 
     def finish_transfers(self, *, wait: bool = False) -> None:
         """Deliver what has arrived, in order; with `wait`, everything."""
-        while self._landings:
-            event = self._landings[0].event
+        while self._transfers:
+            event = self._transfers[0].event
             if event is not None and not wait and not event.query():
                 return
             if event is not None:
                 event.synchronize()
-            landing = self._landings.popleft()
-            landing.deliver(*landing.tensors)
+            transfer = self._transfers.popleft()
+            transfer.deliver(*transfer.tensors)
 
     def keep_pace(self) -> None:
         """Wait until at most STEPS_IN_FLIGHT steps are queued on the GPU. Called after each step."""
@@ -170,10 +171,6 @@ class Device:
         """
         if self.is_cuda:
             torch.cuda.empty_cache()
-
-
-def _timed_event() -> DeviceEvent:
-    return torch.cuda.Event(enable_timing=True)
 
 
 def is_device_lost(error: BaseException) -> bool:

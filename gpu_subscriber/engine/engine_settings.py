@@ -27,8 +27,7 @@ class EngineSettings:
     loaded_models: int = 1
     """How many models stay loaded at once; beyond that, the least recently used one is unloaded."""
     model_switch_patience_seconds: float = 5.0
-    """How long Runs of a model that is not loaded wait while loaded models in their lane have work.
-    """
+    """How long Runs of an unloaded model wait while loaded models in their lane have work."""
     batch_lane_patience_seconds: float = 300.0
     """After this long a Run of the batch lane counts as interactive, which prevents starvation."""
     preview_interval_seconds: float = 1.0

@@ -1,4 +1,4 @@
-"""Redraw one image as recorded: the same batch size at each step, the same memory formats."""
+"""Generate one image again as recorded: the same batch size at each step, the same memory formats."""
 
 from typing import Any
 
@@ -13,7 +13,6 @@ from gpu_subscriber.engine.errors import EngineError, ModelUnavailableError
 from gpu_subscriber.engine.families.stepping import Decoded, SteppingFamily
 from gpu_subscriber.engine.families.whole_pipeline import WholePipeline
 from gpu_subscriber.engine.models.model_cache import Family, load_family, reason_of
-from gpu_subscriber.engine.runs.run_history import RunHistory
 
 LARGEST_BATCH = 64
 MOST_THREADS = 256
@@ -41,7 +40,7 @@ def load_like(spec: ModelSpec, there: Environment) -> Family:
 def generate_like(
     family: Family, parameters: GenerationParameters, there: DrawConditions
 ) -> tuple[bytes, DrawConditions]:
-    """Return the pixels of the one image of `parameters` and the conditions of this redraw.
+    """Return the pixels of the one image of `parameters` and the conditions of this generation.
 
     The pixels are height x width x 3 bytes, RGB, row by row. Only the number of Runs that shared a
     step matters, not which ones: copies of this Run fill the batch. Raises EngineError when the
@@ -49,10 +48,7 @@ def generate_like(
     """
     if isinstance(family, WholePipeline):
         generated = family.generate(parameters, seed=parameters.seed, on_step=lambda *_: None)
-        run_history = RunHistory(batches=[1] * parameters.steps)
-        return _bytes_of(generated), family.origin.draw_conditions(
-            family.scheduler_for(parameters), run_history
-        )
+        return _bytes_of(generated), family.draw_conditions(parameters)
     return _stepped(family, parameters, there)
 
 

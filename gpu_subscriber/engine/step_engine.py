@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import torch
 
-from common.domain.provenance import DrawConditions
 from common.domain.task import Phase
 from gpu_subscriber.engine.batches.batch_caps import BatchCaps
 from gpu_subscriber.engine.batches.batch_planning import SchedulingDelays, plan_batch
@@ -24,7 +23,6 @@ from gpu_subscriber.engine.models.model_cache import Family, ModelCache
 from gpu_subscriber.engine.runs.active_runs import ActiveRuns, Send
 from gpu_subscriber.engine.runs.progress_reporter import ProgressReporter
 from gpu_subscriber.engine.runs.run import Run
-from gpu_subscriber.engine.runs.run_history import RunHistory
 from gpu_subscriber.engine.runs.run_state import checkpoint_of
 from gpu_subscriber.engine.step_metrics import StepMetrics
 
@@ -89,9 +87,8 @@ class StepEngine:
                 self._answer()
             return
         if self._active_runs.get(message.run_id) is None:
-            self._device.finish_transfers(
-                wait=True
-            )  # its image is on its way, and may have to be generated again
+            # Its image is on its way, and may have to be generated again.
+            self._device.finish_transfers(wait=True)
         stopped = self._active_runs.get(message.run_id)
         if stopped is not None and stopped is self._generating:
             self._stop_generating = True
@@ -202,7 +199,7 @@ class StepEngine:
                 self._active_runs.release(run)
                 self._active_runs.deliver(
                     run,
-                    self._conditions_of(family, run),
+                    family.draw_conditions(run.start.parameters),
                     generated.pixels,
                     generated.finite,
                     generated.varied,
@@ -211,11 +208,6 @@ class StepEngine:
             self._active_runs.interrupt(run)
         finally:
             self._generating = None
-
-    def _conditions_of(self, family: WholePipeline, run: Run) -> DrawConditions:
-        parameters = run.start.parameters
-        run_history = RunHistory(batches=[1] * parameters.steps)
-        return family.origin.draw_conditions(family.scheduler_for(parameters), run_history)
 
     def _interrupt(self, run: Run, *, want_checkpoint: bool) -> None:
         self._active_runs.interrupt(run, checkpoint=checkpoint_of(run) if want_checkpoint else None)

@@ -1,10 +1,10 @@
-"""Meter: collects the engine's work and reports it about once a second. Does not import torch."""
+"""StepMetrics: collects the engine's work and reports it about once a second. Does not import torch."""
 
 from collections.abc import Callable
 
 from gpu_subscriber.engine.messages import EngineMeasured, StepMeasured
 
-_TOLD_EVERY_SECONDS = 1.0
+_INTERVAL_SECONDS = 1.0
 
 
 class StepMetrics:
@@ -25,6 +25,6 @@ class StepMetrics:
         """Record working time; `is_done` when no work is left."""
         self._busy_seconds += seconds
         now = self._clock()
-        if is_done or now - self._published_at >= _TOLD_EVERY_SECONDS:
+        if is_done or now - self._published_at >= _INTERVAL_SECONDS:
             self._send(EngineMeasured(steps=tuple(self._steps), busy_seconds=self._busy_seconds))
             self._steps, self._busy_seconds, self._published_at = [], 0.0, now

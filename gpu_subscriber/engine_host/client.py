@@ -63,7 +63,8 @@ class EngineClient:
         self._backoff = Backoff(first_seconds=first_pause_seconds, max_seconds=30.0)
         self._changed = threading.Condition()
         self._child: EngineProcess | None = None
-        self._ready: EngineReady | None = None
+        self.ready: EngineReady | None = None
+        """The latest EngineReady of the running engine; None while there is none."""
         self._runs: dict[str, tuple[EngineGeneration, int]] = {}
         self._unanswered: set[str] = set()
         """Runs whose last report is missing, including those of dismissed generations."""
@@ -72,11 +73,6 @@ class EngineClient:
         self._killed = False
         self._stopping = threading.Event()
         self._ended = threading.Event()
-
-    @property
-    def ready(self) -> EngineReady | None:
-        """The latest EngineReady of the running engine; None while there is none."""
-        return self._ready
 
     def start(
         self, task: Task, listener: ProgressListener, checkpoints: Mapping[int, Checkpoint]
@@ -201,7 +197,7 @@ class EngineClient:
     ) -> bool:
         if isinstance(message, EngineReady):
             with self._changed:
-                self._ready = message
+                self.ready = message
                 self._changed.notify_all()
             _log.info(
                 "engine_ready",
@@ -234,7 +230,7 @@ class EngineClient:
                 self._suspects += [victim for victim in victims if victim not in self._suspects]
             self._runs.clear()
             self._unanswered.clear()
-            self._child = self._ready = None
+            self._child = self.ready = None
             for victim in victims:
                 victim.engine_lost(EngineLost(caused_crash=caused_crash, failure=end.failure))
         if not self._stopping.is_set():
@@ -250,7 +246,7 @@ class EngineClient:
         )
 
     def _has_room_for(self, generation: EngineGeneration) -> bool:
-        if self._ready is None:
+        if self.ready is None:
             return False
         return not self._unanswered if generation in self._suspects else not self._suspects
 

@@ -75,7 +75,7 @@ class EngineGeneration:
         task: Task,
         listener: ProgressListener,
         starts: tuple[Start, ...],
-        floor: EngineHost,
+        host: EngineHost,
         *,
         timeout_seconds: float,
         grace_seconds: float,
@@ -86,7 +86,7 @@ class EngineGeneration:
         self._listener = listener
         self._spans = RunSpans()
         self._open = {start.index: start for start in starts}
-        self._floor = floor
+        self._host = host
         self._clock = AttemptClock(
             now=time.monotonic(), waiting_seconds=timeout_seconds, generating_seconds=timeout_seconds
         )
@@ -114,10 +114,10 @@ class EngineGeneration:
             self.interrupted = True
             self._answers.put(None)  # wake the waiting thread: the deadline has changed
         self._want_checkpoints = self._want_checkpoints or want_checkpoints
-        self._floor.interrupt(self, want_checkpoints=want_checkpoints)
+        self._host.interrupt(self, want_checkpoints=want_checkpoints)
 
     def close(self) -> None:
-        self._floor.dismiss(self)
+        self._host.dismiss(self)
         self._spans.close()
 
     def on_report(self, index: int, report: RunReport) -> None:
@@ -163,7 +163,7 @@ class EngineGeneration:
             match report:
                 case ImageReady():
                     del self._open[index]
-                    yield _drawn(index, report)
+                    yield _generated(index, report)
                 case CheckpointReady():
                     self._open[index] = replace(self._open[index], checkpoint=report.checkpoint)
                     yield Checkpoint(index=index, step=report.step, state=report.checkpoint)
@@ -194,10 +194,10 @@ class EngineGeneration:
     def _admit(self) -> None:
         for index, start in self._open.items():
             self._spans.begin(index, resumes=start.checkpoint is not None)
-        self._floor.admit(self, timeout_seconds=self._seconds_left)
+        self._host.admit(self, timeout_seconds=self._seconds_left)
         if self.interrupted:
             # The interrupt may have arrived before the starts; the engine ignores unknown runs.
-            self._floor.interrupt(self, want_checkpoints=self._want_checkpoints)
+            self._host.interrupt(self, want_checkpoints=self._want_checkpoints)
 
     def _answer(self) -> tuple[int, RunReport] | EngineLost:
         while True:
@@ -212,7 +212,7 @@ class EngineGeneration:
 
     def _time_is_up(self) -> None:
         if self._timed_out:
-            self._floor.kill_engine(reason="it did not answer an interrupt")
+            self._host.kill_engine(reason="it did not answer an interrupt")
             raise GenerationFailedError(FailureCode.ATTEMPT_TIMED_OUT.failure())
         if self.interrupted:  # it may be loading a model: do not wait for that
             raise GenerationInterruptedError(f"task {self.task_id!r} was interrupted without an answer")
@@ -234,7 +234,7 @@ class EngineGeneration:
             self._open[index] = replace(start, run_id=f"{start.run_id}+{self._lives}")
 
 
-def _drawn(index: int, image: ImageReady) -> GeneratedImage:
+def _generated(index: int, image: ImageReady) -> GeneratedImage:
     return GeneratedImage(
         index=index,
         width=image.width,

@@ -20,9 +20,7 @@ from gpu_subscriber.errors import UnreadableImageError
 from gpu_subscriber.images.record import ImageRecord, decode_image_record, encode_image_record
 
 _PNG_COMPRESS_LEVEL = 1
-"""zlib's fastest level: 3 to 5 times faster than Pillow's default for a few percent more bytes;
-lossless.
-"""
+"""zlib's fastest level: 3 to 5 times faster than Pillow's default for a few percent more bytes."""
 _JPEG_QUALITY = 92
 _WEBP_QUALITY = 90
 _WEBP_METHOD = 2

@@ -1,4 +1,4 @@
-"""Sets the removal cost of the worker's pod, so that idle pods are removed first (docs/adr/0017)."""
+"""Sets the deletion cost of the worker's pod, so that idle pods are removed first (docs/adr/0017)."""
 
 import threading
 from collections import deque
@@ -12,8 +12,7 @@ from gpu_subscriber.ports import OwnPod
 _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 5.0
 _POLLS_KEPT = 6
-"""Number of polls that a lower cost must last, so that short pauses between tasks cause no writes.
-"""
+"""Number of polls that a lower cost must last: short pauses between tasks cause no writes."""
 
 
 def pod_deletion_cost(active_tasks: int) -> int:

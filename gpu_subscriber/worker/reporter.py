@@ -4,33 +4,21 @@ They have a thread of their own, so that an unavailable store delays neither cla
 """
 
 import threading
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
 from common.domain.errors import DependencyUnavailableError
-from common.domain.worker_report import BrokenModel, WorkerReport
+from common.domain.worker_report import WorkerReport
 from common.ports import Clock, WorkerReports
 from gpu_subscriber.attempt.timing_stats import TimingStats
 from gpu_subscriber.engine.messages import EngineReady
 
 _log = structlog.get_logger(__name__)
 _ALIVE_FOR_INTERVALS = 3
-"""Number of intervals without a report after which a worker counts as dead: one may fail, and the
-next be late.
-"""
+"""A worker counts as dead after this many intervals without a report: one may fail, one be late."""
 _KEPT_FOR = timedelta(days=7)
 """Retention of reports of dead workers, whose durations are used to estimate the backlog."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Presence:
-    models: tuple[str, ...]
-    device: str
-    slots: int
-    deliveries: int
-    broken_models: tuple[BrokenModel, ...]
 
 
 class Reporter:
@@ -52,7 +40,8 @@ class Reporter:
         self._interval_seconds = interval_seconds
         self._wake = threading.Event()
         self._stopping = False
-        self._presence: _Presence | None = None
+        self._engine: EngineReady | None = None
+        self._deliveries = 0
 
     def engine_ready(self, engine: EngineReady, *, deliveries: int) -> None:
         """Store the engine's models and the number of concurrent deliveries, and report.
@@ -61,13 +50,7 @@ class Reporter:
         """
         if engine.warm_up is not None:
             self._measured.warmed_up(engine.warm_up)
-        self._presence = _Presence(
-            models=engine.models,
-            device=engine.device,
-            slots=engine.slots,
-            deliveries=deliveries,
-            broken_models=engine.broken,
-        )
+        self._deliveries, self._engine = deliveries, engine
         self._wake.set()
 
     def stop(self) -> None:
@@ -85,22 +68,22 @@ class Reporter:
         self._report(leaving=True)
 
     def _report(self, *, leaving: bool = False) -> None:
-        presence, now = self._presence, self._clock.now()
-        if presence is None:
+        engine, now = self._engine, self._clock.now()
+        if engine is None:
             return
         report = WorkerReport(
             worker_id=self._worker_id,
-            models=presence.models,
-            device=presence.device,
-            slots=presence.slots,
-            deliveries=presence.deliveries,
+            models=engine.models,
+            device=engine.device,
+            slots=engine.slots,
+            deliveries=self._deliveries,
             reported_at=now,
             alive_until=now + timedelta(seconds=_ALIVE_FOR_INTERVALS * self._interval_seconds),
             expires_at=now + _KEPT_FOR,
             times=self._measured.models,
             handling_seconds=self._measured.handling_seconds,
             predictions=self._measured.predictions,
-            broken_models=presence.broken_models,
+            broken_models=engine.broken,
         )
         try:
             self._reports.publish(report.leaving(now) if leaving else report)

@@ -40,10 +40,7 @@ class ServedModelsOnly:
         return Settlement.RETURN
 
     def _is_finished(self, task_id: str) -> bool:
-        """Return whether the task is terminal or deleted:
-
-        the delivery is then acknowledged and never dead-lettered.
-        """
+        """Return whether the task is terminal or deleted: its delivery is then acknowledged."""
         try:
             return self.store.get(task_id).status.is_terminal
         except TaskNotFoundError:

@@ -36,20 +36,14 @@ _log = structlog.get_logger(__name__)
 EXIT_DRAINED = 0
 EXIT_BROKEN = 1
 _UPLOAD_MARGIN_SECONDS = 1.5
-"""Time between the last denoising step and the settlement: decoding, encoding, an upload, two
-writes.
-"""
+"""Time from the last denoising step to the settlement: decoding, encoding, an upload, two writes."""
 _HAND_BACK_SECONDS = 5.0
-"""Time after the drain deadline for the answers of interrupted runs and the hand-back of their
-tasks.
-"""
+"""Time after the drain deadline to stop interrupted runs and hand back their tasks."""
 _DRAIN_POLL_SECONDS = 0.1
 _SILENT_AFTER = timedelta(seconds=60)
 """A heartbeat without a beat for this long is dead or stuck; claims are about to expire, too."""
 _CUT_OFF_AFTER = timedelta(minutes=10)
-"""Without a steady stream for this long, the process itself may be the cause; a restart costs no
-work.
-"""
+"""Without a steady stream for this long, the process may be the cause; a restart costs no work."""
 
 
 def deliveries_for(engine: EngineReady) -> int:

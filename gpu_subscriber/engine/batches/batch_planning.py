@@ -77,8 +77,8 @@ def plan_batch(
     """
 
     def lane_rank(candidate: Candidate) -> int:
-        grown_up = now - candidate.arrived_at >= patience.batch_lane_seconds
-        return 0 if candidate.lane is Lane.INTERACTIVE or grown_up else 1
+        waited_enough = now - candidate.arrived_at >= patience.batch_lane_seconds
+        return 0 if candidate.lane is Lane.INTERACTIVE or waited_enough else 1
 
     def load_rank(candidate: Candidate) -> int:
         waited = now - max(candidate.arrived_at, last_load_at)

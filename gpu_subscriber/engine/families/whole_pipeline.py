@@ -14,6 +14,7 @@ import torch
 
 from common.domain.models.pipeline_traits import TRUE_GUIDANCE_PIPELINES
 from common.domain.parameters import GenerationParameters
+from common.domain.provenance import DrawConditions
 from common.domain.task_records import TaskWarning
 from common.domain.task_warnings import warnings_of
 from gpu_subscriber.engine.errors import ContentFilteredError, EngineError
@@ -23,6 +24,7 @@ from gpu_subscriber.engine.models.pipeline_calls import call_of
 from gpu_subscriber.engine.models.prompt_tokens import PromptTokens
 from gpu_subscriber.engine.models.samplers import make_scheduler
 from gpu_subscriber.engine.runs.previews import LatentColours
+from gpu_subscriber.engine.runs.run_history import RunHistory
 
 OnStep = Callable[[int, int, torch.Tensor | None], None]
 """Receives the steps done, the total steps, and the latents if the pipeline exposes them.
@@ -69,6 +71,11 @@ class WholePipeline:
     def warnings_of(self, parameters: GenerationParameters) -> tuple[TaskWarning, ...]:
         """Return the parameters that the pipeline does not obey."""
         return warnings_of(parameters, max_prompt_tokens=self._tokens.limit, token_starts=self._tokens.starts)
+
+    def draw_conditions(self, parameters: GenerationParameters) -> DrawConditions:
+        """Return the conditions of an image that `generate` generated."""
+        history = RunHistory(batches=[1] * parameters.steps)
+        return self.origin.draw_conditions(self.scheduler_for(parameters), history)
 
     def scheduler_for(self, parameters: GenerationParameters) -> Any:
         """Return a new scheduler of the requested sampler. The pipeline sets its timesteps itself."""

@@ -82,7 +82,11 @@ class ModelProvenance:
             threads=None if is_cuda else torch.get_num_threads(),
             dtype=str(self._pipeline.dtype).removeprefix("torch."),
             channels_last=tuple(name for name, network in networks.items() if _is_channels_last(network)),
-            compiled=any(_is_compiled(network) for network in networks.values()),
+            compiled=any(
+                module._compiled_call_impl is not None
+                for network in networks.values()
+                for module in network.modules()
+            ),
             versions=_all_versions(is_cuda=is_cuda),
         )
 
@@ -133,10 +137,6 @@ def _is_channels_last(network: torch.nn.Module) -> bool:
         and weight.is_contiguous(memory_format=torch.channels_last)
         for weight in network.parameters()
     )
-
-
-def _is_compiled(network: torch.nn.Module) -> bool:
-    return any(module._compiled_call_impl is not None for module in network.modules())
 
 
 def _capability(device: torch.device) -> str:

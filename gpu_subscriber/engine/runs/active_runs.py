@@ -112,15 +112,13 @@ class ActiveRuns:
     def interrupt(self, run: Run, *, checkpoint: bytes | None = None) -> None:
         """Stop a Run as requested. Its answer is sent once its last steps are timed."""
         del self._runs[run.run_id]
-
-        def answer() -> None:
-            self._send(
+        self._defer(
+            lambda: self._send(
                 RunInterrupted(
                     run_id=run.run_id, step=run.steps_done, gpu_seconds=run.gpu_seconds, checkpoint=checkpoint
                 )
             )
-
-        self._defer(answer)
+        )
 
     def fail(self, run: Run, error: Exception) -> None:
         """Remove a Run that cannot continue.

@@ -44,8 +44,7 @@ class Denoising:
     """The parameters that the model does not obey."""
     step_index: int = 0
     pristine: dict[str, Any] = field(init=False)
-    """The scheduler's attributes before the first step; later differences are the solver's history.
-    """
+    """The scheduler's attributes before the first step; differences are the solver's history."""
 
     def __post_init__(self) -> None:
         # Samplers replace their tensors, but some append to their lists.

@@ -1,4 +1,4 @@
-"""Past: the history of a Run up to its current step.
+"""RunHistory: the history of a Run up to its current step.
 
 Checkpoints carry it; the image's record contains it.
 """
