@@ -250,8 +250,10 @@ class ProcessTask:
                         active.image_generated(piece)
                         self.timing_stats.image_generated(active.task.parameters, piece.times)
                         if trouble is None:
-                            trouble = self._store(active, piece)
-                            if trouble is not None:
+                            try:
+                                active.image_stored(self.images.store(active.task, piece))
+                            except (ObjectConflictError, DependencyUnavailableError) as error:
+                                trouble = error
                                 generation.interrupt(want_checkpoints=True)
                     case FailedRun():
                         failures[piece.index] = piece.failure
@@ -265,13 +267,3 @@ class ProcessTask:
         if trouble is not None:
             raise trouble
         return failures
-
-    def _store(
-        self, active: ActiveTask, drawn: GeneratedImage
-    ) -> ObjectConflictError | DependencyUnavailableError | None:
-        """Store the image; return the error if that failed."""
-        try:
-            active.image_stored(self.images.store(active.task, drawn))
-        except (ObjectConflictError, DependencyUnavailableError) as error:
-            return error
-        return None

@@ -25,25 +25,18 @@ LARGEST_COLOUR_DISTANCE = 90.0
 """Euclidean, in 8-bit RGB. The closest two object colours, red and orange, are 115 apart."""
 LARGEST_BACKGROUND_DISTANCE = 30.0
 SMALLEST_CONTRAST = 60.0
-"""Smallest distance of an object from the ground; the closest pair of object colour and background
-is 90 apart.
-"""
+"""Smallest distance of an object from the ground; the closest colours of the two are 90 apart."""
 SMALLEST_AREA = 0.004
-"""Smallest area of an object as a share of the image; the smallest object in scenes, a small star,
-has 0.01.
-"""
+"""Smallest area of an object as a share of the image; a small star has 0.01."""
 SMALLEST_HOLE = 0.06
 """Smallest hole of a ring as a share of its filled outline; a drawn ring has 0.27."""
 DIRECTIONS = 72
 ROUND = 0.03
-"""A signature that varies by less is a circle's. Variation is a share of the mean; an ideal square
-has 0.11.
-"""
+"""A signature that varies by less, as a share of the mean, is a circle's; a square has 0.11."""
 UNEVEN = 0.07
 """A signature that varies by less, and has no other figure's waves, is an uneven circle's."""
 SMALLEST_LIKENESS = 0.75
-"""Smallest cosine similarity of a signature to an ideal one; between ideal ones it is near 0.
-"""
+"""Smallest cosine similarity to an ideal signature; between ideal ones it is near 0."""
 SMALLEST_ASPECT = 0.6
 
 

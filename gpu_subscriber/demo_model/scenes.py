@@ -3,6 +3,7 @@
 All randomness comes from the given `random.Random`: the same seed gives the same pixels.
 """
 
+import itertools
 import math
 import random
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gpu_subscriber.demo_model.descriptions import Description, Item
+from gpu_subscriber.demo_model.descriptions import Description, Item, descriptions
 from gpu_subscriber.demo_model.vocabulary import (
     BACKGROUND_RGB,
     COLOUR_RGB,
@@ -93,6 +94,13 @@ def draw(scene: Scene, side: int) -> npt.NDArray[np.uint8]:
     return cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
+def lay_out_random(count: int, seed: int) -> tuple[list[Description], list[Scene]]:
+    """Return random descriptions, none held out, with a scene of each."""
+    random_source = random.Random(seed)
+    asked = list(itertools.islice(descriptions(seed, held_out=False), count))
+    return asked, [lay_out(description, random_source) for description in asked]
+
+
 def _items_and_centres(
     description: Description, random_source: random.Random
 ) -> list[tuple[Item, tuple[float, float]]]:
@@ -147,6 +155,4 @@ OUTLINES: dict[Shape, tuple[npt.NDArray[np.float64], ...]] = {
     Shape.HEART: (_heart(),),
     Shape.RING: (_circle(), _circle(0.52)),
 }
-"""Closed outlines, each (n, 2), in units of the radius around the centre; a second outline is a
-hole.
-"""
+"""Closed outlines, each (n, 2), in units of the radius around the centre; a second one is a hole."""

@@ -8,8 +8,7 @@ from gpu_subscriber.demo_model.detector import Finding, FoundObject
 from gpu_subscriber.demo_model.vocabulary import DIAMETERS, POSITION_CENTRES, Relation
 
 PLACE_TOLERANCE = 0.12
-"""Largest distance of an object from the requested position; neighbouring positions are 0.25 apart.
-"""
+"""Largest distance of an object from the requested position; these are 0.25 apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ Noise is added to the latents of a known scene, and the U-Net removes it. The re
 own errors (wobbly outlines, dull colours), and the correct image is known.
 """
 
-import itertools
 import random
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from gpu_subscriber.demo_model.descriptions import Description, descriptions
+from gpu_subscriber.demo_model.descriptions import Description
 from gpu_subscriber.demo_model.phrases import phrase
-from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out
+from gpu_subscriber.demo_model.scenes import Scene, draw, lay_out_random
 from gpu_subscriber.demo_model.training.autoencoder_half import PicturesAndLatents, train_half
 from gpu_subscriber.demo_model.training.networks import Autoencoder, TextEncoder, UNet, new_scheduler
 from gpu_subscriber.demo_model.training.stage import Cores, pictures_to_tensor
@@ -27,8 +26,7 @@ LEARNING_RATE = 0.03
 """For weights with a fan-in of 1; others use it divided by their fan-in."""
 FAN_IN_OF_BIASES = 20
 OBJECT_WEIGHT = 3.0
-"""Objects cover little of each image; without this weight the background would dominate for long.
-"""
+"""Objects cover little of each image: without this weight the background would dominate."""
 GUIDANCE = 3.0
 SAMPLING_STEPS = 20
 FIRST_STEPS = (7, 9, 11)
@@ -40,9 +38,7 @@ def redrawn_scenes(
     unet: UNet, text_encoder: TextEncoder, tokenizer: CLIPTokenizer, *, count: int, seed: int, device: str
 ) -> tuple[list[Scene], Tensor]:
     """Return scenes, none held out, and the U-Net's latents, (count, 4, 32, 32) float16."""
-    random_source = random.Random(seed)
-    asked = list(itertools.islice(descriptions(seed, held_out=False), count))
-    scenes = [lay_out(each, random_source) for each in asked]
+    asked, scenes = lay_out_random(count, seed)
 
     @torch.no_grad()
     def redrawn(first: int) -> Tensor:

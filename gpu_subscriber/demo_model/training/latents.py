@@ -1,8 +1,6 @@
 """Scenes as latents, to train the U-Net without running the autoencoder; the preview map."""
 
-import itertools
 import json
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gpu_subscriber.demo_model.descriptions import Description, descriptions
-from gpu_subscriber.demo_model.scenes import draw, lay_out
+from gpu_subscriber.demo_model.descriptions import Description
+from gpu_subscriber.demo_model.scenes import draw, lay_out_random
 from gpu_subscriber.demo_model.training.networks import LATENT_CHANNELS
 from gpu_subscriber.demo_model.training.stage import pictures_to_tensor
 from gpu_subscriber.demo_model.training.taught_latents import object_weights, taught_latents
@@ -31,9 +29,7 @@ class LatentScenes:
 
 
 def latent_scenes(*, count: int, side: int, seed: int) -> LatentScenes:
-    random_source = random.Random(seed)
-    asked = list(itertools.islice(descriptions(seed, held_out=False), count))
-    scenes = [lay_out(each, random_source) for each in asked]
+    asked, scenes = lay_out_random(count, seed)
     latents = np.stack([taught_latents(scene, side) for scene in scenes])
     weights = np.stack([object_weights(scene, side) for scene in scenes])
     return LatentScenes(
@@ -45,10 +41,7 @@ def latent_scenes(*, count: int, side: int, seed: int) -> LatentScenes:
 
 def write_preview_map(path: Path, *, seed: int) -> None:
     """Write the best linear map from latents to RGB in [-1, 1], at an eighth of the size."""
-    random_source = random.Random(seed)
-    scenes = [
-        lay_out(each, random_source) for each in itertools.islice(descriptions(seed, held_out=False), 256)
-    ]
+    _, scenes = lay_out_random(256, seed)
     colours = pictures_to_tensor(np.stack([draw(scene, 256) for scene in scenes]), "cpu")
     latents = torch.from_numpy(np.stack([taught_latents(scene, 256) for scene in scenes]))
     rows = latents.permute(0, 2, 3, 1).reshape(-1, LATENT_CHANNELS)

@@ -50,9 +50,7 @@ def taught_latents(scene: Scene, side: int) -> npt.NDArray[np.float32]:
 
 
 def object_weights(scene: Scene, side: int) -> npt.NDArray[np.float32]:
-    """Return (1, side / 8, side / 8):
-
-    1 on flat background, more on objects, which cover little of each image.
+    """Return (1, side / 8, side / 8): 1 on flat background, more on objects, which cover little.
 
     Every object has the same total weight, however few cells it has: small outlines are not easier.
     """

@@ -39,9 +39,7 @@ ITEM_QUESTIONS: tuple[tuple[str, ...], ...] = (
     PLACES,
 )
 QUESTIONS = (SCENE_QUESTIONS, ITEM_QUESTIONS, ITEM_QUESTIONS)
-"""One tuple of questions per position at the end of the sequence; a question is the list of its
-answers.
-"""
+"""One tuple of questions per position at the end of the sequence; a question lists its answers."""
 
 PAIR_PLACES: dict[Relation, tuple[str, str]] = {
     Relation.ABOVE: (Position.TOP, Position.BOTTOM),

@@ -23,15 +23,11 @@ CONSTANT_VARIANCE = 1.0
 """Share of the constants in the variance of all channels, about as much as the colours."""
 LINEAR_AROUND = 3.0
 SLOPE_THERE = 1.088
-"""SiLU is nearly linear around 3. Its distortion is the same for a colour and its negative, and
-cancels out.
-"""
+"""SiLU is nearly linear around 3; its distortions of a colour and its negative cancel out."""
 TYPICAL_DEVIATION = 1.3
 """Of all channels of the last layer: constants, colours and the others."""
 COLOURS = 3
-"""The first channels; the next three are their negatives, so that the norms, which subtract the
-mean, remove nothing.
-"""
+"""The first channels; the next three are their negatives: norms, which subtract the mean, keep them."""
 
 
 @torch.no_grad()
