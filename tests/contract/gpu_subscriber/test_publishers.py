@@ -76,9 +76,9 @@ def test_publisher_sends_start_and_progress_events(published: Published) -> None
     claimed = submitted_task().claimed_by("worker-1", NOW, timedelta(seconds=60))
     published.events.publish_start(claimed)
     published.events.publish_progress(claimed)
-    told = published.read_events(2)
-    assert {event.type for event in told} == {"task.started", "task.progress"}
-    assert {(event.task_id, event.user_id, event.attempt) for event in told} == {(claimed.id, "ada", 1)}
+    events = published.read_events(2)
+    assert {event.type for event in events} == {"task.started", "task.progress"}
+    assert {(event.task_id, event.user_id, event.attempt) for event in events} == {(claimed.id, "ada", 1)}
 
 
 def test_publish_fails_for_unfinished_task(published: Published) -> None:

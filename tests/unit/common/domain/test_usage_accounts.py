@@ -60,7 +60,7 @@ class Accounts(RuleBasedStateMachine):
             ),
         )
 
-    def told(self) -> None:
+    def report(self) -> None:
         self.reported[self.task.attempt] = dict(self.spent)
         self.images |= dict.fromkeys(self.stored, self.task.attempt)
 
@@ -104,14 +104,14 @@ class Accounts(RuleBasedStateMachine):
     def heartbeat(self) -> None:
         assert self.claim is not None
         self.task = self.task.renewed(self.claim, self.now, TTL, output=self.output)
-        self.told()
+        self.report()
 
     @rule(how=st.sampled_from(["hand back", "release", "fail", "complete", "cancel"]))
     @precondition(lambda self: self.claim is not None)
     def end_the_attempt(self, how: str) -> None:
         claim, output, task = self.claim, self.output, self.task
         assert claim is not None
-        self.told()
+        self.report()
         if how == "hand back":
             self.task = task.handed_back(claim, self.now, output=output)
         elif how == "release" and task.attempts_left:

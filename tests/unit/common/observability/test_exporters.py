@@ -98,9 +98,9 @@ def test_spans_are_sent_to_the_configured_endpoint(collector: str, monkeypatch: 
     assert Collector.has_come.wait(10)
     assert Collector.shown is None
     assert Collector.path_asked == "/v1/traces"
-    (told,) = ExportTraceServiceRequest.FromString(Collector.received).resource_spans
-    assert [span.name for span in told.scope_spans[0].spans] == ["draw"]
-    assert {one.key: one.value.string_value for one in told.resource.attributes} == {
+    (exported,) = ExportTraceServiceRequest.FromString(Collector.received).resource_spans
+    assert [span.name for span in exported.scope_spans[0].spans] == ["draw"]
+    assert {one.key: one.value.string_value for one in exported.resource.attributes} == {
         "service.name": "darkroom-test"
     }
 

@@ -232,10 +232,27 @@ def test_first_version_gets_default_expiry_and_queued_since() -> None:
     assert (task.keep_for, task.queued_at) == (timedelta(days=30), task.created_at)
 
 
-def test_document_without_warnings_has_none() -> None:
+@pytest.mark.parametrize(
+    ("version", "field", "empty"),
+    [
+        ("1.1", "event_pending_since", None),
+        ("1.2", "predicted_seconds", None),
+        ("1.5", "warnings", ()),
+        ("1.5", "failed_images", ()),
+    ],
+)
+def test_field_that_an_older_document_lacks_is_empty(version: str, field: str, empty: object) -> None:
     document = encode_task_document(full_task())
-    del document["warnings"]
-    assert decode_task_document(document | {"version": "1.5"}).warnings == ()
+    del document[field]
+    assert getattr(decode_task_document(document | {"version": version}), field) == empty
+
+
+def test_document_without_a_required_field_is_undecodable() -> None:
+    for field in ("attempt", "attempts_left", "claim", "progress", "images", "usage", "lane"):
+        document = encode_task_document(full_task())
+        del document[field]
+        with pytest.raises(UndecodableError):
+            decode_task_document(document)
 
 
 def test_document_without_history_has_none() -> None:
@@ -274,23 +291,11 @@ def test_final_event_has_a_new_id_after_a_retry() -> None:
     assert ending_of(second).id != ending_of(first).id
 
 
-def test_task_document_has_no_pending_event_in_version_1_1() -> None:
-    document = encode_task_document(full_task())
-    del document["event_pending_since"]
-    assert decode_task_document(document | {"version": "1.1"}).event_pending_since is None
-
-
 def test_task_document_has_its_pending_event_under_the_old_name_in_version_1_6() -> None:
     document = encode_task_document(full_task())
     del document["event_pending_since"]
     old = document | {"version": "1.6", "untold_since": NOW}
     assert decode_task_document(old).event_pending_since == NOW
-
-
-def test_document_without_predictions_has_none() -> None:
-    document = encode_task_document(full_task())
-    del document["work_units"], document["predicted_seconds"]
-    assert decode_task_document(document | {"version": "1.2"}).predicted_seconds is None
 
 
 def test_document_without_traces_has_none_and_history_gets_the_attempts() -> None:

@@ -65,8 +65,8 @@ def test_attempt_is_one_span_in_the_requests_trace(bench: WorkerBench, spans: Re
     ]
     assert parts == ["claim", "store image", "end attempt"]
     assert process.kind is SpanKind.CONSUMER
-    told = dict(process.attributes or {})
-    assert (told["messaging.system"], told["darkroom.attempt"], told["darkroom.lane"]) == (
+    attributes = dict(process.attributes or {})
+    assert (attributes["messaging.system"], attributes["darkroom.attempt"], attributes["darkroom.lane"]) == (
         "gcp_pubsub",
         1,
         "interactive",
@@ -141,12 +141,12 @@ def test_final_state_is_counted_once_per_task(bench: WorkerBench, counted: Count
     assert sum(counted.of("darkroom.attempts.finished").values()) == 2
 
 
-@pytest.mark.parametrize(("holder", "told"), [("worker-a", "self"), ("worker-b", "other")])
+@pytest.mark.parametrize(("holder_id", "holder"), [("worker-a", "self"), ("worker-b", "other")])
 def test_delivery_of_a_held_task_counts_a_lost_lease(
-    bench: WorkerBench, counted: CountedMetrics, holder: str, told: str
+    bench: WorkerBench, counted: CountedMetrics, holder_id: str, holder: str
 ) -> None:
     task = bench.submit()
-    claimed = bench.store.update(task.id, lambda t: t.claimed_by(holder, bench.clock.now(), CLAIM_TTL))
+    claimed = bench.store.update(task.id, lambda t: t.claimed_by(holder_id, bench.clock.now(), CLAIM_TTL))
 
     def renews() -> None:
         """Renew the claim as a live worker does."""
@@ -157,7 +157,7 @@ def test_delivery_of_a_held_task_counts_a_lost_lease(
 
     bench.while_watching = renews
     assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
-    assert counted.of("darkroom.leases.lost") == {labelled(holder=told): 1}
+    assert counted.of("darkroom.leases.lost") == {labelled(holder=holder): 1}
     assert bench.store.get(task.id).status is TaskStatus.PROCESSING
 
 

@@ -155,8 +155,8 @@ def test_heartbeat_renews_a_new_task_with_a_reused_id(setting: Setting) -> None:
     """The old drawing is stopped; the new one, with the same worker and number, continues."""
     setting.store.delete(setting.active.task.id, now=setting.clock.now())
     setting.clock.advance(1)
-    anew = setting.store.create(submitted_task(now=setting.clock.now()))
-    claimed = setting.store.update(anew.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))
+    new = setting.store.create(submitted_task(now=setting.clock.now()))
+    claimed = setting.store.update(new.id, lambda t: t.claimed_by("worker-a", setting.clock.now(), TTL))
     successor = ActiveTask(
         claimed,
         store=setting.store,
@@ -221,19 +221,19 @@ def test_first_stop_reason_is_kept_unless_the_claim_is_lost(
 
 
 def test_wake_triggers_a_beat_and_stop_ends_the_thread(setting: Setting) -> None:
-    told = threading.Event()
+    updated = threading.Event()
 
-    class TellingStore(InMemoryTaskStore):
+    class NotifyingStore(InMemoryTaskStore):
         def update(self, *args: object, **kwargs: object) -> Task:
-            told.set()
+            updated.set()
             return setting.active.task
 
-    setting.active._store = TellingStore()
+    setting.active._store = NotifyingStore()
     with setting.heartbeat.holding(setting.active):
         thread = threading.Thread(target=setting.heartbeat.run)
         thread.start()
         setting.draw_to(1)
-        assert told.wait(10)
+        assert updated.wait(10)
         setting.heartbeat.stop()
         thread.join(10)
     assert not thread.is_alive()
@@ -252,7 +252,7 @@ def test_seconds_left_follows_the_measured_pace(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phases", "told"),
+    ("phases", "phase_of_task"),
     [
         ([Phase.WAITING, Phase.WAITING], Phase.WAITING),
         ([Phase.WAITING, Phase.DENOISING], Phase.DENOISING),
@@ -261,11 +261,11 @@ def test_seconds_left_follows_the_measured_pace(setting: Setting) -> None:
         ([Phase.UPLOADING, Phase.UPLOADING], Phase.UPLOADING),
     ],
 )
-def test_phase_of_several_images_is_the_most_relevant_one(phases: list[Phase], told: Phase) -> None:
+def test_phase_of_several_images_is_the_most_relevant_one(phases: list[Phase], phase_of_task: Phase) -> None:
     tracker = ProgressTracker(images=len(phases), steps=STEPS, clock=FakeClock())
     for index, phase in enumerate(phases):
         tracker.phase_changed(index, phase)
-    assert tracker.phase is told
+    assert tracker.phase is phase_of_task
 
 
 def test_progress_has_the_slowest_step_and_the_mean_value() -> None:

@@ -37,56 +37,54 @@ TTL = timedelta(seconds=60)
 TIRED = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
 
 
-def claimed(**changes: object) -> Task:
-    return claimed_or_ended(submitted_task(**changes), "worker-a", NOW, TTL)
+def claimed(**changes: object) -> tuple[Task, Claim]:
+    task = claimed_or_ended(submitted_task(**changes), "worker-a", NOW, TTL)
+    assert task.claim is not None
+    return task, task.claim
 
 
 def test_only_terminal_tasks_are_acknowledged() -> None:
     assert settlement_of(submitted_task()) is Settlement.RETURN
-    assert settlement_of(claimed()) is Settlement.RETURN
+    assert settlement_of(claimed()[0]) is Settlement.RETURN
     assert settlement_of(submitted_task().cancelled(NOW)) is Settlement.ACKNOWLEDGE
 
 
 @pytest.mark.parametrize(("attempts", "status"), [(2, TaskStatus.QUEUED), (1, TaskStatus.FAILED)])
 def test_retryable_failure_is_retried_while_attempts_are_left(attempts: int, status: TaskStatus) -> None:
-    task = claimed(attempts=attempts)
-    assert task.claim is not None
-    assert released_or_failed(task, task.claim, TIRED, NOW, output=NO_OUTPUT).status is status
+    task, claim = claimed(attempts=attempts)
+    assert released_or_failed(task, claim, TIRED, NOW, output=NO_OUTPUT).status is status
 
 
 def test_failed_attempt_cancels_the_task_when_cancel_was_requested() -> None:
-    task = claimed().cancel_requested(NOW)
-    assert task.claim is not None
-    ended = released_or_failed(task, task.claim, TIRED, NOW, output=NO_OUTPUT)
+    task, claim = claimed()
+    task = task.cancel_requested(NOW)
+    ended = released_or_failed(task, claim, TIRED, NOW, output=NO_OUTPUT)
     assert (ended.status, ended.failure) == (TaskStatus.CANCELLED, None)
 
 
 def test_handed_back_seconds_are_settled_by_the_next_attempt() -> None:
-    task = claimed()
-    assert task.claim is not None
-    back = cancelled_or_handed_back(task, task.claim, NOW, output=spent(3.0))
+    task, claim = claimed()
+    back = cancelled_or_handed_back(task, claim, NOW, output=spent(3.0))
     assert back.usage == Usage(open_runs=(RunSeconds(index=0, gpu_seconds=3.0),))
     assert back.attempts_left == submitted_task().attempts_left
 
 
 def test_handed_back_run_without_device_time_leaves_no_open_seconds() -> None:
-    task = claimed()
-    assert task.claim is not None
-    assert cancelled_or_handed_back(task, task.claim, NOW, output=spent(0.0)).usage == Usage()
+    task, claim = claimed()
+    assert cancelled_or_handed_back(task, claim, NOW, output=spent(0.0)).usage == Usage()
 
 
 def test_cancelled_attempts_seconds_are_wasted() -> None:
-    task = claimed().cancel_requested(NOW)
-    assert task.claim is not None
-    ended = cancelled_or_handed_back(task, task.claim, NOW, output=spent(3.0))
+    task, claim = claimed()
+    task = task.cancel_requested(NOW)
+    ended = cancelled_or_handed_back(task, claim, NOW, output=spent(3.0))
     assert (ended.status, ended.usage.wasted_gpu_seconds) == (TaskStatus.CANCELLED, 3.0)
 
 
 def two_of_three(**changes: object) -> tuple[Task, Claim, AttemptOutput]:
     """Return a claimed task of three images, and its first two finished."""
-    task = claimed(parameters=parameters(num_images=3), **changes)
-    assert task.claim is not None
-    return task, task.claim, AttemptOutput(images=tuple(stored_image(task, index) for index in (0, 1)))
+    task, claim = claimed(parameters=parameters(num_images=3), **changes)
+    return task, claim, AttemptOutput(images=tuple(stored_image(task, index) for index in (0, 1)))
 
 
 REFUSED = Failure(code="content_filtered", message="refused")
@@ -132,17 +130,16 @@ def test_last_failed_attempt_completes_a_task_that_has_images() -> None:
 
 @pytest.mark.parametrize("code", sorted(ENGINE_FAILURE_CODES))
 def test_checkpoints_are_not_used_after_a_crash_or_at_the_end(code: str) -> None:
-    task = claimed()
-    assert task.claim is not None
+    task, claim = claimed()
     crash = Failure(code=code, message="it ended", retryable=True)
-    assert may_resume_after(task.released(task.claim, TIRED, NOW))
-    assert not may_resume_after(task.released(task.claim, crash, NOW))
-    assert not may_resume_after(task.failed(task.claim, TIRED, NOW))
+    assert may_resume_after(task.released(claim, TIRED, NOW))
+    assert not may_resume_after(task.released(claim, crash, NOW))
+    assert not may_resume_after(task.failed(claim, TIRED, NOW))
 
 
 def test_removable_attempts_follow_the_stored_task() -> None:
-    task = claimed_or_ended(claimed(), "worker-b", NOW + 2 * TTL, TTL)
-    assert (task.attempt, task.claim is not None) == (2, True)
+    task = claimed_or_ended(claimed()[0], "worker-b", NOW + 2 * TTL, TTL)
+    assert task.attempt == 2
     assert task.claim is not None
     failed = task.failed(task.claim, TIRED, NOW)
     again = claimed_or_ended(failed.resubmitted(NOW), "worker-c", NOW, TTL)
@@ -153,12 +150,12 @@ def test_removable_attempts_follow_the_stored_task() -> None:
     assert removable_attempts(task, task.released(task.claim, TIRED, NOW)) == 0
     assert removable_attempts(task, again) == 2  # and never the objects of attempt 3
     assert removable_attempts(task, None) == 2
-    successor = replace(claimed(), created_at=NOW + TTL)  # deleted, and submitted again under the same id
+    successor = replace(claimed()[0], created_at=NOW + TTL)  # deleted, and submitted again under the same id
     assert removable_attempts(task, successor) == 2
 
 
 def test_removable_attempts_exclude_the_winners_images() -> None:
-    zombies = claimed()
+    zombies, _ = claimed()
     winner = claimed_or_ended(zombies, "worker-b", NOW + 2 * TTL, TTL)
     assert winner.claim is not None
     assert removable_attempts(zombies, winner) == 1

@@ -238,7 +238,7 @@ def test_unstorable_image_keeps_the_other_images(bench: WorkerBench) -> None:
         yield from draw(generation, 1)
         assert generation.interrupted
         generation.spend(2, 0.25)
-        raise GenerationInterruptedError("told to")
+        raise GenerationInterruptedError("requested")
 
     bench.generator.script = script
     task = four_images(bench)

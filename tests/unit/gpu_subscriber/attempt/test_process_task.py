@@ -166,9 +166,7 @@ def test_unrenewed_claim_is_taken_over_before_it_expires(bench: WorkerBench) -> 
     assert [attempt.ending for attempt in stored.history] == ["holder_silent", "completed"]
 
 
-def test_silent_last_attempt_does_not_fail_the_task(
-    bench: WorkerBench,
-) -> None:
+def test_silent_last_attempt_does_not_fail_the_task(bench: WorkerBench) -> None:
     task = bench.submit(attempts=1)
 
     def delivered_again(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -331,9 +329,9 @@ def test_unpublished_event_is_published_by_the_next_delivery(bench: WorkerBench)
 )
 def test_undecodable_body_is_dead_lettered(bench: WorkerBench, body: bytes, reason: str) -> None:
     assert bench.worker()(Delivery(message_id="m", body=body)) is Settlement.ACKNOWLEDGE
-    [(delivery, told)] = bench.dead_letters.published
+    [(delivery, stored_reason)] = bench.dead_letters.published
     assert delivery.body == body
-    assert reason in told
+    assert reason in stored_reason
 
 
 def test_undecodable_delivery_is_returned_until_dead_lettered(bench: WorkerBench) -> None:
@@ -395,9 +393,7 @@ def test_images_of_a_deleted_task_are_removed(bench: WorkerBench) -> None:
     assert bench.checkpoints.load(task.folder) == {}
 
 
-def test_deleted_tasks_attempt_does_not_end_a_new_task(
-    bench: WorkerBench,
-) -> None:
+def test_deleted_tasks_attempt_does_not_end_a_new_task(bench: WorkerBench) -> None:
     """The same Idempotency-Key leads to the same id, and the new task's attempts start at one."""
     task = bench.submit(parameters=parameters(num_images=2))
 
@@ -584,7 +580,7 @@ def test_checkpoint_of_a_lost_attempt_is_not_reused(bench: WorkerBench) -> None:
     def interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.spend(0, 2.0)
         yield from ()
-        raise GenerationInterruptedError("told to")
+        raise GenerationInterruptedError("requested")
 
     bench.checkpoints.discard(task.folder)
     bench.generator.script = interrupted

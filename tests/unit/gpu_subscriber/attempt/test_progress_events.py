@@ -21,28 +21,28 @@ def claimed(task_id: str = "task-1", *, events: tuple[str, ...] = EVERYTHING, ur
     return task.claimed_by("worker-1", NOW, timedelta(seconds=60))
 
 
-class Telling:
-    """A course, its publisher, and the pending events when `at_once` is not set."""
+class RecordedProgress:
+    """ProgressEvents, their publisher, and the pending events when `at_once` is not set."""
 
     def __init__(self, *, at_once: bool = True) -> None:
         self.clock = FakeClock()
         self.events = RecordingEventPublisher()
         self.waiting: list[Job] = []
         run: Callable[[Job], object] = (lambda job: job()) if at_once else self.waiting.append
-        self.course = ProgressEvents(self.events, clock=self.clock, progress_seconds=5.0, run=run)
+        self.progress = ProgressEvents(self.events, clock=self.clock, progress_seconds=5.0, run=run)
 
     @property
-    def told(self) -> list[tuple[str, str]]:
+    def published(self) -> list[tuple[str, str]]:
         return [(event.task_id, event.type) for event in self.events.events]
 
 
 def test_only_requested_events_are_published() -> None:
-    telling = Telling()
+    recording = RecordedProgress()
     tasks = (claimed("a"), claimed("b", events=("started",)), claimed("c", events=("progress",)))
     for task in (*tasks, claimed("d", events=("finished",)), claimed("e", url=None)):
-        telling.course.started(task)
-        telling.course.progressed(task)
-    assert telling.told == [
+        recording.progress.started(task)
+        recording.progress.progressed(task)
+    assert recording.published == [
         ("a", "task.started"),
         ("a", "task.progress"),
         ("b", "task.started"),
@@ -51,31 +51,31 @@ def test_only_requested_events_are_published() -> None:
 
 
 def test_progress_events_are_rate_limited_per_task() -> None:
-    telling = Telling()
+    recording = RecordedProgress()
     for _ in range(11):
-        telling.course.progressed(claimed("a"))
-        telling.course.progressed(claimed("b"))
-        telling.clock.advance(1)
-    assert telling.told == [("a", "task.progress"), ("b", "task.progress")] * 3
+        recording.progress.progressed(claimed("a"))
+        recording.progress.progressed(claimed("b"))
+        recording.clock.advance(1)
+    assert recording.published == [("a", "task.progress"), ("b", "task.progress")] * 3
 
 
 def test_unpublishable_event_is_dropped() -> None:
-    telling = Telling()
-    telling.events.failures_left = 1
-    telling.course.started(claimed("a"))
-    telling.course.started(claimed("b"))
-    assert telling.told == [("b", "task.started")]
+    recording = RecordedProgress()
+    recording.events.failures_left = 1
+    recording.progress.started(claimed("a"))
+    recording.progress.started(claimed("b"))
+    assert recording.published == [("b", "task.started")]
 
 
 def test_at_most_a_hundred_events_wait() -> None:
-    telling = Telling(at_once=False)
+    recording = RecordedProgress(at_once=False)
     for number in range(150):
-        telling.course.started(claimed(f"task-{number}"))
-    assert len(telling.waiting) == 100
-    for job in telling.waiting:
+        recording.progress.started(claimed(f"task-{number}"))
+    assert len(recording.waiting) == 100
+    for job in recording.waiting:
         job()
-    telling.course.started(claimed("later"))
-    assert len(telling.waiting) == 101
+    recording.progress.started(claimed("later"))
+    assert len(recording.waiting) == 101
 
 
 def test_worker_publishes_the_start_before_the_final_event() -> None:

@@ -20,7 +20,7 @@ from tests.unit.gpu_subscriber.engine.conftest import RecordingFamily
 from tests.unit.gpu_subscriber.engine.driven_engine import DrivenEngine, drawing
 
 
-def told(driven: DrivenEngine, run_id: str) -> DrawConditions:
+def conditions_of(driven: DrivenEngine, run_id: str) -> DrawConditions:
     (image,) = driven.of_kind(ImageReady, run_id)
     draw_conditions: DrawConditions = image.draw_conditions
     return draw_conditions
@@ -62,8 +62,8 @@ def test_provenance_has_the_batch_size_of_each_step(driven: DrivenEngine) -> Non
     driven.step(2)
     driven.start("second", drawing(steps=4, seed=8))
     driven.run_to_end()
-    assert told(driven, "first").batches == (1, 1, 2, 2, 2)
-    assert told(driven, "second").batches == (2, 2, 2, 1)
+    assert conditions_of(driven, "first").batches == (1, 1, 2, 2, 2)
+    assert conditions_of(driven, "second").batches == (2, 2, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,10 @@ def test_provenance_has_the_sampler_configuration(
 ) -> None:
     driven.start("run", drawing(sampler=sampler))
     driven.run_to_end()
-    assert said.items() <= told(driven, "run").sampler_config.items()
-    assert "num_train_timesteps" not in told(driven, "run").sampler_config, "as diffusers has it anyway"
+    assert said.items() <= conditions_of(driven, "run").sampler_config.items()
+    assert "num_train_timesteps" not in conditions_of(driven, "run").sampler_config, (
+        "as diffusers has it anyway"
+    )
 
 
 def test_provenance_has_the_history_before_a_resume(stock: Any) -> None:
@@ -94,8 +96,8 @@ def test_provenance_has_the_history_before_a_resume(stock: Any) -> None:
     driven.start("rest", drawing(steps=5), checkpoint=checkpoint)
     driven.start("other", drawing(steps=5, seed=8))
     driven.run_to_end()
-    assert told(driven, "rest").batches == (1, 1, 1, 2, 2)
-    assert told(driven, "rest").resumes == (Resume(step=2), Resume(step=3))
+    assert conditions_of(driven, "rest").batches == (1, 1, 1, 2, 2)
+    assert conditions_of(driven, "rest").resumes == (Resume(step=2), Resume(step=3))
 
 
 def test_provenance_has_the_earlier_environment_of_a_moved_run() -> None:
@@ -114,5 +116,5 @@ def test_whole_pipeline_has_the_same_provenance(whole: WholePipeline) -> None:
     driven = DrivenEngine(whole)
     driven.start("run", drawing(steps=3, sampler=Sampler.LCM))
     driven.run_to_end()
-    assert told(driven, "run").batches == (1, 1, 1)
-    assert told(driven, "run").sampler_config["class"] == "LCMScheduler"
+    assert conditions_of(driven, "run").batches == (1, 1, 1)
+    assert conditions_of(driven, "run").sampler_config["class"] == "LCMScheduler"

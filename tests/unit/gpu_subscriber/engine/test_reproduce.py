@@ -45,9 +45,9 @@ def test_shared_and_resumed_run_is_reproduced_bit_equal(stock: Any, sampler: Sam
     image = drawn_image(second, "wanted")
     assert set(image.draw_conditions.batches) == {1, 2, 3}
 
-    pixels, told = generate_like(StableDiffusion(stock), wanted, image.draw_conditions)
+    pixels, conditions = generate_like(StableDiffusion(stock), wanted, image.draw_conditions)
     assert pixels == image.pixels
-    assert told.batches == image.draw_conditions.batches
+    assert conditions.batches == image.draw_conditions.batches
 
 
 def test_whole_pipelines_image_is_reproduced_bit_equal(whole: WholePipeline) -> None:
@@ -76,8 +76,8 @@ def test_reproduce_command_writes_a_comparable_image(tmp_path: Path) -> None:
     there = environment(threads=1, channels_last=("unet",))
     family = load_like(DEMO_MODEL, there)
     wanted = parameters(steps=2, width=64, height=64)
-    pixels, told = generate_like(family, wanted, draw_conditions(batches=(2, 1)))
-    said = recorded(pixels, (64, 64), wanted, told, task_id="task-1", index=0, attempt=1)
+    pixels, conditions = generate_like(family, wanted, draw_conditions(batches=(2, 1)))
+    said = recorded(pixels, (64, 64), wanted, conditions, task_id="task-1", index=0, attempt=1)
     image, again = tmp_path / "image.png", tmp_path / "again.png"
     image.write_bytes(encode_image(pixels, (64, 64), said))
     command = [sys.executable, "-m", "gpu_subscriber.reproduce", str(image), str(again)]

@@ -269,13 +269,13 @@ class SpoiltOnce(RecordingFamily):
 
 def test_invalid_image_is_generated_again_alone(stock: Any) -> None:
     driven = DrivenEngine(SpoiltOnce(stock))
-    driven.start("spoilt", drawing(seed=1))
+    driven.start("faulty", drawing(seed=1))
     driven.start("other", drawing(seed=2))
     driven.run_to_end()
     assert driven.of_kind(RunFailed) == []
-    assert (driven.steps_of("spoilt"), driven.steps_of("other")) == ([1, 2, 3, 4] * 2, [1, 2, 3, 4])
+    assert (driven.steps_of("faulty"), driven.steps_of("other")) == ([1, 2, 3, 4] * 2, [1, 2, 3, 4])
     expected = stock_picture(stock, drawing(seed=1)).pixels
-    assert np.abs(driven.picture("spoilt").astype(int) - expected.astype(int)).max() <= 1
+    assert np.abs(driven.picture("faulty").astype(int) - expected.astype(int)).max() <= 1
 
 
 def test_checkpoint_of_an_invalid_image_is_not_used_again(stock: Any) -> None:
@@ -293,16 +293,16 @@ def test_checkpoint_of_an_invalid_image_is_not_used_again(stock: Any) -> None:
 @pytest.mark.parametrize("how", ["interrupt", "interrupt_all"])
 def test_run_with_an_invalid_image_can_be_interrupted(stock: Any, how: str) -> None:
     driven = DrivenEngine(SpoiltOnce(stock))
-    driven.start("spoilt", drawing(steps=1))
+    driven.start("faulty", drawing(steps=1))
     driven.start("long", drawing(steps=9))
     driven.step()
     if how == "interrupt":
-        driven.interrupt("spoilt")
+        driven.interrupt("faulty")
         driven.run_to_end()
     else:
         driven.engine.interrupt_all(want_checkpoints=False)
-    assert len(driven.of_kind(RunInterrupted, "spoilt")) == 1
-    assert driven.of_kind(ImageReady, "spoilt") == []
+    assert len(driven.of_kind(RunInterrupted, "faulty")) == 1
+    assert driven.of_kind(ImageReady, "faulty") == []
 
 
 class OneColour(RecordingFamily):

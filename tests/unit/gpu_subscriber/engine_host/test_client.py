@@ -132,9 +132,7 @@ def test_interrupt_before_iteration_is_applied(engine: EngineUnderTest) -> None:
     generation.close()
 
 
-def test_only_task_of_a_crashed_engine_fails(
-    engine: EngineUnderTest,
-) -> None:
+def test_only_task_of_a_crashed_engine_fails(engine: EngineUnderTest) -> None:
     with pytest.raises(GenerationFailedError) as raised:
         engine.drawn(task("die"))
     assert (raised.value.failure.code, raised.value.failure.retryable) == ("engine_crashed", True)
@@ -231,9 +229,7 @@ def test_hung_engine_is_killed_and_its_only_task_fails(prompt: str) -> None:
         engine.stop()
 
 
-def test_only_the_culprit_of_a_hung_engine_fails(
-    callbacks: ThreadPoolExecutor,
-) -> None:
+def test_only_the_culprit_of_a_hung_engine_fails(callbacks: ThreadPoolExecutor) -> None:
     engine = fake_engine(allowed_silence=IMPATIENT)
     try:
         listener = Listener()
@@ -247,9 +243,7 @@ def test_only_the_culprit_of_a_hung_engine_fails(
         engine.stop()
 
 
-def test_dismissed_task_that_hangs_the_engine_does_not_blame_others(
-    callbacks: ThreadPoolExecutor,
-) -> None:
+def test_dismissed_task_that_hangs_the_engine_does_not_blame_others(callbacks: ThreadPoolExecutor) -> None:
     engine = fake_engine(allowed_silence=IMPATIENT)
     try:
         listener = Listener()

@@ -35,9 +35,7 @@ def test_any_message_ends_the_silence(silence: EngineWatchdog) -> None:
     assert not silence.lasted(6, busy=True)
 
 
-def test_idle_engine_is_never_silent_for_too_long(
-    silence: EngineWatchdog,
-) -> None:
+def test_idle_engine_is_never_silent_for_too_long(silence: EngineWatchdog) -> None:
     silence.on_message(READY, now=0)
     assert not silence.lasted(1_000, busy=False)
     assert not silence.lasted(6, busy=True)
