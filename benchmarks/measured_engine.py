@@ -32,7 +32,7 @@ class MeasuredEngine:
     spec: ModelSpec
     device: Device
     caps: BatchCaps
-    shelf: ModelCache
+    model_cache: ModelCache
 
     def generate(
         self,
@@ -46,7 +46,11 @@ class MeasuredEngine:
             models=(self.spec,), checkpoint_interval_seconds=checkpoint_interval_seconds
         )
         engine = StepEngine(
-            shelf=self.shelf, device=self.device, caps=caps or self.caps, settings=settings, send=sent.append
+            model_cache=self.model_cache,
+            device=self.device,
+            caps=caps or self.caps,
+            settings=settings,
+            send=sent.append,
         )
         for parameters in requests:
             engine.receive(
@@ -82,8 +86,8 @@ def measured_engine() -> Iterator[MeasuredEngine]:
         family = load_family(spec, device)
         caps = BatchCaps(max_batch=settings.max_batch)
         warm_up(family, spec, device, caps, measure=True)
-        shelf = ModelCache((spec,), device, capacity=1, load=lambda *_: family)
-        yield MeasuredEngine(spec=spec, device=device, caps=caps, shelf=shelf)
+        model_cache = ModelCache((spec,), device, capacity=1, load=lambda *_: family)
+        yield MeasuredEngine(spec=spec, device=device, caps=caps, model_cache=model_cache)
 
 
 def _measured_model(scratch: Path) -> ModelSpec:

@@ -43,9 +43,7 @@ class WorkerSettings(SharedSettings):
     The whole shutdown takes up to 7 s more; a Spot node gives a pod 15 s.
     """
     patience_seconds: float = Field(default=45.0, ge=0.0)
-    """How long a finished attempt retries writing its images and its end while services are
-    unavailable.
-    """
+    """How long a finished attempt retries its last writes while services are unavailable."""
     health_port: int = Field(default=8081, ge=0, le=65_535)
     """Port of /healthz and /readyz; 0 selects any free port."""
     pod_name: str | None = None
@@ -72,13 +70,9 @@ class WorkerSettings(SharedSettings):
     cpu_threads: int | None = Field(default=None, ge=1)
     """Threads of one forward without a GPU; by default the number of available cores."""
     measure_at_start: bool = True
-    """Measure batch sizes with the first model before accepting deliveries; otherwise `slots` is
-    used as is.
-    """
+    """Measure batch sizes before accepting deliveries; otherwise `slots` is used as is."""
     checkpoint_interval_seconds: float = Field(default=2.0, ge=0.0)
-    """Interval of checkpoints of a long run, so that a killed worker loses only seconds; 0 disables
-    them.
-    """
+    """Interval of a run's checkpoints, so that a killed worker loses only seconds; 0 disables them."""
     engine_silence_seconds: float = Field(default=120.0, gt=0.0)
     """Kill an engine that reports no step for this long, or for ten times the longest recent step
     if longer.

@@ -42,11 +42,11 @@ class _MainLoop:
         if not self._device.is_cuda:
             os.nice(settings.niceness)
         self._caps = BatchCaps(max_batch=settings.max_batch)
-        self._shelf = ModelCache(
+        self._model_cache = ModelCache(
             settings.models, self._device, capacity=settings.loaded_models, load=self._load
         )
         self._engine = StepEngine(
-            shelf=self._shelf,
+            model_cache=self._model_cache,
             device=self._device,
             caps=self._caps,
             settings=settings,
@@ -72,24 +72,24 @@ class _MainLoop:
 
         A worker whose models are all broken gets no deliveries, so no Run triggers a load.
         """
-        if self._shelf.loaded or self._engine.is_busy:
+        if self._model_cache.loaded or self._engine.is_busy:
             return
         for spec in self._settings.models:
             try:
-                self._shelf.get(spec.name)
+                self._model_cache.get(spec.name)
             except ModelUnavailableError:
                 continue
             return
 
     def _seconds_until_retry(self) -> float | None:
         """Return how long an engine without a loaded model waits for messages; None: no limit."""
-        if self._shelf.loaded:
+        if self._model_cache.loaded:
             return None
-        return min(self._shelf.backoff.seconds_left(spec.name) for spec in self._settings.models)
+        return min(self._model_cache.backoff.seconds_left(spec.name) for spec in self._settings.models)
 
     def _report_changes(self) -> None:
         """Send EngineReady when the loaded or the broken models have changed."""
-        standing = (self._shelf.loaded, self._shelf.backoff.broken)
+        standing = (self._model_cache.loaded, self._model_cache.backoff.broken)
         if standing == self._reported:
             return
         self._reported = standing
@@ -103,7 +103,7 @@ class _MainLoop:
             slots=self._slots(),
             versions=software_versions(),
             warm_up=self._warm_up,
-            broken=self._shelf.backoff.broken,
+            broken=self._model_cache.backoff.broken,
             exclusive=tuple(spec.name for spec in self._settings.models if is_exclusive(spec)),
         )
 

@@ -36,7 +36,7 @@ class StepEngine:
     def __init__(
         self,
         *,
-        shelf: ModelCache,
+        model_cache: ModelCache,
         device: Device,
         caps: BatchCaps,
         settings: EngineSettings,
@@ -44,22 +44,22 @@ class StepEngine:
         pump: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._shelf = shelf
+        self._model_cache = model_cache
         self._device = device
         self._caps = caps
         self._send = send
         self._pump = pump
         self._clock = clock
-        self._patience = SchedulingDelays(
+        self._delays = SchedulingDelays(
             model_switch_seconds=settings.model_switch_patience_seconds,
             batch_lane_seconds=settings.batch_lane_patience_seconds,
         )
         self._active_runs = ActiveRuns(send=send, clock=clock, defer=device.defer)
-        self._watching = ProgressReporter(settings=settings, device=device, send=send, clock=clock)
+        self._reporter = ProgressReporter(settings=settings, device=device, send=send, clock=clock)
         self._step_metrics = StepMetrics(send=send, clock=clock)
         self._batch_step = BatchStep(
             active_runs=self._active_runs,
-            watching=self._watching,
+            reporter=self._reporter,
             device=device,
             caps=caps,
             step_metrics=self._step_metrics,
@@ -79,7 +79,7 @@ class StepEngine:
         """Add a new Run, or stop one at once: no step is in progress during this call."""
         if isinstance(message, Start):
             run = self._active_runs.add(message)
-            if not self._shelf.offers(message.parameters.model):
+            if not self._model_cache.offers(message.parameters.model):
                 model = message.parameters.model
                 self._active_runs.fail(
                     run, ModelUnavailableError(model, reason="this worker does not offer it")
@@ -114,11 +114,11 @@ class StepEngine:
         self._device.finish_transfers(wait=not self._active_runs)
         batch = plan_batch(
             [run.candidate for run in self._active_runs],
-            loaded=self._shelf.loaded,
+            loaded=self._model_cache.loaded,
             cap_of=self._caps.cap_of,
             now=self._clock(),
             last_load_at=self._last_load_at,
-            patience=self._patience,
+            delays=self._delays,
         )
         runs = [run for candidate in batch if (run := self._active_runs.get(candidate.run_id)) is not None]
         if not runs:
@@ -144,13 +144,13 @@ class StepEngine:
 
     def _family(self, model: str) -> Family | None:
         """Return the model, loaded if necessary; None when that failed, and its Runs with it."""
-        if model in self._shelf.loaded:
-            return self._shelf.get(model)
-        if self._shelf.backoff.seconds_left(model) == 0:
+        if model in self._model_cache.loaded:
+            return self._model_cache.get(model)
+        if self._model_cache.backoff.seconds_left(model) == 0:
             for run in self._active_runs.of_model(model):
                 self._send(PhaseChanged(run_id=run.run_id, phase=Phase.LOADING_MODEL))
         try:
-            return self._shelf.get(model)
+            return self._model_cache.get(model)
         except ModelUnavailableError as error:
             for run in self._active_runs.of_model(model):
                 self._active_runs.fail(run, error)
@@ -178,7 +178,7 @@ class StepEngine:
             nonlocal stepped_at
             self._device.charge(stepped_at, pay_step)
             stepped_at = self._device.mark()
-            self._watching.report_step(family.colours, run, step=step, steps=steps, latents=latents)
+            self._reporter.report_step(family.colours, run, step=step, steps=steps, latents=latents)
             self._device.finish_transfers()
             self._pump()
             if self._stop_generating:

@@ -66,10 +66,14 @@ class CudaEngine:
         self.device = Device.chosen(settings)
         self.caps = BatchCaps(max_batch=settings.max_batch)
         self.sent: list[FromEngine] = []
-        shelf = ModelCache(settings.models, self.device, capacity=1, load=load_family)
-        warm_up(shelf.get("tiny"), settings.models[0], self.device, self.caps, measure=False)
+        model_cache = ModelCache(settings.models, self.device, capacity=1, load=load_family)
+        warm_up(model_cache.get("tiny"), settings.models[0], self.device, self.caps, measure=False)
         self.engine = StepEngine(
-            shelf=shelf, device=self.device, caps=self.caps, settings=settings, send=self.sent.append
+            model_cache=model_cache,
+            device=self.device,
+            caps=self.caps,
+            settings=settings,
+            send=self.sent.append,
         )
 
     def start(self, start: Start) -> None:

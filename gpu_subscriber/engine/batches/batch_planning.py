@@ -67,7 +67,7 @@ def plan_batch(
     cap_of: Callable[[BatchKey], int],
     now: float,
     last_load_at: float,
-    patience: SchedulingDelays,
+    delays: SchedulingDelays,
 ) -> tuple[Candidate, ...]:
     """Return the Runs that take the next step together, leader first; empty when there is no work.
 
@@ -77,12 +77,12 @@ def plan_batch(
     """
 
     def lane_rank(candidate: Candidate) -> int:
-        waited_enough = now - candidate.arrived_at >= patience.batch_lane_seconds
+        waited_enough = now - candidate.arrived_at >= delays.batch_lane_seconds
         return 0 if candidate.lane is Lane.INTERACTIVE or waited_enough else 1
 
     def load_rank(candidate: Candidate) -> int:
         waited = now - max(candidate.arrived_at, last_load_at)
-        return 0 if candidate.key.model in loaded or waited >= patience.model_switch_seconds else 1
+        return 0 if candidate.key.model in loaded or waited >= delays.model_switch_seconds else 1
 
     def rank(candidate: Candidate) -> tuple[int, int, float, int]:
         return lane_rank(candidate), load_rank(candidate), candidate.submitted_at, candidate.arrival

@@ -32,7 +32,7 @@ class BatchStep:
         self,
         *,
         active_runs: ActiveRuns,
-        watching: ProgressReporter,
+        reporter: ProgressReporter,
         device: Device,
         caps: BatchCaps,
         step_metrics: StepMetrics,
@@ -40,7 +40,7 @@ class BatchStep:
         clock: Callable[[], float],
     ) -> None:
         self._active_runs = active_runs
-        self._watching = watching
+        self._reporter = reporter
         self._device = device
         self._caps = caps
         self._step_metrics = step_metrics
@@ -89,7 +89,7 @@ class BatchStep:
         with self._active_runs.failing_on_error(run):
             (prediction,) = family.predict([_state(run)])
             self._caps.fitted(run.candidate.key, batch=1)
-            self._watching.take_step(family.colours, run, prediction, batch=1)
+            self._reporter.take_step(family.colours, run, prediction, batch=1)
         if run not in self._active_runs:
             self._device.free_memory()
 
@@ -117,7 +117,7 @@ class BatchStep:
                 self._predict_alone(family, run)
         for run, prediction in zip(runs, predictions, strict=False):
             with self._active_runs.failing_on_error(run):
-                self._watching.take_step(family.colours, run, prediction, batch=len(runs))
+                self._reporter.take_step(family.colours, run, prediction, batch=len(runs))
 
     def _finish(self, family: SteppingFamily, run: Run) -> None:
         self._send(PhaseChanged(run_id=run.run_id, phase=Phase.DECODING))

@@ -77,7 +77,7 @@ class DrivenEngine:
         fetch = load or self.families.__getitem__
         models = tuple(spec(name) for name in self.families)
         chosen = EngineSettings(models=models, max_batch=max_batch, **settings)
-        self.shelf = ModelCache(
+        self.model_cache = ModelCache(
             models,
             self.device,
             capacity=chosen.loaded_models,
@@ -85,7 +85,7 @@ class DrivenEngine:
             backoff=ModelBackoff(clock=lambda: self.now),
         )
         self.engine = StepEngine(
-            shelf=self.shelf,
+            model_cache=self.model_cache,
             device=self.device,
             caps=self.caps,
             settings=chosen,

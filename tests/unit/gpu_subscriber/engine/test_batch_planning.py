@@ -14,7 +14,7 @@ from gpu_subscriber.engine.batches.batch_planning import (
     plan_batch,
 )
 
-PATIENCE = SchedulingDelays(model_switch_seconds=5.0, batch_lane_seconds=300.0)
+DELAYS = SchedulingDelays(model_switch_seconds=5.0, batch_lane_seconds=300.0)
 
 
 def key(model: str = "demo", side: int = 256, branches: int = 2) -> BatchKey:
@@ -46,7 +46,7 @@ def planned(
         cap_of=lambda _: cap,
         now=now,
         last_load_at=last_load_at,
-        patience=PATIENCE,
+        delays=DELAYS,
     )
     return [chosen.run_id for chosen in batch]
 

@@ -400,7 +400,7 @@ def test_broken_model_is_not_loaded_during_its_backoff(family: RecordingFamily) 
     assert loads == ["broken", "tiny", "broken"]
     assert [message.run_id for message in driven.of_kind(RunFailed)] == ["first", "second"]
     assert [message.run_id for message in driven.of_kind(ImageReady)] == ["tiny", "later"]
-    assert driven.shelf.backoff.broken == ()
+    assert driven.model_cache.backoff.broken == ()
 
 
 def test_runs_survive_the_eviction_of_their_model(stock: Any) -> None:
@@ -415,7 +415,7 @@ def test_runs_survive_the_eviction_of_their_model(stock: Any) -> None:
     driven.now = 6.0
     driven.step()
     assert driven.steps_of("second") == [1]
-    assert driven.shelf.loaded == {"two"}
+    assert driven.model_cache.loaded == {"two"}
     driven.run_to_end()
     for run_id, steps in (("first", 4), ("second", 2)):
         assert np.array_equal(driven.picture(run_id), stock_picture(stock, drawing(steps=steps)).pixels)

@@ -84,8 +84,8 @@ def test_run_behind_a_whole_pipeline_can_be_interrupted(whole: WholePipeline) ->
 
 def test_whole_pipeline_does_not_starve_shared_runs(whole: WholePipeline, stock: Any) -> None:
     driven = DrivenEngine({"tiny": RecordingFamily(stock), "whole": whole}, loaded_models=2)
-    driven.shelf.get("tiny")
-    driven.shelf.get("whole")
+    driven.model_cache.get("tiny")
+    driven.model_cache.get("whole")
     for number in range(2):
         driven.start(f"whole-{number}", whole_drawing(model="whole"), submitted_at=number)
     driven.start("stepping", drawing(), submitted_at=0.5)
