@@ -38,7 +38,7 @@ class BatchKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A Run as the planner sees it.
+    """A Run that needs its next step.
 
     `submitted_at` is POSIX seconds; `arrived_at` is the engine's own clock.
     """
