@@ -8,7 +8,8 @@ from typing import Any
 
 from flask import Flask
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from frontend_api.http.api_doc import Operation, ResponseDoc, operation_of
 from frontend_api.http.problems import PROBLEMS
@@ -42,7 +43,13 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "index": {"description": "The image's index, from 0.", "schema": {"type": "integer", "minimum": 0}},
 }
 _HEADERS: dict[str, Json] = {
-    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x20-\x7E]+$"},
+    "Idempotency-Key": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": r"^[\x20-\x7E]+$",
+        "examples": ["order-1815"],
+    },
 }
 """Schemas of headers that are more than plain text."""
 _EVERYWHERE_BELOW_V1 = {
@@ -243,6 +250,19 @@ def _task_event() -> Json:
     }
 
 
+class _ReadableSchemas(GenerateJsonSchema):
+    """Schemas that the viewer shows briefly: no titles that repeat names, short nullable types."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        inner = self.generate_inner(schema["schema"])
+        if isinstance(inner.get("type"), str) and not {"enum", "const"} & inner.keys():
+            return {**inner, "type": [inner["type"], "null"]}
+        return super().nullable_schema(schema)
+
+
 def _reference(model: type[BaseModel]) -> Json:
     return {"$ref": _REFERENCE.format(model=model.__name__)}
 
@@ -259,5 +279,5 @@ def _schemas(operations: list[Operation]) -> Json:
             if response.body is not None:
                 wanted.add((response.body, "serialization"))
     in_order = sorted(wanted, key=lambda pair: pair[0].__name__)
-    _, definitions = models_json_schema(in_order, ref_template=_REFERENCE)
+    _, definitions = models_json_schema(in_order, ref_template=_REFERENCE, schema_generator=_ReadableSchemas)
     return dict(sorted(definitions["$defs"].items()))
