@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PYTHON_ROOMS = ("clients", "common", "frontend_api", "gpu_subscriber", "local_stack")
+PACKAGES = ("clients", "common", "frontend_api", "gpu_subscriber", "local_stack")
 
 
 def python_files() -> list[Path]:
     return [
         path
-        for room in PYTHON_ROOMS
-        for path in (ROOT / room).rglob("*.py")
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
         if "node_modules" not in path.parts
     ]
 
@@ -33,7 +33,7 @@ def test_every_module_has_a_docstring() -> None:
 
 
 def test_no_module_has_a_name_without_meaning() -> None:
-    drawers = {
+    meaningless = {
         "utils",
         "util",
         "helpers",
@@ -46,7 +46,7 @@ def test_no_module_has_a_name_without_meaning() -> None:
         "info",
         "misc",
     }
-    assert not [str(path.relative_to(ROOT)) for path in python_files() if path.stem in drawers]
+    assert not [str(path.relative_to(ROOT)) for path in python_files() if path.stem in meaningless]
 
 
 def test_workers_parent_process_never_imports_torch() -> None:
