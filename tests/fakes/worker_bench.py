@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from common.domain.task import Task
+from common.domain.task import Task, TaskStatus
 from common.observability.gpu_cost import GpuCost
 from common.wire_formats.task_message import encode_task_message, task_message_attributes
 from gpu_subscriber.attempt.active_task import Pace
@@ -17,7 +17,7 @@ from gpu_subscriber.attempt.progress_events import ProgressEvents
 from gpu_subscriber.attempt.timing_stats import TimingStats
 from gpu_subscriber.dependency_retry import DependencyRetry
 from gpu_subscriber.images.storage import ImageStorage
-from gpu_subscriber.ports import Delivery, ImageGenerator
+from gpu_subscriber.ports import Delivery, ImageGenerator, Settlement
 from tests.factories import submitted_task
 from tests.fakes.fake_clock import FakeClock
 from tests.fakes.in_memory_objects import InMemoryCheckpointStore, InMemoryImageWriter
@@ -29,7 +29,6 @@ CLAIM_TTL = timedelta(seconds=60)
 
 
 def delivery_of(task: Task) -> Delivery:
-    """Return the delivery of a task's message."""
     return Delivery(
         message_id=f"m-{task.id}",
         body=encode_task_message(task, result_bucket="images"),
@@ -75,8 +74,26 @@ class WorkerBench:
         self.heartbeat = Heartbeat(clock=self.clock, claim_ttl=CLAIM_TTL, pace=Pace())
 
     def submit(self, **changes: object) -> Task:
-        """Create a queued task."""
         return self.store.create(submitted_task(now=self.clock.now(), **changes))
+
+    def claim(self, task: Task, worker_id: str) -> Task:
+        return self.store.update(task.id, lambda t: t.claimed_by(worker_id, self.clock.now(), CLAIM_TTL))
+
+    def claim_by_dead_worker(self, task: Task) -> None:
+        """Claim the task, and let the claim expire."""
+        self.claim(task, "dead")
+        self.clock.advance(61)
+
+    def request_cancel(self, task: Task) -> None:
+        self.store.update(task.id, lambda t: t.cancel_requested(self.clock.now()))
+
+    def delete(self, task: Task) -> None:
+        self.store.delete(task.id, now=self.clock.now())
+
+    def deliver(self, task: Task, worker_id: str = "worker-a") -> tuple[Settlement, TaskStatus]:
+        """Process one delivery of the task; return its settlement and the stored status."""
+        settlement = self.worker(worker_id)(delivery_of(task))
+        return settlement, self.store.get(task.id).status
 
     def worker(self, worker_id: str = "worker-a", *, generator: ImageGenerator | None = None) -> ProcessTask:
         """Return a ProcessTask on these parts."""

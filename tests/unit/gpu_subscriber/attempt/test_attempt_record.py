@@ -19,11 +19,6 @@ OUT_OF_MEMORY = Failure(code="out_of_gpu_memory", message="too big", retryable=T
 
 
 @pytest.fixture
-def bench() -> WorkerBench:
-    return WorkerBench()
-
-
-@pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> RecordedSpans:
     return RecordedSpans(monkeypatch)
 

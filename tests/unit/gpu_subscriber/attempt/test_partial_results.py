@@ -17,11 +17,6 @@ OUT_OF_MEMORY = Failure(code="out_of_gpu_memory", message="too big", retryable=T
 CRASHED = Failure(code="engine_crashed", message="the engine process died", retryable=True)
 
 
-@pytest.fixture
-def bench() -> WorkerBench:
-    return WorkerBench()
-
-
 def four_images(bench: WorkerBench, **changes: object) -> Task:
     return bench.submit(parameters=parameters(num_images=4), **changes)
 

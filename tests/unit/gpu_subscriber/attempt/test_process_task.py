@@ -14,19 +14,38 @@ from gpu_subscriber.errors import GenerationFailedError, GenerationInterruptedEr
 from gpu_subscriber.images.encoding import read_record
 from gpu_subscriber.ports import Checkpoint, Delivery, Piece, Settlement
 from tests.factories import parameters
-from tests.fakes.scripted_generator import ScriptedGeneration, draw_everything, grey_image
+from tests.fakes.scripted_generator import Act, ScriptedGeneration, draw_everything, grey_image
 from tests.fakes.worker_bench import CLAIM_TTL, WorkerBench, delivery_of
 
 RETRYABLE = Failure(code="out_of_gpu_memory", message="too big", retryable=True)
 PERMANENT = Failure(code="content_filtered", message="refused")
 
 
-@pytest.fixture
-def bench() -> WorkerBench:
-    return WorkerBench()
+# Settlements of a delivery with the task's status after it.
+COMPLETED = (Settlement.ACKNOWLEDGE, TaskStatus.COMPLETED)
+FAILED = (Settlement.ACKNOWLEDGE, TaskStatus.FAILED)
+CANCELLED = (Settlement.ACKNOWLEDGE, TaskStatus.CANCELLED)
+REQUEUED = (Settlement.RETURN, TaskStatus.QUEUED)
+HELD = (Settlement.RETURN, TaskStatus.PROCESSING)
 
 
-def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[Piece]]:
+def draw_after(event: Callable[[], object]) -> Act:
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
+        event()
+        yield grey_image(generation.task, 0)
+
+    return script
+
+
+def draw_before(event: Callable[[], object]) -> Act:
+    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
+        yield from draw_everything(generation)
+        event()
+
+    return script
+
+
+def failing(failure: Failure) -> Act:
     def script(generation: ScriptedGeneration) -> Iterator[Piece]:
         generation.spend(0, 2.0)
         yield from ()
@@ -39,22 +58,17 @@ def failing(failure: Failure) -> Callable[[ScriptedGeneration], Iterator[Piece]]
 
 
 def test_generated_task_is_completed_published_and_acknowledged(bench: WorkerBench) -> None:
-    task = bench.submit(
-        parameters=bench.submit(task_id="other").parameters.model_copy(update={"num_images": 3})
-    )
+    task = bench.submit(parameters=parameters(num_images=3))
 
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task) == COMPLETED
 
     stored = bench.store.get(task.id)
-    assert stored.status is TaskStatus.COMPLETED
-    assert [image.index for image in stored.images] == [0, 1, 2]
-    assert [image.seed for image in stored.images] == [12_345, 12_346, 12_347]
+    assert [(image.index, image.seed) for image in stored.images] == [(0, 12_345), (1, 12_346), (2, 12_347)]
     assert [event.type for event in bench.events.events] == ["task.completed"]
     assert stored.usage.gpu_seconds == 1.5
     for image in stored.images:
         data = bench.writer.objects[image.object_name]
-        assert hashlib.sha256(data).hexdigest() == image.sha256
-        assert len(data) == image.size_bytes
+        assert (hashlib.sha256(data).hexdigest(), len(data)) == (image.sha256, image.size_bytes)
         record = read_record(data)
         assert (record.task_id, record.index, record.parameters.seed) == (task.id, image.index, image.seed)
         assert (record.provenance, record.provenance.attempt) == (image.provenance, 1)
@@ -70,77 +84,57 @@ def test_engine_warnings_are_stored_with_the_task(bench: WorkerBench) -> None:
 
     bench.generator.script = warning_first
     task = bench.submit()
-    bench.worker()(delivery_of(task))
-    stored = bench.store.get(task.id)
-    assert (stored.status, stored.warnings) == (TaskStatus.COMPLETED, (exact,))
+    assert bench.deliver(task) == COMPLETED
+    assert bench.store.get(task.id).warnings == (exact,)
 
 
-def test_file_states_no_negative_prompt_that_had_no_effect(bench: WorkerBench) -> None:
-    for task_id, guidance_scale, stated in (("off", 1.0, None), ("on", 2.5, "a blue square")):
-        asked = parameters(negative_prompt="a blue square", guidance_scale=guidance_scale)
-        task = bench.submit(task_id=task_id, parameters=asked)
-        bench.worker()(delivery_of(task))
-        data = bench.writer.objects[f"{task.folder}attempt-1/0.png"]
-        record = read_record(data)
-        assert record.parameters.negative_prompt == stated
-        assert (b"Negative prompt" in data) is (stated is not None)
-
-
-def test_object_names_contain_the_attempt(bench: WorkerBench) -> None:
-    task = bench.submit()
-    bench.worker()(delivery_of(task))
-    assert set(bench.writer.objects) == {f"{task.folder}attempt-1/0.png"}
+@pytest.mark.parametrize(("guidance_scale", "stated"), [(1.0, None), (2.5, "a blue square")])
+def test_file_states_no_negative_prompt_that_had_no_effect(
+    bench: WorkerBench, guidance_scale: float, stated: str | None
+) -> None:
+    asked = parameters(negative_prompt="a blue square", guidance_scale=guidance_scale)
+    bench.deliver(bench.submit(parameters=asked))
+    [data] = bench.writer.objects.values()
+    assert read_record(data).parameters.negative_prompt == stated
+    assert (b"Negative prompt" in data) is (stated is not None)
 
 
 def test_permanent_failure_fails_and_acknowledges_the_task(bench: WorkerBench) -> None:
     bench.generator.script = failing(PERMANENT)
     task = bench.submit()
-
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-
+    assert bench.deliver(task) == FAILED
     stored = bench.store.get(task.id)
-    assert (stored.status, stored.failure) == (TaskStatus.FAILED, PERMANENT)
-    assert stored.usage.wasted_gpu_seconds == 2.0
+    assert (stored.failure, stored.usage.wasted_gpu_seconds) == (PERMANENT, 2.0)
     assert [event.type for event in bench.events.events] == ["task.failed"]
 
 
 def test_retryable_failure_releases_and_returns_the_task(bench: WorkerBench) -> None:
     bench.generator.script = failing(RETRYABLE)
     task = bench.submit()
-
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-
+    assert bench.deliver(task) == REQUEUED
     stored = bench.store.get(task.id)
-    assert (stored.status, stored.claim, stored.failure) == (TaskStatus.QUEUED, None, RETRYABLE)
-    assert stored.attempts_left == task.attempts_left - 1
+    assert (stored.claim, stored.failure, stored.attempts_left) == (None, RETRYABLE, task.attempts_left - 1)
     assert bench.events.events == []
 
 
 def test_retryable_failure_fails_the_task_on_the_last_attempt(bench: WorkerBench) -> None:
     bench.generator.script = failing(RETRYABLE)
-    task = bench.submit(attempts=1)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.FAILED
+    assert bench.deliver(bench.submit(attempts=1)) == FAILED
 
 
 def test_task_that_crashes_every_worker_fails_with_its_history(bench: WorkerBench) -> None:
     task = bench.submit(attempts=2)
-    for _ in range(2):  # two workers claim it and die at once
-        bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
-        bench.clock.advance(61)
-
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-
-    stored = bench.store.get(task.id)
-    assert stored.status is TaskStatus.FAILED
-    assert stored.failure is not None
-    assert stored.failure.code == "attempts_exhausted"
+    for _ in range(2):
+        bench.claim_by_dead_worker(task)
+    assert bench.deliver(task) == FAILED
+    failure = bench.store.get(task.id).failure
+    assert failure is not None
+    assert failure.code == "attempts_exhausted"
     assert len(bench.events.events) == 1
 
 
 def claimed_by_another(bench: WorkerBench, worker_id: str = "worker-b") -> tuple[Task, Claim]:
-    task = bench.submit()
-    task = bench.store.update(task.id, lambda t: t.claimed_by(worker_id, bench.clock.now(), CLAIM_TTL))
+    task = bench.claim(bench.submit(), worker_id)
     assert task.claim is not None
     return task, task.claim
 
@@ -160,23 +154,20 @@ def test_delivery_is_returned_while_the_holder_renews(bench: WorkerBench) -> Non
 
 def test_unrenewed_claim_is_taken_over_before_it_expires(bench: WorkerBench) -> None:
     task, _ = claimed_by_another(bench)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    stored = bench.store.get(task.id)
-    assert (stored.status, stored.attempt) == (TaskStatus.COMPLETED, 2)
-    assert [attempt.ending for attempt in stored.history] == ["holder_silent", "completed"]
+    assert bench.deliver(task) == COMPLETED
+    history = bench.store.get(task.id).history
+    assert [(attempt.attempt, attempt.ending) for attempt in history] == [
+        (1, "holder_silent"),
+        (2, "completed"),
+    ]
 
 
 def test_silent_last_attempt_does_not_fail_the_task(bench: WorkerBench) -> None:
-    task = bench.submit(attempts=1)
-
-    def delivered_again(generation: ScriptedGeneration) -> Iterator[Piece]:
-        # The worker stalls for longer than a watch lasts, and its task is delivered a second time.
-        assert bench.worker("worker-b")(delivery_of(task)) is Settlement.RETURN
-        yield grey_image(generation.task, 0)
-
-    bench.generator.script = delivered_again
-    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    """The worker stalls for longer than a watch lasts, and its task is delivered a second time."""
+    task, second_deliveries = bench.submit(attempts=1), []
+    bench.generator.script = draw_after(lambda: second_deliveries.append(bench.deliver(task, "worker-b")))
+    assert bench.deliver(task, "worker-a") == COMPLETED
+    assert second_deliveries == [HELD]
 
 
 def test_claim_released_during_the_watch_is_claimed(bench: WorkerBench) -> None:
@@ -186,7 +177,7 @@ def test_claim_released_during_the_watch_is_claimed(bench: WorkerBench) -> None:
         bench.store.update(task.id, lambda t: t.handed_back(claim, bench.clock.now()))
 
     bench.while_watching = handed_back
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task) == COMPLETED
     endings = [attempt.ending for attempt in bench.store.get(task.id).history]
     assert endings == ["handed_back", "completed"]
 
@@ -207,38 +198,31 @@ def test_second_delivery_to_the_same_worker_is_returned(bench: WorkerBench) -> N
 
 def test_expired_claim_is_taken_over(bench: WorkerBench) -> None:
     task = bench.submit()
-    bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
-    bench.clock.advance(61)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    bench.claim_by_dead_worker(task)
+    assert bench.deliver(task) == COMPLETED
     assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
 
 
 def test_lost_claim_discards_the_work(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
+    def overtaken() -> None:
         bench.clock.advance(61)
-        bench.store.update(task.id, lambda t: t.claimed_by("worker-b", bench.clock.now(), CLAIM_TTL))
-        yield grey_image(generation.task, 0)
+        bench.claim(task, "worker-b")
 
-    bench.generator.script = overtaken
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-
+    bench.generator.script = draw_after(overtaken)
+    assert bench.deliver(task) == HELD
     stored = bench.store.get(task.id)
     assert stored.claim is not None
-    assert (stored.status, stored.claim.worker_id, stored.images) == (TaskStatus.PROCESSING, "worker-b", ())
+    assert (stored.claim.worker_id, stored.images) == ("worker-b", ())
 
 
 def test_task_finished_meanwhile_keeps_its_state(bench: WorkerBench) -> None:
     task = bench.submit()
-
-    def abandoned(generation: ScriptedGeneration) -> Iterator[Piece]:
-        bench.store.update(task.id, lambda t: t.abandoned(PERMANENT, bench.clock.now()))
-        yield grey_image(generation.task, 0)
-
-    bench.generator.script = abandoned
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-    assert bench.store.get(task.id).status is TaskStatus.FAILED
+    bench.generator.script = draw_after(
+        lambda: bench.store.update(task.id, lambda t: t.abandoned(PERMANENT, bench.clock.now()))
+    )
+    assert bench.deliver(task) == (Settlement.RETURN, TaskStatus.FAILED)
 
 
 @pytest.mark.parametrize("ending", [TaskStatus.COMPLETED, TaskStatus.CANCELLED, TaskStatus.FAILED])
@@ -252,18 +236,7 @@ def test_terminal_task_is_published_again_and_acknowledged(bench: WorkerBench, e
 
 def test_deleted_task_is_acknowledged(bench: WorkerBench) -> None:
     task = bench.submit()
-    bench.store.delete(task.id, now=bench.clock.now())
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-
-
-def test_task_deleted_during_generation_is_acknowledged(bench: WorkerBench) -> None:
-    task = bench.submit()
-
-    def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
-        bench.store.delete(task.id, now=bench.clock.now())
-        yield grey_image(generation.task, 0)
-
-    bench.generator.script = deleted
+    bench.delete(task)
     assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
 
 
@@ -276,10 +249,10 @@ def test_delivery_is_returned_when_the_store_is_unavailable(bench: WorkerBench) 
 def test_attempt_is_used_when_the_bucket_stays_unavailable(bench: WorkerBench) -> None:
     bench.writer.failures_left = 1_000
     task = bench.submit()
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-    stored = bench.store.get(task.id)
-    assert stored.failure is not None
-    assert (stored.status, stored.failure.code) == (TaskStatus.QUEUED, "dependency_unavailable")
+    assert bench.deliver(task) == REQUEUED
+    failure = bench.store.get(task.id).failure
+    assert failure is not None
+    assert failure.code == "dependency_unavailable"
 
 
 def test_upload_is_retried_until_the_bucket_recovers(bench: WorkerBench) -> None:
@@ -290,30 +263,21 @@ def test_upload_is_retried_until_the_bucket_recovers(bench: WorkerBench) -> None
     assert bench.store.get(task.id).attempt == 1
 
 
-def test_draining_worker_does_not_retry(bench: WorkerBench) -> None:
-    bench.patience_seconds = 30.0
-    bench.writer.failures_left = 1
-    bench.draining.set()
-    task = bench.submit()
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-
-
 def test_draining_worker_hands_back_what_it_cannot_store(bench: WorkerBench) -> None:
-    task = bench.submit(attempts=1)
+    bench.patience_seconds = 30.0  # a second try would succeed
     bench.writer.failures_left = 1
     bench.draining.set()
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    task = bench.submit(attempts=1)
+    assert bench.deliver(task) == REQUEUED
     stored = bench.store.get(task.id)
-    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, 1)
-    assert stored.usage.total_seconds == 0.5
+    assert (stored.attempts_left, stored.usage.total_seconds) == (1, 0.5)
 
 
 def test_unpublished_event_is_published_by_the_next_delivery(bench: WorkerBench) -> None:
     bench.events.failures_left = 1
     task = bench.submit()
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
-    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task) == (Settlement.RETURN, TaskStatus.COMPLETED)
+    assert bench.deliver(task) == COMPLETED
     assert len(bench.events.events) == 1
 
 
@@ -342,26 +306,24 @@ def test_undecodable_delivery_is_returned_until_dead_lettered(bench: WorkerBench
 def test_task_not_started_by_its_deadline_is_abandoned(bench: WorkerBench) -> None:
     task = bench.submit(start_within=timedelta(seconds=30))
     bench.clock.advance(31)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    stored = bench.store.get(task.id)
-    assert stored.failure is not None
-    assert (stored.status, stored.failure.code) == (TaskStatus.FAILED, "deadline_exceeded")
+    assert bench.deliver(task) == FAILED
+    failure = bench.store.get(task.id).failure
+    assert failure is not None
+    assert failure.code == "deadline_exceeded"
     assert len(bench.events.events) == 1
 
 
 def test_deadline_applies_to_the_first_start_only(bench: WorkerBench) -> None:
     task = bench.submit(start_within=timedelta(seconds=30))
-    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
-    bench.clock.advance(61)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    bench.claim_by_dead_worker(task)
+    assert bench.deliver(task) == COMPLETED
 
 
 # ── tasks that are no longer needed ──────────────────────────────────────────────────────────────────────────
 
 
 def test_completed_task_leaves_only_its_images(bench: WorkerBench) -> None:
-    first = submitted_with_two_images(bench)
+    first = bench.submit(parameters=parameters(num_images=2))
 
     def half_then_interrupted(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield grey_image(generation.task, 0)
@@ -369,11 +331,11 @@ def test_completed_task_leaves_only_its_images(bench: WorkerBench) -> None:
         raise GenerationInterruptedError("drain")
 
     bench.generator.script = half_then_interrupted
-    assert bench.worker()(delivery_of(first)) is Settlement.RETURN
+    assert bench.deliver(first) == REQUEUED
     assert set(bench.writer.objects) == {f"{first.folder}attempt-1/0.png"}
 
     bench.generator.script = draw_everything
-    assert bench.worker("worker-b")(delivery_of(first)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(first, "worker-b") == COMPLETED
     assert set(bench.writer.objects) == {image.object_name for image in bench.store.get(first.id).images}
     assert len(bench.writer.objects) == 2
     assert bench.checkpoints.load(first.folder) == {}
@@ -384,7 +346,7 @@ def test_images_of_a_deleted_task_are_removed(bench: WorkerBench) -> None:
 
     def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"latents")
-        bench.store.delete(task.id, now=bench.clock.now())
+        bench.delete(task)
         yield grey_image(generation.task, 0)
 
     bench.generator.script = deleted
@@ -399,16 +361,15 @@ def test_deleted_tasks_attempt_does_not_end_a_new_task(bench: WorkerBench) -> No
 
     def replaced(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield grey_image(generation.task, 0)
-        bench.store.delete(task.id, now=bench.clock.now())
+        bench.delete(task)
         bench.writer.objects.clear()
         bench.clock.advance(1)
         bench.submit(parameters=parameters(prompt="a small blue square", num_images=2))
-        bench.store.update(task.id, lambda t: t.claimed_by("worker-a", bench.clock.now(), CLAIM_TTL))
+        bench.claim(task, "worker-a")
         yield grey_image(generation.task, 1)
 
     bench.generator.script = replaced
-    assert bench.worker("worker-a")(delivery_of(task)) is Settlement.RETURN
-    assert bench.store.get(task.id).status is TaskStatus.PROCESSING
+    assert bench.deliver(task, "worker-a") == HELD
     assert bench.events.events == []
 
 
@@ -419,7 +380,7 @@ def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None
     def deleted(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"latents of another prompt")
         yield grey_image(generation.task, 0)
-        bench.store.delete(predecessor.id, now=bench.clock.now())
+        bench.delete(predecessor)
         bench.writer.failures_left = 1
 
     bench.generator.script = deleted
@@ -431,51 +392,38 @@ def test_leftovers_of_a_deleted_task_do_not_conflict(bench: WorkerBench) -> None
     bench.clock.advance(1)
     task = bench.submit(parameters=parameters(prompt="a small blue square"))
     assert task.id == predecessor.id
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    assert bench.deliver(task) == COMPLETED
     assert set(bench.writer.objects) - left_behind == {f"{task.folder}attempt-1/0.png"}
 
 
 def test_zombie_removes_its_own_images_only(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
+    def overtaken() -> None:
         bench.clock.advance(61)
         bench.generator.script = draw_everything
-        assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
-        yield grey_image(generation.task, 0)  # stored after the winner has deleted its files
+        assert bench.deliver(task, "worker-b") == COMPLETED
 
-    bench.generator.script = overtaken
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    bench.generator.script = draw_after(overtaken)  # stored after the winner has deleted its files
+    assert bench.deliver(task) == (Settlement.RETURN, TaskStatus.COMPLETED)
     assert set(bench.writer.objects) == {f"{task.folder}attempt-2/0.png"}
+
+
+def make_bucket_unavailable(bench: WorkerBench) -> None:
+    bench.writer.failures_left = 1_000
 
 
 def test_failed_removal_does_not_affect_the_task(bench: WorkerBench) -> None:
     task = bench.submit()
-    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
-    bench.clock.advance(61)
-
-    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
-        yield from draw_everything(generation)
-        bench.writer.failures_left = 1_000
-
-    bench.generator.script = drawn_then_unreachable
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    bench.claim_by_dead_worker(task)
+    bench.generator.script = draw_before(lambda: make_bucket_unavailable(bench))
+    assert bench.deliver(task) == COMPLETED
 
 
 def test_successful_first_attempt_makes_no_removal_call(bench: WorkerBench) -> None:
-    def drawn_then_unreachable(generation: ScriptedGeneration) -> Iterator[Piece]:
-        yield from draw_everything(generation)
-        bench.writer.failures_left = 1
-
-    bench.generator.script = drawn_then_unreachable
-    assert bench.worker()(delivery_of(bench.submit())) is Settlement.ACKNOWLEDGE
-    assert bench.writer.failures_left == 1
-
-
-def submitted_with_two_images(bench: WorkerBench) -> Task:
-    return bench.submit(parameters=parameters(num_images=2))
+    bench.generator.script = draw_before(lambda: make_bucket_unavailable(bench))
+    assert bench.deliver(bench.submit()) == COMPLETED
+    assert bench.writer.failures_left == 1_000
 
 
 # ── cancellation and shutdown ────────────────────────────────────────────────────────────────────────────────
@@ -486,49 +434,35 @@ def test_cancelled_generation_stops_after_a_heartbeat(bench: WorkerBench) -> Non
     steps_after: list[int] = []
 
     def cancelled(generation: ScriptedGeneration) -> Iterator[Piece]:
-        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+        bench.request_cancel(task)
         bench.clock.advance(11)
         bench.heartbeat.beat()
         yield from draw_everything(generation)
         steps_after.append(1)
 
     bench.generator.script = cancelled
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
+    assert bench.deliver(task) == CANCELLED
     assert [event.type for event in bench.events.events] == ["task.cancelled"]
     assert steps_after == []
     assert bench.generator.generations[0].closed
 
 
-def test_next_worker_cancels_a_task_with_a_cancel_request(bench: WorkerBench) -> None:
-    task = bench.submit()
-    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
-    bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
+@pytest.mark.parametrize("attempts", [2, 1])
+def test_next_worker_cancels_a_task_with_a_cancel_request(bench: WorkerBench, attempts: int) -> None:
+    """Also when no attempt is left."""
+    task = bench.submit(attempts=attempts)
+    bench.claim(task, "dead")
+    bench.request_cancel(task)
     bench.clock.advance(61)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
-    assert bench.generator.generations == []
-
-
-def test_cancel_request_wins_over_exhausted_attempts(bench: WorkerBench) -> None:
-    task = bench.submit(attempts=1)
-    bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
-    bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
-    bench.clock.advance(61)
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task) == CANCELLED
     assert [event.type for event in bench.events.events] == ["task.cancelled"]
+    assert bench.generator.generations == []
 
 
 def test_cancel_request_after_the_last_image_has_no_effect(bench: WorkerBench) -> None:
     task = bench.submit()
-
-    def late(generation: ScriptedGeneration) -> Iterator[Piece]:
-        yield from draw_everything(generation)
-        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
-
-    bench.generator.script = late
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.COMPLETED
+    bench.generator.script = draw_before(lambda: bench.request_cancel(task))
+    assert bench.deliver(task) == COMPLETED
 
 
 def interrupted_with_checkpoint(generation: ScriptedGeneration) -> Iterator[Piece]:
@@ -540,29 +474,17 @@ def interrupted_with_checkpoint(generation: ScriptedGeneration) -> Iterator[Piec
 def test_interrupted_task_is_handed_back_with_its_checkpoint(bench: WorkerBench) -> None:
     bench.generator.script = interrupted_with_checkpoint
     task = bench.submit()
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.deliver(task) == REQUEUED
     stored = bench.store.get(task.id)
-    assert (stored.status, stored.attempts_left) == (TaskStatus.QUEUED, task.attempts_left)
+    assert stored.attempts_left == task.attempts_left
     assert stored.usage.wasted_gpu_seconds == 0.0  # the checkpoint may keep the work so far
 
     bench.generator.script = draw_everything
-    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task, "worker-b") == COMPLETED
     assert bench.generator.generations[1].checkpoints[0].step == 7
     assert bench.checkpoints.load(task.folder) == {}  # it is no longer needed
     usage = bench.store.get(task.id).usage
     assert (usage.gpu_seconds, usage.wasted_gpu_seconds) == (1.5, 0.0)
-
-
-def test_interrupted_task_is_cancelled_when_requested(bench: WorkerBench) -> None:
-    task = bench.submit()
-
-    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
-        bench.store.update(task.id, lambda t: t.cancel_requested(bench.clock.now()))
-        yield from interrupted_with_checkpoint(generation)
-
-    bench.generator.script = script
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
-    assert bench.store.get(task.id).status is TaskStatus.CANCELLED
 
 
 def test_checkpoint_of_a_lost_attempt_is_not_reused(bench: WorkerBench) -> None:
@@ -571,7 +493,7 @@ def test_checkpoint_of_a_lost_attempt_is_not_reused(bench: WorkerBench) -> None:
     def kept_then_overtaken(generation: ScriptedGeneration) -> Iterator[Piece]:
         yield Checkpoint(index=0, step=7, state=b"latents")
         bench.clock.advance(61)
-        bench.store.update(task.id, lambda t: t.claimed_by("dead", bench.clock.now(), CLAIM_TTL))
+        bench.claim(task, "dead")
 
     bench.generator.script = kept_then_overtaken
     assert worker(delivery_of(task)) is Settlement.RETURN
@@ -600,9 +522,9 @@ def test_checkpoint_errors_do_not_stop_the_attempt(bench: WorkerBench) -> None:
     bench.checkpoints.unavailable = True
     bench.generator.script = interrupted_with_checkpoint
     task = bench.submit()
-    assert bench.worker()(delivery_of(task)) is Settlement.RETURN
+    assert bench.deliver(task) == REQUEUED
     bench.generator.script = draw_everything
-    assert bench.worker()(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task) == COMPLETED
 
 
 def test_attempt_after_an_engine_crash_starts_over(bench: WorkerBench) -> None:
@@ -638,15 +560,8 @@ def killed_after(action: Callable[..., object]) -> Callable[..., object]:
     return dying
 
 
-@pytest.mark.parametrize(
-    ("victim", "method", "when"),
-    [
-        ("writer", "write", killed_before),
-        ("writer", "write", killed_after),
-        ("events", "publish", killed_before),
-        ("events", "publish", killed_after),
-    ],
-)
+@pytest.mark.parametrize(("victim", "method"), [("writer", "write"), ("events", "publish")])
+@pytest.mark.parametrize("when", [killed_before, killed_after])
 def test_crash_at_the_end_is_completed_by_the_next_delivery(
     bench: WorkerBench,
     monkeypatch: pytest.MonkeyPatch,
@@ -662,12 +577,10 @@ def test_crash_at_the_end_is_completed_by_the_next_delivery(
             bench.worker()(delivery_of(task))
     bench.clock.advance(61)  # the dead worker's claim is not renewed
 
-    assert bench.worker("worker-b")(delivery_of(task)) is Settlement.ACKNOWLEDGE
+    assert bench.deliver(task, "worker-b") == COMPLETED
 
-    stored = bench.store.get(task.id)
-    assert stored.status is TaskStatus.COMPLETED
     assert {event.id for event in bench.events.events} == {bench.events.events[0].id}
-    for image in stored.images:
+    for image in bench.store.get(task.id).images:
         assert hashlib.sha256(bench.writer.objects[image.object_name]).hexdigest() == image.sha256
 
 
@@ -681,33 +594,26 @@ def test_crash_before_publishing_repeats_the_same_event(bench: WorkerBench) -> N
 
 
 def test_concurrent_workers_generate_once(bench: WorkerBench) -> None:
-    task = bench.submit()
-    settlements: list[Settlement] = []
-
-    def nested(generation: ScriptedGeneration) -> Iterator[Piece]:
-        settlements.append(bench.worker("worker-b")(delivery_of(task)))
-        yield from draw_everything(generation)
+    task, second_deliveries = bench.submit(), []
 
     def alive() -> None:
         bench.clock.advance(5)
         bench.heartbeat.beat()
 
-    bench.generator.script, bench.while_watching = nested, alive
-    settlements.append(bench.worker()(delivery_of(task)))
-    assert settlements == [Settlement.RETURN, Settlement.ACKNOWLEDGE]
+    bench.generator.script = draw_after(lambda: second_deliveries.append(bench.deliver(task, "worker-b")))
+    bench.while_watching = alive
+    assert bench.deliver(task) == COMPLETED
+    assert second_deliveries == [HELD]
     assert bench.store.get(task.id).attempt == 1
 
 
-def test_delivery_is_returned_when_the_final_write_fails(
-    bench: WorkerBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_delivery_is_returned_when_the_final_write_fails(bench: WorkerBench) -> None:
     task = bench.submit()
 
-    def script(generation: ScriptedGeneration) -> Iterator[Piece]:
-        yield from draw_everything(generation)
+    def make_store_unavailable() -> None:
         bench.store.unavailable = True
 
-    bench.generator.script = script
+    bench.generator.script = draw_before(make_store_unavailable)
     assert bench.worker()(delivery_of(task)) is Settlement.RETURN
     bench.store.unavailable = False
     assert bench.store.get(task.id).status is TaskStatus.PROCESSING

@@ -15,11 +15,6 @@ from tests.fakes.worker_bench import WorkerBench, delivery_of
 THREE_MODELS = Path(__file__).parents[4] / "terraform" / "tests" / "three_models.json"
 
 
-@pytest.fixture
-def bench() -> WorkerBench:
-    return WorkerBench()
-
-
 def worker(bench: WorkerBench, *elsewhere: str) -> ServedModelsOnly:
     return ServedModelsOnly(elsewhere=frozenset(elsewhere), store=bench.store, process=bench.worker())
 

@@ -116,11 +116,6 @@ class RunningWorker:
 
 
 @pytest.fixture
-def bench() -> WorkerBench:
-    return WorkerBench()
-
-
-@pytest.fixture
 def running(bench: WorkerBench) -> Iterator[RunningWorker]:
     worker = RunningWorker(bench)
     yield worker
