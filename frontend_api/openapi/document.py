@@ -176,8 +176,12 @@ def _path_parameters(path: str) -> Iterator[Json]:
 def _query_parameters(operation: Operation) -> Iterator[Json]:
     if operation.query is None:
         return
-    schema = operation.query.model_json_schema(ref_template=_REFERENCE)
+    schema = operation.query.model_json_schema(
+        ref_template=_REFERENCE, schema_generator=_QueryParameterSchemas
+    )
     for name, shape in schema["properties"].items():
+        if shape.get("default", "") is None:
+            del shape["default"]
         description = shape.pop("description", "")
         required = name in schema.get("required", ())
         yield {"name": name, "in": "query", "required": required, "description": description, "schema": shape}
@@ -258,9 +262,18 @@ class _ReadableSchemas(GenerateJsonSchema):
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         inner = self.generate_inner(schema["schema"])
-        if isinstance(inner.get("type"), str) and not {"enum", "const"} & inner.keys():
+        if "enum" in (values := self.resolve_ref_schema(inner)):
+            return {"type": [values["type"], "null"], "enum": [*values["enum"], None]}
+        if isinstance(inner.get("type"), str) and "const" not in inner:
             return {**inner, "type": [inner["type"], "null"]}
         return super().nullable_schema(schema)
+
+
+class _QueryParameterSchemas(_ReadableSchemas):
+    """Schemas of values that are absent instead of null."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
 
 
 def _reference(model: type[BaseModel]) -> Json:

@@ -10,6 +10,7 @@ from flask import Flask
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from common.domain.parameters import OutputFormat, Sampler
 from common.settings import SharedSettings
 from frontend_api.http.api_doc import operation_of
 from frontend_api.http.problems import PROBLEMS, Problem
@@ -140,6 +141,16 @@ def test_openapi_document_is_valid_and_complete(api: Api) -> None:
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert described == {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}
+
+
+def test_nullable_enums_list_their_values(api: Api) -> None:
+    document = openapi_document(api.app)
+    for name, values in (("sampler", Sampler), ("output_format", OutputFormat)):
+        shape = document["components"]["schemas"]["TaskSubmission"]["properties"][name]
+        assert (shape["type"], shape["enum"]) == (["string", "null"], [*values, None])
+    parameters = document["paths"]["/v1/tasks"]["get"]["parameters"]
+    (status,) = [parameter["schema"] for parameter in parameters if parameter["name"] == "status"]
+    assert status == {"$ref": "#/components/schemas/TaskStatus"}
 
 
 def test_every_operation_has_a_listed_tag(api: Api) -> None:
