@@ -1,3 +1,9 @@
 /** Entry point of the API reference. The viewer defines the element `<openapi-explorer>` in docs.html. */
 
 import "openapi-explorer";
+
+/** The viewer shows an empty pane for a hash without a route. */
+addEventListener("hashchange", () => {
+  const query = new URLSearchParams(location.hash.split("?")[1]);
+  if (!query.get("route")) location.replace("#?route=overview");
+});
