@@ -20,7 +20,7 @@ const FIGURES: readonly Figure[] = [
     text: ({ completed_per_minute }) => rate(completed_per_minute),
     chartValue: ({ completed_per_minute }) => completed_per_minute,
   },
-  { name: "oldest", title: "Oldest queued", text: ({ oldest_seconds }) => shortDuration(oldest_seconds ?? 0) },
+  { name: "oldest", title: "Oldest queued", text: ({ oldest_seconds }) => shortDuration(oldest_seconds) },
   { name: "processing", title: "Processing", text: ({ processing }) => count(processing) },
   { name: "backlog", title: "GPU backlog", text: ({ backlog_gpu_seconds }) => shortDuration(backlog_gpu_seconds) },
   { name: "workers", title: "Workers", text: ({ workers }) => count(workers) },

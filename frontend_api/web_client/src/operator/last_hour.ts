@@ -15,7 +15,7 @@ export class LastHourView {
   show(hour: LastHour): void {
     const gpuSeconds = hour.gpu_seconds + hour.wasted_gpu_seconds;
     const failed = `${count(hour.failed)} failed (${share(hour.failed, hour.completed + hour.failed)})`;
-    const wasted = `${share(hour.wasted_gpu_seconds, gpuSeconds)} of it wasted in lost attempts`;
+    const wasted = `${share(hour.wasted_gpu_seconds, gpuSeconds)} wasted`;
     setText(
       this.#facts,
       `Tasks: ${count(hour.completed)} completed, ${failed}, ${count(hour.cancelled)} cancelled. ` +

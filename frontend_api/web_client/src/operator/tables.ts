@@ -17,7 +17,7 @@ export class Tables {
     [
       { title: "Model", text: ({ model }) => model },
       { title: "Queued", isNumber: true, text: ({ queued }) => count(queued) },
-      { title: "Oldest queued", isNumber: true, text: ({ oldest_seconds }) => seconds(oldest_seconds ?? 0) },
+      { title: "Oldest queued", isNumber: true, text: ({ oldest_seconds }) => seconds(oldest_seconds) },
       { title: "Processing", isNumber: true, text: ({ processing }) => count(processing) },
       { title: "Per minute", isNumber: true, text: ({ completed_per_minute }) => rate(completed_per_minute) },
       { title: "Backlog", isNumber: true, text: ({ backlog_gpu_seconds }) => seconds(backlog_gpu_seconds) },
