@@ -30,6 +30,7 @@ class AlertRule:
 
     name: str
     title: str
+    """A noun phrase that fits every state."""
     severity: str
     duration: timedelta
     """How long the condition must hold before the alert notifies."""
@@ -41,7 +42,7 @@ def _rule(name: str) -> AlertRule:
     rule = _RULES[name]
     return AlertRule(
         name=name,
-        title=rule["title"],
+        title=rule["page_title"],
         severity=rule["severity"],
         duration=timedelta(seconds=rule["duration_seconds"]),
         runbook=rule["runbook"],

@@ -29,7 +29,7 @@ class AlertResponse(ResponseBody):
     """An alert, evaluated from the store."""
 
     name: str
-    title: str
+    title: str = Field(description="A noun phrase that fits every state.")
     severity: Literal["CRITICAL", "ERROR", "WARNING"]
     state: AlertState = Field(
         description="`pending`: the condition holds, but not yet for the time after which the alert notifies."

@@ -175,6 +175,12 @@ def test_form_shows_an_error_at_an_invalid_field(page: Page) -> None:
     expect(page.locator("#steps-error")).to_have_text("Must be between 1 and 100.")
 
 
+def test_page_links_to_the_reference_and_the_operator_page(page: Page) -> None:
+    footer = page.get_by_role("contentinfo")
+    expect(footer.get_by_role("link", name="API reference")).to_have_attribute("href", "/docs")
+    expect(footer.get_by_role("link", name="Operations")).to_have_attribute("href", "/operator")
+
+
 # ── the operator page ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -208,6 +214,7 @@ def test_operator_page_shows_queue_and_workers(operator_page: Page) -> None:
     expect(page.get_by_test_id("worker-row")).to_have_count(1)
     expect(page.get_by_test_id("worker-row")).to_contain_text("demo")
     expect(figure(page, "workers")).to_have_text("1")
+    expect(figure(page, "oldest")).to_have_text("–")
     submitted = [
         page.request.post("/v1/tasks", data={"prompt": PROMPT, "steps": 100}).json()["id"] for _ in range(30)
     ]
@@ -227,9 +234,11 @@ def test_dead_letter_fires_an_alert_until_it_is_deleted_by_keyboard(
     page = operator_page
     dead_letters = alert(page, "dead_letters")
     expect(dead_letters).to_have_attribute("data-state", "ok")
+    expect(dead_letters.get_by_role("heading")).to_have_text("Dead letters")
     publish_unreadable_message(running_stack)
     expect(dead_letters).to_have_attribute("data-state", "firing")
     expect(page.get_by_test_id("summary")).to_have_attribute("data-state", "firing")
+    expect(page.get_by_test_id("summary")).to_contain_text("Dead letters: firing.")
     assert page.title().startswith("(")
     dead_letters.locator("summary").focus()
     page.keyboard.press("Enter")
@@ -300,6 +309,8 @@ def test_docs_page_renders_the_reference_without_external_requests(context: Brow
     page.get_by_role("link", name="Cancel a task").click()
     expect(page.get_by_text("/v1/tasks/{task_id}/cancel")).to_be_visible()
     show(page, "docs-operation")
+    page.evaluate("location.hash = '#unknown'")
+    expect(page.get_by_role("cell", name="Quota exceeded")).to_be_visible()
     origin = page.evaluate("location.origin")
     assert [url for url in urls if not url.startswith(f"{origin}/")] == []
     assert messages == []

@@ -13,12 +13,12 @@ export function worstState(alerts: readonly Alert[]): AlertState {
   return STATES.find((state) => alerts.some((alert) => alert.state === state)) ?? "ok";
 }
 
-/** The page's first line: the title of the only alert that needs attention, or the number of such alerts. */
+/** The page's first line: the only alert that needs attention, or the number of such alerts. */
 export function headline(alerts: readonly Alert[]): string {
   const state = worstState(alerts);
   if (state === "ok") return "All alerts are OK.";
   const urgent = alerts.filter((alert) => alert.state === state);
-  return urgent.length === 1 ? `${urgent[0]?.title ?? ""}.` : `${urgent.length} alerts are ${state}.`;
+  return urgent.length === 1 ? `${urgent[0]?.title ?? ""}: ${state}.` : `${urgent.length} alerts are ${state}.`;
 }
 
 /** Sort by state. Alerts of the same state keep their order, which is by severity. */

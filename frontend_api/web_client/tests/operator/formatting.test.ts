@@ -19,9 +19,9 @@ function worker(...times: WorkerTimes[]): Worker {
 
 test.each<[Alert["state"][], string, string]>([
   [["ok", "ok"], "ok", "All alerts are OK."],
-  [["ok", "pending"], "pending", "The b."],
+  [["ok", "pending"], "pending", "The b: pending."],
   [["pending", "pending", "ok"], "pending", "2 alerts are pending."],
-  [["pending", "firing"], "firing", "The b."],
+  [["pending", "firing"], "firing", "The b: firing."],
   [["firing", "ok", "firing", "pending", "firing"], "firing", "3 alerts are firing."],
 ])("the headline of %j, whose worst state is %s, is %s", (states, worst, text) => {
   const alerts = states.map((state, index) => alert("abcdefgh".charAt(index), state));

@@ -126,7 +126,7 @@ def test_operations_contain_every_alert(api: Api) -> None:
     assert [alert["name"] for alert in alerts] == [rule.name for rule in ALERT_RULES]
     assert alerts[0] == {
         "name": "no_worker",
-        "title": "No worker is alive while tasks wait",
+        "title": "Live workers",
         "severity": "CRITICAL",
         "state": "ok",
         "says": "0 workers are alive.",
