@@ -11,9 +11,13 @@ from frontend_api.api_keys.api_keys import ApiKeys
 from frontend_api.api_keys.ports import ApiKeyStore
 from frontend_api.autoscaling.demand import ReadFleetDemand
 from frontend_api.browser.package import WebPage
+from frontend_api.dead_letters.archive import ArchiveDeadLetter
 from frontend_api.dead_letters.package import DeadLetters
 from frontend_api.dead_letters.ports import DeadLetterArchive
+from frontend_api.dead_letters.replay import ReplayDeadLetter
+from frontend_api.estimates.estimator import TaskEstimator
 from frontend_api.estimates.package import Estimates
+from frontend_api.estimates.workload_cache import WorkloadCache
 from frontend_api.health.readiness import CheckReadiness, Probe
 from frontend_api.http.concurrency_limiter import ConcurrencyLimiter
 from frontend_api.identity.ports import Identity
@@ -28,15 +32,24 @@ from frontend_api.stats.queue import ReadQueue
 from frontend_api.streams.package import Streams
 from frontend_api.streams.ports import TaskChanges
 from frontend_api.streams.subscriptions import Subscriptions
+from frontend_api.tasks.cancel import CancelTask
+from frontend_api.tasks.delete import DeleteTask, RemoveExpiredTasks
+from frontend_api.tasks.final_events import PublishFinalEvent
 from frontend_api.tasks.package import Tasks
 from frontend_api.tasks.ports import PromptTokenizers, TaskBatches
 from frontend_api.tasks.publisher import TaskPublisher
+from frontend_api.tasks.read import ReadTask
 from frontend_api.tasks.responses import RenderTask
+from frontend_api.tasks.retry import RetryTask
+from frontend_api.tasks.submit import SubmitTask
+from frontend_api.tasks.submit_batch import SubmitBatch
 from frontend_api.usage.ports import UsageBook
 from frontend_api.usage.usage import GpuPrice, Usage
+from frontend_api.webhooks.deliver import DeliverEvent
 from frontend_api.webhooks.delivery_limiter import DeliveryLimiter
 from frontend_api.webhooks.package import Webhooks
 from frontend_api.webhooks.ports import WebhookLogs, WebhookSender
+from frontend_api.webhooks.replay import ReplayDelivery
 from frontend_api.webhooks.signing_secrets import SigningSecrets
 from frontend_api.webhooks.url_policy import CallbackUrlPolicy
 
@@ -106,50 +119,47 @@ def build_dependencies(
     """Build every package, in the order of their dependencies on each other."""
     quotas = Quotas(limits=quota_limits, stats=stats, clock=clock)
     usage = Usage(book=usage_book, price=gpu_price, clock=clock)
-    estimates = Estimates.build(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
-    render = RenderTask(image_links=images.links, estimator=estimates.estimator, price=usage.price)
-    webhooks = Webhooks.build(
-        store=store,
-        events=events,
-        logs=webhook_logs,
-        sender=webhook_sender,
-        secrets=webhook_secrets,
-        limiter=webhook_limiter,
-        url_policy=callback_url_policy,
-        body_of=render.webhook_body,
-        clock=clock,
-    )
-    tasks = Tasks.build(
+    workload_cache = WorkloadCache(catalog=catalog, stats=stats, reports=worker_reports, clock=clock)
+    estimator = TaskEstimator(workload_cache=workload_cache, stats=stats, clock=clock)
+    render = RenderTask(image_links=images.links, estimator=estimator, price=usage.price)
+    publish_final_event = PublishFinalEvent(store=store, events=events, bill=usage.gpu_cost())
+    submit = SubmitTask(
         catalog=catalog,
         store=store,
-        batches=task_batches,
-        publisher=publisher,
-        events=events,
-        tokenizers=prompt_tokenizers,
-        quotas=quotas,
-        estimates=estimates,
-        images=images,
-        usage=usage,
-        webhooks=webhooks,
-        render=render,
-        keep_for=keep_for,
         clock=clock,
+        keep_for=keep_for,
+        quotas=quotas,
+        callback_url_policy=callback_url_policy,
+        estimator=estimator,
+        prompt_tokenizers=prompt_tokenizers,
+        publisher=publisher,
     )
+    cancel = CancelTask(store=store, publish_final_event=publish_final_event, clock=clock)
     read_queue = ReadQueue(catalog=catalog, stats=stats, clock=clock)
+    # An operator replays dead letters to repair a failure of the system: without quotas.
+    no_quotas = Quotas(limits=QuotaLimits(), stats=stats, clock=clock)
     return Dependencies(
         api_keys=ApiKeys(store=api_keys, clock=clock),
-        autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=estimates.workload_cache, clock=clock),
+        autoscaling=ReadFleetDemand(catalog=catalog, workload_cache=workload_cache, clock=clock),
         browser=web_page,
-        dead_letters=DeadLetters.build(
+        dead_letters=DeadLetters(
             stored=dead_letters,
-            store=store,
-            publisher=publisher,
-            publish_final_event=tasks.publish_final_event,
-            no_quotas=Quotas(limits=QuotaLimits(), stats=stats, clock=clock),
-            keep_for=keep_dead_letters_for,
-            clock=clock,
+            archive=ArchiveDeadLetter(
+                archive=dead_letters,
+                store=store,
+                publish_final_event=publish_final_event,
+                clock=clock,
+                keep_for=keep_dead_letters_for,
+            ),
+            replay=ReplayDeadLetter(
+                archive=dead_letters,
+                store=store,
+                publisher=publisher,
+                retry_task=RetryTask(store=store, publisher=publisher, clock=clock, quotas=no_quotas),
+                clock=clock,
+            ),
         ),
-        estimates=estimates,
+        estimates=Estimates(workload_cache=workload_cache, estimator=estimator),
         health=CheckReadiness(probes=probes, clock=clock),
         http=ConcurrencyLimiter(at_once=requests_at_once),
         identity=identity,
@@ -157,7 +167,7 @@ def build_dependencies(
         models=catalog,
         operations=ReadOperations(
             read_queue=read_queue,
-            workload_cache=estimates.workload_cache,
+            workload_cache=workload_cache,
             stats=stats,
             limits=alert_limits,
             clock=clock,
@@ -166,7 +176,7 @@ def build_dependencies(
         rescue=RescueStaleTasks(
             store=store,
             publisher=publisher,
-            publish_final_event=tasks.publish_final_event,
+            publish_final_event=publish_final_event,
             lock=rescue_lock,
             clock=clock,
             policy=rescue_policy,
@@ -176,7 +186,35 @@ def build_dependencies(
             subscriptions=Subscriptions(changes=task_changes, limit=max_waiting),
             heartbeat_seconds=heartbeat_seconds,
         ),
-        tasks=tasks,
+        tasks=Tasks(
+            submit=submit,
+            submit_batch=SubmitBatch(submit_task=submit, batches=task_batches),
+            store=store,
+            read=ReadTask(store=store),
+            cancel=cancel,
+            retry=RetryTask(store=store, publisher=publisher, clock=clock, quotas=quotas),
+            delete=DeleteTask(
+                store=store, images=images.bucket, webhook_logs=webhook_logs, cancel_task=cancel, clock=clock
+            ),
+            remove_expired=RemoveExpiredTasks(
+                store=store, images=images.bucket, webhook_logs=webhook_logs, clock=clock
+            ),
+            render=render,
+        ),
         usage=usage,
-        webhooks=webhooks,
+        webhooks=Webhooks(
+            logs=webhook_logs,
+            secrets=webhook_secrets,
+            deliver_event=DeliverEvent(
+                store=store,
+                logs=webhook_logs,
+                sender=webhook_sender,
+                secrets=webhook_secrets,
+                limiter=webhook_limiter,
+                url_policy=callback_url_policy,
+                clock=clock,
+                body_of=render.webhook_body,
+            ),
+            replay_delivery=ReplayDelivery(logs=webhook_logs, events=events),
+        ),
     )

@@ -20,27 +20,21 @@ class DeadLetterArchive(Protocol):
 
     def add(self, letter: DeadLetter) -> bool:
         """Store a letter; return False and change nothing if one with its id exists."""
-        ...
 
     def get(self, letter_id: str) -> DeadLetter:
         """Return the letter. Raises DeadLetterNotFoundError."""
-        ...
 
     def list_page(self, *, page_size: int, page_token: str | None = None) -> DeadLetterPage:
         """Return a page of letters, newest first, without bodies. Raises InvalidPageTokenError."""
-        ...
 
     def record_replay(self, letter_id: str, now: datetime) -> None:
         """Record that the letter's task was queued again. Raises DeadLetterNotFoundError."""
-        ...
 
     def delete(self, letter_id: str) -> None:
         """Delete a letter. Raises DeadLetterNotFoundError."""
-        ...
 
     def purge(self, *, died_before: datetime, limit: int) -> int:
         """Delete at most `limit` letters that died before `died_before`, oldest first.
 
         Returns how many were deleted.
         """
-        ...

@@ -21,11 +21,9 @@ class Probe(Protocol):
     @property
     def name(self) -> str:
         """The dependency's name, as `/readyz` shows it."""
-        ...
 
     def check(self) -> None:
         """Return within seconds if the dependency answered. Raises DependencyUnavailableError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,6 @@ class Authenticator(Protocol):
 
         Raises NotAuthenticatedError, and DependencyUnavailableError when keys cannot be read.
         """
-        ...
 
 
 class InternalCallers(Protocol):
@@ -58,7 +57,6 @@ class InternalCallers(Protocol):
         `url_token` is the URL's `token` parameter: the emulator's pushes have no header that could
         hold it.
         """
-        ...
 
 
 class NotAnOperatorError(Exception):
@@ -73,7 +71,6 @@ class Operators(Protocol):
 
         Raises NotAnOperatorError, and as Authenticator.principal does.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,14 +23,12 @@ class ImageBucket(Protocol):
 
     def read(self, image: StoredImage) -> bytes:
         """Return the object's bytes, whole. Raises ImageGoneError, DependencyUnavailableError."""
-        ...
 
     def remove_folder(self, folder: str) -> None:
         """Delete all objects of a task, of every attempt, including checkpoints. Idempotent.
 
         Raises DependencyUnavailableError, and can then be called again.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +47,6 @@ class ImageLinks(Protocol):
 
         Without a link, the API sends the bytes. Raises DependencyUnavailableError.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

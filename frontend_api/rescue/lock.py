@@ -20,12 +20,9 @@ class RescueLock(Protocol):
 
     def acquire(self, holder: str, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         """Acquire the lock if it is free or expired; None otherwise. Never waits."""
-        ...
 
     def renew(self, held: HeldLock, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         """Extend the lock by `ttl`; None if another process has acquired it meanwhile."""
-        ...
 
     def release(self, held: HeldLock) -> None:
         """Release the lock; no effect if another process has acquired it."""
-        ...

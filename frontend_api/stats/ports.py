@@ -43,55 +43,42 @@ class TaskStats(Protocol):
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
         """Measure the queue of one model, or of all models for None."""
-        ...
 
     def queued(self, *, at_most: int) -> int:
         """Count the queued tasks."""
-        ...
 
     def queued_before(self, model: str, moment: datetime) -> int:
         """Count the tasks of one model that were queued before a moment."""
-        ...
 
     def backlog(self, model: str, *, queued_before: datetime) -> Backlog:
         """Sum the processing work of one model and the work queued before a moment."""
-        ...
 
     def active(self, *, at_most: int) -> tuple[ActiveTask, ...]:
         """Return the queued and processing tasks of all models, in any order, at most `at_most`."""
-        ...
 
     def statuses(self, task_ids: Collection[str]) -> Mapping[str, TaskStatus]:
         """Return the status of each of these tasks; deleted tasks are omitted."""
-        ...
 
     def dead_letters(self) -> int:
         """Count the stored dead letters."""
-        ...
 
     def active_of(self, user_id: str, *, at_most: int) -> int:
         """Count the queued and processing tasks of one user."""
-        ...
 
     def submitted_by(self, user_id: str, *, since: datetime, at_most: int) -> int:
         """Count the tasks of one user that were submitted at `since` or later."""
-        ...
 
     def arrived(self, model: str, *, since: datetime) -> int:
         """Count the tasks of one model queued since then, in any status; a retry counts again."""
-        ...
 
     def finished(self, model: str, *, since: datetime) -> int:
         """Count the tasks of one model that finished since then, in any terminal state."""
-        ...
 
     def totals(self, status: TaskStatus, *, since: datetime) -> UsageTotals:
         """Sum the tasks that finished with this status since then."""
-        ...
 
     def failure_codes(self, *, since: datetime, at_most: int) -> Mapping[str, int]:
         """Count the tasks that failed since then, by failure code.
 
         Of more than `at_most` tasks, the earliest are counted.
         """
-        ...

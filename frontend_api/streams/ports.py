@@ -28,4 +28,3 @@ class TaskChanges(Protocol):
         not block; a running call may end after the subscription does. While the store is
         unreachable, nothing is reported; missed changes are reported afterwards.
         """
-        ...

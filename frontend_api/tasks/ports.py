@@ -16,7 +16,6 @@ class TaskQueue(Protocol):
         Raises DependencyUnavailableError without a confirmation; messages may have arrived
         nevertheless.
         """
-        ...
 
 
 class TaskBatches(Protocol):
@@ -30,11 +29,9 @@ class TaskBatches(Protocol):
 
         Returns, for each, the stored task or the error that TaskStore.create would raise.
         """
-        ...
 
     def get(self, task_ids: Collection[str]) -> Mapping[str, Task]:
         """Return the tasks that exist, by id."""
-        ...
 
     def update_unchanged(
         self, tasks: Sequence[Task], change: Callable[[Task], Task]
@@ -43,7 +40,6 @@ class TaskBatches(Protocol):
 
         Returns the changed task, or None for a task that another process has changed since.
         """
-        ...
 
 
 class PromptTokenizers(Protocol):
@@ -54,4 +50,3 @@ class PromptTokenizers(Protocol):
 
         None if the model's tokenizer cannot be read here.
         """
-        ...

@@ -36,4 +36,3 @@ class UsageBook(Protocol):
         Deleted tasks still count. All days are read from one snapshot, so that a task that is
         deleted meanwhile is counted once.
         """
-        ...

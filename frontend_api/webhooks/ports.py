@@ -14,17 +14,14 @@ class WebhookLogs(Protocol):
 
     def get(self, task_id: str) -> WebhookLog:
         """Return the log of a task; an empty one when no delivery was tried."""
-        ...
 
     def update(
         self, task_id: str, change: Callable[[WebhookLog], WebhookLog], *, last_seen: WebhookLog | None = None
     ) -> WebhookLog:
         """Apply a pure change to the stored log and return the written log; see TaskStore.update."""
-        ...
 
     def delete(self, task_id: str) -> None:
         """Delete the log of a task. No error when there is none."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +40,9 @@ class SecretRotations(Protocol):
 
     def of(self, user_id: str) -> Rotations:
         """Return the rotations of a caller; a count of zero when there were none."""
-        ...
 
     def add(self, user_id: str, now: datetime) -> Rotations:
         """Count one more rotation and return the new state."""
-        ...
 
 
 class WebhookSender(Protocol):
@@ -59,4 +54,3 @@ class WebhookSender(Protocol):
 
         Connects only to addresses that the callback rules allow.
         """
-        ...

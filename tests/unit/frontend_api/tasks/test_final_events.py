@@ -137,5 +137,5 @@ def test_late_confirmation_of_an_earlier_event_keeps_the_newer_one_pending(api: 
     api.client.post(f"/v1/tasks/{task.id}/retry")
     api.clock.advance(1)
     cancel(api, task)
-    api.dependencies.tasks.publish_final_event(earlier)
+    api.dependencies.tasks.cancel.publish_final_event(earlier)
     assert api.stored(task.id).event_pending_since == api.clock.now()
