@@ -4,20 +4,16 @@ import threading
 from dataclasses import replace
 from datetime import datetime
 
-from common.domain.errors import DependencyUnavailableError
 from frontend_api.api_keys.api_key import ApiKey, ApiKeyNotFoundError
+from tests.fakes.outage import Outage
 
 
-class InMemoryApiKeys:
-    """An ApiKeyStore for tests.
-
-    With `unavailable` every call fails as with an unreachable Firestore.
-    """
+class InMemoryApiKeys(Outage):
+    """An ApiKeyStore for tests."""
 
     def __init__(self) -> None:
         self._keys: dict[str, ApiKey] = {}
         self._lock = threading.RLock()
-        self.unavailable = False
         self.reads = 0
 
     def add(self, key: ApiKey) -> None:
@@ -50,7 +46,3 @@ class InMemoryApiKeys:
         with self._lock:
             self._check()
             self._keys.pop(key_id, None)
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")

@@ -4,22 +4,18 @@ import threading
 from dataclasses import replace
 from datetime import datetime
 
-from common.domain.errors import DependencyUnavailableError
 from common.ports import InvalidPageTokenError
 from frontend_api.dead_letters.dead_letter import DeadLetter, DeadLetterNotFoundError, is_letter_id
 from frontend_api.dead_letters.ports import DeadLetterPage
+from tests.fakes.outage import Outage
 
 
-class InMemoryDeadLetterArchive:
-    """A DeadLetterArchive for tests.
-
-    With `unavailable` every call fails as with an unreachable Firestore.
-    """
+class InMemoryDeadLetterArchive(Outage):
+    """A DeadLetterArchive for tests."""
 
     def __init__(self) -> None:
         self._letters: dict[str, DeadLetter] = {}
         self._lock = threading.RLock()
-        self.unavailable = False
 
     def add(self, letter: DeadLetter) -> bool:
         with self._lock:
@@ -63,7 +59,3 @@ class InMemoryDeadLetterArchive:
             for letter in old:
                 del self._letters[letter.id]
             return len(old)
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")

@@ -1,16 +1,17 @@
 """InMemoryImageBucket: an ImageBucket in a dictionary."""
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.images import StoredImage
 from frontend_api.images.ports import ImageGoneError
+from tests.fakes.outage import Outage
 
 
-class InMemoryImageBucket:
+class InMemoryImageBucket(Outage):
     """An ImageBucket for tests; `objects` holds bytes by object name."""
+
+    service = "storage"
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.unavailable = False
 
     def read(self, image: StoredImage) -> bytes:
         self._check()
@@ -23,7 +24,3 @@ class InMemoryImageBucket:
         self._check()
         for name in [name for name in self.objects if name.startswith(folder)]:
             del self.objects[name]
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("storage")

@@ -3,21 +3,17 @@
 import threading
 from datetime import datetime, timedelta
 
-from common.domain.errors import DependencyUnavailableError
 from frontend_api.rescue.lock import HeldLock
+from tests.fakes.outage import Outage
 
 
-class InMemoryRescueLock:
-    """A RescueLock for tests.
-
-    With `unavailable` every call fails as with an unreachable Firestore.
-    """
+class InMemoryRescueLock(Outage):
+    """A RescueLock for tests."""
 
     def __init__(self) -> None:
         self._held: HeldLock | None = None
         self._writes = 0
         self._mutex = threading.Lock()
-        self.unavailable = False
 
     def acquire(self, holder: str, *, now: datetime, ttl: timedelta) -> HeldLock | None:
         with self._mutex:
@@ -44,7 +40,3 @@ class InMemoryRescueLock:
 
     def _is_current(self, held: HeldLock) -> bool:
         return self._held is not None and self._held.revision == held.revision
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")

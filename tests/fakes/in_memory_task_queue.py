@@ -2,20 +2,20 @@
 
 import threading
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Task
+from tests.fakes.outage import Outage
 
 
-class InMemoryTaskQueue:
-    """A TaskQueue for tests. With `unavailable` it fails as with an unreachable Pub/Sub."""
+class InMemoryTaskQueue(Outage):
+    """A TaskQueue for tests."""
+
+    service = "pubsub"
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.published: list[Task] = []
-        self.unavailable = False
 
     def publish(self, *tasks: Task) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("pubsub")
+        self._check()
         with self._lock:
             self.published.extend(tasks)

@@ -4,23 +4,22 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.task import Lane, Task, TaskStatus
 from frontend_api.stats.backlog import ActiveTask, Backlog, Work
 from frontend_api.stats.ports import QueueLine
 from frontend_api.usage.ports import UsageTotals
 from tests.fakes.in_memory_dead_letter_archive import InMemoryDeadLetterArchive
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.outage import Outage
 
 
-class InMemoryTaskStats:
+class InMemoryTaskStats(Outage):
     """A TaskStats for tests. `calls` counts the calls of each method."""
 
     def __init__(self, store: InMemoryTaskStore, dead_letters: InMemoryDeadLetterArchive) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self.calls: Counter[str] = Counter()
-        self.unavailable = False
 
     def line(self, model: str | None, *, completed_since: datetime) -> QueueLine:
         self._called("line")
@@ -101,8 +100,7 @@ class InMemoryTaskStats:
 
     def _called(self, method: str) -> None:
         self.calls[method] += 1
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")
+        self._check()
 
 
 def _finished_since(tasks: list[Task], since: datetime) -> list[Task]:

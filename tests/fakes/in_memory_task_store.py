@@ -12,10 +12,11 @@ from common.domain.errors import DependencyUnavailableError, TaskAlreadyExistsEr
 from common.domain.task import Task, TaskStatus
 from common.domain.usage_entry import UsageEntry
 from common.ports import InvalidPageTokenError, StaleTaskKind, TaskPage
+from tests.fakes.outage import Outage
 
 
-class InMemoryTaskStore:
-    """A TaskStore for tests. With `unavailable` every call fails as with an unreachable Firestore.
+class InMemoryTaskStore(Outage):
+    """A TaskStore for tests.
 
     With `loses_answers` creations succeed but raise, as when the response arrives too late.
     """
@@ -25,7 +26,6 @@ class InMemoryTaskStore:
         self._usage_entries: list[UsageEntry] = []
         self._lock = threading.RLock()
         self._writes = 0
-        self.unavailable = False
         self.loses_answers = False
         self.observers: list[Callable[[str, Task | None], None]] = []
         """Called for each write with the task's id and new state, None for a deletion."""
@@ -160,7 +160,3 @@ class InMemoryTaskStore:
         del self._tasks[task_id]
         for observer in self.observers:
             observer(task_id, None)
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")

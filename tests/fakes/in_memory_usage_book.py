@@ -3,22 +3,20 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.usage_entry import UsageEntry
 from frontend_api.usage.ports import NO_USAGE, UsageTotals
 from tests.fakes.in_memory_task_store import InMemoryTaskStore
+from tests.fakes.outage import Outage
 
 
-class InMemoryUsageBook:
+class InMemoryUsageBook(Outage):
     """A UsageBook for tests."""
 
     def __init__(self, store: InMemoryTaskStore) -> None:
         self._store = store
-        self.unavailable = False
 
     def totals_of(self, user_id: str, days: Sequence[date]) -> tuple[UsageTotals, ...]:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")
+        self._check()
         tasks, entries = self._store.tasks_and_usage_entries
         ended = [UsageEntry.of_deleted(task, task.finished_at) for task in tasks if task.finished_at]
         mine = [entry for entry in (*ended, *entries) if entry.user_id == user_id]

@@ -4,18 +4,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from common.domain.errors import DependencyUnavailableError
 from frontend_api.webhooks.delivery_log import WebhookLog
+from tests.fakes.outage import Outage
 
 
-class InMemoryWebhookLogs:
-    """WebhookLogs for tests. With `unavailable` every call fails as with an unreachable Firestore."""
+class InMemoryWebhookLogs(Outage):
+    """WebhookLogs for tests."""
 
     def __init__(self) -> None:
         self._logs: dict[str, WebhookLog] = {}
         self._lock = threading.RLock()
         self._writes = 0
-        self.unavailable = False
 
     @property
     def all_logs(self) -> tuple[WebhookLog, ...]:
@@ -42,7 +41,3 @@ class InMemoryWebhookLogs:
         with self._lock:
             self._check()
             self._logs.pop(task_id, None)
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")

@@ -3,18 +3,17 @@
 import threading
 from datetime import datetime
 
-from common.domain.errors import DependencyUnavailableError
 from common.domain.worker_report import WorkerReport
+from tests.fakes.outage import Outage
 
 
-class InMemoryWorkerReports:
+class InMemoryWorkerReports(Outage):
     """WorkerReports for tests. `published` contains every report, oldest first."""
 
     def __init__(self) -> None:
         self._reports: dict[str, WorkerReport] = {}
         self.published: list[WorkerReport] = []
         self.anything_published = threading.Event()
-        self.unavailable = False
         self.reads = 0
 
     def publish(self, report: WorkerReport) -> None:
@@ -34,7 +33,3 @@ class InMemoryWorkerReports:
             report for report in self._reports.values() if model in {times.model for times in report.times}
         ]
         return tuple(sorted(knowing, key=lambda report: report.alive_until, reverse=True)[:limit])
-
-    def _check(self) -> None:
-        if self.unavailable:
-            raise DependencyUnavailableError("firestore")
